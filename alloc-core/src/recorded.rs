@@ -6,7 +6,10 @@
 
 use std::ops::Range;
 
-use crate::{Counters, Health, TracedMemory};
+use crate::callsites::CallsiteId;
+use crate::error::Error;
+use crate::tracer::TABLES;
+use crate::{Counters, Health, TracedMemory, control, thread};
 
 /// Everything the tables held at one moment.
 #[derive(Clone, Debug, Default)]
@@ -43,4 +46,70 @@ pub(crate) enum StackEnd {
     Broken,
     /// No stack at all: the callsite table was full, and this is the entry that stands for the rest.
     Overflow,
+}
+
+impl Recorded {
+    /// Reads the tables, while other threads go on recording.
+    ///
+    /// Each callsite is read at a moment of its own; with no other thread recording, all moments
+    /// are the same.
+    pub(crate) fn read() -> Result<Recorded, Error> {
+        let _muted = thread::mute();
+        control::reading(|config| {
+            let mut recorded = Recorded {
+                traceback_limit: config.traceback_limit(),
+                ..Recorded::default()
+            };
+            recorded.read_callsites();
+            recorded.heap = control::traced_memory();
+            let health = &mut recorded.health;
+            TABLES.events.add_to(health);
+            TABLES
+                .threads
+                .iter()
+                .for_each(|state| state.events.add_to(health));
+            recorded
+        })
+    }
+
+    fn read_callsites(&mut self) {
+        for (id, callsite) in TABLES.callsites.iter() {
+            let Some((addresses, stack_end)) = callsite.stack() else {
+                continue;
+            };
+            let cells = || TABLES.threads.iter().filter_map(|state| state.delta(id));
+            let counters = callsite
+                .shared
+                .sum(cells, TABLES.epoch(), TABLES.heap.rising());
+            if counters.total.blocks == 0 {
+                continue;
+            }
+            match stack_end {
+                StackEnd::Complete => {}
+                StackEnd::Truncated => self.health.truncated_stacks += 1,
+                StackEnd::Broken => self.health.broken_stacks += 1,
+                StackEnd::Overflow => self.health.overflowed = counters.total.blocks,
+            }
+            let start = self.addresses.len();
+            self.addresses.extend_from_slice(addresses);
+            let stack = start..self.addresses.len();
+            self.callsites.push(RecordedCallsite {
+                stack,
+                stack_end,
+                counters,
+            });
+        }
+    }
+}
+
+/// The stack of the live block that starts at `address`, if it is traced.
+pub(crate) fn stack_of(address: usize) -> Option<(Vec<usize>, StackEnd)> {
+    let _muted = thread::mute();
+    control::reading(|_| {
+        let id: CallsiteId = TABLES.blocks.get(address)?;
+        let (addresses, end) = TABLES.callsites.get(id)?.stack()?;
+        Some((addresses.to_vec(), end))
+    })
+    .ok()
+    .flatten()
 }

@@ -1,0 +1,353 @@
+//! Memory for the tracer itself, straight from the operating system.
+//!
+//! Nothing in here calls an allocator, so it can run inside one. Memory comes zeroed and is given
+//! page by page as it is touched: reserving a table that stays mostly empty costs address space.
+
+use std::ptr::{self, NonNull};
+
+use crate::sync::{AtomicPtr, AtomicUsize, Ordering};
+
+/// Reserves `len` bytes of zeroed memory that takes up pages only where it is touched.
+///
+/// The address is aligned to a page. `None` where the system has no memory to give.
+pub(crate) fn reserve(len: usize) -> Option<NonNull<u8>> {
+    os::map(len)
+}
+
+/// Gives memory from [`reserve`] back.
+///
+/// # Safety
+///
+/// `base` and `len` are those of one earlier `reserve`, and nothing refers to the memory any more.
+pub(crate) unsafe fn release(base: NonNull<u8>, len: usize) {
+    // SAFETY: the caller's promise is `unmap`'s.
+    unsafe { os::unmap(base, len) }
+}
+
+/// The bytes of a reservation that take up physical memory.
+pub(crate) fn resident(base: NonNull<u8>, len: usize) -> usize {
+    os::resident(base, len)
+}
+
+#[cfg(unix)]
+mod os {
+    use std::ptr::{self, NonNull};
+
+    pub(super) fn map(len: usize) -> Option<NonNull<u8>> {
+        // NOTE: no overcommit accounting where the system honours it: most of a table is never touched.
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE;
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new anonymous mapping at an address of the system's choice touches no memory
+        // of ours.
+        let base = unsafe { libc::mmap(ptr::null_mut(), len, protection, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return None;
+        }
+        #[cfg(target_os = "linux")]
+        // SAFETY: the range is the mapping just made. Huge pages would make a table resident
+        // 2 MiB at a time that is touched a word at a time. A refusal changes nothing.
+        unsafe {
+            libc::madvise(base, len, libc::MADV_NOHUGEPAGE);
+        }
+        NonNull::new(base.cast())
+    }
+
+    pub(super) unsafe fn unmap(base: NonNull<u8>, len: usize) {
+        // SAFETY: the caller passes a whole mapping that nothing refers to any more.
+        unsafe { libc::munmap(base.as_ptr().cast(), len) };
+    }
+
+    pub(super) fn resident(base: NonNull<u8>, len: usize) -> usize {
+        const PAGES: usize = 4096;
+        let page = page_size();
+        let mut seen = [0u8; PAGES];
+        let mut bytes = 0;
+        for start in (0..len).step_by(PAGES * page) {
+            let part = (len - start).min(PAGES * page);
+            // SAFETY: the range lies in a mapping of ours, and `seen` has a byte for each page.
+            let failed = unsafe {
+                libc::mincore(
+                    base.as_ptr().add(start).cast(),
+                    part,
+                    seen.as_mut_ptr().cast(),
+                )
+            } != 0;
+            if failed {
+                return len;
+            }
+            let pages = part.div_ceil(page);
+            bytes += seen[..pages]
+                .iter()
+                .filter(|&&flags| flags & 1 == 1)
+                .count()
+                * page;
+        }
+        bytes
+    }
+
+    fn page_size() -> usize {
+        // SAFETY: a query without arguments in memory.
+        let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        usize::try_from(size).unwrap_or(4096)
+    }
+}
+
+#[cfg(not(unix))]
+mod os {
+    use std::alloc::{GlobalAlloc, Layout, System};
+    use std::ptr::NonNull;
+
+    const ALIGN: usize = 4096;
+
+    pub(super) fn map(len: usize) -> Option<NonNull<u8>> {
+        let layout = Layout::from_size_align(len, ALIGN).ok()?;
+        // SAFETY: no caller reserves zero bytes.
+        NonNull::new(unsafe { System.alloc_zeroed(layout) })
+    }
+
+    pub(super) unsafe fn unmap(base: NonNull<u8>, len: usize) {
+        if let Ok(layout) = Layout::from_size_align(len, ALIGN) {
+            // SAFETY: the caller passes what `map` returned for this length.
+            unsafe { System.dealloc(base.as_ptr(), layout) };
+        }
+    }
+
+    pub(super) fn resident(_: NonNull<u8>, len: usize) -> usize {
+        len
+    }
+}
+
+/// Types for which all bytes zero is a value.
+///
+/// # Safety
+///
+/// It is.
+pub(crate) unsafe trait Zeroed {}
+
+// SAFETY: an atomic has the representation of its integer or pointer, for which zero is a value.
+unsafe impl Zeroed for crate::sync::AtomicU32 {}
+// SAFETY: as above.
+unsafe impl Zeroed for crate::sync::AtomicU64 {}
+// SAFETY: a null pointer is "not reserved yet".
+unsafe impl<T, const LEN: usize> Zeroed for Reserved<T, LEN> {}
+
+/// An array of `LEN` items, all zero at first, for which memory is reserved when it is needed.
+///
+/// A reader sees either nothing or the whole array; of two threads that reserve it at once, one
+/// wins and the other gives its memory back. It is itself null at first, so that arrays of arrays
+/// can be built.
+#[repr(transparent)]
+pub(crate) struct Reserved<T, const LEN: usize>(AtomicPtr<T>);
+
+impl<T, const LEN: usize> Reserved<T, LEN> {
+    const BYTES: usize = LEN * size_of::<T>();
+
+    /// An array for which nothing is reserved yet.
+    pub(crate) const fn new() -> Reserved<T, LEN> {
+        Reserved(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    /// The physical memory that the array takes up.
+    pub(crate) fn resident(&self) -> usize {
+        NonNull::new(self.0.load(Ordering::Relaxed))
+            .map_or(0, |base| resident(base.cast(), Self::BYTES))
+    }
+
+    /// Gives the memory back; the array is as at the start.
+    ///
+    /// # Safety
+    ///
+    /// Nobody refers to the array, and nobody uses it until this returns.
+    pub(crate) unsafe fn clear(&self) {
+        if let Some(base) = NonNull::new(self.0.swap(ptr::null_mut(), Ordering::Relaxed)) {
+            // SAFETY: the base came from `reserve` with this length; the caller vouches that
+            // nobody refers to it.
+            unsafe { release(base.cast(), Self::BYTES) };
+        }
+    }
+}
+
+impl<T: Zeroed, const LEN: usize> Reserved<T, LEN> {
+    /// The array, if it was reserved.
+    #[inline(always)]
+    pub(crate) fn get(&self) -> Option<&[T; LEN]> {
+        // The acquire pairs with the release in `get_or_reserve`.
+        let base = self.0.load(Ordering::Acquire);
+        // SAFETY: null, or from `reserve` with room for `LEN` items that are zero at first, which
+        // `Zeroed` allows; `clear` runs only when nobody refers to the array.
+        unsafe { base.cast::<[T; LEN]>().as_ref() }
+    }
+
+    /// The array, reserved now if it was not. `None` where the system has no memory to give.
+    #[inline]
+    pub(crate) fn get_or_reserve(&self) -> Option<&[T; LEN]> {
+        match self.get() {
+            Some(array) => Some(array),
+            None => self.reserve_now(),
+        }
+    }
+
+    #[cold]
+    fn reserve_now(&self) -> Option<&[T; LEN]> {
+        let fresh = reserve(Self::BYTES)?;
+        // The release publishes zeroed memory to the acquire in `get`.
+        let won = self.0.compare_exchange(
+            ptr::null_mut(),
+            fresh.as_ptr().cast(),
+            Ordering::Release,
+            Ordering::Relaxed,
+        );
+        if won.is_err() {
+            // SAFETY: another thread published its own memory; ours was never shown to anyone.
+            unsafe { release(fresh, Self::BYTES) };
+        }
+        self.get()
+    }
+}
+
+/// Words that are written once and stay: the frames of callsites.
+///
+/// # Implementation
+///
+/// A bump pointer in the newest of a list of chunks; a full chunk is followed by a new one. Nothing
+/// is freed but everything at once. All of it is lock-free: a loser of the race for a new chunk
+/// gives its own back.
+pub(crate) struct Arena {
+    newest: AtomicPtr<Chunk>,
+}
+
+const CHUNK_BYTES: usize = 1 << 20;
+
+#[repr(C)]
+struct Chunk {
+    older: AtomicPtr<Chunk>,
+    used: AtomicUsize,
+}
+
+const CHUNK_WORDS: usize = (CHUNK_BYTES - size_of::<Chunk>()) / size_of::<usize>();
+
+impl Arena {
+    pub(crate) const fn new() -> Arena {
+        Arena {
+            newest: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    /// Copies `words` into the arena. `None` where the system has no memory to give, or there are
+    /// more words than a chunk holds.
+    pub(crate) fn store(&self, words: &[usize]) -> Option<NonNull<usize>> {
+        if words.len() > CHUNK_WORDS {
+            return None;
+        }
+        loop {
+            let newest = self.newest.load(Ordering::Acquire);
+            // SAFETY: chunks live until `clear`, which runs alone.
+            if let Some(chunk) = unsafe { newest.as_ref() } {
+                let at = chunk.used.fetch_add(words.len(), Ordering::Relaxed);
+                if at + words.len() <= CHUNK_WORDS {
+                    // SAFETY: the words of a chunk follow its head, and `at` is in them.
+                    let place = unsafe { newest.add(1).cast::<usize>().add(at) };
+                    // SAFETY: `fetch_add` gave this range to us alone.
+                    unsafe { ptr::copy_nonoverlapping(words.as_ptr(), place, words.len()) };
+                    return NonNull::new(place);
+                }
+            }
+            self.grow(newest)?;
+        }
+    }
+
+    #[cold]
+    fn grow(&self, newest: *mut Chunk) -> Option<()> {
+        let fresh = reserve(CHUNK_BYTES)?;
+        // SAFETY: fresh memory, zeroed, large enough for the head, and nobody else's yet.
+        unsafe { fresh.cast::<Chunk>().as_ref() }
+            .older
+            .store(newest, Ordering::Relaxed);
+        // The release publishes the head to the acquire in `store`.
+        let won = self.newest.compare_exchange(
+            newest,
+            fresh.as_ptr().cast(),
+            Ordering::Release,
+            Ordering::Relaxed,
+        );
+        if won.is_err() {
+            // SAFETY: never shown to anyone.
+            unsafe { release(fresh, CHUNK_BYTES) };
+        }
+        Some(())
+    }
+
+    /// Gives all memory back.
+    ///
+    /// # Safety
+    ///
+    /// Nobody refers to anything stored, and nobody uses the arena until this returns.
+    pub(crate) unsafe fn clear(&self) {
+        let mut chunk = self.newest.swap(ptr::null_mut(), Ordering::Relaxed);
+        while let Some(head) = NonNull::new(chunk) {
+            // SAFETY: a chunk stays mapped until it is released in the next line but one.
+            chunk = unsafe { head.as_ref() }.older.load(Ordering::Relaxed);
+            // SAFETY: `grow` reserved it with this length; the caller vouches for the rest.
+            unsafe { release(head.cast(), CHUNK_BYTES) };
+        }
+    }
+
+    /// The physical memory that the arena takes up.
+    pub(crate) fn resident(&self) -> usize {
+        let mut chunk = self.newest.load(Ordering::Acquire);
+        let mut bytes = 0;
+        while let Some(head) = NonNull::new(chunk) {
+            bytes += resident(head.cast(), CHUNK_BYTES);
+            // SAFETY: chunks live until `clear`, which runs alone.
+            chunk = unsafe { head.as_ref() }.older.load(Ordering::Relaxed);
+        }
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn untouched_memory_is_not_resident_and_touched_memory_is() {
+        let len = 64 << 20;
+        let base = reserve(len).unwrap();
+        let before = resident(base, len);
+        // SAFETY: both offsets lie in the reservation.
+        unsafe {
+            base.as_ptr().write(1);
+            base.as_ptr().add(len / 2).write(1);
+        }
+        let after = resident(base, len);
+        // SAFETY: reserved above, not used below.
+        unsafe { release(base, len) };
+        if cfg!(target_os = "linux") {
+            assert_eq!((before, after), (0, 8192));
+        }
+    }
+
+    #[test]
+    fn an_arena_keeps_words_apart_across_chunks_and_threads() {
+        let arena = Arena::new();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let arena = &arena;
+                scope.spawn(move || {
+                    let stored: Vec<_> = (0..3_000)
+                        .map(|i| (i, arena.store(&[thread * 10_000 + i; 30]).unwrap()))
+                        .collect();
+                    for (i, place) in stored {
+                        // SAFETY: the arena holds 30 words there until it is cleared.
+                        let words = unsafe { std::slice::from_raw_parts(place.as_ptr(), 30) };
+                        assert_eq!(words, [thread * 10_000 + i; 30]);
+                    }
+                });
+            }
+        });
+        assert!(arena.store(&vec![0; CHUNK_WORDS + 1]).is_none());
+        // SAFETY: the threads are done.
+        unsafe { arena.clear() };
+        assert_eq!(arena.resident(), 0);
+    }
+}

@@ -1,0 +1,331 @@
+//! The interner: a stack of return addresses to a [`CallsiteId`].
+
+use std::num::NonZeroU32;
+use std::ptr;
+
+use crate::arena::{Arena, Reserved, Zeroed};
+use crate::counters::SharedCounters;
+use crate::recorded::StackEnd;
+use crate::sync::{AtomicPtr, AtomicU32, Ordering};
+use crate::words::{Insertion, WordSet};
+
+/// Names one callsite of one tracing session; only [`Callsites`] knows what stands behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct CallsiteId(NonZeroU32);
+
+impl CallsiteId {
+    /// The callsite that stands for all those that found no room.
+    pub(crate) const OVERFLOW: CallsiteId = CallsiteId(NonZeroU32::MIN);
+
+    /// As a word of the page map, where zero means no block.
+    #[inline(always)]
+    pub(crate) fn from_word(word: u32) -> Option<CallsiteId> {
+        NonZeroU32::new(word).map(CallsiteId)
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+/// A stack as captured: return addresses, innermost first, with their hash.
+#[derive(Clone, Copy)]
+pub(crate) struct Stack<'a> {
+    pub(crate) addresses: &'a [usize],
+    pub(crate) end: StackEnd,
+    pub(crate) hash: u64,
+}
+
+/// What is known of a callsite: its stack, written once, and the counters that threads share.
+#[repr(C, align(64))]
+pub(crate) struct Callsite {
+    pub(crate) shared: SharedCounters,
+    addresses: AtomicPtr<usize>,
+    len: AtomicU32,
+    /// Zero until the rest is written, then one plus the number of the [`StackEnd`].
+    end: AtomicU32,
+}
+
+// SAFETY: zero counters, a null pointer, and an `end` that says "not written".
+unsafe impl Zeroed for Callsite {}
+
+impl Callsite {
+    /// The stack, if it is written.
+    pub(crate) fn stack(&self) -> Option<(&[usize], StackEnd)> {
+        // The acquire pairs with the release in `write`.
+        let end = match self.end.load(Ordering::Acquire) {
+            0 => return None,
+            1 => StackEnd::Complete,
+            2 => StackEnd::Truncated,
+            3 => StackEnd::Broken,
+            _ => StackEnd::Overflow,
+        };
+        let len = self.len.load(Ordering::Relaxed) as usize;
+        if len == 0 {
+            return Some((&[], end));
+        }
+        // SAFETY: `write` stored a pointer to that many words of the arena, which never change
+        // and live as long as the callsite.
+        let addresses =
+            unsafe { std::slice::from_raw_parts(self.addresses.load(Ordering::Relaxed), len) };
+        Some((addresses, end))
+    }
+
+    fn write(&self, addresses: *mut usize, len: usize, end: StackEnd) {
+        self.addresses.store(addresses, Ordering::Relaxed);
+        self.len.store(len as u32, Ordering::Relaxed);
+        let end = match end {
+            StackEnd::Complete => 1,
+            StackEnd::Truncated => 2,
+            StackEnd::Broken => 3,
+            StackEnd::Overflow => 4,
+        };
+        self.end.store(end, Ordering::Release);
+    }
+}
+
+/// All callsites of a tracing session.
+///
+/// # Implementation
+///
+/// An index from the hash of a stack to an id, and the callsites themselves, dense by id, in
+/// chunks. Insert-only and lock-free: a new callsite is written in full before the index shows
+/// its id, and of two threads that meet a new stack at once one wins; the other's id stays unused.
+///
+/// A word of the index is 40 bits of the hash and the 24 bits of the id. Ten to eighteen other
+/// bits of the hash choose the line, so two stacks are taken for one with a chance of one in 2^50
+/// or less: for a program with 100,000 callsites, five in ten million. The frames are not compared
+/// again, since that would cost a second cache miss on every hit.
+///
+/// # Ceiling
+///
+/// At most [`MAX_CALLSITES`]. What comes after is charged to [`CallsiteId::OVERFLOW`], visibly.
+pub(crate) struct Callsites {
+    index: WordSet,
+    chunks: [Reserved<Callsite, CHUNK>; CHUNKS],
+    next: AtomicU32,
+    limit: AtomicU32,
+    frames: Arena,
+}
+
+/// The most callsites that a session can tell apart.
+pub(crate) const MAX_CALLSITES: u32 = 1 << 20;
+
+const CHUNK: usize = 1 << 10;
+const CHUNKS: usize = MAX_CALLSITES as usize / CHUNK;
+const ID_BITS: u32 = 24;
+
+impl Callsites {
+    pub(crate) const fn new() -> Callsites {
+        Callsites {
+            index: WordSet::new(),
+            chunks: [const { Reserved::new() }; CHUNKS],
+            next: AtomicU32::new(0),
+            limit: AtomicU32::new(0),
+            frames: Arena::new(),
+        }
+    }
+
+    /// Makes room for the first callsites and for the overflow callsite; at most `limit` are told
+    /// apart. `None` where the system has no memory to give.
+    pub(crate) fn prepare(&self, limit: u32) -> Option<()> {
+        self.index.prepare()?;
+        let overflow = self.chunks[0].get_or_reserve()?;
+        overflow[CallsiteId::OVERFLOW.get() as usize].write(ptr::null_mut(), 0, StackEnd::Overflow);
+        self.limit
+            .store(limit.min(MAX_CALLSITES), Ordering::Relaxed);
+        self.next
+            .store(CallsiteId::OVERFLOW.get() + 1, Ordering::Relaxed);
+        Some(())
+    }
+
+    /// The id of a stack, new if the stack is.
+    #[inline(always)]
+    pub(crate) fn intern(&self, stack: Stack<'_>) -> CallsiteId {
+        let tag = tag(stack.hash);
+        match self.index.find(stack.hash, |word| word & !ID_MASK == tag) {
+            Some(word) => id_of(word),
+            None => self.insert(stack),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn insert(&self, stack: Stack<'_>) -> CallsiteId {
+        self.try_insert(stack).unwrap_or(CallsiteId::OVERFLOW)
+    }
+
+    fn try_insert(&self, stack: Stack<'_>) -> Option<CallsiteId> {
+        // NOTE: checked before it is raised, so that a full table stays just above its limit.
+        if self.next.load(Ordering::Relaxed) >= self.limit.load(Ordering::Relaxed) {
+            return None;
+        }
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        if number >= self.limit.load(Ordering::Relaxed) {
+            return None;
+        }
+        let id = CallsiteId::from_word(number)?;
+        let chunk = self.chunks.get(number as usize / CHUNK)?.get_or_reserve()?;
+        let addresses = self.frames.store(stack.addresses)?;
+        chunk[number as usize % CHUNK].write(addresses.as_ptr(), stack.addresses.len(), stack.end);
+        let tag = tag(stack.hash);
+        let word = tag | u64::from(number);
+        match self
+            .index
+            .insert(stack.hash, word, |word| word & !ID_MASK == tag)
+        {
+            Insertion::Inserted => Some(id),
+            Insertion::Found(word) => Some(id_of(word)),
+            Insertion::Full => None,
+        }
+    }
+
+    /// The callsite behind an id of this session.
+    #[inline]
+    pub(crate) fn get(&self, id: CallsiteId) -> Option<&Callsite> {
+        let number = id.get() as usize;
+        self.chunks
+            .get(number / CHUNK)?
+            .get()
+            .map(|chunk| &chunk[number % CHUNK])
+    }
+
+    /// All callsites that were written so far, with their ids.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (CallsiteId, &Callsite)> {
+        let limit = self.limit.load(Ordering::Relaxed);
+        let next = self.next.load(Ordering::Relaxed).min(limit);
+        (1..next.max(1)).filter_map(|number| {
+            let id = CallsiteId::from_word(number)?;
+            Some((id, self.get(id)?))
+        })
+    }
+
+    /// Forgets all callsites and gives the memory back.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else uses the callsites until this returns, and no id is used after.
+    pub(crate) unsafe fn clear(&self) {
+        self.limit.store(0, Ordering::Relaxed);
+        self.next.store(0, Ordering::Relaxed);
+        // SAFETY: the caller's promise, for each part.
+        unsafe {
+            self.index.clear();
+            self.frames.clear();
+        }
+        for chunk in &self.chunks {
+            // SAFETY: the caller's promise.
+            unsafe { chunk.clear() };
+        }
+    }
+
+    /// The physical memory that the callsites take up.
+    pub(crate) fn resident(&self) -> usize {
+        let chunks = self.chunks.iter().map(Reserved::resident).sum::<usize>();
+        self.index.resident() + self.frames.resident() + chunks
+    }
+}
+
+const ID_MASK: u64 = (1 << ID_BITS) - 1;
+
+/// The bits of a hash that a word of the index keeps. Never all zero, so that no word is.
+#[inline(always)]
+fn tag(hash: u64) -> u64 {
+    hash & !ID_MASK
+}
+
+#[inline(always)]
+fn id_of(word: u64) -> CallsiteId {
+    CallsiteId::from_word((word & ID_MASK) as u32).unwrap_or(CallsiteId::OVERFLOW)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::hash_of;
+
+    fn intern(callsites: &Callsites, addresses: &[usize]) -> CallsiteId {
+        callsites.intern(Stack {
+            addresses,
+            end: StackEnd::Complete,
+            hash: hash_of(addresses),
+        })
+    }
+
+    fn ready(limit: u32) -> Callsites {
+        let callsites = Callsites::new();
+        callsites.prepare(limit).unwrap();
+        callsites
+    }
+
+    #[test]
+    fn equal_stacks_share_an_id_and_ids_lead_back_to_their_stack() {
+        let callsites = ready(MAX_CALLSITES);
+        let stacks: Vec<Vec<usize>> = (0..30_000)
+            .map(|i| {
+                (0..1 + i % 40)
+                    .map(|frame| 0x5500_0000 + i * 16 + frame)
+                    .collect()
+            })
+            .collect();
+        let ids: Vec<_> = stacks
+            .iter()
+            .map(|stack| intern(&callsites, stack))
+            .collect();
+        for (stack, &id) in stacks.iter().zip(&ids) {
+            assert_eq!(intern(&callsites, stack), id);
+            let (addresses, end) = callsites.get(id).unwrap().stack().unwrap();
+            assert_eq!((addresses, end), (stack.as_slice(), StackEnd::Complete));
+        }
+        assert_eq!(
+            callsites.iter().count(),
+            stacks.len() + 1,
+            "all of them, and the overflow"
+        );
+        // SAFETY: this thread is the only user.
+        unsafe { callsites.clear() };
+        assert_eq!((callsites.iter().count(), callsites.resident()), (0, 0));
+    }
+
+    #[test]
+    fn beyond_the_ceiling_all_share_the_overflow_callsite() {
+        let callsites = ready(10);
+        let ids: Vec<_> = (0..20).map(|i| intern(&callsites, &[0x1000 + i])).collect();
+        assert!(ids[..8].iter().all(|&id| id != CallsiteId::OVERFLOW));
+        assert!(ids[8..].iter().all(|&id| id == CallsiteId::OVERFLOW));
+        assert_eq!(
+            intern(&callsites, &[0x1000]),
+            ids[0],
+            "those before keep their ids"
+        );
+        let overflow = callsites.get(CallsiteId::OVERFLOW).unwrap();
+        assert_eq!(overflow.stack(), Some((&[][..], StackEnd::Overflow)));
+        // SAFETY: this thread is the only user.
+        unsafe { callsites.clear() };
+    }
+
+    #[test]
+    fn threads_that_meet_the_same_stacks_agree_on_their_ids() {
+        let callsites = ready(MAX_CALLSITES);
+        let ids: Vec<Vec<CallsiteId>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|_| {
+                    let callsites = &callsites;
+                    scope.spawn(move || {
+                        (0..5_000)
+                            .map(|i| intern(callsites, &[0x1000 + i * 4, 0x9000]))
+                            .collect()
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        assert!(ids.iter().all(|theirs| *theirs == ids[0]));
+        // SAFETY: the threads are done.
+        unsafe { callsites.clear() };
+    }
+}

@@ -1,0 +1,586 @@
+//! On and off: the phase that every record looks at, and all that changes it.
+//!
+//! # The phase
+//!
+//! One word says whether to record, and changes whenever threads must take note of something: a new
+//! session, a first companion, a peak that was reset. A thread whose own copy differs joins the new
+//! phase before it records.
+//!
+//! # Standing still
+//!
+//! To clear the tables, or to go from one thread to several, nobody may be recording. Whoever holds
+//! the control lock sets the phase to [`PAUSED`], makes every processor see it with one system call
+//! ([`barrier`]), and waits until no thread is in the middle of a record. That takes microseconds; a
+//! thread that wants to record meanwhile waits for the lock. So the hot path pays for this with one
+//! load and two plain stores.
+//!
+//! # Locks
+//!
+//! [`READERS`] keeps the tables from being cleared while a snapshot is read; [`CONTROL`] guards
+//! everything else, in this order. Neither is ever taken by a record in the steady state.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::blocks::Granule;
+use crate::callsites::MAX_CALLSITES;
+use crate::capture::{self, CaptureMethod, MAX_FRAMES};
+use crate::counters::Company;
+use crate::error::Error;
+use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence};
+use crate::thread::{self, Busy, Stage, ThreadState};
+use crate::tracer::TABLES;
+use crate::{Bytes, TracedMemory, hooks, startup};
+use Ordering::Relaxed;
+
+/// Tracing is off.
+pub(crate) const OFF: u64 = 0;
+/// Nothing was ever recorded: the environment has not been read yet.
+pub(crate) const UNSET: u64 = 1;
+/// Nobody may record until the holder of the control lock is done.
+pub(crate) const PAUSED: u64 = 2;
+/// In phases that record: the low bit says that a thread is alone, the rest is a serial number.
+const FIRST_PHASE: u64 = 8;
+
+static PHASE: AtomicU64 = AtomicU64::new(UNSET);
+static CAPTURE_LIMIT: AtomicUsize = AtomicUsize::new(0);
+/// What went wrong, if something did: the number of a [`Fault`].
+static FAULT: AtomicU32 = AtomicU32::new(0);
+
+#[inline(always)]
+pub(crate) fn phase() -> u64 {
+    // The acquire pairs with the release in `Control::publish`: a new phase's tables are seen.
+    PHASE.load(Ordering::Acquire)
+}
+
+/// Whether records are made, now or after a pause.
+pub(crate) fn is_on() -> bool {
+    !matches!(phase(), OFF | UNSET)
+}
+
+pub(crate) fn company(phase: u64) -> Company {
+    if phase & 1 == 1 {
+        Company::Alone
+    } else {
+        Company::WithOthers
+    }
+}
+
+/// How many return addresses a record captures.
+#[inline(always)]
+pub(crate) fn capture_limit() -> usize {
+    CAPTURE_LIMIT.load(Relaxed)
+}
+
+/// What an allocator knows of the distance between its blocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum GranuleHint {
+    /// It is the system's: find out.
+    System,
+    /// At least so many bytes.
+    Bytes(usize),
+}
+
+/// How to trace: passed to [`start_with`](crate::start_with).
+///
+/// ```
+/// use alloc_core::Config;
+///
+/// let config = Config::default().frames(8);
+/// assert_eq!(config.traceback_limit(), 8);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    frames: u16,
+    max_callsites: u32,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            frames: 32,
+            max_callsites: MAX_CALLSITES,
+        }
+    }
+}
+
+impl Config {
+    /// The most frames that can be kept.
+    pub const MAX_FRAMES: u16 = 1000;
+
+    /// Keeps `frames` frames of each stack, counted from the line that a block is charged to:
+    /// from 1 to [`MAX_FRAMES`](Self::MAX_FRAMES). The default is 32.
+    ///
+    /// A frame is one of the machine's; functions that the compiler inlined into it come on top.
+    pub fn frames(mut self, frames: u16) -> Config {
+        self.frames = frames;
+        self
+    }
+
+    /// Tells at most `callsites` callsites apart; the rest are charged to one that is shown as
+    /// `<overflow>`. The default, 1,048,576, is also the most.
+    ///
+    /// A callsite takes about 130 bytes and 8 more for each frame.
+    pub fn max_callsites(mut self, callsites: u32) -> Config {
+        self.max_callsites = callsites;
+        self
+    }
+
+    /// The number of frames that a traceback keeps.
+    pub fn traceback_limit(&self) -> u16 {
+        self.frames
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if self.frames == 0 || self.frames > Config::MAX_FRAMES {
+            return Err(Error::invalid_config(format!(
+                "the number of frames must be from 1 to {}, found {}",
+                Config::MAX_FRAMES,
+                self.frames
+            )));
+        }
+        if self.max_callsites < 2 || self.max_callsites > MAX_CALLSITES {
+            return Err(Error::invalid_config(format!(
+                "the number of callsites must be from 2 to {MAX_CALLSITES}, found {}",
+                self.max_callsites
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Frames captured beyond those that are kept: the standard library's between the allocator and
+/// the user's line, and the tracer's own.
+pub(crate) const LIBRARY_FRAMES: usize = 14;
+
+const _: () = assert!(Config::MAX_FRAMES as usize + LIBRARY_FRAMES <= MAX_FRAMES);
+
+/// What a broken tracer stopped for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    OutOfMemory = 1,
+}
+
+impl Fault {
+    fn reason(number: u32) -> Option<&'static str> {
+        match number {
+            0 => None,
+            _ => Some("the system had no memory left for the tracer's own tables"),
+        }
+    }
+}
+
+/// Stops recording for good and says so once: the numbers are no longer true. Callable from a
+/// record.
+pub(crate) fn give_up(fault: Fault) {
+    let first = FAULT
+        .compare_exchange(0, fault as u32, Relaxed, Relaxed)
+        .is_ok();
+    PHASE.store(OFF, Ordering::Release);
+    if let (true, Some(reason)) = (first, Fault::reason(fault as u32)) {
+        hooks::write_to_stderr(&["alloc-core: tracing stopped: ", reason, "\n"]);
+    }
+}
+
+fn check_fault() -> Result<(), Error> {
+    Fault::reason(FAULT.load(Relaxed)).map_or(Ok(()), |reason| Err(Error::broken(reason)))
+}
+
+static READERS: Mutex<()> = Mutex::new(());
+static CONTROL: Mutex<Control> = Mutex::new(Control {
+    serial: 0,
+    attached: 0,
+    session: None,
+    from_environment: false,
+    granule: None,
+    method: None,
+});
+
+/// What the control lock guards.
+pub(crate) struct Control {
+    /// Counts phases, so that no two are equal.
+    serial: u64,
+    /// How many threads have a state.
+    attached: u32,
+    /// The configuration, while tracing is on.
+    session: Option<Config>,
+    from_environment: bool,
+    granule: Option<Granule>,
+    method: Option<CaptureMethod>,
+}
+
+type Lock = MutexGuard<'static, Control>;
+
+fn lock_readers() -> MutexGuard<'static, ()> {
+    READERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn lock() -> Lock {
+    CONTROL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until a pause is over. Not for whoever holds the control lock.
+pub(crate) fn wait() {
+    drop(lock());
+}
+
+impl Control {
+    /// Runs `change` while no other thread records. The phase is [`PAUSED`] after; whoever calls
+    /// this goes on to [`publish`](Self::publish) another.
+    fn stand_still<R>(&mut self, change: impl FnOnce(&mut Control) -> R) -> R {
+        PHASE.store(PAUSED, Ordering::SeqCst);
+        barrier();
+        let own = thread::current().map_or(std::ptr::null(), std::ptr::from_ref);
+        for state in TABLES
+            .threads
+            .claimed()
+            .filter(|state| !std::ptr::eq(*state, own))
+        {
+            let mut spins = 0_u32;
+            while state.is_recording() {
+                spins += 1;
+                if spins < 100 {
+                    std::hint::spin_loop()
+                } else {
+                    std::thread::yield_now()
+                }
+            }
+        }
+        change(self)
+    }
+
+    /// Lets threads record again, in a phase that none of them has joined.
+    fn publish(&mut self) {
+        TABLES.heap.set_threads(self.attached);
+        self.serial += 1;
+        let alone = u64::from(self.attached <= 1);
+        let next = if self.session.is_some() {
+            FIRST_PHASE + self.serial * 2 + alone
+        } else {
+            OFF
+        };
+        PHASE.store(next, Ordering::Release);
+        if FAULT.load(Relaxed) != 0 {
+            PHASE.store(OFF, Ordering::Release);
+        }
+    }
+
+    /// Gives the calling thread a state.
+    fn attach(&mut self) -> Option<&'static ThreadState> {
+        let state = TABLES.threads.claim(capture::stack_bounds())?;
+        if !hooks::call_at_thread_end(state) {
+            TABLES.threads.give_back(state, &TABLES.events);
+            return None;
+        }
+        self.attached += 1;
+        // The first companion: whoever was alone must stop thinking so before this one records.
+        // With more, only the share of each is new.
+        if self.attached == 2 && self.session.is_some() {
+            self.stand_still(|_| {
+                TABLES.threads.claimed().for_each(ThreadState::fold_all);
+            });
+            self.publish();
+        }
+        TABLES.heap.set_threads(self.attached);
+        thread::set(Some(state), Stage::Attached);
+        Some(state)
+    }
+
+    /// Takes the calling thread's state away. It may go on allocating: see
+    /// [`alone_with_the_tables`].
+    fn detach(&mut self, state: &'static ThreadState) {
+        thread::set(None, Stage::Gone);
+        TABLES.threads.give_back(state, &TABLES.events);
+        self.attached -= 1;
+        if self.session.is_some() && self.attached <= 1 {
+            self.publish();
+        }
+        TABLES.heap.set_threads(self.attached);
+    }
+
+    fn start(&mut self, config: Config) -> Result<(), Error> {
+        let no_memory = || Error::out_of_memory("the tracer's tables");
+        let granule = *self.granule.get_or_insert(Granule::SMALLEST);
+        if !hooks::prepare() {
+            return Err(Error::out_of_memory("a key for thread-local data"));
+        }
+        self.method = Some(capture::prepare());
+        let tables = TABLES.blocks.prepare(granule);
+        tables
+            .and_then(|()| TABLES.callsites.prepare(config.max_callsites))
+            .ok_or_else(no_memory)?;
+        CAPTURE_LIMIT.store(usize::from(config.frames) + LIBRARY_FRAMES, Relaxed);
+        self.session = Some(config);
+        self.publish();
+        Ok(())
+    }
+
+    /// Forgets everything that was recorded, and gives the memory back.
+    fn clear(&mut self) {
+        self.stand_still(|_| {
+            // SAFETY: no thread records, none can begin to, and the readers' lock is held: see
+            // `clear_all`. No id outlives this: cells are emptied here too.
+            unsafe {
+                TABLES.blocks.clear();
+            }
+            // SAFETY: as above.
+            unsafe {
+                TABLES.callsites.clear();
+            }
+            TABLES.threads.iter().for_each(ThreadState::clear);
+            TABLES.events.clear();
+            TABLES.heap.clear();
+        });
+    }
+}
+
+/// Makes the change of the phase visible to every processor that runs a thread of ours, and their
+/// earlier stores to us: with it, [`fence_after_enter`] need not be a real fence.
+///
+/// `sys_membarrier` on Linux, and where a sandbox forbids it the revocation of a page's rights,
+/// which interrupts the same processors. Elsewhere the hot path has the fence.
+fn barrier() {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+    hooks::interrupt_all_processors();
+    fence(Ordering::SeqCst);
+}
+
+/// Orders the mark of a record before the load of the phase.
+#[inline(always)]
+pub(crate) fn fence_after_enter() {
+    if cfg!(all(target_os = "linux", target_arch = "x86_64", not(miri))) {
+        // PERF: the compiler must not reorder; the processor is dealt with by `barrier`. A real
+        // fence would add some 6 ns to every record.
+        compiler_fence(Ordering::SeqCst);
+    } else {
+        fence(Ordering::SeqCst);
+    }
+}
+
+/// The calling thread's state, claimed now if it has none. `None` at the thread's end, and where
+/// there is no memory for it.
+pub(crate) fn attached() -> Option<&'static ThreadState> {
+    match thread::stage() {
+        Stage::Attached => thread::current(),
+        Stage::Busy => thread::current(),
+        Stage::Gone => None,
+        Stage::Fresh => {
+            let _busy = Busy::begin();
+            lock().attach()
+        }
+    }
+}
+
+/// Called at the end of each thread that has a state.
+pub(crate) fn thread_ended(state: &'static ThreadState) {
+    let _busy = Busy::begin();
+    lock().detach(state);
+}
+
+/// Runs `change` for a thread that has no state any more.
+pub(crate) fn alone_with_the_tables<R>(change: impl Fn() -> Option<R>) -> Option<R> {
+    let _busy = Busy::begin();
+    let mut control = lock();
+    if control.session.is_none() {
+        return None;
+    }
+    let result = change();
+    // A thread that is alone counted on being the only one to change the heap.
+    control.publish();
+    result
+}
+
+/// The first call of all: from an allocator, or from [`start_with`].
+pub(crate) fn begin(granule: GranuleHint) {
+    let _busy = Busy::begin();
+    let mut control = lock();
+    if phase() != UNSET {
+        return;
+    }
+    control.granule = match granule {
+        GranuleHint::System => hooks::granule_of_system(),
+        GranuleHint::Bytes(bytes) => Granule::from_bytes(bytes),
+    };
+    let Some(config) = startup::config_from_environment() else {
+        PHASE.store(OFF, Ordering::Release);
+        return;
+    };
+    control.from_environment = true;
+    if let Err(error) = control.start(config) {
+        startup::refuse(&["tracing could not be started: ", &error.to_string(), "\n"]);
+    }
+}
+
+pub(crate) fn start_with(config: Config) -> Result<(), Error> {
+    // If the allocator is installed, this calls `begin`.
+    drop(std::hint::black_box(Box::new(0_u8)));
+    if phase() == UNSET {
+        return Err(Error::not_installed());
+    }
+    config.check()?;
+    let _busy = Busy::begin();
+    let mut control = lock();
+    check_fault()?;
+    match &control.session {
+        None => control.start(config),
+        Some(_) if control.from_environment => Ok(()),
+        Some(running) if *running == config => Ok(()),
+        Some(running) => Err(Error::already_tracing(running.frames, config.frames)),
+    }
+}
+
+pub(crate) fn stop() {
+    let _muted = thread::mute();
+    let _busy = Busy::begin();
+    let _readers = lock_readers();
+    let mut control = lock();
+    if control.session.is_none() {
+        return;
+    }
+    control.clear();
+    control.session = None;
+    control.from_environment = false;
+    control.publish();
+}
+
+pub(crate) fn clear_traces() {
+    let _muted = thread::mute();
+    let _busy = Busy::begin();
+    let _readers = lock_readers();
+    let mut control = lock();
+    let Some(config) = control.session.take() else {
+        return;
+    };
+    control.clear();
+    if control.start(config).is_err() {
+        give_up(Fault::OutOfMemory);
+    }
+}
+
+pub(crate) fn reset_peak() {
+    let _muted = thread::mute();
+    let _busy = Busy::begin();
+    let _readers = lock_readers();
+    let mut control = lock();
+    if control.session.is_none() {
+        return;
+    }
+    control.stand_still(|_| {
+        for (id, callsite) in TABLES.callsites.iter() {
+            callsite
+                .shared
+                .reset_peak(TABLES.threads.iter().filter_map(|state| state.delta(id)));
+        }
+        TABLES.threads.iter().for_each(ThreadState::reset_peak);
+        TABLES.heap.reset_peak(held_back());
+    });
+    control.publish();
+}
+
+fn held_back() -> i64 {
+    TABLES.threads.iter().map(|state| state.account.net()).sum()
+}
+
+pub(crate) fn traced_memory() -> TracedMemory {
+    if is_on() {
+        TABLES.heap.read(held_back())
+    } else {
+        TracedMemory::default()
+    }
+}
+
+/// The number of frames a traceback keeps, while tracing is on.
+pub(crate) fn traceback_limit() -> Option<u16> {
+    let _muted = thread::mute();
+    let _busy = Busy::begin();
+    lock().session.as_ref().map(Config::traceback_limit)
+}
+
+pub(crate) fn capture_method() -> Option<CaptureMethod> {
+    let _muted = thread::mute();
+    let _busy = Busy::begin();
+    lock().method
+}
+
+pub(crate) fn tracer_memory() -> Bytes {
+    let _muted = thread::mute();
+    let _busy = Busy::begin();
+    let _readers = lock_readers();
+    let bytes = TABLES.blocks.resident()
+        + TABLES.callsites.resident()
+        + TABLES.threads.resident()
+        + capture::resident();
+    Bytes::new(bytes as u64)
+}
+
+/// Runs `read` while the tables are there to be read, and other threads go on recording.
+pub(crate) fn reading<R>(read: impl FnOnce(&Config) -> R) -> Result<R, Error> {
+    let config = {
+        let _busy = Busy::begin();
+        lock().session.clone()
+    };
+    // NOTE: between the two locks tracing may stop; then the tables are empty, not gone.
+    let _readers = lock_readers();
+    check_fault()?;
+    match config {
+        Some(config) if is_on() => Ok(read(&config)),
+        _ => Err(Error::not_tracing()),
+    }
+}
+
+/// What a fork holds on to, from before it to after.
+pub(crate) struct Fork {
+    _readers: MutexGuard<'static, ()>,
+    control: Lock,
+    busy: Busy,
+}
+
+/// Before a fork: nobody is in the middle of a record, and nobody holds a lock.
+pub(crate) fn before_fork() -> Fork {
+    let busy = Busy::begin();
+    let readers = lock_readers();
+    let mut control = lock();
+    if control.session.is_some() {
+        control.stand_still(|_| ());
+    }
+    Fork {
+        _readers: readers,
+        control,
+        busy,
+    }
+}
+
+/// After a fork, in the parent.
+pub(crate) fn after_fork_in_parent(fork: Fork) {
+    let Fork {
+        _readers,
+        mut control,
+        busy,
+    } = fork;
+    if control.session.is_some() {
+        control.publish();
+    }
+    drop(control);
+    drop(busy);
+}
+
+/// After a fork, in the child: of all threads only the calling one is there. What the others had
+/// counted stays counted.
+pub(crate) fn after_fork_in_child(fork: Fork) {
+    let Fork {
+        _readers,
+        mut control,
+        busy,
+    } = fork;
+    let own = thread::current();
+    for state in TABLES.threads.claimed() {
+        if !own.is_some_and(|own| std::ptr::eq(own, state)) {
+            TABLES.threads.give_back(state, &TABLES.events);
+        }
+    }
+    control.attached = own.is_some().into();
+    if control.session.is_some() {
+        control.publish();
+    }
+    drop(control);
+    drop(busy);
+}

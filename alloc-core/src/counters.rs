@@ -1,0 +1,843 @@
+//! Current, peak, total and at peak: for each callsite and for the whole heap.
+//!
+//! # The two levels
+//!
+//! A thread counts in memory of its own and folds what it counted into shared counters now and
+//! then, so that in the steady state no two threads write one cache line. For callsites the
+//! thread's part is a [`Cell`] and the shared part a [`SharedCounters`]; for the heap they are
+//! [`Account`] and [`Heap`]. What a reader sees is the sum of both.
+//!
+//! # At peak, in O(1)
+//!
+//! Nobody copies counters when the heap reaches a peak. A global *epoch* moves when the heap first
+//! shrinks after a new peak. A counter that is about to change and carries another epoch saves its
+//! value first and takes on the epoch. So at any moment, what carries the current epoch answers
+//! with the saved value, and the rest did not change since the peak and answers with the present
+//! one. While the heap stands at its peak ([`Heap::rising`]), present values are the answer for all.
+//! Of equal peaks the later one counts.
+//!
+//! # How exact
+//!
+//! With one thread everything is exact. With several, the heap's peak and the contents at the peak
+//! are exact to within what threads hold back: see [`Account`].
+
+use crate::numbers::{Amount, Bytes, Counters, TracedMemory};
+use crate::sync::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering, fence};
+use Ordering::Relaxed;
+
+/// What one thread changed at one callsite since it last folded, in one cache line.
+///
+/// Only the thread that owns the cell writes it, so plain loads and stores are enough; the fields
+/// are atomics because a snapshot reads them meanwhile.
+#[repr(C, align(64))]
+pub(crate) struct Cell {
+    /// Whose numbers these are; zero for an unused cell.
+    callsite: AtomicU32,
+    reallocations: AtomicU32,
+    epoch: AtomicU64,
+    net_bytes: AtomicI64,
+    /// The highest `net_bytes` since the last fold.
+    high_bytes: AtomicI64,
+    total_bytes: AtomicU64,
+    /// `net_bytes` at the peak, if `epoch` is the current one.
+    saved_bytes: AtomicI64,
+    net_blocks: AtomicI32,
+    high_blocks: AtomicI32,
+    saved_blocks: AtomicI32,
+    total_blocks: AtomicU32,
+}
+
+/// When a cell must be folded although its callsite did not change: the most bytes, either way,
+/// that it holds back.
+#[derive(Clone, Copy)]
+pub(crate) struct CellCeiling(pub(crate) i64);
+
+impl CellCeiling {
+    /// With one thread nothing is gained by folding, but 32-bit block counts must not run over.
+    pub(crate) const ONE_THREAD: CellCeiling = CellCeiling(1 << 30);
+    /// With several, it bounds how far off a callsite's own peak can be.
+    pub(crate) const MANY_THREADS: CellCeiling = CellCeiling(16 << 10);
+}
+
+/// Whether the owner should fold the cell now.
+pub(crate) type MustFold = bool;
+
+impl Cell {
+    #[inline(always)]
+    pub(crate) fn callsite(&self) -> u32 {
+        self.callsite.load(Relaxed)
+    }
+
+    /// Counts one allocation.
+    #[inline(always)]
+    pub(crate) fn allocated(
+        &self,
+        size: usize,
+        reallocation: bool,
+        epoch: u64,
+        ceiling: CellCeiling,
+    ) -> MustFold {
+        self.save_if_old(epoch);
+        let bytes = self.net_bytes.load(Relaxed) + size as i64;
+        self.net_bytes.store(bytes, Relaxed);
+        let mut fold = false;
+        if bytes > self.high_bytes.load(Relaxed) {
+            self.high_bytes.store(bytes, Relaxed);
+            fold = bytes > ceiling.0;
+        }
+        let blocks = self.net_blocks.load(Relaxed).wrapping_add(1);
+        self.net_blocks.store(blocks, Relaxed);
+        if blocks > self.high_blocks.load(Relaxed) {
+            self.high_blocks.store(blocks, Relaxed);
+        }
+        self.total_bytes.store(
+            self.total_bytes.load(Relaxed).wrapping_add(size as u64),
+            Relaxed,
+        );
+        let total_blocks = self.total_blocks.load(Relaxed).wrapping_add(1);
+        self.total_blocks.store(total_blocks, Relaxed);
+        if reallocation {
+            self.reallocations
+                .store(self.reallocations.load(Relaxed).wrapping_add(1), Relaxed);
+        }
+        fold | (total_blocks >= 1 << 30)
+    }
+
+    /// Counts the end of one block.
+    #[inline(always)]
+    pub(crate) fn freed(&self, size: usize, epoch: u64, ceiling: CellCeiling) -> MustFold {
+        self.save_if_old(epoch);
+        let bytes = self.net_bytes.load(Relaxed) - size as i64;
+        self.net_bytes.store(bytes, Relaxed);
+        self.net_blocks
+            .store(self.net_blocks.load(Relaxed).wrapping_sub(1), Relaxed);
+        bytes < -ceiling.0
+    }
+
+    /// Keeps the present values as those at the peak, unless that was done in this epoch.
+    #[inline(always)]
+    fn save_if_old(&self, epoch: u64) {
+        if self.epoch.load(Relaxed) != epoch {
+            self.saved_bytes
+                .store(self.net_bytes.load(Relaxed), Relaxed);
+            self.saved_blocks
+                .store(self.net_blocks.load(Relaxed), Relaxed);
+            self.epoch.store(epoch, Relaxed);
+        }
+    }
+
+    /// Moves what the cell counted into its callsite's shared counters, and empties the cell for
+    /// `next`, the number of a callsite or zero.
+    pub(crate) fn fold_into(&self, shared: &SharedCounters, next: u32, epoch: u64) {
+        shared.fold(&self.read(), epoch, || self.empty_for(next, epoch));
+    }
+
+    /// Makes the cell one of `callsite` that has counted nothing.
+    pub(crate) fn empty_for(&self, callsite: u32, epoch: u64) {
+        self.callsite.store(callsite, Relaxed);
+        self.reallocations.store(0, Relaxed);
+        // What it held at the peak is in the shared part, so its own part of the peak is nothing.
+        self.epoch.store(epoch, Relaxed);
+        self.net_bytes.store(0, Relaxed);
+        self.high_bytes.store(0, Relaxed);
+        self.total_bytes.store(0, Relaxed);
+        self.saved_bytes.store(0, Relaxed);
+        self.net_blocks.store(0, Relaxed);
+        self.high_blocks.store(0, Relaxed);
+        self.saved_blocks.store(0, Relaxed);
+        self.total_blocks.store(0, Relaxed);
+    }
+
+    /// Forgets the peak that was: the present is the highest from now on.
+    ///
+    /// NOTE: writes a cell that may be another thread's; only while all threads stand still.
+    pub(crate) fn reset_peak(&self) {
+        self.high_bytes.store(self.net_bytes.load(Relaxed), Relaxed);
+        self.high_blocks
+            .store(self.net_blocks.load(Relaxed), Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> Delta {
+        Delta {
+            net: Signed::new(
+                self.net_bytes.load(Relaxed),
+                self.net_blocks.load(Relaxed).into(),
+            ),
+            high: Signed::new(
+                self.high_bytes.load(Relaxed),
+                self.high_blocks.load(Relaxed).into(),
+            ),
+            saved: Signed::new(
+                self.saved_bytes.load(Relaxed),
+                self.saved_blocks.load(Relaxed).into(),
+            ),
+            epoch: self.epoch.load(Relaxed),
+            total_bytes: self.total_bytes.load(Relaxed),
+            total_blocks: self.total_blocks.load(Relaxed).into(),
+            reallocations: self.reallocations.load(Relaxed).into(),
+        }
+    }
+}
+
+/// Bytes and blocks that may be fewer than none: a thread that frees what others allocated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Signed {
+    bytes: i64,
+    blocks: i64,
+}
+
+impl Signed {
+    fn new(bytes: i64, blocks: i64) -> Signed {
+        Signed { bytes, blocks }
+    }
+
+    fn plus(self, other: Signed) -> Signed {
+        Signed::new(self.bytes + other.bytes, self.blocks + other.blocks)
+    }
+
+    fn max(self, other: Signed) -> Signed {
+        Signed::new(self.bytes.max(other.bytes), self.blocks.max(other.blocks))
+    }
+
+    /// NOTE: parts of a sum that are read at different moments may sum to less than nothing.
+    fn amount(self) -> Amount {
+        Amount::new(self.bytes.max(0) as u64, self.blocks.max(0) as u64)
+    }
+}
+
+/// A change to a callsite's counters, as a cell collects it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Delta {
+    net: Signed,
+    high: Signed,
+    saved: Signed,
+    epoch: u64,
+    total_bytes: u64,
+    total_blocks: u64,
+    reallocations: u64,
+}
+
+impl Delta {
+    /// One block less, for those who have no cell.
+    pub(crate) fn freed(size: usize, epoch: u64) -> Delta {
+        Delta {
+            net: Signed::new(-(size as i64), -1),
+            epoch,
+            ..Delta::default()
+        }
+    }
+
+    /// A block that was taken by [`freed`](Self::freed) and comes back.
+    pub(crate) fn restored(size: usize, epoch: u64) -> Delta {
+        Delta {
+            net: Signed::new(size as i64, 1),
+            epoch,
+            ..Delta::default()
+        }
+    }
+
+    fn at_peak(&self, epoch: u64) -> Signed {
+        if self.epoch == epoch {
+            self.saved
+        } else {
+            self.net
+        }
+    }
+}
+
+/// The counters of one callsite that all threads fold into.
+///
+/// # Implementation
+///
+/// Each field is one atomic. Two folds at once may mix, so with several threads what was saved at
+/// the peak is off by at most one fold. A reader who must not see half a fold compares
+/// [`begun` and `ended`](Self::folds) before and after.
+#[repr(C)]
+pub(crate) struct SharedCounters {
+    /// Folds begun in the lower half, folds ended in the upper.
+    folds: AtomicU64,
+    bytes: AtomicI64,
+    blocks: AtomicI64,
+    peak_bytes: AtomicI64,
+    peak_blocks: AtomicI64,
+    total_bytes: AtomicU64,
+    total_blocks: AtomicU64,
+    reallocations: AtomicU64,
+    epoch: AtomicU64,
+    saved_bytes: AtomicI64,
+    saved_blocks: AtomicI64,
+}
+
+impl SharedCounters {
+    /// Adds `delta`; `emptied` runs where the reader's check covers it.
+    pub(crate) fn fold(&self, delta: &Delta, epoch: u64, emptied: impl FnOnce()) {
+        self.folds.fetch_add(1, Relaxed);
+        // The fence keeps the changes after the beginning; it pairs with the first in `consistent`.
+        fence(Ordering::Release);
+
+        let (bytes, blocks) = (self.bytes.load(Relaxed), self.blocks.load(Relaxed));
+        if self.epoch.load(Relaxed) == epoch {
+            let part = delta.at_peak(epoch);
+            self.saved_bytes.fetch_add(part.bytes, Relaxed);
+            self.saved_blocks.fetch_add(part.blocks, Relaxed);
+        } else if delta.epoch == epoch {
+            self.saved_bytes.store(bytes + delta.saved.bytes, Relaxed);
+            self.saved_blocks
+                .store(blocks + delta.saved.blocks, Relaxed);
+            self.epoch.store(epoch, Relaxed);
+        }
+        // Else neither changed since the peak, and nor does their sum.
+
+        let bytes = self.bytes.fetch_add(delta.net.bytes, Relaxed);
+        let blocks = self.blocks.fetch_add(delta.net.blocks, Relaxed);
+        raise(&self.peak_bytes, bytes + delta.high.bytes);
+        raise(&self.peak_blocks, blocks + delta.high.blocks);
+        if delta.total_blocks > 0 {
+            self.total_bytes.fetch_add(delta.total_bytes, Relaxed);
+            self.total_blocks.fetch_add(delta.total_blocks, Relaxed);
+        }
+        if delta.reallocations > 0 {
+            self.reallocations.fetch_add(delta.reallocations, Relaxed);
+        }
+        emptied();
+
+        // The release keeps the changes before the end; it pairs with the acquire in `consistent`.
+        self.folds.fetch_add(1 << 32, Ordering::Release);
+    }
+
+    /// The callsite's counters: the shared part and the cells of all threads, which `cells` reads
+    /// afresh each time it is called.
+    ///
+    /// A fold that happens meanwhile makes it read again, a few times at most.
+    pub(crate) fn sum<I>(&self, mut cells: impl FnMut() -> I, epoch: u64, rising: bool) -> Counters
+    where
+        I: Iterator<Item = Delta>,
+    {
+        const ATTEMPTS: usize = 8;
+        let mut counters = Counters::default();
+        for _ in 0..ATTEMPTS {
+            let before = self.folds.load(Ordering::Acquire);
+            counters = self.sum_once(cells(), epoch, rising);
+            fence(Ordering::Acquire);
+            let after = self.folds.load(Relaxed);
+            if before == after && before as u32 == (before >> 32) as u32 {
+                break;
+            }
+        }
+        counters
+    }
+
+    fn sum_once(&self, cells: impl Iterator<Item = Delta>, epoch: u64, rising: bool) -> Counters {
+        let mut current = Signed::new(self.bytes.load(Relaxed), self.blocks.load(Relaxed));
+        let mut peak = Signed::new(
+            self.peak_bytes.load(Relaxed),
+            self.peak_blocks.load(Relaxed),
+        );
+        let mut at_peak = if self.epoch.load(Relaxed) == epoch {
+            Signed::new(
+                self.saved_bytes.load(Relaxed),
+                self.saved_blocks.load(Relaxed),
+            )
+        } else {
+            current
+        };
+        let mut total = Amount::new(
+            self.total_bytes.load(Relaxed),
+            self.total_blocks.load(Relaxed),
+        );
+        let mut reallocations = self.reallocations.load(Relaxed);
+
+        let shared = current;
+        for cell in cells {
+            current = current.plus(cell.net);
+            peak = peak.max(shared.plus(cell.high));
+            at_peak = at_peak.plus(cell.at_peak(epoch));
+            total += Amount::new(cell.total_bytes, cell.total_blocks);
+            reallocations += cell.reallocations;
+        }
+        let at_peak = if rising { current } else { at_peak };
+        Counters {
+            current: current.amount(),
+            // NOTE: with several threads, what others hold back may make it seem lower.
+            peak: peak.max(current).max(at_peak).amount(),
+            at_peak: at_peak.amount(),
+            total,
+            reallocations,
+        }
+    }
+
+    /// Makes the present the peak. NOTE: only while all threads stand still.
+    pub(crate) fn reset_peak(&self, cells: impl Iterator<Item = Delta>) {
+        let shared = Signed::new(self.bytes.load(Relaxed), self.blocks.load(Relaxed));
+        let current = cells.fold(shared, |sum, cell| sum.plus(cell.net));
+        self.peak_bytes.store(current.bytes, Relaxed);
+        self.peak_blocks.store(current.blocks, Relaxed);
+    }
+}
+
+fn raise(peak: &AtomicI64, candidate: i64) {
+    // PERF: a load is cheaper than an exchange that changes nothing, which is the usual case.
+    if candidate > peak.load(Relaxed) {
+        peak.fetch_max(candidate, Relaxed);
+    }
+}
+
+/// The heap as all threads share it.
+pub(crate) struct Heap {
+    /// The bytes that threads have settled.
+    current: AtomicI64,
+    peak: AtomicI64,
+    /// How far off the peak may be, in bytes.
+    peak_error: AtomicI64,
+    /// The peak above which the error is gone, once a thread is alone again.
+    exact_above: AtomicI64,
+    /// Whether the heap is at its peak now: it has not shrunk since.
+    rising: AtomicBool,
+    /// The most bytes that a thread was allowed to hold back.
+    most_credit: AtomicI64,
+    /// How many threads hold something back.
+    threads: AtomicI64,
+}
+
+impl Heap {
+    pub(crate) const fn new() -> Heap {
+        Heap {
+            current: AtomicI64::new(0),
+            peak: AtomicI64::new(0),
+            peak_error: AtomicI64::new(0),
+            exact_above: AtomicI64::new(0),
+            rising: AtomicBool::new(false),
+            most_credit: AtomicI64::new(0),
+            threads: AtomicI64::new(1),
+        }
+    }
+
+    /// The heap's totals; `held_back` is the sum of what accounts have not settled.
+    pub(crate) fn read(&self, held_back: i64) -> TracedMemory {
+        let current = (self.current.load(Relaxed) + held_back).max(0);
+        let peak = self.peak.load(Relaxed).max(current);
+        TracedMemory {
+            current: Bytes::new(current as u64),
+            peak: Bytes::new(peak as u64),
+            peak_error: Bytes::new(self.peak_error.load(Relaxed).max(0) as u64),
+        }
+    }
+
+    /// Whether the heap has not shrunk since its peak, so that present values are those at peak.
+    pub(crate) fn rising(&self) -> bool {
+        self.rising.load(Relaxed)
+    }
+
+    pub(crate) fn set_threads(&self, threads: u32) {
+        self.threads.store(threads.max(1).into(), Relaxed);
+    }
+
+    /// Counts bytes for those who have no account.
+    pub(crate) fn add_directly(&self, bytes: i64, epoch: &AtomicU64) {
+        if bytes < 0 && self.rising.swap(false, Relaxed) {
+            epoch.fetch_add(1, Relaxed);
+        }
+        self.current.fetch_add(bytes, Relaxed);
+    }
+
+    /// Makes the present the peak. NOTE: only while all threads stand still.
+    pub(crate) fn reset_peak(&self, held_back: i64) {
+        self.peak
+            .store(self.current.load(Relaxed) + held_back, Relaxed);
+        self.rising.store(true, Relaxed);
+        self.peak_error.store(0, Relaxed);
+        self.most_credit.store(0, Relaxed);
+    }
+
+    /// Forgets everything but the number of threads. NOTE: only while all threads stand still.
+    pub(crate) fn clear(&self) {
+        self.current.store(0, Relaxed);
+        self.reset_peak(0);
+    }
+}
+
+/// Whether a thread is the only one that takes part in the heap's peak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Company {
+    Alone,
+    WithOthers,
+}
+
+/// One thread's part of the heap: what it changed since it last settled with [`Heap`].
+///
+/// # Exactness
+///
+/// *Alone*, a thread never settles: the total is the settled part plus its own, so it sees every
+/// peak, and the first shrinking after it, at the very allocation or free.
+///
+/// *With others*, it settles when its own part leaves a window, the credit, either way. All
+/// threads together hold back at most their number times the credit, and so far can the peak be
+/// off. The credit is half of the room below the last peak, divided among the threads, within
+/// [`LEAST_CREDIT`] and [`MOST_CREDIT`]: far from the peak threads leave each other in peace, near
+/// it they look closely.
+#[repr(C)]
+pub(crate) struct Account {
+    net: AtomicI64,
+    /// `net` at or above which [`Account::rose`] is called.
+    upper: AtomicI64,
+    /// `net` below which [`Account::fell`] is called.
+    lower: AtomicI64,
+    /// The settled part that `upper` was computed from, when alone.
+    base: AtomicI64,
+    alone: AtomicBool,
+}
+
+/// What a thread may always hold back.
+const LEAST_CREDIT: i64 = 4 << 10;
+/// What a thread may never hold back more than.
+const MOST_CREDIT: i64 = 64 << 10;
+
+impl Account {
+    /// Counts `size` bytes more. The callsite was changed before.
+    #[inline(always)]
+    pub(crate) fn grow(&self, size: i64, heap: &Heap) {
+        let net = self.net.load(Relaxed) + size;
+        self.net.store(net, Relaxed);
+        if net >= self.upper.load(Relaxed) {
+            self.rose(net, heap);
+        }
+    }
+
+    /// Counts `size` bytes fewer. The callsite is changed after.
+    #[inline(always)]
+    pub(crate) fn shrink(&self, size: i64, heap: &Heap, epoch: &AtomicU64) {
+        let net = self.net.load(Relaxed) - size;
+        self.net.store(net, Relaxed);
+        if net < self.lower.load(Relaxed) {
+            self.fell(net, heap, epoch);
+        }
+    }
+
+    #[inline(always)]
+    fn rose(&self, net: i64, heap: &Heap) {
+        if !self.alone.load(Relaxed) {
+            return self.settle_risen(net, heap);
+        }
+        let total = self.base.load(Relaxed) + net;
+        heap.peak.store(total, Relaxed);
+        heap.rising.store(true, Relaxed);
+        self.upper.store(net, Relaxed);
+        self.lower.store(net, Relaxed);
+        if heap.peak_error.load(Relaxed) != 0 && total > heap.exact_above.load(Relaxed) {
+            heap.peak_error.store(0, Relaxed);
+        }
+    }
+
+    #[inline(always)]
+    fn fell(&self, net: i64, heap: &Heap, epoch: &AtomicU64) {
+        if !self.alone.load(Relaxed) {
+            return self.settle_fallen(net, heap, epoch);
+        }
+        self.lower.store(i64::MIN, Relaxed);
+        if heap.rising.load(Relaxed) {
+            heap.rising.store(false, Relaxed);
+            epoch.store(epoch.load(Relaxed) + 1, Relaxed);
+        }
+    }
+
+    #[cold]
+    fn settle_risen(&self, net: i64, heap: &Heap) {
+        let total = heap.current.fetch_add(net, Relaxed) + net;
+        self.net.store(0, Relaxed);
+        if total >= heap.peak.load(Relaxed) && heap.peak.fetch_max(total, Relaxed) <= total {
+            heap.rising.store(true, Relaxed);
+        }
+        self.open_window(total, heap);
+    }
+
+    #[cold]
+    fn settle_fallen(&self, net: i64, heap: &Heap, epoch: &AtomicU64) {
+        let total = heap.current.fetch_add(net, Relaxed) + net;
+        self.net.store(0, Relaxed);
+        if heap.rising.load(Relaxed) && heap.rising.swap(false, Relaxed) {
+            epoch.fetch_add(1, Relaxed);
+        }
+        self.open_window(total, heap);
+    }
+
+    /// How much may change before the next settling, with others.
+    fn open_window(&self, total: i64, heap: &Heap) {
+        let threads = heap.threads.load(Relaxed);
+        let room = heap.peak.load(Relaxed).saturating_sub(total);
+        let credit = (room / (2 * threads)).clamp(LEAST_CREDIT, MOST_CREDIT);
+        raise(&heap.most_credit, credit);
+        raise(&heap.peak_error, heap.most_credit.load(Relaxed) * threads);
+        self.upper.store(credit, Relaxed);
+        self.lower.store(-credit, Relaxed);
+    }
+
+    /// Settles, and begins anew in this company.
+    pub(crate) fn begin(&self, company: Company, heap: &Heap) {
+        let total = self.settle(heap);
+        if total >= heap.peak.load(Relaxed) {
+            heap.peak.fetch_max(total, Relaxed);
+            heap.rising.store(true, Relaxed);
+        }
+        self.alone.store(company == Company::Alone, Relaxed);
+        if company == Company::WithOthers {
+            return self.open_window(total, heap);
+        }
+        let peak = heap.peak.load(Relaxed);
+        self.base.store(total, Relaxed);
+        self.upper.store(peak - total, Relaxed);
+        self.lower
+            .store(if heap.rising() { 0 } else { i64::MIN }, Relaxed);
+        heap.exact_above
+            .store(peak + heap.peak_error.load(Relaxed), Relaxed);
+    }
+
+    /// Hands the thread's part to the heap, and returns the heap's settled total.
+    pub(crate) fn settle(&self, heap: &Heap) -> i64 {
+        let net = self.net.load(Relaxed);
+        self.net.store(0, Relaxed);
+        heap.current.fetch_add(net, Relaxed) + net
+    }
+
+    pub(crate) fn net(&self) -> i64 {
+        self.net.load(Relaxed)
+    }
+
+    /// Forgets everything. NOTE: only while all threads stand still.
+    pub(crate) fn clear(&self) {
+        self.net.store(0, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The counters of one thread, with few cells so that they are folded often.
+    struct Tables {
+        shared: Vec<SharedCounters>,
+        cells: Vec<Cell>,
+        account: Account,
+        heap: Heap,
+        epoch: AtomicU64,
+    }
+
+    /// What the tables should say, kept by copying everything at every peak.
+    #[derive(Default)]
+    struct Model {
+        callsites: Vec<ModelCallsite>,
+        current: i64,
+        peak: i64,
+    }
+
+    #[derive(Clone, Copy, Default)]
+    struct ModelCallsite {
+        current: Signed,
+        peak: Signed,
+        at_peak: Signed,
+        total: (u64, u64),
+    }
+
+    const CALLSITES: usize = 16;
+    const CELLS: usize = 4;
+
+    fn zeroed<T>() -> T {
+        // SAFETY: used below for structs of atomics only, for which zero is a value.
+        unsafe { std::mem::zeroed() }
+    }
+
+    impl Tables {
+        fn new() -> Tables {
+            let tables = Tables {
+                shared: (0..CALLSITES).map(|_| zeroed()).collect(),
+                cells: (0..CELLS).map(|_| zeroed()).collect(),
+                account: zeroed(),
+                heap: Heap::new(),
+                epoch: AtomicU64::new(1),
+            };
+            tables.account.begin(Company::Alone, &tables.heap);
+            tables
+        }
+
+        /// The cell of a callsite; NOTE: number 0 is "unused" in a cell, so callsites count from 1.
+        fn cell(&self, callsite: usize) -> &Cell {
+            let cell = &self.cells[callsite % CELLS];
+            let epoch = self.epoch.load(Relaxed);
+            let there = cell.callsite() as usize;
+            if there != callsite + 1 {
+                if there == 0 {
+                    cell.empty_for(callsite as u32 + 1, epoch);
+                } else {
+                    cell.fold_into(&self.shared[there - 1], callsite as u32 + 1, epoch);
+                }
+            }
+            cell
+        }
+
+        fn allocate(&self, callsite: usize, size: usize) {
+            let cell = self.cell(callsite);
+            let _ = cell.allocated(
+                size,
+                false,
+                self.epoch.load(Relaxed),
+                CellCeiling::ONE_THREAD,
+            );
+            self.account.grow(size as i64, &self.heap);
+        }
+
+        fn free(&self, callsite: usize, size: usize) {
+            self.account.shrink(size as i64, &self.heap, &self.epoch);
+            let cell = self.cell(callsite);
+            let _ = cell.freed(size, self.epoch.load(Relaxed), CellCeiling::ONE_THREAD);
+        }
+
+        fn read(&self, callsite: usize) -> Counters {
+            let cell = &self.cells[callsite % CELLS];
+            let mine = || {
+                (cell.callsite() as usize == callsite + 1)
+                    .then(|| cell.read())
+                    .into_iter()
+            };
+            self.shared[callsite].sum(mine, self.epoch.load(Relaxed), self.heap.rising())
+        }
+    }
+
+    impl Model {
+        fn allocate(&mut self, callsite: usize, size: usize) {
+            let it = &mut self.callsites[callsite];
+            it.current = it.current.plus(Signed::new(size as i64, 1));
+            it.peak = it.peak.max(it.current);
+            it.total = (it.total.0 + size as u64, it.total.1 + 1);
+            self.current += size as i64;
+            if self.current >= self.peak {
+                self.peak = self.current;
+                self.callsites
+                    .iter_mut()
+                    .for_each(|it| it.at_peak = it.current);
+            }
+        }
+
+        fn free(&mut self, callsite: usize, size: usize) {
+            let it = &mut self.callsites[callsite];
+            it.current = it.current.plus(Signed::new(-(size as i64), -1));
+            self.current -= size as i64;
+        }
+    }
+
+    /// A thousand random traces, each compared after every step with a model that copies all
+    /// counters at every peak.
+    #[test]
+    fn one_thread_is_exact_at_every_step() {
+        let mut random = 0x2545_F491_4F6C_DD1D_u64;
+        let mut next = move |below: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            (random >> 33) as usize % below
+        };
+        for trace in 0..1_000 {
+            let tables = Tables::new();
+            let mut model = Model {
+                callsites: vec![ModelCallsite::default(); CALLSITES],
+                ..Model::default()
+            };
+            let mut live = Vec::new();
+            for _ in 0..60 {
+                // Few sizes, so that equal peaks are common; phases that grow and that shrink.
+                if live.is_empty() || next(4) > trace % 3 {
+                    let block = (next(CALLSITES), 1 + next(3));
+                    live.push(block);
+                    tables.allocate(block.0, block.1);
+                    model.allocate(block.0, block.1);
+                } else {
+                    let block = live.swap_remove(next(live.len()));
+                    tables.free(block.0, block.1);
+                    model.free(block.0, block.1);
+                }
+                let heap = tables.heap.read(tables.account.net());
+                assert_eq!(heap.current, model.current as u64);
+                assert_eq!(heap.peak, model.peak as u64);
+                assert_eq!(heap.peak_error, 0);
+                for (callsite, expected) in model.callsites.iter().enumerate() {
+                    let counters = tables.read(callsite);
+                    assert_eq!(counters.current, expected.current.amount());
+                    assert_eq!(counters.peak, expected.peak.amount());
+                    assert_eq!(counters.at_peak, expected.at_peak.amount());
+                    assert_eq!(
+                        counters.total,
+                        Amount::new(expected.total.0, expected.total.1)
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn with_others_the_total_is_exact_and_the_peak_is_within_its_error() {
+        let heap = Heap::new();
+        heap.set_threads(2);
+        let epoch = AtomicU64::new(1);
+        let accounts: [Account; 2] = [zeroed(), zeroed()];
+        accounts
+            .iter()
+            .for_each(|account| account.begin(Company::WithOthers, &heap));
+        let (mut current, mut peak) = (0_i64, 0_i64);
+        let mut random = 88_172_645_463_325_252_u64;
+        for step in 0..100_000_i64 {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let account = &accounts[(random >> 40) as usize % 2];
+            let size = (random >> 50) as i64;
+            // Up and down in long waves, each higher than the last.
+            if (step / 5_000) % 2 == 0 || current < size {
+                account.grow(size, &heap);
+                current += size;
+            } else {
+                account.shrink(size, &heap, &epoch);
+                current -= size;
+            }
+            peak = peak.max(current);
+            let read = heap.read(accounts[0].net() + accounts[1].net());
+            assert_eq!(read.current, current as u64);
+            let off = read.peak.get().abs_diff(peak as u64);
+            assert!(
+                off <= read.peak_error.get(),
+                "{off} off, {:?} allowed",
+                read.peak_error
+            );
+            assert!(read.peak_error <= 2 * MOST_CREDIT as u64);
+        }
+        // Alone again: what is beyond the doubt is exact.
+        accounts[1].settle(&heap);
+        accounts[0].begin(Company::Alone, &heap);
+        accounts[0].grow(3 * MOST_CREDIT + peak - current, &heap);
+        let read = heap.read(accounts[0].net());
+        assert_eq!((read.peak_error.get(), read.peak), (0, read.current));
+    }
+
+    #[test]
+    fn a_fold_keeps_a_producer_and_a_consumer_from_adding_up_to_a_peak() {
+        let shared: SharedCounters = zeroed();
+        let (producer, consumer): (Cell, Cell) = (zeroed(), zeroed());
+        producer.empty_for(1, 1);
+        consumer.empty_for(1, 1);
+        for _ in 0..10_000 {
+            if producer.allocated(1_000, false, 1, CellCeiling::MANY_THREADS) {
+                producer.fold_into(&shared, 1, 1);
+            }
+            if consumer.freed(1_000, 1, CellCeiling::MANY_THREADS) {
+                consumer.fold_into(&shared, 1, 1);
+            }
+        }
+        let cells = || [producer.read(), consumer.read()].into_iter();
+        let counters = shared.sum(cells, 1, false);
+        assert_eq!(counters.current, Amount::default());
+        assert_eq!(counters.total, Amount::new(10_000_000, 10_000));
+        let bound = 2 * CellCeiling::MANY_THREADS.0 as u64 + 2_000;
+        assert!(
+            counters.peak.bytes <= Bytes::new(bound),
+            "{:?} > {bound}",
+            counters.peak.bytes
+        );
+    }
+}

@@ -1,0 +1,230 @@
+//! What the tracer asks of the operating system: to be told of threads that end, of forks and of
+//! the process's end, and of the system's allocator.
+
+pub(crate) use imp::*;
+
+#[cfg(unix)]
+mod imp {
+    use std::cell::UnsafeCell;
+    use std::ffi::c_void;
+    use std::sync::OnceLock;
+
+    use crate::blocks::Granule;
+    use crate::control::{self, Fork};
+    use crate::thread::{self, ThreadState};
+
+    static THREAD_END: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
+
+    /// Sets up what must be set up once. `false` where the system refuses.
+    pub(crate) fn prepare() -> bool {
+        let key = THREAD_END.get_or_init(|| {
+            let mut key = 0;
+            // SAFETY: room for a key, and a function of the right type that does not unwind.
+            let failed = unsafe { libc::pthread_key_create(&mut key, Some(thread_end)) } != 0;
+            // SAFETY: three functions of the right type that do not unwind. Without memory for the
+            // registration a forked child of a program with threads may find a lock held.
+            unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
+            #[cfg(target_os = "linux")]
+            register_barrier();
+            (!failed).then_some(key)
+        });
+        key.is_some()
+    }
+
+    /// Has `thread_end` called at the end of the calling thread. `false` where the system refuses.
+    pub(crate) fn call_at_thread_end(state: &'static ThreadState) -> bool {
+        let Some(key) = THREAD_END.get().copied().flatten() else {
+            return false;
+        };
+        // SAFETY: the key was created; the value is never read but by `thread_end`.
+        unsafe { libc::pthread_setspecific(key, std::ptr::from_ref(state).cast()) == 0 }
+    }
+
+    unsafe extern "C" fn thread_end(state: *mut c_void) {
+        // SAFETY: the value that `call_at_thread_end` set: a state, which is never freed.
+        let state: &'static ThreadState = unsafe { &*state.cast_const().cast() };
+        if !thread::is_last_farewell(state) && call_at_thread_end(state) {
+            return;
+        }
+        control::thread_ended(state);
+    }
+
+    /// What the thread that forks holds from before the fork to after it.
+    struct ForkPlace(UnsafeCell<Option<Fork>>);
+
+    // SAFETY: touched only by the handlers below, by a thread that holds the control lock, which is
+    // itself what is kept here: so by one thread at a time.
+    unsafe impl Sync for ForkPlace {}
+
+    static FORK: ForkPlace = ForkPlace(UnsafeCell::new(None));
+
+    unsafe extern "C" fn before() {
+        let fork = control::before_fork();
+        // SAFETY: `fork` holds the control lock.
+        unsafe { *FORK.0.get() = Some(fork) };
+    }
+
+    unsafe extern "C" fn in_parent() {
+        // SAFETY: this is the thread that ran `before`, so it holds the control lock.
+        if let Some(fork) = unsafe { (*FORK.0.get()).take() } {
+            control::after_fork_in_parent(fork);
+        }
+    }
+
+    unsafe extern "C" fn in_child() {
+        #[cfg(target_os = "linux")]
+        register_barrier();
+        // SAFETY: this is the copy of the thread that ran `before`, and the only one.
+        if let Some(fork) = unsafe { (*FORK.0.get()).take() } {
+            control::after_fork_in_child(fork);
+        }
+    }
+
+    /// Has `act` called when the process ends by `exit` or by returning from `main`.
+    pub(crate) fn call_at_exit(act: extern "C" fn()) -> bool {
+        // SAFETY: a function of the right type that does not unwind.
+        unsafe { libc::atexit(act) == 0 }
+    }
+
+    /// The value of an environment variable, without allocating or locking.
+    pub(crate) fn environment(name: &std::ffi::CStr) -> Option<&'static std::ffi::CStr> {
+        // SAFETY: a valid name. The value is read before the program's own code can change it, or
+        // copied before anything else is called.
+        let value = unsafe { libc::getenv(name.as_ptr()) };
+        // SAFETY: null, or a string of the environment, which ends in a zero.
+        (!value.is_null()).then(|| unsafe { std::ffi::CStr::from_ptr(value) })
+    }
+
+    /// Writes to standard error without allocating.
+    pub(crate) fn write_to_stderr(parts: &[&str]) {
+        for part in parts {
+            // SAFETY: a pointer to that many bytes. A message that cannot be written is lost.
+            unsafe { libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len()) };
+        }
+    }
+
+    /// Ends the process at once with a status.
+    pub(crate) fn exit_at_once(status: i32) -> ! {
+        // SAFETY: no function of the program's own is run by it.
+        unsafe { libc::_exit(status) }
+    }
+
+    /// The granule of the system's malloc: that of glibc if it is glibc's, and not one that was put
+    /// in front of it, preloaded or linked in.
+    pub(crate) fn granule_of_system() -> Option<Granule> {
+        #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+        if malloc_is_glibcs() {
+            return Granule::from_bytes(32);
+        }
+        // NOTE: musl's and macOS's smallest chunk is 16 bytes; of others nothing is known.
+        if cfg!(any(target_env = "musl", target_os = "macos")) {
+            return Granule::from_bytes(16);
+        }
+        Granule::from_bytes(8)
+    }
+
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    fn malloc_is_glibcs() -> bool {
+        let object_of = |function: *const c_void| {
+            let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
+            // SAFETY: any address may be asked for, and there is room for the answer.
+            let found = unsafe { libc::dladdr(function, info.as_mut_ptr()) } != 0;
+            // SAFETY: zeroed, and filled in if found; zero is a value of every field.
+            let info = unsafe { info.assume_init() };
+            found.then_some(info.dli_fbase)
+        };
+        // Whatever `malloc` the program is bound to, against the library that has glibc's version.
+        let malloc = object_of(libc::malloc as *const c_void);
+        let glibc = object_of(libc::gnu_get_libc_version as *const c_void);
+        malloc.is_some() && malloc == glibc
+    }
+
+    #[cfg(target_os = "linux")]
+    const REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
+    #[cfg(target_os = "linux")]
+    const PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
+
+    #[cfg(target_os = "linux")]
+    fn membarrier(command: libc::c_int) -> bool {
+        // SAFETY: a system call that takes three numbers and touches no memory of ours.
+        unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn register_barrier() {
+        membarrier(REGISTER_PRIVATE_EXPEDITED);
+    }
+
+    /// Makes each processor that runs a thread of this process pass a full memory barrier.
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    pub(crate) fn interrupt_all_processors() {
+        if membarrier(PRIVATE_EXPEDITED) {
+            return;
+        }
+        // Taking a right from a page that is in use interrupts every processor that may have it in
+        // its translation buffer, and an interrupt is a barrier.
+        const PAGE: usize = 4096;
+        if let Some(page) = crate::arena::reserve(PAGE) {
+            // SAFETY: the page is ours; writing makes it present.
+            unsafe { page.as_ptr().write_volatile(1) };
+            // SAFETY: as above.
+            unsafe { libc::mprotect(page.as_ptr().cast(), PAGE, libc::PROT_READ) };
+            // SAFETY: reserved just above and not used after.
+            unsafe { crate::arena::release(page, PAGE) };
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod imp {
+    use std::cell::Cell;
+
+    use crate::blocks::Granule;
+    use crate::control;
+    use crate::thread::ThreadState;
+
+    struct AtEnd(Cell<Option<&'static ThreadState>>);
+
+    impl Drop for AtEnd {
+        fn drop(&mut self) {
+            if let Some(state) = self.0.get() {
+                control::thread_ended(state);
+            }
+        }
+    }
+
+    thread_local! {
+        static AT_END: AtEnd = const { AtEnd(Cell::new(None)) };
+    }
+
+    pub(crate) fn prepare() -> bool {
+        true
+    }
+
+    pub(crate) fn call_at_thread_end(state: &'static ThreadState) -> bool {
+        AT_END.try_with(|end| end.0.set(Some(state))).is_ok()
+    }
+
+    pub(crate) fn call_at_exit(_: extern "C" fn()) -> bool {
+        false
+    }
+
+    pub(crate) fn environment(_: &std::ffi::CStr) -> Option<&'static std::ffi::CStr> {
+        None
+    }
+
+    pub(crate) fn write_to_stderr(parts: &[&str]) {
+        use std::io::Write;
+        for part in parts {
+            let _ = std::io::stderr().write_all(part.as_bytes());
+        }
+    }
+
+    pub(crate) fn exit_at_once(status: i32) -> ! {
+        std::process::exit(status)
+    }
+
+    pub(crate) fn granule_of_system() -> Option<Granule> {
+        Granule::from_bytes(8)
+    }
+}

@@ -1,0 +1,446 @@
+//! What each thread keeps for itself, and the list of all threads that keep something.
+
+use std::cell::{Cell as Own, UnsafeCell};
+use std::ptr::{self, NonNull};
+
+use crate::arena;
+use crate::callsites::CallsiteId;
+use crate::capture::{Buffer, StackBounds};
+use crate::counters::{Account, Cell, CellCeiling, Company, Delta};
+use crate::sync::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::tracer::{TABLES, control};
+use Ordering::Relaxed;
+
+/// How many callsites a thread counts without folding, as long as their ids do not collide.
+pub(crate) const CELLS: usize = 2048;
+
+/// One thread's counters, buffer and flags: 140 KiB from the operating system, touched as needed.
+///
+/// # Who may do what
+///
+/// Only the owner, the thread that claimed the state, changes it, with plain loads and stores;
+/// others read the counters for a snapshot. The one exception is
+/// [`Control::stand_still`](crate::control::Control::stand_still): while the owner is known not to
+/// record, the holder of the control lock may change everything.
+///
+/// # Its life
+///
+/// A thread claims a state at its first record and gives it back at its end, folded and empty; the
+/// next thread takes it over. States are never freed, so there are as many as there were threads
+/// at once.
+#[repr(C, align(64))]
+pub(crate) struct ThreadState {
+    mode: AtomicU32,
+    claimed: AtomicBool,
+    /// The last phase of the tracer that the thread saw: [`Account`] and ceiling belong to it.
+    phase: AtomicU64,
+    ceiling: AtomicI64,
+    pub(crate) account: Account,
+    stack_low: AtomicUsize,
+    stack_high: AtomicUsize,
+    pub(crate) events: Events,
+    /// How often the end of the thread was put off, for other destructors to run before.
+    farewells: AtomicU32,
+    next: AtomicPtr<ThreadState>,
+    buffer: UnsafeCell<Buffer>,
+    cells: [Cell; CELLS],
+}
+
+// SAFETY: all fields are atomics but the buffer, which only the owner touches, and only while it
+// records: see `buffer`.
+unsafe impl Sync for ThreadState {}
+
+/// What a thread could not record, counted.
+#[repr(C)]
+pub(crate) struct Events {
+    skipped: AtomicU64,
+    unknown_frees: AtomicU64,
+    lost_blocks: AtomicU64,
+}
+
+impl Events {
+    pub(crate) const fn new() -> Events {
+        Events {
+            skipped: AtomicU64::new(0),
+            unknown_frees: AtomicU64::new(0),
+            lost_blocks: AtomicU64::new(0),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn skipped(&self) {
+        self.skipped.store(self.skipped.load(Relaxed) + 1, Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn unknown_free(&self) {
+        self.unknown_frees
+            .store(self.unknown_frees.load(Relaxed) + 1, Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn lost_block(&self) {
+        self.lost_blocks
+            .store(self.lost_blocks.load(Relaxed) + 1, Relaxed);
+    }
+
+    pub(crate) fn add_to(&self, health: &mut crate::Health) {
+        health.skipped += self.skipped.load(Relaxed);
+        health.unknown_frees += self.unknown_frees.load(Relaxed);
+        health.lost_blocks += self.lost_blocks.load(Relaxed);
+    }
+
+    /// Moves these counts to `others`. NOTE: only under the control lock.
+    fn move_to(&self, others: &Events) {
+        for (mine, theirs) in [
+            (&self.skipped, &others.skipped),
+            (&self.unknown_frees, &others.unknown_frees),
+            (&self.lost_blocks, &others.lost_blocks),
+        ] {
+            theirs.fetch_add(mine.swap(0, Relaxed), Relaxed);
+        }
+    }
+
+    /// Forgets the counts. NOTE: only under the control lock.
+    pub(crate) fn clear(&self) {
+        self.skipped.store(0, Relaxed);
+        self.unknown_frees.store(0, Relaxed);
+        self.lost_blocks.store(0, Relaxed);
+    }
+}
+
+/// Bit of `mode`: a record is being made; the tables must stay as they are.
+const RECORDING: u32 = 1;
+/// Step of `mode`: how many [`Muted`] guards are alive.
+const MUTED: u32 = 2;
+
+impl ThreadState {
+    /// Whether the thread is inside the tracer: a record would be one of the tracer itself.
+    #[inline(always)]
+    pub(crate) fn is_inside(&self) -> bool {
+        self.mode.load(Relaxed) != 0
+    }
+
+    /// Whether the tables are in use by a record of this thread.
+    pub(crate) fn is_recording(&self) -> bool {
+        // The acquire pairs with the release in `leave`: what was recorded is seen.
+        self.mode.load(Ordering::Acquire) & RECORDING != 0
+    }
+
+    /// Marks the begin of a record, and returns what to pass to [`leave`](Self::leave).
+    #[inline(always)]
+    pub(crate) fn enter(&self) -> u32 {
+        let mode = self.mode.load(Relaxed);
+        self.mode.store(mode | RECORDING, Relaxed);
+        control::fence_after_enter();
+        mode
+    }
+
+    #[inline(always)]
+    pub(crate) fn leave(&self, mode: u32) {
+        // The release pairs with the acquire in `is_recording`.
+        self.mode.store(mode, Ordering::Release);
+    }
+
+    /// The phase that the thread last joined.
+    #[inline(always)]
+    pub(crate) fn phase(&self) -> u64 {
+        self.phase.load(Relaxed)
+    }
+
+    /// Takes part in `phase`, in this company.
+    pub(crate) fn join(&self, phase: u64, company: Company) {
+        let ceiling = match company {
+            Company::Alone => CellCeiling::ONE_THREAD,
+            Company::WithOthers => CellCeiling::MANY_THREADS,
+        };
+        if self.ceiling.swap(ceiling.0, Relaxed) != ceiling.0 {
+            self.fold_cells();
+        }
+        self.account.begin(company, &TABLES.heap);
+        self.phase.store(phase, Relaxed);
+    }
+
+    /// Has the thread join the present phase again before its next record.
+    pub(crate) fn rejoin_later(&self) {
+        self.phase.store(0, Relaxed);
+    }
+
+    #[inline(always)]
+    pub(crate) fn ceiling(&self) -> CellCeiling {
+        CellCeiling(self.ceiling.load(Relaxed))
+    }
+
+    #[inline(always)]
+    pub(crate) fn stack_bounds(&self) -> StackBounds {
+        StackBounds {
+            low: self.stack_low.load(Relaxed),
+            high: self.stack_high.load(Relaxed),
+        }
+    }
+
+    /// Room for a stack.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner and records, and no other reference from here is alive.
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "the record that is under way is the only user"
+    )]
+    #[inline(always)]
+    pub(crate) unsafe fn buffer(&self) -> &mut Buffer {
+        // SAFETY: the caller's promise. A record is not interrupted by another of the same thread:
+        // that one finds `is_inside`.
+        unsafe { &mut *self.buffer.get() }
+    }
+
+    /// The cell for a callsite, emptied for it if another had it.
+    #[inline(always)]
+    pub(crate) fn cell(&self, id: CallsiteId, epoch: u64) -> &Cell {
+        let cell = &self.cells[id.get() as usize % CELLS];
+        if cell.callsite() != id.get() {
+            self.take_over(cell, id, epoch);
+        }
+        cell
+    }
+
+    #[cold]
+    fn take_over(&self, cell: &Cell, id: CallsiteId, epoch: u64) {
+        fold(cell, id.get(), epoch);
+    }
+
+    /// Folds a cell that holds back too much.
+    #[cold]
+    pub(crate) fn fold(&self, cell: &Cell, epoch: u64) {
+        fold(cell, cell.callsite(), epoch);
+    }
+
+    /// What the thread holds back of a callsite's counters.
+    pub(crate) fn delta(&self, id: CallsiteId) -> Option<Delta> {
+        let cell = &self.cells[id.get() as usize % CELLS];
+        (cell.callsite() == id.get()).then(|| cell.read())
+    }
+
+    /// Hands all that the thread holds back to the shared counters. NOTE: only by the owner, or
+    /// while it stands still.
+    pub(crate) fn fold_all(&self) {
+        self.fold_cells();
+        self.account.settle(&TABLES.heap);
+    }
+
+    fn fold_cells(&self) {
+        let epoch = TABLES.epoch();
+        for cell in self.cells.iter().filter(|cell| cell.callsite() != 0) {
+            fold(cell, 0, epoch);
+        }
+    }
+
+    /// Forgets all that was counted. NOTE: only while the owner stands still.
+    pub(crate) fn clear(&self) {
+        for cell in self.cells.iter().filter(|cell| cell.callsite() != 0) {
+            cell.empty_for(0, 0);
+        }
+        self.account.clear();
+        self.events.clear();
+    }
+
+    /// Makes the present the peak. NOTE: only while the owner stands still.
+    pub(crate) fn reset_peak(&self) {
+        self.cells
+            .iter()
+            .filter(|cell| cell.callsite() != 0)
+            .for_each(Cell::reset_peak);
+    }
+}
+
+/// Folds a cell into the callsite that it is of, and empties it for `next`.
+fn fold(cell: &Cell, next: u32, epoch: u64) {
+    let callsite = CallsiteId::from_word(cell.callsite()).and_then(|id| TABLES.callsites.get(id));
+    match callsite {
+        Some(callsite) => cell.fold_into(&callsite.shared, next, epoch),
+        None => cell.empty_for(next, epoch),
+    }
+}
+
+/// All thread states ever made.
+pub(crate) struct Threads {
+    first: AtomicPtr<ThreadState>,
+}
+
+impl Threads {
+    pub(crate) const fn new() -> Threads {
+        Threads {
+            first: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'static ThreadState> {
+        // The acquire pairs with the release in `claim`.
+        let mut next = self.first.load(Ordering::Acquire);
+        std::iter::from_fn(move || {
+            // SAFETY: states are published whole and never freed.
+            let state = unsafe { next.as_ref() }?;
+            next = state.next.load(Relaxed);
+            Some(state)
+        })
+    }
+
+    /// A state for the calling thread. NOTE: only under the control lock.
+    pub(crate) fn claim(&self, bounds: StackBounds) -> Option<&'static ThreadState> {
+        let state = match self.iter().find(|state| !state.claimed.load(Relaxed)) {
+            Some(state) => state,
+            None => {
+                let fresh: NonNull<ThreadState> = arena::reserve(size_of::<ThreadState>())?.cast();
+                // SAFETY: zeroed memory of the size and alignment; zero is a value of every field;
+                // it is never released.
+                let state = unsafe { fresh.as_ref() };
+                state.next.store(self.first.load(Relaxed), Relaxed);
+                // The release publishes the zeroed state to the acquire in `iter`.
+                self.first.store(fresh.as_ptr(), Ordering::Release);
+                state
+            }
+        };
+        state.claimed.store(true, Relaxed);
+        state.farewells.store(0, Relaxed);
+        state.rejoin_later();
+        state.stack_low.store(bounds.low, Relaxed);
+        state.stack_high.store(bounds.high, Relaxed);
+        Some(state)
+    }
+
+    /// Gives a state back, folded. NOTE: only under the control lock, by the owner or while it
+    /// stands still.
+    pub(crate) fn give_back(&self, state: &ThreadState, events: &Events) {
+        state.fold_all();
+        state.events.move_to(events);
+        state.mode.store(0, Relaxed);
+        state.claimed.store(false, Relaxed);
+    }
+
+    /// Those that belong to a thread.
+    pub(crate) fn claimed(&self) -> impl Iterator<Item = &'static ThreadState> {
+        self.iter().filter(|state| state.claimed.load(Relaxed))
+    }
+
+    pub(crate) fn resident(&self) -> usize {
+        self.iter()
+            .map(|state| arena::resident(NonNull::from(state).cast(), size_of::<ThreadState>()))
+            .sum()
+    }
+}
+
+/// Where the calling thread stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It has not recorded anything.
+    Fresh,
+    /// It is inside the control of the tracer, maybe holding its lock: it must neither record nor
+    /// wait.
+    Busy,
+    /// It has a state.
+    Attached,
+    /// Its end has come and its state is given back.
+    Gone,
+}
+
+struct Local {
+    state: Own<Option<&'static ThreadState>>,
+    stage: Own<Stage>,
+}
+
+thread_local! {
+    // NOTE: constant and without a destructor, so that it is there from the thread's first
+    // instruction to its last, and reading it never allocates.
+    static LOCAL: Local =
+        const { Local { state: Own::new(None), stage: Own::new(Stage::Fresh) } };
+}
+
+/// The calling thread's state, if it has one.
+#[inline(always)]
+pub(crate) fn current() -> Option<&'static ThreadState> {
+    LOCAL.try_with(|local| local.state.get()).ok().flatten()
+}
+
+pub(crate) fn stage() -> Stage {
+    LOCAL
+        .try_with(|local| local.stage.get())
+        .unwrap_or(Stage::Gone)
+}
+
+/// Gives the calling thread a state, or takes it away.
+pub(crate) fn set(state: Option<&'static ThreadState>, stage: Stage) {
+    let _ = LOCAL.try_with(|local| {
+        local.state.set(state);
+        local.stage.set(stage);
+    });
+}
+
+/// Marks the calling thread as inside the control of the tracer until it is dropped.
+pub(crate) struct Busy(Stage);
+
+impl Busy {
+    pub(crate) fn begin() -> Busy {
+        let before = stage();
+        let _ = LOCAL.try_with(|local| local.stage.set(Stage::Busy));
+        Busy(before)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let _ = LOCAL.try_with(|local| {
+            // What happened inside may have attached the thread, or sent it off.
+            if local.stage.get() == Stage::Busy {
+                local.stage.set(self.0);
+            }
+        });
+    }
+}
+
+/// As long as it lives, nothing that the calling thread allocates is recorded.
+///
+/// For the tracer's own reading and reporting. What is freed meanwhile is recorded all the same, so
+/// a block from before does not stay behind in the tables.
+#[must_use]
+pub(crate) struct Muted {
+    state: Option<&'static ThreadState>,
+    // A mute belongs to one thread.
+    _not_send: std::marker::PhantomData<*const ()>,
+}
+
+/// Mutes the calling thread.
+pub(crate) fn mute() -> Muted {
+    let state = if control::is_on() {
+        control::attached()
+    } else {
+        current()
+    };
+    if let Some(state) = state {
+        state.mode.store(state.mode.load(Relaxed) + MUTED, Relaxed);
+    }
+    Muted {
+        state,
+        _not_send: std::marker::PhantomData,
+    }
+}
+
+impl Drop for Muted {
+    fn drop(&mut self) {
+        if let Some(state) = self.state {
+            state.mode.store(state.mode.load(Relaxed) - MUTED, Relaxed);
+        }
+    }
+}
+
+/// Called at a thread's end; returns whether its state should be given back now.
+///
+/// Other destructors may still come and allocate or free, so the first calls ask to be called
+/// again.
+pub(crate) fn is_last_farewell(state: &ThreadState) -> bool {
+    // POSIX promises at least four rounds (PTHREAD_DESTRUCTOR_ITERATIONS).
+    const ROUNDS: u32 = 3;
+    let round = state.farewells.load(Relaxed) + 1;
+    state.farewells.store(round, Relaxed);
+    round >= ROUNDS
+}

@@ -1,0 +1,335 @@
+//! The two hot steps: record an allocation, record a free.
+//!
+//! # What a record costs
+//!
+//! In the steady state: one load of the phase, the thread-local, the guard, a walk of the stack,
+//! one probe of the callsite index, one store to the page map, one cell, one account. Nothing that
+//! another thread writes, no lock, no allocation, no system call.
+
+use crate::blocks::{InsertError, PageMap};
+use crate::callsites::{CallsiteId, Callsites};
+use crate::capture;
+use crate::counters::{Delta, Heap};
+use crate::sync::{AtomicU64, Ordering};
+use crate::thread::{self, Events, Stage, ThreadState, Threads};
+use Ordering::Relaxed;
+
+pub(crate) use crate::control;
+
+/// Everything that is recorded.
+pub(crate) struct Tables {
+    pub(crate) blocks: PageMap,
+    pub(crate) callsites: Callsites,
+    pub(crate) heap: Heap,
+    pub(crate) threads: Threads,
+    /// What threads could not record that are gone.
+    pub(crate) events: Events,
+    /// Moves when the heap first shrinks after a peak; see [`counters`](crate::counters).
+    pub(crate) epoch: AtomicU64,
+}
+
+pub(crate) static TABLES: Tables = Tables {
+    blocks: PageMap::new(),
+    callsites: Callsites::new(),
+    heap: Heap::new(),
+    threads: Threads::new(),
+    events: Events::new(),
+    epoch: AtomicU64::new(1),
+};
+
+impl Tables {
+    #[inline(always)]
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Relaxed)
+    }
+}
+
+/// The right to record one event, taken before the inner allocator is called.
+///
+/// It is the guard against recursion: as long as it lives, what this thread allocates is not
+/// recorded. It keeps the tables from being cleared, so it must be dropped soon.
+pub(crate) struct Recorder {
+    state: &'static ThreadState,
+}
+
+/// The right to record, or `None` while tracing is off and inside the tracer itself.
+#[inline(always)]
+pub(crate) fn enter(granule: control::GranuleHint) -> Option<Recorder> {
+    let phase = control::phase();
+    if phase == control::OFF {
+        return None;
+    }
+    if let Some(state) = thread::current() {
+        if !state.is_inside() {
+            let mode = state.enter();
+            // Loaded again: whoever changes the phase and waits for records sees ours, or we see
+            // the change.
+            if control::phase() == state.phase() {
+                return Some(Recorder { state });
+            }
+            state.leave(mode);
+        }
+    }
+    enter_slowly(granule)
+}
+
+#[cold]
+#[inline(never)]
+fn enter_slowly(granule: control::GranuleHint) -> Option<Recorder> {
+    loop {
+        if thread::stage() == Stage::Busy || thread::current().is_some_and(ThreadState::is_inside) {
+            skip();
+            return None;
+        }
+        if control::phase() == control::UNSET {
+            control::begin(granule);
+        }
+        if control::phase() == control::OFF {
+            return None;
+        }
+        let Some(state) = control::attached() else {
+            skip();
+            return None;
+        };
+        let mode = state.enter();
+        match control::phase() {
+            control::OFF | control::UNSET => {}
+            control::PAUSED => {
+                state.leave(mode);
+                control::wait();
+                continue;
+            }
+            phase => {
+                if phase != state.phase() {
+                    state.join(phase, control::company(phase));
+                }
+                return Some(Recorder { state });
+            }
+        }
+        state.leave(mode);
+    }
+}
+
+/// Counts an allocation that is not recorded.
+#[cold]
+fn skip() {
+    if control::is_on() {
+        thread::current()
+            .map_or(&TABLES.events, |state| &state.events)
+            .skipped();
+    }
+}
+
+impl Drop for Recorder {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.state.leave(0);
+    }
+}
+
+impl Recorder {
+    /// Records that the inner allocator returned a block.
+    #[inline(never)]
+    pub(crate) fn allocated(&self, address: usize, size: usize) {
+        let Some(callsite) = self.insert(address) else {
+            return;
+        };
+        self.credit(callsite, size, false);
+        self.state.account.grow(size as i64, &TABLES.heap);
+    }
+
+    /// Records that a block is about to go back to the inner allocator.
+    #[inline(never)]
+    pub(crate) fn freed(&self, address: usize, size: usize) {
+        let Some(callsite) = TABLES.blocks.remove(address) else {
+            return self.state.events.unknown_free();
+        };
+        self.state
+            .account
+            .shrink(size as i64, &TABLES.heap, &TABLES.epoch);
+        self.debit(callsite, size);
+    }
+
+    /// Takes out the record of a block that is about to be reallocated.
+    pub(crate) fn take(&self, address: usize) -> Option<CallsiteId> {
+        TABLES.blocks.remove(address)
+    }
+
+    /// Puts a record back that was [taken](Self::take): the reallocation failed.
+    pub(crate) fn put_back(&self, address: usize, taken: Option<CallsiteId>) {
+        if let Some(callsite) = taken {
+            // The place was there before, so neither error can be.
+            let _ = TABLES.blocks.insert(address, callsite);
+        }
+    }
+
+    /// Records that a block became another: at the old callsite it ends, at this one it begins.
+    ///
+    /// For the heap it is one change, so that a block that grows at the peak does not shrink the
+    /// heap first.
+    #[inline(never)]
+    pub(crate) fn reallocated(
+        &self,
+        taken: Option<CallsiteId>,
+        old_size: usize,
+        address: usize,
+        size: usize,
+    ) {
+        let callsite = self.insert(address);
+        let gone = if taken.is_some() { old_size as i64 } else { 0 };
+        let come = if callsite.is_some() { size as i64 } else { 0 };
+        if come < gone {
+            self.state
+                .account
+                .shrink(gone - come, &TABLES.heap, &TABLES.epoch);
+        }
+        if let Some(taken) = taken {
+            self.debit(taken, old_size);
+        }
+        if let Some(callsite) = callsite {
+            self.credit(callsite, size, true);
+        }
+        if come >= gone {
+            self.state.account.grow(come - gone, &TABLES.heap);
+        }
+    }
+
+    /// Captures the stack and notes the block in the page map.
+    #[inline(always)]
+    fn insert(&self, address: usize) -> Option<CallsiteId> {
+        let state = self.state;
+        // SAFETY: this is the owner, a record is under way, and the reference ends with the stack.
+        let buffer = unsafe { state.buffer() };
+        let stack = capture::capture(buffer, control::capture_limit(), state.stack_bounds());
+        let callsite = TABLES.callsites.intern(stack);
+        match TABLES.blocks.insert(address, callsite) {
+            Ok(None) => {}
+            Ok(Some(_)) => state.events.lost_block(),
+            Err(error) => return self.not_inserted(error),
+        }
+        Some(callsite)
+    }
+
+    #[cold]
+    fn not_inserted(&self, error: InsertError) -> Option<CallsiteId> {
+        self.state.events.skipped();
+        if error == InsertError::OutOfMemory {
+            control::give_up(control::Fault::OutOfMemory);
+        }
+        None
+    }
+
+    #[inline(always)]
+    fn credit(&self, callsite: CallsiteId, size: usize, reallocation: bool) {
+        let epoch = TABLES.epoch();
+        let cell = self.state.cell(callsite, epoch);
+        if cell.allocated(size, reallocation, epoch, self.state.ceiling()) {
+            self.state.fold(cell, epoch);
+        }
+    }
+
+    #[inline(always)]
+    fn debit(&self, callsite: CallsiteId, size: usize) {
+        // NOTE: loaded after the heap shrank, which may have moved it.
+        let epoch = TABLES.epoch();
+        let cell = self.state.cell(callsite, epoch);
+        if cell.freed(size, epoch, self.state.ceiling()) {
+            self.state.fold(cell, epoch);
+        }
+    }
+}
+
+/// A record that was taken out by [`forget`], to be put back if the block stays after all.
+pub(crate) struct Forgotten {
+    callsite: CallsiteId,
+    address: usize,
+    size: usize,
+}
+
+/// Records the end of a block where there is no [`Recorder`]: inside the tracer, in a signal
+/// handler that interrupted it, or at a thread's end.
+///
+/// The block's callsite and the heap are changed directly, with atomics, since the thread's own
+/// counters may be in the middle of a change, or gone.
+#[inline(always)]
+pub(crate) fn forget(address: usize, size: usize) -> Option<Forgotten> {
+    if control::phase() == control::OFF {
+        None
+    } else {
+        forget_directly(address, size)
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn forget_directly(address: usize, size: usize) -> Option<Forgotten> {
+    directly(|| {
+        let callsite = TABLES.blocks.remove(address)?;
+        TABLES.heap.add_directly(-(size as i64), &TABLES.epoch);
+        let epoch = TABLES.epoch();
+        TABLES
+            .callsites
+            .get(callsite)?
+            .shared
+            .fold(&Delta::freed(size, epoch), epoch, || {});
+        Some(Forgotten {
+            callsite,
+            address,
+            size,
+        })
+    })
+}
+
+/// Undoes [`forget`].
+#[cold]
+pub(crate) fn restore(forgotten: Forgotten) {
+    let Forgotten {
+        callsite,
+        address,
+        size,
+    } = forgotten;
+    directly(|| {
+        TABLES.blocks.insert(address, callsite).ok()?;
+        let epoch = TABLES.epoch();
+        TABLES
+            .callsites
+            .get(callsite)?
+            .shared
+            .fold(&Delta::restored(size, epoch), epoch, || {});
+        TABLES.heap.add_directly(size as i64, &TABLES.epoch);
+        Some(())
+    });
+}
+
+/// Runs `change` while the tables are sure to stay, without a [`Recorder`].
+fn directly<R>(change: impl Fn() -> Option<R>) -> Option<R> {
+    if !control::is_on() {
+        return None;
+    }
+    match (thread::current(), thread::stage()) {
+        // Whoever holds the control lock can neither wait for it nor change the tables.
+        (_, Stage::Busy) => {
+            TABLES.events.lost_block();
+            None
+        }
+        (Some(state), _) => loop {
+            let mode = state.enter();
+            let phase = control::phase();
+            if phase == control::PAUSED {
+                state.leave(mode);
+                control::wait();
+                continue;
+            }
+            let result = if phase == control::OFF {
+                None
+            } else {
+                change()
+            };
+            // Its account counted on being the only one to change the heap.
+            state.rejoin_later();
+            state.leave(mode);
+            return result;
+        },
+        (None, _) => control::alone_with_the_tables(change),
+    }
+}

@@ -1,0 +1,278 @@
+//! A growing set of 64-bit words that is read without locks.
+
+use std::ops::ControlFlow;
+
+use crate::arena::{Reserved, Zeroed};
+use crate::sync::{AtomicU64, Ordering};
+
+/// Eight words, one cache line.
+#[repr(align(64))]
+pub(crate) struct Line([AtomicU64; WORDS]);
+
+// SAFETY: eight zero atomics.
+unsafe impl Zeroed for Line {}
+
+const WORDS: usize = 8;
+
+/// An insert-only set of non-zero words, found by a hash and a predicate.
+///
+/// Whoever uses it packs a key and a small value into a word: a tag of the hash and a callsite's
+/// id, or a return address and its unwind rule.
+///
+/// # Implementation
+///
+/// Levels of open-addressed tables, each four times as large as the one before and reserved when
+/// first needed. A word lives in the one cache line of a level that its hash names; where that
+/// line is full, in the next level. Within a line the search starts at a place given by the hash
+/// and goes round.
+///
+/// *Invariant:* a word that was once written stays. So when a search meets an empty place, the
+/// word it looks for is in no later place: whoever inserts takes the first empty place in the same
+/// order, and every place before it was full then and still is. That makes growth free of
+/// migration, and both searching and inserting free of locks: an insertion is one compare-exchange
+/// on the empty place that ended the search, and a lost race continues the search from there.
+///
+/// A hit costs one cache line, as long as the first level is large enough for the program.
+pub(crate) struct WordSet {
+    small: Reserved<Line, { 1 << 10 }>,
+    medium: Reserved<Line, { 1 << 12 }>,
+    large: Reserved<Line, { 1 << 14 }>,
+    huge: Reserved<Line, { 1 << 16 }>,
+    last: Reserved<Line, { 1 << 18 }>,
+}
+
+/// What became of an insertion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Insertion {
+    /// The word is new and now in the set.
+    Inserted,
+    /// Another word already answers the predicate: this one.
+    Found(u64),
+    /// No place is left, or no memory for one.
+    Full,
+}
+
+impl WordSet {
+    pub(crate) const fn new() -> WordSet {
+        WordSet {
+            small: Reserved::new(),
+            medium: Reserved::new(),
+            large: Reserved::new(),
+            huge: Reserved::new(),
+            last: Reserved::new(),
+        }
+    }
+
+    /// Reserves the first level. `None` where the system has no memory to give.
+    pub(crate) fn prepare(&self) -> Option<()> {
+        self.small.get_or_reserve().map(drop)
+    }
+
+    /// The word with this `hash` for which `is_it` holds.
+    #[inline(always)]
+    pub(crate) fn find(&self, hash: u64, is_it: impl Fn(u64) -> bool + Copy) -> Option<u64> {
+        match self.small.line(hash)?.search(hash, is_it) {
+            ControlFlow::Break(word) => word,
+            ControlFlow::Continue(()) => self.find_beyond(hash, is_it),
+        }
+    }
+
+    #[cold]
+    fn find_beyond(&self, hash: u64, is_it: impl Fn(u64) -> bool + Copy) -> Option<u64> {
+        for level in &self.levels()[1..] {
+            if let ControlFlow::Break(word) = level.line(hash)?.search(hash, is_it) {
+                return word;
+            }
+        }
+        None
+    }
+
+    /// Inserts `word` unless a word with this `hash` for which `is_it` holds is there.
+    ///
+    /// The release of the insertion pairs with the acquire of [`find`](Self::find): what was
+    /// written before is seen by whoever finds the word.
+    pub(crate) fn insert(&self, hash: u64, word: u64, is_it: impl Fn(u64) -> bool) -> Insertion {
+        debug_assert_ne!(word, 0);
+        for level in self.levels() {
+            let Some(line) = level.line_or_reserve(hash) else {
+                break;
+            };
+            for place in line.places(hash) {
+                match place.compare_exchange(0, word, Ordering::Release, Ordering::Acquire) {
+                    Ok(_) => return Insertion::Inserted,
+                    Err(there) if is_it(there) => return Insertion::Found(there),
+                    Err(_) => {}
+                }
+            }
+        }
+        Insertion::Full
+    }
+
+    /// Gives the memory back; the set is empty.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else uses the set until this returns.
+    pub(crate) unsafe fn clear(&self) {
+        for level in self.levels() {
+            // SAFETY: the caller's promise.
+            unsafe { level.clear() };
+        }
+    }
+
+    /// The physical memory that the set takes up.
+    pub(crate) fn resident(&self) -> usize {
+        self.levels().iter().map(|level| level.resident()).sum()
+    }
+
+    fn levels(&self) -> [&dyn Level; 5] {
+        [
+            &self.small,
+            &self.medium,
+            &self.large,
+            &self.huge,
+            &self.last,
+        ]
+    }
+}
+
+/// A table of one size.
+trait Level {
+    /// The line that a hash names, if there is a table.
+    fn line(&self, hash: u64) -> Option<&Line>;
+
+    /// The line that a hash names, if there is memory for a table.
+    fn line_or_reserve(&self, hash: u64) -> Option<&Line>;
+
+    /// See [`Reserved::clear`].
+    unsafe fn clear(&self);
+
+    fn resident(&self) -> usize;
+}
+
+impl<const LINES: usize> Level for Reserved<Line, LINES> {
+    #[inline(always)]
+    fn line(&self, hash: u64) -> Option<&Line> {
+        Some(&self.get()?[hash as usize & (LINES - 1)])
+    }
+
+    fn line_or_reserve(&self, hash: u64) -> Option<&Line> {
+        Some(&self.get_or_reserve()?[hash as usize & (LINES - 1)])
+    }
+
+    unsafe fn clear(&self) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { Reserved::clear(self) };
+    }
+
+    fn resident(&self) -> usize {
+        Reserved::resident(self)
+    }
+}
+
+impl Line {
+    /// The places in the order in which this hash searches them.
+    #[inline(always)]
+    fn places(&self, hash: u64) -> impl Iterator<Item = &AtomicU64> {
+        let start = (hash >> 32) as usize;
+        (0..WORDS).map(move |i| &self.0[(start + i) & (WORDS - 1)])
+    }
+
+    /// Breaks with the word, or with `None` at an empty place; continues when the line is full.
+    #[inline(always)]
+    fn search(&self, hash: u64, is_it: impl Fn(u64) -> bool) -> ControlFlow<Option<u64>> {
+        for place in self.places(hash) {
+            // The acquire pairs with the release in `insert`.
+            let word = place.load(Ordering::Acquire);
+            if is_it(word) {
+                return ControlFlow::Break(Some(word));
+            }
+            if word == 0 {
+                return ControlFlow::Break(None);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(key: u64) -> u64 {
+        key.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            .rotate_left(29)
+            .wrapping_mul(0xD6E8_FEB8_6659_FD93)
+    }
+
+    #[test]
+    fn finds_what_was_inserted_and_nothing_else_across_levels() {
+        let set = WordSet::new();
+        set.prepare().unwrap();
+        for key in 1..=60_000 {
+            assert_eq!(set.find(hash(key), |word| word == key), None);
+            assert_eq!(
+                set.insert(hash(key), key, |word| word == key),
+                Insertion::Inserted
+            );
+        }
+        for key in 1..=60_000 {
+            assert_eq!(set.find(hash(key), |word| word == key), Some(key));
+            assert_eq!(
+                set.insert(hash(key), key, |word| word == key),
+                Insertion::Found(key)
+            );
+        }
+        assert!(
+            set.large.resident() > 0,
+            "60,000 words must spill into the third level"
+        );
+        // SAFETY: this thread is the only user.
+        unsafe { set.clear() };
+        assert_eq!(
+            (set.find(hash(1), |word| word == 1), set.resident()),
+            (None, 0)
+        );
+    }
+
+    #[test]
+    fn of_equal_hashes_only_as_many_fit_as_there_are_levels() {
+        let set = WordSet::new();
+        for key in 1..=40 {
+            assert_eq!(set.insert(7, key, |word| word == key), Insertion::Inserted);
+        }
+        assert_eq!(set.insert(7, 41, |word| word == 41), Insertion::Full);
+        assert_eq!(set.find(7, |word| word == 40), Some(40));
+        assert_eq!(set.find(7, |word| word == 41), None);
+        // SAFETY: this thread is the only user.
+        unsafe { set.clear() };
+    }
+
+    #[test]
+    fn of_racing_insertions_of_one_key_exactly_one_wins() {
+        let set = WordSet::new();
+        let inserted: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4u64)
+                .map(|thread| {
+                    let set = &set;
+                    scope.spawn(move || {
+                        (1..=20_000u64)
+                            .filter(|&key| {
+                                let is_it = |word: u64| word >> 8 == key;
+                                set.insert(hash(key), key << 8 | thread, is_it)
+                                    == Insertion::Inserted
+                            })
+                            .count()
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum()
+        });
+        assert_eq!(inserted, 20_000);
+        // SAFETY: the threads are done.
+        unsafe { set.clear() };
+    }
+}
