@@ -24,6 +24,19 @@ pub(crate) unsafe fn release(base: NonNull<u8>, len: usize) {
     unsafe { os::unmap(base, len) }
 }
 
+/// Makes a part of a reservation resident, where the system can do so at once.
+///
+/// Page by page it takes three faults each where the first touch is a read: one for the page of
+/// zeros that all share, one to copy it, one to note the write.
+///
+/// # Safety
+///
+/// The range is whole pages of one reservation.
+pub(crate) unsafe fn populate(base: NonNull<u8>, len: usize) {
+    // SAFETY: the caller's promise is the same.
+    unsafe { os::populate(base, len) }
+}
+
 /// The bytes of a reservation that take up physical memory.
 pub(crate) fn resident(base: NonNull<u8>, len: usize) -> usize {
     os::resident(base, len)
@@ -52,6 +65,17 @@ mod os {
         NonNull::new(base.cast())
     }
 
+    pub(super) unsafe fn populate(base: NonNull<u8>, len: usize) {
+        #[cfg(target_os = "linux")]
+        // SAFETY: the range is mapped memory of ours; its content stays. Before Linux 5.14 there is
+        // no such advice, and nothing changes.
+        unsafe {
+            libc::madvise(base.as_ptr().cast(), len, libc::MADV_POPULATE_WRITE);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (base, len);
+    }
+
     pub(super) unsafe fn unmap(base: NonNull<u8>, len: usize) {
         // SAFETY: the caller passes a whole mapping that nothing refers to any more.
         unsafe { libc::munmap(base.as_ptr().cast(), len) };
@@ -64,14 +88,9 @@ mod os {
         let mut bytes = 0;
         for start in (0..len).step_by(PAGES * page) {
             let part = (len - start).min(PAGES * page);
+            let first = base.as_ptr().wrapping_add(start).cast();
             // SAFETY: the range lies in a mapping of ours, and `seen` has a byte for each page.
-            let failed = unsafe {
-                libc::mincore(
-                    base.as_ptr().add(start).cast(),
-                    part,
-                    seen.as_mut_ptr().cast(),
-                )
-            } != 0;
+            let failed = unsafe { libc::mincore(first, part, seen.as_mut_ptr().cast()) } != 0;
             if failed {
                 return len;
             }
@@ -104,6 +123,8 @@ mod os {
         // SAFETY: no caller reserves zero bytes.
         NonNull::new(unsafe { System.alloc_zeroed(layout) })
     }
+
+    pub(super) unsafe fn populate(_: NonNull<u8>, _: usize) {}
 
     pub(super) unsafe fn unmap(base: NonNull<u8>, len: usize) {
         if let Ok(layout) = Layout::from_size_align(len, ALIGN) {
@@ -245,8 +266,9 @@ impl Arena {
             if let Some(chunk) = unsafe { newest.as_ref() } {
                 let at = chunk.used.fetch_add(words.len(), Ordering::Relaxed);
                 if at + words.len() <= CHUNK_WORDS {
+                    let first = newest.wrapping_add(1).cast::<usize>();
                     // SAFETY: the words of a chunk follow its head, and `at` is in them.
-                    let place = unsafe { newest.add(1).cast::<usize>().add(at) };
+                    let place = unsafe { first.add(at) };
                     // SAFETY: `fetch_add` gave this range to us alone.
                     unsafe { ptr::copy_nonoverlapping(words.as_ptr(), place, words.len()) };
                     return NonNull::new(place);
@@ -314,10 +336,10 @@ mod tests {
         let len = 64 << 20;
         let base = reserve(len).unwrap();
         let before = resident(base, len);
-        // SAFETY: both offsets lie in the reservation.
-        unsafe {
-            base.as_ptr().write(1);
-            base.as_ptr().add(len / 2).write(1);
+        for offset in [0, len / 2] {
+            let place = base.as_ptr().wrapping_add(offset);
+            // SAFETY: both offsets lie in the reservation.
+            unsafe { place.write(1) };
         }
         let after = resident(base, len);
         // SAFETY: reserved above, not used below.

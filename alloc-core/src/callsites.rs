@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::ptr;
 
 use crate::arena::{Arena, Reserved, Zeroed};
+use crate::capture::hash_of;
 use crate::counters::SharedCounters;
 use crate::recorded::StackEnd;
 use crate::sync::{AtomicPtr, AtomicU32, Ordering};
@@ -16,6 +17,10 @@ pub(crate) struct CallsiteId(NonZeroU32);
 impl CallsiteId {
     /// The callsite that stands for all those that found no room.
     pub(crate) const OVERFLOW: CallsiteId = CallsiteId(NonZeroU32::MIN);
+    /// The callsite that stands for all, where no stacks are captured.
+    pub(crate) const HEAP: CallsiteId = CallsiteId(NonZeroU32::MIN.saturating_add(1));
+    /// How many ids are not given to stacks: none, and the two above.
+    const RESERVED: u32 = 3;
 
     /// As a word of the page map, where zero means no block.
     #[inline(always)]
@@ -59,7 +64,8 @@ impl Callsite {
             1 => StackEnd::Complete,
             2 => StackEnd::Truncated,
             3 => StackEnd::Broken,
-            _ => StackEnd::Overflow,
+            4 => StackEnd::Overflow,
+            _ => StackEnd::Uncaptured,
         };
         let len = self.len.load(Ordering::Relaxed) as usize;
         if len == 0 {
@@ -80,6 +86,7 @@ impl Callsite {
             StackEnd::Truncated => 2,
             StackEnd::Broken => 3,
             StackEnd::Overflow => 4,
+            StackEnd::Uncaptured => 5,
         };
         self.end.store(end, Ordering::Release);
     }
@@ -100,7 +107,10 @@ impl Callsite {
 ///
 /// # Ceiling
 ///
-/// At most [`MAX_CALLSITES`]. What comes after is charged to [`CallsiteId::OVERFLOW`], visibly.
+/// A program that recurses over its data, such as a parser, has stacks without number. So newcomers
+/// are cut as the table fills: above a quarter of the limit to their sixteen innermost frames, above
+/// half of it to eight, of which there are far fewer, and which still tell the line. Above the limit
+/// they are charged to [`CallsiteId::OVERFLOW`], visibly.
 pub(crate) struct Callsites {
     index: WordSet,
     chunks: [Reserved<Callsite, CHUNK>; CHUNKS],
@@ -113,7 +123,7 @@ pub(crate) struct Callsites {
 pub(crate) const MAX_CALLSITES: u32 = 1 << 20;
 
 const CHUNK: usize = 1 << 10;
-const CHUNKS: usize = MAX_CALLSITES as usize / CHUNK;
+const CHUNKS: usize = MAX_CALLSITES as usize / CHUNK + 1;
 const ID_BITS: u32 = 24;
 
 impl Callsites {
@@ -131,29 +141,57 @@ impl Callsites {
     /// apart. `None` where the system has no memory to give.
     pub(crate) fn prepare(&self, limit: u32) -> Option<()> {
         self.index.prepare()?;
-        let overflow = self.chunks[0].get_or_reserve()?;
-        overflow[CallsiteId::OVERFLOW.get() as usize].write(ptr::null_mut(), 0, StackEnd::Overflow);
-        self.limit
-            .store(limit.min(MAX_CALLSITES), Ordering::Relaxed);
-        self.next
-            .store(CallsiteId::OVERFLOW.get() + 1, Ordering::Relaxed);
+        let callsites = self.chunks[0].get_or_reserve()?;
+        for (id, end) in [
+            (CallsiteId::OVERFLOW, StackEnd::Overflow),
+            (CallsiteId::HEAP, StackEnd::Uncaptured),
+        ] {
+            callsites[id.get() as usize].write(ptr::null_mut(), 0, end);
+        }
+        let limit = limit.min(MAX_CALLSITES) + CallsiteId::RESERVED;
+        self.limit.store(limit, Ordering::Relaxed);
+        self.next.store(CallsiteId::RESERVED, Ordering::Relaxed);
         Some(())
     }
 
-    /// The id of a stack, new if the stack is.
+    /// The id of the stack with this hash, if it has one.
     #[inline(always)]
-    pub(crate) fn intern(&self, stack: Stack<'_>) -> CallsiteId {
-        let tag = tag(stack.hash);
-        match self.index.find(stack.hash, |word| word & !ID_MASK == tag) {
-            Some(word) => id_of(word),
-            None => self.insert(stack),
-        }
+    pub(crate) fn find(&self, hash: u64) -> Option<CallsiteId> {
+        let tag = tag(hash);
+        let word = self
+            .index
+            .find(place(hash), |word| word & !ID_MASK == tag)?;
+        Some(id_of(word))
     }
 
+    /// The id of a stack, new if the stack is.
     #[cold]
     #[inline(never)]
-    fn insert(&self, stack: Stack<'_>) -> CallsiteId {
-        self.try_insert(stack).unwrap_or(CallsiteId::OVERFLOW)
+    pub(crate) fn insert(&self, stack: Stack<'_>) -> CallsiteId {
+        let Some(inner) = stack.addresses.get(..self.frames_for_newcomers()) else {
+            return self.try_insert(stack).unwrap_or(CallsiteId::OVERFLOW);
+        };
+        let short = Stack {
+            addresses: inner,
+            end: StackEnd::Truncated,
+            hash: hash_of(inner),
+        };
+        self.find(short.hash)
+            .or_else(|| self.try_insert(short))
+            .unwrap_or(CallsiteId::OVERFLOW)
+    }
+
+    /// How many frames a callsite keeps that is new now.
+    fn frames_for_newcomers(&self) -> usize {
+        let next = self.next.load(Ordering::Relaxed);
+        let limit = self.limit.load(Ordering::Relaxed);
+        if next <= limit / 4 {
+            usize::MAX
+        } else if next <= limit / 2 {
+            16
+        } else {
+            8
+        }
     }
 
     fn try_insert(&self, stack: Stack<'_>) -> Option<CallsiteId> {
@@ -173,7 +211,7 @@ impl Callsites {
         let word = tag | u64::from(number);
         match self
             .index
-            .insert(stack.hash, word, |word| word & !ID_MASK == tag)
+            .insert(place(stack.hash), word, |word| word & !ID_MASK == tag)
         {
             Insertion::Inserted => Some(id),
             Insertion::Found(word) => Some(id_of(word)),
@@ -209,11 +247,10 @@ impl Callsites {
     pub(crate) unsafe fn clear(&self) {
         self.limit.store(0, Ordering::Relaxed);
         self.next.store(0, Ordering::Relaxed);
-        // SAFETY: the caller's promise, for each part.
-        unsafe {
-            self.index.clear();
-            self.frames.clear();
-        }
+        // SAFETY: the caller's promise.
+        unsafe { self.index.clear() };
+        // SAFETY: the caller's promise.
+        unsafe { self.frames.clear() };
         for chunk in &self.chunks {
             // SAFETY: the caller's promise.
             unsafe { chunk.clear() };
@@ -235,6 +272,12 @@ fn tag(hash: u64) -> u64 {
     hash & !ID_MASK
 }
 
+/// The bits that a word of the index does not keep, uppermost, to choose its place.
+#[inline(always)]
+fn place(hash: u64) -> u64 {
+    hash.rotate_left(64 - ID_BITS)
+}
+
 #[inline(always)]
 fn id_of(word: u64) -> CallsiteId {
     CallsiteId::from_word((word & ID_MASK) as u32).unwrap_or(CallsiteId::OVERFLOW)
@@ -243,14 +286,18 @@ fn id_of(word: u64) -> CallsiteId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::hash_of;
 
     fn intern(callsites: &Callsites, addresses: &[usize]) -> CallsiteId {
-        callsites.intern(Stack {
+        let hash = hash_of(addresses);
+        let end = StackEnd::Complete;
+        let stack = Stack {
             addresses,
-            end: StackEnd::Complete,
-            hash: hash_of(addresses),
-        })
+            end,
+            hash,
+        };
+        callsites
+            .find(hash)
+            .unwrap_or_else(|| callsites.insert(stack))
     }
 
     fn ready(limit: u32) -> Callsites {
@@ -280,8 +327,8 @@ mod tests {
         }
         assert_eq!(
             callsites.iter().count(),
-            stacks.len() + 1,
-            "all of them, and the overflow"
+            stacks.len() + 2,
+            "all of them, the overflow and the whole heap"
         );
         // SAFETY: this thread is the only user.
         unsafe { callsites.clear() };
@@ -290,7 +337,7 @@ mod tests {
 
     #[test]
     fn beyond_the_ceiling_all_share_the_overflow_callsite() {
-        let callsites = ready(10);
+        let callsites = ready(8);
         let ids: Vec<_> = (0..20).map(|i| intern(&callsites, &[0x1000 + i])).collect();
         assert!(ids[..8].iter().all(|&id| id != CallsiteId::OVERFLOW));
         assert!(ids[8..].iter().all(|&id| id == CallsiteId::OVERFLOW));
@@ -301,6 +348,29 @@ mod tests {
         );
         let overflow = callsites.get(CallsiteId::OVERFLOW).unwrap();
         assert_eq!(overflow.stack(), Some((&[][..], StackEnd::Overflow)));
+        // SAFETY: this thread is the only user.
+        unsafe { callsites.clear() };
+    }
+
+    #[test]
+    fn newcomers_are_cut_as_the_table_fills() {
+        let callsites = ready(37);
+        let stack = |i| -> Vec<usize> { (0..30).map(|frame| 0x1000 + frame + i * 100).collect() };
+        let kept = |id| callsites.get(id).unwrap().stack().unwrap();
+        let ids: Vec<_> = (0..30).map(|i| intern(&callsites, &stack(i))).collect();
+        for (at, len, end) in [
+            (7, 30, StackEnd::Complete),
+            (8, 16, StackEnd::Truncated),
+            (17, 16, StackEnd::Truncated),
+            (18, 8, StackEnd::Truncated),
+        ] {
+            assert_eq!(kept(ids[at]), (&stack(at)[..len], end), "{at}");
+        }
+        assert_eq!(intern(&callsites, &stack(0)), ids[0]);
+        // Where only outer frames differ, newcomers are one.
+        let mut like_the_last = stack(29);
+        like_the_last[8] = 0x9999;
+        assert_eq!(intern(&callsites, &like_the_last), ids[29]);
         // SAFETY: this thread is the only user.
         unsafe { callsites.clear() };
     }

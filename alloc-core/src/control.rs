@@ -26,6 +26,7 @@ use crate::callsites::MAX_CALLSITES;
 use crate::capture::{self, CaptureMethod, MAX_FRAMES};
 use crate::counters::Company;
 use crate::error::Error;
+use crate::sampling::Interval;
 use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence};
 use crate::thread::{self, Busy, Stage, ThreadState};
 use crate::tracer::TABLES;
@@ -43,6 +44,7 @@ const FIRST_PHASE: u64 = 8;
 
 static PHASE: AtomicU64 = AtomicU64::new(UNSET);
 static CAPTURE_LIMIT: AtomicUsize = AtomicUsize::new(0);
+static SAMPLE_EVERY: AtomicU64 = AtomicU64::new(0);
 /// What went wrong, if something did: the number of a [`Fault`].
 static FAULT: AtomicU32 = AtomicU32::new(0);
 
@@ -63,6 +65,19 @@ pub(crate) fn company(phase: u64) -> Company {
     } else {
         Company::WithOthers
     }
+}
+
+/// The sampling interval, or `None` if every block is recorded.
+#[inline(always)]
+pub(crate) fn sampling() -> Option<Interval> {
+    Interval::from_bytes(SAMPLE_EVERY.load(Relaxed))
+}
+
+/// A number that differs from run to run: the time.
+pub(crate) fn seed() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(1, |since| since.as_nanos() as u64 | 1)
 }
 
 /// How many return addresses a record captures.
@@ -92,13 +107,17 @@ pub(crate) enum GranuleHint {
 pub struct Config {
     frames: u16,
     max_callsites: u32,
+    sample_every: u64,
+    exact_peak: bool,
 }
 
 impl Default for Config {
     fn default() -> Config {
         Config {
             frames: 32,
-            max_callsites: MAX_CALLSITES,
+            max_callsites: 1 << 18,
+            sample_every: 0,
+            exact_peak: false,
         }
     }
 }
@@ -107,21 +126,46 @@ impl Config {
     /// The most frames that can be kept.
     pub const MAX_FRAMES: u16 = 1000;
 
-    /// Keeps `frames` frames of each stack, counted from the line that a block is charged to:
-    /// from 1 to [`MAX_FRAMES`](Self::MAX_FRAMES). The default is 32.
+    /// Keeps `frames` frames of each stack, counted from the line that a block is charged to: at most
+    /// [`MAX_FRAMES`](Self::MAX_FRAMES). The default is 32.
     ///
     /// A frame is one of the machine's; functions that the compiler inlined into it come on top.
+    ///
+    /// With 0 no stacks are captured: the heap's current, peak and total are counted, exactly, at the
+    /// lowest cost, and a snapshot has one trace, `<heap>`.
     pub fn frames(mut self, frames: u16) -> Config {
         self.frames = frames;
         self
     }
 
-    /// Tells at most `callsites` callsites apart; the rest are charged to one that is shown as
-    /// `<overflow>`. The default, 1,048,576, is also the most.
+    /// Tells at most `callsites` callsites apart: from 1 to 1,048,576. The default is 262,144.
     ///
-    /// A callsite takes about 130 bytes and 8 more for each frame.
+    /// When a quarter of them is in use, new ones keep their sixteen innermost frames only, from half
+    /// on eight. Beyond the last, allocations are charged to one callsite that is shown as
+    /// `<overflow>`, and counted. A callsite takes about 130 bytes and 8 more for each frame.
     pub fn max_callsites(mut self, callsites: u32) -> Config {
         self.max_callsites = callsites;
+        self
+    }
+
+    /// Records a sample only: every byte allocated is drawn with a chance of one in `bytes`, and the
+    /// block that it is in is recorded and counted for as many as it stands for. At most 64 MiB; 0,
+    /// the default, records all.
+    ///
+    /// Sums are unbiased estimates, and [`Statistic::error`](crate::Statistic::error) tells how far
+    /// off they may be. 512 KiB is what Go's and jemalloc's heap profiles use.
+    pub fn sample_every(mut self, bytes: impl Into<Bytes>) -> Config {
+        self.sample_every = bytes.into().get();
+        self
+    }
+
+    /// Has the heap's peak exact when several threads allocate at once, too:
+    /// [`TracedMemory::peak_error`](crate::TracedMemory::peak_error) stays zero.
+    ///
+    /// It costs what the default avoids: all threads write one shared total, at every allocation and
+    /// every free. With one thread the peak is exact in any case, at no cost.
+    pub fn exact_peak(mut self, exact: bool) -> Config {
+        self.exact_peak = exact;
         self
     }
 
@@ -130,17 +174,28 @@ impl Config {
         self.frames
     }
 
+    pub(crate) fn sampling(&self) -> Option<Interval> {
+        Interval::from_bytes(self.sample_every)
+    }
+
     fn check(&self) -> Result<(), Error> {
-        if self.frames == 0 || self.frames > Config::MAX_FRAMES {
+        if self.frames > Config::MAX_FRAMES {
             return Err(Error::invalid_config(format!(
-                "the number of frames must be from 1 to {}, found {}",
+                "the number of frames must be from 0 to {}, found {}",
                 Config::MAX_FRAMES,
                 self.frames
             )));
         }
-        if self.max_callsites < 2 || self.max_callsites > MAX_CALLSITES {
+        if self.sample_every > Interval::MOST {
             return Err(Error::invalid_config(format!(
-                "the number of callsites must be from 2 to {MAX_CALLSITES}, found {}",
+                "the bytes from one sample to the next must be from 0 to {}, found {}",
+                Interval::MOST,
+                self.sample_every
+            )));
+        }
+        if self.max_callsites == 0 || self.max_callsites > MAX_CALLSITES {
+            return Err(Error::invalid_config(format!(
+                "the number of callsites must be from 1 to {MAX_CALLSITES}, found {}",
                 self.max_callsites
             )));
         }
@@ -308,7 +363,13 @@ impl Control {
         tables
             .and_then(|()| TABLES.callsites.prepare(config.max_callsites))
             .ok_or_else(no_memory)?;
-        CAPTURE_LIMIT.store(usize::from(config.frames) + LIBRARY_FRAMES, Relaxed);
+        let captured = match config.frames {
+            0 => 0,
+            frames => usize::from(frames) + LIBRARY_FRAMES,
+        };
+        CAPTURE_LIMIT.store(captured, Relaxed);
+        SAMPLE_EVERY.store(config.sample_every, Relaxed);
+        TABLES.heap.set_exact(config.exact_peak);
         self.session = Some(config);
         self.publish();
         Ok(())
@@ -380,9 +441,7 @@ pub(crate) fn thread_ended(state: &'static ThreadState) {
 pub(crate) fn alone_with_the_tables<R>(change: impl Fn() -> Option<R>) -> Option<R> {
     let _busy = Busy::begin();
     let mut control = lock();
-    if control.session.is_none() {
-        return None;
-    }
+    control.session.as_ref()?;
     let result = change();
     // A thread that is alone counted on being the only one to change the heap.
     control.publish();
@@ -424,7 +483,7 @@ pub(crate) fn start_with(config: Config) -> Result<(), Error> {
         None => control.start(config),
         Some(_) if control.from_environment => Ok(()),
         Some(running) if *running == config => Ok(()),
-        Some(running) => Err(Error::already_tracing(running.frames, config.frames)),
+        Some(running) => Err(Error::already_tracing(running, &config)),
     }
 }
 
@@ -482,7 +541,10 @@ fn held_back() -> i64 {
 
 pub(crate) fn traced_memory() -> TracedMemory {
     if is_on() {
-        TABLES.heap.read(held_back())
+        TracedMemory {
+            sampled: sampling().is_some(),
+            ..TABLES.heap.read(held_back())
+        }
     } else {
         TracedMemory::default()
     }

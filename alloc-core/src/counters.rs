@@ -22,6 +22,7 @@
 //! are exact to within what threads hold back: see [`Account`].
 
 use crate::numbers::{Amount, Bytes, Counters, TracedMemory};
+use crate::sampling::Weighted;
 use crate::sync::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering, fence};
 use Ordering::Relaxed;
 
@@ -68,33 +69,36 @@ impl Cell {
         self.callsite.load(Relaxed)
     }
 
-    /// Counts one allocation.
+    /// Counts an allocation: one block, or what a block of a sample stands for.
     #[inline(always)]
     pub(crate) fn allocated(
         &self,
-        size: usize,
+        Weighted {
+            bytes: size,
+            blocks,
+        }: Weighted,
         reallocation: bool,
         epoch: u64,
         ceiling: CellCeiling,
     ) -> MustFold {
         self.save_if_old(epoch);
-        let bytes = self.net_bytes.load(Relaxed) + size as i64;
+        let bytes = self.net_bytes.load(Relaxed) + size;
         self.net_bytes.store(bytes, Relaxed);
         let mut fold = false;
         if bytes > self.high_bytes.load(Relaxed) {
             self.high_bytes.store(bytes, Relaxed);
             fold = bytes > ceiling.0;
         }
-        let blocks = self.net_blocks.load(Relaxed).wrapping_add(1);
-        self.net_blocks.store(blocks, Relaxed);
-        if blocks > self.high_blocks.load(Relaxed) {
-            self.high_blocks.store(blocks, Relaxed);
+        let net_blocks = self.net_blocks.load(Relaxed).wrapping_add(blocks);
+        self.net_blocks.store(net_blocks, Relaxed);
+        if net_blocks > self.high_blocks.load(Relaxed) {
+            self.high_blocks.store(net_blocks, Relaxed);
         }
         self.total_bytes.store(
             self.total_bytes.load(Relaxed).wrapping_add(size as u64),
             Relaxed,
         );
-        let total_blocks = self.total_blocks.load(Relaxed).wrapping_add(1);
+        let total_blocks = self.total_blocks.load(Relaxed).wrapping_add(blocks as u32);
         self.total_blocks.store(total_blocks, Relaxed);
         if reallocation {
             self.reallocations
@@ -103,15 +107,24 @@ impl Cell {
         fold | (total_blocks >= 1 << 30)
     }
 
-    /// Counts the end of one block.
+    /// Counts the end of what [`allocated`](Self::allocated) counted.
     #[inline(always)]
-    pub(crate) fn freed(&self, size: usize, epoch: u64, ceiling: CellCeiling) -> MustFold {
+    pub(crate) fn freed(
+        &self,
+        Weighted {
+            bytes: size,
+            blocks,
+        }: Weighted,
+        epoch: u64,
+        ceiling: CellCeiling,
+    ) -> MustFold {
         self.save_if_old(epoch);
-        let bytes = self.net_bytes.load(Relaxed) - size as i64;
+        let bytes = self.net_bytes.load(Relaxed) - size;
         self.net_bytes.store(bytes, Relaxed);
-        self.net_blocks
-            .store(self.net_blocks.load(Relaxed).wrapping_sub(1), Relaxed);
-        bytes < -ceiling.0
+        let net_blocks = self.net_blocks.load(Relaxed).wrapping_sub(blocks);
+        self.net_blocks.store(net_blocks, Relaxed);
+        // NOTE: a single block never brings the count near its end before the bytes.
+        bytes < -ceiling.0 || blocks != 1 && net_blocks < -(1 << 30)
     }
 
     /// Keeps the present values as those at the peak, unless that was done in this epoch.
@@ -218,19 +231,19 @@ pub(crate) struct Delta {
 }
 
 impl Delta {
-    /// One block less, for those who have no cell.
-    pub(crate) fn freed(size: usize, epoch: u64) -> Delta {
+    /// A block less, for those who have no cell.
+    pub(crate) fn freed(weighted: Weighted, epoch: u64) -> Delta {
         Delta {
-            net: Signed::new(-(size as i64), -1),
+            net: Signed::new(-weighted.bytes, -i64::from(weighted.blocks)),
             epoch,
             ..Delta::default()
         }
     }
 
     /// A block that was taken by [`freed`](Self::freed) and comes back.
-    pub(crate) fn restored(size: usize, epoch: u64) -> Delta {
+    pub(crate) fn restored(weighted: Weighted, epoch: u64) -> Delta {
         Delta {
-            net: Signed::new(size as i64, 1),
+            net: Signed::new(weighted.bytes, weighted.blocks.into()),
             epoch,
             ..Delta::default()
         }
@@ -362,7 +375,8 @@ impl SharedCounters {
             peak: peak.max(current).max(at_peak).amount(),
             at_peak: at_peak.amount(),
             total,
-            reallocations,
+            // NOTE: a record under way may have counted the one and not the other.
+            reallocations: reallocations.min(total.blocks),
         }
     }
 
@@ -397,6 +411,8 @@ pub(crate) struct Heap {
     most_credit: AtomicI64,
     /// How many threads hold something back.
     threads: AtomicI64,
+    /// Whether no thread may hold anything back.
+    exact: AtomicBool,
 }
 
 impl Heap {
@@ -409,7 +425,14 @@ impl Heap {
             rising: AtomicBool::new(false),
             most_credit: AtomicI64::new(0),
             threads: AtomicI64::new(1),
+            exact: AtomicBool::new(false),
         }
+    }
+
+    /// Has all threads settle at every change, or lets them hold back their credit. NOTE: only before
+    /// a session.
+    pub(crate) fn set_exact(&self, exact: bool) {
+        self.exact.store(exact, Relaxed);
     }
 
     /// The heap's totals; `held_back` is the sum of what accounts have not settled.
@@ -420,6 +443,7 @@ impl Heap {
             current: Bytes::new(current as u64),
             peak: Bytes::new(peak as u64),
             peak_error: Bytes::new(self.peak_error.load(Relaxed).max(0) as u64),
+            sampled: false,
         }
     }
 
@@ -474,7 +498,8 @@ pub(crate) enum Company {
 /// threads together hold back at most their number times the credit, and so far can the peak be
 /// off. The credit is half of the room below the last peak, divided among the threads, within
 /// [`LEAST_CREDIT`] and [`MOST_CREDIT`]: far from the peak threads leave each other in peace, near
-/// it they look closely.
+/// it they look closely. By choice the credit is nothing: then every change of every thread goes to
+/// the shared total at once, one after the other, and the highest that it ever was is the peak.
 #[repr(C)]
 pub(crate) struct Account {
     net: AtomicI64,
@@ -562,6 +587,11 @@ impl Account {
 
     /// How much may change before the next settling, with others.
     fn open_window(&self, total: i64, heap: &Heap) {
+        if heap.exact.load(Relaxed) {
+            self.upper.store(0, Relaxed);
+            self.lower.store(0, Relaxed);
+            return;
+        }
         let threads = heap.threads.load(Relaxed);
         let room = heap.peak.load(Relaxed).saturating_sub(total);
         let credit = (room / (2 * threads)).clamp(LEAST_CREDIT, MOST_CREDIT);
@@ -676,7 +706,7 @@ mod tests {
         fn allocate(&self, callsite: usize, size: usize) {
             let cell = self.cell(callsite);
             let _ = cell.allocated(
-                size,
+                Weighted::one(size),
                 false,
                 self.epoch.load(Relaxed),
                 CellCeiling::ONE_THREAD,
@@ -687,7 +717,11 @@ mod tests {
         fn free(&self, callsite: usize, size: usize) {
             self.account.shrink(size as i64, &self.heap, &self.epoch);
             let cell = self.cell(callsite);
-            let _ = cell.freed(size, self.epoch.load(Relaxed), CellCeiling::ONE_THREAD);
+            let _ = cell.freed(
+                Weighted::one(size),
+                self.epoch.load(Relaxed),
+                CellCeiling::ONE_THREAD,
+            );
         }
 
         fn read(&self, callsite: usize) -> Counters {
@@ -822,10 +856,10 @@ mod tests {
         producer.empty_for(1, 1);
         consumer.empty_for(1, 1);
         for _ in 0..10_000 {
-            if producer.allocated(1_000, false, 1, CellCeiling::MANY_THREADS) {
+            if producer.allocated(Weighted::one(1_000), false, 1, CellCeiling::MANY_THREADS) {
                 producer.fold_into(&shared, 1, 1);
             }
-            if consumer.freed(1_000, 1, CellCeiling::MANY_THREADS) {
+            if consumer.freed(Weighted::one(1_000), 1, CellCeiling::MANY_THREADS) {
                 consumer.fold_into(&shared, 1, 1);
             }
         }

@@ -1,29 +1,156 @@
-//! stub
+//! [`Error`]: what a call could not do, and why.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why the tracer could not do what it was asked.
+///
+/// The message names what was expected and what was found. What a program can decide on is told by
+/// the `is_*` methods.
+///
+/// ```
+/// // This program did not install `TraceAlloc`.
+/// let error = alloc_core::start().unwrap_err();
+/// assert!(error.is_not_installed());
+/// ```
 #[derive(Debug)]
-pub struct Error(String);
-impl std::fmt::Display for Error {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
+pub struct Error(Box<Kind>);
+
+#[derive(Debug, thiserror::Error)]
+enum Kind {
+    #[error(
+        "the global allocator of this program is not alloc_core::TraceAlloc: expected \
+         `#[global_allocator] static ALLOC: TraceAlloc = TraceAlloc::system();` in the program"
+    )]
+    NotInstalled,
+    #[error("expected that tracing is on, found it off: call alloc_core::start() first")]
+    NotTracing,
+    #[error(
+        "tracing is on already: expected the running {running}, found {asked}; \
+         call alloc_core::stop() first"
+    )]
+    AlreadyTracing { running: String, asked: String },
+    #[error("the configuration cannot be used: {0}")]
+    InvalidConfig(String),
+    #[error("the system gave no memory for {0}")]
+    OutOfMemory(&'static str),
+    #[error("the numbers are no longer true, tracing stopped: {0}")]
+    Broken(&'static str),
+    #[error("{action} {}: {source}", path.display())]
+    File {
+        action: &'static str,
+        path: PathBuf,
+        source: Box<Error>,
+    },
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("expected a gzip'd pprof profile, {0}")]
+    InvalidFile(String),
 }
-impl std::error::Error for Error {}
+
 impl Error {
+    /// The program's global allocator is not [`TraceAlloc`](crate::TraceAlloc).
+    pub fn is_not_installed(&self) -> bool {
+        matches!(*self.0, Kind::NotInstalled)
+    }
+
+    /// Tracing is off.
+    pub fn is_not_tracing(&self) -> bool {
+        matches!(*self.0, Kind::NotTracing)
+    }
+
+    /// Tracing is on, with another configuration than the one asked for.
+    pub fn is_already_tracing(&self) -> bool {
+        matches!(*self.0, Kind::AlreadyTracing { .. })
+    }
+
+    /// A [`Config`](crate::Config) holds a value out of range.
+    pub fn is_invalid_config(&self) -> bool {
+        matches!(*self.0, Kind::InvalidConfig(_))
+    }
+
+    /// The tracer ran out of memory for its own tables, now or before: it has no true numbers.
+    pub fn is_broken(&self) -> bool {
+        matches!(*self.0, Kind::Broken(_) | Kind::OutOfMemory(_))
+    }
+
+    /// The system could not read or write.
+    pub fn is_io(&self) -> bool {
+        match &*self.0 {
+            Kind::File { source, .. } => source.is_io(),
+            kind => matches!(kind, Kind::Io(_)),
+        }
+    }
+
+    /// What was read is not a snapshot: something else, or cut off, or damaged.
+    pub fn is_invalid_file(&self) -> bool {
+        match &*self.0 {
+            Kind::File { source, .. } => source.is_invalid_file(),
+            kind => matches!(kind, Kind::InvalidFile(_)),
+        }
+    }
+
     pub(crate) fn not_installed() -> Error {
-        Error("not installed".into())
+        Kind::NotInstalled.into()
     }
+
     pub(crate) fn not_tracing() -> Error {
-        Error("not tracing".into())
+        Kind::NotTracing.into()
     }
-    pub(crate) fn already_tracing(a: u16, b: u16) -> Error {
-        Error(format!("already {a} {b}"))
+
+    pub(crate) fn already_tracing(running: impl fmt::Debug, asked: impl fmt::Debug) -> Error {
+        Kind::AlreadyTracing {
+            running: format!("{running:?}"),
+            asked: format!("{asked:?}"),
+        }
+        .into()
     }
-    pub(crate) fn invalid_config(s: String) -> Error {
-        Error(s)
+
+    pub(crate) fn invalid_config(message: String) -> Error {
+        Kind::InvalidConfig(message).into()
     }
-    pub(crate) fn out_of_memory(s: &'static str) -> Error {
-        Error(s.into())
+
+    pub(crate) fn out_of_memory(what: &'static str) -> Error {
+        Kind::OutOfMemory(what).into()
     }
-    pub(crate) fn broken(s: &'static str) -> Error {
-        Error(s.into())
+
+    pub(crate) fn broken(reason: &'static str) -> Error {
+        Kind::Broken(reason).into()
+    }
+
+    pub(crate) fn invalid_file(found: impl Into<String>) -> Error {
+        Kind::InvalidFile(found.into()).into()
+    }
+
+    /// The same error, with the file that it is about.
+    pub(crate) fn about(self, action: &'static str, path: &Path) -> Error {
+        Kind::File {
+            action,
+            path: path.to_owned(),
+            source: Box::new(self),
+        }
+        .into()
     }
 }
+
+impl From<Kind> for Error {
+    fn from(kind: Kind) -> Error {
+        Error(Box::new(kind))
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Error {
+        Kind::Io(error).into()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+// NOTE: no source: the message has all there is to say.
+impl std::error::Error for Error {}

@@ -1,4 +1,116 @@
-//! Placeholder while the rooms are being built.
+//! tracemalloc for Rust: a global allocator that records every allocation by callsite.
+//!
+//! Add one line, and ask at any moment which lines hold the memory now, which held it at the peak,
+//! and what grew between two moments:
+//!
+//! ```
+//! use alloc_core::{GroupBy, TraceAlloc};
+//!
+//! #[global_allocator]
+//! static ALLOC: TraceAlloc = TraceAlloc::system();
+//!
+//! fn main() -> Result<(), alloc_core::Error> {
+//!     alloc_core::start()?;
+//!     let kept: Vec<Box<[u8]>> = (0..1000).map(|_| vec![7; 1000].into()).collect();
+//!
+//!     let snapshot = alloc_core::take_snapshot()?;
+//!     for statistic in snapshot.statistics(GroupBy::Line).iter().take(3) {
+//!         println!("{statistic}");
+//!     }
+//! #   let top = &snapshot.statistics(GroupBy::Line)[0];
+//! #   assert_eq!((top.size.get(), top.count), (1_000_000, 1000));
+//! #   drop(kept);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! prints, first, the line that made the thousand boxes:
+//!
+//! ```text
+//! src/main.rs:8: size=977 KiB, count=1000, average=1000 B
+//! ```
+//!
+//! The companion crate `alloc-report` compares snapshots and shows them as tables, in the program or
+//! from files.
+//!
+//! # What is recorded
+//!
+//! Every block that passes through the global allocator: Rust's collections and boxes, on all
+//! threads. For each callsite, that is each distinct call stack, how many bytes and blocks are
+//! current, at their peak, in total, and how many there were when the whole heap was at its peak.
+//! Sizes are those the program asked for. What C libraries get from `malloc`, memory maps and stacks
+//! do not pass through the global allocator and are not seen.
+//!
+//! [`Config::sample_every`] records a sample instead, for production; [`Config::frames`]`(0)` counts the
+//! heap without stacks.
+//!
+//! A reallocation moves the block to the callsite that reallocated it, as in `tracemalloc`. In the
+//! totals it counts as one allocation of the new size, as valgrind and dhat count it.
+//!
+//! # Environment
+//!
+//! | variable | meaning |
+//! | --- | --- |
+//! | `ALLOC_TRACE=N` | trace from the first allocation on, before `main`, keeping N frames, 1 to 1000; `0` or empty: do not |
+//! | `ALLOC_TRACE_OUT=path` | write a snapshot there when the process ends; `%p` is the process id, `%%` a percent sign |
+//!
+//! A wrong value ends the program at its start, with status 2 and a message that says what was
+//! expected.
+//!
+//! # Where it differs from Python's `tracemalloc`
+//!
+//! On purpose, each for a reason:
+//!
+//! - [`start`] on a program that did not install the allocator is an error, where zeros would look
+//!   like numbers. A second start with another configuration is an error, where Python silently
+//!   keeps the first.
+//! - 32 frames are kept by default, where Python keeps one: here the whole stack costs little more.
+//! - [`Traceback`]s are innermost frame first, and print so. Frames know function and column, and
+//!   inlined functions are frames of their own.
+//! - The line charged is the innermost one outside the standard library, not the innermost one: all
+//!   else would be charged to `raw_vec.rs`. [`ChargeTo`] chooses.
+//! - A [`Trace`] is a callsite with its counters, not a block: a snapshot grows with the program's
+//!   code, not with its data. Peak, total and the share at the peak have no counterpart in Python.
+//! - A file is shown as `src/cache.rs` when grouped by file, not as `src/cache.rs:0`.
+//! - [`tracer_memory`] counts all that the tracer takes up, where Python's leaves out the better part.
+//! - [`traceback_limit`] is `None` when tracing is off, where Python answers with the last one.
+//! - A block's record is taken out before it is freed, where Python's goes after, and another thread
+//!   may have got the address in between.
+//! - Files are pprof profiles that many tools open, where Python pickles.
+//!
+//! # Fork, signals, exit, panics
+//!
+//! - **Fork**: the child goes on tracing with all that the parent had recorded, its other threads'
+//!   blocks included. A fork waits for records under way, so no table is half changed.
+//! - **Signals**: a handler may allocate. Where it interrupted the tracer itself, its allocations are
+//!   not recorded ([`Health::skipped`]), its frees are.
+//! - **Exit**: `ALLOC_TRACE_OUT` is written when `main` returns or panics and on
+//!   [`std::process::exit`]; not after `abort`, `_exit` or a deadly signal. What threads and
+//!   destructors free after that is not in it.
+//! - **Panics**: the tracer never panics in an allocation. If the system refuses memory for its
+//!   tables, it says so on standard error, stops recording, and calls that ask for numbers return
+//!   [`Error::is_broken`].
+//! - **Thread ends**: destructors of thread-locals that allocate are recorded as long as the system
+//!   lets the tracer's own destructor run last; after that allocations are skipped and frees are not.
+//!
+//! # What it costs
+//!
+//! Off: one load and one branch for each allocation and free. On: see the table in the README; `cargo
+//! bench` measures it. Memory: four bytes for each granule of touched heap (32 bytes with glibc), some
+//! 150 KiB for each thread that allocates, more only where its stacks are deep, and 130 bytes and 8 for
+//! each frame of a callsite.
+//!
+//! What threads share, and how often it is written:
+//!
+//! | what | written |
+//! | --- | --- |
+//! | the word that says whether to record | when tracing starts, stops or is cleared, and when a first companion of a lone thread comes or goes |
+//! | the live-block index | at each record, in the slot of a block that belongs to the writing thread alone |
+//! | the table of callsites, and of unwind rules | once for each new one |
+//! | a callsite's shared counters | when a thread's cell is folded: after 16 KiB net, or for another callsite |
+//! | the heap's total | when a thread used up its credit: 64 KiB, less near the peak |
+//! | the epoch of the peak | when the heap first shrinks after a new peak |
+
 mod allocator;
 mod arena;
 mod blocks;
@@ -7,12 +119,22 @@ mod capture;
 mod control;
 mod counters;
 mod error;
+mod escape;
+mod file;
+mod frame;
 mod hooks;
+mod modules;
 mod numbers;
+mod origin;
 mod recorded;
+mod sampling;
+mod snapshot;
 mod startup;
+mod statistics;
+mod symbols;
 mod sync;
 mod thread;
+mod traceback;
 mod tracer;
 mod words;
 
@@ -20,73 +142,191 @@ pub use allocator::TraceAlloc;
 pub use capture::CaptureMethod;
 pub use control::Config;
 pub use error::Error;
+pub use escape::Escaped;
+pub use frame::{Frame, SourcePath};
 pub use numbers::{Amount, Bytes, Counters, Health, TracedMemory};
+pub use origin::Origin;
+pub use snapshot::{MissingDebugInfo, Snapshot, Trace};
+pub use statistics::{GroupBy, GroupKey, Metric, Statistic};
+pub use traceback::{ChargeTo, Traceback};
 
 #[cfg(test)]
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
 
-fn snapshot_at_exit(_path: &std::path::Path) -> Result<(), Error> {
-    Ok(())
-}
-
-/// start
+/// Starts tracing with the default [`Config`].
+///
+/// What was allocated before is not known, and freeing it later changes nothing. Does nothing if
+/// tracing is on already with this configuration, or was started by the environment.
+///
+/// # Errors
+///
+/// As [`start_with`].
 pub fn start() -> Result<(), Error> {
     start_with(Config::default())
 }
-/// start
+
+/// Starts tracing.
+///
+/// Does nothing if tracing is on already with the same configuration. What the environment started
+/// (`ALLOC_TRACE`) goes before what the program asks for.
+///
+/// # Errors
+///
+/// [`Error::is_not_installed`] if the global allocator of the program is another;
+/// [`Error::is_already_tracing`] if tracing is on with another configuration;
+/// [`Error::is_invalid_config`] if a value is out of range; [`Error::is_broken`] if the system gives
+/// no memory.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// use alloc_core::Config;
+///
+/// alloc_core::start_with(Config::default().frames(8))?;
+/// assert_eq!(alloc_core::traceback_limit(), Some(8));
+///
+/// let again = alloc_core::start_with(Config::default().frames(9));
+/// assert!(again.unwrap_err().is_already_tracing());
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
 pub fn start_with(config: Config) -> Result<(), Error> {
     control::start_with(config)
 }
-/// stop
+
+/// Stops tracing and forgets everything that was recorded. Snapshots stay as they are.
+///
+/// Does nothing if tracing is off.
 pub fn stop() {
-    control::stop()
+    control::stop();
 }
-/// on
+
+/// Whether tracing is on.
 pub fn is_tracing() -> bool {
     control::is_on()
 }
-/// clear
+
+/// Forgets everything that was recorded, and goes on tracing.
+///
+/// Blocks that are live now are forgotten too: freeing them later changes nothing. Does nothing if
+/// tracing is off.
 pub fn clear_traces() {
-    control::clear_traces()
+    control::clear_traces();
 }
-/// mem
+
+/// The heap's current and peak bytes, as far as it is traced; zeros if tracing is off.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// alloc_core::start()?;
+/// let before = alloc_core::traced_memory();
+/// drop(vec![0_u8; 1 << 20]);
+/// let after = alloc_core::traced_memory();
+/// assert_eq!(after.current, before.current);
+/// assert!(after.peak >= before.current + (1 << 20).into());
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
 pub fn traced_memory() -> TracedMemory {
     control::traced_memory()
 }
-/// reset
+
+/// Makes the present the peak: of the heap and of every callsite.
+///
+/// So the peak of a stretch of work can be measured. What is recorded stays. Does nothing if tracing
+/// is off.
 pub fn reset_peak() {
-    control::reset_peak()
+    control::reset_peak();
 }
-/// mem
+
+/// The physical memory that the tracer's own tables take up.
 pub fn tracer_memory() -> Bytes {
     control::tracer_memory()
 }
-/// limit
+
+/// The number of frames that a traceback keeps; nothing if tracing is off.
 pub fn traceback_limit() -> Option<u16> {
     control::traceback_limit()
 }
-/// method
+
+/// Where the live block that starts at `block` was allocated; nothing if it is not traced.
+///
+/// The address is that of the block, as `Vec::as_ptr` or `Box::as_ptr` have it, not of something
+/// inside it or on the stack.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// use alloc_core::ChargeTo;
+///
+/// alloc_core::start()?;
+/// let numbers = vec![1, 2, 3];
+/// let traceback = alloc_core::traceback_of(numbers.as_ptr()).unwrap();
+/// println!("allocated at {}", traceback.charged(ChargeTo::Caller));
+///
+/// assert!(alloc_core::traceback_of(&raw const numbers).is_none());
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
+pub fn traceback_of<T: ?Sized>(block: *const T) -> Option<Traceback> {
+    let _muted = thread::mute();
+    let (addresses, end) = recorded::stack_of(block.addr())?;
+    let limit = control::traceback_limit()?;
+    Some(symbols::Symbols::of_this_process().traceback(&addresses, end, limit))
+}
+
+/// Reads what every callsite holds now, held at the peak, and allocated in total.
+///
+/// Other threads go on meanwhile.
+///
+/// # Errors
+///
+/// [`Error::is_not_tracing`] if tracing is off; [`Error::is_broken`] if the numbers are no longer
+/// true.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// assert!(alloc_core::take_snapshot().unwrap_err().is_not_tracing());
+///
+/// alloc_core::start()?;
+/// let snapshot = alloc_core::take_snapshot()?;
+/// assert_eq!(snapshot.traceback_limit(), 32);
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
+pub fn take_snapshot() -> Result<Snapshot, Error> {
+    Snapshot::take()
+}
+
+/// Runs `work` without recording what it allocates on this thread.
+///
+/// For code that reports on the heap and should not show up in it. What it frees is recorded all the
+/// same.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// alloc_core::start()?;
+/// let before = alloc_core::traced_memory();
+/// let report = alloc_core::untraced(|| vec![b'-'; 80]);
+/// assert_eq!(alloc_core::traced_memory(), before);
+/// # drop(report);
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
+pub fn untraced<R>(work: impl FnOnce() -> R) -> R {
+    let _muted = thread::mute();
+    work()
+}
+
+/// How stacks are captured in this process; nothing before tracing was first started.
 pub fn capture_method() -> Option<CaptureMethod> {
     control::capture_method()
 }
-/// dbg
-#[doc(hidden)]
-pub fn debug_dump() {
-    let r = recorded::Recorded::read().unwrap();
-    println!(
-        "{:?} {:?} {} callsites",
-        r.heap,
-        r.health,
-        r.callsites.len()
-    );
-    for c in r.callsites.iter().take(5) {
-        println!("{:?} {:?}", c.counters, c.stack_end);
-        for a in &r.addresses[c.stack.clone()] {
-            backtrace::resolve(*a as *mut _, |s| {
-                println!("   {:?} {:?}:{:?}", s.name(), s.filename(), s.lineno())
-            });
-        }
-    }
-    let _ = recorded::stack_of(0);
+
+fn snapshot_at_exit(path: &std::path::Path) -> Result<(), Error> {
+    Snapshot::take()?.dump(path)
 }

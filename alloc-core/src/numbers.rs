@@ -83,14 +83,15 @@ impl From<u64> for Bytes {
 
 impl Add for Bytes {
     type Output = Bytes;
+    /// Never beyond the largest number: a file may hold sums that are not true.
     fn add(self, other: Bytes) -> Bytes {
-        Bytes(self.0 + other.0)
+        Bytes(self.0.saturating_add(other.0))
     }
 }
 
 impl AddAssign for Bytes {
     fn add_assign(&mut self, other: Bytes) {
-        self.0 += other.0;
+        *self = *self + other;
     }
 }
 
@@ -141,7 +142,7 @@ impl Amount {
 impl AddAssign for Amount {
     fn add_assign(&mut self, other: Amount) {
         self.bytes += other.bytes;
-        self.blocks += other.blocks;
+        self.blocks = self.blocks.saturating_add(other.blocks);
     }
 }
 
@@ -179,7 +180,7 @@ impl AddAssign for Counters {
         self.peak += other.peak;
         self.at_peak += other.at_peak;
         self.total += other.total;
-        self.reallocations += other.reallocations;
+        self.reallocations = self.reallocations.saturating_add(other.reallocations);
     }
 }
 
@@ -191,9 +192,11 @@ pub struct TracedMemory {
     /// The most bytes that were live at one moment since tracing began or the last
     /// [`reset_peak`](crate::reset_peak).
     pub peak: Bytes,
-    /// How far the true peak may lie from [`peak`](Self::peak), either way: zero as long as one
-    /// thread at a time allocates.
+    /// How far the true peak may lie from [`peak`](Self::peak), either way: zero as long as only one
+    /// thread that allocated is alive.
     pub peak_error: Bytes,
+    /// Whether all of these are estimates from a [sample](crate::Config::sample_every).
+    pub sampled: bool,
 }
 
 /// What the tracer could not record in full, counted.
@@ -209,7 +212,8 @@ pub struct Health {
     /// Allocations that were not recorded: made inside the tracer, in a signal handler that
     /// interrupted it, or by a thread whose locals were already gone.
     pub skipped: u64,
-    /// Frees of blocks that the tracer never saw, such as those from before tracing began.
+    /// Frees of blocks that the tracer never saw: from before tracing began, or its own, such as the
+    /// memory of snapshots.
     pub unknown_frees: u64,
     /// Blocks that were released behind the tracer's back and whose address came back: they are
     /// still counted as live.

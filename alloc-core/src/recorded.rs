@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use crate::callsites::CallsiteId;
 use crate::error::Error;
+use crate::sampling::Interval;
 use crate::tracer::TABLES;
 use crate::{Counters, Health, TracedMemory, control, thread};
 
@@ -24,6 +25,8 @@ pub(crate) struct Recorded {
     pub(crate) traceback_limit: u16,
     /// What was cut, skipped or ignored.
     pub(crate) health: Health,
+    /// The interval, if this is a sample.
+    pub(crate) sampling: Option<Interval>,
 }
 
 /// One callsite: its stack, as a range of [`Recorded::addresses`], and its counters.
@@ -35,17 +38,22 @@ pub(crate) struct RecordedCallsite {
 }
 
 /// How a captured stack ended at its outer end.
+///
+/// Zero is a value, as in memory that was never written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u8)]
 pub(crate) enum StackEnd {
     /// The walk reached the bottom of the stack.
     #[default]
-    Complete,
+    Complete = 0,
     /// The stack was deeper than what is kept; outer frames are missing.
     Truncated,
     /// The walk met something that it could not follow; outer frames are missing.
     Broken,
     /// No stack at all: the callsite table was full, and this is the entry that stands for the rest.
     Overflow,
+    /// No stack at all: none are captured, and this is the entry that stands for the whole heap.
+    Uncaptured,
 }
 
 impl Recorded {
@@ -58,6 +66,7 @@ impl Recorded {
         control::reading(|config| {
             let mut recorded = Recorded {
                 traceback_limit: config.traceback_limit(),
+                sampling: config.sampling(),
                 ..Recorded::default()
             };
             recorded.read_callsites();
@@ -85,7 +94,7 @@ impl Recorded {
                 continue;
             }
             match stack_end {
-                StackEnd::Complete => {}
+                StackEnd::Complete | StackEnd::Uncaptured => {}
                 StackEnd::Truncated => self.health.truncated_stacks += 1,
                 StackEnd::Broken => self.health.broken_stacks += 1,
                 StackEnd::Overflow => self.health.overflowed = counters.total.blocks,

@@ -5,16 +5,18 @@ use std::ptr::{self, NonNull};
 
 use crate::arena;
 use crate::callsites::CallsiteId;
-use crate::capture::{Buffer, StackBounds};
+use crate::capture::{StackBounds, Walker};
 use crate::counters::{Account, Cell, CellCeiling, Company, Delta};
-use crate::sync::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::sampling::Interval;
+use crate::sync::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::tracer::{TABLES, control};
 use Ordering::Relaxed;
 
 /// How many callsites a thread counts without folding, as long as their ids do not collide.
 pub(crate) const CELLS: usize = 2048;
 
-/// One thread's counters, buffer and flags: 140 KiB from the operating system, touched as needed.
+/// One thread's counters, walker and flags: 330 KiB of address space, of which a thread with stacks of
+/// common depth and many callsites touches 150 KiB.
 ///
 /// # Who may do what
 ///
@@ -35,19 +37,24 @@ pub(crate) struct ThreadState {
     /// The last phase of the tracer that the thread saw: [`Account`] and ceiling belong to it.
     phase: AtomicU64,
     ceiling: AtomicI64,
+    /// The session's choices, kept where a record looks anyway: the sampling interval or zero, and
+    /// whether stacks are captured.
+    sample_every: AtomicU64,
+    captures: AtomicBool,
     pub(crate) account: Account,
-    stack_low: AtomicUsize,
-    stack_high: AtomicUsize,
+    /// How many bytes from here on to the next one that is drawn for the sample.
+    until_sample: AtomicI64,
+    random: AtomicU64,
     pub(crate) events: Events,
     /// How often the end of the thread was put off, for other destructors to run before.
     farewells: AtomicU32,
     next: AtomicPtr<ThreadState>,
-    buffer: UnsafeCell<Buffer>,
+    walker: UnsafeCell<Walker>,
     cells: [Cell; CELLS],
 }
 
-// SAFETY: all fields are atomics but the buffer, which only the owner touches, and only while it
-// records: see `buffer`.
+// SAFETY: all fields are atomics but the walker, which only the owner touches, and only while it
+// records: see `walker`.
 unsafe impl Sync for ThreadState {}
 
 /// What a thread could not record, counted.
@@ -157,13 +164,33 @@ impl ThreadState {
         if self.ceiling.swap(ceiling.0, Relaxed) != ceiling.0 {
             self.fold_cells();
         }
+        // SAFETY: this is the owner, a record is under way, and the reference ends here.
+        unsafe { self.walker() }.set_limit(control::capture_limit());
+        self.captures.store(control::capture_limit() != 0, Relaxed);
+        let every = control::sampling().map_or(0, Interval::bytes);
+        self.sample_every.store(every, Relaxed);
+        if let Some(interval) = self.sampling() {
+            self.draw(interval);
+        }
         self.account.begin(company, &TABLES.heap);
         self.phase.store(phase, Relaxed);
     }
 
     /// Has the thread join the present phase again before its next record.
     pub(crate) fn rejoin_later(&self) {
-        self.phase.store(0, Relaxed);
+        // NOTE: no phase is this one. Were it that of a stopped tracer, a record that began just before
+        // the stop would be made after it.
+        self.phase.store(u64::MAX, Relaxed);
+    }
+
+    #[inline(always)]
+    pub(crate) fn sampling(&self) -> Option<Interval> {
+        Interval::from_bytes(self.sample_every.load(Relaxed))
+    }
+
+    #[inline(always)]
+    pub(crate) fn captures(&self) -> bool {
+        self.captures.load(Relaxed)
     }
 
     #[inline(always)]
@@ -171,15 +198,30 @@ impl ThreadState {
         CellCeiling(self.ceiling.load(Relaxed))
     }
 
+    /// Whether a block of this size is drawn for the sample.
     #[inline(always)]
-    pub(crate) fn stack_bounds(&self) -> StackBounds {
-        StackBounds {
-            low: self.stack_low.load(Relaxed),
-            high: self.stack_high.load(Relaxed),
+    pub(crate) fn is_drawn(&self, size: usize, interval: Interval) -> bool {
+        let until = self.until_sample.load(Relaxed).wrapping_sub(size as i64);
+        self.until_sample.store(until, Relaxed);
+        if until > 0 {
+            return false;
         }
+        self.draw(interval);
+        true
     }
 
-    /// Room for a stack.
+    #[cold]
+    fn draw(&self, interval: Interval) {
+        let mut random = self.random.load(Relaxed);
+        if random == 0 {
+            // No two threads, and no two runs, draw alike.
+            random = std::ptr::from_ref(self) as u64 ^ control::seed();
+        }
+        self.until_sample.store(interval.draw(&mut random), Relaxed);
+        self.random.store(random, Relaxed);
+    }
+
+    /// What walks the stack.
     ///
     /// # Safety
     ///
@@ -189,10 +231,10 @@ impl ThreadState {
         reason = "the record that is under way is the only user"
     )]
     #[inline(always)]
-    pub(crate) unsafe fn buffer(&self) -> &mut Buffer {
+    pub(crate) unsafe fn walker(&self) -> &mut Walker {
         // SAFETY: the caller's promise. A record is not interrupted by another of the same thread:
         // that one finds `is_inside`.
-        unsafe { &mut *self.buffer.get() }
+        unsafe { &mut *self.walker.get() }
     }
 
     /// The cell for a callsite, emptied for it if another had it.
@@ -302,10 +344,10 @@ impl Threads {
             }
         };
         state.claimed.store(true, Relaxed);
+        // SAFETY: the state is nobody's, so nobody records with it.
+        unsafe { state.walker() }.begin(bounds);
         state.farewells.store(0, Relaxed);
         state.rejoin_later();
-        state.stack_low.store(bounds.low, Relaxed);
-        state.stack_high.store(bounds.high, Relaxed);
         Some(state)
     }
 

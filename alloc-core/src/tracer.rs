@@ -8,8 +8,8 @@
 
 use crate::blocks::{InsertError, PageMap};
 use crate::callsites::{CallsiteId, Callsites};
-use crate::capture;
 use crate::counters::{Delta, Heap};
+use crate::sampling::Weighted;
 use crate::sync::{AtomicU64, Ordering};
 use crate::thread::{self, Events, Stage, ThreadState, Threads};
 use Ordering::Relaxed;
@@ -52,23 +52,25 @@ pub(crate) struct Recorder {
     state: &'static ThreadState,
 }
 
+/// Whether nothing is to be recorded.
+#[inline(always)]
+pub(crate) fn is_off() -> bool {
+    control::phase() == control::OFF
+}
+
 /// The right to record, or `None` while tracing is off and inside the tracer itself.
 #[inline(always)]
 pub(crate) fn enter(granule: control::GranuleHint) -> Option<Recorder> {
-    let phase = control::phase();
-    if phase == control::OFF {
-        return None;
-    }
-    if let Some(state) = thread::current() {
-        if !state.is_inside() {
-            let mode = state.enter();
-            // Loaded again: whoever changes the phase and waits for records sees ours, or we see
-            // the change.
-            if control::phase() == state.phase() {
-                return Some(Recorder { state });
-            }
-            state.leave(mode);
+    if let Some(state) = thread::current()
+        && !state.is_inside()
+    {
+        let mode = state.enter();
+        // Loaded again: whoever changes the phase and waits for records sees ours, or we see
+        // the change.
+        if control::phase() == state.phase() {
+            return Some(Recorder { state });
         }
+        state.leave(mode);
     }
     enter_slowly(granule)
 }
@@ -77,8 +79,13 @@ pub(crate) fn enter(granule: control::GranuleHint) -> Option<Recorder> {
 #[inline(never)]
 fn enter_slowly(granule: control::GranuleHint) -> Option<Recorder> {
     loop {
-        if thread::stage() == Stage::Busy || thread::current().is_some_and(ThreadState::is_inside) {
+        let current = thread::current();
+        if thread::stage() == Stage::Busy || current.is_some_and(ThreadState::is_recording) {
             skip();
+            return None;
+        }
+        if current.is_some_and(ThreadState::is_inside) {
+            // Muted: not recorded on purpose.
             return None;
         }
         if control::phase() == control::UNSET {
@@ -129,25 +136,64 @@ impl Drop for Recorder {
 
 impl Recorder {
     /// Records that the inner allocator returned a block.
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn allocated(&self, address: usize, size: usize) {
+        match self.state.sampling() {
+            None => self.begin(address, Weighted::one(size)),
+            Some(interval) if self.state.is_drawn(size, interval) => {
+                self.begin_drawn(address, interval.weigh(address, size));
+            }
+            Some(_) => {}
+        }
+    }
+
+    #[inline(always)]
+    fn begin(&self, address: usize, weighted: Weighted) {
         let Some(callsite) = self.insert(address) else {
             return;
         };
-        self.credit(callsite, size, false);
-        self.state.account.grow(size as i64, &TABLES.heap);
+        self.credit(callsite, weighted, false);
+        self.state.account.grow(weighted.bytes, &TABLES.heap);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin_drawn(&self, address: usize, weighted: Weighted) {
+        self.begin(address, weighted);
     }
 
     /// Records that a block is about to go back to the inner allocator.
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn freed(&self, address: usize, size: usize) {
         let Some(callsite) = TABLES.blocks.remove(address) else {
-            return self.state.events.unknown_free();
+            return self.unknown_free();
         };
+        match self.state.sampling() {
+            None => self.end(callsite, Weighted::one(size)),
+            Some(interval) => self.end_drawn(callsite, interval.weigh(address, size)),
+        }
+    }
+
+    #[inline(always)]
+    fn end(&self, callsite: CallsiteId, weighted: Weighted) {
         self.state
             .account
-            .shrink(size as i64, &TABLES.heap, &TABLES.epoch);
-        self.debit(callsite, size);
+            .shrink(weighted.bytes, &TABLES.heap, &TABLES.epoch);
+        self.debit(callsite, weighted);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn end_drawn(&self, callsite: CallsiteId, weighted: Weighted) {
+        self.end(callsite, weighted);
+    }
+
+    /// A sampled tracer does not know most blocks, so that counting them tells nothing.
+    #[inline(always)]
+    fn unknown_free(&self) {
+        if self.state.sampling().is_none() {
+            self.state.events.unknown_free();
+        }
     }
 
     /// Takes out the record of a block that is about to be reallocated.
@@ -163,34 +209,38 @@ impl Recorder {
         }
     }
 
-    /// Records that a block became another: at the old callsite it ends, at this one it begins.
+    /// Records that the block `old` of `old_size` bytes became another: at the callsite that had it it
+    /// ends, at this one it begins.
     ///
     /// For the heap it is one change, so that a block that grows at the peak does not shrink the
     /// heap first.
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn reallocated(
         &self,
         taken: Option<CallsiteId>,
-        old_size: usize,
-        address: usize,
-        size: usize,
+        (old, old_size): (usize, usize),
+        (address, size): (usize, usize),
     ) {
-        let callsite = self.insert(address);
-        let gone = if taken.is_some() { old_size as i64 } else { 0 };
-        let come = if callsite.is_some() { size as i64 } else { 0 };
-        if come < gone {
+        let sampling = self.state.sampling();
+        let is_drawn = sampling.is_none_or(|interval| self.state.is_drawn(size, interval));
+        let callsite = if is_drawn { self.insert(address) } else { None };
+        let gone = taken.map(|callsite| (callsite, Weighted::of(sampling, old, old_size)));
+        let come = callsite.map(|callsite| (callsite, Weighted::of(sampling, address, size)));
+        let bytes = |it: &Option<(CallsiteId, Weighted)>| it.map_or(0, |(_, it)| it.bytes);
+        let grown = bytes(&come) - bytes(&gone);
+        if grown < 0 {
             self.state
                 .account
-                .shrink(gone - come, &TABLES.heap, &TABLES.epoch);
+                .shrink(-grown, &TABLES.heap, &TABLES.epoch);
         }
-        if let Some(taken) = taken {
-            self.debit(taken, old_size);
+        if let Some((callsite, weighted)) = gone {
+            self.debit(callsite, weighted);
         }
-        if let Some(callsite) = callsite {
-            self.credit(callsite, size, true);
+        if let Some((callsite, weighted)) = come {
+            self.credit(callsite, weighted, true);
         }
-        if come >= gone {
-            self.state.account.grow(come - gone, &TABLES.heap);
+        if grown >= 0 {
+            self.state.account.grow(grown, &TABLES.heap);
         }
     }
 
@@ -198,11 +248,19 @@ impl Recorder {
     #[inline(always)]
     fn insert(&self, address: usize) -> Option<CallsiteId> {
         let state = self.state;
+        let slot = TABLES.blocks.prefetched(address);
         // SAFETY: this is the owner, a record is under way, and the reference ends with the stack.
-        let buffer = unsafe { state.buffer() };
-        let stack = capture::capture(buffer, control::capture_limit(), state.stack_bounds());
-        let callsite = TABLES.callsites.intern(stack);
-        match TABLES.blocks.insert(address, callsite) {
+        let walker = unsafe { state.walker() };
+        let callsite = if state.captures() {
+            let hash = walker.capture();
+            TABLES
+                .callsites
+                .find(hash)
+                .unwrap_or_else(|| TABLES.callsites.insert(walker.stack()))
+        } else {
+            CallsiteId::HEAP
+        };
+        match TABLES.blocks.insert_at(slot, address, callsite) {
             Ok(None) => {}
             Ok(Some(_)) => state.events.lost_block(),
             Err(error) => return self.not_inserted(error),
@@ -220,20 +278,20 @@ impl Recorder {
     }
 
     #[inline(always)]
-    fn credit(&self, callsite: CallsiteId, size: usize, reallocation: bool) {
+    fn credit(&self, callsite: CallsiteId, weighted: Weighted, reallocation: bool) {
         let epoch = TABLES.epoch();
         let cell = self.state.cell(callsite, epoch);
-        if cell.allocated(size, reallocation, epoch, self.state.ceiling()) {
+        if cell.allocated(weighted, reallocation, epoch, self.state.ceiling()) {
             self.state.fold(cell, epoch);
         }
     }
 
     #[inline(always)]
-    fn debit(&self, callsite: CallsiteId, size: usize) {
+    fn debit(&self, callsite: CallsiteId, weighted: Weighted) {
         // NOTE: loaded after the heap shrank, which may have moved it.
         let epoch = TABLES.epoch();
         let cell = self.state.cell(callsite, epoch);
-        if cell.freed(size, epoch, self.state.ceiling()) {
+        if cell.freed(weighted, epoch, self.state.ceiling()) {
             self.state.fold(cell, epoch);
         }
     }
@@ -265,13 +323,14 @@ pub(crate) fn forget(address: usize, size: usize) -> Option<Forgotten> {
 fn forget_directly(address: usize, size: usize) -> Option<Forgotten> {
     directly(|| {
         let callsite = TABLES.blocks.remove(address)?;
-        TABLES.heap.add_directly(-(size as i64), &TABLES.epoch);
+        let weighted = Weighted::of(control::sampling(), address, size);
+        TABLES.heap.add_directly(-weighted.bytes, &TABLES.epoch);
         let epoch = TABLES.epoch();
         TABLES
             .callsites
             .get(callsite)?
             .shared
-            .fold(&Delta::freed(size, epoch), epoch, || {});
+            .fold(&Delta::freed(weighted, epoch), epoch, || {});
         Some(Forgotten {
             callsite,
             address,
@@ -290,13 +349,14 @@ pub(crate) fn restore(forgotten: Forgotten) {
     } = forgotten;
     directly(|| {
         TABLES.blocks.insert(address, callsite).ok()?;
+        let weighted = Weighted::of(control::sampling(), address, size);
         let epoch = TABLES.epoch();
-        TABLES
-            .callsites
-            .get(callsite)?
-            .shared
-            .fold(&Delta::restored(size, epoch), epoch, || {});
-        TABLES.heap.add_directly(size as i64, &TABLES.epoch);
+        TABLES.callsites.get(callsite)?.shared.fold(
+            &Delta::restored(weighted, epoch),
+            epoch,
+            || {},
+        );
+        TABLES.heap.add_directly(weighted.bytes, &TABLES.epoch);
         Some(())
     });
 }

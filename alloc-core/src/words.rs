@@ -24,7 +24,7 @@ const WORDS: usize = 8;
 /// Levels of open-addressed tables, each four times as large as the one before and reserved when
 /// first needed. A word lives in the one cache line of a level that its hash names; where that
 /// line is full, in the next level. Within a line the search starts at a place given by the hash
-/// and goes round.
+/// and goes round. The uppermost bits of a hash count.
 ///
 /// *Invariant:* a word that was once written stays. So when a search meets an empty place, the
 /// word it looks for is in no later place: whoever inserts takes the first empty place in the same
@@ -71,16 +71,21 @@ impl WordSet {
     /// The word with this `hash` for which `is_it` holds.
     #[inline(always)]
     pub(crate) fn find(&self, hash: u64, is_it: impl Fn(u64) -> bool + Copy) -> Option<u64> {
-        match self.small.line(hash)?.search(hash, is_it) {
-            ControlFlow::Break(word) => word,
-            ControlFlow::Continue(()) => self.find_beyond(hash, is_it),
+        // PERF: nine of ten words lie in the very first place that is searched.
+        let (line, start) = self.small.line(hash)?;
+        // The acquire pairs with the release in `insert`.
+        let word = line.0[start].load(Ordering::Acquire);
+        if is_it(word) {
+            return Some(word);
         }
+        self.search(hash, is_it)
     }
 
-    #[cold]
-    fn find_beyond(&self, hash: u64, is_it: impl Fn(u64) -> bool + Copy) -> Option<u64> {
-        for level in &self.levels()[1..] {
-            if let ControlFlow::Break(word) = level.line(hash)?.search(hash, is_it) {
+    #[inline(never)]
+    fn search(&self, hash: u64, is_it: impl Fn(u64) -> bool + Copy) -> Option<u64> {
+        for level in &self.levels() {
+            let (line, start) = level.line(hash)?;
+            if let ControlFlow::Break(word) = line.search(start, is_it) {
                 return word;
             }
         }
@@ -94,10 +99,10 @@ impl WordSet {
     pub(crate) fn insert(&self, hash: u64, word: u64, is_it: impl Fn(u64) -> bool) -> Insertion {
         debug_assert_ne!(word, 0);
         for level in self.levels() {
-            let Some(line) = level.line_or_reserve(hash) else {
+            let Some((line, start)) = level.line_or_reserve(hash) else {
                 break;
             };
-            for place in line.places(hash) {
+            for place in line.places(start) {
                 match place.compare_exchange(0, word, Ordering::Release, Ordering::Acquire) {
                     Ok(_) => return Insertion::Inserted,
                     Err(there) if is_it(there) => return Insertion::Found(there),
@@ -138,11 +143,11 @@ impl WordSet {
 
 /// A table of one size.
 trait Level {
-    /// The line that a hash names, if there is a table.
-    fn line(&self, hash: u64) -> Option<&Line>;
+    /// The line that a hash names, if there is a table, and where in it a search starts.
+    fn line(&self, hash: u64) -> Option<(&Line, usize)>;
 
-    /// The line that a hash names, if there is memory for a table.
-    fn line_or_reserve(&self, hash: u64) -> Option<&Line>;
+    /// The same, if there is memory for a table.
+    fn line_or_reserve(&self, hash: u64) -> Option<(&Line, usize)>;
 
     /// See [`Reserved::clear`].
     unsafe fn clear(&self);
@@ -152,12 +157,14 @@ trait Level {
 
 impl<const LINES: usize> Level for Reserved<Line, LINES> {
     #[inline(always)]
-    fn line(&self, hash: u64) -> Option<&Line> {
-        Some(&self.get()?[hash as usize & (LINES - 1)])
+    fn line(&self, hash: u64) -> Option<(&Line, usize)> {
+        let place = place_of::<LINES>(hash);
+        Some((&self.get()?[place / WORDS], place % WORDS))
     }
 
-    fn line_or_reserve(&self, hash: u64) -> Option<&Line> {
-        Some(&self.get_or_reserve()?[hash as usize & (LINES - 1)])
+    fn line_or_reserve(&self, hash: u64) -> Option<(&Line, usize)> {
+        let place = place_of::<LINES>(hash);
+        Some((&self.get_or_reserve()?[place / WORDS], place % WORDS))
     }
 
     unsafe fn clear(&self) {
@@ -170,18 +177,24 @@ impl<const LINES: usize> Level for Reserved<Line, LINES> {
     }
 }
 
+/// The place that a hash names in a table, by its uppermost bits.
+#[inline(always)]
+fn place_of<const LINES: usize>(hash: u64) -> usize {
+    const { assert!(LINES.is_power_of_two()) };
+    (hash >> (64 - (LINES * WORDS).ilog2())) as usize
+}
+
 impl Line {
-    /// The places in the order in which this hash searches them.
+    /// The places in the order in which they are searched.
     #[inline(always)]
-    fn places(&self, hash: u64) -> impl Iterator<Item = &AtomicU64> {
-        let start = (hash >> 32) as usize;
+    fn places(&self, start: usize) -> impl Iterator<Item = &AtomicU64> {
         (0..WORDS).map(move |i| &self.0[(start + i) & (WORDS - 1)])
     }
 
     /// Breaks with the word, or with `None` at an empty place; continues when the line is full.
     #[inline(always)]
-    fn search(&self, hash: u64, is_it: impl Fn(u64) -> bool) -> ControlFlow<Option<u64>> {
-        for place in self.places(hash) {
+    fn search(&self, start: usize, is_it: impl Fn(u64) -> bool) -> ControlFlow<Option<u64>> {
+        for place in self.places(start) {
             // The acquire pairs with the release in `insert`.
             let word = place.load(Ordering::Acquire);
             if is_it(word) {

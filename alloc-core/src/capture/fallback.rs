@@ -1,6 +1,6 @@
 //! Stacks from the `backtrace` crate, where the tracer has no walk of its own.
 
-use super::{Buffer, CaptureMethod, StackBounds, StackHash};
+use super::{Buffer, CaptureMethod, StackBounds, hash_of};
 use crate::callsites::Stack;
 use crate::recorded::StackEnd;
 
@@ -8,30 +8,54 @@ pub(super) fn prepare() -> CaptureMethod {
     CaptureMethod::Backtrace
 }
 
-#[inline(always)]
-pub(super) fn capture<'b>(buffer: &'b mut Buffer, limit: usize, _: StackBounds) -> Stack<'b> {
-    let mut len = 0;
-    let mut end = StackEnd::Complete;
-    let mut hash = StackHash::START;
-    // SAFETY: `trace_unsynchronized` asks that symbols are not resolved at the same time through
-    // the crate's unsynchronized functions; the tracer uses the synchronized ones only, and
-    // walking does not touch what they share. An allocation inside the walk meets the guard.
-    unsafe {
-        backtrace::trace_unsynchronized(|frame| {
-            if len == limit.min(buffer.len()) {
-                end = StackEnd::Truncated;
-                return false;
-            }
-            buffer[len] = frame.ip() as usize;
-            hash.push(buffer[len]);
-            len += 1;
-            true
-        });
+/// The stack of the last walk.
+pub(crate) struct Walker {
+    buffer: Buffer,
+    limit: usize,
+    len: usize,
+    end: StackEnd,
+}
+
+impl Walker {
+    /// Gets ready to walk the stack of another thread.
+    pub(crate) fn begin(&mut self, _: StackBounds) {
+        self.len = 0;
     }
-    Stack {
-        addresses: &buffer[..len],
-        end,
-        hash: hash.finish(),
+
+    /// Shows `limit` frames of a stack from now on.
+    pub(crate) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit.min(self.buffer.len());
+    }
+
+    /// Walks the caller's stack and returns the hash of its innermost return addresses.
+    pub(crate) fn capture(&mut self) -> u64 {
+        self.len = 0;
+        self.end = StackEnd::Complete;
+        // SAFETY: `trace_unsynchronized` asks that symbols are not resolved at the same time through
+        // the crate's unsynchronized functions; the tracer uses the synchronized ones only, and
+        // walking does not touch what they share. An allocation inside the walk meets the guard.
+        unsafe {
+            backtrace::trace_unsynchronized(|frame| {
+                if self.len == self.limit {
+                    self.end = StackEnd::Truncated;
+                    return false;
+                }
+                self.buffer[self.len] = frame.ip() as usize;
+                self.len += 1;
+                true
+            });
+        }
+        hash_of(&self.buffer[..self.len])
+    }
+
+    /// The stack of the last walk.
+    pub(crate) fn stack(&mut self) -> Stack<'_> {
+        let addresses = &self.buffer[..self.len];
+        Stack {
+            addresses,
+            end: self.end,
+            hash: hash_of(addresses),
+        }
     }
 }
 

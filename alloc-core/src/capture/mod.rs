@@ -1,15 +1,13 @@
 //! A call stack into a buffer.
 //!
-//! One interface over two ways. On x86-64 Linux [`unwind`] walks the stack itself, by frame
-//! pointers where they are proven and by the program's own unwind tables elsewhere, without a lock
-//! or a system call. Everywhere else [`fallback`] asks the `backtrace` crate.
+//! One interface, [`Walker`], over two ways. On x86-64 Linux [`unwind`] walks the stack itself by rules
+//! from the program's own unwind tables, which prove where a frame pointer may be trusted, without a
+//! lock or a system call. Everywhere else [`fallback`] asks the `backtrace` crate.
 
-use crate::callsites::Stack;
-
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-mod frame_pointers;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod objects;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+mod pair;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod rules;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
@@ -18,17 +16,21 @@ mod tables;
 mod unwind;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 use unwind as imp;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+pub(crate) use unwind::Walker;
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
 mod fallback;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
 use fallback as imp;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
+pub(crate) use fallback::Walker;
 
 /// The most frames that a walk can keep.
 pub(crate) const MAX_FRAMES: usize = 1024;
 
 /// Room for a stack, in memory that is the thread's own.
-pub(crate) type Buffer = [usize; MAX_FRAMES];
+type Buffer = [usize; MAX_FRAMES];
 
 /// The addresses between which a thread's stack lies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,14 +39,22 @@ pub(crate) struct StackBounds {
     pub(crate) high: usize,
 }
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+impl StackBounds {
+    #[inline(always)]
+    fn hold(self, sp: usize) -> bool {
+        sp.wrapping_sub(self.low) < self.high.wrapping_sub(self.low)
+    }
+}
+
 /// How stacks are captured in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CaptureMethod {
-    /// By frame pointers where the program's code is proven to keep them, by unwind tables where
-    /// it is not.
+    /// By frame pointers where the program's unwind tables say that the code keeps them, which is
+    /// nearly everywhere; by the tables elsewhere.
     FramePointers,
-    /// By the program's unwind tables.
+    /// By the program's unwind tables, since it was compiled without frame pointers.
     UnwindTables,
     /// By the `backtrace` crate: correct and slow.
     Backtrace,
@@ -53,14 +63,6 @@ pub enum CaptureMethod {
 /// Gets ready to capture; called off the hot path, before the first capture. Idempotent.
 pub(crate) fn prepare() -> CaptureMethod {
     imp::prepare()
-}
-
-/// Captures the caller's stack: return addresses, innermost first, `limit` of them at most.
-///
-/// It neither allocates nor locks. What it cannot follow makes a short stack, marked.
-#[inline(always)]
-pub(crate) fn capture<'b>(buffer: &'b mut Buffer, limit: usize, bounds: StackBounds) -> Stack<'b> {
-    imp::capture(buffer, limit, bounds)
 }
 
 /// The stack bounds of the calling thread.
@@ -73,34 +75,38 @@ pub(crate) fn resident() -> usize {
     imp::resident()
 }
 
-/// Hashes a stack while it is walked.
+/// The hash of a stack: a polynomial over its addresses, the innermost having the lowest power.
 ///
-/// A sum of multiplications that do not depend on each other, so that they overlap with the walk's
-/// own loads: each address, mixed with its place, is multiplied to 128 bits and folded, as in
-/// wyhash. The sum is multiplied and folded once more.
-#[derive(Clone, Copy)]
-pub(crate) struct StackHash {
-    sum: u64,
-    place: u64,
-}
+/// Each address is mixed first, multiplied to 128 bits and folded as in wyhash, and so is the sum at
+/// the end. In between a sum is multiplied by the base and added to: so the sum over a stack is
+/// that over its outer part with a few steps more, and the sum over its innermost part is a difference
+/// of two.
+pub(crate) struct StackHash;
 
 impl StackHash {
-    pub(crate) const START: StackHash = StackHash {
-        sum: 0,
-        place: 0xA076_1D64_78BD_642F,
-    };
+    const BASE: u64 = 0x8EBC_6AF0_9C88_C6E3;
 
+    /// The sum over a stack whose innermost address is `address` and whose outer part sums up to
+    /// `outer`.
     #[inline(always)]
-    pub(crate) fn push(&mut self, address: usize) {
-        let mixed = fold(address as u64 ^ self.place, 0xE703_7ED1_A0B4_28DB);
-        self.sum = self.sum.wrapping_add(mixed);
-        self.place = self.place.wrapping_add(0x8EBC_6AF0_9C88_C6E3);
+    pub(crate) fn add(outer: u64, address: usize) -> u64 {
+        let mixed = fold(
+            address as u64 ^ 0xA076_1D64_78BD_642F,
+            0xE703_7ED1_A0B4_28DB,
+        );
+        outer.wrapping_mul(StackHash::BASE).wrapping_add(mixed)
     }
 
-    /// The hash; never zero in its upper bits, so that no tag made of them is.
+    /// What a sum is worth that lies outside of `addresses` others.
+    pub(crate) fn power(addresses: usize) -> u64 {
+        (0..addresses).fold(1, |power: u64, _| power.wrapping_mul(StackHash::BASE))
+    }
+
+    /// The hash of a stack with this sum; never zero in its upper bits, so that no tag made of them
+    /// is.
     #[inline(always)]
-    pub(crate) fn finish(self) -> u64 {
-        fold(self.sum ^ self.place, 0x5899_65CC_7537_4CC3) | 1 << 63
+    pub(crate) fn of_sum(sum: u64) -> u64 {
+        fold(sum ^ 0x1D8E_4E27_C47D_124F, 0x5899_65CC_7537_4CC3) | 1 << 63
     }
 }
 
@@ -111,11 +117,12 @@ fn fold(a: u64, b: u64) -> u64 {
 }
 
 /// The hash of a whole stack.
-#[cfg(any(test, not(all(target_os = "linux", target_arch = "x86_64", not(miri)))))]
 pub(crate) fn hash_of(addresses: &[usize]) -> u64 {
-    let mut hash = StackHash::START;
-    addresses.iter().for_each(|&address| hash.push(address));
-    hash.finish()
+    let sum = addresses
+        .iter()
+        .rev()
+        .fold(0, |sum, &address| StackHash::add(sum, address));
+    StackHash::of_sum(sum)
 }
 
 #[cfg(test)]

@@ -3,6 +3,10 @@
 use std::ffi::c_void;
 use std::sync::OnceLock;
 
+use super::fold;
+use crate::modules;
+use crate::sync::{AtomicUsize, Ordering};
+
 /// A loaded object: the program or a shared library.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Object {
@@ -14,26 +18,130 @@ pub(super) struct Object {
 }
 
 /// Finds the object that holds `address`, without a lock and without entering the loader.
+///
+/// Before glibc 2.35 only the objects that [stay](Object::stays) are found: with a list of our own
+/// nobody could tell whether another is still there.
 pub(super) fn find(address: usize) -> Option<Object> {
     match dl_find_object() {
         Some(find) => find_by_loader(find, address),
-        None => {
-            let objects = AT_START.get()?;
-            objects
-                .iter()
-                .flatten()
-                .find(|it| (it.start..it.end).contains(&address))
-                .copied()
-        }
+        None => find_in_list(AT_START.get()?, address).filter(Object::stays),
     }
 }
 
-/// Reads the list of objects ahead, where the C library cannot be asked later. It takes the
-/// loader's lock, so it must run off the hot path.
+/// Notes which objects stay, and reads the list of objects ahead where the C library cannot be asked
+/// later. That takes the loader's lock, so it must run off the hot path.
 pub(super) fn prepare() {
     if dl_find_object().is_none() {
         AT_START.get_or_init(read_list);
     }
+    for (place, address) in STAYING.iter().zip(addresses_that_stay()) {
+        let object = match dl_find_object() {
+            Some(find) => find_by_loader(find, address),
+            None => AT_START.get().and_then(|it| find_in_list(it, address)),
+        };
+        place.store(object.map_or(0, |it| it.start), Ordering::Relaxed);
+    }
+}
+
+/// Where the objects begin that are never unloaded while this code runs.
+static STAYING: [AtomicUsize; 7] = [const { AtomicUsize::new(0) }; 7];
+
+/// Code in the program, in this object, and in libraries that this object cannot be without: the
+/// loader keeps whatever it bound a symbol of ours to.
+fn addresses_that_stay() -> [usize; 7] {
+    unsafe extern "C" {
+        fn _Unwind_Resume();
+    }
+    // SAFETY: always safe to ask.
+    let program = unsafe { libc::getauxval(libc::AT_ENTRY) };
+    let loader = dl_find_object().map_or(0, |find| find as usize);
+    [
+        program as usize,
+        addresses_that_stay as *const () as usize,
+        loader,
+        libc::abort as *const () as usize,
+        libc::qsort as *const () as usize,
+        libc::pthread_create as *const () as usize,
+        _Unwind_Resume as *const () as usize,
+    ]
+}
+
+impl Object {
+    /// Whether it can never be unloaded, so that what is known of its code holds for good.
+    ///
+    /// True of the program, the tracer's own object, the C library and the unwinder. Other libraries
+    /// that the program was linked with stay as well, but there is no telling them from those that
+    /// were opened later without entering the loader.
+    pub(super) fn stays(&self) -> bool {
+        let is_it = |place: &AtomicUsize| place.load(Ordering::Relaxed) == self.start;
+        STAYING.iter().any(is_it)
+    }
+
+    /// A number that tells this object from any other that was or will be at its place: a hash of where
+    /// it lies and of its build id. `None` if it has none where it can be read for sure.
+    ///
+    /// Only its first page is read. An object's file headers lie there, and GNU's linker and LLVM's
+    /// put the notes right behind them.
+    pub(super) fn fingerprint(&self) -> Option<u64> {
+        const PAGE: usize = 4096;
+        if !self.start.is_multiple_of(PAGE) || self.end < self.start + PAGE {
+            return None;
+        }
+        // SAFETY: the loader has the object mapped from `start` on, in whole pages, and a return
+        // address on the stack keeps it there. The first page is read only and, with the headers in
+        // it, readable: the loader itself has found them there.
+        let page = unsafe { std::slice::from_raw_parts(self.start as *const u8, PAGE) };
+        let id = build_id(page)?;
+        let hash = [self.end, self.index].iter().fold(self.start as u64, mix);
+        let words = id.chunks(8).map(|chunk| {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            usize::from_ne_bytes(word)
+        });
+        Some(words.fold(hash, |hash, word| mix(hash, &word)) | 1)
+    }
+}
+
+fn mix(hash: u64, word: &usize) -> u64 {
+    fold(
+        hash ^ 0x2D35_8DCC_AA6C_78A5,
+        *word as u64 ^ 0x8BB8_4B93_962E_ACC9,
+    )
+}
+
+/// The build id of the object that begins with these bytes, if it lies among them.
+fn build_id(page: &[u8]) -> Option<&[u8]> {
+    let half = |at: usize| {
+        page.get(at..at + 2)?
+            .try_into()
+            .map(u16::from_ne_bytes)
+            .ok()
+    };
+    let word = |at: usize| {
+        let bytes = page.get(at..at.checked_add(8)?)?;
+        let word = bytes.try_into().map(usize::from_ne_bytes).ok()?;
+        // Within the page, so that no sum of two can overflow.
+        (word < page.len()).then_some(word)
+    };
+    if page.get(..4)? != b"\x7fELF" {
+        return None;
+    }
+    // Where the program headers are, how large and how many, in `Elf64_Ehdr`.
+    let (headers, size, count) = (word(32)?, usize::from(half(54)?), usize::from(half(56)?));
+    (0..count).find_map(|number| {
+        let header = headers + number * size;
+        let kind = page.get(header..header + 4)?.try_into().ok()?;
+        if u32::from_ne_bytes(kind) != libc::PT_NOTE {
+            return None;
+        }
+        // `p_vaddr` counts from the start, if the first segment begins at zero as it does in a
+        // library; the offset in the file is the same then.
+        let (offset, address, length) = (word(header + 8)?, word(header + 16)?, word(header + 32)?);
+        let notes = page.get(offset..offset + length)?;
+        (offset == address)
+            .then_some(notes)
+            .and_then(modules::build_id)
+    })
 }
 
 /// `struct dl_find_object` of glibc's `<dlfcn.h>`, x86-64.
@@ -88,11 +196,18 @@ fn find_by_loader(find: FindFn, address: usize) -> Option<Object> {
 
 const MOST_OBJECTS: usize = 256;
 
-static AT_START: OnceLock<[Option<Object>; MOST_OBJECTS]> = OnceLock::new();
+type Objects = [Option<Object>; MOST_OBJECTS];
 
-fn read_list() -> [Option<Object>; MOST_OBJECTS] {
+static AT_START: OnceLock<Objects> = OnceLock::new();
+
+fn find_in_list(objects: &Objects, address: usize) -> Option<Object> {
+    let holds = |it: &&Object| (it.start..it.end).contains(&address);
+    objects.iter().flatten().find(holds).copied()
+}
+
+fn read_list() -> Objects {
     struct List {
-        objects: [Option<Object>; MOST_OBJECTS],
+        objects: Objects,
         len: usize,
     }
 
@@ -147,16 +262,55 @@ mod tests {
             find as *const () as usize,
             libc::malloc as *const () as usize,
         ] {
-            let by_list = listed
-                .iter()
-                .flatten()
-                .find(|it| (it.start..it.end).contains(&address))
-                .unwrap();
+            let by_list = find_in_list(&listed, address).unwrap();
             let Some(find) = dl_find_object() else { return };
             let by_loader = find_by_loader(find, address).unwrap();
             assert_eq!(by_loader.index, by_list.index);
             assert!((by_loader.start..by_loader.end).contains(&address));
         }
         assert!(find(0x1000).is_none());
+    }
+
+    #[test]
+    fn the_program_and_the_c_library_stay_and_have_fingerprints_of_their_own() {
+        prepare();
+        let objects = addresses_that_stay().map(|address| find(address).unwrap());
+        assert!(objects.iter().all(Object::stays));
+        let elsewhere = Object {
+            start: objects[1].start + 4096,
+            ..objects[1]
+        };
+        assert!(!elsewhere.stays());
+        // That page is not the one with the headers.
+        assert_eq!(elsewhere.fingerprint(), None);
+        let libc = objects[3];
+        assert!(libc.fingerprint().is_some());
+        let longer = Object {
+            end: libc.end + 4096,
+            ..libc
+        };
+        assert_ne!(longer.fingerprint(), libc.fingerprint());
+    }
+
+    #[test]
+    fn a_build_id_is_never_looked_for_beyond_the_first_page() {
+        let mut page = [0xFF_u8; 4096];
+        page[..4].copy_from_slice(b"\x7fELF");
+        assert_eq!(build_id(&page), None);
+        page[32..40].copy_from_slice(&64_usize.to_ne_bytes());
+        page[54..56].copy_from_slice(&56_u16.to_ne_bytes());
+        page[64..68].copy_from_slice(&libc::PT_NOTE.to_ne_bytes());
+        for at in [64 + 8, 64 + 16] {
+            page[at..at + 8].copy_from_slice(&4_076_usize.to_ne_bytes());
+        }
+        page[96..104].copy_from_slice(&20_usize.to_ne_bytes());
+        for (at, word) in [(4_076, 4_u32), (4_080, 4), (4_084, 3)] {
+            page[at..at + 4].copy_from_slice(&word.to_ne_bytes());
+        }
+        page[4_088..4_092].copy_from_slice(b"GNU\0");
+        page[4_092..].copy_from_slice(&[1, 2, 3, 4]);
+        assert_eq!(build_id(&page), Some(&[1, 2, 3, 4][..]));
+        page[96..104].copy_from_slice(&21_usize.to_ne_bytes());
+        assert_eq!(build_id(&page), None);
     }
 }

@@ -1,5 +1,6 @@
 //! Unwind rules, compiled once per return address and looked up without locks.
 
+use super::objects::{self, Object};
 use super::tables;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::words::{Insertion, WordSet};
@@ -31,23 +32,40 @@ pub(super) enum Base {
 ///
 /// | bits | meaning |
 /// | --- | --- |
+/// | 16 | set, but never stored: the code may be unloaded |
 /// | 15 | set: the lower bits are a number in the side table |
 /// | 14 | the CFA counts from rbp, else from rsp |
 /// | 5 to 13 | its offset in words |
 /// | 0 to 4 | how many words below the CFA rbp was saved; zero if it was not |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Packed(u16);
+pub(super) struct Packed(u32);
 
 impl Packed {
-    const LONG: u16 = 1 << 15;
-    const RBP: u16 = 1 << 14;
+    const FLEETING: u32 = 1 << 16;
+    const LONG: u32 = 1 << 15;
+    const RBP: u32 = 1 << 14;
     const BOTTOM: Packed = Packed(Packed::LONG);
     const UNKNOWN: Packed = Packed(Packed::LONG | 1);
-    const FIRST_NUMBER: u16 = 2;
+    const FIRST_NUMBER: u32 = 2;
+    /// That of a function that keeps a frame pointer: the caller's rbp lies at rbp, and the return
+    /// address above it.
+    pub(super) const FRAME_POINTER: Packed = Packed(Packed::RBP | 2 << 5 | 2);
 
+    /// That of a stored word.
+    #[inline(always)]
+    fn stored(word: u64) -> Packed {
+        Packed(u32::from(word as u16))
+    }
+
+    /// Whether [`Rules::whole`] must tell what it says.
     #[inline(always)]
     pub(super) fn is_long(self) -> bool {
-        self.0 & Packed::LONG != 0
+        self.0 >= Packed::LONG
+    }
+
+    /// Whether the code may be unloaded, and another come to its place with another rule.
+    pub(super) fn is_fleeting(self) -> bool {
+        self.0 & Packed::FLEETING != 0
     }
 
     #[inline(always)]
@@ -58,13 +76,27 @@ impl Packed {
     /// The CFA's offset in bytes.
     #[inline(always)]
     pub(super) fn offset(self) -> usize {
-        usize::from(self.0 >> 5 & 0x1FF) * 8
+        (self.0 >> 5 & 0x1FF) as usize * 8
     }
 
     /// How many bytes below the CFA rbp was saved; zero if it was not.
     #[inline(always)]
     pub(super) fn saved_bp(self) -> usize {
-        usize::from(self.0 & 0x1F) * 8
+        (self.0 & 0x1F) as usize * 8
+    }
+
+    /// What it says, if it is not long.
+    fn unpack(self) -> Rule {
+        let saved_bp = self.saved_bp();
+        Rule::Step {
+            base: if self.counts_from_rbp() {
+                Base::Rbp
+            } else {
+                Base::Rsp
+            },
+            offset: self.offset() as i32,
+            saved_bp: (saved_bp != 0).then_some(-(saved_bp as i32)),
+        }
     }
 
     fn of(rule: Rule) -> Option<Packed> {
@@ -77,8 +109,8 @@ impl Packed {
                 saved_bp,
             } => (base, offset, saved_bp),
         };
-        let words = |bytes: i32, most: u16| {
-            let words = u16::try_from(bytes / 8).ok()?;
+        let words = |bytes: i32, most: u32| {
+            let words = u32::try_from(bytes / 8).ok()?;
             (bytes % 8 == 0 && words <= most).then_some(words)
         };
         let saved = match saved_bp {
@@ -100,18 +132,40 @@ impl Packed {
 /// that is missing is compiled from the unwind tables, in about a microsecond, once.
 ///
 /// Nothing is ever removed: a rule is a fact about code, whatever is being traced.
+///
+/// # Code that may be unloaded
+///
+/// After `dlclose` another library may come to the same addresses, so an address alone does not name
+/// its code. Rules by address alone are kept only for objects that [stay](Object::stays). For all
+/// others the loader is asked each time which object lies there (`_dl_find_object`, lock-free), and
+/// the rule is kept under the object's [fingerprint](Object::fingerprint), which its build id makes
+/// its own, and the address: the rules of a library that left are not found any more, and are there
+/// again when it comes back. For a library without a build id the rule is compiled each time. That
+/// no object lies there is never kept.
+///
+/// Fingerprints are numbered, to fit into a word beside the rule; those beyond the last number count as
+/// none. That any two of [`MOST_LOADS`] are equal by accident has a chance of one in 2^44.
+///
+/// A step in such code asks the loader for the object, where one in the program's own is a look-up.
 pub(super) struct Rules {
     words: WordSet,
+    /// The same for code that may be unloaded. The upper half of the key is one more than the place
+    /// of the fingerprint, the lower is the address, counted from where the object begins.
+    loaded: WordSet,
+    loads: [AtomicU64; MOST_LOADS],
     long: [AtomicU64; MOST_LONG],
     long_len: AtomicU32,
 }
 
 const MOST_LONG: usize = 1024;
+const MOST_LOADS: usize = 1024;
 
 impl Rules {
     pub(super) const fn new() -> Rules {
         Rules {
             words: WordSet::new(),
+            loaded: WordSet::new(),
+            loads: [const { AtomicU64::new(0) }; MOST_LOADS],
             long: [const { AtomicU64::new(0) }; MOST_LONG],
             long_len: AtomicU32::new(0),
         }
@@ -121,21 +175,22 @@ impl Rules {
     #[inline(always)]
     pub(super) fn get(&self, pc: usize) -> Packed {
         match self.words.find(hash(pc), |word| word >> 16 == pc as u64) {
-            Some(word) => Packed(word as u16),
-            None => self.compile(pc),
+            Some(word) => Packed::stored(word),
+            None => self.ask(pc),
         }
     }
 
-    /// A rule that does not fit into sixteen bits.
+    /// What a rule says that is [long](Packed::is_long).
     #[cold]
-    pub(super) fn long(&self, rule: Packed) -> Rule {
-        match rule {
+    pub(super) fn whole(&self, rule: Packed) -> Rule {
+        match Packed(rule.0 & !Packed::FLEETING) {
             Packed::BOTTOM => return Rule::Bottom,
             Packed::UNKNOWN => return Rule::Unknown,
+            short if !short.is_long() => return short.unpack(),
             _ => {}
         }
-        let number = usize::from(rule.0 & !Packed::LONG) - usize::from(Packed::FIRST_NUMBER);
-        match self.long.get(number) {
+        let number = (rule.0 & (Packed::LONG - 1)) - Packed::FIRST_NUMBER;
+        match self.long.get(number as usize) {
             // The acquire pairs with the release in `number_of`.
             Some(word) => unpack_long(word.load(Ordering::Acquire)),
             None => Rule::Unknown,
@@ -144,20 +199,61 @@ impl Rules {
 
     #[cold]
     #[inline(never)]
-    fn compile(&self, pc: usize) -> Packed {
-        let rule = tables::rule_at(pc);
-        let packed = Packed::of(rule)
-            .or_else(|| self.number_of(rule))
-            .unwrap_or(Packed::UNKNOWN);
-        if pc >> 48 == 0 {
-            let word = (pc as u64) << 16 | u64::from(packed.0);
-            let inserted = self
-                .words
-                .insert(hash(pc), word, |there| there >> 16 == pc as u64);
-            // NOTE: without room the rule is compiled again next time: slower, not wrong.
-            let _: Insertion = inserted;
+    fn ask(&self, pc: usize) -> Packed {
+        // The call itself is the instruction before; what follows it may be another function.
+        let call = pc.wrapping_sub(1);
+        let Some(object) = objects::find(call) else {
+            return Packed::UNKNOWN;
+        };
+        let compile = || {
+            let rule = tables::rule_at(&object, call);
+            Packed::of(rule)
+                .or_else(|| self.number_of(rule))
+                .unwrap_or(Packed::UNKNOWN)
+        };
+        if object.stays() {
+            let rule = compile();
+            keep(&self.words, pc, rule);
+            return rule;
         }
-        packed
+        let key = self.key_in(&object, pc);
+        let known = key.and_then(|key| {
+            let is_it = move |word| word >> 16 == key as u64;
+            self.loaded.find(hash(key), is_it)
+        });
+        let rule = known.map_or_else(compile, Packed::stored);
+        if let (Some(key), None) = (key, known) {
+            keep(&self.loaded, key, rule);
+        }
+        Packed(rule.0 | Packed::FLEETING)
+    }
+
+    /// What a rule is kept under whose code may be unloaded, if it may be kept.
+    fn key_in(&self, object: &Object, pc: usize) -> Option<usize> {
+        let offset = u32::try_from(pc - object.start).ok()?;
+        let load = self.number_of_load(object.fingerprint()?)?;
+        Some((load + 1) << 32 | offset as usize)
+    }
+
+    /// The place of a fingerprint.
+    fn number_of_load(&self, fingerprint: u64) -> Option<usize> {
+        const MOST_TRIES: usize = 64;
+        let first = (fingerprint >> 32) as usize;
+        let mut places = (first..first + MOST_TRIES).map(|place| place % MOST_LOADS);
+        places.find(|&place| {
+            // Relaxed: nothing but the number itself is published.
+            let there = self.loads[place].load(Ordering::Relaxed);
+            let there = match there {
+                0 => {
+                    let place = &self.loads[place];
+                    place
+                        .compare_exchange(0, fingerprint, Ordering::Relaxed, Ordering::Relaxed)
+                        .map_or_else(|there| there, |_| fingerprint)
+                }
+                there => there,
+            };
+            there == fingerprint
+        })
     }
 
     /// The place of a long rule in the side table.
@@ -173,7 +269,7 @@ impl Rules {
                 Err(there) => there,
             };
             if there == word {
-                let number = u16::try_from(number).ok()? + Packed::FIRST_NUMBER;
+                let number = u32::try_from(number).ok()? + Packed::FIRST_NUMBER;
                 return Some(Packed(Packed::LONG | number));
             }
         }
@@ -181,7 +277,17 @@ impl Rules {
     }
 
     pub(super) fn resident(&self) -> usize {
-        self.words.resident()
+        self.words.resident() + self.loaded.resident()
+    }
+}
+
+/// Keeps a rule under a key of 48 bits.
+fn keep(words: &WordSet, key: usize, rule: Packed) {
+    if key >> 48 == 0 {
+        let word = (key as u64) << 16 | u64::from(rule.0);
+        let inserted = words.insert(hash(key), word, |there| there >> 16 == key as u64);
+        // NOTE: without room the rule is compiled again next time: slower, not wrong.
+        let _: Insertion = inserted;
     }
 }
 
@@ -219,9 +325,7 @@ fn unpack_long(word: u64) -> Rule {
 
 #[inline(always)]
 fn hash(pc: usize) -> u64 {
-    (pc as u64)
-        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-        .rotate_left(32)
+    (pc as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 #[cfg(test)]
@@ -233,19 +337,24 @@ mod tests {
         for base in [Base::Rsp, Base::Rbp] {
             for offset in [8, 16, 4_088] {
                 for saved_bp in [None, Some(-16), Some(-248)] {
-                    let packed = Packed::of(Rule::Step {
+                    let rule = Rule::Step {
                         base,
                         offset,
                         saved_bp,
-                    })
-                    .unwrap();
+                    };
+                    let packed = Packed::of(rule).unwrap();
                     assert!(!packed.is_long());
+                    let fleeting = Packed(packed.0 | Packed::FLEETING);
+                    assert!(fleeting.is_long() && fleeting.is_fleeting());
+                    assert_eq!(Rules::new().whole(fleeting), rule);
                     assert_eq!(packed.counts_from_rbp(), base == Base::Rbp);
                     assert_eq!(packed.offset(), offset as usize);
                     assert_eq!(
                         packed.saved_bp(),
                         saved_bp.map_or(0, |below: i32| -below as usize)
                     );
+                    let keeps = (base, offset, saved_bp) == (Base::Rbp, 16, Some(-16));
+                    assert_eq!(packed == Packed::FRAME_POINTER, keeps);
                 }
             }
         }
@@ -279,11 +388,13 @@ mod tests {
         for _ in 0..2 {
             for rule in long {
                 assert_eq!(Packed::of(rule), None);
-                assert_eq!(rules.long(rules.number_of(rule).unwrap()), rule);
+                let packed = rules.number_of(rule).unwrap();
+                assert_eq!(rules.whole(packed), rule);
+                assert_eq!(rules.whole(Packed(packed.0 | Packed::FLEETING)), rule);
             }
         }
         assert_eq!(rules.long_len.load(Ordering::Relaxed), 4);
-        assert_eq!(rules.long(Packed::BOTTOM), Rule::Bottom);
-        assert_eq!(rules.long(Packed::UNKNOWN), Rule::Unknown);
+        assert_eq!(rules.whole(Packed::BOTTOM), Rule::Bottom);
+        assert_eq!(rules.whole(Packed::UNKNOWN), Rule::Unknown);
     }
 }

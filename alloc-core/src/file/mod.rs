@@ -1,0 +1,353 @@
+//! The snapshot file: a gzip'd pprof `profile.proto`.
+//!
+//! # Layout
+//!
+//! Sample types are those of Go's heap profiles, in Go's order, so that every reader knows them,
+//! then our own ([`SAMPLE_TYPES`]). Each sample is a callsite; each location an address with the
+//! functions inlined there. The file is self-contained: it names functions, files and lines. What
+//! the format has no field for (the heap's peak, the health, the command line) stands in an extension
+//! field ([`proto::Extension`]) that other readers skip.
+//!
+//! Specification: <https://github.com/google/pprof/blob/main/proto/profile.proto>; the strictest
+//! reader known wants ids that count from 1 without gaps, which is how they are written.
+
+mod proto;
+mod read;
+mod write;
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+
+use crate::error::Error;
+use crate::snapshot::Snapshot;
+use crate::{Amount, Counters};
+
+pub(crate) use read::read;
+pub(crate) use write::write;
+
+/// Name and unit of each value of a sample, in the order of the file.
+const SAMPLE_TYPES: [(&str, &str); 9] = [
+    ("alloc_objects", "count"),
+    ("alloc_space", "bytes"),
+    ("inuse_objects", "count"),
+    ("inuse_space", "bytes"),
+    ("peak_objects", "count"),
+    ("peak_space", "bytes"),
+    ("at_peak_objects", "count"),
+    ("at_peak_space", "bytes"),
+    ("reallocations", "count"),
+];
+
+/// The label that says how a stack ended, if it did not at its bottom, and its values.
+const STACK_LABEL: &str = "stack";
+const TRUNCATED: &str = "truncated";
+const BROKEN: &str = "broken";
+const OVERFLOW: &str = "overflow";
+const UNCAPTURED: &str = "uncaptured";
+
+/// The values of a sample, in the order of [`SAMPLE_TYPES`].
+fn values(counters: &Counters) -> [u64; SAMPLE_TYPES.len()] {
+    let Counters {
+        current,
+        peak,
+        at_peak,
+        total,
+        reallocations,
+    } = counters;
+    [
+        total.blocks,
+        total.bytes.get(),
+        current.blocks,
+        current.bytes.get(),
+        peak.blocks,
+        peak.bytes.get(),
+        at_peak.blocks,
+        at_peak.bytes.get(),
+        *reallocations,
+    ]
+}
+
+/// The counters of which `value` knows the parts, by the names of [`SAMPLE_TYPES`].
+fn counters(value: impl Fn(&str) -> u64) -> Counters {
+    let amount = |bytes, blocks| Amount::new(value(bytes), value(blocks));
+    Counters {
+        current: amount("inuse_space", "inuse_objects"),
+        peak: amount("peak_space", "peak_objects"),
+        at_peak: amount("at_peak_space", "at_peak_objects"),
+        total: amount("alloc_space", "alloc_objects"),
+        reallocations: value("reallocations"),
+    }
+}
+
+/// Writes a snapshot beside `path` and renames it, so that the file appears whole or not at all. What
+/// is no regular file, such as a pipe, is written directly.
+pub(crate) fn dump(snapshot: &Snapshot, path: &Path) -> Result<(), Error> {
+    if fs::metadata(path).is_ok_and(|it| !it.is_file()) {
+        return write(snapshot, File::create(path)?);
+    }
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let beside = path.with_file_name(name);
+    let written = File::create(&beside).map_err(Error::from).and_then(|file| {
+        let mut file = BufWriter::new(file);
+        write(snapshot, &mut file)?;
+        file.flush()?;
+        Ok(fs::rename(&beside, path)?)
+    });
+    if written.is_err() {
+        // What is left of it is of no use; the error that counts is the first.
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+pub(crate) fn load(path: &Path) -> Result<Snapshot, Error> {
+    read(File::open(path)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::recorded::{Recorded, StackEnd};
+    use crate::snapshot::About;
+    use crate::{Frame, Trace, Traceback, TracedMemory};
+
+    fn sample() -> Snapshot {
+        let inner = Frame::new(
+            Some("alloc::vec::push"),
+            Some("/rustc/5/library/alloc/src/vec.rs"),
+            7,
+            3,
+        );
+        let fill = Frame::new(Some("demo::<T>::fill"), Some("/w/src/größe.rs"), 41, 9);
+        let main = Frame::new(Some("demo::main"), Some("/w/src/main.rs"), 3, 1).at(0x5000, false);
+        let counters = Counters {
+            current: Amount::new(100, 2),
+            peak: Amount::new(200, 3),
+            at_peak: Amount::new(150, 1),
+            total: Amount::new(1 << 40, 1000),
+            reallocations: 12,
+        };
+        let stack = |frames: &[&Frame], end| {
+            Traceback::with_end(frames.iter().map(|it| (*it).clone()).collect(), end)
+        };
+        let inlined = inner.at(0x1000, true);
+        let fill = fill.at(0x1000, false);
+        let traces = vec![
+            Trace::new(
+                stack(&[&inlined, &fill, &main], StackEnd::Truncated),
+                counters,
+            ),
+            Trace::new(stack(&[&main], StackEnd::Complete), Counters::default()),
+            Trace::new(
+                stack(
+                    &[&Frame::new(Some("<overflow>"), None, 0, 0)],
+                    StackEnd::Overflow,
+                ),
+                counters,
+            ),
+        ];
+        let recorded = Recorded {
+            heap: TracedMemory {
+                current: 200.into(),
+                peak: 300.into(),
+                peak_error: 8.into(),
+                sampled: true,
+            },
+            traceback_limit: 32,
+            sampling: crate::sampling::Interval::from_bytes(4096),
+            health: crate::Health {
+                unknown_frees: 5,
+                ..Default::default()
+            },
+            ..Recorded::default()
+        };
+        let about = About {
+            taken_at: std::time::SystemTime::UNIX_EPOCH
+                + std::time::Duration::from_nanos(1_234_567_890_123),
+            process_id: 42,
+            program: "/w/target/demo".to_owned(),
+            command_line: vec!["demo".to_owned(), "--all".to_owned()],
+            modules: vec![crate::modules::Module {
+                start: 0x400,
+                end: 0x9000,
+                file_offset: 0x10,
+                path: "/w/target/demo".to_owned(),
+                build_id: "ab0c".to_owned(),
+            }],
+        };
+        Snapshot::of_parts(traces, recorded, about)
+    }
+
+    fn bytes_of(snapshot: &Snapshot) -> Vec<u8> {
+        let mut file = Vec::new();
+        snapshot.write_to(&mut file).unwrap();
+        file
+    }
+
+    #[test]
+    fn everything_comes_back() {
+        let snapshot = sample();
+        let back = Snapshot::read_from(&bytes_of(&snapshot)[..]).unwrap();
+        assert_eq!(back.traces(), snapshot.traces());
+        for (mine, theirs) in back.traces().iter().zip(snapshot.traces()) {
+            assert_eq!(mine.traceback.end(), theirs.traceback.end());
+            for (mine, theirs) in mine.traceback.iter().zip(&theirs.traceback[..]) {
+                assert_eq!(mine.is_inlined(), theirs.is_inlined());
+                assert_eq!(mine.address(), theirs.address());
+                assert_eq!(mine.origin(), theirs.origin());
+            }
+        }
+        assert_eq!(back.traced_memory(), snapshot.traced_memory());
+        assert_eq!(back.health(), snapshot.health());
+        assert_eq!(back.traceback_limit(), 32);
+        assert_eq!(back.sampled_every(), Some(4096.into()));
+        assert_eq!(back.about.modules, snapshot.about.modules);
+        assert_eq!(
+            (
+                back.taken_at(),
+                back.process_id(),
+                back.program(),
+                back.command_line()
+            ),
+            (
+                snapshot.taken_at(),
+                42,
+                "/w/target/demo",
+                snapshot.command_line()
+            )
+        );
+    }
+
+    #[test]
+    fn short_paths_stay_short_on_another_machine() {
+        let roots: [Arc<str>; 1] = ["/far/away".into()];
+        let file = crate::frame::SourcePath::new("/far/away/src/a.rs", &roots);
+        let frame = Frame::of(None, Some(file), 1, 0);
+        let trace = Trace::new(Traceback::new(vec![frame]), Counters::default());
+        let back =
+            Snapshot::read_from(&bytes_of(&Snapshot::from_traces(vec![trace], 1))[..]).unwrap();
+        assert_eq!(back.traces()[0].traceback[0].to_string(), "src/a.rs:1");
+    }
+
+    #[test]
+    fn every_way_to_cut_or_damage_a_file_is_an_error_and_never_a_panic() {
+        let whole = bytes_of(&sample());
+        for len in 0..whole.len() {
+            let error = Snapshot::read_from(&whole[..len]).unwrap_err();
+            assert!(error.is_invalid_file(), "{len}: {error}");
+        }
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x55;
+            // gzip's checksum finds what the content does not, apart from the header's own fields.
+            if let Err(error) = Snapshot::read_from(&damaged[..]) {
+                assert!(error.is_invalid_file(), "{at}: {error}");
+            }
+        }
+    }
+
+    /// Damage that gzip cannot see, as from a foreign writer.
+    #[test]
+    fn profiles_that_contradict_themselves_are_errors_and_never_a_panic() {
+        use prost::Message as _;
+
+        let mut profile = Vec::new();
+        std::io::Read::read_to_end(
+            &mut flate2::read::GzDecoder::new(&bytes_of(&sample())[..]),
+            &mut profile,
+        )
+        .unwrap();
+        let again = |bytes: &[u8]| {
+            let mut file = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            file.write_all(bytes).unwrap();
+            Snapshot::read_from(&file.finish().unwrap()[..])
+        };
+        for at in 0..profile.len() {
+            for flip in [0x01, 0x80, 0xFF] {
+                let mut damaged = profile.clone();
+                damaged[at] ^= flip;
+                if let Err(error) = again(&damaged) {
+                    assert!(error.is_invalid_file(), "{at}: {error}");
+                }
+            }
+        }
+
+        let good = proto::Profile::decode(&profile[..]).unwrap();
+        let check = |change: &dyn Fn(&mut proto::Profile), found: &str| {
+            let mut wrong = good.clone();
+            change(&mut wrong);
+            let error = again(&wrong.encode_to_vec()).unwrap_err().to_string();
+            assert_eq!(error, format!("expected a gzip'd pprof profile, {found}"));
+        };
+        check(
+            &|it| it.sample[0].value.truncate(3),
+            "found a sample with 3 values where the profile has 9 sample types",
+        );
+        check(
+            &|it| it.sample[0].location_id[0] = 99,
+            "found a sample at location 99, which is not there",
+        );
+        check(
+            &|it| it.location[0].line[0].function_id = 77,
+            "found a location in function 77, which is not there",
+        );
+        check(
+            &|it| it.function[0].name = 1000,
+            "found a reference to string 1000, which is not there",
+        );
+        check(
+            &|it| it.sample_type[3].r#type = 0,
+            "found one without the sample type inuse_space: not a heap profile",
+        );
+        check(
+            &|it| it.sample.iter_mut().for_each(|it| it.value[3] = i64::MAX),
+            "found samples that sum up to more than 2^63",
+        );
+        check(
+            &|it| it.sample[0].value[3] = -1,
+            "found a sample with a negative value",
+        );
+    }
+
+    #[test]
+    fn what_is_something_else_is_named() {
+        let check = |file: &[u8], found: &str| {
+            let error = Snapshot::read_from(file).unwrap_err().to_string();
+            assert_eq!(error, format!("expected a gzip'd pprof profile, {found}"));
+        };
+        check(b"", "found an empty file");
+        check(
+            b"{\"dhatFileVersion\": 2}",
+            "found a file that begins with \"{\\\"dhatFileVersio\"",
+        );
+        check(
+            b"\x7fELF\x02\x01",
+            "found a file that begins with \"\\u{7f}ELF\\u{2}\\u{1}\"",
+        );
+        check(
+            &bytes_of(&sample())[..40],
+            "found one that is cut off: it ends in the middle",
+        );
+    }
+
+    #[test]
+    fn a_dump_that_fails_says_where_and_leaves_the_old_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("heap.pb.gz");
+        sample().dump(&path).unwrap();
+        assert_eq!(Snapshot::load(&path).unwrap().traces(), sample().traces());
+
+        let nowhere = folder.path().join("no/such/folder.pb.gz");
+        let error = sample().dump(&nowhere).unwrap_err();
+        assert!(
+            error.is_io() && error.to_string().contains("no/such/folder.pb.gz"),
+            "{error}"
+        );
+        assert!(Snapshot::load(&nowhere).unwrap_err().is_io());
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,153 @@
+//! The messages of `profile.proto`, with the field numbers of the specification.
+
+use prost::Message;
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Profile {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) sample_type: Vec<ValueType>,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) sample: Vec<Sample>,
+    #[prost(message, repeated, tag = "3")]
+    pub(super) mapping: Vec<Mapping>,
+    #[prost(message, repeated, tag = "4")]
+    pub(super) location: Vec<Location>,
+    #[prost(message, repeated, tag = "5")]
+    pub(super) function: Vec<Function>,
+    #[prost(string, repeated, tag = "6")]
+    pub(super) string_table: Vec<String>,
+    #[prost(int64, tag = "9")]
+    pub(super) time_nanos: i64,
+    #[prost(message, optional, tag = "11")]
+    pub(super) period_type: Option<ValueType>,
+    #[prost(int64, tag = "12")]
+    pub(super) period: i64,
+    #[prost(int64, tag = "14")]
+    pub(super) default_sample_type: i64,
+    /// Ours.
+    #[prost(message, optional, tag = "7100")]
+    pub(super) extension: Option<Extension>,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct ValueType {
+    #[prost(int64, tag = "1")]
+    pub(super) r#type: i64,
+    #[prost(int64, tag = "2")]
+    pub(super) unit: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Sample {
+    /// The innermost location first.
+    #[prost(uint64, repeated, tag = "1")]
+    pub(super) location_id: Vec<u64>,
+    #[prost(int64, repeated, tag = "2")]
+    pub(super) value: Vec<i64>,
+    #[prost(message, repeated, tag = "3")]
+    pub(super) label: Vec<Label>,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct Label {
+    #[prost(int64, tag = "1")]
+    pub(super) key: i64,
+    #[prost(int64, tag = "2")]
+    pub(super) str: i64,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct Mapping {
+    #[prost(uint64, tag = "1")]
+    pub(super) id: u64,
+    #[prost(uint64, tag = "2")]
+    pub(super) memory_start: u64,
+    #[prost(uint64, tag = "3")]
+    pub(super) memory_limit: u64,
+    #[prost(uint64, tag = "4")]
+    pub(super) file_offset: u64,
+    #[prost(int64, tag = "5")]
+    pub(super) filename: i64,
+    #[prost(int64, tag = "6")]
+    pub(super) build_id: i64,
+    #[prost(bool, tag = "7")]
+    pub(super) has_functions: bool,
+    #[prost(bool, tag = "8")]
+    pub(super) has_filenames: bool,
+    #[prost(bool, tag = "9")]
+    pub(super) has_line_numbers: bool,
+    #[prost(bool, tag = "10")]
+    pub(super) has_inline_frames: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Location {
+    #[prost(uint64, tag = "1")]
+    pub(super) id: u64,
+    #[prost(uint64, tag = "2")]
+    pub(super) mapping_id: u64,
+    #[prost(uint64, tag = "3")]
+    pub(super) address: u64,
+    /// The innermost inlined function first.
+    #[prost(message, repeated, tag = "4")]
+    pub(super) line: Vec<Line>,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct Line {
+    #[prost(uint64, tag = "1")]
+    pub(super) function_id: u64,
+    #[prost(int64, tag = "2")]
+    pub(super) line: i64,
+    #[prost(int64, tag = "3")]
+    pub(super) column: i64,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct Function {
+    #[prost(uint64, tag = "1")]
+    pub(super) id: u64,
+    #[prost(int64, tag = "2")]
+    pub(super) name: i64,
+    #[prost(int64, tag = "3")]
+    pub(super) system_name: i64,
+    #[prost(int64, tag = "4")]
+    pub(super) filename: i64,
+}
+
+/// What the format has no field for.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Extension {
+    #[prost(uint64, tag = "1")]
+    pub(super) heap_current: u64,
+    #[prost(uint64, tag = "2")]
+    pub(super) heap_peak: u64,
+    #[prost(uint64, tag = "3")]
+    pub(super) heap_peak_error: u64,
+    #[prost(uint32, tag = "4")]
+    pub(super) traceback_limit: u32,
+    #[prost(uint32, tag = "5")]
+    pub(super) process_id: u32,
+    #[prost(string, tag = "6")]
+    pub(super) program: String,
+    #[prost(string, repeated, tag = "7")]
+    pub(super) command_line: Vec<String>,
+    /// The folders that short paths are relative to.
+    #[prost(string, repeated, tag = "8")]
+    pub(super) roots: Vec<String>,
+    /// The mean number of bytes from one that was drawn to the next; zero if all were recorded.
+    #[prost(uint64, tag = "9")]
+    pub(super) sampled_every: u64,
+    #[prost(uint64, tag = "16")]
+    pub(super) truncated_stacks: u64,
+    #[prost(uint64, tag = "17")]
+    pub(super) broken_stacks: u64,
+    #[prost(uint64, tag = "18")]
+    pub(super) overflowed: u64,
+    #[prost(uint64, tag = "19")]
+    pub(super) skipped: u64,
+    #[prost(uint64, tag = "20")]
+    pub(super) unknown_frees: u64,
+    #[prost(uint64, tag = "21")]
+    pub(super) lost_blocks: u64,
+}

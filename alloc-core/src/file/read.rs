@@ -1,0 +1,292 @@
+//! From a profile to a snapshot.
+
+use std::collections::HashMap;
+use std::io::{ErrorKind, Read};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use flate2::read::GzDecoder;
+use prost::Message as _;
+
+use super::proto::{Extension, Function, Location, Profile, Sample};
+use super::{BROKEN, OVERFLOW, STACK_LABEL, TRUNCATED, UNCAPTURED, counters};
+use crate::error::Error;
+use crate::frame::{Frame, SourcePath};
+use crate::modules::Module;
+use crate::recorded::{Recorded, StackEnd};
+use crate::sampling::Interval;
+use crate::snapshot::{About, Snapshot, Trace};
+use crate::traceback::Traceback;
+use crate::{Health, TracedMemory};
+
+/// The most that a profile may take up when unpacked; a larger one is refused rather than read.
+const MOST_BYTES: u64 = 2 << 30;
+
+pub(crate) fn read(mut reader: impl Read) -> Result<Snapshot, Error> {
+    let packed = {
+        let mut packed = Vec::new();
+        reader.read_to_end(&mut packed)?;
+        packed
+    };
+    let unpacked = unpack(&packed)?;
+    let profile = Profile::decode(&unpacked[..]).map_err(|error| {
+        Error::invalid_file(format!(
+            "found a gzip'd file with something else in it: {error}"
+        ))
+    })?;
+    Reader::new(&profile)?.snapshot()
+}
+
+fn unpack(packed: &[u8]) -> Result<Vec<u8>, Error> {
+    const GZIP: [u8; 2] = [0x1F, 0x8B];
+    if packed.is_empty() {
+        return Err(Error::invalid_file("found an empty file"));
+    }
+    if !packed.starts_with(&GZIP[..packed.len().min(2)]) {
+        let start = &packed[..packed.len().min(16)];
+        let start = String::from_utf8_lossy(start);
+        return Err(Error::invalid_file(format!(
+            "found a file that begins with {start:?}"
+        )));
+    }
+    let mut unpacked = Vec::new();
+    let read = GzDecoder::new(packed)
+        .take(MOST_BYTES + 1)
+        .read_to_end(&mut unpacked);
+    match read {
+        Ok(size) if size as u64 > MOST_BYTES => Err(Error::invalid_file(format!(
+            "found one that unpacks to more than {MOST_BYTES} bytes"
+        ))),
+        Ok(_) => Ok(unpacked),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(Error::invalid_file(
+            "found one that is cut off: it ends in the middle",
+        )),
+        Err(error) => Err(Error::invalid_file(format!(
+            "found a damaged gzip file: {error}"
+        ))),
+    }
+}
+
+/// The tables of a profile, by their ids.
+struct Reader<'a> {
+    profile: &'a Profile,
+    extension: Extension,
+    functions: HashMap<u64, &'a Function>,
+    roots: Vec<Arc<str>>,
+    paths: HashMap<i64, SourcePath>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(profile: &'a Profile) -> Result<Reader<'a>, Error> {
+        let extension = profile.extension.clone().unwrap_or_default();
+        let roots: Vec<Arc<str>> = extension
+            .roots
+            .iter()
+            .map(|it| it.as_str().into())
+            .collect();
+        let mut reader = Reader {
+            profile,
+            extension,
+            functions: profile.function.iter().map(|it| (it.id, it)).collect(),
+            roots,
+            paths: HashMap::new(),
+        };
+        for function in &profile.function {
+            if function.filename != 0 {
+                let path = SourcePath::new(reader.string(function.filename)?, &reader.roots);
+                reader.paths.insert(function.filename, path);
+            }
+        }
+        Ok(reader)
+    }
+
+    fn string(&self, at: i64) -> Result<&'a str, Error> {
+        let text = usize::try_from(at)
+            .ok()
+            .and_then(|at| self.profile.string_table.get(at));
+        text.map(String::as_str).ok_or_else(|| {
+            Error::invalid_file(format!(
+                "found a reference to string {at}, which is not there"
+            ))
+        })
+    }
+
+    fn snapshot(&self) -> Result<Snapshot, Error> {
+        let types = self
+            .profile
+            .sample_type
+            .iter()
+            .map(|it| self.string(it.r#type))
+            .collect::<Result<Vec<_>, _>>()?;
+        if !types.contains(&"inuse_space") {
+            return Err(Error::invalid_file(
+                "found one without the sample type inuse_space: not a heap profile",
+            ));
+        }
+        let locations = self
+            .profile
+            .location
+            .iter()
+            .map(|it| Ok((it.id, self.location(it)?)))
+            .collect::<Result<HashMap<u64, Vec<Frame>>, Error>>()?;
+        self.check_sums()?;
+        let traces = self
+            .profile
+            .sample
+            .iter()
+            .map(|it| self.trace(it, &types, &locations))
+            .collect::<Result<Vec<_>, _>>()?;
+        if self.profile.extension.is_none() {
+            let deepest = traces.iter().map(|it| it.traceback.len()).max();
+            let limit = deepest.unwrap_or(0).try_into().unwrap_or(u16::MAX);
+            let mut snapshot = Snapshot::from_traces(traces, limit);
+            snapshot.about = self.about()?;
+            return Ok(snapshot);
+        }
+        Ok(Snapshot::of_parts(traces, self.recorded(), self.about()?))
+    }
+
+    /// Refuses what no process can have held, so that whoever sums need not look.
+    fn check_sums(&self) -> Result<(), Error> {
+        let mut sums = vec![0_i64; self.profile.sample_type.len()];
+        for sample in &self.profile.sample {
+            for (sum, value) in sums.iter_mut().zip(&sample.value) {
+                *sum = sum.checked_add(*value).ok_or_else(|| {
+                    Error::invalid_file("found samples that sum up to more than 2^63")
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn location(&self, location: &Location) -> Result<Vec<Frame>, Error> {
+        let outermost = location.line.len().saturating_sub(1);
+        let lines = location.line.iter().enumerate();
+        let mut frames = lines
+            .map(|(at, line)| {
+                let id = line.function_id;
+                let function = self.functions.get(&id).ok_or_else(|| {
+                    Error::invalid_file(format!(
+                        "found a location in function {id}, which is not there"
+                    ))
+                })?;
+                let name = self.string(function.name)?;
+                let frame = Frame::of(
+                    Some(name).filter(|it| !it.is_empty()).map(Into::into),
+                    self.paths.get(&function.filename).cloned(),
+                    line.line.try_into().unwrap_or(0),
+                    line.column.try_into().unwrap_or(0),
+                );
+                Ok(frame.at(location.address, at < outermost))
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        if frames.is_empty() {
+            let name = format!("{:#x}", location.address);
+            let frame = Frame::of(Some(name.into()), None, 0, 0);
+            frames.push(frame.at(location.address, false));
+        }
+        Ok(frames)
+    }
+
+    fn trace(
+        &self,
+        sample: &Sample,
+        types: &[&str],
+        locations: &HashMap<u64, Vec<Frame>>,
+    ) -> Result<Trace, Error> {
+        if sample.value.len() != types.len() {
+            return Err(Error::invalid_file(format!(
+                "found a sample with {} values where the profile has {} sample types",
+                sample.value.len(),
+                types.len()
+            )));
+        }
+        if sample.value.iter().any(|&value| value < 0) {
+            return Err(Error::invalid_file("found a sample with a negative value"));
+        }
+        let mut frames = Vec::new();
+        for id in &sample.location_id {
+            let location = locations.get(id).ok_or_else(|| {
+                Error::invalid_file(format!(
+                    "found a sample at location {id}, which is not there"
+                ))
+            })?;
+            frames.extend_from_slice(location);
+        }
+        if frames.is_empty() {
+            frames.push(Frame::default());
+        }
+        let mut end = StackEnd::Complete;
+        for label in &sample.label {
+            if self.string(label.key)? == STACK_LABEL {
+                end = match self.string(label.str)? {
+                    TRUNCATED => StackEnd::Truncated,
+                    BROKEN => StackEnd::Broken,
+                    OVERFLOW => StackEnd::Overflow,
+                    UNCAPTURED => StackEnd::Uncaptured,
+                    _ => end,
+                };
+            }
+        }
+        let value = |name: &str| {
+            let at = types.iter().position(|it| *it == name);
+            at.map_or(0, |at| sample.value[at] as u64)
+        };
+        Ok(Trace::new(
+            Traceback::with_end(frames, end),
+            counters(value),
+        ))
+    }
+
+    fn recorded(&self) -> Recorded {
+        let it = &self.extension;
+        Recorded {
+            heap: TracedMemory {
+                current: it.heap_current.into(),
+                peak: it.heap_peak.into(),
+                peak_error: it.heap_peak_error.into(),
+                sampled: it.sampled_every != 0,
+            },
+            traceback_limit: it.traceback_limit.try_into().unwrap_or(u16::MAX),
+            health: Health {
+                truncated_stacks: it.truncated_stacks,
+                broken_stacks: it.broken_stacks,
+                overflowed: it.overflowed,
+                skipped: it.skipped,
+                unknown_frees: it.unknown_frees,
+                lost_blocks: it.lost_blocks,
+            },
+            sampling: Interval::from_bytes(it.sampled_every),
+            ..Recorded::default()
+        }
+    }
+
+    fn about(&self) -> Result<About, Error> {
+        let modules = self
+            .profile
+            .mapping
+            .iter()
+            .map(|it| {
+                Ok(Module {
+                    start: it.memory_start,
+                    end: it.memory_limit,
+                    file_offset: it.file_offset,
+                    path: self.string(it.filename)?.to_owned(),
+                    build_id: self.string(it.build_id)?.to_owned(),
+                })
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        let program = match modules.first() {
+            Some(first) if self.extension.program.is_empty() => first.path.clone(),
+            _ => self.extension.program.clone(),
+        };
+        let since = Duration::from_nanos(self.profile.time_nanos.try_into().unwrap_or(0));
+        Ok(About {
+            taken_at: SystemTime::UNIX_EPOCH + since,
+            process_id: self.extension.process_id,
+            program,
+            command_line: self.extension.command_line.clone(),
+            modules,
+        })
+    }
+}

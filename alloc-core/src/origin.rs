@@ -1,0 +1,285 @@
+//! Whose code a frame is, told from its path and its name.
+
+use std::sync::Arc;
+
+/// Whose code a frame is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Origin {
+    /// The tracer's own, and the compiler's shims around the allocator.
+    Tracer,
+    /// The standard library's, and what starts programs and threads.
+    Std,
+    /// A package from a registry or from git.
+    Dependency,
+    /// The program's own workspace: any other source file.
+    Workspace,
+    /// No source file is known, and the name does not tell.
+    #[default]
+    Unknown,
+}
+
+/// The origin of the code of a function, in a file.
+///
+/// The path decides where it is known. A generic function of the standard library that was compiled
+/// into a program without debug information has only its name.
+pub(crate) fn of(function: Option<&str>, file: Option<&str>) -> Origin {
+    match (function, file) {
+        (Some(function), _) if is_shim(function) => Origin::Tracer,
+        // The C library's may come with paths of their own.
+        (Some(function), _) if RUNTIME.contains(&function) => Origin::Std,
+        (_, Some(file)) => of_file(file),
+        (Some(function), None) => of_name(function),
+        (None, None) => Origin::Unknown,
+    }
+}
+
+fn of_file(file: &str) -> Origin {
+    let tracer = file
+        .rfind("/alloc-core")
+        .and_then(|at| file[at + 11..].split_once("/src/"))
+        // Between the two at most a version.
+        .is_some_and(|(version, path)| !version.contains('/') && TRACER_FILES.contains(&path));
+    if tracer {
+        Origin::Tracer
+    } else if std_at(file).is_some() {
+        Origin::Std
+    } else if package_at(file).is_some() {
+        Origin::Dependency
+    } else {
+        Origin::Workspace
+    }
+}
+
+/// Where a record is made; other files of the tracer never are in a program's stack.
+const TRACER_FILES: [&str; 4] = [
+    "allocator.rs",
+    "tracer.rs",
+    "capture/mod.rs",
+    "capture/fallback.rs",
+];
+
+fn is_shim(function: &str) -> bool {
+    let name = function.strip_prefix("__rustc::").unwrap_or(function);
+    let of_the_compiler = ["__rust_", "__rg_", "__rdl_"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix));
+    of_the_compiler && name.contains("alloc") && !name.contains("::")
+        || function.starts_with("alloc_core::tracer::")
+        || function.starts_with("<alloc_core::allocator::TraceAlloc")
+        || function.starts_with("<alloc_core::tracer::")
+}
+
+/// What calls a program's `main` and the functions of its threads. A program's own `main` is not among
+/// them: its name has its crate in front, or it has a path.
+const RUNTIME: [&str; 11] = [
+    "_start",
+    "__libc_start_main",
+    "__libc_start_main_impl",
+    "__libc_start_main@@GLIBC_2.34",
+    "__libc_start_call_main",
+    "_dl_relocate_static_pie",
+    "start_thread",
+    "clone",
+    "__clone",
+    "clone3",
+    "__clone3",
+];
+
+fn of_name(function: &str) -> Origin {
+    let of_std = |path: &str| {
+        ["core::", "alloc::", "std::", "hashbrown::"]
+            .iter()
+            .any(|name| path.starts_with(name))
+    };
+    // `<Type as Trait>::method` belongs to the type, unless that is one of the language's own.
+    let path = match function.strip_prefix('<') {
+        None => function,
+        Some(inner) => {
+            let bare = inner.trim_start_matches(|c: char| !c.is_alphabetic() && c != '_');
+            let head_end = bare
+                .find(|c: char| !c.is_alphanumeric() && c != '_')
+                .unwrap_or(bare.len());
+            match inner.split_once(" as ") {
+                Some((_, of_trait)) if !bare[head_end..].starts_with("::") => of_trait,
+                _ => bare,
+            }
+        }
+    };
+    // The `main` that the C library calls.
+    if function == "main" || of_std(path) {
+        Origin::Std
+    } else {
+        Origin::Unknown
+    }
+}
+
+/// Where in a path the standard library's part begins.
+fn std_at(file: &str) -> Option<usize> {
+    if file.starts_with("/rustc/") {
+        return file.find("/library/").map(|at| at + 1).or(Some(0));
+    }
+    // `/rust/deps` holds the packages that the standard library is built with.
+    if file.starts_with("/rust/deps/") {
+        return Some("/rust/deps/".len());
+    }
+    let library = "/lib/rustlib/src/rust/library/";
+    file.find(library)
+        .map(|at| at + library.len() - "library/".len())
+}
+
+/// Where in a path the name of a registry's or repository's package begins.
+fn package_at(file: &str) -> Option<usize> {
+    ["/registry/src/", "/git/checkouts/"]
+        .iter()
+        .find_map(|place| {
+            let start = file.find(place)? + place.len();
+            let index = file[start..].find('/')? + 1;
+            // A checkout keeps its package's name before the revision.
+            let at = if *place == "/git/checkouts/" {
+                start
+            } else {
+                start + index
+            };
+            Some(at)
+        })
+        .or_else(|| file.find("/vendor/").map(|at| at + "/vendor/".len()))
+}
+
+/// Where in a path its short form begins.
+pub(crate) fn short_at(file: &str, roots: &[Arc<str>]) -> usize {
+    std_at(file)
+        .or_else(|| package_at(file))
+        .or_else(|| {
+            let below = |root: &&Arc<str>| {
+                file.strip_prefix(&***root)
+                    .is_some_and(|rest| rest.starts_with('/'))
+            };
+            let root = roots.iter().filter(below).max_by_key(|root| root.len())?;
+            Some(root.len() + 1)
+        })
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(function: &str, file: &str, expected: Origin) {
+        let known = |text: &'static str| Some(text).filter(|text| !text.is_empty());
+        let (function, file) = (String::leak(function.into()), String::leak(file.into()));
+        assert_eq!(of(known(function), known(file)), expected);
+    }
+
+    #[test]
+    fn the_path_decides() {
+        check(
+            "x::y",
+            "/rustc/59807616e/library/alloc/src/vec/mod.rs",
+            Origin::Std,
+        );
+        check(
+            "x::y",
+            "/rust/deps/hashbrown-0.16.1/src/raw.rs",
+            Origin::Std,
+        );
+        check(
+            "x",
+            "/u/.rustup/toolchains/s/lib/rustlib/src/rust/library/std/src/io.rs",
+            Origin::Std,
+        );
+        check(
+            "core::ops",
+            "/home/me/.cargo/registry/src/i-1/serde-1.0.0/src/lib.rs",
+            Origin::Dependency,
+        );
+        check("std::x", "/home/me/demo/src/main.rs", Origin::Workspace);
+        check("", "src/main.rs", Origin::Workspace);
+    }
+
+    #[test]
+    fn the_tracer_is_told_from_a_package_of_like_name() {
+        check("", "/w/alloc-core/src/allocator.rs", Origin::Tracer);
+        check(
+            "",
+            "/c/registry/src/i-1/alloc-core-0.1.0/src/tracer.rs",
+            Origin::Tracer,
+        );
+        check("", "/w/alloc-core/src/snapshot.rs", Origin::Workspace);
+        check("", "/w/alloc-core/demo/src/tracer.rs", Origin::Workspace);
+        check("__rustc::__rust_alloc_zeroed", "", Origin::Tracer);
+        check("__rg_realloc", "/w/demo/src/main.rs", Origin::Tracer);
+        check("__rust_parser::alloc_node", "", Origin::Unknown);
+        check(
+            "<alloc_core::allocator::TraceAlloc as core::alloc::GlobalAlloc>::alloc",
+            "",
+            Origin::Tracer,
+        );
+    }
+
+    #[test]
+    fn without_a_path_the_name_tells_the_standard_library() {
+        check("alloc::vec::Vec<T>::push", "", Origin::Std);
+        check(
+            "<alloc::vec::Vec<T> as core::clone::Clone>::clone",
+            "",
+            Origin::Std,
+        );
+        check(
+            "<[T] as alloc::slice::hack::ConvertVec>::to_vec",
+            "",
+            Origin::Std,
+        );
+        check(
+            "<&[demo::Key] as alloc::slice::Join>::join",
+            "",
+            Origin::Unknown,
+        );
+        check("<T as alloc::string::ToString>::to_string", "", Origin::Std);
+        check(
+            "<demo::Key as alloc::string::ToString>::to_string",
+            "",
+            Origin::Unknown,
+        );
+        check("demo::fill", "", Origin::Unknown);
+        check("main", "", Origin::Std);
+        check("main", "/w/src/main.rs", Origin::Workspace);
+        check(
+            "__libc_start_call_main",
+            "../sysdeps/nptl/libc_start_call_main.h",
+            Origin::Std,
+        );
+        check("main_loop", "", Origin::Unknown);
+        check("", "", Origin::Unknown);
+    }
+
+    #[test]
+    fn short_paths_begin_at_the_workspace_or_with_the_package() {
+        let roots: Vec<Arc<str>> = vec!["/w".into(), "/w/demo".into()];
+        for (full, short) in [
+            ("/w/demo/src/a.rs", "src/a.rs"),
+            ("/w/demonstration/a.rs", "demonstration/a.rs"),
+            ("/elsewhere/a.rs", "/elsewhere/a.rs"),
+            (
+                "/h/.cargo/registry/src/i-1/itoa-1.0.9/src/lib.rs",
+                "itoa-1.0.9/src/lib.rs",
+            ),
+            (
+                "/h/.cargo/git/checkouts/syn-0a/9f/src/lib.rs",
+                "syn-0a/9f/src/lib.rs",
+            ),
+            (
+                "/rustc/5980/library/alloc/src/vec/mod.rs",
+                "library/alloc/src/vec/mod.rs",
+            ),
+            (
+                "/rust/deps/hashbrown-0.16.1/src/raw.rs",
+                "hashbrown-0.16.1/src/raw.rs",
+            ),
+            ("src/a.rs", "src/a.rs"),
+        ] {
+            assert_eq!(&full[short_at(full, &roots)..], short);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Which blocks a sampled tracer records, and how many others each of them stands for.
+
+use std::num::NonZeroU64;
+
+/// A Poisson sample over allocated bytes.
+///
+/// # Why sums are unbiased
+///
+/// Each byte that the program allocates is drawn with the same small chance, one in `interval`, and a
+/// block is recorded if one of its bytes is: a block of size *s* with the chance *p = 1 - exp(-s /
+/// interval)*. It is then counted as *1/p* blocks of *s/p* bytes, its own chance and not that of a
+/// mean, so that the expectation of every sum is the true sum, whatever the sizes are. (Correcting a
+/// sum by the chance of the mean size is what makes other tools' sampled numbers biased.)
+///
+/// What a block counts for depends on its size and address alone, so that it is taken off again
+/// exactly when the block is freed, and nothing goes negative.
+///
+/// # Cost
+///
+/// An allocation that is not drawn costs a subtraction and a branch; a free of such a block a look at
+/// one bit or, near a block that was drawn, at its slot in the page map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Interval(NonZeroU64);
+
+/// What a block counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Weighted {
+    pub(crate) bytes: i64,
+    pub(crate) blocks: i32,
+}
+
+impl Weighted {
+    /// A block that counts for itself.
+    #[inline(always)]
+    pub(crate) fn one(size: usize) -> Weighted {
+        Weighted {
+            bytes: size as i64,
+            blocks: 1,
+        }
+    }
+
+    pub(crate) fn of(sampling: Option<Interval>, address: usize, size: usize) -> Weighted {
+        match sampling {
+            None => Weighted::one(size),
+            Some(interval) => interval.weigh(address, size),
+        }
+    }
+}
+
+impl Interval {
+    /// Beyond this one block could stand for more than counters hold.
+    pub(crate) const MOST: u64 = 64 << 20;
+
+    /// `bytes` on average from one drawn byte to the next; nothing for 0.
+    pub(crate) fn from_bytes(bytes: u64) -> Option<Interval> {
+        NonZeroU64::new(bytes).map(Interval)
+    }
+
+    pub(crate) fn bytes(self) -> u64 {
+        self.0.get()
+    }
+
+    /// The chance of a block to be recorded.
+    pub(crate) fn chance(self, size: f64) -> f64 {
+        -(-size / self.0.get() as f64).exp_m1()
+    }
+
+    /// What a block that was recorded counts for.
+    pub(crate) fn weigh(self, address: usize, size: usize) -> Weighted {
+        // A size of zero never reaches an allocator, but a wrong layout may.
+        let size = size.max(1) as f64;
+        let others = 1.0 / self.chance(size);
+        Weighted {
+            bytes: (size * others).round() as i64,
+            // Rounded up or down at random, so that the expectation is right, and by the address, so
+            // that it is the same when the block is freed.
+            blocks: (others + fraction(mix(address as u64))) as i32,
+        }
+    }
+
+    /// How many bytes from here on to the next that is drawn.
+    pub(crate) fn draw(self, random: &mut u64) -> i64 {
+        *random = random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        // In (0, 1], so that the logarithm is finite.
+        let uniform = 1.0 - fraction(mix(*random));
+        (-uniform.ln() * self.0.get() as f64) as i64 + 1
+    }
+}
+
+/// The variance of the estimated bytes of `blocks` blocks of a mean size, both estimated.
+///
+/// Of each recorded block *s/p* bytes were counted, with the chance *p*: so a block adds the variance
+/// *s² (1 - p) / p* (Horvitz and Thompson, 1952).
+pub(crate) fn variance(interval: Interval, bytes: u64, blocks: u64) -> f64 {
+    if blocks == 0 {
+        return 0.0;
+    }
+    let size = bytes as f64 / blocks as f64;
+    let chance = interval.chance(size.max(1.0));
+    blocks as f64 * size * size * (1.0 - chance) / chance
+}
+
+/// In [0, 1).
+fn fraction(random: u64) -> f64 {
+    (random >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// SplitMix64, by Vigna.
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ z >> 31
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The mean over many runs is the truth to within four standard errors of the mean, for sizes
+    /// below, at and above the interval.
+    #[test]
+    fn sums_are_unbiased_for_every_size_and_errors_are_as_large_as_stated() {
+        let interval = Interval::from_bytes(4096).unwrap();
+        for (size, count) in [(16, 20_000_u64), (500, 2_000), (4096, 400), (10_000, 200)] {
+            const RUNS: u64 = 400;
+            let mut random = 7;
+            let (mut sum_bytes, mut sum_squares, mut sum_blocks) = (0.0, 0.0, 0.0);
+            for run in 0..RUNS {
+                let (mut bytes, mut blocks) = (0, 0);
+                let mut until = interval.draw(&mut random);
+                for at in 0..count {
+                    until -= size as i64;
+                    if until <= 0 {
+                        let address = 0x5500_0000_0000 + (run * count + at) as usize * 64;
+                        let weighted = interval.weigh(address, size);
+                        assert_eq!(weighted, interval.weigh(address, size));
+                        bytes += weighted.bytes;
+                        blocks += i64::from(weighted.blocks);
+                        until = interval.draw(&mut random);
+                    }
+                }
+                sum_bytes += bytes as f64;
+                sum_squares += (bytes as f64).powi(2);
+                sum_blocks += blocks as f64;
+            }
+            let runs = RUNS as f64;
+            let truth = (size as u64 * count) as f64;
+            let mean = sum_bytes / runs;
+            let spread = (sum_squares / runs - mean * mean).sqrt();
+            let stated = variance(interval, size as u64 * count, count).sqrt();
+            let of_mean = stated / runs.sqrt();
+            assert!(
+                (mean - truth).abs() <= 4.0 * of_mean + 1.0,
+                "{size}: {mean} for {truth}"
+            );
+            assert!(
+                (spread - stated).abs() <= 0.25 * stated + 1.0,
+                "{size}: spread {spread}, stated {stated}"
+            );
+            let blocks = sum_blocks / runs;
+            // Rounding of single blocks adds at most a half to the spread of each.
+            let bound = 4.0 * (of_mean / size as f64 + (count as f64).sqrt() / 2.0 / runs.sqrt());
+            assert!(
+                (blocks - count as f64).abs() <= bound + 1e-9,
+                "{size}: {blocks} for {count}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_block_much_larger_than_the_interval_counts_for_itself() {
+        let interval = Interval::from_bytes(1024).unwrap();
+        let weighted = interval.weigh(0x1000, 1 << 20);
+        assert_eq!(
+            weighted,
+            Weighted {
+                bytes: 1 << 20,
+                blocks: 1
+            }
+        );
+        let most = Interval::from_bytes(Interval::MOST).unwrap();
+        assert!(most.weigh(0x1000, 1).blocks < 1 << 27);
+    }
+}

@@ -1,0 +1,374 @@
+//! [`Snapshot`]: what every callsite held at one moment.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
+
+use crate::error::Error;
+use crate::modules::{self, Module};
+use crate::origin::Origin;
+use crate::recorded::Recorded;
+use crate::sampling::Interval;
+use crate::symbols::Symbols;
+use crate::thread;
+use crate::traceback::{ChargeTo, Traceback};
+use crate::{Bytes, Counters, Health, TracedMemory};
+
+/// A callsite: a traceback, and what was allocated there.
+///
+/// It prints as in `tracemalloc`: `src/cache.rs:41: 12.1 KiB`, the bytes being those live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Trace {
+    /// The stack that allocated.
+    pub traceback: Traceback,
+    /// What it allocated.
+    pub counters: Counters,
+}
+
+impl Trace {
+    /// A callsite with these counters.
+    pub fn new(traceback: Traceback, counters: Counters) -> Trace {
+        Trace {
+            traceback,
+            counters,
+        }
+    }
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let frame = self.traceback.charged(ChargeTo::Caller);
+        write!(f, "{frame}: {}", self.counters.current.bytes)
+    }
+}
+
+/// All callsites and their counters, read at one moment, owned: what happens later does not change
+/// it.
+///
+/// # What taking one costs
+///
+/// [`take_snapshot`](crate::take_snapshot) copies counters and addresses, some tenths of a
+/// microsecond for each callsite. Names and lines are looked up when they are first asked for, once
+/// for each address in the life of the process. The memory of a snapshot itself is not traced.
+///
+/// # What the numbers mean
+///
+/// With one thread allocating, the parts add up: the callsites' current to the heap's current, their
+/// shares at the peak to the heap's peak. While other threads allocate, each callsite is read at a
+/// moment of its own.
+#[derive(Clone)]
+pub struct Snapshot {
+    /// What the tables held; without callsites, if `traces` were there from the start.
+    recorded: Recorded,
+    traces: OnceLock<Vec<Trace>>,
+    charge_to: ChargeTo,
+    pub(crate) about: About,
+}
+
+/// What a snapshot tells of the process it was taken in.
+#[derive(Clone, Debug)]
+pub(crate) struct About {
+    pub(crate) taken_at: SystemTime,
+    pub(crate) process_id: u32,
+    pub(crate) program: String,
+    pub(crate) command_line: Vec<String>,
+    pub(crate) modules: Vec<Module>,
+}
+
+impl Default for About {
+    fn default() -> About {
+        About {
+            taken_at: SystemTime::UNIX_EPOCH,
+            process_id: 0,
+            program: String::new(),
+            command_line: Vec::new(),
+            modules: Vec::new(),
+        }
+    }
+}
+
+impl Snapshot {
+    /// Reads the tables of this process.
+    pub(crate) fn take() -> Result<Snapshot, Error> {
+        let _muted = thread::mute();
+        Ok(Snapshot {
+            recorded: Recorded::read()?,
+            traces: OnceLock::new(),
+            charge_to: ChargeTo::default(),
+            about: About {
+                taken_at: SystemTime::now(),
+                process_id: std::process::id(),
+                program: std::env::current_exe()
+                    .map(|path| path.to_string_lossy().into_owned())
+                    .unwrap_or_default(),
+                command_line: std::env::args_os()
+                    .map(|argument| argument.to_string_lossy().into_owned())
+                    .collect(),
+                modules: modules::loaded(),
+            },
+        })
+    }
+
+    /// A snapshot of these callsites, as from another tool or for a test.
+    ///
+    /// The heap's current and peak are the sums of what the callsites hold now and held at the peak.
+    pub fn from_traces(traces: Vec<Trace>, traceback_limit: u16) -> Snapshot {
+        let sum = |part: fn(&Counters) -> Bytes| -> Bytes {
+            traces.iter().map(|trace| part(&trace.counters)).sum()
+        };
+        let current = sum(|counters| counters.current.bytes);
+        let heap = TracedMemory {
+            current,
+            peak: sum(|counters| counters.at_peak.bytes).max(current),
+            peak_error: Bytes::ZERO,
+            sampled: false,
+        };
+        let recorded = Recorded {
+            heap,
+            traceback_limit,
+            ..Recorded::default()
+        };
+        Snapshot::of_parts(traces, recorded, About::default())
+    }
+
+    pub(crate) fn of_parts(traces: Vec<Trace>, recorded: Recorded, about: About) -> Snapshot {
+        Snapshot {
+            recorded,
+            traces: OnceLock::from(traces),
+            charge_to: ChargeTo::default(),
+            about,
+        }
+    }
+
+    /// All callsites that allocated since tracing began, in no particular order.
+    pub fn traces(&self) -> &[Trace] {
+        self.traces.get_or_init(|| {
+            let _muted = thread::mute();
+            let tracebacks = Symbols::of_this_process().tracebacks(&self.recorded);
+            tracebacks
+                .into_iter()
+                .zip(&self.recorded.callsites)
+                .map(|(traceback, callsite)| Trace::new(traceback, callsite.counters))
+                .collect()
+        })
+    }
+
+    /// The whole heap at that moment.
+    pub fn traced_memory(&self) -> TracedMemory {
+        self.recorded.heap
+    }
+
+    /// How many frames of a stack were kept.
+    pub fn traceback_limit(&self) -> u16 {
+        self.recorded.traceback_limit
+    }
+
+    /// How many bytes lie between two that were drawn, on average, if this is a
+    /// [sample](crate::Config::sample_every): then all numbers are estimates.
+    pub fn sampled_every(&self) -> Option<Bytes> {
+        self.recorded.sampling.map(|it| Bytes::new(it.bytes()))
+    }
+
+    pub(crate) fn sampling(&self) -> Option<Interval> {
+        self.recorded.sampling
+    }
+
+    /// What was cut, skipped or ignored.
+    pub fn health(&self) -> Health {
+        self.recorded.health
+    }
+
+    /// The same snapshot, with another rule for the line that blocks are charged to.
+    pub fn charge_to(mut self, rule: ChargeTo) -> Snapshot {
+        self.charge_to = rule;
+        self
+    }
+
+    /// The rule for the line that blocks are charged to.
+    pub fn charged_to(&self) -> ChargeTo {
+        self.charge_to
+    }
+
+    /// When it was taken.
+    pub fn taken_at(&self) -> SystemTime {
+        self.about.taken_at
+    }
+
+    /// The path of the program; empty if it is not known.
+    pub fn program(&self) -> &str {
+        &self.about.program
+    }
+
+    /// The arguments that the program was started with, its own name first.
+    pub fn command_line(&self) -> &[String] {
+        &self.about.command_line
+    }
+
+    /// The process id; 0 if it is not known.
+    pub fn process_id(&self) -> u32 {
+        self.about.process_id
+    }
+
+    /// What keeps lines from being shown, if something does, and how to get them.
+    pub fn missing_debug_info(&self) -> Option<MissingDebugInfo> {
+        let charged = |trace: &Trace| trace.traceback.charged(ChargeTo::Caller).clone();
+        let frames = self.traces().iter().map(charged);
+        let without_line = frames
+            .filter(|frame| frame.file().is_none() && frame.origin() == Origin::Unknown)
+            .filter(|frame| frame.function().is_some_and(|name| !name.starts_with('<')));
+        without_line
+            .map(|frame| MissingDebugInfo {
+                stripped: frame.function().is_some_and(|name| name.contains("+0x")),
+            })
+            .max_by_key(|missing| missing.stripped)
+    }
+
+    /// Writes the snapshot to a file, in the format that [`load`](Self::load) and all readers of
+    /// pprof profiles understand: a gzip'd `profile.proto`.
+    ///
+    /// The file appears whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`is_io`](Error::is_io), with the path and what the system said.
+    pub fn dump(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let _muted = thread::mute();
+        crate::file::dump(self, path.as_ref())
+            .map_err(|error| error.about("cannot write", path.as_ref()))
+    }
+
+    /// Reads a snapshot from a file that [`dump`](Self::dump) wrote, or a heap profile in pprof's
+    /// format from elsewhere.
+    ///
+    /// ```no_run
+    /// let snapshot = alloc_core::Snapshot::load("heap.pb.gz")?;
+    /// for trace in snapshot.traces() {
+    ///     println!("{trace}");
+    /// }
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`is_io`](Error::is_io) if the file cannot be read,
+    /// [`is_invalid_file`](Error::is_invalid_file) if it is something else, or cut off, or damaged.
+    pub fn load(path: impl AsRef<Path>) -> Result<Snapshot, Error> {
+        let _muted = thread::mute();
+        crate::file::load(path.as_ref()).map_err(|error| error.about("cannot read", path.as_ref()))
+    }
+
+    /// Writes what [`dump`](Self::dump) would write.
+    ///
+    /// # Errors
+    ///
+    /// [`is_io`](Error::is_io), with what the writer said.
+    pub fn write_to(&self, writer: impl std::io::Write) -> Result<(), Error> {
+        let _muted = thread::mute();
+        crate::file::write(self, writer)
+    }
+
+    /// Reads what [`dump`](Self::dump) wrote.
+    ///
+    /// ```
+    /// use alloc_core::Snapshot;
+    ///
+    /// let mut file = Vec::new();
+    /// Snapshot::from_traces(vec![], 32).write_to(&mut file)?;
+    /// assert_eq!(Snapshot::read_from(&file[..])?.traceback_limit(), 32);
+    ///
+    /// let error = Snapshot::read_from(&b"something else"[..]).unwrap_err();
+    /// assert!(error.is_invalid_file());
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn read_from(reader: impl std::io::Read) -> Result<Snapshot, Error> {
+        let _muted = thread::mute();
+        crate::file::read(reader)
+    }
+
+    /// The folders that short paths are relative to.
+    pub(crate) fn roots(&self) -> BTreeSet<Arc<str>> {
+        let frames = self
+            .traces()
+            .iter()
+            .flat_map(|trace| trace.traceback.iter());
+        frames
+            .filter(|frame| frame.origin() == Origin::Workspace)
+            .filter_map(|frame| frame.file())
+            .filter_map(|file| file.full().strip_suffix(file.short())?.strip_suffix('/'))
+            .map(Into::into)
+            .collect()
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("program", &self.about.program)
+            .field("heap", &self.recorded.heap)
+            .field("traceback_limit", &self.recorded.traceback_limit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a snapshot names functions or addresses where lines were expected.
+///
+/// It prints as a sentence that says what to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MissingDebugInfo {
+    stripped: bool,
+}
+
+impl fmt::Display for MissingDebugInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.stripped {
+            "no names and lines: the program was stripped; put `strip = false` and \
+             `debug = \"line-tables-only\"` under [profile.release] in Cargo.toml"
+        } else {
+            "no lines: the program was built without debug information; put \
+             `debug = \"line-tables-only\"` under [profile.release] in Cargo.toml"
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Frame;
+
+    #[track_caller]
+    fn check(frames: &[(&str, &str)], expected: Option<bool>) {
+        let frames = frames.iter().map(|&(function, file)| {
+            Frame::new(Some(function), Some(file).filter(|it| !it.is_empty()), 1, 1)
+        });
+        let trace = Trace::new(Traceback::new(frames.collect()), Counters::default());
+        let snapshot = Snapshot::from_traces(vec![trace], 8);
+        let missing = snapshot.missing_debug_info();
+        assert_eq!(missing.map(|missing| missing.stripped), expected);
+    }
+
+    #[test]
+    fn lines_are_missed_where_the_charged_frame_has_none() {
+        let push = (
+            "alloc::vec::Vec<T>::push",
+            "/rustc/5/library/alloc/src/vec/mod.rs",
+        );
+        check(&[push, ("demo::fill", "src/fill.rs")], None);
+        check(
+            &[push, ("demo::fill", ""), ("demo::main", "src/main.rs")],
+            Some(false),
+        );
+        check(
+            &[("demo+0x1f3a", ""), ("libc.so.6+0x2724a", "")],
+            Some(true),
+        );
+        check(&[("<overflow>", "")], None);
+        check(&[push, ("main", ""), ("_start", "")], None);
+    }
+}
