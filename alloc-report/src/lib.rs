@@ -1,1 +1,94 @@
-//! Placeholder.
+//! Reads heap snapshots and says what holds the memory, and what grew.
+//!
+//! The snapshots are those of [`alloc_core`]. In the traced program itself, this crate compares two
+//! of them ([`CompareTo`]) and prints tables for people ([`top`], [`diff`]). The command
+//! `alloc-report` does the same with snapshot files.
+//!
+//! ```
+//! use alloc_core::{Amount, Counters, Frame, Snapshot, Trace, Traceback};
+//!
+//! let trace = |line, bytes, blocks| {
+//!     let frame = Frame::new(Some("demo::fill"), Some("src/cache.rs"), line, 9);
+//!     let current = Amount::new(bytes, blocks);
+//!     let counters = Counters { current, peak: current, at_peak: current, ..Counters::default() };
+//!     Trace::new(Traceback::new(vec![frame]), counters)
+//! };
+//! // In a traced program: `alloc_core::take_snapshot()?`.
+//! let traces = vec![trace(41, 9_000_000, 70_000), trace(58, 900_000, 30), trace(7, 100, 1)];
+//! let snapshot = Snapshot::from_traces(traces, 32);
+//!
+//! let table = alloc_report::top(&snapshot, 2);
+//! assert_eq!(
+//!     table.to_string(),
+//!     "\
+//! 9668 KiB in 70,031 blocks, by line; at the peak 9668 KiB
+//!
+//! ##      size   share   count   average  line
+//! 1  8789 KiB   90.9%  70,000   129 B    src/cache.rs:41
+//! 2   879 KiB    9.1%      30  29.3 KiB  src/cache.rs:58
+//!     100 B     <0.1%       1   100 B    other (1 line)
+//!    9668 KiB  100.0%  70,031   141 B    total"
+//! );
+//! ```
+//!
+//! # The command
+//!
+//! `alloc-report top FILE` and `alloc-report diff OLD NEW` print these tables; `--help` shows how.
+//! It exits with 0 when all is well, with 1 when a file cannot be read, and with 2 when it was called
+//! in a wrong way.
+//!
+//! With `--format json` it prints one object, for programs. Sizes are in bytes, times in seconds since
+//! 1970 (UTC), shares between 0 and 1; what is not known is `null`. Characters outside ASCII are
+//! written as `\uXXXX`.
+//!
+//! | key | of | meaning |
+//! | --- | --- | --- |
+//! | `report` | both | `"top"` or `"diff"` |
+//! | `by`, `metric`, `charge` | both | the choices `--by`, `--sort` and `--charge`, as on the command line |
+//! | `snapshot` | `top` | where the numbers come from, see below |
+//! | `old`, `new` | `diff` | the same for both files |
+//! | `rows` | both | the first `-n` rows in the order of the table, see below |
+//! | `other` | both | what the remaining `rows` (a number) sum up to |
+//! | `total` | both | what all `rows` (a number) sum up to |
+//! | `notes` | both | an array of sentences: what is not exact or not complete |
+//!
+//! | key of a snapshot | meaning |
+//! | --- | --- |
+//! | `file` | the path as given |
+//! | `program`, `command_line`, `process_id` | the process it was taken in |
+//! | `taken_at` | when |
+//! | `traceback_limit` | how many frames of a stack were kept |
+//! | `current_bytes`, `peak_bytes`, `peak_error_bytes` | the traced heap at that moment |
+//! | `health` | counts of what could not be recorded in full, as in [`alloc_core::Health`] |
+//!
+//! | key of a row | of | meaning |
+//! | --- | --- | --- |
+//! | `rank` | both | 1 for the first row |
+//! | `function`, `file`, `line` | both | the key; for a traceback, the frame that is charged |
+//! | `path` | both | the file as the compiler wrote it down, where `file` is as people say it |
+//! | `frames` | both, `--by traceback` only | the stack, innermost frame first: objects with `function`, `file`, `path`, `line`, `column` |
+//! | `bytes`, `blocks` | both | the amount of the metric; in a `diff`, of the newer snapshot |
+//! | `bytes_diff`, `blocks_diff` | `diff` | the change since the older snapshot |
+//! | `average_bytes` | both | the mean size of a block, a whole number |
+//! | `share` | `top` | the part of all bytes |
+//! | `current`, `peak`, `at_peak`, `total` | `top` | all metrics: objects with `bytes` and `blocks` |
+//! | `reallocations` | `top` | how many of the allocations in `total` were reallocations |
+//!
+//! `other` and `total` have the keys `rows`, `bytes`, `blocks` and, in a `diff`, `bytes_diff` and
+//! `blocks_diff`. A `diff` counts unchanged rows too; the table for people leaves them to "other".
+
+mod compare;
+mod diff;
+mod notes;
+mod stack;
+mod table;
+mod text;
+mod top;
+mod view;
+
+#[cfg(test)]
+mod fixture;
+
+pub use compare::{BytesDiff, CompareTo, StatisticDiff};
+pub use diff::{Diff, diff};
+pub use top::{Top, top};

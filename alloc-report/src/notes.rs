@@ -1,0 +1,155 @@
+//! What is not exact or not complete about a snapshot's numbers, in sentences.
+
+use std::time::UNIX_EPOCH;
+
+use alloc_core::{ChargeTo, GroupBy, Metric, Origin, Snapshot, Trace};
+
+use crate::text::{self, plural};
+use crate::view::View;
+
+/// The notes that matter to what is shown.
+pub(crate) fn of(snapshot: &Snapshot, view: &View) -> Vec<String> {
+    let mut notes = Vec::new();
+    notes.extend(sampled(snapshot));
+    notes.extend(own_peaks(snapshot, view));
+    notes.extend(peak_error(snapshot));
+    notes.extend(truncated(snapshot, view));
+    notes.extend(broken(snapshot));
+    notes.extend(overflowed(snapshot));
+    notes.extend(lost(snapshot));
+    notes.extend(snapshot.missing_debug_info().map(|hint| hint.to_string()));
+    notes
+}
+
+/// The notes on both sides of a comparison, and on whether they can be compared.
+pub(crate) fn of_both(new: &Snapshot, old: &Snapshot, view: &View) -> Vec<String> {
+    let mut notes = Vec::new();
+    let (new_program, old_program) = (new.program(), old.program());
+    if new_program != old_program && !new_program.is_empty() && !old_program.is_empty() {
+        notes.push(format!(
+            "the snapshots are of two programs, {} now and {} before",
+            text::name(new_program),
+            text::name(old_program),
+        ));
+    }
+    // NOTE: where the time is not known, it is 1970.
+    if UNIX_EPOCH < new.taken_at() && new.taken_at() < old.taken_at() {
+        notes.push("the newer snapshot was taken before the older one".to_owned());
+    }
+    let of_new = of(new, view);
+    let of_old = of(old, view)
+        .into_iter()
+        .filter(|note| !of_new.contains(note));
+    let of_old: Vec<String> = of_old
+        .map(|note| format!("in the older snapshot: {note}"))
+        .collect();
+    notes.extend(of_new);
+    notes.extend(of_old);
+    notes
+}
+
+fn sampled(snapshot: &Snapshot) -> Option<String> {
+    let every = snapshot.sampled_every()?;
+    Some(format!(
+        "a sample, drawn every {every} on average: all numbers are estimates"
+    ))
+}
+
+fn own_peaks(snapshot: &Snapshot, view: &View) -> Option<String> {
+    (view.metric == Metric::Peak).then(|| {
+        format!(
+            "own peaks were reached at different moments: their sum may exceed the peak of the \
+             heap, {}",
+            snapshot.traced_memory().peak
+        )
+    })
+}
+
+fn peak_error(snapshot: &Snapshot) -> Option<String> {
+    let error = snapshot.traced_memory().peak_error;
+    (error > 0).then(|| {
+        format!(
+            "several threads allocated at once: the peak may be off by up to {error}, either way"
+        )
+    })
+}
+
+/// A line is charged from the inner end of a stack, so a cut stack matters to it only where the
+/// frame to charge is among those that are missing.
+fn truncated(snapshot: &Snapshot, view: &View) -> Option<String> {
+    let charge = snapshot.charged_to();
+    let of_stacks = view.by == GroupBy::Traceback;
+    let n = count(snapshot, |trace| {
+        trace.traceback.is_truncated() && (of_stacks || !has_charged_frame(trace, charge))
+    });
+    let without = if of_stacks {
+        ""
+    } else {
+        " before a line to charge was met"
+    };
+    (n > 0).then(|| {
+        format!(
+            "{} cut at {}{without}: trace with more frames to see more",
+            stacks(n, snapshot),
+            plural(snapshot.traceback_limit().into(), "frame"),
+        )
+    })
+}
+
+fn broken(snapshot: &Snapshot) -> Option<String> {
+    let n = count(snapshot, |trace| trace.traceback.is_broken());
+    (n > 0).then(|| {
+        format!(
+            "{} incomplete: the walk could not be followed outwards",
+            stacks(n, snapshot)
+        )
+    })
+}
+
+fn overflowed(snapshot: &Snapshot) -> Option<String> {
+    let n = snapshot.health().overflowed;
+    (n > 0).then(|| {
+        format!(
+            "the table of callsites was full: {} charged to no line; raise Config::max_callsites",
+            were(n, "allocation"),
+        )
+    })
+}
+
+fn lost(snapshot: &Snapshot) -> Option<String> {
+    let n = snapshot.health().lost_blocks;
+    (n > 0).then(|| {
+        format!(
+            "{} released behind the tracer's back and still counted",
+            were(n, "block")
+        )
+    })
+}
+
+fn has_charged_frame(trace: &Trace, charge: ChargeTo) -> bool {
+    trace.traceback.iter().any(|frame| match charge {
+        ChargeTo::Workspace => frame.origin() == Origin::Workspace,
+        _ => !matches!(frame.origin(), Origin::Std | Origin::Tracer),
+    })
+}
+
+fn count(snapshot: &Snapshot, is_it: impl Fn(&Trace) -> bool) -> u64 {
+    snapshot
+        .traces()
+        .iter()
+        .filter(|trace| is_it(trace))
+        .count() as u64
+}
+
+/// `3 of 12 stacks are`.
+fn stacks(n: u64, snapshot: &Snapshot) -> String {
+    let verb = if n == 1 { "is" } else { "are" };
+    let all = plural(snapshot.traces().len() as u64, "stack");
+    format!("{} of {all} {verb}", text::grouped(n))
+}
+
+/// `1 block was`, `2 blocks were`.
+fn were(n: u64, noun: &str) -> String {
+    let verb = if n == 1 { "was" } else { "were" };
+    format!("{} {verb}", plural(n, noun))
+}

@@ -1,0 +1,196 @@
+//! Names and numbers as text that is safe to print and fits.
+
+use std::borrow::Cow;
+
+use alloc_core::{Bytes, Escaped, Frame};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+const ELLIPSIS: char = '…';
+
+/// A name from a file, safe to print.
+pub(crate) fn name(name: &str) -> String {
+    Escaped(name).to_string()
+}
+
+/// A line of source, made printable: tabs are spaces, the rest is escaped.
+pub(crate) fn source(line: &str) -> String {
+    Escaped(&line.trim().replace('\t', " ")).to_string()
+}
+
+/// Where a frame is: its file, with the line if that is known, or else its function.
+pub(crate) fn place(frame: &Frame) -> String {
+    let name = match (frame.file(), frame.function()) {
+        (Some(file), _) => file.to_string(),
+        (None, Some(function)) => name(function),
+        (None, None) => "<unknown>".to_owned(),
+    };
+    match frame.line() {
+        0 => name,
+        line => format!("{name}:{line}"),
+    }
+}
+
+/// The number of terminal columns that `text` takes.
+pub(crate) fn width(text: &str) -> usize {
+    UnicodeWidthStr::width(text)
+}
+
+/// A path cut at its start, between two of its folders where that is possible.
+pub(crate) fn cut_path(path: &str, room: usize) -> Cow<'_, str> {
+    if width(path) <= room {
+        return Cow::Borrowed(path);
+    }
+    let tails = path.match_indices(['/', '\\']).map(|(at, _)| &path[at..]);
+    match tails.into_iter().find(|tail| width(tail) < room) {
+        Some(tail) => Cow::Owned(format!("{ELLIPSIS}{tail}")),
+        None => Cow::Owned(format!(
+            "{ELLIPSIS}{}",
+            last_columns(path, room.saturating_sub(1))
+        )),
+    }
+}
+
+/// A name cut in its middle: both ends of a function's path tell something.
+pub(crate) fn cut_middle(name: &str, room: usize) -> Cow<'_, str> {
+    if width(name) <= room {
+        return Cow::Borrowed(name);
+    }
+    let kept = room.saturating_sub(1);
+    let start = first_columns(name, kept / 2);
+    let end = last_columns(name, kept - kept / 2);
+    Cow::Owned(format!("{start}{ELLIPSIS}{end}"))
+}
+
+/// A line cut at its end.
+pub(crate) fn cut_end(line: &str, room: usize) -> Cow<'_, str> {
+    if width(line) <= room {
+        return Cow::Borrowed(line);
+    }
+    let start = first_columns(line, room.saturating_sub(1));
+    Cow::Owned(format!("{}{ELLIPSIS}", start.trim_end()))
+}
+
+/// As much of the start as fits, with the marks that combine with its last character.
+fn first_columns(text: &str, room: usize) -> &str {
+    let mut used = 0;
+    let end = text.char_indices().find(|&(_, c)| {
+        used += columns(c);
+        used > room
+    });
+    &text[..end.map_or(text.len(), |(at, _)| at)]
+}
+
+/// As much of the end as fits, beginning with a character of its own width.
+fn last_columns(text: &str, room: usize) -> &str {
+    let mut used = 0;
+    let mut start = text.len();
+    for (at, c) in text.char_indices().rev() {
+        used += columns(c);
+        if used > room {
+            break;
+        }
+        if columns(c) > 0 {
+            start = at;
+        }
+    }
+    &text[start..]
+}
+
+fn columns(c: char) -> usize {
+    c.width().unwrap_or(0)
+}
+
+/// A number with commas between the thousands.
+pub(crate) fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// A change of a number, with its sign and commas.
+pub(crate) fn grouped_change(n: i64) -> String {
+    let sign = if n < 0 { '-' } else { '+' };
+    format!("{sign}{}", grouped(n.unsigned_abs()))
+}
+
+/// The mean size of a block, if there is one.
+pub(crate) fn average(bytes: Bytes, blocks: u64) -> String {
+    if blocks == 0 {
+        return String::new();
+    }
+    let average = bytes.get() as f64 / blocks as f64;
+    Bytes::new(average.round_ties_even() as u64).to_string()
+}
+
+/// `1 block`, `2 blocks`.
+pub(crate) fn plural(n: u64, noun: &str) -> String {
+    let s = if n == 1 { "" } else { "s" };
+    format!("{} {noun}{s}", grouped(n))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_escaped_and_tabs_are_spaces() {
+        assert_eq!(source("\tlet a\t= \"\u{7}\"; "), "let a = \"\\u{7}\";");
+        let frame = Frame::new(Some("\u{202e}f"), None, 0, 0);
+        assert_eq!(place(&frame), "\\u{202e}f");
+        let frame = Frame::new(Some("f"), Some("a\u{1b}[2J.rs"), 3, 1);
+        assert_eq!(place(&frame), "a\\u{1b}[2J.rs:3");
+        assert_eq!(place(&Frame::default()), "<unknown>");
+    }
+
+    #[test]
+    fn paths_are_cut_between_folders() {
+        let path = "src/deep/er/cache.rs:41";
+        assert_eq!(cut_path(path, 23), path);
+        assert_eq!(cut_path(path, 22), "…/deep/er/cache.rs:41");
+        assert_eq!(cut_path(path, 20), "…/er/cache.rs:41");
+        assert_eq!(cut_path(path, 13), "…/cache.rs:41");
+        assert_eq!(cut_path(path, 12), "…cache.rs:41");
+        assert_eq!(cut_path(path, 5), "…s:41");
+        assert_eq!(cut_path(path, 1), "…");
+    }
+
+    #[test]
+    fn wide_and_combining_characters_are_measured_in_columns() {
+        let name = "漢字漢字漢字";
+        assert_eq!(width(name), 12);
+        for room in 1..12 {
+            assert!(width(&cut_middle(name, room)) <= room, "{room}");
+            assert!(width(&cut_end(name, room)) <= room, "{room}");
+            assert!(width(&cut_path(name, room)) <= room, "{room}");
+        }
+        assert_eq!(cut_middle(name, 9), "漢字…漢字");
+        assert_eq!(cut_end(name, 6), "漢字…");
+        // The mark belongs to the letter before it: with it or not at all.
+        assert_eq!(cut_end("ae\u{301}iou", 3), "ae\u{301}…");
+        assert_eq!(cut_path("uoe\u{301}i", 2), "…i");
+    }
+
+    #[test]
+    fn thousands_have_commas() {
+        for (n, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (99_746, "99,746"),
+            (u64::MAX, "18,446,744,073,709,551,615"),
+        ] {
+            assert_eq!(grouped(n), text);
+        }
+        assert_eq!(grouped_change(-1_234), "-1,234");
+        assert_eq!(grouped_change(0), "+0");
+        assert_eq!(grouped_change(i64::MIN), "-9,223,372,036,854,775,808");
+        assert_eq!(plural(1, "block"), "1 block");
+        assert_eq!(plural(0, "block"), "0 blocks");
+    }
+}

@@ -1,0 +1,159 @@
+//! [`top`]: what holds the memory.
+
+use std::fmt;
+
+use alloc_core::{Amount, Bytes, Snapshot, Statistic};
+
+use crate::notes;
+use crate::table::{BOLD, Cell, DIM, PLAIN, Place, Row, Table};
+use crate::text;
+use crate::view::{View, builder};
+
+/// The `n` lines of a snapshot that hold the most memory, as a table for people.
+///
+/// The table ends with what the other lines hold together, and with the sum of all. A line of source
+/// is shown where its file is at hand, and notes say what is not exact or not complete. What is
+/// shown, and how, can be changed: see [`Top`].
+///
+/// ```
+/// use alloc_core::{Amount, Counters, Frame, GroupBy, Metric, Snapshot, Trace, Traceback};
+///
+/// let frame = Frame::new(Some("demo::fill"), Some("src/cache.rs"), 41, 9);
+/// let total = Amount::new(1_000_000, 1_000);
+/// let counters = Counters { total, ..Counters::default() };
+/// let snapshot = Snapshot::from_traces(vec![Trace::new(Traceback::new(vec![frame]), counters)], 32);
+///
+/// let table = alloc_report::top(&snapshot, 10).by(GroupBy::Function).metric(Metric::Total);
+/// assert_eq!(
+///     table.to_string(),
+///     "\
+/// 977 KiB in 1,000 blocks ever allocated, by function; now 0 B
+///
+/// ##     size   share  count  average  function
+/// 1  977 KiB  100.0%  1,000   1000 B  demo::fill
+///    977 KiB  100.0%  1,000   1000 B  total"
+/// );
+/// ```
+pub fn top(snapshot: &Snapshot, n: usize) -> Top<'_> {
+    Top {
+        snapshot,
+        view: View::new(n),
+    }
+}
+
+/// A table of what holds the memory, made by [`top`].
+///
+/// It prints without an end of line after its last line.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a table does nothing until it is printed"]
+pub struct Top<'a> {
+    snapshot: &'a Snapshot,
+    view: View,
+}
+
+builder!(Top);
+
+impl Top<'_> {
+    /// What is not exact or not complete about the numbers: a sentence each, as below the table.
+    pub fn notes(&self) -> Vec<String> {
+        notes::of(self.snapshot, &self.view)
+    }
+
+    fn heading(&self, total: Amount) -> String {
+        let mut heading = format!(
+            "{} in {}{}, {}",
+            total.bytes,
+            text::plural(total.blocks, "block"),
+            self.view.what(),
+            self.view.grouping(self.snapshot),
+        );
+        if let Some((moment, bytes)) = self.view.moment(self.snapshot) {
+            heading.push_str(&format!("; {moment} {bytes}"));
+        }
+        heading
+    }
+
+    fn table(&self, statistics: &[Statistic], total: Amount) -> Table {
+        let (shown, others) = statistics.split_at(self.view.rows.min(statistics.len()));
+        let ranked = shown.iter().zip(1u64..).map(|(statistic, rank)| {
+            let (place, source) = self.view.place(&statistic.key, self.snapshot.charged_to());
+            let amount = Amount {
+                bytes: statistic.size,
+                blocks: statistic.count,
+            };
+            Row {
+                style: PLAIN,
+                cells: cells(text::grouped(rank), amount, total),
+                place,
+                source,
+                details: self.view.details(&statistic.key, self.snapshot),
+            }
+        });
+        let summary = |name: String, statistics: &[Statistic], style| Row {
+            style,
+            cells: cells(String::new(), sum(statistics), total),
+            place: Place::Name(name),
+            source: None,
+            details: Vec::new(),
+        };
+        let mut rows: Vec<Row> = ranked.collect();
+        if !others.is_empty() {
+            let n = text::plural(others.len() as u64, self.view.noun());
+            rows.push(summary(format!("other ({n})"), others, PLAIN));
+        }
+        rows.push(summary("total".to_owned(), statistics, BOLD));
+        Table {
+            heads: vec!["#", "size", "share", "count", "average"],
+            place: self.view.noun(),
+            rows,
+        }
+    }
+}
+
+impl fmt::Display for Top<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A report does not show up in the next one.
+        let page = alloc_core::untraced(|| {
+            let statistics = self.snapshot.statistics_by(self.view.by, self.view.metric);
+            let total = sum(&statistics);
+            let table = (!statistics.is_empty()).then(|| self.table(&statistics, total));
+            self.view.page(&self.heading(total), table, &self.notes())
+        });
+        f.write_str(&page)
+    }
+}
+
+fn cells(rank: String, amount: Amount, total: Amount) -> Vec<Cell> {
+    vec![
+        Cell::styled(DIM, rank),
+        Cell::new(amount.bytes),
+        Cell::new(share(amount.bytes, total.bytes)),
+        Cell::new(text::grouped(amount.blocks)),
+        Cell::new(text::average(amount.bytes, amount.blocks)),
+    ]
+}
+
+fn share(part: Bytes, whole: Bytes) -> String {
+    if whole == 0 {
+        return String::new();
+    }
+    let percent = part.get() as f64 * 100.0 / whole.get() as f64;
+    if part > Bytes::ZERO && percent < 0.1 {
+        "<0.1%".to_owned()
+    } else if part < whole && percent > 99.9 {
+        ">99.9%".to_owned()
+    } else {
+        format!("{percent:.1}%")
+    }
+}
+
+fn sum(statistics: &[Statistic]) -> Amount {
+    let mut sum = Amount::default();
+    for statistic in statistics {
+        sum += Amount {
+            bytes: statistic.size,
+            blocks: statistic.count,
+        };
+    }
+    sum
+}

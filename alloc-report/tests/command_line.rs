@@ -1,0 +1,716 @@
+//! The command `alloc-report`, run as people and programs run it.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use alloc_core::{Amount, Counters, Frame, Snapshot, Trace, Traceback};
+use expect_test::{Expect, expect};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A folder with two snapshots, `old` and `new`.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    old_snapshot().dump(folder.path().join("old")).unwrap();
+    new_snapshot().dump(folder.path().join("new")).unwrap();
+    folder
+}
+
+fn old_snapshot() -> Snapshot {
+    Snapshot::from_traces(
+        vec![
+            trace("demo::load", "src/load.rs", 7, (300_000, 3), (300_000, 3)),
+            trace("demo::fill", "src/cache.rs", 41, (1_000, 10), (1_000, 10)),
+        ],
+        32,
+    )
+}
+
+fn new_snapshot() -> Snapshot {
+    Snapshot::from_traces(
+        vec![
+            trace("demo::load", "src/load.rs", 7, (0, 0), (300_000, 3)),
+            trace(
+                "demo::fill",
+                "src/cache.rs",
+                41,
+                (12_500_000, 99_746),
+                (12_400_000, 99_000),
+            ),
+            trace("demo::fill", "src/cache.rs", 52, (4_096, 1), (0, 0)),
+            trace("demo::index", "src/index.rs", 5, (2_048, 2), (2_048, 2)),
+        ],
+        32,
+    )
+}
+
+fn trace(function: &str, file: &str, line: u32, current: (u64, u64), at_peak: (u64, u64)) -> Trace {
+    let grow = "/rustc/59807616e/library/alloc/src/raw_vec/mod.rs";
+    let start = "/rustc/59807616e/library/std/src/rt.rs";
+    let frames = vec![
+        Frame::new(
+            Some("alloc::raw_vec::RawVec<T,A>::grow_one"),
+            Some(grow),
+            340,
+            9,
+        ),
+        Frame::new(Some("alloc::vec::Vec<T,A>::push"), Some(grow), 341, 9),
+        Frame::new(Some(function), Some(file), line, 9),
+        Frame::new(Some("demo::main"), Some("src/main.rs"), 3, 5),
+        Frame::new(Some("std::rt::lang_start"), Some(start), 200, 5),
+    ];
+    let amount = |(bytes, blocks)| Amount::new(bytes, blocks);
+    let counters = Counters {
+        current: amount(current),
+        peak: amount(current.max(at_peak)),
+        at_peak: amount(at_peak),
+        total: amount((current.0 + at_peak.0, current.1 + at_peak.1)),
+        reallocations: 2,
+    };
+    Trace::new(Traceback::new(frames), counters)
+}
+
+fn command(folder: &Path, arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_alloc-report"));
+    command
+        .current_dir(folder)
+        .args(arguments.split_whitespace());
+    // Each of these decides about colour or width; `CI` takes a terminal for one that has colour.
+    for variable in ["CI", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+fn run(folder: &Path, arguments: &str) -> Output {
+    command(folder, arguments).output().unwrap()
+}
+
+#[track_caller]
+fn check(arguments: &str, expected: Expect) {
+    let output = run(folder().path(), arguments);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+    expected.assert_eq(&String::from_utf8(output.stdout).unwrap());
+}
+
+#[track_caller]
+fn check_json(arguments: &str, check: impl FnOnce(Value)) {
+    let output = run(folder().path(), arguments);
+    assert_eq!(output.status.code(), Some(0));
+    check(serde_json::from_slice(&output.stdout).unwrap());
+}
+
+#[track_caller]
+fn check_failure(folder: &Path, arguments: &str, code: i32, message: &str) {
+    let output = run(folder, arguments);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains(message), "{stderr}");
+    assert_eq!(output.status.code(), Some(code));
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn top_shows_lines() {
+    check(
+        "top new",
+        expect![[r#"
+        11.9 MiB in 99,749 blocks, by line; at the peak 12.1 MiB
+
+        #      size   share   count  average  line
+        1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
+        2  4096 B     <0.1%       1   4096 B  src/cache.rs:52
+        3  2048 B     <0.1%       2   1024 B  src/index.rs:5
+           11.9 MiB  100.0%  99,749    125 B  total
+    "#]],
+    );
+}
+
+#[test]
+fn top_shows_as_many_rows_as_asked_for() {
+    check(
+        "top new -n 1",
+        expect![[r#"
+        11.9 MiB in 99,749 blocks, by line; at the peak 12.1 MiB
+
+        #      size   share   count  average  line
+        1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
+           6144 B     <0.1%       3   2048 B  other (2 lines)
+           11.9 MiB  100.0%  99,749    125 B  total
+    "#]],
+    );
+    check(
+        "top new -n 0",
+        expect![[r#"
+        11.9 MiB in 99,749 blocks, by line; at the peak 12.1 MiB
+
+        #      size   share   count  average  line
+           11.9 MiB  100.0%  99,749    125 B  other (3 lines)
+           11.9 MiB  100.0%  99,749    125 B  total
+    "#]],
+    );
+}
+
+#[test]
+fn top_groups_by_file_and_function_and_sorts_by_other_metrics() {
+    check(
+        "top new --by file --sort at-peak",
+        expect![[r#"
+        12.1 MiB in 99,005 blocks at the peak, by file; now 11.9 MiB
+
+        #      size   share   count   average  file
+        1  11.8 MiB   97.6%  99,000   125 B    src/cache.rs
+        2   293 KiB    2.4%       3  97.7 KiB  src/load.rs
+        3  2048 B     <0.1%       2  1024 B    src/index.rs
+           12.1 MiB  100.0%  99,005   128 B    total
+    "#]],
+    );
+    check(
+        "top new --by function --sort total",
+        expect![[r#"
+        24.0 MiB in 198,754 blocks ever allocated, by function; now 11.9 MiB
+
+        #      size   share    count   average  function
+        1  23.8 MiB   98.8%  198,747   125 B    demo::fill
+        2   293 KiB    1.2%        3  97.7 KiB  demo::load
+        3  4096 B     <0.1%        4  1024 B    demo::index
+           24.0 MiB  100.0%  198,754   127 B    total
+    "#]],
+    );
+    check(
+        "top new --by line --sort peak -n 2",
+        expect![[r#"
+        12.2 MiB in 99,752 blocks summed over own peaks, by line; at the peak 12.1 MiB
+
+        #      size   share   count   average  line
+        1  11.9 MiB   97.6%  99,746   125 B    src/cache.rs:41
+        2   293 KiB    2.3%       3  97.7 KiB  src/load.rs:7
+           6144 B     <0.1%       3  2048 B    other (2 lines)
+           12.2 MiB  100.0%  99,752   128 B    total
+
+        note: own peaks were reached at different moments: their sum may exceed the peak of the heap, 12.1 MiB
+    "#]],
+    );
+}
+
+#[test]
+fn top_shows_whole_stacks() {
+    check(
+        "top new --by traceback -n 2",
+        expect![[r#"
+        11.9 MiB in 99,749 blocks, by traceback; at the peak 12.1 MiB
+
+        #      size   share   count  average  traceback
+        1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
+               … 2 frames of the standard library
+               src/cache.rs:41  demo::fill
+               src/main.rs:3    demo::main
+               … 1 frame of the runtime
+
+        2  4096 B     <0.1%       1   4096 B  src/cache.rs:52
+               … 2 frames of the standard library
+               src/cache.rs:52  demo::fill
+               src/main.rs:3    demo::main
+               … 1 frame of the runtime
+
+           2048 B     <0.1%       2   1024 B  other (1 traceback)
+           11.9 MiB  100.0%  99,749    125 B  total
+    "#]],
+    );
+}
+
+#[test]
+fn diff_shows_what_changed() {
+    check(
+        "diff old new",
+        expect![[r#"
+        11.9 MiB (+11.6 MiB) in 99,749 blocks (+99,736), by line; at the peak 12.1 MiB
+
+        #      size     change   count   change  average  line
+        1  11.9 MiB  +11.9 MiB  99,746  +99,736    125 B  src/cache.rs:41
+        2     0 B     -293 KiB       0       -3           src/load.rs:7
+        3  4096 B    +4096 B         1       +1   4096 B  src/cache.rs:52
+        4  2048 B    +2048 B         2       +2   1024 B  src/index.rs:5
+           11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
+    "#]],
+    );
+    check(
+        "diff old new -n 1 --by file --sort at-peak",
+        expect![[r#"
+        12.1 MiB (+11.8 MiB) in 99,005 blocks (+98,992) at the peak, by file; now 11.9 MiB
+
+        #      size     change   count   change   average  file
+        1  11.8 MiB  +11.8 MiB  99,000  +98,990   125 B    src/cache.rs
+            295 KiB  +2048 B         5       +2  59.0 KiB  other (2 files, 1 unchanged)
+           12.1 MiB  +11.8 MiB  99,005  +98,992   128 B    total
+    "#]],
+    );
+}
+
+#[test]
+fn diff_with_itself_shows_that_nothing_changed() {
+    check(
+        "diff new new",
+        expect![[r#"
+            11.9 MiB (+0 B) in 99,749 blocks (+0), by line; at the peak 12.1 MiB
+
+            #      size  change   count  change  average  line
+               11.9 MiB    +0 B  99,749      +0    125 B  other (3 lines, unchanged)
+               11.9 MiB    +0 B  99,749      +0    125 B  total
+        "#]],
+    );
+}
+
+#[test]
+fn top_as_json_has_every_key_that_is_documented() {
+    check_json("top new -n 1 --sort total --format json", |report| {
+        assert_eq!(report["snapshot"]["file"], "new");
+        assert_eq!(report["snapshot"]["taken_at"], Value::Null);
+        assert_eq!(report["snapshot"]["traceback_limit"], 32);
+        assert_eq!(report["snapshot"]["current_bytes"], 12_506_144);
+        assert_eq!(report["snapshot"]["peak_bytes"], 12_702_048);
+        assert_eq!(report["snapshot"]["peak_error_bytes"], 0);
+        assert_eq!(report["snapshot"]["health"]["broken_stacks"], 0);
+        let expected = json!({
+            "report": "top",
+            "by": "line",
+            "metric": "total",
+            "charge": "caller",
+            "snapshot": report["snapshot"],
+            "rows": [{
+                "rank": 1,
+                "function": null,
+                "file": "src/cache.rs",
+                "path": "src/cache.rs",
+                "line": 41,
+                "bytes": 24_900_000,
+                "blocks": 198_746,
+                "average_bytes": 125,
+                "share": 24_900_000.0 / 25_208_192.0,
+                "current": { "bytes": 12_500_000, "blocks": 99_746 },
+                "peak": { "bytes": 12_500_000, "blocks": 99_746 },
+                "at_peak": { "bytes": 12_400_000, "blocks": 99_000 },
+                "total": { "bytes": 24_900_000, "blocks": 198_746 },
+                "reallocations": 2,
+            }],
+            "other": { "rows": 3, "bytes": 308_192, "blocks": 8 },
+            "total": { "rows": 4, "bytes": 25_208_192, "blocks": 198_754 },
+            "notes": [],
+        });
+        assert_eq!(report, expected);
+    });
+}
+
+#[test]
+fn stacks_as_json_are_whole() {
+    check_json("top new -n 1 --by traceback --format json", |report| {
+        let row = &report["rows"][0];
+        assert_eq!(
+            (&row["function"], &row["line"]),
+            (&json!("demo::fill"), &json!(41))
+        );
+        let functions: Vec<_> = row["frames"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|frame| frame["function"].as_str().unwrap())
+            .collect();
+        assert_eq!(
+            functions,
+            [
+                "alloc::raw_vec::RawVec<T,A>::grow_one",
+                "alloc::vec::Vec<T,A>::push",
+                "demo::fill",
+                "demo::main",
+                "std::rt::lang_start",
+            ]
+        );
+        let fill = json!({
+            "function": "demo::fill",
+            "file": "src/cache.rs",
+            "path": "src/cache.rs",
+            "line": 41,
+            "column": 9,
+        });
+        assert_eq!(row["frames"][2], fill);
+        assert_eq!(row["frames"][0]["file"], "library/alloc/src/raw_vec/mod.rs");
+    });
+}
+
+#[test]
+fn diff_as_json_keeps_what_did_not_change() {
+    check_json(
+        "diff old new --sort at-peak --by file --format json",
+        |report| {
+            assert_eq!(report["report"], "diff");
+            assert_eq!(
+                (&report["old"]["file"], &report["new"]["file"]),
+                (&json!("old"), &json!("new"))
+            );
+            let row = |rank, file, bytes: [i64; 2], blocks: [i64; 2], average| {
+                json!({
+                    "rank": rank,
+                    "function": null,
+                    "file": file,
+                    "path": file,
+                    "line": null,
+                    "bytes": bytes[0],
+                    "bytes_diff": bytes[1],
+                    "blocks": blocks[0],
+                    "blocks_diff": blocks[1],
+                    "average_bytes": average,
+                })
+            };
+            let rows = json!([
+                row(
+                    1,
+                    "src/cache.rs",
+                    [12_400_000, 12_399_000],
+                    [99_000, 98_990],
+                    125
+                ),
+                row(2, "src/index.rs", [2_048, 2_048], [2, 2], 1_024),
+                row(3, "src/load.rs", [300_000, 0], [3, 0], 100_000),
+            ]);
+            assert_eq!(report["rows"], rows);
+            let sum = |rows, bytes, bytes_diff, blocks, blocks_diff| {
+                json!({
+                    "rows": rows,
+                    "bytes": bytes,
+                    "bytes_diff": bytes_diff,
+                    "blocks": blocks,
+                    "blocks_diff": blocks_diff,
+                })
+            };
+            assert_eq!(
+                report["total"],
+                sum(3, 12_702_048, 12_401_048, 99_005, 98_992)
+            );
+            assert_eq!(report["other"], sum(0, 0, 0, 0, 0));
+        },
+    );
+}
+
+#[test]
+fn charging_the_workspace_finds_the_callers_of_a_library() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = "/c/registry/src/i-1/serde_json-1.0.1/src/de.rs";
+    let frames = vec![
+        Frame::new(Some("serde_json::parse"), Some(library), 9, 1),
+        Frame::new(Some("demo::main"), Some("src/main.rs"), 3, 5),
+    ];
+    let current = Amount::new(1_000, 1);
+    let counters = Counters {
+        current,
+        at_peak: current,
+        ..Counters::default()
+    };
+    let trace = Trace::new(Traceback::new(frames), counters);
+    Snapshot::from_traces(vec![trace], 32)
+        .dump(folder.path().join("new"))
+        .unwrap();
+
+    let shown = |arguments| String::from_utf8(run(folder.path(), arguments).stdout).unwrap();
+    let by_caller = shown("top new");
+    assert!(by_caller.contains("by line;") && by_caller.contains("serde_json-1.0.1/src/de.rs:9"));
+    let by_workspace = shown("top new --charge workspace");
+    assert!(
+        by_workspace.contains("by line of the workspace;"),
+        "{by_workspace}"
+    );
+    assert!(by_workspace.contains("src/main.rs:3"), "{by_workspace}");
+    assert!(!by_workspace.contains("serde_json"), "{by_workspace}");
+}
+
+#[test]
+fn lines_of_source_are_shown_where_the_file_is_at_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("cache.rs");
+    fs::write(
+        &source,
+        "fn fill() {\n\tself.map\t.insert(key);\u{1b}[31m\n}\n",
+    )
+    .unwrap();
+    let trace = trace("demo::fill", source.to_str().unwrap(), 2, (10, 1), (10, 1));
+    Snapshot::from_traces(vec![trace], 32)
+        .dump(folder.path().join("new"))
+        .unwrap();
+
+    let line = "self.map .insert(key);\\u{1b}[31m";
+    let stdout = run(folder.path(), "top new").stdout;
+    assert!(String::from_utf8(stdout).unwrap().contains(line));
+    let stdout = run(folder.path(), "top new --no-source").stdout;
+    assert!(!String::from_utf8(stdout).unwrap().contains("insert"));
+}
+
+#[test]
+fn names_that_act_on_a_terminal_are_escaped_in_every_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = trace(
+        "f\u{9b}2J\u{202e}",
+        "a\u{1b}[2J\u{7f}\u{202e}sr.rs",
+        2,
+        (10, 1),
+        (10, 1),
+    );
+    let snapshot = Snapshot::from_traces(vec![trace], 32);
+    snapshot.dump(folder.path().join("new\u{202e}")).unwrap();
+    for format in ["text", "json"] {
+        for by in ["line", "file", "function", "traceback"] {
+            let arguments = format!("top new\u{202e} --by {by} --format {format}");
+            let output = run(folder.path(), &arguments);
+            assert_eq!(output.status.code(), Some(0));
+            let text = String::from_utf8(output.stdout).unwrap();
+            let acts = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+            assert!(!text.contains(acts), "{by} as {format}: {text:?}");
+        }
+    }
+    let json = run(folder.path(), "top new\u{202e} --format json").stdout;
+    let json: Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["rows"][0]["file"], "a\u{1b}[2J\u{7f}\u{202e}sr.rs");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_with_what_was_expected() {
+    let folder = folder();
+    let folder = folder.path();
+    fs::write(folder.join("notes.txt"), "not a snapshot").unwrap();
+    fs::write(folder.join("empty"), "").unwrap();
+    let whole = fs::read(folder.join("new")).unwrap();
+    fs::write(folder.join("cut"), &whole[..whole.len() / 2]).unwrap();
+    fs::create_dir(folder.join("sub")).unwrap();
+
+    let expected = "expected a gzip'd pprof profile, found";
+    check_failure(
+        folder,
+        "top missing",
+        1,
+        "cannot read the snapshot missing: No such file",
+    );
+    check_failure(
+        folder,
+        "top sub",
+        1,
+        "cannot read the snapshot sub: Is a directory (os error 21)\n",
+    );
+    check_failure(
+        folder,
+        "top notes.txt",
+        1,
+        &format!("cannot read the snapshot notes.txt: {expected}"),
+    );
+    check_failure(
+        folder,
+        "top empty",
+        1,
+        &format!("cannot read the snapshot empty: {expected}"),
+    );
+    check_failure(
+        folder,
+        "top cut",
+        1,
+        &format!("cannot read the snapshot cut: {expected}"),
+    );
+    check_failure(
+        folder,
+        "top cut --format json",
+        1,
+        "cannot read the snapshot cut",
+    );
+    check_failure(
+        folder,
+        "diff missing new",
+        1,
+        "cannot read the snapshot missing",
+    );
+    check_failure(folder, "diff old cut", 1, "cannot read the snapshot cut");
+}
+
+#[test]
+fn a_wrong_command_line_exits_with_two() {
+    let folder = folder();
+    let folder = folder.path();
+    check_failure(folder, "", 2, "Usage: alloc-report <COMMAND>");
+    check_failure(folder, "top", 2, "<FILE>");
+    check_failure(folder, "diff old", 2, "<NEW>");
+    check_failure(
+        folder,
+        "top new --by colour",
+        2,
+        "line, file, function, traceback",
+    );
+    check_failure(
+        folder,
+        "top new --sort size",
+        2,
+        "current, peak, at-peak, total",
+    );
+    check_failure(folder, "top new --charge me", 2, "caller, workspace");
+    check_failure(folder, "top new --format xml", 2, "text, json");
+    check_failure(folder, "top new -n -1", 2, "invalid value '-1'");
+    check_failure(folder, "flame new", 2, "unrecognized subcommand");
+}
+
+#[test]
+fn the_examples_of_the_help_run() {
+    let folder = folder();
+    for name in [
+        "heap.pb.gz",
+        "after.pb.gz",
+        "before.pb.gz",
+        "monday.pb.gz",
+        "friday.pb.gz",
+    ] {
+        fs::copy(folder.path().join("new"), folder.path().join(name)).unwrap();
+    }
+    let mut examples = 0;
+    for help in ["--help", "top --help", "diff --help"] {
+        let help = run(folder.path(), help).stdout;
+        let help = String::from_utf8(help).unwrap();
+        let lines = help.lines().map(str::trim);
+        for line in lines.filter_map(|line| line.strip_prefix("alloc-report ")) {
+            let arguments = line.split(" | ").next().unwrap();
+            let output = run(folder.path(), arguments);
+            assert_eq!(output.status.code(), Some(0), "{line}");
+            examples += 1;
+        }
+    }
+    assert_eq!(examples, 11);
+}
+
+#[test]
+fn a_reader_that_stops_reading_is_no_error() {
+    let folder = folder();
+    for arguments in ["top new", "diff old new --format json"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command(folder.path(), arguments)
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        assert_eq!(output.status.code(), Some(0));
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_an_error() {
+    let folder = folder();
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let output = command(folder.path(), "top new")
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        stderr.contains("cannot write to the standard output: No space left"),
+        "{stderr}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn without_a_terminal_there_is_colour_only_on_demand() {
+    let folder = folder();
+    let has_colour = |variables: &[(&str, &str)]| {
+        let variables = variables.iter().copied();
+        let output = command(folder.path(), "diff old new")
+            .envs(variables)
+            .output()
+            .unwrap();
+        output.stdout.contains(&b'\x1b')
+    };
+    assert!(!has_colour(&[]));
+    assert!(has_colour(&[("CLICOLOR_FORCE", "1")]));
+    assert!(!has_colour(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
+}
+
+#[cfg(target_os = "linux")]
+mod on_a_terminal {
+    use std::io::Read;
+
+    use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+    use rustix::termios::{Winsize, tcsetwinsize};
+
+    use super::*;
+
+    /// What the command writes to a terminal of so many columns.
+    fn run(columns: u16, arguments: &str, variables: &[(&str, &str)]) -> String {
+        let folder = folder();
+        let file = "/c/registry/src/i-1/tree-sitter-0.25.10/binding_rust/parser/lib.rs";
+        let function = "<tree_sitter::Tree as core::clone::Clone>::clone::from_raw_parts";
+        let wide = trace(function, file, 1_234, (10, 1), (10, 1));
+        Snapshot::from_traces(vec![wide], 32)
+            .dump(folder.path().join("wide"))
+            .unwrap();
+
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+        let terminal = openpt(flags).unwrap();
+        grantpt(&terminal).unwrap();
+        unlockpt(&terminal).unwrap();
+        let size = Winsize {
+            ws_row: 24,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&terminal, size).unwrap();
+        let stdout = ioctl_tiocgptpeer(&terminal, flags).unwrap();
+
+        let mut command = command(folder.path(), arguments);
+        command
+            .env("TERM", "xterm-256color")
+            .envs(variables.iter().copied())
+            .stdout(stdout);
+        let mut child = command.spawn().unwrap();
+        drop(command);
+        let mut shown = Vec::new();
+        // The end of a terminal is an error (EIO), not an end of file.
+        let _ = fs::File::from(terminal).read_to_end(&mut shown);
+        assert!(child.wait().unwrap().success());
+        String::from_utf8(shown).unwrap().replace("\r\n", "\n")
+    }
+
+    #[test]
+    fn there_is_colour_unless_no_color_is_set() {
+        let text = run(100, "diff old new", &[]);
+        assert!(text.contains("\u{1b}[31m+11.9 MiB\u{1b}[0m"), "{text:?}");
+        assert!(text.contains("\u{1b}[32m"), "{text:?}");
+        assert!(!run(100, "diff old new", &[("NO_COLOR", "1")]).contains('\u{1b}'));
+        assert!(!run(100, "diff old new", &[("TERM", "dumb")]).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn the_table_fits_the_width() {
+        let text = run(60, "top wide --by traceback", &[("NO_COLOR", "1")]);
+        expect![[r#"
+            10 B in 1 block, by traceback; at the peak 10 B
+
+            #  size   share  count  average  traceback
+            1  10 B  100.0%      1     10 B  …/parser/lib.rs:1234
+                   … 2 frames of the standard library
+                   …/parser/lib.rs:1234  <tree_sitter::T…:from_raw_parts
+                   src/main.rs:3         demo::main
+                   … 1 frame of the runtime
+
+               10 B  100.0%      1     10 B  total
+        "#]]
+        .assert_eq(&text);
+    }
+
+    #[test]
+    fn without_a_known_width_the_table_is_eighty_columns_wide() {
+        let arguments = "top wide --by traceback";
+        let known = run(80, arguments, &[]);
+        assert_eq!(run(0, arguments, &[]), known);
+        assert_ne!(run(79, arguments, &[]), known);
+        assert_ne!(run(81, arguments, &[]), known);
+    }
+}

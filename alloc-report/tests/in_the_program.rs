@@ -1,0 +1,123 @@
+//! Tables made in the traced program itself, from true snapshots, and what their notes say.
+//!
+//! Without the test harness, which allocates on threads of its own.
+
+use alloc_core::{ChargeTo, Config, GroupBy, Snapshot, TraceAlloc};
+
+#[global_allocator]
+static ALLOC: TraceAlloc = TraceAlloc::system();
+
+fn main() {
+    tables_of_a_traced_program();
+    a_stack_that_was_cut_is_told_where_it_matters();
+    a_full_table_of_callsites_is_told();
+}
+
+fn tables_of_a_traced_program() {
+    alloc_core::start().unwrap();
+    let old = alloc_core::take_snapshot().unwrap();
+    let line = line!() + 1;
+    let blocks: Vec<Box<[u8; 1_000]>> = (0..1_000).map(|_| Box::new([0; 1_000])).collect();
+    let new = alloc_core::take_snapshot().unwrap();
+    alloc_core::stop();
+    drop(blocks);
+
+    // 1,000 blocks of 1,000 bytes, and the vector of 1,000 pointers that holds them.
+    let place = format!("{}:{line}", file!());
+    let source = "(0..1_000).map(|_| Box::new([0; 1_000])).collect();";
+    let top = alloc_report::top(&new, 1).width(usize::MAX).to_string();
+    let row = top.lines().nth(3).unwrap();
+    assert!(row.starts_with("1  984 KiB "), "{top}");
+    assert!(row.contains("  1,001  ") && row.contains(&place), "{top}");
+    assert!(row.ends_with(source), "{top}");
+
+    let diff = alloc_report::diff(&new, &old, 1)
+        .width(usize::MAX)
+        .to_string();
+    let row = diff.lines().nth(3).unwrap();
+    assert!(
+        row.starts_with("1  984 KiB  +984 KiB  1,001  +1,001 "),
+        "{diff}"
+    );
+    assert!(row.contains(&place), "{diff}");
+
+    let stack = alloc_report::top(&new, 1)
+        .by(GroupBy::Traceback)
+        .to_string();
+    // Without full debug information the name is `main` alone.
+    assert!(stack.lines().any(|line| line.ends_with("main")), "{stack}");
+    assert!(stack.contains(" frames of the runtime"), "{stack}");
+    assert!(!stack.contains("lang_start"), "{stack}");
+}
+
+/// One frame is kept beyond those of the standard library: enough to charge its caller, but not the
+/// caller of another library.
+fn a_stack_that_was_cut_is_told_where_it_matters() {
+    let snapshot = snapshot_of(Config::default().frames(1), || {
+        serde_json::from_str::<serde_json::Value>("\"text\"").unwrap()
+    });
+    assert_eq!(notes(&snapshot, GroupBy::Line), [""; 0]);
+    let cut = "1 of 1 stack is cut at 1 frame";
+    assert_eq!(
+        notes(&snapshot, GroupBy::Traceback),
+        [format!("{cut}: trace with more frames to see more")]
+    );
+    let both = |new: &Snapshot, old| {
+        alloc_report::diff(new, old, 1)
+            .by(GroupBy::Traceback)
+            .notes()
+    };
+    let note = format!("{cut}: trace with more frames to see more");
+    assert_eq!(both(&snapshot, &snapshot), std::slice::from_ref(&note));
+    let empty = Snapshot::from_traces(Vec::new(), 32);
+    assert_eq!(
+        both(&empty, &snapshot),
+        [format!("in the older snapshot: {note}")]
+    );
+
+    let snapshot = snapshot.charge_to(ChargeTo::Workspace);
+    assert_eq!(
+        notes(&snapshot, GroupBy::Line),
+        [format!(
+            "{cut} before a line to charge was met: trace with more frames to see more"
+        )]
+    );
+    let stack = alloc_report::top(&snapshot, 1)
+        .by(GroupBy::Traceback)
+        .to_string();
+    assert!(stack.contains("… outer frames were not kept"), "{stack}");
+}
+
+fn a_full_table_of_callsites_is_told() {
+    let snapshot = snapshot_of(Config::default().max_callsites(1), || {
+        (Box::new(1), ["two", "three"].concat(), vec![4])
+    });
+    let statistics = snapshot.statistics(GroupBy::Line);
+    let overflow = statistics
+        .iter()
+        .find(|line| line.key.to_string() == "<overflow>");
+    let overflowed = overflow.unwrap().count;
+    assert_eq!(overflowed, 2);
+    let full = "the table of callsites was full";
+    assert_eq!(
+        notes(&snapshot, GroupBy::Line),
+        [format!(
+            "{full}: {overflowed} allocations were charged to no line; raise Config::max_callsites"
+        )]
+    );
+}
+
+fn snapshot_of<R>(config: Config, work: impl FnOnce() -> R) -> Snapshot {
+    alloc_core::start_with(config).unwrap();
+    let kept = std::hint::black_box(work());
+    let snapshot = alloc_core::take_snapshot().unwrap();
+    // Read before tracing ends, as a program would.
+    assert!(!snapshot.traces().is_empty());
+    alloc_core::stop();
+    drop(kept);
+    snapshot
+}
+
+fn notes(snapshot: &Snapshot, by: GroupBy) -> Vec<String> {
+    alloc_report::top(snapshot, 10).by(by).notes()
+}

@@ -1,0 +1,271 @@
+//! The tables for people, whole: what is cut, where lines of source stand, what is coloured.
+
+use std::fs;
+
+use alloc_core::{Amount, ChargeTo, Counters, Frame, GroupBy, Snapshot, Trace, Traceback};
+use expect_test::expect;
+
+fn trace(frames: &[(&str, &str, u32)], bytes: u64, blocks: u64) -> Trace {
+    let frames = frames.iter().map(|&(function, file, line)| {
+        let known = |name: &'_ str| (!name.is_empty()).then(|| name.to_owned());
+        Frame::new(known(function).as_deref(), known(file).as_deref(), line, 0)
+    });
+    let amount = Amount::new(bytes, blocks);
+    let counters = Counters {
+        current: amount,
+        at_peak: amount,
+        ..Counters::default()
+    };
+    Trace::new(Traceback::new(frames.collect()), counters)
+}
+
+fn snapshot(traces: Vec<Trace>) -> Snapshot {
+    Snapshot::from_traces(traces, 32)
+}
+
+#[test]
+fn long_names_are_cut_to_the_width_and_numbers_are_not() {
+    let clone = "<tree_sitter::Tree as core::clone::Clone>::clone::from_raw_parts";
+    let snapshot = snapshot(vec![
+        trace(
+            &[(clone, "/a/very/deep/folder/of/a/project/src/tree.rs", 1_234)],
+            1 << 40,
+            1 << 30,
+        ),
+        trace(
+            &[(
+                "größe::漢字漢字漢字漢字::berechne",
+                "src/漢字/größe/漢字漢字漢字.rs",
+                5,
+            )],
+            10,
+            1,
+        ),
+        trace(&[("", "", 0)], 5, 1),
+    ]);
+    let table = alloc_report::top(&snapshot, 10).width(72);
+    expect![[r#"
+        1024 GiB in 1,073,741,826 blocks, by line; at the peak 1024 GiB
+
+        #      size   share          count  average  line
+        1  1024 GiB  >99.9%  1,073,741,824   1024 B  …/project/src/tree.rs:1234
+        2    10 B     <0.1%              1     10 B  …/größe/漢字漢字漢字.rs:5
+        3     5 B     <0.1%              1      5 B  <unknown>
+           1024 GiB  100.0%  1,073,741,826   1024 B  total"#]]
+    .assert_eq(&table.to_string());
+    expect![[r#"
+        1024 GiB in 1,073,741,826 blocks, by function; at the peak 1024 GiB
+
+        #      size   share          count  average  function
+        1  1024 GiB  >99.9%  1,073,741,824   1024 B  <tree_sitter:…rom_raw_parts
+        2    10 B     <0.1%              1     10 B  größe::漢字漢…字::berechne
+        3     5 B     <0.1%              1      5 B  <unknown>
+           1024 GiB  100.0%  1,073,741,826   1024 B  total"#]]
+    .assert_eq(&table.by(GroupBy::Function).to_string());
+    for width in 0..100 {
+        let text = table.width(width).to_string();
+        // The heading is never cut, and a place always keeps 24 columns beside 48 of numbers.
+        for line in text.lines().skip(1) {
+            let columns = unicode_width::UnicodeWidthStr::width(line);
+            assert!(
+                columns <= width.max(48 + 24),
+                "{columns} columns for {width}: {line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn lines_of_source_stand_beside_where_they_fit_and_below_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    // As in a registry, so that the short path does not depend on the place of the folder.
+    let root = folder.path().join("registry/src/i-1/demo-1.0.0/src");
+    fs::create_dir_all(&root).unwrap();
+    let path = root.join("cache.rs");
+    let source = "\
+fn fill() {
+    let bytes = vec![0u8; 1 << 20];
+    let name = words.iter().map(|word| word.to_owned()).collect::<Vec<_>>();
+}
+";
+    fs::write(&path, source).unwrap();
+    let path = path.to_str().unwrap();
+    let snapshot = snapshot(vec![
+        trace(&[("demo::fill", path, 2)], 1 << 20, 1),
+        trace(&[("demo::fill", path, 3)], 1_000, 100),
+        trace(&[("demo::fill", path, 99)], 10, 1),
+        trace(&[("demo::fill", "gone.rs", 1)], 9, 1),
+    ]);
+    let table = alloc_report::top(&snapshot, 10);
+    expect![[r#"
+        1025 KiB in 103 blocks, by line; at the peak 1025 KiB
+
+        #      size   share  count    average  line
+        1  1024 KiB  >99.9%      1   1024 KiB  demo-1.0.0/src/cache.rs:2  let bytes = vec![0u8; 1 << 20];
+        2  1000 B     <0.1%    100     10 B    demo-1.0.0/src/cache.rs:3  let name = words.iter().map(|word| word.to_owned()).c…
+        3    10 B     <0.1%      1     10 B    demo-1.0.0/src/cache.rs:99
+        4     9 B     <0.1%      1      9 B    gone.rs:1
+           1025 KiB  100.0%    103  10190 B    total"#]].assert_eq(&table.width(120).to_string());
+    expect![[r#"
+        1025 KiB in 103 blocks, by line; at the peak 1025 KiB
+
+        #      size   share  count    average  line
+        1  1024 KiB  >99.9%      1   1024 KiB  demo-1.0.0/src/cache.rs:2
+                                                 let bytes = vec![0u8; 1 << 20];
+        2  1000 B     <0.1%    100     10 B    demo-1.0.0/src/cache.rs:3
+                                                 let name = words.iter().map(|word| word.to_owned…
+        3    10 B     <0.1%      1     10 B    demo-1.0.0/src/cache.rs:99
+        4     9 B     <0.1%      1      9 B    gone.rs:1
+           1025 KiB  100.0%    103  10190 B    total"#]]
+    .assert_eq(&table.width(90).to_string());
+    let uncut = table.width(usize::MAX).to_string();
+    assert!(
+        uncut
+            .contains("let name = words.iter().map(|word| word.to_owned()).collect::<Vec<_>>();\n")
+    );
+    assert!(!table.without_sources().to_string().contains("vec!"));
+}
+
+#[test]
+fn colours_are_added_to_the_same_text() {
+    let old = snapshot(vec![
+        trace(&[("f", "a.rs", 1)], 10, 1),
+        trace(&[("f", "a.rs", 2)], 3, 1),
+    ]);
+    let new = snapshot(vec![
+        trace(&[("f", "a.rs", 1)], 5_000, 2),
+        trace(&[("f", "a.rs", 3)], 1, 1),
+    ]);
+    for by in [GroupBy::Line, GroupBy::Traceback] {
+        let table = alloc_report::diff(&new, &old, 2).by(by);
+        let plain = table.to_string();
+        let coloured = table.colour(true).to_string();
+        assert!(!plain.contains('\u{1b}'));
+        assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), plain);
+        assert!(
+            coloured.contains("\u{1b}[31m+4990 B\u{1b}[0m"),
+            "{coloured:?}"
+        );
+        assert!(coloured.contains("\u{1b}[32m-3 B\u{1b}[0m"), "{coloured:?}");
+    }
+}
+
+#[test]
+fn the_charged_frame_is_bold_in_its_innermost_call_only() {
+    let frames = [
+        ("f", "src/walk.rs", 7),
+        ("g", "src/walk.rs", 9),
+        ("f", "src/walk.rs", 7),
+    ];
+    let snapshot = snapshot(vec![trace(&frames, 10, 1)]);
+    let table = alloc_report::top(&snapshot, 1)
+        .by(GroupBy::Traceback)
+        .colour(true);
+    let table = table.to_string();
+    let stack: Vec<&str> = table
+        .lines()
+        .filter(|line| line.starts_with("       "))
+        .collect();
+    assert_eq!(
+        stack,
+        [
+            "       \u{1b}[1msrc/walk.rs:7\u{1b}[0m  \u{1b}[2mf\u{1b}[0m",
+            "       src/walk.rs:9  \u{1b}[2mg\u{1b}[0m",
+            "       src/walk.rs:7  \u{1b}[2mf\u{1b}[0m",
+        ]
+    );
+}
+
+#[test]
+fn a_stack_folds_what_is_not_the_program() {
+    let std = "/rustc/59807616e/library/core/src/iter/map.rs";
+    let short = "std::sys::backtrace::__rust_begin_short_backtrace";
+    let whole = [
+        ("alloc::vec::Vec<T>::push", std, 10),
+        ("demo::inner", "src/inner.rs", 7),
+        ("core::ops::FnOnce::call_once", std, 20),
+        ("core::iter::Map::next", std, 30),
+        ("core::iter::Iterator::collect", std, 40),
+        ("demo::main", "src/main.rs", 3),
+        ("core::ops::FnOnce::call_once", std, 20),
+        (short, std, 50),
+        ("std::rt::lang_start", std, 60),
+        ("__libc_start_main", "../csu/libc-start.c", 360),
+    ];
+    let snapshot = snapshot(vec![
+        trace(&whole, 300, 1),
+        trace(&whole[7..9], 20, 1),
+        trace(&[("no_file", "", 0), ("", "", 0)], 1, 1),
+    ]);
+    let table = alloc_report::top(&snapshot, 3).by(GroupBy::Traceback);
+    expect![[r#"
+        321 B in 3 blocks, by traceback; at the peak 321 B
+
+        #   size   share  count  average  traceback
+        1  300 B   93.5%      1    300 B  src/inner.rs:7
+               library/core/src/iter/map.rs:10  alloc::vec::Vec<T>::push
+               src/inner.rs:7                   demo::inner
+               … 3 frames of the standard library
+               src/main.rs:3                    demo::main
+               … 4 frames of the runtime
+
+        2   20 B    6.2%      1     20 B  library/core/src/iter/map.rs:50
+               … 2 frames of the runtime
+
+        3    1 B    0.3%      1      1 B  no_file
+               no_file
+               <unknown>
+
+           321 B  100.0%      3    107 B  total
+
+        note: no lines: the program was built without debug information; put `debug = "line-tables-only"` under [profile.release] in Cargo.toml"#]].assert_eq(&table.to_string());
+}
+
+#[test]
+fn unchanged_lines_are_only_counted_even_where_they_are_larger() {
+    // By tracemalloc's order the large unchanged line comes before the one whose count changed.
+    let old = snapshot(vec![
+        trace(&[("f", "a.rs", 1)], 900, 1),
+        trace(&[("f", "a.rs", 2)], 30, 1),
+    ]);
+    let new = snapshot(vec![
+        trace(&[("f", "a.rs", 1)], 900, 1),
+        trace(&[("f", "a.rs", 2)], 30, 3),
+    ]);
+    expect![[r#"
+        930 B (+0 B) in 4 blocks (+2), by line; at the peak 930 B
+
+        #   size  change  count  change  average  line
+        1   30 B    +0 B      3      +2     10 B  a.rs:2
+           900 B    +0 B      1      +0    900 B  other (1 line, unchanged)
+           930 B    +0 B      4      +2    232 B  total"#]]
+    .assert_eq(&alloc_report::diff(&new, &old, 5).to_string());
+}
+
+#[test]
+fn an_empty_snapshot_is_a_heading_without_a_table() {
+    let empty = snapshot(Vec::new());
+    let heading = "0 B in 0 blocks, by line; at the peak 0 B";
+    assert_eq!(alloc_report::top(&empty, 10).to_string(), heading);
+    let heading = "0 B (+0 B) in 0 blocks (+0), by line; at the peak 0 B";
+    assert_eq!(alloc_report::diff(&empty, &empty, 10).to_string(), heading);
+}
+
+#[test]
+fn a_comparison_charges_both_sides_as_the_newer_one() {
+    let library = "/c/registry/src/i-1/serde_json-1.0.1/src/de.rs";
+    let frames = [("parse", library, 9), ("main", "src/main.rs", 3)];
+    let (old, new) = (
+        snapshot(vec![trace(&frames, 10, 1)]),
+        snapshot(vec![trace(&frames, 30, 1)]),
+    );
+    let new = new.charge_to(ChargeTo::Workspace);
+    let table = alloc_report::diff(&new, &old, 5).without_sources();
+    expect![[r#"
+        30 B (+20 B) in 1 block (+0), by line of the workspace; at the peak 30 B
+
+        #  size  change  count  change  average  line
+        1  30 B   +20 B      1      +0     30 B  src/main.rs:3
+           30 B   +20 B      1      +0     30 B  total"#]]
+    .assert_eq(&table.to_string());
+}
