@@ -1,0 +1,10 @@
+//! The tracer installed and never started: what it costs to ship with it.
+
+use alloc_core::TraceAlloc;
+
+#[global_allocator]
+static ALLOC: TraceAlloc = TraceAlloc::system();
+
+fn main() {
+    alloc_benches::contender::run(|| (), |_| ());
+}
