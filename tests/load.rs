@@ -1,0 +1,328 @@
+//! Eight threads that allocate, grow, hand over and free blocks of random sizes, while snapshots
+//! are taken: at the end each number is what the threads counted themselves.
+
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, realloc};
+use std::hint::black_box;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicI64, AtomicPtr, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{Ordering, fence};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use alloc_core::{Amount, Counters, Snapshot, TraceAlloc, start, take_snapshot, traced_memory};
+use alloc_tests::{at_function, sum_of};
+
+#[global_allocator]
+static ALLOC: TraceAlloc = TraceAlloc::system();
+
+alloc_tests::tests![eight_threads_and_snapshots_meanwhile];
+
+const THREADS: usize = 8;
+const STEPS: usize = 150_000;
+/// Where blocks wait for whoever takes them: the threads' only way to each other, and it allocates
+/// nothing.
+static PLACES: [AtomicPtr<Block>; 4096] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 4096];
+const LARGEST: usize = 20_000;
+
+/// What stands at the start of each block.
+#[repr(C)]
+struct Block {
+    size: usize,
+    site: usize,
+}
+
+const SITES: usize = 6;
+const NAMES: [&str; SITES] = ["site_0", "site_1", "site_2", "site_3", "site_4", "site_5"];
+
+fn layout(size: usize) -> Layout {
+    Layout::from_size_align(size, align_of::<Block>()).unwrap()
+}
+
+macro_rules! sites {
+    ($($site:ident: |$old:ident, $size:ident| $allocation:expr;)*) => {
+        $(
+            #[inline(never)]
+            fn $site($old: *mut Block, $size: usize) -> *mut Block {
+                black_box(stringify!($site));
+                // SAFETY: the size is not zero; what is reallocated is live and has that layout.
+                black_box(unsafe { $allocation }).cast()
+            }
+        )*
+        /// The first so many make a block, the others grow the one they are given.
+        const PERFORM: [fn(*mut Block, usize) -> *mut Block; SITES] = [$($site),*];
+    };
+}
+
+sites! {
+    site_0: |_old, size| alloc(layout(size));
+    site_1: |_old, size| alloc(layout(size));
+    site_2: |_old, size| alloc_zeroed(layout(size));
+    site_3: |_old, size| alloc(layout(size));
+    site_4: |old, size| realloc(old.cast(), layout((*old).size), size);
+    site_5: |old, size| realloc(old.cast(), layout((*old).size), size);
+}
+const MAKERS: usize = 4;
+
+/// The bytes live, counted as late as possible when they come and as early as possible when they
+/// go, and the other way round: the truth lies between.
+struct Between {
+    least: AtomicI64,
+    most: AtomicI64,
+    least_peak: AtomicI64,
+    most_peak: AtomicI64,
+}
+
+static LIVE: Between = Between {
+    least: AtomicI64::new(0),
+    most: AtomicI64::new(0),
+    least_peak: AtomicI64::new(0),
+    most_peak: AtomicI64::new(0),
+};
+
+impl Between {
+    /// Runs what makes the heap grow by `bytes`, which may be fewer than none.
+    fn around<R>(&self, bytes: i64, change: impl FnOnce() -> R) -> R {
+        let add = |live: &AtomicI64, peak: &AtomicI64| {
+            let now = live.fetch_add(bytes, Relaxed) + bytes;
+            peak.fetch_max(now, Relaxed);
+        };
+        if bytes > 0 {
+            add(&self.most, &self.most_peak);
+        } else {
+            add(&self.least, &self.least_peak);
+        }
+        fence(Ordering::SeqCst);
+        let result = change();
+        fence(Ordering::SeqCst);
+        if bytes > 0 {
+            add(&self.least, &self.least_peak);
+        } else {
+            add(&self.most, &self.most_peak);
+        }
+        result
+    }
+}
+
+/// What one thread did at each site: bytes and blocks that came and went, and reallocations.
+#[derive(Clone, Copy, Default)]
+struct Counted {
+    came: Amount,
+    went: Amount,
+    reallocations: u64,
+}
+
+struct Worker {
+    random: u64,
+    counted: [Counted; SITES],
+}
+
+impl Worker {
+    fn below(&mut self, end: usize) -> usize {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        (self.random >> 33) as usize % end
+    }
+
+    fn size(&mut self) -> usize {
+        let most = if self.below(20) == 0 { LARGEST } else { 400 };
+        size_of::<Block>() + self.below(most - size_of::<Block>())
+    }
+
+    fn step(&mut self) {
+        let place = self.below(PLACES.len());
+        let taken = PLACES[place].swap(std::ptr::null_mut(), Ordering::AcqRel);
+        let size = self.size();
+        let block = if taken.is_null() {
+            let site = self.below(MAKERS);
+            self.perform(site, taken, size)
+        } else if self.below(4) == 0 {
+            let site = MAKERS + self.below(SITES - MAKERS);
+            self.perform(site, taken, size)
+        } else {
+            self.free(taken);
+            return;
+        };
+        // To another place, so that another thread is likely to have it next.
+        let place = self.below(PLACES.len());
+        let before = PLACES[place].swap(block, Ordering::AcqRel);
+        if !before.is_null() {
+            self.free(before);
+        }
+    }
+
+    fn perform(&mut self, site: usize, old: *mut Block, size: usize) -> *mut Block {
+        let mut old_size = 0;
+        if !old.is_null() {
+            // SAFETY: whoever took a block is the only one that has it.
+            let old = unsafe { &*old };
+            self.counted[old.site].went += Amount::new(old.size as u64, 1);
+            self.counted[site].reallocations += 1;
+            old_size = old.size;
+        }
+        let block = LIVE.around(size as i64 - old_size as i64, || PERFORM[site](old, size));
+        self.counted[site].came += Amount::new(size as u64, 1);
+        // SAFETY: a block at least that long, ours alone.
+        unsafe { block.write(Block { size, site }) };
+        block
+    }
+
+    fn free(&mut self, block: *mut Block) {
+        // SAFETY: whoever took a block is the only one that has it.
+        let Block { size, site } = unsafe { block.read() };
+        self.counted[site].went += Amount::new(size as u64, 1);
+        // SAFETY: it is live and has that layout.
+        LIVE.around(-(size as i64), || unsafe {
+            dealloc(block.cast(), layout(size))
+        });
+    }
+}
+
+fn eight_threads_and_snapshots_meanwhile() {
+    // A thread that fails would leave the others waiting for it.
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print(panic);
+        std::process::exit(101);
+    }));
+    let (begin, end) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
+    static AT_WORK: AtomicUsize = AtomicUsize::new(THREADS);
+    thread::scope(|scope| {
+        let threads: [_; THREADS] = std::array::from_fn(|number| {
+            let (begin, end) = (&begin, &end);
+            scope.spawn(move || {
+                let random = 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(number as u64 + 1);
+                let mut worker = Worker {
+                    random,
+                    counted: Default::default(),
+                };
+                begin.wait();
+                (0..STEPS).for_each(|_| worker.step());
+                AT_WORK.fetch_sub(1, Relaxed);
+                end.wait();
+                end.wait();
+                worker.counted
+            })
+        });
+        // From here on nothing is allocated but by the workers.
+        start().unwrap();
+        begin.wait();
+        let began = Instant::now();
+        // Looked at later: finding the symbols takes its time from the workers.
+        let mut snapshots = Vec::new();
+        while AT_WORK.load(Relaxed) > 0 {
+            snapshots.push(alloc_core::untraced(|| take_snapshot().unwrap()));
+            thread::sleep(Duration::from_millis(5));
+        }
+        end.wait();
+        let took = began.elapsed();
+        // All stand still, with what they hold back unfolded.
+        let standing = take_snapshot().unwrap();
+        let memory = traced_memory();
+        end.wait();
+        let mut counted = [Counted::default(); SITES];
+        for thread in threads {
+            for (sum, part) in counted.iter_mut().zip(thread.join().unwrap()) {
+                sum.came += part.came;
+                sum.went += part.went;
+                sum.reallocations += part.reallocations;
+            }
+        }
+        let ended = take_snapshot().unwrap();
+        println!("{} snapshots in {took:?}, {memory:?}", snapshots.len());
+        assert!(snapshots.len() > 5);
+        snapshots.iter().for_each(check_meanwhile);
+        for snapshot in [standing, ended] {
+            for (site, counted) in counted.iter().enumerate() {
+                let counters = at_function(&snapshot, NAMES[site]);
+                check_site(counters, counted);
+            }
+            let sum = sum_of(&snapshot, |it| it.traceback.iter().any(is_of_a_site));
+            let live = LIVE.least.load(Relaxed);
+            assert_eq!(LIVE.most.load(Relaxed), live);
+            assert_eq!(sum.current.bytes, live as u64);
+            assert_eq!(snapshot.health().lost_blocks, 0);
+            assert_eq!(snapshot.health().overflowed, 0);
+        }
+        check_peak(memory);
+    });
+    for place in &PLACES {
+        let block = place.swap(std::ptr::null_mut(), Relaxed);
+        if !block.is_null() {
+            // SAFETY: no other thread is left.
+            let size = unsafe { (*block).size };
+            // SAFETY: it is live and has that layout.
+            unsafe { dealloc(block.cast(), layout(size)) };
+        }
+    }
+    let sum = sum_of(&take_snapshot().unwrap(), |it| {
+        it.traceback.iter().any(is_of_a_site)
+    });
+    assert_eq!(sum.current, Amount::default());
+}
+
+fn is_of_a_site(frame: &alloc_core::Frame) -> bool {
+    let name = frame
+        .function()
+        .and_then(|function| function.rsplit("::").next());
+    name.is_some_and(|name| NAMES.contains(&name))
+}
+
+#[track_caller]
+fn check_site(counters: Counters, counted: &Counted) {
+    let Counted {
+        came,
+        went,
+        reallocations,
+    } = *counted;
+    assert_eq!(counters.total, came);
+    assert_eq!(counters.freed(), went);
+    assert_eq!(counters.current.blocks, came.blocks - went.blocks);
+    assert_eq!(counters.current.bytes, came.bytes - went.bytes);
+    assert_eq!(counters.reallocations, reallocations);
+    assert!(counters.peak.bytes >= counters.current.bytes);
+    assert!(counters.peak.blocks >= counters.current.blocks);
+}
+
+/// The documented bound: the true peak is within `peak_error` of what is said.
+fn check_peak(memory: alloc_core::TracedMemory) {
+    let error = memory.peak_error.get() as i64;
+    let peak = memory.peak.get() as i64;
+    let (least, most) = (LIVE.least_peak.load(Relaxed), LIVE.most_peak.load(Relaxed));
+    assert!(peak + error >= least, "{memory:?}, at least {least}");
+    assert!(peak - error <= most, "{memory:?}, at most {most}");
+    // 64 KiB a thread are held back at most, and this one is the ninth.
+    assert!(error <= 9 * (64 << 10), "{memory:?}");
+}
+
+/// While others write, numbers are of slightly different moments, but none is absurd.
+fn check_meanwhile(snapshot: &Snapshot) {
+    // What all places and all hands can hold.
+    let most = ((PLACES.len() + 2 * THREADS) * LARGEST) as u64;
+    for trace in snapshot.traces() {
+        let Counters {
+            current,
+            peak,
+            at_peak,
+            total,
+            reallocations,
+        } = trace.counters;
+        assert!(
+            current.bytes <= peak.bytes && current.blocks <= peak.blocks,
+            "{trace:?}"
+        );
+        assert!(
+            at_peak.bytes <= peak.bytes && at_peak.blocks <= peak.blocks,
+            "{trace:?}"
+        );
+        assert!(
+            current.bytes <= total.bytes && current.blocks <= total.blocks,
+            "{trace:?}"
+        );
+        assert!(reallocations <= total.blocks, "{trace:?}");
+        assert!(peak.bytes <= most, "{trace:?}");
+    }
+    let memory = snapshot.traced_memory();
+    assert!(memory.current <= memory.peak, "{memory:?}");
+    assert!(memory.peak <= most, "{memory:?}");
+}

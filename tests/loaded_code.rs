@@ -1,0 +1,358 @@
+//! Stacks through libraries that are opened, closed and replaced at the same addresses, and on stacks
+//! that are not the thread's own.
+
+use std::alloc::Layout;
+use std::ffi::{CString, c_void};
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::thread;
+
+use alloc_core::{Config, TraceAlloc, start_with, traceback_of};
+use alloc_tests::Tool;
+
+#[global_allocator]
+static ALLOC: TraceAlloc = TraceAlloc::system();
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+alloc_tests::tests![
+    libraries_replaced_at_the_same_address,
+    handlers_on_the_normal_and_on_an_alternate_stack,
+    a_stack_that_was_switched,
+];
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+alloc_tests::tests![];
+
+/// `enter(call, argument)` calls back from a frame of `SIZE` bytes. The instructions are as long
+/// whatever the size, so the return address is the same in all libraries.
+const SOURCE: &str = r#"
+    .text
+    .globl enter
+    .type enter, @function
+enter:
+    .cfi_startproc
+    .byte 0x48, 0x81, 0xec
+    .long SIZE
+    .cfi_def_cfa_offset SIZE + 8
+    movq %rdi, %rax
+    movq %rsi, %rdi
+    call *%rax
+    .byte 0x48, 0x81, 0xc4
+    .long SIZE
+    .cfi_def_cfa_offset 8
+    ret
+    .cfi_endproc
+    .size enter, . - enter
+    .section .note.GNU-stack, "", @progbits
+"#;
+
+type Call = unsafe extern "C" fn(*mut c_void);
+type Enter = unsafe extern "C" fn(Call, *mut c_void);
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+unsafe extern "C" {
+    fn enter_below_0(enter: Enter, call: Call, argument: *mut c_void, below: usize);
+    fn enter_below_1(enter: Enter, call: Call, argument: *mut c_void, below: usize);
+    fn enter_below_2(enter: Enter, call: Call, argument: *mut c_void, below: usize);
+    fn enter_below_3(enter: Enter, call: Call, argument: *mut c_void, below: usize);
+    fn enter_below_4(enter: Enter, call: Call, argument: *mut c_void, below: usize);
+}
+
+/// Each calls `enter(call, argument)` with the stack pointer `below` bytes further down: one for each
+/// library, since a stale rule leads to the words that the last library left behind, and only its
+/// caller's address gives them away.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+const CALLERS: [unsafe extern "C" fn(Enter, Call, *mut c_void, usize); 5] = [
+    enter_below_0,
+    enter_below_1,
+    enter_below_2,
+    enter_below_3,
+    enter_below_4,
+];
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+std::arch::global_asm!(
+    ".irp caller, 0, 1, 2, 3, 4",
+    ".globl enter_below_\\caller",
+    "enter_below_\\caller:",
+    ".cfi_startproc",
+    "push rbp",
+    ".cfi_def_cfa_offset 16",
+    ".cfi_offset rbp, -16",
+    "mov rbp, rsp",
+    ".cfi_def_cfa_register rbp",
+    "sub rsp, rcx",
+    "mov rax, rdi",
+    "mov rdi, rsi",
+    "mov rsi, rdx",
+    "call rax",
+    "mov rsp, rbp",
+    "pop rbp",
+    ".cfi_def_cfa rsp, 8",
+    "ret",
+    ".cfi_endproc",
+    ".endr",
+);
+
+/// A library whose frame has `size` bytes, with a build id or without.
+struct Library {
+    path: CString,
+    size: usize,
+}
+
+impl Library {
+    fn build(folder: &Path, size: usize, build_id: &str) -> Option<Library> {
+        let source = folder.join("enter.S");
+        std::fs::write(&source, SOURCE).unwrap();
+        let path = folder.join(format!("enter-{size}-{build_id}.so"));
+        let status = Tool("cc")
+            .command("--version")?
+            .args(["-shared", "-fPIC", "-nostdlib", "-o"])
+            .arg(&path)
+            .arg(format!("-DSIZE={size}"))
+            .arg(format!("-Wl,--build-id={build_id}"))
+            .arg(&source)
+            .status()
+            .unwrap();
+        assert!(status.success());
+        let path = CString::new(path.to_str().unwrap()).unwrap();
+        Some(Library { path, size })
+    }
+
+    /// Runs `call` through the library while it is open, and returns where its function lay.
+    fn with<R>(&self, call: impl FnOnce(Enter) -> R) -> (usize, R) {
+        // SAFETY: a library without constructors.
+        let library = unsafe { libc::dlopen(self.path.as_ptr(), libc::RTLD_NOW) };
+        assert!(!library.is_null());
+        // SAFETY: an open library and a name.
+        let enter = unsafe { libc::dlsym(library, c"enter".as_ptr()) };
+        assert!(!enter.is_null());
+        // SAFETY: the function is of that type.
+        let result = call(unsafe { std::mem::transmute::<*mut c_void, Enter>(enter) });
+        // SAFETY: nobody is in the library any more.
+        assert_eq!(unsafe { libc::dlclose(library) }, 0);
+        (enter.addr(), result)
+    }
+}
+
+/// A call through a library, maybe to another, and in the end the stack twice.
+struct Visit {
+    enter: [Enter; 2],
+    left: usize,
+    below: [usize; 2],
+    /// Which of [`CALLERS`].
+    caller: usize,
+    checked: bool,
+}
+
+unsafe extern "C" fn call_back(visit: *mut c_void) {
+    // SAFETY: `visit` was passed on by the library.
+    let visit = unsafe { &mut *visit.cast::<Visit>() };
+    if visit.left > 0 {
+        return go_in(visit);
+    }
+    check(visit.enter[0] as usize);
+    check(visit.enter[1] as usize);
+    visit.checked = true;
+}
+
+#[inline(never)]
+fn go_in(visit: &mut Visit) {
+    visit.left -= 1;
+    let (enter, below) = (visit.enter[visit.left], visit.below[visit.left]);
+    let enter_below = CALLERS[visit.caller];
+    let argument: *mut Visit = visit;
+    // SAFETY: the library passes the argument on to the call.
+    unsafe { enter_below(enter, call_back, argument.cast(), below) };
+    black_box(());
+}
+
+/// The return addresses that the tracer captured for a new block here.
+#[inline(always)]
+fn captured() -> Vec<u64> {
+    let block = Box::new(black_box([1_u8; 24]));
+    let traceback = traceback_of(&raw const *block).expect("tracing is on");
+    assert!(!traceback.is_broken() && !traceback.is_truncated());
+    let own = traceback.iter().filter(|frame| !frame.is_inlined());
+    own.map(|frame| frame.address()).collect()
+}
+
+/// From the library's innermost frame outwards, the captured stack and the truth are the same.
+#[inline(never)]
+fn check(enter: usize) {
+    let mut truth = Vec::new();
+    backtrace::trace(|frame| {
+        truth.push(frame.ip().addr() as u64);
+        true
+    });
+    truth.retain(|&address| address != 0);
+    let captured = captured();
+    let in_library = |&address: &u64| (address as usize).wrapping_sub(enter) < 64;
+    let from = |stack: &[u64]| stack.iter().position(in_library);
+    let (in_truth, in_captured) = (from(&truth), from(&captured));
+    let truth = &truth[in_truth.expect("the library is on the stack")..];
+    assert!(truth.len() > 5);
+    let captured = &captured[in_captured.expect("the library was captured")..];
+    assert_eq!(captured, truth);
+}
+
+fn libraries_replaced_at_the_same_address() {
+    let folder = std::env::temp_dir().join(format!("alloc-tests-loaded-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut libraries = Vec::new();
+    for (size, build_id) in [
+        (24, "sha1"),
+        (4_104, "sha1"),
+        (40, "none"),
+        (1_032, "none"),
+        (20_008, "sha1"),
+    ] {
+        let Some(library) = Library::build(&folder, size, build_id) else {
+            std::fs::remove_dir_all(&folder).unwrap();
+            return;
+        };
+        libraries.push(library);
+    }
+    start_with(Config::default().frames(1_000)).unwrap();
+
+    static STOP: AtomicBool = AtomicBool::new(false);
+    STOP.store(false, Relaxed);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !STOP.load(Relaxed) {
+                    let text: Vec<String> = (0..100).map(|n: u32| n.to_string()).collect();
+                    black_box(text);
+                }
+            });
+        }
+        let (mut last, mut replaced, mut visits) = (0, 0, 0);
+        // The callback has its frame at the same place in every round, so far down that nobody
+        // overwrites what the last library left there, or where the loader does. In between this
+        // thread allocates nothing: a walk further out would forget the links.
+        for (total, left) in [(400_000, 1), (400_000, 2), (30_000, 1), (30_000, 2)] {
+            for round in 0..100 {
+                let caller = (round * 7 + round / 5) % libraries.len();
+                let library = &libraries[caller];
+                let (place, ()) = library.with(|enter| {
+                    let mut visit = Visit {
+                        enter: [enter; 2],
+                        left,
+                        below: [(total - library.size) & !15; 2],
+                        caller,
+                        checked: false,
+                    };
+                    go_in(&mut visit);
+                    assert!(visit.checked);
+                });
+                replaced += usize::from(place == last);
+                last = place;
+                visits += 1;
+            }
+        }
+        STOP.store(true, Relaxed);
+        assert!(
+            replaced > visits / 8,
+            "a library came to the place of the one before {replaced} times of {visits}"
+        );
+    });
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// What a handler or a coroutine captured: how many frames.
+static FRAMES: AtomicUsize = AtomicUsize::new(0);
+/// Whether it runs on the thread's own stack.
+static OWN_STACK: AtomicBool = AtomicBool::new(false);
+
+#[inline(never)]
+fn block_elsewhere() {
+    for _ in 0..3 {
+        let block = Box::new(black_box([2_u8; 40]));
+        let traceback = traceback_of(&raw const *block).expect("it is recorded");
+        // Of a stack that is not the thread's own only one page is surely there, so its stack may be
+        // so short that no frame of the program is in it.
+        let is_ours = |name: &str| name.contains("block_elsewhere");
+        let mut names = traceback.iter().filter_map(|frame| frame.function());
+        assert!(
+            !OWN_STACK.load(Relaxed) || names.any(is_ours),
+            "{traceback}"
+        );
+        FRAMES.store(traceback.len(), Relaxed);
+    }
+}
+
+extern "C" fn on_signal(_: libc::c_int) {
+    block_elsewhere();
+}
+
+fn handlers_on_the_normal_and_on_an_alternate_stack() {
+    start_with(Config::default().frames(1_000)).unwrap();
+    // The handler looks symbols up, which takes more than a page.
+    const ROOM: usize = 1 << 20;
+    let layout = Layout::from_size_align(ROOM, 4096).unwrap();
+    // SAFETY: the size is not zero.
+    let room = unsafe { std::alloc::alloc(layout) };
+    let stack = libc::stack_t {
+        ss_sp: room.cast(),
+        ss_flags: 0,
+        ss_size: ROOM,
+    };
+    // SAFETY: memory that outlives its use as a stack: it is never freed.
+    let failed = unsafe { libc::sigaltstack(&stack, std::ptr::null_mut()) };
+    assert_eq!(failed, 0);
+    for flags in [0, libc::SA_ONSTACK, 0, libc::SA_ONSTACK] {
+        // SAFETY: numbers and a null pointer.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        let handler: extern "C" fn(libc::c_int) = on_signal;
+        action.sa_sigaction = handler as *const () as libc::sighandler_t;
+        action.sa_flags = flags;
+        // SAFETY: a handler that is only run by `raise` below, where it may allocate.
+        let failed = unsafe { libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()) };
+        assert_eq!(failed, 0);
+        FRAMES.store(0, Relaxed);
+        OWN_STACK.store(flags == 0, Relaxed);
+        for _ in 0..10 {
+            // SAFETY: always safe.
+            assert_eq!(unsafe { libc::raise(libc::SIGUSR1) }, 0);
+            // The thread's own stack is whole again.
+            assert!(captured().len() > 5);
+        }
+        assert!(FRAMES.load(Relaxed) > 0);
+    }
+}
+
+fn a_stack_that_was_switched() {
+    start_with(Config::default().frames(1_000)).unwrap();
+    const ROOM: usize = 1 << 20;
+    // On the heap, and within the thread's own stack.
+    let mut on_heap = vec![0_u8; ROOM];
+    let mut on_stack = [0_u8; ROOM];
+    for room in [&mut on_heap[..], &mut on_stack[..]].map(|room| room.as_mut_ptr()) {
+        for _ in 0..10 {
+            FRAMES.store(0, Relaxed);
+            OWN_STACK.store(false, Relaxed);
+            switch_to(room, ROOM);
+            assert!(FRAMES.load(Relaxed) > 0);
+        }
+    }
+}
+
+fn switch_to(room: *mut u8, size: usize) {
+    extern "C" fn run() {
+        block_elsewhere();
+    }
+    // SAFETY: numbers and pointers, filled in below.
+    let mut here: libc::ucontext_t = unsafe { std::mem::zeroed() };
+    // SAFETY: as above.
+    let mut there: libc::ucontext_t = unsafe { std::mem::zeroed() };
+    // SAFETY: room for a context.
+    assert_eq!(unsafe { libc::getcontext(&mut there) }, 0);
+    there.uc_stack.ss_sp = room.cast();
+    there.uc_stack.ss_size = size;
+    there.uc_link = &mut here;
+    // SAFETY: a context with a stack of its own, and a function without arguments.
+    unsafe { libc::makecontext(&mut there, run, 0) };
+    // SAFETY: both are valid; the function returns to `here`.
+    assert_eq!(unsafe { libc::swapcontext(&mut here, &there) }, 0);
+}

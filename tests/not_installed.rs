@@ -1,0 +1,24 @@
+//! A program without the allocator: it cannot be traced, and is told so.
+
+alloc_tests::tests![says_so];
+
+fn says_so() {
+    let error = alloc_core::start().unwrap_err();
+    assert!(error.is_not_installed(), "{error}");
+    let message = error.to_string();
+    assert!(message.contains("#[global_allocator]"), "{message}");
+    assert!(!alloc_core::is_tracing());
+    assert_eq!(alloc_core::traced_memory(), Default::default());
+    assert_eq!(alloc_core::traceback_limit(), None);
+    // That it is off is the nearer reason than that it cannot be on.
+    let error = alloc_core::take_snapshot().unwrap_err();
+    assert!(
+        error.is_not_tracing() || error.is_not_installed(),
+        "{error}"
+    );
+    alloc_core::clear_traces();
+    alloc_core::reset_peak();
+    alloc_core::stop();
+    let block = Box::new(1);
+    assert!(alloc_core::traceback_of(&*block).is_none());
+}

@@ -1,0 +1,261 @@
+//! The process from outside: its environment, its end, its children and its signals.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use alloc_core::{Amount, Snapshot};
+use alloc_tests::{at_function, program};
+
+const TRACED: &str = env!("CARGO_BIN_EXE_traced");
+
+/// Runs a case of the traced program with `ALLOC_TRACE` set.
+fn with_trace(case: &str, value: &str) -> Output {
+    program(TRACED, &[case], &[("ALLOC_TRACE", Path::new(value))])
+}
+
+fn text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).expect("the program prints UTF-8")
+}
+
+#[track_caller]
+fn assert_succeeded(output: &Output) {
+    assert!(
+        output.status.success(),
+        "{}: {}",
+        output.status,
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn alloc_trace_is_a_number_of_frames() {
+    let unset = program(TRACED, &["state"], &[]);
+    assert_eq!(text(&unset.stdout), "None\n");
+    let cases = [
+        ("", "None\n"),
+        ("0", "None\n"),
+        ("1", "Some(1)\n"),
+        ("15", "Some(15)\n"),
+        ("1000", "Some(1000)\n"),
+    ];
+    for (value, limit) in cases {
+        let output = with_trace("state", value);
+        assert_succeeded(&output);
+        assert_eq!(text(&output.stdout), limit, "ALLOC_TRACE={value}");
+    }
+}
+
+#[test]
+fn a_wrong_alloc_trace_ends_the_program_before_it_begins() {
+    for value in [
+        "-1",
+        "abc",
+        "1001",
+        "1073741824",
+        " 5",
+        "5 ",
+        "+5",
+        "1.0",
+        "99999999999999999999",
+    ] {
+        let output = with_trace("state", value);
+        assert_eq!(output.status.code(), Some(2), "ALLOC_TRACE={value}");
+        assert!(output.stdout.is_empty());
+        let message = text(&output.stderr);
+        assert!(message.contains("ALLOC_TRACE"), "{message}");
+        assert!(
+            message.contains("expected a number of frames from 1 to 1000"),
+            "{message}"
+        );
+        assert!(message.contains(&format!("found \"{value}\"")), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+    }
+    let not_utf8 = Path::new(OsStr::from_bytes(b"\xFF\xFE"));
+    let output = program(TRACED, &["state"], &[("ALLOC_TRACE", not_utf8)]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn the_environment_wins_over_the_program() {
+    assert_succeeded(&with_trace("start-with-another-limit", "15"));
+}
+
+/// A path of this test run's own, with `%p` in it, and what it becomes is looked for by name.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let name = format!("alloc-tests-{}-{name}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        Folder(folder)
+    }
+
+    /// The snapshots in it, with their names.
+    fn snapshots(&self) -> Vec<(String, Snapshot)> {
+        let files = std::fs::read_dir(&self.0)
+            .unwrap()
+            .map(|entry| entry.unwrap());
+        let name = |name: std::ffi::OsString| name.into_string().unwrap();
+        files
+            .map(|file| (name(file.file_name()), Snapshot::load(file.path()).unwrap()))
+            .collect()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// However the process ends in order, the snapshot is there, and the exit status stays.
+#[track_caller]
+fn check_snapshot_at_end(case: &str, trace: &str, status: i32, live: u64) {
+    let folder = Folder::new(case);
+    let template = folder.0.join("100%%-%p.pb.gz");
+    let variables = [
+        ("ALLOC_TRACE", Path::new(trace)),
+        ("ALLOC_TRACE_OUT", &template),
+    ];
+    let output = program(TRACED, &[case], &variables);
+    assert_eq!(
+        output.status.code(),
+        Some(status),
+        "{}",
+        text(&output.stderr)
+    );
+    assert!(
+        !text(&output.stderr).contains("alloc-core"),
+        "{}",
+        text(&output.stderr)
+    );
+    let snapshots = folder.snapshots();
+    assert_eq!(snapshots.len(), 1);
+    let (name, snapshot) = &snapshots[0];
+    assert_eq!(*name, format!("100%-{}.pb.gz", snapshot.process_id()));
+    assert!(
+        snapshot.program().ends_with("traced"),
+        "{}",
+        snapshot.program()
+    );
+    assert_eq!(
+        snapshot.command_line().last().map(String::as_str),
+        Some(case)
+    );
+    let boxes = at_function(snapshot, "thousand_bytes");
+    assert_eq!(boxes.total, Amount::new(100_000, 100));
+    assert_eq!(boxes.current, Amount::new(live * 1000, live));
+}
+
+#[test]
+fn a_snapshot_is_written_when_main_returns() {
+    check_snapshot_at_end("return", "12", 5, 100);
+}
+
+#[test]
+fn a_snapshot_is_written_by_process_exit() {
+    check_snapshot_at_end("exit", "12", 6, 100);
+}
+
+#[test]
+fn a_snapshot_is_written_by_process_exit_on_another_thread() {
+    check_snapshot_at_end("exit-on-a-thread", "12", 7, 100);
+}
+
+#[test]
+fn a_snapshot_is_written_after_a_panic_in_main() {
+    check_snapshot_at_end("panic", "12", 101, 0);
+}
+
+#[test]
+fn a_snapshot_is_written_whoever_started_tracing() {
+    check_snapshot_at_end("start-late", "0", 0, 100);
+}
+
+#[test]
+fn without_tracing_there_is_nothing_to_write() {
+    let folder = Folder::new("off");
+    let template = folder.0.join("off.pb.gz");
+    let output = program(TRACED, &["return"], &[("ALLOC_TRACE_OUT", &template)]);
+    assert_eq!(output.status.code(), Some(5));
+    assert!(folder.snapshots().is_empty());
+}
+
+#[test]
+fn a_wrong_alloc_trace_out_ends_the_program_before_it_begins() {
+    for template in ["/tmp/%d.pb.gz", "/tmp/100%", "%p%q"] {
+        let variables = [
+            ("ALLOC_TRACE", Path::new("1")),
+            ("ALLOC_TRACE_OUT", Path::new(template)),
+        ];
+        let output = program(TRACED, &["return"], &variables);
+        assert_eq!(output.status.code(), Some(2), "ALLOC_TRACE_OUT={template}");
+        let message = text(&output.stderr);
+        assert!(
+            message.contains("ALLOC_TRACE_OUT: after a percent sign, expected `p`"),
+            "{message}"
+        );
+        assert!(!Path::new(template).exists());
+    }
+}
+
+#[test]
+fn a_path_that_cannot_be_written_changes_nothing_but_is_said() {
+    for path in ["/no/such/folder/snapshot.pb.gz", "/proc/snapshot.pb.gz"] {
+        let variables = [
+            ("ALLOC_TRACE", Path::new("1")),
+            ("ALLOC_TRACE_OUT", Path::new(path)),
+        ];
+        let output = program(TRACED, &["return"], &variables);
+        assert_eq!(output.status.code(), Some(5));
+        let message = text(&output.stderr);
+        assert!(
+            message.contains("ALLOC_TRACE_OUT: no snapshot written"),
+            "{message}"
+        );
+        assert!(message.contains(path), "{message}");
+    }
+}
+
+#[track_caller]
+fn check_case(case: &str) {
+    let output = program(TRACED, &[case], &[]);
+    assert_ne!(output.status.signal(), Some(libc::SIGALRM), "{case} hung");
+    assert_succeeded(&output);
+}
+
+#[test]
+fn a_forked_child_keeps_tracing() {
+    check_case("fork");
+}
+
+#[test]
+fn a_fork_while_other_threads_allocate_never_hangs() {
+    check_case("fork-while-others-allocate");
+}
+
+#[test]
+fn a_thread_that_forks_is_the_child_s_only_one() {
+    check_case("fork-on-a-thread");
+}
+
+#[test]
+fn a_signal_handler_that_allocates_interrupts_records() {
+    let output = program(env!("CARGO_BIN_EXE_signals"), &[], &[]);
+    assert_ne!(output.status.signal(), Some(libc::SIGALRM), "it hung");
+    assert_succeeded(&output);
+    let runs = text(&output.stdout)
+        .split(' ')
+        .next()
+        .and_then(|runs| runs.parse().ok());
+    // The timer is no finer than the system's clock tick, 1 to 10 ms, in a second or so of churn.
+    assert!(
+        runs.is_some_and(|runs: u64| runs >= 10),
+        "{}",
+        text(&output.stdout)
+    );
+}

@@ -1,0 +1,140 @@
+//! A signal handler that allocates and frees, while the program is in the middle of a record.
+//!
+//! No malloc allows that, so here memory comes from an inner allocator that does.
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use alloc_core::{TraceAlloc, start, take_snapshot, traced_memory};
+use alloc_tests::{at_function, sum_of};
+
+/// Hands out one large mapping piece by piece and takes the last piece back: lock-free, so a signal
+/// handler may use it at any moment.
+struct Bump;
+
+const ROOM: usize = 8 << 30;
+static BASE: AtomicUsize = AtomicUsize::new(0);
+static USED: AtomicUsize = AtomicUsize::new(0);
+
+impl Bump {
+    fn base() -> usize {
+        match BASE.load(Relaxed) {
+            0 => {
+                let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_NORESERVE);
+                let flags = flags | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+                // SAFETY: a fresh mapping, wherever the system likes.
+                let base = unsafe { libc::mmap(std::ptr::null_mut(), ROOM, access, flags, -1, 0) };
+                assert_ne!(base, libc::MAP_FAILED);
+                BASE.store(base.addr(), Relaxed);
+                base.expose_provenance()
+            }
+            base => base,
+        }
+    }
+}
+
+// SAFETY: pieces are aligned, as long as asked for, and never overlap: `USED` moves past a piece in
+// one step, and back only if the piece is still the last.
+unsafe impl GlobalAlloc for Bump {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let base = Bump::base();
+        let piece = |used: usize| (base + used).next_multiple_of(layout.align().max(16)) - base;
+        let end = |used| piece(used) + layout.size().next_multiple_of(16);
+        match USED.fetch_update(Relaxed, Relaxed, |used| {
+            (end(used) <= ROOM).then(|| end(used))
+        }) {
+            Ok(used) => std::ptr::with_exposed_provenance_mut(base + piece(used)),
+            Err(_) => std::ptr::null_mut(),
+        }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        let start = block.addr() - BASE.load(Relaxed);
+        let end = start + layout.size().next_multiple_of(16);
+        let _ = USED.compare_exchange(end, start, Relaxed, Relaxed);
+    }
+}
+
+#[global_allocator]
+static ALLOC: TraceAlloc<Bump> = TraceAlloc::with_granule(Bump, 16);
+
+/// How often the handler ran.
+static RUNS: AtomicU64 = AtomicU64::new(0);
+
+extern "C" fn on_signal(_: libc::c_int) {
+    block_of_the_handler();
+    RUNS.fetch_add(1, Relaxed);
+}
+
+#[inline(never)]
+fn block_of_the_handler() {
+    let block = Box::new(black_box([0_u8; 200]));
+    drop(black_box(block));
+}
+
+#[inline(never)]
+fn block_of_the_program(number: u64) -> Box<[u64; 4]> {
+    Box::new(black_box([number; 4]))
+}
+
+fn main() {
+    // SAFETY: a number; no handler is installed, so the signal ends the process.
+    unsafe { libc::alarm(60) };
+    start().expect("tracing starts");
+    let handler: extern "C" fn(libc::c_int) = on_signal;
+    // SAFETY: the handler uses atomics and an allocator that is made for it.
+    unsafe { libc::signal(libc::SIGPROF, handler as *const () as libc::sighandler_t) };
+    set_interval(100);
+    const BLOCKS: u64 = 2_000_000;
+    let mut kept: [Option<Box<[u64; 4]>>; 64] = [const { None }; 64];
+    for number in 0..BLOCKS {
+        kept[number as usize % 64] = Some(block_of_the_program(number));
+    }
+    set_interval(0);
+
+    let snapshot = take_snapshot().expect("tracing is on");
+    let program = at_function(&snapshot, "block_of_the_program");
+    assert_eq!(
+        (program.total.blocks, program.total.bytes.get()),
+        (BLOCKS, 32 * BLOCKS)
+    );
+    assert_eq!(
+        (program.current.blocks, program.current.bytes.get()),
+        (64, 64 * 32)
+    );
+    let (runs, handler) = (
+        RUNS.load(Relaxed),
+        at_function(&snapshot, "block_of_the_handler"),
+    );
+    assert_eq!(handler.current.blocks, 0);
+    assert_eq!(handler.total.bytes, 200 * handler.total.blocks);
+    // What came in the middle of a record is not recorded, but it is counted.
+    assert!(handler.total.blocks <= runs);
+    assert!(handler.total.blocks + snapshot.health().skipped >= runs);
+    assert_eq!(snapshot.health().lost_blocks, 0);
+    assert_eq!(
+        sum_of(&snapshot, |_| true).current.bytes,
+        traced_memory().current
+    );
+    println!(
+        "{runs} {} {}",
+        handler.total.blocks,
+        snapshot.health().skipped
+    );
+}
+
+/// Has the handler called after each so many microseconds of processor time; never with 0.
+fn set_interval(microseconds: libc::suseconds_t) {
+    let interval = libc::timeval {
+        tv_sec: 0,
+        tv_usec: microseconds,
+    };
+    let timer = libc::itimerval {
+        it_interval: interval,
+        it_value: interval,
+    };
+    // SAFETY: a timer to read, and no old one is asked for.
+    let failed = unsafe { libc::setitimer(libc::ITIMER_PROF, &timer, std::ptr::null_mut()) };
+    assert_eq!(failed, 0);
+}

@@ -1,0 +1,237 @@
+//! Programs with the tracer in them, each named by the first argument, for tests that look at a
+//! process from outside.
+//!
+//! What a case finds wrong with itself is a panic.
+
+use std::alloc::{Layout, alloc, dealloc};
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use alloc_core::{Config, Snapshot, TraceAlloc, start, take_snapshot, traced_memory};
+use alloc_tests::{at_function, high_water_mark, sum_of, workloads};
+
+#[global_allocator]
+static ALLOC: TraceAlloc = TraceAlloc::system();
+
+fn main() -> ExitCode {
+    let case = std::env::args().nth(1).expect("the name of a case");
+    match case.as_str() {
+        "state" => println!("{:?}", alloc_core::traceback_limit()),
+        "start-with-another-limit" => start_with_another_limit(),
+        "nothing-whatsoever" => start().expect("tracing starts"),
+        "some-of-everything" => some_of_everything(),
+        "grow-a-little" => {
+            start().expect("tracing starts");
+            workloads::moves_of_a_growing_vec(1 << 16);
+        }
+        "grow" => println!("{}", workloads::moves_of_a_growing_vec(64 << 20)),
+        "records" => records(),
+        "return" => {
+            std::mem::forget(hundred_boxes());
+            return ExitCode::from(5);
+        }
+        "exit" => {
+            std::mem::forget(hundred_boxes());
+            std::process::exit(6);
+        }
+        "exit-on-a-thread" => {
+            std::mem::forget(hundred_boxes());
+            let thread = std::thread::spawn(|| std::process::exit(7));
+            let _ = thread.join();
+        }
+        "panic" => {
+            let _boxes = hundred_boxes();
+            panic!("on purpose");
+        }
+        "start-late" => {
+            start().expect("tracing starts");
+            std::mem::forget(hundred_boxes());
+        }
+        "dump" => dump(),
+        "fork" => fork_keeps_tracing(),
+        "fork-while-others-allocate" => fork_while_others_allocate(200),
+        "fork-on-a-thread" => std::thread::spawn(|| fork_while_others_allocate(50))
+            .join()
+            .expect("the thread's checks hold"),
+        other => panic!("no case {other}"),
+    }
+    ExitCode::SUCCESS
+}
+
+/// A block that the tests look for by this function's name.
+#[inline(never)]
+fn thousand_bytes() -> Box<[u8; 1000]> {
+    Box::new(black_box([0; 1000]))
+}
+
+fn hundred_boxes() -> [Box<[u8; 1000]>; 100] {
+    std::array::from_fn(|_| thousand_bytes())
+}
+
+fn start_with_another_limit() {
+    assert_eq!(alloc_core::traceback_limit(), Some(15));
+    // The environment wins: the program's own wish is no conflict.
+    alloc_core::start_with(Config::default().frames(3)).expect("no conflict");
+    assert_eq!(alloc_core::traceback_limit(), Some(15));
+}
+
+fn some_of_everything() {
+    start().expect("tracing starts");
+    workloads::some_of_everything();
+    let snapshot = take_snapshot().expect("tracing is on");
+    alloc_core::stop();
+    let sum = sum_of(&snapshot, |_| true);
+    println!(
+        "{} {} {}",
+        sum.total.blocks,
+        sum.total.bytes.get(),
+        sum.reallocations
+    );
+}
+
+fn records() {
+    start().expect("tracing starts");
+    let records = workloads::records(110 << 20);
+    let live = traced_memory().current;
+    let tables = alloc_core::tracer_memory();
+    println!("{} {} {}", high_water_mark(), live.get(), tables.get());
+    std::mem::forget(records);
+}
+
+/// Writes a snapshot to the path of the second argument, and prints what it should say.
+fn dump() {
+    start().expect("tracing starts");
+    let boxes = hundred_boxes();
+    let more = vec![0_u8; black_box(50_000)];
+    let path = std::env::args_os().nth(2).expect("a path");
+    let snapshot = take_snapshot().expect("tracing is on");
+    snapshot.dump(&path).expect("the path can be written to");
+    alloc_core::stop();
+    let sum = sum_of(&snapshot, |_| true);
+    println!("{} {}", sum.current.bytes.get(), sum.current.blocks);
+    println!("{} {}", sum.total.bytes.get(), sum.total.blocks);
+    drop((boxes, more));
+}
+
+/// Ends the process, loudly, should it hang.
+fn watchdog(seconds: u32) {
+    // SAFETY: a number; no handler is installed, so the signal ends the process.
+    unsafe { libc::alarm(seconds) };
+}
+
+/// Runs `child` in a child, and returns its exit status: 0 if `child` returned true.
+fn in_a_child(child: impl FnOnce() -> bool) -> i32 {
+    // SAFETY: the child runs code that may allocate, which the system's malloc allows after a
+    // fork; it touches no lock of the standard library that another thread may hold.
+    let process = unsafe { libc::fork() };
+    if process == 0 {
+        watchdog(10);
+        let status = if child() { 0 } else { 1 };
+        // SAFETY: no handler of the parent's must run in the child.
+        unsafe { libc::_exit(status) };
+    }
+    assert!(process > 0, "fork failed");
+    let mut status = 0;
+    // SAFETY: a child of ours, and room for its status.
+    let waited = unsafe { libc::waitpid(process, &mut status, 0) };
+    assert_eq!(waited, process);
+    status
+}
+
+#[inline(never)]
+fn block_of_the_child() -> Box<[u8; 640]> {
+    Box::new(black_box([0; 640]))
+}
+
+/// The child has all that the parent had, and goes on from there; the parent does not see it.
+fn fork_keeps_tracing() {
+    watchdog(60);
+    start().expect("tracing starts");
+    let mut boxes = Vec::from(hundred_boxes());
+    let before = traced_memory();
+    let status = in_a_child(|| {
+        boxes.truncate(40);
+        let own = block_of_the_child();
+        let Ok(snapshot) = take_snapshot() else {
+            return false;
+        };
+        let inherited = at_function(&snapshot, "thousand_bytes");
+        let sum = sum_of(&snapshot, |_| true);
+        let expected = before.current.get() - 60_000 + 640;
+        let is_right = inherited.current.blocks == 40
+            && inherited.total.blocks == 100
+            && at_function(&snapshot, "block_of_the_child").current.blocks == 1
+            && sum.current.bytes == expected
+            && traced_memory().current == expected
+            && traced_memory().peak == before.peak
+            && sum.at_peak.bytes == before.peak
+            && traced_memory().peak_error == 0;
+        drop(own);
+        is_right
+    });
+    assert_eq!(status, 0, "the child's status");
+    assert_eq!(traced_memory(), before);
+    let snapshot = take_snapshot().expect("tracing is on");
+    assert_eq!(at_function(&snapshot, "block_of_the_child").total.blocks, 0);
+}
+
+#[inline(never)]
+fn block_of_another_thread(size: usize) {
+    let layout = Layout::from_size_align(size, 8).expect("a small size");
+    // SAFETY: the size is not zero.
+    let block = black_box(unsafe { alloc(layout) });
+    // SAFETY: from `alloc` with that layout.
+    unsafe { dealloc(block, layout) };
+}
+
+fn fork_while_others_allocate(forks: usize) {
+    watchdog(60);
+    start().expect("tracing starts");
+    static DONE: AtomicBool = AtomicBool::new(false);
+    let threads: Vec<_> = (0..3)
+        .map(|_| {
+            std::thread::spawn(|| {
+                let mut size = 1;
+                while !DONE.load(Ordering::Relaxed) {
+                    block_of_another_thread(size);
+                    size = size % 3000 + 7;
+                }
+            })
+        })
+        .collect();
+    // Symbols are found once, here, and inherited by the children.
+    assert!(take_snapshot().is_ok_and(|it| !it.traces().is_empty()));
+    for fork in 0..forks {
+        let status = in_a_child(|| {
+            let own = block_of_the_child();
+            // One thread is left, so above what was in doubt the peak is exact.
+            let large = vec![0_u8; black_box(10 << 20)];
+            let memory = traced_memory();
+            let is_exact = memory.peak == memory.current && memory.peak_error == 0;
+            drop(large);
+            let is_right = fork % 5 != 0 || take_snapshot().is_ok_and(|it| is_whole(&it));
+            drop(own);
+            is_exact && is_right && alloc_core::is_tracing()
+        });
+        assert_eq!(status, 0, "the status of child {fork}");
+    }
+    DONE.store(true, Ordering::Relaxed);
+    threads
+        .into_iter()
+        .for_each(|thread| thread.join().expect("no thread panics"));
+    let snapshot = take_snapshot().expect("tracing is on");
+    let others = at_function(&snapshot, "block_of_another_thread");
+    assert_eq!(others.current.blocks, 0);
+    assert!(others.total.blocks > 0);
+    assert_eq!(
+        sum_of(&snapshot, |_| true).current.bytes,
+        traced_memory().current
+    );
+}
+
+/// In a child with one thread, the parts add up again, and its own block is there.
+fn is_whole(snapshot: &Snapshot) -> bool {
+    sum_of(snapshot, |_| true).current.bytes == traced_memory().current
+        && at_function(snapshot, "block_of_the_child").current.blocks == 1
+}

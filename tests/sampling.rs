@@ -1,0 +1,171 @@
+//! A sampled tracer: sums are right on average and said to be estimates, and what is freed is taken off
+//! again to the last byte.
+
+use std::hint::black_box;
+
+use alloc_core::{Bytes, Config, GroupBy, Metric, Snapshot, Statistic, TraceAlloc, take_snapshot};
+
+#[global_allocator]
+static ALLOC: TraceAlloc = TraceAlloc::system();
+
+alloc_tests::tests![
+    sums_are_within_their_stated_errors,
+    what_is_freed_is_taken_off_exactly,
+    reallocations_move_what_blocks_stand_for,
+    threads_draw_for_themselves,
+    snapshots_and_files_say_that_they_are_samples,
+    wrong_intervals,
+];
+
+const INTERVAL: u64 = 16 << 10;
+
+fn sampled(interval: u64, work: impl FnOnce()) -> Snapshot {
+    alloc_core::start_with(Config::default().sample_every(interval)).unwrap();
+    work();
+    let snapshot = take_snapshot().unwrap();
+    alloc_core::stop();
+    snapshot
+}
+
+/// The statistic of the line of this file that a metric is charged to.
+fn at(snapshot: &Snapshot, line: u32, metric: Metric) -> Statistic {
+    let statistics = snapshot.statistics_by(GroupBy::Line, metric);
+    let key = format!("tests/sampling.rs:{line}");
+    let found = statistics.iter().find(|it| it.key.to_string() == key);
+    found
+        .unwrap_or_else(|| panic!("no {key} in {statistics:?}"))
+        .clone()
+}
+
+/// Within five standard errors: wrong once in two million runs.
+#[track_caller]
+fn check(statistic: &Statistic, bytes: u64, blocks: u64) {
+    let error = statistic.error.expect("it is a sample").get();
+    assert!(error > 0 && error < bytes / 4, "{statistic}");
+    let off = statistic.size.get().abs_diff(bytes);
+    assert!(off <= 5 * error, "{statistic}, truth {bytes}");
+    let size = bytes / blocks;
+    let off = statistic.count.abs_diff(blocks);
+    assert!(off <= 5 * error / size + 1, "{statistic}, truth {blocks}");
+}
+
+fn sums_are_within_their_stated_errors() {
+    for size in [48, 1_000, 20_000] {
+        let count = 40_000_000 / size;
+        let mut kept = Vec::with_capacity(count);
+        let mut line = 0;
+        let snapshot = sampled(INTERVAL, || {
+            for _ in 0..count {
+                line = line!() + 1;
+                kept.push(black_box(vec![1_u8; size]));
+            }
+        });
+        let statistic = at(&snapshot, line, Metric::Current);
+        check(&statistic, (size * count) as u64, count as u64);
+        assert!(statistic.to_string().contains(" ±"), "{statistic}");
+        // What a record costs is what is saved: a sample has few of them.
+        let memory = snapshot.traced_memory();
+        assert!(memory.sampled);
+        assert_eq!(
+            memory.current,
+            snapshot
+                .traces()
+                .iter()
+                .map(|it| it.counters.current.bytes)
+                .sum::<Bytes>()
+        );
+        assert_eq!(memory.peak, memory.current);
+    }
+}
+
+fn what_is_freed_is_taken_off_exactly() {
+    let before: Vec<Vec<u8>> = (0..2_000).map(|_| vec![3; 500]).collect();
+    let mut line = 0;
+    let snapshot = sampled(INTERVAL, || {
+        for round in 0..20_000_usize {
+            line = line!() + 1;
+            drop(black_box(vec![1_u8; 16 + round % 3_000]));
+        }
+        drop(before);
+    });
+    assert_eq!(snapshot.traced_memory().current, 0);
+    assert!(snapshot.statistics(GroupBy::Line).is_empty());
+    let bytes: usize = (0..20_000).map(|round| 16 + round % 3_000).sum();
+    check(&at(&snapshot, line, Metric::Total), bytes as u64, 20_000);
+    assert_eq!(snapshot.health(), Default::default());
+}
+
+fn reallocations_move_what_blocks_stand_for() {
+    let mut vectors: Vec<Vec<u8>> = Vec::with_capacity(4_000);
+    let (mut made, mut grown) = (0, 0);
+    let snapshot = sampled(INTERVAL, || {
+        for _ in 0..4_000 {
+            made = line!() + 1;
+            vectors.push(black_box(Vec::with_capacity(1_000)));
+        }
+        for vector in &mut vectors {
+            grown = line!() + 1;
+            vector.reserve_exact(3_000);
+        }
+    });
+    check(&at(&snapshot, grown, Metric::Current), 12_000_000, 4_000);
+    check(&at(&snapshot, made, Metric::Total), 4_000_000, 4_000);
+    let left = snapshot.statistics(GroupBy::Line);
+    assert!(
+        left.iter()
+            .all(|it| !it.key.to_string().ends_with(&format!(":{made}"))),
+        "{left:?}"
+    );
+    let statistic = at(&snapshot, grown, Metric::Total);
+    assert!(statistic.counters.reallocations > 0);
+}
+
+fn threads_draw_for_themselves() {
+    const THREADS: usize = 8;
+    let mut line = 0;
+    let snapshot = sampled(INTERVAL, || {
+        let threads: [_; THREADS] = std::array::from_fn(|_| {
+            std::thread::spawn(|| {
+                let mut kept = Vec::with_capacity(2_000);
+                let mut line = 0;
+                for _ in 0..2_000 {
+                    line = line!() + 1;
+                    kept.push(black_box(vec![1_u8; 700]));
+                }
+                (kept, line)
+            })
+        });
+        let kept = threads.map(|thread| thread.join().unwrap());
+        line = kept[0].1;
+        // Freed by another thread, at once or never: what is left is what was not freed.
+        kept.into_iter().skip(THREADS / 2).for_each(|it| drop(it.0));
+    });
+    check(&at(&snapshot, line, Metric::Total), 16_000 * 700, 16_000);
+}
+
+fn snapshots_and_files_say_that_they_are_samples() {
+    let mut kept = Vec::new();
+    let snapshot = sampled(INTERVAL, || {
+        kept.extend((0..5_000).map(|_| black_box(vec![1_u8; 300])))
+    });
+    assert_eq!(snapshot.sampled_every(), Some(INTERVAL.into()));
+    let mut file = Vec::new();
+    snapshot.write_to(&mut file).unwrap();
+    let back = Snapshot::read_from(&file[..]).unwrap();
+    assert_eq!(back.sampled_every(), snapshot.sampled_every());
+    assert_eq!(back.traced_memory(), snapshot.traced_memory());
+    let statistics = |it: &Snapshot| it.statistics(GroupBy::Line);
+    assert_eq!(statistics(&back), statistics(&snapshot));
+}
+
+fn wrong_intervals() {
+    let error = alloc_core::start_with(Config::default().sample_every((64 << 20) + 1)).unwrap_err();
+    assert!(error.is_invalid_config());
+    assert!(
+        error
+            .to_string()
+            .contains("from 0 to 67108864, found 67108865"),
+        "{error}"
+    );
+    assert!(!alloc_core::is_tracing());
+}

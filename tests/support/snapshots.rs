@@ -1,0 +1,36 @@
+use alloc_core::{ChargeTo, Counters, Frame, Snapshot, Trace};
+
+/// The sum over the callsites that `line` of `file` is charged with, `file` as `file!()` has it.
+///
+/// It neither allocates nor frees.
+pub fn at_line(snapshot: &Snapshot, file: &str, line: u32) -> Counters {
+    sum_of(snapshot, |trace| {
+        let frame = charged(trace);
+        frame.line() == line && frame.file().is_some_and(|path| path.full().ends_with(file))
+    })
+}
+
+/// The sum over the callsites that the function of this name, without its path, is charged with.
+///
+/// It neither allocates nor frees.
+pub fn at_function(snapshot: &Snapshot, name: &str) -> Counters {
+    sum_of(snapshot, |trace| {
+        let function = charged(trace).function().unwrap_or_default();
+        function.rsplit("::").next() == Some(name)
+    })
+}
+
+/// The sum over the callsites that are chosen.
+///
+/// It neither allocates nor frees.
+pub fn sum_of(snapshot: &Snapshot, choose: impl Fn(&Trace) -> bool) -> Counters {
+    let mut sum = Counters::default();
+    for trace in snapshot.traces().iter().filter(|trace| choose(trace)) {
+        sum += trace.counters;
+    }
+    sum
+}
+
+fn charged(trace: &Trace) -> &Frame {
+    trace.traceback.charged(ChargeTo::Caller)
+}

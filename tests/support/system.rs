@@ -1,0 +1,60 @@
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// The physical memory that this process takes up now, in bytes.
+pub fn resident_memory() -> u64 {
+    from_status("VmRSS:")
+}
+
+/// The most physical memory that this process ever took up, in bytes.
+pub fn high_water_mark() -> u64 {
+    from_status("VmHWM:")
+}
+
+fn from_status(field: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc/self/status");
+    let line = status.lines().find(|line| line.starts_with(field));
+    let kib = line.and_then(|line| line.split_ascii_whitespace().nth(1));
+    let kib: u64 = kib
+        .and_then(|kib| kib.parse().ok())
+        .expect("a number of kB");
+    kib << 10
+}
+
+/// Runs one of the programs of this folder with arguments and environment variables.
+///
+/// Variables of the tracer that this process was started with are not passed on.
+pub fn program(path: &str, arguments: &[&str], environment: &[(&str, &Path)]) -> Output {
+    Command::new(path)
+        .args(arguments)
+        .env_remove("ALLOC_TRACE")
+        .env_remove("ALLOC_TRACE_OUT")
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Another program that a test holds the tracer against.
+pub struct Tool(pub &'static str);
+
+impl Tool {
+    /// A command of the tool, or `None`, said aloud, where it is not installed.
+    ///
+    /// # Panics
+    ///
+    /// If it is not installed and `ALLOC_TESTS_REQUIRE_TOOLS` is set.
+    pub fn command(&self, version: &str) -> Option<Command> {
+        let Tool(name) = self;
+        let found = Command::new(name).arg(version).output();
+        if found.is_ok_and(|output| output.status.success()) {
+            return Some(Command::new(name));
+        }
+        let required = std::env::var_os("ALLOC_TESTS_REQUIRE_TOOLS").is_some();
+        assert!(
+            !required,
+            "{name} is not installed, and ALLOC_TESTS_REQUIRE_TOOLS is set"
+        );
+        eprintln!("SKIPPED: {name} is not installed");
+        None
+    }
+}
