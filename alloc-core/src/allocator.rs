@@ -80,8 +80,9 @@ impl<A> TraceAlloc<A> {
 // and goes back to it with the layout it came with; so its promises are ours. Recording neither
 // touches blocks nor unwinds.
 //
-// PERF: what is traced is out of line, so that while tracing is off a method is one load and one
-// branch before a jump into the inner allocator, wherever the compiler inlines it.
+// PERF: three steps, each out of line, so that none pays for the registers that the next one saves. While
+// tracing is off a method is one load and one branch before a jump into the inner allocator, wherever
+// the compiler inlines it; what a sample passes over ends in such a jump too; the rest is recorded.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -128,6 +129,16 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
 impl<A: GlobalAlloc> TraceAlloc<A> {
     #[inline(never)]
     unsafe fn alloc_traced(&self, layout: Layout) -> *mut u8 {
+        if tracer::passes_over(layout.size()) {
+            // SAFETY: the caller's promise, passed on.
+            return unsafe { self.inner.alloc(layout) };
+        }
+        // SAFETY: as above.
+        unsafe { self.alloc_recorded(layout) }
+    }
+
+    #[inline(never)]
+    unsafe fn alloc_recorded(&self, layout: Layout) -> *mut u8 {
         let recorder = tracer::enter(self.granule);
         // SAFETY: the caller's promise, passed on.
         let block = unsafe { self.inner.alloc(layout) };
@@ -139,6 +150,16 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
 
     #[inline(never)]
     unsafe fn alloc_zeroed_traced(&self, layout: Layout) -> *mut u8 {
+        if tracer::passes_over(layout.size()) {
+            // SAFETY: the caller's promise, passed on.
+            return unsafe { self.inner.alloc_zeroed(layout) };
+        }
+        // SAFETY: as above.
+        unsafe { self.alloc_zeroed_recorded(layout) }
+    }
+
+    #[inline(never)]
+    unsafe fn alloc_zeroed_recorded(&self, layout: Layout) -> *mut u8 {
         let recorder = tracer::enter(self.granule);
         // SAFETY: the caller's promise, passed on.
         let block = unsafe { self.inner.alloc_zeroed(layout) };
@@ -150,6 +171,16 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
 
     #[inline(never)]
     unsafe fn dealloc_traced(&self, block: *mut u8, layout: Layout) {
+        if tracer::was_passed_over(block.addr()) {
+            // SAFETY: the caller's promise, passed on.
+            return unsafe { self.inner.dealloc(block, layout) };
+        }
+        // SAFETY: as above.
+        unsafe { self.dealloc_recorded(block, layout) }
+    }
+
+    #[inline(never)]
+    unsafe fn dealloc_recorded(&self, block: *mut u8, layout: Layout) {
         // The record goes first: once the block is free, its address may be another's.
         match tracer::enter(self.granule) {
             Some(recorder) => recorder.freed(block.addr(), layout.size()),
@@ -161,6 +192,16 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
 
     #[inline(never)]
     unsafe fn realloc_traced(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        if tracer::was_passed_over(block.addr()) && tracer::passes_over(new_size) {
+            // SAFETY: the caller's promise, passed on.
+            return unsafe { self.inner.realloc(block, layout, new_size) };
+        }
+        // SAFETY: as above.
+        unsafe { self.realloc_recorded(block, layout, new_size) }
+    }
+
+    #[inline(never)]
+    unsafe fn realloc_recorded(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         let Some(recorder) = tracer::enter(self.granule) else {
             let forgotten = tracer::forget(block.addr(), layout.size());
             // SAFETY: the caller's promise, passed on.

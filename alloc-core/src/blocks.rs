@@ -54,10 +54,19 @@ impl Granule {
 pub(crate) struct PageMap {
     root: Reserved<Leaf, ROOT_LEN>,
     granule: AtomicU32,
+    /// The [link](NEXT) to the leaf that was listed last.
+    first: AtomicU32,
 }
 
-/// The words of the granules, and after them a bit for each chunk: whether it is resident.
-type Leaf = Reserved<AtomicU32, { LEAF_LEN + LEAF_LEN / CHUNK_LEN / 32 }>;
+/// The words of the granules, after them a bit for each chunk: whether it is resident; then the
+/// [link](NEXT).
+type Leaf = Reserved<AtomicU32, { NEXT + 1 }>;
+
+/// Where in a leaf the link to the next one is, so that all are found without a look at the whole root:
+/// its number and two; one at the end of the list; zero in a leaf that is not listed.
+const NEXT: usize = LEAF_LEN + LEAF_LEN / CHUNK_LEN / 32;
+const LINK: u32 = 2;
+const END: u32 = 1;
 
 const ROOT_LEN: usize = 1 << (ADDRESS_BITS - LEAF_BITS);
 /// Room for the smallest granule; with a larger one the far part is never touched.
@@ -71,6 +80,7 @@ impl PageMap {
         PageMap {
             root: Reserved::new(),
             granule: AtomicU32::new(Granule::SMALLEST.0),
+            first: AtomicU32::new(END),
         }
     }
 
@@ -121,7 +131,35 @@ impl PageMap {
         // SAFETY: a chunk is four pages of the leaf's reservation, or one where pages are larger.
         unsafe { arena::populate(NonNull::from(chunk).cast(), size_of_val(chunk)) };
         leaf[bits].fetch_or(bit, Ordering::Relaxed);
+        self.list(leaf, address);
         Ok(&leaf[index])
+    }
+
+    /// Adds the leaf of an address to the list, once.
+    fn list(&self, leaf: &[AtomicU32; NEXT + 1], address: usize) {
+        let next = &leaf[NEXT];
+        let is_first = next.compare_exchange(0, END, Ordering::Relaxed, Ordering::Relaxed);
+        if is_first.is_ok() {
+            let link = (address >> LEAF_BITS) as u32 + LINK;
+            // The release shows the leaf's own link to the acquire in `leaves`.
+            let push = |first| {
+                next.store(first, Ordering::Relaxed);
+                Some(link)
+            };
+            let _ = self
+                .first
+                .fetch_update(Ordering::Release, Ordering::Relaxed, push);
+        }
+    }
+
+    /// The leaves that anything was written to.
+    fn leaves(&self) -> impl Iterator<Item = &Leaf> {
+        let mut link = self.first.load(Ordering::Acquire);
+        std::iter::from_fn(move || {
+            let leaf = self.root.get()?.get(link.checked_sub(LINK)? as usize)?;
+            link = leaf.get()?[NEXT].load(Ordering::Relaxed);
+            Some(leaf)
+        })
     }
 
     /// The slot of a block that is about to be recorded, if it is resident already. It is on its way
@@ -161,18 +199,18 @@ impl PageMap {
     ///
     /// Nobody else uses the map until this returns.
     pub(crate) unsafe fn clear(&self) {
-        for leaf in self.root.get().into_iter().flatten() {
+        for leaf in self.leaves() {
             // SAFETY: the caller's promise.
             unsafe { leaf.clear() };
         }
+        self.first.store(END, Ordering::Relaxed);
         // SAFETY: the caller's promise.
         unsafe { self.root.clear() };
     }
 
     /// The physical memory that the map takes up.
     pub(crate) fn resident(&self) -> usize {
-        let leaves = self.root.get().into_iter().flatten().map(Leaf::resident);
-        self.root.resident() + leaves.sum::<usize>()
+        self.root.resident() + self.leaves().map(Leaf::resident).sum::<usize>()
     }
 
     #[inline(always)]

@@ -38,9 +38,12 @@ pub(crate) const OFF: u64 = 0;
 /// Nothing was ever recorded: the environment has not been read yet.
 pub(crate) const UNSET: u64 = 1;
 /// Nobody may record until the holder of the control lock is done.
-pub(crate) const PAUSED: u64 = 2;
-/// In phases that record: the low bit says that a thread is alone, the rest is a serial number.
+pub(crate) const PAUSED: u64 = 4;
+/// In phases that record: the low bit says that a thread is alone, the next that a sample is recorded,
+/// the rest is a serial number.
 const FIRST_PHASE: u64 = 8;
+const ALONE: u64 = 1;
+const SAMPLED: u64 = 2;
 
 static PHASE: AtomicU64 = AtomicU64::new(UNSET);
 static CAPTURE_LIMIT: AtomicUsize = AtomicUsize::new(0);
@@ -59,8 +62,14 @@ pub(crate) fn is_on() -> bool {
     !matches!(phase(), OFF | UNSET)
 }
 
+/// Whether a phase that records, records a sample.
+#[inline(always)]
+pub(crate) fn is_sampled(phase: u64) -> bool {
+    phase & SAMPLED != 0
+}
+
 pub(crate) fn company(phase: u64) -> Company {
-    if phase & 1 == 1 {
+    if phase & ALONE != 0 {
         Company::Alone
     } else {
         Company::WithOthers
@@ -307,11 +316,13 @@ impl Control {
     fn publish(&mut self) {
         TABLES.heap.set_threads(self.attached);
         self.serial += 1;
-        let alone = u64::from(self.attached <= 1);
-        let next = if self.session.is_some() {
-            FIRST_PHASE + self.serial * 2 + alone
-        } else {
-            OFF
+        let alone = if self.attached <= 1 { ALONE } else { 0 };
+        let next = match &self.session {
+            Some(config) => {
+                let sampled = config.sampling().map_or(0, |_| SAMPLED);
+                FIRST_PHASE + self.serial * 4 | sampled | alone
+            }
+            None => OFF,
         };
         PHASE.store(next, Ordering::Release);
         if FAULT.load(Relaxed) != 0 {
@@ -387,6 +398,7 @@ impl Control {
             unsafe {
                 TABLES.callsites.clear();
             }
+            TABLES.drawn.clear();
             TABLES.threads.iter().for_each(ThreadState::clear);
             TABLES.events.clear();
             TABLES.heap.clear();
@@ -570,6 +582,7 @@ pub(crate) fn tracer_memory() -> Bytes {
     let bytes = TABLES.blocks.resident()
         + TABLES.callsites.resident()
         + TABLES.threads.resident()
+        + TABLES.drawn.resident()
         + capture::resident();
     Bytes::new(bytes as u64)
 }

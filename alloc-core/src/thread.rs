@@ -169,8 +169,9 @@ impl ThreadState {
         self.captures.store(control::capture_limit() != 0, Relaxed);
         let every = control::sampling().map_or(0, Interval::bytes);
         self.sample_every.store(every, Relaxed);
-        if let Some(interval) = self.sampling() {
-            self.draw(interval);
+        match self.sampling() {
+            Some(interval) => self.draw(interval),
+            None => self.until_sample.store(0, Relaxed),
         }
         self.account.begin(company, &TABLES.heap);
         self.phase.store(phase, Relaxed);
@@ -196,6 +197,19 @@ impl ThreadState {
     #[inline(always)]
     pub(crate) fn ceiling(&self) -> CellCeiling {
         CellCeiling(self.ceiling.load(Relaxed))
+    }
+
+    /// Whether an allocation of this size is known, without a record, not to be drawn for the sample of
+    /// the present phase.
+    #[inline(always)]
+    pub(crate) fn passes_over(&self, size: usize) -> bool {
+        // NOTE: zero where there is no sample.
+        let until = self.until_sample.load(Relaxed).wrapping_sub(size as i64);
+        let passes_over = until > 0 && self.phase() == control::phase();
+        if passes_over {
+            self.until_sample.store(until, Relaxed);
+        }
+        passes_over
     }
 
     /// Whether a block of this size is drawn for the sample.

@@ -9,7 +9,7 @@
 use crate::blocks::{InsertError, PageMap};
 use crate::callsites::{CallsiteId, Callsites};
 use crate::counters::{Delta, Heap};
-use crate::sampling::Weighted;
+use crate::sampling::{DrawnPlaces, Weighted};
 use crate::sync::{AtomicU64, Ordering};
 use crate::thread::{self, Events, Stage, ThreadState, Threads};
 use Ordering::Relaxed;
@@ -19,6 +19,8 @@ pub(crate) use crate::control;
 /// Everything that is recorded.
 pub(crate) struct Tables {
     pub(crate) blocks: PageMap,
+    /// Where in `blocks` there is something, of a sample.
+    pub(crate) drawn: DrawnPlaces,
     pub(crate) callsites: Callsites,
     pub(crate) heap: Heap,
     pub(crate) threads: Threads,
@@ -30,6 +32,7 @@ pub(crate) struct Tables {
 
 pub(crate) static TABLES: Tables = Tables {
     blocks: PageMap::new(),
+    drawn: DrawnPlaces::new(),
     callsites: Callsites::new(),
     heap: Heap::new(),
     threads: Threads::new(),
@@ -56,6 +59,21 @@ pub(crate) struct Recorder {
 #[inline(always)]
 pub(crate) fn is_off() -> bool {
     control::phase() == control::OFF
+}
+
+/// Whether the sample passes an allocation over, so that nothing is to be recorded.
+///
+/// NOTE: what the tracer itself allocates, and what is muted, is counted off as well. The distance to
+/// the next byte that is drawn has no memory, so that changes no chance.
+#[inline(always)]
+pub(crate) fn passes_over(size: usize) -> bool {
+    thread::current().is_some_and(|state| state.passes_over(size))
+}
+
+/// Whether the sample passed a block over, so that there is no record of it.
+#[inline(always)]
+pub(crate) fn was_passed_over(address: usize) -> bool {
+    control::is_sampled(control::phase()) && !TABLES.drawn.may_hold(address)
 }
 
 /// The right to record, or `None` while tracing is off and inside the tracer itself.
@@ -170,7 +188,7 @@ impl Recorder {
         };
         match self.state.sampling() {
             None => self.end(callsite, Weighted::one(size)),
-            Some(interval) => self.end_drawn(callsite, interval.weigh(address, size)),
+            Some(interval) => self.end_drawn(callsite, address, interval.weigh(address, size)),
         }
     }
 
@@ -184,7 +202,8 @@ impl Recorder {
 
     #[cold]
     #[inline(never)]
-    fn end_drawn(&self, callsite: CallsiteId, weighted: Weighted) {
+    fn end_drawn(&self, callsite: CallsiteId, address: usize, weighted: Weighted) {
+        TABLES.drawn.take(address);
         self.end(callsite, weighted);
     }
 
@@ -198,7 +217,11 @@ impl Recorder {
 
     /// Takes out the record of a block that is about to be reallocated.
     pub(crate) fn take(&self, address: usize) -> Option<CallsiteId> {
-        TABLES.blocks.remove(address)
+        let callsite = TABLES.blocks.remove(address)?;
+        if self.state.sampling().is_some() {
+            TABLES.drawn.take(address);
+        }
+        Some(callsite)
     }
 
     /// Puts a record back that was [taken](Self::take): the reallocation failed.
@@ -206,6 +229,9 @@ impl Recorder {
         if let Some(callsite) = taken {
             // The place was there before, so neither error can be.
             let _ = TABLES.blocks.insert(address, callsite);
+            if self.state.sampling().is_some() {
+                TABLES.drawn.add(address);
+            }
         }
     }
 
@@ -261,7 +287,11 @@ impl Recorder {
             CallsiteId::HEAP
         };
         match TABLES.blocks.insert_at(slot, address, callsite) {
-            Ok(None) => {}
+            Ok(None) => {
+                if state.sampling().is_some() {
+                    TABLES.drawn.add(address);
+                }
+            }
             Ok(Some(_)) => state.events.lost_block(),
             Err(error) => return self.not_inserted(error),
         }
@@ -323,7 +353,11 @@ pub(crate) fn forget(address: usize, size: usize) -> Option<Forgotten> {
 fn forget_directly(address: usize, size: usize) -> Option<Forgotten> {
     directly(|| {
         let callsite = TABLES.blocks.remove(address)?;
-        let weighted = Weighted::of(control::sampling(), address, size);
+        let sampling = control::sampling();
+        if sampling.is_some() {
+            TABLES.drawn.take(address);
+        }
+        let weighted = Weighted::of(sampling, address, size);
         TABLES.heap.add_directly(-weighted.bytes, &TABLES.epoch);
         let epoch = TABLES.epoch();
         TABLES
@@ -349,7 +383,11 @@ pub(crate) fn restore(forgotten: Forgotten) {
     } = forgotten;
     directly(|| {
         TABLES.blocks.insert(address, callsite).ok()?;
-        let weighted = Weighted::of(control::sampling(), address, size);
+        let sampling = control::sampling();
+        if sampling.is_some() {
+            TABLES.drawn.add(address);
+        }
+        let weighted = Weighted::of(sampling, address, size);
         let epoch = TABLES.epoch();
         TABLES.callsites.get(callsite)?.shared.fold(
             &Delta::restored(weighted, epoch),
