@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 
 use crate::control::GranuleHint;
-use crate::tracer;
+use crate::tracer::{self, Task};
 
 /// A global allocator that forwards everything to `A`, and records it while tracing is on.
 ///
@@ -129,12 +129,25 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
 impl<A: GlobalAlloc> TraceAlloc<A> {
     #[inline(never)]
     unsafe fn alloc_traced(&self, layout: Layout) -> *mut u8 {
-        if tracer::passes_over(layout.size()) {
+        match tracer::task_at_birth(layout.size()) {
             // SAFETY: the caller's promise, passed on.
-            return unsafe { self.inner.alloc(layout) };
+            Task::Record => unsafe { self.alloc_recorded(layout) },
+            // SAFETY: as above.
+            Task::Count => unsafe { self.alloc_counted(layout) },
+            // SAFETY: as above.
+            Task::PassOver => unsafe { self.inner.alloc(layout) },
         }
-        // SAFETY: as above.
-        unsafe { self.alloc_recorded(layout) }
+    }
+
+    #[inline(never)]
+    unsafe fn alloc_counted(&self, layout: Layout) -> *mut u8 {
+        let recorder = tracer::enter(self.granule);
+        // SAFETY: the caller's promise, passed on.
+        let block = unsafe { self.inner.alloc(layout) };
+        if let (Some(recorder), false) = (recorder, block.is_null()) {
+            recorder.counted(block.addr(), layout.size());
+        }
+        block
     }
 
     #[inline(never)]
@@ -150,12 +163,25 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
 
     #[inline(never)]
     unsafe fn alloc_zeroed_traced(&self, layout: Layout) -> *mut u8 {
-        if tracer::passes_over(layout.size()) {
+        match tracer::task_at_birth(layout.size()) {
             // SAFETY: the caller's promise, passed on.
-            return unsafe { self.inner.alloc_zeroed(layout) };
+            Task::Record => unsafe { self.alloc_zeroed_recorded(layout) },
+            // SAFETY: as above.
+            Task::Count => unsafe { self.alloc_zeroed_counted(layout) },
+            // SAFETY: as above.
+            Task::PassOver => unsafe { self.inner.alloc_zeroed(layout) },
         }
-        // SAFETY: as above.
-        unsafe { self.alloc_zeroed_recorded(layout) }
+    }
+
+    #[inline(never)]
+    unsafe fn alloc_zeroed_counted(&self, layout: Layout) -> *mut u8 {
+        let recorder = tracer::enter(self.granule);
+        // SAFETY: the caller's promise, passed on.
+        let block = unsafe { self.inner.alloc_zeroed(layout) };
+        if let (Some(recorder), false) = (recorder, block.is_null()) {
+            recorder.counted(block.addr(), layout.size());
+        }
+        block
     }
 
     #[inline(never)]
@@ -171,12 +197,24 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
 
     #[inline(never)]
     unsafe fn dealloc_traced(&self, block: *mut u8, layout: Layout) {
-        if tracer::was_passed_over(block.addr()) {
+        match tracer::task_at_end(block.addr()) {
             // SAFETY: the caller's promise, passed on.
-            return unsafe { self.inner.dealloc(block, layout) };
+            Task::Record => unsafe { self.dealloc_recorded(block, layout) },
+            // SAFETY: as above.
+            Task::Count => unsafe { self.dealloc_counted(block, layout) },
+            // SAFETY: as above.
+            Task::PassOver => unsafe { self.inner.dealloc(block, layout) },
         }
-        // SAFETY: as above.
-        unsafe { self.dealloc_recorded(block, layout) }
+    }
+
+    #[inline(never)]
+    unsafe fn dealloc_counted(&self, block: *mut u8, layout: Layout) {
+        match tracer::enter(self.granule) {
+            Some(recorder) => recorder.uncounted(block.addr(), layout.size()),
+            None => _ = tracer::forget(block.addr(), layout.size()),
+        }
+        // SAFETY: the caller's promise, passed on.
+        unsafe { self.inner.dealloc(block, layout) };
     }
 
     #[inline(never)]
@@ -192,7 +230,8 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
 
     #[inline(never)]
     unsafe fn realloc_traced(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        if tracer::was_passed_over(block.addr()) && tracer::passes_over(new_size) {
+        let passed_over = tracer::task_at_end(block.addr()) == Task::PassOver;
+        if passed_over && tracer::task_at_birth(new_size) == Task::PassOver {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.realloc(block, layout, new_size) };
         }

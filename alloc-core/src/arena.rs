@@ -7,6 +7,9 @@ use std::ptr::{self, NonNull};
 
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering};
 
+/// What the system's pages are multiples of.
+pub(crate) const PAGE: usize = 4096;
+
 /// Reserves `len` bytes of zeroed memory that takes up pages only where it is touched.
 ///
 /// The address is aligned to a page. `None` where the system has no memory to give.
@@ -31,7 +34,7 @@ pub(crate) unsafe fn release(base: NonNull<u8>, len: usize) {
 ///
 /// # Safety
 ///
-/// The range is whole pages of one reservation.
+/// The range lies in one reservation. NOTE: what does not begin at a page is left as it is.
 pub(crate) unsafe fn populate(base: NonNull<u8>, len: usize) {
     // SAFETY: the caller's promise is the same.
     unsafe { os::populate(base, len) }
@@ -146,9 +149,13 @@ mod os {
 pub(crate) unsafe trait Zeroed {}
 
 // SAFETY: an atomic has the representation of its integer or pointer, for which zero is a value.
+unsafe impl Zeroed for crate::sync::AtomicU8 {}
+// SAFETY: as above.
 unsafe impl Zeroed for crate::sync::AtomicU32 {}
 // SAFETY: as above.
 unsafe impl Zeroed for crate::sync::AtomicU64 {}
+// SAFETY: as above.
+unsafe impl<T> Zeroed for AtomicPtr<T> {}
 // SAFETY: a null pointer is "not reserved yet".
 unsafe impl<T, const LEN: usize> Zeroed for Reserved<T, LEN> {}
 
@@ -226,7 +233,7 @@ impl<T: Zeroed, const LEN: usize> Reserved<T, LEN> {
     }
 }
 
-/// Words that are written once and stay: the frames of callsites.
+/// Memory that is handed out in pieces and stays: the frames of callsites, parts of the live-block index.
 ///
 /// # Implementation
 ///
@@ -242,10 +249,11 @@ const CHUNK_BYTES: usize = 1 << 20;
 #[repr(C)]
 struct Chunk {
     older: AtomicPtr<Chunk>,
+    /// How many bytes are handed out, beyond the head.
     used: AtomicUsize,
 }
 
-const CHUNK_WORDS: usize = (CHUNK_BYTES - size_of::<Chunk>()) / size_of::<usize>();
+const HEAD: usize = size_of::<Chunk>();
 
 impl Arena {
     pub(crate) const fn new() -> Arena {
@@ -257,21 +265,33 @@ impl Arena {
     /// Copies `words` into the arena. `None` where the system has no memory to give, or there are
     /// more words than a chunk holds.
     pub(crate) fn store(&self, words: &[usize]) -> Option<NonNull<usize>> {
-        if words.len() > CHUNK_WORDS {
+        let place: NonNull<usize> = self.zeroed(size_of_val(words), align_of::<usize>())?.cast();
+        // SAFETY: room for as many words, aligned, and ours alone.
+        unsafe { ptr::copy_nonoverlapping(words.as_ptr(), place.as_ptr(), words.len()) };
+        Some(place)
+    }
+
+    /// A piece of `len` bytes, all zero, at a multiple of `align`: a power of two up to a page's size.
+    /// `None` where the system has no memory to give, or a chunk is smaller.
+    pub(crate) fn zeroed(&self, len: usize, align: usize) -> Option<NonNull<u8>> {
+        let end_of = |used: usize| (HEAD + used).next_multiple_of(align) + len;
+        if end_of(0) > CHUNK_BYTES {
             return None;
         }
         loop {
             let newest = self.newest.load(Ordering::Acquire);
             // SAFETY: chunks live until `clear`, which runs alone.
             if let Some(chunk) = unsafe { newest.as_ref() } {
-                let at = chunk.used.fetch_add(words.len(), Ordering::Relaxed);
-                if at + words.len() <= CHUNK_WORDS {
-                    let first = newest.wrapping_add(1).cast::<usize>();
-                    // SAFETY: the words of a chunk follow its head, and `at` is in them.
-                    let place = unsafe { first.add(at) };
-                    // SAFETY: `fetch_add` gave this range to us alone.
-                    unsafe { ptr::copy_nonoverlapping(words.as_ptr(), place, words.len()) };
-                    return NonNull::new(place);
+                let take = |used| {
+                    let end = end_of(used);
+                    (end <= CHUNK_BYTES).then(|| end - HEAD)
+                };
+                let before = chunk
+                    .used
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+                if let Ok(used) = before {
+                    // This range is ours alone, and in the chunk, which begins at a page.
+                    return NonNull::new(newest.cast::<u8>().wrapping_add(end_of(used) - len));
                 }
             }
             self.grow(newest)?;
@@ -285,7 +305,7 @@ impl Arena {
         unsafe { fresh.cast::<Chunk>().as_ref() }
             .older
             .store(newest, Ordering::Relaxed);
-        // The release publishes the head to the acquire in `store`.
+        // The release publishes the head to the acquire in `zeroed`.
         let won = self.newest.compare_exchange(
             newest,
             fresh.as_ptr().cast(),
@@ -350,6 +370,32 @@ mod tests {
     }
 
     #[test]
+    fn pieces_of_an_arena_are_aligned_zero_and_apart() {
+        let arena = Arena::new();
+        let mut end = ptr::null_mut();
+        for (len, align) in [
+            (8, 8),
+            (100, 64),
+            (4096, 4096),
+            (2, 1),
+            (CHUNK_BYTES / 2, 4096),
+        ] {
+            let piece = arena.zeroed(len, align).unwrap().as_ptr();
+            assert_eq!(piece.addr() % align, 0);
+            assert!(piece >= end || piece.addr() / CHUNK_BYTES != end.addr() / CHUNK_BYTES);
+            for offset in [0, len - 1] {
+                let byte = piece.wrapping_add(offset);
+                // SAFETY: the piece has that many bytes.
+                assert_eq!(unsafe { byte.replace(1) }, 0);
+            }
+            end = piece.wrapping_add(len);
+        }
+        assert!(arena.zeroed(CHUNK_BYTES, 8).is_none());
+        // SAFETY: this thread is the only user.
+        unsafe { arena.clear() };
+    }
+
+    #[test]
     fn an_arena_keeps_words_apart_across_chunks_and_threads() {
         let arena = Arena::new();
         std::thread::scope(|scope| {
@@ -367,7 +413,7 @@ mod tests {
                 });
             }
         });
-        assert!(arena.store(&vec![0; CHUNK_WORDS + 1]).is_none());
+        assert!(arena.store(&vec![0; CHUNK_BYTES / 8 - 1]).is_none());
         // SAFETY: the threads are done.
         unsafe { arena.clear() };
         assert_eq!(arena.resident(), 0);

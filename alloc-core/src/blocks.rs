@@ -1,15 +1,20 @@
 //! The live-block index: the address of a block to the callsite that allocated it.
 
-use std::ptr::NonNull;
+use std::ptr;
 
-use crate::arena::{self, Reserved};
+use crate::arena::{self, Arena, Reserved, Zeroed};
 use crate::callsites::CallsiteId;
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
 
-/// The address space that one leaf covers.
-const LEAF_BITS: u32 = 26;
+/// The address space of a directory, as a power of two.
+const DIRECTORY_BITS: u32 = 26;
+/// The address space of a chunk. With glibc blocks of that size or more are mapped on their own.
+const CHUNK_BITS: u32 = 17;
 /// User-space addresses that the map covers: all that today's 64-bit systems hand out unasked.
 const ADDRESS_BITS: u32 = 47;
+
+const ROOT_LEN: usize = 1 << (ADDRESS_BITS - DIRECTORY_BITS);
+const DIRECTORY_LEN: usize = 1 << (DIRECTORY_BITS - CHUNK_BITS);
 
 /// The least distance between the starts of two blocks, as a power of two.
 ///
@@ -35,9 +40,11 @@ impl Granule {
 ///
 /// # Implementation
 ///
-/// Two levels, both straight from the operating system and resident only where they are touched.
-/// The root has a pointer for each 64 MiB of address space; a leaf has a `u32`, the callsite's id,
-/// for each granule of its 64 MiB. A lookup is two dependent loads.
+/// Three levels. The root has a pointer for each 64 MiB of address space, to a directory, which has one for
+/// each 128 KiB, to a chunk, which has a `u32`, the callsite's id, for each granule. A lookup is three
+/// dependent loads; but of the upper levels a heap of 100 MiB uses 6.5 KiB, so they are in the cache
+/// nearest to the processor. A chunk is made resident as a whole when the first of its words is
+/// written.
 ///
 /// The word of a block belongs to whoever owns the block: only the thread that has just received
 /// it from the inner allocator writes it, and only the thread about to give it back clears it. The
@@ -46,41 +53,56 @@ impl Granule {
 ///
 /// # Memory
 ///
-/// Four bytes a granule of heap that holds block starts: 12.5 % of the heap with 32-byte granules.
-/// It becomes resident 16 KiB at a time.
+/// Four bytes a granule of heap that holds block starts: 12.5 % of the heap with 32-byte granules; one
+/// byte where only the heap is counted.
 /// Nothing is added to the program's blocks, so their sizes, alignments and zero pages stay as
 /// they are. A trailer in the block would be a little faster, but changes size classes, trusts the
 /// caller's layout, and cannot be walked.
-pub(crate) struct PageMap {
-    root: Reserved<Leaf, ROOT_LEN>,
+pub(crate) struct PageMap<W = AtomicU32> {
+    root: Reserved<AtomicPtr<Directory<W>>, ROOT_LEN>,
     granule: AtomicU32,
-    /// The [link](NEXT) to the leaf that was listed last.
-    first: AtomicU32,
+    memory: Arena,
 }
 
-/// The words of the granules, after them a bit for each chunk: whether it is resident; then the
-/// [link](NEXT).
-type Leaf = Reserved<AtomicU32, { NEXT + 1 }>;
+struct Directory<W>([AtomicPtr<W>; DIRECTORY_LEN]);
 
-/// Where in a leaf the link to the next one is, so that all are found without a look at the whole root:
-/// its number and two; one at the end of the list; zero in a leaf that is not listed.
-const NEXT: usize = LEAF_LEN + LEAF_LEN / CHUNK_LEN / 32;
-const LINK: u32 = 2;
-const END: u32 = 1;
+/// What a place of a [`PageMap`] is made of: room for the number of a callsite.
+pub(crate) trait Word: Zeroed {
+    fn read(&self) -> u32;
+    fn write(&self, callsite: u32);
+}
 
-const ROOT_LEN: usize = 1 << (ADDRESS_BITS - LEAF_BITS);
-/// Room for the smallest granule; with a larger one the far part is never touched.
-const LEAF_LEN: usize = 1 << (LEAF_BITS - Granule::SMALLEST.0);
-/// Words that become resident together: 16 KiB, which with glibc covers 128 KiB, the size from which
-/// on it maps a block on its own.
-const CHUNK_LEN: usize = 1 << 12;
+impl Word for AtomicU32 {
+    #[inline(always)]
+    fn read(&self) -> u32 {
+        self.load(Ordering::Relaxed)
+    }
 
-impl PageMap {
-    pub(crate) const fn new() -> PageMap {
+    #[inline(always)]
+    fn write(&self, callsite: u32) {
+        self.store(callsite, Ordering::Relaxed);
+    }
+}
+
+/// Where no stacks are captured there is one callsite only, and its number is small.
+impl Word for AtomicU8 {
+    #[inline(always)]
+    fn read(&self) -> u32 {
+        self.load(Ordering::Relaxed).into()
+    }
+
+    #[inline(always)]
+    fn write(&self, callsite: u32) {
+        self.store(callsite as u8, Ordering::Relaxed);
+    }
+}
+
+impl<W: Word> PageMap<W> {
+    pub(crate) const fn new() -> PageMap<W> {
         PageMap {
             root: Reserved::new(),
             granule: AtomicU32::new(Granule::SMALLEST.0),
-            first: AtomicU32::new(END),
+            memory: Arena::new(),
         }
     }
 
@@ -100,14 +122,14 @@ impl PageMap {
         address: usize,
         callsite: CallsiteId,
     ) -> Result<Option<CallsiteId>, InsertError> {
-        self.insert_at(self.prefetched(address), address, callsite)
+        self.insert_at(self.slot(address), address, callsite)
     }
 
     /// The same, with the slot from [`prefetched`](Self::prefetched).
     #[inline(always)]
     pub(crate) fn insert_at(
         &self,
-        slot: Option<&AtomicU32>,
+        slot: Option<&W>,
         address: usize,
         callsite: CallsiteId,
     ) -> Result<Option<CallsiteId>, InsertError> {
@@ -115,65 +137,23 @@ impl PageMap {
             Some(slot) => slot,
             None => self.slot_or_reserve(address)?,
         };
-        let before = slot.load(Ordering::Relaxed);
-        slot.store(callsite.get(), Ordering::Relaxed);
+        let before = slot.read();
+        slot.write(callsite.get());
         Ok(CallsiteId::from_word(before))
     }
 
-    #[cold]
-    #[inline(never)]
-    fn slot_or_reserve(&self, address: usize) -> Result<&AtomicU32, InsertError> {
-        let leaf = self.leaf(address).ok_or(InsertError::OutOfRange)?;
-        let leaf = leaf.get_or_reserve().ok_or(InsertError::OutOfMemory)?;
-        let index = self.index(address);
-        let (bits, bit) = chunk_bit(index);
-        let chunk = &leaf[index / CHUNK_LEN * CHUNK_LEN..][..CHUNK_LEN];
-        // SAFETY: a chunk is four pages of the leaf's reservation, or one where pages are larger.
-        unsafe { arena::populate(NonNull::from(chunk).cast(), size_of_val(chunk)) };
-        leaf[bits].fetch_or(bit, Ordering::Relaxed);
-        self.list(leaf, address);
-        Ok(&leaf[index])
-    }
-
-    /// Adds the leaf of an address to the list, once.
-    fn list(&self, leaf: &[AtomicU32; NEXT + 1], address: usize) {
-        let next = &leaf[NEXT];
-        let is_first = next.compare_exchange(0, END, Ordering::Relaxed, Ordering::Relaxed);
-        if is_first.is_ok() {
-            let link = (address >> LEAF_BITS) as u32 + LINK;
-            // The release shows the leaf's own link to the acquire in `leaves`.
-            let push = |first| {
-                next.store(first, Ordering::Relaxed);
-                Some(link)
-            };
-            let _ = self
-                .first
-                .fetch_update(Ordering::Release, Ordering::Relaxed, push);
-        }
-    }
-
-    /// The leaves that anything was written to.
-    fn leaves(&self) -> impl Iterator<Item = &Leaf> {
-        let mut link = self.first.load(Ordering::Acquire);
-        std::iter::from_fn(move || {
-            let leaf = self.root.get()?.get(link.checked_sub(LINK)? as usize)?;
-            link = leaf.get()?[NEXT].load(Ordering::Relaxed);
-            Some(leaf)
-        })
-    }
-
-    /// The slot of a block that is about to be recorded, if it is resident already. It is on its way
+    /// The slot of a block that is about to be recorded, if there is one already. It is on its way
     /// from memory from here on.
     ///
     /// PERF: the slot of a fresh block is often in no cache, and a stack is captured in the meantime.
     #[inline(always)]
-    pub(crate) fn prefetched(&self, address: usize) -> Option<&AtomicU32> {
-        let slot = self.resident_slot(address)?;
+    pub(crate) fn prefetched(&self, address: usize) -> Option<&W> {
+        let slot = self.slot(address)?;
         #[cfg(target_arch = "x86_64")]
         {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
             // SAFETY: a hint about an address that is there; it reads and writes nothing.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(slot).cast()) };
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(ptr::from_ref(slot).cast()) };
         }
         Some(slot)
     }
@@ -181,16 +161,81 @@ impl PageMap {
     /// The callsite of the block at `address`, if it is known.
     #[inline(always)]
     pub(crate) fn get(&self, address: usize) -> Option<CallsiteId> {
-        CallsiteId::from_word(self.resident_slot(address)?.load(Ordering::Relaxed))
+        CallsiteId::from_word(self.slot(address)?.read())
     }
 
     /// Forgets the block at `address`, and returns its callsite if it was known.
     #[inline(always)]
     pub(crate) fn remove(&self, address: usize) -> Option<CallsiteId> {
-        let slot = self.resident_slot(address)?;
-        let callsite = CallsiteId::from_word(slot.load(Ordering::Relaxed))?;
-        slot.store(0, Ordering::Relaxed);
+        let slot = self.slot(address)?;
+        let callsite = CallsiteId::from_word(slot.read())?;
+        slot.write(0);
         Some(callsite)
+    }
+
+    /// The slot of a block, unless none near it was ever written.
+    #[inline(always)]
+    fn slot(&self, address: usize) -> Option<&W> {
+        let directory = self.root.get()?.get(address >> DIRECTORY_BITS)?;
+        // The acquire pairs with the release in `directory`.
+        //
+        // SAFETY: null, or a directory, which lives until `clear`, which runs alone.
+        let directory = unsafe { directory.load(Ordering::Acquire).as_ref() }?;
+        // The acquire pairs with the release in `slot_or_reserve`.
+        let chunk = directory.0[place_in_directory(address)].load(Ordering::Acquire);
+        if chunk.is_null() {
+            return None;
+        }
+        let granule = self.granule.load(Ordering::Relaxed);
+        let slot = chunk.wrapping_add(place_in_chunk(address, granule));
+        // SAFETY: a chunk has a word for each granule of its addresses, and lives until `clear`.
+        Some(unsafe { &*slot })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn slot_or_reserve(&self, address: usize) -> Result<&W, InsertError> {
+        let directory = self.directory(address)?;
+        let place = &directory.0[place_in_directory(address)];
+        if place.load(Ordering::Acquire).is_null() {
+            let len = size_of::<W>() << CHUNK_BITS >> self.granule.load(Ordering::Relaxed);
+            let align = len.min(arena::PAGE);
+            let fresh = self.memory.zeroed(len, align);
+            let fresh = fresh.ok_or(InsertError::OutOfMemory)?;
+            // SAFETY: a piece of the arena, whole pages of it or a part of one.
+            unsafe { arena::populate(fresh, len) };
+            // Of two threads that were first at once, one wins; the other's chunk stays unused. The
+            // release shows zeroed memory to the acquires.
+            let _ = place.compare_exchange(
+                ptr::null_mut(),
+                fresh.as_ptr().cast(),
+                Ordering::Release,
+                Ordering::Relaxed,
+            );
+        }
+        self.slot(address).ok_or(InsertError::OutOfMemory)
+    }
+
+    /// The directory of an address, new if there was none.
+    fn directory(&self, address: usize) -> Result<&Directory<W>, InsertError> {
+        let number = address >> DIRECTORY_BITS;
+        let root = self.root.get().ok_or(InsertError::OutOfMemory)?;
+        let place = root.get(number).ok_or(InsertError::OutOfRange)?;
+        if place.load(Ordering::Acquire).is_null() {
+            let fresh = self
+                .memory
+                .zeroed(size_of::<Directory<W>>(), align_of::<Directory<W>>())
+                .ok_or(InsertError::OutOfMemory)?;
+            // As with a chunk. The release shows zeroed memory to the acquires.
+            let _ = place.compare_exchange(
+                ptr::null_mut(),
+                fresh.as_ptr().cast(),
+                Ordering::Release,
+                Ordering::Relaxed,
+            );
+        }
+        // SAFETY: a directory, which lives until `clear`, which runs alone.
+        unsafe { place.load(Ordering::Acquire).as_ref() }.ok_or(InsertError::OutOfMemory)
     }
 
     /// Forgets all blocks and gives the memory back.
@@ -199,48 +244,26 @@ impl PageMap {
     ///
     /// Nobody else uses the map until this returns.
     pub(crate) unsafe fn clear(&self) {
-        for leaf in self.leaves() {
-            // SAFETY: the caller's promise.
-            unsafe { leaf.clear() };
-        }
-        self.first.store(END, Ordering::Relaxed);
         // SAFETY: the caller's promise.
         unsafe { self.root.clear() };
+        // SAFETY: the caller's promise; nothing refers to directories or chunks any more.
+        unsafe { self.memory.clear() };
     }
 
     /// The physical memory that the map takes up.
     pub(crate) fn resident(&self) -> usize {
-        self.root.resident() + self.leaves().map(Leaf::resident).sum::<usize>()
-    }
-
-    #[inline(always)]
-    fn leaf(&self, address: usize) -> Option<&Leaf> {
-        self.root.get()?.get(address >> LEAF_BITS)
-    }
-
-    /// The slot of a block, unless none near it was ever written.
-    #[inline(always)]
-    fn resident_slot(&self, address: usize) -> Option<&AtomicU32> {
-        let leaf = self.leaf(address)?.get()?;
-        let index = self.index(address);
-        let (bits, bit) = chunk_bit(index);
-        (leaf[bits].load(Ordering::Relaxed) & bit != 0).then(|| &leaf[index])
-    }
-
-    #[inline(always)]
-    fn index(&self, address: usize) -> usize {
-        let granule = self.granule.load(Ordering::Relaxed);
-        // NOTE: the last mask changes nothing, since a granule has at least the smallest's bits;
-        // it shows the compiler that the index is in the leaf.
-        ((address & ((1 << LEAF_BITS) - 1)) >> (granule & 31)) & (LEAF_LEN - 1)
+        self.root.resident() + self.memory.resident()
     }
 }
 
-/// The word and the bit that say whether the chunk of a word is resident.
 #[inline(always)]
-fn chunk_bit(index: usize) -> (usize, u32) {
-    let chunk = index / CHUNK_LEN;
-    (LEAF_LEN + chunk / 32, 1 << (chunk % 32))
+fn place_in_directory(address: usize) -> usize {
+    (address >> CHUNK_BITS) % DIRECTORY_LEN
+}
+
+#[inline(always)]
+fn place_in_chunk(address: usize, granule: u32) -> usize {
+    (address & ((1 << CHUNK_BITS) - 1)) >> (granule & 31)
 }
 
 /// Why a block was not recorded.
@@ -263,7 +286,7 @@ mod tests {
     }
 
     fn map_of(granule: usize) -> PageMap {
-        let map = PageMap::new();
+        let map: PageMap = PageMap::new();
         map.prepare(Granule::from_bytes(granule).unwrap()).unwrap();
         map
     }
@@ -304,7 +327,7 @@ mod tests {
     fn neighbours_one_granule_apart_are_told_apart() {
         for granule in [8, 16, 32] {
             let map = map_of(granule);
-            let base = (3 << LEAF_BITS) - granule;
+            let base = (3 << DIRECTORY_BITS) - granule;
             map.insert(base, id(1)).unwrap();
             map.insert(base + granule, id(2)).unwrap();
             assert_eq!(

@@ -39,11 +39,12 @@ pub(crate) const OFF: u64 = 0;
 pub(crate) const UNSET: u64 = 1;
 /// Nobody may record until the holder of the control lock is done.
 pub(crate) const PAUSED: u64 = 4;
-/// In phases that record: the low bit says that a thread is alone, the next that a sample is recorded,
-/// the rest is a serial number.
-const FIRST_PHASE: u64 = 8;
+/// In phases that record the low bits say how, the rest is a serial number: whether a thread is alone,
+/// and whether a sample is recorded, or all, or whether only the heap is counted.
+const FIRST_PHASE: u64 = 16;
 const ALONE: u64 = 1;
 const SAMPLED: u64 = 2;
+const COUNTED: u64 = 8;
 
 static PHASE: AtomicU64 = AtomicU64::new(UNSET);
 static CAPTURE_LIMIT: AtomicUsize = AtomicUsize::new(0);
@@ -62,10 +63,26 @@ pub(crate) fn is_on() -> bool {
     !matches!(phase(), OFF | UNSET)
 }
 
-/// Whether a phase that records, records a sample.
+/// How a phase records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// Every block, with its stack. What is no phase that records counts as such.
+    Whole,
+    /// A sample.
+    Sampled,
+    /// Every block, but the heap is only counted.
+    Counted,
+}
+
 #[inline(always)]
-pub(crate) fn is_sampled(phase: u64) -> bool {
-    phase & SAMPLED != 0
+pub(crate) fn how(phase: u64) -> How {
+    if phase & (SAMPLED | COUNTED) == 0 {
+        How::Whole
+    } else if phase & COUNTED == 0 {
+        How::Sampled
+    } else {
+        How::Counted
+    }
 }
 
 pub(crate) fn company(phase: u64) -> Company {
@@ -87,6 +104,11 @@ pub(crate) fn seed() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(1, |since| since.as_nanos() as u64 | 1)
+}
+
+/// Whether the session counts every block and captures no stacks.
+pub(crate) fn only_counts() -> bool {
+    capture_limit() == 0 && sampling().is_none()
 }
 
 /// How many return addresses a record captures.
@@ -185,6 +207,14 @@ impl Config {
 
     pub(crate) fn sampling(&self) -> Option<Interval> {
         Interval::from_bytes(self.sample_every)
+    }
+
+    fn how(&self) -> How {
+        match (self.sampling(), self.frames) {
+            (Some(_), _) => How::Sampled,
+            (None, 0) => How::Counted,
+            (None, _) => How::Whole,
+        }
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -319,8 +349,12 @@ impl Control {
         let alone = if self.attached <= 1 { ALONE } else { 0 };
         let next = match &self.session {
             Some(config) => {
-                let sampled = config.sampling().map_or(0, |_| SAMPLED);
-                FIRST_PHASE + self.serial * 4 | sampled | alone
+                let how = match config.how() {
+                    How::Whole => 0,
+                    How::Sampled => SAMPLED,
+                    How::Counted => COUNTED,
+                };
+                (FIRST_PHASE * (1 + self.serial)) | how | alone
             }
             None => OFF,
         };
@@ -370,8 +404,11 @@ impl Control {
             return Err(Error::out_of_memory("a key for thread-local data"));
         }
         self.method = Some(capture::prepare());
-        let tables = TABLES.blocks.prepare(granule);
-        tables
+        let index = match config.how() {
+            How::Counted => TABLES.counted.prepare(granule),
+            How::Whole | How::Sampled => TABLES.blocks.prepare(granule),
+        };
+        index
             .and_then(|()| TABLES.callsites.prepare(config.max_callsites))
             .ok_or_else(no_memory)?;
         let captured = match config.frames {
@@ -397,6 +434,10 @@ impl Control {
             // SAFETY: as above.
             unsafe {
                 TABLES.callsites.clear();
+            }
+            // SAFETY: as above.
+            unsafe {
+                TABLES.counted.clear();
             }
             TABLES.drawn.clear();
             TABLES.threads.iter().for_each(ThreadState::clear);
@@ -580,6 +621,7 @@ pub(crate) fn tracer_memory() -> Bytes {
     let _busy = Busy::begin();
     let _readers = lock_readers();
     let bytes = TABLES.blocks.resident()
+        + TABLES.counted.resident()
         + TABLES.callsites.resident()
         + TABLES.threads.resident()
         + TABLES.drawn.resident()

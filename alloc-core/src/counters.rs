@@ -82,18 +82,6 @@ impl Cell {
         ceiling: CellCeiling,
     ) -> MustFold {
         self.save_if_old(epoch);
-        let bytes = self.net_bytes.load(Relaxed) + size;
-        self.net_bytes.store(bytes, Relaxed);
-        let mut fold = false;
-        if bytes > self.high_bytes.load(Relaxed) {
-            self.high_bytes.store(bytes, Relaxed);
-            fold = bytes > ceiling.0;
-        }
-        let net_blocks = self.net_blocks.load(Relaxed).wrapping_add(blocks);
-        self.net_blocks.store(net_blocks, Relaxed);
-        if net_blocks > self.high_blocks.load(Relaxed) {
-            self.high_blocks.store(net_blocks, Relaxed);
-        }
         self.total_bytes.store(
             self.total_bytes.load(Relaxed).wrapping_add(size as u64),
             Relaxed,
@@ -104,7 +92,21 @@ impl Cell {
             self.reallocations
                 .store(self.reallocations.load(Relaxed).wrapping_add(1), Relaxed);
         }
-        fold | (total_blocks >= 1 << 30)
+        let net_blocks = self.net_blocks.load(Relaxed).wrapping_add(blocks);
+        self.net_blocks.store(net_blocks, Relaxed);
+        if net_blocks > self.high_blocks.load(Relaxed) {
+            self.high_blocks.store(net_blocks, Relaxed);
+        }
+        let bytes = self.net_bytes.load(Relaxed) + size;
+        self.net_bytes.store(bytes, Relaxed);
+        if bytes > self.high_bytes.load(Relaxed) {
+            self.high_bytes.store(bytes, Relaxed);
+            if bytes > ceiling.0 {
+                return true;
+            }
+        }
+        // NOTE: no block counts for more than 2^26, and with this many the cell is folded.
+        total_blocks >= 1 << 30
     }
 
     /// Counts the end of what [`allocated`](Self::allocated) counted.

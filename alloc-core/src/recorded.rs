@@ -115,7 +115,7 @@ impl Recorded {
 pub(crate) fn stack_of(address: usize) -> Option<(Vec<usize>, StackEnd)> {
     let _muted = thread::mute();
     control::reading(|_| {
-        let id: CallsiteId = TABLES.blocks.get(address)?;
+        let id: CallsiteId = TABLES.callsite_of(address)?;
         let (addresses, end) = TABLES.callsites.get(id)?.stack()?;
         Some((addresses.to_vec(), end))
     })

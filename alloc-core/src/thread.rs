@@ -37,10 +37,11 @@ pub(crate) struct ThreadState {
     /// The last phase of the tracer that the thread saw: [`Account`] and ceiling belong to it.
     phase: AtomicU64,
     ceiling: AtomicI64,
-    /// The session's choices, kept where a record looks anyway: the sampling interval or zero, and
-    /// whether stacks are captured.
+    /// The session's choices, kept where a record looks anyway: the sampling interval or zero, whether
+    /// stacks are captured, and whether neither is, so that every block is only counted.
     sample_every: AtomicU64,
     captures: AtomicBool,
+    only_counts: AtomicBool,
     pub(crate) account: Account,
     /// How many bytes from here on to the next one that is drawn for the sample.
     until_sample: AtomicI64,
@@ -143,6 +144,13 @@ impl ThreadState {
         mode
     }
 
+    /// The same, for a thread that is not [inside](Self::is_inside): to be left with zero.
+    #[inline(always)]
+    pub(crate) fn enter_from_outside(&self) {
+        self.mode.store(RECORDING, Relaxed);
+        control::fence_after_enter();
+    }
+
     #[inline(always)]
     pub(crate) fn leave(&self, mode: u32) {
         // The release pairs with the acquire in `is_recording`.
@@ -167,11 +175,11 @@ impl ThreadState {
         // SAFETY: this is the owner, a record is under way, and the reference ends here.
         unsafe { self.walker() }.set_limit(control::capture_limit());
         self.captures.store(control::capture_limit() != 0, Relaxed);
+        self.only_counts.store(control::only_counts(), Relaxed);
         let every = control::sampling().map_or(0, Interval::bytes);
         self.sample_every.store(every, Relaxed);
-        match self.sampling() {
-            Some(interval) => self.draw(interval),
-            None => self.until_sample.store(0, Relaxed),
+        if let Some(interval) = self.sampling() {
+            self.draw(interval);
         }
         self.account.begin(company, &TABLES.heap);
         self.phase.store(phase, Relaxed);
@@ -195,17 +203,21 @@ impl ThreadState {
     }
 
     #[inline(always)]
+    pub(crate) fn only_counts(&self) -> bool {
+        self.only_counts.load(Relaxed)
+    }
+
+    #[inline(always)]
     pub(crate) fn ceiling(&self) -> CellCeiling {
         CellCeiling(self.ceiling.load(Relaxed))
     }
 
     /// Whether an allocation of this size is known, without a record, not to be drawn for the sample of
-    /// the present phase.
+    /// this phase.
     #[inline(always)]
-    pub(crate) fn passes_over(&self, size: usize) -> bool {
-        // NOTE: zero where there is no sample.
+    pub(crate) fn passes_over(&self, size: usize, phase: u64) -> bool {
         let until = self.until_sample.load(Relaxed).wrapping_sub(size as i64);
-        let passes_over = until > 0 && self.phase() == control::phase();
+        let passes_over = until > 0 && self.phase() == phase;
         if passes_over {
             self.until_sample.store(until, Relaxed);
         }

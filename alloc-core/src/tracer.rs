@@ -9,16 +9,19 @@
 use crate::blocks::{InsertError, PageMap};
 use crate::callsites::{CallsiteId, Callsites};
 use crate::counters::{Delta, Heap};
-use crate::sampling::{DrawnPlaces, Weighted};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sampling::{DrawnPlaces, Interval, Weighted};
+use crate::sync::{AtomicU8, AtomicU64, Ordering};
 use crate::thread::{self, Events, Stage, ThreadState, Threads};
 use Ordering::Relaxed;
 
 pub(crate) use crate::control;
+use crate::control::How;
 
 /// Everything that is recorded.
 pub(crate) struct Tables {
     pub(crate) blocks: PageMap,
+    /// The same as `blocks`, of a session that only counts: which blocks there are.
+    pub(crate) counted: PageMap<AtomicU8>,
     /// Where in `blocks` there is something, of a sample.
     pub(crate) drawn: DrawnPlaces,
     pub(crate) callsites: Callsites,
@@ -32,6 +35,7 @@ pub(crate) struct Tables {
 
 pub(crate) static TABLES: Tables = Tables {
     blocks: PageMap::new(),
+    counted: PageMap::new(),
     drawn: DrawnPlaces::new(),
     callsites: Callsites::new(),
     heap: Heap::new(),
@@ -44,6 +48,39 @@ impl Tables {
     #[inline(always)]
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Relaxed)
+    }
+
+    /// The callsite of a live block, if it is known.
+    pub(crate) fn callsite_of(&self, address: usize) -> Option<CallsiteId> {
+        // NOTE: a session uses one of the two; the other is empty.
+        self.blocks
+            .get(address)
+            .or_else(|| self.counted.get(address))
+    }
+
+    /// Takes out the record of a block that is about to end, off the hot path.
+    fn remove(&self, address: usize, sampling: Option<Interval>) -> Option<CallsiteId> {
+        if control::only_counts() {
+            return self.counted.remove(address);
+        }
+        let callsite = self.blocks.remove(address)?;
+        if sampling.is_some() {
+            self.drawn.take(address);
+        }
+        Some(callsite)
+    }
+
+    /// Puts back what [`remove`](Self::remove) took out, in the same session.
+    fn put_back(&self, address: usize, callsite: CallsiteId, sampling: Option<Interval>) {
+        // The place was there before, so neither kind of error can be.
+        if control::only_counts() {
+            let _ = self.counted.insert(address, callsite);
+            return;
+        }
+        let _ = self.blocks.insert(address, callsite);
+        if sampling.is_some() {
+            self.drawn.add(address);
+        }
     }
 }
 
@@ -61,19 +98,40 @@ pub(crate) fn is_off() -> bool {
     control::phase() == control::OFF
 }
 
-/// Whether the sample passes an allocation over, so that nothing is to be recorded.
-///
-/// NOTE: what the tracer itself allocates, and what is muted, is counted off as well. The distance to
-/// the next byte that is drawn has no memory, so that changes no chance.
-#[inline(always)]
-pub(crate) fn passes_over(size: usize) -> bool {
-    thread::current().is_some_and(|state| state.passes_over(size))
+/// What is to be done about an event while tracing is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Record it.
+    Record,
+    /// Count it: [`Recorder::counted`], [`Recorder::uncounted`].
+    Count,
+    /// Nothing: a sample passes it over.
+    PassOver,
 }
 
-/// Whether the sample passed a block over, so that there is no record of it.
+/// What is to be done about an allocation.
+///
+/// NOTE: what the tracer itself allocates, and what is muted, is counted off the sample as well. The
+/// distance to the next byte that is drawn has no memory, so that changes no chance.
 #[inline(always)]
-pub(crate) fn was_passed_over(address: usize) -> bool {
-    control::is_sampled(control::phase()) && !TABLES.drawn.may_hold(address)
+pub(crate) fn task_at_birth(size: usize) -> Task {
+    let phase = control::phase();
+    let passes_over = |state: &ThreadState| state.passes_over(size, phase);
+    match control::how(phase) {
+        How::Counted => Task::Count,
+        How::Sampled if thread::current().is_some_and(passes_over) => Task::PassOver,
+        How::Whole | How::Sampled => Task::Record,
+    }
+}
+
+/// What is to be done about a free.
+#[inline(always)]
+pub(crate) fn task_at_end(address: usize) -> Task {
+    match control::how(control::phase()) {
+        How::Counted => Task::Count,
+        How::Sampled if !TABLES.drawn.may_hold(address) => Task::PassOver,
+        How::Whole | How::Sampled => Task::Record,
+    }
 }
 
 /// The right to record, or `None` while tracing is off and inside the tracer itself.
@@ -82,13 +140,13 @@ pub(crate) fn enter(granule: control::GranuleHint) -> Option<Recorder> {
     if let Some(state) = thread::current()
         && !state.is_inside()
     {
-        let mode = state.enter();
+        state.enter_from_outside();
         // Loaded again: whoever changes the phase and waits for records sees ours, or we see
         // the change.
         if control::phase() == state.phase() {
             return Some(Recorder { state });
         }
-        state.leave(mode);
+        state.leave(0);
     }
     enter_slowly(granule)
 }
@@ -184,7 +242,7 @@ impl Recorder {
     #[inline(always)]
     pub(crate) fn freed(&self, address: usize, size: usize) {
         let Some(callsite) = TABLES.blocks.remove(address) else {
-            return self.unknown_free();
+            return self.unknown_free(address, size);
         };
         match self.state.sampling() {
             None => self.end(callsite, Weighted::one(size)),
@@ -208,30 +266,26 @@ impl Recorder {
     }
 
     /// A sampled tracer does not know most blocks, so that counting them tells nothing.
-    #[inline(always)]
-    fn unknown_free(&self) {
-        if self.state.sampling().is_none() {
+    #[cold]
+    #[inline(never)]
+    fn unknown_free(&self, address: usize, size: usize) {
+        if self.state.only_counts() {
+            // The session changed between the look at the phase and the right to record.
+            self.uncounted(address, size);
+        } else if self.state.sampling().is_none() {
             self.state.events.unknown_free();
         }
     }
 
     /// Takes out the record of a block that is about to be reallocated.
     pub(crate) fn take(&self, address: usize) -> Option<CallsiteId> {
-        let callsite = TABLES.blocks.remove(address)?;
-        if self.state.sampling().is_some() {
-            TABLES.drawn.take(address);
-        }
-        Some(callsite)
+        TABLES.remove(address, self.state.sampling())
     }
 
     /// Puts a record back that was [taken](Self::take): the reallocation failed.
     pub(crate) fn put_back(&self, address: usize, taken: Option<CallsiteId>) {
         if let Some(callsite) = taken {
-            // The place was there before, so neither error can be.
-            let _ = TABLES.blocks.insert(address, callsite);
-            if self.state.sampling().is_some() {
-                TABLES.drawn.add(address);
-            }
+            TABLES.put_back(address, callsite, self.state.sampling());
         }
     }
 
@@ -270,6 +324,54 @@ impl Recorder {
         }
     }
 
+    /// The same as [`allocated`](Self::allocated), for sessions that only count.
+    #[inline(always)]
+    pub(crate) fn counted(&self, address: usize, size: usize) {
+        if !self.state.only_counts() {
+            return self.allocated_after_all(address, size);
+        }
+        if self.insert_counted(address).is_some() {
+            self.credit(CallsiteId::HEAP, Weighted::one(size), false);
+            self.state.account.grow(size as i64, &TABLES.heap);
+        }
+    }
+
+    /// The same as [`freed`](Self::freed), for sessions that only count.
+    #[inline(always)]
+    pub(crate) fn uncounted(&self, address: usize, size: usize) {
+        if !self.state.only_counts() {
+            return self.freed_after_all(address, size);
+        }
+        match TABLES.counted.remove(address) {
+            Some(_) => self.end(CallsiteId::HEAP, Weighted::one(size)),
+            None => self.state.events.unknown_free(),
+        }
+    }
+
+    /// The session changed between the look at the phase and the right to record.
+    #[cold]
+    #[inline(never)]
+    fn allocated_after_all(&self, address: usize, size: usize) {
+        self.allocated(address, size);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn freed_after_all(&self, address: usize, size: usize) {
+        self.freed(address, size);
+    }
+
+    #[inline(always)]
+    fn insert_counted(&self, address: usize) -> Option<CallsiteId> {
+        let callsite = CallsiteId::HEAP;
+        match TABLES.counted.insert(address, callsite) {
+            Ok(None) => {}
+            Ok(Some(_)) => self.state.events.lost_block(),
+            Err(error) => return self.not_inserted(error),
+        }
+        Some(callsite)
+    }
+
     /// Captures the stack and notes the block in the page map.
     #[inline(always)]
     fn insert(&self, address: usize) -> Option<CallsiteId> {
@@ -283,6 +385,8 @@ impl Recorder {
                 .callsites
                 .find(hash)
                 .unwrap_or_else(|| TABLES.callsites.insert(walker.stack()))
+        } else if state.only_counts() {
+            return self.insert_counted(address);
         } else {
             CallsiteId::HEAP
         };
@@ -352,11 +456,8 @@ pub(crate) fn forget(address: usize, size: usize) -> Option<Forgotten> {
 #[inline(never)]
 fn forget_directly(address: usize, size: usize) -> Option<Forgotten> {
     directly(|| {
-        let callsite = TABLES.blocks.remove(address)?;
         let sampling = control::sampling();
-        if sampling.is_some() {
-            TABLES.drawn.take(address);
-        }
+        let callsite = TABLES.remove(address, sampling)?;
         let weighted = Weighted::of(sampling, address, size);
         TABLES.heap.add_directly(-weighted.bytes, &TABLES.epoch);
         let epoch = TABLES.epoch();
@@ -382,11 +483,8 @@ pub(crate) fn restore(forgotten: Forgotten) {
         size,
     } = forgotten;
     directly(|| {
-        TABLES.blocks.insert(address, callsite).ok()?;
         let sampling = control::sampling();
-        if sampling.is_some() {
-            TABLES.drawn.add(address);
-        }
+        TABLES.put_back(address, callsite, sampling);
         let weighted = Weighted::of(sampling, address, size);
         let epoch = TABLES.epoch();
         TABLES.callsites.get(callsite)?.shared.fold(
