@@ -1,12 +1,13 @@
 //! The process from outside: its environment, its end, its children and its signals.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use alloc_core::{Amount, Snapshot};
+use alloc_core::{Amount, Counters, GroupBy, Metric, Snapshot, Statistic};
 use alloc_tests::{at_function, program};
 
 const TRACED: &str = env!("CARGO_BIN_EXE_traced");
@@ -46,6 +47,40 @@ fn alloc_trace_is_a_number_of_frames() {
         assert_succeeded(&output);
         assert_eq!(text(&output.stdout), limit, "ALLOC_TRACE={value}");
     }
+}
+
+/// Line mode walks to the first frame that is surely the user's: the line must be that of whole stacks.
+#[test]
+fn one_frame_charges_the_same_lines_as_whole_stacks() {
+    let folder = Folder::new("one-frame");
+    let [one, whole] = ["1", "32"].map(|frames| {
+        let path = folder.0.join(frames);
+        let variables = [
+            ("ALLOC_TRACE", Path::new(frames)),
+            ("ALLOC_TRACE_OUT", &path),
+        ];
+        assert_succeeded(&program(TRACED, &["records"], &variables));
+        Snapshot::load(&path).expect("a snapshot")
+    });
+    let lines = |snapshot: &Snapshot| -> BTreeMap<String, Counters> {
+        let statistics = snapshot.statistics_by(GroupBy::Line, Metric::Total);
+        // The sum of the callsites' own peaks depends on how many there are.
+        let counters = |it: &Statistic| Counters {
+            peak: Amount::default(),
+            ..it.counters
+        };
+        let line = |it: &Statistic| (it.key.to_string(), counters(it));
+        statistics.iter().map(line).collect()
+    };
+    let (of_one, of_whole) = (lines(&one), lines(&whole));
+    assert!(of_whole.len() > 5, "{of_whole:?}");
+    assert_eq!(of_one, of_whole);
+    assert!(
+        one.traces()
+            .iter()
+            .all(|trace| trace.traceback.is_truncated())
+    );
+    assert!(one.traces().len() <= whole.traces().len());
 }
 
 #[test]

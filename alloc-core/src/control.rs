@@ -111,6 +111,11 @@ pub(crate) fn only_counts() -> bool {
     capture_limit() == 0 && sampling().is_none()
 }
 
+/// Whether a record captures the user's line alone.
+pub(crate) fn captures_line() -> bool {
+    capture_limit() == 1 + LIBRARY_FRAMES
+}
+
 /// How many return addresses a record captures.
 #[inline(always)]
 pub(crate) fn capture_limit() -> usize {
@@ -404,6 +409,9 @@ impl Control {
             return Err(Error::out_of_memory("a key for thread-local data"));
         }
         self.method = Some(capture::prepare());
+        if config.frames == 1 {
+            capture::prepare_for_line();
+        }
         let index = match config.how() {
             How::Counted => TABLES.counted.prepare(granule),
             How::Whole | How::Sampled => TABLES.blocks.prepare(granule),

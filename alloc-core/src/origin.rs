@@ -114,6 +114,51 @@ fn of_name(function: &str) -> Origin {
     }
 }
 
+/// Whether a function by its name alone, or by the beginning of its name, is neither the standard library's
+/// nor the tracer's. What a compiler may have put into the program on their behalf is not sure.
+pub(crate) fn is_surely_of_the_user(function: &str) -> bool {
+    let foreign = |path: &str| {
+        let Some((name, _)) = path.split_once("::") else {
+            return false;
+        };
+        let is_plain = name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        is_plain && !CRATES_OF_STD.contains(&name)
+    };
+    match function.strip_prefix('<') {
+        None => foreign(function),
+        // An implementation is of its trait's crate or its type's; one of a trait of the standard
+        // library's may be that for all types.
+        Some(inner) => match inner.split_once(" as ") {
+            Some((_, of_trait)) => foreign(of_trait),
+            None => foreign(inner),
+        },
+    }
+}
+
+/// The standard library's crates, those that it is built with, and the tracer.
+const CRATES_OF_STD: [&str; 18] = [
+    "core",
+    "alloc",
+    "std",
+    "hashbrown",
+    "std_detect",
+    "panic_unwind",
+    "panic_abort",
+    "unwind",
+    "addr2line",
+    "gimli",
+    "object",
+    "miniz_oxide",
+    "adler2",
+    "memchr",
+    "rustc_demangle",
+    "cfg_if",
+    "alloc_core",
+    "__rustc",
+];
+
 /// Where in a path the standard library's part begins.
 fn std_at(file: &str) -> Option<usize> {
     if file.starts_with("/rustc/") {
@@ -252,6 +297,39 @@ mod tests {
         );
         check("main_loop", "", Origin::Unknown);
         check("", "", Origin::Unknown);
+    }
+
+    #[test]
+    fn a_walk_for_one_line_may_end_where_it_is_sure_whose_code_it_is() {
+        for name in [
+            "demo::fill",
+            "demo::fill::{closure#0}",
+            "<demo::Key>::new",
+            "<demo::Key<alloc::string::String>>::new",
+            "<alloc::vec::Vec<u8> as demo::Bytes>::put",
+            "serde_json::de::from_str",
+        ] {
+            assert!(is_surely_of_the_user(name), "{name}");
+        }
+        for name in [
+            "",
+            "main",
+            "qsort",
+            "__rustc::__rust_alloc",
+            "alloc::vec::Vec<T>::push",
+            "<alloc::vec::Vec<T>>::push",
+            "<demo::Key as alloc::string::ToString>::to_string",
+            "<T as alloc::string::ToString>::to_string",
+            "<&[demo::Key] as alloc::slice::Join>::join",
+            "<[demo::Key]>::concat",
+            "<alloc_core::allocator::TraceAlloc<A>>::alloc_recorded",
+            "hashbrown::raw::RawTable<T>::reserve",
+            // Cut short.
+            "<demo::a::very::long::type as alloc::str",
+            "<demo",
+        ] {
+            assert!(!is_surely_of_the_user(name), "{name}");
+        }
     }
 
     #[test]

@@ -38,9 +38,10 @@ pub(crate) struct ThreadState {
     phase: AtomicU64,
     ceiling: AtomicI64,
     /// The session's choices, kept where a record looks anyway: the sampling interval or zero, whether
-    /// stacks are captured, and whether neither is, so that every block is only counted.
+    /// whole stacks are captured, or the user's line alone, or whether every block is only counted.
     sample_every: AtomicU64,
     captures: AtomicBool,
+    captures_line: AtomicBool,
     only_counts: AtomicBool,
     pub(crate) account: Account,
     /// How many bytes from here on to the next one that is drawn for the sample.
@@ -174,7 +175,10 @@ impl ThreadState {
         }
         // SAFETY: this is the owner, a record is under way, and the reference ends here.
         unsafe { self.walker() }.set_limit(control::capture_limit());
-        self.captures.store(control::capture_limit() != 0, Relaxed);
+        let captures_line = control::captures_line();
+        self.captures_line.store(captures_line, Relaxed);
+        let captures = !captures_line && control::capture_limit() != 0;
+        self.captures.store(captures, Relaxed);
         self.only_counts.store(control::only_counts(), Relaxed);
         let every = control::sampling().map_or(0, Interval::bytes);
         self.sample_every.store(every, Relaxed);
@@ -200,6 +204,11 @@ impl ThreadState {
     #[inline(always)]
     pub(crate) fn captures(&self) -> bool {
         self.captures.load(Relaxed)
+    }
+
+    #[inline(always)]
+    pub(crate) fn captures_line(&self) -> bool {
+        self.captures_line.load(Relaxed)
     }
 
     #[inline(always)]

@@ -372,19 +372,28 @@ impl Recorder {
         Some(callsite)
     }
 
+    /// The callsite of the stack that was captured last, which has this hash.
+    #[inline(always)]
+    fn callsite(&self, hash: u64) -> CallsiteId {
+        let new = || {
+            // SAFETY: this is the owner, a record is under way, and the reference ends here.
+            let walker = unsafe { self.state.walker() };
+            TABLES.callsites.insert(walker.stack())
+        };
+        TABLES.callsites.find(hash).unwrap_or_else(new)
+    }
+
     /// Captures the stack and notes the block in the page map.
     #[inline(always)]
     fn insert(&self, address: usize) -> Option<CallsiteId> {
         let state = self.state;
         let slot = TABLES.blocks.prefetched(address);
-        // SAFETY: this is the owner, a record is under way, and the reference ends with the stack.
+        // SAFETY: this is the owner, a record is under way, and the reference ends with the walk.
         let walker = unsafe { state.walker() };
         let callsite = if state.captures() {
-            let hash = walker.capture();
-            TABLES
-                .callsites
-                .find(hash)
-                .unwrap_or_else(|| TABLES.callsites.insert(walker.stack()))
+            self.callsite(walker.capture())
+        } else if state.captures_line() {
+            self.callsite(walker.capture_line())
         } else if state.only_counts() {
             return self.insert_counted(address);
         } else {

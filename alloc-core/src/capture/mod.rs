@@ -5,6 +5,8 @@
 //! lock or a system call. Everywhere else [`fallback`] asks the `backtrace` crate.
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+mod functions;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod objects;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod pair;
@@ -65,6 +67,11 @@ pub(crate) fn prepare() -> CaptureMethod {
     imp::prepare()
 }
 
+/// Gets ready to capture no more than the user's line; called off the hot path.
+pub(crate) fn prepare_for_line() {
+    imp::prepare_for_line();
+}
+
 /// The stack bounds of the calling thread.
 pub(crate) fn stack_bounds() -> StackBounds {
     imp::stack_bounds()
@@ -84,17 +91,23 @@ pub(crate) fn resident() -> usize {
 pub(crate) struct StackHash;
 
 impl StackHash {
-    const BASE: u64 = 0x8EBC_6AF0_9C88_C6E3;
+    pub(crate) const BASE: u64 = 0x8EBC_6AF0_9C88_C6E3;
 
     /// The sum over a stack whose innermost address is `address` and whose outer part sums up to
     /// `outer`.
     #[inline(always)]
     pub(crate) fn add(outer: u64, address: usize) -> u64 {
-        let mixed = fold(
+        outer
+            .wrapping_mul(StackHash::BASE)
+            .wrapping_add(StackHash::mixed(address))
+    }
+
+    #[inline(always)]
+    pub(crate) fn mixed(address: usize) -> u64 {
+        fold(
             address as u64 ^ 0xA076_1D64_78BD_642F,
             0xE703_7ED1_A0B4_28DB,
-        );
-        outer.wrapping_mul(StackHash::BASE).wrapping_add(mixed)
+        )
     }
 
     /// What a sum is worth that lies outside of `addresses` others.

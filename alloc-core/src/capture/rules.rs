@@ -1,7 +1,7 @@
 //! Unwind rules, compiled once per return address and looked up without locks.
 
 use super::objects::{self, Object};
-use super::tables;
+use super::{functions, tables};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::words::{Insertion, WordSet};
 
@@ -152,10 +152,15 @@ pub(super) struct Rules {
     /// The same for code that may be unloaded. The upper half of the key is one more than the place
     /// of the fingerprint, the lower is the address, counted from where the object begins.
     loaded: WordSet,
+    /// The same as `words`, for walks that look for the user's line: the uppermost bit says that the code
+    /// is [surely the user's](functions::is_surely_of_the_user).
+    lines: WordSet,
     loads: [AtomicU64; MOST_LOADS],
     long: [AtomicU64; MOST_LONG],
     long_len: AtomicU32,
 }
+
+const OF_THE_USER: u64 = 1 << 63;
 
 const MOST_LONG: usize = 1024;
 const MOST_LOADS: usize = 1024;
@@ -165,6 +170,7 @@ impl Rules {
         Rules {
             words: WordSet::new(),
             loaded: WordSet::new(),
+            lines: WordSet::new(),
             loads: [const { AtomicU64::new(0) }; MOST_LOADS],
             long: [const { AtomicU64::new(0) }; MOST_LONG],
             long_len: AtomicU32::new(0),
@@ -178,6 +184,32 @@ impl Rules {
             Some(word) => Packed::stored(word),
             None => self.ask(pc),
         }
+    }
+
+    /// The same, and whether the code is surely the user's.
+    #[inline(always)]
+    pub(super) fn get_for_line(&self, pc: usize) -> (Packed, bool) {
+        // NOTE: addresses have 47 bits, so that one more is free.
+        let is_it = |word: u64| word << 1 >> 17 == pc as u64;
+        match self.lines.find(hash(pc), is_it) {
+            Some(word) => (Packed::stored(word), word & OF_THE_USER != 0),
+            None => self.ask_for_line(pc),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn ask_for_line(&self, pc: usize) -> (Packed, bool) {
+        let rule = self.get(pc);
+        let of_the_user = functions::is_surely_of_the_user(pc);
+        if !rule.is_fleeting() && pc >> 47 == 0 {
+            let flag = if of_the_user { OF_THE_USER } else { 0 };
+            let word = flag | (pc as u64) << 16 | u64::from(rule.0);
+            let is_it = |there: u64| there << 1 >> 17 == pc as u64;
+            // NOTE: without room it is found out again next time: slower, not wrong.
+            let _: Insertion = self.lines.insert(hash(pc), word, is_it);
+        }
+        (rule, of_the_user)
     }
 
     /// What a rule says that is [long](Packed::is_long).
@@ -277,7 +309,7 @@ impl Rules {
     }
 
     pub(super) fn resident(&self) -> usize {
-        self.words.resident() + self.loaded.resident()
+        self.words.resident() + self.loaded.resident() + self.lines.resident()
     }
 }
 

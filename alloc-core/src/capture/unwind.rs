@@ -1,10 +1,13 @@
 //! [`Walker`]: the walk on x86-64 Linux, which steps only over what changed since the last one.
 
 use std::arch::asm;
+use std::num::NonZeroUsize;
 
 use super::pair::{Pair, Words};
 use super::rules::{Base, Packed, Rule, Rules};
-use super::{Buffer, CaptureMethod, MAX_FRAMES, StackBounds, StackHash, objects};
+use super::{
+    Buffer, CaptureMethod, MAX_FRAMES, StackBounds, StackHash, functions, hash_of, objects,
+};
 use crate::callsites::Stack;
 use crate::recorded::StackEnd;
 
@@ -17,6 +20,10 @@ pub(super) fn prepare() -> CaptureMethod {
     } else {
         CaptureMethod::UnwindTables
     }
+}
+
+pub(super) fn prepare_for_line() {
+    functions::prepare();
 }
 
 pub(super) fn resident() -> usize {
@@ -87,9 +94,13 @@ pub(crate) struct Walker {
     /// Where the return address of zero lies that ends the stack, if one does.
     bottom: usize,
     end: StackEnd,
+    /// How many addresses the last walk for a line left in the buffer, if it was such a walk.
+    line: Option<NonZeroUsize>,
     buffer: Buffer,
 }
 
+/// How many frames a walk for one line shows at most: those of the library, and the user's.
+const LINE_FRAMES: usize = crate::control::LIBRARY_FRAMES + 1;
 /// How many links are kept beyond the limit.
 const SLACK: usize = 64;
 const KEPT: usize = 2 * MAX_FRAMES;
@@ -289,6 +300,7 @@ impl Walker {
     /// Shows `limit` frames of a stack from now on.
     pub(crate) fn set_limit(&mut self, limit: usize) {
         self.limit = limit.min(MAX_FRAMES);
+        self.line = None;
         self.power = StackHash::power(self.limit);
     }
 
@@ -299,8 +311,64 @@ impl Walker {
         self.walk(pc, sp, bp)
     }
 
+    /// Walks the caller's stack up to the first frame that is surely the user's, and returns the hash of
+    /// what it found.
+    ///
+    /// Two to four steps lead there, so nothing is kept of the walk before, and nothing verified. Where
+    /// it is not sure whose code it is, the walk goes on: what it shows then is more than one line
+    /// needs, and none the wrong one.
+    #[inline(always)]
+    pub(crate) fn capture_line(&mut self) -> u64 {
+        let Registers { pc, sp, bp } = Registers::here();
+        self.walk_line(pc, sp, bp)
+    }
+
+    #[inline(never)]
+    fn walk_line(&mut self, pc: usize, sp: usize, bp: usize) -> u64 {
+        let mut frame = Registers { pc, sp, bp };
+        let high = if self.bounds.hold(frame.sp) {
+            self.bounds.high
+        } else {
+            end_of_page(frame.sp)
+        };
+        let (mut rule, _) = RULES.get_for_line(frame.pc);
+        let (mut sum, mut power, mut len) = (0_u64, 1_u64, 0);
+        self.end = StackEnd::Truncated;
+        while len < LINE_FRAMES {
+            let found = match step_by(rule, frame, high) {
+                Ok(found) => found,
+                Err(stop) => {
+                    self.end = stop.end();
+                    break;
+                }
+            };
+            self.buffer[len] = found.pc;
+            len += 1;
+            sum = sum.wrapping_add(StackHash::mixed(found.pc).wrapping_mul(power));
+            power = power.wrapping_mul(StackHash::BASE);
+            let of_the_user;
+            (rule, of_the_user) = RULES.get_for_line(found.pc);
+            if of_the_user {
+                break;
+            }
+            frame = found.registers();
+        }
+        self.line = NonZeroUsize::new(len);
+        self.len = 0;
+        self.reusable = 0;
+        StackHash::of_sum(sum)
+    }
+
     /// The stack of the last walk.
     pub(crate) fn stack(&mut self) -> Stack<'_> {
+        if let Some(len) = self.line {
+            let addresses = &self.buffer[..len.get()];
+            return Stack {
+                addresses,
+                end: self.end,
+                hash: hash_of(addresses),
+            };
+        }
         let outer = self.len.saturating_sub(self.limit);
         let window = &self.kept[outer + 1..=self.len];
         for (address, link) in self.buffer.iter_mut().zip(window.iter().rev()) {
@@ -602,12 +670,25 @@ impl Stop {
     const LOST: Stop = Stop(4);
     /// It is deep enough.
     const LIMIT: Stop = Stop(6);
+
+    fn end(self) -> StackEnd {
+        match self {
+            Stop::LOST => StackEnd::Broken,
+            Stop::LIMIT => StackEnd::Truncated,
+            _ => StackEnd::Complete,
+        }
+    }
 }
 
 /// One step, to the return address of the frame.
 #[inline(always)]
-fn outward(Registers { pc, sp, bp }: Registers, high: usize) -> Result<Found, Stop> {
-    let rule = RULES.get(pc);
+fn outward(frame: Registers, high: usize) -> Result<Found, Stop> {
+    step_by(RULES.get(frame.pc), frame, high)
+}
+
+/// The same, by the rule of the frame's code.
+#[inline(always)]
+fn step_by(rule: Packed, Registers { sp, bp, .. }: Registers, high: usize) -> Result<Found, Stop> {
     // Where code keeps a frame pointer, in programs that were compiled so nearly all.
     let (cfa, bp, bp_from) = if rule == Packed::FRAME_POINTER {
         let cfa = bp.wrapping_add(16);
@@ -882,6 +963,38 @@ mod tests {
         let stack = walker.stack();
         assert_eq!((stack.addresses.len(), stack.end), (3, StackEnd::Truncated));
         assert_eq!((stack.hash, hash_of(stack.addresses)), (hash, hash));
+    }
+
+    #[test]
+    fn a_walk_for_one_line_is_the_inner_part_of_the_whole() {
+        functions::prepare();
+        let mut walker = walker();
+        let mut lens = Vec::new();
+        for depth in [0, 1, 3, 30] {
+            fn recurse(depth: usize, act: &mut dyn FnMut()) {
+                match depth {
+                    0 => act(),
+                    _ => recurse(depth - 1, act),
+                }
+                black_box(());
+            }
+            recurse(depth, &mut || {
+                let hash = walker.capture_line();
+                let line = walker.stack();
+                assert_eq!((line.hash, hash_of(line.addresses)), (hash, hash));
+                let (line, end) = (line.addresses.to_vec(), line.end);
+                walker.set_limit(MAX_FRAMES);
+                walker.capture();
+                let whole = walker.stack().addresses;
+                // The call itself is another.
+                assert_eq!(line[1..], whole[1..line.len()]);
+                assert_eq!(end, StackEnd::Truncated);
+                lens.push(line.len());
+            });
+        }
+        // The harness is the first that is not the tracer's own, whose names are those of these tests.
+        assert!(lens[0] < lens[1] && lens[1] < lens[2], "{lens:?}");
+        assert_eq!(lens[3], LINE_FRAMES);
     }
 
     #[test]
