@@ -65,9 +65,9 @@ fn is_shim(function: &str) -> bool {
         .iter()
         .any(|prefix| name.starts_with(prefix));
     of_the_compiler && name.contains("alloc") && !name.contains("::")
-        || function.starts_with("alloc_core::tracer::")
-        || function.starts_with("<alloc_core::allocator::TraceAlloc")
-        || function.starts_with("<alloc_core::tracer::")
+        || ["alloc_core::allocator::", "alloc_core::tracer::"]
+            .iter()
+            .any(|module| function.trim_start_matches('<').starts_with(module))
 }
 
 /// What calls a program's `main` and the functions of its threads. A program's own `main` is not among

@@ -13,10 +13,11 @@ use crate::tracer::{TABLES, control};
 use Ordering::Relaxed;
 
 /// How many callsites a thread counts without folding, as long as their ids do not collide.
-pub(crate) const CELLS: usize = 2048;
+pub(crate) const CELLS: usize = 4096;
 
-/// One thread's counters, walker and flags: 330 KiB of address space, of which a thread with stacks of
-/// common depth and many callsites touches 150 KiB.
+/// One thread's counters, walker and flags: 700 KiB of address space, of which a thread touches what it
+/// needs: 64 bytes for each callsite up to [`CELLS`], 832 for each stack that is remembered, up to 256
+/// of them, and some 20 KiB.
 ///
 /// # Who may do what
 ///

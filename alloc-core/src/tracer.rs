@@ -2,12 +2,19 @@
 //!
 //! # What a record costs
 //!
-//! In the steady state: one load of the phase, the thread-local, the guard, a walk of the stack,
-//! one probe of the callsite index, one store to the page map, one cell, one account. Nothing that
-//! another thread writes, no lock, no allocation, no system call.
+//! In the steady state: one load of the phase, the thread-local, the guard, a look whether the stack is one
+//! that is remembered, one store to the page map, one cell, one account. Nothing that another thread
+//! writes, no lock, no allocation, no system call.
+//!
+//! In instructions, as callgrind counts them, for a pair of an allocation and a free of small vectors: 8
+//! and 6 in the compiler's shims, 8 and 8 to see how to record, 12 each for the guard, 12 each for the
+//! page map, 30 and 20 for cell and account, 110 for the stack; the rest, a third, saves registers and
+//! calls the inner allocator. A session that only counts leaves the stack out; a sample, nearly
+//! everything.
 
 use crate::blocks::{InsertError, PageMap};
 use crate::callsites::{CallsiteId, Callsites};
+use crate::capture::Captured;
 use crate::counters::{Delta, Heap};
 use crate::sampling::{DrawnPlaces, Interval, Weighted};
 use crate::sync::{AtomicU8, AtomicU64, Ordering};
@@ -391,7 +398,14 @@ impl Recorder {
         // SAFETY: this is the owner, a record is under way, and the reference ends with the walk.
         let walker = unsafe { state.walker() };
         let callsite = if state.captures() {
-            self.callsite(walker.capture())
+            match walker.capture() {
+                Captured::Known(callsite) => callsite,
+                Captured::Hashed(hash) => {
+                    let callsite = self.callsite(hash);
+                    walker.remember(callsite);
+                    callsite
+                }
+            }
         } else if state.captures_line() {
             self.callsite(walker.capture_line())
         } else if state.only_counts() {

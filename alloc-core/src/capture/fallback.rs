@@ -1,7 +1,7 @@
 //! Stacks from the `backtrace` crate, where the tracer has no walk of its own.
 
-use super::{Buffer, CaptureMethod, StackBounds, hash_of};
-use crate::callsites::Stack;
+use super::{Buffer, CaptureMethod, Captured, StackBounds, hash_of};
+use crate::callsites::{CallsiteId, Stack};
 use crate::recorded::StackEnd;
 
 pub(super) fn prepare() -> CaptureMethod {
@@ -28,7 +28,14 @@ impl Walker {
     }
 
     /// Walks the caller's stack and returns the hash of its innermost return addresses.
-    pub(crate) fn capture(&mut self) -> u64 {
+    pub(crate) fn capture(&mut self) -> Captured {
+        Captured::Hashed(self.walk())
+    }
+
+    /// Nothing is remembered.
+    pub(crate) fn remember(&mut self, _: CallsiteId) {}
+
+    fn walk(&mut self) -> u64 {
         self.len = 0;
         self.end = StackEnd::Complete;
         // SAFETY: `trace_unsynchronized` asks that symbols are not resolved at the same time through
@@ -50,7 +57,7 @@ impl Walker {
 
     /// The same: the limit is all that makes a walk for one line shorter.
     pub(crate) fn capture_line(&mut self) -> u64 {
-        self.capture()
+        self.walk()
     }
 
     /// The stack of the last walk.

@@ -5,11 +5,13 @@
 //! lock or a system call. Everywhere else [`fallback`] asks the `backtrace` crate.
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+mod checks;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod functions;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-mod objects;
+mod memo;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-mod pair;
+mod objects;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod rules;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
@@ -28,8 +30,18 @@ use fallback as imp;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
 pub(crate) use fallback::Walker;
 
+use crate::callsites::CallsiteId;
+
 /// The most frames that a walk can keep.
 pub(crate) const MAX_FRAMES: usize = 1024;
+
+/// What a walk comes to.
+pub(crate) enum Captured {
+    /// The stack is that of this callsite.
+    Known(CallsiteId),
+    /// The stack has this hash.
+    Hashed(u64),
+}
 
 /// Room for a stack, in memory that is the thread's own.
 type Buffer = [usize; MAX_FRAMES];

@@ -1,0 +1,347 @@
+//! [`Memos`]: whole stacks, by the words that they begin with.
+
+use super::checks::{self, Check, read_stack};
+use crate::callsites::CallsiteId;
+
+/// What a walk found, in a form in which it can be asked at once whether it would find the same again.
+///
+/// # Why it is exact
+///
+/// A step is a function of three registers and of the words that it reads; see
+/// [`Walker`](super::Walker). So a walk that begins with the same registers and finds the same words in
+/// the same places takes the same steps and finds the same stack. The registers are compared (rbp only
+/// where a step takes it), and so is every word that was read: each return address, each saved rbp that
+/// a step further out takes, and the zero at the bottom. A stack with code that may be unloaded is not
+/// remembered.
+///
+/// # Cost
+///
+/// 4 instructions for a word, against some 75 for a step and 4 for a link that is verified; and none of
+/// the loads waits for another.
+#[repr(C, align(64))]
+struct Memo {
+    /// Where the walk began, and where it found its first return address, and which.
+    from: usize,
+    slot: usize,
+    pc: usize,
+    /// Where stacks that begin alike have different words: there is nothing else in this memo.
+    branch: usize,
+    /// Zero for a stack that was seen once.
+    callsite: u32,
+    takes_bp: bool,
+    bp: usize,
+    /// How many fours of checks there are.
+    fours: usize,
+    checks: [[Check; 4]; MOST_FOURS],
+}
+
+/// Room for 64 frames without frame pointers, or 32 with them.
+const MOST_FOURS: usize = 12;
+
+/// Where a walk begins: what the registers hold, and the first return address.
+#[derive(Clone, Copy)]
+pub(super) struct Beginning {
+    pub(super) from: usize,
+    pub(super) bp: usize,
+    pub(super) slot: usize,
+    pub(super) pc: usize,
+}
+
+impl Memo {
+    #[inline(always)]
+    fn begins_with(&self, beginning: &Beginning) -> bool {
+        self.slot == beginning.slot && self.pc == beginning.pc && self.from == beginning.from
+    }
+
+    #[inline(always)]
+    fn checks(&self) -> &[Check] {
+        let all = self.checks.as_flattened();
+        all.get(..self.fours * 4).unwrap_or_default()
+    }
+
+    /// Whether the stack is as it was.
+    ///
+    /// # Safety
+    ///
+    /// The stack of the calling thread is in use from the walk's beginning on, which is the one that is
+    /// remembered.
+    #[inline(always)]
+    unsafe fn holds(&self, bp: usize) -> bool {
+        // SAFETY: places further out than the beginning, by the caller's promise.
+        let hold = unsafe { checks::hold(self.checks()) };
+        hold && (!self.takes_bp || bp == self.bp)
+    }
+
+    /// A place where the stack is not as it was.
+    ///
+    /// # Safety
+    ///
+    /// As [`holds`](Self::holds).
+    unsafe fn first_change(&self) -> Option<usize> {
+        // SAFETY: the caller's promise.
+        let changed = |check: &&Check| unsafe { read_stack(check.address) } != check.word;
+        self.checks().iter().find(changed).map(|it| it.address)
+    }
+
+    /// Takes on that the stack with these words is that of `callsite`, if there is room for them.
+    fn keep(&mut self, walk: Walk<'_>, callsite: CallsiteId) {
+        let len = walk.checks.len();
+        let places = self.checks.as_flattened_mut();
+        let Some((kept, rest)) = places.split_at_mut_checked(len + 1) else {
+            return;
+        };
+        kept[..len].copy_from_slice(walk.checks);
+        let first = Check {
+            address: self.slot,
+            word: self.pc,
+        };
+        kept[len] = walk.bottom.unwrap_or(first);
+        rest.iter_mut().take(3).for_each(|place| *place = first);
+        self.fours = (len + 1).div_ceil(4);
+        self.bp = walk.beginning.bp;
+        self.takes_bp = walk.takes_bp;
+        self.callsite = callsite.get();
+    }
+}
+
+/// What a walk read.
+pub(super) struct Walk<'a> {
+    pub(super) beginning: Beginning,
+    /// Whether its first step took rbp, or left it to one that did.
+    pub(super) takes_bp: bool,
+    pub(super) checks: &'a [Check],
+    /// The zero that ends the stack, if it was read.
+    pub(super) bottom: Option<Check>,
+}
+
+/// The stacks that a thread saw again and again.
+///
+/// # Implementation
+///
+/// A small table without probing, by the place and value of the first return address: which names the
+/// call of the allocator, and how deep it was. Where two stacks begin alike and differ further out, the
+/// memo becomes a *branch*: it names a place where they differ, and the word that lies there leads on, to
+/// another memo. A few such turns tell most stacks of a recursive program apart; whatever they lead to
+/// is checked as a whole, so a wrong turn costs time and nothing else.
+///
+/// A stack is remembered when it is seen the second time, so that those that never come back cost one line
+/// of the table.
+pub(super) struct Memos([Memo; MEMOS]);
+
+const MEMOS: usize = 256;
+/// How often a way through the table may branch.
+const MOST_TURNS: usize = 4;
+
+impl Memos {
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        for memo in self.0.iter_mut().filter(|memo| memo.slot != 0) {
+            memo.slot = 0;
+        }
+    }
+
+    /// The callsite of the stack that begins so, if it is remembered and as it was.
+    ///
+    /// # Safety
+    ///
+    /// The beginning is that of a walk of the calling thread's own stack, which is in use from there on.
+    #[inline(always)]
+    pub(super) unsafe fn recall(&self, beginning: &Beginning) -> Option<CallsiteId> {
+        // SAFETY: the caller's promise is the same.
+        let memo = &self.0[unsafe { self.way(beginning) }?];
+        let callsite = CallsiteId::from_word(memo.callsite)?;
+        // SAFETY: the caller's promise, and it begins as the one that is remembered.
+        unsafe { memo.holds(beginning.bp) }.then_some(callsite)
+    }
+
+    /// Where the way ends that a stack takes which begins so: at a memo that is no branch. `None` if it
+    /// ends at another stack's.
+    ///
+    /// # Safety
+    ///
+    /// As [`recall`](Self::recall).
+    #[inline(always)]
+    unsafe fn way(&self, beginning: &Beginning) -> Option<usize> {
+        let mut at = place(beginning.slot, beginning.pc);
+        for _ in 0..MOST_TURNS {
+            let memo = &self.0[at];
+            if !memo.begins_with(beginning) {
+                return None;
+            }
+            if memo.branch == 0 {
+                return Some(at);
+            }
+            // SAFETY: further out than the beginning, which is the same.
+            at = place(memo.branch ^ at, unsafe { read_stack(memo.branch) });
+        }
+        None
+    }
+
+    /// Remembers that a walk led to `callsite`, which [`recall`](Self::recall) did not know, if a walk began
+    /// so before.
+    ///
+    /// # Safety
+    ///
+    /// As [`recall`](Self::recall), of the walk's beginning.
+    pub(super) unsafe fn remember(&mut self, walk: Walk<'_>, callsite: CallsiteId) {
+        let beginning = &walk.beginning;
+        let mut at = place(beginning.slot, beginning.pc);
+        for _ in 0..MOST_TURNS {
+            let memo = &mut self.0[at];
+            if !memo.begins_with(beginning) {
+                (memo.from, memo.slot, memo.pc) = (beginning.from, beginning.slot, beginning.pc);
+                (memo.branch, memo.callsite) = (0, 0);
+                return;
+            }
+            if memo.branch == 0 && memo.callsite != 0 {
+                // SAFETY: the caller's promise.
+                memo.branch = unsafe { memo.first_change() }.unwrap_or(0);
+            }
+            if memo.branch == 0 {
+                return memo.keep(walk, callsite);
+            }
+            // SAFETY: further out than the beginning, which is the same.
+            at = place(memo.branch ^ at, unsafe { read_stack(memo.branch) });
+        }
+    }
+}
+
+#[inline(always)]
+fn place(address: usize, word: usize) -> usize {
+    let mixed =
+        (address as u64 ^ (word as u64).rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed >> (64 - MEMOS.ilog2())) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Words of a stack, and memos that saw walks which read them.
+    struct Fixture {
+        stack: [usize; 8],
+        memos: Box<Memos>,
+    }
+
+    impl Fixture {
+        fn new() -> Fixture {
+            // SAFETY: numbers and flags, for which zero is a value.
+            let memos = unsafe { Box::<Memos>::new_zeroed().assume_init() };
+            let stack = [11, 12, 13, 14, 15, 16, 17, 0];
+            Fixture { stack, memos }
+        }
+
+        fn address(&self, at: usize) -> usize {
+            &raw const self.stack[at] as usize
+        }
+
+        fn beginning(&self, bp: usize) -> Beginning {
+            Beginning {
+                from: 0x1000,
+                bp,
+                slot: self.address(0),
+                pc: self.stack[0],
+            }
+        }
+
+        fn remember(&mut self, bp: usize, takes_bp: bool, callsite: u32) {
+            let check = |at: usize| Check {
+                address: self.address(at),
+                word: self.stack[at],
+            };
+            let walk = Walk {
+                beginning: self.beginning(bp),
+                takes_bp,
+                checks: &[1, 2, 3, 4, 5, 6].map(check),
+                bottom: Some(check(7)),
+            };
+            let callsite = CallsiteId::from_word(callsite).unwrap();
+            // SAFETY: all places are words of a local.
+            unsafe { self.memos.remember(walk, callsite) };
+        }
+
+        fn recall(&self, bp: usize) -> Option<u32> {
+            // SAFETY: as above.
+            unsafe { self.memos.recall(&self.beginning(bp)) }.map(CallsiteId::get)
+        }
+    }
+
+    #[test]
+    fn a_stack_is_remembered_when_it_is_seen_again() {
+        let mut fixture = Fixture::new();
+        assert_eq!(fixture.recall(1), None);
+        fixture.remember(1, false, 5);
+        assert_eq!(fixture.recall(1), None);
+        fixture.remember(1, false, 5);
+        assert_eq!(fixture.recall(1), Some(5));
+        assert_eq!(fixture.recall(2), Some(5), "rbp does not matter");
+        fixture.memos.clear();
+        assert_eq!(fixture.recall(1), None);
+    }
+
+    #[test]
+    fn any_word_that_differs_is_another_stack() {
+        let mut fixture = Fixture::new();
+        for _ in 0..2 {
+            fixture.remember(1, false, 5);
+        }
+        for at in 0..fixture.stack.len() {
+            fixture.stack[at] ^= 1;
+            assert_eq!(fixture.recall(1), None, "{at}");
+            fixture.stack[at] ^= 1;
+            assert_eq!(fixture.recall(1), Some(5));
+        }
+    }
+
+    #[test]
+    fn rbp_matters_where_a_step_takes_it() {
+        let mut fixture = Fixture::new();
+        for _ in 0..2 {
+            fixture.remember(1, true, 5);
+        }
+        assert_eq!((fixture.recall(1), fixture.recall(2)), (Some(5), None));
+        // Nothing on the stack tells the two apart, so the newer takes the place.
+        fixture.remember(2, true, 6);
+        assert_eq!((fixture.recall(1), fixture.recall(2)), (None, Some(6)));
+    }
+
+    #[test]
+    fn stacks_that_begin_alike_are_told_apart_by_where_they_differ() {
+        let mut fixture = Fixture::new();
+        for _ in 0..4 {
+            for last in 20..23 {
+                fixture.stack[5] = last;
+                if fixture.recall(1).is_none() {
+                    fixture.remember(1, false, last as u32);
+                }
+            }
+        }
+        for last in 20..23 {
+            fixture.stack[5] = last;
+            assert_eq!(fixture.recall(1), Some(last as u32));
+        }
+    }
+
+    #[test]
+    fn what_has_no_room_is_not_remembered() {
+        let mut fixture = Fixture::new();
+        let check = Check {
+            address: fixture.address(1),
+            word: fixture.stack[1],
+        };
+        for (len, recalled) in [(MOST_FOURS * 4, None), (MOST_FOURS * 4 - 1, Some(9))] {
+            for _ in 0..2 {
+                let walk = Walk {
+                    beginning: fixture.beginning(1),
+                    takes_bp: false,
+                    checks: &vec![check; len],
+                    bottom: None,
+                };
+                let callsite = CallsiteId::from_word(9).unwrap();
+                // SAFETY: all places are words of a local.
+                unsafe { fixture.memos.remember(walk, callsite) };
+            }
+            assert_eq!(fixture.recall(1), recalled, "{len}");
+        }
+    }
+}
