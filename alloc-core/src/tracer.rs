@@ -379,15 +379,21 @@ impl Recorder {
         Some(callsite)
     }
 
-    /// The callsite of the stack that was captured last, which has this hash.
+    /// The callsite of the stack that was just captured.
     #[inline(always)]
-    fn callsite(&self, hash: u64) -> CallsiteId {
-        let new = || {
-            // SAFETY: this is the owner, a record is under way, and the reference ends here.
-            let walker = unsafe { self.state.walker() };
-            TABLES.callsites.insert(walker.stack())
+    fn callsite(&self, captured: Captured) -> CallsiteId {
+        let hash = match captured {
+            Captured::Known(callsite) => return callsite,
+            Captured::Hashed(hash) => hash,
         };
-        TABLES.callsites.find(hash).unwrap_or_else(new)
+        // SAFETY: this is the owner, a record is under way, and the reference ends here.
+        let walker = unsafe { self.state.walker() };
+        let callsite = TABLES
+            .callsites
+            .find(hash)
+            .unwrap_or_else(|| TABLES.callsites.insert(walker.stack()));
+        walker.remember(callsite);
+        callsite
     }
 
     /// Captures the stack and notes the block in the page map.
@@ -398,14 +404,7 @@ impl Recorder {
         // SAFETY: this is the owner, a record is under way, and the reference ends with the walk.
         let walker = unsafe { state.walker() };
         let callsite = if state.captures() {
-            match walker.capture() {
-                Captured::Known(callsite) => callsite,
-                Captured::Hashed(hash) => {
-                    let callsite = self.callsite(hash);
-                    walker.remember(callsite);
-                    callsite
-                }
-            }
+            self.callsite(walker.capture())
         } else if state.captures_line() {
             self.callsite(walker.capture_line())
         } else if state.only_counts() {

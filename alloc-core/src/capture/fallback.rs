@@ -56,8 +56,8 @@ impl Walker {
     }
 
     /// The same: the limit is all that makes a walk for one line shorter.
-    pub(crate) fn capture_line(&mut self) -> u64 {
-        self.walk()
+    pub(crate) fn capture_line(&mut self) -> Captured {
+        self.capture()
     }
 
     /// The stack of the last walk.

@@ -103,23 +103,17 @@ pub(crate) fn resident() -> usize {
 pub(crate) struct StackHash;
 
 impl StackHash {
-    pub(crate) const BASE: u64 = 0x8EBC_6AF0_9C88_C6E3;
+    const BASE: u64 = 0x8EBC_6AF0_9C88_C6E3;
 
     /// The sum over a stack whose innermost address is `address` and whose outer part sums up to
     /// `outer`.
     #[inline(always)]
     pub(crate) fn add(outer: u64, address: usize) -> u64 {
-        outer
-            .wrapping_mul(StackHash::BASE)
-            .wrapping_add(StackHash::mixed(address))
-    }
-
-    #[inline(always)]
-    pub(crate) fn mixed(address: usize) -> u64 {
-        fold(
+        let mixed = fold(
             address as u64 ^ 0xA076_1D64_78BD_642F,
             0xE703_7ED1_A0B4_28DB,
-        )
+        );
+        outer.wrapping_mul(StackHash::BASE).wrapping_add(mixed)
     }
 
     /// What a sum is worth that lies outside of `addresses` others.

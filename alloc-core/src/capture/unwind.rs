@@ -1,14 +1,12 @@
 //! [`Walker`]: the walk on x86-64 Linux, which steps only over what changed since the last one.
 
 use std::arch::asm;
-use std::num::NonZeroUsize;
 
 use super::checks::{self, Check, read_stack};
 use super::memo::{Beginning, Memos, Walk};
 use super::rules::{Base, Packed, Rule, Rules};
 use super::{
-    Buffer, CaptureMethod, Captured, MAX_FRAMES, StackBounds, StackHash, functions, hash_of,
-    objects,
+    Buffer, CaptureMethod, Captured, MAX_FRAMES, StackBounds, StackHash, functions, objects,
 };
 use crate::callsites::{CallsiteId, Stack};
 use crate::recorded::StackEnd;
@@ -104,8 +102,8 @@ pub(crate) struct Walker {
     /// Where the return address of zero lies that ends the stack, if one does.
     bottom: usize,
     end: StackEnd,
-    /// How many addresses the last walk for a line left in the buffer, if it was such a walk.
-    line: Option<NonZeroUsize>,
+    /// Whether the last walk was of the thread's own stack and found all that it was to show.
+    is_whole: bool,
     entry: Entry,
     /// Where the last walk began, if it was of the thread's own stack.
     beginning: Option<Beginning>,
@@ -310,7 +308,6 @@ impl Walker {
     /// Shows `limit` frames of a stack from now on.
     pub(crate) fn set_limit(&mut self, limit: usize) {
         self.limit = limit.min(MAX_FRAMES);
-        self.line = None;
         self.memos.clear();
         self.power = StackHash::power(self.limit);
     }
@@ -377,11 +374,10 @@ impl Walker {
         let Some(beginning) = self.beginning else {
             return;
         };
-        let outer = self.len.saturating_sub(self.limit);
-        let is_whole = outer > 0 || self.end == StackEnd::Complete;
-        if self.reusable == 0 || !is_whole {
+        if !self.is_whole {
             return;
         }
+        let outer = self.len.saturating_sub(self.limit);
         let (outermost, innermost) = (self.link(outer), self.link(self.len));
         if innermost.fleeting != outermost.fleeting {
             return;
@@ -399,64 +395,54 @@ impl Walker {
         unsafe { self.memos.remember(walk, callsite) };
     }
 
-    /// Walks the caller's stack up to the first frame that is surely the user's, and returns the hash of
-    /// what it found.
+    /// The caller's stack up to the first frame that is surely the user's: its callsite if it is remembered,
+    /// else the hash of what it is.
     ///
-    /// Two to four steps lead there, so nothing is kept of the walk before, and nothing verified. Where
-    /// it is not sure whose code it is, the walk goes on: what it shows then is more than one line
+    /// Where it is not sure whose code it is, the walk goes on: what it shows then is more than one line
     /// needs, and none the wrong one.
     #[inline(always)]
-    pub(crate) fn capture_line(&mut self) -> u64 {
+    pub(crate) fn capture_line(&mut self) -> Captured {
         let Registers { pc, sp, bp } = Registers::here();
-        self.walk_line(pc, sp, bp)
+        match self.recall(pc, sp, bp) {
+            Some(callsite) => Captured::Known(callsite),
+            None => Captured::Hashed(self.walk_line(pc, sp, bp)),
+        }
     }
 
+    /// Walks from these registers outwards to the user's line: two to five steps, so nothing is reused of the
+    /// walk before.
     #[inline(never)]
     fn walk_line(&mut self, pc: usize, sp: usize, bp: usize) -> u64 {
-        let mut frame = Registers { pc, sp, bp };
-        let high = if self.bounds.hold(frame.sp) {
+        let own = self.bounds.hold(sp);
+        let high = if own {
             self.bounds.high
         } else {
-            end_of_page(frame.sp)
+            end_of_page(sp)
         };
-        let (mut rule, _) = RULES.get_for_line(frame.pc);
-        let (mut sum, mut power, mut len) = (0_u64, 1_u64, 0);
-        self.end = StackEnd::Truncated;
-        while len < LINE_FRAMES {
+        let mut frame = Registers { pc, sp, bp };
+        let (mut rule, _) = RULES.get_for_line(pc);
+        let mut new = 0;
+        let stop = loop {
             let found = match step_by(rule, frame, high) {
                 Ok(found) => found,
-                Err(stop) => {
-                    self.end = stop.end();
-                    break;
-                }
+                Err(stop) => break stop,
             };
-            self.buffer[len] = found.pc;
-            len += 1;
-            sum = sum.wrapping_add(StackHash::mixed(found.pc).wrapping_mul(power));
-            power = power.wrapping_mul(StackHash::BASE);
+            self.fresh[new % KEPT] = found;
+            new += 1;
             let of_the_user;
             (rule, of_the_user) = RULES.get_for_line(found.pc);
-            if of_the_user {
-                break;
+            if of_the_user || new == LINE_FRAMES {
+                break Stop::LINE;
             }
             frame = found.registers();
-        }
-        self.line = NonZeroUsize::new(len);
-        self.len = 0;
+        };
+        let hash = self.begin_anew(stop, own, new);
         self.reusable = 0;
-        StackHash::of_sum(sum)
+        hash
     }
 
     /// The stack of the last walk.
     pub(crate) fn stack(&mut self) -> Stack<'_> {
-        if let Some(len) = self.line {
-            let addresses = &self.buffer[..len.get()];
-            return Stack {
-                addresses,
-                end: self.end,
-                hash: hash_of(addresses),
-            };
-        }
         let outer = self.len.saturating_sub(self.limit);
         let window = &self.kept[outer + 1..=self.len];
         for (address, link) in self.buffer.iter_mut().zip(window.iter().rev()) {
@@ -536,6 +522,7 @@ impl Walker {
                 let at = unsafe { kept.offset_from(outermost) } as usize;
                 // SAFETY: kept links are of this stack, and lie outside of the one just found.
                 if unsafe { self.hold(at, new) } {
+                    self.is_whole = true;
                     self.push(at, new);
                     return self.hash();
                 }
@@ -677,6 +664,7 @@ impl Walker {
             Stop::FLEETING_RULE => (StackEnd::Complete, 0, false, true),
             Stop::LOST => (StackEnd::Broken, 0, true, true),
             Stop::LIMIT => (StackEnd::Truncated, 0, true, false),
+            Stop::LINE => (StackEnd::Truncated, 0, false, false),
             Stop(zero) => {
                 let needs_bp = zero & Link::COUNTED_FROM_BP != 0;
                 let fleeting = zero & Link::FLEETING != 0;
@@ -688,6 +676,8 @@ impl Walker {
         if !own || fleeting {
             self.reusable = 0;
         }
+        let shows_all = self.len > self.limit || stop == Stop::LINE;
+        self.is_whole = own && !fleeting && (shows_all || self.end == StackEnd::Complete);
         self.hash()
     }
 
@@ -756,14 +746,8 @@ impl Stop {
     const LOST: Stop = Stop(4);
     /// It is deep enough.
     const LIMIT: Stop = Stop(6);
-
-    fn end(self) -> StackEnd {
-        match self {
-            Stop::LOST => StackEnd::Broken,
-            Stop::LIMIT => StackEnd::Truncated,
-            _ => StackEnd::Complete,
-        }
-    }
+    /// The user's line is found.
+    const LINE: Stop = Stop(7);
 }
 
 /// One step, to the return address of the frame.
@@ -1061,7 +1045,10 @@ mod tests {
                 black_box(());
             }
             recurse(depth, &mut || {
-                let hash = walker.capture_line();
+                walker.memos.clear();
+                let Captured::Hashed(hash) = walker.capture_line() else {
+                    panic!("nothing is remembered")
+                };
                 let line = walker.stack();
                 assert_eq!((line.hash, hash_of(line.addresses)), (hash, hash));
                 let (line, end) = (line.addresses.to_vec(), line.end);
