@@ -141,7 +141,7 @@ mod imp {
 
     #[cfg(target_os = "linux")]
     const REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     const PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
 
     #[cfg(target_os = "linux")]

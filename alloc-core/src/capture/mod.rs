@@ -2,7 +2,8 @@
 //!
 //! One interface, [`Walker`], over two ways. On x86-64 Linux [`unwind`] walks the stack itself by rules
 //! from the program's own unwind tables, which prove where a frame pointer may be trusted, without a
-//! lock or a system call. Everywhere else [`fallback`] asks the `backtrace` crate.
+//! lock or a system call. Everywhere else [`frame_pointers`] follows frame pointers, if the program is
+//! found to keep them, and else [`fallback`] asks the `backtrace` crate.
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod checks;
@@ -20,15 +21,16 @@ mod tables;
 mod unwind;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 use unwind as imp;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-pub(crate) use unwind::Walker;
 
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
+// Tested on x86-64 Linux too.
+#[cfg(any(test, not(all(target_os = "linux", target_arch = "x86_64")), miri))]
 mod fallback;
+#[cfg(any(test, not(all(target_os = "linux", target_arch = "x86_64")), miri))]
+mod frame_pointers;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
-use fallback as imp;
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
-pub(crate) use fallback::Walker;
+use frame_pointers as imp;
+
+pub(crate) use imp::Walker;
 
 use crate::callsites::CallsiteId;
 
@@ -53,7 +55,6 @@ pub(crate) struct StackBounds {
     pub(crate) high: usize,
 }
 
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 impl StackBounds {
     #[inline(always)]
     fn hold(self, sp: usize) -> bool {
@@ -65,8 +66,8 @@ impl StackBounds {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CaptureMethod {
-    /// By frame pointers where the program's unwind tables say that the code keeps them, which is
-    /// nearly everywhere; by the tables elsewhere.
+    /// By frame pointers. On x86-64 Linux only where the program's unwind tables say that the code
+    /// keeps them, which is nearly everywhere, and by the tables elsewhere.
     FramePointers,
     /// By the program's unwind tables, since it was compiled without frame pointers.
     UnwindTables,
@@ -117,6 +118,7 @@ impl StackHash {
     }
 
     /// What a sum is worth that lies outside of `addresses` others.
+    #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
     pub(crate) fn power(addresses: usize) -> u64 {
         (0..addresses).fold(1, |power: u64, _| power.wrapping_mul(StackHash::BASE))
     }
