@@ -56,7 +56,7 @@ const TRACER_FILES: [&str; 4] = [
     "allocator.rs",
     "tracer.rs",
     "capture/mod.rs",
-    "capture/fallback.rs",
+    "capture/frame_pointers.rs",
 ];
 
 fn is_shim(function: &str) -> bool {
@@ -171,6 +171,16 @@ fn std_at(file: &str) -> Option<usize> {
     let library = "/lib/rustlib/src/rust/library/";
     file.find(library)
         .map(|at| at + library.len() - "library/".len())
+        .or_else(|| std_of_distribution_at(file))
+}
+
+/// The same where a distribution built the compiler from a release: `/usr/src/rustc-1.96.0/library/` on
+/// Debian, `/build/rustc-1.96.0-src/library/` elsewhere.
+fn std_of_distribution_at(file: &str) -> Option<usize> {
+    let version = file.find("/rustc-")? + "/rustc-".len();
+    let (release, path) = file[version..].split_once('/')?;
+    let is_std = release.starts_with(|c: char| c.is_ascii_digit()) && path.starts_with("library/");
+    is_std.then_some(version + release.len() + 1)
 }
 
 /// Where in a path the name of a registry's or repository's package begins.
@@ -234,6 +244,18 @@ mod tests {
             "/u/.rustup/toolchains/s/lib/rustlib/src/rust/library/std/src/io.rs",
             Origin::Std,
         );
+        check(
+            "x",
+            "/usr/src/rustc-1.96.0/library/core/src/ops/function.rs",
+            Origin::Std,
+        );
+        check(
+            "x",
+            "/build/rustc-1.96.0-src/library/std/src/io.rs",
+            Origin::Std,
+        );
+        check("x", "/w/rustc-tools/library/a.rs", Origin::Workspace);
+        check("x", "/w/rustc-1.96.0/compiler/a.rs", Origin::Workspace);
         check(
             "core::ops",
             "/home/me/.cargo/registry/src/i-1/serde-1.0.0/src/lib.rs",
@@ -350,6 +372,10 @@ mod tests {
             (
                 "/rustc/5980/library/alloc/src/vec/mod.rs",
                 "library/alloc/src/vec/mod.rs",
+            ),
+            (
+                "/usr/src/rustc-1.96.0/library/std/src/io.rs",
+                "library/std/src/io.rs",
             ),
             (
                 "/rust/deps/hashbrown-0.16.1/src/raw.rs",
