@@ -12,7 +12,9 @@ pub(super) fn walk(local: *const u8, mut keep: impl FnMut(usize) -> bool) {
             // A stack pointer that is null is not known.
             let sp = frame.sp() as usize;
             is_inside &= sp != 0 && sp <= local as usize;
-            is_inside || keep(frame.ip() as usize)
+            // The return address of the outermost frame is zero.
+            let address = frame.ip() as usize;
+            is_inside || address != 0 && keep(address)
         });
     }
 }
