@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use alloc_core::{Amount, Counters, GroupBy, Metric, Snapshot, Statistic};
+use alloc_core::{Amount, Counters, Frame, GroupBy, Metric, Snapshot, Statistic};
 use alloc_tests::{at_function, program};
 
 const TRACED: &str = env!("CARGO_BIN_EXE_traced");
@@ -184,6 +184,14 @@ fn check_snapshot_at_end(case: &str, trace: &str, status: i32, live: u64) {
     let boxes = at_function(snapshot, "thousand_bytes");
     assert_eq!(boxes.total, Amount::new(100_000, 100));
     assert_eq!(boxes.current, Amount::new(live * 1000, live));
+    // The tracer itself is not part of the program's heap.
+    for trace in snapshot.traces() {
+        let is_tracer = |frame: &Frame| {
+            let file = frame.file().map_or("", |path| path.full());
+            file.contains("alloc-core/src/startup.rs")
+        };
+        assert!(!trace.traceback.iter().any(is_tracer), "{trace}");
+    }
 }
 
 #[test]

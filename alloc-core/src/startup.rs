@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use crate::control::Config;
-use crate::{hooks, snapshot_at_exit};
+use crate::{hooks, snapshot_at_exit, thread};
 
 const TRACE: &CStr = c"ALLOC_TRACE";
 const OUT: &CStr = c"ALLOC_TRACE_OUT";
@@ -70,6 +70,8 @@ extern "C" fn at_exit() {
     let Some(template) = AT_EXIT.get() else {
         return;
     };
+    // The path and what the writer needs are not the program's.
+    let _muted = thread::mute();
     // A panic must not cross into the C library.
     let result = std::panic::catch_unwind(|| {
         let path = path_of(template, std::process::id());
