@@ -38,6 +38,7 @@ alloc_tests::tests![
     counters_without_stacks,
     traceback_of_a_block,
     few_frames,
+    a_recursion_of_any_depth_is_one_folded_stack,
     a_full_callsite_table,
     a_snapshot_stays_as_it_is,
     a_dumped_snapshot_is_loaded_whole,
@@ -760,6 +761,53 @@ fn few_frames() {
     }
 }
 
+fn a_recursion_of_any_depth_is_one_folded_stack() {
+    #[inline(never)]
+    fn there(levels: usize) -> Box<[u8; 64]> {
+        black_box(match black_box(levels) {
+            0 => Box::new([0; 64]),
+            _ => back(levels - 1),
+        })
+    }
+    #[inline(never)]
+    fn back(levels: usize) -> Box<[u8; 64]> {
+        black_box(there(black_box(levels)))
+    }
+    alloc_core::start_with(Config::default().frames(1000)).unwrap();
+    let mut blocks = Vec::with_capacity(100);
+    let mut pairs = Vec::with_capacity(100);
+    (0..50).for_each(|levels| blocks.push(deep(levels)));
+    (0..50).for_each(|levels| pairs.push(there(levels)));
+    let snapshot = checked_snapshot();
+    let of = |name: &str, by| {
+        let is_charged = |it: &alloc_core::Statistic| {
+            let function = it.key.charged(ChargeTo::Caller).function();
+            function.is_some_and(|it| it.rsplit("::").next() == Some(name))
+        };
+        let mut statistics = snapshot.statistics(by);
+        statistics.retain(is_charged);
+        statistics
+    };
+    let numbers = |it: &alloc_core::Statistic| (it.size.get(), it.count, it.counters.total.blocks);
+
+    let folded = of("deep", GroupBy::FoldedTraceback);
+    assert_eq!(of("deep", GroupBy::Traceback).len(), 50);
+    assert_eq!(
+        folded.iter().map(numbers).collect::<Vec<_>>(),
+        [(50 * 96, 50, 50)]
+    );
+    // The first call of the pair has nothing to be folded with.
+    let folded = of("there", GroupBy::FoldedTraceback);
+    assert_eq!(of("there", GroupBy::Traceback).len(), 50);
+    assert_eq!(
+        folded.iter().map(numbers).collect::<Vec<_>>(),
+        [(49 * 64, 49, 49), (64, 1, 1)]
+    );
+    let sum = |by| -> u64 { snapshot.statistics(by).iter().map(|it| it.size.get()).sum() };
+    assert_eq!(sum(GroupBy::FoldedTraceback), sum(GroupBy::Line));
+    drop((blocks, pairs));
+}
+
 /// Twenty callsites, of which eight can be told apart.
 fn a_full_callsite_table() {
     alloc_core::start_with(Config::default().max_callsites(8)).unwrap();
@@ -836,6 +884,7 @@ fn a_dumped_snapshot_is_loaded_whole() {
         GroupBy::File,
         GroupBy::Function,
         GroupBy::Traceback,
+        GroupBy::FoldedTraceback,
     ] {
         for metric in [Metric::Current, Metric::Peak, Metric::AtPeak, Metric::Total] {
             let rows = |snapshot: &Snapshot| {

@@ -115,6 +115,15 @@ impl Frame {
         self.0.address
     }
 
+    /// Whether both are in one function, as far as names tell: in different files, two that are called
+    /// `fmt` are not.
+    pub(crate) fn is_same_function(&self, other: &Frame) -> bool {
+        match (self.function(), other.function()) {
+            (Some(own), Some(others)) => own == others && self.file() == other.file(),
+            _ => self == other,
+        }
+    }
+
     /// What tells two frames apart, the file first, so that frames sort by file and line.
     fn key(&self) -> (Option<&SourcePath>, u32, u32, Option<&str>) {
         (self.file(), self.line(), self.column(), self.function())

@@ -27,6 +27,9 @@ pub enum GroupBy {
     Function,
     /// The whole stack.
     Traceback,
+    /// The whole stack without its recursion, as [`Traceback::folded`] has it: a parser that recurses
+    /// over its data has stacks without number, and few of these.
+    FoldedTraceback,
 }
 
 /// Which of a callsite's counters is looked at.
@@ -51,7 +54,7 @@ pub enum GroupKey {
     /// Only as much of the frame as the grouping looks at: file and line, the file alone, or the
     /// function alone. Where a frame has no file, its function takes that place.
     Frame(Frame),
-    /// The whole stack.
+    /// The whole stack, or what is left of it when it is folded.
     Traceback(Traceback),
 }
 
@@ -171,7 +174,8 @@ impl Snapshot {
     pub fn statistics_by(&self, by: GroupBy, metric: Metric) -> Vec<Statistic> {
         let _muted = thread::mute();
         let groups = match by {
-            GroupBy::Traceback => self.sum_by_traceback(metric),
+            GroupBy::Traceback => self.sum_by_traceback(metric, Traceback::clone),
+            GroupBy::FoldedTraceback => self.sum_by_traceback(metric, Traceback::folded),
             _ => self.sum_by_frame(by, metric),
         };
         let mut statistics: Vec<Statistic> = groups
@@ -196,10 +200,14 @@ impl Snapshot {
         statistics
     }
 
-    fn sum_by_traceback(&self, metric: Metric) -> HashMap<GroupKey, Sum> {
+    fn sum_by_traceback(
+        &self,
+        metric: Metric,
+        key: fn(&Traceback) -> Traceback,
+    ) -> HashMap<GroupKey, Sum> {
         let mut groups: HashMap<GroupKey, Sum> = HashMap::new();
         for trace in self.traces() {
-            let key = GroupKey::Traceback(trace.traceback.clone());
+            let key = GroupKey::Traceback(key(&trace.traceback));
             groups.entry(key).or_default().add(self.part(trace, metric));
         }
         groups
@@ -266,7 +274,13 @@ macro_rules! names {
     };
 }
 
-names!(GroupBy: Line = "line", File = "file", Function = "function", Traceback = "traceback");
+names!(
+    GroupBy: Line = "line",
+    File = "file",
+    Function = "function",
+    Traceback = "traceback",
+    FoldedTraceback = "folded"
+);
 names!(Metric: Current = "current", Peak = "peak", AtPeak = "at-peak", Total = "total");
 
 #[cfg(test)]
@@ -371,6 +385,7 @@ mod tests {
             GroupBy::File,
             GroupBy::Function,
             GroupBy::Traceback,
+            GroupBy::FoldedTraceback,
         ] {
             assert_eq!(by.to_string().parse(), Ok(by));
         }
@@ -379,7 +394,7 @@ mod tests {
         }
         assert_eq!(
             "lines".parse::<GroupBy>().unwrap_err(),
-            "expected one of line, file, function, traceback, found \"lines\""
+            "expected one of line, file, function, traceback, folded, found \"lines\""
         );
     }
 }

@@ -88,6 +88,53 @@ impl Traceback {
         }
     }
 
+    /// The same stack without its recursion: where a run of functions was called again and again, it is
+    /// there once.
+    ///
+    /// A run is one function that calls itself, or several that call each other in a circle. The calls that
+    /// stay are the innermost, so that the charged line stays what it was. Functions are the same
+    /// if name and file are; frames without a name, if all of them is.
+    ///
+    /// ```
+    /// use alloc_core::{Frame, Traceback};
+    ///
+    /// let frame = |name, line| Frame::new(Some(name), Some("src/json.rs"), line, 1);
+    /// let deep = Traceback::new(vec![
+    ///     frame("value", 7), frame("list", 20), frame("value", 9), frame("list", 20), frame("value", 9),
+    ///     frame("main", 3),
+    /// ]);
+    /// let folded = deep.folded();
+    /// assert_eq!(folded[..], [frame("value", 7), frame("list", 20), frame("value", 9), frame("main", 3)]);
+    /// assert_eq!(folded.folded(), folded);
+    /// ```
+    ///
+    /// # Which of several ways
+    ///
+    /// A stack may be folded in more than one way, so it is done in the order in which it grew: frame by
+    /// frame from the outer end, and as soon as the last calls repeat the ones before, function by function,
+    /// these make room for them. So no run is left that follows itself, and calls that have a
+    /// stack in common are folded alike as far as they have it.
+    ///
+    /// That takes a comparison for each earlier call of the same function, and more where what led there
+    /// is alike.
+    pub fn folded(&self) -> Traceback {
+        let mut kept: Vec<&Frame> = Vec::with_capacity(self.len());
+        for frame in self.iter().rev() {
+            kept.push(frame);
+            let again = (1..=kept.len() / 2).find(|&run| {
+                let (before, last) = kept[kept.len() - 2 * run..].split_at(run);
+                let mut pairs = before.iter().zip(last).rev();
+                pairs.all(|(a, b)| a.is_same_function(b))
+            });
+            if let Some(run) = again {
+                let end = kept.len() - run;
+                kept.drain(end - run..end);
+            }
+        }
+        let frames = kept.into_iter().rev().cloned().collect();
+        Traceback::with_end(frames, self.end)
+    }
+
     /// Whether outer frames are missing because the stack was deeper than what is kept.
     pub fn is_truncated(&self) -> bool {
         self.end == StackEnd::Truncated
@@ -234,6 +281,126 @@ mod tests {
         }
         let empty = Traceback::new(Vec::new());
         assert_eq!(empty.charged(ChargeTo::Caller).to_string(), "<unknown>");
+    }
+
+    /// Frames named by letters, outermost first, each on a line of its own.
+    fn letters(stack: &str) -> Traceback {
+        let frames = stack.chars().enumerate().map(|(at, letter)| {
+            let name = letter.to_string();
+            Frame::new(Some(&name), Some("a.rs"), at as u32 + 1, 1)
+        });
+        let mut frames: Vec<Frame> = frames.collect();
+        frames.reverse();
+        Traceback::new(frames)
+    }
+
+    fn names(traceback: &Traceback) -> String {
+        let names = traceback.iter().rev().filter_map(Frame::function);
+        names.collect()
+    }
+
+    #[test]
+    fn recursion_is_folded_to_its_innermost_turn() {
+        #[track_caller]
+        fn check(stack: &str, expected: &str) {
+            let folded = letters(stack).folded();
+            assert_eq!(names(&folded), expected, "{stack}");
+            // The innermost frame stays, and each other is from where it was, or further in.
+            let lines: Vec<_> = folded.iter().rev().map(Frame::line).collect();
+            assert_eq!(lines.last(), Some(&(stack.len() as u32)));
+            assert!(lines.is_sorted());
+        }
+        check("m", "m");
+        check("mab", "mab");
+        check("maaaa", "ma");
+        check("maaaab", "mab");
+        check("mabababab", "mab");
+        check("mababababa", "maba");
+        check("mabcabcabcd", "mabcd");
+        // A recursion within another.
+        check("maabaabaab", "mab");
+        check("mabbbcabbcabc", "mabc");
+        // What is called twice, but not in a circle, stays.
+        check("macada", "macada");
+        // In more than one way: the first that is met.
+        check("abcbabcbc", "abc");
+        assert_eq!(letters("").folded(), letters(""));
+    }
+
+    #[test]
+    fn every_depth_of_a_recursion_is_folded_alike() {
+        for turn in ["a", "ab", "abc", "abac"] {
+            let folded = |turns| names(&letters(&format!("m{}z", turn.repeat(turns))).folded());
+            assert!((1..60).all(|turns| folded(turns) == format!("m{turn}z")));
+        }
+    }
+
+    #[test]
+    fn functions_without_names_or_of_other_files_are_not_the_same() {
+        let unknown = |line| Frame::new(None, Some("a.rs"), line, 1);
+        let stacks = [
+            vec![frame("fmt", "a.rs"), frame("fmt", "b.rs")],
+            vec![unknown(1), unknown(2)],
+        ];
+        for stack in stacks {
+            assert_eq!(Traceback::new(stack.clone()).folded()[..], stack);
+        }
+        let same = Traceback::new(vec![unknown(1), unknown(1)]);
+        assert_eq!(same.folded()[..], [unknown(1)]);
+        assert_eq!(Traceback::new(vec![Frame::default(); 2]).folded().len(), 1);
+    }
+
+    #[test]
+    fn what_is_missing_stays_missing() {
+        let frames = letters("maaa").to_vec();
+        let folded = Traceback::with_end(frames, StackEnd::Truncated).folded();
+        assert!(folded.is_truncated());
+    }
+
+    /// By the definition, on text: after each letter, the shortest run that repeats the one before goes.
+    fn folded_slowly(stack: &str) -> String {
+        let mut kept = String::new();
+        for letter in stack.chars() {
+            kept.push(letter);
+            for run in 1..=kept.len() {
+                let last = kept[kept.len() - run..].to_owned();
+                if kept.ends_with(&last.repeat(2)) {
+                    kept.truncate(kept.len() - run);
+                    break;
+                }
+            }
+        }
+        kept
+    }
+
+    #[test]
+    fn stacks_of_random_functions_are_folded_as_by_the_definition() {
+        let mut random = 1_u64;
+        let mut below = |n: u64| {
+            // xorshift64*, by Vigna.
+            random ^= random >> 12;
+            random ^= random << 25;
+            random ^= random >> 27;
+            (random.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % n
+        };
+        let (mut shorter, mut longest) = (0, 0);
+        for _ in 0..3_000 {
+            let (functions, len) = (1 + below(6), below(80));
+            let letter = |at| char::from(b'a' + at as u8);
+            let stack: String = (0..len).map(|_| letter(below(functions))).collect();
+            let folded = letters(&stack).folded();
+            let text = names(&folded);
+            assert_eq!(text, folded_slowly(&stack), "{stack}");
+            assert_eq!(folded.folded(), folded);
+            // No run follows itself any more.
+            for run in 1..=text.len() / 2 {
+                let mut pairs = text.as_bytes().windows(2 * run);
+                assert!(pairs.all(|pair| pair[..run] != pair[run..]), "{text}");
+            }
+            shorter += usize::from(text.len() < stack.len());
+            longest = longest.max(text.len());
+        }
+        assert!(shorter > 1_000 && longest > 30, "{shorter} {longest}");
     }
 
     #[test]

@@ -65,6 +65,7 @@ const TOP_EXAMPLES: &str = "\
 Examples:
   alloc-report top heap.pb.gz
   alloc-report top heap.pb.gz -n 3 --by traceback
+  alloc-report top heap.pb.gz -n 3 --by folded
   alloc-report top heap.pb.gz --sort total --by file --format json";
 
 const DIFF_EXAMPLES: &str = "\
@@ -111,6 +112,8 @@ enum By {
     Function,
     /// A whole call stack
     Traceback,
+    /// A call stack without its recursion
+    Folded,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -148,6 +151,7 @@ impl View {
             By::File => GroupBy::File,
             By::Function => GroupBy::Function,
             By::Traceback => GroupBy::Traceback,
+            By::Folded => GroupBy::FoldedTraceback,
         }
     }
 

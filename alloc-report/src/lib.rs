@@ -66,7 +66,7 @@
 //! | `rank` | both | 1 for the first row |
 //! | `function`, `file`, `line` | both | the key; for a traceback, the frame that is charged |
 //! | `path` | both | the file as the compiler wrote it down, where `file` is as people say it |
-//! | `frames` | both, `--by traceback` only | the stack, innermost frame first: objects with `function`, `file`, `path`, `line`, `column` |
+//! | `frames` | both, `--by traceback` and `folded` only | the stack, innermost frame first: objects with `function`, `file`, `path`, `line`, `column` |
 //! | `bytes`, `blocks` | both | the amount of the metric; in a `diff`, of the newer snapshot |
 //! | `bytes_diff`, `blocks_diff` | `diff` | the change since the older snapshot |
 //! | `average_bytes` | both | the mean size of a block, a whole number |

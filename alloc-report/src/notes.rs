@@ -78,7 +78,7 @@ fn peak_error(snapshot: &Snapshot) -> Option<String> {
 /// frame to charge is among those that are missing.
 fn truncated(snapshot: &Snapshot, view: &View) -> Option<String> {
     let charge = snapshot.charged_to();
-    let of_stacks = view.by == GroupBy::Traceback;
+    let of_stacks = matches!(view.by, GroupBy::Traceback | GroupBy::FoldedTraceback);
     let n = count(snapshot, |trace| {
         trace.traceback.is_truncated() && (of_stacks || !has_charged_frame(trace, charge))
     });

@@ -71,6 +71,7 @@ impl View {
             GroupBy::File => "file",
             GroupBy::Function => "function",
             GroupBy::Traceback => "traceback",
+            GroupBy::FoldedTraceback => "folded traceback",
             _ => "line",
         }
     }
@@ -79,7 +80,7 @@ impl View {
     pub(crate) fn grouping(&self, snapshot: &Snapshot) -> String {
         let workspace = snapshot.charged_to() == ChargeTo::Workspace;
         let whose = match self.by {
-            GroupBy::Traceback => "",
+            GroupBy::Traceback | GroupBy::FoldedTraceback => "",
             _ if workspace => " of the workspace",
             _ => "",
         };

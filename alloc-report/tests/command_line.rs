@@ -457,7 +457,7 @@ fn names_that_act_on_a_terminal_are_escaped_in_every_format() {
     let snapshot = Snapshot::from_traces(vec![trace], 32);
     snapshot.dump(folder.path().join("new\u{202e}")).unwrap();
     for format in ["text", "json"] {
-        for by in ["line", "file", "function", "traceback"] {
+        for by in ["line", "file", "function", "traceback", "folded"] {
             let arguments = format!("top new\u{202e} --by {by} --format {format}");
             let output = run(folder.path(), &arguments);
             assert_eq!(output.status.code(), Some(0));
@@ -538,7 +538,7 @@ fn a_wrong_command_line_exits_with_two() {
         folder,
         "top new --by colour",
         2,
-        "line, file, function, traceback",
+        "line, file, function, traceback, folded",
     );
     check_failure(
         folder,
