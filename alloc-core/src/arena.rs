@@ -40,7 +40,8 @@ pub(crate) unsafe fn populate(base: NonNull<u8>, len: usize) {
     unsafe { os::populate(base, len) }
 }
 
-/// The bytes of a reservation that take up physical memory.
+/// The bytes of a reservation that take up physical memory, and no other process's: pages that a fork
+/// left shared count for neither.
 pub(crate) fn resident(base: NonNull<u8>, len: usize) -> usize {
     os::resident(base, len)
 }
@@ -85,6 +86,55 @@ mod os {
     }
 
     pub(super) fn resident(base: NonNull<u8>, len: usize) -> usize {
+        #[cfg(target_os = "linux")]
+        if let Some(bytes) = own_pages(base, len) {
+            return bytes;
+        }
+        mapped_pages(base, len)
+    }
+
+    /// The bytes of pages that are this process's own, as `/proc/self/pagemap` has them. `None` where
+    /// there is no such file.
+    ///
+    /// A page that was only read is mapped, and is the page of zeros that all share.
+    #[cfg(target_os = "linux")]
+    fn own_pages(base: NonNull<u8>, len: usize) -> Option<usize> {
+        const PAGES: usize = 512;
+        // Bits of a word of the file: the page is in memory, and mapped once, by us.
+        const OWN: u64 = 1 << 63 | 1 << 56;
+        // SAFETY: a path that ends in zero.
+        let file = unsafe {
+            libc::open(
+                c"/proc/self/pagemap".as_ptr(),
+                libc::O_RDONLY | libc::O_CLOEXEC,
+            )
+        };
+        if file < 0 {
+            return None;
+        }
+        let page = page_size();
+        let (first, pages) = (base.as_ptr().addr() / page, len.div_ceil(page));
+        let mut seen = [0_u64; PAGES];
+        let mut own = Some(0);
+        for start in (0..pages).step_by(PAGES) {
+            let part = (pages - start).min(PAGES);
+            let (bytes, at) = (part * size_of::<u64>(), (first + start) * size_of::<u64>());
+            // SAFETY: room for that many bytes.
+            let read = unsafe { libc::pread64(file, seen.as_mut_ptr().cast(), bytes, at as i64) };
+            if read != bytes as isize {
+                own = None;
+                break;
+            }
+            let is_own = |word: &&u64| **word & OWN == OWN;
+            own = own.map(|own| own + seen[..part].iter().filter(is_own).count() * page);
+        }
+        // SAFETY: opened above, and closed once.
+        unsafe { libc::close(file) };
+        own
+    }
+
+    /// The bytes of pages that are mapped, whoever else has them.
+    fn mapped_pages(base: NonNull<u8>, len: usize) -> usize {
         const PAGES: usize = 4096;
         let page = page_size();
         let mut seen = [0u8; PAGES];
@@ -361,6 +411,10 @@ mod tests {
             // SAFETY: both offsets lie in the reservation.
             unsafe { place.write(1) };
         }
+        // Reading takes no memory.
+        let read = base.as_ptr().wrapping_add(len / 4);
+        // SAFETY: it lies in the reservation, too.
+        assert_eq!(unsafe { read.read_volatile() }, 0);
         let after = resident(base, len);
         // SAFETY: reserved above, not used below.
         unsafe { release(base, len) };
