@@ -16,7 +16,7 @@ use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use alloc_core::{Config, Origin, TraceAlloc, start_with, take_snapshot, traceback_of};
+use alloc_core::{Config, Origin, TraceAlloc, Traceback, start_with, take_snapshot, traceback_of};
 use alloc_tests::Tool;
 
 #[global_allocator]
@@ -30,6 +30,10 @@ alloc_tests::tests![
     a_recursion_of_two_thousand,
     each_c_function_at_each_optimization,
     libraries_that_come_and_go,
+    the_bottoms_of_main_and_of_threads,
+    signal_handlers_on_the_same_stack_and_on_another,
+    a_signal_in_the_middle_of_anything,
+    coroutines,
 ];
 
 /// More frames than any stack of these programs has, but for the deep recursion.
@@ -195,6 +199,177 @@ fn libraries_that_come_and_go() {
     check_health();
 }
 
+/// Where stacks end: in `main`, in a thread of the library, and in one that C started.
+fn the_bottoms_of_main_and_of_threads() {
+    fn leaves() -> Vec<Leaf> {
+        let mut shapes = Shapes::new(61, 20, &[]);
+        shapes.leaf();
+        shapes.run(3);
+        shapes.leaves
+    }
+    extern "C" fn start(found: *mut c_void) -> *mut c_void {
+        // SAFETY: what is passed below, by a thread that waits for this one.
+        unsafe { *found.cast::<Vec<Leaf>>() = leaves() };
+        null_mut()
+    }
+    start_with(Config::default().frames(ALL)).unwrap();
+    let mut of_c = Vec::new();
+    let mut thread = 0;
+    // SAFETY: the function takes what it is passed, which outlives the thread.
+    let failed =
+        unsafe { libc::pthread_create(&mut thread, null_mut(), start, (&raw mut of_c).cast()) };
+    assert_eq!(failed, 0);
+    // SAFETY: a thread of ours that nobody else waits for.
+    assert_eq!(unsafe { libc::pthread_join(thread, null_mut()) }, 0);
+    let of_rust = thread::spawn(leaves).join().unwrap();
+    for found in [leaves(), of_rust, of_c] {
+        assert_eq!(found.len(), 20);
+        for leaf in &found {
+            check(leaf, ALL);
+        }
+    }
+    check_health();
+}
+
+/// The stack of a handler ends at the frame of the signal, if it runs on the thread's own stack; on another
+/// it may end before.
+fn signal_handlers_on_the_same_stack_and_on_another() {
+    start_with(Config::default().frames(ALL)).unwrap();
+    const ROOM: usize = 8 << 20;
+    let mut room = vec![0_u8; ROOM];
+    let stack = libc::stack_t {
+        ss_sp: room.as_mut_ptr().cast(),
+        ss_flags: 0,
+        ss_size: ROOM,
+    };
+    // SAFETY: memory that outlives its use as a stack, which ends below.
+    assert_eq!(unsafe { libc::sigaltstack(&stack, null_mut()) }, 0);
+    for (seed, flags) in [(71, 0), (72, libc::SA_ONSTACK), (73, 0)] {
+        handle(libc::SIGUSR2, flags);
+        let mut shapes = Shapes::new(seed, usize::MAX, &[]);
+        for _ in 0..50 {
+            shapes.interrupted(4);
+            let handler = shapes.leaves.last().unwrap();
+            assert!(check_inner_part(handler, "on_signal") || flags != 0);
+            // The thread's own stack is whole again.
+            shapes.plain::<0>(1);
+            check(shapes.leaves.last().unwrap(), ALL);
+        }
+    }
+    let none = libc::stack_t {
+        ss_flags: libc::SS_DISABLE,
+        ..stack
+    };
+    // SAFETY: nobody is on the stack any more.
+    assert_eq!(unsafe { libc::sigaltstack(&none, null_mut()) }, 0);
+}
+
+/// A timer interrupts a loop at any instruction of its own and of the `clock_gettime` that the system maps
+/// into the program. The loop neither allocates nor locks, so the handler may.
+fn a_signal_in_the_middle_of_anything() {
+    start_with(Config::default().frames(ALL)).unwrap();
+    handle(libc::SIGPROF, 0);
+    let mut shapes = Shapes::new(81, 50, &[]);
+    shapes.leaves.reserve(50);
+    set_timer(1_000);
+    for _ in 0..50 {
+        COMPARED.set(Some((std::ptr::from_mut(&mut shapes).cast(), 1)));
+        while COMPARED.get().is_some() {
+            let mut time = MaybeUninit::<libc::timespec>::uninit();
+            // SAFETY: room for the time.
+            unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, time.as_mut_ptr()) };
+        }
+    }
+    set_timer(0);
+    assert_eq!(shapes.leaves.len(), 50);
+    for leaf in &shapes.leaves {
+        assert!(check_inner_part(leaf, "on_signal"));
+    }
+    let vdso = vdso();
+    let is_in_vdso = |leaf: &&Leaf| leaf.truth.iter().any(|it| vdso.contains(it));
+    let in_vdso = shapes.leaves.iter().filter(is_in_vdso).count();
+    println!("{in_vdso} of 50 signals came in the vdso");
+}
+
+/// On a stack of its own a coroutine sees itself at most, and never what lies beyond its stack.
+fn coroutines() {
+    start_with(Config::default().frames(ALL)).unwrap();
+    let mut shapes = Shapes::new(91, usize::MAX, &[]);
+    for size in [64 << 10, 1 << 20] {
+        let mut room = vec![0_u8; size];
+        for _ in 0..50 {
+            COMPARED.set(Some((std::ptr::from_mut(&mut shapes).cast(), 1)));
+            on_another_stack(&mut room);
+            check_inner_part(shapes.leaves.last().unwrap(), "run");
+            shapes.plain::<0>(1);
+            check(shapes.leaves.last().unwrap(), ALL);
+        }
+    }
+    assert_eq!(shapes.leaves.len(), 200);
+}
+
+/// Calls a leaf on another stack.
+fn on_another_stack(room: &mut [u8]) {
+    extern "C" fn run() {
+        call_compared();
+    }
+    // SAFETY: numbers and pointers, filled in below.
+    let mut here: libc::ucontext_t = unsafe { std::mem::zeroed() };
+    // SAFETY: as above.
+    let mut there: libc::ucontext_t = unsafe { std::mem::zeroed() };
+    // SAFETY: room for a context.
+    assert_eq!(unsafe { libc::getcontext(&mut there) }, 0);
+    there.uc_stack.ss_sp = room.as_mut_ptr().cast();
+    there.uc_stack.ss_size = room.len();
+    there.uc_link = &mut here;
+    // SAFETY: a context with a stack of its own, and a function without arguments.
+    unsafe { libc::makecontext(&mut there, run, 0) };
+    // SAFETY: both are valid; the function returns to `here`.
+    assert_eq!(unsafe { libc::swapcontext(&mut here, &there) }, 0);
+}
+
+/// Has signals handled by [`on_signal`].
+fn handle(signal: libc::c_int, flags: libc::c_int) {
+    // SAFETY: numbers and a null pointer.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    let handler: extern "C" fn(libc::c_int) = on_signal;
+    action.sa_sigaction = handler as *const () as libc::sighandler_t;
+    action.sa_flags = flags | libc::SA_RESTART;
+    // SAFETY: the handler allocates only where what it interrupts does not.
+    let failed = unsafe { libc::sigaction(signal, &action, null_mut()) };
+    assert_eq!(failed, 0);
+}
+
+extern "C" fn on_signal(_: libc::c_int) {
+    call_compared();
+}
+
+/// Has a signal sent after each so many microseconds of processor time; never with 0.
+fn set_timer(microseconds: libc::suseconds_t) {
+    let interval = libc::timeval {
+        tv_sec: 0,
+        tv_usec: microseconds,
+    };
+    let timer = libc::itimerval {
+        it_interval: interval,
+        it_value: interval,
+    };
+    // SAFETY: a timer to read, and no old one is asked for.
+    let failed = unsafe { libc::setitimer(libc::ITIMER_PROF, &timer, null_mut()) };
+    assert_eq!(failed, 0);
+}
+
+/// Where the system's own code lies in the program.
+fn vdso() -> std::ops::Range<usize> {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let line = maps.lines().find(|line| line.ends_with("[vdso]"));
+    let range = line.and_then(|line| line.split_once(' ')?.0.split_once('-'));
+    let address = |text| usize::from_str_radix(text, 16).ok();
+    range
+        .and_then(|(start, end)| Some(address(start)?..address(end)?))
+        .unwrap_or_default()
+}
+
 const LARGE_STACK: usize = 256 << 20;
 
 /// Debug builds have large frames, and depth multiplies them.
@@ -220,6 +395,7 @@ fn check_health() {
 ///   the traceback has there must be the standard library's.
 /// * The leaf's own address is that of another call.
 /// * The unwinder may report the return address of zero that ends a stack; the traceback never does.
+/// * A stack ends at a signal's frame and where it leaves the thread's own: see [`check_inner_part`].
 /// * Of a stack that is deeper than the configured number of frames, the traceback has exactly that
 ///   many addresses, counted from the leaf's own, and says so.
 #[track_caller]
@@ -237,6 +413,43 @@ fn check(leaf: &Leaf, frames: u16) -> bool {
     assert_eq!(captured, shown, "{}", differ(&captured, shown));
     assert_eq!(is_truncated, truth.len() > most);
     is_truncated
+}
+
+/// Asserts that a stack is the inner part of the true one, and says so if something is missing. Returns
+/// whether it is known up to the function `whole`.
+///
+/// It may be so short that the leaf is not in it: of a stack that is not the thread's own, nothing is
+/// surely there but the page that is in use.
+#[track_caller]
+fn check_inner_part(leaf: &Leaf, whole: &str) -> bool {
+    let traceback = traceback_of(leaf.block.address()).expect("the block is traced");
+    let has = |traceback: &Traceback, name: &str| {
+        let mut functions = traceback.iter().filter_map(|frame| frame.function());
+        functions.any(|it| it.rsplit("::").next() == Some(name))
+    };
+    if !has(&traceback, "leaf") {
+        assert!(traceback.is_broken(), "{traceback}");
+        return false;
+    }
+    let Compared {
+        mut captured,
+        truth,
+        is_truncated,
+        is_broken,
+    } = Compared::new(leaf);
+    if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        assert!(is_broken || captured.len() == truth.len());
+    } else {
+        // By frame pointers the walk goes on beyond a signal's frame, as well as it can.
+        let is_whole =
+            |it: &usize| name(*it).is_some_and(|it| it.rsplit("::").next() == Some(whole));
+        let at = captured.iter().position(is_whole);
+        captured.truncate(at.map_or(captured.len(), |at| at + 1));
+    }
+    let shown = &truth[..truth.len().min(captured.len())];
+    assert_eq!(captured, shown, "{}", differ(&captured, shown));
+    assert!(!is_truncated);
+    has(&traceback, whole)
 }
 
 /// The addresses of a leaf's callers, as the tracer captured them and as they are.
@@ -360,7 +573,7 @@ struct Shapes<'l> {
 }
 
 impl<'l> Shapes<'l> {
-    const KINDS: usize = 20;
+    const KINDS: usize = 25;
 
     fn new(seed: u64, most: usize, libraries: &'l [Library]) -> Shapes<'l> {
         LazyLock::force(&QUIET);
@@ -442,6 +655,11 @@ impl<'l> Shapes<'l> {
             16 => self.joining(depth),
             17 => self.own_c(depth),
             18 => self.panicking_through_c(depth),
+            19 => self.once(depth),
+            20 => self.walking_a_tree(depth),
+            21 => self.hooking(depth),
+            22 => self.nesting(depth),
+            23 => self.catching(depth),
             _ => self.several(depth),
         }
     }
@@ -700,6 +918,105 @@ impl<'l> Shapes<'l> {
     }
 
     #[inline(never)]
+    fn once(&mut self, depth: usize) {
+        unsafe extern "C" {
+            fn pthread_once(once: *mut libc::c_int, run: extern "C" fn()) -> libc::c_int;
+        }
+        extern "C" fn run() {
+            call_compared();
+        }
+        COMPARED.set(Some((std::ptr::from_mut(self).cast(), depth)));
+        let mut once = 0;
+        // SAFETY: a number that says that the function did not run yet.
+        assert_eq!(unsafe { pthread_once(&mut once, run) }, 0);
+    }
+
+    #[inline(never)]
+    fn walking_a_tree(&mut self, depth: usize) {
+        type Compare = unsafe extern "C" fn(*const c_void, *const c_void) -> i32;
+        type Visit = unsafe extern "C" fn(*const c_void, libc::c_int, libc::c_int);
+        unsafe extern "C" {
+            fn tsearch(key: *const c_void, root: *mut *mut c_void, compare: Compare)
+            -> *mut c_void;
+            fn tdelete(key: *const c_void, root: *mut *mut c_void, compare: Compare)
+            -> *mut c_void;
+            fn twalk(root: *const c_void, visit: Visit);
+        }
+        unsafe extern "C" fn visit(_: *const c_void, _: libc::c_int, _: libc::c_int) {
+            call_compared();
+        }
+        let numbers = [2_i32, 1, 3];
+        let mut root = null_mut();
+        for number in &numbers {
+            // SAFETY: elements begin with a number and outlive the tree.
+            unsafe { tsearch((&raw const *number).cast(), &mut root, compare) };
+        }
+        COMPARED.set(Some((std::ptr::from_mut(self).cast(), depth)));
+        // SAFETY: the tree that was just built.
+        unsafe { twalk(root, visit) };
+        for number in &numbers {
+            // SAFETY: as above.
+            unsafe { tdelete((&raw const *number).cast(), &mut root, compare) };
+        }
+        assert!(root.is_null());
+    }
+
+    /// A leaf in the hook that a panic calls before it unwinds.
+    #[inline(never)]
+    fn hooking(&mut self, depth: usize) {
+        HOOKED.set(Some(std::ptr::from_mut(self).cast()));
+        let result = catch_unwind(|| panic_any(Thrown));
+        assert!(result.unwrap_err().is::<Thrown>());
+        HOOKED.set(None);
+        self.call(depth - 1);
+    }
+
+    /// A future in a future in a future, polled from the outermost each time.
+    #[inline(never)]
+    fn nesting(&mut self, depth: usize) {
+        fn nested<'f>(
+            shapes: &'f mut Shapes<'_>,
+            depth: usize,
+            levels: usize,
+        ) -> Pin<Box<dyn Future<Output = ()> + 'f>> {
+            Box::pin(async move {
+                if levels == 0 {
+                    Yield(true).await;
+                    shapes.call(depth - 1);
+                } else {
+                    nested(shapes, depth, levels - 1).await;
+                }
+                black_box(levels);
+            })
+        }
+        let levels = 1 + self.below(12) as usize;
+        block_on(nested(self, depth, levels));
+    }
+
+    /// What is thrown inside is caught inside; what is thrown outside goes through.
+    #[inline(never)]
+    fn catching(&mut self, depth: usize) {
+        let shapes = RefCell::new(self);
+        let outer = catch_unwind(AssertUnwindSafe(|| {
+            let _guard = OnDrop(&shapes, depth);
+            let inner = catch_unwind(AssertUnwindSafe(|| {
+                let _guard = OnDrop(&shapes, depth.saturating_sub(2).max(1));
+                panic_any(Thrown);
+            }));
+            resume_unwind(inner.unwrap_err());
+        }));
+        assert!(outer.unwrap_err().is::<Thrown>());
+    }
+
+    /// A handler that runs where it interrupts, if it is on this stack.
+    #[inline(never)]
+    fn interrupted(&mut self, depth: usize) {
+        COMPARED.set(Some((std::ptr::from_mut(self).cast(), depth)));
+        // SAFETY: the handler is one of these tests'.
+        assert_eq!(unsafe { libc::raise(libc::SIGUSR2) }, 0);
+    }
+
+    #[inline(never)]
     fn several(&mut self, depth: usize) {
         for _ in 0..2 {
             self.call(depth - 1);
@@ -709,16 +1026,25 @@ impl<'l> Shapes<'l> {
 }
 
 thread_local! {
-    /// For [`compare`], which has no other way to be told; taken by the first comparison.
+    /// Whose leaf the panic hook is to call.
+    static HOOKED: Cell<Option<*mut c_void>> = const { Cell::new(None) };
+    /// For callbacks of C functions, which have no other way to be told; taken by the first comparison.
     static COMPARED: Cell<Option<(*mut c_void, usize)>> = const { Cell::new(None) };
 }
 
-unsafe extern "C" fn compare(a: *const c_void, b: *const c_void) -> i32 {
+/// Calls what [`COMPARED`] says, if nobody did.
+#[inline(never)]
+fn call_compared() {
     if let Some((shapes, depth)) = COMPARED.take() {
         // SAFETY: set by a caller that waits for us.
         let shapes = unsafe { &mut *shapes.cast::<Shapes<'_>>() };
         shapes.call(depth - 1);
     }
+    black_box(());
+}
+
+unsafe extern "C" fn compare(a: *const c_void, b: *const c_void) -> i32 {
+    call_compared();
     // SAFETY: elements begin with a number.
     let a = unsafe { *a.cast::<i32>() };
     // SAFETY: as above.
@@ -743,6 +1069,10 @@ struct Thrown;
 static QUIET: LazyLock<()> = LazyLock::new(|| {
     let say = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
+        if let Some(shapes) = HOOKED.take() {
+            // SAFETY: set by a caller that waits for us.
+            unsafe { &mut *shapes.cast::<Shapes<'_>>() }.leaf();
+        }
         if !panic.payload().is::<Thrown>() {
             say(panic);
         }

@@ -4,6 +4,24 @@
 //! from the program's own unwind tables, which prove where a frame pointer may be trusted, without a
 //! lock or a system call. Everywhere else [`frame_pointers`] follows frame pointers, if the program is
 //! found to keep them, and else [`fallback`] asks the `backtrace` crate.
+//!
+//! # Where a stack differs from the truth
+//!
+//! The truth is what the platform's own unwinder says, and `tests/stacks.rs` holds each kind of stack
+//! against it, address by address. What differs is this, and all of it is marked but the last two:
+//!
+//! - *A signal's frame ends it.* A handler's stack is right up to where the kernel called it, and ends
+//!   there as broken: in the interrupted function any register may hold anything. With frame pointers it goes
+//!   on, but that function's caller may be missing or be there twice.
+//! - *A stack that is not the thread's own ends early*: that of a coroutine, or the alternate stack of a
+//!   handler. Only the page that is in use is surely there, so no more of it is read; the stack is broken
+//!   unless its bottom is met before.
+//! - *Code without unwind tables ends it*, as broken: code made at run time, assembly that says nothing.
+//!   With frame pointers it may hide its caller instead.
+//! - *A stack deeper than the limit is cut* at its outer end.
+//! - *A jump leaves no trace*: a call in tail position that the compiler made a jump. The truth has it not
+//!   either.
+//! - *The bottom's return address of zero* is never part of a stack; the platform's unwinder may show it.
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod checks;
