@@ -327,7 +327,7 @@ pub(super) fn stack_bounds() -> StackBounds {
     StackBounds::default()
 }
 
-#[cfg(all(test, not(miri)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -527,8 +527,8 @@ mod tests {
                 !0,
                 !7,
             ];
-            for at in 0..WORDS {
-                words[at] = match below(12) {
+            for (at, word) in words.iter_mut().enumerate() {
+                *word = match below(12) {
                     0 => any[below(any.len())],
                     1 => base + below(8 * WORDS),
                     _ => base + 8 * (at + below(6)),
