@@ -30,6 +30,7 @@ alloc_tests::tests![
     a_recursion_of_two_thousand,
     each_c_function_at_each_optimization,
     libraries_that_come_and_go,
+    over_aligned_frames_at_the_same_place,
     the_bottoms_of_main_and_of_threads,
     signal_handlers_on_the_same_stack_and_on_another,
     a_signal_in_the_middle_of_anything,
@@ -196,6 +197,48 @@ fn libraries_that_come_and_go() {
     }
     // Else nothing was tested.
     assert!(places.values().any(|&times| times > 1), "{places:?}");
+    check_health();
+}
+
+/// An over-aligned frame lies at the same place below callers of ten sizes, so that only its frame pointer
+/// tells them apart: the return address to the caller before still lies where it was.
+fn over_aligned_frames_at_the_same_place() {
+    #[repr(align(256))]
+    struct Aligned([u8; 256]);
+    #[inline(never)]
+    fn aligned(shapes: &mut Shapes<'_>) {
+        let space = black_box(Aligned([1; 256]));
+        shapes.leaf();
+        assert_eq!(black_box(space).0[255], 1);
+    }
+    #[inline(never)]
+    fn from<const BYTES: usize>(shapes: &mut Shapes<'_>) {
+        let mut room = MaybeUninit::<[u8; BYTES]>::uninit();
+        black_box(&mut room);
+        aligned(shapes);
+        black_box(&mut room);
+    }
+    const CALLERS: [fn(&mut Shapes<'_>); 10] = [
+        from::<16>,
+        from::<32>,
+        from::<48>,
+        from::<64>,
+        from::<80>,
+        from::<96>,
+        from::<112>,
+        from::<128>,
+        from::<144>,
+        from::<160>,
+    ];
+    start_with(Config::default().frames(ALL)).unwrap();
+    let mut shapes = Shapes::new(62, usize::MAX, &[]);
+    for _ in 0..500 {
+        let caller = shapes.below(10) as usize;
+        CALLERS[caller](&mut shapes);
+    }
+    for leaf in &shapes.leaves {
+        check(leaf, ALL);
+    }
     check_health();
 }
 

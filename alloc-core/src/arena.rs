@@ -120,7 +120,8 @@ mod os {
             let part = (pages - start).min(PAGES);
             let (bytes, at) = (part * size_of::<u64>(), (first + start) * size_of::<u64>());
             // SAFETY: room for that many bytes.
-            let read = unsafe { libc::pread64(file, seen.as_mut_ptr().cast(), bytes, at as i64) };
+            let read =
+                unsafe { libc::pread(file, seen.as_mut_ptr().cast(), bytes, at as libc::off_t) };
             if read != bytes as isize {
                 own = None;
                 break;
