@@ -576,7 +576,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 11);
+    assert_eq!(examples, 12);
 }
 
 #[test]

@@ -222,6 +222,28 @@ fn a_stack_folds_what_is_not_the_program() {
 }
 
 #[test]
+fn stacks_that_differ_in_the_depth_of_a_recursion_are_one_when_folded() {
+    let stack = |depth: usize| {
+        let mut frames = vec![("demo::value", "src/json.rs", 7)];
+        frames.resize(depth, ("demo::value", "src/json.rs", 9));
+        frames.push(("demo::main", "src/main.rs", 3));
+        frames
+    };
+    let traces = (1..=50).map(|depth| trace(&stack(depth), 100, 2));
+    let snapshot = snapshot(traces.collect());
+    let table = alloc_report::top(&snapshot, 3).by(GroupBy::FoldedTraceback);
+    expect![[r#"
+        5000 B in 100 blocks, by folded traceback; at the peak 5000 B
+
+        #    size   share  count  average  folded traceback
+        1  5000 B  100.0%    100     50 B  src/json.rs:7
+               src/json.rs:7  demo::value
+               src/main.rs:3  demo::main
+
+           5000 B  100.0%    100     50 B  total"#]].assert_eq(&table.to_string());
+}
+
+#[test]
 fn unchanged_lines_are_only_counted_even_where_they_are_larger() {
     // By tracemalloc's order the large unchanged line comes before the one whose count changed.
     let old = snapshot(vec![
