@@ -2,8 +2,8 @@
 //!
 //! One interface, [`Walker`], over two ways. On x86-64 Linux [`unwind`] walks the stack itself by rules
 //! from the program's own unwind tables, which prove where a frame pointer may be trusted, without a
-//! lock or a system call. Everywhere else [`frame_pointers`] follows frame pointers, if the program is
-//! found to keep them, and else [`fallback`] asks the `backtrace` crate.
+//! lock or a system call. Everywhere else `frame_pointers` follows frame pointers, if the program is
+//! found to keep them, and else `fallback` asks the `backtrace` crate.
 //!
 //! # Where a stack differs from the truth
 //!
