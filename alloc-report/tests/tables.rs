@@ -240,7 +240,8 @@ fn stacks_that_differ_in_the_depth_of_a_recursion_are_one_when_folded() {
                src/json.rs:7  demo::value
                src/main.rs:3  demo::main
 
-           5000 B  100.0%    100     50 B  total"#]].assert_eq(&table.to_string());
+           5000 B  100.0%    100     50 B  total"#]]
+    .assert_eq(&table.to_string());
 }
 
 #[test]
