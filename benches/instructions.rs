@@ -37,7 +37,7 @@ fn run() -> Result<bool, Box<dyn Error>> {
     let mut within = true;
     let mut bare = Vec::new();
     for workload in WORKLOADS {
-        let instructions = count(env!("CARGO_BIN_EXE_bare"), workload, None)?;
+        let instructions = count(env!("CARGO_BIN_EXE_bench-bare"), workload, None)?;
         bare.push((workload, pairs(workload)?, instructions));
     }
     println!("instructions   json  limit  churn  limit   for a pair of an allocation and a free");
@@ -45,9 +45,9 @@ fn run() -> Result<bool, Box<dyn Error>> {
         let mut row = format!("{mode:<12}");
         for (&(workload, pairs, bare), limit) in bare.iter().zip(limits) {
             let with = match mode {
-                "stopped" => count(env!("CARGO_BIN_EXE_stopped"), workload, None)?,
-                "traced" => count(env!("CARGO_BIN_EXE_traced"), workload, None)?,
-                mode => count(env!("CARGO_BIN_EXE_traced"), workload, Some(mode))?,
+                "stopped" => count(env!("CARGO_BIN_EXE_bench-stopped"), workload, None)?,
+                "traced" => count(env!("CARGO_BIN_EXE_bench-traced"), workload, None)?,
+                mode => count(env!("CARGO_BIN_EXE_bench-traced"), workload, Some(mode))?,
             };
             let added = with.saturating_sub(bare) / pairs;
             let mark = if added > limit { "!" } else { " " };
@@ -69,7 +69,7 @@ fn pairs(workload: Workload) -> Result<u64, Box<dyn Error>> {
         size: Size::Quick,
         sources: Vec::new(),
     };
-    let outcome = task.run(env!("CARGO_BIN_EXE_counted"), &[])?;
+    let outcome = task.run(env!("CARGO_BIN_EXE_bench-counted"), &[])?;
     Ok(outcome.number("pairs").ok_or("the count has no pairs")?)
 }
 

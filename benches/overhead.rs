@@ -110,7 +110,7 @@ fn measure(
     rounds: usize,
 ) -> Result<Measured, Box<dyn Error>> {
     let name = task.workload.name();
-    let counted = task.run(env!("CARGO_BIN_EXE_counted"), &[])?;
+    let counted = task.run(env!("CARGO_BIN_EXE_bench-counted"), &[])?;
     let entrant = |contender: &Contender| Entrant {
         name: contender.name,
         against: contender.against,
@@ -184,32 +184,41 @@ fn contenders() -> Vec<Contender> {
     };
     let traced = |name, environment| Contender {
         environment,
-        ..plain(name, env!("CARGO_BIN_EXE_traced"))
+        ..plain(name, env!("CARGO_BIN_EXE_bench-traced"))
     };
     let mut contenders = Vec::new();
     contenders.extend([
-        plain("bare", env!("CARGO_BIN_EXE_bare")),
-        plain("stopped", env!("CARGO_BIN_EXE_stopped")),
+        plain("bare", env!("CARGO_BIN_EXE_bench-bare")),
+        plain("stopped", env!("CARGO_BIN_EXE_bench-stopped")),
         traced("counters", &[(MODE, "counters")]),
         traced("sampled", &[(MODE, "sampled")]),
         traced("one line", &[(MODE, "line")]),
         traced("traced", &[]),
     ]);
     #[cfg(feature = "stats_alloc")]
-    contenders.push(plain("stats_alloc", env!("CARGO_BIN_EXE_stats_alloc")));
+    contenders.push(plain(
+        "stats_alloc",
+        env!("CARGO_BIN_EXE_bench-stats_alloc"),
+    ));
     #[cfg(feature = "peak_alloc")]
-    contenders.push(plain("peak_alloc", env!("CARGO_BIN_EXE_peak_alloc")));
+    contenders.push(plain("peak_alloc", env!("CARGO_BIN_EXE_bench-peak_alloc")));
     #[cfg(feature = "dhat")]
-    contenders.push(plain("dhat", env!("CARGO_BIN_EXE_dhat")));
+    contenders.push(plain("dhat", env!("CARGO_BIN_EXE_bench-dhat")));
     #[cfg(feature = "pprof-alloc")]
     contenders.extend([
         Contender {
             environment: &[("PPROF_ALLOC_SAMPLE_RATE", "524288")],
-            ..plain("pprof-alloc, sampled", env!("CARGO_BIN_EXE_pprof-alloc"))
+            ..plain(
+                "pprof-alloc, sampled",
+                env!("CARGO_BIN_EXE_bench-pprof-alloc"),
+            )
         },
         Contender {
             environment: &[("PPROF_ALLOC_SAMPLE_RATE", "1")],
-            ..plain("pprof-alloc, exact", env!("CARGO_BIN_EXE_pprof-alloc"))
+            ..plain(
+                "pprof-alloc, exact",
+                env!("CARGO_BIN_EXE_bench-pprof-alloc"),
+            )
         },
     ]);
     #[cfg(feature = "jemalloc")]
@@ -217,7 +226,7 @@ fn contenders() -> Vec<Contender> {
         let jemalloc = |name, environment| Contender {
             environment,
             against: "jemalloc",
-            ..plain(name, env!("CARGO_BIN_EXE_jemalloc"))
+            ..plain(name, env!("CARGO_BIN_EXE_bench-jemalloc"))
         };
         contenders.extend([
             jemalloc("jemalloc", &[]),
@@ -232,11 +241,14 @@ fn contenders() -> Vec<Contender> {
     contenders.extend([
         Contender {
             against: "mimalloc",
-            ..plain("mimalloc", env!("CARGO_BIN_EXE_mimalloc"))
+            ..plain("mimalloc", env!("CARGO_BIN_EXE_bench-mimalloc"))
         },
         Contender {
             against: "mimalloc",
-            ..plain("mimalloc, traced", env!("CARGO_BIN_EXE_mimalloc-traced"))
+            ..plain(
+                "mimalloc, traced",
+                env!("CARGO_BIN_EXE_bench-mimalloc-traced"),
+            )
         },
     ]);
     contenders
