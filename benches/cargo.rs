@@ -1,5 +1,7 @@
-//! What the harness asks of Cargo: where the sources lie, and the build with frame pointers.
+//! What the harness asks of Cargo: what the bench was built from, and a second build with frame
+//! pointers.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -7,90 +9,177 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::lineup::{Build, Contender};
+
 const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 const FRAME_POINTERS: &str = "-Cforce-frame-pointers=yes";
 
-/// The sources of this package's own dependencies `syn` and `serde_json`: real code that is at hand
-/// wherever the bench was built, and the same wherever `Cargo.lock` is.
-///
-/// # Errors
-///
-/// If Cargo does not know them.
-pub fn rust_sources() -> Result<Vec<PathBuf>, Box<dyn Error>> {
-    let output = cargo()
-        .args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--manifest-path",
-            MANIFEST,
-        ])
-        .output()?;
-    if !output.status.success() {
-        let message = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(format!("cargo metadata was expected to succeed: {message}").into());
+/// This package's own dependencies, as Cargo resolved them.
+#[derive(Clone, Debug)]
+pub struct Dependencies(Vec<Dependency>);
+
+#[derive(Clone, Debug)]
+struct Dependency {
+    name: String,
+    version: String,
+    folder: PathBuf,
+    optional: bool,
+}
+
+impl Dependencies {
+    /// Those of a build with the features of these contenders.
+    ///
+    /// # Errors
+    ///
+    /// If Cargo does not know them.
+    pub fn of(contenders: &[Contender]) -> Result<Dependencies, Box<dyn Error>> {
+        let output = cargo()
+            .args(["metadata", "--format-version", "1"])
+            .args(["--manifest-path", MANIFEST])
+            .args(["--features", &features(contenders)])
+            .output()?;
+        if !output.status.success() {
+            let message = String::from_utf8_lossy(&output.stderr).into_owned();
+            return Err(format!("cargo metadata was expected to succeed: {message}").into());
+        }
+        let metadata: Value = serde_json::from_slice(&output.stdout)?;
+        let found = Dependencies::from_metadata(&metadata);
+        Ok(found.ok_or("expected this package and its dependencies among the resolved ones")?)
     }
-    let metadata: Value = serde_json::from_slice(&output.stdout)?;
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let nodes = list(&metadata["resolve"]["nodes"]);
-    let own = nodes
-        .iter()
-        .find(|node| node["id"] == metadata["resolve"]["root"]);
-    let dependencies = list(&own.ok_or("expected this package among the resolved ones")?["deps"]);
-    ["syn", "serde_json"]
-        .into_iter()
-        .map(|name| {
-            let id = dependencies
+
+    fn from_metadata(metadata: &Value) -> Option<Dependencies> {
+        let resolve = &metadata["resolve"];
+        let packages = metadata["packages"].as_array()?;
+        let package = |id: &Value| packages.iter().find(|package| package["id"] == *id);
+        let nodes = resolve["nodes"].as_array()?;
+        let own = nodes.iter().find(|node| node["id"] == resolve["root"])?;
+        let declared = package(&resolve["root"])?["dependencies"].as_array()?;
+        let dependency = |node: &Value| {
+            let package = package(&node["pkg"])?;
+            let declared = declared
                 .iter()
-                .find(|dependency| dependency["name"] == name);
-            let id = id.map(|dependency| &dependency["pkg"]);
-            let packages = list(&metadata["packages"]);
-            let package = packages.iter().find(|package| Some(&package["id"]) == id);
-            let manifest = package.and_then(|package| package["manifest_path"].as_str());
-            let folder = manifest.and_then(|path| Path::new(path).parent());
-            let folder = folder.ok_or_else(|| format!("expected {name} among the dependencies"))?;
-            Ok(folder.join("src"))
-        })
-        .collect()
+                .find(|declared| declared["name"] == package["name"])?;
+            let manifest = Path::new(package["manifest_path"].as_str()?);
+            Some(Dependency {
+                name: package["name"].as_str()?.to_owned(),
+                version: package["version"].as_str()?.to_owned(),
+                folder: manifest.parent()?.to_owned(),
+                optional: declared["optional"].as_bool()?,
+            })
+        };
+        let dependencies: Option<_> = own["deps"].as_array()?.iter().map(dependency).collect();
+        Some(Dependencies(dependencies?))
+    }
+
+    /// The sources of `syn` and `serde_json`: real code that is at hand wherever the bench was built,
+    /// and the same wherever `Cargo.lock` is.
+    ///
+    /// # Errors
+    ///
+    /// If they are not among the dependencies.
+    pub fn rust_sources(&self) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+        let source = |name| {
+            let found = self.0.iter().find(|dependency| dependency.name == name);
+            let found = found.ok_or_else(|| format!("expected {name} among the dependencies"))?;
+            Ok(found.folder.join("src"))
+        };
+        ["syn", "serde_json"].into_iter().map(source).collect()
+    }
+
+    /// The peers' names and versions.
+    pub fn peers(&self) -> Vec<String> {
+        let peers = self.0.iter().filter(|dependency| dependency.optional);
+        peers
+            .map(|peer| format!("{} {}", peer.name, peer.version))
+            .collect()
+    }
 }
 
-/// Whether the flag was set for the build that is running.
-pub fn built_with_frame_pointers() -> bool {
-    // NOTE: a program cannot see this flag; Cargo hands the variable on to what it runs.
-    env::var("RUSTFLAGS").is_ok_and(|flags| flags.contains("force-frame-pointers=yes"))
-}
-
-/// Builds everything once more, with the flag and the given features, in a target folder beside, and
-/// runs that with the same options.
+/// Builds the programs of those contenders that need frame pointers, in a target folder beside the
+/// one of `programs`, and hands back where they lie.
 ///
 /// # Errors
 ///
-/// If it cannot be built, or does not succeed.
-pub fn run_with_frame_pointers(features: &[&str]) -> Result<(), Box<dyn Error>> {
-    let program = env::current_exe()?;
-    // target/release/deps/overhead
-    let target = program
-        .ancestors()
-        .nth(3)
-        .ok_or("expected this program to lie in a target folder")?;
+/// If they cannot be built.
+pub fn build_with_frame_pointers(
+    contenders: &[Contender],
+    programs: &Path,
+) -> Result<PathBuf, Box<dyn Error>> {
+    let mut needed = contenders.to_vec();
+    needed.retain(|contender| contender.build == Build::FramePointers);
+    let names: BTreeSet<_> = needed.iter().map(|contender| contender.program).collect();
+    let names = names.into_iter().map(|name| format!("bench-{name}"));
+    // target/release
+    let target = programs
+        .parent()
+        .ok_or("expected the programs to lie in a target folder")?
+        .join("frame-pointers");
     let flags = env::var("RUSTFLAGS").unwrap_or_default();
     let status = cargo()
-        .args(["bench", "--bench", "overhead", "--manifest-path", MANIFEST])
+        .args(["build", "--release", "--manifest-path", MANIFEST])
         .arg("--target-dir")
-        .arg(target.join("frame-pointers"))
-        .args(["--features", &features.join(",")])
-        .arg("--")
-        .args(env::args_os().skip(1))
+        .arg(&target)
+        .args(["--features", &features(&needed)])
+        .args(names.flat_map(|name| ["--bin".to_owned(), name]))
         .env("RUSTFLAGS", format!("{flags} {FRAME_POINTERS}").trim())
         .status()?;
     if !status.success() {
-        return Err(
-            format!("the run with frame pointers was expected to succeed, found {status}").into(),
-        );
+        let message = "the build with frame pointers was expected to succeed, found";
+        return Err(format!("{message} {status}").into());
     }
-    Ok(())
+    Ok(target.join("release"))
+}
+
+fn features(contenders: &[Contender]) -> String {
+    let features = contenders.iter().filter_map(|contender| contender.feature);
+    let features: BTreeSet<_> = features.collect();
+    Vec::from_iter(features).join(",")
 }
 
 fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn dependencies_are_read_from_the_metadata() {
+        let metadata = json!({
+            "packages": [
+                {
+                    "id": "own", "name": "alloc-benches", "version": "0.0.0",
+                    "manifest_path": "/here/Cargo.toml",
+                    "dependencies": [
+                        { "name": "syn", "optional": false },
+                        { "name": "dhat", "optional": true },
+                        { "name": "mimalloc", "optional": true },
+                    ],
+                },
+                {
+                    "id": "a", "name": "syn", "version": "2.0.119",
+                    "manifest_path": "/there/syn-2.0.119/Cargo.toml",
+                },
+                {
+                    "id": "b", "name": "dhat", "version": "0.3.3",
+                    "manifest_path": "/there/dhat-0.3.3/Cargo.toml",
+                },
+            ],
+            "resolve": {
+                "root": "own",
+                "nodes": [{ "id": "own", "deps": [{ "pkg": "a" }, { "pkg": "b" }] }],
+            },
+        });
+        let found = Dependencies::from_metadata(&metadata).expect("all is there");
+        assert_eq!(found.peers(), ["dhat 0.3.3"]);
+        let error = found.rust_sources().expect_err("there is no serde_json");
+        assert_eq!(
+            error.to_string(),
+            "expected serde_json among the dependencies"
+        );
+        assert!(Dependencies::from_metadata(&json!({})).is_none());
+    }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::str::FromStr;
 use std::time::Instant;
@@ -111,8 +112,8 @@ impl Task {
     /// If it cannot be started, does not succeed, or prints what is not an outcome.
     pub fn run(
         &self,
-        program: &str,
-        environment: &[(&str, &str)],
+        program: &Path,
+        environment: &[(&str, OsString)],
     ) -> Result<Outcome, Box<dyn Error>> {
         let output = Command::new(program)
             .arg(self.workload.name())
@@ -121,14 +122,17 @@ impl Task {
             // A tracer that is switched on from outside would not be the contender we think it is.
             .env_remove("ALLOC_TRACE")
             .env_remove("ALLOC_TRACE_OUT")
-            .envs(environment.iter().copied())
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stderr(Stdio::inherit())
             .output()
-            .map_err(|error| format!("{program} did not start: {error}"))?;
+            .map_err(|error| format!("{} did not start: {error}", program.display()))?;
         if !output.status.success() {
-            return Err(
-                format!("{program} was expected to succeed, found {}", output.status).into(),
-            );
+            return Err(format!(
+                "{} was expected to succeed, found {}",
+                program.display(),
+                output.status
+            )
+            .into());
         }
         String::from_utf8(output.stdout)?.parse()
     }

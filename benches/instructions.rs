@@ -6,6 +6,7 @@
 //! system puts things, so the limits leave that much.
 
 use std::error::Error;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use alloc_benches::contender::{MODE, Task};
@@ -69,7 +70,7 @@ fn pairs(workload: Workload) -> Result<u64, Box<dyn Error>> {
         size: Size::Quick,
         sources: Vec::new(),
     };
-    let outcome = task.run(env!("CARGO_BIN_EXE_bench-counted"), &[])?;
+    let outcome = task.run(Path::new(env!("CARGO_BIN_EXE_bench-counted")), &[])?;
     Ok(outcome.number("pairs").ok_or("the count has no pairs")?)
 }
 

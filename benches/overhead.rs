@@ -11,36 +11,48 @@
 //! threads it is what remains after they shared the work. Memory is the most that was ever resident
 //! of the process, input included.
 //!
+//! Programs with frame pointers are compared with a bare program that has them too, and run in the
+//! same rounds.
+//!
 //! Contenders whose checksums differ did not do the same work, and nothing is compared.
 
 use std::env;
 use std::error::Error;
 use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use alloc_benches::contender::{MODE, Outcome, Task};
+use alloc_benches::cargo::{self, Dependencies};
+use alloc_benches::contender::{Outcome, Task};
+use alloc_benches::lineup::{self, Build, Contender, Programs};
 use alloc_benches::report::{Entrant, Measured, overview};
 use alloc_benches::summary::Runs;
 use alloc_benches::workloads::{Size, Workload};
-use alloc_benches::{cargo, machine};
+use alloc_benches::{machine, picture, readme};
 
 const HELP: &str = "\
 What the tracer costs, side by side with its peers
 
-Usage: cargo bench -p alloc-benches [--features PEER,...] [-- OPTIONS]
+Usage: cargo bench -p alloc-benches --bench overhead [--features PEER,...] [-- OPTIONS]
 
 Options:
   --quick            a quarter of the work and 3 rounds: within half a minute
   --rounds N         how often each contender runs each workload (7)
   --workload NAME    this one only: json, rust-source, churn, cross-thread, many-threads
-  --frame-pointers   build everything with frame pointers first, in a target folder of its own
+  --frame-pointers   build programs with frame pointers too, and run them in the same rounds
+  --readme           the same, and at the end the table of the README; writes benches/overhead.svg
   --help             this text
 
-Peers: dhat, stats_alloc, peak_alloc, pprof-alloc, jemalloc, mimalloc; benches/Cargo.toml has a
-paragraph on each.
+Peers: dhat, jemalloc, mimalloc, peak_alloc, pprof-alloc, stats_alloc;
+benches/Cargo.toml has a paragraph on each.
+All that the README shows:
+
+  cargo bench -p alloc-benches --bench overhead --all-features -- --readme
 ";
+
+const PICTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/overhead.svg");
 
 /// A contender that has used up so much time on a workload sits out the rest of its rounds.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -49,21 +61,20 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// threads of a workload are no fault.
 const OUTLIVING: u64 = 8 * 4;
 
-/// One program of `contenders/`, under one setting.
-struct Contender {
-    name: &'static str,
-    program: &'static str,
-    environment: &'static [(&'static str, &'static str)],
-    /// The contender it is compared with; itself, if others are compared with it.
-    against: &'static str,
-}
-
 /// What the command line asks for.
 struct Options {
     size: Size,
     rounds: usize,
     workloads: Vec<Workload>,
     frame_pointers: bool,
+    readme: bool,
+}
+
+/// What must be known to judge the numbers.
+struct About {
+    machine: String,
+    method: String,
+    peers: String,
 }
 
 fn main() -> ExitCode {
@@ -81,13 +92,13 @@ fn run() -> Result<(), Box<dyn Error>> {
         print!("{HELP}");
         return Ok(());
     };
-    if options.frame_pointers && !cargo::built_with_frame_pointers() {
-        return cargo::run_with_frame_pointers(&features());
-    }
+    let contenders = lineup::contenders(options.frame_pointers);
+    let dependencies = Dependencies::of(&contenders)?;
+    let sources = dependencies.rust_sources()?;
+    let programs = programs(&contenders)?;
 
-    let sources = cargo::rust_sources()?;
-    let contenders = contenders();
-    print_header(&options, &sources);
+    let about = About::of(&options, &dependencies);
+    print_header(&about, &sources);
     let mut all = Vec::new();
     for &workload in &options.workloads {
         let task = Task {
@@ -95,177 +106,120 @@ fn run() -> Result<(), Box<dyn Error>> {
             size: options.size,
             sources: sources.clone(),
         };
-        let measured = measure(&task, &contenders, options.rounds)?;
+        let measured = measure(&task, &contenders, &programs, options.rounds)?;
         println!("{measured}");
         all.push(measured);
     }
     print!("{}", overview(&all));
+    if options.readme {
+        let (size, rounds) = (options.size.name(), options.rounds);
+        let caption = format!("{size} work, medians of {rounds} rounds; {}", about.machine);
+        fs::write(PICTURE, picture::svg(&all, &caption))?;
+        let (method, machine, peers) = (&about.method, &about.machine, &about.peers);
+        println!("\n{}", readme::markdown(&all));
+        println!(
+            "Method: {method}. Below each ratio: {}. {machine}. Peers: {peers}.",
+            readme::BELOW
+        );
+        println!("The picture is in {PICTURE}");
+    }
     Ok(())
+}
+
+/// Where the programs lie, after those with frame pointers were built if anyone needs them.
+fn programs(contenders: &[Contender]) -> Result<Programs, Box<dyn Error>> {
+    let bare = Path::new(env!("CARGO_BIN_EXE_bench-bare"));
+    let ordinary = bare.parent().ok_or("expected a program in a folder")?;
+    let built_with = |contender: &Contender| contender.build == Build::FramePointers;
+    let frame_pointers = match contenders.iter().any(built_with) {
+        true => Some(cargo::build_with_frame_pointers(contenders, ordinary)?),
+        false => None,
+    };
+    Ok(Programs {
+        ordinary: ordinary.to_owned(),
+        frame_pointers,
+    })
 }
 
 /// Counts the workload's allocations, then runs it under all contenders in turn.
 fn measure(
     task: &Task,
     contenders: &[Contender],
+    programs: &Programs,
     rounds: usize,
 ) -> Result<Measured, Box<dyn Error>> {
     let name = task.workload.name();
-    let counted = task.run(env!("CARGO_BIN_EXE_bench-counted"), &[])?;
+    let counted = task.run(Path::new(env!("CARGO_BIN_EXE_bench-counted")), &[])?;
     let entrant = |contender: &Contender| Entrant {
-        name: contender.name,
-        against: contender.against,
+        contender: contender.clone(),
         runs: Runs::default(),
+        outcome: Outcome::default(),
     };
     let mut measured = Measured {
         workload: task.workload,
         pairs: value(&counted, "pairs")?,
         live_peak: value(&counted, "live_peak")?,
         entrants: contenders.iter().map(entrant).collect(),
-        traced: Outcome::default(),
     };
     let kept = measured.pairs.abs_diff(value(&counted, "frees")?);
     if kept > OUTLIVING {
         return Err(format!("{name}: expected every block to be freed, found {kept} kept").into());
     }
-    for round in 0..rounds {
-        for turn in 0..contenders.len() {
-            let place = (round + turn) % contenders.len();
-            let contender = &contenders[place];
-            let runs = &mut measured.entrants[place].runs;
-            if runs.spent() > PATIENCE {
-                continue;
-            }
-            eprintln!(
-                "{name}, round {} of {rounds}: {}",
-                round + 1,
-                contender.name
-            );
-            let outcome = task.run(contender.program, contender.environment)?;
-            let (expected, found) = (value(&counted, "checksum")?, value(&outcome, "checksum")?);
-            if expected != found {
-                return Err(format!(
-                    "{name}, {}: expected the checksum {expected}, found {found}",
-                    contender.name
-                )
-                .into());
-            }
-            let elapsed = Duration::from_nanos(value(&outcome, "nanoseconds")?);
-            runs.push(elapsed, outcome.number("resident_kib"));
-            if contender.name == "traced" {
-                measured.traced = outcome;
-            }
+    let expected = value(&counted, "checksum")?;
+    for (round, place) in lineup::turns(rounds, contenders.len()) {
+        let (contender, entrant) = (&contenders[place], &mut measured.entrants[place]);
+        if entrant.runs.spent() > PATIENCE {
+            continue;
         }
+        let turn = format!(
+            "{name}, round {} of {rounds}: {}",
+            round + 1,
+            contender.name
+        );
+        eprintln!("{turn}");
+        let outcome = contender.run(programs, task)?;
+        let found = value(&outcome, "checksum")?;
+        if expected != found {
+            return Err(format!("{turn}: expected the checksum {expected}, found {found}").into());
+        }
+        let elapsed = Duration::from_nanos(value(&outcome, "nanoseconds")?);
+        entrant.runs.push(elapsed, outcome.number("resident_kib"));
+        entrant.outcome = outcome;
     }
     Ok(measured)
 }
 
-fn print_header(options: &Options, sources: &[PathBuf]) {
+impl About {
+    fn of(options: &Options, dependencies: &Dependencies) -> About {
+        let peers = dependencies.peers();
+        About {
+            machine: machine::description(),
+            method: format!(
+                "{} work, {} rounds, each run a process of its own, contenders in turn; medians of wall \
+                 time; each against bare of the same build unless it says otherwise; who has spent \
+                 {PATIENCE:?} on a workload sits out its later rounds",
+                options.size.name(),
+                options.rounds
+            ),
+            peers: match peers.is_empty() {
+                true => "none".to_owned(),
+                false => peers.join(", "),
+            },
+        }
+    }
+}
+
+fn print_header(about: &About, sources: &[PathBuf]) {
     let flags = env::var("RUSTFLAGS").unwrap_or_default();
     let packages: Vec<_> = sources
         .iter()
         .filter_map(|source| package_of(source))
         .collect();
-    println!("machine   {}", machine::description());
+    println!("machine   {}", about.machine);
     println!("build     release, RUSTFLAGS={flags:?}");
-    println!(
-        "method    {} work, {} rounds, each run a process of its own, contenders in turn; medians of wall time; each against bare unless it says otherwise",
-        options.size.name(),
-        options.rounds
-    );
+    println!("method    {}", about.method);
+    println!("peers     {}", about.peers);
     println!("sources   of rust-source: {}\n", packages.join(", "));
-}
-
-fn contenders() -> Vec<Contender> {
-    let plain = |name, program| Contender {
-        name,
-        program,
-        environment: &[],
-        against: "bare",
-    };
-    let traced = |name, environment| Contender {
-        environment,
-        ..plain(name, env!("CARGO_BIN_EXE_bench-traced"))
-    };
-    let mut contenders = Vec::new();
-    contenders.extend([
-        plain("bare", env!("CARGO_BIN_EXE_bench-bare")),
-        plain("stopped", env!("CARGO_BIN_EXE_bench-stopped")),
-        traced("counters", &[(MODE, "counters")]),
-        traced("sampled", &[(MODE, "sampled")]),
-        traced("one line", &[(MODE, "line")]),
-        traced("traced", &[]),
-    ]);
-    #[cfg(feature = "stats_alloc")]
-    contenders.push(plain(
-        "stats_alloc",
-        env!("CARGO_BIN_EXE_bench-stats_alloc"),
-    ));
-    #[cfg(feature = "peak_alloc")]
-    contenders.push(plain("peak_alloc", env!("CARGO_BIN_EXE_bench-peak_alloc")));
-    #[cfg(feature = "dhat")]
-    contenders.push(plain("dhat", env!("CARGO_BIN_EXE_bench-dhat")));
-    #[cfg(feature = "pprof-alloc")]
-    contenders.extend([
-        Contender {
-            environment: &[("PPROF_ALLOC_SAMPLE_RATE", "524288")],
-            ..plain(
-                "pprof-alloc, sampled",
-                env!("CARGO_BIN_EXE_bench-pprof-alloc"),
-            )
-        },
-        Contender {
-            environment: &[("PPROF_ALLOC_SAMPLE_RATE", "1")],
-            ..plain(
-                "pprof-alloc, exact",
-                env!("CARGO_BIN_EXE_bench-pprof-alloc"),
-            )
-        },
-    ]);
-    #[cfg(feature = "jemalloc")]
-    {
-        let jemalloc = |name, environment| Contender {
-            environment,
-            against: "jemalloc",
-            ..plain(name, env!("CARGO_BIN_EXE_bench-jemalloc"))
-        };
-        contenders.extend([
-            jemalloc("jemalloc", &[]),
-            jemalloc("jemalloc, sampled", &[("_RJEM_MALLOC_CONF", "prof:true")]),
-            jemalloc(
-                "jemalloc, exact",
-                &[("_RJEM_MALLOC_CONF", "prof:true,lg_prof_sample:0")],
-            ),
-        ]);
-    }
-    #[cfg(feature = "mimalloc")]
-    contenders.extend([
-        Contender {
-            against: "mimalloc",
-            ..plain("mimalloc", env!("CARGO_BIN_EXE_bench-mimalloc"))
-        },
-        Contender {
-            against: "mimalloc",
-            ..plain(
-                "mimalloc, traced",
-                env!("CARGO_BIN_EXE_bench-mimalloc-traced"),
-            )
-        },
-    ]);
-    contenders
-}
-
-/// The features that this was built with.
-fn features() -> Vec<&'static str> {
-    let all = [
-        ("dhat", cfg!(feature = "dhat")),
-        ("jemalloc", cfg!(feature = "jemalloc")),
-        ("mimalloc", cfg!(feature = "mimalloc")),
-        ("peak_alloc", cfg!(feature = "peak_alloc")),
-        ("pprof-alloc", cfg!(feature = "pprof-alloc")),
-        ("stats_alloc", cfg!(feature = "stats_alloc")),
-    ];
-    let built = all.into_iter().filter(|(_, built)| *built);
-    built.map(|(name, _)| name).collect()
 }
 
 impl Options {
@@ -276,6 +230,7 @@ impl Options {
         let mut rounds = None;
         let mut workloads = Workload::ALL.to_vec();
         let mut frame_pointers = false;
+        let mut readme = false;
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
@@ -283,6 +238,7 @@ impl Options {
                 Long("rounds") => rounds = Some(parser.value()?.parse()?),
                 Long("workload") => workloads = vec![parser.value()?.parse()?],
                 Long("frame-pointers") => frame_pointers = true,
+                Long("readme") => (readme, frame_pointers) = (true, true),
                 Long("help") | Short('h') => return Ok(None),
                 // Cargo says so to every bench.
                 Long("bench") => {}
@@ -301,6 +257,7 @@ impl Options {
             rounds,
             workloads,
             frame_pointers,
+            readme,
         }))
     }
 }

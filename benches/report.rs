@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::iter;
-use std::time::Duration;
 
 use alloc_core::Bytes;
 
 use crate::contender::Outcome;
+use crate::lineup::{Build, Contender};
 use crate::summary::{self, Runs, table, thousands};
 use crate::workloads::Workload;
 
@@ -21,47 +21,49 @@ pub struct Measured {
     pub live_peak: u64,
     /// Who ran it, in the order of the table.
     pub entrants: Vec<Entrant>,
-    /// The last outcome of `traced`, for what the tracer says of itself.
-    pub traced: Outcome,
 }
 
 /// One contender's part.
 #[derive(Clone, Debug)]
 pub struct Entrant {
-    /// The contender.
-    pub name: &'static str,
-    /// The one it is compared with; itself, if others are compared with it.
-    pub against: &'static str,
+    /// Who it is.
+    pub contender: Contender,
     /// Its runs.
     pub runs: Runs,
+    /// What it handed back last, for what the tracer says of itself.
+    pub outcome: Outcome,
 }
 
 /// All workloads side by side: the ratios, between medians and between the best runs, which suffer
 /// least from what else the machine does, and what a pair costs more.
 pub fn overview(all: &[Measured]) -> String {
-    type Cell = fn(&Measured, &Runs, &Runs) -> String;
+    type Cell = fn(&Measured, &Contender) -> String;
     let tables: [(&str, Cell); 3] = [
-        ("medians", |_, runs, base| {
-            ratio(runs.median(), base.median())
+        ("medians", |measured, contender| {
+            ratio(measured.ratio_of(contender))
         }),
-        ("best runs", |_, runs, base| ratio(runs.best(), base.best())),
-        ("added a pair", Measured::added),
+        ("best runs", |measured, contender| {
+            let (runs, base) = measured.runs_and_base(contender);
+            ratio(summary::ratio(runs.best(), base.best()))
+        }),
+        ("added a pair", |measured, contender| {
+            nanoseconds(measured.added_by(contender))
+        }),
     ];
     let Some(first) = all.first() else {
         return String::new();
     };
-    let compared = |entrant: &&Entrant| entrant.against != entrant.name;
+    let compared = first.entrants.iter().map(|entrant| &entrant.contender);
+    let compared: Vec<_> = compared.filter(|contender| !contender.is_base()).collect();
     let sheet = |(title, cell): (&str, Cell)| {
         let names = all.iter().map(|measured| measured.workload.name());
         let head = iter::once(title).chain(names).map(str::to_owned).collect();
-        let row = |entrant: &Entrant| {
-            let cells = all.iter().map(|measured| {
-                let runs = measured.runs_of(entrant.name);
-                cell(measured, runs, measured.runs_of(entrant.against))
-            });
-            iter::once(entrant.name.to_owned()).chain(cells).collect()
+        let row = |contender: &&Contender| {
+            let cells = all.iter().map(|measured| cell(measured, contender));
+            let name = contender.name.to_owned();
+            iter::once(name).chain(cells).collect()
         };
-        let rows = first.entrants.iter().filter(compared).map(row);
+        let rows = compared.iter().map(row);
         table(&iter::once(head).chain(rows).collect::<Vec<_>>())
     };
     tables.map(sheet).join("\n")
@@ -80,63 +82,72 @@ impl fmt::Display for Measured {
         let mut rows = vec![HEAD.split('|').map(str::to_owned).collect()];
         rows.extend(self.entrants.iter().map(|entrant| self.row(entrant)));
         f.write_str(&table(&rows))?;
-        self.fmt_tracer(f)
+        let traced = |entrant: &&Entrant| {
+            let name = entrant.contender.name;
+            name == "traced" || name == "traced, frame pointers"
+        };
+        let mut traced = self.entrants.iter().filter(traced);
+        traced.try_for_each(|entrant| self.fmt_tracer(entrant, f))
     }
 }
 
 impl Measured {
     fn row(&self, entrant: &Entrant) -> Vec<String> {
-        let (runs, base) = (&entrant.runs, self.runs_of(entrant.against));
+        let contender = &entrant.contender;
+        let (runs, base) = self.runs_and_base(contender);
         let none = || "-".to_owned();
         let resident = runs.resident_kib().map(|kib| Bytes::kib(kib).to_string());
         let mut row = vec![
-            entrant.name.to_owned(),
+            contender.name.to_owned(),
             runs.count().to_string(),
             format!("{:.1?}", runs.median()),
             format!("{:.1?}", runs.best()),
         ];
-        if entrant.against == entrant.name {
+        if contender.is_base() {
             row.extend([none(), none(), resident.unwrap_or_else(none), none()]);
             return row;
         }
         row.extend([
-            ratio(runs.median(), base.median()),
-            self.added(runs, base),
+            ratio(self.ratio_of(contender)),
+            nanoseconds(self.added_by(contender)),
             resident.unwrap_or_else(none),
             more_memory(runs, base).map_or_else(none, signed),
         ]);
-        if entrant.against != "bare" {
-            row.push(format!("against {}", entrant.against));
+        if contender.against != contender.build.bare() {
+            row.push(format!("against {}", contender.against));
         }
         row
     }
 
     /// What the tracer says of itself, beside what was counted and measured from outside, and beside
     /// what the project wants of it.
-    fn fmt_tracer(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = |name| self.traced.number(name).unwrap_or(0);
-        let (peak, capture) = (number("traced_peak"), self.traced.text("capture"));
+    fn fmt_tracer(&self, entrant: &Entrant, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (contender, outcome) = (&entrant.contender, &entrant.outcome);
+        let number = |name| outcome.number(name).unwrap_or(0);
+        let (peak, capture) = (number("traced_peak"), outcome.text("capture"));
         writeln!(
             f,
-            "the tracer: stacks by {}; live at peak {} ({}); its own memory {}",
+            "{}: stacks by {}; live at peak {} ({}); its own memory {}",
+            contender.name,
             capture.unwrap_or("nothing"),
             Bytes::new(peak),
             self.agreement(peak, number("traced_peak_error")),
             Bytes::new(number("tracer_memory")),
         )?;
-        let (traced, bare) = (self.runs_of("traced"), self.runs_of("bare"));
+        let (traced, bare) = self.runs_and_base(contender);
         if let Some(more) = more_memory(traced, bare) {
             let allowed = summary::allowed_memory(self.live_peak);
             writeln!(
                 f,
-                "memory on top of bare: {}, {} the {} wanted (15 % of the live heap and 16 MiB)",
+                "memory on top of {}: {}, {} the {} wanted (15 % of the live heap and 16 MiB)",
+                contender.against,
                 signed(more),
                 within(more <= allowed as i64),
                 Bytes::new(allowed),
             )?;
         }
-        if self.workload == Workload::Json && capture == Some("frame pointers") {
-            let ratio = summary::ratio(traced.median(), bare.median());
+        if self.workload == Workload::Json && contender.build == Build::FramePointers {
+            let ratio = self.ratio_of(contender);
             let verdict = within(ratio <= 1.5);
             writeln!(
                 f,
@@ -157,24 +168,48 @@ impl Measured {
         )
     }
 
+    /// How much longer a contender takes than the one it is compared with.
+    ///
     /// # Panics
     ///
-    /// If nobody of that name took part.
-    fn runs_of(&self, name: &str) -> &Runs {
-        let entrant = self.entrants.iter().find(|entrant| entrant.name == name);
-        &entrant
-            .unwrap_or_else(|| panic!("expected {name} to take part"))
-            .runs
+    /// If one of them did not take part.
+    pub fn ratio_of(&self, contender: &Contender) -> f64 {
+        let (runs, base) = self.runs_and_base(contender);
+        summary::ratio(runs.median(), base.median())
     }
 
-    fn added(&self, runs: &Runs, base: &Runs) -> String {
-        let added = summary::added_per_pair(runs.median(), base.median(), self.pairs);
-        format!("{added:.1} ns")
+    /// The nanoseconds that a contender adds to each pair.
+    ///
+    /// # Panics
+    ///
+    /// If it, or the one it is compared with, did not take part.
+    pub fn added_by(&self, contender: &Contender) -> f64 {
+        let (runs, base) = self.runs_and_base(contender);
+        summary::added_per_pair(runs.median(), base.median(), self.pairs)
+    }
+
+    /// The runs of a contender, and of the one it is compared with.
+    ///
+    /// # Panics
+    ///
+    /// If one of them did not take part.
+    pub fn runs_and_base(&self, contender: &Contender) -> (&Runs, &Runs) {
+        let runs = |name| {
+            let mut entrants = self.entrants.iter();
+            let entrant = entrants.find(|entrant| entrant.contender.name == name);
+            let entrant = entrant.unwrap_or_else(|| panic!("expected {name} to take part"));
+            &entrant.runs
+        };
+        (runs(contender.name), runs(contender.against))
     }
 }
 
-fn ratio(time: Duration, base: Duration) -> String {
-    format!("{:.2}x", summary::ratio(time, base))
+fn ratio(ratio: f64) -> String {
+    format!("{ratio:.2}x")
+}
+
+fn nanoseconds(nanoseconds: f64) -> String {
+    format!("{nanoseconds:.1} ns")
 }
 
 fn more_memory(runs: &Runs, base: &Runs) -> Option<i64> {
@@ -192,51 +227,70 @@ fn within(yes: bool) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub(crate) mod tests {
+    use std::time::Duration;
 
-    fn entrant(name: &'static str, against: &'static str, runs: &[(u64, u64)]) -> Entrant {
+    use super::*;
+    use crate::lineup::Records;
+
+    fn entrant(contender: Contender, runs: &[(u64, u64)], outcome: &str) -> Entrant {
         let mut entrant = Entrant {
-            name,
-            against,
+            contender,
             runs: Runs::default(),
+            outcome: outcome.parse().expect("names and values"),
         };
         for &(millis, mib) in runs {
-            entrant
-                .runs
-                .push(Duration::from_millis(millis), Some(mib << 10));
+            let elapsed = Duration::from_millis(millis);
+            entrant.runs.push(elapsed, Some(mib << 10));
         }
         entrant
     }
 
-    fn measured(workload: Workload, traced: &str) -> Measured {
+    pub(crate) fn measured(workload: Workload, traced: &str) -> Measured {
+        let contender = |name| Contender::new(name, "program", Records::Everything);
+        let mimalloc = |name| contender(name).against("mimalloc");
+        let frame_pointers = |name| contender(name).with_frame_pointers();
+        let entrants = vec![
+            entrant(contender("bare"), &[(100, 60), (90, 60), (120, 60)], ""),
+            entrant(
+                contender("traced"),
+                &[(130, 83), (140, 83), (126, 83)],
+                traced,
+            ),
+            entrant(frame_pointers("bare, frame pointers"), &[(110, 60)], ""),
+            entrant(
+                frame_pointers("traced, frame pointers"),
+                &[(121, 70)],
+                "capture frame pointers\ntraced_peak 41943040\ntracer_memory 1048576",
+            ),
+            entrant(mimalloc("mimalloc"), &[(50, 50)], ""),
+            entrant(mimalloc("mimalloc, traced"), &[(100, 49)], ""),
+        ];
         Measured {
             workload,
             pairs: 1_000_000,
             live_peak: 40 << 20,
-            entrants: vec![
-                entrant("bare", "bare", &[(100, 60), (90, 60), (120, 60)]),
-                entrant("traced", "bare", &[(130, 83), (140, 83), (126, 83)]),
-                entrant("mimalloc", "mimalloc", &[(50, 50)]),
-                entrant("mimalloc, traced", "mimalloc", &[(100, 49)]),
-            ],
-            traced: traced.parse().expect("names and values"),
+            entrants,
         }
     }
 
     #[test]
     fn a_workload_prints_as_its_table() {
-        let traced = "capture frame pointers\ntraced_peak 41943040\ntracer_memory 8388608";
+        let traced = "capture unwind tables\ntraced_peak 41943040\ntracer_memory 8388608";
         let expected = "\
 json: 1,000,000 pairs of an allocation and a free, 40.0 MiB live at most
-contender         runs   median     best  ratio  added a pair  peak memory       more
-bare                 3  100.0ms   90.0ms      -             -     60.0 MiB          -
-traced               3  130.0ms  126.0ms  1.30x       30.0 ns     83.0 MiB  +23.0 MiB
-mimalloc             1   50.0ms   50.0ms      -             -     50.0 MiB          -
-mimalloc, traced     1  100.0ms  100.0ms  2.00x       50.0 ns     49.0 MiB  -1024 KiB  against mimalloc
-the tracer: stacks by frame pointers; live at peak 40.0 MiB (as counted); its own memory 8192 KiB
+contender               runs   median     best  ratio  added a pair  peak memory       more
+bare                       3  100.0ms   90.0ms      -             -     60.0 MiB          -
+traced                     3  130.0ms  126.0ms  1.30x       30.0 ns     83.0 MiB  +23.0 MiB
+bare, frame pointers       1  110.0ms  110.0ms      -             -     60.0 MiB          -
+traced, frame pointers     1  121.0ms  121.0ms  1.10x       11.0 ns     70.0 MiB  +10.0 MiB
+mimalloc                   1   50.0ms   50.0ms      -             -     50.0 MiB          -
+mimalloc, traced           1  100.0ms  100.0ms  2.00x       50.0 ns     49.0 MiB  -1024 KiB  against mimalloc
+traced: stacks by unwind tables; live at peak 40.0 MiB (as counted); its own memory 8192 KiB
 memory on top of bare: +23.0 MiB, ABOVE the 22.0 MiB wanted (15 % of the live heap and 16 MiB)
-time with frame pointers: 1.30x, within the 1.5x wanted
+traced, frame pointers: stacks by frame pointers; live at peak 40.0 MiB (as counted); its own memory 1024 KiB
+memory on top of bare, frame pointers: +10.0 MiB, within the 22.0 MiB wanted (15 % of the live heap and 16 MiB)
+time with frame pointers: 1.10x, within the 1.5x wanted
 ";
         assert_eq!(measured(Workload::Json, traced).to_string(), expected);
     }
@@ -245,31 +299,33 @@ time with frame pointers: 1.30x, within the 1.5x wanted
     fn a_peak_that_differs_is_told() {
         let traced = "capture unwind tables\ntraced_peak 41940040\ntraced_peak_error 524288";
         let text = measured(Workload::Json, traced).to_string();
-        let line = text.lines().find(|line| line.starts_with("the tracer"));
+        let line = text.lines().find(|line| line.starts_with("traced: "));
         assert_eq!(
             line,
             Some(
-                "the tracer: stacks by unwind tables; live at peak 40.0 MiB (3,000 B from the \
+                "traced: stacks by unwind tables; live at peak 40.0 MiB (3,000 B from the \
                  count, which may differ by 524,288 B); its own memory 0 B"
             )
         );
-        assert!(!text.contains("with frame pointers"), "{text}");
     }
 
     #[test]
     fn the_overview_has_a_column_for_each_workload() {
         let expected = "\
-medians            json  churn
-traced            1.30x  1.30x
-mimalloc, traced  2.00x  2.00x
+medians                  json  churn
+traced                  1.30x  1.30x
+traced, frame pointers  1.10x  1.10x
+mimalloc, traced        2.00x  2.00x
 
-best runs          json  churn
-traced            1.40x  1.40x
-mimalloc, traced  2.00x  2.00x
+best runs                json  churn
+traced                  1.40x  1.40x
+traced, frame pointers  1.10x  1.10x
+mimalloc, traced        2.00x  2.00x
 
-added a pair         json    churn
-traced            30.0 ns  30.0 ns
-mimalloc, traced  50.0 ns  50.0 ns
+added a pair               json    churn
+traced                  30.0 ns  30.0 ns
+traced, frame pointers  11.0 ns  11.0 ns
+mimalloc, traced        50.0 ns  50.0 ns
 ";
         let all = [Workload::Json, Workload::Churn].map(|workload| measured(workload, ""));
         assert_eq!(overview(&all), expected);

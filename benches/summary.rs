@@ -91,6 +91,15 @@ pub fn table(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect()
 }
 
+/// A ratio with as many digits as one can tell apart: `1.02`, `27`.
+pub fn short_ratio(ratio: f64) -> String {
+    // Below it two decimals do not round up to a text that is longer.
+    if ratio < 9.995 {
+        return format!("{ratio:.2}");
+    }
+    format!("{ratio:.0}")
+}
+
 /// A number with its thousands apart: `1,234,567`.
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
@@ -161,6 +170,12 @@ mod tests {
         ];
         assert_eq!(table(&rows), "name    ns\na     1000  µs\nbare     7\n");
         assert_eq!(table(&[]), "");
+    }
+
+    #[test]
+    fn a_ratio_has_as_many_digits_as_one_can_tell_apart() {
+        let texts = [0.996, 1.0, 1.377, 9.994, 9.996, 27.4, 191.7].map(short_ratio);
+        assert_eq!(texts, ["1.00", "1.00", "1.38", "9.99", "10", "27", "192"]);
     }
 
     #[test]

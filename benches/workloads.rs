@@ -48,6 +48,17 @@ impl Workload {
         Workload::ManyThreads,
     ];
 
+    /// The name in the README.
+    pub fn title(self) -> &'static str {
+        match self {
+            Workload::Json => "JSON",
+            Workload::RustSource => "Rust sources",
+            Workload::Churn => "churn",
+            Workload::CrossThread => "cross-thread",
+            Workload::ManyThreads => "many threads",
+        }
+    }
+
     /// The name on the command line and in the tables.
     pub fn name(self) -> &'static str {
         match self {
