@@ -4,6 +4,7 @@ use std::env;
 use std::error::Error;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::Command;
 
 use Records::{Counts, Everything, Nothing, Samples};
 
@@ -98,6 +99,12 @@ pub fn turns(rounds: usize, contenders: usize) -> impl Iterator<Item = (usize, u
     (0..rounds).flat_map(places)
 }
 
+/// What heaptrack calls itself, if there is one.
+pub fn heaptrack_version() -> Option<String> {
+    let output = Command::new("heaptrack").arg("--version").output().ok()?;
+    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
+}
+
 impl Contender {
     /// Runs it with this task and waits for it.
     ///
@@ -162,14 +169,27 @@ fn peers() -> Vec<Contender> {
     if cfg!(feature = "peak_alloc") {
         peers.push(peer("peak_alloc", Counts));
     }
+    if cfg!(feature = "divan") {
+        peers.push(peer("divan", Counts).label("divan's AllocProfiler"));
+    }
     if cfg!(feature = "dhat") {
         peers.push(peer("dhat", Everything).label("dhat, 32 frames"));
+    }
+    if cfg!(feature = "heaptrack") {
+        peers.extend(heaptrack());
     }
     // These walk by frame pointers, and refuse or find nothing without them.
     let with_frame_pointers = |feature, name: &'static str, records| {
         let contender = peer(feature, records).name(name).with_frame_pointers();
         contender.label(&format!("{name}, frame pointers"))
     };
+    if cfg!(feature = "heapscope") {
+        let heapscope = |name, records| with_frame_pointers("heapscope", name, records);
+        peers.extend([
+            heapscope("heapscope, sampled", Samples).set(MODE, "sampled"),
+            heapscope("heapscope, exact", Everything),
+        ]);
+    }
     if cfg!(feature = "pprof-alloc") {
         let pprof_alloc = |name, records, rate| {
             let contender = with_frame_pointers("pprof-alloc", name, records);
@@ -202,6 +222,28 @@ fn peers() -> Vec<Contender> {
         ]);
     }
     peers
+}
+
+/// The bare program with heaptrack's library loaded into it, and what that writes thrown away: the
+/// part of heaptrack that the program waits for.
+fn heaptrack() -> Option<Contender> {
+    let Some(library) = heaptrack_library() else {
+        eprintln!("heaptrack sits out: it is not in PATH (Debian: apt-get install heaptrack)");
+        return None;
+    };
+    let contender = peer("heaptrack", Everything).label("heaptrack, its part in the process");
+    let contender = contender.program("bare").set("LD_PRELOAD", library);
+    Some(contender.set("DUMP_HEAPTRACK_OUTPUT", "/dev/null"))
+}
+
+/// The library that the script `heaptrack` would load, found as that finds it.
+fn heaptrack_library() -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    let mut scripts =
+        env::split_paths(&path).filter_map(|folder| folder.join("heaptrack").canonicalize().ok());
+    let folder = scripts.next()?.parent()?.to_owned();
+    let library = folder.join("../lib/heaptrack/libheaptrack_preload.so");
+    library.canonicalize().ok()
 }
 
 /// One of this project's: `bench-traced`, and what sets it apart from the others of ours.

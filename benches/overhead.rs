@@ -45,11 +45,11 @@ Options:
   --readme           the same, and at the end the table of the README; writes benches/overhead.svg
   --help             this text
 
-Peers: dhat, jemalloc, mimalloc, peak_alloc, pprof-alloc, stats_alloc;
-benches/Cargo.toml has a paragraph on each.
-All that the README shows:
+Peers: dhat, divan, heapscope, heaptrack, jemalloc, mimalloc, peak_alloc, pprof-alloc, stats_alloc;
+benches/Cargo.toml has a paragraph on each. heapscope asks for Rust 1.96: with an older one, say
+--ignore-rust-version before the two dashes. All that the README shows:
 
-  cargo bench -p alloc-benches --bench overhead --all-features -- --readme
+  cargo bench -p alloc-benches --bench overhead --all-features --ignore-rust-version -- --readme
 ";
 
 const PICTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/overhead.svg");
@@ -191,7 +191,10 @@ fn measure(
 
 impl About {
     fn of(options: &Options, dependencies: &Dependencies) -> About {
-        let peers = dependencies.peers();
+        let mut peers = dependencies.peers();
+        if cfg!(feature = "heaptrack") {
+            peers.extend(lineup::heaptrack_version());
+        }
         About {
             machine: machine::description(),
             method: format!(
