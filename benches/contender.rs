@@ -21,6 +21,8 @@ pub struct Task {
     pub workload: Workload,
     /// How much of it.
     pub size: Size,
+    /// How many threads [`Workload::ManyThreads`] has.
+    pub threads: usize,
     /// The folders of Rust sources that [`Workload::RustSource`] parses.
     pub sources: Vec<PathBuf>,
 }
@@ -43,7 +45,9 @@ pub fn run(begin: impl FnOnce(), facts: impl FnOnce(&mut Outcome)) {
     let task = Task::from_command_line();
     begin();
     let live_at_begin = counting::tally().live;
-    let work = task.workload.prepare(task.size, &task.sources);
+    let work = task
+        .workload
+        .prepare(task.size, task.threads, &task.sources);
 
     let before = counting::tally();
     let start = Instant::now();
@@ -118,6 +122,7 @@ impl Task {
         let output = Command::new(program)
             .arg(self.workload.name())
             .arg(self.size.name())
+            .arg(self.threads.to_string())
             .args(&self.sources)
             // A tracer that is switched on from outside would not be the contender we think it is.
             .env_remove("ALLOC_TRACE")
@@ -146,6 +151,7 @@ impl Task {
         Task {
             workload: word("a workload").parse().expect("a workload's name"),
             size: word("a size").parse().expect("a size"),
+            threads: word("a number of threads").parse().expect("a number"),
             sources: arguments.map(PathBuf::from).collect(),
         }
     }

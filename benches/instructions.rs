@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use alloc_benches::contender::{MODE, Task};
-use alloc_benches::workloads::{Size, Workload};
+use alloc_benches::workloads::{Size, THREADS, Workload};
 
 /// What a pair may take, by mode and workload: a twentieth above what was counted when it was last
 /// changed, on x86-64 Linux with rustc 1.95.
@@ -68,6 +68,7 @@ fn pairs(workload: Workload) -> Result<u64, Box<dyn Error>> {
     let task = Task {
         workload,
         size: Size::Quick,
+        threads: THREADS,
         sources: Vec::new(),
     };
     let outcome = task.run(Path::new(env!("CARGO_BIN_EXE_bench-counted")), &[])?;
@@ -81,7 +82,7 @@ fn count(program: &str, workload: Workload, mode: Option<&str>) -> Result<u64, B
             "--callgrind-out-file=/dev/null",
             program,
         ])
-        .args([workload.name(), Size::Quick.name()])
+        .args([workload.name(), Size::Quick.name(), &THREADS.to_string()])
         .env_remove("ALLOC_TRACE")
         .env_remove("ALLOC_TRACE_OUT")
         .envs(mode.map(|mode| (MODE, mode)))

@@ -5,6 +5,7 @@
 //! cargo bench -p alloc-benches --bench overhead -- --quick             # within half a minute
 //! cargo bench -p alloc-benches --bench overhead -- --frame-pointers    # and frame pointers
 //! cargo bench -p alloc-benches --bench overhead --features dhat        # and a peer
+//! cargo bench -p alloc-benches --bench scaling                         # from 1 to 64 threads
 //! ```
 //!
 //! A global allocator belongs to a binary, so every allocator that takes part is a program of its
@@ -21,4 +22,5 @@ pub mod picture;
 pub mod readme;
 pub mod report;
 pub mod summary;
+pub mod throughput;
 pub mod workloads;

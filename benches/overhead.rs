@@ -29,7 +29,7 @@ use alloc_benches::contender::{Outcome, Task};
 use alloc_benches::lineup::{self, Build, Contender, Programs};
 use alloc_benches::report::{Entrant, Measured, overview};
 use alloc_benches::summary::Runs;
-use alloc_benches::workloads::{Size, Workload};
+use alloc_benches::workloads::{Size, THREADS, Workload};
 use alloc_benches::{machine, picture, readme};
 
 const HELP: &str = "\
@@ -59,7 +59,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A thread's own record may be freed after the time is taken, so a few blocks for each of the
 /// threads of a workload are no fault.
-const OUTLIVING: u64 = 8 * 4;
+const OUTLIVING: u64 = THREADS as u64 * 4;
 
 /// What the command line asks for.
 struct Options {
@@ -104,6 +104,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         let task = Task {
             workload,
             size: options.size,
+            threads: THREADS,
             sources: sources.clone(),
         };
         let measured = measure(&task, &contenders, &programs, options.rounds)?;

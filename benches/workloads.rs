@@ -25,9 +25,12 @@ pub enum Workload {
     Churn,
     /// Boxes made by one thread and freed by another, handed over in batches.
     CrossThread,
-    /// Eight threads, each allocating and freeing a working set of its own.
+    /// Several threads, each allocating and freeing a working set of its own.
     ManyThreads,
 }
+
+/// How many threads [`Workload::ManyThreads`] has in the tables.
+pub const THREADS: usize = 8;
 
 /// How much of a workload is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,10 +75,13 @@ impl Workload {
 
     /// Makes the input, and hands back the work on it, which ends in a checksum.
     ///
+    /// `threads` is for [`Workload::ManyThreads`], each of whose threads does as much however many
+    /// there are; `sources` for [`Workload::RustSource`].
+    ///
     /// # Panics
     ///
     /// If the sources cannot be read, or hold no Rust.
-    pub fn prepare(self, size: Size, sources: &[PathBuf]) -> Box<dyn Fn() -> u64> {
+    pub fn prepare(self, size: Size, threads: usize, sources: &[PathBuf]) -> Box<dyn Fn() -> u64> {
         match self {
             Workload::Json => {
                 let document = document(size.of(26_000));
@@ -90,7 +96,7 @@ impl Workload {
             }
             Workload::Churn => Box::new(move || churn(size.of(12_000_000))),
             Workload::CrossThread => Box::new(move || cross_thread(size.of(8_000))),
-            Workload::ManyThreads => Box::new(move || many_threads(size.of(1_600_000))),
+            Workload::ManyThreads => Box::new(move || many_threads(threads, size.of(1_600_000))),
         }
     }
 }
@@ -212,8 +218,7 @@ fn cross_thread(batches: usize) -> u64 {
     })
 }
 
-fn many_threads(times: usize) -> u64 {
-    const THREADS: u64 = 8;
+fn many_threads(threads: usize, times: usize) -> u64 {
     const KEPT: u64 = 2_000;
     let work = |seed: u64| {
         let mut random = Random(seed);
@@ -228,7 +233,7 @@ fn many_threads(times: usize) -> u64 {
         sum
     };
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS)
+        let threads: Vec<_> = (0..threads as u64)
             .map(|seed| scope.spawn(move || work(seed + 3)))
             .collect();
         let sums = threads
@@ -340,7 +345,7 @@ mod tests {
     fn the_work_is_the_same_everywhere() {
         let sources = [Path::new(env!("CARGO_MANIFEST_DIR")).join("contenders")];
         for workload in Workload::ALL {
-            let sum = || workload.prepare(Size::Quick, &sources)();
+            let sum = || workload.prepare(Size::Quick, THREADS, &sources)();
             assert_eq!(sum(), sum(), "{}", workload.name());
         }
         assert_eq!(json(&document(3)), 3_126_329_273_100_803_872);
