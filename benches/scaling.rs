@@ -24,7 +24,7 @@ How a program scales with its threads, bare and traced
 Usage: cargo bench -p alloc-benches --bench scaling [-- OPTIONS]
 
 Options:
-  --quick      a quarter of the work, 2 rounds, and 1, 2 and 64 threads only: within 20 seconds
+  --quick      a quarter of the work, 3 rounds, and 1, 2 and 64 threads only: within 20 seconds
   --rounds N   how often each contender runs with each number of threads (5)
   --help       this text
 ";
@@ -137,7 +137,7 @@ impl Options {
             }
         }
         let rounds = rounds.unwrap_or(match size {
-            Size::Quick => 2,
+            Size::Quick => 3,
             Size::Full => 5,
         });
         if rounds == 0 {
