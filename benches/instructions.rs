@@ -12,13 +12,15 @@ use std::process::{Command, ExitCode};
 use alloc_benches::contender::{MODE, Task};
 use alloc_benches::workloads::{Size, THREADS, Workload};
 
-/// What a pair may take, by mode and workload: a twentieth above what was counted when it was last
-/// changed, on x86-64 Linux with rustc 1.95.
-const LIMITS: [(&str, [u64; 2]); 4] = [
+/// What a pair may take, by mode and workload: a tenth above what was counted when it was last changed, on
+/// x86-64 Linux with rustc 1.95; where stacks are captured a fifth for JSON, since which of them share a
+/// place in a thread's memory depends on where the system puts the stack.
+const LIMITS: [(&str, [u64; 2]); 5] = [
     ("stopped", [15, 15]),
-    ("counters", [335, 275]),
-    ("sampled", [200, 160]),
-    ("traced", [880, 555]),
+    ("counters", [275, 255]),
+    ("sampled", [60, 60]),
+    ("line", [480, 390]),
+    ("traced", [580, 430]),
 ];
 
 const WORKLOADS: [Workload; 2] = [Workload::Json, Workload::Churn];

@@ -416,7 +416,12 @@ impl Control {
             How::Counted => TABLES.counted.prepare(granule),
             How::Whole | How::Sampled => TABLES.blocks.prepare(granule),
         };
+        let drawn = match config.how() {
+            How::Sampled => TABLES.drawn.prepare(),
+            How::Whole | How::Counted => Some(()),
+        };
         index
+            .and(drawn)
             .and_then(|()| TABLES.callsites.prepare(config.max_callsites))
             .ok_or_else(no_memory)?;
         let captured = match config.frames {

@@ -1,9 +1,8 @@
 //! Which blocks a sampled tracer records, how many others each of them stands for, and where they lie.
 
 use std::num::NonZeroU64;
-use std::ptr::NonNull;
 
-use crate::arena;
+use crate::arena::Reserved;
 use crate::sync::{AtomicU32, Ordering};
 
 /// A Poisson sample over allocated bytes.
@@ -102,9 +101,10 @@ impl Interval {
 /// pointer reaches the thread that frees it by some synchronization. So that thread sees one or more.
 /// Places share a counter if their addresses are equal but for multiples of 1 GiB: then a look in the
 /// index is wasted.
-#[repr(C, align(4096))]
+///
+/// What was reserved stays, since a thread may look at any time.
 pub(crate) struct DrawnPlaces {
-    counts: [AtomicU32; PLACES],
+    counts: Reserved<AtomicU32, PLACES>,
 }
 
 const PLACES: usize = 1 << 16;
@@ -113,29 +113,39 @@ const PLACE_BITS: u32 = 14;
 impl DrawnPlaces {
     pub(crate) const fn new() -> DrawnPlaces {
         DrawnPlaces {
-            counts: [const { AtomicU32::new(0) }; PLACES],
+            counts: Reserved::new(),
         }
+    }
+
+    /// Makes room, before the first block is drawn. `None` where the system has no memory to give.
+    pub(crate) fn prepare(&self) -> Option<()> {
+        self.counts.get_or_reserve().map(drop)
     }
 
     /// Counts a block that was drawn.
     pub(crate) fn add(&self, address: usize) {
-        self.count(address).fetch_add(1, Ordering::Relaxed);
+        if let Some(count) = self.count(address) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Takes a block off that was [added](Self::add).
     pub(crate) fn take(&self, address: usize) {
-        self.count(address).fetch_sub(1, Ordering::Relaxed);
+        if let Some(count) = self.count(address) {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// Whether the block may be one that was drawn.
     #[inline(always)]
     pub(crate) fn may_hold(&self, address: usize) -> bool {
-        self.count(address).load(Ordering::Relaxed) != 0
+        self.count(address)
+            .is_some_and(|count| count.load(Ordering::Relaxed) != 0)
     }
 
     /// Forgets all. NOTE: only while all threads stand still; they may look meanwhile.
     pub(crate) fn clear(&self) {
-        for count in &self.counts {
+        for count in self.counts.get().into_iter().flatten() {
             // Where nothing was counted, no page is touched.
             if count.load(Ordering::Relaxed) != 0 {
                 count.store(0, Ordering::Relaxed);
@@ -145,12 +155,13 @@ impl DrawnPlaces {
 
     /// The physical memory that the counts take up.
     pub(crate) fn resident(&self) -> usize {
-        arena::resident(NonNull::from(self).cast(), size_of::<DrawnPlaces>())
+        self.counts.resident()
     }
 
     #[inline(always)]
-    fn count(&self, address: usize) -> &AtomicU32 {
-        &self.counts[(address >> PLACE_BITS) % PLACES]
+    fn count(&self, address: usize) -> Option<&AtomicU32> {
+        let counts = self.counts.get()?;
+        Some(&counts[(address >> PLACE_BITS) % PLACES])
     }
 }
 

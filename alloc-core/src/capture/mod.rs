@@ -44,7 +44,10 @@ use unwind as imp;
 #[cfg(any(test, not(all(target_os = "linux", target_arch = "x86_64")), miri))]
 mod fallback;
 #[cfg(any(test, not(all(target_os = "linux", target_arch = "x86_64")), miri))]
-#[cfg_attr(test, allow(dead_code, reason = "records do not call it where it is only tested"))]
+#[cfg_attr(
+    test,
+    allow(dead_code, reason = "records do not call it where it is only tested")
+)]
 mod frame_pointers;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
 use frame_pointers as imp;
