@@ -126,8 +126,23 @@ pub(super) struct Walk<'a> {
 ///
 /// A stack is remembered when it is seen the second time, so that those that never come back cost one line
 /// of the table.
-pub(super) struct Memos([Memo; MEMOS]);
+///
+/// # Where stacks do not come back
+///
+/// To ask in vain costs as much as it saves where the answer is yes. So where fewer than two in three walks
+/// are recalled, the table rests for a while: it is neither asked nor written.
+pub(super) struct Memos {
+    table: [Memo; MEMOS],
+    /// Since the last look at how well it does.
+    recalled: u32,
+    missed: u32,
+    /// How many walks the table rests for still.
+    rest: u32,
+}
 
+/// How many walks that were not recalled there are from one look to the next.
+const MISSED: u32 = 512;
+const REST: u32 = 1 << 15;
 const MEMOS: usize = 256;
 /// How often a way through the table may branch.
 const MOST_TURNS: usize = 4;
@@ -135,9 +150,19 @@ const MOST_TURNS: usize = 4;
 impl Memos {
     /// Forgets all.
     pub(super) fn clear(&mut self) {
-        for memo in self.0.iter_mut().filter(|memo| memo.slot != 0) {
+        for memo in self.table.iter_mut().filter(|memo| memo.slot != 0) {
             memo.slot = 0;
         }
+    }
+
+    /// Whether the table is not to be asked about this walk.
+    #[inline(always)]
+    pub(super) fn are_resting(&mut self) -> bool {
+        let resting = self.rest > 0;
+        if resting {
+            self.rest -= 1;
+        }
+        resting
     }
 
     /// The callsite of the stack that begins so, if it is remembered and as it was.
@@ -146,12 +171,16 @@ impl Memos {
     ///
     /// The beginning is that of a walk of the calling thread's own stack, which is in use from there on.
     #[inline(always)]
-    pub(super) unsafe fn recall(&self, beginning: &Beginning) -> Option<CallsiteId> {
+    pub(super) unsafe fn recall(&mut self, beginning: &Beginning) -> Option<CallsiteId> {
         // SAFETY: the caller's promise is the same.
-        let memo = &self.0[unsafe { self.way(beginning) }?];
+        let memo = &self.table[unsafe { self.way(beginning) }?];
         let callsite = CallsiteId::from_word(memo.callsite)?;
         // SAFETY: the caller's promise, and it begins as the one that is remembered.
-        unsafe { memo.holds(beginning.bp) }.then_some(callsite)
+        if !unsafe { memo.holds(beginning.bp) } {
+            return None;
+        }
+        self.recalled = self.recalled.wrapping_add(1);
+        Some(callsite)
     }
 
     /// Where the way ends that a stack takes which begins so: at a memo that is no branch. `None` if it
@@ -164,7 +193,7 @@ impl Memos {
     unsafe fn way(&self, beginning: &Beginning) -> Option<usize> {
         let mut at = place(beginning.slot, beginning.pc);
         for _ in 0..MOST_TURNS {
-            let memo = &self.0[at];
+            let memo = &self.table[at];
             if !memo.begins_with(beginning) {
                 return None;
             }
@@ -184,10 +213,16 @@ impl Memos {
     ///
     /// As [`recall`](Self::recall), of the walk's beginning.
     pub(super) unsafe fn remember(&mut self, walk: Walk<'_>, callsite: CallsiteId) {
+        self.missed += 1;
+        if self.missed >= MISSED {
+            let few = self.recalled < 2 * self.missed;
+            (self.recalled, self.missed) = (0, 0);
+            self.rest = if few { REST } else { 0 };
+        }
         let beginning = &walk.beginning;
         let mut at = place(beginning.slot, beginning.pc);
         for _ in 0..MOST_TURNS {
-            let memo = &mut self.0[at];
+            let memo = &mut self.table[at];
             if !memo.begins_with(beginning) {
                 (memo.from, memo.slot, memo.pc) = (beginning.from, beginning.slot, beginning.pc);
                 (memo.branch, memo.callsite) = (0, 0);
@@ -260,9 +295,10 @@ mod tests {
             unsafe { self.memos.remember(walk, callsite) };
         }
 
-        fn recall(&self, bp: usize) -> Option<u32> {
+        fn recall(&mut self, bp: usize) -> Option<u32> {
+            let beginning = self.beginning(bp);
             // SAFETY: as above.
-            unsafe { self.memos.recall(&self.beginning(bp)) }.map(CallsiteId::get)
+            unsafe { self.memos.recall(&beginning) }.map(CallsiteId::get)
         }
     }
 

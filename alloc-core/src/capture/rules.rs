@@ -51,6 +51,13 @@ impl Packed {
     /// address above it.
     pub(super) const FRAME_POINTER: Packed = Packed(Packed::RBP | 2 << 5 | 2);
 
+    /// Whether it is short and counts from rsp: then the frame ends above where it began, and rbp was saved
+    /// within.
+    #[inline(always)]
+    pub(super) fn is_plain(self) -> bool {
+        self.0 < Packed::RBP
+    }
+
     /// That of a stored word.
     #[inline(always)]
     fn stored(word: u64) -> Packed {
@@ -113,12 +120,16 @@ impl Packed {
             let words = u32::try_from(bytes / 8).ok()?;
             (bytes % 8 == 0 && words <= most).then_some(words)
         };
+        let offset = words(offset, 0x1FF)?;
         let saved = match saved_bp {
             None => 0,
             Some(below) => words(-below, 0x1F).filter(|&words| words > 0)?,
         };
-        let base = if base == Base::Rbp { Packed::RBP } else { 0 };
-        Some(Packed(base | words(offset, 0x1FF)? << 5 | saved))
+        let (base, is_inside) = match base {
+            Base::Rbp => (Packed::RBP, true),
+            Base::Rsp => (0, offset > 0 && saved <= offset),
+        };
+        is_inside.then_some(Packed(base | offset << 5 | saved))
     }
 }
 
@@ -374,8 +385,12 @@ mod tests {
                         offset,
                         saved_bp,
                     };
-                    let packed = Packed::of(rule).unwrap();
+                    let Some(packed) = Packed::of(rule) else {
+                        assert!(base == Base::Rsp && saved_bp.is_some_and(|it| -it > offset));
+                        continue;
+                    };
                     assert!(!packed.is_long());
+                    assert_eq!(packed.is_plain(), base == Base::Rsp);
                     let fleeting = Packed(packed.0 | Packed::FLEETING);
                     assert!(fleeting.is_long() && fleeting.is_fleeting());
                     assert_eq!(Rules::new().whole(fleeting), rule);

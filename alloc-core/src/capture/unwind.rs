@@ -317,6 +317,10 @@ impl Walker {
     #[inline(always)]
     pub(crate) fn capture(&mut self) -> Captured {
         let Registers { pc, sp, bp } = Registers::here();
+        if self.memos.are_resting() {
+            self.beginning = None;
+            return Captured::Hashed(self.walk(pc, sp, bp));
+        }
         match self.recall(pc, sp, bp) {
             Some(callsite) => Captured::Known(callsite),
             None => Captured::Hashed(self.walk(pc, sp, bp)),
@@ -759,8 +763,22 @@ fn outward(frame: Registers, high: usize) -> Result<Found, Stop> {
 /// The same, by the rule of the frame's code.
 #[inline(always)]
 fn step_by(rule: Packed, Registers { sp, bp, .. }: Registers, high: usize) -> Result<Found, Stop> {
-    // Where code keeps a frame pointer, in programs that were compiled so nearly all.
-    let (cfa, bp, bp_from) = if rule == Packed::FRAME_POINTER {
+    let (cfa, bp, bp_from) = if rule.is_plain() {
+        // Most code without a frame pointer.
+        let cfa = sp + rule.offset();
+        if cfa > high {
+            return Err(Stop::LOST);
+        }
+        match rule.saved_bp() {
+            0 => (cfa, bp, 0),
+            below => {
+                let saved_at = cfa - below;
+                // SAFETY: `sp <= saved_at < cfa <= high` by what a plain rule is, and all are aligned.
+                (cfa, unsafe { read_stack(saved_at) }, saved_at)
+            }
+        }
+    } else if rule == Packed::FRAME_POINTER {
+        // Most code with one.
         let cfa = bp.wrapping_add(16);
         // NOTE: `bp` may be so high that the sum wraps around.
         if bp < sp || bp >= high || cfa > high || bp % 8 != 0 {
@@ -789,17 +807,14 @@ fn step_by(rule: Packed, Registers { sp, bp, .. }: Registers, high: usize) -> Re
 /// The CFA, rbp as it was in the caller, and [`Found::bp_from`].
 type Step = (usize, usize, usize);
 
-#[inline(always)]
+/// The steps that are rarer: from rbp by another offset, and by long rules.
+#[inline(never)]
 fn step(rule: Packed, sp: usize, bp: usize, high: usize) -> Result<Step, Stop> {
     if rule.is_long() {
         return step_long(rule, sp, bp, high);
     }
-    let (base, flag) = if rule.counts_from_rbp() {
-        (bp, Link::COUNTED_FROM_BP)
-    } else {
-        (sp, 0)
-    };
-    let cfa = base.wrapping_add(rule.offset());
+    let flag = Link::COUNTED_FROM_BP;
+    let cfa = bp.wrapping_add(rule.offset());
     let saved_at = cfa.wrapping_sub(rule.saved_bp());
     if !is_frame(sp, cfa, high) || saved_at < sp {
         return Err(Stop::LOST);
