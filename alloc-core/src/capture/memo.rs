@@ -20,10 +20,11 @@ use crate::callsites::CallsiteId;
 /// the loads waits for another.
 #[repr(C, align(64))]
 struct Memo {
-    /// Where the walk began, and where it found its first return address, and which.
+    /// What led here: a hash of the beginning and of the words at branches.
+    key: u64,
+    /// Where the walk began, and where it found its first return address.
     from: usize,
     slot: usize,
-    pc: usize,
     /// Where stacks that begin alike have different words: there is nothing else in this memo.
     branch: usize,
     /// Zero for a stack that was seen once.
@@ -49,11 +50,6 @@ pub(super) struct Beginning {
 
 impl Memo {
     #[inline(always)]
-    fn begins_with(&self, beginning: &Beginning) -> bool {
-        self.slot == beginning.slot && self.pc == beginning.pc && self.from == beginning.from
-    }
-
-    #[inline(always)]
     fn checks(&self) -> &[Check] {
         let all = self.checks.as_flattened();
         all.get(..self.fours * 4).unwrap_or_default()
@@ -70,6 +66,12 @@ impl Memo {
         // SAFETY: places further out than the beginning, by the caller's promise.
         let hold = unsafe { checks::hold(self.checks()) };
         hold && (!self.takes_bp || bp == self.bp)
+    }
+
+    /// Whether this key leads here, and from a walk that begins so: then all of its places lie further out.
+    #[inline(always)]
+    fn is_at(&self, key: u64, beginning: &Beginning) -> bool {
+        self.key == key && self.slot == beginning.slot && self.from == beginning.from
     }
 
     /// A place where the stack is not as it was.
@@ -92,8 +94,8 @@ impl Memo {
         };
         kept[..len].copy_from_slice(walk.checks);
         let first = Check {
-            address: self.slot,
-            word: self.pc,
+            address: walk.beginning.slot,
+            word: walk.beginning.pc,
         };
         kept[len] = walk.bottom.unwrap_or(first);
         rest.iter_mut().take(3).for_each(|place| *place = first);
@@ -118,8 +120,8 @@ pub(super) struct Walk<'a> {
 ///
 /// # Implementation
 ///
-/// A small table without probing, by the place and value of the first return address: which names the
-/// call of the allocator, and how deep it was. Where two stacks begin alike and differ further out, the
+/// A small table with two places for each key: that of the place and value of the first return address,
+/// which names the call of the allocator, and how deep it was. Where two stacks begin alike and differ further out, the
 /// memo becomes a *branch*: it names a place where they differ, and the word that lies there leads on, to
 /// another memo. A few such turns tell most stacks of a recursive program apart; whatever they lead to
 /// is checked as a whole, so a wrong turn costs time and nothing else.
@@ -150,8 +152,8 @@ const MOST_TURNS: usize = 4;
 impl Memos {
     /// Forgets all.
     pub(super) fn clear(&mut self) {
-        for memo in self.table.iter_mut().filter(|memo| memo.slot != 0) {
-            memo.slot = 0;
+        for memo in self.table.iter_mut().filter(|memo| memo.key != 0) {
+            memo.key = 0;
         }
     }
 
@@ -191,19 +193,40 @@ impl Memos {
     /// As [`recall`](Self::recall).
     #[inline(always)]
     unsafe fn way(&self, beginning: &Beginning) -> Option<usize> {
-        let mut at = place(beginning.slot, beginning.pc);
+        let mut key = mixed(beginning.slot, beginning.pc);
         for _ in 0..MOST_TURNS {
-            let memo = &self.table[at];
-            if !memo.begins_with(beginning) {
-                return None;
-            }
-            if memo.branch == 0 {
+            let at = self.place(key, beginning)?;
+            let branch = self.table[at].branch;
+            if branch == 0 {
                 return Some(at);
             }
             // SAFETY: further out than the beginning, which is the same.
-            at = place(memo.branch ^ at, unsafe { read_stack(memo.branch) });
+            key = mixed(key as usize ^ branch, unsafe { read_stack(branch) });
         }
         None
+    }
+
+    /// Where the memo with this key is, of a walk that begins so.
+    #[inline(always)]
+    fn place(&self, key: u64, beginning: &Beginning) -> Option<usize> {
+        let first = first_place(key);
+        let is_it = |at: &usize| self.table[*at].is_at(key, beginning);
+        [first, first ^ 1].into_iter().find(is_it)
+    }
+
+    /// Puts an empty memo with this key in the place of another: of one that was seen once, if there is.
+    fn make_place(&mut self, key: u64, beginning: &Beginning) {
+        let first = first_place(key);
+        let is_used = |at: usize| self.table[at].callsite != 0 || self.table[at].branch != 0;
+        let at = match (is_used(first), is_used(first ^ 1)) {
+            (false, _) => first,
+            (true, false) => first ^ 1,
+            // In turns, so that none stays for ever.
+            (true, true) => first ^ (self.missed & 1) as usize,
+        };
+        let memo = &mut self.table[at];
+        (memo.key, memo.from, memo.slot) = (key, beginning.from, beginning.slot);
+        (memo.branch, memo.callsite) = (0, 0);
     }
 
     /// Remembers that a walk led to `callsite`, which [`recall`](Self::recall) did not know, if a walk began
@@ -220,32 +243,37 @@ impl Memos {
             self.rest = if few { REST } else { 0 };
         }
         let beginning = &walk.beginning;
-        let mut at = place(beginning.slot, beginning.pc);
+        let mut key = mixed(beginning.slot, beginning.pc);
         for _ in 0..MOST_TURNS {
+            let Some(at) = self.place(key, beginning) else {
+                return self.make_place(key, beginning);
+            };
             let memo = &mut self.table[at];
-            if !memo.begins_with(beginning) {
-                (memo.from, memo.slot, memo.pc) = (beginning.from, beginning.slot, beginning.pc);
-                (memo.branch, memo.callsite) = (0, 0);
-                return;
-            }
             if memo.branch == 0 && memo.callsite != 0 {
-                // SAFETY: the caller's promise.
+                // SAFETY: the caller's promise, and it begins as the one that is remembered.
                 memo.branch = unsafe { memo.first_change() }.unwrap_or(0);
             }
             if memo.branch == 0 {
                 return memo.keep(walk, callsite);
             }
             // SAFETY: further out than the beginning, which is the same.
-            at = place(memo.branch ^ at, unsafe { read_stack(memo.branch) });
+            key = mixed(key as usize ^ memo.branch, unsafe {
+                read_stack(memo.branch)
+            });
         }
     }
 }
 
 #[inline(always)]
-fn place(address: usize, word: usize) -> usize {
-    let mixed =
-        (address as u64 ^ (word as u64).rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (mixed >> (64 - MEMOS.ilog2())) as usize
+fn first_place(key: u64) -> usize {
+    (key >> (64 - MEMOS.ilog2())) as usize
+}
+
+/// A hash of an address and the word there. Never zero, which is the key of an empty memo.
+#[inline(always)]
+fn mixed(address: usize, word: usize) -> u64 {
+    let both = address as u64 ^ (word as u64).rotate_left(32);
+    both.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1
 }
 
 #[cfg(test)]
