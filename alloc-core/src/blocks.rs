@@ -4,7 +4,7 @@ use std::ptr;
 
 use crate::arena::{self, Arena, Reserved, Zeroed};
 use crate::callsites::CallsiteId;
-use crate::sync::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, Ordering};
 
 /// The address space of a directory, as a power of two.
 const DIRECTORY_BITS: u32 = 26;
@@ -44,7 +44,7 @@ impl Granule {
 /// each 128 KiB, to a chunk, which has a `u32`, the callsite's id, for each granule. A lookup is three
 /// dependent loads; but of the upper levels a heap of 100 MiB uses 6.5 KiB, so they are in the cache
 /// nearest to the processor. A chunk is made resident as a whole when the first of its words is
-/// written.
+/// written, but for a sample, whose blocks lie far apart.
 ///
 /// The word of a block belongs to whoever owns the block: only the thread that has just received
 /// it from the inner allocator writes it, and only the thread about to give it back clears it. The
@@ -61,6 +61,8 @@ impl Granule {
 pub(crate) struct PageMap<W = AtomicU32> {
     root: Reserved<AtomicPtr<Directory<W>>, ROOT_LEN>,
     granule: AtomicU32,
+    /// Whether blocks lie close together, so that a chunk is used as a whole.
+    dense: AtomicBool,
     memory: Arena,
 }
 
@@ -102,13 +104,15 @@ impl<W: Word> PageMap<W> {
         PageMap {
             root: Reserved::new(),
             granule: AtomicU32::new(Granule::SMALLEST.0),
+            dense: AtomicBool::new(true),
             memory: Arena::new(),
         }
     }
 
     /// Reserves the root. `None` where the system has no memory to give.
-    pub(crate) fn prepare(&self, granule: Granule) -> Option<()> {
+    pub(crate) fn prepare(&self, granule: Granule, dense: bool) -> Option<()> {
         self.granule.store(granule.0, Ordering::Relaxed);
+        self.dense.store(dense, Ordering::Relaxed);
         self.root.get_or_reserve().map(drop)
     }
 
@@ -202,8 +206,10 @@ impl<W: Word> PageMap<W> {
             let align = len.min(arena::PAGE);
             let fresh = self.memory.zeroed(len, align);
             let fresh = fresh.ok_or(InsertError::OutOfMemory)?;
-            // SAFETY: a piece of the arena, whole pages of it or a part of one.
-            unsafe { arena::populate(fresh, len) };
+            if self.dense.load(Ordering::Relaxed) {
+                // SAFETY: a piece of the arena, whole pages of it or a part of one.
+                unsafe { arena::populate(fresh, len) };
+            }
             // Of two threads that were first at once, one wins; the other's chunk stays unused. The
             // release shows zeroed memory to the acquires.
             let _ = place.compare_exchange(
@@ -287,7 +293,8 @@ mod tests {
 
     fn map_of(granule: usize) -> PageMap {
         let map: PageMap = PageMap::new();
-        map.prepare(Granule::from_bytes(granule).unwrap()).unwrap();
+        map.prepare(Granule::from_bytes(granule).unwrap(), true)
+            .unwrap();
         map
     }
 

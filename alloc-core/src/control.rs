@@ -49,6 +49,8 @@ const COUNTED: u64 = 8;
 static PHASE: AtomicU64 = AtomicU64::new(UNSET);
 static CAPTURE_LIMIT: AtomicUsize = AtomicUsize::new(0);
 static SAMPLE_EVERY: AtomicU64 = AtomicU64::new(0);
+/// Counts sessions: what a thread remembers of one means nothing in another.
+static SESSION: AtomicU64 = AtomicU64::new(0);
 /// What went wrong, if something did: the number of a [`Fault`].
 static FAULT: AtomicU32 = AtomicU32::new(0);
 
@@ -111,6 +113,11 @@ pub(crate) fn only_counts() -> bool {
     capture_limit() == 0 && sampling().is_none()
 }
 
+/// The number of the session.
+pub(crate) fn session() -> u64 {
+    SESSION.load(Relaxed)
+}
+
 /// Whether a record captures the user's line alone.
 pub(crate) fn captures_line() -> bool {
     capture_limit() == 1 + LIBRARY_FRAMES
@@ -166,6 +173,9 @@ impl Config {
     /// [`MAX_FRAMES`](Self::MAX_FRAMES). The default is 32.
     ///
     /// A frame is one of the machine's; functions that the compiler inlined into it come on top.
+    ///
+    /// With 1 a record looks no further than the line that it charges, and costs less: as `tracemalloc` does
+    /// unless told otherwise.
     ///
     /// With 0 no stacks are captured: the heap's current, peak and total are counted, exactly, at the
     /// lowest cost, and a snapshot has one trace, `<heap>`.
@@ -413,8 +423,9 @@ impl Control {
             capture::prepare_for_line();
         }
         let index = match config.how() {
-            How::Counted => TABLES.counted.prepare(granule),
-            How::Whole | How::Sampled => TABLES.blocks.prepare(granule),
+            How::Whole => TABLES.blocks.prepare(granule, true),
+            How::Sampled => TABLES.blocks.prepare(granule, false),
+            How::Counted => TABLES.counted.prepare(granule, true),
         };
         let drawn = match config.how() {
             How::Sampled => TABLES.drawn.prepare(),
@@ -429,6 +440,7 @@ impl Control {
             frames => usize::from(frames) + LIBRARY_FRAMES,
         };
         CAPTURE_LIMIT.store(captured, Relaxed);
+        SESSION.fetch_add(1, Relaxed);
         SAMPLE_EVERY.store(config.sample_every, Relaxed);
         TABLES.heap.set_exact(config.exact_peak);
         self.session = Some(config);

@@ -41,8 +41,8 @@
 //! Sizes are those the program asked for. What C libraries get from `malloc`, memory maps and stacks
 //! do not pass through the global allocator and are not seen.
 //!
-//! [`Config::sample_every`] records a sample instead, for production; [`Config::frames`]`(0)` counts the
-//! heap without stacks.
+//! [`Config::sample_every`] records a sample instead, for production; [`Config::frames`]`(1)` looks for the
+//! user's line alone, and [`Config::frames`]`(0)` counts the heap without stacks.
 //!
 //! A reallocation moves the block to the callsite that reallocated it, as in `tracemalloc`. In the
 //! totals it counts as one allocation of the new size, as valgrind and dhat count it.
@@ -97,8 +97,8 @@
 //!
 //! Off: one load and one branch for each allocation and free. On: see the table in the README; `cargo
 //! bench` measures it. Memory: four bytes for each granule of touched heap (32 bytes with glibc), some
-//! 150 KiB for each thread that allocates, more only where its stacks are deep, and 130 bytes and 8 for
-//! each frame of a callsite.
+//! 20 KiB for each thread that allocates and 64 bytes for each callsite that it meets, up to 256 KiB,
+//! and as much for stacks that come back; and 130 bytes and 8 for each frame of a callsite.
 //!
 //! What threads share, and how often it is written:
 //!
@@ -109,6 +109,7 @@
 //! | the table of callsites, and of unwind rules | once for each new one |
 //! | a callsite's shared counters | when a thread's cell is folded: after 16 KiB net, or for another callsite |
 //! | the heap's total | when a thread used up its credit: 64 KiB, less near the peak |
+//! | the count of a place where drawn blocks lie | when a block of a sample is recorded or freed |
 //! | the epoch of the peak | when the heap first shrinks after a new peak |
 
 mod allocator;

@@ -38,6 +38,8 @@ pub(crate) struct ThreadState {
     /// The last phase of the tracer that the thread saw: [`Account`] and ceiling belong to it.
     phase: AtomicU64,
     ceiling: AtomicI64,
+    /// The last session of the tracer that the thread took part in.
+    session: AtomicU64,
     /// The session's choices, kept where a record looks anyway: the sampling interval or zero, whether
     /// whole stacks are captured, or the user's line alone, or whether every block is only counted.
     sample_every: AtomicU64,
@@ -175,7 +177,11 @@ impl ThreadState {
             self.fold_cells();
         }
         // SAFETY: this is the owner, a record is under way, and the reference ends here.
-        unsafe { self.walker() }.set_limit(control::capture_limit());
+        let walker = unsafe { self.walker() };
+        if self.session.swap(control::session(), Relaxed) != control::session() {
+            walker.forget();
+        }
+        walker.set_limit(control::capture_limit());
         let captures_line = control::captures_line();
         self.captures_line.store(captures_line, Relaxed);
         let captures = !captures_line && control::capture_limit() != 0;

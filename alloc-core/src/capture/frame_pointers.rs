@@ -2,7 +2,9 @@
 
 use std::hint::black_box;
 
-use super::{Buffer, CaptureMethod, Captured, MAX_FRAMES, StackBounds, fallback, hash_of};
+use super::{
+    Buffer, CaptureMethod, Captured, MAX_FRAMES, StackBounds, fallback, hash_of, stack_bounds,
+};
 use crate::callsites::{CallsiteId, Stack};
 use crate::recorded::StackEnd;
 use crate::sync::{AtomicBool, Ordering::Relaxed};
@@ -88,6 +90,9 @@ impl Walker {
     }
 
     /// Nothing is remembered.
+    pub(crate) fn forget(&mut self) {}
+
+    /// As above.
     pub(crate) fn remember(&mut self, _: CallsiteId) {}
 
     /// The stack of the last walk.
@@ -279,52 +284,6 @@ fn are_calls(registers: Registers, bounds: StackBounds) -> bool {
     let innermost = records.next();
     let same = 1 + records.take_while(|&it| Some(it) == innermost).count();
     bounds.hold(registers.sp) && same == CALLS
-}
-
-/// The stack bounds of the calling thread, from the C library: once for each thread.
-#[cfg(target_os = "linux")]
-pub(super) fn stack_bounds() -> StackBounds {
-    let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
-    // SAFETY: always safe to ask.
-    let own = unsafe { libc::pthread_self() };
-    // SAFETY: the thread is alive, and the second argument is room for the attributes.
-    let failed = unsafe { libc::pthread_getattr_np(own, attributes.as_mut_ptr()) };
-    if failed != 0 {
-        return StackBounds::default();
-    }
-    let (mut low, mut size) = (std::ptr::null_mut(), 0);
-    // SAFETY: the call above filled the attributes in.
-    let failed = unsafe { libc::pthread_attr_getstack(attributes.as_ptr(), &mut low, &mut size) };
-    // SAFETY: filled in above, and destroyed once.
-    unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
-    if failed != 0 {
-        return StackBounds::default();
-    }
-    StackBounds {
-        low: low as usize,
-        high: low as usize + size,
-    }
-}
-
-/// The stack bounds of the calling thread. What the system calls the stack's address is its upper end.
-#[cfg(target_os = "macos")]
-pub(super) fn stack_bounds() -> StackBounds {
-    // SAFETY: always safe to ask.
-    let own = unsafe { libc::pthread_self() };
-    // SAFETY: the thread is alive.
-    let high = unsafe { libc::pthread_get_stackaddr_np(own) } as usize;
-    // SAFETY: as above.
-    let size = unsafe { libc::pthread_get_stacksize_np(own) };
-    StackBounds {
-        low: high.saturating_sub(size),
-        high,
-    }
-}
-
-/// Not known, so that frame pointers are not followed.
-#[cfg(not(any(target_os = "linux", target_os = "macos")))]
-pub(super) fn stack_bounds() -> StackBounds {
-    StackBounds::default()
 }
 
 #[cfg(test)]

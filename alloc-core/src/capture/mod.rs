@@ -23,6 +23,7 @@
 //!   either.
 //! - *The bottom's return address of zero* is never part of a stack; the platform's unwinder may show it.
 
+mod bounds;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod checks;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
@@ -52,6 +53,7 @@ mod frame_pointers;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
 use frame_pointers as imp;
 
+pub(crate) use bounds::{StackBounds, stack_bounds};
 pub(crate) use imp::Walker;
 
 use crate::callsites::CallsiteId;
@@ -69,20 +71,6 @@ pub(crate) enum Captured {
 
 /// Room for a stack, in memory that is the thread's own.
 type Buffer = [usize; MAX_FRAMES];
-
-/// The addresses between which a thread's stack lies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct StackBounds {
-    pub(crate) low: usize,
-    pub(crate) high: usize,
-}
-
-impl StackBounds {
-    #[inline(always)]
-    fn hold(self, sp: usize) -> bool {
-        sp.wrapping_sub(self.low) < self.high.wrapping_sub(self.low)
-    }
-}
 
 /// How stacks are captured in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,11 +93,6 @@ pub(crate) fn prepare() -> CaptureMethod {
 /// Gets ready to capture no more than the user's line; called off the hot path.
 pub(crate) fn prepare_for_line() {
     imp::prepare_for_line();
-}
-
-/// The stack bounds of the calling thread.
-pub(crate) fn stack_bounds() -> StackBounds {
-    imp::stack_bounds()
 }
 
 /// The physical memory that capturing takes up.

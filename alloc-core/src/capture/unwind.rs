@@ -302,13 +302,18 @@ impl Walker {
         self.kept[0] = Link::outside(0, true);
         self.len = 0;
         self.reusable = 0;
+        self.forget();
+    }
+
+    /// Forgets callsites: there are others now.
+    pub(crate) fn forget(&mut self) {
         self.memos.clear();
     }
 
-    /// Shows `limit` frames of a stack from now on.
+    /// Shows `limit` frames of a stack from now on. NOTE: what is remembered must be forgotten before, if it
+    /// is another limit.
     pub(crate) fn set_limit(&mut self, limit: usize) {
         self.limit = limit.min(MAX_FRAMES);
-        self.memos.clear();
         self.power = StackHash::power(self.limit);
     }
 
@@ -880,30 +885,6 @@ fn end_of_page(sp: usize) -> usize {
     (sp | (PAGE - 1)) + 1
 }
 
-/// The stack bounds of the calling thread, from the C library: once for each thread.
-pub(super) fn stack_bounds() -> StackBounds {
-    let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
-    // SAFETY: always safe to ask.
-    let own = unsafe { libc::pthread_self() };
-    // SAFETY: the thread is alive, and the second argument is room for the attributes.
-    let failed = unsafe { libc::pthread_getattr_np(own, attributes.as_mut_ptr()) };
-    if failed != 0 {
-        return StackBounds::default();
-    }
-    let (mut low, mut size) = (std::ptr::null_mut(), 0);
-    // SAFETY: the call above filled the attributes in.
-    let failed = unsafe { libc::pthread_attr_getstack(attributes.as_ptr(), &mut low, &mut size) };
-    // SAFETY: filled in above, and destroyed once.
-    unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
-    if failed != 0 {
-        return StackBounds::default();
-    }
-    StackBounds {
-        low: low as usize,
-        high: low as usize + size,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
@@ -911,7 +892,7 @@ mod tests {
     use std::hint::black_box;
 
     use super::*;
-    use crate::capture::{MAX_FRAMES, hash_of};
+    use crate::capture::{MAX_FRAMES, hash_of, stack_bounds};
 
     thread_local! {
         /// Kept from one capture to the next, as a thread's own.
