@@ -36,7 +36,7 @@ struct Memo {
     checks: [[Check; 4]; MOST_FOURS],
 }
 
-/// Room for 64 frames without frame pointers, or 32 with them.
+/// Room for 47 frames without frame pointers, or 23 with them.
 const MOST_FOURS: usize = 12;
 
 /// Where a walk begins: what the registers hold, and the first return address.
@@ -121,10 +121,10 @@ pub(super) struct Walk<'a> {
 /// # Implementation
 ///
 /// A small table with two places for each key: that of the place and value of the first return address,
-/// which names the call of the allocator, and how deep it was. Where two stacks begin alike and differ further out, the
-/// memo becomes a *branch*: it names a place where they differ, and the word that lies there leads on, to
-/// another memo. A few such turns tell most stacks of a recursive program apart; whatever they lead to
-/// is checked as a whole, so a wrong turn costs time and nothing else.
+/// which names the call of the allocator, and how deep it was. Where two stacks begin alike and differ
+/// further out, the memo becomes a *branch*: it names a place where they differ, and the word that lies
+/// there leads on, to another memo. A few such turns tell most stacks of a recursive program apart;
+/// whatever they lead to is checked as a whole, so a wrong turn costs time and nothing else.
 ///
 /// A stack is remembered when it is seen the second time, so that those that never come back cost one line
 /// of the table.
@@ -150,8 +150,9 @@ const MEMOS: usize = 256;
 const MOST_TURNS: usize = 4;
 
 impl Memos {
-    /// Forgets all.
+    /// Forgets all, also how well it did.
     pub(super) fn clear(&mut self) {
+        (self.recalled, self.missed, self.rest) = (0, 0, 0);
         for memo in self.table.iter_mut().filter(|memo| memo.key != 0) {
             memo.key = 0;
         }

@@ -36,8 +36,8 @@ pub(super) fn resident() -> usize {
 ///
 /// A program that allocates has changed a few inner frames since it last did; the outer ones are
 /// still there. So a walk steps outwards from where it is, by rules, until it meets a link of the
-/// last walk, and then only verifies that the links further out still hold: one comparison of two
-/// words for each, where a step takes a look-up and a chain of dependent loads.
+/// last walk, and then only verifies that the links further out still hold: one comparison for each
+/// word that was read, where a step takes a look-up and a chain of dependent loads.
 ///
 /// # Why it is exact
 ///
