@@ -6,8 +6,9 @@ use std::ptr;
 use crate::arena::{Arena, Reserved, Zeroed};
 use crate::capture::hash_of;
 use crate::counters::SharedCounters;
+use crate::label::Label;
 use crate::recorded::StackEnd;
-use crate::sync::{AtomicPtr, AtomicU32, Ordering};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::words::{Insertion, WordSet};
 
 /// Names one callsite of one tracing session; only [`Callsites`] knows what stands behind it.
@@ -42,11 +43,32 @@ pub(crate) struct Stack<'a> {
     pub(crate) hash: u64,
 }
 
-/// What is known of a callsite: its stack, written once, and the counters that threads share.
+impl Stack<'_> {
+    /// No stack: what walks it is gone.
+    pub(crate) fn unknown() -> Stack<'static> {
+        Stack::empty(StackEnd::Broken)
+    }
+
+    /// No stack: none are captured.
+    pub(crate) fn uncaptured() -> Stack<'static> {
+        Stack::empty(StackEnd::Uncaptured)
+    }
+
+    fn empty(end: StackEnd) -> Stack<'static> {
+        Stack {
+            addresses: &[],
+            end,
+            hash: hash_of(&[]),
+        }
+    }
+}
+
+/// What is known of a callsite: its stack and label, written once, and the counters that threads share.
 #[repr(C, align(64))]
 pub(crate) struct Callsite {
     pub(crate) shared: SharedCounters,
     addresses: AtomicPtr<usize>,
+    label: AtomicU64,
     len: AtomicU32,
     /// Zero until the rest is written, then one plus the number of the [`StackEnd`].
     end: AtomicU32,
@@ -78,8 +100,14 @@ impl Callsite {
         Some((addresses, end))
     }
 
-    fn write(&self, addresses: *mut usize, len: usize, end: StackEnd) {
+    /// What tells it apart from others with this stack.
+    pub(crate) fn label(&self) -> Label {
+        Label::from_word(self.label.load(Ordering::Relaxed))
+    }
+
+    fn write(&self, addresses: *mut usize, len: usize, end: StackEnd, label: Label) {
         self.addresses.store(addresses, Ordering::Relaxed);
+        self.label.store(label.word(), Ordering::Relaxed);
         self.len.store(len as u32, Ordering::Relaxed);
         let end = match end {
             StackEnd::Complete => 1,
@@ -146,7 +174,7 @@ impl Callsites {
             (CallsiteId::OVERFLOW, StackEnd::Overflow),
             (CallsiteId::HEAP, StackEnd::Uncaptured),
         ] {
-            callsites[id.get() as usize].write(ptr::null_mut(), 0, end);
+            callsites[id.get() as usize].write(ptr::null_mut(), 0, end, Label::default());
         }
         let limit = limit.min(MAX_CALLSITES) + CallsiteId::RESERVED;
         self.limit.store(limit, Ordering::Relaxed);
@@ -154,7 +182,7 @@ impl Callsites {
         Some(())
     }
 
-    /// The id of the stack with this hash, if it has one.
+    /// The id of the stack with this hash, [salted](Label::salt), if it has one.
     #[inline(always)]
     pub(crate) fn find(&self, hash: u64) -> Option<CallsiteId> {
         let tag = tag(hash);
@@ -164,20 +192,28 @@ impl Callsites {
         Some(id_of(word))
     }
 
-    /// The id of a stack, new if the stack is.
+    /// The id of a stack with this label.
+    pub(crate) fn find_or_insert(&self, stack: Stack<'_>, label: Label) -> CallsiteId {
+        self.find(stack.hash ^ label.salt())
+            .unwrap_or_else(|| self.insert(stack, label))
+    }
+
+    /// The id of a stack with this label, new if the two are.
     #[cold]
     #[inline(never)]
-    pub(crate) fn insert(&self, stack: Stack<'_>) -> CallsiteId {
+    pub(crate) fn insert(&self, stack: Stack<'_>, label: Label) -> CallsiteId {
         let Some(inner) = stack.addresses.get(..self.frames_for_newcomers()) else {
-            return self.try_insert(stack).unwrap_or(CallsiteId::OVERFLOW);
+            return self
+                .try_insert(stack, label)
+                .unwrap_or(CallsiteId::OVERFLOW);
         };
         let short = Stack {
             addresses: inner,
             end: StackEnd::Truncated,
             hash: hash_of(inner),
         };
-        self.find(short.hash)
-            .or_else(|| self.try_insert(short))
+        self.find(short.hash ^ label.salt())
+            .or_else(|| self.try_insert(short, label))
             .unwrap_or(CallsiteId::OVERFLOW)
     }
 
@@ -194,7 +230,7 @@ impl Callsites {
         }
     }
 
-    fn try_insert(&self, stack: Stack<'_>) -> Option<CallsiteId> {
+    fn try_insert(&self, stack: Stack<'_>, label: Label) -> Option<CallsiteId> {
         // NOTE: checked before it is raised, so that a full table stays just above its limit.
         if self.next.load(Ordering::Relaxed) >= self.limit.load(Ordering::Relaxed) {
             return None;
@@ -206,12 +242,14 @@ impl Callsites {
         let id = CallsiteId::from_word(number)?;
         let chunk = self.chunks.get(number as usize / CHUNK)?.get_or_reserve()?;
         let addresses = self.frames.store(stack.addresses)?;
-        chunk[number as usize % CHUNK].write(addresses.as_ptr(), stack.addresses.len(), stack.end);
-        let tag = tag(stack.hash);
+        let len = stack.addresses.len();
+        chunk[number as usize % CHUNK].write(addresses.as_ptr(), len, stack.end, label);
+        let hash = stack.hash ^ label.salt();
+        let tag = tag(hash);
         let word = tag | u64::from(number);
         match self
             .index
-            .insert(place(stack.hash), word, |word| word & !ID_MASK == tag)
+            .insert(place(hash), word, |word| word & !ID_MASK == tag)
         {
             Insertion::Inserted => Some(id),
             Insertion::Found(word) => Some(id_of(word)),
@@ -297,7 +335,7 @@ mod tests {
         };
         callsites
             .find(hash)
-            .unwrap_or_else(|| callsites.insert(stack))
+            .unwrap_or_else(|| callsites.insert(stack, Label::default()))
     }
 
     fn ready(limit: u32) -> Callsites {
@@ -333,6 +371,30 @@ mod tests {
         // SAFETY: this thread is the only user.
         unsafe { callsites.clear() };
         assert_eq!((callsites.iter().count(), callsites.resident()), (0, 0));
+    }
+
+    #[test]
+    fn one_stack_with_two_labels_is_two_callsites() {
+        let callsites = ready(MAX_CALLSITES);
+        let label = |domain| Label {
+            domain,
+            ..Label::default()
+        };
+        let addresses = [0x1000, 0x2000];
+        let stack = Stack {
+            addresses: &addresses,
+            end: StackEnd::Complete,
+            hash: hash_of(&addresses),
+        };
+        let ids: Vec<_> = (0..100)
+            .map(|domain| callsites.insert(stack, label(domain)))
+            .collect();
+        for (domain, &id) in (0..100).zip(&ids) {
+            assert_eq!(callsites.find(stack.hash ^ label(domain).salt()), Some(id));
+            assert_eq!(callsites.get(id).unwrap().label(), label(domain));
+        }
+        // SAFETY: this thread is the only user.
+        unsafe { callsites.clear() };
     }
 
     #[test]

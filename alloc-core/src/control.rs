@@ -27,10 +27,10 @@ use crate::capture::{self, CaptureMethod, MAX_FRAMES};
 use crate::counters::Company;
 use crate::error::Error;
 use crate::sampling::Interval;
-use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence};
 use crate::thread::{self, Busy, Stage, ThreadState};
 use crate::tracer::TABLES;
-use crate::{Bytes, TracedMemory, hooks, startup};
+use crate::{Bytes, TracedMemory, hooks, startup, track};
 use Ordering::Relaxed;
 
 /// Tracing is off.
@@ -49,6 +49,7 @@ const COUNTED: u64 = 8;
 static PHASE: AtomicU64 = AtomicU64::new(UNSET);
 static CAPTURE_LIMIT: AtomicUsize = AtomicUsize::new(0);
 static SAMPLE_EVERY: AtomicU64 = AtomicU64::new(0);
+static TELLS_THREADS_APART: AtomicBool = AtomicBool::new(false);
 /// Counts sessions: what a thread remembers of one means nothing in another.
 static SESSION: AtomicU64 = AtomicU64::new(0);
 /// What went wrong, if something did: the number of a [`Fault`].
@@ -113,6 +114,11 @@ pub(crate) fn only_counts() -> bool {
     capture_limit() == 0 && sampling().is_none()
 }
 
+/// Whether callsites of threads with different names are told apart.
+pub(crate) fn tells_threads_apart() -> bool {
+    TELLS_THREADS_APART.load(Relaxed)
+}
+
 /// The number of the session.
 pub(crate) fn session() -> u64 {
     SESSION.load(Relaxed)
@@ -152,6 +158,7 @@ pub struct Config {
     max_callsites: u32,
     sample_every: u64,
     exact_peak: bool,
+    threads: bool,
 }
 
 impl Default for Config {
@@ -161,6 +168,7 @@ impl Default for Config {
             max_callsites: 1 << 18,
             sample_every: 0,
             exact_peak: false,
+            threads: false,
         }
     }
 }
@@ -212,6 +220,20 @@ impl Config {
     /// every free. With one thread the peak is exact in any case, at no cost.
     pub fn exact_peak(mut self, exact: bool) -> Config {
         self.exact_peak = exact;
+        self
+    }
+
+    /// Tells threads apart, by their names: what threads of different names allocate at one stack is two
+    /// traces, each with [`Trace::thread`](crate::Trace::thread).
+    ///
+    /// By names and not by numbers, since threads come and go and their names stay: the eight workers
+    /// of a runtime are one. The first thread is `main`, one without a name has that of the thread
+    /// that made it, and the system keeps fifteen bytes of a name. Up to 1,024 names are told apart. A
+    /// thread has the name that it had when it first allocated in a session: that given to
+    /// [`std::thread::Builder`]. Without stacks, with [`frames(0)`](Self::frames), there is nothing
+    /// to tell apart.
+    pub fn threads(mut self, told_apart: bool) -> Config {
+        self.threads = told_apart;
         self
     }
 
@@ -288,6 +310,11 @@ pub(crate) fn give_up(fault: Fault) {
     if let (true, Some(reason)) = (first, Fault::reason(fault as u32)) {
         hooks::write_to_stderr(&["alloc-core: tracing stopped: ", reason, "\n"]);
     }
+}
+
+/// Why nothing is recorded now.
+pub(crate) fn why_off() -> Error {
+    check_fault().err().unwrap_or_else(Error::not_tracing)
 }
 
 fn check_fault() -> Result<(), Error> {
@@ -442,6 +469,7 @@ impl Control {
         CAPTURE_LIMIT.store(captured, Relaxed);
         SESSION.fetch_add(1, Relaxed);
         SAMPLE_EVERY.store(config.sample_every, Relaxed);
+        TELLS_THREADS_APART.store(config.threads, Relaxed);
         TABLES.heap.set_exact(config.exact_peak);
         self.session = Some(config);
         self.publish();
@@ -516,7 +544,7 @@ pub(crate) fn thread_ended(state: &'static ThreadState) {
 }
 
 /// Runs `change` for a thread that has no state any more.
-pub(crate) fn alone_with_the_tables<R>(change: impl Fn() -> Option<R>) -> Option<R> {
+pub(crate) fn alone_with_the_tables<R>(change: impl FnOnce() -> Option<R>) -> Option<R> {
     let _busy = Busy::begin();
     let mut control = lock();
     control.session.as_ref()?;
@@ -671,6 +699,7 @@ pub(crate) fn reading<R>(read: impl FnOnce(&Config) -> R) -> Result<R, Error> {
 
 /// What a fork holds on to, from before it to after.
 pub(crate) struct Fork {
+    _tracked: track::Held,
     _readers: MutexGuard<'static, ()>,
     control: Lock,
     busy: Busy,
@@ -678,6 +707,7 @@ pub(crate) struct Fork {
 
 /// Before a fork: nobody is in the middle of a record, and nobody holds a lock.
 pub(crate) fn before_fork() -> Fork {
+    let tracked = track::hold();
     let busy = Busy::begin();
     let readers = lock_readers();
     let mut control = lock();
@@ -685,6 +715,7 @@ pub(crate) fn before_fork() -> Fork {
         control.stand_still(|_| ());
     }
     Fork {
+        _tracked: tracked,
         _readers: readers,
         control,
         busy,
@@ -694,6 +725,7 @@ pub(crate) fn before_fork() -> Fork {
 /// After a fork, in the parent.
 pub(crate) fn after_fork_in_parent(fork: Fork) {
     let Fork {
+        _tracked,
         _readers,
         mut control,
         busy,
@@ -709,6 +741,7 @@ pub(crate) fn after_fork_in_parent(fork: Fork) {
 /// counted stays counted.
 pub(crate) fn after_fork_in_child(fork: Fork) {
     let Fork {
+        _tracked,
         _readers,
         mut control,
         busy,

@@ -233,6 +233,19 @@ pub(crate) struct Delta {
 }
 
 impl Delta {
+    /// A block more, for those who have no cell.
+    pub(crate) fn allocated(weighted: Weighted, epoch: u64) -> Delta {
+        let net = Signed::new(weighted.bytes, weighted.blocks.into());
+        Delta {
+            net,
+            high: net,
+            epoch,
+            total_bytes: weighted.bytes as u64,
+            total_blocks: 1,
+            ..Delta::default()
+        }
+    }
+
     /// A block less, for those who have no cell.
     pub(crate) fn freed(weighted: Weighted, epoch: u64) -> Delta {
         Delta {

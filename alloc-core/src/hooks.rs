@@ -11,6 +11,7 @@ mod imp {
 
     use crate::blocks::Granule;
     use crate::control::{self, Fork};
+    use crate::label::SystemName;
     use crate::thread::{self, ThreadState};
 
     static THREAD_END: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
@@ -93,6 +94,34 @@ mod imp {
         let value = unsafe { libc::getenv(name.as_ptr()) };
         // SAFETY: null, or a string of the environment, which ends in a zero.
         (!value.is_null()).then(|| unsafe { std::ffi::CStr::from_ptr(value) })
+    }
+
+    /// The name of the calling thread, without allocating: `main` for the first one.
+    pub(crate) fn thread_name() -> SystemName {
+        let mut name = SystemName::default();
+        #[cfg(target_os = "linux")]
+        // SAFETY: two numbers.
+        if unsafe { libc::syscall(libc::SYS_gettid) == libc::c_long::from(libc::getpid()) } {
+            // The system's name of it is the program's.
+            name[..4].copy_from_slice(b"main");
+        } else {
+            // SAFETY: room for the sixteen bytes that this writes at most.
+            unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
+        }
+        #[cfg(target_os = "macos")]
+        // SAFETY: room for as many bytes as are said.
+        unsafe {
+            if libc::pthread_main_np() == 1 {
+                name[..4].copy_from_slice(b"main");
+            } else {
+                libc::pthread_getname_np(
+                    libc::pthread_self(),
+                    name.as_mut_ptr().cast(),
+                    name.len(),
+                );
+            }
+        }
+        name
     }
 
     /// Writes to standard error without allocating.
@@ -181,6 +210,7 @@ mod imp {
 
     use crate::blocks::Granule;
     use crate::control;
+    use crate::label::SystemName;
     use crate::thread::ThreadState;
 
     struct AtEnd(Cell<Option<&'static ThreadState>>);
@@ -211,6 +241,11 @@ mod imp {
 
     pub(crate) fn environment(_: &std::ffi::CStr) -> Option<&'static std::ffi::CStr> {
         None
+    }
+
+    /// NOTE: nothing is known of it.
+    pub(crate) fn thread_name() -> SystemName {
+        SystemName::default()
     }
 
     pub(crate) fn write_to_stderr(parts: &[&str]) {

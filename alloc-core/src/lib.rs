@@ -124,6 +124,7 @@ mod escape;
 mod file;
 mod frame;
 mod hooks;
+mod label;
 mod modules;
 mod numbers;
 mod origin;
@@ -137,6 +138,7 @@ mod sync;
 mod thread;
 mod traceback;
 mod tracer;
+mod track;
 mod words;
 
 pub use allocator::TraceAlloc;
@@ -150,6 +152,7 @@ pub use origin::Origin;
 pub use snapshot::{MissingDebugInfo, Snapshot, Trace};
 pub use statistics::{GroupBy, GroupKey, Metric, Statistic};
 pub use traceback::{ChargeTo, Traceback};
+pub use track::{track, untrack};
 
 #[cfg(test)]
 #[global_allocator]
@@ -274,6 +277,14 @@ pub fn traceback_limit() -> Option<u16> {
 pub fn traceback_of<T: ?Sized>(block: *const T) -> Option<Traceback> {
     let _muted = thread::mute();
     let (addresses, end) = recorded::stack_of(block.addr())?;
+    let limit = control::traceback_limit()?;
+    Some(symbols::Symbols::of_this_process().traceback(&addresses, end, limit))
+}
+
+/// Where the block at `address` of a domain was [tracked](track()); nothing if it is not.
+pub fn traceback_of_tracked(domain: u32, address: usize) -> Option<Traceback> {
+    let _muted = thread::mute();
+    let (addresses, end) = recorded::stack_of_tracked(domain, address)?;
     let limit = control::traceback_limit()?;
     Some(symbols::Symbols::of_this_process().traceback(&addresses, end, limit))
 }

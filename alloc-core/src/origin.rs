@@ -52,9 +52,10 @@ fn of_file(file: &str) -> Origin {
 }
 
 /// Where a record is made; other files of the tracer never are in a program's stack.
-const TRACER_FILES: [&str; 4] = [
+const TRACER_FILES: [&str; 5] = [
     "allocator.rs",
     "tracer.rs",
+    "track.rs",
     "capture/mod.rs",
     "capture/frame_pointers.rs",
 ];
@@ -65,9 +66,13 @@ fn is_shim(function: &str) -> bool {
         .iter()
         .any(|prefix| name.starts_with(prefix));
     of_the_compiler && name.contains("alloc") && !name.contains("::")
-        || ["alloc_core::allocator::", "alloc_core::tracer::"]
-            .iter()
-            .any(|module| function.trim_start_matches('<').starts_with(module))
+        || [
+            "alloc_core::allocator::",
+            "alloc_core::tracer::",
+            "alloc_core::track::",
+        ]
+        .iter()
+        .any(|module| function.trim_start_matches('<').starts_with(module))
 }
 
 /// What calls a program's `main` and the functions of its threads. A program's own `main` is not among

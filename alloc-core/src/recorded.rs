@@ -10,7 +10,7 @@ use crate::callsites::CallsiteId;
 use crate::error::Error;
 use crate::sampling::Interval;
 use crate::tracer::TABLES;
-use crate::{Counters, Health, TracedMemory, control, thread};
+use crate::{Counters, Health, TracedMemory, control, thread, track};
 
 /// Everything the tables held at one moment.
 #[derive(Clone, Debug, Default)]
@@ -113,10 +113,20 @@ impl Recorded {
 
 /// The stack of the live block that starts at `address`, if it is traced.
 pub(crate) fn stack_of(address: usize) -> Option<(Vec<usize>, StackEnd)> {
+    stack_behind(|| TABLES.callsite_of(address))
+}
+
+/// The stack of a block that the program told of.
+pub(crate) fn stack_of_tracked(domain: u32, address: usize) -> Option<(Vec<usize>, StackEnd)> {
+    let _muted = thread::mute();
+    let (callsite, session) = track::callsite_of(domain, address)?;
+    stack_behind(|| (control::session() == session).then_some(callsite))
+}
+
+fn stack_behind(callsite: impl FnOnce() -> Option<CallsiteId>) -> Option<(Vec<usize>, StackEnd)> {
     let _muted = thread::mute();
     control::reading(|_| {
-        let id: CallsiteId = TABLES.callsite_of(address)?;
-        let (addresses, end) = TABLES.callsites.get(id)?.stack()?;
+        let (addresses, end) = TABLES.callsites.get(callsite()?)?.stack()?;
         Some((addresses.to_vec(), end))
     })
     .ok()

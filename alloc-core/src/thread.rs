@@ -7,6 +7,7 @@ use crate::arena;
 use crate::callsites::CallsiteId;
 use crate::capture::{StackBounds, Walker};
 use crate::counters::{Account, Cell, CellCeiling, Company, Delta};
+use crate::label::{Label, ThreadName};
 use crate::sampling::Interval;
 use crate::sync::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::tracer::{TABLES, control};
@@ -46,6 +47,9 @@ pub(crate) struct ThreadState {
     captures: AtomicBool,
     captures_line: AtomicBool,
     only_counts: AtomicBool,
+    /// What tells this thread's callsites apart from others', as a word, and its salt.
+    label: AtomicU64,
+    salt: AtomicU64,
     pub(crate) account: Account,
     /// How many bytes from here on to the next one that is drawn for the sample.
     until_sample: AtomicI64,
@@ -180,6 +184,7 @@ impl ThreadState {
         let walker = unsafe { self.walker() };
         if self.session.swap(control::session(), Relaxed) != control::session() {
             walker.forget();
+            self.name();
         }
         walker.set_limit(control::capture_limit());
         let captures_line = control::captures_line();
@@ -194,6 +199,31 @@ impl ThreadState {
         }
         self.account.begin(company, &TABLES.heap);
         self.phase.store(phase, Relaxed);
+    }
+
+    /// Notes who the thread is, if the session tells threads apart.
+    fn name(&self) {
+        let label = Label {
+            domain: 0,
+            thread: if control::tells_threads_apart() {
+                ThreadName::of_this_thread()
+            } else {
+                ThreadName::default()
+            },
+        };
+        self.label.store(label.word(), Relaxed);
+        self.salt.store(label.salt(), Relaxed);
+    }
+
+    /// What tells this thread's callsites apart from others'.
+    pub(crate) fn label(&self) -> Label {
+        Label::from_word(self.label.load(Relaxed))
+    }
+
+    /// The [salt](Label::salt) of the label.
+    #[inline(always)]
+    pub(crate) fn salt(&self) -> u64 {
+        self.salt.load(Relaxed)
     }
 
     /// Has the thread join the present phase again before its next record.
@@ -388,6 +418,8 @@ impl Threads {
         state.claimed.store(true, Relaxed);
         // SAFETY: the state is nobody's, so nobody records with it.
         unsafe { state.walker() }.begin(bounds);
+        // NOTE: no session is this one, so that the next thread is named anew.
+        state.session.store(u64::MAX, Relaxed);
         state.farewells.store(0, Relaxed);
         state.rejoin_later();
         Some(state)

@@ -13,9 +13,11 @@
 //! everything.
 
 use crate::blocks::{InsertError, PageMap};
-use crate::callsites::{CallsiteId, Callsites};
+use crate::callsites::{CallsiteId, Callsites, Stack};
 use crate::capture::Captured;
 use crate::counters::{Delta, Heap};
+use crate::error::Error;
+use crate::label::Label;
 use crate::sampling::{DrawnPlaces, Interval, Weighted};
 use crate::sync::{AtomicU8, AtomicU64, Ordering};
 use crate::thread::{self, Events, Stage, ThreadState, Threads};
@@ -390,8 +392,8 @@ impl Recorder {
         let walker = unsafe { self.state.walker() };
         let callsite = TABLES
             .callsites
-            .find(hash)
-            .unwrap_or_else(|| TABLES.callsites.insert(walker.stack()));
+            .find(hash ^ self.state.salt())
+            .unwrap_or_else(|| TABLES.callsites.insert(walker.stack(), self.state.label()));
         walker.remember(callsite);
         callsite
     }
@@ -435,21 +437,126 @@ impl Recorder {
 
     #[inline(always)]
     fn credit(&self, callsite: CallsiteId, weighted: Weighted, reallocation: bool) {
-        let epoch = TABLES.epoch();
-        let cell = self.state.cell(callsite, epoch);
-        if cell.allocated(weighted, reallocation, epoch, self.state.ceiling()) {
-            self.state.fold(cell, epoch);
-        }
+        credit(self.state, callsite, weighted, reallocation);
     }
 
     #[inline(always)]
     fn debit(&self, callsite: CallsiteId, weighted: Weighted) {
-        // NOTE: loaded after the heap shrank, which may have moved it.
-        let epoch = TABLES.epoch();
-        let cell = self.state.cell(callsite, epoch);
-        if cell.freed(weighted, epoch, self.state.ceiling()) {
-            self.state.fold(cell, epoch);
+        debit(self.state, callsite, weighted);
+    }
+}
+
+#[inline(always)]
+fn credit(state: &ThreadState, callsite: CallsiteId, weighted: Weighted, reallocation: bool) {
+    let epoch = TABLES.epoch();
+    let cell = state.cell(callsite, epoch);
+    if cell.allocated(weighted, reallocation, epoch, state.ceiling()) {
+        state.fold(cell, epoch);
+    }
+}
+
+#[inline(always)]
+fn debit(state: &ThreadState, callsite: CallsiteId, weighted: Weighted) {
+    // NOTE: loaded after the heap shrank, which may have moved it.
+    let epoch = TABLES.epoch();
+    let cell = state.cell(callsite, epoch);
+    if cell.freed(weighted, epoch, state.ceiling()) {
+        state.fold(cell, epoch);
+    }
+}
+
+/// The right to record blocks that the allocator does not see: see [`track`](crate::track()).
+pub(crate) struct Aside(Option<&'static ThreadState>);
+
+/// Runs `record` while the tables are sure to stay, in a thread that is muted.
+pub(crate) fn aside<R>(record: impl FnOnce(&Aside) -> R) -> Result<R, Error> {
+    let Some(state) = thread::current() else {
+        // At a thread's end.
+        let mut record = Some(record);
+        let recorded = control::alone_with_the_tables(|| record.take().map(|it| it(&Aside(None))));
+        return recorded.ok_or_else(control::why_off);
+    };
+    if state.is_recording() {
+        // In a signal handler after all, which interrupted a record.
+        state.events.skipped();
+        return Err(Error::not_tracing());
+    }
+    loop {
+        let mode = state.enter();
+        let phase = control::phase();
+        if phase == control::PAUSED {
+            state.leave(mode);
+            control::wait();
+            continue;
         }
+        let recorded = if matches!(phase, control::OFF | control::UNSET) {
+            Err(control::why_off())
+        } else {
+            if phase != state.phase() {
+                state.join(phase, control::company(phase));
+            }
+            Ok(record(&Aside(Some(state))))
+        };
+        state.leave(mode);
+        return recorded;
+    }
+}
+
+impl Aside {
+    /// Records a block of `size` bytes in `domain`, allocated here.
+    pub(crate) fn tracked(&self, domain: u32, size: usize) -> CallsiteId {
+        let weighted = Weighted::one(size);
+        let Some(state) = self.0 else {
+            // What walks the stack went with the thread's state.
+            let label = Label {
+                domain,
+                ..Label::default()
+            };
+            let callsite = TABLES.callsites.find_or_insert(Stack::unknown(), label);
+            TABLES.heap.add_directly(weighted.bytes, &TABLES.epoch);
+            fold_directly(callsite, |epoch| Delta::allocated(weighted, epoch));
+            return callsite;
+        };
+        // SAFETY: this is the owner, a record is under way, and the reference ends with the search.
+        let walker = unsafe { state.walker() };
+        let stack = if state.captures() || state.captures_line() {
+            walker.capture_anew(state.captures_line())
+        } else {
+            Stack::uncaptured()
+        };
+        let label = Label {
+            domain,
+            ..state.label()
+        };
+        let callsite = TABLES.callsites.find_or_insert(stack, label);
+        credit(state, callsite, weighted, false);
+        state.account.grow(weighted.bytes, &TABLES.heap);
+        callsite
+    }
+
+    /// Records the end of a block that was [tracked](Self::tracked) in this session.
+    pub(crate) fn untracked(&self, callsite: CallsiteId, size: usize) {
+        let weighted = Weighted::one(size);
+        match self.0 {
+            Some(state) => {
+                state
+                    .account
+                    .shrink(weighted.bytes, &TABLES.heap, &TABLES.epoch);
+                debit(state, callsite, weighted);
+            }
+            None => {
+                TABLES.heap.add_directly(-weighted.bytes, &TABLES.epoch);
+                fold_directly(callsite, |epoch| Delta::freed(weighted, epoch));
+            }
+        }
+    }
+}
+
+/// Changes a callsite's counters without a thread's cell.
+fn fold_directly(callsite: CallsiteId, delta: impl FnOnce(u64) -> Delta) {
+    let epoch = TABLES.epoch();
+    if let Some(callsite) = TABLES.callsites.get(callsite) {
+        callsite.shared.fold(&delta(epoch), epoch, || {});
     }
 }
 
@@ -482,12 +589,7 @@ fn forget_directly(address: usize, size: usize) -> Option<Forgotten> {
         let callsite = TABLES.remove(address, sampling)?;
         let weighted = Weighted::of(sampling, address, size);
         TABLES.heap.add_directly(-weighted.bytes, &TABLES.epoch);
-        let epoch = TABLES.epoch();
-        TABLES
-            .callsites
-            .get(callsite)?
-            .shared
-            .fold(&Delta::freed(weighted, epoch), epoch, || {});
+        fold_directly(callsite, |epoch| Delta::freed(weighted, epoch));
         Some(Forgotten {
             callsite,
             address,
@@ -508,12 +610,7 @@ pub(crate) fn restore(forgotten: Forgotten) {
         let sampling = control::sampling();
         TABLES.put_back(address, callsite, sampling);
         let weighted = Weighted::of(sampling, address, size);
-        let epoch = TABLES.epoch();
-        TABLES.callsites.get(callsite)?.shared.fold(
-            &Delta::restored(weighted, epoch),
-            epoch,
-            || {},
-        );
+        fold_directly(callsite, |epoch| Delta::restored(weighted, epoch));
         TABLES.heap.add_directly(weighted.bytes, &TABLES.epoch);
         Some(())
     });

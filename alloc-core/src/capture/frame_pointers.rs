@@ -89,6 +89,13 @@ impl Walker {
         self.capture()
     }
 
+    /// The stack itself.
+    #[inline(never)]
+    pub(crate) fn capture_anew(&mut self, _line: bool) -> Stack<'_> {
+        self.capture();
+        self.stack()
+    }
+
     /// Nothing is remembered.
     pub(crate) fn forget(&mut self) {}
 

@@ -332,6 +332,19 @@ impl Walker {
         }
     }
 
+    /// The caller's stack, walked whatever is remembered, and not to be remembered.
+    #[inline(never)]
+    pub(crate) fn capture_anew(&mut self, line: bool) -> Stack<'_> {
+        let Registers { pc, sp, bp } = Registers::here();
+        self.beginning = None;
+        if line {
+            self.walk_line(pc, sp, bp);
+        } else {
+            self.walk(pc, sp, bp);
+        }
+        self.stack()
+    }
+
     /// The callsite of the stack that these registers lead to, if it is remembered.
     #[inline(never)]
     fn recall(&mut self, from: usize, sp: usize, bp: usize) -> Option<CallsiteId> {
