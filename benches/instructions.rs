@@ -17,8 +17,8 @@ use alloc_benches::workloads::{Size, THREADS, Workload};
 /// place in a thread's memory depends on where the system puts the stack.
 const LIMITS: [(&str, [u64; 2]); 5] = [
     ("stopped", [15, 15]),
-    ("counters", [275, 255]),
-    ("sampled", [60, 60]),
+    ("counters", [280, 260]),
+    ("sampled", [70, 68]),
     ("line", [480, 390]),
     ("traced", [580, 430]),
 ];

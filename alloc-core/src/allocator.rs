@@ -3,6 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 
 use crate::control::GranuleHint;
+use crate::scope;
 use crate::tracer::{self, Task};
 
 /// A global allocator that forwards everything to `A`, and records it while tracing is on.
@@ -129,14 +130,33 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
 impl<A: GlobalAlloc> TraceAlloc<A> {
     #[inline(never)]
     unsafe fn alloc_traced(&self, layout: Layout) -> *mut u8 {
-        match tracer::task_at_birth(layout.size()) {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { self.alloc_for(tracer::task_at_birth(layout.size()), layout) }
+    }
+
+    #[inline(always)]
+    unsafe fn alloc_for(&self, task: Task, layout: Layout) -> *mut u8 {
+        match task {
             // SAFETY: the caller's promise, passed on.
             Task::Record => unsafe { self.alloc_recorded(layout) },
             // SAFETY: as above.
             Task::Count => unsafe { self.alloc_counted(layout) },
             // SAFETY: as above.
             Task::PassOver => unsafe { self.inner.alloc(layout) },
+            // SAFETY: as above.
+            Task::TellScopes => unsafe { self.alloc_in_scope(layout) },
         }
+    }
+
+    #[inline(never)]
+    unsafe fn alloc_in_scope(&self, layout: Layout) -> *mut u8 {
+        let task = tracer::task_at_birth_in_scope(layout.size());
+        // SAFETY: the caller's promise, passed on.
+        let block = unsafe { self.alloc_for(task, layout) };
+        if !block.is_null() {
+            scope::born(block.addr(), layout.size());
+        }
+        block
     }
 
     #[inline(never)]
@@ -163,14 +183,33 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
 
     #[inline(never)]
     unsafe fn alloc_zeroed_traced(&self, layout: Layout) -> *mut u8 {
-        match tracer::task_at_birth(layout.size()) {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { self.alloc_zeroed_for(tracer::task_at_birth(layout.size()), layout) }
+    }
+
+    #[inline(always)]
+    unsafe fn alloc_zeroed_for(&self, task: Task, layout: Layout) -> *mut u8 {
+        match task {
             // SAFETY: the caller's promise, passed on.
             Task::Record => unsafe { self.alloc_zeroed_recorded(layout) },
             // SAFETY: as above.
             Task::Count => unsafe { self.alloc_zeroed_counted(layout) },
             // SAFETY: as above.
             Task::PassOver => unsafe { self.inner.alloc_zeroed(layout) },
+            // SAFETY: as above.
+            Task::TellScopes => unsafe { self.alloc_zeroed_in_scope(layout) },
         }
+    }
+
+    #[inline(never)]
+    unsafe fn alloc_zeroed_in_scope(&self, layout: Layout) -> *mut u8 {
+        let task = tracer::task_at_birth_in_scope(layout.size());
+        // SAFETY: the caller's promise, passed on.
+        let block = unsafe { self.alloc_zeroed_for(task, layout) };
+        if !block.is_null() {
+            scope::born(block.addr(), layout.size());
+        }
+        block
     }
 
     #[inline(never)]
@@ -197,14 +236,30 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
 
     #[inline(never)]
     unsafe fn dealloc_traced(&self, block: *mut u8, layout: Layout) {
-        match tracer::task_at_end(block.addr()) {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { self.dealloc_for(tracer::task_at_end(block.addr()), block, layout) }
+    }
+
+    #[inline(always)]
+    unsafe fn dealloc_for(&self, task: Task, block: *mut u8, layout: Layout) {
+        match task {
             // SAFETY: the caller's promise, passed on.
             Task::Record => unsafe { self.dealloc_recorded(block, layout) },
             // SAFETY: as above.
             Task::Count => unsafe { self.dealloc_counted(block, layout) },
             // SAFETY: as above.
             Task::PassOver => unsafe { self.inner.dealloc(block, layout) },
+            // SAFETY: as above.
+            Task::TellScopes => unsafe { self.dealloc_in_scope(block, layout) },
         }
+    }
+
+    #[inline(never)]
+    unsafe fn dealloc_in_scope(&self, block: *mut u8, layout: Layout) {
+        scope::died(block.addr(), layout.size());
+        let task = tracer::task_at_end_in_scope(block.addr());
+        // SAFETY: the caller's promise, passed on.
+        unsafe { self.dealloc_for(task, block, layout) }
     }
 
     #[inline(never)]
@@ -230,13 +285,48 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
 
     #[inline(never)]
     unsafe fn realloc_traced(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        let passed_over = tracer::task_at_end(block.addr()) == Task::PassOver;
-        if passed_over && tracer::task_at_birth(new_size) == Task::PassOver {
+        let task = match tracer::task_at_end(block.addr()) {
+            Task::PassOver => tracer::task_at_birth(new_size),
+            task => task,
+        };
+        // SAFETY: the caller's promise, passed on.
+        unsafe { self.realloc_for(task, block, layout, new_size) }
+    }
+
+    #[inline(always)]
+    unsafe fn realloc_for(
+        &self,
+        task: Task,
+        block: *mut u8,
+        layout: Layout,
+        new_size: usize,
+    ) -> *mut u8 {
+        match task {
             // SAFETY: the caller's promise, passed on.
-            return unsafe { self.inner.realloc(block, layout, new_size) };
+            Task::Record | Task::Count => unsafe { self.realloc_recorded(block, layout, new_size) },
+            // SAFETY: as above.
+            Task::PassOver => unsafe { self.inner.realloc(block, layout, new_size) },
+            // SAFETY: as above.
+            Task::TellScopes => unsafe { self.realloc_in_scope(block, layout, new_size) },
         }
-        // SAFETY: as above.
-        unsafe { self.realloc_recorded(block, layout, new_size) }
+    }
+
+    #[inline(never)]
+    unsafe fn realloc_in_scope(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        let left = scope::leave(block.addr());
+        let task = match tracer::task_at_end_in_scope(block.addr()) {
+            Task::PassOver => tracer::task_at_birth_in_scope(new_size),
+            task => task,
+        };
+        // SAFETY: the caller's promise, passed on.
+        let moved = unsafe { self.realloc_for(task, block, layout, new_size) };
+        if moved.is_null() {
+            scope::stay(left, block.addr());
+        } else {
+            let old = (block.addr(), layout.size());
+            scope::moved(left, old, (moved.addr(), new_size));
+        }
+        moved
     }
 
     #[inline(never)]

@@ -68,34 +68,41 @@ pub(crate) struct PageMap<W = AtomicU32> {
 
 struct Directory<W>([AtomicPtr<W>; DIRECTORY_LEN]);
 
-/// What a place of a [`PageMap`] is made of: room for the number of a callsite.
+/// What a place of a [`PageMap`] is made of: room for what the map knows of a block. Zero is no block.
 pub(crate) trait Word: Zeroed {
-    fn read(&self) -> u32;
-    fn write(&self, callsite: u32);
+    /// What the map knows of a block: its callsite, or another name that is never zero.
+    type Owner: Copy;
+
+    fn read(&self) -> Option<Self::Owner>;
+    fn write(&self, owner: Option<Self::Owner>);
 }
 
 impl Word for AtomicU32 {
+    type Owner = CallsiteId;
+
     #[inline(always)]
-    fn read(&self) -> u32 {
-        self.load(Ordering::Relaxed)
+    fn read(&self) -> Option<CallsiteId> {
+        CallsiteId::from_word(self.load(Ordering::Relaxed))
     }
 
     #[inline(always)]
-    fn write(&self, callsite: u32) {
-        self.store(callsite, Ordering::Relaxed);
+    fn write(&self, callsite: Option<CallsiteId>) {
+        self.store(callsite.map_or(0, CallsiteId::get), Ordering::Relaxed);
     }
 }
 
 /// Where no stacks are captured there is one callsite only, and its number is small.
 impl Word for AtomicU8 {
+    type Owner = CallsiteId;
+
     #[inline(always)]
-    fn read(&self) -> u32 {
-        self.load(Ordering::Relaxed).into()
+    fn read(&self) -> Option<CallsiteId> {
+        CallsiteId::from_word(self.load(Ordering::Relaxed).into())
     }
 
     #[inline(always)]
-    fn write(&self, callsite: u32) {
-        self.store(callsite as u8, Ordering::Relaxed);
+    fn write(&self, callsite: Option<CallsiteId>) {
+        self.store(callsite.map_or(0, CallsiteId::get) as u8, Ordering::Relaxed);
     }
 }
 
@@ -116,17 +123,17 @@ impl<W: Word> PageMap<W> {
         self.root.get_or_reserve().map(drop)
     }
 
-    /// Records that the block at `address` belongs to `callsite`, and returns what its place held:
-    /// another callsite if a block was released without our knowledge.
+    /// Records that the block at `address` belongs to `owner`, and returns what its place held:
+    /// another owner if a block was released without our knowledge.
     ///
     /// An error means that nothing was recorded.
     #[inline(always)]
     pub(crate) fn insert(
         &self,
         address: usize,
-        callsite: CallsiteId,
-    ) -> Result<Option<CallsiteId>, InsertError> {
-        self.insert_at(self.slot(address), address, callsite)
+        owner: W::Owner,
+    ) -> Result<Option<W::Owner>, InsertError> {
+        self.insert_at(self.slot(address), address, owner)
     }
 
     /// The same, with the slot from [`prefetched`](Self::prefetched).
@@ -135,15 +142,15 @@ impl<W: Word> PageMap<W> {
         &self,
         slot: Option<&W>,
         address: usize,
-        callsite: CallsiteId,
-    ) -> Result<Option<CallsiteId>, InsertError> {
+        owner: W::Owner,
+    ) -> Result<Option<W::Owner>, InsertError> {
         let slot = match slot {
             Some(slot) => slot,
             None => self.slot_or_reserve(address)?,
         };
         let before = slot.read();
-        slot.write(callsite.get());
-        Ok(CallsiteId::from_word(before))
+        slot.write(Some(owner));
+        Ok(before)
     }
 
     /// The slot of a block that is about to be recorded, if there is one already. It is on its way
@@ -162,19 +169,19 @@ impl<W: Word> PageMap<W> {
         Some(slot)
     }
 
-    /// The callsite of the block at `address`, if it is known.
+    /// The owner of the block at `address`, if it is known.
     #[inline(always)]
-    pub(crate) fn get(&self, address: usize) -> Option<CallsiteId> {
-        CallsiteId::from_word(self.slot(address)?.read())
+    pub(crate) fn get(&self, address: usize) -> Option<W::Owner> {
+        self.slot(address)?.read()
     }
 
-    /// Forgets the block at `address`, and returns its callsite if it was known.
+    /// Forgets the block at `address`, and returns its owner if it was known.
     #[inline(always)]
-    pub(crate) fn remove(&self, address: usize) -> Option<CallsiteId> {
+    pub(crate) fn remove(&self, address: usize) -> Option<W::Owner> {
         let slot = self.slot(address)?;
-        let callsite = CallsiteId::from_word(slot.read())?;
-        slot.write(0);
-        Some(callsite)
+        let owner = slot.read()?;
+        slot.write(None);
+        Some(owner)
     }
 
     /// The slot of a block, unless none near it was ever written.

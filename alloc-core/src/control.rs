@@ -6,6 +6,9 @@
 //! session, a first companion, a peak that was reset. A thread whose own copy differs joins the new
 //! phase before it records.
 //!
+//! The lowest bits of the word count the scopes that are alive, or a block of which is. So one look tells
+//! that there is nothing to do at all. Scopes come and go without a lock, and phases do not care.
+//!
 //! # Standing still
 //!
 //! To clear the tables, or to go from one thread to several, nobody may be recording. Whoever holds
@@ -30,11 +33,11 @@ use crate::sampling::Interval;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence};
 use crate::thread::{self, Busy, Stage, ThreadState};
 use crate::tracer::TABLES;
-use crate::{Bytes, TracedMemory, hooks, startup, track};
+use crate::{Bytes, TracedMemory, hooks, scope, startup, track};
 use Ordering::Relaxed;
 
-/// Tracing is off.
-pub(crate) const OFF: u64 = 0;
+/// Tracing is off. It looks like no phase that records.
+pub(crate) const OFF: u64 = SAMPLED | COUNTED;
 /// Nothing was ever recorded: the environment has not been read yet.
 pub(crate) const UNSET: u64 = 1;
 /// Nobody may record until the holder of the control lock is done.
@@ -45,8 +48,14 @@ const FIRST_PHASE: u64 = 16;
 const ALONE: u64 = 1;
 const SAMPLED: u64 = 2;
 const COUNTED: u64 = 8;
+/// How many phases there are before their numbers begin again.
+const PHASES: u64 = (1 << (64 - SCOPE_BITS)) / FIRST_PHASE - 1;
 
-static PHASE: AtomicU64 = AtomicU64::new(UNSET);
+/// How many bits of the word, the lowest, count scopes.
+const SCOPE_BITS: u32 = 24;
+const SCOPES: u64 = (1 << SCOPE_BITS) - 1;
+
+static PHASE: AtomicU64 = AtomicU64::new(UNSET << SCOPE_BITS);
 static CAPTURE_LIMIT: AtomicUsize = AtomicUsize::new(0);
 static SAMPLE_EVERY: AtomicU64 = AtomicU64::new(0);
 static TELLS_THREADS_APART: AtomicBool = AtomicBool::new(false);
@@ -58,7 +67,27 @@ static FAULT: AtomicU32 = AtomicU32::new(0);
 #[inline(always)]
 pub(crate) fn phase() -> u64 {
     // The acquire pairs with the release in `Control::publish`: a new phase's tables are seen.
-    PHASE.load(Ordering::Acquire)
+    PHASE.load(Ordering::Acquire) >> SCOPE_BITS
+}
+
+/// Whether there is nothing to do: tracing is off, and neither a scope nor a block of one is alive.
+#[inline(always)]
+pub(crate) fn is_idle() -> bool {
+    PHASE.load(Ordering::Acquire) == OFF << SCOPE_BITS
+}
+
+pub(crate) fn scope_began() {
+    PHASE.fetch_add(1, Relaxed);
+}
+
+pub(crate) fn scope_ended() {
+    PHASE.fetch_sub(1, Relaxed);
+}
+
+/// Another phase, and as many scopes as there are.
+fn set_phase(phase: u64, order: Ordering) {
+    let changed = |word: u64| Some(word & SCOPES | phase << SCOPE_BITS);
+    let _ = PHASE.fetch_update(order, Relaxed, changed);
 }
 
 /// Whether records are made, now or after a pause.
@@ -66,25 +95,63 @@ pub(crate) fn is_on() -> bool {
     !matches!(phase(), OFF | UNSET)
 }
 
-/// How a phase records.
+/// What there is to do about an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum How {
-    /// Every block, with its stack. What is no phase that records counts as such.
+    /// Record it, as every block, with its stack. What is no phase that records counts as such.
     Whole,
-    /// A sample.
+    /// Record it if the sample draws it.
     Sampled,
-    /// Every block, but the heap is only counted.
+    /// Count it, as every block.
     Counted,
+    /// Nothing: tracing is off.
+    Off,
 }
 
+/// One look at the word.
+#[derive(Clone, Copy)]
+pub(crate) struct Look(u64);
+
 #[inline(always)]
-pub(crate) fn how(phase: u64) -> How {
-    if phase & (SAMPLED | COUNTED) == 0 {
-        How::Whole
-    } else if phase & COUNTED == 0 {
-        How::Sampled
-    } else {
-        How::Counted
+pub(crate) fn look() -> Look {
+    // The acquire as in `phase`.
+    Look(PHASE.load(Ordering::Acquire))
+}
+
+impl Look {
+    #[inline(always)]
+    pub(crate) fn phase(self) -> u64 {
+        self.0 >> SCOPE_BITS
+    }
+
+    /// What tracing has to do about an event; `None` if a scope is alive, or a block of one, whatever
+    /// thread's.
+    ///
+    /// NOTE: whoever is in a scope, or was given a block from one, sees so without any further order: the
+    /// word was changed before, by this thread or by one that this thread learned of the block from.
+    ///
+    /// PERF: one test for both, where every block is recorded.
+    #[inline(always)]
+    pub(crate) fn how_without_scopes(self) -> Option<How> {
+        if self.0 & (SCOPES | (SAMPLED | COUNTED) << SCOPE_BITS) == 0 {
+            Some(How::Whole)
+        } else if self.0 & SCOPES != 0 {
+            None
+        } else {
+            Some(self.how())
+        }
+    }
+
+    /// The same, whether there are scopes or not.
+    #[inline(always)]
+    pub(crate) fn how(self) -> How {
+        let is = |flag: u64| self.0 & flag << SCOPE_BITS != 0;
+        match (is(SAMPLED), is(COUNTED)) {
+            (false, false) => How::Whole,
+            (true, false) => How::Sampled,
+            (false, true) => How::Counted,
+            (true, true) => How::Off,
+        }
     }
 }
 
@@ -306,7 +373,7 @@ pub(crate) fn give_up(fault: Fault) {
     let first = FAULT
         .compare_exchange(0, fault as u32, Relaxed, Relaxed)
         .is_ok();
-    PHASE.store(OFF, Ordering::Release);
+    set_phase(OFF, Ordering::Release);
     if let (true, Some(reason)) = (first, Fault::reason(fault as u32)) {
         hooks::write_to_stderr(&["alloc-core: tracing stopped: ", reason, "\n"]);
     }
@@ -363,7 +430,7 @@ impl Control {
     /// Runs `change` while no other thread records. The phase is [`PAUSED`] after; whoever calls
     /// this goes on to [`publish`](Self::publish) another.
     fn stand_still<R>(&mut self, change: impl FnOnce(&mut Control) -> R) -> R {
-        PHASE.store(PAUSED, Ordering::SeqCst);
+        set_phase(PAUSED, Ordering::SeqCst);
         barrier();
         let own = thread::current().map_or(std::ptr::null(), std::ptr::from_ref);
         for state in TABLES
@@ -394,15 +461,17 @@ impl Control {
                 let how = match config.how() {
                     How::Whole => 0,
                     How::Sampled => SAMPLED,
-                    How::Counted => COUNTED,
+                    How::Counted | How::Off => COUNTED,
                 };
-                (FIRST_PHASE * (1 + self.serial)) | how | alone
+                // NOTE: a thread would have to miss exactly as many phases as there are to take a new one
+                // for an old one.
+                (FIRST_PHASE * (1 + self.serial % PHASES)) | how | alone
             }
             None => OFF,
         };
-        PHASE.store(next, Ordering::Release);
+        set_phase(next, Ordering::Release);
         if FAULT.load(Relaxed) != 0 {
-            PHASE.store(OFF, Ordering::Release);
+            set_phase(OFF, Ordering::Release);
         }
     }
 
@@ -452,11 +521,11 @@ impl Control {
         let index = match config.how() {
             How::Whole => TABLES.blocks.prepare(granule, true),
             How::Sampled => TABLES.blocks.prepare(granule, false),
-            How::Counted => TABLES.counted.prepare(granule, true),
+            How::Counted | How::Off => TABLES.counted.prepare(granule, true),
         };
         let drawn = match config.how() {
             How::Sampled => TABLES.drawn.prepare(),
-            How::Whole | How::Counted => Some(()),
+            How::Whole | How::Counted | How::Off => Some(()),
         };
         index
             .and(drawn)
@@ -566,7 +635,7 @@ pub(crate) fn begin(granule: GranuleHint) {
         GranuleHint::Bytes(bytes) => Granule::from_bytes(bytes),
     };
     let Some(config) = startup::config_from_environment() else {
-        PHASE.store(OFF, Ordering::Release);
+        set_phase(OFF, Ordering::Release);
         return;
     };
     control.from_environment = true;
@@ -575,9 +644,13 @@ pub(crate) fn begin(granule: GranuleHint) {
     }
 }
 
+/// If the allocator is installed, this calls [`begin`].
+fn call_begin() {
+    thread::outside_scope(|| drop(std::hint::black_box(Box::new(0_u8))));
+}
+
 pub(crate) fn start_with(config: Config) -> Result<(), Error> {
-    // If the allocator is installed, this calls `begin`.
-    drop(std::hint::black_box(Box::new(0_u8)));
+    call_begin();
     if phase() == UNSET {
         return Err(Error::not_installed());
     }
@@ -592,6 +665,57 @@ pub(crate) fn start_with(config: Config) -> Result<(), Error> {
         Some(running) => Err(Error::already_tracing(running, &config)),
     }
 }
+
+/// Makes room for scopes, the first time.
+pub(crate) fn prepare_scopes() -> Result<(), Error> {
+    // The acquire pairs with the release below.
+    if SCOPES_ARE_READY.load(Ordering::Acquire) {
+        return Ok(());
+    }
+    prepare_scopes_now(scope::prepare, &SCOPES_ARE_READY)
+}
+
+/// Makes room for scopes that count by callsite, the first time.
+pub(crate) fn prepare_scopes_with_stacks() -> Result<(), Error> {
+    if STACKS_ARE_READY.load(Ordering::Acquire) {
+        return Ok(());
+    }
+    prepare_scopes_now(scope::prepare_stacks, &STACKS_ARE_READY)
+}
+
+#[cold]
+fn prepare_scopes_now(
+    prepare: impl FnOnce(Granule) -> Option<()>,
+    ready: &AtomicBool,
+) -> Result<(), Error> {
+    call_begin();
+    if phase() == UNSET {
+        return Err(Error::not_installed());
+    }
+    let _busy = Busy::begin();
+    let mut control = lock();
+    let granule = *control.granule.get_or_insert(Granule::SMALLEST);
+    if !hooks::prepare() {
+        return Err(Error::out_of_memory("a key for thread-local data"));
+    }
+    control.method = Some(capture::prepare());
+    if !ready.load(Relaxed) {
+        prepare(granule).ok_or_else(|| Error::out_of_memory("scopes"))?;
+        // The release shows what was prepared to the acquires above.
+        ready.store(true, Ordering::Release);
+    }
+    Ok(())
+}
+
+static SCOPES_ARE_READY: AtomicBool = AtomicBool::new(false);
+static STACKS_ARE_READY: AtomicBool = AtomicBool::new(false);
+
+/// How often this process is a child of one that used the tracer.
+pub(crate) fn forks() -> u32 {
+    FORKS.load(Relaxed)
+}
+
+static FORKS: AtomicU32 = AtomicU32::new(0);
 
 pub(crate) fn stop() {
     let _muted = thread::mute();
@@ -678,6 +802,7 @@ pub(crate) fn tracer_memory() -> Bytes {
         + TABLES.callsites.resident()
         + TABLES.threads.resident()
         + TABLES.drawn.resident()
+        + scope::resident()
         + capture::resident();
     Bytes::new(bytes as u64)
 }
@@ -746,6 +871,7 @@ pub(crate) fn after_fork_in_child(fork: Fork) {
         mut control,
         busy,
     } = fork;
+    FORKS.fetch_add(1, Relaxed);
     let own = thread::current();
     for state in TABLES.threads.claimed() {
         if !own.is_some_and(|own| std::ptr::eq(own, state)) {

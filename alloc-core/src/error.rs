@@ -37,6 +37,8 @@ enum Kind {
     OutOfMemory(&'static str),
     #[error("the numbers are no longer true, tracing stopped: {0}")]
     Broken(&'static str),
+    #[error("expected the process that entered the scope, found its child after a fork")]
+    Forked,
     #[error("{action} {}: {source}", path.display())]
     File {
         action: &'static str,
@@ -73,6 +75,12 @@ impl Error {
     /// The tracer ran out of memory for its own tables, now or before: it has no true numbers.
     pub fn is_broken(&self) -> bool {
         matches!(*self.0, Kind::Broken(_) | Kind::OutOfMemory(_))
+    }
+
+    /// The process is a child of the one that entered a [`Scope`](crate::Scope): what its other threads did
+    /// is lost.
+    pub fn is_forked(&self) -> bool {
+        matches!(*self.0, Kind::Forked)
     }
 
     /// The system could not read or write.
@@ -117,6 +125,10 @@ impl Error {
 
     pub(crate) fn broken(reason: &'static str) -> Error {
         Kind::Broken(reason).into()
+    }
+
+    pub(crate) fn forked() -> Error {
+        Kind::Forked.into()
     }
 
     pub(crate) fn invalid_file(found: impl Into<String>) -> Error {

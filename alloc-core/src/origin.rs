@@ -52,10 +52,13 @@ fn of_file(file: &str) -> Origin {
 }
 
 /// Where a record is made; other files of the tracer never are in a program's stack.
-const TRACER_FILES: [&str; 5] = [
+const TRACER_FILES: [&str; 8] = [
     "allocator.rs",
     "tracer.rs",
     "track.rs",
+    "scope/mod.rs",
+    "scope/slots.rs",
+    "scope/sites.rs",
     "capture/mod.rs",
     "capture/frame_pointers.rs",
 ];
@@ -70,6 +73,7 @@ fn is_shim(function: &str) -> bool {
             "alloc_core::allocator::",
             "alloc_core::tracer::",
             "alloc_core::track::",
+            "alloc_core::scope::",
         ]
         .iter()
         .any(|module| function.trim_start_matches('<').starts_with(module))

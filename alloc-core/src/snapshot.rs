@@ -94,8 +94,14 @@ impl Snapshot {
     /// Reads the tables of this process.
     pub(crate) fn take() -> Result<Snapshot, Error> {
         let _muted = thread::mute();
-        Ok(Snapshot {
-            recorded: Recorded::read()?,
+        Ok(Snapshot::of_this_process(Recorded::read()?))
+    }
+
+    /// What was recorded in this process, and is to be named.
+    pub(crate) fn of_this_process(recorded: Recorded) -> Snapshot {
+        let _muted = thread::mute();
+        Snapshot {
+            recorded,
             traces: OnceLock::new(),
             charge_to: ChargeTo::default(),
             about: About {
@@ -109,7 +115,7 @@ impl Snapshot {
                     .collect(),
                 modules: modules::loaded(),
             },
-        })
+        }
     }
 
     /// A snapshot of these callsites, as from another tool or for a test.

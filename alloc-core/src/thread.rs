@@ -9,7 +9,8 @@ use crate::capture::{StackBounds, Walker};
 use crate::counters::{Account, Cell, CellCeiling, Company, Delta};
 use crate::label::{Label, ThreadName};
 use crate::sampling::Interval;
-use crate::sync::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::scope::SlotId;
+use crate::sync::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::tracer::{TABLES, control};
 use Ordering::Relaxed;
 
@@ -41,6 +42,8 @@ pub(crate) struct ThreadState {
     ceiling: AtomicI64,
     /// The last session of the tracer that the thread took part in.
     session: AtomicU64,
+    /// How many frames its walker shows.
+    frames: AtomicUsize,
     /// The session's choices, kept where a record looks anyway: the sampling interval or zero, whether
     /// whole stacks are captured, or the user's line alone, or whether every block is only counted.
     sample_every: AtomicU64,
@@ -187,6 +190,7 @@ impl ThreadState {
             self.name();
         }
         walker.set_limit(control::capture_limit());
+        self.frames.store(control::capture_limit(), Relaxed);
         let captures_line = control::captures_line();
         self.captures_line.store(captures_line, Relaxed);
         let captures = !captures_line && control::capture_limit() != 0;
@@ -199,6 +203,28 @@ impl ThreadState {
         }
         self.account.begin(company, &TABLES.heap);
         self.phase.store(phase, Relaxed);
+    }
+
+    /// What walks the stack, showing `frames` frames until the thread joins a phase again.
+    ///
+    /// # Safety
+    ///
+    /// As [`walker`](Self::walker); or the thread is muted.
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "nobody records with this state meanwhile"
+    )]
+    pub(crate) unsafe fn walker_for(&self, frames: usize) -> &mut Walker {
+        // SAFETY: the caller's promise.
+        let walker = unsafe { self.walker() };
+        if self.frames.swap(frames, Relaxed) != frames {
+            walker.forget();
+            walker.set_limit(frames);
+            // NOTE: no session is this one: what is remembered is forgotten again.
+            self.session.store(u64::MAX, Relaxed);
+            self.rejoin_later();
+        }
+        walker
     }
 
     /// Notes who the thread is, if the session tells threads apart.
@@ -463,13 +489,60 @@ pub(crate) enum Stage {
 struct Local {
     state: Own<Option<&'static ThreadState>>,
     stage: Own<Stage>,
+    /// The scope that the thread is in; zero is none.
+    scope: Own<u32>,
 }
 
 thread_local! {
     // NOTE: constant and without a destructor, so that it is there from the thread's first
     // instruction to its last, and reading it never allocates.
     static LOCAL: Local =
-        const { Local { state: Own::new(None), stage: Own::new(Stage::Fresh) } };
+        const { Local { state: Own::new(None), stage: Own::new(Stage::Fresh), scope: Own::new(0) } };
+}
+
+/// The scope that the calling thread is in.
+#[inline(always)]
+pub(crate) fn scope() -> Option<SlotId> {
+    let scope = LOCAL.try_with(|local| local.scope.get());
+    SlotId::from_word(scope.unwrap_or(0))
+}
+
+/// Has the calling thread in another scope, and returns the one that it was in. The thread owns a share of
+/// its scope: what is passed here is given to it, and what is returned is the caller's.
+pub(crate) fn replace_scope(scope: Option<SlotId>) -> Option<SlotId> {
+    let scope = scope.map_or(0, SlotId::get);
+    let before = LOCAL.try_with(|local| local.scope.replace(scope));
+    SlotId::from_word(before.unwrap_or(0))
+}
+
+/// The calling thread is in no scope until it is dropped.
+#[must_use]
+pub(crate) struct OutsideScope {
+    scope: Option<SlotId>,
+    // It is this thread's.
+    _not_send: std::marker::PhantomData<*const ()>,
+}
+
+pub(crate) fn leave_scope() -> OutsideScope {
+    OutsideScope {
+        scope: replace_scope(None),
+        _not_send: std::marker::PhantomData,
+    }
+}
+
+impl Drop for OutsideScope {
+    fn drop(&mut self) {
+        // NOTE: none, unless a guard was made meanwhile and is still there.
+        if let Some(scope) = replace_scope(self.scope.take()) {
+            scope.disown(1);
+        }
+    }
+}
+
+/// Runs `work` with the calling thread in no scope.
+pub(crate) fn outside_scope<R>(work: impl FnOnce() -> R) -> R {
+    let _outside = leave_scope();
+    work()
 }
 
 /// The calling thread's state, if it has one.
@@ -514,15 +587,14 @@ impl Drop for Busy {
     }
 }
 
-/// As long as it lives, nothing that the calling thread allocates is recorded.
+/// As long as it lives, nothing that the calling thread allocates is recorded, nor counted by a scope.
 ///
 /// For the tracer's own reading and reporting. What is freed meanwhile is recorded all the same, so
 /// a block from before does not stay behind in the tables.
 #[must_use]
 pub(crate) struct Muted {
     state: Option<&'static ThreadState>,
-    // A mute belongs to one thread.
-    _not_send: std::marker::PhantomData<*const ()>,
+    _outside: OutsideScope,
 }
 
 /// Mutes the calling thread.
@@ -537,7 +609,7 @@ pub(crate) fn mute() -> Muted {
     }
     Muted {
         state,
-        _not_send: std::marker::PhantomData,
+        _outside: leave_scope(),
     }
 }
 

@@ -24,7 +24,7 @@ use crate::thread::{self, Events, Stage, ThreadState, Threads};
 use Ordering::Relaxed;
 
 pub(crate) use crate::control;
-use crate::control::How;
+use crate::control::{How, Look};
 
 /// Everything that is recorded.
 pub(crate) struct Tables {
@@ -101,33 +101,47 @@ pub(crate) struct Recorder {
     state: &'static ThreadState,
 }
 
-/// Whether nothing is to be recorded.
+/// Whether there is nothing to record, for tracing or for a scope.
 #[inline(always)]
 pub(crate) fn is_off() -> bool {
-    control::phase() == control::OFF
+    control::is_idle()
 }
 
-/// What is to be done about an event while tracing is on.
+/// What is to be done about an event while there is something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     /// Record it.
     Record,
     /// Count it: [`Recorder::counted`], [`Recorder::uncounted`].
     Count,
-    /// Nothing: a sample passes it over.
+    /// Nothing: a sample passes it over, or only scopes count.
     PassOver,
+    /// Tell scopes of it, and then see what else: [`task_at_birth_in_scope`], [`task_at_end_in_scope`].
+    TellScopes,
 }
 
 /// What is to be done about an allocation.
-///
+#[inline(always)]
+pub(crate) fn task_at_birth(size: usize) -> Task {
+    let look = control::look();
+    let how = look.how_without_scopes();
+    how.map_or(Task::TellScopes, |how| at_birth(how, look, size))
+}
+
+/// What is to be done about an allocation beside telling scopes.
+pub(crate) fn task_at_birth_in_scope(size: usize) -> Task {
+    let look = control::look();
+    at_birth(look.how(), look, size)
+}
+
 /// NOTE: what the tracer itself allocates, and what is muted, is counted off the sample as well. The
 /// distance to the next byte that is drawn has no memory, so that changes no chance.
 #[inline(always)]
-pub(crate) fn task_at_birth(size: usize) -> Task {
-    let phase = control::phase();
-    let passes_over = |state: &ThreadState| state.passes_over(size, phase);
-    match control::how(phase) {
+fn at_birth(how: How, look: Look, size: usize) -> Task {
+    let passes_over = |state: &ThreadState| state.passes_over(size, look.phase());
+    match how {
         How::Counted => Task::Count,
+        How::Off => Task::PassOver,
         How::Sampled if thread::current().is_some_and(passes_over) => Task::PassOver,
         How::Whole | How::Sampled => Task::Record,
     }
@@ -136,8 +150,20 @@ pub(crate) fn task_at_birth(size: usize) -> Task {
 /// What is to be done about a free.
 #[inline(always)]
 pub(crate) fn task_at_end(address: usize) -> Task {
-    match control::how(control::phase()) {
+    let how = control::look().how_without_scopes();
+    how.map_or(Task::TellScopes, |how| at_end(how, address))
+}
+
+/// What is to be done about a free beside telling scopes.
+pub(crate) fn task_at_end_in_scope(address: usize) -> Task {
+    at_end(control::look().how(), address)
+}
+
+#[inline(always)]
+fn at_end(how: How, address: usize) -> Task {
+    match how {
         How::Counted => Task::Count,
+        How::Off => Task::PassOver,
         How::Sampled if !TABLES.drawn.may_hold(address) => Task::PassOver,
         How::Whole | How::Sampled => Task::Record,
     }
@@ -550,6 +576,24 @@ impl Aside {
             }
         }
     }
+}
+
+/// How many return addresses a scope's stacks have.
+const SCOPE_ADDRESSES: usize = SCOPE_FRAMES as usize + control::LIBRARY_FRAMES;
+/// How many frames a scope's tracebacks keep.
+pub(crate) const SCOPE_FRAMES: u16 = 32;
+
+/// Hands the calling thread's stack to `with`, whether tracing is on or not. Nothing where there is none to
+/// be had: at the thread's end, and in a signal handler that interrupted a record.
+pub(crate) fn with_stack_here<R>(with: impl FnOnce(Stack<'_>) -> R) -> Option<R> {
+    let state = control::attached()?;
+    if state.is_inside() {
+        return None;
+    }
+    let _muted = thread::mute();
+    // SAFETY: the thread is muted, so it records nothing, and the reference ends with `with`.
+    let walker = unsafe { state.walker_for(SCOPE_ADDRESSES) };
+    Some(with(walker.capture_anew(false)))
 }
 
 /// Changes a callsite's counters without a thread's cell.

@@ -1,0 +1,385 @@
+//! [`Scope`] and [`measure`]: what a piece of work allocates, whatever other threads do.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use crate::error::Error;
+use crate::snapshot::Snapshot;
+use crate::{Amount, TracedMemory, control, thread};
+
+mod sites;
+mod slots;
+
+use sites::Sites;
+pub(crate) use slots::SlotId;
+pub(crate) use slots::{born, died, leave, moved, stay};
+
+/// What a scope allocated and freed, in exact numbers.
+///
+/// A block belongs to the scope that allocated it, wherever and whenever it is freed. So a free on another
+/// thread is counted, and one of a block from before never makes a number negative: such blocks are
+/// counted apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// All that was allocated; a reallocation counts as one allocation of the new size.
+    pub allocated: Amount,
+    /// What of it was freed, or reallocated.
+    pub freed: Amount,
+    /// What of it is live.
+    pub current: Amount,
+    /// The most of it that was live at one moment: bytes and blocks, each at its own.
+    pub peak: Amount,
+    /// How many of the allocations were reallocations.
+    pub reallocations: u64,
+    /// Blocks from before the scope, or from outside of it, that were freed or reallocated in it.
+    pub freed_before: Amount,
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "allocated {} in {} blocks, peak {}, live {} in {} blocks",
+            self.allocated.bytes,
+            self.allocated.blocks,
+            self.peak.bytes,
+            self.current.bytes,
+            self.current.blocks
+        )
+    }
+}
+
+/// What [`measure`] returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Measured<T> {
+    /// What the work returned. What it holds counts as live.
+    pub value: T,
+    /// What the work allocated and freed.
+    pub usage: Usage,
+}
+
+/// Runs `work`, and counts what it allocates and frees on this thread.
+///
+/// Exact whatever other threads do, so tests may run side by side. It does not need tracing, and does not
+/// disturb it. For work that goes on to other threads, see [`Scope`].
+///
+/// # Panics
+///
+/// If what it counted is not true: where [`Scope::enter`] or [`Scope::usage`] return an error.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// let measured = alloc_core::measure(|| {
+///     drop(vec![0_u8; 1000]);
+///     vec![0_u8; 100]
+/// });
+/// let usage = measured.usage;
+/// assert_eq!(usage.allocated, alloc_core::Amount::new(1100, 2));
+/// assert_eq!(usage.peak.bytes, 1000);
+/// assert_eq!(usage.current.bytes, measured.value.len() as u64);
+/// ```
+#[track_caller]
+pub fn measure<T>(work: impl FnOnce() -> T) -> Measured<T> {
+    match try_measure(work) {
+        Ok(measured) => measured,
+        Err(error) => panic!("cannot measure: {error}"),
+    }
+}
+
+/// The same, with an error where [`measure`] panics.
+///
+/// # Errors
+///
+/// As [`Scope::enter`], before the work, and [`Scope::usage`], after it.
+pub fn try_measure<T>(work: impl FnOnce() -> T) -> Result<Measured<T>, Error> {
+    let scope = Scope::enter()?;
+    let value = work();
+    let usage = scope.usage()?;
+    Ok(Measured { value, usage })
+}
+
+/// From when it is entered until it is dropped, counts what this thread allocates and frees.
+///
+/// Scopes are exact and do not need tracing. They may be nested: what is allocated within counts in all
+/// of them. A scope follows work to other threads by a [handle](Self::handle):
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// use alloc_core::Scope;
+///
+/// let scope = Scope::enter()?;
+/// let handle = scope.handle();
+/// std::thread::scope(|threads| {
+///     let work = || drop(vec![0_u8; 500]);
+///     threads.spawn(move || handle.run(work)).join().unwrap();
+/// });
+/// // With what it took to start the thread, on this one.
+/// assert!(scope.usage()?.allocated.bytes >= 500);
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
+///
+/// # Rayon, tokio and others
+///
+/// - *Futures*: [`instrument`](ScopeHandle::instrument) has a future counted wherever it is polled and dropped.
+/// - *Rayon*: what the closures of a parallel iterator allocate is counted if each is [run](ScopeHandle::run)
+///   by a handle: `items.par_iter().map(|it| handle.run(|| parse(it)))`. A whole pool is, if its threads
+///   live within the scope: `ThreadPoolBuilder::new().spawn_handler(..)` with
+///   `handle.run(|| thread.run())` on each thread that it starts.
+///
+/// # Order
+///
+/// Guards are to be dropped in the reverse of the order in which they were made, as they are at the end of a
+/// block. Where one is dropped before a guard within it, the thread stays in the one within.
+///
+/// # What it costs
+///
+/// Entering and leaving some 30 ns; an allocation in a scope some 25 ns and a free 15 ns more, and as much
+/// for each scope around it. While a scope is alive, or a block that was allocated in one, code outside of
+/// scopes looks once more at each allocation and free, for some 2 and 4 ns. Otherwise nothing.
+pub struct Scope {
+    id: SlotId,
+    /// The scope around this one.
+    outer: Option<SlotId>,
+    forks: u32,
+    // It is this thread's.
+    _not_send: PhantomData<*const ()>,
+}
+
+impl Scope {
+    /// Enters a scope within the present one, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_not_installed`] if the global allocator of the program is another;
+    /// [`Error::is_broken`] if there is no memory for what is counted, or a million scopes are alive, counting
+    /// those of which blocks are.
+    pub fn enter() -> Result<Scope, Error> {
+        Scope::enter_with(std::ptr::null_mut())
+    }
+
+    /// The same, and counts for each stack on its own: see [`snapshot`](Self::snapshot).
+    ///
+    /// It costs some hundred nanoseconds for each allocation.
+    ///
+    /// # Errors
+    ///
+    /// As [`enter`](Self::enter).
+    pub fn enter_with_stacks() -> Result<Scope, Error> {
+        control::prepare_scopes()?;
+        control::prepare_scopes_with_stacks()?;
+        let sites = thread::outside_scope(|| Box::into_raw(Box::<Sites>::default()));
+        let entered = Scope::enter_with(sites);
+        if entered.is_err() {
+            // SAFETY: from just above, and nobody knows of it.
+            thread::outside_scope(|| drop(unsafe { Box::from_raw(sites) }));
+        }
+        entered
+    }
+
+    fn enter_with(sites: *mut Sites) -> Result<Scope, Error> {
+        control::prepare_scopes()?;
+        let outer = thread::scope();
+        let id = SlotId::claim(outer, sites)
+            .ok_or_else(|| Error::out_of_memory("another scope: a million are alive"))?;
+        // NOTE: what the thread owned is now the guard's.
+        thread::replace_scope(Some(id));
+        Ok(Scope {
+            id,
+            outer,
+            forks: control::forks(),
+            _not_send: PhantomData,
+        })
+    }
+
+    /// What was allocated and freed so far.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_broken`] if there was no memory for what is counted; [`Error::is_forked`] in a child of the
+    /// process that entered the scope.
+    pub fn usage(&self) -> Result<Usage, Error> {
+        if self.forks != control::forks() {
+            return Err(Error::forked());
+        }
+        if self.id.slot().is_broken() {
+            return Err(Error::out_of_memory("the blocks of a scope"));
+        }
+        Ok(self.id.slot().usage())
+    }
+
+    /// What was allocated and freed so far, by the stacks that did it; without traces, unless the scope was
+    /// entered [with stacks](Self::enter_with_stacks).
+    ///
+    /// All stacks are whole or 32 frames deep, and the peak is the scope's own.
+    ///
+    /// # Errors
+    ///
+    /// As [`usage`](Self::usage).
+    pub fn snapshot(&self) -> Result<Snapshot, Error> {
+        let usage = self.usage()?;
+        let heap = TracedMemory {
+            current: usage.current.bytes,
+            peak: usage.peak.bytes,
+            ..TracedMemory::default()
+        };
+        let _muted = thread::mute();
+        let recorded = self.id.slot().sites().map(|sites| sites.recorded(heap));
+        Ok(Snapshot::of_this_process(recorded.unwrap_or_default()))
+    }
+
+    /// What takes this scope along to other threads and into futures.
+    pub fn handle(&self) -> ScopeHandle {
+        self.id.own();
+        ScopeHandle(thread::outside_scope(|| Arc::new(Owner(self.id))))
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        if thread::scope() == Some(self.id) {
+            thread::replace_scope(SlotId::come_back(self.outer));
+            self.id.disown(2);
+        } else {
+            // The guard of one within is still there, and would bring the thread back to this one.
+            self.id.mark_left();
+            self.id.disown(1);
+            if let Some(outer) = self.outer {
+                outer.disown(1);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope")
+            .field("usage", &self.id.slot().usage())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A share in a [`Scope`], for other threads and for futures.
+///
+/// The scope's numbers grow as long as handles are at work, but nobody sees them once the scope is dropped.
+#[derive(Clone)]
+pub struct ScopeHandle(Arc<Owner>);
+
+struct Owner(SlotId);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.disown(1);
+    }
+}
+
+impl ScopeHandle {
+    /// Runs `work` in the scope, on this thread. If it panics, the thread is out of the scope again.
+    pub fn run<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _inside = Inside::begin(self.0.0);
+        work()
+    }
+
+    /// A future that runs in the scope, whichever thread polls or drops it.
+    ///
+    /// The future itself was made before; what it allocates when it is polled is the scope's.
+    pub fn instrument<F>(&self, future: F) -> Instrumented<F> {
+        Instrumented {
+            future: Some(future),
+            scope: self.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for ScopeHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScopeHandle").finish_non_exhaustive()
+    }
+}
+
+/// Has the thread in a scope until it is dropped.
+struct Inside {
+    id: SlotId,
+    outer: Option<SlotId>,
+    _not_send: PhantomData<*const ()>,
+}
+
+impl Inside {
+    fn begin(id: SlotId) -> Inside {
+        id.own();
+        Inside {
+            id,
+            outer: thread::replace_scope(Some(id)),
+            _not_send: PhantomData,
+        }
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        if thread::scope() == Some(self.id) {
+            thread::replace_scope(SlotId::come_back(self.outer));
+            self.id.disown(1);
+        } else if let Some(outer) = self.outer {
+            outer.disown(1);
+        }
+    }
+}
+
+/// A future that runs in a scope: see [`ScopeHandle::instrument`].
+#[must_use = "futures do nothing unless polled"]
+pub struct Instrumented<F> {
+    /// NOTE: pinned with the whole: it is never moved out, and dropped where it is. Nothing only in `drop`.
+    future: Option<F>,
+    scope: ScopeHandle,
+}
+
+impl<F: Future> Future for Instrumented<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: nothing is moved out of it here.
+        let this = unsafe { self.get_unchecked_mut() };
+        let _inside = Inside::begin(this.scope.0.0);
+        let future = this.future.as_mut().expect("only `drop` takes the future");
+        // SAFETY: the whole is pinned, and never lets go of the future but to drop it in place.
+        unsafe { Pin::new_unchecked(future) }.poll(context)
+    }
+}
+
+impl<F> Drop for Instrumented<F> {
+    fn drop(&mut self) {
+        let _inside = Inside::begin(self.scope.0.0);
+        // NOTE: an assignment drops the old value where it is, as a pinned one must be.
+        self.future = None;
+    }
+}
+
+impl<F> fmt::Debug for Instrumented<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instrumented").finish_non_exhaustive()
+    }
+}
+
+/// The physical memory that scopes take up.
+pub(crate) fn resident() -> usize {
+    slots::resident() + sites::resident()
+}
+
+/// Makes room for scopes. `None` where the system has no memory to give.
+pub(crate) fn prepare(granule: crate::blocks::Granule) -> Option<()> {
+    slots::prepare(granule)
+}
+
+/// Makes room for scopes that count by callsite.
+pub(crate) fn prepare_stacks(granule: crate::blocks::Granule) -> Option<()> {
+    sites::prepare(granule)
+}

@@ -1,0 +1,190 @@
+//! What a scope counts by callsite, for those who ask.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::blocks::{Granule, PageMap};
+use crate::callsites::{CallsiteId, Callsites, MAX_CALLSITES, Stack};
+use crate::label::Label;
+use crate::recorded::{Recorded, RecordedCallsite};
+use crate::sync::AtomicU32;
+use crate::{Amount, Counters, TracedMemory, thread, tracer};
+
+use super::slots::SlotId;
+
+/// The stacks of all scopes that count by callsite, and which block is of which. They have nothing to do
+/// with those of a session, and are never cleared.
+static CALLSITES: Callsites = Callsites::new();
+static BLOCKS: PageMap<AtomicU32> = PageMap::new();
+
+/// How many stacks are told apart, in all scopes together.
+const MOST_CALLSITES: u32 = MAX_CALLSITES / 4;
+
+/// Makes room. `None` where the system has no memory to give.
+pub(super) fn prepare(granule: Granule) -> Option<()> {
+    BLOCKS.prepare(granule, true)?;
+    CALLSITES.prepare(MOST_CALLSITES)
+}
+
+/// The physical memory that callsites of scopes take up.
+pub(crate) fn resident() -> usize {
+    CALLSITES.resident() + BLOCKS.resident()
+}
+
+/// The counters of each callsite of one scope, behind a lock: exact under threads, at its price.
+#[derive(Default)]
+pub(super) struct Sites(Mutex<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    sites: HashMap<CallsiteId, Site>,
+    net: i64,
+    peak: i64,
+    /// Whether the scope did not shrink since its peak.
+    is_rising: bool,
+    /// Moves when the scope first shrinks after a peak, as in [`counters`](crate::counters).
+    epoch: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Site {
+    net: Signed,
+    peak: Signed,
+    /// What it held when `epoch` began: at the scope's peak.
+    saved: Signed,
+    epoch: u64,
+    total: Amount,
+    reallocations: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Signed {
+    bytes: i64,
+    blocks: i64,
+}
+
+impl Signed {
+    fn amount(self) -> Amount {
+        Amount::new(self.bytes.max(0) as u64, self.blocks.max(0) as u64)
+    }
+}
+
+impl Counts {
+    fn change(&mut self, id: CallsiteId, bytes: i64, blocks: i64) -> &mut Site {
+        if bytes < 0 && self.is_rising {
+            self.is_rising = false;
+            self.epoch += 1;
+        }
+        let epoch = self.epoch;
+        let site = self.sites.entry(id).or_default();
+        if site.epoch != epoch {
+            site.saved = site.net;
+            site.epoch = epoch;
+        }
+        site.net.bytes += bytes;
+        site.net.blocks += blocks;
+        site.peak.bytes = site.peak.bytes.max(site.net.bytes);
+        site.peak.blocks = site.peak.blocks.max(site.net.blocks);
+        self.net += bytes;
+        if self.net >= self.peak && bytes >= 0 {
+            self.peak = self.net;
+            self.is_rising = true;
+        }
+        site
+    }
+
+    fn counters(&self, site: &Site) -> Counters {
+        let at_peak = if self.is_rising || site.epoch != self.epoch {
+            site.net
+        } else {
+            site.saved
+        };
+        Counters {
+            current: site.net.amount(),
+            peak: site.peak.amount(),
+            at_peak: at_peak.amount(),
+            total: site.total,
+            reallocations: site.reallocations,
+        }
+    }
+}
+
+impl Sites {
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the callsites held, for a snapshot.
+    pub(super) fn recorded(&self, heap: TracedMemory) -> Recorded {
+        let mut recorded = Recorded {
+            heap,
+            traceback_limit: tracer::SCOPE_FRAMES,
+            ..Recorded::default()
+        };
+        let counts = self.lock();
+        for (&id, site) in &counts.sites {
+            let Some((addresses, stack_end)) = CALLSITES.get(id).and_then(|it| it.stack()) else {
+                continue;
+            };
+            let start = recorded.addresses.len();
+            recorded.addresses.extend_from_slice(addresses);
+            recorded.callsites.push(RecordedCallsite {
+                stack: start..recorded.addresses.len(),
+                stack_end,
+                counters: counts.counters(site),
+            });
+        }
+        recorded
+    }
+}
+
+/// The scopes around `scope` that count by callsite, itself among them.
+fn counting(scope: SlotId) -> impl Iterator<Item = &'static Sites> {
+    scope.chain().filter_map(|it| it.slot().sites())
+}
+
+/// Counts a block by the stack that allocated it, where that is asked for.
+#[inline]
+pub(super) fn born(scope: SlotId, address: usize, size: usize, reallocated: bool) {
+    if counting(scope).next().is_some() {
+        born_at_site(scope, address, size, reallocated);
+    }
+}
+
+#[inline(never)]
+fn born_at_site(scope: SlotId, address: usize, size: usize, reallocated: bool) {
+    let intern = |stack: Stack<'_>| CALLSITES.find_or_insert(stack, Label::default());
+    let callsite = tracer::with_stack_here(intern).unwrap_or(CallsiteId::OVERFLOW);
+    // What is allocated in here is neither the scope's nor recorded.
+    let _muted = thread::mute();
+    // NOTE: without room in the index the block never seems to end; the scope's own index has told.
+    let _ = BLOCKS.insert(address, callsite);
+    for sites in counting(scope) {
+        let mut counts = sites.lock();
+        let site = counts.change(callsite, size as i64, 1);
+        site.total += Amount::new(size as u64, 1);
+        site.reallocations += u64::from(reallocated);
+    }
+}
+
+/// Counts the end of a block of `owner`.
+#[inline]
+pub(super) fn died(owner: SlotId, address: usize, size: usize) {
+    if counting(owner).next().is_some() {
+        died_at_site(owner, address, size);
+    }
+}
+
+#[inline(never)]
+fn died_at_site(owner: SlotId, address: usize, size: usize) {
+    let Some(callsite) = BLOCKS.remove(address) else {
+        return;
+    };
+    let _muted = thread::mute();
+    for sites in counting(owner) {
+        let mut counts = sites.lock();
+        if counts.sites.contains_key(&callsite) {
+            counts.change(callsite, -(size as i64), -1);
+        }
+    }
+}

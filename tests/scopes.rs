@@ -1,0 +1,637 @@
+//! What scopes count, held against exact arithmetic: on one thread, across threads, nested, under load.
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::sync::{Barrier, mpsc};
+
+use alloc_core::{Amount, Config, Metric, Scope, TraceAlloc, Usage, measure};
+
+#[global_allocator]
+static ALLOC: TraceAlloc = TraceAlloc::system();
+
+alloc_tests::tests!(
+    an_empty_scope_counts_nothing,
+    a_scope_counts_to_the_byte,
+    reallocations_are_one_change,
+    blocks_from_before_are_counted_apart,
+    nested_scopes_count_in_all_around_them,
+    a_block_belongs_to_the_scope_that_allocated_it,
+    other_threads_do_not_count,
+    handles_take_a_scope_along,
+    the_peak_of_many_threads_in_turn_is_exact,
+    scopes_do_not_mind_tracing,
+    the_tracer_s_own_does_not_count,
+    panics_leave_a_scope,
+    guards_in_any_order_are_safe,
+    slots_are_used_again,
+    more_scopes_than_there_can_be_are_refused,
+    stacks_of_a_scope_add_up,
+    at_the_scope_s_peak,
+    futures_take_their_scope_along,
+    random_work_equals_a_model,
+    many_threads_with_scopes_of_their_own,
+    freed_behind_a_scope_s_back,
+);
+
+fn block(size: usize) -> Vec<u8> {
+    std::hint::black_box(Vec::with_capacity(size))
+}
+
+fn amount(bytes: u64, blocks: u64) -> Amount {
+    Amount::new(bytes, blocks)
+}
+
+fn an_empty_scope_counts_nothing() {
+    let measured = measure(|| 7);
+    assert_eq!((measured.value, measured.usage), (7, Usage::default()));
+}
+
+fn a_scope_counts_to_the_byte() {
+    let measured = measure(|| {
+        drop(block(1000));
+        let kept = block(30);
+        drop(block(500));
+        kept
+    });
+    let usage = measured.usage;
+    assert_eq!(usage.allocated, amount(1530, 3));
+    assert_eq!(usage.freed, amount(1500, 2));
+    assert_eq!(usage.current, amount(30, 1));
+    assert_eq!(usage.peak, amount(1000, 2));
+    assert_eq!(usage.reallocations, 0);
+    assert_eq!(usage.freed_before, amount(0, 0));
+}
+
+fn reallocations_are_one_change() {
+    let usage = measure(|| {
+        let mut grown = block(100);
+        grown.reserve_exact(300);
+        grown
+    })
+    .usage;
+    assert_eq!(usage.allocated, amount(400, 2));
+    assert_eq!(usage.freed, amount(100, 1));
+    // Not 400: the block is in one place at a time.
+    assert_eq!(usage.peak, amount(300, 1));
+    assert_eq!(usage.current, amount(300, 1));
+    assert_eq!(usage.reallocations, 1);
+}
+
+fn blocks_from_before_are_counted_apart() {
+    let (old, mut grown) = (block(700), block(10));
+    let usage = measure(|| {
+        drop(old);
+        grown.reserve_exact(50);
+    })
+    .usage;
+    assert_eq!(usage.freed_before, amount(710, 2));
+    assert_eq!(usage.allocated, amount(50, 1));
+    assert_eq!(usage.current, amount(50, 1));
+    assert_eq!(usage.freed, amount(0, 0));
+    assert_eq!((usage.peak, usage.reallocations), (amount(50, 1), 1));
+}
+
+fn nested_scopes_count_in_all_around_them() {
+    let mut inner = Usage::default();
+    let mut innermost = Usage::default();
+    let outer = measure(|| {
+        let early = block(1);
+        let measured = measure(|| {
+            drop(early);
+            let measured = measure(|| (block(20), block(300)));
+            innermost = measured.usage;
+            measured.value.0
+        });
+        inner = measured.usage;
+        block(4000)
+    })
+    .usage;
+    assert_eq!(innermost.allocated, amount(320, 2));
+    assert_eq!(innermost.current, amount(320, 2));
+    assert_eq!(inner.allocated, amount(320, 2));
+    assert_eq!(inner.freed_before, amount(1, 1), "it is the outer scope's");
+    assert_eq!(inner.current, amount(20, 1));
+    assert_eq!(outer.allocated, amount(4321, 4));
+    assert_eq!(outer.freed_before, amount(0, 0));
+    assert_eq!(outer.peak, amount(4020, 2));
+    assert_eq!(outer.current, amount(4000, 1));
+}
+
+fn a_block_belongs_to_the_scope_that_allocated_it() {
+    let scope = Scope::enter().unwrap();
+    let (sender, receiver) = mpsc::channel::<Vec<u8>>();
+    let far = std::thread::spawn(move || receiver.into_iter().for_each(drop));
+    let before = scope.usage().unwrap();
+    sender.send(block(1 << 20)).unwrap();
+    drop(sender);
+    far.join().unwrap();
+    let after = scope.usage().unwrap();
+    // The message's own memory is the channel's, whichever thread frees it.
+    let large = |usage: Usage| {
+        (
+            usage.allocated.bytes.get() >> 20,
+            usage.freed.bytes.get() >> 20,
+        )
+    };
+    assert_eq!((large(before), large(after)), ((0, 0), (1, 1)));
+    assert!(after.peak.bytes >= 1 << 20);
+}
+
+fn other_threads_do_not_count() {
+    let (go, done) = (Barrier::new(2), Barrier::new(2));
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            go.wait();
+            (0..1000).for_each(|_| drop(block(99)));
+            done.wait();
+        });
+        let usage = measure(|| {
+            go.wait();
+            let kept = block(10);
+            done.wait();
+            kept
+        })
+        .usage;
+        assert_eq!(
+            (usage.allocated, usage.peak),
+            (amount(10, 1), amount(10, 1))
+        );
+    });
+}
+
+fn handles_take_a_scope_along() {
+    let scope = Scope::enter().unwrap();
+    let handle = scope.handle();
+    let before = scope.usage().unwrap();
+    assert_eq!(
+        before,
+        Usage::default(),
+        "a handle is no work of the program's"
+    );
+    let kept = untracked_thread(|| handle.run(|| (block(100), measure(|| block(7)).value)));
+    let after = scope.usage().unwrap();
+    assert_eq!(
+        (after.allocated, after.current),
+        (amount(107, 2), amount(107, 2))
+    );
+    untracked_thread(|| drop(kept));
+    assert_eq!(scope.usage().unwrap().freed, amount(107, 2));
+    drop(scope);
+    // Nobody sees it, and nothing happens.
+    handle.run(|| drop(block(5)));
+}
+
+/// Runs on another thread, whose start and end are in no scope.
+fn untracked_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    alloc_core::untraced(|| std::thread::scope(|threads| threads.spawn(work).join().unwrap()))
+}
+
+fn the_peak_of_many_threads_in_turn_is_exact() {
+    let scope = Scope::enter().unwrap();
+    let handle = scope.handle();
+    let mut kept = untraced_room(50);
+    for i in 1..=50 {
+        let block = untracked_thread(|| {
+            handle.run(|| {
+                drop(block(10_000));
+                block(i)
+            })
+        });
+        kept.push(block);
+    }
+    let usage = scope.usage().unwrap();
+    let sum: u64 = (1..=50).sum();
+    assert_eq!(usage.allocated, amount(50 * 10_000 + sum, 100));
+    assert_eq!(usage.current, amount(sum, 50));
+    // The last thread found what 49 had kept.
+    assert_eq!(usage.peak, amount(10_000 + sum - 50, 50));
+}
+
+fn untraced_room<T>(len: usize) -> Vec<T> {
+    alloc_core::untraced(|| Vec::with_capacity(len))
+}
+
+fn scopes_do_not_mind_tracing() {
+    let work = || {
+        let mut kept = Vec::new();
+        (0..100).for_each(|i| kept.push(i));
+        kept
+    };
+    let off = measure(work).usage;
+    for config in [
+        Config::default(),
+        Config::default().frames(1),
+        Config::default().frames(0),
+        Config::default().frames(3),
+        Config::default().sample_every(4096),
+    ] {
+        alloc_core::start_with(config.clone()).unwrap();
+        assert_eq!(measure(work).usage, off, "{config:?}");
+        alloc_core::stop();
+    }
+    // Tracing that begins and ends within a scope.
+    let usage = measure(|| {
+        let kept = block(40);
+        alloc_core::start().unwrap();
+        drop(block(60));
+        alloc_core::clear_traces();
+        drop(kept);
+        alloc_core::stop();
+        block(2)
+    })
+    .usage;
+    assert_eq!(usage.allocated, amount(102, 3));
+    assert_eq!((usage.peak, usage.current), (amount(100, 2), amount(2, 1)));
+}
+
+fn the_tracer_s_own_does_not_count() {
+    alloc_core::start().unwrap();
+    let usage = measure(|| {
+        let kept = block(9);
+        let snapshot = alloc_core::take_snapshot().unwrap();
+        assert!(!snapshot.traces().is_empty());
+        alloc_core::untraced(|| drop(block(1 << 16)));
+        kept
+    })
+    .usage;
+    assert_eq!(usage.allocated, amount(9, 1));
+    alloc_core::stop();
+}
+
+fn panics_leave_a_scope() {
+    std::panic::set_hook(Box::new(|_| {}));
+    let failed = std::panic::catch_unwind(|| measure(|| panic!("on purpose")));
+    assert!(failed.is_err());
+    drop(std::panic::take_hook());
+    let outer = Scope::enter().unwrap();
+    drop(block(10));
+    assert_eq!(outer.usage().unwrap().allocated, amount(10, 1));
+}
+
+fn guards_in_any_order_are_safe() {
+    let first = Scope::enter().unwrap();
+    let second = Scope::enter().unwrap();
+    drop(first);
+    drop(block(5));
+    assert_eq!(second.usage().unwrap().allocated, amount(5, 1));
+    drop(second);
+    // Out of both: a new one has no parent that counts.
+    assert_eq!(measure(|| drop(block(8))).usage.allocated, amount(8, 1));
+
+    let third = Scope::enter().unwrap();
+    let handle = third.handle();
+    handle.run(|| drop(third));
+    drop(handle);
+    let escaped = measure(|| Scope::enter().unwrap()).value;
+    drop(block(3));
+    assert_eq!(escaped.usage().unwrap().allocated, amount(3, 1));
+    drop(escaped);
+    std::mem::forget(Scope::enter().unwrap());
+    assert_eq!(measure(|| drop(block(8))).usage.allocated, amount(8, 1));
+}
+
+fn slots_are_used_again() {
+    const SURVIVORS: usize = 100_000;
+    let mut room = untraced_room(SURVIVORS);
+    let mut memory = untraced_room(3);
+    for _ in 0..3 {
+        for i in 0..SURVIVORS {
+            let measured = measure(|| block(1 + i % 7));
+            assert_eq!(measured.usage.allocated.bytes, 1 + (i % 7) as u64);
+            // Blocks that outlive their scopes hold their places.
+            room.push(measured.value);
+        }
+        memory.push(alloc_core::tracer_memory().get());
+        room.clear();
+    }
+    assert_eq!(memory[1], memory[2], "{memory:?}");
+}
+
+fn more_scopes_than_there_can_be_are_refused() {
+    let mut kept: Vec<Scope> = untraced_room((1 << 20) + 1);
+    let error = loop {
+        // Not one within the other.
+        match alloc_core::untraced(Scope::enter) {
+            Ok(scope) => kept.push(scope),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.is_broken(), "{error}");
+    assert!(kept.len() > 1_000_000, "{}", kept.len());
+    drop(kept);
+    assert_eq!(measure(|| drop(block(8))).usage.allocated, amount(8, 1));
+}
+
+fn stacks_of_a_scope_add_up() {
+    #[inline(never)]
+    fn leak_like() -> Vec<u8> {
+        block(111)
+    }
+    for tracing in [false, true] {
+        if tracing {
+            alloc_core::start_with(Config::default().frames(5)).unwrap();
+        }
+        let scope = Scope::enter_with_stacks().unwrap();
+        let kept: [Vec<u8>; 3] = std::array::from_fn(|_| leak_like());
+        drop(block(1000));
+        let inner = measure(leak_like);
+        let (usage, snapshot) = (scope.usage().unwrap(), scope.snapshot().unwrap());
+        assert_eq!(usage.allocated, amount(1444, 5));
+        let sum = |metric| {
+            let amounts = snapshot
+                .traces()
+                .iter()
+                .map(|it| it.counters.amount(metric));
+            amounts.fold(Amount::default(), |mut sum, it| {
+                sum += it;
+                sum
+            })
+        };
+        assert_eq!(sum(Metric::Total), usage.allocated);
+        assert_eq!(sum(Metric::Current), usage.current);
+        assert_eq!(sum(Metric::AtPeak).bytes, usage.peak.bytes);
+        let of_leak_like = |it: &&alloc_core::Trace| {
+            let mut functions = it.traceback.iter().filter_map(|it| it.function());
+            functions.any(|it| it.contains("leak_like"))
+        };
+        // NOTE: where the compiler unrolled the loop, several stacks.
+        let held = snapshot
+            .traces()
+            .iter()
+            .filter(of_leak_like)
+            .map(|it| it.counters.current.bytes.get())
+            .sum::<u64>();
+        assert_eq!(held, 444);
+        for trace in snapshot.traces() {
+            let functions = || trace.traceback.iter().filter_map(|it| it.function());
+            assert!(functions().any(|it| it.contains("stacks_of_a_scope_add_up")));
+            let first = functions().next().unwrap();
+            assert!(!first.contains("alloc_core"), "{first}");
+        }
+        drop((kept, inner));
+        assert_eq!(scope.usage().unwrap().current, amount(0, 0));
+        assert!(
+            scope
+                .snapshot()
+                .unwrap()
+                .traces()
+                .iter()
+                .all(|it| it.counters.current.blocks == 0)
+        );
+        drop(scope);
+        alloc_core::stop();
+    }
+}
+
+fn at_the_scope_s_peak() {
+    let scope = Scope::enter_with_stacks().unwrap();
+    let first = block(300);
+    let second = block(700);
+    drop(first);
+    let third = block(100);
+    drop((second, third));
+    let snapshot = scope.snapshot().unwrap();
+    let mut at_peak: Vec<_> = snapshot
+        .traces()
+        .iter()
+        .map(|it| it.counters.at_peak.bytes.get())
+        .collect();
+    at_peak.sort_unstable();
+    assert_eq!(at_peak, [0, 300, 700]);
+    assert_eq!(scope.usage().unwrap().peak.bytes, 1000);
+    assert_eq!(snapshot.traced_memory().peak, 1000);
+}
+
+fn futures_take_their_scope_along() {
+    use std::future::{Future, poll_fn};
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    struct Noisy(Vec<u8>);
+    impl Drop for Noisy {
+        fn drop(&mut self) {
+            drop(block(self.0.capacity()));
+        }
+    }
+    let scope = Scope::enter().unwrap();
+    let handle = scope.handle();
+    let mut polls = 0;
+    let future = handle.instrument(async {
+        let _kept = Noisy(block(50));
+        poll_fn(|_| {
+            polls += 1;
+            drop(block(10));
+            if polls == 3 {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        std::future::pending::<()>().await;
+    });
+    alloc_core::untraced(|| {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut future = Box::pin(future);
+        for _ in 0..4 {
+            // Each poll on a thread of its own, all of them outside of the scope.
+            let polled = std::thread::scope(|threads| {
+                let poll = || {
+                    let mut context = Context::from_waker(Waker::noop());
+                    future.as_mut().poll(&mut context).is_ready()
+                };
+                threads.spawn(poll).join().unwrap()
+            });
+            assert!(!polled);
+        }
+        assert!(pin!(async {}).poll(&mut context).is_ready());
+        // Dropped outside as well, before it is done.
+        drop(future);
+    });
+    let usage = scope.usage().unwrap();
+    // Fifty kept, three times ten, and fifty in the destructor.
+    assert_eq!(usage.allocated, amount(50 + 30 + 50, 5));
+    assert_eq!((usage.current, usage.peak), (amount(0, 0), amount(100, 2)));
+}
+
+/// What a scope should have counted, by the definition.
+#[derive(Clone, Default)]
+struct Model {
+    allocated: Amount,
+    live: Amount,
+    peak: Amount,
+    before: Amount,
+    reallocations: u64,
+}
+
+impl Model {
+    fn born(&mut self, size: u64) {
+        self.allocated += Amount::new(size, 1);
+        self.live += Amount::new(size, 1);
+        self.raise();
+    }
+
+    fn raise(&mut self) {
+        self.peak.bytes = self.peak.bytes.max(self.live.bytes);
+        self.peak.blocks = self.peak.blocks.max(self.live.blocks);
+    }
+
+    fn died(&mut self, size: u64) {
+        self.live = Amount::new(self.live.bytes.get() - size, self.live.blocks - 1);
+    }
+
+    fn check(&self, usage: Usage) {
+        assert_eq!(usage.allocated, self.allocated);
+        assert_eq!(usage.current, self.live);
+        assert_eq!(usage.peak, self.peak);
+        assert_eq!(usage.freed_before, self.before);
+        assert_eq!(usage.reallocations, self.reallocations);
+    }
+}
+
+fn random_work_equals_a_model() {
+    struct Block {
+        address: *mut u8,
+        size: usize,
+        /// How many scopes it was allocated in.
+        depth: usize,
+    }
+    let mut random = 88_172_645_463_325_252_u64;
+    let mut below = |n: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random >> 33) as usize % n
+    };
+    let layout = |size| Layout::from_size_align(size, 8).unwrap();
+    let mut blocks: Vec<Block> = untraced_room(100_000);
+    let mut scopes: Vec<Scope> = untraced_room(16);
+    let mut models: Vec<Model> = untraced_room(16);
+    let mut checked = 0;
+    for _ in 0..100_000 {
+        match below(20) {
+            0 if scopes.len() < 6 => {
+                scopes.push(Scope::enter().unwrap());
+                models.push(Model::default());
+            }
+            1 if !scopes.is_empty() && below(4) == 0 => {
+                models
+                    .pop()
+                    .unwrap()
+                    .check(scopes.last().unwrap().usage().unwrap());
+                drop(scopes.pop());
+                // What it had is the outer scope's now.
+                let depth = scopes.len();
+                blocks
+                    .iter_mut()
+                    .for_each(|it| it.depth = it.depth.min(depth));
+                checked += 1;
+            }
+            2..10 => {
+                let size = 1 + below(500);
+                // SAFETY: a layout that is not empty.
+                let address = unsafe { ALLOC.alloc(layout(size)) };
+                let depth = scopes.len();
+                models.iter_mut().for_each(|it| it.born(size as u64));
+                blocks.push(Block {
+                    address,
+                    size,
+                    depth,
+                });
+            }
+            10..13 if !blocks.is_empty() => {
+                let at = below(blocks.len());
+                let (old, size) = (&mut blocks[at], 1 + below(900));
+                // SAFETY: a live block with its layout, and a size that is not zero.
+                let address = unsafe { ALLOC.realloc(old.address, layout(old.size), size) };
+                for (depth, model) in models.iter_mut().enumerate() {
+                    model.reallocations += 1;
+                    if depth < old.depth {
+                        model.died(old.size as u64);
+                    } else {
+                        model.before += Amount::new(old.size as u64, 1);
+                    }
+                    model.born(size as u64);
+                }
+                *old = Block {
+                    address,
+                    size,
+                    depth: scopes.len(),
+                };
+            }
+            _ if !blocks.is_empty() => {
+                let at = below(blocks.len());
+                let block = blocks.swap_remove(at);
+                // SAFETY: a live block with its layout.
+                unsafe { ALLOC.dealloc(block.address, layout(block.size)) };
+                for (depth, model) in models.iter_mut().enumerate() {
+                    if depth < block.depth {
+                        model.died(block.size as u64);
+                    } else {
+                        model.before += Amount::new(block.size as u64, 1);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(checked > 500, "{checked}");
+    while let Some(scope) = scopes.pop() {
+        models.pop().unwrap().check(scope.usage().unwrap());
+    }
+    for block in blocks {
+        // SAFETY: a live block with its layout.
+        unsafe { ALLOC.dealloc(block.address, layout(block.size)) };
+    }
+}
+
+fn many_threads_with_scopes_of_their_own() {
+    const THREADS: usize = 8;
+    const ROUNDS: usize = 3_000;
+    let shared = Scope::enter().unwrap();
+    let handle = shared.handle();
+    alloc_core::untraced(|| {
+        std::thread::scope(|threads| {
+            for thread in 0..THREADS {
+                let handle = handle.clone();
+                threads.spawn(move || {
+                    for round in 0..ROUNDS {
+                        let size = 1 + (thread * 31 + round) % 200;
+                        let own = measure(|| {
+                            drop(block(size));
+                            block(size)
+                        });
+                        assert_eq!(own.usage.allocated, amount(2 * size as u64, 2));
+                        assert_eq!(own.usage.peak, amount(size as u64, 1));
+                        handle.run(|| {
+                            let kept = block(10);
+                            let inner = measure(|| drop((block(1), block(2)))).usage;
+                            assert_eq!(inner.allocated, amount(3, 2));
+                            drop(kept);
+                        });
+                    }
+                });
+            }
+        });
+    });
+    let usage = shared.usage().unwrap();
+    let rounds = (THREADS * ROUNDS) as u64;
+    assert_eq!(usage.allocated, amount(13 * rounds, 3 * rounds));
+    assert_eq!(usage.current, amount(0, 0));
+    assert!(usage.peak.bytes >= 13 && usage.peak.bytes <= 13 * THREADS as u64);
+}
+
+fn freed_behind_a_scope_s_back() {
+    // Many blocks whose scopes ended, freed while no scope is alive, and their addresses come back.
+    for round in 0..50 {
+        let kept: Vec<_> = (0..100).map(|_| measure(|| block(64)).value).collect();
+        drop(kept);
+        let others: Vec<_> = (0..100).map(|_| block(64)).collect();
+        let usage = measure(|| drop(others)).usage;
+        // And the vector that held them.
+        assert_eq!(usage.freed_before.blocks, 101, "{round}");
+        assert_eq!(
+            (usage.allocated, usage.current),
+            (amount(0, 0), amount(0, 0))
+        );
+    }
+}
