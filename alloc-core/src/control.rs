@@ -609,6 +609,9 @@ pub(crate) fn attached() -> Option<&'static ThreadState> {
 /// Called at the end of each thread that has a state.
 pub(crate) fn thread_ended(state: &'static ThreadState) {
     let _busy = Busy::begin();
+    if let Some(slot) = thread::take_spare_slot() {
+        slot.give_back();
+    }
     lock().detach(state);
 }
 

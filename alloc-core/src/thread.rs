@@ -491,13 +491,44 @@ struct Local {
     stage: Own<Stage>,
     /// The scope that the thread is in; zero is none.
     scope: Own<u32>,
+    /// A slot for the thread's next scope; zero is none.
+    ///
+    /// PERF: it saves two exchanges of the fifty nanoseconds that an empty scope takes.
+    spare_slot: Own<u32>,
 }
 
 thread_local! {
     // NOTE: constant and without a destructor, so that it is there from the thread's first
     // instruction to its last, and reading it never allocates.
     static LOCAL: Local =
-        const { Local { state: Own::new(None), stage: Own::new(Stage::Fresh), scope: Own::new(0) } };
+        const {
+            Local {
+                state: Own::new(None),
+                stage: Own::new(Stage::Fresh),
+                scope: Own::new(0),
+                spare_slot: Own::new(0),
+            }
+        };
+}
+
+/// The slot that the calling thread kept for its next scope.
+#[inline(always)]
+pub(crate) fn take_spare_slot() -> Option<SlotId> {
+    let slot = LOCAL.try_with(|local| local.spare_slot.replace(0));
+    SlotId::from_word(slot.unwrap_or(0))
+}
+
+/// Keeps a slot for the calling thread's next scope, if it has none and will say when it ends.
+#[inline(always)]
+pub(crate) fn keep_spare_slot(slot: SlotId) -> bool {
+    let kept = LOCAL.try_with(|local| {
+        let keeps = local.stage.get() == Stage::Attached && local.spare_slot.get() == 0;
+        if keeps {
+            local.spare_slot.set(slot.get());
+        }
+        keeps
+    });
+    kept.unwrap_or(false)
 }
 
 /// The scope that the calling thread is in.

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use crate::error::Error;
 use crate::snapshot::Snapshot;
+use crate::thread::Stage;
 use crate::{Amount, TracedMemory, control, thread};
 
 mod sites;
@@ -187,6 +188,9 @@ impl Scope {
 
     fn enter_with(sites: *mut Sites) -> Result<Scope, Error> {
         control::prepare_scopes()?;
+        if thread::stage() == Stage::Fresh {
+            control::attached();
+        }
         let outer = thread::scope();
         let id = SlotId::claim(outer, sites)
             .ok_or_else(|| Error::out_of_memory("another scope: a million are alive"))?;
@@ -238,6 +242,7 @@ impl Scope {
 
     /// What takes this scope along to other threads and into futures.
     pub fn handle(&self) -> ScopeHandle {
+        self.id.share();
         self.id.own();
         ScopeHandle(thread::outside_scope(|| Arc::new(Owner(self.id))))
     }
@@ -247,7 +252,7 @@ impl Drop for Scope {
     fn drop(&mut self) {
         if thread::scope() == Some(self.id) {
             thread::replace_scope(SlotId::come_back(self.outer));
-            self.id.disown(2);
+            self.id.leave();
         } else {
             // The guard of one within is still there, and would bring the thread back to this one.
             self.id.mark_left();

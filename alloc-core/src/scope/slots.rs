@@ -131,6 +131,9 @@ pub(super) struct Slot {
     depth: AtomicU32,
     /// The next free slot, while this one is free.
     next: AtomicU32,
+    /// Whether there is a handle of it, or of a scope within: so that other threads may be in it. They may
+    /// free its blocks in any case.
+    is_shared: AtomicBool,
     /// Whether the index had no room for a block.
     is_broken: AtomicBool,
     /// Whether the guard was dropped before one within.
@@ -160,6 +163,7 @@ impl Slot {
             parent: AtomicU32::new(0),
             depth: AtomicU32::new(0),
             next: AtomicU32::new(0),
+            is_shared: AtomicBool::new(false),
             is_broken: AtomicBool::new(false),
             is_left: AtomicBool::new(false),
         }
@@ -185,6 +189,7 @@ impl Slot {
         self.parent.store(parent.map_or(0, SlotId::get), Relaxed);
         let depth = parent.map_or(0, |it| it.slot().depth.load(Relaxed) + 1);
         self.depth.store(depth, Relaxed);
+        self.is_shared.store(false, Relaxed);
         self.is_broken.store(false, Relaxed);
         self.is_left.store(false, Relaxed);
     }
@@ -195,9 +200,22 @@ impl Slot {
         unsafe { self.sites.load(Ordering::Acquire).as_ref() }
     }
 
+    /// Counts what only threads that are in the scope count.
+    fn count(&self, size: usize) {
+        // PERF: an exchange takes as long as the rest of the record.
+        if self.is_shared.load(Relaxed) {
+            self.total.fetch_add(size as u64, Relaxed);
+            self.total_blocks.fetch_add(1, Relaxed);
+        } else {
+            let total = self.total.load(Relaxed) + size as u64;
+            self.total.store(total, Relaxed);
+            let blocks = self.total_blocks.load(Relaxed) + 1;
+            self.total_blocks.store(blocks, Relaxed);
+        }
+    }
+
     fn born(&self, size: usize) {
-        self.total.fetch_add(size as u64, Relaxed);
-        self.total_blocks.fetch_add(1, Relaxed);
+        self.count(size);
         let live = (self.references.fetch_add(1, Relaxed) + 1) & LIVE;
         if live > self.peak_blocks.load(Relaxed) {
             self.peak_blocks.fetch_max(live, Relaxed);
@@ -206,8 +224,7 @@ impl Slot {
     }
 
     fn reborn(&self, old_size: usize, size: usize) {
-        self.total.fetch_add(size as u64, Relaxed);
-        self.total_blocks.fetch_add(1, Relaxed);
+        self.count(size);
         self.grow(size as i64 - old_size as i64);
     }
 
@@ -255,7 +272,9 @@ impl Slot {
 impl SlotId {
     /// A scope within `parent`, which is alive, with two owners: the guard and the thread. `None` if there are too many, or no memory.
     pub(super) fn claim(parent: Option<SlotId>, sites: *mut Sites) -> Option<SlotId> {
-        let id = SlotId::take_free().or_else(SlotId::take_fresh)?;
+        let id = thread::take_spare_slot()
+            .or_else(SlotId::take_free)
+            .or_else(SlotId::take_fresh)?;
         if let Some(parent) = parent {
             parent.slot().references.fetch_add(HOLD, Relaxed);
         }
@@ -286,7 +305,8 @@ impl SlotId {
         SlotId::from_word(number)
     }
 
-    fn give_back(self) {
+    /// Lets others use the slot.
+    pub(crate) fn give_back(self) {
         let mut head = FREE.load(Relaxed);
         loop {
             self.slot().next.store(head as u32, Relaxed);
@@ -296,6 +316,13 @@ impl SlotId {
                 Ok(_) => return,
                 Err(now) => head = now,
             }
+        }
+    }
+
+    /// Has other threads count in the scope, and in those around it.
+    pub(super) fn share(self) {
+        for it in self.chain() {
+            it.slot().is_shared.store(true, Relaxed);
         }
     }
 
@@ -309,6 +336,21 @@ impl SlotId {
         let more = |owners: u32| owners.checked_add(1).filter(|_| owners > 0);
         let owners = &self.slot().owners;
         owners.fetch_update(Relaxed, Relaxed, more).is_ok()
+    }
+
+    /// The guard and the thread own it no more.
+    pub(super) fn leave(self) {
+        let slot = self.slot();
+        // PERF: where there is nothing but these two, nobody else can come to know of the slot, and no
+        // exchange is needed to say so. The acquires pair with the releases of whoever owned it, or freed
+        // a block of it.
+        if slot.owners.load(Ordering::Acquire) == 2
+            && slot.references.load(Ordering::Acquire) == HOLD
+        {
+            self.end();
+        } else {
+            self.disown(2);
+        }
     }
 
     /// Fewer owners.
@@ -344,17 +386,18 @@ impl SlotId {
         }
     }
 
-    #[cold]
     fn end(self) {
         let slot = self.slot();
-        let sites = slot.sites.swap(std::ptr::null_mut(), Ordering::AcqRel);
+        let sites = slot.sites.load(Relaxed);
         if !sites.is_null() {
             let _outside = thread::leave_scope();
             // SAFETY: from `Box::into_raw`, and nothing refers to the slot any more.
             drop(unsafe { Box::from_raw(sites) });
         }
         let parent = slot.parent();
-        self.give_back();
+        if !thread::keep_spare_slot(self) {
+            self.give_back();
+        }
         control::scope_ended();
         if let Some(parent) = parent {
             parent.release(HOLD);
