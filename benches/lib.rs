@@ -6,6 +6,7 @@
 //! cargo bench -p alloc-benches --bench overhead -- --frame-pointers    # and frame pointers
 //! cargo bench -p alloc-benches --bench overhead --features dhat        # and a peer
 //! cargo bench -p alloc-benches --bench scaling                         # from 1 to 64 threads
+//! cargo bench -p alloc-benches --bench reading                         # large snapshots
 //! ```
 //!
 //! A global allocator belongs to a binary, so every allocator that takes part is a program of its
@@ -18,6 +19,7 @@ pub mod contender;
 pub mod counting;
 pub mod lineup;
 pub mod machine;
+pub mod made_up;
 pub mod picture;
 pub mod readme;
 pub mod report;
