@@ -71,7 +71,12 @@ fn run() -> Result<(), Box<dyn Error>> {
             &own
         }
     };
-    let measured = measure(&options, shape, &folder.join("old.pb.gz"), &folder.join("new.pb.gz"));
+    let measured = measure(
+        &options,
+        shape,
+        &folder.join("old.pb.gz"),
+        &folder.join("new.pb.gz"),
+    );
     if options.keep.is_none() {
         std::fs::remove_dir_all(folder)?;
     }
@@ -98,7 +103,9 @@ fn measure(
         let old = Snapshot::load(old_file)?;
         step.time("group by line", || new.statistics(GroupBy::Line));
         step.time("group by traceback", || new.statistics(GroupBy::Traceback));
-        step.time("print the top ten", || alloc_report::top(&new, 10).to_string());
+        step.time("print the top ten", || {
+            alloc_report::top(&new, 10).to_string()
+        });
         step.time("compare by line", || new.compare_to(&old, GroupBy::Line));
         step.time("compare by traceback", || {
             new.compare_to(&old, GroupBy::Traceback)
@@ -118,7 +125,10 @@ fn measure(
         let time = |time| format!("{time:.0?}");
         vec![name.to_owned(), time(runs.median()), time(runs.best())]
     };
-    let rows: Vec<_> = [head].into_iter().chain(steps.into_iter().map(row)).collect();
+    let rows: Vec<_> = [head]
+        .into_iter()
+        .chain(steps.into_iter().map(row))
+        .collect();
     Ok(table(&rows))
 }
 

@@ -33,6 +33,8 @@ enum Kind {
     AlreadyTracing { running: String, asked: String },
     #[error("the configuration cannot be used: {0}")]
     InvalidConfig(String),
+    #[error("{0}")]
+    InvalidGrouping(String),
     #[error("the system gave no memory for {0}")]
     OutOfMemory(&'static str),
     #[error("the numbers are no longer true, tracing stopped: {0}")]
@@ -70,6 +72,11 @@ impl Error {
     /// A [`Config`](crate::Config) holds a value out of range.
     pub fn is_invalid_config(&self) -> bool {
         matches!(*self.0, Kind::InvalidConfig(_))
+    }
+
+    /// A [`Grouping`](crate::Grouping) asks for what makes no sense.
+    pub fn is_invalid_grouping(&self) -> bool {
+        matches!(*self.0, Kind::InvalidGrouping(_))
     }
 
     /// The tracer ran out of memory for its own tables, now or before: it has no true numbers.
@@ -117,6 +124,10 @@ impl Error {
 
     pub(crate) fn invalid_config(message: String) -> Error {
         Kind::InvalidConfig(message).into()
+    }
+
+    pub(crate) fn invalid_grouping(message: String) -> Error {
+        Kind::InvalidGrouping(message).into()
     }
 
     pub(crate) fn out_of_memory(what: &'static str) -> Error {

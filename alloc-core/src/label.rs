@@ -42,7 +42,7 @@ impl Label {
 }
 
 /// The name of a thread, or that threads are not told apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct ThreadName(u32);
 
 /// A name as the system keeps it: at most fifteen bytes, then zeros.

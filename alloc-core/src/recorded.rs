@@ -4,10 +4,13 @@
 //! [`Recorded`]; the reading side (`snapshot`, `symbols`, `statistics`, `file`) makes a
 //! [`Snapshot`](crate::Snapshot) of it. Neither side knows more of the other than this file.
 
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::callsites::CallsiteId;
 use crate::error::Error;
+use crate::label::{Label, ThreadName};
 use crate::sampling::Interval;
 use crate::tracer::TABLES;
 use crate::{Counters, Health, TracedMemory, control, thread, track};
@@ -35,6 +38,10 @@ pub(crate) struct RecordedCallsite {
     pub(crate) stack: Range<usize>,
     pub(crate) stack_end: StackEnd,
     pub(crate) counters: Counters,
+    /// The domain of the memory; 0 is the Rust heap.
+    pub(crate) domain: u32,
+    /// The name of the thread, if threads were told apart.
+    pub(crate) thread: Option<Arc<str>>,
 }
 
 /// How a captured stack ended at its outer end.
@@ -82,6 +89,7 @@ impl Recorded {
     }
 
     fn read_callsites(&mut self) {
+        let mut threads: HashMap<ThreadName, Option<Arc<str>>> = HashMap::new();
         for (id, callsite) in TABLES.callsites.iter() {
             let Some((addresses, stack_end)) = callsite.stack() else {
                 continue;
@@ -102,10 +110,16 @@ impl Recorded {
             let start = self.addresses.len();
             self.addresses.extend_from_slice(addresses);
             let stack = start..self.addresses.len();
+            let Label { domain, thread } = callsite.label();
+            let thread = threads
+                .entry(thread)
+                .or_insert_with(|| thread.text().map(Into::into));
             self.callsites.push(RecordedCallsite {
                 stack,
                 stack_end,
                 counters,
+                domain,
+                thread: thread.clone(),
             });
         }
     }

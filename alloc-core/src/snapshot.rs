@@ -1,6 +1,6 @@
 //! [`Snapshot`]: what every callsite held at one moment.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -26,15 +26,38 @@ pub struct Trace {
     pub traceback: Traceback,
     /// What it allocated.
     pub counters: Counters,
+    /// The domain of the memory: 0 for the Rust heap, else as [`track`](crate::track()) was told.
+    pub domain: u32,
+    /// The name of the thread that allocated, if the session [told threads apart](crate::Config::threads).
+    pub thread: Option<Arc<str>>,
 }
 
 impl Trace {
-    /// A callsite with these counters.
+    /// A callsite with these counters, on the Rust heap, of whatever thread.
     pub fn new(traceback: Traceback, counters: Counters) -> Trace {
         Trace {
             traceback,
             counters,
+            domain: 0,
+            thread: None,
         }
+    }
+
+    /// The same in another domain.
+    pub fn with_domain(mut self, domain: u32) -> Trace {
+        self.domain = domain;
+        self
+    }
+
+    /// The same on a thread of this name.
+    pub fn with_thread(mut self, name: impl Into<Arc<str>>) -> Trace {
+        self.thread = Some(name.into());
+        self
+    }
+
+    /// The thread's name, or what stands for it.
+    pub(crate) fn thread_name(&self) -> &str {
+        self.thread.as_deref().unwrap_or("<thread not recorded>")
     }
 }
 
@@ -65,6 +88,8 @@ pub struct Snapshot {
     recorded: Recorded,
     traces: OnceLock<Vec<Trace>>,
     charge_to: ChargeTo,
+    /// How many traces filters have left out.
+    filtered_out: u64,
     pub(crate) about: About,
 }
 
@@ -76,6 +101,7 @@ pub(crate) struct About {
     pub(crate) program: String,
     pub(crate) command_line: Vec<String>,
     pub(crate) modules: Vec<Module>,
+    pub(crate) metadata: BTreeMap<String, String>,
 }
 
 impl Default for About {
@@ -86,6 +112,7 @@ impl Default for About {
             program: String::new(),
             command_line: Vec::new(),
             modules: Vec::new(),
+            metadata: BTreeMap::new(),
         }
     }
 }
@@ -104,6 +131,7 @@ impl Snapshot {
             recorded,
             traces: OnceLock::new(),
             charge_to: ChargeTo::default(),
+            filtered_out: 0,
             about: About {
                 taken_at: SystemTime::now(),
                 process_id: std::process::id(),
@@ -114,6 +142,7 @@ impl Snapshot {
                     .map(|argument| argument.to_string_lossy().into_owned())
                     .collect(),
                 modules: modules::loaded(),
+                metadata: BTreeMap::new(),
             },
         }
     }
@@ -140,11 +169,40 @@ impl Snapshot {
         Snapshot::of_parts(traces, recorded, About::default())
     }
 
+    /// This snapshot with fewer traces.
+    pub(crate) fn with_traces(&self, traces: Vec<Trace>) -> Snapshot {
+        let sum = |part: fn(&Counters) -> Bytes| -> Bytes {
+            traces.iter().map(|trace| part(&trace.counters)).sum()
+        };
+        let heap = TracedMemory {
+            current: sum(|counters| counters.current.bytes),
+            peak: sum(|counters| counters.at_peak.bytes),
+            ..self.recorded.heap
+        };
+        let left_out = self.traces().len() - traces.len();
+        let recorded = Recorded {
+            heap: if left_out > 0 {
+                heap
+            } else {
+                self.recorded.heap
+            },
+            traceback_limit: self.recorded.traceback_limit,
+            health: self.recorded.health,
+            sampling: self.recorded.sampling,
+            ..Recorded::default()
+        };
+        let mut fewer = Snapshot::of_parts(traces, recorded, self.about.clone());
+        fewer.charge_to = self.charge_to;
+        fewer.filtered_out = self.filtered_out + left_out as u64;
+        fewer
+    }
+
     pub(crate) fn of_parts(traces: Vec<Trace>, recorded: Recorded, about: About) -> Snapshot {
         Snapshot {
             recorded,
             traces: OnceLock::from(traces),
             charge_to: ChargeTo::default(),
+            filtered_out: 0,
             about,
         }
     }
@@ -157,7 +215,12 @@ impl Snapshot {
             tracebacks
                 .into_iter()
                 .zip(&self.recorded.callsites)
-                .map(|(traceback, callsite)| Trace::new(traceback, callsite.counters))
+                .map(|(traceback, callsite)| Trace {
+                    traceback,
+                    counters: callsite.counters,
+                    domain: callsite.domain,
+                    thread: callsite.thread.clone(),
+                })
                 .collect()
         })
     }
@@ -196,6 +259,39 @@ impl Snapshot {
     /// The rule for the line that blocks are charged to.
     pub fn charged_to(&self) -> ChargeTo {
         self.charge_to
+    }
+
+    /// How many traces [`filter_traces`](Self::filter_traces) left out.
+    pub fn filtered_out(&self) -> u64 {
+        self.filtered_out
+    }
+
+    pub(crate) fn set_filtered_out(&mut self, traces: u64) {
+        self.filtered_out = traces;
+    }
+
+    /// What was noted about the snapshot: by [`set_metadata`](Self::set_metadata), and by nobody else.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.about.metadata
+    }
+
+    /// Notes something about the snapshot, such as the revision of the program or the request that it
+    /// was busy with. [`dump`](Self::dump) and [`load`](Self::load) keep it.
+    ///
+    /// ```
+    /// use alloc_core::Snapshot;
+    ///
+    /// let mut snapshot = Snapshot::from_traces(vec![], 32);
+    /// snapshot.set_metadata("revision", "1c4e7d");
+    ///
+    /// let mut file = Vec::new();
+    /// snapshot.write_to(&mut file)?;
+    /// assert_eq!(Snapshot::read_from(&file[..])?.metadata()["revision"], "1c4e7d");
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn set_metadata(&mut self, key: impl Into<String>, value: impl Into<String>) {
+        let _muted = thread::mute();
+        self.about.metadata.insert(key.into(), value.into());
     }
 
     /// When it was taken.

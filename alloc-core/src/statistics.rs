@@ -1,51 +1,18 @@
 //! [`Statistic`]: a snapshot's counters, grouped by a key.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
 use std::fmt;
-use std::str::FromStr;
+use std::sync::Arc;
 
+use crate::escape::Escaped;
 use crate::frame::Frame;
+use crate::grouping::{GroupBy, Grouping, Key, Metric, SortBy};
+use crate::package::Crates;
 use crate::snapshot::{Snapshot, Trace};
 use crate::traceback::{ChargeTo, Traceback};
 use crate::{Amount, Bytes, Counters};
 use crate::{sampling, thread};
-
-/// What the traces of a snapshot are grouped by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum GroupBy {
-    /// The line that the blocks are charged to.
-    #[default]
-    Line,
-    /// The file of that line.
-    File,
-    /// The function of that line.
-    ///
-    /// With `debug = "line-tables-only"`, inlined functions have their bare names, without a module,
-    /// so two of one name are one group; `debug = 1` keeps them apart.
-    Function,
-    /// The whole stack.
-    Traceback,
-    /// The whole stack without its recursion, as [`Traceback::folded`] has it: a parser that recurses
-    /// over its data has stacks without number, and few of these.
-    FoldedTraceback,
-}
-
-/// Which of a callsite's counters is looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Metric {
-    /// What is live at the moment of the snapshot.
-    #[default]
-    Current,
-    /// The most that was ever live at the callsite; in a group, the sum of these.
-    Peak,
-    /// What was live at the moment the whole heap was at its peak.
-    AtPeak,
-    /// What was ever allocated.
-    Total,
-}
 
 /// What a group has in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,6 +23,12 @@ pub enum GroupKey {
     Frame(Frame),
     /// The whole stack, or what is left of it when it is folded.
     Traceback(Traceback),
+    /// A module, a crate, the name of a thread, or what a function of the caller's said.
+    Name(Arc<str>),
+    /// The mean size of a callsite's blocks is at most this power of two, and more than half of it.
+    SizeClass(Bytes),
+    /// The domain of the memory; 0 is the Rust heap.
+    Domain(u32),
 }
 
 /// The counters of a group of callsites.
@@ -92,9 +65,45 @@ pub struct Statistic {
     /// two cases of three the truth is no further away, and in nineteen of twenty no further than
     /// twice that. It takes the blocks of a callsite to be of one size.
     pub error: Option<Bytes>,
+    /// The groups within this one, if the [`Grouping`] has a further key.
+    pub parts: Vec<Statistic>,
 }
 
 impl Statistic {
+    fn new(key: GroupKey, sum: Sum, parts: Vec<Statistic>, of: &Of<'_>) -> Statistic {
+        let amount = sum.counters.amount(of.grouping.metric());
+        let error = Bytes::new(sum.variance.sqrt().round() as u64);
+        Statistic {
+            key,
+            size: amount.bytes,
+            count: amount.blocks,
+            counters: sum.counters,
+            error: of.snapshot.sampling().map(|_| error),
+            parts,
+        }
+    }
+
+    /// The order in a list: the largest first.
+    fn compare(&self, other: &Statistic, by: SortBy) -> Ordering {
+        let largest_first = |it: &Statistic| match by {
+            SortBy::Blocks => Reverse((it.count, it.size.get())),
+            _ => Reverse((it.size.get(), it.count)),
+        };
+        let by_average = || {
+            // As fractions, exactly; without blocks, the least of all.
+            let [own, others] = [self, other].map(|it| (u128::from(it.size.get()), it.count));
+            let product = |(size, _), (_, count)| -> u128 { size * u128::from(count) };
+            let average = product(others, own).cmp(&product(own, others));
+            (own.1 == 0).cmp(&(others.1 == 0)).then(average)
+        };
+        let first = match by {
+            SortBy::Average => by_average(),
+            _ => Ordering::Equal,
+        };
+        first
+            .then_with(|| largest_first(self).cmp(&largest_first(other)))
+            .then_with(|| other.key.cmp(&self.key))
+    }
     /// The mean size of a block, rounded half to even; nothing if there are no blocks.
     pub fn average(&self) -> Option<Bytes> {
         let (size, count) = (self.size.get(), self.count);
@@ -120,7 +129,8 @@ impl fmt::Display for Statistic {
 }
 
 impl GroupKey {
-    fn of(frame: &Frame, by: GroupBy) -> GroupKey {
+    /// As much of a frame as its group has in common.
+    fn of_frame(frame: &Frame, by: GroupBy) -> GroupKey {
         let file = frame.file().cloned();
         let function = || frame.function().map(Into::into);
         GroupKey::Frame(match (by, file) {
@@ -133,19 +143,67 @@ impl GroupKey {
         })
     }
 
-    /// The frame that stands for the group: of a whole stack, the one it is charged to.
-    pub fn charged(&self, to: ChargeTo) -> &Frame {
+    fn of_size(counters: &Counters) -> GroupKey {
+        // A profile from elsewhere may know only what is live.
+        let known = [counters.total, counters.current, counters.peak];
+        let Amount { bytes, blocks } = known
+            .into_iter()
+            .find(|amount| amount.blocks > 0)
+            .unwrap_or_default();
+        let mean = bytes.get().div_ceil(blocks.max(1));
+        let class = match mean {
+            0 => 0,
+            mean => mean.checked_next_power_of_two().unwrap_or(u64::MAX),
+        };
+        GroupKey::SizeClass(class.into())
+    }
+
+    /// The frame that stands for the group: of a whole stack, the one it is charged to. Nothing if
+    /// the group is of no frame, but a crate, say.
+    pub fn charged(&self, to: ChargeTo) -> Option<&Frame> {
         match self {
-            GroupKey::Frame(frame) => frame,
-            GroupKey::Traceback(traceback) => traceback.charged(to),
+            GroupKey::Frame(frame) => Some(frame),
+            GroupKey::Traceback(traceback) => Some(traceback.charged(to)),
+            GroupKey::Name(_) | GroupKey::SizeClass(_) | GroupKey::Domain(_) => None,
         }
     }
 }
 
 impl fmt::Display for GroupKey {
-    /// The frame that stands for the group.
+    /// The frame that stands for the group, or the name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.charged(ChargeTo::Caller).fmt(f)
+        match self {
+            GroupKey::Frame(frame) => frame.fmt(f),
+            GroupKey::Traceback(traceback) => traceback.charged(ChargeTo::Caller).fmt(f),
+            GroupKey::Name(name) => Escaped(name).fmt(f),
+            GroupKey::SizeClass(most) => write!(f, "up to {most}"),
+            GroupKey::Domain(0) => f.write_str("the Rust heap"),
+            GroupKey::Domain(domain) => write!(f, "domain {domain}"),
+        }
+    }
+}
+
+impl From<&str> for GroupKey {
+    fn from(name: &str) -> GroupKey {
+        GroupKey::Name(name.into())
+    }
+}
+
+impl From<String> for GroupKey {
+    fn from(name: String) -> GroupKey {
+        GroupKey::Name(name.into())
+    }
+}
+
+impl From<Frame> for GroupKey {
+    fn from(frame: Frame) -> GroupKey {
+        GroupKey::Frame(frame)
+    }
+}
+
+impl From<Traceback> for GroupKey {
+    fn from(traceback: Traceback) -> GroupKey {
+        GroupKey::Traceback(traceback)
     }
 }
 
@@ -157,6 +215,7 @@ impl Counters {
             Metric::Peak => self.peak,
             Metric::AtPeak => self.at_peak,
             Metric::Total => self.total,
+            Metric::Freed => self.freed(),
         }
     }
 }
@@ -165,76 +224,147 @@ impl Snapshot {
     /// What is live, grouped: the largest group first, as `tracemalloc` sorts them, by size, count
     /// and key, all descending.
     ///
-    /// Groups of which nothing is live are left out.
-    pub fn statistics(&self, by: GroupBy) -> Vec<Statistic> {
-        self.statistics_by(by, Metric::Current)
+    /// Groups of which nothing is live are left out. Other metrics than what is live, other orders,
+    /// groups within groups, keys of one's own and counting cumulatively: see [`Grouping`].
+    pub fn statistics(&self, by: impl Into<Grouping>) -> Vec<Statistic> {
+        let _muted = thread::mute();
+        let grouping = &by.into();
+        let needs_crates = grouping
+            .keys()
+            .any(|key| matches!(key, Some(GroupBy::Crate | GroupBy::Module)));
+        let frames = self.traces().iter().flat_map(|it| it.traceback.iter());
+        let crates = match needs_crates {
+            true => Crates::of(frames),
+            false => Crates::default(),
+        };
+        let of = Of {
+            snapshot: self,
+            grouping,
+            crates,
+        };
+        let traces = self.traces().iter().enumerate();
+        if grouping.is_cumulative() {
+            let members = traces.flat_map(|(number, trace)| {
+                let member = move |frame| Member {
+                    number,
+                    trace,
+                    frame,
+                };
+                trace.traceback.iter().map(member)
+            });
+            of.group(members, &grouping.keys)
+        } else {
+            let members = traces.map(|(number, trace)| Member {
+                number,
+                trace,
+                frame: trace.traceback.charged(self.charged_to()),
+            });
+            of.group(members, &grouping.keys)
+        }
     }
 
     /// The same for another metric: what was live at the peak, say.
-    pub fn statistics_by(&self, by: GroupBy, metric: Metric) -> Vec<Statistic> {
-        let _muted = thread::mute();
-        let groups = match by {
-            GroupBy::Traceback => self.sum_by_traceback(metric, Traceback::clone),
-            GroupBy::FoldedTraceback => self.sum_by_traceback(metric, Traceback::folded),
-            _ => self.sum_by_frame(by, metric),
+    pub fn statistics_by(&self, by: impl Into<Grouping>, metric: Metric) -> Vec<Statistic> {
+        self.statistics(by.into().with_metric(metric))
+    }
+}
+
+/// What is grouped, and how.
+struct Of<'a> {
+    snapshot: &'a Snapshot,
+    grouping: &'a Grouping,
+    crates: Crates<'a>,
+}
+
+/// A trace as one of its frames sees it. Those of one trace follow each other.
+#[derive(Clone, Copy)]
+struct Member<'a> {
+    number: usize,
+    trace: &'a Trace,
+    frame: &'a Frame,
+}
+
+/// A group while it grows.
+struct Group<'a> {
+    key: GroupKey,
+    sum: Sum,
+    /// The trace that was counted last.
+    last: usize,
+    /// Kept if there is a further key.
+    members: Vec<Member<'a>>,
+}
+
+impl<'a> Of<'a> {
+    fn group(&self, members: impl Iterator<Item = Member<'a>>, keys: &[Key]) -> Vec<Statistic> {
+        let Some((key, further)) = keys.split_first() else {
+            return Vec::new();
         };
+        let mut groups: Vec<Group<'a>> = Vec::new();
+        let mut by_key: HashMap<GroupKey, usize> = HashMap::new();
+        // A frame is part of many traces: its key is made once.
+        let mut by_frame: HashMap<usize, usize> = HashMap::new();
+        for member in members {
+            let mut find = || {
+                let key = self.key(key, member);
+                *by_key.entry(key.clone()).or_insert_with(|| {
+                    groups.push(Group {
+                        key,
+                        sum: Sum::default(),
+                        last: usize::MAX,
+                        members: Vec::new(),
+                    });
+                    groups.len() - 1
+                })
+            };
+            let at = match key.is_of_frames() {
+                true => *by_frame.entry(member.frame.id()).or_insert_with(find),
+                false => find(),
+            };
+            let group = &mut groups[at];
+            if group.last != member.number {
+                group.last = member.number;
+                group.sum.add(self.part(member.trace));
+            }
+            if !further.is_empty() {
+                group.members.push(member);
+            }
+        }
         let mut statistics: Vec<Statistic> = groups
             .into_iter()
-            .map(|(key, sum)| {
-                let amount = sum.counters.amount(metric);
-                let error = || Bytes::new(sum.variance.sqrt().round() as u64);
-                Statistic {
-                    key,
-                    size: amount.bytes,
-                    count: amount.blocks,
-                    counters: sum.counters,
-                    error: self.sampling().map(|_| error()),
-                }
+            .map(|group| {
+                let parts = self.group(group.members.into_iter(), further);
+                Statistic::new(group.key, group.sum, parts, self)
             })
             .filter(|statistic| statistic.size > 0 || statistic.count > 0)
             .collect();
-        statistics.sort_by(|a, b| {
-            let order = |it: &Statistic| Reverse((it.size, it.count));
-            order(a).cmp(&order(b)).then_with(|| b.key.cmp(&a.key))
-        });
+        let order = self.grouping.order();
+        statistics.sort_unstable_by(|a, b| a.compare(b, order));
         statistics
     }
 
-    fn sum_by_traceback(
-        &self,
-        metric: Metric,
-        key: fn(&Traceback) -> Traceback,
-    ) -> HashMap<GroupKey, Sum> {
-        let mut groups: HashMap<GroupKey, Sum> = HashMap::new();
-        for trace in self.traces() {
-            let key = GroupKey::Traceback(key(&trace.traceback));
-            groups.entry(key).or_default().add(self.part(trace, metric));
+    fn key(&self, key: &Key, Member { trace, frame, .. }: Member<'_>) -> GroupKey {
+        let by = match key {
+            Key::Own(key) => return key(trace),
+            Key::By(by) => *by,
+        };
+        match by {
+            GroupBy::Line | GroupBy::File | GroupBy::Function => GroupKey::of_frame(frame, by),
+            GroupBy::Module => self.crates.module_of(frame).into(),
+            GroupBy::Crate => self.crates.crate_of(frame).into(),
+            GroupBy::Traceback => GroupKey::Traceback(trace.traceback.clone()),
+            GroupBy::FoldedTraceback => GroupKey::Traceback(trace.traceback.folded()),
+            GroupBy::SizeClass => GroupKey::of_size(&trace.counters),
+            GroupBy::Thread => trace.thread_name().into(),
+            GroupBy::Domain => GroupKey::Domain(trace.domain),
         }
-        groups
     }
 
-    /// Sums by the charged frame. Callsites that share that frame are summed first, so that its
-    /// key is made once.
-    fn sum_by_frame(&self, by: GroupBy, metric: Metric) -> HashMap<GroupKey, Sum> {
-        let mut by_id: HashMap<usize, (&Frame, Sum)> = HashMap::new();
-        for trace in self.traces() {
-            let frame = trace.traceback.charged(self.charged_to());
-            let group = by_id.entry(frame.id()).or_insert((frame, Sum::default()));
-            group.1.add(self.part(trace, metric));
-        }
-        let mut groups: HashMap<GroupKey, Sum> = HashMap::new();
-        for (frame, sum) in by_id.into_values() {
-            groups.entry(GroupKey::of(frame, by)).or_default().add(sum);
-        }
-        groups
-    }
-
-    fn part(&self, trace: &Trace, metric: Metric) -> Sum {
-        let amount = trace.counters.amount(metric);
+    fn part(&self, trace: &Trace) -> Sum {
+        let amount = trace.counters.amount(self.grouping.metric());
         let variance = |interval| sampling::variance(interval, amount.bytes.get(), amount.blocks);
         Sum {
             counters: trace.counters,
-            variance: self.sampling().map_or(0.0, variance),
+            variance: self.snapshot.sampling().map_or(0.0, variance),
         }
     }
 }
@@ -252,36 +382,6 @@ impl Sum {
         self.variance += other.variance;
     }
 }
-
-/// Implements the text form of an enum of names, both ways.
-macro_rules! names {
-    ($type:ident: $($variant:ident = $name:literal),+) => {
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(match self { $($type::$variant => $name),+ })
-            }
-        }
-
-        impl FromStr for $type {
-            type Err = String;
-            fn from_str(name: &str) -> Result<$type, String> {
-                match name {
-                    $($name => Ok($type::$variant),)+
-                    _ => Err(format!("expected one of {}, found {name:?}", [$($name),+].join(", "))),
-                }
-            }
-        }
-    };
-}
-
-names!(
-    GroupBy: Line = "line",
-    File = "file",
-    Function = "function",
-    Traceback = "traceback",
-    FoldedTraceback = "folded"
-);
-names!(Metric: Current = "current", Peak = "peak", AtPeak = "at-peak", Total = "total");
 
 #[cfg(test)]
 mod tests {
@@ -376,25 +476,5 @@ mod tests {
             .map(|it| it.key.to_string())
             .collect();
         assert_eq!(keys, ["a.rs:1", "b.rs:10", "b.rs:1"]);
-    }
-
-    #[test]
-    fn names_are_read_back() {
-        for by in [
-            GroupBy::Line,
-            GroupBy::File,
-            GroupBy::Function,
-            GroupBy::Traceback,
-            GroupBy::FoldedTraceback,
-        ] {
-            assert_eq!(by.to_string().parse(), Ok(by));
-        }
-        for metric in [Metric::Current, Metric::Peak, Metric::AtPeak, Metric::Total] {
-            assert_eq!(metric.to_string().parse(), Ok(metric));
-        }
-        assert_eq!(
-            "lines".parse::<GroupBy>().unwrap_err(),
-            "expected one of line, file, function, traceback, folded, found \"lines\""
-        );
     }
 }

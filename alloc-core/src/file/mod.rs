@@ -46,6 +46,11 @@ const BROKEN: &str = "broken";
 const OVERFLOW: &str = "overflow";
 const UNCAPTURED: &str = "uncaptured";
 
+/// The labels that say whose memory it is: the number of a domain that is not the Rust heap, and the name
+/// of a thread.
+const DOMAIN_LABEL: &str = "domain";
+const THREAD_LABEL: &str = "thread";
+
 /// The values of a sample, in the order of [`SAMPLE_TYPES`].
 fn values(counters: &Counters) -> [u64; SAMPLE_TYPES.len()] {
     let Counters {
@@ -141,7 +146,9 @@ mod tests {
                 stack(&[&inlined, &fill, &main], StackEnd::Truncated),
                 counters,
             ),
-            Trace::new(stack(&[&main], StackEnd::Complete), Counters::default()),
+            Trace::new(stack(&[&main], StackEnd::Complete), Counters::default())
+                .with_domain(u32::MAX)
+                .with_thread("größe"),
             Trace::new(
                 stack(
                     &[&Frame::new(Some("<overflow>"), None, 0, 0)],
@@ -178,8 +185,11 @@ mod tests {
                 path: "/w/target/demo".to_owned(),
                 build_id: "ab0c".to_owned(),
             }],
+            metadata: [("commit".to_owned(), "1c4e7d".to_owned())].into(),
         };
-        Snapshot::of_parts(traces, recorded, about)
+        let mut snapshot = Snapshot::of_parts(traces, recorded, about);
+        snapshot.set_filtered_out(7);
+        snapshot
     }
 
     fn bytes_of(snapshot: &Snapshot) -> Vec<u8> {
@@ -206,6 +216,8 @@ mod tests {
         assert_eq!(back.traceback_limit(), 32);
         assert_eq!(back.sampled_every(), Some(4096.into()));
         assert_eq!(back.about.modules, snapshot.about.modules);
+        assert_eq!(back.metadata(), snapshot.metadata());
+        assert_eq!(back.filtered_out(), 7);
         assert_eq!(
             (
                 back.taken_at(),
@@ -310,6 +322,10 @@ mod tests {
         check(
             &|it| it.sample[0].value[3] = -1,
             "found a sample with a negative value",
+        );
+        check(
+            &|it| it.sample[1].label[1].num = 1 << 32,
+            "found a sample in domain 4294967296, which is not a number of 32 bits",
         );
     }
 

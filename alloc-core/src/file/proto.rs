@@ -1,5 +1,7 @@
 //! The messages of `profile.proto`, with the field numbers of the specification.
 
+use std::collections::BTreeMap;
+
 use prost::Message;
 
 #[derive(Clone, PartialEq, Message)]
@@ -54,6 +56,8 @@ pub(super) struct Label {
     pub(super) key: i64,
     #[prost(int64, tag = "2")]
     pub(super) str: i64,
+    #[prost(int64, tag = "3")]
+    pub(super) num: i64,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -138,6 +142,12 @@ pub(super) struct Extension {
     /// The mean number of bytes from one that was drawn to the next; zero if all were recorded.
     #[prost(uint64, tag = "9")]
     pub(super) sampled_every: u64,
+    /// What the program noted.
+    #[prost(btree_map = "string, string", tag = "10")]
+    pub(super) metadata: BTreeMap<String, String>,
+    /// How many callsites filters left out.
+    #[prost(uint64, tag = "11")]
+    pub(super) filtered_out: u64,
     #[prost(uint64, tag = "16")]
     pub(super) truncated_stacks: u64,
     #[prost(uint64, tag = "17")]

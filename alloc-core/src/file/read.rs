@@ -9,7 +9,9 @@ use flate2::read::GzDecoder;
 use prost::Message as _;
 
 use super::proto::{Extension, Function, Location, Profile, Sample};
-use super::{BROKEN, OVERFLOW, STACK_LABEL, TRUNCATED, UNCAPTURED, counters};
+use super::{
+    BROKEN, DOMAIN_LABEL, OVERFLOW, STACK_LABEL, THREAD_LABEL, TRUNCATED, UNCAPTURED, counters,
+};
 use crate::error::Error;
 use crate::frame::{Frame, SourcePath};
 use crate::modules::Module;
@@ -92,9 +94,10 @@ impl<'a> Reader<'a> {
             paths: HashMap::new(),
         };
         for function in &profile.function {
-            if function.filename != 0 {
-                let path = SourcePath::new(reader.string(function.filename)?, &reader.roots);
-                reader.paths.insert(function.filename, path);
+            let filename = function.filename;
+            if filename != 0 && !reader.paths.contains_key(&filename) {
+                let path = SourcePath::new(reader.string(filename)?, &reader.roots);
+                reader.paths.insert(filename, path);
             }
         }
         Ok(reader)
@@ -130,11 +133,12 @@ impl<'a> Reader<'a> {
             .map(|it| Ok((it.id, self.location(it)?)))
             .collect::<Result<HashMap<u64, Vec<Frame>>, Error>>()?;
         self.check_sums()?;
+        let mut threads = HashMap::new();
         let traces = self
             .profile
             .sample
             .iter()
-            .map(|it| self.trace(it, &types, &locations))
+            .map(|it| self.trace(it, &types, &locations, &mut threads))
             .collect::<Result<Vec<_>, _>>()?;
         if self.profile.extension.is_none() {
             let deepest = traces.iter().map(|it| it.traceback.len()).max();
@@ -143,7 +147,9 @@ impl<'a> Reader<'a> {
             snapshot.about = self.about()?;
             return Ok(snapshot);
         }
-        Ok(Snapshot::of_parts(traces, self.recorded(), self.about()?))
+        let mut snapshot = Snapshot::of_parts(traces, self.recorded(), self.about()?);
+        snapshot.set_filtered_out(self.extension.filtered_out);
+        Ok(snapshot)
     }
 
     /// Refuses what no process can have held, so that whoever sums need not look.
@@ -193,6 +199,7 @@ impl<'a> Reader<'a> {
         sample: &Sample,
         types: &[&str],
         locations: &HashMap<u64, Vec<Frame>>,
+        threads: &mut HashMap<i64, Arc<str>>,
     ) -> Result<Trace, Error> {
         if sample.value.len() != types.len() {
             return Err(Error::invalid_file(format!(
@@ -217,25 +224,44 @@ impl<'a> Reader<'a> {
             frames.push(Frame::default());
         }
         let mut end = StackEnd::Complete;
+        let (mut domain, mut thread) = (0, None);
         for label in &sample.label {
-            if self.string(label.key)? == STACK_LABEL {
-                end = match self.string(label.str)? {
-                    TRUNCATED => StackEnd::Truncated,
-                    BROKEN => StackEnd::Broken,
-                    OVERFLOW => StackEnd::Overflow,
-                    UNCAPTURED => StackEnd::Uncaptured,
-                    _ => end,
-                };
+            match self.string(label.key)? {
+                STACK_LABEL => {
+                    end = match self.string(label.str)? {
+                        TRUNCATED => StackEnd::Truncated,
+                        BROKEN => StackEnd::Broken,
+                        OVERFLOW => StackEnd::Overflow,
+                        UNCAPTURED => StackEnd::Uncaptured,
+                        _ => end,
+                    };
+                }
+                DOMAIN_LABEL => {
+                    domain = label.num.try_into().map_err(|_| {
+                        Error::invalid_file(format!(
+                            "found a sample in domain {}, which is not a number of 32 bits",
+                            label.num
+                        ))
+                    })?;
+                }
+                THREAD_LABEL if label.str != 0 => {
+                    let name = self.string(label.str)?;
+                    let known = threads.entry(label.str).or_insert_with(|| name.into());
+                    thread = Some(known.clone());
+                }
+                _ => {}
             }
         }
         let value = |name: &str| {
             let at = types.iter().position(|it| *it == name);
             at.map_or(0, |at| sample.value[at] as u64)
         };
-        Ok(Trace::new(
-            Traceback::with_end(frames, end),
-            counters(value),
-        ))
+        Ok(Trace {
+            traceback: Traceback::with_end(frames, end),
+            counters: counters(value),
+            domain,
+            thread,
+        })
     }
 
     fn recorded(&self) -> Recorded {
@@ -287,6 +313,7 @@ impl<'a> Reader<'a> {
             program,
             command_line: self.extension.command_line.clone(),
             modules,
+            metadata: self.extension.metadata.clone(),
         })
     }
 }

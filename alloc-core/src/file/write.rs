@@ -9,7 +9,10 @@ use flate2::write::GzEncoder;
 use prost::Message as _;
 
 use super::proto::{self, Extension, Function, Label, Line, Location, Mapping, Profile, Sample};
-use super::{BROKEN, OVERFLOW, SAMPLE_TYPES, STACK_LABEL, TRUNCATED, UNCAPTURED, values};
+use super::{
+    BROKEN, DOMAIN_LABEL, OVERFLOW, SAMPLE_TYPES, STACK_LABEL, THREAD_LABEL, TRUNCATED, UNCAPTURED,
+    values,
+};
 use crate::error::Error;
 use crate::frame::Frame;
 use crate::recorded::StackEnd;
@@ -106,17 +109,35 @@ impl Builder {
             StackEnd::Overflow => Some(OVERFLOW),
             StackEnd::Uncaptured => Some(UNCAPTURED),
         };
-        let label = end.map(|end| Label {
-            key: self.string(STACK_LABEL),
-            str: self.string(end),
-        });
+        let mut label = Vec::new();
+        if let Some(end) = end {
+            label.push(self.text_label(STACK_LABEL, end));
+        }
+        if let Some(thread) = &trace.thread {
+            label.push(self.text_label(THREAD_LABEL, thread));
+        }
+        if trace.domain != 0 {
+            label.push(Label {
+                key: self.string(DOMAIN_LABEL),
+                num: trace.domain.into(),
+                ..Label::default()
+            });
+        }
         Sample {
             location_id,
             value: values(&trace.counters)
                 .iter()
                 .map(|&value| i64::try_from(value).unwrap_or(i64::MAX))
                 .collect(),
-            label: Vec::from_iter(label),
+            label,
+        }
+    }
+
+    fn text_label(&mut self, key: &str, text: &str) -> Label {
+        Label {
+            key: self.string(key),
+            str: self.string(text),
+            ..Label::default()
         }
     }
 
@@ -179,6 +200,8 @@ fn extension(snapshot: &Snapshot) -> Extension {
         program: snapshot.program().to_owned(),
         command_line: snapshot.command_line().to_vec(),
         sampled_every: snapshot.sampling().map_or(0, |it| it.bytes()),
+        metadata: snapshot.metadata().clone(),
+        filtered_out: snapshot.filtered_out(),
         roots: snapshot.roots().iter().map(|it| it.to_string()).collect(),
         truncated_stacks: health.truncated_stacks,
         broken_stacks: health.broken_stacks,

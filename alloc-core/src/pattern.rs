@@ -1,0 +1,489 @@
+//! [`Pattern`]: shell wildcards, as Python's `fnmatch` has them.
+
+/// A pattern with shell wildcards that a whole text has to match.
+///
+/// | in a pattern | matches |
+/// | --- | --- |
+/// | `*` | any characters, or none; slashes too |
+/// | `?` | one character |
+/// | `[abc]`, `[a-z]` | one of these; a `]` that comes first is one of them |
+/// | `[!abc]` | one character that is none of these |
+/// | anything else | itself; so does a `[` that is never closed |
+///
+/// These are the rules of Python's `fnmatch.fnmatchcase`, so no pattern is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pattern {
+    text: String,
+    tokens: Vec<Token>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Token {
+    Anything,
+    OneOf {
+        negated: bool,
+        ranges: Vec<(char, char)>,
+    },
+    Any,
+    Char(char),
+}
+
+impl Pattern {
+    pub(crate) fn new(pattern: &str) -> Pattern {
+        let chars: Vec<char> = pattern.chars().collect();
+        let mut tokens = Vec::new();
+        let mut at = 0;
+        while let Some(&c) = chars.get(at) {
+            at += 1;
+            tokens.push(match c {
+                '*' => Token::Anything,
+                '?' => Token::Any,
+                '[' => match end_of_set(&chars, at) {
+                    Some(end) => {
+                        let set = &chars[at..end];
+                        at = end + 1;
+                        set_of(set)
+                    }
+                    None => Token::Char('['),
+                },
+                c => Token::Char(c),
+            });
+        }
+        Pattern {
+            text: pattern.to_owned(),
+            tokens,
+        }
+    }
+
+    /// The pattern as it was written.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn matches(&self, text: &str) -> bool {
+        let (mut tokens, mut rest) = (&self.tokens[..], text);
+        // Where to go on if what follows the last `*` does not fit: it takes a character more.
+        let mut again = None;
+        loop {
+            let next = match tokens.split_first() {
+                Some((Token::Anything, others)) => {
+                    again = Some((others, rest));
+                    Some((others, rest))
+                }
+                Some((token, others)) => {
+                    let mut chars = rest.chars();
+                    let fits = chars.next().is_some_and(|c| token.matches(c));
+                    fits.then(|| (others, chars.as_str()))
+                }
+                None if rest.is_empty() => return true,
+                None => None,
+            };
+            let Some((tokens_left, text_left)) = next.or_else(|| {
+                let (others, from) = again?;
+                let mut chars = from.chars();
+                chars.next()?;
+                again = Some((others, chars.as_str()));
+                again
+            }) else {
+                return false;
+            };
+            (tokens, rest) = (tokens_left, text_left);
+        }
+    }
+}
+
+impl Token {
+    fn matches(&self, c: char) -> bool {
+        match self {
+            Token::Any | Token::Anything => true,
+            Token::Char(own) => *own == c,
+            Token::OneOf { negated, ranges } => {
+                let is_in = ranges.iter().any(|(from, to)| (*from..=*to).contains(&c));
+                is_in != *negated
+            }
+        }
+    }
+}
+
+/// Where the `]` is that closes a set whose `[` is before `start`.
+fn end_of_set(chars: &[char], start: usize) -> Option<usize> {
+    let first = start + usize::from(chars.get(start) == Some(&'!'));
+    // The first character is part of the set, whatever it is.
+    let rest = chars.get(first + 1..)?;
+    Some(first + 1 + rest.iter().position(|c| *c == ']')?)
+}
+
+/// What stands between the brackets. A range whose end comes before its start is empty; after a range, a hyphen
+/// stands for itself.
+fn set_of(set: &[char]) -> Token {
+    let (negated, mut rest) = match set {
+        ['!', others @ ..] => (true, others),
+        others => (false, others),
+    };
+    let mut ranges = Vec::new();
+    loop {
+        rest = match rest {
+            [from, '-', to, others @ ..] => {
+                ranges.push((*from, *to));
+                others
+            }
+            [c, others @ ..] => {
+                ranges.push((*c, *c));
+                others
+            }
+            [] => return Token::OneOf { negated, ranges },
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Texts to match.
+    const TEXTS: &[&str] = &[
+        "",
+        "a",
+        "b",
+        "c",
+        "abc",
+        "abcdd",
+        "abcde",
+        "abdcx",
+        "abcbdefeg",
+        "abcxx",
+        "axc",
+        "ax",
+        "bx",
+        "xx",
+        "-",
+        "-x",
+        "[",
+        "]",
+        "!",
+        "^",
+        "a[",
+        "[a",
+        "[x",
+        "*",
+        "?",
+        "a*c",
+        "a.c",
+        "a+",
+        "(a)",
+        "\\",
+        "\\]",
+        "a]",
+        "src/cache.rs",
+        "/x/src/cache.rs",
+        "cache.rs",
+        "src",
+        "aaab",
+        "aab",
+        "bbb",
+        "abab",
+        "ü",
+        "äü",
+        "ö",
+        "x\ny",
+        ".",
+        "A",
+        "&",
+        "|",
+        "/a/x/b.py",
+        "/a/b.py",
+        "b.py",
+        "0",
+        ".x",
+        "zx",
+        "d",
+        "a\\*",
+        "a\\x",
+        "d-",
+        "9",
+    ];
+
+    /// Patterns, and which of [`TEXTS`] match, as CPython 3.11 answers to `fnmatch.fnmatchcase`.
+    const MATCHES: &[(&str, &[&str])] = &[
+        ("", &[""]),
+        (
+            "*",
+            &[
+                "",
+                "a",
+                "b",
+                "c",
+                "abc",
+                "abcdd",
+                "abcde",
+                "abdcx",
+                "abcbdefeg",
+                "abcxx",
+                "axc",
+                "ax",
+                "bx",
+                "xx",
+                "-",
+                "-x",
+                "[",
+                "]",
+                "!",
+                "^",
+                "a[",
+                "[a",
+                "[x",
+                "*",
+                "?",
+                "a*c",
+                "a.c",
+                "a+",
+                "(a)",
+                "\\",
+                "\\]",
+                "a]",
+                "src/cache.rs",
+                "/x/src/cache.rs",
+                "cache.rs",
+                "src",
+                "aaab",
+                "aab",
+                "bbb",
+                "abab",
+                "ü",
+                "äü",
+                "ö",
+                "x\ny",
+                ".",
+                "A",
+                "&",
+                "|",
+                "/a/x/b.py",
+                "/a/b.py",
+                "b.py",
+                "0",
+                ".x",
+                "zx",
+                "d",
+                "a\\*",
+                "a\\x",
+                "d-",
+                "9",
+            ],
+        ),
+        (
+            "a*",
+            &[
+                "a",
+                "abc",
+                "abcdd",
+                "abcde",
+                "abdcx",
+                "abcbdefeg",
+                "abcxx",
+                "axc",
+                "ax",
+                "a[",
+                "a*c",
+                "a.c",
+                "a+",
+                "a]",
+                "aaab",
+                "aab",
+                "abab",
+                "a\\*",
+                "a\\x",
+            ],
+        ),
+        ("a*c", &["abc", "axc", "a*c", "a.c"]),
+        ("a*cx", &["abdcx"]),
+        ("a*c*e", &["abcde"]),
+        ("a*bd*eg", &["abcbdefeg"]),
+        ("a*bd*cx", &["abdcx"]),
+        (
+            "?",
+            &[
+                "a", "b", "c", "-", "[", "]", "!", "^", "*", "?", "\\", "ü", "ö", ".", "A", "&",
+                "|", "0", "d", "9",
+            ],
+        ),
+        (
+            "??",
+            &[
+                "ax", "bx", "xx", "-x", "a[", "[a", "[x", "a+", "\\]", "a]", "äü", ".x", "zx", "d-",
+            ],
+        ),
+        ("a?c", &["abc", "axc", "a*c", "a.c"]),
+        ("[abc]", &["a", "b", "c"]),
+        (
+            "[!abc]",
+            &[
+                "-", "[", "]", "!", "^", "*", "?", "\\", "ü", "ö", ".", "A", "&", "|", "0", "d",
+                "9",
+            ],
+        ),
+        ("[^a]", &["a", "^"]),
+        ("[a-c]x", &["ax", "bx"]),
+        ("[c-a]x", &[]),
+        ("[!c-a]x", &["ax", "bx", "xx", "-x", "[x", ".x", "zx"]),
+        ("[]", &[]),
+        ("[]a]", &["a", "]"]),
+        (
+            "[!]a]",
+            &[
+                "b", "c", "-", "[", "!", "^", "*", "?", "\\", "ü", "ö", ".", "A", "&", "|", "0",
+                "d", "9",
+            ],
+        ),
+        ("[", &["["]),
+        ("[a", &["[a"]),
+        ("a[", &["a["]),
+        ("[!", &[]),
+        ("[a-]", &["a", "-"]),
+        ("[-a]", &["a", "-"]),
+        ("[a-c-e]", &["a", "b", "c", "-"]),
+        ("[--0]", &["-", ".", "0"]),
+        (
+            "[!-]",
+            &[
+                "a", "b", "c", "[", "]", "!", "^", "*", "?", "\\", "ü", "ö", ".", "A", "&", "|",
+                "0", "d", "9",
+            ],
+        ),
+        ("*.rs", &["src/cache.rs", "/x/src/cache.rs", "cache.rs"]),
+        ("*/cache.rs", &["src/cache.rs", "/x/src/cache.rs"]),
+        ("cache.rs", &["cache.rs"]),
+        ("src/*", &["src/cache.rs"]),
+        ("src/**", &["src/cache.rs"]),
+        (
+            "**",
+            &[
+                "",
+                "a",
+                "b",
+                "c",
+                "abc",
+                "abcdd",
+                "abcde",
+                "abdcx",
+                "abcbdefeg",
+                "abcxx",
+                "axc",
+                "ax",
+                "bx",
+                "xx",
+                "-",
+                "-x",
+                "[",
+                "]",
+                "!",
+                "^",
+                "a[",
+                "[a",
+                "[x",
+                "*",
+                "?",
+                "a*c",
+                "a.c",
+                "a+",
+                "(a)",
+                "\\",
+                "\\]",
+                "a]",
+                "src/cache.rs",
+                "/x/src/cache.rs",
+                "cache.rs",
+                "src",
+                "aaab",
+                "aab",
+                "bbb",
+                "abab",
+                "ü",
+                "äü",
+                "ö",
+                "x\ny",
+                ".",
+                "A",
+                "&",
+                "|",
+                "/a/x/b.py",
+                "/a/b.py",
+                "b.py",
+                "0",
+                ".x",
+                "zx",
+                "d",
+                "a\\*",
+                "a\\x",
+                "d-",
+                "9",
+            ],
+        ),
+        ("*[[]*", &["[", "a[", "[a", "[x"]),
+        ("[[]x", &["[x"]),
+        ("[*]", &["*"]),
+        ("[?]", &["?"]),
+        ("a[*]c", &["a*c"]),
+        ("\\*", &["\\", "\\]"]),
+        ("a\\*", &["a\\*", "a\\x"]),
+        ("a.c", &["a.c"]),
+        ("a+", &["a+"]),
+        ("(a)", &["(a)"]),
+        ("$", &[]),
+        ("^", &["^"]),
+        ("*\\", &["\\"]),
+        ("[\\]]", &["\\]"]),
+        ("[\\\\]", &["\\"]),
+        ("*b*b*b*", &["bbb"]),
+        ("*aab", &["aaab", "aab"]),
+        ("a*a*a*b", &["aaab"]),
+        ("ü", &["ü"]),
+        ("?ü", &["äü"]),
+        ("[ä-ü]", &["ü", "ö"]),
+        ("*\n*", &["x\ny"]),
+        (".", &["."]),
+        ("A", &["A"]),
+        ("[A-Z]", &["A"]),
+        ("[a-cX-Z]", &["a", "b", "c"]),
+        ("[b-b]", &["b"]),
+        ("[]-a]", &["a", "]", "^"]),
+        (
+            "[!]]",
+            &[
+                "a", "b", "c", "-", "[", "!", "^", "*", "?", "\\", "ü", "ö", ".", "A", "&", "|",
+                "0", "d", "9",
+            ],
+        ),
+        ("[a&&b]", &["a", "b", "&"]),
+        ("[a||b]", &["a", "b", "|"]),
+        ("[a~~b]", &["a", "b"]),
+        ("/a/*", &["/a/x/b.py", "/a/b.py"]),
+        ("*b.py", &["/a/x/b.py", "/a/b.py", "b.py"]),
+        ("b.py", &["b.py"]),
+        ("[z-]x", &["-x", "zx"]),
+        ("[a-bc-d]", &["a", "b", "c", "d"]),
+        ("[a-b-d]", &["a", "b", "-", "d"]),
+        ("[a-z-9]", &["a", "b", "c", "-", "d", "9"]),
+    ];
+
+    #[test]
+    fn patterns_match_what_they_match_in_python() {
+        for (pattern, expected) in MATCHES {
+            let pattern = Pattern::new(pattern);
+            let matching: Vec<&str> = TEXTS
+                .iter()
+                .copied()
+                .filter(|text| pattern.matches(text))
+                .collect();
+            assert_eq!(matching, *expected, "{pattern:?}");
+        }
+    }
+
+    #[test]
+    fn many_stars_take_no_time_without_end() {
+        let pattern = Pattern::new(&"a*".repeat(1_000));
+        assert!(pattern.matches(&"a".repeat(1_000)));
+        assert!(!pattern.matches(&("b".to_owned() + &"a".repeat(10_000))));
+        let pattern = Pattern::new(&("*a".repeat(30) + "b"));
+        assert!(!pattern.matches(&"a".repeat(3_000)));
+    }
+}
