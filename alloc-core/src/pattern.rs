@@ -73,7 +73,7 @@ impl Pattern {
                 Some((token, others)) => {
                     let mut chars = rest.chars();
                     let fits = chars.next().is_some_and(|c| token.matches(c));
-                    fits.then(|| (others, chars.as_str()))
+                    fits.then_some((others, chars.as_str()))
                 }
                 None if rest.is_empty() => return true,
                 None => None,

@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 
-use alloc_core::{ChargeTo, GroupBy, Metric};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use alloc_core::{ChargeTo, Grouping, Metric, SortBy};
+use clap::builder::PossibleValue;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+use crate::conditions::Conditions;
 
 /// Shows which lines of a Rust program hold its memory, and what grew.
 ///
@@ -30,6 +34,12 @@ Examples:
 
   Show what grew between two moments:
     alloc-report diff before.pb.gz after.pb.gz
+
+  Show which crates hold the memory, and which lines in each:
+    alloc-report top heap.pb.gz --by crate,line
+
+  Count each function for all that it called, and leave out what the parser allocates:
+    alloc-report top heap.pb.gz --by function --cumulative --exclude crate=serde_json
 
   Hand the numbers on:
     alloc-report top heap.pb.gz --format json | jq -r '.rows[] | [.bytes, .file, .line] | @tsv'
@@ -59,6 +69,19 @@ pub(crate) enum Command {
         #[command(flatten)]
         view: View,
     },
+    /// Print completions for a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one for each command
+    #[command(after_help = MAN_EXAMPLES)]
+    Man {
+        /// The folder to write the pages to
+        #[arg(value_name = "DIR")]
+        folder: Option<PathBuf>,
+    },
 }
 
 const TOP_EXAMPLES: &str = "\
@@ -66,23 +89,58 @@ Examples:
   alloc-report top heap.pb.gz
   alloc-report top heap.pb.gz -n 3 --by traceback
   alloc-report top heap.pb.gz -n 3 --by folded
-  alloc-report top heap.pb.gz --sort total --by file --format json";
+  alloc-report top heap.pb.gz --sort total --by file --format json
+  alloc-report top heap.pb.gz --sort total,blocks --by size-class
+  alloc-report top heap.pb.gz --by crate,line -n 5
+  alloc-report top heap.pb.gz --by module --cumulative
+  alloc-report top heap.pb.gz --include cache.rs:41 --include 'src/net/*'
+  alloc-report top heap.pb.gz --exclude crate=serde_json --all-frames
+  alloc-report top heap.pb.gz --include 'function=demo::*,thread=worker-*' --format csv";
 
 const DIFF_EXAMPLES: &str = "\
 Examples:
   alloc-report diff before.pb.gz after.pb.gz
   alloc-report diff before.pb.gz after.pb.gz --by traceback -n 3
-  alloc-report diff monday.pb.gz friday.pb.gz --sort at-peak --charge workspace";
+  alloc-report diff monday.pb.gz friday.pb.gz --sort at-peak --charge workspace
+  alloc-report diff before.pb.gz after.pb.gz --by crate,line --exclude thread=main
+  alloc-report diff before.pb.gz after.pb.gz --sort blocks --format csv";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  alloc-report completions bash >/etc/bash_completion.d/alloc-report
+  alloc-report completions fish >~/.config/fish/completions/alloc-report.fish
+  alloc-report completions zsh >~/.zfunc/_alloc-report";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  alloc-report man | man -l -
+  alloc-report man ~/.local/share/man/man1";
 
 #[derive(Args, Debug)]
 pub(crate) struct View {
-    /// What one row stands for
-    #[arg(long, value_enum, value_name = "GROUP", default_value_t = By::Line)]
-    by: By,
-    /// The number that is shown and sorted by
-    #[arg(long, value_enum, value_name = "METRIC", default_value_t = Sort::Current)]
-    sort: Sort,
-    /// How many rows to show
+    /// What one row stands for; with commas, groups within groups
+    #[arg(
+        long,
+        value_enum,
+        value_name = "KEY,...",
+        value_delimiter = ',',
+        default_value = "line"
+    )]
+    by: Vec<By>,
+    /// Count a stack for every frame of it, once in each row, and not only for the line that it is
+    /// charged to
+    #[arg(long)]
+    pub(crate) cumulative: bool,
+    /// The number that is shown and sorted by; after a comma, what of it to sort by
+    #[arg(
+        long,
+        value_enum,
+        value_name = "METRIC,ORDER",
+        value_delimiter = ',',
+        default_value = "current"
+    )]
+    sort: Vec<Sort>,
+    /// How many rows to show; within a row half as many
     #[arg(
         short = 'n',
         long = "rows",
@@ -94,26 +152,78 @@ pub(crate) struct View {
     /// Which line of a stack the memory is charged to
     #[arg(long, value_enum, value_name = "RULE", default_value_t = Charge::Caller)]
     charge: Charge,
+    /// Show only what meets these conditions; given again, what meets either
+    ///
+    /// A condition is a FILE or FILE:LINE, or one of file=, line=, function=, crate=, thread= and
+    /// domain=; with commas between them, all have to be met. Names are patterns for the whole of a name:
+    /// * is anything, slashes too, ? one character, [a-z] one of these. A FILE without a slash is
+    /// compared with the file's name, else with the path as the table has it or as the compiler wrote it
+    /// down.
+    #[arg(long, value_name = "CONDITIONS")]
+    pub(crate) include: Vec<Conditions>,
+    /// Leave out what meets these conditions; given again, what meets either
+    #[arg(long, value_name = "CONDITIONS")]
+    pub(crate) exclude: Vec<Conditions>,
+    /// Let --include and --exclude look at all frames of a stack, and not only at the one that it is
+    /// charged to
+    #[arg(long)]
+    pub(crate) all_frames: bool,
     /// Leave out the lines of source
     #[arg(long)]
     pub(crate) no_source: bool,
-    /// Tables for people, or JSON for programs
+    /// Tables for people, or JSON or CSV for programs
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
     pub(crate) format: Format,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum By {
-    /// A line of source
-    Line,
-    /// A source file
-    File,
-    /// A function
-    Function,
-    /// A whole call stack
-    Traceback,
-    /// A call stack without its recursion
-    Folded,
+/// A key to group by: the library's, each with a line of help.
+#[derive(Clone, Copy, Debug)]
+struct By(alloc_core::GroupBy);
+
+impl ValueEnum for By {
+    fn value_variants<'a>() -> &'a [By] {
+        use alloc_core::GroupBy::*;
+        const ALL: &[By] = &[
+            By(Line),
+            By(File),
+            By(Function),
+            By(Module),
+            By(Crate),
+            By(Traceback),
+            By(FoldedTraceback),
+            By(SizeClass),
+            By(Thread),
+            By(Domain),
+        ];
+        ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        use alloc_core::GroupBy::*;
+        let (name, help) = match self.0 {
+            Line => ("line", "A line of source"),
+            File => ("file", "A source file"),
+            Function => ("function", "A function"),
+            Module => ("module", "A module"),
+            Crate => (
+                "crate",
+                "A crate, with its version where the path tells that",
+            ),
+            Traceback => ("traceback", "A whole call stack"),
+            FoldedTraceback => ("folded", "A call stack without its recursion"),
+            SizeClass => (
+                "size-class",
+                "The mean size of a callsite's blocks, by powers of two",
+            ),
+            Thread => ("thread", "The name of the thread that allocated"),
+            Domain => (
+                "domain",
+                "The Rust heap, or other memory that the program told of",
+            ),
+            _ => return None,
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -126,6 +236,14 @@ enum Sort {
     AtPeak,
     /// Ever allocated
     Total,
+    /// Ever freed
+    Freed,
+    /// The most bytes first: so unless told otherwise
+    Bytes,
+    /// The most blocks first
+    Blocks,
+    /// The largest blocks first, on average
+    Average,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -142,26 +260,59 @@ pub(crate) enum Format {
     Text,
     /// One object, described in the documentation of the crate alloc-report
     Json,
+    /// A header and a line for each row, described there as well
+    Csv,
+}
+
+/// What a word after `--sort` stands for.
+enum Chosen {
+    Metric(Metric),
+    Order(SortBy),
+}
+
+impl Sort {
+    fn chosen(self) -> Chosen {
+        match self {
+            Sort::Current => Chosen::Metric(Metric::Current),
+            Sort::Peak => Chosen::Metric(Metric::Peak),
+            Sort::AtPeak => Chosen::Metric(Metric::AtPeak),
+            Sort::Total => Chosen::Metric(Metric::Total),
+            Sort::Freed => Chosen::Metric(Metric::Freed),
+            Sort::Bytes => Chosen::Order(SortBy::Bytes),
+            Sort::Blocks => Chosen::Order(SortBy::Blocks),
+            Sort::Average => Chosen::Order(SortBy::Average),
+        }
+    }
 }
 
 impl View {
-    pub(crate) fn by(&self) -> GroupBy {
-        match self.by {
-            By::Line => GroupBy::Line,
-            By::File => GroupBy::File,
-            By::Function => GroupBy::Function,
-            By::Traceback => GroupBy::Traceback,
-            By::Folded => GroupBy::FoldedTraceback,
+    /// What to group by, or what is wrong with it.
+    pub(crate) fn grouping(&self) -> Result<Grouping, clap::Error> {
+        let (mut metrics, mut orders) = (Vec::new(), Vec::new());
+        for sort in &self.sort {
+            match sort.chosen() {
+                Chosen::Metric(metric) => metrics.push(metric),
+                Chosen::Order(order) => orders.push(order),
+            }
         }
-    }
-
-    pub(crate) fn metric(&self) -> Metric {
-        match self.sort {
-            Sort::Current => Metric::Current,
-            Sort::Peak => Metric::Peak,
-            Sort::AtPeak => Metric::AtPeak,
-            Sort::Total => Metric::Total,
+        if metrics.len() > 1 || orders.len() > 1 {
+            return Err(wrong(
+                "--sort: expected one number at most (current, peak, at-peak, total, freed) and one \
+                 order at most (bytes, blocks, average)",
+            ));
         }
+        let mut keys = self.by.iter().map(|by| by.0);
+        let first = keys.next().map_or_else(Grouping::default, Grouping::by);
+        let grouping = keys
+            .fold(first, Grouping::then)
+            .with_metric(metrics.pop().unwrap_or_default())
+            .sorted_by(orders.pop().unwrap_or_default());
+        if self.cumulative {
+            return grouping
+                .cumulative()
+                .map_err(|error| wrong(&format!("--by: {error}")));
+        }
+        Ok(grouping)
     }
 
     pub(crate) fn charge(&self) -> ChargeTo {
@@ -170,4 +321,9 @@ impl View {
             Charge::Workspace => ChargeTo::Workspace,
         }
     }
+}
+
+/// An error that ends the command as clap's own do.
+fn wrong(message: &str) -> clap::Error {
+    Arguments::command().error(ErrorKind::ValueValidation, message)
 }

@@ -1,11 +1,11 @@
 //! Two snapshots compared: what grew, what shrank, by how much.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::{Add, Sub};
 
-use alloc_core::{Bytes, GroupBy, GroupKey, Metric, Snapshot, Statistic};
+use alloc_core::{Bytes, GroupKey, Grouping, Metric, Snapshot, SortBy, Statistic};
 
 /// Comparison of a snapshot with an older one.
 ///
@@ -29,21 +29,29 @@ pub trait CompareTo {
     /// What is live in `self` against what was live in `old`, the largest change first.
     ///
     /// The order is that of Python's `tracemalloc`: descending by the size of the change in bytes,
-    /// either way, then by the bytes, the change in blocks, the blocks, and the key. A key that only
-    /// `old` has is there with a size of zero; one that did not change is there with a change of
-    /// zero; one without a live block on either side is not.
+    /// either way, then by the bytes, the change in blocks, the blocks, and the key. By blocks, the
+    /// change in blocks and the blocks come before those in bytes; by average, the change of the
+    /// average before all. A key that only `old` has is there with a size of zero; one that did not
+    /// change is there with a change of zero; one without a live block on either side is not.
     ///
-    /// Both snapshots are charged as `self` is (see [`Snapshot::charge_to`]).
-    fn compare_to(&self, old: &Snapshot, by: GroupBy) -> Vec<StatisticDiff> {
-        self.compare_to_by(old, by, Metric::Current)
-    }
+    /// Both snapshots are charged as `self` is (see [`Snapshot::charge_to`]). Another metric, another
+    /// order, groups within groups: see [`Grouping`].
+    fn compare_to(&self, old: &Snapshot, by: impl Into<Grouping>) -> Vec<StatisticDiff>;
 
     /// The same for another metric, such as what was ever allocated.
-    fn compare_to_by(&self, old: &Snapshot, by: GroupBy, metric: Metric) -> Vec<StatisticDiff>;
+    fn compare_to_by(
+        &self,
+        old: &Snapshot,
+        by: impl Into<Grouping>,
+        metric: Metric,
+    ) -> Vec<StatisticDiff> {
+        self.compare_to(old, by.into().with_metric(metric))
+    }
 }
 
 impl CompareTo for Snapshot {
-    fn compare_to_by(&self, old: &Snapshot, by: GroupBy, metric: Metric) -> Vec<StatisticDiff> {
+    fn compare_to(&self, old: &Snapshot, by: impl Into<Grouping>) -> Vec<StatisticDiff> {
+        let grouping = by.into();
         let charged_alike;
         let old = if old.charged_to() == self.charged_to() {
             old
@@ -51,25 +59,45 @@ impl CompareTo for Snapshot {
             charged_alike = old.clone().charge_to(self.charged_to());
             &charged_alike
         };
-        let amounts = |snapshot: &Snapshot| {
-            let statistics = snapshot.statistics_by(by, metric).into_iter();
-            statistics.map(
-                |Statistic {
-                     key, size, count, ..
-                 }| (key, (size, count)),
-            )
-        };
-        let mut before: HashMap<GroupKey, (Bytes, u64)> = amounts(old).collect();
-        let mut diffs: Vec<StatisticDiff> = amounts(self)
-            .map(|(key, now)| {
-                let then = before.remove(&key).unwrap_or_default();
-                StatisticDiff::new(key, now, then)
-            })
-            .collect();
-        let vanished = before.into_iter();
-        diffs.extend(vanished.map(|(key, then)| StatisticDiff::new(key, Default::default(), then)));
-        diffs.sort_by(|a, b| a.rank().cmp(&b.rank()));
-        diffs
+        let before = old.statistics(grouping.clone());
+        let order = grouping.order();
+        differences(self.statistics(grouping), before, order)
+    }
+}
+
+fn differences(now: Vec<Statistic>, before: Vec<Statistic>, order: SortBy) -> Vec<StatisticDiff> {
+    let mut before: HashMap<GroupKey, Held> = before
+        .into_iter()
+        .map(|statistic| (statistic.key.clone(), Held::of(statistic)))
+        .collect();
+    let mut diffs: Vec<StatisticDiff> = now
+        .into_iter()
+        .map(|statistic| {
+            let then = before.remove(&statistic.key).unwrap_or_default();
+            StatisticDiff::new(statistic.key.clone(), Held::of(statistic), then, order)
+        })
+        .collect();
+    let vanished = before.into_iter();
+    diffs.extend(vanished.map(|(key, then)| StatisticDiff::new(key, Held::default(), then, order)));
+    diffs.sort_unstable_by(|a, b| a.compare(b, order));
+    diffs
+}
+
+/// What a key holds in one of the snapshots.
+#[derive(Default)]
+struct Held {
+    size: Bytes,
+    count: u64,
+    parts: Vec<Statistic>,
+}
+
+impl Held {
+    fn of(statistic: Statistic) -> Held {
+        Held {
+            size: statistic.size,
+            count: statistic.count,
+            parts: statistic.parts,
+        }
     }
 }
 
@@ -79,7 +107,7 @@ impl CompareTo for Snapshot {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct StatisticDiff {
-    /// The line, file, function or traceback.
+    /// What the group has in common.
     pub key: GroupKey,
     /// The bytes in the newer snapshot.
     pub size: Bytes,
@@ -89,16 +117,19 @@ pub struct StatisticDiff {
     pub count: u64,
     /// The change in the number of blocks since the older snapshot.
     pub count_diff: i64,
+    /// The groups within this one, if the [`Grouping`] has a further key.
+    pub parts: Vec<StatisticDiff>,
 }
 
 impl StatisticDiff {
-    fn new(key: GroupKey, now: (Bytes, u64), then: (Bytes, u64)) -> StatisticDiff {
+    fn new(key: GroupKey, now: Held, then: Held, order: SortBy) -> StatisticDiff {
         StatisticDiff {
             key,
-            size: now.0,
-            size_diff: BytesDiff::between(now.0, then.0),
-            count: now.1,
-            count_diff: difference(now.1, then.1),
+            size: now.size,
+            size_diff: BytesDiff::between(now.size, then.size),
+            count: now.count,
+            count_diff: difference(now.count, then.count),
+            parts: differences(now.parts, then.parts, order),
         }
     }
 
@@ -117,14 +148,36 @@ impl StatisticDiff {
         (self.count > 0).then(|| self.size.get() as f64 / self.count as f64)
     }
 
-    fn rank(&self) -> impl Ord + '_ {
-        Reverse((
-            self.size_diff.get().unsigned_abs(),
-            self.size,
-            self.count_diff.unsigned_abs(),
-            self.count,
-            &self.key,
-        ))
+    /// The change of the average since the older snapshot, either way; without blocks it is zero.
+    fn change_of_average(&self) -> f64 {
+        let mean = |size: f64, count: f64| if count > 0.0 { size / count } else { 0.0 };
+        let (size, count) = (self.size.get() as f64, self.count as f64);
+        let then = mean(
+            size - self.size_diff.get() as f64,
+            count - self.count_diff as f64,
+        );
+        (mean(size, count) - then).abs()
+    }
+
+    /// The order in a list: the largest change first.
+    fn compare(&self, other: &StatisticDiff, by: SortBy) -> Ordering {
+        let largest_first = |it: &StatisticDiff| {
+            let bytes = (it.size_diff.get().unsigned_abs(), it.size.get());
+            let blocks = (it.count_diff.unsigned_abs(), it.count);
+            match by {
+                SortBy::Blocks => Reverse((blocks, bytes)),
+                _ => Reverse((bytes, blocks)),
+            }
+        };
+        let first = match by {
+            SortBy::Average => other
+                .change_of_average()
+                .total_cmp(&self.change_of_average()),
+            _ => Ordering::Equal,
+        };
+        first
+            .then_with(|| largest_first(self).cmp(&largest_first(other)))
+            .then_with(|| other.key.cmp(&self.key))
     }
 }
 
@@ -136,6 +189,7 @@ impl fmt::Display for StatisticDiff {
             size_diff,
             count,
             count_diff,
+            parts: _,
         } = self;
         write!(
             f,
@@ -240,6 +294,8 @@ fn format_size(mut size: f64, signed: bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use alloc_core::{Frame, GroupBy};
+
     use super::*;
     use crate::fixture::{S1, S2, snapshot};
 
@@ -270,7 +326,7 @@ mod tests {
         let rows: Vec<_> = diffs
             .iter()
             .map(|diff| {
-                let file = diff.key.charged(Default::default()).file();
+                let file = diff.key.charged(Default::default()).and_then(Frame::file);
                 let file = file.map_or("<unknown>", |file| file.short());
                 (
                     file,
@@ -336,6 +392,55 @@ mod tests {
             "f unchanged",
         ];
         assert_eq!(order, expected);
+    }
+
+    #[test]
+    fn other_orders_are_by_other_changes() {
+        let old = snapshot(&[
+            ("bytes", 1, &[], 10, 10),
+            ("blocks", 1, &[], 99, 1),
+            ("mean", 1, &[], 9, 9),
+        ]);
+        let new = snapshot(&[
+            ("bytes", 1, &[], 90, 9),
+            ("blocks", 1, &[], 99, 9),
+            ("mean", 1, &[], 39, 1),
+        ]);
+        let order = |order| {
+            let by = Grouping::by(GroupBy::File).sorted_by(order);
+            let diffs = new.compare_to(&old, by).into_iter();
+            diffs.map(|diff| diff.key.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(order(SortBy::Bytes), ["bytes", "mean", "blocks"]);
+        // Eight blocks each: the one that holds more of them comes first.
+        assert_eq!(order(SortBy::Blocks), ["blocks", "mean", "bytes"]);
+        // By 88, by 38, by 9.
+        assert_eq!(order(SortBy::Average), ["blocks", "mean", "bytes"]);
+    }
+
+    #[test]
+    fn groups_within_groups_are_compared_key_by_key() {
+        let by = [GroupBy::File, GroupBy::Line];
+        let diffs = snapshot(S2).compare_to(&snapshot(S1), by);
+        let mut lines = Vec::new();
+        for diff in &diffs {
+            lines.push(diff.to_string());
+            lines.extend(diff.parts.iter().map(|part| format!("  {part}")));
+        }
+        assert_eq!(
+            lines,
+            [
+                "a.py: size=5032 B (+5000 B), count=5 (+1), average=1006 B",
+                "  a.py:5: size=5002 B (+5000 B), count=2 (+1), average=2501 B",
+                "  a.py:2: size=30 B (+0 B), count=3 (+0), average=10 B",
+                "c.py: size=400 B (+400 B), count=1 (+1), average=400 B",
+                "  c.py:578: size=400 B (+400 B), count=1 (+1), average=400 B",
+                "b.py: size=0 B (-66 B), count=0 (-1)",
+                "  b.py:1: size=0 B (-66 B), count=0 (-1)",
+                "<unknown>: size=0 B (-7 B), count=0 (-1)",
+                "  <unknown>: size=0 B (-7 B), count=0 (-1)",
+            ]
+        );
     }
 
     #[test]

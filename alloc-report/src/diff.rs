@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use alloc_core::{Bytes, Snapshot};
+use alloc_core::{Amount, Bytes, Snapshot};
+use anstyle::Style;
 
-use crate::compare::{BytesDiff, CompareTo, StatisticDiff};
+use crate::compare::{BytesDiff, CompareTo, StatisticDiff, difference};
 use crate::notes;
 use crate::table::{BOLD, Cell, DIM, PLAIN, Place, Row, Table};
 use crate::text;
@@ -47,7 +48,7 @@ pub fn diff<'a>(new: &'a Snapshot, old: &'a Snapshot, n: usize) -> Diff<'a> {
 /// A table of what changed between two snapshots, made by [`diff`].
 ///
 /// It prints without an end of line after its last line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "a table does nothing until it is printed"]
 pub struct Diff<'a> {
     new: &'a Snapshot,
@@ -71,7 +72,7 @@ impl Diff<'_> {
             text::plural(sum.count, "block"),
             text::grouped_change(sum.count_diff),
             self.view.what(),
-            self.view.grouping(self.new),
+            self.view.grouped(self.new),
         );
         if let Some((moment, bytes)) = self.view.moment(self.new) {
             heading.push_str(&format!("; {moment} {bytes}"));
@@ -79,45 +80,54 @@ impl Diff<'_> {
         heading
     }
 
-    fn table(&self, diffs: &[StatisticDiff]) -> Table {
-        let changed = diffs.iter().filter(|diff| !diff.is_unchanged());
-        let shown: Vec<&StatisticDiff> = changed.take(self.view.rows).collect();
-        let unchanged = diffs.iter().filter(|diff| diff.is_unchanged()).count() as u64;
-        let total = Sum::of(diffs);
-        let ranked = shown.iter().zip(1u64..).map(|(&diff, rank)| {
-            let (place, source) = self.view.place(&diff.key, self.new.charged_to());
-            Row {
-                style: PLAIN,
-                cells: Sum::of([diff]).cells(text::grouped(rank)),
-                place,
-                source,
-                details: self.view.details(&diff.key, self.new),
-            }
-        });
-        let summary = |name: String, sum: &Sum, style| Row {
-            style,
-            cells: sum.cells(String::new()),
-            place: Place::Name(name),
-            source: None,
-            details: Vec::new(),
-        };
-        let mut rows: Vec<Row> = ranked.collect();
-        let others = diffs.len() - shown.len();
-        if others > 0 {
-            let sum = total.without(&Sum::of(shown));
-            let n = text::plural(others as u64, self.view.noun());
-            let others = match unchanged {
-                0 => n,
-                all if all == others as u64 => format!("{n}, unchanged"),
-                some => format!("{n}, {} unchanged", text::grouped(some)),
-            };
-            rows.push(summary(format!("other ({others})"), &sum, PLAIN));
-        }
-        rows.push(summary("total".to_owned(), &total, BOLD));
+    fn table(&self, diffs: &[StatisticDiff], total: &Sum) -> Table {
+        let mut rows = Vec::new();
+        self.add_rows(diffs, 0, &mut rows);
+        rows.push(summary("total".to_owned(), 0, total, BOLD));
         Table {
             heads: vec!["#", "size", "change", "count", "change", "average"],
-            place: self.view.noun(),
+            place: self.view.nouns(),
             rows,
+        }
+    }
+
+    /// The groups that changed most, each followed by what is in it, and what the others sum up to.
+    fn add_rows(&self, diffs: &[StatisticDiff], level: usize, rows: &mut Vec<Row>) {
+        let (unchanged, changed): (Vec<_>, Vec<_>) =
+            diffs.iter().partition(|diff| is_unchanged(diff));
+        let (shown, others) = changed.split_at(self.view.rows_at(level).min(changed.len()));
+        for (&diff, rank) in shown.iter().zip(1u64..) {
+            let (place, source) = self.view.place(&diff.key, self.new.charged_to());
+            let rank = if level == 0 {
+                text::grouped(rank)
+            } else {
+                String::new()
+            };
+            rows.push(Row {
+                style: if diff.parts.is_empty() { PLAIN } else { BOLD },
+                cells: Sum::of([diff]).cells(rank),
+                level,
+                place,
+                source,
+                details: self.view.details(&diff.key, level, self.new),
+            });
+            self.add_rows(&diff.parts, level + 1, rows);
+        }
+        let n = (others.len() + unchanged.len()) as u64;
+        if n > 0 {
+            let number = text::plural(n, self.view.noun(level));
+            let number = match unchanged.len() as u64 {
+                0 => number,
+                all if all == n => format!("{number}, unchanged"),
+                some => format!("{number}, {} unchanged", text::grouped(some)),
+            };
+            let sum = Sum::of(others.iter().chain(&unchanged).copied());
+            let mut row = summary(format!("other ({number})"), level, &sum, PLAIN);
+            if self.view.by.is_cumulative() {
+                // They may have much in common.
+                row.cells = vec![Cell::new(""); row.cells.len()];
+            }
+            rows.push(row);
         }
     }
 }
@@ -126,14 +136,28 @@ impl fmt::Display for Diff<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A report does not show up in the next one.
         let page = alloc_core::untraced(|| {
-            let diffs = self
-                .new
-                .compare_to_by(self.old, self.view.by, self.view.metric);
-            let table = (!diffs.is_empty()).then(|| self.table(&diffs));
-            let heading = self.heading(&Sum::of(&diffs));
-            self.view.page(&heading, table, &self.notes())
+            let diffs = self.new.compare_to(self.old, self.view.grouping());
+            let total = Sum::between(self.view.total(self.new), self.view.total(self.old));
+            let table = (!diffs.is_empty()).then(|| self.table(&diffs, &total));
+            self.view.page(&self.heading(&total), table, &self.notes())
         });
         f.write_str(&page)
+    }
+}
+
+/// Whether nothing changed, within the group either.
+fn is_unchanged(diff: &StatisticDiff) -> bool {
+    diff.is_unchanged() && diff.parts.iter().all(is_unchanged)
+}
+
+fn summary(name: String, level: usize, sum: &Sum, style: Style) -> Row {
+    Row {
+        style,
+        cells: sum.cells(String::new()),
+        level,
+        place: Place::Name(name),
+        source: None,
+        details: Vec::new(),
     }
 }
 
@@ -156,12 +180,12 @@ impl Sum {
         })
     }
 
-    fn without(&self, part: &Sum) -> Sum {
+    fn between(new: Amount, old: Amount) -> Sum {
         Sum {
-            size: self.size - part.size,
-            size_diff: self.size_diff - part.size_diff,
-            count: self.count - part.count,
-            count_diff: self.count_diff.saturating_sub(part.count_diff),
+            size: new.bytes,
+            size_diff: BytesDiff::between(new.bytes, old.bytes),
+            count: new.blocks,
+            count_diff: difference(new.blocks, old.blocks),
         }
     }
 

@@ -3,40 +3,36 @@
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use alloc_core::{Amount, ChargeTo, Frame, GroupKey, Health, Snapshot, Statistic};
-use alloc_report::{CompareTo as _, StatisticDiff};
+use alloc_core::{Amount, ChargeTo, Frame, GroupKey, Grouping, Health, Snapshot, Statistic};
+use alloc_report::{BytesDiff, CompareTo as _, StatisticDiff};
 use anyhow::Result;
 use serde::Serialize;
 
 use crate::arguments::View;
+use crate::conditions::Conditions;
 
-pub(crate) fn top(snapshot: &Snapshot, file: &Path, view: &View) -> Result<String> {
-    let statistics = snapshot.statistics_by(view.by(), view.metric());
-    let (shown, others) = statistics.split_at(view.rows.min(statistics.len()));
-    let total = Sum::of_statistics(&statistics);
-    let rows = shown.iter().zip(1..).map(|(statistic, rank)| TopRow {
-        rank,
-        key: Key::of(&statistic.key, view.charge()),
-        bytes: statistic.size.get(),
-        blocks: statistic.count,
-        average_bytes: average(statistic.size.get(), statistic.count),
-        share: (total.bytes > 0).then(|| statistic.size.get() as f64 / total.bytes as f64),
-        current: statistic.counters.current.into(),
-        peak: statistic.counters.peak.into(),
-        at_peak: statistic.counters.at_peak.into(),
-        total: statistic.counters.total.into(),
-        reallocations: statistic.counters.reallocations,
-    });
+pub(crate) fn top(snapshot: &Snapshot, file: &Path, view: &View, by: &Grouping) -> Result<String> {
+    let statistics = snapshot.statistics(by.clone());
+    let total = total(snapshot, by);
+    let rows = TopRows {
+        view,
+        by,
+        total: total.bytes.get(),
+    };
+    let (shown, other) = rows.of(&statistics);
     to_text(&Top {
         report: "top",
-        choices: Choices::of(view),
+        choices: Choices::of(view, by),
         snapshot: Source::of(snapshot, file),
-        rows: rows.collect(),
-        other: Sum::of_statistics(others),
-        total,
+        rows: shown,
+        other,
+        total: Sum {
+            rows: statistics.len(),
+            bytes: Some(total.bytes.get()),
+            blocks: Some(total.blocks),
+        },
         notes: alloc_report::top(snapshot, view.rows)
-            .by(view.by())
-            .metric(view.metric())
+            .by(by.clone())
             .notes(),
     })
 }
@@ -45,8 +41,80 @@ pub(crate) fn diff(
     (new, new_file): (&Snapshot, &Path),
     (old, old_file): (&Snapshot, &Path),
     view: &View,
+    by: &Grouping,
 ) -> Result<String> {
-    let diffs = new.compare_to_by(old, view.by(), view.metric());
+    let diffs = new.compare_to(old, by.clone());
+    let (now, then) = (total(new, by), total(old, by));
+    let (shown, other) = diff_rows(&diffs, view, by);
+    to_text(&Diff {
+        report: "diff",
+        choices: Choices::of(view, by),
+        old: Source::of(old, old_file),
+        new: Source::of(new, new_file),
+        rows: shown,
+        other,
+        total: DiffSum {
+            rows: diffs.len(),
+            bytes: Some(now.bytes.get()),
+            bytes_diff: Some(BytesDiff::between(now.bytes, then.bytes).get()),
+            blocks: Some(now.blocks),
+            blocks_diff: Some(now.blocks as i64 - then.blocks as i64),
+        },
+        notes: alloc_report::diff(new, old, view.rows)
+            .by(by.clone())
+            .notes(),
+    })
+}
+
+/// What all callsites hold together.
+pub(crate) fn total(snapshot: &Snapshot, by: &Grouping) -> Amount {
+    let mut total = Amount::default();
+    for trace in snapshot.traces() {
+        total += trace.counters.amount(by.metric());
+    }
+    total
+}
+
+/// Makes the rows of a [`Top`].
+struct TopRows<'a> {
+    view: &'a View,
+    by: &'a Grouping,
+    total: u64,
+}
+
+impl TopRows<'_> {
+    /// The first rows, with those within them, and what the others sum up to.
+    fn of(&self, statistics: &[Statistic]) -> (Vec<TopRow>, Sum) {
+        let (shown, others) = statistics.split_at(self.view.rows.min(statistics.len()));
+        let rows = shown.iter().zip(1..);
+        let rows = rows.map(|(statistic, rank)| self.row(statistic, rank));
+        (rows.collect(), Sum::of(others, self.by))
+    }
+
+    fn row(&self, statistic: &Statistic, rank: u64) -> TopRow {
+        let bytes = statistic.size.get();
+        TopRow {
+            rank,
+            key: Key::of(&statistic.key, self.view.charge()),
+            bytes,
+            blocks: statistic.count,
+            average_bytes: average(bytes, statistic.count),
+            share: (self.total > 0).then(|| bytes as f64 / self.total as f64),
+            current: statistic.counters.current.into(),
+            peak: statistic.counters.peak.into(),
+            at_peak: statistic.counters.at_peak.into(),
+            total: statistic.counters.total.into(),
+            freed: statistic.counters.freed().into(),
+            reallocations: statistic.counters.reallocations,
+            within: (!statistic.parts.is_empty()).then(|| {
+                let (rows, other) = self.of(&statistic.parts);
+                Within { rows, other }
+            }),
+        }
+    }
+}
+
+fn diff_rows(diffs: &[StatisticDiff], view: &View, by: &Grouping) -> (Vec<DiffRow>, DiffSum) {
     let (shown, others) = diffs.split_at(view.rows.min(diffs.len()));
     let rows = shown.iter().zip(1..).map(|(diff, rank)| DiffRow {
         rank,
@@ -56,20 +124,12 @@ pub(crate) fn diff(
         blocks: diff.count,
         blocks_diff: diff.count_diff,
         average_bytes: average(diff.size.get(), diff.count),
+        within: (!diff.parts.is_empty()).then(|| {
+            let (rows, other) = diff_rows(&diff.parts, view, by);
+            Within { rows, other }
+        }),
     });
-    to_text(&Diff {
-        report: "diff",
-        choices: Choices::of(view),
-        old: Source::of(old, old_file),
-        new: Source::of(new, new_file),
-        rows: rows.collect(),
-        other: DiffSum::of(others),
-        total: DiffSum::of(&diffs),
-        notes: alloc_report::diff(new, old, view.rows)
-            .by(view.by())
-            .metric(view.metric())
-            .notes(),
-    })
+    (rows.collect(), DiffSum::of(others, by))
 }
 
 #[derive(Serialize)]
@@ -100,18 +160,36 @@ struct Diff {
 #[derive(Serialize)]
 struct Choices {
     by: String,
+    cumulative: bool,
     metric: String,
+    order: String,
     charge: String,
+    include: Vec<String>,
+    exclude: Vec<String>,
+    all_frames: bool,
 }
 
 impl Choices {
-    fn of(view: &View) -> Choices {
+    fn of(view: &View, by: &Grouping) -> Choices {
+        let texts = |all: &[Conditions]| all.iter().map(|it| it.text.clone()).collect();
         Choices {
-            by: view.by().to_string(),
-            metric: view.metric().to_string(),
+            by: by.to_string(),
+            cumulative: by.is_cumulative(),
+            metric: by.metric().to_string(),
+            order: by.order().to_string(),
             charge: view.charge().to_string(),
+            include: texts(&view.include),
+            exclude: texts(&view.exclude),
+            all_frames: view.all_frames,
         }
     }
+}
+
+/// The rows within a row.
+#[derive(Serialize)]
+struct Within<R, S> {
+    rows: Vec<R>,
+    other: S,
 }
 
 #[derive(Serialize)]
@@ -188,7 +266,10 @@ struct TopRow {
     peak: Blocks,
     at_peak: Blocks,
     total: Blocks,
+    freed: Blocks,
     reallocations: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    within: Option<Within<TopRow, Sum>>,
 }
 
 #[derive(Serialize)]
@@ -201,10 +282,13 @@ struct DiffRow {
     blocks: u64,
     blocks_diff: i64,
     average_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    within: Option<Within<DiffRow, DiffSum>>,
 }
 
 #[derive(Serialize)]
 struct Key {
+    key: String,
     #[serde(flatten)]
     place: Location,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -218,9 +302,18 @@ impl Key {
             _ => None,
         };
         Key {
-            place: Location::of(key.charged(charge)),
+            key: name_of(key, charge),
+            place: key.charged(charge).map(Location::of).unwrap_or_default(),
             frames,
         }
+    }
+}
+
+/// What a table has in the place of the key.
+pub(crate) fn name_of(key: &GroupKey, charge: ChargeTo) -> String {
+    match key.charged(charge) {
+        Some(frame) => frame.to_string(),
+        None => key.to_string(),
     }
 }
 
@@ -240,7 +333,7 @@ impl StackFrame {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Location {
     function: Option<String>,
     file: Option<String>,
@@ -274,22 +367,21 @@ impl From<Amount> for Blocks {
     }
 }
 
+/// What some rows sum up to; nothing where a callsite is in many of them.
 #[derive(Serialize)]
 struct Sum {
     rows: usize,
-    bytes: u64,
-    blocks: u64,
+    bytes: Option<u64>,
+    blocks: Option<u64>,
 }
 
 impl Sum {
-    fn of_statistics(statistics: &[Statistic]) -> Sum {
+    fn of(statistics: &[Statistic], by: &Grouping) -> Sum {
+        let add_up = !by.is_cumulative();
         Sum {
             rows: statistics.len(),
-            bytes: statistics
-                .iter()
-                .map(|statistic| statistic.size.get())
-                .sum(),
-            blocks: statistics.iter().map(|statistic| statistic.count).sum(),
+            bytes: add_up.then(|| statistics.iter().map(|it| it.size.get()).sum()),
+            blocks: add_up.then(|| statistics.iter().map(|it| it.count).sum()),
         }
     }
 }
@@ -297,25 +389,26 @@ impl Sum {
 #[derive(Serialize)]
 struct DiffSum {
     rows: usize,
-    bytes: u64,
-    bytes_diff: i64,
-    blocks: u64,
-    blocks_diff: i64,
+    bytes: Option<u64>,
+    bytes_diff: Option<i64>,
+    blocks: Option<u64>,
+    blocks_diff: Option<i64>,
 }
 
 impl DiffSum {
-    fn of(diffs: &[StatisticDiff]) -> DiffSum {
+    fn of(diffs: &[StatisticDiff], by: &Grouping) -> DiffSum {
+        let add_up = !by.is_cumulative();
         DiffSum {
             rows: diffs.len(),
-            bytes: diffs.iter().map(|diff| diff.size.get()).sum(),
-            bytes_diff: diffs.iter().map(|diff| diff.size_diff.get()).sum(),
-            blocks: diffs.iter().map(|diff| diff.count).sum(),
-            blocks_diff: diffs.iter().map(|diff| diff.count_diff).sum(),
+            bytes: add_up.then(|| diffs.iter().map(|it| it.size.get()).sum()),
+            bytes_diff: add_up.then(|| diffs.iter().map(|it| it.size_diff.get()).sum()),
+            blocks: add_up.then(|| diffs.iter().map(|it| it.count).sum()),
+            blocks_diff: add_up.then(|| diffs.iter().map(|it| it.count_diff).sum()),
         }
     }
 }
 
-fn average(bytes: u64, blocks: u64) -> Option<u64> {
+pub(crate) fn average(bytes: u64, blocks: u64) -> Option<u64> {
     (blocks > 0).then(|| (bytes as f64 / blocks as f64).round_ties_even() as u64)
 }
 

@@ -33,9 +33,10 @@
 //!
 //! # The command
 //!
-//! `alloc-report top FILE` and `alloc-report diff OLD NEW` print these tables; `--help` shows how.
-//! It exits with 0 when all is well, with 1 when a file cannot be read, and with 2 when it was called
-//! in a wrong way.
+//! `alloc-report top FILE` and `alloc-report diff OLD NEW` print these tables; `--help` shows how, with
+//! examples of filters and groupings. `alloc-report completions SHELL` and `alloc-report man` print what
+//! a shell completes and the manual page. It exits with 0 when all is well, with 1 when a file cannot be
+//! read, and with 2 when it was called in a wrong way.
 //!
 //! With `--format json` it prints one object, for programs. Sizes are in bytes, times in seconds since
 //! 1970 (UTC), shares between 0 and 1; what is not known is `null`. Characters outside ASCII are
@@ -44,7 +45,9 @@
 //! | key | of | meaning |
 //! | --- | --- | --- |
 //! | `report` | both | `"top"` or `"diff"` |
-//! | `by`, `metric`, `charge` | both | the choices `--by`, `--sort` and `--charge`, as on the command line |
+//! | `by`, `metric`, `order`, `charge` | both | the choices `--by`, `--sort` and `--charge`, as on the command line |
+//! | `cumulative`, `all_frames` | both | whether `--cumulative` and `--all-frames` were given |
+//! | `include`, `exclude` | both | arrays of what was given with `--include` and `--exclude` |
 //! | `snapshot` | `top` | where the numbers come from, see below |
 //! | `old`, `new` | `diff` | the same for both files |
 //! | `rows` | both | the first `-n` rows in the order of the table, see below |
@@ -64,18 +67,31 @@
 //! | key of a row | of | meaning |
 //! | --- | --- | --- |
 //! | `rank` | both | 1 for the first row |
-//! | `function`, `file`, `line` | both | the key; for a traceback, the frame that is charged |
+//! | `key` | both | what the table has in its last column: a line, a crate, a thread |
+//! | `function`, `file`, `line` | both | what is known of the key; for a traceback, of the frame that is charged |
 //! | `path` | both | the file as the compiler wrote it down, where `file` is as people say it |
 //! | `frames` | both, `--by traceback` and `folded` only | the stack, innermost frame first: objects with `function`, `file`, `path`, `line`, `column` |
 //! | `bytes`, `blocks` | both | the amount of the metric; in a `diff`, of the newer snapshot |
 //! | `bytes_diff`, `blocks_diff` | `diff` | the change since the older snapshot |
 //! | `average_bytes` | both | the mean size of a block, a whole number |
 //! | `share` | `top` | the part of all bytes |
-//! | `current`, `peak`, `at_peak`, `total` | `top` | all metrics: objects with `bytes` and `blocks` |
+//! | `current`, `peak`, `at_peak`, `total`, `freed` | `top` | all metrics: objects with `bytes` and `blocks` |
 //! | `reallocations` | `top` | how many of the allocations in `total` were reallocations |
+//! | `within` | both, with several keys only | an object with the first `-n` `rows` within this one, and the `other` ones |
 //!
 //! `other` and `total` have the keys `rows`, `bytes`, `blocks` and, in a `diff`, `bytes_diff` and
-//! `blocks_diff`. A `diff` counts unchanged rows too; the table for people leaves them to "other".
+//! `blocks_diff`; where a callsite counts in many rows, these are `null` in `other`. A `diff` counts
+//! unchanged rows too; the table for people leaves them to "other".
+//!
+//! With `--format csv` it prints a header and a line for each of these rows. The columns `bytes`, `blocks`,
+//! `average_bytes`, `share` and so on have the names of the keys above, with `_bytes` and `_blocks` after
+//! those of the metrics; what is not known is empty, and names are escaped as in tables. Others are:
+//!
+//! | column | meaning |
+//! | --- | --- |
+//! | `rank` | 1 for the first row; within it, 1.1, 1.2 and so on: each follows the row that it is in |
+//! | `by` | what this row is: a word of `--by` |
+//! | `key` | as above; of a stack, all its frames, innermost first, with ` < ` between them |
 
 mod compare;
 mod diff;

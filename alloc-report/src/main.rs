@@ -1,20 +1,24 @@
-//! The command `alloc-report`: tables and JSON from snapshot files.
+//! The command `alloc-report`: tables, JSON and CSV from snapshot files.
 
 mod arguments;
+mod conditions;
 mod json;
+mod rows;
+mod shell;
 
 use std::fs::File;
 use std::io::{self, BufReader, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use alloc_core::{Escaped, Snapshot};
+use alloc_core::{Escaped, Filter, Snapshot};
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
 
 use arguments::{Arguments, Command, Format, View};
+use conditions::Conditions;
 
 /// A file could not be read, or the result not be written. Clap itself exits with 2.
 const FAILED: u8 = 1;
@@ -37,19 +41,44 @@ fn main() -> ExitCode {
 fn report(command: Command) -> Result<String> {
     match command {
         Command::Top { file, view } => {
+            let by = view.grouping().unwrap_or_else(|wrong| wrong.exit());
             let snapshot = load(&file, &view)?;
             match view.format {
-                Format::Text => Ok(text_of_top(&snapshot, &view)),
-                Format::Json => json::top(&snapshot, &file, &view),
+                Format::Text => {
+                    let table = alloc_report::top(&snapshot, view.rows).by(by);
+                    let table = table.colour(is_colourful()).width(width());
+                    Ok(match view.no_source {
+                        true => format!("{}\n", table.without_sources()),
+                        false => format!("{table}\n"),
+                    })
+                }
+                Format::Json => json::top(&snapshot, &file, &view, &by),
+                Format::Csv => rows::top(&snapshot, &view, &by),
             }
         }
         Command::Diff { old, new, view } => {
+            let by = view.grouping().unwrap_or_else(|wrong| wrong.exit());
             let (old_snapshot, new_snapshot) = (load(&old, &view)?, load(&new, &view)?);
             match view.format {
-                Format::Text => Ok(text_of_diff(&new_snapshot, &old_snapshot, &view)),
-                Format::Json => json::diff((&new_snapshot, &new), (&old_snapshot, &old), &view),
+                Format::Text => {
+                    let table = alloc_report::diff(&new_snapshot, &old_snapshot, view.rows).by(by);
+                    let table = table.colour(is_colourful()).width(width());
+                    Ok(match view.no_source {
+                        true => format!("{}\n", table.without_sources()),
+                        false => format!("{table}\n"),
+                    })
+                }
+                Format::Json => {
+                    json::diff((&new_snapshot, &new), (&old_snapshot, &old), &view, &by)
+                }
+                Format::Csv => rows::diff(&new_snapshot, &old_snapshot, &view, &by),
             }
         }
+        Command::Completions { shell } => shell::completions(shell),
+        Command::Man { folder: None } => shell::page(),
+        Command::Man {
+            folder: Some(folder),
+        } => shell::pages(&folder),
     }
 }
 
@@ -58,7 +87,7 @@ fn load(path: &Path, view: &View) -> Result<Snapshot> {
         .map_err(alloc_core::Error::from)
         .and_then(|file| Snapshot::read_from(BufReader::new(file)));
     match loaded {
-        Ok(snapshot) => Ok(snapshot.charge_to(view.charge())),
+        Ok(snapshot) => Ok(filtered(snapshot.charge_to(view.charge()), view)),
         // NOTE: one message, not a chain: it names its cause already.
         Err(error) => {
             let path = path.to_string_lossy();
@@ -67,32 +96,17 @@ fn load(path: &Path, view: &View) -> Result<Snapshot> {
     }
 }
 
-fn text_of_top(snapshot: &Snapshot, view: &View) -> String {
-    let top = alloc_report::top(snapshot, view.rows)
-        .by(view.by())
-        .metric(view.metric())
-        .colour(is_colourful())
-        .width(width());
-    let top = if view.no_source {
-        top.without_sources()
-    } else {
-        top
-    };
-    format!("{top}\n")
-}
-
-fn text_of_diff(new: &Snapshot, old: &Snapshot, view: &View) -> String {
-    let diff = alloc_report::diff(new, old, view.rows)
-        .by(view.by())
-        .metric(view.metric())
-        .colour(is_colourful())
-        .width(width());
-    let diff = if view.no_source {
-        diff.without_sources()
-    } else {
-        diff
-    };
-    format!("{diff}\n")
+fn filtered(snapshot: Snapshot, view: &View) -> Snapshot {
+    let included = view.include.iter().map(Conditions::include);
+    let excluded = view.exclude.iter().map(Conditions::exclude);
+    let filters: Vec<Filter> = included
+        .chain(excluded)
+        .map(|filter| filter.all_frames(view.all_frames))
+        .collect();
+    if filters.is_empty() {
+        return snapshot;
+    }
+    snapshot.filter_traces(&filters)
 }
 
 /// On a terminal, unless `NO_COLOR` is set; elsewhere only with `CLICOLOR_FORCE`.

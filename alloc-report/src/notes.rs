@@ -2,7 +2,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use alloc_core::{ChargeTo, GroupBy, Metric, Origin, Snapshot, Trace};
+use alloc_core::{ChargeTo, Metric, Origin, Snapshot, Trace};
 
 use crate::text::{self, plural};
 use crate::view::View;
@@ -10,6 +10,7 @@ use crate::view::View;
 /// The notes that matter to what is shown.
 pub(crate) fn of(snapshot: &Snapshot, view: &View) -> Vec<String> {
     let mut notes = Vec::new();
+    notes.extend(filtered(snapshot));
     notes.extend(sampled(snapshot));
     notes.extend(own_peaks(snapshot, view));
     notes.extend(peak_error(snapshot));
@@ -48,6 +49,18 @@ pub(crate) fn of_both(new: &Snapshot, old: &Snapshot, view: &View) -> Vec<String
     notes
 }
 
+fn filtered(snapshot: &Snapshot) -> Option<String> {
+    let n = snapshot.filtered_out();
+    let all = n + snapshot.traces().len() as u64;
+    (n > 0).then(|| {
+        format!(
+            "filters left {} of {} out",
+            text::grouped(n),
+            plural(all, "callsite"),
+        )
+    })
+}
+
 fn sampled(snapshot: &Snapshot) -> Option<String> {
     let every = snapshot.sampled_every()?;
     Some(format!(
@@ -56,7 +69,7 @@ fn sampled(snapshot: &Snapshot) -> Option<String> {
 }
 
 fn own_peaks(snapshot: &Snapshot, view: &View) -> Option<String> {
-    (view.metric == Metric::Peak).then(|| {
+    (view.metric() == Metric::Peak).then(|| {
         format!(
             "own peaks were reached at different moments: their sum may exceed the peak of the \
              heap, {}",
@@ -78,7 +91,7 @@ fn peak_error(snapshot: &Snapshot) -> Option<String> {
 /// frame to charge is among those that are missing.
 fn truncated(snapshot: &Snapshot, view: &View) -> Option<String> {
     let charge = snapshot.charged_to();
-    let of_stacks = matches!(view.by, GroupBy::Traceback | GroupBy::FoldedTraceback);
+    let of_stacks = view.is_of_stacks();
     let n = count(snapshot, |trace| {
         trace.traceback.is_truncated() && (of_stacks || !has_charged_frame(trace, charge))
     });

@@ -3,6 +3,7 @@
 use anstyle::{AnsiColor, Style};
 
 use crate::text;
+use crate::view::INDENT;
 
 pub(crate) const PLAIN: Style = Style::new();
 pub(crate) const BOLD: Style = Style::new().bold();
@@ -47,7 +48,7 @@ pub(crate) struct Table {
     /// The heads of the columns of numbers.
     pub(crate) heads: Vec<&'static str>,
     /// The head of the places.
-    pub(crate) place: &'static str,
+    pub(crate) place: String,
     pub(crate) rows: Vec<Row>,
 }
 
@@ -55,6 +56,8 @@ pub(crate) struct Table {
 pub(crate) struct Row {
     pub(crate) style: Style,
     pub(crate) cells: Vec<Cell>,
+    /// How many groups the row is in.
+    pub(crate) level: usize,
     pub(crate) place: Place,
     /// The line of source at the place.
     pub(crate) source: Option<String>,
@@ -62,7 +65,7 @@ pub(crate) struct Row {
     pub(crate) details: Vec<String>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Cell {
     pub(crate) style: Style,
     pub(crate) text: String,
@@ -126,7 +129,7 @@ impl Table {
         for (head, width) in self.heads.iter().zip(&widths) {
             heads.push_str(&format!("{head:>width$}{GAP}"));
         }
-        heads.push_str(self.place);
+        heads.push_str(&self.place);
         lines.push(paint.text(DIM, &heads));
 
         for row in self.rows {
@@ -137,12 +140,15 @@ impl Table {
                 line.push_str(&paint.text(style, &cell.text));
                 line.push_str(GAP);
             }
-            let place = row.place.fit(room);
+            let level = row.level * INDENT;
+            let place = row.place.fit(room.saturating_sub(level));
+            line.push_str(&spaces(level));
             line.push_str(&paint.text(row.style, &place));
             let mut below = None;
             if let Some(source) = row.source {
-                let indent = beside.map_or(0, |column| column - text::width(&place)) + GAP.len();
-                let taken = beside.unwrap_or(0) + GAP.len();
+                let width = level + text::width(&place);
+                let indent = beside.map_or(level, |column| column - width) + GAP.len();
+                let taken = beside.unwrap_or(level) + GAP.len();
                 let source = text::cut_end(&source, room.saturating_sub(taken));
                 let source = paint.text(DIM, &source);
                 match beside {
@@ -192,7 +198,7 @@ impl Table {
         let with_source = self.rows.iter().filter(|row| row.source.is_some());
         let places = with_source
             .clone()
-            .map(|row| text::width(row.place.full()))
+            .map(|row| row.level * INDENT + text::width(row.place.full()))
             .max()?;
         let sources = with_source
             .flat_map(|row| row.source.as_deref().map(text::width))

@@ -128,10 +128,14 @@ pub(crate) fn average(bytes: Bytes, blocks: u64) -> String {
     Bytes::new(average.round_ties_even() as u64).to_string()
 }
 
-/// `1 block`, `2 blocks`.
+/// `1 block`, `2 blocks`, `3 size classes`.
 pub(crate) fn plural(n: u64, noun: &str) -> String {
-    let s = if n == 1 { "" } else { "s" };
-    format!("{} {noun}{s}", grouped(n))
+    let ending = match n {
+        1 => "",
+        _ if noun.ends_with('s') => "es",
+        _ => "s",
+    };
+    format!("{} {noun}{ending}", grouped(n))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use alloc_core::{Amount, Bytes, Snapshot, Statistic};
+use anstyle::Style;
 
 use crate::notes;
 use crate::table::{BOLD, Cell, DIM, PLAIN, Place, Row, Table};
@@ -44,7 +45,7 @@ pub fn top(snapshot: &Snapshot, n: usize) -> Top<'_> {
 /// A table of what holds the memory, made by [`top`].
 ///
 /// It prints without an end of line after its last line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "a table does nothing until it is printed"]
 pub struct Top<'a> {
     snapshot: &'a Snapshot,
@@ -65,7 +66,7 @@ impl Top<'_> {
             total.bytes,
             text::plural(total.blocks, "block"),
             self.view.what(),
-            self.view.grouping(self.snapshot),
+            self.view.grouped(self.snapshot),
         );
         if let Some((moment, bytes)) = self.view.moment(self.snapshot) {
             heading.push_str(&format!("; {moment} {bytes}"));
@@ -74,38 +75,48 @@ impl Top<'_> {
     }
 
     fn table(&self, statistics: &[Statistic], total: Amount) -> Table {
-        let (shown, others) = statistics.split_at(self.view.rows.min(statistics.len()));
-        let ranked = shown.iter().zip(1u64..).map(|(statistic, rank)| {
-            let (place, source) = self.view.place(&statistic.key, self.snapshot.charged_to());
-            let amount = Amount {
-                bytes: statistic.size,
-                blocks: statistic.count,
-            };
-            Row {
-                style: PLAIN,
-                cells: cells(text::grouped(rank), amount, total),
-                place,
-                source,
-                details: self.view.details(&statistic.key, self.snapshot),
-            }
-        });
-        let summary = |name: String, statistics: &[Statistic], style| Row {
-            style,
-            cells: cells(String::new(), sum(statistics), total),
-            place: Place::Name(name),
-            source: None,
-            details: Vec::new(),
-        };
-        let mut rows: Vec<Row> = ranked.collect();
-        if !others.is_empty() {
-            let n = text::plural(others.len() as u64, self.view.noun());
-            rows.push(summary(format!("other ({n})"), others, PLAIN));
-        }
-        rows.push(summary("total".to_owned(), statistics, BOLD));
+        let mut rows = Vec::new();
+        self.add_rows(statistics, 0, total, &mut rows);
+        rows.push(summary("total".to_owned(), 0, total, total, BOLD));
         Table {
             heads: vec!["#", "size", "share", "count", "average"],
-            place: self.view.noun(),
+            place: self.view.nouns(),
             rows,
+        }
+    }
+
+    /// The largest of some groups, each followed by what is in it, and what the others sum up to.
+    fn add_rows(&self, groups: &[Statistic], level: usize, total: Amount, rows: &mut Vec<Row>) {
+        let (shown, others) = groups.split_at(self.view.rows_at(level).min(groups.len()));
+        for (statistic, rank) in shown.iter().zip(1u64..) {
+            let (place, source) = self.view.place(&statistic.key, self.snapshot.charged_to());
+            let rank = if level == 0 {
+                text::grouped(rank)
+            } else {
+                String::new()
+            };
+            rows.push(Row {
+                style: if statistic.parts.is_empty() {
+                    PLAIN
+                } else {
+                    BOLD
+                },
+                cells: cells(rank, amount_of(statistic), total),
+                level,
+                place,
+                source,
+                details: self.view.details(&statistic.key, level, self.snapshot),
+            });
+            self.add_rows(&statistic.parts, level + 1, total, rows);
+        }
+        if !others.is_empty() {
+            let n = text::plural(others.len() as u64, self.view.noun(level));
+            let mut row = summary(format!("other ({n})"), level, sum(others), total, PLAIN);
+            if self.view.by.is_cumulative() {
+                // They may have much in common.
+                row.cells = vec![Cell::new(""); row.cells.len()];
+            }
+            rows.push(row);
         }
     }
 }
@@ -114,12 +125,23 @@ impl fmt::Display for Top<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A report does not show up in the next one.
         let page = alloc_core::untraced(|| {
-            let statistics = self.snapshot.statistics_by(self.view.by, self.view.metric);
-            let total = sum(&statistics);
+            let statistics = self.snapshot.statistics(self.view.grouping());
+            let total = self.view.total(self.snapshot);
             let table = (!statistics.is_empty()).then(|| self.table(&statistics, total));
             self.view.page(&self.heading(total), table, &self.notes())
         });
         f.write_str(&page)
+    }
+}
+
+fn summary(name: String, level: usize, amount: Amount, total: Amount, style: Style) -> Row {
+    Row {
+        style,
+        cells: cells(String::new(), amount, total),
+        level,
+        place: Place::Name(name),
+        source: None,
+        details: Vec::new(),
     }
 }
 
@@ -147,13 +169,14 @@ fn share(part: Bytes, whole: Bytes) -> String {
     }
 }
 
+fn amount_of(statistic: &Statistic) -> Amount {
+    Amount::new(statistic.size.get(), statistic.count)
+}
+
 fn sum(statistics: &[Statistic]) -> Amount {
     let mut sum = Amount::default();
     for statistic in statistics {
-        sum += Amount {
-            bytes: statistic.size,
-            blocks: statistic.count,
-        };
+        sum += amount_of(statistic);
     }
     sum
 }

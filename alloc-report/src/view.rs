@@ -1,6 +1,8 @@
 //! What a table shows, and how: shared by [`Top`](crate::Top) and [`Diff`](crate::Diff).
 
-use alloc_core::{Bytes, ChargeTo, Frame, GroupBy, GroupKey, Metric, Snapshot};
+use alloc_core::{
+    Amount, Bytes, ChargeTo, Frame, GroupBy, GroupKey, Grouping, Metric, Snapshot, SortBy,
+};
 
 use crate::stack;
 use crate::table::{BOLD, NOTE, Paint, Place, Table};
@@ -9,11 +11,15 @@ use crate::text;
 /// How wide a table is unless told otherwise.
 const WIDTH: usize = 100;
 
-#[derive(Clone, Copy, Debug)]
+/// How far what is within a group stands to the right of it.
+pub(crate) const INDENT: usize = 2;
+
+#[derive(Clone, Debug)]
 pub(crate) struct View {
     pub(crate) rows: usize,
-    pub(crate) by: GroupBy,
-    pub(crate) metric: Metric,
+    pub(crate) by: Grouping,
+    /// What was asked for beside the grouping, which has a metric of its own.
+    pub(crate) metric: Option<Metric>,
     pub(crate) colour: bool,
     pub(crate) width: usize,
     pub(crate) sources: bool,
@@ -23,17 +29,43 @@ impl View {
     pub(crate) fn new(rows: usize) -> View {
         View {
             rows,
-            by: GroupBy::Line,
-            metric: Metric::Current,
+            by: Grouping::default(),
+            metric: None,
             colour: false,
             width: WIDTH,
             sources: true,
         }
     }
 
+    /// What is grouped by, with the metric that is shown.
+    pub(crate) fn grouping(&self) -> Grouping {
+        self.by.clone().with_metric(self.metric())
+    }
+
+    pub(crate) fn metric(&self) -> Metric {
+        self.metric.unwrap_or(self.by.metric())
+    }
+
+    /// How many groups are shown at a level: within a group, half as many as beside it.
+    pub(crate) fn rows_at(&self, level: usize) -> usize {
+        (0..level).fold(self.rows, |rows, _| rows.div_ceil(2))
+    }
+
+    /// What all traces of a snapshot sum up to: where a trace is in many groups, the sum over groups
+    /// would be more.
+    pub(crate) fn total(&self, snapshot: &Snapshot) -> Amount {
+        let mut total = Amount::default();
+        for trace in snapshot.traces() {
+            total += trace.counters.amount(self.metric());
+        }
+        total
+    }
+
     /// What stands at the right of the numbers, and the line of source that belongs to it.
     pub(crate) fn place(&self, key: &GroupKey, charge: ChargeTo) -> (Place, Option<String>) {
-        let frame = key.charged(charge);
+        let Some(frame) = key.charged(charge) else {
+            return (Place::Name(key.to_string()), None);
+        };
         let name = text::place(frame);
         let place = match frame.file() {
             Some(_) => Place::Path(name),
@@ -51,48 +83,69 @@ impl View {
     }
 
     /// The stack below a row, if it is stacks that are shown.
-    pub(crate) fn details(&self, key: &GroupKey, snapshot: &Snapshot) -> Vec<String> {
-        match key {
-            GroupKey::Traceback(traceback) => {
-                let charged = traceback.charged(snapshot.charged_to());
-                stack::lines(traceback, charged, self.width, self.paint())
-            }
-            _ => Vec::new(),
-        }
+    pub(crate) fn details(&self, key: &GroupKey, level: usize, snapshot: &Snapshot) -> Vec<String> {
+        let GroupKey::Traceback(traceback) = key else {
+            return Vec::new();
+        };
+        let indent = " ".repeat(INDENT * level);
+        let room = self.width.saturating_sub(indent.len());
+        let charged = traceback.charged(snapshot.charged_to());
+        let lines = stack::lines(traceback, charged, room, self.paint());
+        lines
+            .into_iter()
+            .map(|line| indent.clone() + &line)
+            .collect()
     }
 
     pub(crate) fn paint(&self) -> Paint {
         Paint(self.colour)
     }
 
-    /// One of the things that the rows are.
-    pub(crate) fn noun(&self) -> &'static str {
-        match self.by {
-            GroupBy::File => "file",
-            GroupBy::Function => "function",
-            GroupBy::Traceback => "traceback",
-            GroupBy::FoldedTraceback => "folded traceback",
-            _ => "line",
-        }
+    /// One of the things that the rows of a level are.
+    pub(crate) fn noun(&self, level: usize) -> &'static str {
+        noun(self.by.keys().nth(level).flatten())
+    }
+
+    /// The head of the places.
+    pub(crate) fn nouns(&self) -> String {
+        self.by.keys().map(noun).collect::<Vec<_>>().join(", ")
     }
 
     /// How the snapshot was grouped, in words.
-    pub(crate) fn grouping(&self, snapshot: &Snapshot) -> String {
-        let workspace = snapshot.charged_to() == ChargeTo::Workspace;
-        let whose = match self.by {
-            GroupBy::Traceback | GroupBy::FoldedTraceback => "",
-            _ if workspace => " of the workspace",
+    pub(crate) fn grouped(&self, snapshot: &Snapshot) -> String {
+        let names: Vec<_> = self.by.keys().map(noun).collect();
+        let mut words = format!("by {}", names.join(", then "));
+        let is_charged = |key| match key {
+            Some(GroupBy::Traceback | GroupBy::FoldedTraceback) => false,
+            Some(GroupBy::Thread | GroupBy::Domain | GroupBy::SizeClass) | None => false,
+            Some(_) => true,
+        };
+        if self.by.is_cumulative() {
+            words += ", cumulative";
+        } else if snapshot.charged_to() == ChargeTo::Workspace && self.by.keys().any(is_charged) {
+            words += " of the workspace";
+        }
+        words += match self.by.order() {
+            SortBy::Blocks => ", sorted by blocks",
+            SortBy::Average => ", sorted by average",
             _ => "",
         };
-        format!("by {}{whose}", self.noun())
+        words
+    }
+
+    /// Whether whole stacks decide which group a trace is in.
+    pub(crate) fn is_of_stacks(&self) -> bool {
+        let is_stack = |key| matches!(key, Some(GroupBy::Traceback | GroupBy::FoldedTraceback));
+        self.by.is_cumulative() || self.by.keys().any(is_stack)
     }
 
     /// How the metric's sum is called in a heading.
     pub(crate) fn what(&self) -> &'static str {
-        match self.metric {
+        match self.metric() {
             Metric::Peak => " summed over own peaks",
             Metric::AtPeak => " at the peak",
             Metric::Total => " ever allocated",
+            Metric::Freed => " ever freed",
             _ => "",
         }
     }
@@ -100,8 +153,8 @@ impl View {
     /// The other moment of the heap, for comparison: its peak, or how it is now.
     pub(crate) fn moment(&self, snapshot: &Snapshot) -> Option<(&'static str, Bytes)> {
         let memory = snapshot.traced_memory();
-        match self.metric {
-            Metric::AtPeak | Metric::Total => Some(("now", memory.current)),
+        match self.metric() {
+            Metric::AtPeak | Metric::Total | Metric::Freed => Some(("now", memory.current)),
             _ if memory.peak < memory.current => None,
             _ => Some(("at the peak", memory.peak)),
         }
@@ -125,19 +178,39 @@ impl View {
     }
 }
 
+fn noun(key: Option<GroupBy>) -> &'static str {
+    match key {
+        Some(GroupBy::Line) => "line",
+        Some(GroupBy::File) => "file",
+        Some(GroupBy::Function) => "function",
+        Some(GroupBy::Module) => "module",
+        Some(GroupBy::Crate) => "crate",
+        Some(GroupBy::Traceback) => "traceback",
+        Some(GroupBy::FoldedTraceback) => "folded traceback",
+        Some(GroupBy::SizeClass) => "size class",
+        Some(GroupBy::Thread) => "thread",
+        Some(GroupBy::Domain) => "domain",
+        _ => "group",
+    }
+}
+
 /// The builder methods that `Top` and `Diff` have in common.
 macro_rules! builder {
     ($type:ident) => {
         impl $type<'_> {
             /// Shows files, functions or tracebacks; lines are the default.
-            pub fn by(mut self, by: alloc_core::GroupBy) -> Self {
-                self.view.by = by;
+            ///
+            /// Groups within groups are indented below them, half as many as there are groups; the
+            /// metric and the order of a [`Grouping`](alloc_core::Grouping) count.
+            pub fn by(mut self, by: impl Into<alloc_core::Grouping>) -> Self {
+                self.view.by = by.into();
                 self
             }
 
-            /// Shows another metric than [`Metric::Current`](alloc_core::Metric::Current).
+            /// Shows another metric than [`Metric::Current`](alloc_core::Metric::Current), or than
+            /// that of the grouping.
             pub fn metric(mut self, metric: alloc_core::Metric) -> Self {
-                self.view.metric = metric;
+                self.view.metric = Some(metric);
                 self
             }
 

@@ -275,11 +275,17 @@ fn top_as_json_has_every_key_that_is_documented() {
         let expected = json!({
             "report": "top",
             "by": "line",
+            "cumulative": false,
             "metric": "total",
+            "order": "bytes",
             "charge": "caller",
+            "include": [],
+            "exclude": [],
+            "all_frames": false,
             "snapshot": report["snapshot"],
             "rows": [{
                 "rank": 1,
+                "key": "src/cache.rs:41",
                 "function": null,
                 "file": "src/cache.rs",
                 "path": "src/cache.rs",
@@ -292,6 +298,7 @@ fn top_as_json_has_every_key_that_is_documented() {
                 "peak": { "bytes": 12_500_000, "blocks": 99_746 },
                 "at_peak": { "bytes": 12_400_000, "blocks": 99_000 },
                 "total": { "bytes": 24_900_000, "blocks": 198_746 },
+                "freed": { "bytes": 12_400_000, "blocks": 99_000 },
                 "reallocations": 2,
             }],
             "other": { "rows": 3, "bytes": 308_192, "blocks": 8 },
@@ -351,6 +358,7 @@ fn diff_as_json_keeps_what_did_not_change() {
             let row = |rank, file, bytes: [i64; 2], blocks: [i64; 2], average| {
                 json!({
                     "rank": rank,
+                    "key": file,
                     "function": null,
                     "file": file,
                     "path": file,
@@ -456,8 +464,16 @@ fn names_that_act_on_a_terminal_are_escaped_in_every_format() {
     );
     let snapshot = Snapshot::from_traces(vec![trace], 32);
     snapshot.dump(folder.path().join("new\u{202e}")).unwrap();
-    for format in ["text", "json"] {
-        for by in ["line", "file", "function", "traceback", "folded"] {
+    for format in ["text", "json", "csv"] {
+        for by in [
+            "line",
+            "file",
+            "function",
+            "traceback",
+            "folded",
+            "module,line",
+            "crate",
+        ] {
             let arguments = format!("top new\u{202e} --by {by} --format {format}");
             let output = run(folder.path(), &arguments);
             assert_eq!(output.status.code(), Some(0));
@@ -538,21 +554,70 @@ fn a_wrong_command_line_exits_with_two() {
         folder,
         "top new --by colour",
         2,
-        "line, file, function, traceback, folded",
+        "line, file, function, module, crate, traceback, folded, size-class, thread, domain",
     );
     check_failure(
         folder,
         "top new --sort size",
         2,
-        "current, peak, at-peak, total",
+        "current, peak, at-peak, total, freed, bytes, blocks, average",
+    );
+    check_failure(
+        folder,
+        "top new --by line,lines",
+        2,
+        "invalid value 'lines'",
+    );
+    check_failure(
+        folder,
+        "top new --sort peak,total",
+        2,
+        "expected one number at most",
+    );
+    check_failure(
+        folder,
+        "top new --sort blocks,bytes",
+        2,
+        "one order at most",
+    );
+    check_failure(
+        folder,
+        "top new --by traceback --cumulative",
+        2,
+        "expected line, file, function, module or crate, found traceback",
+    );
+    check_failure(
+        folder,
+        "top new --include fuction=main",
+        2,
+        "expected a file, or one of file=, line=, function=, crate=, thread=, domain=, found fuction=",
+    );
+    check_failure(
+        folder,
+        "diff old new --exclude cache.rs:forty",
+        2,
+        "expected the number of a line after the last colon, found \"forty\"",
+    );
+    check_failure(
+        folder,
+        "top new --include=",
+        2,
+        "expected a condition, found nothing",
+    );
+    check_failure(
+        folder,
+        "completions tcsh",
+        2,
+        "bash, elvish, fish, powershell, zsh",
     );
     check_failure(folder, "top new --charge me", 2, "caller, workspace");
-    check_failure(folder, "top new --format xml", 2, "text, json");
+    check_failure(folder, "top new --format xml", 2, "text, json, csv");
     check_failure(folder, "top new -n -1", 2, "invalid value '-1'");
     check_failure(folder, "flame new", 2, "unrecognized subcommand");
 }
 
 #[test]
+#[cfg(unix)]
 fn the_examples_of_the_help_run() {
     let folder = folder();
     for name in [
@@ -565,18 +630,325 @@ fn the_examples_of_the_help_run() {
         fs::copy(folder.path().join("new"), folder.path().join(name)).unwrap();
     }
     let mut examples = 0;
-    for help in ["--help", "top --help", "diff --help"] {
+    for help in [
+        "--help",
+        "top --help",
+        "diff --help",
+        "completions --help",
+        "man --help",
+    ] {
         let help = run(folder.path(), help).stdout;
         let help = String::from_utf8(help).unwrap();
         let lines = help.lines().map(str::trim);
         for line in lines.filter_map(|line| line.strip_prefix("alloc-report ")) {
-            let arguments = line.split(" | ").next().unwrap();
-            let output = run(folder.path(), arguments);
-            assert_eq!(output.status.code(), Some(0), "{line}");
+            // What a shell does with the output is not ours.
+            let arguments = line.split([';', '|', '>']).next().unwrap();
+            let output = Command::new("sh")
+                .args(["-c", &format!("$REPORT {arguments}")])
+                .env("REPORT", env!("CARGO_BIN_EXE_alloc-report"))
+                .env("HOME", folder.path())
+                .current_dir(folder.path())
+                .output()
+                .unwrap();
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(0), "{line}: {stderr}");
             examples += 1;
         }
     }
-    assert_eq!(examples, 12);
+    assert_eq!(examples, 27);
+}
+
+/// What a shell completes, and what the manual says, is made of the same description as the help.
+#[test]
+fn completions_and_the_manual_know_the_options() {
+    let folder = folder();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = run(folder.path(), &format!("completions {shell}")).stdout;
+        let script = String::from_utf8(script).unwrap();
+        for word in ["diff", "all-frames", "cumulative", "completions"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    let page = String::from_utf8(run(folder.path(), "man").stdout).unwrap();
+    assert!(
+        page.contains(".TH alloc") && page.contains("Exit status"),
+        "{page}"
+    );
+
+    let written = run(folder.path(), "man pages").stdout;
+    let written = String::from_utf8(written).unwrap();
+    let names = ["", "-top", "-diff", "-completions", "-man"];
+    let expected = names.map(|name| format!("pages/alloc-report{name}.1\n"));
+    assert_eq!(written, expected.concat());
+    let top = fs::read_to_string(folder.path().join("pages/alloc-report-top.1")).unwrap();
+    assert!(
+        top.contains("cumulative") && top.contains("cache.rs:41"),
+        "{top}"
+    );
+}
+
+#[test]
+fn groups_within_groups_are_indented_and_half_as_many() {
+    check(
+        "top new --by function,line -n 2 --sort total",
+        expect![[r#"
+            24.0 MiB in 198,754 blocks ever allocated, by function, then line; now 11.9 MiB
+
+            #      size   share    count   average  function, line
+            1  23.8 MiB   98.8%  198,747   125 B    demo::fill
+               23.7 MiB   98.8%  198,746   125 B      src/cache.rs:41
+               4096 B     <0.1%        1  4096 B      other (1 line)
+            2   293 KiB    1.2%        3  97.7 KiB  demo::load
+                293 KiB    1.2%        3  97.7 KiB    src/load.rs:7
+               4096 B     <0.1%        4  1024 B    other (1 function)
+               24.0 MiB  100.0%  198,754   127 B    total
+        "#]],
+    );
+    check(
+        "top new --by file,traceback -n 1",
+        expect![[r#"
+        11.9 MiB in 99,749 blocks, by file, then traceback; at the peak 12.1 MiB
+
+        #      size   share   count  average  file, traceback
+        1  11.9 MiB  >99.9%  99,747    125 B  src/cache.rs
+           11.9 MiB  >99.9%  99,746    125 B    src/cache.rs:41
+                 … 2 frames of the standard library
+                 src/cache.rs:41  demo::fill
+                 src/main.rs:3    demo::main
+                 … 1 frame of the runtime
+
+           4096 B     <0.1%       1   4096 B    other (1 traceback)
+           2048 B     <0.1%       2   1024 B  other (1 file)
+           11.9 MiB  100.0%  99,749    125 B  total
+    "#]],
+    );
+    check(
+        "diff old new --by file,line -n 3",
+        expect![[r#"
+        11.9 MiB (+11.6 MiB) in 99,749 blocks (+99,736), by file, then line; at the peak 12.1 MiB
+
+        #      size     change   count   change  average  file, line
+        1  11.9 MiB  +11.9 MiB  99,747  +99,737    125 B  src/cache.rs
+           11.9 MiB  +11.9 MiB  99,746  +99,736    125 B    src/cache.rs:41
+           4096 B    +4096 B         1       +1   4096 B    src/cache.rs:52
+        2     0 B     -293 KiB       0       -3           src/load.rs
+              0 B     -293 KiB       0       -3             src/load.rs:7
+        3  2048 B    +2048 B         2       +2   1024 B  src/index.rs
+           2048 B    +2048 B         2       +2   1024 B    src/index.rs:5
+           11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
+    "#]],
+    );
+    check_json("top new --by function,line --format json -n 1", |report| {
+        assert_eq!(report["by"], "function,line");
+        let row = &report["rows"][0];
+        assert_eq!(
+            (&row["key"], &row["line"]),
+            (&json!("demo::fill"), &Value::Null)
+        );
+        assert_eq!(row["within"]["rows"][0]["key"], "src/cache.rs:41");
+        assert_eq!(
+            row["within"]["other"],
+            json!({ "rows": 1, "bytes": 4_096, "blocks": 1 })
+        );
+    });
+}
+
+#[test]
+fn cumulative_counting_does_not_add_up() {
+    check(
+        "top new --by file --cumulative",
+        expect![[r#"
+        11.9 MiB in 99,749 blocks, by file, cumulative; at the peak 12.1 MiB
+
+        #      size   share   count  average  file
+        1  11.9 MiB  100.0%  99,749    125 B  src/main.rs
+        2  11.9 MiB  100.0%  99,749    125 B  library/std/src/rt.rs
+        3  11.9 MiB  100.0%  99,749    125 B  library/alloc/src/raw_vec/mod.rs
+        4  11.9 MiB  >99.9%  99,747    125 B  src/cache.rs
+        5  2048 B     <0.1%       2   1024 B  src/index.rs
+           11.9 MiB  100.0%  99,749    125 B  total
+    "#]],
+    );
+    check(
+        "diff old new --by line --cumulative -n 2",
+        expect![[r#"
+        11.9 MiB (+11.6 MiB) in 99,749 blocks (+99,736), by line, cumulative; at the peak 12.1 MiB
+
+        #      size     change   count   change  average  line
+        1  11.9 MiB  +11.9 MiB  99,746  +99,736    125 B  src/cache.rs:41
+        2  11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  src/main.rs:3
+                                                          other (6 lines)
+           11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
+    "#]],
+    );
+    check_json(
+        "top new --by line --cumulative -n 1 --format json",
+        |report| {
+            assert_eq!(report["cumulative"], true);
+            let nothing = json!({ "rows": 6, "bytes": null, "blocks": null });
+            assert_eq!(report["other"], nothing);
+            assert_eq!(report["total"]["bytes"], 12_506_144);
+        },
+    );
+}
+
+#[test]
+fn filters_keep_and_drop() {
+    check(
+        "top new --include cache.rs",
+        expect![[r#"
+        11.9 MiB in 99,747 blocks, by line
+
+        #      size   share   count  average  line
+        1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
+        2  4096 B     <0.1%       1   4096 B  src/cache.rs:52
+           11.9 MiB  100.0%  99,747    125 B  total
+
+        note: filters left 2 of 4 callsites out
+    "#]],
+    );
+    check(
+        "top new --include cache.rs:41 --include src/i*.rs",
+        expect![[r#"
+            11.9 MiB in 99,748 blocks, by line
+
+            #      size   share   count  average  line
+            1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
+            2  2048 B     <0.1%       2   1024 B  src/index.rs:5
+               11.9 MiB  100.0%  99,748    125 B  total
+
+            note: filters left 2 of 4 callsites out
+        "#]],
+    );
+    check(
+        "top new --exclude function=demo::fill,line=41 --sort total",
+        expect![[r#"
+            301 KiB in 8 blocks ever allocated, by line; now 6144 B
+
+            #      size   share  count   average  line
+            1   293 KiB   97.3%      3  97.7 KiB  src/load.rs:7
+            2  4096 B      1.3%      4  1024 B    src/index.rs:5
+            3  4096 B      1.3%      1  4096 B    src/cache.rs:52
+                301 KiB  100.0%      8  37.6 KiB  total
+
+            note: filters left 1 of 4 callsites out
+        "#]],
+    );
+    check(
+        "top new --include function=demo::main",
+        expect![[r#"
+        0 B in 0 blocks, by line; at the peak 0 B
+
+        note: filters left 4 of 4 callsites out
+    "#]],
+    );
+    check(
+        "top new --include main.rs:3 --exclude load.rs --all-frames",
+        expect![[r#"
+            11.9 MiB in 99,749 blocks, by line
+
+            #      size   share   count  average  line
+            1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
+            2  4096 B     <0.1%       1   4096 B  src/cache.rs:52
+            3  2048 B     <0.1%       2   1024 B  src/index.rs:5
+               11.9 MiB  100.0%  99,749    125 B  total
+
+            note: filters left 1 of 4 callsites out
+        "#]],
+    );
+    check(
+        "diff old new --exclude crate=demo",
+        expect![[r#"
+        0 B (+0 B) in 0 blocks (+0), by line; at the peak 0 B
+
+        note: filters left 4 of 4 callsites out
+        note: in the older snapshot: filters left 2 of 2 callsites out
+    "#]],
+    );
+    check_json(
+        "top new --exclude cache.rs --all-frames --format json",
+        |report| {
+            assert_eq!(
+                (&report["exclude"], &report["all_frames"]),
+                (&json!(["cache.rs"]), &json!(true))
+            );
+            assert_eq!(
+                report["notes"],
+                json!(["filters left 2 of 4 callsites out"])
+            );
+        },
+    );
+}
+
+#[test]
+fn rows_are_sorted_by_blocks_and_average() {
+    check(
+        "top new --sort total,blocks",
+        expect![[r#"
+        24.0 MiB in 198,754 blocks ever allocated, by line, sorted by blocks; now 11.9 MiB
+
+        #      size   share    count   average  line
+        1  23.7 MiB   98.8%  198,746   125 B    src/cache.rs:41
+        2  4096 B     <0.1%        4  1024 B    src/index.rs:5
+        3   293 KiB    1.2%        3  97.7 KiB  src/load.rs:7
+        4  4096 B     <0.1%        1  4096 B    src/cache.rs:52
+           24.0 MiB  100.0%  198,754   127 B    total
+    "#]],
+    );
+    check(
+        "top new --sort average,freed",
+        expect![[r#"
+        12.1 MiB in 99,005 blocks ever freed, by line, sorted by average; now 11.9 MiB
+
+        #      size   share   count   average  line
+        1   293 KiB    2.4%       3  97.7 KiB  src/load.rs:7
+        2  2048 B     <0.1%       2  1024 B    src/index.rs:5
+        3  11.8 MiB   97.6%  99,000   125 B    src/cache.rs:41
+           12.1 MiB  100.0%  99,005   128 B    total
+    "#]],
+    );
+    check(
+        "diff old new --sort blocks",
+        expect![[r#"
+        11.9 MiB (+11.6 MiB) in 99,749 blocks (+99,736), by line, sorted by blocks; at the peak 12.1 MiB
+
+        #      size     change   count   change  average  line
+        1  11.9 MiB  +11.9 MiB  99,746  +99,736    125 B  src/cache.rs:41
+        2     0 B     -293 KiB       0       -3           src/load.rs:7
+        3  2048 B    +2048 B         2       +2   1024 B  src/index.rs:5
+        4  4096 B    +4096 B         1       +1   4096 B  src/cache.rs:52
+           11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
+    "#]],
+    );
+}
+
+#[test]
+fn as_csv_there_is_a_line_for_each_row() {
+    check(
+        "top new --by function,line -n 2 --format csv",
+        expect![[r#"
+            rank,by,key,function,file,path,line,bytes,blocks,average_bytes,share,current_bytes,current_blocks,peak_bytes,peak_blocks,at_peak_bytes,at_peak_blocks,total_bytes,total_blocks,freed_bytes,freed_blocks,reallocations
+            1,function,demo::fill,demo::fill,,,,12504096,99747,125,0.9998362404910738,12504096,99747,12504096,99747,12400000,99000,24904096,198747,12400000,99000,4
+            1.1,line,src/cache.rs:41,,src/cache.rs,src/cache.rs,41,12500000,99746,125,0.9995087214732215,12500000,99746,12500000,99746,12400000,99000,24900000,198746,12400000,99000,2
+            1.2,line,src/cache.rs:52,,src/cache.rs,src/cache.rs,52,4096,1,4096,0.0003275190178523452,4096,1,4096,1,0,0,4096,1,0,0,2
+            2,function,demo::index,demo::index,,,,2048,2,1024,0.0001637595089261726,2048,2,2048,2,2048,2,4096,4,2048,2,2
+            2.1,line,src/index.rs:5,,src/index.rs,src/index.rs,5,2048,2,1024,0.0001637595089261726,2048,2,2048,2,2048,2,4096,4,2048,2,2
+        "#]],
+    );
+    check(
+        "diff old new -n 2 --by crate --format csv",
+        expect![[r#"
+        rank,by,key,function,file,path,line,bytes,bytes_diff,blocks,blocks_diff,average_bytes
+        1,crate,demo,,,,,12506144,12205144,99749,99736,125
+    "#]],
+    );
+    check(
+        "top new -n 1 --by traceback --format csv",
+        expect![[r#"
+        rank,by,key,function,file,path,line,bytes,blocks,average_bytes,share,current_bytes,current_blocks,peak_bytes,peak_blocks,at_peak_bytes,at_peak_blocks,total_bytes,total_blocks,freed_bytes,freed_blocks,reallocations
+        1,traceback,library/alloc/src/raw_vec/mod.rs:340 < library/alloc/src/raw_vec/mod.rs:341 < src/cache.rs:41 < src/main.rs:3 < library/std/src/rt.rs:200,demo::fill,src/cache.rs,src/cache.rs,41,12500000,99746,125,0.9995087214732215,12500000,99746,12500000,99746,12400000,99000,24900000,198746,12400000,99000,2
+    "#]],
+    );
 }
 
 #[test]

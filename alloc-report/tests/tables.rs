@@ -61,9 +61,9 @@ fn long_names_are_cut_to_the_width_and_numbers_are_not() {
         2    10 B     <0.1%              1     10 B  größe::漢字漢…字::berechne
         3     5 B     <0.1%              1      5 B  <unknown>
            1024 GiB  100.0%  1,073,741,826   1024 B  total"#]]
-    .assert_eq(&table.by(GroupBy::Function).to_string());
+    .assert_eq(&table.clone().by(GroupBy::Function).to_string());
     for width in 0..100 {
-        let text = table.width(width).to_string();
+        let text = table.clone().width(width).to_string();
         // The heading is never cut, and a place always keeps 24 columns beside 48 of numbers.
         for line in text.lines().skip(1) {
             let columns = unicode_width::UnicodeWidthStr::width(line);
@@ -105,7 +105,7 @@ fn fill() {
         2  1000 B     <0.1%    100     10 B    demo-1.0.0/src/cache.rs:3  let name = words.iter().map(|word| word.to_owned()).c…
         3    10 B     <0.1%      1     10 B    demo-1.0.0/src/cache.rs:99
         4     9 B     <0.1%      1      9 B    gone.rs:1
-           1025 KiB  100.0%    103  10190 B    total"#]].assert_eq(&table.width(120).to_string());
+           1025 KiB  100.0%    103  10190 B    total"#]].assert_eq(&table.clone().width(120).to_string());
     expect![[r#"
         1025 KiB in 103 blocks, by line; at the peak 1025 KiB
 
@@ -117,8 +117,8 @@ fn fill() {
         3    10 B     <0.1%      1     10 B    demo-1.0.0/src/cache.rs:99
         4     9 B     <0.1%      1      9 B    gone.rs:1
            1025 KiB  100.0%    103  10190 B    total"#]]
-    .assert_eq(&table.width(90).to_string());
-    let uncut = table.width(usize::MAX).to_string();
+    .assert_eq(&table.clone().width(90).to_string());
+    let uncut = table.clone().width(usize::MAX).to_string();
     assert!(
         uncut
             .contains("let name = words.iter().map(|word| word.to_owned()).collect::<Vec<_>>();\n")

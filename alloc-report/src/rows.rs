@@ -1,0 +1,187 @@
+//! The rows of the reports as CSV. Their columns are described in the documentation of the library.
+
+use alloc_core::{Escaped, Frame, GroupKey, Grouping, Snapshot, Statistic};
+use alloc_report::{CompareTo as _, StatisticDiff};
+use anyhow::Result;
+
+use crate::arguments::View;
+use crate::json::{average, name_of, total};
+
+/// The columns that say what a row stands for.
+const OF_KEYS: [&str; 7] = ["rank", "by", "key", "function", "file", "path", "line"];
+
+const OF_TOP: [&str; 15] = [
+    "bytes",
+    "blocks",
+    "average_bytes",
+    "share",
+    "current_bytes",
+    "current_blocks",
+    "peak_bytes",
+    "peak_blocks",
+    "at_peak_bytes",
+    "at_peak_blocks",
+    "total_bytes",
+    "total_blocks",
+    "freed_bytes",
+    "freed_blocks",
+    "reallocations",
+];
+
+const OF_DIFF: [&str; 5] = [
+    "bytes",
+    "bytes_diff",
+    "blocks",
+    "blocks_diff",
+    "average_bytes",
+];
+
+pub(crate) fn top(snapshot: &Snapshot, view: &View, by: &Grouping) -> Result<String> {
+    let total = total(snapshot, by).bytes.get();
+    let mut rows = Rows::new(view, by, &OF_TOP)?;
+    rows.add(
+        &snapshot.statistics(by.clone()),
+        &|statistic: &Statistic| {
+            let (bytes, blocks) = (statistic.size.get(), statistic.count);
+            let share = (total > 0).then(|| bytes as f64 / total as f64);
+            let counters = &statistic.counters;
+            let amounts = [
+                counters.current,
+                counters.peak,
+                counters.at_peak,
+                counters.total,
+                counters.freed(),
+            ];
+            let mut cells = vec![
+                bytes.to_string(),
+                blocks.to_string(),
+                known(average(bytes, blocks)),
+                known(share),
+            ];
+            for amount in amounts {
+                cells.push(amount.bytes.get().to_string());
+                cells.push(amount.blocks.to_string());
+            }
+            cells.push(counters.reallocations.to_string());
+            cells
+        },
+    )?;
+    rows.text()
+}
+
+pub(crate) fn diff(new: &Snapshot, old: &Snapshot, view: &View, by: &Grouping) -> Result<String> {
+    let mut rows = Rows::new(view, by, &OF_DIFF)?;
+    let diffs = new.compare_to(old, by.clone());
+    rows.add(&diffs, &|diff: &StatisticDiff| {
+        vec![
+            diff.size.get().to_string(),
+            diff.size_diff.get().to_string(),
+            diff.count.to_string(),
+            diff.count_diff.to_string(),
+            known(average(diff.size.get(), diff.count)),
+        ]
+    })?;
+    rows.text()
+}
+
+/// A group of either report.
+trait Group {
+    fn key(&self) -> &GroupKey;
+    fn parts(&self) -> &[Self]
+    where
+        Self: Sized;
+}
+
+impl Group for Statistic {
+    fn key(&self) -> &GroupKey {
+        &self.key
+    }
+    fn parts(&self) -> &[Statistic] {
+        &self.parts
+    }
+}
+
+impl Group for StatisticDiff {
+    fn key(&self) -> &GroupKey {
+        &self.key
+    }
+    fn parts(&self) -> &[StatisticDiff] {
+        &self.parts
+    }
+}
+
+/// A table while it is written.
+struct Rows<'a> {
+    writer: csv::Writer<Vec<u8>>,
+    view: &'a View,
+    names: Vec<String>,
+}
+
+impl<'a> Rows<'a> {
+    fn new(view: &'a View, by: &Grouping, numbers: &[&str]) -> Result<Rows<'a>> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(OF_KEYS.iter().chain(numbers))?;
+        let names = by.to_string().split(',').map(str::to_owned).collect();
+        Ok(Rows {
+            writer,
+            view,
+            names,
+        })
+    }
+
+    fn add<G: Group>(&mut self, groups: &[G], numbers: &dyn Fn(&G) -> Vec<String>) -> Result<()> {
+        self.add_within("", 0, groups, numbers)
+    }
+
+    /// The first of some groups, each followed by what is in it.
+    fn add_within<G: Group>(
+        &mut self,
+        rank: &str,
+        level: usize,
+        groups: &[G],
+        numbers: &dyn Fn(&G) -> Vec<String>,
+    ) -> Result<()> {
+        for (group, number) in groups.iter().zip(1..).take(self.view.rows) {
+            let rank = match rank {
+                "" => number.to_string(),
+                outer => format!("{outer}.{number}"),
+            };
+            let mut row = vec![rank.clone(), self.names[level].clone()];
+            row.extend(self.place(group.key()));
+            row.extend(numbers(group));
+            self.writer.write_record(row)?;
+            self.add_within(&rank, level + 1, group.parts(), numbers)?;
+        }
+        Ok(())
+    }
+
+    /// The key's text, function, file, path and line.
+    fn place(&self, key: &GroupKey) -> [String; 5] {
+        let name = match key {
+            GroupKey::Traceback(traceback) => {
+                let frames: Vec<String> = traceback.iter().map(Frame::to_string).collect();
+                frames.join(" < ")
+            }
+            key => name_of(key, self.view.charge()),
+        };
+        let frame = key.charged(self.view.charge());
+        let text = |text: Option<&str>| text.map_or(String::new(), |it| Escaped(it).to_string());
+        let file = frame.and_then(Frame::file);
+        [
+            name,
+            text(frame.and_then(Frame::function)),
+            text(file.map(|file| file.short())),
+            text(file.map(|file| file.full())),
+            known(frame.map(Frame::line).filter(|line| *line > 0)),
+        ]
+    }
+
+    fn text(self) -> Result<String> {
+        Ok(String::from_utf8(self.writer.into_inner()?)?)
+    }
+}
+
+/// A number, or an empty cell.
+fn known<T: ToString>(number: Option<T>) -> String {
+    number.map_or(String::new(), |number| number.to_string())
+}
