@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::hint::black_box;
 
 use alloc_core::{
-    Amount, ChargeTo, Config, Counters, GroupBy, Metric, Snapshot, TraceAlloc, start,
+    Amount, ChargeTo, Config, Counters, Frame, GroupBy, Metric, Snapshot, TraceAlloc, start,
     take_snapshot, traced_memory,
 };
 
@@ -781,7 +781,7 @@ fn a_recursion_of_any_depth_is_one_folded_stack() {
     let snapshot = checked_snapshot();
     let of = |name: &str, by| {
         let is_charged = |it: &alloc_core::Statistic| {
-            let function = it.key.charged(ChargeTo::Caller).function();
+            let function = it.key.charged(ChargeTo::Caller).and_then(Frame::function);
             function.is_some_and(|it| it.rsplit("::").next() == Some(name))
         };
         let mut statistics = snapshot.statistics(by);

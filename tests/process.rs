@@ -31,22 +31,36 @@ fn assert_succeeded(output: &Output) {
     );
 }
 
+#[track_caller]
+fn check_limit(value: &str, limit: &str) {
+    let output = with_trace("state", value);
+    assert_succeeded(&output);
+    assert_eq!(text(&output.stdout), limit, "ALLOC_TRACE={value}");
+}
+
+// Tests with numbers are those of CPython's `tracemalloc`: see the table of `alloc_core::tracemalloc`.
 #[test]
-fn alloc_trace_is_a_number_of_frames() {
+fn t34_env_var_disabled_by_default() {
     let unset = program(TRACED, &["state"], &[]);
     assert_eq!(text(&unset.stdout), "None\n");
-    let cases = [
-        ("", "None\n"),
-        ("0", "None\n"),
-        ("1", "Some(1)\n"),
-        ("15", "Some(15)\n"),
-        ("1000", "Some(1000)\n"),
-    ];
-    for (value, limit) in cases {
-        let output = with_trace("state", value);
-        assert_succeeded(&output);
-        assert_eq!(text(&output.stdout), limit, "ALLOC_TRACE={value}");
-    }
+}
+
+#[test]
+fn t36_env_var_disabled() {
+    check_limit("0", "None\n");
+    check_limit("", "None\n");
+}
+
+#[test]
+fn t37_env_var_enabled_at_startup() {
+    check_limit("1", "Some(1)\n");
+}
+
+#[test]
+fn t38_env_limit() {
+    check_limit("10", "Some(10)\n");
+    check_limit("15", "Some(15)\n");
+    check_limit("1000", "Some(1000)\n");
 }
 
 /// Line mode walks to the first frame that is surely the user's: the line must be that of whole stacks.
@@ -84,7 +98,7 @@ fn one_frame_charges_the_same_lines_as_whole_stacks() {
 }
 
 #[test]
-fn a_wrong_alloc_trace_ends_the_program_before_it_begins() {
+fn t39_env_var_invalid() {
     for value in [
         "-1",
         "abc",
@@ -272,7 +286,7 @@ fn check_case(case: &str) {
 }
 
 #[test]
-fn a_forked_child_keeps_tracing() {
+fn t14_fork() {
     check_case("fork");
 }
 

@@ -155,10 +155,10 @@ pub(crate) struct View {
     /// Show only what meets these conditions; given again, what meets either
     ///
     /// A condition is a FILE or FILE:LINE, or one of file=, line=, function=, crate=, thread= and
-    /// domain=; with commas between them, all have to be met. Names are patterns for the whole of a name:
-    /// * is anything, slashes too, ? one character, [a-z] one of these. A FILE without a slash is
-    /// compared with the file's name, else with the path as the table has it or as the compiler wrote it
-    /// down.
+    /// domain=; with commas between them, all have to be met. Names are patterns for the whole of a
+    /// name: ? is one character, [a-z] one of these, and * any of them, slashes too. A FILE without a
+    /// slash is compared with the file's name, else with the path as the table has it or as the
+    /// compiler wrote it down.
     #[arg(long, value_name = "CONDITIONS")]
     pub(crate) include: Vec<Conditions>,
     /// Leave out what meets these conditions; given again, what meets either
