@@ -1,0 +1,193 @@
+//! What CPython's own tests of `tracemalloc`'s C functions assert, written anew: one test for each, under
+//! its number in the table of `alloc_core::tracemalloc`, and those that were added later. The
+//! addresses are of no memory: nothing is ever read or written there.
+
+use std::cell::RefCell;
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use alloc_core::{
+    Amount, ChargeTo, Filter, GroupBy, TraceAlloc, start, take_snapshot, traceback_of_tracked,
+    traced_memory, track, untrack,
+};
+
+#[global_allocator]
+static ALLOC: TraceAlloc = TraceAlloc::system();
+
+alloc_tests::tests![
+    t42_zero_bytes,
+    t43_track,
+    t44_track_without_gil,
+    t45_track_already_tracked,
+    t46_untrack,
+    t47_stop_track,
+    t48_stop_untrack,
+    untrack_without_gil,
+    tracemalloc_track_race,
+    late_untrack,
+];
+
+const DOMAIN: u32 = 5;
+const ADDRESS: usize = 0x7000_1230;
+
+/// What is live in the domain.
+fn in_domain() -> Amount {
+    let snapshot = take_snapshot().unwrap();
+    let traces = snapshot.filter_traces(&[Filter::include_domain(DOMAIN)]);
+    alloc_tests::sum_of(&traces, |_| true).current
+}
+
+/// The line that the block was told of at, in this file.
+fn line_of(address: usize) -> Option<u32> {
+    let traceback = traceback_of_tracked(DOMAIN, address)?;
+    let charged = traceback.charged(ChargeTo::Caller);
+    let file = charged.file().map_or("", |file| file.full());
+    assert!(file.ends_with(file!()), "{traceback}");
+    Some(charged.line())
+}
+
+fn t42_zero_bytes() {
+    start().unwrap();
+    track(DOMAIN, ADDRESS, 0).unwrap();
+    assert_eq!(in_domain(), Amount::new(0, 1));
+    untrack(DOMAIN, ADDRESS).unwrap();
+    assert_eq!(in_domain(), Amount::default());
+}
+
+fn t43_track() {
+    start().unwrap();
+    let before = traced_memory().current;
+    track(DOMAIN, ADDRESS, 123).unwrap();
+    assert_eq!(line_of(ADDRESS), Some(line!() - 1));
+    assert_eq!(traced_memory().current, before + 123.into());
+    assert_eq!(in_domain(), Amount::new(123, 1));
+    // The same address in another domain is another block.
+    assert!(traceback_of_tracked(DOMAIN + 1, ADDRESS).is_none());
+    let snapshot = take_snapshot().unwrap();
+    let statistics = snapshot.statistics(GroupBy::Domain);
+    let tracked = statistics.iter().map(ToString::to_string);
+    assert!(
+        tracked
+            .into_iter()
+            .any(|it| it == "domain 5: size=123 B, count=1, average=123 B")
+    );
+}
+
+/// From a thread that the tracer never saw, and from one whose thread-locals are being destroyed.
+fn t44_track_without_gil() {
+    struct AtEnd;
+    impl Drop for AtEnd {
+        fn drop(&mut self) {
+            track(DOMAIN, ADDRESS + 1, 23).unwrap();
+        }
+    }
+    thread_local!(static AT_END: RefCell<Option<AtEnd>> = const { RefCell::new(None) });
+
+    start().unwrap();
+    thread::spawn(|| {
+        track(DOMAIN, ADDRESS, 100).unwrap();
+        AT_END.with(|it| *it.borrow_mut() = Some(AtEnd));
+    })
+    .join()
+    .unwrap();
+    assert_eq!(in_domain(), Amount::new(123, 2));
+    assert!(line_of(ADDRESS).is_some());
+}
+
+fn t45_track_already_tracked() {
+    start().unwrap();
+    track(DOMAIN, ADDRESS, 123).unwrap();
+    let before = line_of(ADDRESS);
+    track(DOMAIN, ADDRESS, 45).unwrap();
+    assert_eq!(line_of(ADDRESS), Some(line!() - 1));
+    assert_ne!(line_of(ADDRESS), before);
+    assert_eq!(in_domain(), Amount::new(45, 1));
+}
+
+fn t46_untrack() {
+    start().unwrap();
+    let before = traced_memory().current;
+    track(DOMAIN, ADDRESS, 123).unwrap();
+    untrack(DOMAIN, ADDRESS).unwrap();
+    assert!(traceback_of_tracked(DOMAIN, ADDRESS).is_none());
+    assert_eq!(traced_memory().current, before);
+    assert_eq!(in_domain(), Amount::default());
+    // Again, and what never was.
+    untrack(DOMAIN, ADDRESS).unwrap();
+    untrack(DOMAIN, ADDRESS + 8).unwrap();
+    assert_eq!(traced_memory().current, before);
+}
+
+fn t47_stop_track() {
+    assert!(track(DOMAIN, ADDRESS, 123).unwrap_err().is_not_tracing());
+    assert!(traceback_of_tracked(DOMAIN, ADDRESS).is_none());
+    start().unwrap();
+    assert!(traceback_of_tracked(DOMAIN, ADDRESS).is_none());
+    // The Rust heap's blocks are the allocator's.
+    assert!(track(0, ADDRESS, 123).unwrap_err().is_invalid_config());
+}
+
+fn t48_stop_untrack() {
+    start().unwrap();
+    track(DOMAIN, ADDRESS, 123).unwrap();
+    alloc_core::stop();
+    assert!(untrack(DOMAIN, ADDRESS).unwrap_err().is_not_tracing());
+    // What was told in one session means nothing in the next.
+    start().unwrap();
+    untrack(DOMAIN, ADDRESS).unwrap();
+    assert_eq!(in_domain(), Amount::default());
+}
+
+fn untrack_without_gil() {
+    start().unwrap();
+    track(DOMAIN, ADDRESS, 123).unwrap();
+    let untracked = thread::spawn(|| untrack(DOMAIN, ADDRESS)).join().unwrap();
+    untracked.unwrap();
+    assert_eq!(in_domain(), Amount::default());
+}
+
+/// Threads that tell of blocks while another stops and starts tracing.
+fn tracemalloc_track_race() {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for number in 0..3 {
+            scope.spawn(move || {
+                let mut told = 0_u32;
+                while !DONE.load(Ordering::Relaxed) {
+                    let address = ADDRESS + 4096 * number + (told as usize % 64) * 8;
+                    told += u32::from(track(DOMAIN, address, 8).is_ok());
+                    let _ = untrack(DOMAIN, black_box(address));
+                }
+            });
+        }
+        for _ in 0..200 {
+            start().unwrap();
+            take_snapshot().unwrap();
+            alloc_core::stop();
+        }
+        DONE.store(true, Ordering::Relaxed);
+    });
+    start().unwrap();
+    assert_eq!(in_domain(), Amount::default());
+    track(DOMAIN, ADDRESS, 8).unwrap();
+    assert_eq!(in_domain(), Amount::new(8, 1));
+}
+
+/// A destructor that runs when the thread's own are through.
+fn late_untrack() {
+    struct AtEnd;
+    impl Drop for AtEnd {
+        fn drop(&mut self) {
+            untrack(DOMAIN, ADDRESS).unwrap();
+            drop(black_box(vec![1_u8; 100]));
+        }
+    }
+    thread_local!(static AT_END: RefCell<Option<AtEnd>> = const { RefCell::new(None) });
+    start().unwrap();
+    track(DOMAIN, ADDRESS, 123).unwrap();
+    thread::spawn(|| AT_END.with(|it| *it.borrow_mut() = Some(AtEnd)))
+        .join()
+        .unwrap();
+    assert_eq!(in_domain(), Amount::default());
+}
