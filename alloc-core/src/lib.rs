@@ -57,26 +57,10 @@
 //! A wrong value ends the program at its start, with status 2 and a message that says what was
 //! expected.
 //!
-//! # Where it differs from Python's `tracemalloc`
+//! # Coming from Python
 //!
-//! On purpose, each for a reason:
-//!
-//! - [`start`] on a program that did not install the allocator is an error, where zeros would look
-//!   like numbers. A second start with another configuration is an error, where Python silently
-//!   keeps the first.
-//! - 32 frames are kept by default, where Python keeps one: here the whole stack costs little more.
-//! - [`Traceback`]s are innermost frame first, and print so. Frames know function and column, and
-//!   inlined functions are frames of their own.
-//! - The line charged is the innermost one outside the standard library, not the innermost one: all
-//!   else would be charged to `raw_vec.rs`. [`ChargeTo`] chooses.
-//! - A [`Trace`] is a callsite with its counters, not a block: a snapshot grows with the program's
-//!   code, not with its data. Peak, total and the share at the peak have no counterpart in Python.
-//! - A file is shown as `src/cache.rs` when grouped by file, not as `src/cache.rs:0`.
-//! - [`tracer_memory`] counts all that the tracer takes up, where Python's leaves out the better part.
-//! - [`traceback_limit`] is `None` when tracing is off, where Python answers with the last one.
-//! - A block's record is taken out before it is freed, where Python's goes after, and another thread
-//!   may have got the address in between.
-//! - Files are pprof profiles that many tools open, where Python pickles.
+//! The page [`tracemalloc`] has what each function, class and method of the Python module is called here,
+//! and each deliberate difference with its reason.
 //!
 //! # Fork, signals, exit, panics
 //!
@@ -143,6 +127,7 @@ mod sync;
 mod thread;
 mod traceback;
 mod traceback_text;
+pub mod tracemalloc;
 mod tracer;
 mod track;
 mod words;
