@@ -78,6 +78,35 @@ struct Reader<'a> {
     paths: HashMap<i64, SourcePath>,
 }
 
+/// The frames of all locations.
+///
+/// PERF: millions of samples' parts are looked up here. With a hash map that was a fifth of loading.
+struct Locations(Vec<(u64, Vec<Frame>)>);
+
+impl Locations {
+    fn of(reader: &Reader<'_>) -> Result<Locations, Error> {
+        let locations = reader.profile.location.iter();
+        let mut by_id = locations
+            .map(|it| Ok((it.id, reader.location(it)?)))
+            .collect::<Result<Vec<_>, Error>>()?;
+        by_id.sort_by_key(|(id, _)| *id);
+        Ok(Locations(by_id))
+    }
+
+    fn get(&self, id: u64) -> Option<&[Frame]> {
+        // Most writers count from 1 without gaps.
+        let expected = usize::try_from(id.wrapping_sub(1)).ok();
+        let (_, frames) = expected
+            .and_then(|at| self.0.get(at))
+            .filter(|(found, _)| *found == id)
+            .or_else(|| {
+                let at = self.0.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+                self.0.get(at)
+            })?;
+        Some(frames)
+    }
+}
+
 impl<'a> Reader<'a> {
     fn new(profile: &'a Profile) -> Result<Reader<'a>, Error> {
         let extension = profile.extension.clone().unwrap_or_default();
@@ -126,12 +155,7 @@ impl<'a> Reader<'a> {
                 "found one without the sample type inuse_space: not a heap profile",
             ));
         }
-        let locations = self
-            .profile
-            .location
-            .iter()
-            .map(|it| Ok((it.id, self.location(it)?)))
-            .collect::<Result<HashMap<u64, Vec<Frame>>, Error>>()?;
+        let locations = Locations::of(self)?;
         self.check_sums()?;
         let mut threads = HashMap::new();
         let traces = self
@@ -198,7 +222,7 @@ impl<'a> Reader<'a> {
         &self,
         sample: &Sample,
         types: &[&str],
-        locations: &HashMap<u64, Vec<Frame>>,
+        locations: &Locations,
         threads: &mut HashMap<i64, Arc<str>>,
     ) -> Result<Trace, Error> {
         if sample.value.len() != types.len() {
@@ -211,9 +235,9 @@ impl<'a> Reader<'a> {
         if sample.value.iter().any(|&value| value < 0) {
             return Err(Error::invalid_file("found a sample with a negative value"));
         }
-        let mut frames = Vec::new();
+        let mut frames = Vec::with_capacity(sample.location_id.len());
         for id in &sample.location_id {
-            let location = locations.get(id).ok_or_else(|| {
+            let location = locations.get(*id).ok_or_else(|| {
                 Error::invalid_file(format!(
                     "found a sample at location {id}, which is not there"
                 ))
