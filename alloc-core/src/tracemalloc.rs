@@ -42,7 +42,7 @@
 //! | --- | --- | --- |
 //! | `Frame.filename` | [`Frame::file`] | nothing where it is not known, which prints as `<unknown>` |
 //! | `Frame.lineno` | [`Frame::line`] | frames know function and column too; inlined functions are frames of their own |
-//! | `Traceback`, a sequence | [`Traceback`], a slice | innermost frame first, as Rust prints backtraces. Both compare by their frames alone |
+//! | `Traceback`, a sequence | [`Traceback`], a slice | innermost frame first, as Rust prints backtraces. Both compare by their frames alone; which of two comes first is decided from the inner end here |
 //! | `Traceback.total_nframe` | [`Traceback::total_nframe`] | nothing where frames are missing: recording does not walk on to count them, which is what makes depth expensive in Python |
 //! | `Traceback.format(limit=n)` | [`Traceback::format`] and [`most_recent`](crate::TracebackText::most_recent) | the function is named too |
 //! | `Traceback.format(limit=-n)` | [`oldest`](crate::TracebackText::oldest) | the `n` oldest frames, as Python's documentation says; its code leaves out the `n` most recent instead |

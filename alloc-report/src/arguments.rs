@@ -327,3 +327,31 @@ impl View {
 fn wrong(message: &str) -> clap::Error {
     Arguments::command().error(ErrorKind::ValueValidation, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc_core::GroupBy;
+
+    use super::*;
+
+    #[test]
+    fn the_library_s_keys_and_metrics_have_their_names_here() {
+        let names = |value: Option<PossibleValue>| value.map(|it| it.get_name().to_owned());
+        let keys = By::value_variants()
+            .iter()
+            .map(|by| names(by.to_possible_value()));
+        let known = GroupBy::ALL.iter().map(|by| Some(by.to_string()));
+        assert!(keys.eq(known));
+        let sorts = Sort::value_variants()
+            .iter()
+            .map(|it| names(it.to_possible_value()));
+        let metrics = Metric::ALL.iter().map(|it| Some(it.to_string()));
+        let orders = SortBy::ALL.iter().map(|it| Some(it.to_string()));
+        assert!(sorts.eq(metrics.chain(orders)));
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -16,12 +16,22 @@ pub(crate) struct Conditions {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Condition {
-    File(String),
+    Path(String),
+    FileName(String),
     Line(u32),
     Function(String),
     Crate(String),
     Thread(String),
     Domain(u32),
+}
+
+impl Condition {
+    fn of_file(pattern: String) -> Condition {
+        match pattern.contains(['/', '\\']) {
+            true => Condition::Path(pattern),
+            false => Condition::FileName(pattern),
+        }
+    }
 }
 
 const KEYS: [&str; 6] = ["file", "line", "function", "crate", "thread", "domain"];
@@ -42,15 +52,15 @@ impl Conditions {
             .conditions
             .iter()
             .find_map(|condition| match condition {
-                Condition::File(pattern) if pattern.contains('/') => Some(pattern.as_str()),
+                Condition::Path(pattern) => Some(pattern.as_str()),
                 _ => None,
             });
         let filter = new(path.unwrap_or("*"));
         self.conditions
             .iter()
             .fold(filter, |filter, condition| match condition {
-                Condition::File(pattern) if pattern.contains('/') => filter,
-                Condition::File(pattern) => filter.file_name(pattern),
+                Condition::Path(_) => filter,
+                Condition::FileName(pattern) => filter.file_name(pattern),
                 Condition::Line(line) => filter.line(*line),
                 Condition::Function(pattern) => filter.function(pattern),
                 Condition::Crate(pattern) => filter.in_crate(pattern),
@@ -123,7 +133,7 @@ fn condition(key: &str, value: &str) -> Result<Condition, String> {
             .map_err(|_| format!("expected a number after {key}=, found {value:?}"))
     };
     match key {
-        "file" => pattern().map(Condition::File),
+        "file" => pattern().map(Condition::of_file),
         "line" => number().map(Condition::Line),
         "function" => pattern().map(Condition::Function),
         "crate" => pattern().map(Condition::Crate),
@@ -142,7 +152,7 @@ fn file_and_line(part: &str) -> Result<Vec<Condition>, String> {
         return Err("expected a condition, found nothing".to_owned());
     }
     let Some((file, line)) = part.rsplit_once(':') else {
-        return Ok(vec![Condition::File(part.to_owned())]);
+        return Ok(vec![Condition::of_file(part.to_owned())]);
     };
     let number = line.parse().map_err(|_| {
         format!(
@@ -153,7 +163,7 @@ fn file_and_line(part: &str) -> Result<Vec<Condition>, String> {
     let line = Condition::Line(number);
     Ok(match file {
         "" => vec![line],
-        file => vec![Condition::File(file.to_owned()), line],
+        file => vec![Condition::of_file(file.to_owned()), line],
     })
 }
 

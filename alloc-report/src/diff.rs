@@ -98,14 +98,10 @@ impl Diff<'_> {
         let (shown, others) = changed.split_at(self.view.rows_at(level).min(changed.len()));
         for (&diff, rank) in shown.iter().zip(1u64..) {
             let (place, source) = self.view.place(&diff.key, self.new.charged_to());
-            let rank = if level == 0 {
-                text::grouped(rank)
-            } else {
-                String::new()
-            };
+            let rank = (level == 0).then(|| text::grouped(rank));
             rows.push(Row {
                 style: if diff.parts.is_empty() { PLAIN } else { BOLD },
-                cells: Sum::of([diff]).cells(rank),
+                cells: Sum::of([diff]).cells(rank.unwrap_or_default()),
                 level,
                 place,
                 source,
@@ -125,7 +121,7 @@ impl Diff<'_> {
             let mut row = summary(format!("other ({number})"), level, &sum, PLAIN);
             if self.view.by.is_cumulative() {
                 // They may have much in common.
-                row.cells = vec![Cell::new(""); row.cells.len()];
+                row.cells.fill(Cell::new(""));
             }
             rows.push(row);
         }

@@ -90,18 +90,10 @@ impl Top<'_> {
         let (shown, others) = groups.split_at(self.view.rows_at(level).min(groups.len()));
         for (statistic, rank) in shown.iter().zip(1u64..) {
             let (place, source) = self.view.place(&statistic.key, self.snapshot.charged_to());
-            let rank = if level == 0 {
-                text::grouped(rank)
-            } else {
-                String::new()
-            };
+            let rank = (level == 0).then(|| text::grouped(rank));
             rows.push(Row {
-                style: if statistic.parts.is_empty() {
-                    PLAIN
-                } else {
-                    BOLD
-                },
-                cells: cells(rank, amount_of(statistic), total),
+                style: self.view.style(&statistic.parts),
+                cells: cells(rank.unwrap_or_default(), amount_of(statistic), total),
                 level,
                 place,
                 source,
@@ -114,7 +106,7 @@ impl Top<'_> {
             let mut row = summary(format!("other ({n})"), level, sum(others), total, PLAIN);
             if self.view.by.is_cumulative() {
                 // They may have much in common.
-                row.cells = vec![Cell::new(""); row.cells.len()];
+                row.cells.fill(Cell::new(""));
             }
             rows.push(row);
         }

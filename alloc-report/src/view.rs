@@ -3,9 +3,10 @@
 use alloc_core::{
     Amount, Bytes, ChargeTo, Frame, GroupBy, GroupKey, Grouping, Metric, Snapshot, SortBy,
 };
+use anstyle::Style;
 
 use crate::stack;
-use crate::table::{BOLD, NOTE, Paint, Place, Table};
+use crate::table::{BOLD, NOTE, PLAIN, Paint, Place, Table};
 use crate::text;
 
 /// How wide a table is unless told otherwise.
@@ -49,6 +50,11 @@ impl View {
     /// How many groups are shown at a level: within a group, half as many as beside it.
     pub(crate) fn rows_at(&self, level: usize) -> usize {
         (0..level).fold(self.rows, |rows, _| rows.div_ceil(2))
+    }
+
+    /// How a row is shown: one with others in it stands out.
+    pub(crate) fn style<T>(&self, parts: &[T]) -> Style {
+        if parts.is_empty() { PLAIN } else { BOLD }
     }
 
     /// What all traces of a snapshot sum up to: where a trace is in many groups, the sum over groups

@@ -260,7 +260,8 @@ impl<'a> Reader<'a> {
                         _ => end,
                     };
                 }
-                DOMAIN_LABEL => {
+                // Elsewhere the word may mean anything.
+                DOMAIN_LABEL if self.profile.extension.is_some() => {
                     domain = label.num.try_into().map_err(|_| {
                         Error::invalid_file(format!(
                             "found a sample in domain {}, which is not a number of 32 bits",
