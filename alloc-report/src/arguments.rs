@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use alloc_core::{ChargeTo, Grouping, Metric, SortBy};
 use clap::builder::PossibleValue;
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::conditions::Conditions;
 
@@ -117,6 +117,7 @@ Examples:
   alloc-report man ~/.local/share/man/man1";
 
 #[derive(Args, Debug)]
+#[command(group(ArgGroup::new("filters").multiple(true).args(["include", "exclude"])))]
 pub(crate) struct View {
     /// What one row stands for; with commas, groups within groups
     #[arg(
@@ -166,7 +167,7 @@ pub(crate) struct View {
     pub(crate) exclude: Vec<Conditions>,
     /// Let --include and --exclude look at all frames of a stack, and not only at the one that it is
     /// charged to
-    #[arg(long)]
+    #[arg(long, requires = "filters")]
     pub(crate) all_frames: bool,
     /// Leave out the lines of source
     #[arg(long)]

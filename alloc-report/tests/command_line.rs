@@ -606,6 +606,12 @@ fn a_wrong_command_line_exits_with_two() {
     );
     check_failure(
         folder,
+        "top new --all-frames",
+        2,
+        "<--include <CONDITIONS>|--exclude <CONDITIONS>>",
+    );
+    check_failure(
+        folder,
         "completions tcsh",
         2,
         "bash, elvish, fish, powershell, zsh",
