@@ -228,6 +228,7 @@ pub fn clear_traces() {
 /// assert!(after.peak >= before.current + (1 << 20).into());
 /// # Ok::<(), alloc_core::Error>(())
 /// ```
+#[doc(alias = "get_traced_memory")]
 pub fn traced_memory() -> TracedMemory {
     control::traced_memory()
 }
@@ -241,11 +242,13 @@ pub fn reset_peak() {
 }
 
 /// The physical memory that the tracer's own tables take up.
+#[doc(alias = "get_tracemalloc_memory")]
 pub fn tracer_memory() -> Bytes {
     control::tracer_memory()
 }
 
 /// The number of frames that a traceback keeps; nothing if tracing is off.
+#[doc(alias = "get_traceback_limit")]
 pub fn traceback_limit() -> Option<u16> {
     control::traceback_limit()
 }
@@ -269,6 +272,7 @@ pub fn traceback_limit() -> Option<u16> {
 /// assert!(alloc_core::traceback_of(&raw const numbers).is_none());
 /// # Ok::<(), alloc_core::Error>(())
 /// ```
+#[doc(alias = "get_object_traceback")]
 pub fn traceback_of<T: ?Sized>(block: *const T) -> Option<Traceback> {
     let _muted = thread::mute();
     let (addresses, end) = recorded::stack_of(block.addr())?;

@@ -1,6 +1,6 @@
 //! [`Crates`]: which crate and which module code is in, told from its path and its name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::frame::{Frame, SourcePath};
 use crate::origin::{self, Origin};
@@ -28,7 +28,9 @@ impl<'a> Crates<'a> {
     /// What these frames tell of their files.
     pub(crate) fn of(frames: impl Iterator<Item = &'a Frame>) -> Crates<'a> {
         let mut by_file = HashMap::new();
-        for frame in frames.filter(|frame| frame.origin() == Origin::Workspace) {
+        let mut seen = HashSet::new();
+        let of_the_workspace = frames.filter(|frame| frame.origin() == Origin::Workspace);
+        for frame in of_the_workspace.filter(|frame| seen.insert(frame.id())) {
             let (file, module) = (frame.file(), frame.function().and_then(module_of_function));
             if let (Some(file), Some(module)) = (file, module) {
                 by_file.insert(file.full(), first_segment(module));
