@@ -127,10 +127,11 @@ fn t06_get_traces() {
 
 /// Two blocks from one stack are one trace, whatever their sizes.
 fn t07_get_traces_intern_traceback() {
+    let mut blocks = black_box(vec![Vec::<u8>::new(); 2]);
     start().unwrap();
-    let mut blocks: [Vec<u8>; 2] = Default::default();
-    for (block, size) in blocks.iter_mut().zip([123, 125]) {
-        *block = Vec::with_capacity(black_box(size));
+    // So many that the compiler does not know: it leaves one call there.
+    for (block, &size) in blocks.iter_mut().zip(black_box(&[123, 125][..])) {
+        *block = Vec::with_capacity(size);
     }
     let tracebacks = [0, 1].map(|at: usize| traceback_of(blocks[at].as_ptr()).unwrap());
     assert_eq!(tracebacks[0], tracebacks[1]);
@@ -316,14 +317,11 @@ fn filters_and_threads_on_a_live_snapshot() {
         let filtered = snapshot.filter_traces(filters);
         alloc_tests::sum_of(&filtered, |_| true).current
     };
-    let in_deep = || here().function("*::deep");
+    let in_deep = || here().function("*deep");
     assert_eq!(current(&[in_deep()]), Amount::new(192, 2));
     assert_eq!(current(&[in_deep().thread("reader")]), Amount::new(96, 1));
     assert_eq!(
-        current(&[
-            here().thread("re*"),
-            Filter::exclude("*").function("*::deep")
-        ]),
+        current(&[here().thread("re*"), Filter::exclude("*").function("*deep")]),
         Amount::new(50, 1)
     );
     let statistics = snapshot

@@ -39,15 +39,15 @@ const KEYS: [&str; 6] = ["file", "line", "function", "crate", "thread", "domain"
 impl Conditions {
     /// The filter that keeps what meets them.
     pub(crate) fn include(&self) -> Filter {
-        self.add_to(Filter::include)
+        self.filter(Filter::include)
     }
 
     /// The filter that drops what meets them.
     pub(crate) fn exclude(&self) -> Filter {
-        self.add_to(Filter::exclude)
+        self.filter(Filter::exclude)
     }
 
-    fn add_to(&self, new: fn(&str) -> Filter) -> Filter {
+    fn filter(&self, new: fn(&str) -> Filter) -> Filter {
         let path = self
             .conditions
             .iter()
