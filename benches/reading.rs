@@ -8,7 +8,7 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use alloc_benches::machine;
 use alloc_benches::made_up::{self, Shape};
@@ -122,7 +122,7 @@ fn measure(
     }
     let head = ["step", "median", "best"].map(str::to_owned).to_vec();
     let row = |(name, runs): (&str, Runs)| {
-        let time = |time| format!("{time:.0?}");
+        let time = |time: Duration| format!("{} ms", time.as_millis());
         vec![name.to_owned(), time(runs.median()), time(runs.best())]
     };
     let rows: Vec<_> = [head]
