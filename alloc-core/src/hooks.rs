@@ -100,8 +100,7 @@ mod imp {
     pub(crate) fn thread_name() -> SystemName {
         let mut name = SystemName::default();
         #[cfg(target_os = "linux")]
-        // SAFETY: two numbers.
-        if unsafe { libc::syscall(libc::SYS_gettid) == libc::c_long::from(libc::getpid()) } {
+        if is_first_thread() {
             // The system's name of it is the program's.
             name[..4].copy_from_slice(b"main");
         } else {
@@ -109,19 +108,35 @@ mod imp {
             unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
         }
         #[cfg(target_os = "macos")]
-        // SAFETY: room for as many bytes as are said.
-        unsafe {
-            if libc::pthread_main_np() == 1 {
-                name[..4].copy_from_slice(b"main");
-            } else {
-                libc::pthread_getname_np(
-                    libc::pthread_self(),
-                    name.as_mut_ptr().cast(),
-                    name.len(),
-                );
-            }
+        if is_first_thread() {
+            name[..4].copy_from_slice(b"main");
+        } else {
+            let (thread, len) = (own_thread(), name.len());
+            // SAFETY: this thread, and room for as many bytes as are said.
+            unsafe { libc::pthread_getname_np(thread, name.as_mut_ptr().cast(), len) };
         }
         name
+    }
+
+    #[cfg(target_os = "linux")]
+    fn is_first_thread() -> bool {
+        // SAFETY: a system call without arguments.
+        let thread = unsafe { libc::syscall(libc::SYS_gettid) };
+        // SAFETY: as above.
+        let process = unsafe { libc::getpid() };
+        thread == libc::c_long::from(process)
+    }
+
+    #[cfg(target_os = "macos")]
+    fn is_first_thread() -> bool {
+        // SAFETY: a call without arguments.
+        unsafe { libc::pthread_main_np() == 1 }
+    }
+
+    #[cfg(target_os = "macos")]
+    fn own_thread() -> libc::pthread_t {
+        // SAFETY: a call without arguments.
+        unsafe { libc::pthread_self() }
     }
 
     /// Writes to standard error without allocating.

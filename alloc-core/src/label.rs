@@ -134,7 +134,7 @@ mod tests {
         assert_ne!(one, two);
         assert_eq!(two.text().as_deref(), Some("worker-2"));
         assert_eq!(ThreadName::default().text(), None);
-        let last = (0..2 * MOST_NAMES).map(name).last().unwrap();
+        let last = (0..2 * MOST_NAMES).map(name).next_back().unwrap();
         assert_eq!(last.text().as_deref(), Some("<other threads>"));
         assert_eq!(two, name(2));
     }

@@ -132,6 +132,7 @@ impl Sites {
                 stack: start..recorded.addresses.len(),
                 stack_end,
                 counters: counts.counters(site),
+                ..RecordedCallsite::default()
             });
         }
         recorded
