@@ -253,7 +253,7 @@ fn a_wrong_alloc_trace_out_ends_the_program_before_it_begins() {
         assert_eq!(output.status.code(), Some(2), "ALLOC_TRACE_OUT={template}");
         let message = text(&output.stderr);
         assert!(
-            message.contains("ALLOC_TRACE_OUT: after a percent sign, expected `p`"),
+            message.contains("ALLOC_TRACE_OUT: expected a path in which %p is"),
             "{message}"
         );
         assert!(!Path::new(template).exists());

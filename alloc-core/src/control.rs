@@ -33,7 +33,7 @@ use crate::sampling::Interval;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence};
 use crate::thread::{self, Busy, Stage, ThreadState};
 use crate::tracer::TABLES;
-use crate::{Bytes, TracedMemory, hooks, scope, startup, track};
+use crate::{Bytes, TracedMemory, hooks, reporter, scope, startup, track};
 use Ordering::Relaxed;
 
 /// Tracing is off. It looks like no phase that records.
@@ -598,7 +598,7 @@ pub(crate) fn attached() -> Option<&'static ThreadState> {
     match thread::stage() {
         Stage::Attached => thread::current(),
         Stage::Busy => thread::current(),
-        Stage::Gone => None,
+        Stage::Gone | Stage::Apart => None,
         Stage::Fresh => {
             let _busy = Busy::begin();
             lock().attach()
@@ -629,6 +629,16 @@ pub(crate) fn alone_with_the_tables<R>(change: impl FnOnce() -> Option<R>) -> Op
 /// The first call of all: from an allocator, or from [`start_with`].
 pub(crate) fn begin(granule: GranuleHint) {
     let _busy = Busy::begin();
+    begin_once(granule);
+    if !REPORTER_WAS_STARTED.swap(true, Relaxed) {
+        // NOTE: without the lock, since this calls the C library, which may call back.
+        reporter::start();
+    }
+}
+
+static REPORTER_WAS_STARTED: AtomicBool = AtomicBool::new(false);
+
+fn begin_once(granule: GranuleHint) {
     let mut control = lock();
     if phase() != UNSET {
         return;
@@ -827,6 +837,7 @@ pub(crate) fn reading<R>(read: impl FnOnce(&Config) -> R) -> Result<R, Error> {
 
 /// What a fork holds on to, from before it to after.
 pub(crate) struct Fork {
+    _writing: MutexGuard<'static, ()>,
     _tracked: track::Held,
     _readers: MutexGuard<'static, ()>,
     control: Lock,
@@ -835,6 +846,7 @@ pub(crate) struct Fork {
 
 /// Before a fork: nobody is in the middle of a record, and nobody holds a lock.
 pub(crate) fn before_fork() -> Fork {
+    let writing = reporter::hold();
     let tracked = track::hold();
     let busy = Busy::begin();
     let readers = lock_readers();
@@ -843,6 +855,7 @@ pub(crate) fn before_fork() -> Fork {
         control.stand_still(|_| ());
     }
     Fork {
+        _writing: writing,
         _tracked: tracked,
         _readers: readers,
         control,
@@ -853,6 +866,7 @@ pub(crate) fn before_fork() -> Fork {
 /// After a fork, in the parent.
 pub(crate) fn after_fork_in_parent(fork: Fork) {
     let Fork {
+        _writing,
         _tracked,
         _readers,
         mut control,
@@ -869,6 +883,7 @@ pub(crate) fn after_fork_in_parent(fork: Fork) {
 /// counted stays counted.
 pub(crate) fn after_fork_in_child(fork: Fork) {
     let Fork {
+        _writing,
         _tracked,
         _readers,
         mut control,
@@ -886,5 +901,7 @@ pub(crate) fn after_fork_in_child(fork: Fork) {
         control.publish();
     }
     drop(control);
+    drop(_writing);
+    reporter::start();
     drop(busy);
 }

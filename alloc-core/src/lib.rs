@@ -97,6 +97,7 @@
 //! | the epoch of the peak | when the heap first shrinks after a new peak |
 
 mod allocator;
+mod apart;
 mod arena;
 mod blocks;
 mod callsites;
@@ -117,13 +118,16 @@ mod origin;
 mod package;
 mod pattern;
 mod recorded;
+mod reporter;
 mod sampling;
 mod scope;
+mod signals;
 mod snapshot;
 mod startup;
 mod statistics;
 mod symbols;
 mod sync;
+mod template;
 mod thread;
 mod traceback;
 mod traceback_text;
@@ -336,8 +340,4 @@ pub fn untraced<R>(work: impl FnOnce() -> R) -> R {
 /// How stacks are captured in this process; nothing before tracing was first started.
 pub fn capture_method() -> Option<CaptureMethod> {
     control::capture_method()
-}
-
-fn snapshot_at_exit(path: &std::path::Path) -> Result<(), Error> {
-    Snapshot::take()?.dump(path)
 }

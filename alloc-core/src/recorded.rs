@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::label::{Label, ThreadName};
 use crate::sampling::Interval;
 use crate::tracer::TABLES;
-use crate::{Counters, Health, TracedMemory, control, thread, track};
+use crate::{Amount, Counters, Health, TracedMemory, control, thread, track};
 
 /// Everything the tables held at one moment.
 #[derive(Clone, Debug, Default)]
@@ -123,6 +123,19 @@ impl Recorded {
             });
         }
     }
+}
+
+/// What was ever allocated, by all callsites together.
+pub(crate) fn total() -> Result<Amount, Error> {
+    control::reading(|_| {
+        let mut total = Amount::default();
+        for (id, callsite) in TABLES.callsites.iter() {
+            let cells = || TABLES.threads.iter().filter_map(|state| state.delta(id));
+            let (epoch, rising) = (TABLES.epoch(), TABLES.heap.rising());
+            total += callsite.shared.sum(cells, epoch, rising).total;
+        }
+        total
+    })
 }
 
 /// The stack of the live block that starts at `address`, if it is traced.

@@ -1,39 +1,80 @@
-//! The environment: `ALLOC_TRACE` and `ALLOC_TRACE_OUT`.
+//! What the environment asks for: see [`environment`](crate::environment).
 //!
 //! Read at the very first allocation, before `main`, by code that does not allocate. A wrong value
 //! ends the program there, with a message that says what was expected.
 
-use std::ffi::{CStr, OsString};
-use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::ffi::CStr;
+use std::time::Duration;
 
 use crate::control::Config;
-use crate::{hooks, snapshot_at_exit, thread};
+use crate::hooks;
+use crate::reporter::{self, Order};
+use crate::sampling::Interval;
+use crate::signals::{self, Signal};
+use crate::template::Template;
 
-const TRACE: &CStr = c"ALLOC_TRACE";
-const OUT: &CStr = c"ALLOC_TRACE_OUT";
+const PATH: &str =
+    "a path in which %p is the process id, %n the number of the snapshot and %% a percent sign";
+
+const SECONDS: &str = "a number of seconds from 0.01 to 1000000";
+const BYTES: &str = "a number of bytes from 1 to 64MiB, as 524288 or 512KiB";
+const FRAMES: &str = "a number of frames from 1 to 1000, or 0 for off";
 
 /// The configuration that the environment asks for, if it asks for tracing.
 ///
-/// With `ALLOC_TRACE_OUT`, has a snapshot written at the process's end, whoever starts tracing.
+/// What else it asks for is noted with the [`reporter`], whoever starts tracing.
 pub(crate) fn config_from_environment() -> Option<Config> {
-    if let Some(template) = hooks::environment(OUT).filter(|it| !it.is_empty()) {
-        if let Err(wrong) = check_template(template.to_bytes()) {
-            refuse(&["ALLOC_TRACE_OUT: ", wrong, "\n"]);
-        }
-        if AT_EXIT.set(template.to_bytes()).is_err() || !hooks::call_at_exit(at_exit) {
-            refuse(&["ALLOC_TRACE_OUT: the system refused to call us at the program's end\n"]);
+    let out = value(c"ALLOC_TRACE_OUT", PATH, Template::new);
+    let live = value(c"ALLOC_TRACE_LIVE", PATH, Template::new);
+    let every = number(c"ALLOC_TRACE_EVERY", SECONDS, parse_seconds);
+    let signal = number(c"ALLOC_TRACE_SIGNAL", signals::EXPECTED, Signal::from_name);
+    let sample = number(c"ALLOC_TRACE_SAMPLE", BYTES, parse_bytes);
+    let frames = number(c"ALLOC_TRACE", FRAMES, parse_frames);
+    if let Some(out) = out
+        && !reporter::write_at_exit(out)
+    {
+        refuse(&["ALLOC_TRACE_OUT: the system refused to call us at the program's end\n"]);
+    }
+    reporter::order(Order {
+        every,
+        signal,
+        live,
+        out,
+    });
+    match (frames, sample) {
+        (Some(0), _) | (None, None) => None,
+        (frames, sample) => {
+            let config = Config::default().sample_every(sample.unwrap_or(0));
+            Some(frames.map_or(config.clone(), |frames| config.frames(frames)))
         }
     }
-    let value = hooks::environment(TRACE)?;
-    match parse_frames(value.to_bytes()) {
-        Ok(frames) => frames.map(|frames| Config::default().frames(frames)),
-        Err(()) => refuse(&[
-            "ALLOC_TRACE: expected a number of frames from 1 to 1000, or 0 for off; found \"",
-            value.to_str().unwrap_or("a value that is not UTF-8"),
-            "\"\n",
-        ]),
+}
+
+/// The value of a variable that is a number or a name. A wrong one ends the program.
+fn number<T>(
+    name: &'static CStr,
+    expected: &str,
+    parse: impl FnOnce(&'static str) -> Option<T>,
+) -> Option<T> {
+    value(name, expected, |text| {
+        str::from_utf8(text).ok().and_then(parse)
+    })
+}
+
+/// The value of a variable, unless it is empty. A wrong one ends the program.
+fn value<T>(
+    name: &'static CStr,
+    expected: &str,
+    parse: impl FnOnce(&'static [u8]) -> Option<T>,
+) -> Option<T> {
+    let found = hooks::environment(name).filter(|it| !it.is_empty())?;
+    let parsed = parse(found.to_bytes());
+    if parsed.is_none() {
+        let name = name.to_str().unwrap_or_default();
+        let found = found.to_str().unwrap_or("a value that is not UTF-8");
+        refuse(&[name, ": expected ", expected, "; found \"", found, "\"\n"]);
     }
+    parsed
 }
 
 /// Ends the program: it was started with something that cannot be done.
@@ -43,79 +84,39 @@ pub(crate) fn refuse(message: &[&str]) -> ! {
     hooks::exit_at_once(2)
 }
 
-/// A number of frames; nothing and `0` mean off.
-fn parse_frames(value: &[u8]) -> Result<Option<u16>, ()> {
-    if value.is_empty() {
-        return Ok(None);
-    }
-    let digits = str::from_utf8(value).map_err(|_| ())?;
-    // NOTE: `parse` takes a leading plus sign, which no one means.
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(());
-    }
-    match digits.parse::<u16>() {
-        Ok(0) => Ok(None),
-        Ok(frames) if frames <= Config::MAX_FRAMES => Ok(Some(frames)),
-        _ => Err(()),
-    }
+/// NOTE: `parse` takes signs, exponents and names of numbers, which no one means.
+fn is_plain(digits: &str) -> bool {
+    digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
-/// The value of `ALLOC_TRACE_OUT`.
-///
-/// NOTE: borrowed from the environment that the process was started with. A program that sets this
-/// very variable itself, later, may change what is written here; no other change does.
-static AT_EXIT: OnceLock<&'static [u8]> = OnceLock::new();
+/// A number of frames; 0 means off.
+fn parse_frames(text: &str) -> Option<u16> {
+    let frames = text.parse().ok().filter(|_| is_plain(text))?;
+    (frames <= Config::MAX_FRAMES).then_some(frames)
+}
 
-extern "C" fn at_exit() {
-    let Some(template) = AT_EXIT.get() else {
-        return;
+fn parse_seconds(text: &str) -> Option<Duration> {
+    let seconds: f64 = text.parse().ok().filter(|_| is_plain(text))?;
+    (0.01..=1e6)
+        .contains(&seconds)
+        .then(|| Duration::from_secs_f64(seconds))
+}
+
+/// A number of bytes, with or without a unit.
+fn parse_bytes(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        _ => return None,
     };
-    // The path and what the writer needs are not the program's.
-    let _muted = thread::mute();
-    // A panic must not cross into the C library.
-    let result = std::panic::catch_unwind(|| {
-        let path = path_of(template, std::process::id());
-        snapshot_at_exit(&path).map_err(|error| error.to_string())
-    });
-    if let Err(error) = result.unwrap_or_else(|_| Err("a panic while writing it".to_owned())) {
-        hooks::write_to_stderr(&[
-            "alloc-core: ALLOC_TRACE_OUT: no snapshot written: ",
-            &error,
-            "\n",
-        ]);
-    }
-}
-
-/// Only `%p` and `%%` have a meaning.
-fn check_template(template: &[u8]) -> Result<(), &'static str> {
-    let mut bytes = template.iter();
-    while let Some(byte) = bytes.next() {
-        if *byte == b'%' && !matches!(bytes.next(), Some(b'p' | b'%')) {
-            return Err(
-                "after a percent sign, expected `p` for the process id or another percent sign",
-            );
-        }
-    }
-    Ok(())
-}
-
-fn path_of(template: &[u8], process: u32) -> PathBuf {
-    let mut path = Vec::new();
-    let mut bytes = template.iter();
-    while let Some(&byte) = bytes.next() {
-        match byte {
-            b'%' => match bytes.next() {
-                Some(b'p') => path.extend(process.to_string().bytes()),
-                other => path.extend(other),
-            },
-            _ => path.push(byte),
-        }
-    }
-    #[cfg(unix)]
-    let path = <OsString as std::os::unix::ffi::OsStringExt>::from_vec(path);
-    #[cfg(not(unix))]
-    let path = OsString::from(String::from_utf8_lossy(&path).into_owned());
-    path.into()
+    let number: u64 = digits.parse().ok().filter(|_| is_plain(digits))?;
+    let bytes = number.checked_mul(unit)?;
+    (1..=Interval::MOST).contains(&bytes).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -124,10 +125,9 @@ mod tests {
 
     #[test]
     fn frames_are_a_plain_number_in_range() {
-        assert_eq!(parse_frames(b""), Ok(None));
-        assert_eq!(parse_frames(b"0"), Ok(None));
-        assert_eq!(parse_frames(b"1"), Ok(Some(1)));
-        assert_eq!(parse_frames(b"1000"), Ok(Some(1000)));
+        assert_eq!(parse_frames("0"), Some(0));
+        assert_eq!(parse_frames("1"), Some(1));
+        assert_eq!(parse_frames("1000"), Some(1000));
         for wrong in [
             "-1",
             "+5",
@@ -136,23 +136,47 @@ mod tests {
             "1073741824",
             "abc",
             "1 ",
+            "1.0",
             "yes",
             "0x10",
         ] {
-            assert_eq!(parse_frames(wrong.as_bytes()), Err(()), "{wrong}");
+            assert_eq!(parse_frames(wrong), None, "{wrong}");
         }
-        assert_eq!(parse_frames(b"\xFF"), Err(()));
     }
 
     #[test]
-    fn templates_know_the_process_id_and_the_percent_sign() {
+    fn seconds_are_a_plain_decimal_in_range() {
+        assert_eq!(parse_seconds("0.01"), Some(Duration::from_millis(10)));
+        assert_eq!(parse_seconds("60"), Some(Duration::from_secs(60)));
+        assert_eq!(parse_seconds("1."), Some(Duration::from_secs(1)));
         assert_eq!(
-            path_of(b"/tmp/a-%p.pb.gz", 42),
-            PathBuf::from("/tmp/a-42.pb.gz")
+            parse_seconds("1000000"),
+            Some(Duration::from_secs(1_000_000))
         );
-        assert_eq!(path_of(b"100%%-%p%p", 7), PathBuf::from("100%-77"));
-        assert!(check_template(b"a%p%%b").is_ok());
-        assert!(check_template(b"a%d").is_err());
-        assert!(check_template(b"a%").is_err());
+        for wrong in [
+            "0", "0.009", "-1", "+1", "1e3", "inf", "NaN", ".5", "1s", "1000001", "1.2.3",
+        ] {
+            assert_eq!(parse_seconds(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn bytes_may_have_a_unit() {
+        assert_eq!(parse_bytes("1"), Some(1));
+        assert_eq!(parse_bytes("524288"), parse_bytes("512KiB"));
+        assert_eq!(parse_bytes("64MiB"), Some(64 << 20));
+        for wrong in [
+            "0",
+            "-1",
+            "65MiB",
+            "1GiB",
+            "1kb",
+            "KiB",
+            "1.5MiB",
+            "99999999999999999999",
+            "1 MiB",
+        ] {
+            assert_eq!(parse_bytes(wrong), None, "{wrong}");
+        }
     }
 }

@@ -484,6 +484,8 @@ pub(crate) enum Stage {
     Attached,
     /// Its end has come and its state is given back.
     Gone,
+    /// It is the tracer's own, and never records.
+    Apart,
 }
 
 struct Local {

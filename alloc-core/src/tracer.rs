@@ -190,6 +190,9 @@ pub(crate) fn enter(granule: control::GranuleHint) -> Option<Recorder> {
 #[inline(never)]
 fn enter_slowly(granule: control::GranuleHint) -> Option<Recorder> {
     loop {
+        if thread::stage() == Stage::Apart {
+            return None;
+        }
         let current = thread::current();
         if thread::stage() == Stage::Busy || current.is_some_and(ThreadState::is_recording) {
             skip();
@@ -618,7 +621,7 @@ pub(crate) struct Forgotten {
 /// counters may be in the middle of a change, or gone.
 #[inline(always)]
 pub(crate) fn forget(address: usize, size: usize) -> Option<Forgotten> {
-    if control::phase() == control::OFF {
+    if control::phase() == control::OFF || thread::stage() == Stage::Apart {
         None
     } else {
         forget_directly(address, size)

@@ -44,6 +44,13 @@ fn main() -> ExitCode {
             let _boxes = hundred_boxes();
             panic!("on purpose");
         }
+        "hold" => {
+            let _boxes = hundred_boxes();
+            print!("!");
+            std::io::Write::flush(&mut std::io::stdout()).expect("somebody reads");
+            let _ = std::io::Read::read(&mut std::io::stdin(), &mut [0]);
+        }
+        "fork-and-hold" => fork_and_hold(),
         "start-late" => {
             start().expect("tracing starts");
             std::mem::forget(hundred_boxes());
@@ -67,6 +74,30 @@ fn thousand_bytes() -> Box<[u8; 1000]> {
 
 fn hundred_boxes() -> [Box<[u8; 1000]>; 100] {
     std::array::from_fn(|_| thousand_bytes())
+}
+
+/// Prints the id of a child that lives until it wrote a snapshot of its own.
+fn fork_and_hold() {
+    // SAFETY: this is the only thread but for the tracer's own, which a fork leaves behind.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let boxes = hundred_boxes();
+        let written = format!("alloc-trace-{}-0001.pb.gz", std::process::id());
+        let is_there = || std::path::Path::new(&written).exists();
+        let patience = std::iter::repeat_n(std::time::Duration::from_millis(10), 6_000);
+        let came = patience.into_iter().any(|it| {
+            std::thread::sleep(it);
+            is_there()
+        });
+        drop(boxes);
+        // SAFETY: ends the child without what belongs to its parent.
+        unsafe { libc::_exit(i32::from(!came)) };
+    }
+    let mut status = 0;
+    // SAFETY: a child of ours, and room for a status.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert_eq!(status, 0);
+    println!("{child}");
 }
 
 fn start_with_another_limit() {
