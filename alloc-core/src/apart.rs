@@ -1,6 +1,6 @@
-//! A thread that stands apart from the program: no signal interrupts it, and one may wake it.
+//! Threads that stand apart from the program: nothing of theirs is recorded, and no signal interrupts them.
 
-pub(crate) use imp::start;
+pub(crate) use imp::{run, start};
 
 #[cfg(unix)]
 mod imp {
@@ -10,6 +10,7 @@ mod imp {
     use crate::hooks;
     use crate::signals::Signal;
     use crate::sync::{AtomicI32, AtomicPtr, Ordering};
+    use crate::thread::{self, Stage};
 
     /// What [`start`] runs: it is given what waits for so long at most, or until a signal, and says
     /// whether that came.
@@ -52,7 +53,30 @@ mod imp {
         {
             return false;
         }
-        start_thread_without_signals()
+        start_thread(serve, std::ptr::null_mut())
+    }
+
+    /// Runs `work` on a thread that stands apart. `false` where the system refuses.
+    pub(crate) fn run(work: impl FnOnce() + Send + 'static) -> bool {
+        let work: Box<Work> = Box::new(Box::new(work));
+        let work = Box::into_raw(work);
+        let started = start_thread(run_once, work.cast());
+        if !started {
+            // SAFETY: from just above, and no thread has it.
+            drop(unsafe { Box::from_raw(work) });
+        }
+        started
+    }
+
+    type Work = Box<dyn FnOnce() + Send>;
+
+    extern "C" fn run_once(work: *mut c_void) -> *mut c_void {
+        thread::set(None, Stage::Apart);
+        // SAFETY: what `run` passed on, and nobody else has it.
+        let work = unsafe { Box::from_raw(work.cast::<Work>()) };
+        // A panic must not cross into the C library; whoever waits sees that nothing came.
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        std::ptr::null_mut()
     }
 
     fn handle(signal: Signal) -> bool {
@@ -92,7 +116,10 @@ mod imp {
         let _ = error;
     }
 
-    fn start_thread_without_signals() -> bool {
+    type Body = extern "C" fn(*mut c_void) -> *mut c_void;
+
+    /// Starts a thread that no signal interrupts.
+    fn start_thread(body: Body, argument: *mut c_void) -> bool {
         let mut all = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
         let mut before = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
         // SAFETY: room for a set.
@@ -100,10 +127,10 @@ mod imp {
         // SAFETY: a set that was filled, and room for another.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
         let mut thread = std::mem::MaybeUninit::<libc::pthread_t>::uninit();
-        let (attributes, argument) = (std::ptr::null(), std::ptr::null_mut());
         // SAFETY: room for a thread, and a function of the right type that does not unwind.
         let failed =
-            unsafe { libc::pthread_create(thread.as_mut_ptr(), attributes, serve, argument) } != 0;
+            unsafe { libc::pthread_create(thread.as_mut_ptr(), std::ptr::null(), body, argument) }
+                != 0;
         // SAFETY: the set that was there before.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
         if !failed {
@@ -116,6 +143,7 @@ mod imp {
     }
 
     extern "C" fn serve(_: *mut c_void) -> *mut c_void {
+        thread::set(None, Stage::Apart);
         let service = SERVICE.load(Ordering::Acquire);
         // SAFETY: `start` stored a function of this type.
         let service = unsafe { std::mem::transmute::<*mut (), Service>(service) };
@@ -157,5 +185,13 @@ mod imp {
         _: Option<crate::signals::Signal>,
     ) -> bool {
         false
+    }
+
+    pub(crate) fn run(work: impl FnOnce() + Send + 'static) -> bool {
+        let work = || {
+            crate::thread::set(None, crate::thread::Stage::Apart);
+            work()
+        };
+        std::thread::Builder::new().spawn(work).is_ok()
     }
 }

@@ -49,13 +49,8 @@
 //!
 //! # Environment
 //!
-//! | variable | meaning |
-//! | --- | --- |
-//! | `ALLOC_TRACE=N` | trace from the first allocation on, before `main`, keeping N frames, 1 to 1000; `0` or empty: do not |
-//! | `ALLOC_TRACE_OUT=path` | write a snapshot there when the process ends; `%p` is the process id, `%%` a percent sign |
-//!
-//! A wrong value ends the program at its start, with status 2 and a message that says what was
-//! expected.
+//! `ALLOC_TRACE=32 ALLOC_TRACE_OUT=heap.pb.gz ./program` traces a program from before `main` to its end.
+//! Snapshots by the clock, on a signal, and of a sample: see [`environment`].
 //!
 //! # Coming from Python
 //!
@@ -104,6 +99,7 @@ mod callsites;
 mod capture;
 mod control;
 mod counters;
+pub mod environment;
 mod error;
 mod escape;
 mod file;
@@ -112,6 +108,7 @@ mod frame;
 mod grouping;
 mod hooks;
 mod label;
+mod memory_usage;
 mod modules;
 mod numbers;
 mod origin;
@@ -119,6 +116,7 @@ mod package;
 mod pattern;
 mod recorded;
 mod reporter;
+mod resident;
 mod sampling;
 mod scope;
 mod signals;
@@ -144,8 +142,10 @@ pub use escape::Escaped;
 pub use filter::Filter;
 pub use frame::{Frame, SourcePath};
 pub use grouping::{GroupBy, Grouping, Metric, SortBy};
+pub use memory_usage::{MemorySample, MemoryUsage, memory_usage};
 pub use numbers::{Amount, Bytes, Counters, Health, TracedMemory};
 pub use origin::Origin;
+pub use resident::{ResidentMemory, resident_memory, resident_memory_of, resident_set_size};
 pub use scope::{Instrumented, Measured, Scope, ScopeHandle, Usage, measure, try_measure};
 pub use snapshot::{MissingDebugInfo, Snapshot, Trace};
 pub use statistics::{GroupKey, Statistic};

@@ -14,8 +14,7 @@ use crate::signals::Signal;
 use crate::snapshot::Snapshot;
 use crate::sync::{AtomicU32, Ordering};
 use crate::template::Template;
-use crate::thread::{self, Stage};
-use crate::{apart, control, hooks, recorded};
+use crate::{apart, control, hooks, recorded, thread};
 
 /// What the thread is to do.
 #[derive(Clone, Copy, Debug)]
@@ -109,7 +108,6 @@ fn write_numbered(out: Template) {
 
 /// The thread. `wait` waits so long at most, or until the signal came, which it then says.
 fn serve(wait: &dyn Fn(Option<Duration>) -> bool) {
-    thread::set(None, Stage::Apart);
     let Some(order) = ORDER.get() else {
         return;
     };
