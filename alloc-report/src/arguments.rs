@@ -69,6 +69,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         view: View,
     },
+    /// Show source, with what each line allocated, holds, and held at most
+    #[command(after_help = crate::annotated::EXAMPLES)]
+    Annotate(crate::annotated::Options),
     /// Print completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {

@@ -93,6 +93,7 @@
 //! | `by` | what this row is: a word of `--by` |
 //! | `key` | as above; of a stack, all its frames, innermost first, with ` < ` between them |
 
+mod annotate;
 mod compare;
 mod diff;
 mod notes;
@@ -105,6 +106,7 @@ mod view;
 #[cfg(test)]
 mod fixture;
 
+pub use annotate::{Annotate, Annotated, AnnotatedLine, annotate};
 pub use compare::{BytesDiff, CompareTo, StatisticDiff};
 pub use diff::{Diff, diff};
 pub use top::{Top, top};

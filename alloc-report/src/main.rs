@@ -1,5 +1,6 @@
 //! The command `alloc-report`: tables, JSON and CSV from snapshot files.
 
+mod annotated;
 mod arguments;
 mod conditions;
 mod json;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 use alloc_core::{Escaped, Filter, Snapshot};
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow};
 use clap::Parser as _;
 
 use arguments::{Arguments, Command, Format, View};
@@ -75,6 +76,7 @@ fn report(command: Command) -> Result<String> {
                 Format::Csv => rows::diff(&new_snapshot, &old_snapshot, &view, &by),
             }
         }
+        Command::Annotate(options) => annotated::report(&options),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { folder: None } => shell::page(),
         Command::Man {
@@ -83,22 +85,21 @@ fn report(command: Command) -> Result<String> {
     }
 }
 
-/// NOTE: never dropped: the process ends, and the system takes millions of frames back faster.
 fn load(path: &Path, view: &View) -> Result<ManuallyDrop<Snapshot>> {
+    let snapshot = read(path)?.charge_to(view.charge());
+    Ok(ManuallyDrop::new(filtered(snapshot, view)))
+}
+
+/// NOTE: better never dropped: the process ends, and the system takes millions of frames back faster.
+fn read(path: &Path) -> Result<Snapshot> {
     let loaded = File::open(path)
         .map_err(alloc_core::Error::from)
         .and_then(|file| Snapshot::read_from(BufReader::new(file)));
-    match loaded {
-        Ok(snapshot) => {
-            let snapshot = filtered(snapshot.charge_to(view.charge()), view);
-            Ok(ManuallyDrop::new(snapshot))
-        }
-        // NOTE: one message, not a chain: it names its cause already.
-        Err(error) => {
-            let path = path.to_string_lossy();
-            bail!("cannot read the snapshot {}: {error}", Escaped(&path))
-        }
-    }
+    // NOTE: one message, not a chain: it names its cause already.
+    loaded.map_err(|error| {
+        let path = path.to_string_lossy();
+        anyhow!("cannot read the snapshot {}: {error}", Escaped(&path))
+    })
 }
 
 fn filtered(snapshot: Snapshot, view: &View) -> Snapshot {

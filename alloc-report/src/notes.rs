@@ -22,6 +22,18 @@ pub(crate) fn of(snapshot: &Snapshot, view: &View) -> Vec<String> {
     notes
 }
 
+/// The notes that matter to whole stacks, whatever is shown of them.
+pub(crate) fn of_snapshot(snapshot: &Snapshot) -> Vec<String> {
+    let mut notes = Vec::new();
+    notes.extend(filtered(snapshot));
+    notes.extend(sampled(snapshot));
+    notes.extend(broken(snapshot));
+    notes.extend(overflowed(snapshot));
+    notes.extend(lost(snapshot));
+    notes.extend(snapshot.missing_debug_info().map(|hint| hint.to_string()));
+    notes
+}
+
 /// The notes on both sides of a comparison, and on whether they can be compared.
 pub(crate) fn of_both(new: &Snapshot, old: &Snapshot, view: &View) -> Vec<String> {
     let mut notes = Vec::new();
