@@ -114,6 +114,7 @@ mod numbers;
 mod origin;
 mod package;
 mod pattern;
+mod profile;
 mod recorded;
 mod reporter;
 mod resident;
@@ -146,12 +147,63 @@ pub use memory_usage::{MemorySample, MemoryUsage, memory_usage};
 pub use numbers::{Amount, Bytes, Counters, Health, TracedMemory};
 pub use origin::Origin;
 pub use resident::{ResidentMemory, resident_memory, resident_memory_of, resident_set_size};
-pub use scope::{Instrumented, Measured, Scope, ScopeHandle, Usage, measure, try_measure};
+pub use scope::{
+    Instrumented, Measured, Scope, ScopeHandle, Usage, measure, measure_future, try_measure,
+};
 pub use snapshot::{MissingDebugInfo, Snapshot, Trace};
 pub use statistics::{GroupKey, Statistic};
 pub use traceback::{ChargeTo, Traceback};
 pub use traceback_text::TracebackText;
 pub use track::{track, untrack};
+
+/// Prints, each time the function returns, what the call allocated: all in all, and by the lines of the
+/// function, each with what it called.
+///
+/// While tracing is off it costs a load and a branch. While it is on, each call counts for itself, on its own
+/// thread or wherever its future is polled, whatever other threads do. What it prints goes to
+/// standard error; `#[profile(event)]` makes it an event of the crate `tracing`, of the level info and the
+/// target `alloc_core::profile`, with the feature `tracing` of this crate.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// #[alloc_core::profile]
+/// fn load(lines: usize) -> Vec<String> {
+///     let text = "some text\n".repeat(lines);
+///     text.lines().map(str::to_owned).collect()
+/// }
+///
+/// alloc_core::start()?;
+/// assert_eq!(load(1000).len(), 1000);
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
+///
+/// prints
+///
+/// ```text
+/// demo::load at src/main.rs:4, call 1: allocated 51.9 KiB in 1011 blocks, peak 42.3 KiB, live 32.6 KiB in 1001 blocks
+///   line  allocated       held       peak  count  source
+///      6   10000 B          ·   10000 B       1  let text = "some text\n".repeat(lines);
+///      7   42.1 KiB   32.6 KiB   32.6 KiB   1010  text.lines().map(str::to_owned).collect()
+/// ```
+///
+/// A recursive function prints for each of its calls. It works on methods and async functions; `const`
+/// functions are refused:
+///
+/// ```compile_fail
+/// #[alloc_core::profile]
+/// const fn size() -> usize {
+///     40
+/// }
+/// ```
+pub use alloc_core_macros::profile;
+
+/// For the attributes.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::profile::{Output, Profile, Site, profile_future};
+}
 
 #[cfg(test)]
 #[global_allocator]

@@ -42,14 +42,18 @@ pub struct Usage {
 
 impl fmt::Display for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let blocks = |n: u64| match n {
+            1 => "1 block".to_owned(),
+            n => format!("{n} blocks"),
+        };
         write!(
             f,
-            "allocated {} in {} blocks, peak {}, live {} in {} blocks",
+            "allocated {} in {}, peak {}, live {} in {}",
             self.allocated.bytes,
-            self.allocated.blocks,
+            blocks(self.allocated.blocks),
             self.peak.bytes,
             self.current.bytes,
-            self.current.blocks
+            blocks(self.current.blocks),
         )
     }
 }
@@ -103,6 +107,39 @@ pub fn try_measure<T>(work: impl FnOnce() -> T) -> Result<Measured<T>, Error> {
     let scope = Scope::enter()?;
     let value = work();
     let usage = scope.usage()?;
+    Ok(Measured { value, usage })
+}
+
+/// Runs a future, and counts what it allocates and frees, whichever threads poll it.
+///
+/// What was allocated to make the future is not counted.
+///
+/// # Errors
+///
+/// As [`try_measure`].
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// # fn block_on<F: Future>(future: F) -> F::Output {
+/// #     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+/// #     match std::pin::pin!(future).poll(&mut context) {
+/// #         std::task::Poll::Ready(value) => value,
+/// #         std::task::Poll::Pending => unreachable!(),
+/// #     }
+/// # }
+/// # block_on(async {
+/// let measured = alloc_core::measure_future(async { vec![0_u8; 100] }).await?;
+/// assert_eq!(measured.usage.current.bytes, measured.value.len() as u64);
+/// # Ok::<(), alloc_core::Error>(())
+/// # })?;
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
+pub async fn measure_future<F: Future>(future: F) -> Result<Measured<F::Output>, Error> {
+    let handle = ScopeHandle::new()?;
+    let value = handle.instrument(future).await;
+    let usage = handle.usage()?;
     Ok(Measured { value, usage })
 }
 
@@ -211,13 +248,7 @@ impl Scope {
     /// [`Error::is_broken`] if there was no memory for what is counted; [`Error::is_forked`] in a child of the
     /// process that entered the scope.
     pub fn usage(&self) -> Result<Usage, Error> {
-        if self.forks != control::forks() {
-            return Err(Error::forked());
-        }
-        if self.id.slot().is_broken() {
-            return Err(Error::out_of_memory("the blocks of a scope"));
-        }
-        Ok(self.id.slot().usage())
+        usage_of(self.id, self.forks)
     }
 
     /// What was allocated and freed so far, by the stacks that did it; without traces, unless the scope was
@@ -229,23 +260,37 @@ impl Scope {
     ///
     /// As [`usage`](Self::usage).
     pub fn snapshot(&self) -> Result<Snapshot, Error> {
-        let usage = self.usage()?;
-        let heap = TracedMemory {
-            current: usage.current.bytes,
-            peak: usage.peak.bytes,
-            ..TracedMemory::default()
-        };
-        let _muted = thread::mute();
-        let recorded = self.id.slot().sites().map(|sites| sites.recorded(heap));
-        Ok(Snapshot::of_this_process(recorded.unwrap_or_default()))
+        snapshot_of(self.id, self.forks)
     }
 
     /// What takes this scope along to other threads and into futures.
     pub fn handle(&self) -> ScopeHandle {
         self.id.share();
         self.id.own();
-        ScopeHandle(thread::outside_scope(|| Arc::new(Owner(self.id))))
+        ScopeHandle::of(self.id, self.forks)
     }
+}
+
+fn usage_of(id: SlotId, forks: u32) -> Result<Usage, Error> {
+    if forks != control::forks() {
+        return Err(Error::forked());
+    }
+    if id.slot().is_broken() {
+        return Err(Error::out_of_memory("the blocks of a scope"));
+    }
+    Ok(id.slot().usage())
+}
+
+fn snapshot_of(id: SlotId, forks: u32) -> Result<Snapshot, Error> {
+    let usage = usage_of(id, forks)?;
+    let heap = TracedMemory {
+        current: usage.current.bytes,
+        peak: usage.peak.bytes,
+        ..TracedMemory::default()
+    };
+    let _muted = thread::mute();
+    let recorded = id.slot().sites().map(|sites| sites.recorded(heap));
+    Ok(Snapshot::of_this_process(recorded.unwrap_or_default()))
 }
 
 impl Drop for Scope {
@@ -274,22 +319,78 @@ impl fmt::Debug for Scope {
 
 /// A share in a [`Scope`], for other threads and for futures.
 ///
-/// The scope's numbers grow as long as handles are at work, but nobody sees them once the scope is dropped.
+/// The scope lives as long as its guard or a handle does. One without a guard counts what is
+/// [run](Self::run) and [polled](Self::instrument) by its handles:
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// let handle = alloc_core::ScopeHandle::new()?;
+/// let kept = handle.run(|| vec![0_u8; 100]);
+/// let other = vec![0_u8; 5000];
+/// assert_eq!(handle.usage()?.current.bytes, 100);
+/// # drop((kept, other));
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct ScopeHandle(Arc<Owner>);
 
-struct Owner(SlotId);
+struct Owner {
+    id: SlotId,
+    forks: u32,
+}
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.0.disown(1);
+        self.id.disown(1);
     }
 }
 
 impl ScopeHandle {
+    /// A scope within the present one, if there is one, that no thread is in yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`Scope::enter`].
+    pub fn new() -> Result<ScopeHandle, Error> {
+        Scope::enter().map(|scope| scope.handle())
+    }
+
+    /// The same, and counts for each stack on its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Scope::enter`].
+    pub fn with_stacks() -> Result<ScopeHandle, Error> {
+        Scope::enter_with_stacks().map(|scope| scope.handle())
+    }
+
+    fn of(id: SlotId, forks: u32) -> ScopeHandle {
+        ScopeHandle(thread::outside_scope(|| Arc::new(Owner { id, forks })))
+    }
+
+    /// What was allocated and freed so far, as [`Scope::usage`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Scope::usage`].
+    pub fn usage(&self) -> Result<Usage, Error> {
+        usage_of(self.0.id, self.0.forks)
+    }
+
+    /// What was allocated and freed so far, by stacks, as [`Scope::snapshot`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Scope::usage`].
+    pub fn snapshot(&self) -> Result<Snapshot, Error> {
+        snapshot_of(self.0.id, self.0.forks)
+    }
+
     /// Runs `work` in the scope, on this thread. If it panics, the thread is out of the scope again.
     pub fn run<T>(&self, work: impl FnOnce() -> T) -> T {
-        let _inside = Inside::begin(self.0.0);
+        let _inside = Inside::begin(self.0.id);
         work()
     }
 
@@ -353,7 +454,7 @@ impl<F: Future> Future for Instrumented<F> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         // SAFETY: nothing is moved out of it here.
         let this = unsafe { self.get_unchecked_mut() };
-        let _inside = Inside::begin(this.scope.0.0);
+        let _inside = Inside::begin(this.scope.0.id);
         let future = this.future.as_mut().expect("only `drop` takes the future");
         // SAFETY: the whole is pinned, and never lets go of the future but to drop it in place.
         unsafe { Pin::new_unchecked(future) }.poll(context)
@@ -362,7 +463,7 @@ impl<F: Future> Future for Instrumented<F> {
 
 impl<F> Drop for Instrumented<F> {
     fn drop(&mut self) {
-        let _inside = Inside::begin(self.scope.0.0);
+        let _inside = Inside::begin(self.scope.0.id);
         // NOTE: an assignment drops the old value where it is, as a pinned one must be.
         self.future = None;
     }

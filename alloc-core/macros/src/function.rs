@@ -1,0 +1,117 @@
+//! A function, as far as an attribute has to know it.
+
+use std::iter;
+
+use proc_macro::{Delimiter, Group, Spacing, TokenStream, TokenTree};
+
+pub(crate) struct Function {
+    /// All but the body.
+    head: Vec<TokenTree>,
+    body: Group,
+    pub(crate) name: String,
+    pub(crate) is_async: bool,
+}
+
+impl Function {
+    /// An error says what is not as it must be.
+    pub(crate) fn parse(item: TokenStream) -> Result<Function, String> {
+        let mut head: Vec<TokenTree> = item.into_iter().collect();
+        let body = match head.pop() {
+            Some(TokenTree::Group(body)) if body.delimiter() == Delimiter::Brace => body,
+            _ => return Err("expected a function with a body".to_owned()),
+        };
+        let ident = |token: &TokenTree| match token {
+            TokenTree::Ident(ident) => Some(ident.to_string()),
+            _ => None,
+        };
+        let at = head
+            .iter()
+            .position(|it| ident(it).is_some_and(|it| it == "fn"));
+        let at = at.ok_or("expected a function")?;
+        let name = head.get(at + 1).and_then(ident);
+        let name = name.ok_or("expected a function with a name")?;
+        let has = |word: &str| head[..at].iter().filter_map(ident).any(|it| it == word);
+        if has("const") {
+            return Err("a const function cannot be looked at when it is run".to_owned());
+        }
+        Ok(Function {
+            is_async: has("async"),
+            name,
+            head,
+            body,
+        })
+    }
+
+    /// The function with `first` before its body, whose locals are dropped before what `first` made.
+    pub(crate) fn with_body(self, first: &str) -> TokenStream {
+        let first: TokenStream = first.parse().expect("statements");
+        let body = TokenTree::Group(self.body);
+        let block = first.into_iter().chain(iter::once(body)).collect();
+        finish(self.head, block)
+    }
+
+    /// The function with its body as a future between `before` and `after`, awaited.
+    pub(crate) fn with_async_body(self, before: &str, after: &str) -> TokenStream {
+        // Never run: it tells the compiler what the body returns, which `?` in it must know.
+        let returned = self.returned().map_or(String::new(), |returned| {
+            format!(
+                "#[allow(unreachable_code, clippy::diverging_sub_expression, clippy::unreachable)] \
+                 if false {{ let returned: {returned} = ::core::unreachable!(); return returned; }}"
+            )
+        });
+        // NOTE: the body is put in as it is, so that it keeps its places in the source.
+        let block = format!("{before} async move {{ {returned} {{ __BODY }} }} {after} .await");
+        let block: TokenStream = block.parse().expect("an expression");
+        finish(self.head, put(block, &self.body))
+    }
+
+    /// What stands between the arrow and the body, unless it has no name.
+    fn returned(&self) -> Option<TokenStream> {
+        let is_arrow = |pair: &[TokenTree]| match pair {
+            [TokenTree::Punct(dash), TokenTree::Punct(angle)] => {
+                dash.as_char() == '-' && dash.spacing() == Spacing::Joint && angle.as_char() == '>'
+            }
+            _ => false,
+        };
+        let is_word = |token: &TokenTree, word: &str| matches!(token, TokenTree::Ident(ident) if ident.to_string() == word);
+        // The last: those before are of closures and functions among the arguments' types.
+        let arrow = self.head.windows(2).rposition(is_arrow)?;
+        let rest = &self.head[arrow + 2..];
+        let end = rest.iter().position(|it| is_word(it, "where"));
+        let returned = &rest[..end.unwrap_or(rest.len())];
+        let has_no_name = returned.iter().any(|it| is_word(it, "impl"));
+        (!has_no_name).then(|| returned.iter().cloned().collect())
+    }
+}
+
+fn finish(head: Vec<TokenTree>, block: TokenStream) -> TokenStream {
+    let block = TokenTree::Group(Group::new(Delimiter::Brace, block));
+    head.into_iter().chain(iter::once(block)).collect()
+}
+
+/// Puts the body where its mark is.
+fn put(tokens: TokenStream, body: &Group) -> TokenStream {
+    let put_into = |token: TokenTree| match token {
+        TokenTree::Group(group) => {
+            let inner = group.stream();
+            let is_mark = inner.to_string().trim() == "__BODY";
+            TokenTree::Group(if is_mark {
+                body.clone()
+            } else {
+                let mut all = Group::new(group.delimiter(), put(inner, body));
+                all.set_span(group.span());
+                all
+            })
+        }
+        other => other,
+    };
+    tokens.into_iter().map(put_into).collect()
+}
+
+/// An error at compile time, beside the item as it was.
+pub(crate) fn error(message: &str, item: TokenStream) -> TokenStream {
+    let error: TokenStream = format!("::core::compile_error!({message:?});")
+        .parse()
+        .expect("a statement");
+    error.into_iter().chain(item).collect()
+}

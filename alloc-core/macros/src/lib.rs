@@ -1,0 +1,51 @@
+//! The attributes of the crate `alloc-core`, which is where they are documented and used from.
+//!
+//! They look at no more of a function than its name, its body, whether it is `async` and what it returns. So
+//! they need no parser of Rust, and what they add to a build is the time that this file takes.
+
+use proc_macro::TokenStream;
+
+mod function;
+
+use function::{Function, error};
+
+/// Prints, each time the function returns, what the call allocated.
+#[proc_macro_attribute]
+pub fn profile(options: TokenStream, item: TokenStream) -> TokenStream {
+    let output = match options.to_string().as_str() {
+        "" => "Print",
+        "event" => "Event",
+        other => {
+            let message = format!("expected #[profile] or #[profile(event)], found {other}");
+            return error(&message, item);
+        }
+    };
+    let function = match Function::parse(item.clone()) {
+        Ok(function) => function,
+        Err(message) => return error(&format!("#[profile]: {message}"), item),
+    };
+    let site = format!(
+        "::alloc_core::__private::Site {{ \
+             name: ::core::concat!(::core::module_path!(), \"::\", {:?}), \
+             file: ::core::file!(), \
+             line: ::core::line!(), \
+             output: ::alloc_core::__private::Output::{output}, \
+             calls: {{ \
+                 static CALLS: ::core::sync::atomic::AtomicU64 = \
+                     ::core::sync::atomic::AtomicU64::new(0); \
+                 &CALLS \
+             }}, \
+         }}",
+        function.name
+    );
+    if function.is_async {
+        function.with_async_body(
+            &format!("::alloc_core::__private::profile_future({site}, "),
+            ")",
+        )
+    } else {
+        function.with_body(&format!(
+            "let __profile = ::alloc_core::__private::Profile::begin({site});"
+        ))
+    }
+}
