@@ -72,6 +72,22 @@ pub(crate) enum Command {
     /// Show source, with what each line allocated, holds, and held at most
     #[command(after_help = crate::annotated::EXAMPLES)]
     Annotate(crate::annotated::Options),
+    /// Run a program with tracing on, and record its memory over time
+    #[cfg(unix)]
+    #[command(after_help = crate::run::EXAMPLES)]
+    Run(crate::run::Options),
+    /// Draw memory over time, from a recording or from snapshots
+    #[command(after_help = crate::timeline::EXAMPLES)]
+    Timeline(crate::timeline::Options),
+    /// Show the most that was live and resident in a recording
+    #[command(after_help = crate::recordings::PEAK_EXAMPLES)]
+    Peak(crate::recordings::PeakOptions),
+    /// Show the recordings of this folder
+    #[command(after_help = crate::recordings::LIST_EXAMPLES)]
+    List,
+    /// Remove recordings
+    #[command(after_help = crate::recordings::CLEAN_EXAMPLES)]
+    Clean(crate::recordings::CleanOptions),
     /// Print completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {

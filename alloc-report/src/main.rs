@@ -4,8 +4,13 @@ mod annotated;
 mod arguments;
 mod conditions;
 mod json;
+mod recording;
+mod recordings;
 mod rows;
+#[cfg(unix)]
+mod run;
 mod shell;
+mod timeline;
 
 use std::fs::File;
 use std::io::{self, BufReader, IsTerminal as _, Write as _};
@@ -29,9 +34,9 @@ const FAILED: u8 = 1;
 const UNKNOWN_WIDTH: usize = 80;
 
 fn main() -> ExitCode {
-    let printed = report(Arguments::parse().command).and_then(|text| print(&text));
-    match printed {
-        Ok(()) => ExitCode::SUCCESS,
+    let reported = report(Arguments::parse().command);
+    match reported.and_then(|(text, status)| print(&text).map(|()| status)) {
+        Ok(status) => ExitCode::from(status),
         Err(error) => {
             const RED: Style = AnsiColor::Red.on_default().bold();
             anstream::eprintln!("{RED}error:{RED:#} {error:#}");
@@ -40,8 +45,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn report(command: Command) -> Result<String> {
-    match command {
+/// What to print, and the status to end with.
+fn report(command: Command) -> Result<(String, u8)> {
+    let text = match command {
+        #[cfg(unix)]
+        Command::Run(options) => return run::run(&options),
+        Command::Timeline(options) => timeline::report(&options),
+        Command::Peak(options) => recordings::peak(&options),
+        Command::List => recordings::list(),
+        Command::Clean(options) => recordings::clean(&options),
         Command::Top { file, view } => {
             let by = view.grouping().unwrap_or_else(|wrong| wrong.exit());
             let snapshot = load(&file, &view)?;
@@ -82,7 +94,8 @@ fn report(command: Command) -> Result<String> {
         Command::Man {
             folder: Some(folder),
         } => shell::pages(&folder),
-    }
+    };
+    text.map(|text| (text, 0))
 }
 
 fn load(path: &Path, view: &View) -> Result<ManuallyDrop<Snapshot>> {

@@ -683,7 +683,19 @@ fn completions_and_the_manual_know_the_options() {
 
     let written = run(folder.path(), "man pages").stdout;
     let written = String::from_utf8(written).unwrap();
-    let names = ["", "-top", "-diff", "-completions", "-man"];
+    let names = [
+        "",
+        "-top",
+        "-diff",
+        "-annotate",
+        "-run",
+        "-timeline",
+        "-peak",
+        "-list",
+        "-clean",
+        "-completions",
+        "-man",
+    ];
     let expected = names.map(|name| format!("pages/alloc-report{name}.1\n"));
     assert_eq!(written, expected.concat());
     let top = fs::read_to_string(folder.path().join("pages/alloc-report-top.1")).unwrap();

@@ -1,0 +1,316 @@
+//! `alloc-report run`.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use alloc_core::{Bytes, Escaped, Metric};
+use anyhow::{Context as _, Result};
+use clap::Args;
+use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::Signals;
+
+use crate::recording::live::{self, Live};
+use crate::recording::{self, About, Moment, Recording, Writer, now};
+use crate::{is_colourful, read, width};
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  alloc-report run -- target/release/server --port 8080
+  alloc-report run --every 10 -o morning -- ./server
+  alloc-report run --sample 524288 -- ./server
+  alloc-report timeline morning -o morning.svg
+
+The program must have alloc_core::TraceAlloc as its global allocator; without it, resident memory is
+recorded all the same. The exit status is the program's.";
+
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// How many frames of a stack to keep
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    frames: u16,
+    /// Record a sample: a block every so many bytes
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=64 << 20))]
+    sample: Option<u64>,
+    /// Take a snapshot each time that so many seconds have passed
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
+    every: f64,
+    /// The folder to write to, which must be empty or not there; alloc-trace-DATE-TIME unless given
+    #[arg(short = 'o', long = "output", value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// How many lines to show at the end
+    #[arg(short = 'n', long = "rows", value_name = "N", default_value_t = 10)]
+    rows: usize,
+    /// The program and its arguments
+    #[arg(
+        value_name = "PROGRAM",
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    command: Vec<OsString>,
+}
+
+fn seconds(text: &str) -> std::result::Result<f64, String> {
+    let seconds = text.parse().ok().filter(|it| (0.01..=1e6).contains(it));
+    seconds.ok_or_else(|| "expected a number of seconds from 0.01 to 1000000".to_owned())
+}
+
+/// How often numbers are looked at, and with how many looks the system is asked to count pages.
+const LOOK: Duration = Duration::from_millis(100);
+const LOOKS_WITHOUT_PAGES: u32 = 10;
+/// How often a line is printed where there is no terminal.
+const LINE: Duration = Duration::from_secs(10);
+/// The signals that are passed on.
+const SIGNALS: [i32; 6] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
+
+/// Runs the program; returns what to print at the end, and the status to end with.
+pub(crate) fn run(options: &Options) -> Result<(String, u8)> {
+    let started_at = now();
+    let folder = options.output.clone().unwrap_or_else(|| {
+        PathBuf::from(format!(
+            "{}{}",
+            recording::PREFIX,
+            recording::stamp(started_at)
+        ))
+    });
+    let command = options
+        .command
+        .iter()
+        .map(|it| it.to_string_lossy().into_owned());
+    let about = About {
+        command: command.collect(),
+        started_at,
+        ..About::default()
+    };
+    // NOTE: registered before the program starts, so that none is missed.
+    let mut signals = Signals::new(SIGNALS).context("cannot catch signals")?;
+    let mut writer = Writer::create(&folder, about)?;
+    let mut child = match start(options, &writer.folder) {
+        Ok(child) => child,
+        Err(error) => {
+            // There is nothing in it.
+            let _ = std::fs::remove_dir_all(&writer.folder);
+            return Err(error);
+        }
+    };
+    writer.about.process_id = child.id();
+    writer.write_about()?;
+    let handle = signals.handle();
+    let process = child.id();
+    let passing = std::thread::spawn(move || pass_on(&mut signals, process));
+    let followed = follow(&mut child, &mut writer);
+    handle.close();
+    let _ = passing.join();
+    let status = followed?;
+    writer.about.ended_at = Some(now());
+    writer.about.status = Some(status_of(status));
+    writer.write_about()?;
+    let _ = std::fs::remove_file(live::path_for(&writer.folder, process));
+    let recording = Recording::open(&writer.folder)?;
+    let report = report(options, &folder, &recording, status)?;
+    Ok((report, status_of(status) as u8))
+}
+
+fn start(options: &Options, folder: &Path) -> Result<Child> {
+    let program = &options.command[0];
+    let mut command = Command::new(program);
+    command
+        .args(&options.command[1..])
+        .env("ALLOC_TRACE", options.frames.to_string())
+        .env("ALLOC_TRACE_EVERY", options.every.to_string())
+        .env("ALLOC_TRACE_OUT", template(folder, "heap-%p.pb.gz"))
+        .env("ALLOC_TRACE_LIVE", template(folder, "live-%p.csv"))
+        .env_remove("ALLOC_TRACE_SIGNAL");
+    match options.sample {
+        Some(bytes) => command.env("ALLOC_TRACE_SAMPLE", bytes.to_string()),
+        None => command.env_remove("ALLOC_TRACE_SAMPLE"),
+    };
+    command
+        .spawn()
+        .with_context(|| format!("cannot start {}", Escaped(&program.to_string_lossy())))
+}
+
+/// A path in which a percent sign of the folder's is no other.
+fn template(folder: &Path, name: &str) -> OsString {
+    let mut path = Vec::new();
+    for &byte in folder.as_os_str().as_bytes() {
+        path.push(byte);
+        if byte == b'%' {
+            path.push(byte);
+        }
+    }
+    path.extend(OsStr::new("/").as_bytes());
+    path.extend(name.bytes());
+    OsString::from_vec(path)
+}
+
+/// Passes signals on until there are no more to come. What a terminal sends goes to all of its foreground,
+/// the program among them.
+fn pass_on(signals: &mut Signals, process: u32) {
+    let Some(process) = Pid::from_raw(process as i32) else {
+        return;
+    };
+    let has_terminal = io::stdin().is_terminal();
+    for signal in signals.forever() {
+        let from_terminal = has_terminal && matches!(signal, SIGINT | SIGQUIT);
+        if let (false, Some(signal)) = (from_terminal, Signal::from_named_raw(signal)) {
+            let _ = kill_process(process, signal);
+        }
+    }
+}
+
+/// Looks at the program until it ends.
+fn follow(child: &mut Child, writer: &mut Writer) -> Result<ExitStatus> {
+    let process = child.id();
+    let mut live = Live::new(live::path_for(&writer.folder, process));
+    let mut progress = Progress::new();
+    let mut looks = 0;
+    loop {
+        let status = child.try_wait().context("cannot wait for the program")?;
+        let mut moment = live.newest().unwrap_or(Moment {
+            seconds: now(),
+            ..Moment::default()
+        });
+        if status.is_none() {
+            live::look(&mut moment, process, looks % LOOKS_WITHOUT_PAGES == 0);
+        }
+        if moment.heap_bytes.is_some() || moment.rss_bytes.is_some() {
+            writer.append(moment)?;
+            progress.show(moment);
+        }
+        writer.about.traced |= live.is_there();
+        if let Some(status) = status {
+            progress.end();
+            return Ok(status);
+        }
+        looks += 1;
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// A line that tells how it goes: over and over on a terminal, else now and then.
+struct Progress {
+    started: Instant,
+    is_terminal: bool,
+    next: Instant,
+    /// The last totals, and when they were looked at.
+    totals: Option<(f64, u64)>,
+    rate: Option<f64>,
+}
+
+impl Progress {
+    fn new() -> Progress {
+        let now = Instant::now();
+        Progress {
+            started: now,
+            is_terminal: io::stderr().is_terminal(),
+            next: now + LINE,
+            totals: None,
+            rate: None,
+        }
+    }
+
+    fn show(&mut self, moment: Moment) {
+        if let Some(total) = moment.total_bytes {
+            if let Some((seconds, before)) = self.totals {
+                let passed = (moment.seconds - seconds).max(1e-3);
+                self.rate = Some(total.saturating_sub(before) as f64 / passed);
+            }
+            self.totals = Some((moment.seconds, total));
+        }
+        if !self.is_terminal && Instant::now() < self.next {
+            return;
+        }
+        self.next = Instant::now() + LINE;
+        let line = self.line(moment);
+        if self.is_terminal {
+            eprint!("\r\u{1b}[K{line}");
+            let _ = io::stderr().flush();
+        } else {
+            eprintln!("{line}");
+        }
+    }
+
+    fn line(&self, moment: Moment) -> String {
+        let bytes = |bytes: Option<u64>| {
+            bytes.map_or_else(|| "?".to_owned(), |it| Bytes::new(it).to_string())
+        };
+        let mut line = format!("{:.1} s", self.started.elapsed().as_secs_f64());
+        if moment.heap_bytes.is_some() {
+            line += &format!(
+                "  heap {}, peak {}",
+                bytes(moment.heap_bytes),
+                bytes(moment.heap_peak_bytes)
+            );
+        }
+        line += &format!("  resident {}", bytes(moment.rss_bytes));
+        if let Some(rate) = self.rate {
+            line += &format!("  allocating {}/s", Bytes::new(rate as u64));
+        }
+        line
+    }
+
+    fn end(&self) {
+        if self.is_terminal {
+            eprint!("\r\u{1b}[K");
+        }
+    }
+}
+
+/// As a shell has it.
+fn status_of(status: ExitStatus) -> i32 {
+    let killed = status.signal().map(|signal| 128 + signal);
+    status.code().or(killed).unwrap_or(1)
+}
+
+fn report(
+    options: &Options,
+    folder: &Path,
+    recording: &Recording,
+    status: ExitStatus,
+) -> Result<String> {
+    let shown = folder.display().to_string();
+    let shown = Escaped(&shown);
+    let mut text = String::new();
+    if let Some(signal) = status.signal() {
+        text += &format!("The program was ended by signal {signal}.\n");
+    }
+    let resident = recording
+        .resident_peak()
+        .map_or_else(String::new, |it| format!(", resident at most {it}"));
+    let seconds = recording.duration().as_secs_f64();
+    match (recording.heap_peak(), recording.snapshots()?.last()) {
+        (_, Some(last)) => {
+            let snapshot = read(last)?;
+            let table = alloc_report::top(&snapshot, options.rows)
+                .metric(Metric::AtPeak)
+                .colour(is_colourful())
+                .width(width());
+            let peak = snapshot.traced_memory().peak;
+            text += &format!(
+                "{seconds:.1} s, heap at most {peak}{resident}. Written to {shown}.\n\n{table}\n"
+            );
+        }
+        (Some(peak), None) => {
+            text += &format!(
+                "{seconds:.1} s, heap at most {peak}{resident}. No snapshot was written: the program \
+                 ended before the first.\nWritten to {shown}.\n"
+            );
+        }
+        (None, None) => {
+            let program = recording.about.command.first().map_or("", |it| it.as_str());
+            text += &format!(
+                "{seconds:.1} s{resident}. {} was not seen to have alloc_core::TraceAlloc as its global \
+                 allocator: only resident memory was recorded.\nWritten to {shown}.\n",
+                Escaped(program)
+            );
+        }
+    }
+    Ok(text)
+}
