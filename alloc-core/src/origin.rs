@@ -6,7 +6,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Origin {
-    /// The tracer's own, and the compiler's shims around the allocator.
+    /// The tracer's own, that of an allocator, and the compiler's shims around the allocator.
     Tracer,
     /// The standard library's, and what starts programs and threads.
     Std,
@@ -40,7 +40,7 @@ fn of_file(file: &str) -> Origin {
         .and_then(|at| file[at + 11..].split_once("/src/"))
         // Between the two at most a version.
         .is_some_and(|(version, path)| !version.contains('/') && TRACER_FILES.contains(&path));
-    if tracer {
+    if tracer || is_allocators(file) {
         Origin::Tracer
     } else if std_at(file).is_some() {
         Origin::Std
@@ -49,6 +49,19 @@ fn of_file(file: &str) -> Origin {
     } else {
         Origin::Workspace
     }
+}
+
+/// Whether a file is an allocator's own: in the profiles that jemalloc writes, it is at the inner end of
+/// every stack.
+fn is_allocators(file: &str) -> bool {
+    [
+        "/tikv-jemalloc-sys-",
+        "/jemalloc/src/",
+        "/jemalloc/internal/",
+        "/libmimalloc-sys-",
+    ]
+    .iter()
+    .any(|folder| file.contains(folder))
 }
 
 /// Where a record is made; other files of the tracer never are in a program's stack.
@@ -284,6 +297,9 @@ mod tests {
         );
         check("", "/w/alloc-core/src/snapshot.rs", Origin::Workspace);
         check("", "/w/alloc-core/demo/src/tracer.rs", Origin::Workspace);
+        let jemalloc = "/w/target/release/build/tikv-jemalloc-sys-56d2/out/build/src/prof_sys.c";
+        check("prof_backtrace_impl", jemalloc, Origin::Tracer);
+        check("", "/w/jemalloc/main.rs", Origin::Workspace);
         check("__rustc::__rust_alloc_zeroed", "", Origin::Tracer);
         check("__rg_realloc", "/w/demo/src/main.rs", Origin::Tracer);
         check("__rust_parser::alloc_node", "", Origin::Unknown);

@@ -14,7 +14,7 @@ use crate::sampling::Interval;
 use crate::symbols::Symbols;
 use crate::thread;
 use crate::traceback::{ChargeTo, Traceback};
-use crate::{Bytes, Counters, Health, TracedMemory};
+use crate::{Bytes, Counters, Health, Metric, TracedMemory};
 
 /// A callsite: a traceback, and what was allocated there.
 ///
@@ -102,6 +102,15 @@ pub(crate) struct About {
     pub(crate) command_line: Vec<String>,
     pub(crate) modules: Vec<Module>,
     pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) unknown: Unknown,
+}
+
+/// What a file from elsewhere does not tell, so that there are zeros instead.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Unknown {
+    pub(crate) metrics: Vec<Metric>,
+    /// How many blocks there are.
+    pub(crate) blocks: bool,
 }
 
 impl Default for About {
@@ -113,6 +122,7 @@ impl Default for About {
             command_line: Vec::new(),
             modules: Vec::new(),
             metadata: BTreeMap::new(),
+            unknown: Unknown::default(),
         }
     }
 }
@@ -142,6 +152,7 @@ impl Snapshot {
                     .map(|argument| argument.to_string_lossy().into_owned())
                     .collect(),
                 modules: modules::loaded(),
+                unknown: Unknown::default(),
                 metadata: BTreeMap::new(),
             },
         }
@@ -223,6 +234,17 @@ impl Snapshot {
                 })
                 .collect()
         })
+    }
+
+    /// Whether the numbers of a metric are known. A heap profile from elsewhere may lack some, and has zeros
+    /// instead: Go's know no peaks, jemalloc's only what is live.
+    pub fn knows(&self, metric: Metric) -> bool {
+        !self.about.unknown.metrics.contains(&metric)
+    }
+
+    /// Whether numbers of blocks are known, and not only bytes.
+    pub fn knows_blocks(&self) -> bool {
+        !self.about.unknown.blocks
     }
 
     /// The whole heap at that moment.

@@ -10,6 +10,7 @@ use crate::view::View;
 /// The notes that matter to what is shown.
 pub(crate) fn of(snapshot: &Snapshot, view: &View) -> Vec<String> {
     let mut notes = Vec::new();
+    notes.extend(unknown(snapshot, view));
     notes.extend(filtered(snapshot));
     notes.extend(sampled(snapshot));
     notes.extend(own_peaks(snapshot, view));
@@ -59,6 +60,21 @@ pub(crate) fn of_both(new: &Snapshot, old: &Snapshot, view: &View) -> Vec<String
     notes.extend(of_new);
     notes.extend(of_old);
     notes
+}
+
+fn unknown(snapshot: &Snapshot, view: &View) -> Option<String> {
+    let what = match view.metric() {
+        metric if snapshot.knows(metric) => None,
+        Metric::Total => Some("what was ever allocated"),
+        Metric::Freed => Some("what was freed"),
+        Metric::Peak => Some("the peaks of callsites"),
+        Metric::AtPeak => Some("what was live at the peak"),
+        _ => Some("this"),
+    };
+    let blocks = (!snapshot.knows_blocks()).then_some("how many blocks there are");
+    let both: Vec<&str> = what.into_iter().chain(blocks).collect();
+    let both = both.join(", nor ");
+    (!both.is_empty()).then(|| format!("the file does not tell {both}: the zeros stand for it"))
 }
 
 fn filtered(snapshot: &Snapshot) -> Option<String> {

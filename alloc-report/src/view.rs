@@ -161,7 +161,7 @@ impl View {
         let memory = snapshot.traced_memory();
         match self.metric() {
             Metric::AtPeak | Metric::Total | Metric::Freed => Some(("now", memory.current)),
-            _ if memory.peak < memory.current => None,
+            _ if memory.peak < memory.current || !snapshot.knows(Metric::AtPeak) => None,
             _ => Some(("at the peak", memory.peak)),
         }
     }

@@ -39,6 +39,11 @@ const SAMPLE_TYPES: [(&str, &str); 9] = [
     ("reallocations", "count"),
 ];
 
+/// The version of the files that are written. It moves when a reader that does not know the change would
+/// take numbers for something else; fields that it may leave out do not move it. A file of a later version
+/// is refused, one of an earlier version is read.
+const FORMAT: u32 = 1;
+
 /// The label that says how a stack ended, if it did not at its bottom, and its values.
 const STACK_LABEL: &str = "stack";
 const TRUNCATED: &str = "truncated";
@@ -186,6 +191,7 @@ mod tests {
                 build_id: "ab0c".to_owned(),
             }],
             metadata: [("commit".to_owned(), "1c4e7d".to_owned())].into(),
+            unknown: Default::default(),
         };
         let mut snapshot = Snapshot::of_parts(traces, recorded, about);
         snapshot.set_filtered_out(7);
@@ -338,12 +344,9 @@ mod tests {
         check(b"", "found an empty file");
         check(
             b"{\"dhatFileVersion\": 2}",
-            "found a file that begins with \"{\\\"dhatFileVersio\"",
+            "found JSON, as dhat and trace viewers have it",
         );
-        check(
-            b"\x7fELF\x02\x01",
-            "found a file that begins with \"\\u{7f}ELF\\u{2}\\u{1}\"",
-        );
+        check(b"\x7fELF\x02\x01", "found a program or a library");
         check(
             &bytes_of(&sample())[..40],
             "found one that is cut off: it ends in the middle",
@@ -365,5 +368,109 @@ mod tests {
         );
         assert!(Snapshot::load(&nowhere).unwrap_err().is_io());
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+    }
+
+    /// A damaged file is an error or another snapshot, whatever is damaged.
+    #[test]
+    fn damaged_files_never_panic() {
+        let whole = unpacked(&bytes_of(&sample()));
+        let mut random = 0x2545_F491_4F6C_DD1D_u64;
+        let mut below = |n: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            (random >> 33) as usize % n
+        };
+        let mut read = 0;
+        for _ in 0..5_000 {
+            let mut damaged = whole.clone();
+            for _ in 0..1 + below(4) {
+                let at = below(damaged.len());
+                match below(4) {
+                    0 => damaged.truncate(at.max(1)),
+                    1 => drop(damaged.drain(at..(at + 1 + below(8)).min(damaged.len()))),
+                    2 => damaged[at] = below(256) as u8,
+                    _ => damaged[at] ^= 1 << below(8),
+                }
+                if damaged.is_empty() {
+                    damaged.push(0);
+                }
+            }
+            if let Ok(snapshot) = Snapshot::read_from(&packed(&damaged)[..]) {
+                read += 1;
+                // What was read can be looked at, and written again.
+                let statistics = snapshot.statistics(crate::GroupBy::Line);
+                statistics.iter().for_each(|it| drop(it.to_string()));
+                let again = Snapshot::read_from(&bytes_of(&snapshot)[..]).unwrap();
+                assert_eq!(again.traces(), snapshot.traces());
+            }
+        }
+        assert!(read > 250, "{read}");
+    }
+
+    /// What the fuzzer found worth keeping: see `fuzz/`.
+    #[test]
+    fn the_fuzzer_s_corpus_never_panics() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/read_snapshot");
+        let (mut files, mut read) = (0, 0);
+        for entry in fs::read_dir(folder).unwrap() {
+            let bytes = fs::read(entry.unwrap().path()).unwrap();
+            files += 1;
+            read += usize::from(Snapshot::read_from(&packed(&bytes)[..]).is_ok());
+        }
+        // Three that are whole, and what is left of one.
+        assert!(files > 50 && read >= 3, "{read} of {files}");
+    }
+
+    fn unpacked(file: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(file), &mut bytes).unwrap();
+        bytes
+    }
+
+    fn packed(bytes: &[u8]) -> Vec<u8> {
+        let mut file = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut file, bytes).unwrap();
+        file.finish().unwrap()
+    }
+
+    #[track_caller]
+    fn refuses(file: &[u8], found: &str) {
+        let error = Snapshot::read_from(file).unwrap_err();
+        assert!(error.is_invalid_file());
+        assert!(error.to_string().contains(found), "{error}");
+    }
+
+    #[test]
+    fn other_formats_are_named() {
+        refuses(b"heap_v2/524288\n", "jemalloc");
+        refuses(b"PERFILE2____", "perf");
+        refuses(b"\x28\xB5\x2F\xFD____", "zstd");
+        refuses(b"\x7FELF____", "a program or a library");
+        refuses(b"{\"dhatFileVersion\":2}", "dhat");
+        refuses(b"hello", "begins with \"hello\"");
+        refuses(&packed(b"hello"), "something else in it");
+        refuses(&packed(b""), "without the sample type inuse_space");
+    }
+
+    #[test]
+    fn nothing_but_empty_messages_is_refused() {
+        // Each would be a sample of a hundred bytes.
+        let samples = [0x12, 0x00].repeat(1 << 20);
+        refuses(
+            &packed(&samples),
+            "1048576 messages in 2097152 bytes: nearly all are empty",
+        );
+    }
+
+    #[test]
+    fn a_later_format_is_refused() {
+        let mut file = unpacked(&bytes_of(&sample()));
+        // The extension once more, which is merged with the first: field 7100, of three bytes, with field 22.
+        file.extend([0xE2, 0xBB, 0x03, 0x03, 0xB0, 0x01, 0x02]);
+        refuses(
+            &packed(&file),
+            "of format 2, of a later alloc-core: this one reads up to 1",
+        );
     }
 }

@@ -148,6 +148,9 @@ pub(super) struct Extension {
     /// How many callsites filters left out.
     #[prost(uint64, tag = "11")]
     pub(super) filtered_out: u64,
+    /// The version of what stands here, for readers to know if they know it all: see [`FORMAT`](super::FORMAT).
+    #[prost(uint32, tag = "22")]
+    pub(super) format: u32,
     #[prost(uint64, tag = "16")]
     pub(super) truncated_stacks: u64,
     #[prost(uint64, tag = "17")]

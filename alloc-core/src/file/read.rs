@@ -10,19 +10,27 @@ use prost::Message as _;
 
 use super::proto::{Extension, Function, Location, Profile, Sample};
 use super::{
-    BROKEN, DOMAIN_LABEL, OVERFLOW, STACK_LABEL, THREAD_LABEL, TRUNCATED, UNCAPTURED, counters,
+    BROKEN, DOMAIN_LABEL, FORMAT, OVERFLOW, STACK_LABEL, THREAD_LABEL, TRUNCATED, UNCAPTURED,
+    counters,
 };
+use crate::Metric;
 use crate::error::Error;
 use crate::frame::{Frame, SourcePath};
 use crate::modules::Module;
 use crate::recorded::{Recorded, StackEnd};
 use crate::sampling::Interval;
-use crate::snapshot::{About, Snapshot, Trace};
+use crate::snapshot::{About, Snapshot, Trace, Unknown};
 use crate::traceback::Traceback;
 use crate::{Health, TracedMemory};
 
 /// The most that a profile may take up when unpacked; a larger one is refused rather than read.
-const MOST_BYTES: u64 = 2 << 30;
+///
+/// Decoded, a profile takes up to some sixteen times that, since [`check_shape`] refuses one that is
+/// nearly all empty messages: a table of a hundred bytes for each two of the file.
+const MOST_BYTES: u64 = 512 << 20;
+
+/// The least that the messages of a profile take up, on average. Those of true ones take up twice that.
+const LEAST_MESSAGE: usize = 8;
 
 pub(crate) fn read(mut reader: impl Read) -> Result<Snapshot, Error> {
     let packed = {
@@ -31,6 +39,7 @@ pub(crate) fn read(mut reader: impl Read) -> Result<Snapshot, Error> {
         packed
     };
     let unpacked = unpack(&packed)?;
+    check_shape(&unpacked)?;
     let profile = Profile::decode(&unpacked[..]).map_err(|error| {
         Error::invalid_file(format!(
             "found a gzip'd file with something else in it: {error}"
@@ -39,12 +48,75 @@ pub(crate) fn read(mut reader: impl Read) -> Result<Snapshot, Error> {
     Reader::new(&profile)?.snapshot()
 }
 
+/// Refuses what would take up a multiple of its size when decoded. What is no message at all is left to
+/// the decoder.
+fn check_shape(unpacked: &[u8]) -> Result<(), Error> {
+    let (mut rest, mut messages) = (unpacked, 0_usize);
+    while let Some(key) = varint(&mut rest) {
+        let skipped = match key & 7 {
+            0 => varint(&mut rest).map(|_| 0),
+            1 => Some(8),
+            2 => {
+                messages += 1;
+                varint(&mut rest).map(|length| usize::try_from(length).unwrap_or(usize::MAX))
+            }
+            5 => Some(4),
+            _ => None,
+        };
+        match skipped.and_then(|bytes| rest.get(bytes..)) {
+            Some(after) => rest = after,
+            None => break,
+        }
+    }
+    // A small file may be made of anything.
+    if messages > 1000 && messages > unpacked.len() / LEAST_MESSAGE {
+        return Err(Error::invalid_file(format!(
+            "found {messages} messages in {} bytes: nearly all are empty",
+            unpacked.len()
+        )));
+    }
+    Ok(())
+}
+
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7F) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+/// What files begin with that are taken for snapshots, and what they are.
+const OTHERS: [(&[u8], &str); 7] = [
+    (
+        b"heap_v2/",
+        "a heap profile of jemalloc's own, which has no names: the crate jemalloc_pprof writes one that is read here",
+    ),
+    (b"PERFILE2", "what perf recorded"),
+    (
+        b"\x28\xB5\x2F\xFD",
+        "a file packed by zstd, as heaptrack writes them",
+    ),
+    (b"\x7FELF", "a program or a library"),
+    (b"BZh", "a file packed by bzip2"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"{", "JSON, as dhat and trace viewers have it"),
+];
+
 fn unpack(packed: &[u8]) -> Result<Vec<u8>, Error> {
     const GZIP: [u8; 2] = [0x1F, 0x8B];
     if packed.is_empty() {
         return Err(Error::invalid_file("found an empty file"));
     }
     if !packed.starts_with(&GZIP[..packed.len().min(2)]) {
+        if let Some((_, what)) = OTHERS.iter().find(|(start, _)| packed.starts_with(start)) {
+            return Err(Error::invalid_file(format!("found {what}")));
+        }
         let start = &packed[..packed.len().min(16)];
         let start = String::from_utf8_lossy(start);
         return Err(Error::invalid_file(format!(
@@ -155,6 +227,12 @@ impl<'a> Reader<'a> {
                 "found one without the sample type inuse_space: not a heap profile",
             ));
         }
+        if self.extension.format > FORMAT {
+            return Err(Error::invalid_file(format!(
+                "found a snapshot of format {}, of a later alloc-core: this one reads up to {FORMAT}",
+                self.extension.format
+            )));
+        }
         let locations = Locations::of(self)?;
         self.check_sums()?;
         let mut threads = HashMap::new();
@@ -169,6 +247,19 @@ impl<'a> Reader<'a> {
             let limit = deepest.unwrap_or(0).try_into().unwrap_or(u16::MAX);
             let mut snapshot = Snapshot::from_traces(traces, limit);
             snapshot.about = self.about()?;
+            snapshot.about.unknown = Unknown {
+                metrics: [
+                    (Metric::Total, "alloc_space"),
+                    (Metric::Freed, "alloc_space"),
+                    (Metric::Peak, "peak_space"),
+                    (Metric::AtPeak, "at_peak_space"),
+                ]
+                .into_iter()
+                .filter(|(_, name)| !types.contains(name))
+                .map(|(metric, _)| metric)
+                .collect(),
+                blocks: !types.contains(&"inuse_objects"),
+            };
             return Ok(snapshot);
         }
         let mut snapshot = Snapshot::of_parts(traces, self.recorded(), self.about()?);
@@ -338,6 +429,7 @@ impl<'a> Reader<'a> {
             program,
             command_line: self.extension.command_line.clone(),
             modules,
+            unknown: Unknown::default(),
             metadata: self.extension.metadata.clone(),
         })
     }

@@ -10,8 +10,8 @@ use prost::Message as _;
 
 use super::proto::{self, Extension, Function, Label, Line, Location, Mapping, Profile, Sample};
 use super::{
-    BROKEN, DOMAIN_LABEL, OVERFLOW, SAMPLE_TYPES, STACK_LABEL, THREAD_LABEL, TRUNCATED, UNCAPTURED,
-    values,
+    BROKEN, DOMAIN_LABEL, FORMAT, OVERFLOW, SAMPLE_TYPES, STACK_LABEL, THREAD_LABEL, TRUNCATED,
+    UNCAPTURED, values,
 };
 use crate::error::Error;
 use crate::frame::Frame;
@@ -192,6 +192,7 @@ impl Builder {
 fn extension(snapshot: &Snapshot) -> Extension {
     let (heap, health) = (snapshot.traced_memory(), snapshot.health());
     Extension {
+        format: FORMAT,
         heap_current: heap.current.get(),
         heap_peak: heap.peak.get(),
         heap_peak_error: heap.peak_error.get(),

@@ -1,0 +1,121 @@
+//! Heap profiles that Go and jemalloc wrote, opened by `top` and `diff`. How they were made stands in
+//! `data/README.md`, and so their sizes are known: those of the size classes that the requests fall into.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const KIB: u64 = 1024;
+
+fn run(arguments: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_alloc-report"))
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data"))
+        .args(arguments.split_whitespace())
+        .output()
+        .expect("the command runs")
+}
+
+fn json(arguments: &str) -> Value {
+    let output = run(&format!("{arguments} --format json"));
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).expect("an object")
+}
+
+/// The row of a function, by the end of its name.
+fn row<'a>(report: &'a Value, function: &str) -> &'a Value {
+    let rows = report["rows"].as_array().expect("rows");
+    let is_it = |row: &&Value| {
+        row["function"]
+            .as_str()
+            .is_some_and(|it| it.ends_with(function))
+    };
+    rows.iter()
+        .find(is_it)
+        .unwrap_or_else(|| panic!("no {function} in {report}"))
+}
+
+fn check(row: &Value, expected: &[(&str, i64)]) {
+    for &(key, number) in expected {
+        assert_eq!(row[key].as_i64(), Some(number), "{key} of {row}");
+    }
+}
+
+/// Go rounds 100,000 up to 104 KiB, 200,000 to 200 KiB and 50,000 to 56 KiB.
+#[test]
+fn a_profile_of_go_s() {
+    let report = json("top go-new.pb.gz --by function");
+    let kept = 10 * 104 * KIB + 20 * 200 * KIB;
+    check(
+        row(&report, "main.keep"),
+        &[("bytes", kept as i64), ("blocks", 30)],
+    );
+    let report = json("top go-new.pb.gz --by function --sort total");
+    check(
+        row(&report, "main.keep"),
+        &[("bytes", kept as i64), ("blocks", 30)],
+    );
+    check(
+        row(&report, "main.waste"),
+        &[("bytes", 10 * 56 * 1024), ("blocks", 10)],
+    );
+    assert_eq!(row(&report, "main.waste")["current"]["bytes"], 0);
+
+    let report = json("diff go-old.pb.gz go-new.pb.gz --by function");
+    let grown = 20 * 200 * 1024;
+    check(
+        row(&report, "main.keep"),
+        &[
+            ("bytes_diff", grown),
+            ("blocks_diff", 20),
+            ("bytes", kept as i64),
+        ],
+    );
+    let lines = json("diff go-old.pb.gz go-new.pb.gz");
+    check(&lines["rows"][0], &[("line", 13), ("bytes_diff", grown)]);
+}
+
+/// jemalloc rounds 100,000 up to 112 KiB and 200,000 to 224 KiB.
+#[test]
+fn a_profile_of_jemalloc_s() {
+    let kept = 10 * 112 * 1024 + 20 * 224 * 1024;
+    let report = json("top jemalloc-new.pb.gz --by function --charge workspace");
+    check(row(&report, "keep"), &[("bytes", kept)]);
+    let report =
+        json("diff jemalloc-old.pb.gz jemalloc-new.pb.gz --by function --charge workspace");
+    check(
+        row(&report, "keep"),
+        &[("bytes", kept), ("bytes_diff", 20 * 224 * 1024)],
+    );
+    // What the allocator does for itself is not charged to it.
+    let text = run("top jemalloc-old.pb.gz");
+    let text = String::from_utf8(text.stdout).expect("UTF-8");
+    assert!(!text.contains("prof_sys.c"), "{text}");
+}
+
+#[test]
+fn what_a_profile_does_not_tell_is_said() {
+    #[track_caller]
+    fn says(arguments: &str, note: &str) {
+        let text = String::from_utf8(run(arguments).stdout).expect("UTF-8");
+        assert!(text.contains(note), "{text}");
+        assert!(!text.contains("; at the peak "), "{text}");
+    }
+    says(
+        "top go-new.pb.gz --sort at-peak",
+        "note: the file does not tell what was live at the peak: the zeros stand for it",
+    );
+    says(
+        "top jemalloc-new.pb.gz --sort total",
+        "note: the file does not tell what was ever allocated, nor how many blocks there are",
+    );
+    says(
+        "top jemalloc-new.pb.gz",
+        "note: the file does not tell how many blocks there are",
+    );
+    let text = String::from_utf8(run("top go-new.pb.gz").stdout).expect("UTF-8");
+    assert!(
+        !text.contains("does not tell") && !text.contains("at the peak"),
+        "{text}"
+    );
+}
