@@ -94,6 +94,7 @@
 mod allocator;
 mod apart;
 mod arena;
+mod assertions;
 mod blocks;
 mod callsites;
 mod capture;
@@ -199,9 +200,10 @@ pub use track::{track, untrack};
 /// ```
 pub use alloc_core_macros::profile;
 
-/// For the attributes.
+/// For the attributes and the macros.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::assertions::{Comparison, Limit, Quantity, assert_memory, assert_no_growth};
     pub use crate::profile::{Output, Profile, Site, profile_future};
 }
 

@@ -65,10 +65,11 @@ fn is_allocators(file: &str) -> bool {
 }
 
 /// Where a record is made; other files of the tracer never are in a program's stack.
-const TRACER_FILES: [&str; 8] = [
+const TRACER_FILES: [&str; 9] = [
     "allocator.rs",
     "tracer.rs",
     "track.rs",
+    "assertions.rs",
     "scope/mod.rs",
     "scope/slots.rs",
     "scope/sites.rs",
@@ -87,6 +88,7 @@ fn is_shim(function: &str) -> bool {
             "alloc_core::tracer::",
             "alloc_core::track::",
             "alloc_core::scope::",
+            "alloc_core::assertions::",
         ]
         .iter()
         .any(|module| function.trim_start_matches('<').starts_with(module))
