@@ -1,0 +1,208 @@
+//! Scopes on the threads of tokio and of rayon, against exact arithmetic, beside each other under libtest.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use alloc_core::{Amount, Scope, ScopeHandle, TraceAlloc, Usage, measure_future};
+use rayon::prelude::*;
+use tokio::sync::mpsc;
+
+#[global_allocator]
+static ALLOC: TraceAlloc = TraceAlloc::system();
+
+fn block(size: usize) -> Vec<u8> {
+    std::hint::black_box(Vec::with_capacity(size))
+}
+
+fn tokio(workers: usize) -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder
+        .worker_threads(workers)
+        .enable_time()
+        .build()
+        .expect("a runtime")
+}
+
+/// Allocates on whichever thread it is polled, and gives the thread away each time.
+async fn work(rounds: usize, size: usize) -> Vec<Vec<u8>> {
+    let mut kept = Vec::with_capacity(rounds);
+    for _ in 0..rounds {
+        drop(block(10 * size));
+        kept.push(block(size));
+        yield_once().await;
+    }
+    kept
+}
+
+/// As tokio's own, which now and then takes memory to remember who yielded.
+async fn yield_once() {
+    let mut yielded = false;
+    let poll = |context: &mut Context<'_>| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    };
+    poll_fn(poll).await;
+}
+
+/// What `work` allocates: its list, and two blocks a round, of which one is kept.
+fn of_work(rounds: u64, size: u64) -> (Amount, Amount) {
+    let list = 24 * rounds;
+    (
+        Amount::new(list + 11 * size * rounds, 1 + 2 * rounds),
+        Amount::new(list + size * rounds, 1 + rounds),
+    )
+}
+
+#[test]
+fn a_future_is_measured_wherever_it_is_polled() {
+    let runtime = tokio(4);
+    // Other tasks, which do not count.
+    let others: Vec<_> = (0..8).map(|_| runtime.spawn(work(200, 99))).collect();
+    let measured: Vec<_> = (1..=8)
+        .map(|size| runtime.spawn(async move { measure_future(work(100, size)).await }))
+        .collect();
+    for (task, size) in measured.into_iter().zip(1..) {
+        let measured = runtime
+            .block_on(task)
+            .expect("no panic")
+            .expect("a measure");
+        let (allocated, current) = of_work(100, size);
+        assert_eq!(measured.usage.allocated, allocated);
+        assert_eq!(measured.usage.current, current);
+        // At the last round the other block is there as well.
+        assert_eq!(measured.usage.peak.bytes, current.bytes + (9 * size).into());
+    }
+    others.into_iter().for_each(|it| drop(runtime.block_on(it)));
+}
+
+#[test]
+fn tasks_that_a_scope_spawns_share_it() {
+    let runtime = tokio(4);
+    let handle = ScopeHandle::new().expect("a scope");
+    // The tasks themselves are made outside of it.
+    let tasks: Vec<_> = (0..50)
+        .map(|_| runtime.spawn(handle.instrument(work(20, 7))))
+        .collect();
+    let kept: Vec<_> = tasks
+        .into_iter()
+        .map(|it| runtime.block_on(it).expect("no panic"))
+        .collect();
+    let (allocated, current) = of_work(20, 7);
+    let times = |it: Amount| Amount::new(50 * it.bytes.get(), 50 * it.blocks);
+    let usage = handle.usage().expect("a usage");
+    assert_eq!(
+        (usage.allocated, usage.current),
+        (times(allocated), times(current))
+    );
+    assert!(usage.peak.bytes >= times(current).bytes);
+    drop(kept);
+    assert_eq!(handle.usage().expect("a usage").current, Amount::default());
+}
+
+#[test]
+fn what_is_sent_belongs_to_the_sender_s_scope() {
+    let runtime = tokio(2);
+    let (sender, mut receiver) = mpsc::unbounded_channel::<Vec<u8>>();
+    let receiving = runtime.spawn(async move {
+        let mut received = 0;
+        while let Some(block) = receiver.recv().await {
+            received += block.capacity();
+        }
+        received
+    });
+    let handle = ScopeHandle::new().expect("a scope");
+    let sending = handle.instrument(async move {
+        for _ in 0..100 {
+            let block = block(1000);
+            // The channel's own memory is no part of the arithmetic.
+            alloc_core::untraced(|| sender.send(block).expect("it is received"));
+            yield_once().await;
+        }
+    });
+    runtime.block_on(sending);
+    assert_eq!(runtime.block_on(receiving).expect("no panic"), 100_000);
+    let usage = handle.usage().expect("a usage");
+    assert_eq!(usage.allocated, Amount::new(100_000, 100));
+    assert_eq!(
+        usage.freed, usage.allocated,
+        "on another thread, and counted"
+    );
+}
+
+#[test]
+fn a_future_that_is_dropped_before_its_end_is_counted_to_its_end() {
+    let runtime = tokio(2);
+    let handle = ScopeHandle::new().expect("a scope");
+    let task = runtime.spawn(handle.instrument(async {
+        let _kept = work(5, 100).await;
+        std::future::pending::<()>().await;
+    }));
+    while handle.usage().expect("a usage").current.blocks < 6 {
+        std::thread::yield_now();
+    }
+    task.abort();
+    assert!(
+        runtime
+            .block_on(task)
+            .expect_err("it was ended")
+            .is_cancelled()
+    );
+    let usage = handle.usage().expect("a usage");
+    assert_eq!(
+        (usage.allocated, usage.current),
+        (of_work(5, 100).0, Amount::default())
+    );
+}
+
+#[test]
+fn closures_of_a_parallel_iterator_run_in_a_scope() {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(4)
+        .build()
+        .expect("a pool");
+    let scope = Scope::enter().expect("a scope");
+    let handle = scope.handle();
+    let before = scope.usage().expect("a usage");
+    let kept: Vec<Vec<u8>> = alloc_core::untraced(|| {
+        pool.install(|| {
+            let parse = |size: usize| handle.run(|| (block(2 * size), block(size)).1);
+            (1..=1000).into_par_iter().map(parse).collect()
+        })
+    });
+    let sum = 1000 * 1001 / 2;
+    let after = scope.usage().expect("a usage");
+    assert_eq!(before, Usage::default());
+    assert_eq!(after.allocated, Amount::new(3 * sum, 2000));
+    assert_eq!(after.current, Amount::new(sum, 1000));
+    drop(kept);
+}
+
+#[test]
+fn a_pool_whose_threads_live_in_a_scope_is_counted_whole() {
+    let handle = ScopeHandle::new().expect("a scope");
+    let inside = handle.clone();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(4)
+        .spawn_handler(move |thread| {
+            let handle = inside.clone();
+            std::thread::Builder::new()
+                .spawn(move || handle.run(|| thread.run()))
+                .map(drop)
+        })
+        .build()
+        .expect("a pool");
+    pool.install(|| {
+        (1..=1000_usize)
+            .into_par_iter()
+            .for_each(|size| drop(block(size)))
+    });
+    let usage = handle.usage().expect("a usage");
+    // And what rayon takes for itself.
+    assert!(
+        usage.allocated.bytes >= 1000 * 1001 / 2 && usage.allocated.blocks >= 1000,
+        "{usage}"
+    );
+}
