@@ -69,6 +69,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         view: View,
     },
+    /// Fail if memory grew by more than is allowed, and tell what did
+    #[command(after_help = crate::check::EXAMPLES)]
+    Check(crate::check::Options),
     /// Show source, with what each line allocated, holds, and held at most
     #[command(after_help = crate::annotated::EXAMPLES)]
     Annotate(crate::annotated::Options),

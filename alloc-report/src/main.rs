@@ -2,6 +2,7 @@
 
 mod annotated;
 mod arguments;
+mod check;
 mod conditions;
 mod json;
 mod recording;
@@ -50,6 +51,7 @@ fn report(command: Command) -> Result<(String, u8)> {
     let text = match command {
         #[cfg(unix)]
         Command::Run(options) => return run::run(&options),
+        Command::Check(options) => return check::report(&options),
         Command::Timeline(options) => timeline::report(&options),
         Command::Peak(options) => recordings::peak(&options),
         Command::List => recordings::list(),

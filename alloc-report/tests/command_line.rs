@@ -687,6 +687,7 @@ fn completions_and_the_manual_know_the_options() {
         "",
         "-top",
         "-diff",
+        "-check",
         "-annotate",
         "-run",
         "-timeline",
@@ -1103,4 +1104,84 @@ mod on_a_terminal {
         assert_ne!(run(79, arguments, &[]), known);
         assert_ne!(run(81, arguments, &[]), known);
     }
+}
+
+#[test]
+fn a_check_fails_if_memory_grew_by_more_than_is_allowed() {
+    let folder = folder();
+    let check = |arguments: &str| {
+        let output = run(folder.path(), arguments);
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+        )
+    };
+    let (status, text) = check("check old new");
+    expect![[r#"
+        metric           old       new      growth  verdict
+        peak         294 KiB  12.1 MiB    +4119.9%  grew by more than is allowed
+        allocations       26    198754  +764338.5%  grew by more than is allowed
+        Growth of up to 0% is allowed.
+
+        What changed: held at the peak
+           change       new  function
+        +11.8 MiB  11.8 MiB  demo::fill
+          +2048 B    2048 B  demo::index
+
+        What changed: allocations
+         change     new  function
+        +198727  198747  demo::fill
+             +4       4  demo::index
+             -3       3  demo::load
+    "#]]
+    .assert_eq(&text);
+    assert_eq!(status, Some(3));
+
+    // What is the same, and what is less, is well.
+    let (status, text) = check("check new new");
+    assert_eq!(status, Some(0), "{text}");
+    assert!(
+        text.contains("unchanged") && !text.contains("What changed"),
+        "{text}"
+    );
+    let (status, text) = check("check new old --metric current,allocated");
+    assert_eq!(status, Some(0), "{text}");
+    assert!(text.contains("better"), "{text}");
+    // A limit just above what it grew by, and one just below.
+    assert_eq!(
+        check("check old new --metric peak --max-growth 4121%").0,
+        Some(0)
+    );
+    assert_eq!(
+        check("check old new --metric peak --max-growth 4119").0,
+        Some(3)
+    );
+    let wrong = run(folder.path(), "check old new --max-growth much");
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(
+        String::from_utf8(wrong.stderr)
+            .unwrap()
+            .contains("expected a number of per cent")
+    );
+
+    let (_, text) = check("check old new --metric allocations --format markdown -n 1");
+    expect![[r#"
+        ### Memory
+
+        | metric | old | new | growth | verdict |
+        | --- | ---: | ---: | ---: | --- |
+        | allocations | 26 | 198754 | +764338.5% | grew by more than is allowed |
+
+        Growth of up to 0% is allowed.
+
+        <details><summary>What changed: allocations</summary>
+
+        | change | new | function |
+        | ---: | ---: | --- |
+        | +198727 | 198747 | demo::fill |
+        | -3 | 3 | demo::load |
+
+        </details>
+    "#]]
+    .assert_eq(&text);
 }
