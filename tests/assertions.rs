@@ -282,3 +282,35 @@ fn other_threads_neither_count_nor_are_hindered() {
         }
     });
 }
+
+/// Sixteen kilobytes in all, of which nothing is left.
+#[alloc_core::test(peak = "10 KiB", leaks = 0, allocations = 2, allocated = 16_000)]
+fn an_attribute_keeps_a_test_to_its_limits() {
+    drop(std::hint::black_box(vec![1_u8; 10_000]));
+    drop(std::hint::black_box(vec![1_u8; 6_000]));
+}
+
+#[alloc_core::test(peak = 9_999)]
+#[should_panic(expected = "peak: expected at most 9999 B, found 10000 B: 1 B too much")]
+fn an_attribute_fails_a_test_that_does_not() {
+    drop(std::hint::black_box(vec![1_u8; 10_000]));
+}
+
+#[alloc_core::test(leaks = "0 B")]
+#[should_panic(expected = "leaked: expected at most 0 B, found 10 B: 10 B too much")]
+fn what_a_test_leaks_is_told() {
+    std::mem::forget(std::hint::black_box(vec![1_u8; 10]));
+}
+
+#[alloc_core::test(leaks = 0)]
+fn a_test_may_return_a_result() -> Result<(), std::num::ParseIntError> {
+    let number: i32 = "12".to_owned().parse()?;
+    assert_eq!(number, 12);
+    Ok(())
+}
+
+#[alloc_core::test(allocations = 1)]
+#[test]
+fn a_test_that_is_one_already_is_no_other() {
+    drop(large());
+}

@@ -206,3 +206,17 @@ fn a_pool_whose_threads_live_in_a_scope_is_counted_whole() {
         "{usage}"
     );
 }
+
+#[alloc_core::test(peak = 1_560, leaks = 0, allocations = 21)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_async_test_keeps_to_its_limits() {
+    // Room for ten vectors, ten blocks of sixty, and the last of six hundred: see `of_work`.
+    drop(work(10, 60).await);
+}
+
+#[alloc_core::test(peak = "1 KiB")]
+#[tokio::test]
+#[should_panic(expected = "peak: expected at most 1024 B, found 1380 B: 356 B too much")]
+async fn an_async_test_that_does_not_fails() {
+    drop(work(10, 60).await);
+}

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 
 use crate::error::Error;
-use crate::scope::{Scope, Usage};
+use crate::scope::{Scope, ScopeHandle, Usage};
 use crate::snapshot::Snapshot;
 use crate::{Amount, Bytes, ChargeTo, Frame, Metric, Origin, Trace, thread};
 
@@ -331,29 +331,39 @@ impl Limit {
 /// Runs `work` and panics if it does not keep to `limits`.
 #[track_caller]
 pub fn assert_memory<T>(work: impl FnOnce() -> T, limits: &[Limit]) -> T {
-    let (value, usage, snapshot) = match run(work, limits) {
-        Ok(kept) => kept,
-        Err(error) => panic!("cannot measure: {error}"),
-    };
-    if let Some(snapshot) = snapshot {
-        let _muted = thread::mute();
-        let message = message(limits, &usage, &snapshot);
-        panic!("{message}");
-    }
+    let scope = entered(Scope::enter_with_stacks());
+    let value = work();
+    check(limits, scope.usage(), || scope.snapshot());
     value
 }
 
-/// With a snapshot, if a limit is not kept.
-fn run<T>(
-    work: impl FnOnce() -> T,
+/// The same for a future, whichever threads poll it.
+pub async fn assert_memory_future<F: Future>(future: F, limits: &[Limit]) -> F::Output {
+    let handle = entered(ScopeHandle::with_stacks());
+    let value = handle.instrument(future).await;
+    check(limits, handle.usage(), || handle.snapshot());
+    value
+}
+
+#[track_caller]
+fn entered<S>(scope: Result<S, Error>) -> S {
+    scope.unwrap_or_else(|error| panic!("cannot measure: {error}"))
+}
+
+#[track_caller]
+fn check(
     limits: &[Limit],
-) -> Result<(T, Usage, Option<Snapshot>), Error> {
-    let scope = Scope::enter_with_stacks()?;
-    let value = work();
-    let usage = scope.usage()?;
-    let is_broken = limits.iter().any(|limit| !limit.is_kept(&usage));
-    let snapshot = is_broken.then(|| scope.snapshot()).transpose()?;
-    Ok((value, usage, snapshot))
+    usage: Result<Usage, Error>,
+    snapshot: impl FnOnce() -> Result<Snapshot, Error>,
+) {
+    let usage = entered(usage);
+    if limits.iter().all(|limit| limit.is_kept(&usage)) {
+        return;
+    }
+    let snapshot = entered(snapshot());
+    let _muted = thread::mute();
+    let message = message(limits, &usage, &snapshot);
+    panic!("{message}");
 }
 
 fn message(limits: &[Limit], usage: &Usage, snapshot: &Snapshot) -> String {

@@ -200,10 +200,44 @@ pub use track::{track, untrack};
 /// ```
 pub use alloc_core_macros::profile;
 
+/// A test that keeps to limits on memory: [`assert_memory!`] around its body.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// #[alloc_core::test(peak = "1 MiB", leaks = 0, allocations = 100)]
+/// fn parses_within_a_megabyte() {
+///     assert_eq!("one two".split(' ').map(str::to_owned).count(), 2);
+/// }
+/// ```
+///
+/// | limit | at most |
+/// | --- | --- |
+/// | `peak` | so many bytes live at one moment |
+/// | `allocated` | so many bytes allocated |
+/// | `leaks` | so many bytes live at the end, when the locals of the test are gone |
+/// | `allocations` | so many blocks allocated |
+///
+/// Bytes are a number, or text with a unit: `"64 KiB"`. What the test's own thread allocates counts, or what
+/// its future does on any; what the harness takes to start the test and what other tests do does not. It
+/// works together with other attributes that make tests, such as `#[tokio::test]` and `#[rstest]`, which
+/// stand below it, with `#[should_panic]`, and with tests that return a `Result`.
+///
+/// An async test needs the attribute of a runtime:
+///
+/// ```compile_fail
+/// #[alloc_core::test(leaks = 0)]
+/// async fn nobody_runs_it() {}
+/// ```
+pub use alloc_core_macros::test;
+
 /// For the attributes and the macros.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::assertions::{Comparison, Limit, Quantity, assert_memory, assert_no_growth};
+    pub use crate::assertions::{
+        Comparison, Limit, Quantity, assert_memory, assert_memory_future, assert_no_growth,
+    };
     pub use crate::profile::{Output, Profile, Site, profile_future};
 }
 

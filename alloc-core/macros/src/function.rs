@@ -65,6 +65,32 @@ impl Function {
         finish(self.head, put(block, &self.body))
     }
 
+    /// The function with its body as a closure between `before` and `after`.
+    pub(crate) fn with_closure(self, before: &str, after: &str) -> TokenStream {
+        let arrow = self
+            .returned()
+            .map_or(String::new(), |returned| format!("-> {returned}"));
+        let block = format!("{before} move || {arrow} {{ {{ __BODY }} }} {after}");
+        let block: TokenStream = block.parse().expect("an expression");
+        finish(self.head, put(block, &self.body))
+    }
+
+    /// Whether another attribute makes a test of it: one whose path ends with a word that has `test` in it.
+    pub(crate) fn has_test_attribute(&self) -> bool {
+        let is_test = |pair: &[TokenTree]| match pair {
+            [TokenTree::Punct(hash), TokenTree::Group(attribute)] if hash.as_char() == '#' => {
+                let path = attribute.stream().into_iter().take_while(|it| {
+                    matches!(it, TokenTree::Ident(_))
+                        || matches!(it, TokenTree::Punct(p) if p.as_char() == ':')
+                });
+                let last = path.filter(|it| matches!(it, TokenTree::Ident(_))).last();
+                last.is_some_and(|it| it.to_string().contains("test"))
+            }
+            _ => false,
+        };
+        self.head.windows(2).any(is_test)
+    }
+
     /// What stands between the arrow and the body, unless it has no name.
     fn returned(&self) -> Option<TokenStream> {
         let is_arrow = |pair: &[TokenTree]| match pair {

@@ -6,6 +6,7 @@
 use proc_macro::TokenStream;
 
 mod function;
+mod limits;
 
 use function::{Function, error};
 
@@ -48,4 +49,13 @@ pub fn profile(options: TokenStream, item: TokenStream) -> TokenStream {
             "let __profile = ::alloc_core::__private::Profile::begin({site});"
         ))
     }
+}
+
+/// A test that keeps to limits on memory.
+#[proc_macro_attribute]
+pub fn test(options: TokenStream, item: TokenStream) -> TokenStream {
+    let tested = limits::parse(options)
+        .and_then(|limits| Ok((limits, Function::parse(item.clone())?)))
+        .and_then(|(limits, function)| limits::test(&limits, function));
+    tested.unwrap_or_else(|message| error(&format!("#[alloc_core::test]: {message}"), item))
 }
