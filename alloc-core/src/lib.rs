@@ -95,6 +95,7 @@ mod allocator;
 mod apart;
 mod arena;
 mod assertions;
+mod baseline;
 mod blocks;
 mod callsites;
 mod capture;
@@ -238,6 +239,7 @@ pub mod __private {
     pub use crate::assertions::{
         Comparison, Limit, Quantity, assert_memory, assert_memory_future, assert_no_growth,
     };
+    pub use crate::baseline::{Baseline, assert_baseline};
     pub use crate::profile::{Output, Profile, Site, profile_future};
 }
 

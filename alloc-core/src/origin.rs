@@ -65,11 +65,12 @@ fn is_allocators(file: &str) -> bool {
 }
 
 /// Where a record is made; other files of the tracer never are in a program's stack.
-const TRACER_FILES: [&str; 9] = [
+const TRACER_FILES: [&str; 10] = [
     "allocator.rs",
     "tracer.rs",
     "track.rs",
     "assertions.rs",
+    "baseline.rs",
     "scope/mod.rs",
     "scope/slots.rs",
     "scope/sites.rs",
@@ -89,6 +90,7 @@ fn is_shim(function: &str) -> bool {
             "alloc_core::track::",
             "alloc_core::scope::",
             "alloc_core::assertions::",
+            "alloc_core::baseline::",
         ]
         .iter()
         .any(|module| function.trim_start_matches('<').starts_with(module))
