@@ -33,11 +33,11 @@ fn main() {
     let is_quick = std::env::args().any(|it| it == "--quick");
     let calls = if is_quick { 10_000 } else { 1_000_000 };
     let never = nanoseconds(calls, pair);
-    let empty = nanoseconds(calls, || drop(black_box(measure(|| ()))));
+    let empty = nanoseconds(calls, || _ = black_box(measure(|| ())));
     let after = nanoseconds(calls, pair);
     let scope = Scope::enter().expect("a scope");
     let inside = nanoseconds(calls, pair);
-    let nested = nanoseconds(calls, || drop(black_box(measure(|| ()))));
+    let nested = nanoseconds(calls, || _ = black_box(measure(|| ())));
     let outside = untraced(|| nanoseconds(calls, pair));
     let (handle, twice) = (scope.handle(), measure(|| nanoseconds(calls, pair)).value);
     drop(handle);

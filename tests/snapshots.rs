@@ -197,7 +197,7 @@ fn a_snapshot_of_a_hundred_thousand_callsites() {
     let leaves = at_function(&snapshot, "leaf");
     println!("their names took {:?}", began.elapsed());
     assert!(snapshot.traces().len() >= CALLSITES as usize);
-    assert_eq!(leaves.current.blocks, CALLSITES.into());
+    assert_eq!(leaves.current.blocks, u64::from(CALLSITES));
     assert_eq!(leaves.current.bytes, 24 * u64::from(CALLSITES));
     assert_eq!(snapshot.health().overflowed, 0);
     drop(blocks);

@@ -47,7 +47,7 @@
 //! If several signals come while one is written, one more is. A file that cannot be written is said on
 //! standard error, and nothing else changes.
 //!
-//! A forked child starts such a thread of its own: put `%p` into the path. A program that handles the
+//! A fork waits for a snapshot that is being written. The child starts such a thread of its own: put `%p` into the path. A program that handles the
 //! signal itself takes it from the tracer.
 //!
 //! On Windows no variable is read.

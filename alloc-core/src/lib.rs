@@ -96,6 +96,7 @@ mod apart;
 mod arena;
 mod assertions;
 mod baseline;
+mod bench;
 mod blocks;
 mod callsites;
 mod capture;
@@ -138,6 +139,9 @@ mod track;
 mod words;
 
 pub use allocator::TraceAlloc;
+#[cfg(feature = "criterion")]
+pub use bench::criterion::Memory;
+pub use bench::{BenchMemory, bench_memory};
 pub use capture::CaptureMethod;
 pub use control::Config;
 pub use error::Error;

@@ -336,18 +336,24 @@ impl Snapshot {
         self.about.process_id
     }
 
-    /// What keeps lines from being shown, if something does, and how to get them.
+    /// What keeps lines from being shown, if something does for half of the callsites or more, and how to get
+    /// them.
     pub fn missing_debug_info(&self) -> Option<MissingDebugInfo> {
         let charged = |trace: &Trace| trace.traceback.charged(ChargeTo::Caller).clone();
         let frames = self.traces().iter().map(charged);
-        let without_line = frames
+        let without_line: Vec<MissingDebugInfo> = frames
             .filter(|frame| frame.file().is_none() && frame.origin() == Origin::Unknown)
-            .filter(|frame| frame.function().is_some_and(|name| !name.starts_with('<')));
-        without_line
+            .filter(|frame| frame.function().is_some_and(|name| !name.starts_with('<')))
             .map(|frame| MissingDebugInfo {
                 stripped: frame.function().is_some_and(|name| name.contains("+0x")),
             })
-            .max_by_key(|missing| missing.stripped)
+            .collect();
+        // NOTE: some functions never have lines, such as those of a C library.
+        let is_half = 2 * without_line.len() >= self.traces().len();
+        let worst = without_line
+            .into_iter()
+            .max_by_key(|missing| missing.stripped);
+        worst.filter(|_| is_half)
     }
 
     /// Writes the snapshot to a file, in the format that [`load`](Self::load) and all readers of
