@@ -111,7 +111,9 @@ pub(crate) fn run(options: &Options) -> Result<(String, u8)> {
     writer.about.ended_at = Some(now());
     writer.about.status = Some(status_of(status));
     writer.write_about()?;
-    let _ = std::fs::remove_file(live::path_for(&writer.folder, process));
+    for process in live::processes(&writer.folder) {
+        let _ = std::fs::remove_file(live::path_for(&writer.folder, process));
+    }
     let recording = Recording::open(&writer.folder)?;
     let report = report(options, &folder, &recording, status)?;
     Ok((report, status_of(status) as u8))
@@ -165,14 +167,23 @@ fn pass_on(signals: &mut Signals, process: u32) {
     }
 }
 
-/// Looks at the program until it ends.
+/// Looks at the program until it ends: at the one that was started or, if that has not the allocator, at the
+/// first that has of those that it starts, as a shell or cargo does.
 fn follow(child: &mut Child, writer: &mut Writer) -> Result<ExitStatus> {
-    let process = child.id();
+    let mut process = child.id();
     let mut live = Live::new(live::path_for(&writer.folder, process));
     let mut progress = Progress::new();
     let mut looks = 0;
     loop {
         let status = child.try_wait().context("cannot wait for the program")?;
+        if !live.is_there()
+            && let Some(&first) = live::processes(&writer.folder).first()
+            && first != process
+        {
+            process = first;
+            live = Live::new(live::path_for(&writer.folder, process));
+            writer.about.process_id = process;
+        }
         let mut moment = live.newest().unwrap_or(Moment {
             seconds: now(),
             ..Moment::default()

@@ -23,6 +23,10 @@ fn main() -> ExitCode {
     }
     let tests: &[Test] = &[
         ("a_recording_has_all", a_recording_has_all),
+        (
+            "a_program_that_another_starts_is_followed",
+            a_program_that_another_starts,
+        ),
         ("the_status_is_the_program_s", the_status_is_the_program_s),
         ("signals_are_passed_on", signals_are_passed_on),
         (
@@ -213,6 +217,26 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<_> = entries.map(|it| it.expect("a file").path()).collect();
     files.sort_unstable();
     files
+}
+
+fn a_program_that_another_starts() {
+    let folder = folder();
+    let program = std::env::current_exe().expect("a path");
+    let output = command(folder.path(), &["run", "-o", "a", "--", "sh", "-c"])
+        .arg(format!("{:?}; exit 3", program.display().to_string()))
+        .env(ROLE, "hold")
+        .output()
+        .expect("the command runs");
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let shown = text(&output.stdout);
+    assert!(shown.contains("heap at most 40.0 MiB"), "{shown}");
+    let held = (10 * MIB) as f64;
+    let rows = csv_rows(&folder.path().join("a"));
+    // Its resident memory is seen, and not the shell's.
+    assert!(
+        rows.iter().any(|it| it[1] >= held && it[5] >= held),
+        "{rows:?}"
+    );
 }
 
 fn the_status_is_the_program_s() {

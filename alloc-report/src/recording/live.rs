@@ -82,6 +82,19 @@ pub(crate) fn path_for(folder: &Path, process: u32) -> PathBuf {
     folder.join(format!("live-{process}.csv"))
 }
 
+/// The processes that write such a file, in the order of their numbers.
+pub(crate) fn processes(folder: &Path) -> Vec<u32> {
+    let process = |entry: std::io::Result<std::fs::DirEntry>| {
+        let name = entry.ok()?.file_name();
+        let name = name.to_str()?.strip_prefix("live-")?;
+        name.strip_suffix(".csv")?.parse().ok()
+    };
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut processes: Vec<u32> = entries.filter_map(process).collect();
+    processes.sort_unstable();
+    processes
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
