@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::error::Error;
 use crate::signals::Signal;
 use crate::snapshot::Snapshot;
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicBool, AtomicU32, Ordering};
 use crate::template::Template;
 use crate::{apart, control, hooks, recorded, thread};
 
@@ -35,17 +35,19 @@ static AT_EXIT: OnceLock<Template> = OnceLock::new();
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 /// Held while one is written, so that the process does not end in the middle of it.
 static WRITING: Mutex<()> = Mutex::new(());
+/// Whether the process is at its end. Guarded by the lock.
+static HAS_ENDED: AtomicBool = AtomicBool::new(false);
 
-/// Takes note of what is to be done. Does not allocate.
-pub(crate) fn order(order: Order) {
+/// Takes note of what is to be done while the program runs, and of whether a snapshot is to be written at its
+/// end. Does not allocate. `false` where the system refuses to call us at the end.
+pub(crate) fn order(order: Order) -> bool {
     if order.every.is_some() || order.signal.is_some() || order.live.is_some() {
         let _ = ORDER.set(order);
     }
-}
-
-/// Has a snapshot written when the process ends. Does not allocate.
-pub(crate) fn write_at_exit(out: Template) -> bool {
-    AT_EXIT.set(out).is_ok() && hooks::call_at_exit(at_exit)
+    if let Some(out) = order.out {
+        let _ = AT_EXIT.set(out);
+    }
+    (ORDER.get().is_none() && order.out.is_none()) || hooks::call_at_exit(at_exit)
 }
 
 /// Starts the thread if there is something to do: once in each process, when no lock is held.
@@ -65,19 +67,21 @@ pub(crate) fn hold() -> MutexGuard<'static, ()> {
 }
 
 extern "C" fn at_exit() {
-    let Some(&out) = AT_EXIT.get() else {
-        return;
-    };
-    // The path and what the writer needs are not the program's.
-    let _muted = thread::mute();
-    let written = write(|process, number| out.last(process, number));
-    if let Err(error) = written {
-        hooks::write_to_stderr(&[
-            "alloc-core: ALLOC_TRACE_OUT: no snapshot written: ",
-            &error,
-            "\n",
-        ]);
+    if let Some(&out) = AT_EXIT.get() {
+        // The path and what the writer needs are not the program's.
+        let _muted = thread::mute();
+        let written = write(|process, number| out.last(process, number));
+        if let Err(error) = written {
+            hooks::write_to_stderr(&[
+                "alloc-core: ALLOC_TRACE_OUT: no snapshot written: ",
+                &error,
+                "\n",
+            ]);
+        }
     }
+    // Waits for one that is being written; none is begun any more, since it would be cut off.
+    let _writing = hold();
+    HAS_ENDED.store(true, Ordering::Relaxed);
 }
 
 /// Writes a snapshot to what `path` says for this process and for so many numbered snapshots.
@@ -85,6 +89,9 @@ fn write(path: impl FnOnce(u32, u32) -> std::path::PathBuf) -> Result<(), String
     // A panic must not cross into the C library.
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let _writing = hold();
+        if HAS_ENDED.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let number = NUMBER.load(Ordering::Relaxed);
         let dumped =
             Snapshot::take().and_then(|snapshot| snapshot.dump(path(std::process::id(), number)));

@@ -30,17 +30,15 @@ pub(crate) fn config_from_environment() -> Option<Config> {
     let signal = number(c"ALLOC_TRACE_SIGNAL", signals::EXPECTED, Signal::from_name);
     let sample = number(c"ALLOC_TRACE_SAMPLE", BYTES, parse_bytes);
     let frames = number(c"ALLOC_TRACE", FRAMES, parse_frames);
-    if let Some(out) = out
-        && !reporter::write_at_exit(out)
-    {
-        refuse(&["ALLOC_TRACE_OUT: the system refused to call us at the program's end\n"]);
-    }
-    reporter::order(Order {
+    let order = Order {
         every,
         signal,
         live,
         out,
-    });
+    };
+    if !reporter::order(order) {
+        refuse(&["the system refused to call us at the program's end\n"]);
+    }
     match (frames, sample) {
         (Some(0), _) | (None, None) => None,
         (frames, sample) => {

@@ -99,11 +99,12 @@ pub(crate) fn resident() -> usize {
 ///
 /// # How exact
 ///
-/// Each counter is one atomic that all threads of the scope change as they allocate and free. So the sums
-/// are exact whoever frees what and where, and the peak is the highest that the scope's live bytes ever
-/// were, at the moment that each change took effect. A thread's allocation and its count are two
-/// steps: while other threads of the scope allocate and free between these, the peak may differ from
-/// that of the inner allocator by what is in between, one block for each other thread.
+/// Each counter is one atomic that all threads of the scope change as they allocate and free; the totals,
+/// by plain loads and stores as long as only one thread can be in it. So the sums are exact whoever frees
+/// what and where, and the peak is the highest that the scope's live bytes ever were, at the moment that
+/// each change took effect. A thread's allocation and its count are two steps: while other threads of the
+/// scope allocate and free between these, the peak may differ from that of the inner allocator by what
+/// is in between, one block for each other thread.
 ///
 /// # Nested scopes
 ///
@@ -270,7 +271,8 @@ impl Slot {
 }
 
 impl SlotId {
-    /// A scope within `parent`, which is alive, with two owners: the guard and the thread. `None` if there are too many, or no memory.
+    /// A scope within `parent`, which is alive, with two owners: the guard and the thread. `None` if there
+    /// are too many, or no memory.
     pub(super) fn claim(parent: Option<SlotId>, sites: *mut Sites) -> Option<SlotId> {
         let id = thread::take_spare_slot()
             .or_else(SlotId::take_free)
