@@ -314,3 +314,38 @@ fn a_test_may_return_a_result() -> Result<(), std::num::ParseIntError> {
 fn a_test_that_is_one_already_is_no_other() {
     drop(large());
 }
+
+/// Under the harness what is printed is kept in memory, by this thread; with `--nocapture` it is not.
+#[test]
+fn what_is_printed_does_not_count() {
+    /// Its text takes memory of its own, which counts.
+    struct Shown;
+    impl std::fmt::Display for Shown {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(&"shown".repeat(4))
+        }
+    }
+    // Room for what is printed without a harness, once in the life of the process.
+    println!("first");
+    assert_memory!(
+        for round in 0..100 {
+            println!("round {round}: {Shown}");
+            eprintln!("round {round}");
+        },
+        allocations == 100,
+        allocated == 2_000 B,
+        leaked == 0 B,
+    );
+}
+
+#[test]
+fn what_is_printed_does_not_count_without_a_harness() {
+    for how in ["--nocapture", "--test-threads=1"] {
+        let output = again(&["--exact", "what_is_printed_does_not_count", how], false);
+        assert!(
+            output.status.success() && text(&output).contains("1 passed"),
+            "{}",
+            text(&output)
+        );
+    }
+}

@@ -12,7 +12,7 @@ use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::words::{Insertion, WordSet};
 
 /// Names one callsite of one tracing session; only [`Callsites`] knows what stands behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct CallsiteId(NonZeroU32);
 
 impl CallsiteId {

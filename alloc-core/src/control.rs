@@ -693,6 +693,7 @@ pub(crate) fn prepare_scopes_with_stacks() -> Result<(), Error> {
     if STACKS_ARE_READY.load(Ordering::Acquire) {
         return Ok(());
     }
+    capture::prepare_for_line();
     prepare_scopes_now(scope::prepare_stacks, &STACKS_ARE_READY)
 }
 

@@ -90,9 +90,15 @@ pub(crate) fn prepare() -> CaptureMethod {
     imp::prepare()
 }
 
-/// Gets ready to capture no more than the user's line; called off the hot path.
+/// Gets ready to capture no more than the user's line, and to tell whose a function is; called off the hot
+/// path.
 pub(crate) fn prepare_for_line() {
     imp::prepare_for_line();
+}
+
+/// Whether a stack is that of what `print!` does for itself, where that is sure.
+pub(crate) fn is_of_printing(addresses: &[usize]) -> bool {
+    imp::is_of_printing(addresses)
 }
 
 /// The physical memory that capturing takes up.

@@ -26,6 +26,10 @@ pub(super) fn prepare_for_line() {
     functions::prepare();
 }
 
+pub(super) fn is_of_printing(addresses: &[usize]) -> bool {
+    functions::is_of_printing(addresses)
+}
+
 pub(super) fn resident() -> usize {
     RULES.resident()
 }

@@ -1,14 +1,14 @@
 //! What a scope counts by callsite, for those who ask.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::blocks::{Granule, PageMap};
 use crate::callsites::{CallsiteId, Callsites, MAX_CALLSITES, Stack};
 use crate::label::Label;
 use crate::recorded::{Recorded, RecordedCallsite};
-use crate::sync::AtomicU32;
-use crate::{Amount, Counters, TracedMemory, thread, tracer};
+use crate::sync::{AtomicBool, AtomicU32, Ordering};
+use crate::{Amount, Counters, TracedMemory, capture, thread, tracer};
 
 use super::slots::SlotId;
 
@@ -144,18 +144,76 @@ fn counting(scope: SlotId) -> impl Iterator<Item = &'static Sites> {
     scope.chain().filter_map(|it| it.slot().sites())
 }
 
-/// Counts a block by the stack that allocated it, where that is asked for.
+/// Who allocates now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Allocator {
+    /// Nobody asks.
+    Anyone,
+    At(CallsiteId),
+    /// `print!`, for itself: under a test harness it keeps what is printed in memory, on the test's thread,
+    /// and without one it does not. So it does not count, but where nobody asks.
+    Printing,
+}
+
+/// Who allocates, if a scope around `scope` counts by callsite.
 #[inline]
-pub(super) fn born(scope: SlotId, address: usize, size: usize, reallocated: bool) {
-    if counting(scope).next().is_some() {
-        born_at_site(scope, address, size, reallocated);
+pub(super) fn allocator_here(scope: SlotId) -> Allocator {
+    match counting(scope).next() {
+        Some(_) => find_allocator(),
+        None => Allocator::Anyone,
     }
 }
 
 #[inline(never)]
-fn born_at_site(scope: SlotId, address: usize, size: usize, reallocated: bool) {
-    let intern = |stack: Stack<'_>| CALLSITES.find_or_insert(stack, Label::default());
-    let callsite = tracer::with_stack_here(intern).unwrap_or(CallsiteId::OVERFLOW);
+fn find_allocator() -> Allocator {
+    let find = |stack: Stack<'_>| {
+        let known = CALLSITES.find(stack.hash);
+        known.unwrap_or_else(|| {
+            let is_of_printing = capture::is_of_printing(stack.addresses);
+            let callsite = CALLSITES.insert(stack, Label::default());
+            if is_of_printing {
+                PRINTING
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(callsite);
+                // The release shows that the set is not empty to the acquire below.
+                HAS_PRINTED.store(true, Ordering::Release);
+            }
+            callsite
+        })
+    };
+    let callsite = tracer::with_stack_here(find).unwrap_or(CallsiteId::OVERFLOW);
+    let is_of_printing = HAS_PRINTED.load(Ordering::Acquire)
+        && PRINTING
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&callsite);
+    match is_of_printing {
+        true => Allocator::Printing,
+        false => Allocator::At(callsite),
+    }
+}
+
+/// The callsites of what `print!` does for itself: a few, if there are any.
+static PRINTING: Mutex<BTreeSet<CallsiteId>> = Mutex::new(BTreeSet::new());
+static HAS_PRINTED: AtomicBool = AtomicBool::new(false);
+
+/// Counts a block by the stack that allocated it, where that is asked for.
+#[inline]
+pub(super) fn born(scope: SlotId, address: usize, size: usize, by: Allocator, reallocated: bool) {
+    if let Allocator::At(callsite) = by {
+        born_at_site(scope, address, size, callsite, reallocated);
+    }
+}
+
+#[inline(never)]
+fn born_at_site(
+    scope: SlotId,
+    address: usize,
+    size: usize,
+    callsite: CallsiteId,
+    reallocated: bool,
+) {
     // What is allocated in here is neither the scope's nor recorded.
     let _muted = thread::mute();
     // NOTE: without room in the index the block never seems to end; the scope's own index has told.

@@ -9,7 +9,7 @@ use crate::{Amount, Bytes, control, thread};
 use Ordering::Relaxed;
 
 use super::Usage;
-use super::sites::Sites;
+use super::sites::{self, Allocator, Sites};
 
 /// Names a scope from when it is entered until nothing refers to it: no guard, no handle, no scope
 /// within, no block.
@@ -432,13 +432,18 @@ pub(crate) struct Left(Option<SlotId>);
 
 /// Counts a block that was just allocated, if the thread is in a scope.
 pub(crate) fn born(address: usize, size: usize) {
-    if let Some(scope) = thread::scope() {
-        note(address, scope);
-        for it in scope.chain() {
-            it.slot().born(size);
-        }
-        super::sites::born(scope, address, size, false);
+    let Some(scope) = thread::scope() else {
+        return;
+    };
+    let by = sites::allocator_here(scope);
+    if by == Allocator::Printing {
+        return;
     }
+    note(address, scope);
+    for it in scope.chain() {
+        it.slot().born(size);
+    }
+    sites::born(scope, address, size, by, false);
 }
 
 /// Notes whose the block is.
@@ -477,7 +482,7 @@ pub(crate) fn died(address: usize, size: usize) {
         }
     }
     if let Some(owner) = owner {
-        super::sites::died(owner, address, size);
+        sites::died(owner, address, size);
         debit(owner, size, None);
     }
 }
@@ -499,9 +504,13 @@ pub(crate) fn stay(left: Left, address: usize) {
 pub(crate) fn moved(left: Left, old: (usize, usize), new: (usize, usize)) {
     let Left(owner) = left;
     let scope = thread::scope();
+    let by = scope.map_or(Allocator::Anyone, sites::allocator_here);
+    if owner.is_none() && by == Allocator::Printing {
+        return;
+    }
     let ((old, old_size), (new, new_size)) = (old, new);
     if let Some(owner) = owner {
-        super::sites::died(owner, old, old_size);
+        sites::died(owner, old, old_size);
     }
     let common = SlotId::common(scope, owner);
     if let Some(scope) = scope {
@@ -516,7 +525,7 @@ pub(crate) fn moved(left: Left, old: (usize, usize), new: (usize, usize)) {
         for it in scope.chain() {
             it.slot().reallocations.fetch_add(1, Relaxed);
         }
-        super::sites::born(scope, new, new_size, true);
+        sites::born(scope, new, new_size, by, true);
     }
     if let Some(owner) = owner {
         debit(owner, old_size, common);
