@@ -1,6 +1,6 @@
 //! A program without the allocator: it cannot be traced, and is told so.
 
-alloc_tests::tests![says_so];
+alloc_tests::tests![says_so, nothing_is_measured];
 
 fn says_so() {
     let error = alloc_core::start().unwrap_err();
@@ -21,4 +21,20 @@ fn says_so() {
     alloc_core::stop();
     let block = Box::new(1);
     assert!(alloc_core::traceback_of(&*block).is_none());
+}
+
+fn nothing_is_measured() {
+    let error = alloc_core::try_measure(|| Box::new(1)).unwrap_err();
+    assert!(error.is_not_installed(), "{error}");
+    assert!(alloc_core::Scope::enter_with_stacks().is_err());
+    assert!(alloc_core::ScopeHandle::new().is_err());
+    std::panic::set_hook(Box::new(|_| {}));
+    let work = || alloc_core::assert_no_alloc!(1 + 1);
+    let panic = std::panic::catch_unwind(work).unwrap_err();
+    drop(std::panic::take_hook());
+    let message = panic.downcast_ref::<String>().unwrap();
+    assert!(
+        message.starts_with("cannot measure: the global allocator"),
+        "{message}"
+    );
 }

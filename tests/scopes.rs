@@ -30,6 +30,7 @@ alloc_tests::tests!(
     random_work_equals_a_model,
     many_threads_with_scopes_of_their_own,
     freed_behind_a_scope_s_back,
+    a_child_of_a_fork_is_refused,
 );
 
 fn block(size: usize) -> Vec<u8> {
@@ -634,4 +635,23 @@ fn freed_behind_a_scope_s_back() {
             (amount(0, 0), amount(0, 0))
         );
     }
+}
+
+fn a_child_of_a_fork_is_refused() {
+    let scope = Scope::enter().unwrap();
+    drop(block(10));
+    // SAFETY: the child calls nothing that another thread may have been in the middle of: there is none.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let refused = scope.usage().is_err_and(|error| error.is_forked());
+        // Its own are as good as any.
+        let own = measure(|| drop(block(7))).usage.allocated == amount(7, 1);
+        // SAFETY: ends the child without what belongs to its parent.
+        unsafe { libc::_exit(i32::from(!(refused && own))) };
+    }
+    let mut status = 0;
+    // SAFETY: a child of ours, and room for a status.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert_eq!(status, 0);
+    assert_eq!(scope.usage().unwrap().allocated, amount(10, 1));
 }
