@@ -216,7 +216,8 @@ fn a_stack_folds_what_is_not_the_program() {
                no_file
                <unknown>
 
-           321 B  100.0%      3    107 B  total"#]].assert_eq(&table.to_string());
+           321 B  100.0%      3    107 B  total"#]]
+    .assert_eq(&table.to_string());
 }
 
 #[test]
