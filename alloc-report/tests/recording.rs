@@ -402,6 +402,12 @@ fn a_timeline_of_snapshots() {
         svg.contains("tests/recording.rs") && svg.contains("at most 6144 KiB"),
         "{svg}"
     );
+    succeeds(&report(
+        folder.path(),
+        &["timeline", "a.pb.gz", "b.pb.gz", "-o", "y.svg"],
+    ));
+    let sorted = fs::read_to_string(folder.path().join("y.svg")).expect("a picture");
+    assert_eq!(svg, sorted);
     fails(
         &report(folder.path(), &["timeline", "a.pb.gz", "-o", "x.png"]),
         1,

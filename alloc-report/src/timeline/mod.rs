@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use alloc_core::{Escaped, GroupBy, Metric, Snapshot};
+use alloc_core::{Escaped, GroupBy, Metric, Snapshot, Statistic};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
@@ -116,7 +116,8 @@ fn of_recording(recording: &Recording) -> Result<Timeline> {
         .iter()
         .find(|&&(_, bytes)| Some(bytes) == highest)
         .copied();
-    timeline.add_snapshots(&recording.snapshots()?, start)?;
+    let seen = Seen::read(&recording.snapshots()?)?;
+    timeline.add_looks(seen, start);
     if timeline.heap.is_empty() && timeline.resident.is_empty() && timeline.times.is_empty() {
         bail!("the recording has no numbers: the program ended at once");
     }
@@ -124,61 +125,107 @@ fn of_recording(recording: &Recording) -> Result<Timeline> {
 }
 
 fn of_snapshots(paths: &[PathBuf]) -> Result<Timeline> {
-    let mut timeline = Timeline::default();
-    let start = read(&paths[0])?;
-    timeline.title = start
-        .program()
-        .rsplit('/')
-        .next()
-        .unwrap_or_default()
-        .to_owned();
-    let start = taken_at(&start);
-    let heap = timeline.add_snapshots(paths, start)?;
-    timeline.heap = heap.iter().map(|&(at, current, _)| (at, current)).collect();
-    let highest = heap.iter().map(|&(_, _, peak)| peak).max();
-    let first = heap.iter().find(|&&(_, _, peak)| Some(peak) == highest);
-    timeline.peak = first.map(|&(at, _, peak)| (at, peak));
+    let seen = Seen::read(paths)?;
+    let start = seen.looks.first().map_or(0.0, |first| first.seconds);
+    let mut timeline = Timeline {
+        title: seen.program.clone(),
+        heap: seen
+            .looks
+            .iter()
+            .map(|it| (it.seconds - start, it.current))
+            .collect(),
+        ..Timeline::default()
+    };
+    let peak = seen
+        .peak
+        .as_ref()
+        .map(|it| (it.seconds - start, it.current));
+    timeline.add_looks(seen, start);
+    timeline.peak = peak;
     Ok(timeline)
 }
 
-impl Timeline {
-    /// Adds the areas of the lines that hold the most in any of the snapshots; returns the heap of each:
-    /// when, its current and its peak.
-    fn add_snapshots(&mut self, paths: &[PathBuf], start: f64) -> Result<Vec<(f64, u64, u64)>> {
-        let mut held: HashMap<String, Vec<u64>> = HashMap::new();
-        let mut heap = Vec::new();
-        let mut snapshots: Vec<(f64, Snapshot)> = Vec::new();
+/// What was live at one moment.
+struct Look {
+    /// Since 1970.
+    seconds: f64,
+    /// All of it.
+    current: u64,
+    /// The lines that held it.
+    lines: Vec<(String, u64)>,
+}
+
+impl Look {
+    fn at(snapshot: &Snapshot, metric: Metric, current: u64) -> Look {
+        let line = |it: &Statistic| (it.key.to_string(), it.size.get());
+        let statistics = snapshot.statistics_by(GroupBy::Line, metric);
+        Look {
+            seconds: taken_at(snapshot),
+            current,
+            lines: statistics.iter().map(line).collect(),
+        }
+    }
+}
+
+/// What is kept of some snapshots, each of which is read and let go: a recording of a day has many.
+struct Seen {
+    /// The name of the first one's program.
+    program: String,
+    /// In the order of time.
+    looks: Vec<Look>,
+    /// What was live at the highest peak, as the first snapshot has it that knows of it.
+    peak: Option<Look>,
+}
+
+impl Seen {
+    fn read(paths: &[PathBuf]) -> Result<Seen> {
+        let mut seen = Seen {
+            program: String::new(),
+            looks: Vec::new(),
+            peak: None,
+        };
         for path in paths {
             let snapshot = read(path)?;
-            snapshots.push((taken_at(&snapshot) - start, snapshot));
-        }
-        // Files may be given in any order.
-        snapshots.sort_by(|a, b| a.0.total_cmp(&b.0));
-        for (seconds, snapshot) in &snapshots {
-            let memory = snapshot.traced_memory();
-            heap.push((*seconds, memory.current.get(), memory.peak.get()));
-        }
-        let mut looks: Vec<(f64, &Snapshot, Metric)> = snapshots
-            .iter()
-            .map(|(seconds, snapshot)| (*seconds, snapshot, Metric::Current))
-            .collect();
-        // Each snapshot knows what was live at the peak so far, though none was taken at that moment.
-        let highest = heap.iter().map(|it| it.2).max();
-        let at = heap.iter().position(|it| Some(it.2) == highest);
-        if let (Some((seconds, bytes)), Some(at)) = (self.peak, at)
-            && heap[at].2 == bytes
-        {
-            looks.push((seconds, &snapshots[at].1, Metric::AtPeak));
-            looks.sort_by(|a, b| a.0.total_cmp(&b.0));
-        }
-        for (at, (seconds, snapshot, metric)) in looks.iter().enumerate() {
-            for statistic in snapshot.statistics_by(GroupBy::Line, *metric) {
-                let bytes = held
-                    .entry(statistic.key.to_string())
-                    .or_insert_with(|| vec![0; looks.len()]);
-                bytes[at] += statistic.size.get();
+            let (memory, seconds) = (snapshot.traced_memory(), taken_at(&snapshot));
+            if seen.looks.is_empty() {
+                let name = snapshot.program().rsplit('/').next();
+                seen.program = name.unwrap_or_default().to_owned();
             }
-            self.times.push(*seconds);
+            let peak = memory.peak.get();
+            // Files may be given in any order.
+            let is_news = seen.peak.as_ref().is_none_or(|known| {
+                peak > known.current || peak == known.current && seconds < known.seconds
+            });
+            if is_news {
+                seen.peak = Some(Look::at(&snapshot, Metric::AtPeak, peak));
+            }
+            let look = Look::at(&snapshot, Metric::Current, memory.current.get());
+            seen.looks.push(look);
+        }
+        seen.looks.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        Ok(seen)
+    }
+}
+
+impl Timeline {
+    /// Adds the areas of the lines that hold the most at any of the moments.
+    fn add_looks(&mut self, seen: Seen, start: f64) {
+        let mut looks = seen.looks;
+        // The snapshots know what was live at the peak, though none was taken at that moment.
+        if let (Some((seconds, bytes)), Some(peak)) = (self.peak, seen.peak)
+            && peak.current == bytes
+        {
+            let seconds = start + seconds;
+            looks.push(Look { seconds, ..peak });
+            looks.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        }
+        let mut held: HashMap<String, Vec<u64>> = HashMap::new();
+        let moments = looks.len();
+        for (at, look) in looks.into_iter().enumerate() {
+            for (line, bytes) in look.lines {
+                held.entry(line).or_insert_with(|| vec![0; moments])[at] += bytes;
+            }
+            self.times.push(look.seconds - start);
         }
         let mut areas: Vec<Area> = held
             .into_iter()
@@ -206,7 +253,6 @@ impl Timeline {
             areas.push(Area { name, bytes });
         }
         self.areas = areas;
-        Ok(heap)
     }
 
     /// The end of the time that is shown.
