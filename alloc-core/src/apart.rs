@@ -149,10 +149,9 @@ mod imp {
         let service = unsafe { std::mem::transmute::<*mut (), Service>(service) };
         // A panic must not cross into the C library.
         if std::panic::catch_unwind(|| service(&wait)).is_err() {
-            hooks::write_to_stderr(
-                &["alloc-core: a panic ended the thread that writes snapshots
-    "],
-            );
+            hooks::write_to_stderr(&[
+                "alloc-core: a panic ended the thread that writes snapshots\n",
+            ]);
         }
         std::ptr::null_mut()
     }

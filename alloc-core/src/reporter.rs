@@ -1,7 +1,6 @@
 //! The thread that writes snapshots while the program runs, where the environment asks for that.
 //!
-//! It is the only thread that the tracer ever starts. It stands apart: nothing that it allocates is
-//! recorded, and it is not one of the threads among which the heap's peak is divided. A fork takes no
+//! It stands [apart](crate::apart): nothing that it allocates is recorded, and it is not one of the threads among which the heap's peak is divided. A fork takes no
 //! threads along, so the child starts its own.
 
 use std::fs::File;
