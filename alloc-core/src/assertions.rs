@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 
 use crate::error::Error;
-use crate::scope::{Scope, ScopeHandle, Usage};
+use crate::scope::{Scope, ScopeHandle, Usage, or_panic};
 use crate::snapshot::Snapshot;
 use crate::{Amount, Bytes, ChargeTo, Frame, Metric, Origin, Trace, thread};
 
@@ -334,7 +334,7 @@ impl Limit {
 /// Runs `work` and panics if it does not keep to `limits`.
 #[track_caller]
 pub fn assert_memory<T>(work: impl FnOnce() -> T, limits: &[Limit]) -> T {
-    let scope = entered(Scope::enter_with_stacks());
+    let scope = or_panic(Scope::enter_with_stacks());
     let value = work();
     check(limits, scope.usage(), || scope.snapshot());
     value
@@ -342,15 +342,10 @@ pub fn assert_memory<T>(work: impl FnOnce() -> T, limits: &[Limit]) -> T {
 
 /// The same for a future, whichever threads poll it.
 pub async fn assert_memory_future<F: Future>(future: F, limits: &[Limit]) -> F::Output {
-    let handle = entered(ScopeHandle::with_stacks());
+    let handle = or_panic(ScopeHandle::with_stacks());
     let value = handle.instrument(future).await;
     check(limits, handle.usage(), || handle.snapshot());
     value
-}
-
-#[track_caller]
-fn entered<S>(scope: Result<S, Error>) -> S {
-    scope.unwrap_or_else(|error| panic!("cannot measure: {error}"))
 }
 
 #[track_caller]
@@ -359,11 +354,11 @@ fn check(
     usage: Result<Usage, Error>,
     snapshot: impl FnOnce() -> Result<Snapshot, Error>,
 ) {
-    let usage = entered(usage);
+    let usage = or_panic(usage);
     if limits.iter().all(|limit| limit.is_kept(&usage)) {
         return;
     }
-    let snapshot = entered(snapshot());
+    let snapshot = or_panic(snapshot());
     let _muted = thread::mute();
     let message = message(limits, &usage, &snapshot);
     panic!("{message}");
@@ -438,10 +433,8 @@ fn frames(trace: &Trace) -> Vec<&Frame> {
 #[track_caller]
 pub fn assert_no_growth<T>(rounds: usize, warmup: usize, work: impl FnMut() -> T) {
     assert!(rounds >= 2, "expected at least 2 rounds, found {rounds}");
-    match grown(rounds, warmup, work) {
-        Ok(None) => {}
-        Ok(Some(message)) => panic!("{message}"),
-        Err(error) => panic!("cannot measure: {error}"),
+    if let Some(message) = or_panic(grown(rounds, warmup, work)) {
+        panic!("{message}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::scope::{Scope, Usage};
+use crate::scope::{Scope, Usage, or_panic};
 use crate::snapshot::Snapshot;
 use crate::{Amount, GroupBy, Metric, thread};
 
@@ -78,10 +78,7 @@ struct Numbers {
 /// Runs `work`, and panics if it does not allocate what the baseline says.
 #[track_caller]
 pub fn assert_baseline<T>(baseline: Baseline<'_>, work: impl FnOnce() -> T) -> T {
-    let (value, numbers) = match measured(work) {
-        Ok(measured) => measured,
-        Err(error) => panic!("cannot measure: {error}"),
-    };
+    let (value, numbers) = or_panic(measured(work));
     let _muted = thread::mute();
     if let Err(message) = baseline.compare(&numbers) {
         panic!("{message}");

@@ -78,7 +78,7 @@ pub(crate) mod criterion {
     use ::criterion::Throughput;
     use ::criterion::measurement::{Measurement, ValueFormatter};
 
-    use crate::scope::{Scope, Usage};
+    use crate::scope::{Scope, or_panic};
 
     /// What `criterion` measures instead of time: pass it to `Criterion::with_measurement`.
     ///
@@ -120,17 +120,11 @@ pub(crate) mod criterion {
         ///
         /// If there is nothing to measure with: see [`Scope::enter`].
         fn start(&self) -> Scope {
-            match Scope::enter() {
-                Ok(scope) => scope,
-                Err(error) => panic!("cannot measure: {error}"),
-            }
+            or_panic(Scope::enter())
         }
 
         fn end(&self, scope: Scope) -> u64 {
-            let usage: Usage = match scope.usage() {
-                Ok(usage) => usage,
-                Err(error) => panic!("cannot measure: {error}"),
-            };
+            let usage = or_panic(scope.usage());
             match self {
                 Memory::Bytes => usage.allocated.bytes.get(),
                 Memory::Allocations => usage.allocated.blocks,
@@ -151,19 +145,16 @@ pub(crate) mod criterion {
         }
 
         fn formatter(&self) -> &dyn ValueFormatter {
-            match self {
-                Memory::Allocations => &Blocks,
-                Memory::Bytes | Memory::Peak => &Sizes,
-            }
+            self
         }
     }
 
-    struct Sizes;
-    struct Blocks;
-
-    impl ValueFormatter for Sizes {
+    impl ValueFormatter for Memory {
         fn scale_values(&self, typical: f64, values: &mut [f64]) -> &'static str {
             const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
+            if *self == Memory::Allocations {
+                return "blocks";
+            }
             let power = (typical.max(1.0).log2() / 10.0).floor().clamp(0.0, 3.0);
             values.iter_mut().for_each(|it| *it /= 1024_f64.powf(power));
             UNITS[power as usize]
@@ -175,30 +166,18 @@ pub(crate) mod criterion {
             throughput: &Throughput,
             values: &mut [f64],
         ) -> &'static str {
-            per(throughput, values, ["B/byte", "B/element"])
+            let units = match self {
+                Memory::Allocations => ["blocks/byte", "blocks/element"],
+                Memory::Bytes | Memory::Peak => ["B/byte", "B/element"],
+            };
+            per(throughput, values, units)
         }
 
         fn scale_for_machines(&self, _: &mut [f64]) -> &'static str {
-            "B"
-        }
-    }
-
-    impl ValueFormatter for Blocks {
-        fn scale_values(&self, _: f64, _: &mut [f64]) -> &'static str {
-            "blocks"
-        }
-
-        fn scale_throughputs(
-            &self,
-            _: f64,
-            throughput: &Throughput,
-            values: &mut [f64],
-        ) -> &'static str {
-            per(throughput, values, ["blocks/byte", "blocks/element"])
-        }
-
-        fn scale_for_machines(&self, _: &mut [f64]) -> &'static str {
-            "blocks"
+            match self {
+                Memory::Allocations => "blocks",
+                Memory::Bytes | Memory::Peak => "B",
+            }
         }
     }
 

@@ -92,7 +92,14 @@ pub struct Measured<T> {
 /// ```
 #[track_caller]
 pub fn measure<T>(work: impl FnOnce() -> T) -> Measured<T> {
-    match try_measure(work) {
+    or_panic(try_measure(work))
+}
+
+/// For those who promise to panic where they cannot measure.
+#[track_caller]
+pub(crate) fn or_panic<T>(measured: Result<T, Error>) -> T {
+    // NOTE: in a closure the panic would not be the caller's.
+    match measured {
         Ok(measured) => measured,
         Err(error) => panic!("cannot measure: {error}"),
     }
