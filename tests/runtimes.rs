@@ -220,3 +220,72 @@ async fn an_async_test_keeps_to_its_limits() {
 async fn an_async_test_that_does_not_fails() {
     drop(work(10, 60).await);
 }
+
+/// A task for itself, on whichever thread of the runtime.
+async fn megabyte_in_a_task() {
+    let task = tokio::spawn(async { drop(block(1_000_000)) });
+    task.await.expect("no panic");
+}
+
+#[alloc_core::test(peak = "100 KiB")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_default_only_the_test_s_own_future_counts() {
+    megabyte_in_a_task().await;
+}
+
+#[alloc_core::test(peak = "100 KiB", threads = "all")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[should_panic(expected = "  977 KiB in 1 block held at the peak by\n    tests/runtimes.rs:")]
+async fn tasks_count_with_all_threads() {
+    megabyte_in_a_task().await;
+}
+
+#[alloc_core::test(peak = "1500 KiB", leaks = "1 KiB", threads = "all")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// The runtime keeps a way to wake it in the own storage of the test's thread.
+async fn a_runtime_s_threads_keep_to_limits() -> Result<(), tokio::task::JoinError> {
+    tokio::spawn(megabyte_in_a_task()).await
+}
+
+#[alloc_core::test(peak = "1 MiB", threads = "all")]
+fn a_pool_of_the_test_s_own_counts() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build();
+    let each = |size: usize| drop(block(size));
+    pool.expect("a pool")
+        .install(|| (1..=1000_usize).into_par_iter().for_each(each));
+}
+
+#[alloc_core::test(allocated = 500_499, threads = "all")]
+#[should_panic(expected = "allocated: expected at most 489 KiB (500499 B), found ")]
+fn a_pool_of_the_test_s_own_fails_it() {
+    a_pool_of_the_test_s_own_counts();
+}
+
+#[alloc_core::test(leaks = 0, threads = "own")]
+fn other_threads_of_the_test_may_do_as_they_like() {
+    let kept = alloc_core::untraced(|| std::thread::spawn(|| block(1000)).join());
+    std::mem::forget(kept);
+}
+
+#[alloc_core::test(peak = 60)]
+#[rstest::rstest]
+#[case(30)]
+#[case(60)]
+fn each_case_keeps_to_the_limits(#[case] size: usize) {
+    drop(block(size));
+}
+
+#[alloc_core::test(peak = 60)]
+#[rstest::rstest]
+#[should_panic(expected = "peak: expected at most 60 B, found 61 B: 1 B too much")]
+fn each_value_that_does_not_fails(#[values(61)] size: usize) {
+    drop(block(size));
+}
+
+#[alloc_core::test(peak = 60)]
+#[rstest::rstest]
+#[case(60)]
+#[tokio::test]
+async fn an_async_case_keeps_to_the_limits(#[case] size: usize) {
+    drop(block(size));
+}

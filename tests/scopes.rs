@@ -17,6 +17,9 @@ alloc_tests::tests!(
     a_block_belongs_to_the_scope_that_allocated_it,
     other_threads_do_not_count,
     handles_take_a_scope_along,
+    threads_are_counted_where_they_are_started,
+    only_what_is_started_in_a_scope_is_taken_in,
+    threads_give_a_scope_back,
     the_peak_of_many_threads_in_turn_is_exact,
     scopes_do_not_mind_tracing,
     the_tracer_s_own_does_not_count,
@@ -182,6 +185,132 @@ fn handles_take_a_scope_along() {
 }
 
 /// Runs on another thread, whose start and end are in no scope.
+/// Starts threads that start threads, each with blocks of a size, and waits for all.
+fn family(size: usize) {
+    let parent = move || {
+        let children: Vec<_> = (0..3)
+            .map(|_| std::thread::spawn(move || drop((block(size), block(2 * size)))))
+            .collect();
+        drop(block(size));
+        children.into_iter().for_each(|it| it.join().unwrap());
+    };
+    let parents: Vec<_> = (0..4).map(|_| std::thread::spawn(parent)).collect();
+    parents.into_iter().for_each(|it| it.join().unwrap());
+}
+
+fn threads_are_counted_where_they_are_started() {
+    // What a thread's start takes is whatever it is, and the same each time.
+    let usage = |size| {
+        let scope = Scope::enter_with_threads().unwrap();
+        family(size);
+        scope.usage().unwrap()
+    };
+    let (none, some) = (usage(0), usage(1000));
+    assert_eq!(some.current, none.current);
+    // Twelve children with two blocks, and their four parents with one.
+    let work = amount(12 * 3_000 + 4 * 1_000, 12 * 2 + 4);
+    assert_eq!(some.allocated.bytes, none.allocated.bytes + work.bytes);
+    assert_eq!(some.allocated.blocks, none.allocated.blocks + work.blocks);
+
+    // In a scope within, and in one that does not ask for threads, they are the outer one's.
+    let outer = Scope::enter_with_threads().unwrap();
+    let before = outer.usage().unwrap();
+    let inner = Scope::enter().unwrap();
+    family(1000);
+    let (inner, outer) = (inner.usage().unwrap(), outer.usage().unwrap());
+    assert!(inner.allocated.bytes + work.bytes <= outer.allocated.bytes);
+    let (bytes, blocks) = (outer.allocated.bytes, outer.allocated.blocks);
+    assert_eq!(bytes - before.allocated.bytes, some.allocated.bytes);
+    assert_eq!(blocks - before.allocated.blocks, some.allocated.blocks);
+    let kept = inner.current.bytes.get() + inner.freed.bytes.get();
+    assert_eq!(kept, inner.allocated.bytes.get());
+}
+
+/// What a thread that is there already does for others.
+type Task = Box<dyn FnOnce() + Send>;
+
+fn worker() -> (mpsc::Sender<Task>, std::thread::JoinHandle<()>) {
+    let (sender, tasks) = mpsc::channel::<Task>();
+    let work = move || tasks.into_iter().for_each(|task| task());
+    let thread = std::thread::spawn(work);
+    let (done, is_done) = mpsc::channel();
+    sender
+        .send(Box::new(move || done.send(()).unwrap()))
+        .unwrap();
+    is_done.recv().unwrap();
+    (sender, thread)
+}
+
+fn only_what_is_started_in_a_scope_is_taken_in() {
+    // While there is a scope, neither of these allocates or frees before the scope's block reaches it.
+    let (older, older_thread) = worker();
+    let (starter, starter_thread) = worker();
+    let scope = Scope::enter_with_threads().unwrap();
+    let before = scope.usage().unwrap().allocated;
+    let sent = [block(100), block(200)];
+    let sent_blocks = scope.usage().unwrap().allocated.blocks - before.blocks;
+    let [one, other] = sent;
+    let (done, is_done) = alloc_core::untraced(mpsc::channel);
+    alloc_core::untraced(|| {
+        // The thread is older than the scope: the block is the first thing that it frees.
+        let (done, also_done) = (done.clone(), done);
+        let task = move || {
+            drop(one);
+            drop(block(10_000));
+            done.send(()).unwrap();
+        };
+        older.send(Box::new(task)).unwrap();
+        is_done.recv().unwrap();
+        // This one is younger, but nobody in the scope started it.
+        let task = move || {
+            let work = move || {
+                drop(other);
+                drop(block(10_000));
+            };
+            std::thread::spawn(work).join().unwrap();
+            also_done.send(()).unwrap();
+        };
+        starter.send(Box::new(task)).unwrap();
+        is_done.recv().unwrap();
+    });
+    let usage = scope.usage().unwrap();
+    assert_eq!(sent_blocks, 2);
+    assert_eq!(usage.allocated.bytes, before.bytes + 300.into());
+    assert_eq!(usage.current, before);
+    drop((scope, older, starter));
+    older_thread.join().unwrap();
+    starter_thread.join().unwrap();
+}
+
+fn threads_give_a_scope_back() {
+    // All the tables that there will be.
+    for _ in 0..100 {
+        let scope = Scope::enter_with_threads().unwrap();
+        std::thread::spawn(|| drop(block(10))).join().unwrap();
+        assert!(scope.usage().unwrap().allocated.blocks >= 2);
+    }
+    let memory = || alloc_core::tracer_memory().get();
+    let before = memory();
+    for _ in 0..1_000 {
+        let scope = Scope::enter_with_threads().unwrap();
+        std::thread::spawn(|| drop(block(10))).join().unwrap();
+        drop(scope);
+    }
+    // Not a slot for each. Which pages of the heap are in use may differ.
+    assert!(memory() < before + 100_000, "{before}, {}", memory());
+    // One that goes on counts to the end of its own.
+    let (sender, receiver) = mpsc::channel::<()>();
+    let scope = Scope::enter_with_threads().unwrap();
+    let thread = std::thread::spawn(move || {
+        let _ = receiver.recv();
+        block(7)
+    });
+    drop(scope);
+    assert_eq!(measure(|| drop(block(8))).usage.allocated, amount(8, 1));
+    drop(sender);
+    assert_eq!(thread.join().unwrap().capacity(), 7);
+}
+
 fn untracked_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     alloc_core::untraced(|| std::thread::scope(|threads| threads.spawn(work).join().unwrap()))
 }
@@ -224,6 +353,7 @@ fn scopes_do_not_mind_tracing() {
         Config::default().frames(0),
         Config::default().frames(3),
         Config::default().sample_every(4096),
+        Config::default().max_callsites(1),
     ] {
         alloc_core::start_with(config.clone()).unwrap();
         assert_eq!(measure(work).usage, off, "{config:?}");

@@ -334,7 +334,17 @@ impl Limit {
 /// Runs `work` and panics if it does not keep to `limits`.
 #[track_caller]
 pub fn assert_memory<T>(work: impl FnOnce() -> T, limits: &[Limit]) -> T {
-    let scope = or_panic(Scope::enter_with_stacks());
+    assert_memory_in(or_panic(Scope::enter_with_stacks()), work, limits)
+}
+
+/// The same, with what threads do that the work starts.
+#[track_caller]
+pub fn assert_memory_of_threads<T>(work: impl FnOnce() -> T, limits: &[Limit]) -> T {
+    assert_memory_in(or_panic(Scope::enter_with_threads()), work, limits)
+}
+
+#[track_caller]
+fn assert_memory_in<T>(scope: Scope, work: impl FnOnce() -> T, limits: &[Limit]) -> T {
     let value = work();
     check(limits, scope.usage(), || scope.snapshot());
     value

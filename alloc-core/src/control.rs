@@ -608,6 +608,10 @@ pub(crate) fn attached() -> Option<&'static ThreadState> {
 
 /// Called at the end of each thread that has a state.
 pub(crate) fn thread_ended(state: &'static ThreadState) {
+    // One that it was started in.
+    if let Some(scope) = thread::replace_scope(None) {
+        scope.disown(1);
+    }
     let _busy = Busy::begin();
     if let Some(slot) = thread::take_spare_slot() {
         slot.give_back();

@@ -3,6 +3,40 @@
 
 pub(crate) use imp::*;
 
+/// Tells the threads of the process apart, as the system does.
+pub(crate) type ThreadId = i32;
+
+/// The threads of the process, those that come or go meanwhile perhaps among them.
+#[cfg(target_os = "linux")]
+pub(crate) fn threads() -> std::io::Result<Vec<ThreadId>> {
+    let id = |entry: std::io::Result<std::fs::DirEntry>| {
+        let id = entry?.file_name().to_str().and_then(|it| it.parse().ok());
+        id.ok_or_else(|| std::io::Error::other("/proc/self/task is not what it was"))
+    };
+    std::fs::read_dir("/proc/self/task")?.map(id).collect()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn threads() -> std::io::Result<Vec<ThreadId>> {
+    let message = "they are listed on Linux only";
+    Err(std::io::Error::new(
+        std::io::ErrorKind::Unsupported,
+        message,
+    ))
+}
+
+/// The calling thread.
+#[cfg(target_os = "linux")]
+pub(crate) fn thread_id() -> ThreadId {
+    // SAFETY: a system call without arguments. What it returns fits: it is a `pid_t`.
+    unsafe { libc::syscall(libc::SYS_gettid) as ThreadId }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn thread_id() -> ThreadId {
+    0
+}
+
 #[cfg(unix)]
 mod imp {
     use std::cell::UnsafeCell;
@@ -121,10 +155,7 @@ mod imp {
     #[cfg(target_os = "linux")]
     fn is_first_thread() -> bool {
         // SAFETY: a system call without arguments.
-        let thread = unsafe { libc::syscall(libc::SYS_gettid) };
-        // SAFETY: as above.
-        let process = unsafe { libc::getpid() };
-        thread == libc::c_long::from(process)
+        super::thread_id() == unsafe { libc::getpid() }
     }
 
     #[cfg(target_os = "macos")]

@@ -224,9 +224,27 @@ pub use alloc_core_macros::profile;
 /// | `leaks` | so many bytes live at the end, when the locals of the test are gone |
 /// | `allocations` | so many blocks allocated |
 ///
-/// Bytes are a number, or text with a unit: `"64 KiB"`. What the test's own thread allocates counts, or what
-/// its future does on any; what the harness takes to start the test and what other tests do does not. It
-/// works together with other attributes that make tests, such as `#[tokio::test]` and `#[rstest]`, which
+/// Bytes are a number, or text with a unit: `"64 KiB"`. What the harness takes to start the test and what
+/// other tests do does not count. What the test's own thread allocates does, or what its future does on any.
+/// With `threads = "all"` so does what threads do that the test starts, and those that they start, as
+/// [`Scope::enter_with_threads`] says; of an async test all that its runtime does. What the test did not wait
+/// for, and what a runtime or a pool leaves in the own storage of the test's thread, counts as live. The default
+/// is `threads = "own"`:
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// #[alloc_core::test(peak = "64 KiB", threads = "all")]
+/// fn both_halves_keep_to_it() {
+///     std::thread::scope(|threads| {
+///         threads.spawn(|| vec![1_u8; 10_000]);
+///         threads.spawn(|| vec![2_u8; 10_000]);
+///     });
+/// }
+/// ```
+///
+/// It works together with other attributes that make tests, such as `#[tokio::test]` and `#[rstest]`, which
 /// stand below it, with `#[should_panic]`, and with tests that return a `Result`.
 ///
 /// An async test needs the attribute of a runtime:
@@ -241,7 +259,8 @@ pub use alloc_core_macros::test;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::assertions::{
-        Comparison, Limit, Quantity, assert_memory, assert_memory_future, assert_no_growth,
+        Comparison, Limit, Quantity, assert_memory, assert_memory_future, assert_memory_of_threads,
+        assert_no_growth,
     };
     pub use crate::baseline::{Baseline, assert_baseline};
     pub use crate::profile::{Output, Profile, Site, profile_future};

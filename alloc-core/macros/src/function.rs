@@ -75,20 +75,52 @@ impl Function {
         finish(self.head, put(block, &self.body))
     }
 
-    /// Whether another attribute makes a test of it: one whose path ends with a word that has `test` in it.
-    pub(crate) fn has_test_attribute(&self) -> bool {
-        let is_test = |pair: &[TokenTree]| match pair {
-            [TokenTree::Punct(hash), TokenTree::Group(attribute)] if hash.as_char() == '#' => {
-                let path = attribute.stream().into_iter().take_while(|it| {
-                    matches!(it, TokenTree::Ident(_))
-                        || matches!(it, TokenTree::Punct(p) if p.as_char() == ':')
-                });
-                let last = path.filter(|it| matches!(it, TokenTree::Ident(_))).last();
-                last.is_some_and(|it| it.to_string().contains("test"))
+    /// An async test as a plain one, which calls it, with all that its runtime does, between `before` and
+    /// `after`.
+    pub(crate) fn called_in_closure(
+        self,
+        before: &str,
+        after: &str,
+    ) -> Result<TokenStream, String> {
+        let takes_something = self.head.iter().any(|it| {
+            matches!(it, TokenTree::Group(group)
+                if group.delimiter() == Delimiter::Parenthesis && !group.stream().is_empty())
+        });
+        if takes_something {
+            return Err("expected an async test without arguments".to_owned());
+        }
+        let (mut outer, mut inner) = (Vec::new(), Vec::new());
+        let mut tokens = self.head.into_iter().peekable();
+        while let Some(TokenTree::Punct(hash)) = tokens.next_if(is_hash) {
+            let pair = iter::once(TokenTree::Punct(hash)).chain(tokens.next());
+            let pair: Vec<TokenTree> = pair.collect();
+            if is_test_attribute(&pair) {
+                inner.extend(pair);
+            } else {
+                outer.extend(pair);
             }
-            _ => false,
-        };
-        self.head.windows(2).any(is_test)
+        }
+        for token in tokens {
+            inner.push(token.clone());
+            if !matches!(&token, TokenTree::Ident(it) if it.to_string() == "async") {
+                outer.push(token);
+            }
+        }
+        // Nobody but the closure runs the inner one, which is what is wanted.
+        let allow: TokenStream = "#[allow(unnameable_test_items)]"
+            .parse()
+            .expect("an attribute");
+        let outer = allow.into_iter().chain(outer).collect();
+        let call: TokenStream = format!("{before} || {}() {after}", self.name)
+            .parse()
+            .expect("an expression");
+        let test = finish(inner, self.body.stream());
+        Ok(finish(outer, test.into_iter().chain(call).collect()))
+    }
+
+    /// Whether another attribute makes a test of it.
+    pub(crate) fn has_test_attribute(&self) -> bool {
+        self.head.windows(2).any(is_test_attribute)
     }
 
     /// What stands between the arrow and the body, unless it has no name.
@@ -108,6 +140,22 @@ impl Function {
         let has_no_name = returned.iter().any(|it| is_word(it, "impl"));
         (!has_no_name).then(|| returned.iter().cloned().collect())
     }
+}
+
+fn is_hash(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Punct(it) if it.as_char() == '#')
+}
+
+/// Whether it is an attribute whose path ends with a word that has `test` in it.
+fn is_test_attribute(pair: &[TokenTree]) -> bool {
+    let [hash, TokenTree::Group(attribute)] = pair else {
+        return false;
+    };
+    let path = attribute.stream().into_iter().take_while(|it| {
+        matches!(it, TokenTree::Ident(_)) || matches!(it, TokenTree::Punct(p) if p.as_char() == ':')
+    });
+    let last = path.filter(|it| matches!(it, TokenTree::Ident(_))).last();
+    is_hash(hash) && last.is_some_and(|it| it.to_string().contains("test"))
 }
 
 fn finish(head: Vec<TokenTree>, block: TokenStream) -> TokenStream {

@@ -9,6 +9,7 @@ mod function;
 mod limits;
 
 use function::{Function, error};
+use limits::Limits;
 
 /// Prints, each time the function returns, what the call allocated.
 #[proc_macro_attribute]
@@ -54,8 +55,7 @@ pub fn profile(options: TokenStream, item: TokenStream) -> TokenStream {
 /// A test that keeps to limits on memory.
 #[proc_macro_attribute]
 pub fn test(options: TokenStream, item: TokenStream) -> TokenStream {
-    let tested = limits::parse(options)
-        .and_then(|limits| Ok((limits, Function::parse(item.clone())?)))
-        .and_then(|(limits, function)| limits::test(&limits, function));
+    let tested =
+        Limits::parse(options).and_then(|limits| limits.test(Function::parse(item.clone())?));
     tested.unwrap_or_else(|message| error(&format!("#[alloc_core::test]: {message}"), item))
 }

@@ -4,44 +4,97 @@ use proc_macro::{TokenStream, TokenTree};
 
 use crate::function::Function;
 
-/// The arguments of the attribute as expressions, each a limit.
-pub(crate) fn parse(options: TokenStream) -> Result<Vec<String>, String> {
-    let tokens: Vec<TokenTree> = options.into_iter().collect();
-    let is_comma = |token: &TokenTree| matches!(token, TokenTree::Punct(it) if it.as_char() == ',');
-    let mut limits = Vec::new();
-    for option in tokens.split(is_comma).filter(|it| !it.is_empty()) {
-        let [
-            TokenTree::Ident(name),
-            TokenTree::Punct(equals),
-            TokenTree::Literal(value),
-        ] = option
-        else {
-            let found: TokenStream = option.iter().cloned().collect();
-            return Err(format!(
-                "expected a limit such as peak = \"64 KiB\", found {found}"
-            ));
+/// The arguments of the attribute.
+pub(crate) struct Limits {
+    /// Each limit as an expression.
+    limits: Vec<String>,
+    /// Whether threads count that the test starts.
+    all_threads: bool,
+}
+
+const EXPECTED: &str = "expected a limit such as peak = \"64 KiB\"";
+
+impl Limits {
+    pub(crate) fn parse(options: TokenStream) -> Result<Limits, String> {
+        let tokens: Vec<TokenTree> = options.into_iter().collect();
+        let is_comma =
+            |token: &TokenTree| matches!(token, TokenTree::Punct(it) if it.as_char() == ',');
+        let mut parsed = Limits {
+            limits: Vec::new(),
+            all_threads: false,
         };
-        if equals.as_char() != '=' {
-            return Err(format!("expected = after {name}, found {equals}"));
+        for option in tokens.split(is_comma).filter(|it| !it.is_empty()) {
+            let [
+                TokenTree::Ident(name),
+                TokenTree::Punct(equals),
+                TokenTree::Literal(value),
+            ] = option
+            else {
+                let found: TokenStream = option.iter().cloned().collect();
+                return Err(format!("{EXPECTED}, found {found}"));
+            };
+            if equals.as_char() != '=' {
+                return Err(format!("expected = after {name}, found {equals}"));
+            }
+            parsed.add(&name.to_string(), &value.to_string())?;
         }
-        let value = value.to_string();
-        let limit = match name.to_string().as_str() {
-            "peak" => format!("peak <= {} B", bytes(&value)?),
-            "allocated" => format!("allocated <= {} B", bytes(&value)?),
-            "leaks" => format!("leaked <= {} B", bytes(&value)?),
-            "allocations" => format!("allocations <= {}", number(&value)?),
+        if parsed.limits.is_empty() {
+            return Err(format!("{EXPECTED}, found none"));
+        }
+        Ok(parsed)
+    }
+
+    fn add(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let limit = match name {
+            "peak" => format!("peak <= {} B", bytes(value)?),
+            "allocated" => format!("allocated <= {} B", bytes(value)?),
+            "leaks" => format!("leaked <= {} B", bytes(value)?),
+            "allocations" => format!("allocations <= {}", number(value)?),
+            "threads" => {
+                self.all_threads = match value {
+                    r#""all""# => true,
+                    r#""own""# => false,
+                    other => return Err(format!("expected \"all\" or \"own\", found {other}")),
+                };
+                return Ok(());
+            }
             other => {
                 return Err(format!(
-                    "expected peak, allocated, leaks or allocations, found {other}"
+                    "expected peak, allocated, leaks, allocations or threads, found {other}"
                 ));
             }
         };
-        limits.push(format!("::alloc_core::__limit!({limit})"));
+        self.limits.push(format!("::alloc_core::__limit!({limit})"));
+        Ok(())
     }
-    if limits.is_empty() {
-        return Err("expected a limit such as peak = \"64 KiB\", found none".to_owned());
+
+    /// The function as a test, with the limits around its body.
+    pub(crate) fn test(&self, function: Function) -> Result<TokenStream, String> {
+        let after = format!(", &[{}])", self.limits.join(", "));
+        let is_test = function.has_test_attribute();
+        if function.is_async && !is_test {
+            return Err(
+                "expected the attribute of a runtime below it, such as #[tokio::test]".to_owned(),
+            );
+        }
+        let called = match (self.all_threads, function.is_async) {
+            (false, false) => "assert_memory",
+            (false, true) => "assert_memory_future",
+            (true, _) => "assert_memory_of_threads",
+        };
+        let before = format!("::alloc_core::__private::{called}(");
+        let tested = match (self.all_threads, function.is_async) {
+            (_, false) if is_test => return Ok(function.with_closure(&before, &after)),
+            (_, false) => function.with_closure(&before, &after),
+            (false, true) => return Ok(function.with_async_body(&before, &after)),
+            // NOTE: a runtime's threads are older than its futures, so it is made inside.
+            (true, true) => function.called_in_closure(&before, &after)?,
+        };
+        let attribute: TokenStream = "#[::core::prelude::v1::test]"
+            .parse()
+            .expect("an attribute");
+        Ok(attribute.into_iter().chain(tested).collect())
     }
-    Ok(limits)
 }
 
 fn number(value: &str) -> Result<u64, String> {
@@ -71,28 +124,4 @@ fn bytes(value: &str) -> Result<u64, String> {
         .parse()
         .map_err(|_| wrong())?;
     number.checked_mul(unit).ok_or_else(wrong)
-}
-
-/// The function as a test, with the limits around its body.
-pub(crate) fn test(limits: &[String], function: Function) -> Result<TokenStream, String> {
-    let limits = format!("&[{}]", limits.join(", "));
-    let is_test = function.has_test_attribute();
-    if function.is_async {
-        if !is_test {
-            return Err(
-                "expected the attribute of a runtime below it, such as #[tokio::test]".to_owned(),
-            );
-        }
-        let call = "::alloc_core::__private::assert_memory_future(";
-        return Ok(function.with_async_body(call, &format!(", {limits})")));
-    }
-    let call = "::alloc_core::__private::assert_memory(";
-    let tested = function.with_closure(call, &format!(", {limits})"));
-    if is_test {
-        return Ok(tested);
-    }
-    let attribute: TokenStream = "#[::core::prelude::v1::test]"
-        .parse()
-        .expect("an attribute");
-    Ok(attribute.into_iter().chain(tested).collect())
 }

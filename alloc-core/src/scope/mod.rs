@@ -13,6 +13,7 @@ use crate::{Amount, TracedMemory, control, thread};
 
 mod sites;
 mod slots;
+mod started;
 
 use sites::Sites;
 pub(crate) use slots::SlotId;
@@ -152,7 +153,8 @@ pub async fn measure_future<F: Future>(future: F) -> Result<Measured<F::Output>,
 
 /// From when it is entered until it is dropped, counts what this thread allocates and frees.
 ///
-/// Scopes are exact and do not need tracing. They may be nested: what is allocated within counts in all
+/// Scopes are exact and do not need tracing, nor mind how it is done: not if only a sample is recorded, nor
+/// if there are more stacks than are told apart. They may be nested: what is allocated within counts in all
 /// of them. A scope follows work to other threads by a [handle](Self::handle):
 ///
 /// ```
@@ -229,6 +231,36 @@ impl Scope {
             thread::outside_scope(|| drop(unsafe { Box::from_raw(sites) }));
         }
         entered
+    }
+
+    /// The same, and counts what threads do that are started in it, and those that they start: without a handle.
+    ///
+    /// It is for work that starts its threads where no handle can be passed. They are those that `std::thread`
+    /// starts, so rayon's and tokio's own as well, if their pool or runtime is made in the scope. What they hold
+    /// when the scope is asked counts as live, whether they go on or not.
+    ///
+    /// # Errors
+    ///
+    /// As [`enter`](Self::enter); and [`Error::is_io`] where the threads of the process cannot be listed, as
+    /// anywhere but on Linux.
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// # #[cfg(target_os = "linux")] {
+    /// let scope = alloc_core::Scope::enter_with_threads()?;
+    /// let work = || std::thread::spawn(|| drop(vec![0_u8; 500])).join();
+    /// std::thread::spawn(work).join().unwrap().unwrap();
+    /// assert!(scope.usage()?.allocated.bytes >= 500);
+    /// # }
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn enter_with_threads() -> Result<Scope, Error> {
+        let scope = Scope::enter_with_stacks()?;
+        scope.id.share();
+        started::take_in_from_now_on(scope.id)?;
+        Ok(scope)
     }
 
     fn enter_with(sites: *mut Sites) -> Result<Scope, Error> {

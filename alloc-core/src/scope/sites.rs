@@ -1,10 +1,11 @@
 //! What a scope counts by callsite, for those who ask.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::blocks::{Granule, PageMap};
 use crate::callsites::{CallsiteId, Callsites, MAX_CALLSITES, Stack};
+use crate::hooks::ThreadId;
 use crate::label::Label;
 use crate::recorded::{Recorded, RecordedCallsite};
 use crate::sync::{AtomicBool, AtomicU32, Ordering};
@@ -33,7 +34,11 @@ pub(crate) fn resident() -> usize {
 
 /// The counters of each callsite of one scope, behind a lock: exact under threads, at its price.
 #[derive(Default)]
-pub(super) struct Sites(Mutex<Counts>);
+pub(super) struct Sites {
+    counts: Mutex<Counts>,
+    /// If threads that are started in the scope count: the ids of those that are older than it.
+    older_threads: OnceLock<Vec<ThreadId>>,
+}
 
 #[derive(Default)]
 struct Counts {
@@ -111,7 +116,19 @@ impl Counts {
 
 impl Sites {
     fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has threads count that the scope's work starts, all but those that there are.
+    pub(super) fn take_in_all_but(&self, older: Vec<ThreadId>) {
+        // NOTE: nobody set it before.
+        let _ = self.older_threads.set(older);
+    }
+
+    /// Whether a thread counts if it was started in the scope.
+    pub(super) fn takes_in(&self, thread: ThreadId) -> bool {
+        let older = self.older_threads.get();
+        older.is_some_and(|older| !older.contains(&thread))
     }
 
     /// What the callsites held, for a snapshot.

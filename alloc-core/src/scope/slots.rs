@@ -8,8 +8,8 @@ use crate::sync::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Orderi
 use crate::{Amount, Bytes, control, thread};
 use Ordering::Relaxed;
 
-use super::Usage;
 use super::sites::{self, Allocator, Sites};
+use super::{Usage, started};
 
 /// Names a scope from when it is entered until nothing refers to it: no guard, no handle, no scope
 /// within, no block.
@@ -334,7 +334,7 @@ impl SlotId {
     }
 
     /// The same, by whoever holds the slot: fails if the last owner went.
-    fn try_own(self) -> bool {
+    pub(super) fn try_own(self) -> bool {
         let more = |owners: u32| owners.checked_add(1).filter(|_| owners > 0);
         let owners = &self.slot().owners;
         owners.fetch_update(Relaxed, Relaxed, more).is_ok()
@@ -432,7 +432,7 @@ pub(crate) struct Left(Option<SlotId>);
 
 /// Counts a block that was just allocated, if the thread is in a scope.
 pub(crate) fn born(address: usize, size: usize) {
-    let Some(scope) = thread::scope() else {
+    let Some(scope) = thread::scope_of_event() else {
         return;
     };
     let by = sites::allocator_here(scope);
@@ -476,7 +476,10 @@ fn debit(scope: SlotId, size: usize, outer: Option<SlotId>) {
 /// Counts a block that is about to be freed.
 pub(crate) fn died(address: usize, size: usize) {
     let owner = BLOCKS.remove(address);
-    if let Some(scope) = thread::scope() {
+    if let Some(owner) = owner.filter(|_| !thread::was_seen()) {
+        started::take_in(owner);
+    }
+    if let Some(scope) = thread::scope_of_event() {
         for it in scope.chain_up_to(SlotId::common(Some(scope), owner)) {
             it.slot().freed_before(size);
         }
@@ -503,7 +506,7 @@ pub(crate) fn stay(left: Left, address: usize) {
 /// it was of, there is one change, so that what grows at the peak does not shrink first.
 pub(crate) fn moved(left: Left, old: (usize, usize), new: (usize, usize)) {
     let Left(owner) = left;
-    let scope = thread::scope();
+    let scope = thread::scope_of_event();
     let by = scope.map_or(Allocator::Anyone, sites::allocator_here);
     if owner.is_none() && by == Allocator::Printing {
         return;
