@@ -316,3 +316,8 @@ fn a_signal_handler_that_allocates_interrupts_records() {
         text(&output.stdout)
     );
 }
+
+#[test]
+fn stacks_are_whole_where_segments_have_holes_between_them() {
+    assert_succeeded(&program(env!("CARGO_BIN_EXE_holes"), &[], &[]));
+}

@@ -10,11 +10,14 @@ use crate::sync::{AtomicUsize, Ordering};
 /// A loaded object: the program or a shared library.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Object {
-    /// The lowest and one past the highest address of its segments.
+    /// The lowest and one past the highest address of its segments; or of the one that was asked for, if the
+    /// linker left holes between them.
     pub(super) start: usize,
     pub(super) end: usize,
     /// Its `.eh_frame_hdr`.
     pub(super) index: usize,
+    /// The same as `start` and `end`, of what holds the unwind tables.
+    pub(super) tables: (usize, usize),
 }
 
 /// Finds the object that holds `address`, without a lock and without entering the loader.
@@ -81,16 +84,18 @@ impl Object {
     /// it lies and of its build id. `None` if it has none where it can be read for sure.
     ///
     /// Only its first page is read. An object's file headers lie there, and GNU's linker and LLVM's
-    /// put the notes right behind them.
+    /// put the notes right behind them. Where there are holes between the segments, it is the first page of
+    /// that with the tables, which may be another.
     pub(super) fn fingerprint(&self) -> Option<u64> {
         const PAGE: usize = 4096;
-        if !self.start.is_multiple_of(PAGE) || self.end < self.start + PAGE {
+        let (start, end) = self.tables;
+        if !start.is_multiple_of(PAGE) || end < start + PAGE {
             return None;
         }
         // SAFETY: the loader has the object mapped from `start` on, in whole pages, and a return
-        // address on the stack keeps it there. The first page is read only and, with the headers in
-        // it, readable: the loader itself has found them there.
-        let page = unsafe { std::slice::from_raw_parts(self.start as *const u8, PAGE) };
+        // address on the stack keeps it there. The first page is read only and readable: with the headers in
+        // it, since the loader itself has found them there, or with the tables in the same segment.
+        let page = unsafe { std::slice::from_raw_parts(start as *const u8, PAGE) };
         let id = build_id(page)?;
         let hash = [self.end, self.index].iter().fold(self.start as u64, mix);
         let words = id.chunks(8).map(|chunk| {
@@ -179,6 +184,19 @@ fn dl_find_object() -> Option<FindFn> {
 }
 
 fn find_by_loader(find: FindFn, address: usize) -> Option<Object> {
+    let object = ask(find, address)?;
+    // NOTE: of an object with holes the loader tells the segment alone, and the code's is not that of the tables.
+    if (object.start..object.end).contains(&object.index) {
+        return Some(object);
+    }
+    let holder = ask(find, object.index).filter(|it| it.index == object.index)?;
+    Some(Object {
+        tables: (holder.start, holder.end),
+        ..object
+    })
+}
+
+fn ask(find: FindFn, address: usize) -> Option<Object> {
     // SAFETY: a struct of integers and pointers, for which zero is a value.
     let mut found: DlFindObject = unsafe { std::mem::zeroed() };
     // SAFETY: the second argument points to a struct of the right layout; the first is only
@@ -187,10 +205,12 @@ fn find_by_loader(find: FindFn, address: usize) -> Option<Object> {
     if failed || found.eh_frame.is_null() {
         return None;
     }
+    let (start, end) = (found.map_start as usize, found.map_end as usize);
     Some(Object {
-        start: found.map_start as usize,
-        end: found.map_end as usize,
+        start,
+        end,
         index: found.eh_frame as usize,
+        tables: (start, end),
     })
 }
 
@@ -235,7 +255,13 @@ fn read_list() -> Objects {
         if let (Some(index), Some(start), Some(end), Some(place)) =
             (index, start, end, list.objects.get_mut(list.len))
         {
-            *place = Some(Object { start, end, index });
+            let tables = (start, end);
+            *place = Some(Object {
+                start,
+                end,
+                index,
+                tables,
+            });
             list.len += 1;
         }
         0
@@ -278,6 +304,7 @@ mod tests {
         assert!(objects.iter().all(Object::stays));
         let elsewhere = Object {
             start: objects[1].start + 4096,
+            tables: (objects[1].tables.0 + 4096, objects[1].tables.1),
             ..objects[1]
         };
         assert!(!elsewhere.stays());

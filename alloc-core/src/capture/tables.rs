@@ -59,16 +59,17 @@ impl Tables {
     }
 }
 
-/// The mapped bytes of an object from `from` on.
+/// The mapped bytes of an object's tables from `from` on.
 fn slice(object: &Object, from: usize) -> Option<&'static [u8]> {
-    if !(object.start..object.end).contains(&from) {
+    let (start, end) = object.tables;
+    if !(start..end).contains(&from) {
         return None;
     }
     // SAFETY: the loader mapped the object's segments between `start` and `end`, and the tables lie
     // in one that is only read. The slice may reach over what follows that segment, but its reader
     // goes only where the tables' own lengths and offsets point. It is used within one call, after the
     // loader was asked for the object; a return address on the stack keeps it from being unloaded.
-    Some(unsafe { std::slice::from_raw_parts(from as *const u8, object.end - from) })
+    Some(unsafe { std::slice::from_raw_parts(from as *const u8, end - from) })
 }
 
 /// The rule of a frame whose call lies at `address`, in `object`.

@@ -1,0 +1,23 @@
+//! A program whose segments have holes between them: see `build.rs`. Its stacks are whole.
+
+use alloc_core::TraceAlloc;
+
+#[global_allocator]
+static ALLOC: TraceAlloc = TraceAlloc::system();
+
+#[inline(never)]
+fn kept() -> Box<[u8; 24]> {
+    Box::new(std::hint::black_box([1; 24]))
+}
+
+fn main() {
+    alloc_core::start().expect("tracing starts");
+    let block = kept();
+    let traceback = alloc_core::traceback_of(&raw const *block).expect("it is traced");
+    assert!(!traceback.is_broken(), "{traceback}");
+    let functions: Vec<_> = traceback.iter().filter_map(|it| it.function()).collect();
+    for function in ["holes::kept", "holes::main"] {
+        assert!(functions.contains(&function), "{functions:?}");
+    }
+    println!("{traceback}");
+}
