@@ -4,7 +4,8 @@
 use std::process::{Command, Output};
 
 use alloc_core::{
-    TraceAlloc, assert_memory, assert_no_alloc, assert_no_growth, assert_no_leak, assert_peak,
+    Amount, TraceAlloc, assert_memory, assert_no_alloc, assert_no_growth, assert_no_leak,
+    assert_peak, measure,
 };
 
 #[global_allocator]
@@ -336,6 +337,9 @@ fn what_is_printed_does_not_count() {
         allocated == 2_000 B,
         leaked == 0 B,
     );
+    let usage = measure(|| (0..100).for_each(|round| println!("round {round}: {Shown}"))).usage;
+    assert_eq!(usage.allocated, Amount::new(2_000, 100));
+    assert_eq!(usage.peak, Amount::new(20, 1));
 }
 
 #[test]

@@ -689,6 +689,10 @@ pub(crate) fn prepare_scopes() -> Result<(), Error> {
     if SCOPES_ARE_READY.load(Ordering::Acquire) {
         return Ok(());
     }
+    if capture::is_for_the_test_harness() {
+        prepare_scopes_with_stacks()?;
+        scope::tell_printing();
+    }
     prepare_scopes_now(scope::prepare, &SCOPES_ARE_READY)
 }
 

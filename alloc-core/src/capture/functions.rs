@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use object::Endianness;
 use object::elf::{FileHeader64, SHT_SYMTAB, STT_FUNC};
-use object::read::elf::{FileHeader, Sym};
+use object::read::elf::{FileHeader, SectionHeader, Sym};
 
 use crate::origin::Origin;
 use crate::{arena, origin};
@@ -63,6 +63,46 @@ pub(super) fn is_of_printing(addresses: &[usize]) -> bool {
         }
     }
     false
+}
+
+/// Whether the program is made of tests for the standard library's harness.
+///
+/// `false` where that is not sure: for a program without symbols. It searches all names of the program.
+pub(super) fn is_for_the_test_harness() -> bool {
+    let Some(file) = map_the_program() else {
+        return false;
+    };
+    let is_for_it = names(file).is_some_and(|names| contains(names, MAIN_OF_THE_TEST_HARNESS));
+    // SAFETY: mapped above with that length, and no reference into it is left.
+    unsafe { libc::munmap(file.as_ptr().cast_mut().cast(), file.len()) };
+    is_for_it
+}
+
+/// What the `main` of such a program calls, as both manglings have it.
+const MAIN_OF_THE_TEST_HARNESS: &[u8] = b"4test16test_main_static";
+
+/// The names of all functions in an ELF file, one after the other.
+fn names(file: &[u8]) -> Option<&[u8]> {
+    let header = FileHeader64::<Endianness>::parse(file).ok()?;
+    let endian = header.endian().ok()?;
+    let sections = header.sections(endian, file).ok()?;
+    let symbols = sections.symbols(endian, file, SHT_SYMTAB).ok()?;
+    let names = sections.section(symbols.string_section()).ok()?;
+    names.data(endian, file).ok()
+}
+
+/// PERF: by the C library, which is fast in a debug build, too: there may be a hundred megabytes of names.
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    // SAFETY: two slices with their lengths.
+    let found = unsafe {
+        libc::memmem(
+            haystack.as_ptr().cast(),
+            haystack.len(),
+            needle.as_ptr().cast(),
+            needle.len(),
+        )
+    };
+    !found.is_null()
 }
 
 /// The beginning of a name.
@@ -244,6 +284,17 @@ mod tests {
         ] {
             assert_eq!(is_of_the_user(name), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn a_program_of_tests_is_told_by_its_names() {
+        assert!(is_for_the_test_harness());
+        assert!(!contains(
+            b"_ZN4demo4test9something",
+            MAIN_OF_THE_TEST_HARNESS
+        ));
+        assert!(!contains(b"", MAIN_OF_THE_TEST_HARNESS));
+        assert!(names(b"#!/bin/sh").is_none());
     }
 
     #[test]

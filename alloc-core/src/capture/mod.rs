@@ -101,6 +101,11 @@ pub(crate) fn is_of_printing(addresses: &[usize]) -> bool {
     imp::is_of_printing(addresses)
 }
 
+/// Whether the program is made of tests for the standard library's harness, where that is sure.
+pub(crate) fn is_for_the_test_harness() -> bool {
+    imp::is_for_the_test_harness()
+}
+
 /// The physical memory that capturing takes up.
 pub(crate) fn resident() -> usize {
     imp::resident()

@@ -30,6 +30,11 @@ pub(super) fn is_of_printing(addresses: &[usize]) -> bool {
     functions::is_of_printing(addresses)
 }
 
+/// Whether the program is made of tests for the standard library's harness, where that is sure.
+pub(super) fn is_for_the_test_harness() -> bool {
+    functions::is_for_the_test_harness()
+}
+
 pub(super) fn resident() -> usize {
     RULES.resident()
 }

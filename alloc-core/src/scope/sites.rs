@@ -168,16 +168,31 @@ pub(super) enum Allocator {
     Anyone,
     At(CallsiteId),
     /// `print!`, for itself: under a test harness it keeps what is printed in memory, on the test's thread,
-    /// and without one it does not. So it does not count, but where nobody asks.
+    /// and without one it does not. So it does not count, but where nobody asks: in a program that is not for
+    /// the harness, by scopes without stacks.
     Printing,
 }
 
-/// Who allocates, if a scope around `scope` counts by callsite.
+/// Whether scopes ask who allocates that do not count by callsite.
+static TELLS_PRINTING: AtomicBool = AtomicBool::new(false);
+
+/// Has all scopes ask whether it is `print!` that allocates. NOTE: once there is [room](prepare).
+pub(super) fn tell_printing() {
+    TELLS_PRINTING.store(true, Ordering::Relaxed);
+}
+
+/// Who allocates, if a scope around `scope` counts by callsite, or all ask.
 #[inline]
 pub(super) fn allocator_here(scope: SlotId) -> Allocator {
-    match counting(scope).next() {
-        Some(_) => find_allocator(),
-        None => Allocator::Anyone,
+    if counting(scope).next().is_some() {
+        find_allocator()
+    } else if TELLS_PRINTING.load(Ordering::Relaxed) {
+        match find_allocator() {
+            Allocator::Printing => Allocator::Printing,
+            Allocator::At(_) | Allocator::Anyone => Allocator::Anyone,
+        }
+    } else {
+        Allocator::Anyone
     }
 }
 
