@@ -17,7 +17,7 @@ use alloc_benches::workloads::{Size, THREADS, Workload};
 /// place in a thread's memory depends on where the system puts the stack.
 const LIMITS: [(&str, [u64; 2]); 5] = [
     ("stopped", [15, 15]),
-    ("counters", [280, 260]),
+    ("counters", [190, 175]),
     ("sampled", [70, 68]),
     ("line", [480, 390]),
     ("traced", [580, 430]),

@@ -9,6 +9,7 @@ use alloc_core::{
     Amount, ChargeTo, Config, Counters, Frame, GroupBy, Metric, Snapshot, TraceAlloc, start,
     take_snapshot, traced_memory,
 };
+use alloc_tests::at_function;
 
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
@@ -36,6 +37,7 @@ alloc_tests::tests![
     start_twice,
     wrong_configurations,
     counters_without_stacks,
+    peaks_are_exact_beside_muted_frees,
     traceback_of_a_block,
     few_frames,
     a_recursion_of_any_depth_is_one_folded_stack,
@@ -657,6 +659,29 @@ fn counters_without_stacks() {
     assert_eq!(alloc_core::traceback_limit(), Some(0));
     alloc_core::stop();
     drop(kept);
+}
+
+#[inline(never)]
+fn kept_for_now() -> Box<[u8; 100]> {
+    Box::new(black_box([3; 100]))
+}
+
+fn peaks_are_exact_beside_muted_frees() {
+    start().unwrap();
+    let mut boxes: Vec<_> = alloc_core::untraced(|| Vec::with_capacity(3));
+    for round in 0..4 {
+        // Two go where nothing is recorded, and one comes: never more than three at once.
+        if round == 3 {
+            alloc_core::untraced(|| boxes.truncate(1));
+        }
+        boxes.push(kept_for_now());
+    }
+    // The heap's peak comes later than the callsite's.
+    drop(black_box(vec![3_u8; 10_000]));
+    let here = at_function(&take_snapshot().unwrap(), "kept_for_now");
+    assert_eq!(here.current, Amount::new(200, 2));
+    assert_eq!(here.peak, Amount::new(300, 3));
+    assert_eq!(here.at_peak, Amount::new(200, 2));
 }
 
 #[inline(never)]

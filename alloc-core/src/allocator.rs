@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 
 use crate::control::GranuleHint;
 use crate::scope;
-use crate::tracer::{self, Task};
+use crate::tracer::{self, Entered, Task};
 
 /// A global allocator that forwards everything to `A`, and records it while tracing is on.
 ///
@@ -161,22 +161,44 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
 
     #[inline(never)]
     unsafe fn alloc_counted(&self, layout: Layout) -> *mut u8 {
-        let recorder = tracer::enter(self.granule);
-        // SAFETY: the caller's promise, passed on.
+        let Some(counter) = tracer::enter_to_count() else {
+            // SAFETY: the caller's promise, passed on.
+            return unsafe { self.alloc_recorded(layout) };
+        };
+        // SAFETY: as above.
         let block = unsafe { self.inner.alloc(layout) };
-        if let (Some(recorder), false) = (recorder, block.is_null()) {
-            recorder.counted(block.addr(), layout.size());
+        if !block.is_null() {
+            counter.allocated(block.addr(), layout.size());
         }
         block
     }
 
     #[inline(never)]
     unsafe fn alloc_recorded(&self, layout: Layout) -> *mut u8 {
-        let recorder = tracer::enter(self.granule);
+        // NOTE: whatever it takes to get there, records are made here, so that all stacks begin alike.
+        let recorder = match tracer::enter_to_record() {
+            Some(recorder) => recorder,
+            None => match tracer::enter_slowly(self.granule) {
+                Ok(recorder) => recorder,
+                // SAFETY: the caller's promise, passed on.
+                Err(entered) => return unsafe { self.alloc_otherwise(entered, layout) },
+            },
+        };
+        // SAFETY: as above.
+        let block = unsafe { self.inner.alloc(layout) };
+        if !block.is_null() {
+            recorder.allocated(block.addr(), layout.size());
+        }
+        block
+    }
+
+    #[cold]
+    #[inline(never)]
+    unsafe fn alloc_otherwise(&self, entered: Entered, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise, passed on.
         let block = unsafe { self.inner.alloc(layout) };
-        if let (Some(recorder), false) = (recorder, block.is_null()) {
-            recorder.allocated(block.addr(), layout.size());
+        if !block.is_null() {
+            entered.allocated(block.addr(), layout.size());
         }
         block
     }
@@ -214,22 +236,44 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
 
     #[inline(never)]
     unsafe fn alloc_zeroed_counted(&self, layout: Layout) -> *mut u8 {
-        let recorder = tracer::enter(self.granule);
-        // SAFETY: the caller's promise, passed on.
+        let Some(counter) = tracer::enter_to_count() else {
+            // SAFETY: the caller's promise, passed on.
+            return unsafe { self.alloc_zeroed_recorded(layout) };
+        };
+        // SAFETY: as above.
         let block = unsafe { self.inner.alloc_zeroed(layout) };
-        if let (Some(recorder), false) = (recorder, block.is_null()) {
-            recorder.counted(block.addr(), layout.size());
+        if !block.is_null() {
+            counter.allocated(block.addr(), layout.size());
         }
         block
     }
 
     #[inline(never)]
     unsafe fn alloc_zeroed_recorded(&self, layout: Layout) -> *mut u8 {
-        let recorder = tracer::enter(self.granule);
+        // NOTE: whatever it takes to get there, records are made here, so that all stacks begin alike.
+        let recorder = match tracer::enter_to_record() {
+            Some(recorder) => recorder,
+            None => match tracer::enter_slowly(self.granule) {
+                Ok(recorder) => recorder,
+                // SAFETY: the caller's promise, passed on.
+                Err(entered) => return unsafe { self.alloc_zeroed_otherwise(entered, layout) },
+            },
+        };
+        // SAFETY: as above.
+        let block = unsafe { self.inner.alloc_zeroed(layout) };
+        if !block.is_null() {
+            recorder.allocated(block.addr(), layout.size());
+        }
+        block
+    }
+
+    #[cold]
+    #[inline(never)]
+    unsafe fn alloc_zeroed_otherwise(&self, entered: Entered, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise, passed on.
         let block = unsafe { self.inner.alloc_zeroed(layout) };
-        if let (Some(recorder), false) = (recorder, block.is_null()) {
-            recorder.allocated(block.addr(), layout.size());
+        if !block.is_null() {
+            entered.allocated(block.addr(), layout.size());
         }
         block
     }
@@ -264,9 +308,10 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
 
     #[inline(never)]
     unsafe fn dealloc_counted(&self, block: *mut u8, layout: Layout) {
-        match tracer::enter(self.granule) {
-            Some(recorder) => recorder.uncounted(block.addr(), layout.size()),
-            None => _ = tracer::forget(block.addr(), layout.size()),
+        // The record goes first: once the block is free, its address may be another's.
+        match tracer::enter_to_count() {
+            Some(counter) => counter.freed(block.addr(), layout.size()),
+            None => tracer::freed_otherwise(self.granule, block.addr(), layout.size()),
         }
         // SAFETY: the caller's promise, passed on.
         unsafe { self.inner.dealloc(block, layout) };
@@ -274,10 +319,10 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
 
     #[inline(never)]
     unsafe fn dealloc_recorded(&self, block: *mut u8, layout: Layout) {
-        // The record goes first: once the block is free, its address may be another's.
-        match tracer::enter(self.granule) {
+        // The record goes first, as above.
+        match tracer::enter_to_record() {
             Some(recorder) => recorder.freed(block.addr(), layout.size()),
-            None => _ = tracer::forget(block.addr(), layout.size()),
+            None => tracer::freed_otherwise(self.granule, block.addr(), layout.size()),
         }
         // SAFETY: the caller's promise, passed on.
         unsafe { self.inner.dealloc(block, layout) };
@@ -303,7 +348,9 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     ) -> *mut u8 {
         match task {
             // SAFETY: the caller's promise, passed on.
-            Task::Record | Task::Count => unsafe { self.realloc_recorded(block, layout, new_size) },
+            Task::Record => unsafe { self.realloc_recorded(block, layout, new_size) },
+            // SAFETY: as above.
+            Task::Count => unsafe { self.realloc_counted(block, layout, new_size) },
             // SAFETY: as above.
             Task::PassOver => unsafe { self.inner.realloc(block, layout, new_size) },
             // SAFETY: as above.
@@ -330,24 +377,66 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     }
 
     #[inline(never)]
-    unsafe fn realloc_recorded(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        let Some(recorder) = tracer::enter(self.granule) else {
-            let forgotten = tracer::forget(block.addr(), layout.size());
+    unsafe fn realloc_counted(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        let Some(counter) = tracer::enter_to_count() else {
             // SAFETY: the caller's promise, passed on.
-            let moved = unsafe { self.inner.realloc(block, layout, new_size) };
-            if let (Some(forgotten), true) = (forgotten, moved.is_null()) {
-                tracer::restore(forgotten);
-            }
-            return moved;
+            return unsafe { self.realloc_recorded(block, layout, new_size) };
         };
+        // The record is taken out first: once the block is free, its address may be another's.
+        let (address, old_size) = (block.addr(), layout.size());
+        let was_counted = counter.take(address);
+        // SAFETY: as above.
+        let moved = unsafe { self.inner.realloc(block, layout, new_size) };
+        if moved.is_null() {
+            counter.put_back(address, was_counted);
+        } else {
+            counter.reallocated(was_counted, old_size, (moved.addr(), new_size));
+        }
+        moved
+    }
+
+    #[inline(never)]
+    unsafe fn realloc_recorded(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        let recorder = match tracer::enter_to_record() {
+            Some(recorder) => recorder,
+            None => match tracer::enter_slowly(self.granule) {
+                Ok(recorder) => recorder,
+                Err(entered) => {
+                    // SAFETY: the caller's promise, passed on.
+                    return unsafe { self.realloc_otherwise(entered, block, layout, new_size) };
+                }
+            },
+        };
+        // The record is taken out first, as above.
+        let old = (block.addr(), layout.size());
         let taken = recorder.take(block.addr());
+        // SAFETY: as above.
+        let moved = unsafe { self.inner.realloc(block, layout, new_size) };
+        if moved.is_null() {
+            recorder.put_back(old.0, taken);
+        } else {
+            recorder.reallocated(taken, old, (moved.addr(), new_size));
+        }
+        moved
+    }
+
+    #[cold]
+    #[inline(never)]
+    unsafe fn realloc_otherwise(
+        &self,
+        entered: Entered,
+        block: *mut u8,
+        layout: Layout,
+        new_size: usize,
+    ) -> *mut u8 {
+        let old = (block.addr(), layout.size());
+        let taken = entered.take(old);
         // SAFETY: the caller's promise, passed on.
         let moved = unsafe { self.inner.realloc(block, layout, new_size) };
         if moved.is_null() {
-            recorder.put_back(block.addr(), taken);
+            entered.put_back(old.0, taken);
         } else {
-            let old = (block.addr(), layout.size());
-            recorder.reallocated(taken, old, (moved.addr(), new_size));
+            entered.reallocated(taken, old, (moved.addr(), new_size));
         }
         moved
     }

@@ -26,6 +26,10 @@ pub(crate) struct Granule(u32);
 impl Granule {
     pub(crate) const SMALLEST: Granule = Granule(3);
 
+    pub(crate) fn bits(self) -> u32 {
+        self.0
+    }
+
     /// From a distance in bytes, which must be a power of two from 8 to 4,096.
     pub(crate) const fn from_bytes(bytes: usize) -> Option<Granule> {
         if bytes.is_power_of_two() && bytes >= 8 && bytes <= 4096 {
@@ -54,7 +58,7 @@ impl Granule {
 /// # Memory
 ///
 /// Four bytes a granule of heap that holds block starts: 12.5 % of the heap with 32-byte granules; one
-/// byte where only the heap is counted.
+/// byte where only the heap is counted, and by an index: see [`Counted`](crate::counted::Counted).
 /// Nothing is added to the program's blocks, so their sizes, alignments and zero pages stay as
 /// they are. A trailer in the block would be a little faster, but changes size classes, trusts the
 /// caller's layout, and cannot be walked.

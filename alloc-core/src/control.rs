@@ -521,7 +521,7 @@ impl Control {
         let index = match config.how() {
             How::Whole => TABLES.blocks.prepare(granule, true),
             How::Sampled => TABLES.blocks.prepare(granule, false),
-            How::Counted | How::Off => TABLES.counted.prepare(granule, true),
+            How::Counted | How::Off => TABLES.counted.prepare(granule),
         };
         let drawn = match config.how() {
             How::Sampled => TABLES.drawn.prepare(),

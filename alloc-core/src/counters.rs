@@ -194,6 +194,138 @@ impl Cell {
     }
 }
 
+/// What one thread changed of the whole heap since it last folded, where a session counts blocks and nothing
+/// else.
+///
+/// The same as a [`Cell`] for the only callsite that there is, but for what makes it cheaper: its numbers cannot
+/// run over, and whoever changes the epoch, or settles, has it [save](Self::save_if_old) and
+/// [fold](Self::fold_into), so that a change looks at neither.
+#[repr(C)]
+pub(crate) struct Tally {
+    net_bytes: AtomicI64,
+    high_bytes: AtomicI64,
+    net_blocks: AtomicI64,
+    high_blocks: AtomicI64,
+    total_bytes: AtomicU64,
+    total_blocks: AtomicU64,
+    reallocations: AtomicU64,
+    saved_bytes: AtomicI64,
+    saved_blocks: AtomicI64,
+    epoch: AtomicU64,
+}
+
+impl Tally {
+    #[inline(always)]
+    pub(crate) fn allocated(&self, size: usize) {
+        self.change_bytes(size as i64);
+        self.add_to_total(size);
+        let blocks = self.net_blocks.load(Relaxed) + 1;
+        self.net_blocks.store(blocks, Relaxed);
+        if blocks > self.high_blocks.load(Relaxed) {
+            self.high_blocks.store(blocks, Relaxed);
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn freed(&self, size: usize) {
+        let bytes = self.net_bytes.load(Relaxed) - size as i64;
+        self.net_bytes.store(bytes, Relaxed);
+        self.net_blocks
+            .store(self.net_blocks.load(Relaxed) - 1, Relaxed);
+    }
+
+    /// Counts that a counted block became another.
+    #[inline(always)]
+    pub(crate) fn reallocated(&self, old_size: usize, size: usize) {
+        self.change_bytes(size as i64 - old_size as i64);
+        self.add_to_total(size);
+        self.add_reallocation();
+    }
+
+    pub(crate) fn add_reallocation(&self) {
+        self.reallocations
+            .store(self.reallocations.load(Relaxed) + 1, Relaxed);
+    }
+
+    #[inline(always)]
+    fn change_bytes(&self, by: i64) {
+        let bytes = self.net_bytes.load(Relaxed) + by;
+        self.net_bytes.store(bytes, Relaxed);
+        if bytes > self.high_bytes.load(Relaxed) {
+            self.high_bytes.store(bytes, Relaxed);
+        }
+    }
+
+    #[inline(always)]
+    fn add_to_total(&self, size: usize) {
+        let bytes = self.total_bytes.load(Relaxed).wrapping_add(size as u64);
+        self.total_bytes.store(bytes, Relaxed);
+        self.total_blocks
+            .store(self.total_blocks.load(Relaxed) + 1, Relaxed);
+    }
+
+    /// Keeps the present values as those at the peak, unless that was done in this epoch.
+    pub(crate) fn save_if_old(&self, epoch: u64) {
+        if self.epoch.swap(epoch, Relaxed) != epoch {
+            self.saved_bytes
+                .store(self.net_bytes.load(Relaxed), Relaxed);
+            self.saved_blocks
+                .store(self.net_blocks.load(Relaxed), Relaxed);
+        }
+    }
+
+    /// Moves what was counted into the shared counters.
+    pub(crate) fn fold_into(&self, shared: &SharedCounters, epoch: u64) {
+        let delta = self.read();
+        if delta.total_blocks != 0 || delta.net != Signed::default() {
+            shared.fold(&delta, epoch, || self.empty(epoch));
+        }
+    }
+
+    /// Has counted nothing.
+    pub(crate) fn empty(&self, epoch: u64) {
+        for number in [
+            &self.net_bytes,
+            &self.high_bytes,
+            &self.net_blocks,
+            &self.high_blocks,
+            &self.saved_bytes,
+            &self.saved_blocks,
+        ] {
+            number.store(0, Relaxed);
+        }
+        for number in [&self.total_bytes, &self.total_blocks, &self.reallocations] {
+            number.store(0, Relaxed);
+        }
+        // What it held at the peak is in the shared part, so its own part of the peak is nothing.
+        self.epoch.store(epoch, Relaxed);
+    }
+
+    /// Forgets the peak that was: the present is the highest from now on.
+    ///
+    /// NOTE: as [`Cell::reset_peak`].
+    pub(crate) fn reset_peak(&self) {
+        self.high_bytes.store(self.net_bytes.load(Relaxed), Relaxed);
+        self.high_blocks
+            .store(self.net_blocks.load(Relaxed), Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> Delta {
+        let pair = |bytes: &AtomicI64, blocks: &AtomicI64| {
+            Signed::new(bytes.load(Relaxed), blocks.load(Relaxed))
+        };
+        Delta {
+            net: pair(&self.net_bytes, &self.net_blocks),
+            high: pair(&self.high_bytes, &self.high_blocks),
+            saved: pair(&self.saved_bytes, &self.saved_blocks),
+            epoch: self.epoch.load(Relaxed),
+            total_bytes: self.total_bytes.load(Relaxed),
+            total_blocks: self.total_blocks.load(Relaxed),
+            reallocations: self.reallocations.load(Relaxed),
+        }
+    }
+}
+
 /// Bytes and blocks that may be fewer than none: a thread that frees what others allocated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Signed {
@@ -527,36 +659,46 @@ pub(crate) struct Account {
     alone: AtomicBool,
 }
 
+/// Whether a [`Tally`] should be looked after, too.
+pub(crate) type HasSettled = bool;
+
 /// What a thread may always hold back.
 const LEAST_CREDIT: i64 = 4 << 10;
 /// What a thread may never hold back more than.
 const MOST_CREDIT: i64 = 64 << 10;
 
 impl Account {
-    /// Counts `size` bytes more. The callsite was changed before.
+    /// Counts `size` bytes more, and returns whether it settled. The callsite was changed before.
     #[inline(always)]
-    pub(crate) fn grow(&self, size: i64, heap: &Heap) {
+    pub(crate) fn grow(&self, size: i64, heap: &Heap) -> HasSettled {
         let net = self.net.load(Relaxed) + size;
         self.net.store(net, Relaxed);
-        if net >= self.upper.load(Relaxed) {
-            self.rose(net, heap);
-        }
+        net >= self.upper.load(Relaxed) && self.rose(net, heap)
     }
 
-    /// Counts `size` bytes fewer. The callsite is changed after.
+    /// Counts `size` bytes fewer, and returns whether it settled, or found that the heap fell from its peak. The
+    /// callsite is changed after.
     #[inline(always)]
-    pub(crate) fn shrink(&self, size: i64, heap: &Heap, epoch: &AtomicU64) {
+    pub(crate) fn shrink(&self, size: i64, heap: &Heap, epoch: &AtomicU64) -> HasSettled {
         let net = self.net.load(Relaxed) - size;
         self.net.store(net, Relaxed);
-        if net < self.lower.load(Relaxed) {
+        let fell = net < self.lower.load(Relaxed);
+        if fell {
             self.fell(net, heap, epoch);
         }
+        fell
+    }
+
+    /// Whether it settles now and then.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.alone.load(Relaxed)
     }
 
     #[inline(always)]
-    fn rose(&self, net: i64, heap: &Heap) {
+    fn rose(&self, net: i64, heap: &Heap) -> HasSettled {
         if !self.alone.load(Relaxed) {
-            return self.settle_risen(net, heap);
+            self.settle_risen(net, heap);
+            return true;
         }
         let total = self.base.load(Relaxed) + net;
         heap.peak.store(total, Relaxed);
@@ -566,6 +708,7 @@ impl Account {
         if heap.peak_error.load(Relaxed) != 0 && total > heap.exact_above.load(Relaxed) {
             heap.peak_error.store(0, Relaxed);
         }
+        false
     }
 
     #[inline(always)]

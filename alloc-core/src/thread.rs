@@ -4,13 +4,18 @@ use std::cell::{Cell as Own, UnsafeCell};
 use std::ptr::{self, NonNull};
 
 use crate::arena;
+use crate::blocks::InsertError;
 use crate::callsites::CallsiteId;
 use crate::capture::{StackBounds, Walker};
-use crate::counters::{Account, Cell, CellCeiling, Company, Delta};
+use crate::counted::Outside;
+use crate::counters::{Account, Cell, CellCeiling, Company, Delta, Tally};
+use crate::gaps::Range;
 use crate::label::{Label, ThreadName};
 use crate::sampling::Interval;
 use crate::scope::SlotId;
-use crate::sync::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{
+    AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
 use crate::tracer::{TABLES, control};
 use Ordering::Relaxed;
 
@@ -39,21 +44,28 @@ pub(crate) struct ThreadState {
     claimed: AtomicBool,
     /// The last phase of the tracer that the thread saw: [`Account`] and ceiling belong to it.
     phase: AtomicU64,
+    /// The same if its session records, and if it only counts; else zero, which is no phase.
+    recording_phase: AtomicU64,
+    counting_phase: AtomicU64,
     ceiling: AtomicI64,
     /// The last session of the tracer that the thread took part in.
     session: AtomicU64,
     /// How many frames its walker shows.
     frames: AtomicUsize,
-    /// The session's choices, kept where a record looks anyway: the sampling interval or zero, whether
-    /// whole stacks are captured, or the user's line alone, or whether every block is only counted.
+    /// The session's choices, kept where a record looks anyway: the sampling interval or zero, and whether
+    /// whole stacks are captured, or the user's line alone.
     sample_every: AtomicU64,
     captures: AtomicBool,
     captures_line: AtomicBool,
-    only_counts: AtomicBool,
     /// What tells this thread's callsites apart from others', as a word, and its salt.
     label: AtomicU64,
     salt: AtomicU64,
     pub(crate) account: Account,
+    /// A gap, and what lies between two, where a session that only counts met blocks: see
+    /// [`Counted`](crate::counted::Counted).
+    gap: Own<Range>,
+    outside: Own<Outside>,
+    pub(crate) tally: Tally,
     /// How many bytes from here on to the next one that is drawn for the sample.
     until_sample: AtomicI64,
     random: AtomicU64,
@@ -66,7 +78,7 @@ pub(crate) struct ThreadState {
 }
 
 // SAFETY: all fields are atomics but the walker, which only the owner touches, and only while it
-// records: see `walker`.
+// records: see `walker`; and `gap` and `outside`, of which the same is true.
 unsafe impl Sync for ThreadState {}
 
 /// What a thread could not record, counted.
@@ -101,6 +113,15 @@ impl Events {
     pub(crate) fn lost_block(&self) {
         self.lost_blocks
             .store(self.lost_blocks.load(Relaxed) + 1, Relaxed);
+    }
+
+    /// A block was not noted.
+    #[cold]
+    pub(crate) fn not_inserted(&self, error: InsertError) {
+        self.skipped();
+        if error == InsertError::OutOfMemory {
+            control::give_up(control::Fault::OutOfMemory);
+        }
     }
 
     pub(crate) fn add_to(&self, health: &mut crate::Health) {
@@ -174,6 +195,18 @@ impl ThreadState {
         self.phase.load(Relaxed)
     }
 
+    /// The same, if its session records blocks, be it a sample; else zero.
+    #[inline(always)]
+    pub(crate) fn recording_phase(&self) -> u64 {
+        self.recording_phase.load(Relaxed)
+    }
+
+    /// The same, if its session only counts; else zero.
+    #[inline(always)]
+    pub(crate) fn counting_phase(&self) -> u64 {
+        self.counting_phase.load(Relaxed)
+    }
+
     /// Takes part in `phase`, in this company.
     pub(crate) fn join(&self, phase: u64, company: Company) {
         let ceiling = match company {
@@ -195,14 +228,52 @@ impl ThreadState {
         self.captures_line.store(captures_line, Relaxed);
         let captures = !captures_line && control::capture_limit() != 0;
         self.captures.store(captures, Relaxed);
-        self.only_counts.store(control::only_counts(), Relaxed);
         let every = control::sampling().map_or(0, Interval::bytes);
         self.sample_every.store(every, Relaxed);
         if let Some(interval) = self.sampling() {
             self.draw(interval);
         }
+        // NOTE: whoever moved the epoch for this thread, where it could not record, had it join again.
+        self.tally.save_if_old(TABLES.epoch());
         self.account.begin(company, &TABLES.heap);
+        let (recording, counting) = if control::only_counts() {
+            (0, phase)
+        } else {
+            (phase, 0)
+        };
+        self.gap.set(Range::default());
+        self.outside.set(Outside::NONE);
+        self.recording_phase.store(recording, Relaxed);
+        self.counting_phase.store(counting, Relaxed);
         self.phase.store(phase, Relaxed);
+    }
+
+    /// A gap where blocks are.
+    #[inline(always)]
+    pub(crate) fn gap(&self) -> Range {
+        self.gap.get()
+    }
+
+    /// The place of a block in the table of what lies between two gaps, if that is at hand.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the owner, and a record is under way that counts, as long as the place is used.
+    #[inline(always)]
+    pub(crate) unsafe fn outside_place(&self, address: usize) -> Option<&AtomicU8> {
+        // SAFETY: no other reference is alive; what is pointed to is the table, by the caller's promise.
+        let outside = unsafe { &*self.outside.as_ptr() };
+        // SAFETY: the caller's promise.
+        unsafe { outside.place(address) }
+    }
+
+    /// Has what lies around a block at hand.
+    pub(crate) fn keep_around(&self, address: usize) {
+        match TABLES.counted.around(address) {
+            Ok(gap) => self.gap.set(gap),
+            Err(Some(outside)) => self.outside.set(outside),
+            Err(None) => {}
+        }
     }
 
     /// What walks the stack, showing `frames` frames until the thread joins a phase again.
@@ -257,6 +328,8 @@ impl ThreadState {
         // NOTE: no phase is this one. Were it that of a stopped tracer, a record that began just before
         // the stop would be made after it.
         self.phase.store(u64::MAX, Relaxed);
+        self.recording_phase.store(0, Relaxed);
+        self.counting_phase.store(0, Relaxed);
     }
 
     #[inline(always)]
@@ -272,11 +345,6 @@ impl ThreadState {
     #[inline(always)]
     pub(crate) fn captures_line(&self) -> bool {
         self.captures_line.load(Relaxed)
-    }
-
-    #[inline(always)]
-    pub(crate) fn only_counts(&self) -> bool {
-        self.only_counts.load(Relaxed)
     }
 
     #[inline(always)]
@@ -358,6 +426,9 @@ impl ThreadState {
 
     /// What the thread holds back of a callsite's counters.
     pub(crate) fn delta(&self, id: CallsiteId) -> Option<Delta> {
+        if id == CallsiteId::HEAP && control::only_counts() {
+            return Some(self.tally.read());
+        }
         let cell = &self.cells[id.get() as usize % CELLS];
         (cell.callsite() == id.get()).then(|| cell.read())
     }
@@ -366,7 +437,25 @@ impl ThreadState {
     /// while it stands still.
     pub(crate) fn fold_all(&self) {
         self.fold_cells();
+        self.fold_tally();
         self.account.settle(&TABLES.heap);
+    }
+
+    /// Hands what the thread holds back of a callsite's counters to the shared ones.
+    pub(crate) fn fold_callsite(&self, id: CallsiteId) {
+        let cell = &self.cells[id.get() as usize % CELLS];
+        if id == CallsiteId::HEAP && control::only_counts() {
+            self.fold_tally();
+        } else if cell.callsite() == id.get() {
+            self.fold(cell, TABLES.epoch());
+        }
+    }
+
+    /// Hands what it counted to the heap's callsite.
+    pub(crate) fn fold_tally(&self) {
+        if let Some(heap) = TABLES.callsites.get(CallsiteId::HEAP) {
+            self.tally.fold_into(&heap.shared, TABLES.epoch());
+        }
     }
 
     fn fold_cells(&self) {
@@ -381,6 +470,7 @@ impl ThreadState {
         for cell in self.cells.iter().filter(|cell| cell.callsite() != 0) {
             cell.empty_for(0, 0);
         }
+        self.tally.empty(0);
         self.account.clear();
         self.events.clear();
     }
@@ -391,6 +481,7 @@ impl ThreadState {
             .iter()
             .filter(|cell| cell.callsite() != 0)
             .for_each(Cell::reset_peak);
+        self.tally.reset_peak();
     }
 }
 

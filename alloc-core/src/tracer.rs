@@ -9,17 +9,19 @@
 //! In instructions, as callgrind counts them, for a pair of an allocation and a free of small vectors: 8
 //! and 6 in the compiler's shims, 8 and 8 to see how to record, 12 each for the guard, 12 each for the
 //! page map, 30 and 20 for cell and account, 110 for the stack; the rest, a third, saves registers and
-//! calls the inner allocator. A session that only counts leaves the stack out; a sample, nearly
-//! everything.
+//! calls the inner allocator. A sample leaves nearly everything out; a session that only counts has steps of
+//! [its own](crate::counting).
 
-use crate::blocks::{InsertError, PageMap};
+use crate::blocks::PageMap;
 use crate::callsites::{CallsiteId, Callsites, Stack};
 use crate::capture::Captured;
+use crate::counted::Counted;
 use crate::counters::{Delta, Heap};
+use crate::counting::{self, Counter};
 use crate::error::Error;
 use crate::label::Label;
 use crate::sampling::{DrawnPlaces, Interval, Weighted};
-use crate::sync::{AtomicU8, AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 use crate::thread::{self, Events, Stage, ThreadState, Threads};
 use Ordering::Relaxed;
 
@@ -29,8 +31,8 @@ use crate::control::{How, Look};
 /// Everything that is recorded.
 pub(crate) struct Tables {
     pub(crate) blocks: PageMap,
-    /// The same as `blocks`, of a session that only counts: which blocks there are.
-    pub(crate) counted: PageMap<AtomicU8>,
+    /// The same as `blocks`, of a session that only counts.
+    pub(crate) counted: Counted,
     /// Where in `blocks` there is something, of a sample.
     pub(crate) drawn: DrawnPlaces,
     pub(crate) callsites: Callsites,
@@ -44,7 +46,7 @@ pub(crate) struct Tables {
 
 pub(crate) static TABLES: Tables = Tables {
     blocks: PageMap::new(),
-    counted: PageMap::new(),
+    counted: Counted::new(),
     drawn: DrawnPlaces::new(),
     callsites: Callsites::new(),
     heap: Heap::new(),
@@ -59,18 +61,15 @@ impl Tables {
         self.epoch.load(Relaxed)
     }
 
-    /// The callsite of a live block, if it is known.
+    /// The callsite of a live block, if it is known. A session that only counts knows none.
     pub(crate) fn callsite_of(&self, address: usize) -> Option<CallsiteId> {
-        // NOTE: a session uses one of the two; the other is empty.
-        self.blocks
-            .get(address)
-            .or_else(|| self.counted.get(address))
+        self.blocks.get(address)
     }
 
     /// Takes out the record of a block that is about to end, off the hot path.
     fn remove(&self, address: usize, sampling: Option<Interval>) -> Option<CallsiteId> {
         if control::only_counts() {
-            return self.counted.remove(address);
+            return self.counted.remove(address).then_some(CallsiteId::HEAP);
         }
         let callsite = self.blocks.remove(address)?;
         if sampling.is_some() {
@@ -83,8 +82,7 @@ impl Tables {
     fn put_back(&self, address: usize, callsite: CallsiteId, sampling: Option<Interval>) {
         // The place was there before, so neither kind of error can be.
         if control::only_counts() {
-            let _ = self.counted.insert(address, callsite);
-            return;
+            return self.counted.put_back(address, true);
         }
         let _ = self.blocks.insert(address, callsite);
         if sampling.is_some() {
@@ -112,7 +110,7 @@ pub(crate) fn is_off() -> bool {
 pub(crate) enum Task {
     /// Record it.
     Record,
-    /// Count it: [`Recorder::counted`], [`Recorder::uncounted`].
+    /// Count it: see [`counting`](crate::counting).
     Count,
     /// Nothing: a sample passes it over, or only scopes count.
     PassOver,
@@ -169,48 +167,69 @@ fn at_end(how: How, address: usize) -> Task {
     }
 }
 
-/// The right to record, or `None` while tracing is off and inside the tracer itself.
+/// The right to record, where nothing is in the way: else [`enter_slowly`] is asked.
 #[inline(always)]
-pub(crate) fn enter(granule: control::GranuleHint) -> Option<Recorder> {
-    if let Some(state) = thread::current()
-        && !state.is_inside()
-    {
-        state.enter_from_outside();
-        // Loaded again: whoever changes the phase and waits for records sees ours, or we see
-        // the change.
-        if control::phase() == state.phase() {
-            return Some(Recorder { state });
-        }
-        state.leave(0);
-    }
-    enter_slowly(granule)
+pub(crate) fn enter_to_record() -> Option<Recorder> {
+    let state = enter_if(ThreadState::recording_phase)?;
+    Some(Recorder { state })
 }
 
+/// The right to count, where nothing is in the way.
+#[inline(always)]
+pub(crate) fn enter_to_count() -> Option<Counter> {
+    enter_if(ThreadState::counting_phase).map(Counter::of)
+}
+
+/// Begins a record, if the thread is not in one, and the phase is this one of the thread's.
+#[inline(always)]
+fn enter_if(phase: impl FnOnce(&ThreadState) -> u64) -> Option<&'static ThreadState> {
+    let state = thread::current()?;
+    if state.is_inside() {
+        return None;
+    }
+    state.enter_from_outside();
+    // Loaded again: whoever changes the phase and waits for records sees ours, or we see the change.
+    if control::phase() == phase(state) {
+        return Some(state);
+    }
+    state.leave(0);
+    None
+}
+
+/// What a thread may do about an event that it may not record.
+pub(crate) enum Entered {
+    /// Count it.
+    Counter(Counter),
+    /// Nothing: tracing is off, or this is inside the tracer itself.
+    Outside,
+}
+
+/// The right to record, or what there is to do instead. It may take a state for the thread, a new phase, or a wait.
 #[cold]
 #[inline(never)]
-fn enter_slowly(granule: control::GranuleHint) -> Option<Recorder> {
+pub(crate) fn enter_slowly(granule: control::GranuleHint) -> Result<Recorder, Entered> {
     loop {
         if thread::stage() == Stage::Apart {
-            return None;
+            return Err(Entered::Outside);
         }
         let current = thread::current();
         if thread::stage() == Stage::Busy || current.is_some_and(ThreadState::is_recording) {
             skip();
-            return None;
+            return Err(Entered::Outside);
         }
         if current.is_some_and(ThreadState::is_inside) {
             // Muted: not recorded on purpose.
-            return None;
+            return Err(Entered::Outside);
         }
         if control::phase() == control::UNSET {
             control::begin(granule);
         }
         if control::phase() == control::OFF {
-            return None;
+            return Err(Entered::Outside);
         }
         let Some(state) = control::attached() else {
             skip();
-            return None;
+            return Err(Entered::Outside);
         };
         let mode = state.enter();
         match control::phase() {
@@ -224,7 +243,11 @@ fn enter_slowly(granule: control::GranuleHint) -> Option<Recorder> {
                 if phase != state.phase() {
                     state.join(phase, control::company(phase));
                 }
-                return Some(Recorder { state });
+                return if control::only_counts() {
+                    Err(Entered::Counter(Counter::of(state)))
+                } else {
+                    Ok(Recorder { state })
+                };
             }
         }
         state.leave(mode);
@@ -238,6 +261,68 @@ fn skip() {
         thread::current()
             .map_or(&TABLES.events, |state| &state.events)
             .skipped();
+    }
+}
+
+/// Notes that a block is about to go back to the inner allocator, where something was in the way.
+#[cold]
+#[inline(never)]
+pub(crate) fn freed_otherwise(granule: control::GranuleHint, address: usize, size: usize) {
+    match enter_slowly(granule) {
+        Ok(recorder) => recorder.freed(address, size),
+        Err(entered) => entered.freed(address, size),
+    }
+}
+
+/// What [`Entered::take`] took out.
+pub(crate) enum Taken {
+    /// Whether the block was counted.
+    Counted(bool),
+    /// What was known without the right to record.
+    Outside(Option<Forgotten>),
+}
+
+impl Entered {
+    /// Notes that the inner allocator returned a block.
+    pub(crate) fn allocated(&self, address: usize, size: usize) {
+        match self {
+            Entered::Counter(counter) => counter.allocated(address, size),
+            Entered::Outside => counting::leave_out(address),
+        }
+    }
+
+    /// Notes that a block is about to go back to the inner allocator.
+    pub(crate) fn freed(self, address: usize, size: usize) {
+        match self {
+            Entered::Counter(counter) => counter.freed(address, size),
+            Entered::Outside => _ = forget(address, size),
+        }
+    }
+
+    /// Takes out what is known of a block that is about to be reallocated.
+    pub(crate) fn take(&self, (address, size): (usize, usize)) -> Taken {
+        match self {
+            Entered::Counter(counter) => Taken::Counted(counter.take(address)),
+            Entered::Outside => Taken::Outside(forget(address, size)),
+        }
+    }
+
+    /// Puts back what was [taken](Self::take): the reallocation failed.
+    pub(crate) fn put_back(&self, address: usize, taken: Taken) {
+        match taken {
+            Taken::Counted(was_counted) => TABLES.counted.put_back(address, was_counted),
+            Taken::Outside(forgotten) => forgotten.into_iter().for_each(restore),
+        }
+    }
+
+    /// Notes that the block `old` of `old_size` bytes, which was [taken](Self::take), became another.
+    pub(crate) fn reallocated(&self, taken: Taken, old: (usize, usize), new: (usize, usize)) {
+        match (self, taken) {
+            (Entered::Counter(counter), Taken::Counted(was_counted)) => {
+                counter.reallocated(was_counted, old.1, new);
+            }
+            _ => counting::leave_out(new.0),
+        }
     }
 }
 
@@ -280,7 +365,7 @@ impl Recorder {
     #[inline(always)]
     pub(crate) fn freed(&self, address: usize, size: usize) {
         let Some(callsite) = TABLES.blocks.remove(address) else {
-            return self.unknown_free(address, size);
+            return self.unknown_free();
         };
         match self.state.sampling() {
             None => self.end(callsite, Weighted::one(size)),
@@ -306,11 +391,8 @@ impl Recorder {
     /// A sampled tracer does not know most blocks, so that counting them tells nothing.
     #[cold]
     #[inline(never)]
-    fn unknown_free(&self, address: usize, size: usize) {
-        if self.state.only_counts() {
-            // The session changed between the look at the phase and the right to record.
-            self.uncounted(address, size);
-        } else if self.state.sampling().is_none() {
+    fn unknown_free(&self) {
+        if self.state.sampling().is_none() {
             self.state.events.unknown_free();
         }
     }
@@ -362,54 +444,6 @@ impl Recorder {
         }
     }
 
-    /// The same as [`allocated`](Self::allocated), for sessions that only count.
-    #[inline(always)]
-    pub(crate) fn counted(&self, address: usize, size: usize) {
-        if !self.state.only_counts() {
-            return self.allocated_after_all(address, size);
-        }
-        if self.insert_counted(address).is_some() {
-            self.credit(CallsiteId::HEAP, Weighted::one(size), false);
-            self.state.account.grow(size as i64, &TABLES.heap);
-        }
-    }
-
-    /// The same as [`freed`](Self::freed), for sessions that only count.
-    #[inline(always)]
-    pub(crate) fn uncounted(&self, address: usize, size: usize) {
-        if !self.state.only_counts() {
-            return self.freed_after_all(address, size);
-        }
-        match TABLES.counted.remove(address) {
-            Some(_) => self.end(CallsiteId::HEAP, Weighted::one(size)),
-            None => self.state.events.unknown_free(),
-        }
-    }
-
-    /// The session changed between the look at the phase and the right to record.
-    #[cold]
-    #[inline(never)]
-    fn allocated_after_all(&self, address: usize, size: usize) {
-        self.allocated(address, size);
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn freed_after_all(&self, address: usize, size: usize) {
-        self.freed(address, size);
-    }
-
-    #[inline(always)]
-    fn insert_counted(&self, address: usize) -> Option<CallsiteId> {
-        let callsite = CallsiteId::HEAP;
-        match TABLES.counted.insert(address, callsite) {
-            Ok(None) => {}
-            Ok(Some(_)) => self.state.events.lost_block(),
-            Err(error) => return self.not_inserted(error),
-        }
-        Some(callsite)
-    }
-
     /// The callsite of the stack that was just captured.
     #[inline(always)]
     fn callsite(&self, captured: Captured) -> CallsiteId {
@@ -438,8 +472,6 @@ impl Recorder {
             self.callsite(walker.capture())
         } else if state.captures_line() {
             self.callsite(walker.capture_line())
-        } else if state.only_counts() {
-            return self.insert_counted(address);
         } else {
             CallsiteId::HEAP
         };
@@ -450,18 +482,12 @@ impl Recorder {
                 }
             }
             Ok(Some(_)) => state.events.lost_block(),
-            Err(error) => return self.not_inserted(error),
+            Err(error) => {
+                state.events.not_inserted(error);
+                return None;
+            }
         }
         Some(callsite)
-    }
-
-    #[cold]
-    fn not_inserted(&self, error: InsertError) -> Option<CallsiteId> {
-        self.state.events.skipped();
-        if error == InsertError::OutOfMemory {
-            control::give_up(control::Fault::OutOfMemory);
-        }
-        None
     }
 
     #[inline(always)]
@@ -559,7 +585,9 @@ impl Aside {
         };
         let callsite = TABLES.callsites.find_or_insert(stack, label);
         credit(state, callsite, weighted, false);
-        state.account.grow(weighted.bytes, &TABLES.heap);
+        if state.account.grow(weighted.bytes, &TABLES.heap) {
+            state.look_after_tally();
+        }
         callsite
     }
 
@@ -568,9 +596,10 @@ impl Aside {
         let weighted = Weighted::one(size);
         match self.0 {
             Some(state) => {
-                state
-                    .account
-                    .shrink(weighted.bytes, &TABLES.heap, &TABLES.epoch);
+                let account = &state.account;
+                if account.shrink(weighted.bytes, &TABLES.heap, &TABLES.epoch) {
+                    state.look_after_tally();
+                }
                 debit(state, callsite, weighted);
             }
             None => {
@@ -608,10 +637,14 @@ fn fold_directly(callsite: CallsiteId, delta: impl FnOnce(u64) -> Delta) {
 }
 
 /// A record that was taken out by [`forget`], to be put back if the block stays after all.
-pub(crate) struct Forgotten {
-    callsite: CallsiteId,
-    address: usize,
-    size: usize,
+pub(crate) enum Forgotten {
+    Recorded {
+        callsite: CallsiteId,
+        address: usize,
+        size: usize,
+    },
+    /// It was not counted, and noted as such.
+    LeftOut(usize),
 }
 
 /// Records the end of a block where there is no [`Recorder`]: inside the tracer, in a signal
@@ -621,6 +654,9 @@ pub(crate) struct Forgotten {
 /// counters may be in the middle of a change, or gone.
 #[inline(always)]
 pub(crate) fn forget(address: usize, size: usize) -> Option<Forgotten> {
+    if TABLES.counted.forget_left_out(address) {
+        return Some(Forgotten::LeftOut(address));
+    }
     if control::phase() == control::OFF || thread::stage() == Stage::Apart {
         None
     } else {
@@ -631,13 +667,17 @@ pub(crate) fn forget(address: usize, size: usize) -> Option<Forgotten> {
 #[cold]
 #[inline(never)]
 fn forget_directly(address: usize, size: usize) -> Option<Forgotten> {
-    directly(|| {
+    directly(|state| {
         let sampling = control::sampling();
         let callsite = TABLES.remove(address, sampling)?;
         let weighted = Weighted::of(sampling, address, size);
         TABLES.heap.add_directly(-weighted.bytes, &TABLES.epoch);
+        // What the thread held back at its highest counts from what was shared until now.
+        if let Some(state) = state {
+            state.fold_callsite(callsite);
+        }
         fold_directly(callsite, |epoch| Delta::freed(weighted, epoch));
-        Some(Forgotten {
+        Some(Forgotten::Recorded {
             callsite,
             address,
             size,
@@ -648,12 +688,15 @@ fn forget_directly(address: usize, size: usize) -> Option<Forgotten> {
 /// Undoes [`forget`].
 #[cold]
 pub(crate) fn restore(forgotten: Forgotten) {
-    let Forgotten {
-        callsite,
-        address,
-        size,
-    } = forgotten;
-    directly(|| {
+    let (callsite, address, size) = match forgotten {
+        Forgotten::LeftOut(address) => return counting::leave_out(address),
+        Forgotten::Recorded {
+            callsite,
+            address,
+            size,
+        } => (callsite, address, size),
+    };
+    directly(|_| {
         let sampling = control::sampling();
         TABLES.put_back(address, callsite, sampling);
         let weighted = Weighted::of(sampling, address, size);
@@ -663,8 +706,9 @@ pub(crate) fn restore(forgotten: Forgotten) {
     });
 }
 
-/// Runs `change` while the tables are sure to stay, without a [`Recorder`].
-fn directly<R>(change: impl Fn() -> Option<R>) -> Option<R> {
+/// Runs `change` while the tables are sure to stay, without a [`Recorder`]. It gets the thread's state, unless that
+/// is in the middle of a record.
+fn directly<R>(change: impl Fn(Option<&ThreadState>) -> Option<R>) -> Option<R> {
     if !control::is_on() {
         return None;
     }
@@ -675,6 +719,7 @@ fn directly<R>(change: impl Fn() -> Option<R>) -> Option<R> {
             None
         }
         (Some(state), _) => loop {
+            let is_between_records = !state.is_recording();
             let mode = state.enter();
             let phase = control::phase();
             if phase == control::PAUSED {
@@ -685,13 +730,13 @@ fn directly<R>(change: impl Fn() -> Option<R>) -> Option<R> {
             let result = if phase == control::OFF {
                 None
             } else {
-                change()
+                change(is_between_records.then_some(state))
             };
             // Its account counted on being the only one to change the heap.
             state.rejoin_later();
             state.leave(mode);
             return result;
         },
-        (None, _) => control::alone_with_the_tables(change),
+        (None, _) => control::alone_with_the_tables(|| change(None)),
     }
 }

@@ -1,0 +1,287 @@
+//! What a session counts that captures no stacks, held against a model after every step: whether it began alone,
+//! when blocks are told by where they lie, or beside another thread, when they are told by an index.
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::sync::{Arc, Barrier, mpsc};
+
+use alloc_core::{Amount, Config, Counters, Snapshot, TraceAlloc, traced_memory, untraced};
+
+#[global_allocator]
+static ALLOC: TraceAlloc = TraceAlloc::system();
+
+alloc_tests::tests!(
+    a_session_that_begins_alone_agrees,
+    a_session_that_begins_beside_a_thread_agrees,
+    what_is_left_out_is_not_subtracted_when_it_is_freed,
+    threads_add_up,
+);
+
+struct Block {
+    address: *mut u8,
+    size: usize,
+    is_counted: bool,
+}
+
+fn layout(size: usize) -> Layout {
+    Layout::from_size_align(size, 8).expect("a layout")
+}
+
+/// What the tables should say, kept the plain way.
+#[derive(Default)]
+struct Model {
+    counters: Counters,
+    is_rising: bool,
+}
+
+impl Model {
+    /// One change of the heap: what goes, and what comes.
+    fn change(&mut self, gone: Option<usize>, come: Option<usize>, is_reallocation: bool) {
+        let it = &mut self.counters;
+        let (before, size) = (it.current, |it: Option<usize>| it.unwrap_or(0) as u64);
+        let blocks = before.blocks + u64::from(come.is_some()) - u64::from(gone.is_some());
+        let bytes = before.bytes.get() + size(come) - size(gone);
+        if bytes < before.bytes.get() && std::mem::take(&mut self.is_rising) {
+            it.at_peak = before;
+        }
+        it.current = Amount::new(bytes, blocks);
+        if let Some(size) = come {
+            it.total += Amount::new(size as u64, 1);
+            it.reallocations += u64::from(is_reallocation);
+        }
+        it.peak.blocks = it.peak.blocks.max(blocks);
+        if it.current.bytes >= it.peak.bytes {
+            it.peak.bytes = it.current.bytes;
+            self.is_rising = true;
+        }
+        if self.is_rising {
+            it.at_peak = it.current;
+        }
+    }
+
+    fn reset_peak(&mut self) {
+        self.counters.peak = self.counters.current;
+        self.counters.at_peak = self.counters.current;
+        self.is_rising = true;
+    }
+
+    fn forget(&mut self, live: &mut [Block]) {
+        *self = Model::default();
+        self.is_rising = true;
+        live.iter_mut().for_each(|it| it.is_counted = false);
+    }
+
+    #[track_caller]
+    fn check_heap(&self, step: usize) {
+        let heap = traced_memory();
+        let expected = (self.counters.current.bytes, self.counters.peak.bytes);
+        assert_eq!((heap.current, heap.peak), expected, "step {step}");
+    }
+
+    #[track_caller]
+    fn check(&self, snapshot: &Snapshot, step: usize) {
+        let counters = snapshot.traces().first().map(|it| it.counters);
+        if self.counters.total.blocks == 0 {
+            assert_eq!(counters, None, "step {step}");
+        } else {
+            assert_eq!(counters, Some(self.counters), "step {step}");
+        }
+    }
+}
+
+fn start() {
+    alloc_core::start_with(Config::default().frames(0)).expect("it starts");
+}
+
+/// Xorshift, by Marsaglia.
+fn below(random: &mut u64, n: usize) -> usize {
+    *random ^= *random << 13;
+    *random ^= *random >> 7;
+    *random ^= *random << 17;
+    (*random >> 16) as usize % n
+}
+
+fn random_work_agrees(mut random: u64) {
+    const STEPS: usize = 60_000;
+    let mut live: Vec<Block> = Vec::with_capacity(STEPS);
+    let mut kept: Vec<Snapshot> = Vec::with_capacity(4);
+    let mut model = Model::default();
+    start();
+    model.forget(&mut live);
+    for step in 0..STEPS {
+        let size = match below(&mut random, 40) {
+            0 => 200_000 + below(&mut random, 100_000),
+            _ => 1 + below(&mut random, 900),
+        };
+        let is_muted = below(&mut random, 8) == 0;
+        let muted = |work: &mut dyn FnMut() -> *mut u8| {
+            if is_muted { untraced(work) } else { work() }
+        };
+        // It goes up and down, so that early memory comes again, and memory is given back.
+        let limit = 50 + (step / 64 * 37) % 900;
+        match below(&mut random, 5) {
+            _ if live.len() > limit => {
+                let block = live.swap_remove(below(&mut random, live.len()));
+                muted(&mut || {
+                    // SAFETY: a live block with its layout.
+                    unsafe { ALLOC.dealloc(block.address, layout(block.size)) };
+                    std::ptr::null_mut()
+                });
+                if block.is_counted {
+                    model.change(Some(block.size), None, false);
+                }
+            }
+            0 if !live.is_empty() => {
+                let at = below(&mut random, live.len());
+                let block = &mut live[at];
+                let (address, old) = (block.address, block.size);
+                // SAFETY: a live block with its layout, and a size that is not zero.
+                block.address = muted(&mut || unsafe { ALLOC.realloc(address, layout(old), size) });
+                block.size = size;
+                let gone = block.is_counted.then_some(old);
+                block.is_counted = !is_muted;
+                if gone.is_some() || !is_muted {
+                    model.change(gone, (!is_muted).then_some(size), true);
+                }
+            }
+            kind => {
+                let address = muted(&mut || match kind {
+                    // SAFETY: the size is not zero.
+                    1 => unsafe { ALLOC.alloc_zeroed(layout(size)) },
+                    // SAFETY: as above.
+                    _ => unsafe { ALLOC.alloc(layout(size)) },
+                });
+                live.push(Block {
+                    address,
+                    size,
+                    is_counted: !is_muted,
+                });
+                if !is_muted {
+                    model.change(None, Some(size), false);
+                }
+            }
+        }
+        match below(&mut random, 4_000) {
+            0 => {
+                alloc_core::clear_traces();
+                model.forget(&mut live);
+            }
+            1 => {
+                alloc_core::stop();
+                start();
+                model.forget(&mut live);
+            }
+            2..6 => {
+                alloc_core::reset_peak();
+                model.reset_peak();
+            }
+            6..20 => {
+                // It is the tracer's own, and is freed by the program while others are counted.
+                if kept.len() == 4 {
+                    drop(kept.swap_remove(below(&mut random, 4)));
+                }
+                kept.push(alloc_core::take_snapshot().expect("a snapshot"));
+            }
+            20 => kept.clear(),
+            _ => {}
+        }
+        model.check_heap(step);
+        if step % 50 == 0 {
+            model.check(&alloc_core::take_snapshot().expect("a snapshot"), step);
+        }
+    }
+    for block in live {
+        // SAFETY: a live block with its layout.
+        unsafe { ALLOC.dealloc(block.address, layout(block.size)) };
+        if block.is_counted {
+            model.change(Some(block.size), None, false);
+        }
+    }
+    assert_eq!(model.counters.current, Amount::default());
+    model.check(&alloc_core::take_snapshot().expect("a snapshot"), STEPS);
+}
+
+fn a_session_that_begins_alone_agrees() {
+    random_work_agrees(0x9E37_79B9_7F4A_7C15);
+}
+
+fn a_session_that_begins_beside_a_thread_agrees() {
+    // Which allocates nothing while it waits.
+    let barrier = Arc::new(Barrier::new(2));
+    let other = std::thread::spawn({
+        let barrier = Arc::clone(&barrier);
+        move || {
+            barrier.wait();
+            barrier.wait();
+        }
+    });
+    barrier.wait();
+    random_work_agrees(0xD1B5_4A32_D192_ED03);
+    barrier.wait();
+    other.join().expect("no panic");
+}
+
+fn what_is_left_out_is_not_subtracted_when_it_is_freed() {
+    const MANY: usize = 20_000;
+    let from_before: Vec<Vec<u8>> = (0..MANY).map(|_| Vec::with_capacity(500)).collect();
+    start();
+    // Where there was no memory before, and both kinds side by side.
+    let mut counted = untraced(|| Vec::with_capacity(MANY));
+    let mut left_out = untraced(|| Vec::with_capacity(MANY));
+    for _ in 0..MANY {
+        counted.push(std::hint::black_box(Vec::<u8>::with_capacity(300)));
+        left_out.push(untraced(|| {
+            std::hint::black_box(Vec::<u8>::with_capacity(300))
+        }));
+    }
+    let all = 300 * MANY as u64;
+    assert_eq!(traced_memory().current, all);
+    drop(left_out);
+    assert_eq!(traced_memory().current, all);
+    drop(from_before);
+    assert_eq!(traced_memory().current, all);
+    drop(counted);
+    assert_eq!(
+        (traced_memory().current.get(), traced_memory().peak.get()),
+        (0, all)
+    );
+}
+
+/// With threads, what they hold and what they ever allocated is exact as soon as they rest.
+fn threads_add_up() {
+    start();
+    const THREADS: usize = 4;
+    const ROUNDS: usize = 20_000;
+    let (sender, receiver) = mpsc::channel::<Vec<Vec<u8>>>();
+    let before = traced_memory().current;
+    let work = move |seed: usize, sender: mpsc::Sender<Vec<Vec<u8>>>| {
+        let mut random = 0x9E37_79B9 + seed as u64;
+        let mut kept = untraced(|| Vec::with_capacity(ROUNDS));
+        for _ in 0..ROUNDS {
+            let size = 1 + below(&mut random, 500);
+            drop(std::hint::black_box(Vec::<u8>::with_capacity(size)));
+            kept.push(std::hint::black_box(Vec::<u8>::with_capacity(7)));
+        }
+        // Another thread frees them.
+        untraced(|| sender.send(kept).expect("it is received"));
+    };
+    untraced(|| {
+        std::thread::scope(|threads| {
+            for seed in 0..THREADS {
+                let sender = sender.clone();
+                threads.spawn(move || work(seed, sender));
+            }
+        });
+    });
+    drop(sender);
+    let all: Vec<_> = untraced(|| receiver.iter().collect());
+    let blocks = (THREADS * ROUNDS) as u64;
+    let snapshot = alloc_core::take_snapshot().expect("a snapshot");
+    let counters = snapshot.traces()[0].counters;
+    assert!(traced_memory().current >= before + (7 * blocks).into());
+    assert!(counters.total.blocks >= 2 * blocks && counters.current.blocks >= blocks);
+    assert!(counters.peak.blocks >= counters.current.blocks);
+    let held = traced_memory().current.get();
+    drop(all);
+    // And what threads themselves take, which is gone.
+    assert_eq!(held - traced_memory().current.get(), 7 * blocks);
+}
