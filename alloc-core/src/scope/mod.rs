@@ -34,6 +34,9 @@ pub struct Usage {
     /// What of it is live.
     pub current: Amount,
     /// The most of it that was live at one moment: bytes and blocks, each at its own.
+    ///
+    /// Exact where one thread of the scope runs at a time. Where several do, off by no more than the blocks that
+    /// they are in the middle of allocating or freeing, one for each thread.
     pub peak: Amount,
     /// How many of the allocations were reallocations.
     pub reallocations: u64,
