@@ -13,6 +13,7 @@ alloc_tests::tests!(
     a_session_that_begins_alone_agrees,
     a_session_that_begins_beside_a_thread_agrees,
     what_is_left_out_is_not_subtracted_when_it_is_freed,
+    what_was_left_out_in_another_session_counts_in_this,
     threads_add_up,
 );
 
@@ -86,6 +87,10 @@ impl Model {
             assert_eq!(counters, Some(self.counters), "step {step}");
         }
     }
+}
+
+fn block(size: usize) -> Vec<u8> {
+    std::hint::black_box(Vec::with_capacity(size))
 }
 
 fn start() {
@@ -244,6 +249,25 @@ fn what_is_left_out_is_not_subtracted_when_it_is_freed() {
         (traced_memory().current.get(), traced_memory().peak.get()),
         (0, all)
     );
+}
+
+/// One that was left out, and freed after its session, says nothing of the next block in its place.
+fn what_was_left_out_in_another_session_counts_in_this() {
+    start();
+    let left_out: Vec<Vec<u8>> = untraced(|| (0..5_000).map(|_| block(3_000)).collect());
+    alloc_core::stop();
+    let places: Vec<_> = left_out.iter().map(|it| it.as_ptr()).collect();
+    drop(left_out);
+    for config in [Config::default(), Config::default().frames(0)] {
+        alloc_core::start_with(config).expect("it starts");
+        let mut blocks: Vec<Vec<u8>> = untraced(|| Vec::with_capacity(5_000));
+        (0..5_000).for_each(|_| blocks.push(block(3_000)));
+        assert!(blocks.iter().any(|it| places.contains(&it.as_ptr())));
+        assert_eq!(traced_memory().current, 5_000 * 3_000);
+        untraced(|| drop(blocks));
+        assert_eq!(traced_memory().current, 0);
+        alloc_core::stop();
+    }
 }
 
 /// With threads, what they hold and what they ever allocated is exact as soon as they rest.

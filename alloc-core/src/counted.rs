@@ -160,7 +160,7 @@ impl Counted {
         match self.around(address) {
             Ok(_) => {
                 // One that was freed unseen.
-                self.forget_left_out(address);
+                self.forget_left_out_in_gap(address);
                 Ok(false)
             }
             // SAFETY: a record is under way.
@@ -175,7 +175,7 @@ impl Counted {
     /// Forgets a block, and returns whether it was counted. NOTE: as `insert`.
     pub(crate) fn remove(&self, address: usize) -> bool {
         match self.around(address) {
-            Ok(_) => !self.forget_left_out(address),
+            Ok(_) => !self.forget_left_out_in_gap(address),
             // SAFETY: a record is under way.
             Err(Some(outside)) => unsafe { outside.place(address) }.is_some_and(forget),
             Err(None) => self.index.remove(address).is_some(),
@@ -206,6 +206,12 @@ impl Counted {
     /// Forgets a block that was [left out](Self::leave_out), and returns whether it was. It needs no right to
     /// record.
     pub(crate) fn forget_left_out(&self, address: usize) -> bool {
+        // NOTE: elsewhere a mark is one of another session, whose block was freed after it.
+        self.has_left_out() && self.gaps.hold(address) && self.forget_left_out_in_gap(address)
+    }
+
+    /// The same, of a block that lies in a gap.
+    pub(crate) fn forget_left_out_in_gap(&self, address: usize) -> bool {
         let was_left_out = self.has_left_out() && self.left_out.remove(address).is_some();
         if was_left_out {
             self.left_out_blocks.fetch_sub(1, Relaxed);

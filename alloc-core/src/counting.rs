@@ -160,7 +160,7 @@ impl Counter {
 fn insert_slowly(state: &ThreadState, address: usize) -> bool {
     if state.gap().holds(address) {
         // One that was freed unseen may have been left out.
-        TABLES.counted.forget_left_out(address);
+        TABLES.counted.forget_left_out_in_gap(address);
         return true;
     }
     state.keep_around(address);
@@ -180,7 +180,7 @@ fn insert_slowly(state: &ThreadState, address: usize) -> bool {
 #[inline(never)]
 fn take_slowly(state: &ThreadState, address: usize) -> bool {
     if state.gap().holds(address) {
-        return !TABLES.counted.forget_left_out(address);
+        return !TABLES.counted.forget_left_out_in_gap(address);
     }
     state.keep_around(address);
     TABLES.counted.remove(address)
