@@ -247,6 +247,14 @@ async fn a_runtime_s_threads_keep_to_limits() -> Result<(), tokio::task::JoinErr
     tokio::spawn(megabyte_in_a_task()).await
 }
 
+/// Neither the visibility nor what is returned is an argument.
+#[alloc_core::test(peak = "100 KiB", threads = "all")]
+#[tokio::test]
+pub(crate) async fn a_test_with_other_parentheses_has_no_arguments() -> Result<(), (u8, u8)> {
+    drop(block(100));
+    Ok(())
+}
+
 #[alloc_core::test(peak = "1 MiB", threads = "all")]
 fn a_pool_of_the_test_s_own_counts() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build();

@@ -82,11 +82,14 @@ impl Function {
         before: &str,
         after: &str,
     ) -> Result<TokenStream, String> {
-        let takes_something = self.head.iter().any(|it| {
-            matches!(it, TokenTree::Group(group)
-                if group.delimiter() == Delimiter::Parenthesis && !group.stream().is_empty())
+        // The first parentheses after the name; what stands before may have some, and what is returned.
+        let is_fn = |it: &&TokenTree| matches!(it, TokenTree::Ident(it) if it.to_string() == "fn");
+        let after_fn = self.head.iter().skip_while(|it| !is_fn(it));
+        let mut arguments = after_fn.filter_map(|it| match it {
+            TokenTree::Group(it) if it.delimiter() == Delimiter::Parenthesis => Some(it.stream()),
+            _ => None,
         });
-        if takes_something {
+        if arguments.next().is_some_and(|it| !it.is_empty()) {
             return Err("expected an async test without arguments".to_owned());
         }
         let (mut outer, mut inner) = (Vec::new(), Vec::new());

@@ -71,25 +71,27 @@ impl Limits {
     /// The function as a test, with the limits around its body.
     pub(crate) fn test(&self, function: Function) -> Result<TokenStream, String> {
         let after = format!(", &[{}])", self.limits.join(", "));
-        let is_test = function.has_test_attribute();
-        if function.is_async && !is_test {
+        let (is_test, is_async) = (function.has_test_attribute(), function.is_async);
+        if is_async && !is_test {
             return Err(
                 "expected the attribute of a runtime below it, such as #[tokio::test]".to_owned(),
             );
         }
-        let called = match (self.all_threads, function.is_async) {
-            (false, false) => "assert_memory",
-            (false, true) => "assert_memory_future",
-            (true, _) => "assert_memory_of_threads",
-        };
-        let before = format!("::alloc_core::__private::{called}(");
-        let tested = match (self.all_threads, function.is_async) {
-            (_, false) if is_test => return Ok(function.with_closure(&before, &after)),
-            (_, false) => function.with_closure(&before, &after),
-            (false, true) => return Ok(function.with_async_body(&before, &after)),
+        let before = |called: &str| format!("::alloc_core::__private::{called}(");
+        let tested = match (self.all_threads, is_async) {
+            (false, true) => {
+                return Ok(function.with_async_body(&before("assert_memory_future"), &after));
+            }
             // NOTE: a runtime's threads are older than its futures, so it is made inside.
-            (true, true) => function.called_in_closure(&before, &after)?,
+            (true, true) => {
+                function.called_in_closure(&before("assert_memory_of_threads"), &after)?
+            }
+            (true, false) => function.with_closure(&before("assert_memory_of_threads"), &after),
+            (false, false) => function.with_closure(&before("assert_memory"), &after),
         };
+        if is_test && !is_async {
+            return Ok(tested);
+        }
         let attribute: TokenStream = "#[::core::prelude::v1::test]"
             .parse()
             .expect("an attribute");
