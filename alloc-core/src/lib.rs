@@ -85,6 +85,7 @@
 //! | --- | --- |
 //! | the word that says whether to record | when tracing starts, stops or is cleared, and when a first companion of a lone thread comes or goes |
 //! | the live-block index | at each record, in the slot of a block that belongs to the writing thread alone |
+//! | the tables of a session that only counts | at each block where memory was mapped when it began, and for each that it leaves out |
 //! | the table of callsites, and of unwind rules | once for each new one |
 //! | a callsite's shared counters | when a thread's cell is folded: after 16 KiB net, or for another callsite |
 //! | the heap's total | when a thread used up its credit: 64 KiB, less near the peak |
@@ -373,7 +374,8 @@ pub fn traceback_limit() -> Option<u16> {
     control::traceback_limit()
 }
 
-/// Where the live block that starts at `block` was allocated; nothing if it is not traced.
+/// Where the live block that starts at `block` was allocated; nothing if it is not traced, or no stacks are
+/// captured, as with [`Config::frames(0)`](Config::frames).
 ///
 /// The address is that of the block, as `Vec::as_ptr` or `Box::as_ptr` have it, not of something
 /// inside it or on the stack.

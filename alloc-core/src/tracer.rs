@@ -168,6 +168,8 @@ fn at_end(how: How, address: usize) -> Task {
 }
 
 /// The right to record, where nothing is in the way: else [`enter_slowly`] is asked.
+///
+/// PERF: by each caller. Behind one function that returns either, the compiler tests twice, for three instructions.
 #[inline(always)]
 pub(crate) fn enter_to_record() -> Option<Recorder> {
     let state = enter_if(ThreadState::recording_phase)?;

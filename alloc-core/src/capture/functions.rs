@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use object::Endianness;
 use object::elf::{FileHeader64, SHT_SYMTAB, STT_FUNC};
-use object::read::elf::{FileHeader, SectionHeader, Sym};
+use object::read::elf::{FileHeader, SectionHeader, SectionTable, Sym, SymbolTable};
 
 use crate::origin::Origin;
 use crate::{arena, origin};
@@ -83,12 +83,20 @@ const MAIN_OF_THE_TEST_HARNESS: &[u8] = b"4test16test_main_static";
 
 /// The names of all functions in an ELF file, one after the other.
 fn names(file: &[u8]) -> Option<&[u8]> {
-    let header = FileHeader64::<Endianness>::parse(file).ok()?;
+    let (endian, sections, symbols) = symbols(file)?;
+    let names = sections.section(symbols.string_section()).ok()?;
+    names.data(endian, file).ok()
+}
+
+type Elf = FileHeader64<Endianness>;
+
+/// The table of symbols of an ELF file, with what it takes to read it.
+fn symbols(file: &[u8]) -> Option<(Endianness, SectionTable<'_, Elf>, SymbolTable<'_, Elf>)> {
+    let header = Elf::parse(file).ok()?;
     let endian = header.endian().ok()?;
     let sections = header.sections(endian, file).ok()?;
     let symbols = sections.symbols(endian, file, SHT_SYMTAB).ok()?;
-    let names = sections.section(symbols.string_section()).ok()?;
-    names.data(endian, file).ok()
+    Some((endian, sections, symbols))
 }
 
 /// PERF: by the C library, which is fast in a debug build, too: there may be a hundred megabytes of names.
@@ -172,11 +180,9 @@ impl Functions {
 
     /// Those of an ELF file that was loaded so that it begins to run at `entry`.
     fn of_file(file: &'static [u8], entry: usize) -> Option<Functions> {
-        let header = FileHeader64::<Endianness>::parse(file).ok()?;
-        let endian = header.endian().ok()?;
-        let sections = header.sections(endian, file).ok()?;
-        let symbols = sections.symbols(endian, file, SHT_SYMTAB).ok()?;
-        let function = |symbol: &<FileHeader64<Endianness> as FileHeader>::Sym| {
+        let header = Elf::parse(file).ok()?;
+        let (endian, _, symbols) = symbols(file)?;
+        let function = |symbol: &<Elf as FileHeader>::Sym| {
             let start = u32::try_from(symbol.st_value(endian)).ok()?;
             let size = u32::try_from(symbol.st_size(endian)).ok()?;
             (symbol.st_type() == STT_FUNC && size > 0).then_some(Function {
