@@ -302,6 +302,41 @@ impl Callsites {
     }
 }
 
+/// The callsites that one thread met last, for it to ask before all others are asked.
+///
+/// A word of the [index](Callsites) for each place that a hash may name; the newest takes the place. A program
+/// with many callsites meets most of them again soon, and their words in the index lie far apart.
+#[repr(C, align(64))]
+pub(crate) struct Recent([AtomicU64; RECENT]);
+
+const RECENT: usize = 1 << 12;
+
+impl Recent {
+    /// The id of the stack with this hash, [salted](Label::salt), if it was met lately.
+    #[inline(always)]
+    pub(crate) fn find(&self, hash: u64) -> Option<CallsiteId> {
+        let word = self.place(hash).load(Ordering::Relaxed);
+        (tag(word) == tag(hash)).then_some(id_of(word))
+    }
+
+    /// Keeps the id of a stack for as long as no other comes to its place. NOTE: only by the owner.
+    #[inline(always)]
+    pub(crate) fn keep(&self, hash: u64, id: CallsiteId) {
+        let word = tag(hash) | u64::from(id.get());
+        self.place(hash).store(word, Ordering::Relaxed);
+    }
+
+    /// Forgets all: there are other callsites now. NOTE: only by the owner.
+    pub(crate) fn clear(&self) {
+        self.0.iter().for_each(|word| word.store(0, Ordering::Relaxed));
+    }
+
+    #[inline(always)]
+    fn place(&self, hash: u64) -> &AtomicU64 {
+        &self.0[(place(hash) >> (64 - RECENT.ilog2())) as usize]
+    }
+}
+
 const ID_MASK: u64 = (1 << ID_BITS) - 1;
 
 /// The bits of a hash that a word of the index keeps. Never all zero, so that no word is.

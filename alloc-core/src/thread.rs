@@ -5,7 +5,7 @@ use std::ptr::{self, NonNull};
 
 use crate::arena;
 use crate::blocks::InsertError;
-use crate::callsites::CallsiteId;
+use crate::callsites::{CallsiteId, Recent};
 use crate::capture::{StackBounds, Walker};
 use crate::counted::Outside;
 use crate::counters::{Account, Cell, CellCeiling, Company, Delta, Tally};
@@ -73,6 +73,7 @@ pub(crate) struct ThreadState {
     /// How often the end of the thread was put off, for other destructors to run before.
     farewells: AtomicU32,
     next: AtomicPtr<ThreadState>,
+    recent: Recent,
     walker: UnsafeCell<Walker>,
     cells: [Cell; CELLS],
 }
@@ -220,6 +221,7 @@ impl ThreadState {
         let walker = unsafe { self.walker() };
         if self.session.swap(control::session(), Relaxed) != control::session() {
             walker.forget();
+            self.recent.clear();
             self.name();
         }
         walker.set_limit(control::capture_limit());
@@ -385,6 +387,12 @@ impl ThreadState {
         }
         self.until_sample.store(interval.draw(&mut random), Relaxed);
         self.random.store(random, Relaxed);
+    }
+
+    /// The callsites that the thread met last.
+    #[inline(always)]
+    pub(crate) fn recent(&self) -> &Recent {
+        &self.recent
     }
 
     /// What walks the stack.

@@ -451,15 +451,25 @@ impl Recorder {
     fn callsite(&self, captured: Captured) -> CallsiteId {
         let hash = match captured {
             Captured::Known(callsite) => return callsite,
-            Captured::Hashed(hash) => hash,
+            Captured::Hashed(hash) => hash ^ self.state.salt(),
         };
+        let recent = self.state.recent().find(hash);
+        let callsite = recent.unwrap_or_else(|| self.callsite_from_afar(hash));
         // SAFETY: this is the owner, a record is under way, and the reference ends here.
-        let walker = unsafe { self.state.walker() };
-        let callsite = TABLES
-            .callsites
-            .find(hash ^ self.state.salt())
-            .unwrap_or_else(|| TABLES.callsites.insert(walker.stack(), self.state.label()));
-        walker.remember(callsite);
+        unsafe { self.state.walker() }.remember(callsite);
+        callsite
+    }
+
+    /// The callsite with this hash, which was not met lately.
+    #[inline(never)]
+    fn callsite_from_afar(&self, hash: u64) -> CallsiteId {
+        let callsites = &TABLES.callsites;
+        let callsite = callsites.find(hash).unwrap_or_else(|| {
+            // SAFETY: as above.
+            let walker = unsafe { self.state.walker() };
+            callsites.insert(walker.stack(), self.state.label())
+        });
+        self.state.recent().keep(hash, callsite);
         callsite
     }
 

@@ -1,6 +1,7 @@
 //! A growing set of 64-bit words that is read without locks.
 
 use std::ops::ControlFlow;
+use std::ptr;
 
 use crate::arena::{Reserved, Zeroed};
 use crate::sync::{AtomicU64, Ordering};
@@ -13,6 +14,8 @@ pub(crate) struct Line([AtomicU64; WORDS]);
 unsafe impl Zeroed for Line {}
 
 const WORDS: usize = 8;
+/// How many lines the first level has.
+const SMALL: usize = 1 << 10;
 
 /// An insert-only set of non-zero words, found by a hash and a predicate.
 ///
@@ -34,11 +37,29 @@ const WORDS: usize = 8;
 ///
 /// A hit costs one cache line, as long as the first level is large enough for the program.
 pub(crate) struct WordSet {
-    small: Reserved<Line, { 1 << 10 }>,
+    small: Reserved<Line, SMALL>,
     medium: Reserved<Line, { 1 << 12 }>,
     large: Reserved<Line, { 1 << 14 }>,
     huge: Reserved<Line, { 1 << 16 }>,
     last: Reserved<Line, { 1 << 18 }>,
+}
+
+/// Where most words are that are looked for.
+#[derive(Clone, Copy)]
+pub(crate) struct FirstLevel<'a>(Option<&'a [Line; SMALL]>);
+
+impl FirstLevel<'_> {
+    /// The word with this `hash` for which `is_it` holds, if it is in the first place that is searched.
+    #[inline(always)]
+    pub(crate) fn find(self, hash: u64, is_it: impl Fn(u64) -> bool) -> Option<u64> {
+        let place = place_of::<SMALL>(hash);
+        let places = ptr::from_ref(self.0?).cast::<AtomicU64>();
+        // SAFETY: lines are made of places and nothing else, and the place is one of all.
+        let place = unsafe { &*places.add(place) };
+        // The acquire pairs with the release in `insert`.
+        let word = place.load(Ordering::Acquire);
+        is_it(word).then_some(word)
+    }
 }
 
 /// What became of an insertion.
@@ -81,6 +102,12 @@ impl WordSet {
             }
         }
         self.search(hash, is_it)
+    }
+
+    /// The first level, for many searches.
+    #[inline(always)]
+    pub(crate) fn first_level(&self) -> FirstLevel<'_> {
+        FirstLevel(self.small.get())
     }
 
     #[inline(never)]

@@ -8,6 +8,117 @@ pub(super) struct Check {
     pub(super) word: usize,
 }
 
+use super::unwind::KEPT;
+
+impl Check {
+    /// Zero if the word is as it was.
+    ///
+    /// # Safety
+    ///
+    /// As [`read_stack`].
+    #[inline(always)]
+    unsafe fn change(&self) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { read_stack(self.address) ^ self.word }
+    }
+}
+
+/// The words that the links of a [`Walker`](super::Walker) were found by, outermost first: so they lie further and
+/// further down the stack.
+pub(super) struct Checks {
+    checks: [Check; CHECKS],
+    /// For each check, which link is the innermost that may hold if it does not.
+    links: [u16; CHECKS],
+}
+
+/// At most two for each link, one for what lies outside of all, and four that end them.
+const CHECKS: usize = 2 * KEPT + 5;
+
+impl Checks {
+    /// All of them, and what is left of others.
+    pub(super) fn all(&self) -> &[Check; CHECKS] {
+        &self.checks
+    }
+
+    /// Sets one, and which link is the innermost that may hold if it does not.
+    #[inline(always)]
+    pub(super) fn set(&mut self, at: usize, address: usize, word: usize, link: usize) {
+        debug_assert!(at < CHECKS);
+        // SAFETY: links have at most two checks each, and there is room for one more.
+        unsafe { *self.checks.get_unchecked_mut(at) = Check { address, word } };
+        // SAFETY: as above.
+        unsafe { *self.links.get_unchecked_mut(at) = link as u16 };
+    }
+
+    /// Says that there are `len` of them, of links of which that at `link` is the innermost.
+    #[inline(always)]
+    pub(super) fn end(&mut self, len: usize, link: usize) {
+        debug_assert!(len + 4 <= CHECKS);
+        for at in len..len + 4 {
+            // Below every stack.
+            //
+            // SAFETY: links have at most two checks each, and there is room for four more.
+            unsafe { self.checks.get_unchecked_mut(at).address = 0 };
+        }
+        // SAFETY: as above.
+        unsafe { *self.links.get_unchecked_mut(len) = link as u16 };
+    }
+
+    /// Forgets `by` checks after the first, and the `links` that they are of.
+    pub(super) fn shift(&mut self, by: usize, links: usize) {
+        self.checks.copy_within(1 + by.., 1);
+        self.links.copy_within(1 + by.., 1);
+        for link in &mut self.links[1..] {
+            *link = link.saturating_sub(links as u16);
+        }
+    }
+
+    /// The innermost link that may hold: all checks hold from that at `first` to the last that is of the links
+    /// outside of it, and none of these lies below `sp`.
+    ///
+    /// PERF: 5 instructions for each check. None waits for another, and which of four it is takes no branch.
+    ///
+    /// # Safety
+    ///
+    /// All checks were [set](Self::set) and [ended](Self::end), and lie in the calling thread's stack, which is in use
+    /// from `sp` on.
+    #[inline(always)]
+    pub(super) unsafe fn innermost_link(&self, first: usize, sp: usize) -> usize {
+        // SAFETY: the caller's promise.
+        let wrong = unsafe { self.first_wrong(first, sp) };
+        // SAFETY: at most the first of those that end them.
+        unsafe { *self.links.get_unchecked(wrong) }.into()
+    }
+
+    /// The first check that does not hold, or lies below `sp`.
+    ///
+    /// # Safety
+    ///
+    /// As [`innermost_link`](Self::innermost_link).
+    #[inline(always)]
+    unsafe fn first_wrong(&self, first: usize, sp: usize) -> usize {
+        let mut at = first;
+        loop {
+            // SAFETY: where there are no more, four end them.
+            let four = unsafe { &*self.checks.as_ptr().add(at).cast::<[Check; 4]>() };
+            if four[3].address < sp {
+                let holds = |check: &Check| {
+                    // SAFETY: it lies in what is in use.
+                    check.address >= sp && unsafe { check.change() } == 0
+                };
+                return at + four.iter().take_while(|check| holds(check)).count();
+            }
+            for (past, check) in four.iter().enumerate() {
+                // SAFETY: it lies higher than the last of the four.
+                if unsafe { check.change() } != 0 {
+                    return at + past;
+                }
+            }
+            at += 4;
+        }
+    }
+}
+
 /// Whether all words are as they were.
 ///
 /// PERF: 4 instructions for each. None waits for another, and there is one branch for four.
@@ -19,7 +130,7 @@ pub(super) struct Check {
 pub(super) unsafe fn hold(checks: &[Check]) -> bool {
     let (fours, rest) = checks.as_chunks::<4>();
     // SAFETY: the caller's promise.
-    let differs = |check: &Check| unsafe { read_stack(check.address) } ^ check.word;
+    let differs = |check: &Check| unsafe { check.change() };
     let mut changed = 0;
     for [a, b, c, d] in fours {
         changed |= differs(a) | differs(b) | differs(c) | differs(d);

@@ -3,7 +3,7 @@
 use super::objects::{self, Object};
 use super::{functions, tables};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
-use crate::words::{Insertion, WordSet};
+use crate::words::{FirstLevel, Insertion, WordSet};
 
 /// How to get from a frame to its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,6 +195,26 @@ impl Rules {
             Some(word) => Packed::stored(word),
             None => self.ask(pc),
         }
+    }
+
+    /// Where most rules are, for [`get_with`](Self::get_with).
+    #[inline(always)]
+    pub(super) fn at_hand(&self) -> FirstLevel<'_> {
+        self.words.first_level()
+    }
+
+    /// The same as [`get`](Self::get).
+    #[inline(always)]
+    pub(super) fn get_with(&self, at_hand: FirstLevel<'_>, pc: usize) -> Packed {
+        match at_hand.find(hash(pc), |word| word >> 16 == pc as u64) {
+            Some(word) => Packed::stored(word),
+            None => self.get_from_afar(pc),
+        }
+    }
+
+    #[inline(never)]
+    fn get_from_afar(&self, pc: usize) -> Packed {
+        self.get(pc)
     }
 
     /// The same, and whether the code is surely the user's.
