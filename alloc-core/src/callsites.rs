@@ -140,12 +140,15 @@ impl Callsite {
 /// half of it to eight, of which there are far fewer, and which still tell the line. Above the limit
 /// they are charged to [`CallsiteId::OVERFLOW`], visibly.
 pub(crate) struct Callsites {
-    index: WordSet,
+    index: Index,
     chunks: [Reserved<Callsite, CHUNK>; CHUNKS],
     next: AtomicU32,
     limit: AtomicU32,
     frames: Arena,
 }
+
+/// Room for the callsites of most programs in 256 KiB, and for all of them in 2 and 16 MiB more.
+type Index = WordSet<{ 1 << 12 }, { 1 << 15 }, { 1 << 18 }>;
 
 /// The most callsites that a session can tell apart.
 pub(crate) const MAX_CALLSITES: u32 = 1 << 20;

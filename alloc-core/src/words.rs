@@ -14,8 +14,6 @@ pub(crate) struct Line([AtomicU64; WORDS]);
 unsafe impl Zeroed for Line {}
 
 const WORDS: usize = 8;
-/// How many lines the first level has.
-const SMALL: usize = 1 << 10;
 
 /// An insert-only set of non-zero words, found by a hash and a predicate.
 ///
@@ -24,7 +22,7 @@ const SMALL: usize = 1 << 10;
 ///
 /// # Implementation
 ///
-/// Levels of open-addressed tables, each four times as large as the one before and reserved when
+/// Three levels of open-addressed tables, each several times as large as the one before and reserved when
 /// first needed. A word lives in the one cache line of a level that its hash names; where that
 /// line is full, in the next level. Within a line the search starts at a place given by the hash
 /// and goes round. The uppermost bits of a hash count.
@@ -36,19 +34,17 @@ const SMALL: usize = 1 << 10;
 /// on the empty place that ended the search, and a lost race continues the search from there.
 ///
 /// A hit costs one cache line, as long as the first level is large enough for the program.
-pub(crate) struct WordSet {
+pub(crate) struct WordSet<const SMALL: usize, const MEDIUM: usize, const LARGE: usize> {
     small: Reserved<Line, SMALL>,
-    medium: Reserved<Line, { 1 << 12 }>,
-    large: Reserved<Line, { 1 << 14 }>,
-    huge: Reserved<Line, { 1 << 16 }>,
-    last: Reserved<Line, { 1 << 18 }>,
+    medium: Reserved<Line, MEDIUM>,
+    large: Reserved<Line, LARGE>,
 }
 
 /// Where most words are that are looked for.
 #[derive(Clone, Copy)]
-pub(crate) struct FirstLevel<'a>(Option<&'a [Line; SMALL]>);
+pub(crate) struct FirstLevel<'a, const SMALL: usize>(Option<&'a [Line; SMALL]>);
 
-impl FirstLevel<'_> {
+impl<const SMALL: usize> FirstLevel<'_, SMALL> {
     /// The word with this `hash` for which `is_it` holds, if it is in the first place that is searched.
     #[inline(always)]
     pub(crate) fn find(self, hash: u64, is_it: impl Fn(u64) -> bool) -> Option<u64> {
@@ -73,14 +69,12 @@ pub(crate) enum Insertion {
     Full,
 }
 
-impl WordSet {
-    pub(crate) const fn new() -> WordSet {
+impl<const SMALL: usize, const MEDIUM: usize, const LARGE: usize> WordSet<SMALL, MEDIUM, LARGE> {
+    pub(crate) const fn new() -> WordSet<SMALL, MEDIUM, LARGE> {
         WordSet {
             small: Reserved::new(),
             medium: Reserved::new(),
             large: Reserved::new(),
-            huge: Reserved::new(),
-            last: Reserved::new(),
         }
     }
 
@@ -106,7 +100,7 @@ impl WordSet {
 
     /// The first level, for many searches.
     #[inline(always)]
-    pub(crate) fn first_level(&self) -> FirstLevel<'_> {
+    pub(crate) fn first_level(&self) -> FirstLevel<'_, SMALL> {
         FirstLevel(self.small.get())
     }
 
@@ -115,9 +109,7 @@ impl WordSet {
         // PERF: not a loop over `levels`, whose calls would cost more than the search.
         let found = search_in(&self.small, hash, is_it)
             .or_else(|| search_in(&self.medium, hash, is_it))
-            .or_else(|| search_in(&self.large, hash, is_it))
-            .or_else(|| search_in(&self.huge, hash, is_it))
-            .or_else(|| search_in(&self.last, hash, is_it));
+            .or_else(|| search_in(&self.large, hash, is_it));
         found.flatten()
     }
 
@@ -159,14 +151,8 @@ impl WordSet {
         self.levels().iter().map(|level| level.resident()).sum()
     }
 
-    fn levels(&self) -> [&dyn Level; 5] {
-        [
-            &self.small,
-            &self.medium,
-            &self.large,
-            &self.huge,
-            &self.last,
-        ]
+    fn levels(&self) -> [&dyn Level; 3] {
+        [&self.small, &self.medium, &self.large]
     }
 }
 
@@ -254,6 +240,8 @@ impl Line {
 mod tests {
     use super::*;
 
+    type Few = WordSet<{ 1 << 10 }, { 1 << 12 }, { 1 << 14 }>;
+
     fn hash(key: u64) -> u64 {
         key.wrapping_mul(0x9E37_79B9_7F4A_7C15)
             .rotate_left(29)
@@ -262,7 +250,7 @@ mod tests {
 
     #[test]
     fn finds_what_was_inserted_and_nothing_else_across_levels() {
-        let set = WordSet::new();
+        let set = Few::new();
         set.prepare().unwrap();
         for key in 1..=60_000 {
             assert_eq!(set.find(hash(key), |word| word == key), None);
@@ -292,20 +280,20 @@ mod tests {
 
     #[test]
     fn of_equal_hashes_only_as_many_fit_as_there_are_levels() {
-        let set = WordSet::new();
-        for key in 1..=40 {
+        let set = Few::new();
+        for key in 1..=24 {
             assert_eq!(set.insert(7, key, |word| word == key), Insertion::Inserted);
         }
-        assert_eq!(set.insert(7, 41, |word| word == 41), Insertion::Full);
-        assert_eq!(set.find(7, |word| word == 40), Some(40));
-        assert_eq!(set.find(7, |word| word == 41), None);
+        assert_eq!(set.insert(7, 25, |word| word == 25), Insertion::Full);
+        assert_eq!(set.find(7, |word| word == 24), Some(24));
+        assert_eq!(set.find(7, |word| word == 25), None);
         // SAFETY: this thread is the only user.
         unsafe { set.clear() };
     }
 
     #[test]
     fn of_racing_insertions_of_one_key_exactly_one_wins() {
-        let set = WordSet::new();
+        let set = Few::new();
         let inserted: usize = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4u64)
                 .map(|thread| {

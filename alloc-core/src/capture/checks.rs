@@ -11,6 +11,24 @@ pub(super) struct Check {
 use super::unwind::KEPT;
 
 impl Check {
+    /// That the word there is what it is now.
+    ///
+    /// # Safety
+    ///
+    /// As [`read_stack`].
+    #[inline(always)]
+    pub(super) unsafe fn of(address: usize) -> Check {
+        // SAFETY: the caller's promise.
+        let word = unsafe { read_stack(address) };
+        Check { address, word }
+    }
+
+    /// That of a word which is in a register.
+    #[inline(always)]
+    pub(super) fn of_register(word: usize) -> Check {
+        Check { address: 0, word }
+    }
+
     /// Zero if the word is as it was.
     ///
     /// # Safety
@@ -40,14 +58,21 @@ impl Checks {
         &self.checks
     }
 
-    /// Sets one, and which link is the innermost that may hold if it does not.
+    /// Sets the one that lies outside of all links.
+    pub(super) fn set_outermost(&mut self, check: Check) {
+        (self.checks[0], self.links[0]) = (check, 0);
+    }
+
+    /// Sets those of the link at `link`: of its return address and of the caller's rbp.
     #[inline(always)]
-    pub(super) fn set(&mut self, at: usize, address: usize, word: usize, link: usize) {
-        debug_assert!(at < CHECKS);
+    pub(super) fn set_two(&mut self, at: usize, two: [Check; 2], link: usize) {
+        debug_assert!(at + 2 <= CHECKS);
         // SAFETY: links have at most two checks each, and there is room for one more.
-        unsafe { *self.checks.get_unchecked_mut(at) = Check { address, word } };
+        unsafe { *self.checks.as_mut_ptr().add(at).cast::<[Check; 2]>() = two };
+        // The link found its place and another word there, or it found another rbp.
+        let innermost = [link as u16 - 1, link as u16];
         // SAFETY: as above.
-        unsafe { *self.links.get_unchecked_mut(at) = link as u16 };
+        unsafe { *self.links.as_mut_ptr().add(at).cast::<[u16; 2]>() = innermost };
     }
 
     /// Says that there are `len` of them, of links of which that at `link` is the innermost.

@@ -132,19 +132,22 @@ pub(super) struct Walk<'a> {
 /// # Where stacks do not come back
 ///
 /// To ask in vain costs as much as it saves where the answer is yes. So where fewer than two in three walks
-/// are recalled, the table rests for a while: it is neither asked nor written.
+/// are recalled, the table rests for a while: it is neither asked nor written. Each time that it finds no
+/// better afterwards, it rests twice as long, up to a fraction of a second.
 pub(super) struct Memos {
     table: [Memo; MEMOS],
     /// Since the last look at how well it does.
     recalled: u32,
     missed: u32,
-    /// How many walks the table rests for still.
+    /// How many walks the table rests for still, and how many it rested for the last time.
     rest: u32,
+    last_rest: u32,
 }
 
 /// How many walks that were not recalled there are from one look to the next.
 const MISSED: u32 = 512;
-const REST: u32 = 1 << 15;
+const LEAST_REST: u32 = 1 << 14;
+const MOST_REST: u32 = 1 << 19;
 const MEMOS: usize = 256;
 /// How often a way through the table may branch.
 const MOST_TURNS: usize = 4;
@@ -152,7 +155,8 @@ const MOST_TURNS: usize = 4;
 impl Memos {
     /// Forgets all, also how well it did.
     pub(super) fn clear(&mut self) {
-        (self.recalled, self.missed, self.rest) = (0, 0, 0);
+        (self.recalled, self.missed) = (0, 0);
+        (self.rest, self.last_rest) = (0, 0);
         for memo in self.table.iter_mut().filter(|memo| memo.key != 0) {
             memo.key = 0;
         }
@@ -241,7 +245,12 @@ impl Memos {
         if self.missed >= MISSED {
             let few = self.recalled < 2 * self.missed;
             (self.recalled, self.missed) = (0, 0);
-            self.rest = if few { REST } else { 0 };
+            self.rest = if few {
+                (2 * self.last_rest).clamp(LEAST_REST, MOST_REST)
+            } else {
+                0
+            };
+            self.last_rest = self.rest;
         }
         let beginning = &walk.beginning;
         let mut key = mixed(beginning.slot, beginning.pc);

@@ -159,17 +159,22 @@ impl Packed {
 ///
 /// A step in such code asks the loader for the object, where one in the program's own is a look-up.
 pub(super) struct Rules {
-    words: WordSet,
+    words: Words,
     /// The same for code that may be unloaded. The upper half of the key is one more than the place
     /// of the fingerprint, the lower is the address, counted from where the object begins.
-    loaded: WordSet,
+    loaded: Words,
     /// The same as `words`, for walks that look for the user's line: the uppermost bit says that the code
     /// is [surely the user's](functions::is_surely_of_the_user).
-    lines: WordSet,
+    lines: Words,
     loads: [AtomicU64; MOST_LOADS],
     long: [AtomicU64; MOST_LONG],
     long_len: AtomicU32,
 }
+
+/// Room for 8,192 return addresses in 64 KiB, and for half a million more.
+type Words = WordSet<FEW, { 1 << 13 }, { 1 << 16 }>;
+
+const FEW: usize = 1 << 10;
 
 const OF_THE_USER: u64 = 1 << 63;
 
@@ -199,13 +204,13 @@ impl Rules {
 
     /// Where most rules are, for [`get_with`](Self::get_with).
     #[inline(always)]
-    pub(super) fn at_hand(&self) -> FirstLevel<'_> {
+    pub(super) fn at_hand(&self) -> FirstLevel<'_, FEW> {
         self.words.first_level()
     }
 
     /// The same as [`get`](Self::get).
     #[inline(always)]
-    pub(super) fn get_with(&self, at_hand: FirstLevel<'_>, pc: usize) -> Packed {
+    pub(super) fn get_with(&self, at_hand: FirstLevel<'_, FEW>, pc: usize) -> Packed {
         match at_hand.find(hash(pc), |word| word >> 16 == pc as u64) {
             Some(word) => Packed::stored(word),
             None => self.get_from_afar(pc),
@@ -345,7 +350,7 @@ impl Rules {
 }
 
 /// Keeps a rule under a key of 48 bits.
-fn keep(words: &WordSet, key: usize, rule: Packed) {
+fn keep(words: &Words, key: usize, rule: Packed) {
     if key >> 48 == 0 {
         let word = (key as u64) << 16 | u64::from(rule.0);
         let inserted = words.insert(hash(key), word, |there| there >> 16 == key as u64);

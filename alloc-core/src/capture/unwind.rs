@@ -68,7 +68,7 @@ pub(super) fn resident() -> usize {
 /// *Nor is a step the same function for ever*: in code that may be unloaded ([`Rules`]) another
 /// library may have come to the same return address, with another frame size, and the dead
 /// library's words may still lie in their places. A link that was found by such a rule says so
-/// ([`Link::FLEETING`]) and holds only if the step is made again and finds the same.
+/// ([`Way::FLEETING`]) and holds only if the step is made again and finds the same.
 ///
 /// # What is kept
 ///
@@ -142,46 +142,62 @@ pub(super) const KEPT: usize = 2 * MAX_FRAMES;
 
 /// What a step finds: one return address on the stack.
 #[derive(Clone, Copy)]
+#[repr(C, align(64))]
 struct Found {
-    /// The caller's rbp.
-    bp: usize,
-    pc: usize,
-    /// Where the return address lies.
-    slot: usize,
-    /// Where `bp` was loaded from, or zero if the register still held it; in the low bits, flags.
-    bp_from: usize,
+    /// The return address, and where it lies.
+    pc: Check,
+    /// The caller's rbp, and where it was loaded from, or zero if the register still held it.
+    bp: Check,
+    way: Way,
+}
+
+/// How a step found what it found, as far as that matters to links: which of the marks of the link outside of it
+/// [pass on](Link::passes_on) to the one inside of it, in the lower two bits, and which it sets, in the next two.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Way(u32);
+
+impl Way {
+    /// The caller's rbp was saved, so that of the frame does not matter.
+    const SAVED: Way = Way(Link::FLEETS);
+    /// The caller's rbp is that of the frame.
+    const KEPT: Way = Way(Link::FLEETS | Link::TAKES_BP);
+    /// The CFA was counted from rbp.
+    const COUNTED_FROM_BP: Way = Way(Link::TAKES_BP << 2);
+    /// The rule is of code that may be unloaded.
+    const FLEETING: Way = Way(Link::FLEETS << 2);
+    const NONE: Way = Way(0);
+
+    const fn and(self, other: Way) -> Way {
+        Way(self.0 | other.0)
+    }
+
+    fn has(self, other: Way) -> bool {
+        self.0 & other.0 != 0
+    }
 }
 
 /// A return address that was found, and what is needed to find it again: a cache line.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Link {
-    /// The caller's rbp.
-    bp: usize,
-    pc: usize,
-    slot: usize,
-    /// As in [`Found`], with one flag more.
-    bp_from: usize,
-    /// The sum of the hash from here outwards.
-    sum: u64,
+    /// As in [`Found`].
+    pc: Check,
+    bp: Check,
+    way: Way,
+    /// What the link outside of this one [passes on](Self::passes_on) to it.
+    marks: u32,
+    /// What it passes on to the link inside of it: [`Link::TAKES_BP`] and [`Link::FLEETS`].
+    passes_on: u32,
     /// How many checks there are from here outwards.
     checks: u32,
-    /// [`Link::TAKES_BP`] and [`Link::FLEETS`].
-    passes_on: u32,
+    /// The sum of the hash from here outwards.
+    sum: u64,
 }
 
 impl Link {
-    /// The CFA was counted from rbp.
-    const COUNTED_FROM_BP: usize = 1;
-    /// A step further out reads `bp`.
-    const NEEDED: usize = 2;
-    /// The rule that led here is of code that may be unloaded.
-    const FLEETING: usize = 4;
-    const FLAGS: usize = 7;
-
-    /// That finding this link took the rbp of the link inside of it.
+    /// The step took the rbp of the link inside of it, or one further out did that left it as it was.
     const TAKES_BP: u32 = 1;
-    /// That this link, or one further out, is fleeting.
+    /// The link, or one further out, is fleeting.
     const FLEETS: u32 = 2;
 
     /// How many checks lie outside of all links: that of the bottom.
@@ -189,27 +205,32 @@ impl Link {
 
     /// What stands for all that lies outside.
     fn outside(sum: u64, needs_bp: bool) -> Link {
+        let never = Check {
+            address: usize::MAX,
+            word: 0,
+        };
         Link {
-            bp: 0,
-            pc: 0,
-            slot: usize::MAX,
-            bp_from: 0,
-            sum,
-            checks: Link::OUTSIDE_CHECKS,
+            pc: never,
+            bp: never,
+            way: Way::NONE,
+            marks: 0,
             passes_on: if needs_bp { Link::TAKES_BP } else { 0 },
+            checks: Link::OUTSIDE_CHECKS,
+            sum,
         }
     }
 
+    /// Where the return address lies.
     #[inline(always)]
-    fn bp_slot(&self) -> usize {
-        self.bp_from & !Link::FLAGS
+    fn slot(&self) -> usize {
+        self.pc.address
     }
 
-    /// Whether what lies outside depends on `bp`. Most functions without a frame pointer neither use
+    /// Whether what lies outside depends on rbp. Most functions without a frame pointer neither use
     /// nor save rbp, so that an inner function's arithmetic would look like a change.
     #[inline(always)]
     fn is_needed(&self) -> bool {
-        self.bp_from & Link::NEEDED != 0
+        self.marks & Link::TAKES_BP != 0
     }
 
     fn takes_bp(&self) -> bool {
@@ -224,34 +245,39 @@ impl Link {
     /// return address and, if a step further out takes it, the saved rbp.
     #[inline(always)]
     fn inside_of(outer: &Link, at: usize, found: &Found, checks: &mut Checks) -> Link {
-        let bp_slot = found.bp_from & !Link::FLAGS;
-        let needed = outer.passes_on & Link::TAKES_BP;
-        let is_saved = u32::from(bp_slot != 0);
-        let place = outer.checks as usize;
-        checks.set(place, found.slot, found.pc, at - 1);
-        // PERF: where there is none, the next one is written over it.
-        checks.set(place + 1, bp_slot, found.bp, at);
-        // As a number, each flag has its own weight.
-        let takes_bp = (found.bp_from & Link::COUNTED_FROM_BP) as u32 | needed & !is_saved;
-        let fleets = (found.bp_from & Link::FLEETING) as u32 >> 1;
+        let marks = outer.passes_on;
+        let pass = marks & found.way.0;
+        // PERF: where rbp need not be looked at, the next one is written over it.
+        checks.set_two(outer.checks as usize, [found.pc, found.bp], at);
         Link {
-            bp: found.bp,
             pc: found.pc,
-            slot: found.slot,
-            bp_from: found.bp_from | (needed as usize) << 1,
-            sum: StackHash::add(outer.sum, found.pc),
-            checks: outer.checks + 1 + (needed & is_saved),
-            passes_on: takes_bp | fleets | outer.passes_on & Link::FLEETS,
+            bp: found.bp,
+            way: found.way,
+            marks,
+            passes_on: pass | found.way.0 >> 2,
+            // It need not be if nobody needs it, or if it was not saved. The other mark always passes.
+            checks: outer.checks + 1 + (marks ^ pass),
+            sum: StackHash::add(outer.sum, found.pc.word),
         }
     }
 
-    /// What a step found that leads here.
-    fn found(&self) -> Found {
-        Found {
-            bp: self.bp,
-            pc: self.pc,
-            slot: self.slot,
-            bp_from: self.bp_from & !Link::NEEDED,
+    /// Whether it is what a step has just found.
+    #[inline(always)]
+    fn is(&self, found: &Found) -> bool {
+        self.pc == found.pc && (!self.is_needed() || self.bp.word == found.bp.word)
+    }
+
+    /// Whether it was found in the same way.
+    #[inline(always)]
+    fn was_found_like(&self, found: &Found) -> bool {
+        self.bp.address == found.bp.address && self.way == found.way
+    }
+
+    fn registers(&self) -> Registers {
+        Registers {
+            pc: self.pc.word,
+            sp: self.pc.address + 8,
+            bp: self.bp.word,
         }
     }
 }
@@ -260,9 +286,9 @@ impl Found {
     #[inline(always)]
     fn registers(&self) -> Registers {
         Registers {
-            pc: self.pc,
-            sp: self.slot + 8,
-            bp: self.bp,
+            pc: self.pc.word,
+            sp: self.pc.address + 8,
+            bp: self.bp.word,
         }
     }
 }
@@ -318,6 +344,7 @@ impl Walker {
     pub(crate) fn set_limit(&mut self, limit: usize) {
         self.limit = limit.min(MAX_FRAMES);
         self.power = StackHash::power(self.limit);
+        self.find_shortest();
     }
 
     /// The caller's stack: its callsite if it is remembered, else the hash of its innermost return
@@ -384,12 +411,12 @@ impl Walker {
         if self.bounds.hold(sp)
             && let Ok(found) = outward(Registers { pc: from, sp, bp }, self.bounds.high)
         {
-            let by_bp = found.bp_from & Link::COUNTED_FROM_BP != 0;
+            let by_bp = found.way.has(Way::COUNTED_FROM_BP);
             self.entry = Entry {
                 from,
                 rule: RULES.get(from),
                 by_bp,
-                offset: found.slot - if by_bp { bp } else { sp },
+                offset: found.pc.address - if by_bp { bp } else { sp },
             };
         }
         None
@@ -457,7 +484,7 @@ impl Walker {
             self.fresh[new % KEPT] = found;
             new += 1;
             let of_the_user;
-            (rule, of_the_user) = RULES.get_for_line(found.pc);
+            (rule, of_the_user) = RULES.get_for_line(found.pc.word);
             if of_the_user || new == LINE_FRAMES {
                 break Stop::LINE;
             }
@@ -473,7 +500,7 @@ impl Walker {
         let outer = self.len.saturating_sub(self.limit);
         let window = &self.kept[outer + 1..=self.len];
         for (address, link) in self.buffer.iter_mut().zip(window.iter().rev()) {
-            *address = link.pc;
+            *address = link.pc.word;
         }
         Stack {
             addresses: &self.buffer[..window.len()],
@@ -541,61 +568,38 @@ impl Walker {
                 Err(stop) => break stop,
             };
             // SAFETY: it is at most the last place.
-            unsafe { found.write(next) };
+            let next = unsafe { (*found.cast::<MaybeUninit<Found>>()).write(next) };
             // SAFETY: that at 0 lies beyond every place, so it ends the search.
-            while unsafe { (*kept).slot } < next.slot {
+            while unsafe { (*kept).slot() } < next.pc.address {
                 // SAFETY: as above.
                 kept = unsafe { kept.sub(1) };
             }
             // SAFETY: one of the links.
-            if is_again(unsafe { &*kept }, &next) {
-                // SAFETY: each two are in the same array.
-                let (at, new) = unsafe {
-                    (
-                        kept.offset_from_unsigned(links),
-                        found.offset_from_unsigned(fresh),
-                    )
-                };
-                return self.meet(at, new, least, first, Registers { pc, sp, bp });
+            let met = unsafe { &*kept };
+            if met.is(next) {
+                // SAFETY: both are in the same array.
+                let at = unsafe { kept.offset_from_unsigned(links) };
+                // SAFETY: both are in the same array.
+                let new = unsafe { found.offset_from_unsigned(fresh) };
+                let is_simple = met.was_found_like(next) & !met.fleets() & (at + new >= least);
+                // SAFETY: kept links are of this stack, and lie outside of the one just found.
+                if !is_simple && !unsafe { self.holds(at, new, first) } {
+                    return self.walk_anew(Registers { pc, sp, bp }, high, true);
+                }
+                self.is_whole = true;
+                return self.push(at, new);
             }
             if found == most {
                 break Stop::LIMIT;
             }
+            frame = next.registers();
             // SAFETY: it is not the last place.
             found = unsafe { found.add(1) };
-            frame = next.registers();
-            rule = RULES.get_with(rules, next.pc);
+            rule = RULES.get_with(rules, frame.pc);
         };
         // SAFETY: both are in the same array.
         let new = unsafe { found.offset_from_unsigned(fresh) };
         self.begin_anew(stop, true, new)
-    }
-
-    /// Puts `new` fresh links inside of that at `at`, which was found again. All links outside of it hold
-    /// that have a check from `first` on.
-    #[inline(always)]
-    fn meet(&mut self, at: usize, new: usize, least: usize, first: usize, from: Registers) -> u64 {
-        let found = self.fresh[new % KEPT];
-        let met = &self.kept[at % KEPT];
-        let is_fleeting = met.fleets();
-        if met.bp_from != found.bp_from | met.bp_from & Link::NEEDED {
-            self.find_elsehow(at, &found);
-        }
-        // SAFETY: kept links are of this stack, and lie outside of the one just found.
-        let holds =
-            (at + new >= least && !is_fleeting) || unsafe { self.hold(at, new, first) };
-        if !holds {
-            return self.walk_anew(from, self.bounds.high, true);
-        }
-        self.is_whole = true;
-        self.push(at, new)
-    }
-
-    /// Takes note that a kept link was found again from another function inside of it.
-    #[cold]
-    #[inline(never)]
-    fn find_elsehow(&mut self, at: usize, found: &Found) {
-        self.kept[at] = Link::inside_of(&self.kept[at - 1], at, found, &mut self.checks);
     }
 
     /// The rule of the function that begins a walk.
@@ -627,21 +631,26 @@ impl Walker {
         self.begin_anew(stop, own, new)
     }
 
-    /// Whether the kept links outside of that at `at` hold, as far as a stack with `new` more shows them,
-    /// and reach as far. Those with a check from `first` on do.
+    /// Whether the kept links outside of that at `at` hold, which was found again, as far as a stack with `new`
+    /// more shows them, and reach as far. Those with a check from `first` on do.
     ///
     /// # Safety
     ///
     /// Kept links are of this thread's stack and outside of a live frame.
+    #[cold]
     #[inline(never)]
-    unsafe fn hold(&self, at: usize, new: usize, first: usize) -> bool {
+    unsafe fn holds(&mut self, at: usize, new: usize, first: usize) -> bool {
+        let found = &self.fresh[new];
+        if !self.kept[at].was_found_like(found) {
+            // Another function inside of it led here.
+            self.kept[at] = Link::inside_of(&self.kept[at - 1], at, found, &mut self.checks);
+        }
         let outer = (at + new).saturating_sub(self.limit);
         if outer == 0 && self.end == StackEnd::Truncated {
             return false;
         }
         // With more links inside than a stack shows, there are none to verify.
-        let outermost = self.link(outer.min(at - 1));
-        let innermost = self.link(at - 1);
+        let (outermost, innermost) = (self.link(outer.min(at - 1)), self.link(at - 1));
         let (start, end) = (outermost.checks as usize, innermost.checks as usize);
         let unseen = &self.checks.all()[start..end.min(first).max(start)];
         // SAFETY: the caller's promise.
@@ -658,28 +667,25 @@ impl Walker {
     ///
     /// # Safety
     ///
-    /// As [`hold`](Self::hold).
-    #[cold]
+    /// As [`holds`](Self::holds).
     unsafe fn lead_on(&self, at: usize, outer: usize) -> bool {
-        let mut frame = self.link(at).found().registers();
+        let mut frame = self.link(at).registers();
         for place in (outer + 1..at).rev() {
             let link = self.link(place);
-            if link.bp_from & Link::FLEETING != 0 {
+            if link.way.has(Way::FLEETING) {
                 let again = outward(frame, self.bounds.high);
-                let is_same =
-                    |found: Found| is_again(link, &found) && found.bp_from == link.found().bp_from;
-                if !again.is_ok_and(is_same) {
+                if !again.is_ok_and(|found| link.is(&found) && link.was_found_like(&found)) {
                     return false;
                 }
             }
             let mut bp = frame.bp;
-            if link.bp_slot() != 0 {
+            if link.bp.address != 0 {
                 // SAFETY: the caller's promise; it lies inside of the link's own place.
-                bp = unsafe { read_stack(link.bp_slot()) };
+                bp = unsafe { read_stack(link.bp.address) };
             }
             frame = Registers {
                 bp,
-                ..link.found().registers()
+                ..link.registers()
             };
         }
         true
@@ -697,9 +703,9 @@ impl Walker {
             Stop::LIMIT => (StackEnd::Truncated, 0, true, false),
             Stop::LINE => (StackEnd::Truncated, 0, false, false),
             Stop(zero) => {
-                let needs_bp = zero & Link::COUNTED_FROM_BP != 0;
-                let fleeting = zero & Link::FLEETING != 0;
-                (StackEnd::Complete, zero & !Link::FLAGS, needs_bp, fleeting)
+                let needs_bp = zero & Link::TAKES_BP as usize != 0;
+                let fleeting = zero & Link::FLEETS as usize != 0;
+                (StackEnd::Complete, zero & !7, needs_bp, fleeting)
             }
         };
         self.end_outside(Link::outside(0, needs_bp));
@@ -722,8 +728,15 @@ impl Walker {
     /// Has this stand for all that lies outside of the kept links.
     fn end_outside(&mut self, outside: Link) {
         self.kept[0] = outside;
-        self.checks.set(0, self.bottom, 0, 0);
+        self.checks.set_outermost(Check {
+            address: self.bottom,
+            word: 0,
+        });
         self.first_check = usize::from(self.bottom == 0);
+        self.find_shortest();
+    }
+
+    fn find_shortest(&mut self) {
         self.shortest = match self.end {
             StackEnd::Truncated => self.limit + 1,
             _ => 0,
@@ -750,7 +763,7 @@ impl Walker {
             // SAFETY: it is not the first.
             found = unsafe { found.sub(1) };
             // SAFETY: a fresh one.
-            let inner = Link::inside_of(outer, at, unsafe { &*found }, &mut self.checks);
+            let inner = Link::inside_of(outer, at, &unsafe { read_by_word(found) }, &mut self.checks);
             // SAFETY: there is room for those at `at` and the fresh ones.
             outer = unsafe { (*links.add(at).cast::<MaybeUninit<Link>>()).write(inner) };
         }
@@ -781,14 +794,8 @@ impl Walker {
     }
 }
 
-/// Whether a kept link is what a step has just found.
-#[inline(always)]
-fn is_again(kept: &Link, found: &Found) -> bool {
-    kept.slot == found.slot && kept.pc == found.pc && (!kept.is_needed() || kept.bp == found.bp)
-}
-
 /// Why a walk ended before it met the last one: one of these numbers, or the place of a return
-/// address of zero, with [`Link::COUNTED_FROM_BP`] if finding it took rbp, and [`Link::FLEETING`].
+/// address of zero, with [`Link::TAKES_BP`] if finding it took rbp, and [`Link::FLEETS`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Stop(usize);
 
@@ -805,6 +812,34 @@ impl Stop {
     const LINE: Stop = Stop(7);
 }
 
+/// Reads what was written a moment ago.
+///
+/// PERF: in the same pieces, since a processor can hand on a store that is not done to a load of the same size,
+/// and the compiler would read two words at once.
+///
+/// # Safety
+///
+/// It was written.
+#[inline(always)]
+unsafe fn read_by_word(found: *const Found) -> Found {
+    // SAFETY: the caller's promise.
+    let read = |word: *const usize| unsafe { word.read_volatile() };
+    // SAFETY: the caller's promise; nothing is read.
+    let (pc, bp, way) = unsafe { (&raw const (*found).pc, &raw const (*found).bp, (*found).way) };
+    // SAFETY: as above.
+    let check = |check: *const Check| unsafe {
+        Check {
+            address: read(&raw const (*check).address),
+            word: read(&raw const (*check).word),
+        }
+    };
+    Found {
+        pc: check(pc),
+        bp: check(bp),
+        way,
+    }
+}
+
 /// One step, to the return address of the frame.
 #[inline(always)]
 fn outward(frame: Registers, high: usize) -> Result<Found, Stop> {
@@ -814,18 +849,17 @@ fn outward(frame: Registers, high: usize) -> Result<Found, Stop> {
 /// The same, by the rule of the frame's code.
 #[inline(always)]
 fn step_by(rule: Packed, Registers { sp, bp, .. }: Registers, high: usize) -> Result<Found, Stop> {
-    let (cfa, bp, bp_from) = if rule.is_plain() {
+    let (cfa, bp, way) = if rule.is_plain() {
         // Most code without a frame pointer.
         let cfa = sp + rule.offset();
         if cfa > high {
             return Err(Stop::LOST);
         }
         match rule.saved_bp() {
-            0 => (cfa, bp, 0),
+            0 => (cfa, Check::of_register(bp), Way::KEPT),
             below => {
-                let saved_at = cfa - below;
-                // SAFETY: `sp <= saved_at < cfa <= high` by what a plain rule is, and all are aligned.
-                (cfa, unsafe { read_stack(saved_at) }, saved_at)
+                // SAFETY: it lies between `sp` and `cfa` by what a plain rule is, and all are aligned.
+                (cfa, unsafe { Check::of(cfa - below) }, Way::SAVED)
             }
         }
     } else if rule == Packed::FRAME_POINTER {
@@ -835,28 +869,22 @@ fn step_by(rule: Packed, Registers { sp, bp, .. }: Registers, high: usize) -> Re
         if bp < sp || bp >= high || cfa > high || bp % 8 != 0 {
             return Err(Stop::LOST);
         }
+        const WAY: Way = Way::SAVED.and(Way::COUNTED_FROM_BP);
         // SAFETY: `sp <= bp < cfa <= high`, all aligned.
-        (cfa, unsafe { read_stack(bp) }, bp | Link::COUNTED_FROM_BP)
+        (cfa, unsafe { Check::of(bp) }, WAY)
     } else {
         step(rule, sp, bp, high)?
     };
-    let slot = cfa - 8;
     // SAFETY: `sp < cfa <= high`, both aligned, so the word below the CFA is in the stack.
-    let pc = unsafe { read_stack(slot) };
-    if pc == 0 {
-        let flags = bp_from & (Link::COUNTED_FROM_BP | Link::FLEETING);
-        return Err(Stop(slot | flags));
+    let pc = unsafe { Check::of(cfa - 8) };
+    if pc.word == 0 {
+        return Err(Stop(pc.address | (way.0 >> 2) as usize));
     }
-    Ok(Found {
-        bp,
-        pc,
-        slot,
-        bp_from,
-    })
+    Ok(Found { pc, bp, way })
 }
 
-/// The CFA, rbp as it was in the caller, and [`Found::bp_from`].
-type Step = (usize, usize, usize);
+/// The CFA, rbp as it was in the caller, and how they were found.
+type Step = (usize, Check, Way);
 
 /// The steps that are rarer: from rbp by another offset, and by long rules.
 #[inline(never)]
@@ -864,48 +892,49 @@ fn step(rule: Packed, sp: usize, bp: usize, high: usize) -> Result<Step, Stop> {
     if rule.is_long() {
         return step_long(rule, sp, bp, high);
     }
-    let flag = Link::COUNTED_FROM_BP;
+    let way = Way::COUNTED_FROM_BP;
     let cfa = bp.wrapping_add(rule.offset());
     let saved_at = cfa.wrapping_sub(rule.saved_bp());
     if !is_frame(sp, cfa, high) || saved_at < sp {
         return Err(Stop::LOST);
     }
     if saved_at == cfa {
-        return Ok((cfa, bp, flag));
+        return Ok((cfa, Check::of_register(bp), Way::KEPT.and(way)));
     }
     // SAFETY: `sp <= saved_at < cfa <= high`, all aligned.
-    Ok((cfa, unsafe { read_stack(saved_at) }, saved_at | flag))
+    Ok((cfa, unsafe { Check::of(saved_at) }, Way::SAVED.and(way)))
 }
 
 #[cold]
 #[inline(never)]
 fn step_long(rule: Packed, sp: usize, bp: usize, high: usize) -> Result<Step, Stop> {
-    let fleeting = if rule.is_fleeting() {
-        Link::FLEETING
-    } else {
-        0
-    };
     let (base, offset, saved_bp) = match RULES.whole(rule) {
         Rule::Step {
             base,
             offset,
             saved_bp,
         } => (base, offset, saved_bp),
-        Rule::Bottom if fleeting != 0 => return Err(Stop::FLEETING_RULE),
+        Rule::Bottom if rule.is_fleeting() => return Err(Stop::FLEETING_RULE),
         Rule::Bottom => return Err(Stop::RULE),
         Rule::Unknown => return Err(Stop::LOST),
     };
-    let (base, flag) = if base == Base::Rbp {
-        (bp, Link::COUNTED_FROM_BP | fleeting)
-    } else {
-        (sp, fleeting)
+    let mut way = Way::NONE;
+    if rule.is_fleeting() {
+        way = way.and(Way::FLEETING);
+    }
+    let base = match base {
+        Base::Rsp => sp,
+        Base::Rbp => {
+            way = way.and(Way::COUNTED_FROM_BP);
+            bp
+        }
     };
     let cfa = base.wrapping_add_signed(offset as isize);
     if !is_frame(sp, cfa, high) {
         return Err(Stop::LOST);
     }
     let Some(below) = saved_bp else {
-        return Ok((cfa, bp, flag));
+        return Ok((cfa, Check::of_register(bp), Way::KEPT.and(way)));
     };
     let saved_at = cfa.wrapping_add_signed(below as isize);
     // NOTE: that it lies below the CFA is what [`Checks`] are ordered by.
@@ -913,7 +942,7 @@ fn step_long(rule: Packed, sp: usize, bp: usize, high: usize) -> Result<Step, St
         return Err(Stop::LOST);
     }
     // SAFETY: checked just above.
-    Ok((cfa, unsafe { read_stack(saved_at) }, saved_at | flag))
+    Ok((cfa, unsafe { Check::of(saved_at) }, Way::SAVED.and(way)))
 }
 
 /// Whether a frame may end at `cfa`: above where it began, in the stack, and aligned.
