@@ -315,11 +315,12 @@ impl Arena {
 
     /// Copies `words` into the arena. `None` where the system has no memory to give, or there are
     /// more words than a chunk holds.
-    pub(crate) fn store(&self, words: &[usize]) -> Option<NonNull<usize>> {
+    pub(crate) fn store(&self, words: &[usize]) -> Option<&[usize]> {
         let place: NonNull<usize> = self.zeroed(size_of_val(words), align_of::<usize>())?.cast();
         // SAFETY: room for as many words, aligned, and ours alone.
         unsafe { ptr::copy_nonoverlapping(words.as_ptr(), place.as_ptr(), words.len()) };
-        Some(place)
+        // SAFETY: written just now, never again, and there until `clear`, which runs alone.
+        Some(unsafe { std::slice::from_raw_parts(place.as_ptr(), words.len()) })
     }
 
     /// A piece of `len` bytes, all zero, at a multiple of `align`: a power of two up to a page's size.

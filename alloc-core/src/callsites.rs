@@ -1,14 +1,13 @@
 //! The interner: a stack of return addresses to a [`CallsiteId`].
 
 use std::num::NonZeroU32;
-use std::ptr;
 
 use crate::arena::{Arena, Reserved, Zeroed};
-use crate::capture::hash_of;
+use crate::capture::{Walker, hash_of};
 use crate::counters::SharedCounters;
 use crate::label::Label;
 use crate::recorded::StackEnd;
-use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use crate::words::{Insertion, WordSet};
 
 /// Names one callsite of one tracing session; only [`Callsites`] knows what stands behind it.
@@ -39,8 +38,18 @@ impl CallsiteId {
 #[derive(Clone, Copy)]
 pub(crate) struct Stack<'a> {
     pub(crate) addresses: &'a [usize],
+    /// The rest of them, where a callsite has them.
+    pub(crate) outer: Option<Outer>,
     pub(crate) end: StackEnd,
     pub(crate) hash: u64,
+}
+
+/// Addresses in the stack of a callsite: `len` of them, outwards of the `skip` innermost.
+#[derive(Clone, Copy)]
+pub(crate) struct Outer {
+    pub(crate) callsite: CallsiteId,
+    pub(crate) skip: usize,
+    pub(crate) len: usize,
 }
 
 impl Stack<'_> {
@@ -57,6 +66,7 @@ impl Stack<'_> {
     fn empty(end: StackEnd) -> Stack<'static> {
         Stack {
             addresses: &[],
+            outer: None,
             end,
             hash: hash_of(&[]),
         }
@@ -64,40 +74,61 @@ impl Stack<'_> {
 }
 
 /// What is known of a callsite: its stack and label, written once, and the counters that threads share.
+///
+/// Of its stack it has the innermost addresses only, if the callsite that its thread met as a newcomer before has
+/// the others: in a program that recurses over its data stacks of thirty frames differ in three or four.
 #[repr(C, align(64))]
 pub(crate) struct Callsite {
     pub(crate) shared: SharedCounters,
     addresses: AtomicPtr<usize>,
     label: AtomicU64,
-    len: AtomicU32,
+    /// How many addresses are its own, and how many there are.
+    own_len: AtomicU16,
+    len: AtomicU16,
+    /// The callsite that has the rest, or zero, and how many of its innermost are not among them.
+    outer: AtomicU32,
+    skip: AtomicU16,
     /// Zero until the rest is written, then one plus the number of the [`StackEnd`].
-    end: AtomicU32,
+    end: AtomicU8,
 }
 
 // SAFETY: zero counters, a null pointer, and an `end` that says "not written".
 unsafe impl Zeroed for Callsite {}
 
 impl Callsite {
-    /// The stack, if it is written.
-    pub(crate) fn stack(&self) -> Option<(&[usize], StackEnd)> {
+    /// How its stack ends, if it is written.
+    fn end(&self) -> Option<StackEnd> {
         // The acquire pairs with the release in `write`.
-        let end = match self.end.load(Ordering::Acquire) {
-            0 => return None,
-            1 => StackEnd::Complete,
-            2 => StackEnd::Truncated,
-            3 => StackEnd::Broken,
-            4 => StackEnd::Overflow,
-            _ => StackEnd::Uncaptured,
-        };
-        let len = self.len.load(Ordering::Relaxed) as usize;
-        if len == 0 {
-            return Some((&[], end));
+        match self.end.load(Ordering::Acquire) {
+            0 => None,
+            1 => Some(StackEnd::Complete),
+            2 => Some(StackEnd::Truncated),
+            3 => Some(StackEnd::Broken),
+            4 => Some(StackEnd::Overflow),
+            _ => Some(StackEnd::Uncaptured),
         }
+    }
+
+    /// The innermost addresses, those that it has itself. NOTE: of a callsite that is written.
+    fn own_addresses(&self) -> &[usize] {
+        let len = self.own_len.load(Ordering::Relaxed);
+        if len == 0 {
+            return &[];
+        }
+        let addresses = self.addresses.load(Ordering::Relaxed);
         // SAFETY: `write` stored a pointer to that many words of the arena, which never change
         // and live as long as the callsite.
-        let addresses =
-            unsafe { std::slice::from_raw_parts(self.addresses.load(Ordering::Relaxed), len) };
-        Some((addresses, end))
+        unsafe { std::slice::from_raw_parts(addresses, len.into()) }
+    }
+
+    /// Where its stack goes on. NOTE: of a callsite that is written.
+    fn outer(&self) -> Option<Outer> {
+        let len = self.len.load(Ordering::Relaxed) - self.own_len.load(Ordering::Relaxed);
+        Some(Outer {
+            callsite: CallsiteId::from_word(self.outer.load(Ordering::Relaxed))?,
+            skip: self.skip.load(Ordering::Relaxed).into(),
+            len: len.into(),
+        })
     }
 
     /// What tells it apart from others with this stack.
@@ -105,10 +136,18 @@ impl Callsite {
         Label::from_word(self.label.load(Ordering::Relaxed))
     }
 
-    fn write(&self, addresses: *mut usize, len: usize, end: StackEnd, label: Label) {
-        self.addresses.store(addresses, Ordering::Relaxed);
+    /// Writes it. NOTE: stacks have no more than [`MAX_FRAMES`] addresses.
+    fn write(&self, own: &[usize], outer: Option<Outer>, end: StackEnd, label: Label) {
+        let (callsite, skip, outer_len) =
+            outer.map_or((0, 0, 0), |it| (it.callsite.get(), it.skip, it.len));
+        self.addresses
+            .store(own.as_ptr().cast_mut(), Ordering::Relaxed);
         self.label.store(label.word(), Ordering::Relaxed);
-        self.len.store(len as u32, Ordering::Relaxed);
+        self.own_len.store(own.len() as u16, Ordering::Relaxed);
+        self.len
+            .store((own.len() + outer_len) as u16, Ordering::Relaxed);
+        self.outer.store(callsite, Ordering::Relaxed);
+        self.skip.store(skip as u16, Ordering::Relaxed);
         let end = match end {
             StackEnd::Complete => 1,
             StackEnd::Truncated => 2,
@@ -177,7 +216,7 @@ impl Callsites {
             (CallsiteId::OVERFLOW, StackEnd::Overflow),
             (CallsiteId::HEAP, StackEnd::Uncaptured),
         ] {
-            callsites[id.get() as usize].write(ptr::null_mut(), 0, end, Label::default());
+            callsites[id.get() as usize].write(&[], None, end, Label::default());
         }
         let limit = limit.min(MAX_CALLSITES) + CallsiteId::RESERVED;
         self.limit.store(limit, Ordering::Relaxed);
@@ -212,12 +251,27 @@ impl Callsites {
         };
         let short = Stack {
             addresses: inner,
+            outer: None,
             end: StackEnd::Truncated,
             hash: hash_of(inner),
         };
         self.find(short.hash ^ label.salt())
             .or_else(|| self.try_insert(short, label))
             .unwrap_or(CallsiteId::OVERFLOW)
+    }
+
+    /// The id of the stack that was walked last, with this label, new if the two are.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn insert_last_of(&self, walker: &mut Walker, label: Label) -> CallsiteId {
+        if self.frames_for_newcomers() != usize::MAX {
+            return self.insert(walker.stack(), label);
+        }
+        let callsite = self.insert(walker.newcomer(), label);
+        if callsite != CallsiteId::OVERFLOW {
+            walker.becomes(callsite);
+        }
+        callsite
     }
 
     /// How many frames a callsite keeps that is new now.
@@ -244,9 +298,9 @@ impl Callsites {
         }
         let id = CallsiteId::from_word(number)?;
         let chunk = self.chunks.get(number as usize / CHUNK)?.get_or_reserve()?;
-        let addresses = self.frames.store(stack.addresses)?;
-        let len = stack.addresses.len();
-        chunk[number as usize % CHUNK].write(addresses.as_ptr(), len, stack.end, label);
+        let own = self.frames.store(stack.addresses)?;
+        let outer = stack.outer.map(|outer| self.owner_of(outer));
+        chunk[number as usize % CHUNK].write(own, outer, stack.end, label);
         let hash = stack.hash ^ label.salt();
         let tag = tag(hash);
         let word = tag | u64::from(number);
@@ -258,6 +312,43 @@ impl Callsites {
             Insertion::Found(word) => Some(id_of(word)),
             Insertion::Full => None,
         }
+    }
+
+    /// The same addresses where a callsite has the first of them itself, so that it does not take many steps to
+    /// find them.
+    fn owner_of(&self, mut outer: Outer) -> Outer {
+        while let Some(callsite) = self.get(outer.callsite)
+            && let Some(inner_len) = outer.skip.checked_sub(callsite.own_addresses().len())
+            && let Some(next) = callsite.outer()
+        {
+            outer.callsite = next.callsite;
+            outer.skip = next.skip + inner_len;
+        }
+        outer
+    }
+
+    /// Appends the stack of a callsite to `addresses`, and returns how it ends, if it is written.
+    pub(crate) fn append_stack(
+        &self,
+        callsite: &Callsite,
+        addresses: &mut Vec<usize>,
+    ) -> Option<StackEnd> {
+        let end = callsite.end()?;
+        addresses.extend_from_slice(callsite.own_addresses());
+        let mut rest = callsite.outer();
+        while let Some(outer) = rest.filter(|outer| outer.len > 0) {
+            let outer = self.owner_of(outer);
+            let owner = self.get(outer.callsite)?;
+            let own = owner.own_addresses();
+            let part = own.get(outer.skip..)?;
+            let part = &part[..part.len().min(outer.len)];
+            addresses.extend_from_slice(part);
+            rest = owner.outer().map(|next| Outer {
+                len: outer.len - part.len(),
+                ..next
+            });
+        }
+        Some(end)
     }
 
     /// The callsite behind an id of this session.
@@ -368,12 +459,20 @@ mod tests {
         let end = StackEnd::Complete;
         let stack = Stack {
             addresses,
+            outer: None,
             end,
             hash,
         };
         callsites
             .find(hash)
             .unwrap_or_else(|| callsites.insert(stack, Label::default()))
+    }
+
+    fn stack_of(callsites: &Callsites, id: CallsiteId) -> (Vec<usize>, StackEnd) {
+        let mut addresses = Vec::new();
+        let callsite = callsites.get(id).unwrap();
+        let end = callsites.append_stack(callsite, &mut addresses);
+        (addresses, end.unwrap())
     }
 
     fn ready(limit: u32) -> Callsites {
@@ -398,8 +497,7 @@ mod tests {
             .collect();
         for (stack, &id) in stacks.iter().zip(&ids) {
             assert_eq!(intern(&callsites, stack), id);
-            let (addresses, end) = callsites.get(id).unwrap().stack().unwrap();
-            assert_eq!((addresses, end), (stack.as_slice(), StackEnd::Complete));
+            assert_eq!(stack_of(&callsites, id), (stack.clone(), StackEnd::Complete));
         }
         assert_eq!(
             callsites.iter().count(),
@@ -409,6 +507,46 @@ mod tests {
         // SAFETY: this thread is the only user.
         unsafe { callsites.clear() };
         assert_eq!((callsites.iter().count(), callsites.resident()), (0, 0));
+    }
+
+    /// Stacks that differ in their innermost frames, each beginning where the one before ends.
+    #[test]
+    fn a_newcomer_may_have_its_outer_frames_from_any_callsite() {
+        let callsites = ready(MAX_CALLSITES);
+        let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut last: Option<(CallsiteId, Vec<usize>)> = None;
+        for at in 0..2_000_usize {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let own: Vec<usize> = (0..1 + (random >> 60) as usize)
+                .map(|frame| at * 64 + frame)
+                .collect();
+            let outer = last.as_ref().map(|(callsite, stack)| {
+                let skip = (random >> 40) as usize % (stack.len() + 1);
+                let len = (random >> 20) as usize % (stack.len() - skip + 1);
+                let callsite = *callsite;
+                (Outer { callsite, skip, len }, stack)
+            });
+            let mut whole = own.clone();
+            if let Some((Outer { skip, len, .. }, stack)) = outer {
+                whole.extend_from_slice(&stack[skip..skip + len.min(900 - own.len())]);
+            }
+            let stack = Stack {
+                addresses: &own,
+                outer: outer.map(|(outer, _)| Outer {
+                    len: whole.len() - own.len(),
+                    ..outer
+                }),
+                end: StackEnd::Complete,
+                hash: hash_of(&whole),
+            };
+            let id = callsites.insert(stack, Label::default());
+            assert_eq!(stack_of(&callsites, id), (whole.clone(), StackEnd::Complete));
+            last = Some((id, whole));
+        }
+        // SAFETY: this thread is the only user.
+        unsafe { callsites.clear() };
     }
 
     #[test]
@@ -421,6 +559,7 @@ mod tests {
         let addresses = [0x1000, 0x2000];
         let stack = Stack {
             addresses: &addresses,
+            outer: None,
             end: StackEnd::Complete,
             hash: hash_of(&addresses),
         };
@@ -446,8 +585,10 @@ mod tests {
             ids[0],
             "those before keep their ids"
         );
-        let overflow = callsites.get(CallsiteId::OVERFLOW).unwrap();
-        assert_eq!(overflow.stack(), Some((&[][..], StackEnd::Overflow)));
+        assert_eq!(
+            stack_of(&callsites, CallsiteId::OVERFLOW),
+            (vec![], StackEnd::Overflow)
+        );
         // SAFETY: this thread is the only user.
         unsafe { callsites.clear() };
     }
@@ -456,7 +597,7 @@ mod tests {
     fn newcomers_are_cut_as_the_table_fills() {
         let callsites = ready(37);
         let stack = |i| -> Vec<usize> { (0..30).map(|frame| 0x1000 + frame + i * 100).collect() };
-        let kept = |id| callsites.get(id).unwrap().stack().unwrap();
+        let kept = |id| stack_of(&callsites, id);
         let ids: Vec<_> = (0..30).map(|i| intern(&callsites, &stack(i))).collect();
         for (at, len, end) in [
             (7, 30, StackEnd::Complete),
@@ -464,7 +605,7 @@ mod tests {
             (17, 16, StackEnd::Truncated),
             (18, 8, StackEnd::Truncated),
         ] {
-            assert_eq!(kept(ids[at]), (&stack(at)[..len], end), "{at}");
+            assert_eq!(kept(ids[at]), (stack(at)[..len].to_vec(), end), "{at}");
         }
         assert_eq!(intern(&callsites, &stack(0)), ids[0]);
         // Where only outer frames differ, newcomers are one.

@@ -91,9 +91,6 @@ impl Recorded {
     fn read_callsites(&mut self) {
         let mut threads: HashMap<ThreadName, Option<Arc<str>>> = HashMap::new();
         for (id, callsite) in TABLES.callsites.iter() {
-            let Some((addresses, stack_end)) = callsite.stack() else {
-                continue;
-            };
             let cells = || TABLES.threads.iter().filter_map(|state| state.delta(id));
             let counters = callsite
                 .shared
@@ -101,15 +98,18 @@ impl Recorded {
             if counters.total.blocks == 0 {
                 continue;
             }
+            let start = self.addresses.len();
+            let Some(stack_end) = TABLES.callsites.append_stack(callsite, &mut self.addresses)
+            else {
+                continue;
+            };
+            let stack = start..self.addresses.len();
             match stack_end {
                 StackEnd::Complete | StackEnd::Uncaptured => {}
                 StackEnd::Truncated => self.health.truncated_stacks += 1,
                 StackEnd::Broken => self.health.broken_stacks += 1,
                 StackEnd::Overflow => self.health.overflowed = counters.total.blocks,
             }
-            let start = self.addresses.len();
-            self.addresses.extend_from_slice(addresses);
-            let stack = start..self.addresses.len();
             let Label { domain, thread } = callsite.label();
             let thread = threads
                 .entry(thread)
@@ -153,8 +153,10 @@ pub(crate) fn stack_of_tracked(domain: u32, address: usize) -> Option<(Vec<usize
 fn stack_behind(callsite: impl FnOnce() -> Option<CallsiteId>) -> Option<(Vec<usize>, StackEnd)> {
     let _muted = thread::mute();
     control::reading(|_| {
-        let (addresses, end) = TABLES.callsites.get(callsite()?)?.stack()?;
-        Some((addresses.to_vec(), end))
+        let callsite = TABLES.callsites.get(callsite()?)?;
+        let mut addresses = Vec::new();
+        let end = TABLES.callsites.append_stack(callsite, &mut addresses)?;
+        Some((addresses, end))
     })
     .ok()
     .flatten()

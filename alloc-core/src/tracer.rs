@@ -467,7 +467,7 @@ impl Recorder {
         let callsite = callsites.find(hash).unwrap_or_else(|| {
             // SAFETY: as above.
             let walker = unsafe { self.state.walker() };
-            callsites.insert(walker.stack(), self.state.label())
+            callsites.insert_last_of(walker, self.state.label())
         });
         self.state.recent().keep(hash, callsite);
         callsite

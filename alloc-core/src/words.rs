@@ -240,7 +240,7 @@ impl Line {
 mod tests {
     use super::*;
 
-    type Few = WordSet<{ 1 << 10 }, { 1 << 12 }, { 1 << 14 }>;
+    type Few = WordSet<{ 1 << 10 }, { 1 << 12 }, { 1 << 16 }>;
 
     fn hash(key: u64) -> u64 {
         key.wrapping_mul(0x9E37_79B9_7F4A_7C15)

@@ -117,10 +117,19 @@ impl Walker {
         let addresses = &self.buffer[..self.len];
         Stack {
             addresses,
+            outer: None,
             end: self.end,
             hash: hash_of(addresses),
         }
     }
+
+    /// The same: nothing is known of other callsites.
+    pub(crate) fn newcomer(&mut self) -> Stack<'_> {
+        self.stack()
+    }
+
+    /// As above.
+    pub(crate) fn becomes(&mut self, _: CallsiteId) {}
 
     #[inline(never)]
     fn follow(&mut self, registers: Registers) -> u64 {

@@ -9,7 +9,7 @@ use super::rules::{Base, Packed, Rule, Rules};
 use super::{
     Buffer, CaptureMethod, Captured, MAX_FRAMES, StackBounds, StackHash, functions, objects,
 };
-use crate::callsites::{CallsiteId, Stack};
+use crate::callsites::{CallsiteId, Outer, Stack};
 use crate::recorded::StackEnd;
 
 static RULES: Rules = Rules::new();
@@ -122,7 +122,20 @@ pub(crate) struct Walker {
     /// Where the last walk began, if it was of the thread's own stack.
     beginning: Option<Beginning>,
     memos: Memos,
+    last_newcomer: Newcomer,
+    /// How many links, from the outermost, are still those of the last newcomer.
+    common: usize,
     buffer: Buffer,
+}
+
+/// A stack that became a callsite.
+#[derive(Clone, Copy)]
+struct Newcomer {
+    /// Or zero.
+    callsite: u32,
+    /// The link outside of all that it shows, and the innermost.
+    outermost: usize,
+    len: usize,
 }
 
 /// Where one of the functions that begin a walk has its return address: so far above rsp, or rbp.
@@ -337,6 +350,7 @@ impl Walker {
     /// Forgets callsites: there are others now.
     pub(crate) fn forget(&mut self) {
         self.memos.clear();
+        self.last_newcomer.callsite = 0;
     }
 
     /// Shows `limit` frames of a stack from now on. NOTE: what is remembered must be forgotten before, if it
@@ -431,7 +445,7 @@ impl Walker {
         if !self.is_whole {
             return;
         }
-        let outer = self.len.saturating_sub(self.limit);
+        let outer = self.outermost();
         let (outermost, innermost) = (self.link(outer), self.link(self.len));
         if innermost.fleets() {
             return;
@@ -497,14 +511,41 @@ impl Walker {
 
     /// The stack of the last walk.
     pub(crate) fn stack(&mut self) -> Stack<'_> {
-        let outer = self.len.saturating_sub(self.limit);
-        let window = &self.kept[outer + 1..=self.len];
-        for (address, link) in self.buffer.iter_mut().zip(window.iter().rev()) {
+        self.stack_inside_of(self.outermost(), None)
+    }
+
+    /// The same, without the outer addresses that the last newcomer has.
+    pub(crate) fn newcomer(&mut self) -> Stack<'_> {
+        let (outermost, last) = (self.outermost(), self.last_newcomer);
+        match CallsiteId::from_word(last.callsite) {
+            Some(callsite) if last.outermost <= outermost && outermost < self.common => {
+                let outer = Outer {
+                    callsite,
+                    skip: last.len - self.common,
+                    len: self.common - outermost,
+                };
+                self.stack_inside_of(self.common, Some(outer))
+            }
+            _ => self.stack(),
+        }
+    }
+
+    /// The last link that a stack does not show.
+    #[inline(always)]
+    fn outermost(&self) -> usize {
+        self.len.saturating_sub(self.limit)
+    }
+
+    /// The links inside of that at `at`, and `outer` outside of them.
+    fn stack_inside_of(&mut self, at: usize, outer: Option<Outer>) -> Stack<'_> {
+        let inner = &self.kept[at + 1..=self.len];
+        for (address, link) in self.buffer.iter_mut().zip(inner.iter().rev()) {
             *address = link.pc.word;
         }
         Stack {
-            addresses: &self.buffer[..window.len()],
-            end: if outer > 0 {
+            addresses: &self.buffer[..inner.len()],
+            outer,
+            end: if self.outermost() > 0 {
                 StackEnd::Truncated
             } else {
                 self.end
@@ -513,9 +554,19 @@ impl Walker {
         }
     }
 
+    /// Takes note that the last [newcomer](Self::newcomer) is the stack of `callsite`.
+    pub(crate) fn becomes(&mut self, callsite: CallsiteId) {
+        self.last_newcomer = Newcomer {
+            callsite: callsite.get(),
+            outermost: self.outermost(),
+            len: self.len,
+        };
+        self.common = self.len;
+    }
+
     #[inline(always)]
     fn hash(&self) -> u64 {
-        let outer = self.len.saturating_sub(self.limit);
+        let outer = self.outermost();
         // With fewer links than the limit there is nothing outside, and its sum is zero.
         let beyond = self.link(outer).sum.wrapping_mul(self.power);
         StackHash::of_sum(self.link(self.len).sum.wrapping_sub(beyond))
@@ -752,6 +803,7 @@ impl Walker {
         let len = at + new;
         self.len = len;
         self.reusable = len;
+        self.common = self.common.min(at);
         let fresh = self.fresh.as_ptr();
         // SAFETY: there are as many fresh ones.
         let mut found = unsafe { fresh.add(new) };
@@ -778,6 +830,7 @@ impl Walker {
     /// Drops outer links that no stack shows any more. Returns where the innermost is then.
     #[cold]
     fn make_room(&mut self, at: usize, new: usize) -> usize {
+        self.common = 0;
         let left = self.limit.saturating_sub(new).min(at);
         let dropped = at - left;
         let outside = *self.link(dropped);

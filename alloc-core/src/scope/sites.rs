@@ -140,11 +140,11 @@ impl Sites {
         };
         let counts = self.lock();
         for (&id, site) in &counts.sites {
-            let Some((addresses, stack_end)) = CALLSITES.get(id).and_then(|it| it.stack()) else {
+            let start = recorded.addresses.len();
+            let append = |callsite| CALLSITES.append_stack(callsite, &mut recorded.addresses);
+            let Some(stack_end) = CALLSITES.get(id).and_then(append) else {
                 continue;
             };
-            let start = recorded.addresses.len();
-            recorded.addresses.extend_from_slice(addresses);
             recorded.callsites.push(RecordedCallsite {
                 stack: start..recorded.addresses.len(),
                 stack_end,
