@@ -164,12 +164,7 @@ impl<W: Word> PageMap<W> {
     #[inline(always)]
     pub(crate) fn prefetched(&self, address: usize) -> Option<&W> {
         let slot = self.slot(address)?;
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: a hint about an address that is there; it reads and writes nothing.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(ptr::from_ref(slot).cast()) };
-        }
+        arena::prefetch(slot);
         Some(slot)
     }
 

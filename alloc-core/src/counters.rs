@@ -431,6 +431,8 @@ pub(crate) struct SharedCounters {
 impl SharedCounters {
     /// Adds `delta`; `emptied` runs where the reader's check covers it.
     pub(crate) fn fold(&self, delta: &Delta, epoch: u64, emptied: impl FnOnce()) {
+        // PERF: two cache lines, often far away, and nothing that comes after the first change begins before it is done.
+        crate::arena::prefetch(&self.epoch);
         self.folds.fetch_add(1, Relaxed);
         // The fence keeps the changes after the beginning; it pairs with the first in `consistent`.
         fence(Ordering::Release);

@@ -49,10 +49,13 @@ pub(super) struct Checks {
     links: [u16; CHECKS],
 }
 
-/// At most two for each link, one for what lies outside of all, and four that end them.
-const CHECKS: usize = 2 * KEPT + 5;
+/// At most two for each link, one for what lies outside of all, and twice four that end them.
+const CHECKS: usize = 2 * KEPT + 9;
 
 impl Checks {
+    /// Where to begin for there to be none: the last four are always those that end them, of the link at 0.
+    pub(super) const NONE: usize = CHECKS - 4;
+
     /// All of them, and what is left of others.
     pub(super) fn all(&self) -> &[Check; CHECKS] {
         &self.checks
@@ -66,7 +69,7 @@ impl Checks {
     /// Sets those of the link at `link`: of its return address and of the caller's rbp.
     #[inline(always)]
     pub(super) fn set_two(&mut self, at: usize, two: [Check; 2], link: usize) {
-        debug_assert!(at + 2 <= CHECKS);
+        debug_assert!(at + 2 <= Checks::NONE);
         // SAFETY: links have at most two checks each, and there is room for one more.
         unsafe { *self.checks.as_mut_ptr().add(at).cast::<[Check; 2]>() = two };
         // The link found its place and another word there, or it found another rbp.
@@ -78,7 +81,7 @@ impl Checks {
     /// Says that there are `len` of them, of links of which that at `link` is the innermost.
     #[inline(always)]
     pub(super) fn end(&mut self, len: usize, link: usize) {
-        debug_assert!(len + 4 <= CHECKS);
+        debug_assert!(len + 4 <= Checks::NONE);
         for at in len..len + 4 {
             // Below every stack.
             //
@@ -91,9 +94,9 @@ impl Checks {
 
     /// Forgets `by` checks after the first, and the `links` that they are of.
     pub(super) fn shift(&mut self, by: usize, links: usize) {
-        self.checks.copy_within(1 + by.., 1);
-        self.links.copy_within(1 + by.., 1);
-        for link in &mut self.links[1..] {
+        self.checks.copy_within(1 + by..Checks::NONE, 1);
+        self.links.copy_within(1 + by..Checks::NONE, 1);
+        for link in &mut self.links[1..Checks::NONE] {
             *link = link.saturating_sub(links as u16);
         }
     }

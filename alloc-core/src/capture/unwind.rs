@@ -772,8 +772,7 @@ impl Walker {
     /// Has the next walk start over.
     fn reuse_nothing(&mut self) {
         self.reusable = 0;
-        self.first_check = 1;
-        self.checks.end(1, 0);
+        self.first_check = Checks::NONE;
     }
 
     /// Has this stand for all that lies outside of the kept links.
