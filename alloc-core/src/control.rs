@@ -130,15 +130,17 @@ impl Look {
     /// NOTE: whoever is in a scope, or was given a block from one, sees so without any further order: the
     /// word was changed before, by this thread or by one that this thread learned of the block from.
     ///
-    /// PERF: one test for both, where every block is recorded.
+    /// PERF: one test for both, in the order of what costs least besides.
     #[inline(always)]
     pub(crate) fn how_without_scopes(self) -> Option<How> {
-        if self.0 & (SCOPES | (SAMPLED | COUNTED) << SCOPE_BITS) == 0 {
-            Some(How::Whole)
-        } else if self.0 & SCOPES != 0 {
-            None
-        } else {
-            Some(self.how())
+        const SAMPLED_ONLY: u64 = SAMPLED << SCOPE_BITS;
+        const COUNTED_ONLY: u64 = COUNTED << SCOPE_BITS;
+        match self.0 & (SCOPES | SAMPLED_ONLY | COUNTED_ONLY) {
+            SAMPLED_ONLY => Some(How::Sampled),
+            COUNTED_ONLY => Some(How::Counted),
+            0 => Some(How::Whole),
+            state if state & SCOPES != 0 => None,
+            _ => Some(How::Off),
         }
     }
 
