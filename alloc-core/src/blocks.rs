@@ -79,6 +79,14 @@ pub(crate) trait Word: Zeroed {
 
     fn read(&self) -> Option<Self::Owner>;
     fn write(&self, owner: Option<Self::Owner>);
+
+    /// Writes `owner`, and returns what was there.
+    #[inline(always)]
+    fn replace(&self, owner: Option<Self::Owner>) -> Option<Self::Owner> {
+        let before = self.read();
+        self.write(owner);
+        before
+    }
 }
 
 impl Word for AtomicU32 {
@@ -137,24 +145,11 @@ impl<W: Word> PageMap<W> {
         address: usize,
         owner: W::Owner,
     ) -> Result<Option<W::Owner>, InsertError> {
-        self.insert_at(self.slot(address), address, owner)
-    }
-
-    /// The same, with the slot from [`prefetched`](Self::prefetched).
-    #[inline(always)]
-    pub(crate) fn insert_at(
-        &self,
-        slot: Option<&W>,
-        address: usize,
-        owner: W::Owner,
-    ) -> Result<Option<W::Owner>, InsertError> {
-        let slot = match slot {
+        let slot = match self.slot(address) {
             Some(slot) => slot,
             None => self.slot_or_reserve(address)?,
         };
-        let before = slot.read();
-        slot.write(Some(owner));
-        Ok(before)
+        Ok(slot.replace(Some(owner)))
     }
 
     /// The slot of a block that is about to be recorded, if there is one already. It is on its way

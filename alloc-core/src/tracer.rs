@@ -12,7 +12,7 @@
 //! calls the inner allocator. A sample leaves nearly everything out; a session that only counts has steps of
 //! [its own](crate::counting).
 
-use crate::blocks::PageMap;
+use crate::blocks::{PageMap, Word};
 use crate::callsites::{CallsiteId, Callsites, Stack};
 use crate::capture::Captured;
 use crate::counted::Counted;
@@ -340,17 +340,17 @@ impl Recorder {
     #[inline(always)]
     pub(crate) fn allocated(&self, address: usize, size: usize) {
         match self.state.sampling() {
-            None => self.begin(address, Weighted::one(size)),
+            None => self.begin(address, Weighted::one(size), None),
             Some(interval) if self.state.is_drawn(size, interval) => {
-                self.begin_drawn(address, interval.weigh(address, size));
+                self.begin_drawn(address, interval.weigh(address, size), interval);
             }
             Some(_) => {}
         }
     }
 
     #[inline(always)]
-    fn begin(&self, address: usize, weighted: Weighted) {
-        let Some(callsite) = self.insert(address) else {
+    fn begin(&self, address: usize, weighted: Weighted, sampling: Option<Interval>) {
+        let Some(callsite) = self.insert(address, sampling) else {
             return;
         };
         self.credit(callsite, weighted, false);
@@ -359,8 +359,8 @@ impl Recorder {
 
     #[cold]
     #[inline(never)]
-    fn begin_drawn(&self, address: usize, weighted: Weighted) {
-        self.begin(address, weighted);
+    fn begin_drawn(&self, address: usize, weighted: Weighted, interval: Interval) {
+        self.begin(address, weighted, Some(interval));
     }
 
     /// Records that a block is about to go back to the inner allocator.
@@ -425,7 +425,7 @@ impl Recorder {
     ) {
         let sampling = self.state.sampling();
         let is_drawn = sampling.is_none_or(|interval| self.state.is_drawn(size, interval));
-        let callsite = if is_drawn { self.insert(address) } else { None };
+        let callsite = is_drawn.then(|| self.insert(address, sampling)).flatten();
         let gone = taken.map(|callsite| (callsite, Weighted::of(sampling, old, old_size)));
         let come = callsite.map(|callsite| (callsite, Weighted::of(sampling, address, size)));
         let bytes = |it: &Option<(CallsiteId, Weighted)>| it.map_or(0, |(_, it)| it.bytes);
@@ -475,7 +475,7 @@ impl Recorder {
 
     /// Captures the stack and notes the block in the page map.
     #[inline(always)]
-    fn insert(&self, address: usize) -> Option<CallsiteId> {
+    fn insert(&self, address: usize, sampling: Option<Interval>) -> Option<CallsiteId> {
         let state = self.state;
         let slot = TABLES.blocks.prefetched(address);
         // SAFETY: this is the owner, a record is under way, and the reference ends with the walk.
@@ -487,19 +487,43 @@ impl Recorder {
         } else {
             CallsiteId::HEAP
         };
-        match TABLES.blocks.insert_at(slot, address, callsite) {
-            Ok(None) => {
-                if state.sampling().is_some() {
-                    TABLES.drawn.add(address);
-                }
+        let Some(slot) = slot else {
+            return self.insert_anew(address, callsite, sampling);
+        };
+        self.inserted(address, slot.replace(Some(callsite)), sampling);
+        Some(callsite)
+    }
+
+    /// Notes a block near which there was none.
+    #[cold]
+    #[inline(never)]
+    fn insert_anew(
+        &self,
+        address: usize,
+        callsite: CallsiteId,
+        sampling: Option<Interval>,
+    ) -> Option<CallsiteId> {
+        match TABLES.blocks.insert(address, callsite) {
+            Ok(before) => {
+                self.inserted(address, before, sampling);
+                Some(callsite)
             }
-            Ok(Some(_)) => state.events.lost_block(),
             Err(error) => {
-                state.events.not_inserted(error);
-                return None;
+                self.state.events.not_inserted(error);
+                None
             }
         }
-        Some(callsite)
+    }
+
+    /// A block was noted, where `before` was.
+    #[inline(always)]
+    fn inserted(&self, address: usize, before: Option<CallsiteId>, sampling: Option<Interval>) {
+        if before.is_some() {
+            // It was released without our knowledge.
+            self.state.events.lost_block();
+        } else if sampling.is_some() {
+            TABLES.drawn.add(address);
+        }
     }
 
     #[inline(always)]

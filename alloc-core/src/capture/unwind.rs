@@ -437,14 +437,17 @@ impl Walker {
     }
 
     /// Remembers that the stack of the last walk is that of `callsite`.
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn remember(&mut self, callsite: CallsiteId) {
-        let Some(beginning) = self.beginning else {
-            return;
-        };
-        if !self.is_whole {
-            return;
+        if let Some(beginning) = self.beginning
+            && self.is_whole
+        {
+            self.remember_from(beginning, callsite);
         }
+    }
+
+    #[inline(never)]
+    fn remember_from(&mut self, beginning: Beginning, callsite: CallsiteId) {
         let outer = self.outermost();
         let (outermost, innermost) = (self.link(outer), self.link(self.len));
         if innermost.fleets() {
