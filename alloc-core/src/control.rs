@@ -626,8 +626,12 @@ pub(crate) fn alone_with_the_tables<R>(change: impl FnOnce() -> Option<R>) -> Op
     let _busy = Busy::begin();
     let mut control = lock();
     control.session.as_ref()?;
-    let result = change();
-    // A thread that is alone counted on being the only one to change the heap.
+    // A thread that is alone counts on being the only one to change the heap and to fold.
+    let result = if control.attached <= 1 {
+        control.stand_still(|_| change())
+    } else {
+        change()
+    };
     control.publish();
     result
 }

@@ -147,6 +147,11 @@ impl Cell {
         shared.fold(&self.read(), epoch, || self.empty_for(next, epoch));
     }
 
+    /// The same, while no other thread folds.
+    pub(crate) fn fold_alone_into(&self, shared: &SharedCounters, next: u32, epoch: u64) {
+        shared.fold_as::<Alone>(&self.read(), epoch, || self.empty_for(next, epoch));
+    }
+
     /// Makes the cell one of `callsite` that has counted nothing.
     pub(crate) fn empty_for(&self, callsite: u32, epoch: u64) {
         self.callsite.store(callsite, Relaxed);
@@ -431,17 +436,22 @@ pub(crate) struct SharedCounters {
 impl SharedCounters {
     /// Adds `delta`; `emptied` runs where the reader's check covers it.
     pub(crate) fn fold(&self, delta: &Delta, epoch: u64, emptied: impl FnOnce()) {
+        self.fold_as::<Among>(delta, epoch, emptied);
+    }
+
+    #[inline(always)]
+    fn fold_as<F: Folder>(&self, delta: &Delta, epoch: u64, emptied: impl FnOnce()) {
         // PERF: two cache lines, often far away, and nothing that comes after the first change begins before it is done.
         crate::arena::prefetch(&self.epoch);
-        self.folds.fetch_add(1, Relaxed);
+        F::add_unsigned(&self.folds, 1);
         // The fence keeps the changes after the beginning; it pairs with the first in `consistent`.
         fence(Ordering::Release);
 
         let (bytes, blocks) = (self.bytes.load(Relaxed), self.blocks.load(Relaxed));
         if self.epoch.load(Relaxed) == epoch {
             let part = delta.at_peak(epoch);
-            self.saved_bytes.fetch_add(part.bytes, Relaxed);
-            self.saved_blocks.fetch_add(part.blocks, Relaxed);
+            F::add(&self.saved_bytes, part.bytes);
+            F::add(&self.saved_blocks, part.blocks);
         } else if delta.epoch == epoch {
             self.saved_bytes.store(bytes + delta.saved.bytes, Relaxed);
             self.saved_blocks
@@ -450,21 +460,22 @@ impl SharedCounters {
         }
         // Else neither changed since the peak, and nor does their sum.
 
-        let bytes = self.bytes.fetch_add(delta.net.bytes, Relaxed);
-        let blocks = self.blocks.fetch_add(delta.net.blocks, Relaxed);
+        let bytes = F::add(&self.bytes, delta.net.bytes);
+        let blocks = F::add(&self.blocks, delta.net.blocks);
         raise(&self.peak_bytes, bytes + delta.high.bytes);
         raise(&self.peak_blocks, blocks + delta.high.blocks);
         if delta.total_blocks > 0 {
-            self.total_bytes.fetch_add(delta.total_bytes, Relaxed);
-            self.total_blocks.fetch_add(delta.total_blocks, Relaxed);
+            F::add_unsigned(&self.total_bytes, delta.total_bytes);
+            F::add_unsigned(&self.total_blocks, delta.total_blocks);
         }
         if delta.reallocations > 0 {
-            self.reallocations.fetch_add(delta.reallocations, Relaxed);
+            F::add_unsigned(&self.reallocations, delta.reallocations);
         }
         emptied();
 
-        // The release keeps the changes before the end; it pairs with the acquire in `consistent`.
-        self.folds.fetch_add(1 << 32, Ordering::Release);
+        // The fence keeps the changes before the end; it pairs with the acquire in `consistent`.
+        fence(Ordering::Release);
+        F::add_unsigned(&self.folds, 1 << 32);
     }
 
     /// The callsite's counters: the shared part and the cells of all threads, which `cells` reads
@@ -535,6 +546,73 @@ impl SharedCounters {
         let current = cells.fold(shared, |sum, cell| sum.plus(cell.net));
         self.peak_bytes.store(current.bytes, Relaxed);
         self.peak_blocks.store(current.blocks, Relaxed);
+    }
+}
+
+/// Who folds: each returns what was there before.
+trait Folder {
+    fn add(to: &AtomicI64, number: i64) -> i64;
+
+    fn add_unsigned(to: &AtomicU64, number: u64);
+}
+
+/// One thread among others.
+struct Among;
+
+impl Folder for Among {
+    #[inline(always)]
+    fn add(to: &AtomicI64, number: i64) -> i64 {
+        to.fetch_add(number, Relaxed)
+    }
+
+    #[inline(always)]
+    fn add_unsigned(to: &AtomicU64, number: u64) {
+        to.fetch_add(number, Relaxed);
+    }
+}
+
+/// The only one that does.
+///
+/// PERF: a locked instruction waits for all that came before and holds up what comes after, and a fold has
+/// eight of them. One without the lock is still whole for a signal handler that comes between.
+struct Alone;
+
+impl Folder for Alone {
+    #[inline(always)]
+    fn add(to: &AtomicI64, number: i64) -> i64 {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        {
+            let mut number = number;
+            // SAFETY: changes the number, which is an atomic's and so may be changed through a shared reference,
+            // in one instruction, and no memory besides. Other threads only read it meanwhile, by aligned loads.
+            unsafe {
+                std::arch::asm!(
+                    "xadd [{to}], {number}",
+                    to = in(reg) to.as_ptr(),
+                    number = inout(reg) number,
+                    options(nostack),
+                );
+            }
+            number
+        }
+        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+        Among::add(to, number)
+    }
+
+    #[inline(always)]
+    fn add_unsigned(to: &AtomicU64, number: u64) {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        // SAFETY: as above.
+        unsafe {
+            std::arch::asm!(
+                "add [{to}], {number}",
+                to = in(reg) to.as_ptr(),
+                number = in(reg) number,
+                options(nostack),
+            );
+        }
+        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+        Among::add_unsigned(to, number);
     }
 }
 

@@ -423,7 +423,14 @@ impl ThreadState {
 
     #[cold]
     fn take_over(&self, cell: &Cell, id: CallsiteId, epoch: u64) {
-        fold(cell, id.get(), epoch);
+        let callsite = CallsiteId::from_word(cell.callsite());
+        match callsite.and_then(|id| TABLES.callsites.get(id)) {
+            // NOTE: a record is under way, in the phase that the account belongs to.
+            Some(callsite) if self.account.is_alone() => {
+                cell.fold_alone_into(&callsite.shared, id.get(), epoch);
+            }
+            _ => fold(cell, id.get(), epoch),
+        }
     }
 
     /// Folds a cell that holds back too much.
