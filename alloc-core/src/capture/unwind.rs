@@ -624,9 +624,9 @@ impl Walker {
             // SAFETY: it is at most the last place.
             let next = unsafe { (*found.cast::<MaybeUninit<Found>>()).write(next) };
             // SAFETY: that at 0 lies beyond every place, so it ends the search.
-            while unsafe { (*kept).slot() } < next.pc.address {
+            if unsafe { (*kept).slot() } < next.pc.address {
                 // SAFETY: as above.
-                kept = unsafe { kept.sub(1) };
+                kept = unsafe { first_beyond(kept, next.pc.address) };
             }
             // SAFETY: one of the links.
             let met = unsafe { &*kept };
@@ -847,6 +847,22 @@ impl Walker {
         }
         left
     }
+}
+
+/// The first link from `link` outwards that does not lie inside of `slot`.
+///
+/// # Safety
+///
+/// There is one.
+#[cold]
+#[inline(never)]
+unsafe fn first_beyond(mut link: *mut Link, slot: usize) -> *mut Link {
+    // SAFETY: the caller's promise.
+    while unsafe { (*link).slot() } < slot {
+        // SAFETY: as above.
+        link = unsafe { link.sub(1) };
+    }
+    link
 }
 
 /// Why a walk ended before it met the last one: one of these numbers, or the place of a return
