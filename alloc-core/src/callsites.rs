@@ -422,7 +422,9 @@ impl Recent {
 
     /// Forgets all: there are other callsites now. NOTE: only by the owner.
     pub(crate) fn clear(&self) {
-        self.0.iter().for_each(|word| word.store(0, Ordering::Relaxed));
+        self.0
+            .iter()
+            .for_each(|word| word.store(0, Ordering::Relaxed));
     }
 
     #[inline(always)]
@@ -497,7 +499,10 @@ mod tests {
             .collect();
         for (stack, &id) in stacks.iter().zip(&ids) {
             assert_eq!(intern(&callsites, stack), id);
-            assert_eq!(stack_of(&callsites, id), (stack.clone(), StackEnd::Complete));
+            assert_eq!(
+                stack_of(&callsites, id),
+                (stack.clone(), StackEnd::Complete)
+            );
         }
         assert_eq!(
             callsites.iter().count(),
@@ -526,7 +531,14 @@ mod tests {
                 let skip = (random >> 40) as usize % (stack.len() + 1);
                 let len = (random >> 20) as usize % (stack.len() - skip + 1);
                 let callsite = *callsite;
-                (Outer { callsite, skip, len }, stack)
+                (
+                    Outer {
+                        callsite,
+                        skip,
+                        len,
+                    },
+                    stack,
+                )
             });
             let mut whole = own.clone();
             if let Some((Outer { skip, len, .. }, stack)) = outer {
@@ -542,7 +554,10 @@ mod tests {
                 hash: hash_of(&whole),
             };
             let id = callsites.insert(stack, Label::default());
-            assert_eq!(stack_of(&callsites, id), (whole.clone(), StackEnd::Complete));
+            assert_eq!(
+                stack_of(&callsites, id),
+                (whole.clone(), StackEnd::Complete)
+            );
             last = Some((id, whole));
         }
         // SAFETY: this thread is the only user.

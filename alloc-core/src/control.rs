@@ -628,7 +628,12 @@ pub(crate) fn alone_with_the_tables<R>(change: impl FnOnce() -> Option<R>) -> Op
     control.session.as_ref()?;
     // A thread that is alone counts on being the only one to change the heap and to fold.
     let result = if control.attached <= 1 {
-        control.stand_still(|_| change())
+        control.stand_still(|_| {
+            for state in TABLES.threads.claimed() {
+                state.account.tell_peak(&TABLES.heap);
+            }
+            change()
+        })
     } else {
         change()
     };

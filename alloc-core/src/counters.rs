@@ -719,7 +719,9 @@ pub(crate) enum Company {
 /// # Exactness
 ///
 /// *Alone*, a thread never settles: the total is the settled part plus its own, so it sees every
-/// peak, and the first shrinking after it, at the very allocation or free.
+/// peak, and the first shrinking after it, at the very allocation or free. As long as the heap is at its peak its
+/// present size is the peak, so only the account knows it, until the heap falls or somebody else
+/// [changes it](Self::tell_peak).
 ///
 /// *With others*, it settles when its own part leaves a window, the credit, either way. All
 /// threads together hold back at most their number times the credit, and so far can the peak be
@@ -753,7 +755,23 @@ impl Account {
     pub(crate) fn grow(&self, size: i64, heap: &Heap) -> HasSettled {
         let net = self.net.load(Relaxed) + size;
         self.net.store(net, Relaxed);
-        net >= self.upper.load(Relaxed) && self.rose(net, heap)
+        let upper = self.upper.load(Relaxed);
+        if net < upper {
+            return false;
+        }
+        if upper == self.lower.load(Relaxed) {
+            // PERF: at its peak and higher again, as most heaps are that grow.
+            self.stand_at(net);
+            return false;
+        }
+        self.rose(net, heap)
+    }
+
+    /// Takes on that the heap is at its peak with this.
+    #[inline(always)]
+    fn stand_at(&self, net: i64) {
+        self.upper.store(net, Relaxed);
+        self.lower.store(net, Relaxed);
     }
 
     /// Counts `size` bytes fewer, and returns whether it settled, or found that the heap fell from its peak. The
@@ -761,12 +779,12 @@ impl Account {
     #[inline(always)]
     pub(crate) fn shrink(&self, size: i64, heap: &Heap, epoch: &AtomicU64) -> HasSettled {
         let net = self.net.load(Relaxed) - size;
-        self.net.store(net, Relaxed);
-        let fell = net < self.lower.load(Relaxed);
-        if fell {
+        if net < self.lower.load(Relaxed) {
             self.fell(net, heap, epoch);
+            return true;
         }
-        fell
+        self.net.store(net, Relaxed);
+        false
     }
 
     /// Whether it settles now and then.
@@ -774,7 +792,7 @@ impl Account {
         self.alone.load(Relaxed)
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn rose(&self, net: i64, heap: &Heap) -> HasSettled {
         if !self.alone.load(Relaxed) {
             self.settle_risen(net, heap);
@@ -783,23 +801,43 @@ impl Account {
         let total = self.base.load(Relaxed) + net;
         heap.peak.store(total, Relaxed);
         heap.rising.store(true, Relaxed);
-        self.upper.store(net, Relaxed);
-        self.lower.store(net, Relaxed);
-        if heap.peak_error.load(Relaxed) != 0 && total > heap.exact_above.load(Relaxed) {
+        if total > heap.exact_above.load(Relaxed) {
             heap.peak_error.store(0, Relaxed);
         }
+        self.stand_at_peak(net, heap);
         false
     }
 
-    #[inline(always)]
+    /// The same as [`stand_at`](Self::stand_at), unless the peak may be off still: then [`rose`](Self::rose) is to
+    /// look again when the heap rises further.
+    fn stand_at_peak(&self, net: i64, heap: &Heap) {
+        self.stand_at(net);
+        if heap.peak_error.load(Relaxed) != 0 {
+            self.upper.store(net - 1, Relaxed);
+        }
+    }
+
+    #[inline(never)]
     fn fell(&self, net: i64, heap: &Heap, epoch: &AtomicU64) {
         if !self.alone.load(Relaxed) {
             return self.settle_fallen(net, heap, epoch);
         }
-        self.lower.store(i64::MIN, Relaxed);
+        self.tell_peak(heap);
+        self.forget_peak();
+        // The release pairs with the acquire in `net`: who sees less than the peak sees the peak told.
+        self.net.store(net, Ordering::Release);
         if heap.rising.load(Relaxed) {
             heap.rising.store(false, Relaxed);
             epoch.store(epoch.load(Relaxed) + 1, Relaxed);
+        }
+    }
+
+    /// Has the heap know the peak that it is at, as far as only this account does. For whoever is about to change
+    /// the heap by another way than the thread's account.
+    pub(crate) fn tell_peak(&self, heap: &Heap) {
+        let peak = self.lower.load(Relaxed);
+        if self.alone.load(Relaxed) && peak != i64::MIN {
+            raise(&heap.peak, self.base.load(Relaxed) + peak);
         }
     }
 
@@ -826,8 +864,9 @@ impl Account {
     /// How much may change before the next settling, with others.
     fn open_window(&self, total: i64, heap: &Heap) {
         if heap.exact.load(Relaxed) {
+            // NOTE: not the same, which says that the thread is alone and the heap at its peak.
             self.upper.store(0, Relaxed);
-            self.lower.store(0, Relaxed);
+            self.lower.store(1, Relaxed);
             return;
         }
         let threads = heap.threads.load(Relaxed);
@@ -853,26 +892,36 @@ impl Account {
         let peak = heap.peak.load(Relaxed);
         self.base.store(total, Relaxed);
         self.upper.store(peak - total, Relaxed);
-        self.lower
-            .store(if heap.rising() { 0 } else { i64::MIN }, Relaxed);
         heap.exact_above
             .store(peak + heap.peak_error.load(Relaxed), Relaxed);
+        if heap.rising() {
+            self.stand_at_peak(0, heap);
+        }
     }
 
     /// Hands the thread's part to the heap, and returns the heap's settled total.
     pub(crate) fn settle(&self, heap: &Heap) -> i64 {
+        self.tell_peak(heap);
+        self.forget_peak();
         let net = self.net.load(Relaxed);
         self.net.store(0, Relaxed);
         heap.current.fetch_add(net, Relaxed) + net
     }
 
     pub(crate) fn net(&self) -> i64 {
-        self.net.load(Relaxed)
+        // The acquire pairs with the release in `fell`.
+        self.net.load(Ordering::Acquire)
+    }
+
+    /// Knows of no peak that the heap is at: it fell, or another is asked for.
+    pub(crate) fn forget_peak(&self) {
+        self.lower.store(i64::MIN, Relaxed);
     }
 
     /// Forgets everything. NOTE: only while all threads stand still.
     pub(crate) fn clear(&self) {
         self.net.store(0, Relaxed);
+        self.forget_peak();
     }
 }
 
@@ -887,6 +936,8 @@ mod tests {
         account: Account,
         heap: Heap,
         epoch: AtomicU64,
+        /// Whether the thread is to begin anew before its next change.
+        must_begin: AtomicBool,
     }
 
     /// What the tables should say, kept by copying everything at every peak.
@@ -921,9 +972,16 @@ mod tests {
                 account: zeroed(),
                 heap: Heap::new(),
                 epoch: AtomicU64::new(1),
+                must_begin: AtomicBool::new(true),
             };
-            tables.account.begin(Company::Alone, &tables.heap);
+            tables.begin();
             tables
+        }
+
+        fn begin(&self) {
+            if self.must_begin.swap(false, Relaxed) {
+                self.account.begin(Company::Alone, &self.heap);
+            }
         }
 
         /// The cell of a callsite; NOTE: number 0 is "unused" in a cell, so callsites count from 1.
@@ -935,13 +993,28 @@ mod tests {
                 if there == 0 {
                     cell.empty_for(callsite as u32 + 1, epoch);
                 } else {
-                    cell.fold_into(&self.shared[there - 1], callsite as u32 + 1, epoch);
+                    cell.fold_alone_into(&self.shared[there - 1], callsite as u32 + 1, epoch);
                 }
             }
             cell
         }
 
+        /// Somebody frees a block who has no account here, as [`forget`](crate::tracer::forget) does.
+        fn free_from_elsewhere(&self, callsite: usize, size: usize) {
+            self.account.tell_peak(&self.heap);
+            self.heap.add_directly(-(size as i64), &self.epoch);
+            let epoch = self.epoch.load(Relaxed);
+            let cell = &self.cells[callsite % CELLS];
+            if cell.callsite() as usize == callsite + 1 {
+                cell.fold_into(&self.shared[callsite], cell.callsite(), epoch);
+            }
+            let freed = Delta::freed(Weighted::one(size), epoch);
+            self.shared[callsite].fold(&freed, epoch, || {});
+            self.must_begin.store(true, Relaxed);
+        }
+
         fn allocate(&self, callsite: usize, size: usize) {
+            self.begin();
             let cell = self.cell(callsite);
             let _ = cell.allocated(
                 Weighted::one(size),
@@ -953,6 +1026,7 @@ mod tests {
         }
 
         fn free(&self, callsite: usize, size: usize) {
+            self.begin();
             self.account.shrink(size as i64, &self.heap, &self.epoch);
             let cell = self.cell(callsite);
             let _ = cell.freed(
@@ -1022,7 +1096,14 @@ mod tests {
                     model.allocate(block.0, block.1);
                 } else {
                     let block = live.swap_remove(next(live.len()));
-                    tables.free(block.0, block.1);
+                    match next(8) {
+                        0 => tables.free_from_elsewhere(block.0, block.1),
+                        1 => {
+                            tables.account.settle(&tables.heap);
+                            tables.free_from_elsewhere(block.0, block.1);
+                        }
+                        _ => tables.free(block.0, block.1),
+                    }
                     model.free(block.0, block.1);
                 }
                 let heap = tables.heap.read(tables.account.net());

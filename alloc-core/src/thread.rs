@@ -497,6 +497,7 @@ impl ThreadState {
             .filter(|cell| cell.callsite() != 0)
             .for_each(Cell::reset_peak);
         self.tally.reset_peak();
+        self.account.forget_peak();
     }
 }
 

@@ -425,7 +425,12 @@ impl Recorder {
     ) {
         let sampling = self.state.sampling();
         let is_drawn = sampling.is_none_or(|interval| self.state.is_drawn(size, interval));
-        let callsite = is_drawn.then(|| self.insert(address, sampling)).flatten();
+        // NOTE: no closure, which would be a frame of its own in a debug build.
+        let callsite = if is_drawn {
+            self.insert(address, sampling)
+        } else {
+            None
+        };
         let gone = taken.map(|callsite| (callsite, Weighted::of(sampling, old, old_size)));
         let come = callsite.map(|callsite| (callsite, Weighted::of(sampling, address, size)));
         let bytes = |it: &Option<(CallsiteId, Weighted)>| it.map_or(0, |(_, it)| it.bytes);
@@ -766,6 +771,7 @@ fn directly<R>(change: impl Fn(Option<&ThreadState>) -> Option<R>) -> Option<R> 
             let result = if phase == control::OFF {
                 None
             } else {
+                state.account.tell_peak(&TABLES.heap);
                 change(is_between_records.then_some(state))
             };
             // Its account counted on being the only one to change the heap.

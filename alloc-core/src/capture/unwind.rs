@@ -817,7 +817,8 @@ impl Walker {
             // SAFETY: it is not the first.
             found = unsafe { found.sub(1) };
             // SAFETY: a fresh one.
-            let inner = Link::inside_of(outer, at, &unsafe { read_by_word(found) }, &mut self.checks);
+            let inner =
+                Link::inside_of(outer, at, &unsafe { read_by_word(found) }, &mut self.checks);
             // SAFETY: there is room for those at `at` and the fresh ones.
             outer = unsafe { (*links.add(at).cast::<MaybeUninit<Link>>()).write(inner) };
         }
