@@ -7,7 +7,7 @@ use crate::capture::{Walker, hash_of};
 use crate::counters::SharedCounters;
 use crate::label::Label;
 use crate::recorded::StackEnd;
-use crate::sync::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use crate::words::{Insertion, WordSet};
 
 /// Names one callsite of one tracing session; only [`Callsites`] knows what stands behind it.
@@ -401,7 +401,10 @@ impl Callsites {
 /// A word of the [index](Callsites) for each place that a hash may name; the newest takes the place. A program
 /// with many callsites meets most of them again soon, and their words in the index lie far apart.
 #[repr(C, align(64))]
-pub(crate) struct Recent([AtomicU64; RECENT]);
+pub(crate) struct Recent {
+    words: [AtomicU64; RECENT],
+    is_used: AtomicBool,
+}
 
 const RECENT: usize = 1 << 12;
 
@@ -418,18 +421,21 @@ impl Recent {
     pub(crate) fn keep(&self, hash: u64, id: CallsiteId) {
         let word = tag(hash) | u64::from(id.get());
         self.place(hash).store(word, Ordering::Relaxed);
+        self.is_used.store(true, Ordering::Relaxed);
     }
 
     /// Forgets all: there are other callsites now. NOTE: only by the owner.
     pub(crate) fn clear(&self) {
-        self.0
-            .iter()
-            .for_each(|word| word.store(0, Ordering::Relaxed));
+        // What was never touched takes up no memory, and is not to.
+        if self.is_used.swap(false, Ordering::Relaxed) {
+            let words = self.words.iter();
+            words.for_each(|word| word.store(0, Ordering::Relaxed));
+        }
     }
 
     #[inline(always)]
     fn place(&self, hash: u64) -> &AtomicU64 {
-        &self.0[(place(hash) >> (64 - RECENT.ilog2())) as usize]
+        &self.words[(place(hash) >> (64 - RECENT.ilog2())) as usize]
     }
 }
 

@@ -265,7 +265,8 @@ impl Config {
     ///
     /// When a quarter of them is in use, new ones keep their sixteen innermost frames only, from half
     /// on eight. Beyond the last, allocations are charged to one callsite that is shown as
-    /// `<overflow>`, and counted. A callsite takes about 130 bytes and 8 more for each frame.
+    /// `<overflow>`, and counted. A callsite takes about 130 bytes and 8 more for each frame that the one
+    /// before it does not share.
     pub fn max_callsites(mut self, callsites: u32) -> Config {
         self.max_callsites = callsites;
         self

@@ -51,7 +51,7 @@ impl<const SMALL: usize> FirstLevel<'_, SMALL> {
         let place = place_of::<SMALL>(hash);
         let places = ptr::from_ref(self.0?).cast::<AtomicU64>();
         // SAFETY: lines are made of places and nothing else, and the place is one of all.
-        let place = unsafe { &*places.add(place) };
+        let place = unsafe { &*places.wrapping_add(place) };
         // The acquire pairs with the release in `insert`.
         let word = place.load(Ordering::Acquire);
         is_it(word).then_some(word)

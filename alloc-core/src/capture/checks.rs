@@ -70,12 +70,14 @@ impl Checks {
     #[inline(always)]
     pub(super) fn set_two(&mut self, at: usize, two: [Check; 2], link: usize) {
         debug_assert!(at + 2 <= Checks::NONE);
+        let checks = self.checks.as_mut_ptr().wrapping_add(at);
         // SAFETY: links have at most two checks each, and there is room for one more.
-        unsafe { *self.checks.as_mut_ptr().add(at).cast::<[Check; 2]>() = two };
-        // The link found its place and another word there, or it found another rbp.
+        unsafe { *checks.cast::<[Check; 2]>() = two };
+        // If there is another return address, the link is not there; if it is another rbp, it may be.
         let innermost = [link as u16 - 1, link as u16];
+        let links = self.links.as_mut_ptr().wrapping_add(at);
         // SAFETY: as above.
-        unsafe { *self.links.as_mut_ptr().add(at).cast::<[u16; 2]>() = innermost };
+        unsafe { *links.cast::<[u16; 2]>() = innermost };
     }
 
     /// Says that there are `len` of them, of links of which that at `link` is the innermost.
@@ -104,12 +106,12 @@ impl Checks {
     /// The innermost link that may hold: all checks hold from that at `first` to the last that is of the links
     /// outside of it, and none of these lies below `sp`.
     ///
-    /// PERF: 5 instructions for each check. None waits for another, and which of four it is takes no branch.
+    /// PERF: 5 instructions for each check, and none waits for another.
     ///
     /// # Safety
     ///
-    /// All checks were [set](Self::set) and [ended](Self::end), and lie in the calling thread's stack, which is in use
-    /// from `sp` on.
+    /// All checks were [set](Self::set_two) and [ended](Self::end), and lie in the calling thread's stack, which is in
+    /// use from `sp` on.
     #[inline(always)]
     pub(super) unsafe fn innermost_link(&self, first: usize, sp: usize) -> usize {
         // SAFETY: the caller's promise.
@@ -127,8 +129,9 @@ impl Checks {
     unsafe fn first_wrong(&self, first: usize, sp: usize) -> usize {
         let mut at = first;
         loop {
+            let four = self.checks.as_ptr().wrapping_add(at).cast::<[Check; 4]>();
             // SAFETY: where there are no more, four end them.
-            let four = unsafe { &*self.checks.as_ptr().add(at).cast::<[Check; 4]>() };
+            let four = unsafe { &*four };
             if four[3].address < sp {
                 let holds = |check: &Check| {
                     // SAFETY: it lies in what is in use.
