@@ -113,8 +113,6 @@ pub(crate) struct Walker {
     /// Where the return address of zero lies that ends the stack, if one does.
     bottom: usize,
     end: StackEnd,
-    /// A stack that is shorter reaches further out than what is kept.
-    shortest: usize,
     /// That of the bottom, if there is one, or the next.
     first_check: usize,
     /// Whether the last walk was of the thread's own stack and found all that it was to show.
@@ -359,9 +357,13 @@ impl Walker {
     /// Shows `limit` frames of a stack from now on. NOTE: what is remembered must be forgotten before, if it
     /// is another limit.
     pub(crate) fn set_limit(&mut self, limit: usize) {
-        self.limit = limit.min(MAX_FRAMES);
-        self.power = StackHash::power(self.limit);
-        self.find_shortest();
+        let limit = limit.min(MAX_FRAMES);
+        if limit != self.limit {
+            // What is kept may not reach as far.
+            self.reuse_nothing();
+        }
+        self.limit = limit;
+        self.power = StackHash::power(limit);
     }
 
     /// The caller's stack: its callsite if it is remembered, else the hash of its innermost return
@@ -599,11 +601,13 @@ impl Walker {
             return self.walk_anew(Registers { pc, sp, bp }, end_of_page(sp), false);
         }
         let high = self.bounds.high;
-        let (mut least, mut first) = (self.shortest, self.first_check);
-        if self.reusable > self.limit {
-            // What a stack does not show need not hold. But a shorter one shows more of it.
-            least = least.max(self.reusable);
-            first = self.link(self.reusable - self.limit).checks as usize;
+        let (mut least, mut first) = (0, self.first_check);
+        if self.reusable >= self.limit {
+            // What a stack does not show need not hold. But a shorter one shows more of it, or more than is kept.
+            least = self.reusable;
+            if self.reusable > self.limit {
+                first = self.link(self.reusable - self.limit).checks as usize;
+            }
         }
         // What lies further in has changed, or belongs to calls that have returned.
         //
@@ -790,14 +794,6 @@ impl Walker {
             word: 0,
         });
         self.first_check = usize::from(self.bottom == 0);
-        self.find_shortest();
-    }
-
-    fn find_shortest(&mut self) {
-        self.shortest = match self.end {
-            StackEnd::Truncated => self.limit + 1,
-            _ => 0,
-        };
     }
 
     /// Puts the fresh links inside of that at `at`, and returns the hash.
@@ -1047,7 +1043,9 @@ mod tests {
     use std::hint::black_box;
 
     use super::*;
+    use crate::callsites::{Callsites, MAX_CALLSITES};
     use crate::capture::{MAX_FRAMES, hash_of, stack_bounds};
+    use crate::label::Label;
 
     thread_local! {
         /// Kept from one capture to the next, as a thread's own.
@@ -1265,6 +1263,13 @@ mod tests {
         }
     }
 
+    impl Drop for Shapes {
+        fn drop(&mut self) {
+            // SAFETY: nobody else knows of them.
+            unsafe { self.kept.clear() };
+        }
+    }
+
     /// A tree of calls of many shapes, at random. Each leaf is captured by a walker that remembers the
     /// leaf before, by one that recalls whole stacks, and by one that remembers nothing, and the
     /// platform's unwinder tells the truth.
@@ -1276,6 +1281,8 @@ mod tests {
         forgetful: Box<Walker>,
         /// The callsites of all stacks that were seen.
         callsites: HashMap<Vec<usize>, CallsiteId>,
+        /// The same, as a tracer keeps them.
+        kept: Box<Callsites>,
         recalled: usize,
         leaves: usize,
     }
@@ -1287,6 +1294,8 @@ mod tests {
                 walker.set_limit(limit);
                 walker
             });
+            let kept = Box::new(Callsites::new());
+            kept.prepare(MAX_CALLSITES).unwrap();
             Shapes {
                 random,
                 limit,
@@ -1294,6 +1303,7 @@ mod tests {
                 recalling,
                 forgetful,
                 callsites: HashMap::new(),
+                kept,
                 recalled: 0,
                 leaves: 0,
             }
@@ -1332,8 +1342,25 @@ mod tests {
                 let len = truth.len().min(self.limit);
                 assert_eq!(captured.addresses, &truth[..len]);
             }
+            self.keep(hash);
             self.recall();
             self.leaves += 1;
+        }
+
+        /// What is kept must be the whole stack, whoever has its outer part.
+        fn keep(&mut self, hash: u64) {
+            let callsite = self.kept.find(hash).unwrap_or_else(|| {
+                let label = Label::default();
+                self.kept.insert_last_of(&mut self.remembering, label)
+            });
+            let mut addresses = Vec::new();
+            let callsite = self.kept.get(callsite).unwrap();
+            let end = self.kept.append_stack(callsite, &mut addresses);
+            let stack = self.remembering.stack();
+            assert_eq!(
+                (addresses.as_slice(), end),
+                (stack.addresses, Some(stack.end))
+            );
         }
 
         /// What is recalled must be the callsite of the stack that is there.
