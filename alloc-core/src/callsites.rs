@@ -82,9 +82,9 @@ pub(crate) struct Callsite {
     pub(crate) shared: SharedCounters,
     addresses: AtomicPtr<usize>,
     label: AtomicU64,
-    /// How many addresses are its own, and how many there are.
+    /// How many addresses are its own, and how many are not.
     own_len: AtomicU16,
-    len: AtomicU16,
+    outer_len: AtomicU16,
     /// The callsite that has the rest, or zero, and how many of its innermost are not among them.
     outer: AtomicU32,
     skip: AtomicU16,
@@ -123,11 +123,10 @@ impl Callsite {
 
     /// Where its stack goes on. NOTE: of a callsite that is written.
     fn outer(&self) -> Option<Outer> {
-        let len = self.len.load(Ordering::Relaxed) - self.own_len.load(Ordering::Relaxed);
         Some(Outer {
             callsite: CallsiteId::from_word(self.outer.load(Ordering::Relaxed))?,
             skip: self.skip.load(Ordering::Relaxed).into(),
-            len: len.into(),
+            len: self.outer_len.load(Ordering::Relaxed).into(),
         })
     }
 
@@ -136,7 +135,7 @@ impl Callsite {
         Label::from_word(self.label.load(Ordering::Relaxed))
     }
 
-    /// Writes it. NOTE: stacks have no more than [`MAX_FRAMES`] addresses.
+    /// Writes it. NOTE: stacks have no more than [`MAX_FRAMES`](crate::capture::MAX_FRAMES) addresses.
     fn write(&self, own: &[usize], outer: Option<Outer>, end: StackEnd, label: Label) {
         let (callsite, skip, outer_len) =
             outer.map_or((0, 0, 0), |it| (it.callsite.get(), it.skip, it.len));
@@ -144,8 +143,7 @@ impl Callsite {
             .store(own.as_ptr().cast_mut(), Ordering::Relaxed);
         self.label.store(label.word(), Ordering::Relaxed);
         self.own_len.store(own.len() as u16, Ordering::Relaxed);
-        self.len
-            .store((own.len() + outer_len) as u16, Ordering::Relaxed);
+        self.outer_len.store(outer_len as u16, Ordering::Relaxed);
         self.outer.store(callsite, Ordering::Relaxed);
         self.skip.store(skip as u16, Ordering::Relaxed);
         let end = match end {
@@ -167,9 +165,9 @@ impl Callsite {
 /// chunks. Insert-only and lock-free: a new callsite is written in full before the index shows
 /// its id, and of two threads that meet a new stack at once one wins; the other's id stays unused.
 ///
-/// A word of the index is 40 bits of the hash and the 24 bits of the id. Ten to eighteen other
-/// bits of the hash choose the line, so two stacks are taken for one with a chance of one in 2^50
-/// or less: for a program with 100,000 callsites, five in ten million. The frames are not compared
+/// A word of the index is 40 bits of the hash and the 24 bits of the id. Twelve to eighteen other
+/// bits of the hash choose the line, so two stacks are taken for one with a chance of one in 2^52
+/// or less: for a program with 100,000 callsites, whose pairs are five thousand million, about one in a million. The frames are not compared
 /// again, since that would cost a second cache miss on every hit.
 ///
 /// # Ceiling

@@ -549,11 +549,17 @@ impl SharedCounters {
     }
 }
 
-/// Who folds: each returns what was there before.
+/// Who folds.
 trait Folder {
-    fn add(to: &AtomicI64, number: i64) -> i64;
+    /// Adds, and returns what was there before.
+    fn add_unsigned(to: &AtomicU64, number: u64) -> u64;
 
-    fn add_unsigned(to: &AtomicU64, number: u64);
+    #[inline(always)]
+    fn add(to: &AtomicI64, number: i64) -> i64 {
+        // SAFETY: both have the representation of 64 bits, all of which are values, and it lives as long.
+        let to = unsafe { AtomicU64::from_ptr(to.as_ptr().cast()) };
+        Self::add_unsigned(to, number as u64) as i64
+    }
 }
 
 /// One thread among others.
@@ -561,13 +567,8 @@ struct Among;
 
 impl Folder for Among {
     #[inline(always)]
-    fn add(to: &AtomicI64, number: i64) -> i64 {
+    fn add_unsigned(to: &AtomicU64, number: u64) -> u64 {
         to.fetch_add(number, Relaxed)
-    }
-
-    #[inline(always)]
-    fn add_unsigned(to: &AtomicU64, number: u64) {
-        to.fetch_add(number, Relaxed);
     }
 }
 
@@ -578,41 +579,26 @@ impl Folder for Among {
 struct Alone;
 
 impl Folder for Alone {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
     #[inline(always)]
-    fn add(to: &AtomicI64, number: i64) -> i64 {
-        #[cfg(all(target_arch = "x86_64", not(miri)))]
-        {
-            let mut number = number;
-            // SAFETY: changes the number, which is an atomic's and so may be changed through a shared reference,
-            // in one instruction, and no memory besides. Other threads only read it meanwhile, by aligned loads.
-            unsafe {
-                std::arch::asm!(
-                    "xadd [{to}], {number}",
-                    to = in(reg) to.as_ptr(),
-                    number = inout(reg) number,
-                    options(nostack),
-                );
-            }
-            number
-        }
-        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-        Among::add(to, number)
-    }
-
-    #[inline(always)]
-    fn add_unsigned(to: &AtomicU64, number: u64) {
-        #[cfg(all(target_arch = "x86_64", not(miri)))]
-        // SAFETY: as above.
+    fn add_unsigned(to: &AtomicU64, mut number: u64) -> u64 {
+        // SAFETY: changes the number, which is an atomic's and so may be changed through a shared reference,
+        // in one instruction, and no memory besides. Other threads only read it meanwhile, by aligned loads.
         unsafe {
             std::arch::asm!(
-                "add [{to}], {number}",
+                "xadd [{to}], {number}",
                 to = in(reg) to.as_ptr(),
-                number = in(reg) number,
+                number = inout(reg) number,
                 options(nostack),
             );
         }
-        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-        Among::add_unsigned(to, number);
+        number
+    }
+
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    #[inline(always)]
+    fn add_unsigned(to: &AtomicU64, number: u64) -> u64 {
+        Among::add_unsigned(to, number)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::blocks::InsertError;
 use crate::callsites::{CallsiteId, Recent};
 use crate::capture::{StackBounds, Walker};
 use crate::counted::Outside;
-use crate::counters::{Account, Cell, CellCeiling, Company, Delta, Tally};
+use crate::counters::{Account, Cell, CellCeiling, Company, Delta, SharedCounters, Tally};
 use crate::gaps::Range;
 use crate::label::{Label, ThreadName};
 use crate::sampling::Interval;
@@ -423,20 +423,18 @@ impl ThreadState {
 
     #[cold]
     fn take_over(&self, cell: &Cell, id: CallsiteId, epoch: u64) {
-        let callsite = CallsiteId::from_word(cell.callsite());
-        match callsite.and_then(|id| TABLES.callsites.get(id)) {
-            // NOTE: a record is under way, in the phase that the account belongs to.
-            Some(callsite) if self.account.is_alone() => {
-                cell.fold_alone_into(&callsite.shared, id.get(), epoch);
-            }
-            _ => fold(cell, id.get(), epoch),
+        // NOTE: a record is under way, in the phase that the account belongs to.
+        if self.account.is_alone() {
+            fold(cell, id.get(), epoch, Cell::fold_alone_into);
+        } else {
+            fold(cell, id.get(), epoch, Cell::fold_into);
         }
     }
 
     /// Folds a cell that holds back too much.
     #[cold]
     pub(crate) fn fold(&self, cell: &Cell, epoch: u64) {
-        fold(cell, cell.callsite(), epoch);
+        fold(cell, cell.callsite(), epoch, Cell::fold_into);
     }
 
     /// What the thread holds back of a callsite's counters.
@@ -476,7 +474,7 @@ impl ThreadState {
     fn fold_cells(&self) {
         let epoch = TABLES.epoch();
         for cell in self.cells.iter().filter(|cell| cell.callsite() != 0) {
-            fold(cell, 0, epoch);
+            fold(cell, 0, epoch, Cell::fold_into);
         }
     }
 
@@ -502,10 +500,10 @@ impl ThreadState {
 }
 
 /// Folds a cell into the callsite that it is of, and empties it for `next`.
-fn fold(cell: &Cell, next: u32, epoch: u64) {
+fn fold(cell: &Cell, next: u32, epoch: u64, into: impl Fn(&Cell, &SharedCounters, u32, u64)) {
     let callsite = CallsiteId::from_word(cell.callsite()).and_then(|id| TABLES.callsites.get(id));
     match callsite {
-        Some(callsite) => cell.fold_into(&callsite.shared, next, epoch),
+        Some(callsite) => into(cell, &callsite.shared, next, epoch),
         None => cell.empty_for(next, epoch),
     }
 }

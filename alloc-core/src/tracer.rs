@@ -470,7 +470,7 @@ impl Recorder {
     fn callsite_from_afar(&self, hash: u64) -> CallsiteId {
         let callsites = &TABLES.callsites;
         let callsite = callsites.find(hash).unwrap_or_else(|| {
-            // SAFETY: as above.
+            // SAFETY: this is the owner, a record is under way, and the reference ends here.
             let walker = unsafe { self.state.walker() };
             callsites.insert_last_of(walker, self.state.label())
         });

@@ -1,5 +1,7 @@
 //! [`Check`]: a word of the stack that must be as it was.
 
+use super::unwind::KEPT;
+
 /// A word that a walk read, and where it lies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(16))]
@@ -7,8 +9,6 @@ pub(super) struct Check {
     pub(super) address: usize,
     pub(super) word: usize,
 }
-
-use super::unwind::KEPT;
 
 impl Check {
     /// That the word there is what it is now.
