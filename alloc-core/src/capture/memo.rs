@@ -36,7 +36,7 @@ struct Memo {
     checks: [[Check; 4]; MOST_FOURS],
 }
 
-/// Room for 47 frames without frame pointers, or 23 with them.
+/// Room for 47 frames, or 23 where each step takes rbp.
 const MOST_FOURS: usize = 12;
 
 /// Where a walk begins: what the registers hold, and the first return address.

@@ -27,11 +27,15 @@ mod bounds;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod checks;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+mod frame_size;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod functions;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod memo;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod objects;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+mod registers;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod rules;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
@@ -77,7 +81,8 @@ type Buffer = [usize; MAX_FRAMES];
 #[non_exhaustive]
 pub enum CaptureMethod {
     /// By frame pointers. On x86-64 Linux only where the program's unwind tables say that the code
-    /// keeps them, which is nearly everywhere, and by the tables elsewhere.
+    /// keeps them, which is nearly everywhere, and by the tables elsewhere; where the frames of such a function
+    /// are surely all of one size, by that.
     FramePointers,
     /// By the program's unwind tables, since it was compiled without frame pointers.
     UnwindTables,

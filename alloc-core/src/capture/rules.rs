@@ -1,6 +1,7 @@
 //! Unwind rules, compiled once per return address and looked up without locks.
 
 use super::objects::{self, Object};
+use super::registers::Registers;
 use super::{functions, tables};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::words::{FirstLevel, Insertion, WordSet};
@@ -20,6 +21,24 @@ pub(super) enum Rule {
     Bottom,
     /// There is no rule, or none that the walk can follow.
     Unknown,
+}
+
+impl Rule {
+    /// That of a function that keeps a frame pointer: the caller's rbp lies at rbp, and the return address above it.
+    pub(super) const FRAME_POINTER: Rule = Rule::Step {
+        base: Base::Rbp,
+        offset: 16,
+        saved_bp: Some(-16),
+    };
+
+    /// The same, of one whose frame ends `size` bytes above rsp.
+    pub(super) fn of_frame(size: usize) -> Option<Rule> {
+        i32::try_from(size).ok().map(|offset| Rule::Step {
+            base: Base::Rsp,
+            offset,
+            saved_bp: Some(-16),
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +66,7 @@ impl Packed {
     const BOTTOM: Packed = Packed(Packed::LONG);
     const UNKNOWN: Packed = Packed(Packed::LONG | 1);
     const FIRST_NUMBER: u32 = 2;
+    const MOST_OFFSET: usize = 0x1FF * 8;
     /// That of a function that keeps a frame pointer: the caller's rbp lies at rbp, and the return
     /// address above it.
     pub(super) const FRAME_POINTER: Packed = Packed(Packed::RBP | 2 << 5 | 2);
@@ -120,7 +140,7 @@ impl Packed {
             let words = u32::try_from(bytes / 8).ok()?;
             (bytes % 8 == 0 && words <= most).then_some(words)
         };
-        let offset = words(offset, 0x1FF)?;
+        let offset = words(offset, Packed::MOST_OFFSET as u32 / 8)?;
         let saved = match saved_bp {
             None => 0,
             Some(below) => words(-below, 0x1F).filter(|&words| words > 0)?,
@@ -193,12 +213,13 @@ impl Rules {
         }
     }
 
-    /// The rule for a frame whose next instruction is at `pc`, just after a call.
+    /// The rule for a frame, whose next instruction comes just after a call.
     #[inline(always)]
-    pub(super) fn get(&self, pc: usize) -> Packed {
+    pub(super) fn get(&self, frame: Registers) -> Packed {
+        let pc = frame.pc;
         match self.words.find(hash(pc), |word| word >> 16 == pc as u64) {
             Some(word) => Packed::stored(word),
-            None => self.ask(pc),
+            None => self.ask(pc, frame.size_by_frame_pointer()),
         }
     }
 
@@ -210,33 +231,36 @@ impl Rules {
 
     /// The same as [`get`](Self::get).
     #[inline(always)]
-    pub(super) fn get_with(&self, at_hand: FirstLevel<'_, FEW>, pc: usize) -> Packed {
+    pub(super) fn get_with(&self, at_hand: FirstLevel<'_, FEW>, frame: Registers) -> Packed {
+        let Registers { pc, sp, bp } = frame;
         match at_hand.find(hash(pc), |word| word >> 16 == pc as u64) {
             Some(word) => Packed::stored(word),
-            None => self.get_from_afar(pc),
+            None => self.get_from_afar(pc, sp, bp),
         }
     }
 
+    /// PERF: in registers, where a struct of three would go by memory.
     #[inline(never)]
-    fn get_from_afar(&self, pc: usize) -> Packed {
-        self.get(pc)
+    fn get_from_afar(&self, pc: usize, sp: usize, bp: usize) -> Packed {
+        self.get(Registers { pc, sp, bp })
     }
 
     /// The same, and whether the code is surely the user's.
     #[inline(always)]
-    pub(super) fn get_for_line(&self, pc: usize) -> (Packed, bool) {
+    pub(super) fn get_for_line(&self, frame: Registers) -> (Packed, bool) {
+        let pc = frame.pc;
         // NOTE: addresses have 47 bits, so that one more is free.
         let is_it = |word: u64| word << 1 >> 17 == pc as u64;
         match self.lines.find(hash(pc), is_it) {
             Some(word) => (Packed::stored(word), word & OF_THE_USER != 0),
-            None => self.ask_for_line(pc),
+            None => self.ask_for_line(frame),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn ask_for_line(&self, pc: usize) -> (Packed, bool) {
-        let rule = self.get(pc);
+    fn ask_for_line(&self, frame: Registers) -> (Packed, bool) {
+        let (pc, rule) = (frame.pc, self.get(frame));
         let of_the_user = functions::is_surely_of_the_user(pc);
         if !rule.is_fleeting() && pc >> 47 == 0 {
             let flag = if of_the_user { OF_THE_USER } else { 0 };
@@ -265,16 +289,24 @@ impl Rules {
         }
     }
 
+    /// Whether the code before `pc` keeps a frame pointer.
+    pub(super) fn keeps_frame_pointer(pc: usize) -> bool {
+        let call = pc.wrapping_sub(1);
+        let rule = objects::find(call).map(|object| tables::rule_at(&object, call, None));
+        rule.and_then(Packed::of) == Some(Packed::FRAME_POINTER)
+    }
+
     #[cold]
     #[inline(never)]
-    fn ask(&self, pc: usize) -> Packed {
+    fn ask(&self, pc: usize, size: usize) -> Packed {
         // The call itself is the instruction before; what follows it may be another function.
         let call = pc.wrapping_sub(1);
         let Some(object) = objects::find(call) else {
             return Packed::UNKNOWN;
         };
         let compile = || {
-            let rule = tables::rule_at(&object, call);
+            let size = Some(size).filter(|size| *size <= Packed::MOST_OFFSET);
+            let rule = tables::rule_at(&object, call, size);
             Packed::of(rule)
                 .or_else(|| self.number_of(rule))
                 .unwrap_or(Packed::UNKNOWN)

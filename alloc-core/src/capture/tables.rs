@@ -9,6 +9,7 @@ use gimli::{
     UnwindSection, UnwindTableRow, X86_64,
 };
 
+use super::frame_size;
 use super::objects::Object;
 use super::rules::{Base, Rule};
 
@@ -73,11 +74,14 @@ fn slice(object: &Object, from: usize) -> Option<&'static [u8]> {
 }
 
 /// The rule of a frame whose call lies at `address`, in `object`.
-pub(super) fn rule_at(object: &Object, address: usize) -> Rule {
-    find_rule(object, address).unwrap_or(Rule::Unknown)
+///
+/// Where the code keeps a frame pointer it counts from rsp all the same, if the frame is as large as it was `seen`
+/// to be [whenever](frame_size::is_always) it is there.
+pub(super) fn rule_at(object: &Object, address: usize, seen: Option<usize>) -> Rule {
+    find_rule(object, address, seen).unwrap_or(Rule::Unknown)
 }
 
-fn find_rule(object: &Object, address: usize) -> Option<Rule> {
+fn find_rule(object: &Object, address: usize, seen: Option<usize>) -> Option<Rule> {
     let tables = Tables::of(object)?;
     let pointer = tables
         .index
@@ -92,7 +96,24 @@ fn find_rule(object: &Object, address: usize) -> Option<Rule> {
     let row = entry
         .unwind_info_for_address(&tables.frames, &tables.bases, &mut context, address as u64)
         .ok()?;
-    Some(rule_of(row))
+    let rule = rule_of(row);
+    let size = seen.filter(|&size| {
+        let code = code(object, &entry);
+        rule == Rule::FRAME_POINTER && code.is_some_and(|code| frame_size::is_always(size, code))
+    });
+    Some(size.and_then(Rule::of_frame).unwrap_or(rule))
+}
+
+/// The code that an entry is of. `None` if it is not that of one function.
+fn code(object: &Object, entry: &FrameDescriptionEntry<Slice>) -> Option<&'static [u8]> {
+    let start = usize::try_from(entry.initial_address()).ok()?;
+    let len = usize::try_from(entry.len()).ok()?;
+    if start < object.start || len > frame_size::LONGEST || len > object.end.checked_sub(start)? {
+        return None;
+    }
+    // SAFETY: the loader mapped a segment of the object here, and linkers put a function into one segment, which is
+    // there to be read. It is used within one call; a return address on the stack keeps it from being unloaded.
+    Some(unsafe { std::slice::from_raw_parts(start as *const u8, len) })
 }
 
 fn rule_of(row: &Row) -> Rule {
@@ -144,11 +165,11 @@ mod tests {
         let function = function as usize;
         let object = objects::find(function).unwrap();
         assert!(matches!(
-            rule_at(&object, function),
+            rule_at(&object, function, None),
             Rule::Step { offset: 8, .. }
         ));
         for address in [0, usize::MAX, object.start, object.end] {
-            assert_eq!(rule_at(&object, address), Rule::Unknown);
+            assert_eq!(rule_at(&object, address, None), Rule::Unknown);
         }
     }
 }

@@ -1,10 +1,10 @@
 //! [`Walker`]: the walk on x86-64 Linux, which steps only over what changed since the last one.
 
-use std::arch::asm;
 use std::mem::MaybeUninit;
 
 use super::checks::{self, Check, Checks, read_stack};
 use super::memo::{Beginning, Memos, Walk};
+use super::registers::Registers;
 use super::rules::{Base, Packed, Rule, Rules};
 use super::{
     Buffer, CaptureMethod, Captured, MAX_FRAMES, StackBounds, StackHash, functions, objects,
@@ -16,7 +16,7 @@ static RULES: Rules = Rules::new();
 
 pub(super) fn prepare() -> CaptureMethod {
     objects::prepare();
-    if RULES.get(Registers::here().pc) == Packed::FRAME_POINTER {
+    if Rules::keeps_frame_pointer(Registers::here().pc) {
         CaptureMethod::FramePointers
     } else {
         CaptureMethod::UnwindTables
@@ -92,7 +92,7 @@ pub(super) fn resident() -> usize {
 ///
 /// # Cost
 ///
-/// In instructions, without frame pointers, as callgrind counts them: a stack that is remembered takes 50
+/// In instructions, as callgrind counts them: a stack that is remembered takes 50
 /// and 4 for each frame, all in all about 110. A walk takes 130, 45 for each step, 45 for each link
 /// that is new, 5 for each that is verified.
 pub(crate) struct Walker {
@@ -297,46 +297,6 @@ impl Found {
     }
 }
 
-/// The registers that a step starts from.
-#[derive(Clone, Copy)]
-struct Registers {
-    pc: usize,
-    sp: usize,
-    bp: usize,
-}
-
-impl Registers {
-    /// Those of the function that this is inlined into.
-    #[inline(always)]
-    fn here() -> Registers {
-        let (pc, sp, bp);
-        // SAFETY: reads three registers and changes none but the outputs. The address is that of
-        // the instruction after the first, so the one before it lies in this function too.
-        unsafe {
-            asm!(
-                "lea {pc}, [rip]",
-                "mov {sp}, rsp",
-                "mov {bp}, rbp",
-                pc = out(reg) pc,
-                sp = out(reg) sp,
-                bp = out(reg) bp,
-                options(nostack, nomem, preserves_flags),
-            );
-        }
-        Registers { pc, sp, bp }
-    }
-
-    /// Those of a caller, once this return address is taken, with this rbp.
-    #[inline(always)]
-    fn of_caller(pc: Check, bp: Check) -> Registers {
-        Registers {
-            pc: pc.word,
-            sp: pc.address + 8,
-            bp: bp.word,
-        }
-    }
-}
-
 impl Walker {
     /// Gets ready to walk the stack of another thread.
     pub(crate) fn begin(&mut self, bounds: StackBounds) {
@@ -428,12 +388,13 @@ impl Walker {
     fn enter(&mut self, from: usize, sp: usize, bp: usize) -> Option<CallsiteId> {
         self.beginning = None;
         if self.bounds.hold(sp)
-            && let Ok(found) = outward(Registers { pc: from, sp, bp }, self.bounds.high)
+            && let frame = (Registers { pc: from, sp, bp })
+            && let Ok(found) = outward(frame, self.bounds.high)
         {
             let by_bp = found.way.has(Way::COUNTED_FROM_BP);
             self.entry = Entry {
                 from,
-                rule: RULES.get(from),
+                rule: RULES.get(frame),
                 by_bp,
                 offset: found.pc.address - if by_bp { bp } else { sp },
             };
@@ -496,7 +457,7 @@ impl Walker {
             end_of_page(sp)
         };
         let mut frame = Registers { pc, sp, bp };
-        let (mut rule, _) = RULES.get_for_line(pc);
+        let (mut rule, _) = RULES.get_for_line(frame);
         let mut new = 0;
         let stop = loop {
             let found = match step_by(rule, frame, high) {
@@ -505,12 +466,12 @@ impl Walker {
             };
             self.fresh[new % KEPT] = found;
             new += 1;
+            frame = found.registers();
             let of_the_user;
-            (rule, of_the_user) = RULES.get_for_line(found.pc.word);
+            (rule, of_the_user) = RULES.get_for_line(frame);
             if of_the_user || new == LINE_FRAMES {
                 break Stop::LINE;
             }
-            frame = found.registers();
         };
         let hash = self.begin_anew(stop, own, new);
         self.reuse_nothing();
@@ -623,7 +584,7 @@ impl Walker {
         // SAFETY: there are more places than the most frames and this.
         let most = unsafe { fresh.add(self.limit + SLACK) };
         let mut frame = Registers { pc, sp, bp };
-        let mut rule = self.first_rule(pc);
+        let mut rule = self.first_rule(frame);
         let stop = loop {
             let next = match step_by(rule, frame, high) {
                 Ok(next) => next,
@@ -657,7 +618,7 @@ impl Walker {
             frame = next.registers();
             // SAFETY: it is not the last place.
             found = unsafe { found.add(1) };
-            rule = RULES.get_with(rules, frame.pc);
+            rule = RULES.get_with(rules, frame);
         };
         // SAFETY: both are in the same array.
         let new = unsafe { found.offset_from_unsigned(fresh) };
@@ -666,11 +627,11 @@ impl Walker {
 
     /// The rule of the function that begins a walk.
     #[inline(always)]
-    fn first_rule(&self, pc: usize) -> Packed {
-        if self.entry.from == pc {
+    fn first_rule(&self, frame: Registers) -> Packed {
+        if self.entry.from == frame.pc {
             self.entry.rule
         } else {
-            RULES.get(pc)
+            RULES.get(frame)
         }
     }
 
@@ -918,7 +879,7 @@ unsafe fn read_by_word(found: *const Found) -> Found {
 /// One step, to the return address of the frame.
 #[inline(always)]
 fn outward(frame: Registers, high: usize) -> Result<Found, Stop> {
-    step_by(RULES.get(frame.pc), frame, high)
+    step_by(RULES.get(frame), frame, high)
 }
 
 /// The same, by the rule of the frame's code.
@@ -1168,6 +1129,50 @@ mod tests {
             )
         };
         assert_eq!(numbers, [1, 2, 3]);
+    }
+
+    // A function that keeps a frame pointer and moves rsp by its third argument, as `alloca` does, before it calls
+    // its second with its first.
+    std::arch::global_asm!(
+        ".local alloc_core_calls_further_down",
+        ".type alloc_core_calls_further_down, @function",
+        "alloc_core_calls_further_down:",
+        ".cfi_startproc",
+        "push rbp",
+        ".cfi_def_cfa_offset 16",
+        ".cfi_offset rbp, -16",
+        "mov rbp, rsp",
+        ".cfi_def_cfa_register rbp",
+        "push rbx",
+        ".cfi_offset rbx, -24",
+        "push rax",
+        "mov rbx, rdx",
+        "sub rsp, rbx",
+        "call rsi",
+        "add rsp, rbx",
+        "pop rax",
+        "pop rbx",
+        "pop rbp",
+        ".cfi_def_cfa rsp, 8",
+        "ret",
+        ".cfi_endproc",
+        ".size alloc_core_calls_further_down, . - alloc_core_calls_further_down",
+    );
+
+    /// Also if the first walk finds rsp where the prologue left it.
+    #[test]
+    fn a_frame_that_grows_equals_the_truth() {
+        unsafe extern "C" {
+            fn alloc_core_calls_further_down(data: usize, act: extern "C" fn(usize), bytes: usize);
+        }
+        extern "C" fn act(bytes: usize) {
+            check(black_box(both()));
+            black_box(bytes);
+        }
+        for bytes in [0, 4_096, 0, 160] {
+            // SAFETY: the function above; it makes room for a multiple of sixteen bytes.
+            unsafe { alloc_core_calls_further_down(bytes, act, bytes) };
+        }
     }
 
     #[test]
