@@ -270,6 +270,21 @@ impl<T: Zeroed, const LEN: usize> Reserved<T, LEN> {
         unsafe { base.cast::<[T; LEN]>().as_ref() }
     }
 
+    /// An item of the array.
+    ///
+    /// # Safety
+    ///
+    /// The array was reserved, and has an item at `at`.
+    #[inline(always)]
+    pub(crate) unsafe fn get_unchecked(&self, at: usize) -> &T {
+        let base = self.0.load(Ordering::Acquire);
+        // SAFETY: the caller's promise.
+        let item = unsafe { base.add(at) };
+        // SAFETY: as above; all items are zero at first, which `Zeroed` allows, and `clear` runs only when nobody
+        // refers to the array.
+        unsafe { &*item }
+    }
+
     /// The array, reserved now if it was not. `None` where the system has no memory to give.
     #[inline]
     pub(crate) fn get_or_reserve(&self) -> Option<&[T; LEN]> {

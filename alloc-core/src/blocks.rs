@@ -1,10 +1,10 @@
 //! The live-block index: the address of a block to the callsite that allocated it.
 
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use crate::arena::{self, Arena, Reserved, Zeroed};
 use crate::callsites::CallsiteId;
-use crate::sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, Ordering};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 /// The address space of a directory, as a power of two.
 const DIRECTORY_BITS: u32 = 26;
@@ -64,6 +64,8 @@ impl Granule {
 /// caller's layout, and cannot be walked.
 pub(crate) struct PageMap<W = AtomicU32> {
     root: Reserved<AtomicPtr<Directory<W>>, ROOT_LEN>,
+    /// How many directories the root has room for: none before it is reserved.
+    directories: AtomicUsize,
     granule: AtomicU32,
     /// Whether blocks lie close together, so that a chunk is used as a whole.
     dense: AtomicBool,
@@ -122,6 +124,7 @@ impl<W: Word> PageMap<W> {
     pub(crate) const fn new() -> PageMap<W> {
         PageMap {
             root: Reserved::new(),
+            directories: AtomicUsize::new(0),
             granule: AtomicU32::new(Granule::SMALLEST.0),
             dense: AtomicBool::new(true),
             memory: Arena::new(),
@@ -132,7 +135,10 @@ impl<W: Word> PageMap<W> {
     pub(crate) fn prepare(&self, granule: Granule, dense: bool) -> Option<()> {
         self.granule.store(granule.0, Ordering::Relaxed);
         self.dense.store(dense, Ordering::Relaxed);
-        self.root.get_or_reserve().map(drop)
+        self.root.get_or_reserve()?;
+        // The release pairs with the acquire in `slot`.
+        self.directories.store(ROOT_LEN, Ordering::Release);
+        Some(())
     }
 
     /// Records that the block at `address` belongs to `owner`, and returns what its place held:
@@ -179,9 +185,16 @@ impl<W: Word> PageMap<W> {
     }
 
     /// The slot of a block, unless none near it was ever written.
+    ///
+    /// PERF: one comparison tells that there is a root and that the address is within its reach.
     #[inline(always)]
     fn slot(&self, address: usize) -> Option<&W> {
-        let directory = self.root.get()?.get(address >> DIRECTORY_BITS)?;
+        let number = address >> DIRECTORY_BITS;
+        if number >= self.directories.load(Ordering::Acquire) {
+            return None;
+        }
+        // SAFETY: it was reserved before there was room for any, and lives until `clear`, which runs alone.
+        let directory = unsafe { self.root.get_unchecked(number) };
         // The acquire pairs with the release in `directory`.
         //
         // SAFETY: null, or a directory, which lives until `clear`, which runs alone.
@@ -192,9 +205,10 @@ impl<W: Word> PageMap<W> {
             return None;
         }
         let granule = self.granule.load(Ordering::Relaxed);
-        let slot = chunk.wrapping_add(place_in_chunk(address, granule));
-        // SAFETY: a chunk has a word for each granule of its addresses, and lives until `clear`.
-        Some(unsafe { &*slot })
+        // SAFETY: a chunk has a word for each granule of its addresses.
+        let slot = unsafe { chunk.add(place_in_chunk(address, granule)) };
+        // SAFETY: as above; it lives until `clear`.
+        Some(unsafe { NonNull::new_unchecked(slot).as_ref() })
     }
 
     #[cold]
@@ -251,6 +265,7 @@ impl<W: Word> PageMap<W> {
     ///
     /// Nobody else uses the map until this returns.
     pub(crate) unsafe fn clear(&self) {
+        self.directories.store(0, Ordering::Relaxed);
         // SAFETY: the caller's promise.
         unsafe { self.root.clear() };
         // SAFETY: the caller's promise; nothing refers to directories or chunks any more.
@@ -270,7 +285,7 @@ fn place_in_directory(address: usize) -> usize {
 
 #[inline(always)]
 fn place_in_chunk(address: usize, granule: u32) -> usize {
-    (address & ((1 << CHUNK_BITS) - 1)) >> (granule & 31)
+    (address & ((1 << CHUNK_BITS) - 1)) >> (granule & 63)
 }
 
 /// Why a block was not recorded.
