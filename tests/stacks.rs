@@ -35,6 +35,7 @@ alloc_tests::tests![
     signal_handlers_on_the_same_stack_and_on_another,
     a_signal_in_the_middle_of_anything,
     coroutines,
+    however_a_block_is_recorded_its_stack_is_the_same,
 ];
 
 /// More frames than any stack of these programs has, but for the deep recursion.
@@ -349,6 +350,36 @@ fn coroutines() {
         }
     }
     assert_eq!(shapes.leaves.len(), 200);
+}
+
+/// At once, or after the thread has taken note of what is new.
+fn however_a_block_is_recorded_its_stack_is_the_same() {
+    #[inline(never)]
+    fn boxed() -> Box<[u8; 48]> {
+        Box::new(black_box([1; 48]))
+    }
+    let ways: [fn(); 6] = [
+        || start_with(Config::default()).unwrap(),
+        || (),
+        || alloc_core::reset_peak(),
+        || thread::spawn(|| drop(boxed())).join().unwrap(),
+        || alloc_core::untraced(|| drop(boxed())),
+        || (),
+    ];
+    let mut kept = Vec::with_capacity(ways.len());
+    // A loop and not six calls, whoever optimizes.
+    for way in black_box(ways.as_slice()) {
+        way();
+        kept.push(boxed());
+    }
+    let snapshot = take_snapshot().unwrap();
+    let traces = snapshot.traces().iter().filter(|trace| {
+        let mut functions = trace.traceback.iter().filter_map(|frame| frame.function());
+        functions.any(|name| name.ends_with("boxed"))
+    });
+    let blocks = traces.map(|trace| trace.counters.current.blocks);
+    let live: Vec<u64> = blocks.filter(|&blocks| blocks > 0).collect();
+    assert_eq!(live, [6]);
 }
 
 /// Calls a leaf on another stack.

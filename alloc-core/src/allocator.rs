@@ -2,9 +2,10 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-use crate::control::GranuleHint;
-use crate::scope;
-use crate::tracer::{self, Entered, Task};
+use crate::control::{self, GranuleHint, Look};
+use crate::counting::Counter;
+use crate::tracer::{self, Recorder, Right, Sampler, Task};
+use crate::{counting, scope};
 
 /// A global allocator that forwards everything to `A`, and records it while tracing is on.
 ///
@@ -81,43 +82,48 @@ impl<A> TraceAlloc<A> {
 // and goes back to it with the layout it came with; so its promises are ours. Recording neither
 // touches blocks nor unwinds.
 //
-// PERF: three steps, each out of line, so that none pays for the registers that the next one saves. While
+// PERF: in steps, each out of line, so that none pays for the registers that the next one saves. While
 // tracing is off a method is one load and one branch before a jump into the inner allocator, wherever
-// the compiler inlines it; what a sample passes over ends in such a jump too; the rest is recorded.
+// the compiler inlines it; what a sample passes over ends in such a jump too, and so does a free that nothing
+// is in the way of.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if tracer::is_off() {
+        let look = control::look();
+        if look.is_idle() {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.alloc(layout) };
         }
         // SAFETY: as above.
-        unsafe { self.alloc_traced(layout) }
+        unsafe { self.alloc_traced(layout, look) }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if tracer::is_off() {
+        let look = control::look();
+        if look.is_idle() {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.alloc_zeroed(layout) };
         }
         // SAFETY: as above.
-        unsafe { self.alloc_zeroed_traced(layout) }
+        unsafe { self.alloc_zeroed_traced(layout, look) }
     }
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if tracer::is_off() {
+        let look = control::look();
+        if look.is_idle() {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.dealloc(block, layout) };
         }
         // SAFETY: as above.
-        unsafe { self.dealloc_traced(block, layout) }
+        unsafe { self.dealloc_traced(block, layout, look) }
     }
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        if tracer::is_off() {
+        let look = control::look();
+        if look.is_idle() {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.realloc(block, layout, new_size) };
         }
@@ -126,33 +132,56 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
     }
 }
 
+/// Whether a call in tail position is a jump, as in an optimized program.
+///
+/// Whatever it takes to get there, a block must be recorded from one place, so that all stacks begin alike: where calls
+/// leave frames, from one call.
+const JUMPS: bool = !cfg!(debug_assertions);
+
 /// Each with the promises of the method of [`GlobalAlloc`] that it is named for.
 impl<A: GlobalAlloc> TraceAlloc<A> {
     #[inline(never)]
-    unsafe fn alloc_traced(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise, passed on.
-        unsafe { self.alloc_for(tracer::task_at_birth(layout.size()), layout) }
+    unsafe fn alloc_traced(&self, layout: Layout, look: Look) -> *mut u8 {
+        let right = match tracer::enter_at_once(look) {
+            Some(right) => right,
+            None => match tracer::task_at_birth(look, layout.size()) {
+                // SAFETY: the caller's promise, passed on.
+                Task::Enter if JUMPS => return unsafe { self.alloc_entered(layout) },
+                Task::Enter => match tracer::enter(self.granule) {
+                    Some(right) => right,
+                    // SAFETY: as above.
+                    None => return unsafe { self.alloc_outside(layout) },
+                },
+                // SAFETY: as above.
+                Task::PassOver => return unsafe { self.inner.alloc(layout) },
+                // SAFETY: as above.
+                Task::TellScopes => return unsafe { self.alloc_in_scope(layout) },
+            },
+        };
+        // SAFETY: as above.
+        unsafe { self.alloc_with(right, layout) }
     }
 
     #[inline(always)]
-    unsafe fn alloc_for(&self, task: Task, layout: Layout) -> *mut u8 {
-        match task {
+    unsafe fn alloc_with(&self, right: Right, layout: Layout) -> *mut u8 {
+        match right {
             // SAFETY: the caller's promise, passed on.
-            Task::Record => unsafe { self.alloc_recorded(layout) },
+            Right::Record(recorder) => unsafe { self.alloc_recorded(layout, recorder) },
             // SAFETY: as above.
-            Task::Count => unsafe { self.alloc_counted(layout) },
+            Right::Sample(sampler) => unsafe { self.alloc_sampled(layout, sampler) },
             // SAFETY: as above.
-            Task::PassOver => unsafe { self.inner.alloc(layout) },
-            // SAFETY: as above.
-            Task::TellScopes => unsafe { self.alloc_in_scope(layout) },
+            Right::Count(counter) => unsafe { self.alloc_counted(layout, counter) },
         }
     }
 
     #[inline(never)]
     unsafe fn alloc_in_scope(&self, layout: Layout) -> *mut u8 {
-        let task = tracer::task_at_birth_in_scope(layout.size());
-        // SAFETY: the caller's promise, passed on.
-        let block = unsafe { self.alloc_for(task, layout) };
+        let block = match tracer::task_at_birth_in_scope(layout.size()) {
+            // SAFETY: the caller's promise, passed on.
+            Task::PassOver => unsafe { self.inner.alloc(layout) },
+            // SAFETY: as above.
+            _ => unsafe { self.alloc_entered(layout) },
+        };
         if !block.is_null() {
             scope::born(block.addr(), layout.size());
         }
@@ -160,31 +189,18 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     }
 
     #[inline(never)]
-    unsafe fn alloc_counted(&self, layout: Layout) -> *mut u8 {
-        let Some(counter) = tracer::enter_to_count() else {
+    unsafe fn alloc_entered(&self, layout: Layout) -> *mut u8 {
+        match tracer::enter(self.granule) {
             // SAFETY: the caller's promise, passed on.
-            return unsafe { self.alloc_recorded(layout) };
-        };
-        // SAFETY: as above.
-        let block = unsafe { self.inner.alloc(layout) };
-        if !block.is_null() {
-            counter.allocated(block.addr(), layout.size());
+            Some(right) => unsafe { self.alloc_with(right, layout) },
+            // SAFETY: as above.
+            None => unsafe { self.alloc_outside(layout) },
         }
-        block
     }
 
     #[inline(never)]
-    unsafe fn alloc_recorded(&self, layout: Layout) -> *mut u8 {
-        // NOTE: whatever it takes to get there, records are made here, so that all stacks begin alike.
-        let recorder = match tracer::enter_to_record() {
-            Some(recorder) => recorder,
-            None => match tracer::enter_slowly(self.granule) {
-                Ok(recorder) => recorder,
-                // SAFETY: the caller's promise, passed on.
-                Err(entered) => return unsafe { self.alloc_otherwise(entered, layout) },
-            },
-        };
-        // SAFETY: as above.
+    unsafe fn alloc_recorded(&self, layout: Layout, recorder: Recorder) -> *mut u8 {
+        // SAFETY: the caller's promise, passed on.
         let block = unsafe { self.inner.alloc(layout) };
         if !block.is_null() {
             recorder.allocated(block.addr(), layout.size());
@@ -192,42 +208,79 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         block
     }
 
-    #[cold]
     #[inline(never)]
-    unsafe fn alloc_otherwise(&self, entered: Entered, layout: Layout) -> *mut u8 {
+    unsafe fn alloc_sampled(&self, layout: Layout, sampler: Sampler) -> *mut u8 {
         // SAFETY: the caller's promise, passed on.
         let block = unsafe { self.inner.alloc(layout) };
         if !block.is_null() {
-            entered.allocated(block.addr(), layout.size());
+            sampler.allocated(block.addr(), layout.size());
         }
         block
     }
 
     #[inline(never)]
-    unsafe fn alloc_zeroed_traced(&self, layout: Layout) -> *mut u8 {
+    unsafe fn alloc_counted(&self, layout: Layout, counter: Counter) -> *mut u8 {
         // SAFETY: the caller's promise, passed on.
-        unsafe { self.alloc_zeroed_for(tracer::task_at_birth(layout.size()), layout) }
+        let block = unsafe { self.inner.alloc(layout) };
+        if !block.is_null() {
+            counter.allocated(block.addr(), layout.size());
+        }
+        block
+    }
+
+    #[cold]
+    #[inline(never)]
+    unsafe fn alloc_outside(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise, passed on.
+        let block = unsafe { self.inner.alloc(layout) };
+        if !block.is_null() {
+            counting::leave_out(block.addr());
+        }
+        block
+    }
+
+    #[inline(never)]
+    unsafe fn alloc_zeroed_traced(&self, layout: Layout, look: Look) -> *mut u8 {
+        let right = match tracer::enter_at_once(look) {
+            Some(right) => right,
+            None => match tracer::task_at_birth(look, layout.size()) {
+                // SAFETY: the caller's promise, passed on.
+                Task::Enter if JUMPS => return unsafe { self.alloc_zeroed_entered(layout) },
+                Task::Enter => match tracer::enter(self.granule) {
+                    Some(right) => right,
+                    // SAFETY: as above.
+                    None => return unsafe { self.alloc_zeroed_outside(layout) },
+                },
+                // SAFETY: as above.
+                Task::PassOver => return unsafe { self.inner.alloc_zeroed(layout) },
+                // SAFETY: as above.
+                Task::TellScopes => return unsafe { self.alloc_zeroed_in_scope(layout) },
+            },
+        };
+        // SAFETY: as above.
+        unsafe { self.alloc_zeroed_with(right, layout) }
     }
 
     #[inline(always)]
-    unsafe fn alloc_zeroed_for(&self, task: Task, layout: Layout) -> *mut u8 {
-        match task {
+    unsafe fn alloc_zeroed_with(&self, right: Right, layout: Layout) -> *mut u8 {
+        match right {
             // SAFETY: the caller's promise, passed on.
-            Task::Record => unsafe { self.alloc_zeroed_recorded(layout) },
+            Right::Record(recorder) => unsafe { self.alloc_zeroed_recorded(layout, recorder) },
             // SAFETY: as above.
-            Task::Count => unsafe { self.alloc_zeroed_counted(layout) },
+            Right::Sample(sampler) => unsafe { self.alloc_zeroed_sampled(layout, sampler) },
             // SAFETY: as above.
-            Task::PassOver => unsafe { self.inner.alloc_zeroed(layout) },
-            // SAFETY: as above.
-            Task::TellScopes => unsafe { self.alloc_zeroed_in_scope(layout) },
+            Right::Count(counter) => unsafe { self.alloc_zeroed_counted(layout, counter) },
         }
     }
 
     #[inline(never)]
     unsafe fn alloc_zeroed_in_scope(&self, layout: Layout) -> *mut u8 {
-        let task = tracer::task_at_birth_in_scope(layout.size());
-        // SAFETY: the caller's promise, passed on.
-        let block = unsafe { self.alloc_zeroed_for(task, layout) };
+        let block = match tracer::task_at_birth_in_scope(layout.size()) {
+            // SAFETY: the caller's promise, passed on.
+            Task::PassOver => unsafe { self.inner.alloc_zeroed(layout) },
+            // SAFETY: as above.
+            _ => unsafe { self.alloc_zeroed_entered(layout) },
+        };
         if !block.is_null() {
             scope::born(block.addr(), layout.size());
         }
@@ -235,31 +288,18 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     }
 
     #[inline(never)]
-    unsafe fn alloc_zeroed_counted(&self, layout: Layout) -> *mut u8 {
-        let Some(counter) = tracer::enter_to_count() else {
+    unsafe fn alloc_zeroed_entered(&self, layout: Layout) -> *mut u8 {
+        match tracer::enter(self.granule) {
             // SAFETY: the caller's promise, passed on.
-            return unsafe { self.alloc_zeroed_recorded(layout) };
-        };
-        // SAFETY: as above.
-        let block = unsafe { self.inner.alloc_zeroed(layout) };
-        if !block.is_null() {
-            counter.allocated(block.addr(), layout.size());
+            Some(right) => unsafe { self.alloc_zeroed_with(right, layout) },
+            // SAFETY: as above.
+            None => unsafe { self.alloc_zeroed_outside(layout) },
         }
-        block
     }
 
     #[inline(never)]
-    unsafe fn alloc_zeroed_recorded(&self, layout: Layout) -> *mut u8 {
-        // NOTE: whatever it takes to get there, records are made here, so that all stacks begin alike.
-        let recorder = match tracer::enter_to_record() {
-            Some(recorder) => recorder,
-            None => match tracer::enter_slowly(self.granule) {
-                Ok(recorder) => recorder,
-                // SAFETY: the caller's promise, passed on.
-                Err(entered) => return unsafe { self.alloc_zeroed_otherwise(entered, layout) },
-            },
-        };
-        // SAFETY: as above.
+    unsafe fn alloc_zeroed_recorded(&self, layout: Layout, recorder: Recorder) -> *mut u8 {
+        // SAFETY: the caller's promise, passed on.
         let block = unsafe { self.inner.alloc_zeroed(layout) };
         if !block.is_null() {
             recorder.allocated(block.addr(), layout.size());
@@ -267,90 +307,130 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         block
     }
 
-    #[cold]
     #[inline(never)]
-    unsafe fn alloc_zeroed_otherwise(&self, entered: Entered, layout: Layout) -> *mut u8 {
+    unsafe fn alloc_zeroed_sampled(&self, layout: Layout, sampler: Sampler) -> *mut u8 {
         // SAFETY: the caller's promise, passed on.
         let block = unsafe { self.inner.alloc_zeroed(layout) };
         if !block.is_null() {
-            entered.allocated(block.addr(), layout.size());
+            sampler.allocated(block.addr(), layout.size());
         }
         block
     }
 
     #[inline(never)]
-    unsafe fn dealloc_traced(&self, block: *mut u8, layout: Layout) {
+    unsafe fn alloc_zeroed_counted(&self, layout: Layout, counter: Counter) -> *mut u8 {
         // SAFETY: the caller's promise, passed on.
-        unsafe { self.dealloc_for(tracer::task_at_end(block.addr()), block, layout) }
+        let block = unsafe { self.inner.alloc_zeroed(layout) };
+        if !block.is_null() {
+            counter.allocated(block.addr(), layout.size());
+        }
+        block
     }
 
-    #[inline(always)]
-    unsafe fn dealloc_for(&self, task: Task, block: *mut u8, layout: Layout) {
-        match task {
-            // SAFETY: the caller's promise, passed on.
-            Task::Record => unsafe { self.dealloc_recorded(block, layout) },
-            // SAFETY: as above.
-            Task::Count => unsafe { self.dealloc_counted(block, layout) },
-            // SAFETY: as above.
-            Task::PassOver => unsafe { self.inner.dealloc(block, layout) },
-            // SAFETY: as above.
-            Task::TellScopes => unsafe { self.dealloc_in_scope(block, layout) },
+    #[cold]
+    #[inline(never)]
+    unsafe fn alloc_zeroed_outside(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise, passed on.
+        let block = unsafe { self.inner.alloc_zeroed(layout) };
+        if !block.is_null() {
+            counting::leave_out(block.addr());
         }
+        block
+    }
+
+    // The record goes first in each of these: once the block is free, its address may be another's.
+
+    #[inline(never)]
+    unsafe fn dealloc_traced(&self, block: *mut u8, layout: Layout, look: Look) {
+        match tracer::enter_at_once(look) {
+            Some(Right::Record(recorder)) => {
+                if !recorder.freed_at_once(block.addr(), layout.size()) {
+                    // SAFETY: the caller's promise, passed on.
+                    return unsafe { self.dealloc_recorded(block, layout, recorder) };
+                }
+            }
+            Some(Right::Count(counter)) => {
+                if !counter.freed_at_once(block.addr(), layout.size()) {
+                    // SAFETY: as above.
+                    return unsafe { self.dealloc_counted(block, layout, counter) };
+                }
+            }
+            _ => match tracer::task_at_end(look, block.addr()) {
+                // SAFETY: as above.
+                Task::Enter => return unsafe { self.dealloc_entered(block, layout) },
+                Task::PassOver => {}
+                // SAFETY: as above.
+                Task::TellScopes => return unsafe { self.dealloc_in_scope(block, layout) },
+            },
+        }
+        // SAFETY: as above.
+        unsafe { self.inner.dealloc(block, layout) };
     }
 
     #[inline(never)]
     unsafe fn dealloc_in_scope(&self, block: *mut u8, layout: Layout) {
         scope::died(block.addr(), layout.size());
-        let task = tracer::task_at_end_in_scope(block.addr());
-        // SAFETY: the caller's promise, passed on.
-        unsafe { self.dealloc_for(task, block, layout) }
+        match tracer::task_at_end_in_scope(block.addr()) {
+            // SAFETY: the caller's promise, passed on.
+            Task::PassOver => unsafe { self.inner.dealloc(block, layout) },
+            // SAFETY: as above.
+            _ => unsafe { self.dealloc_entered(block, layout) },
+        }
     }
 
     #[inline(never)]
-    unsafe fn dealloc_counted(&self, block: *mut u8, layout: Layout) {
-        // The record goes first: once the block is free, its address may be another's.
-        match tracer::enter_to_count() {
-            Some(counter) => counter.freed(block.addr(), layout.size()),
-            None => tracer::freed_otherwise(self.granule, block.addr(), layout.size()),
+    unsafe fn dealloc_entered(&self, block: *mut u8, layout: Layout) {
+        match tracer::enter(self.granule) {
+            // SAFETY: the caller's promise, passed on.
+            Some(Right::Record(recorder)) => unsafe {
+                self.dealloc_recorded(block, layout, recorder)
+            },
+            // SAFETY: as above.
+            Some(Right::Sample(sampler)) => unsafe { self.dealloc_sampled(block, layout, sampler) },
+            // SAFETY: as above.
+            Some(Right::Count(counter)) => unsafe { self.dealloc_counted(block, layout, counter) },
+            None => {
+                tracer::forget(block.addr(), layout.size());
+                // SAFETY: as above.
+                unsafe { self.inner.dealloc(block, layout) };
+            }
         }
+    }
+
+    #[inline(never)]
+    unsafe fn dealloc_recorded(&self, block: *mut u8, layout: Layout, recorder: Recorder) {
+        recorder.freed(block.addr(), layout.size());
+        drop(recorder);
         // SAFETY: the caller's promise, passed on.
         unsafe { self.inner.dealloc(block, layout) };
     }
 
     #[inline(never)]
-    unsafe fn dealloc_recorded(&self, block: *mut u8, layout: Layout) {
-        // The record goes first, as above.
-        match tracer::enter_to_record() {
-            Some(recorder) => recorder.freed(block.addr(), layout.size()),
-            None => tracer::freed_otherwise(self.granule, block.addr(), layout.size()),
-        }
+    unsafe fn dealloc_sampled(&self, block: *mut u8, layout: Layout, sampler: Sampler) {
+        sampler.freed(block.addr(), layout.size());
+        drop(sampler);
+        // SAFETY: the caller's promise, passed on.
+        unsafe { self.inner.dealloc(block, layout) };
+    }
+
+    #[inline(never)]
+    unsafe fn dealloc_counted(&self, block: *mut u8, layout: Layout, counter: Counter) {
+        counter.freed(block.addr(), layout.size());
+        drop(counter);
         // SAFETY: the caller's promise, passed on.
         unsafe { self.inner.dealloc(block, layout) };
     }
 
     #[inline(never)]
     unsafe fn realloc_traced(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        let task = match tracer::task_at_end(block.addr()) {
-            Task::PassOver => tracer::task_at_birth(new_size),
+        let look = control::look();
+        let task = match tracer::task_at_end(look, block.addr()) {
+            Task::PassOver => tracer::task_at_birth(look, new_size),
             task => task,
         };
-        // SAFETY: the caller's promise, passed on.
-        unsafe { self.realloc_for(task, block, layout, new_size) }
-    }
-
-    #[inline(always)]
-    unsafe fn realloc_for(
-        &self,
-        task: Task,
-        block: *mut u8,
-        layout: Layout,
-        new_size: usize,
-    ) -> *mut u8 {
         match task {
             // SAFETY: the caller's promise, passed on.
-            Task::Record => unsafe { self.realloc_recorded(block, layout, new_size) },
-            // SAFETY: as above.
-            Task::Count => unsafe { self.realloc_counted(block, layout, new_size) },
+            Task::Enter => unsafe { self.realloc_entered(block, layout, new_size) },
             // SAFETY: as above.
             Task::PassOver => unsafe { self.inner.realloc(block, layout, new_size) },
             // SAFETY: as above.
@@ -365,8 +445,12 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
             Task::PassOver => tracer::task_at_birth_in_scope(new_size),
             task => task,
         };
-        // SAFETY: the caller's promise, passed on.
-        let moved = unsafe { self.realloc_for(task, block, layout, new_size) };
+        let moved = match task {
+            // SAFETY: the caller's promise, passed on.
+            Task::PassOver => unsafe { self.inner.realloc(block, layout, new_size) },
+            // SAFETY: as above.
+            _ => unsafe { self.realloc_entered(block, layout, new_size) },
+        };
         if moved.is_null() {
             scope::stay(left, block.addr());
         } else {
@@ -377,40 +461,37 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     }
 
     #[inline(never)]
-    unsafe fn realloc_counted(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        let Some(counter) = tracer::enter_to_count() else {
+    unsafe fn realloc_entered(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        match tracer::enter(self.granule) {
             // SAFETY: the caller's promise, passed on.
-            return unsafe { self.realloc_recorded(block, layout, new_size) };
-        };
-        // The record is taken out first: once the block is free, its address may be another's.
-        let (address, old_size) = (block.addr(), layout.size());
-        let was_counted = counter.take(address);
-        // SAFETY: as above.
-        let moved = unsafe { self.inner.realloc(block, layout, new_size) };
-        if moved.is_null() {
-            counter.put_back(address, was_counted);
-        } else {
-            counter.reallocated(was_counted, old_size, (moved.addr(), new_size));
+            Some(Right::Record(recorder)) => unsafe {
+                self.realloc_recorded(block, layout, new_size, recorder)
+            },
+            // SAFETY: as above.
+            Some(Right::Sample(sampler)) => unsafe {
+                self.realloc_sampled(block, layout, new_size, sampler)
+            },
+            // SAFETY: as above.
+            Some(Right::Count(counter)) => unsafe {
+                self.realloc_counted(block, layout, new_size, counter)
+            },
+            // SAFETY: as above.
+            None => unsafe { self.realloc_outside(block, layout, new_size) },
         }
-        moved
     }
 
     #[inline(never)]
-    unsafe fn realloc_recorded(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        let recorder = match tracer::enter_to_record() {
-            Some(recorder) => recorder,
-            None => match tracer::enter_slowly(self.granule) {
-                Ok(recorder) => recorder,
-                Err(entered) => {
-                    // SAFETY: the caller's promise, passed on.
-                    return unsafe { self.realloc_otherwise(entered, block, layout, new_size) };
-                }
-            },
-        };
-        // The record is taken out first, as above.
+    unsafe fn realloc_recorded(
+        &self,
+        block: *mut u8,
+        layout: Layout,
+        new_size: usize,
+        recorder: Recorder,
+    ) -> *mut u8 {
+        // The record is taken out first: once the block is free, its address may be another's.
         let old = (block.addr(), layout.size());
-        let taken = recorder.take(block.addr());
-        // SAFETY: as above.
+        let taken = recorder.take(old.0);
+        // SAFETY: the caller's promise, passed on.
         let moved = unsafe { self.inner.realloc(block, layout, new_size) };
         if moved.is_null() {
             recorder.put_back(old.0, taken);
@@ -420,23 +501,56 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         moved
     }
 
-    #[cold]
     #[inline(never)]
-    unsafe fn realloc_otherwise(
+    unsafe fn realloc_sampled(
         &self,
-        entered: Entered,
         block: *mut u8,
         layout: Layout,
         new_size: usize,
+        sampler: Sampler,
     ) -> *mut u8 {
         let old = (block.addr(), layout.size());
-        let taken = entered.take(old);
+        let taken = sampler.take(old.0);
         // SAFETY: the caller's promise, passed on.
         let moved = unsafe { self.inner.realloc(block, layout, new_size) };
         if moved.is_null() {
-            entered.put_back(old.0, taken);
+            sampler.put_back(old.0, taken);
         } else {
-            entered.reallocated(taken, old, (moved.addr(), new_size));
+            sampler.reallocated(taken, old, (moved.addr(), new_size));
+        }
+        moved
+    }
+
+    #[inline(never)]
+    unsafe fn realloc_counted(
+        &self,
+        block: *mut u8,
+        layout: Layout,
+        new_size: usize,
+        counter: Counter,
+    ) -> *mut u8 {
+        let old = (block.addr(), layout.size());
+        let taken = counter.take(old.0);
+        // SAFETY: the caller's promise, passed on.
+        let moved = unsafe { self.inner.realloc(block, layout, new_size) };
+        if moved.is_null() {
+            counter.put_back(old.0, taken);
+        } else {
+            counter.reallocated(taken, old, (moved.addr(), new_size));
+        }
+        moved
+    }
+
+    #[cold]
+    #[inline(never)]
+    unsafe fn realloc_outside(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        let forgotten = tracer::forget(block.addr(), layout.size());
+        // SAFETY: the caller's promise, passed on.
+        let moved = unsafe { self.inner.realloc(block, layout, new_size) };
+        if moved.is_null() {
+            forgotten.into_iter().for_each(tracer::restore);
+        } else {
+            counting::leave_out(moved.addr());
         }
         moved
     }

@@ -175,11 +175,17 @@ impl<W: Word> PageMap<W> {
         self.slot(address)?.read()
     }
 
+    /// The slot of the block at `address` and its owner, if it is known.
+    #[inline(always)]
+    pub(crate) fn find(&self, address: usize) -> Option<(&W, W::Owner)> {
+        let slot = self.slot(address)?;
+        slot.read().map(|owner| (slot, owner))
+    }
+
     /// Forgets the block at `address`, and returns its owner if it was known.
     #[inline(always)]
     pub(crate) fn remove(&self, address: usize) -> Option<W::Owner> {
-        let slot = self.slot(address)?;
-        let owner = slot.read()?;
+        let (slot, owner) = self.find(address)?;
         slot.write(None);
         Some(owner)
     }
@@ -207,8 +213,10 @@ impl<W: Word> PageMap<W> {
         let granule = self.granule.load(Ordering::Relaxed);
         // SAFETY: a chunk has a word for each granule of its addresses.
         let slot = unsafe { chunk.add(place_in_chunk(address, granule)) };
+        // SAFETY: as above, so it is not null.
+        let slot = unsafe { NonNull::new_unchecked(slot) };
         // SAFETY: as above; it lives until `clear`.
-        Some(unsafe { NonNull::new_unchecked(slot).as_ref() })
+        Some(unsafe { slot.as_ref() })
     }
 
     #[cold]

@@ -70,12 +70,6 @@ pub(crate) fn phase() -> u64 {
     PHASE.load(Ordering::Acquire) >> SCOPE_BITS
 }
 
-/// Whether there is nothing to do: tracing is off, and neither a scope nor a block of one is alive.
-#[inline(always)]
-pub(crate) fn is_idle() -> bool {
-    PHASE.load(Ordering::Acquire) == OFF << SCOPE_BITS
-}
-
 pub(crate) fn scope_began() {
     PHASE.fetch_add(1, Relaxed);
 }
@@ -109,7 +103,7 @@ pub(crate) enum How {
 }
 
 /// One look at the word.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Look(u64);
 
 #[inline(always)]
@@ -119,6 +113,30 @@ pub(crate) fn look() -> Look {
 }
 
 impl Look {
+    /// What is seen in this phase while there are no scopes.
+    pub(crate) fn at(phase: u64) -> Look {
+        Look(phase << SCOPE_BITS)
+    }
+
+    /// What is never seen: there is no such phase.
+    pub(crate) const NEVER: Look = Look(0);
+
+    pub(crate) fn word(self) -> u64 {
+        self.0
+    }
+
+    /// Whether there is nothing to do: tracing is off, and neither a scope nor a block of one is alive.
+    #[inline(always)]
+    pub(crate) fn is_idle(self) -> bool {
+        self.0 == OFF << SCOPE_BITS
+    }
+
+    /// Whether there are no scopes, and the session, if there is one, records every block, or counts it.
+    #[inline(always)]
+    pub(crate) fn is_of_every_block(self) -> bool {
+        self.0 & (SCOPES | SAMPLED << SCOPE_BITS) == 0
+    }
+
     #[inline(always)]
     pub(crate) fn phase(self) -> u64 {
         self.0 >> SCOPE_BITS

@@ -75,6 +75,12 @@ pub(crate) fn note(place: &AtomicU8) -> bool {
     before != NOTHING
 }
 
+/// Whether there is a block in a place.
+#[inline(always)]
+pub(crate) fn is_noted(place: &AtomicU8) -> bool {
+    place.load(Relaxed) != NOTHING
+}
+
 /// Forgets the block in a place, and returns whether there was one.
 #[inline(always)]
 pub(crate) fn forget(place: &AtomicU8) -> bool {

@@ -60,6 +60,9 @@ impl CellCeiling {
     pub(crate) const MANY_THREADS: CellCeiling = CellCeiling(16 << 10);
 }
 
+/// With how many blocks allocated a cell is folded.
+const MOST_BLOCKS: u32 = 1 << 30;
+
 /// Whether the owner should fold the cell now.
 pub(crate) type MustFold = bool;
 
@@ -106,7 +109,66 @@ impl Cell {
             }
         }
         // NOTE: no block counts for more than 2^26, and with this many the cell is folded.
-        total_blocks >= 1 << 30
+        total_blocks >= MOST_BLOCKS
+    }
+
+    /// Counts an allocation of one block, and returns whether it could: not if the cell is another callsite's, or
+    /// should be folded; then nothing has happened.
+    #[inline(always)]
+    pub(crate) fn allocated_at_once(
+        &self,
+        callsite: u32,
+        size: i64,
+        epoch: u64,
+        ceiling: CellCeiling,
+    ) -> bool {
+        if self.callsite() != callsite {
+            return false;
+        }
+        let bytes = self.net_bytes.load(Relaxed) + size;
+        let total_blocks = self.total_blocks.load(Relaxed) + 1;
+        if bytes > ceiling.0 || total_blocks >= MOST_BLOCKS {
+            return false;
+        }
+        self.save_if_old(epoch);
+        self.net_bytes.store(bytes, Relaxed);
+        if bytes > self.high_bytes.load(Relaxed) {
+            self.high_bytes.store(bytes, Relaxed);
+        }
+        self.total_blocks.store(total_blocks, Relaxed);
+        let net_blocks = self.net_blocks.load(Relaxed) + 1;
+        self.net_blocks.store(net_blocks, Relaxed);
+        if net_blocks > self.high_blocks.load(Relaxed) {
+            self.high_blocks.store(net_blocks, Relaxed);
+        }
+        let total_bytes = self.total_bytes.load(Relaxed).wrapping_add(size as u64);
+        self.total_bytes.store(total_bytes, Relaxed);
+        true
+    }
+
+    /// How many bytes there are after one block of this callsite ends, if that can be counted
+    /// [at once](Self::freed_at_once): not as [`allocated_at_once`](Self::allocated_at_once).
+    #[inline(always)]
+    pub(crate) fn bytes_after(
+        &self,
+        callsite: u32,
+        size: i64,
+        ceiling: CellCeiling,
+    ) -> Option<i64> {
+        if self.callsite() != callsite {
+            return None;
+        }
+        let bytes = self.net_bytes.load(Relaxed) - size;
+        (bytes >= -ceiling.0).then_some(bytes)
+    }
+
+    /// Counts the end of one block, after which there are so many [bytes](Self::bytes_after).
+    #[inline(always)]
+    pub(crate) fn freed_at_once(&self, bytes: i64, epoch: u64) {
+        self.save_if_old(epoch);
+        self.net_bytes.store(bytes, Relaxed);
+        self.net_blocks
+            .store(self.net_blocks.load(Relaxed) - 1, Relaxed);
     }
 
     /// Counts the end of what [`allocated`](Self::allocated) counted.
@@ -771,6 +833,18 @@ impl Account {
         }
         self.net.store(net, Relaxed);
         false
+    }
+
+    /// Counts `size` bytes fewer, and returns whether it could: not if it should settle, or the heap falls from its
+    /// peak; then nothing has happened.
+    #[inline(always)]
+    pub(crate) fn shrink_at_once(&self, size: i64) -> bool {
+        let net = self.net.load(Relaxed) - size;
+        let can = net >= self.lower.load(Relaxed);
+        if can {
+            self.net.store(net, Relaxed);
+        }
+        can
     }
 
     /// Whether it settles now and then.

@@ -38,8 +38,29 @@ impl Counter {
         }
     }
 
-    /// Counts that a block is about to go back to the inner allocator.
+    /// Counts that a block is about to go back to the inner allocator, and returns whether it could: else nothing
+    /// has happened, and [`freed`](Self::freed) does it.
+    ///
+    /// PERF: as [`Recorder::freed_at_once`](crate::tracer::Recorder::freed_at_once).
     #[inline(always)]
+    pub(crate) fn freed_at_once(&self, address: usize, size: usize) -> bool {
+        let noted = self.noted(address);
+        let is_counted = match noted {
+            Noted::Nothing => true,
+            Noted::At(place) => counted::is_noted(place),
+            Noted::Elsewhere => false,
+        };
+        if !is_counted || !self.state.account.shrink_at_once(size as i64) {
+            return false;
+        }
+        if let Noted::At(place) = noted {
+            counted::forget(place);
+        }
+        self.state.tally.freed(size);
+        true
+    }
+
+    /// Counts that a block is about to go back to the inner allocator.
     pub(crate) fn freed(&self, address: usize, size: usize) {
         if self.take(address) {
             self.shrink(size as i64);
@@ -71,7 +92,7 @@ impl Counter {
     pub(crate) fn reallocated(
         &self,
         was_counted: bool,
-        old_size: usize,
+        (_, old_size): (usize, usize),
         (address, size): (usize, usize),
     ) {
         if was_counted && self.insert(address) {

@@ -7,6 +7,7 @@ use crate::arena;
 use crate::blocks::InsertError;
 use crate::callsites::{CallsiteId, Recent};
 use crate::capture::{StackBounds, Walker};
+use crate::control::Look;
 use crate::counted::Outside;
 use crate::counters::{Account, Cell, CellCeiling, Company, Delta, SharedCounters, Tally};
 use crate::gaps::Range;
@@ -40,13 +41,16 @@ pub(crate) const CELLS: usize = 4096;
 /// at once.
 #[repr(C, align(64))]
 pub(crate) struct ThreadState {
+    // PERF: first, so that a callsite's number leads to its cell with one addition.
+    cells: [Cell; CELLS],
     mode: AtomicU32,
     claimed: AtomicBool,
     /// The last phase of the tracer that the thread saw: [`Account`] and ceiling belong to it.
     phase: AtomicU64,
-    /// The same if its session records, and if it only counts; else zero, which is no phase.
-    recording_phase: AtomicU64,
-    counting_phase: AtomicU64,
+    /// What a [look](control::look) sees in that phase while there are no scopes, if its session records every
+    /// block, and if it only counts; else what is never seen.
+    recording: AtomicU64,
+    counting: AtomicU64,
     ceiling: AtomicI64,
     /// The last session of the tracer that the thread took part in.
     session: AtomicU64,
@@ -75,7 +79,6 @@ pub(crate) struct ThreadState {
     next: AtomicPtr<ThreadState>,
     recent: Recent,
     walker: UnsafeCell<Walker>,
-    cells: [Cell; CELLS],
 }
 
 // SAFETY: all fields are atomics but the walker, which only the owner touches, and only while it
@@ -196,16 +199,23 @@ impl ThreadState {
         self.phase.load(Relaxed)
     }
 
-    /// The same, if its session records blocks, be it a sample; else zero.
+    /// Whether what was seen says that the thread may record every block: the phase is the one that it last
+    /// joined, and there are no scopes.
     #[inline(always)]
-    pub(crate) fn recording_phase(&self) -> u64 {
-        self.recording_phase.load(Relaxed)
+    pub(crate) fn records_at(&self, look: Look) -> bool {
+        look.word() == self.recording.load(Relaxed)
     }
 
-    /// The same, if its session only counts; else zero.
+    /// The same for a session that only counts.
     #[inline(always)]
-    pub(crate) fn counting_phase(&self) -> u64 {
-        self.counting_phase.load(Relaxed)
+    pub(crate) fn counts_at(&self, look: Look) -> bool {
+        look.word() == self.counting.load(Relaxed)
+    }
+
+    /// Whether the session that the thread last joined only counts.
+    #[inline(always)]
+    pub(crate) fn only_counts(&self) -> bool {
+        self.counting.load(Relaxed) != Look::NEVER.word()
     }
 
     /// Takes part in `phase`, in this company.
@@ -238,15 +248,16 @@ impl ThreadState {
         // NOTE: whoever moved the epoch for this thread, where it could not record, had it join again.
         self.tally.save_if_old(TABLES.epoch());
         self.account.begin(company, &TABLES.heap);
-        let (recording, counting) = if control::only_counts() {
-            (0, phase)
-        } else {
-            (phase, 0)
+        let (look, never) = (Look::at(phase).word(), Look::NEVER.word());
+        let (recording, counting) = match control::sampling() {
+            _ if control::only_counts() => (never, look),
+            None => (look, never),
+            Some(_) => (never, never),
         };
         self.gap.set(Range::default());
         self.outside.set(Outside::NONE);
-        self.recording_phase.store(recording, Relaxed);
-        self.counting_phase.store(counting, Relaxed);
+        self.recording.store(recording, Relaxed);
+        self.counting.store(counting, Relaxed);
         self.phase.store(phase, Relaxed);
     }
 
@@ -330,8 +341,8 @@ impl ThreadState {
         // NOTE: no phase is this one. Were it that of a stopped tracer, a record that began just before
         // the stop would be made after it.
         self.phase.store(u64::MAX, Relaxed);
-        self.recording_phase.store(0, Relaxed);
-        self.counting_phase.store(0, Relaxed);
+        self.recording.store(Look::NEVER.word(), Relaxed);
+        self.counting.store(Look::NEVER.word(), Relaxed);
     }
 
     #[inline(always)]
@@ -339,9 +350,8 @@ impl ThreadState {
         Interval::from_bytes(self.sample_every.load(Relaxed))
     }
 
-    #[inline(always)]
     pub(crate) fn captures(&self) -> bool {
-        self.captures.load(Relaxed)
+        self.captures.load(Relaxed) || self.captures_line()
     }
 
     #[inline(always)]
@@ -414,11 +424,17 @@ impl ThreadState {
     /// The cell for a callsite, emptied for it if another had it.
     #[inline(always)]
     pub(crate) fn cell(&self, id: CallsiteId, epoch: u64) -> &Cell {
-        let cell = &self.cells[id.get() as usize % CELLS];
+        let cell = self.place_of(id);
         if cell.callsite() != id.get() {
             self.take_over(cell, id, epoch);
         }
         cell
+    }
+
+    /// The cell that is a callsite's, or could be.
+    #[inline(always)]
+    pub(crate) fn place_of(&self, id: CallsiteId) -> &Cell {
+        &self.cells[id.get() as usize % CELLS]
     }
 
     #[cold]
@@ -442,7 +458,7 @@ impl ThreadState {
         if id == CallsiteId::HEAP && control::only_counts() {
             return Some(self.tally.read());
         }
-        let cell = &self.cells[id.get() as usize % CELLS];
+        let cell = self.place_of(id);
         (cell.callsite() == id.get()).then(|| cell.read())
     }
 
@@ -456,7 +472,7 @@ impl ThreadState {
 
     /// Hands what the thread holds back of a callsite's counters to the shared ones.
     pub(crate) fn fold_callsite(&self, id: CallsiteId) {
-        let cell = &self.cells[id.get() as usize % CELLS];
+        let cell = self.place_of(id);
         if id == CallsiteId::HEAP && control::only_counts() {
             self.fold_tally();
         } else if cell.callsite() == id.get() {

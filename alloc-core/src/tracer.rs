@@ -14,7 +14,6 @@
 
 use crate::blocks::{PageMap, Word};
 use crate::callsites::{CallsiteId, Callsites, Stack};
-use crate::capture::Captured;
 use crate::counted::Counted;
 use crate::counters::{Delta, Heap};
 use crate::counting::{self, Counter};
@@ -91,7 +90,8 @@ impl Tables {
     }
 }
 
-/// The right to record one event, taken before the inner allocator is called.
+/// The right to record one event of a session that records every block, taken before the inner allocator is
+/// called.
 ///
 /// It is the guard against recursion: as long as it lives, what this thread allocates is not
 /// recorded. It keeps the tables from being cleared, so it must be dropped soon.
@@ -99,19 +99,39 @@ pub(crate) struct Recorder {
     state: &'static ThreadState,
 }
 
-/// Whether there is nothing to record, for tracing or for a scope.
-#[inline(always)]
-pub(crate) fn is_off() -> bool {
-    control::is_idle()
+/// The same, of a session that takes a sample.
+pub(crate) struct Sampler {
+    recorder: Recorder,
+    interval: Interval,
+}
+
+/// The right to do what the session does about an event.
+pub(crate) enum Right {
+    Record(Recorder),
+    Sample(Sampler),
+    Count(Counter),
+}
+
+impl Right {
+    /// For a thread that has begun a record, and joined the phase.
+    #[inline(always)]
+    fn of(state: &'static ThreadState) -> Right {
+        if state.only_counts() {
+            return Right::Count(Counter::of(state));
+        }
+        let recorder = Recorder { state };
+        match state.sampling() {
+            None => Right::Record(recorder),
+            Some(interval) => Right::Sample(Sampler { recorder, interval }),
+        }
+    }
 }
 
 /// What is to be done about an event while there is something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
-    /// Record it.
-    Record,
-    /// Count it: see [`counting`](crate::counting).
-    Count,
+    /// [Enter](enter), and do what there is a right to.
+    Enter,
     /// Nothing: a sample passes it over, or only scopes count.
     PassOver,
     /// Tell scopes of it, and then see what else: [`task_at_birth_in_scope`], [`task_at_end_in_scope`].
@@ -120,8 +140,7 @@ pub(crate) enum Task {
 
 /// What is to be done about an allocation.
 #[inline(always)]
-pub(crate) fn task_at_birth(size: usize) -> Task {
-    let look = control::look();
+pub(crate) fn task_at_birth(look: Look, size: usize) -> Task {
     let how = look.how_without_scopes();
     how.map_or(Task::TellScopes, |how| at_birth(how, look, size))
 }
@@ -138,17 +157,16 @@ pub(crate) fn task_at_birth_in_scope(size: usize) -> Task {
 fn at_birth(how: How, look: Look, size: usize) -> Task {
     let passes_over = |state: &ThreadState| state.passes_over(size, look.phase());
     match how {
-        How::Counted => Task::Count,
         How::Off => Task::PassOver,
         How::Sampled if thread::current().is_some_and(passes_over) => Task::PassOver,
-        How::Whole | How::Sampled => Task::Record,
+        How::Whole | How::Counted | How::Sampled => Task::Enter,
     }
 }
 
 /// What is to be done about a free.
 #[inline(always)]
-pub(crate) fn task_at_end(address: usize) -> Task {
-    let how = control::look().how_without_scopes();
+pub(crate) fn task_at_end(look: Look, address: usize) -> Task {
+    let how = look.how_without_scopes();
     how.map_or(Task::TellScopes, |how| at_end(how, address))
 }
 
@@ -160,78 +178,88 @@ pub(crate) fn task_at_end_in_scope(address: usize) -> Task {
 #[inline(always)]
 fn at_end(how: How, address: usize) -> Task {
     match how {
-        How::Counted => Task::Count,
         How::Off => Task::PassOver,
         How::Sampled if !TABLES.drawn.may_hold(address) => Task::PassOver,
-        How::Whole | How::Sampled => Task::Record,
+        How::Whole | How::Counted | How::Sampled => Task::Enter,
     }
 }
 
-/// The right to record, where nothing is in the way: else [`enter_slowly`] is asked.
+/// The right to record an event, or to count it, where nothing is in the way: neither scopes nor a sample, nor
+/// anything that the thread must take note of first.
 ///
-/// PERF: by each caller. Behind one function that returns either, the compiler tests twice, for three instructions.
+/// PERF: all of that is one comparison, of the word that says what to do with what it was when the thread took note
+/// of it.
 #[inline(always)]
-pub(crate) fn enter_to_record() -> Option<Recorder> {
-    let state = enter_if(ThreadState::recording_phase)?;
-    Some(Recorder { state })
-}
-
-/// The right to count, where nothing is in the way.
-#[inline(always)]
-pub(crate) fn enter_to_count() -> Option<Counter> {
-    enter_if(ThreadState::counting_phase).map(Counter::of)
-}
-
-/// Begins a record, if the thread is not in one, and the phase is this one of the thread's.
-#[inline(always)]
-fn enter_if(phase: impl FnOnce(&ThreadState) -> u64) -> Option<&'static ThreadState> {
+pub(crate) fn enter_at_once(look: Look) -> Option<Right> {
+    if !look.is_of_every_block() {
+        return None;
+    }
     let state = thread::current()?;
     if state.is_inside() {
         return None;
     }
     state.enter_from_outside();
-    // Loaded again: whoever changes the phase and waits for records sees ours, or we see the change.
-    if control::phase() == phase(state) {
-        return Some(state);
+    // Looked again: whoever changes the phase and waits for records sees ours, or we see the change.
+    let look = control::look();
+    if state.records_at(look) {
+        return Some(Right::Record(Recorder { state }));
+    }
+    if state.counts_at(look) {
+        return Some(Right::Count(Counter::of(state)));
     }
     state.leave(0);
     None
 }
 
-/// What a thread may do about an event that it may not record.
-pub(crate) enum Entered {
-    /// Count it.
-    Counter(Counter),
-    /// Nothing: tracing is off, or this is inside the tracer itself.
-    Outside,
+/// The right to do what the session does about an event. `None` where tracing is off, or this is inside the tracer
+/// itself.
+#[inline(always)]
+pub(crate) fn enter(granule: control::GranuleHint) -> Option<Right> {
+    enter_somehow(granule).map(Right::of)
 }
 
-/// The right to record, or what there is to do instead. It may take a state for the thread, a new phase, or a wait.
+/// The state of the thread, which has begun a record.
+#[inline(never)]
+fn enter_somehow(granule: control::GranuleHint) -> Option<&'static ThreadState> {
+    if let Some(state) = thread::current()
+        && !state.is_inside()
+    {
+        state.enter_from_outside();
+        // Looked after, as in `enter_at_once`.
+        if control::phase() == state.phase() {
+            return Some(state);
+        }
+        state.leave(0);
+    }
+    enter_slowly(granule)
+}
+
+/// The same, where it may take a state for the thread, a new phase, or a wait.
 #[cold]
 #[inline(never)]
-pub(crate) fn enter_slowly(granule: control::GranuleHint) -> Result<Recorder, Entered> {
+fn enter_slowly(granule: control::GranuleHint) -> Option<&'static ThreadState> {
     loop {
         if thread::stage() == Stage::Apart {
-            return Err(Entered::Outside);
+            return None;
         }
         let current = thread::current();
         if thread::stage() == Stage::Busy || current.is_some_and(ThreadState::is_recording) {
             skip();
-            return Err(Entered::Outside);
+            return None;
         }
         if current.is_some_and(ThreadState::is_inside) {
             // Muted: not recorded on purpose.
-            return Err(Entered::Outside);
+            return None;
         }
         if control::phase() == control::UNSET {
             control::begin(granule);
         }
         if control::phase() == control::OFF {
-            return Err(Entered::Outside);
+            return None;
         }
         let Some(state) = control::attached() else {
             skip();
-            return Err(Entered::Outside);
+            return None;
         };
         let mode = state.enter();
         match control::phase() {
@@ -245,11 +273,7 @@ pub(crate) fn enter_slowly(granule: control::GranuleHint) -> Result<Recorder, En
                 if phase != state.phase() {
                     state.join(phase, control::company(phase));
                 }
-                return if control::only_counts() {
-                    Err(Entered::Counter(Counter::of(state)))
-                } else {
-                    Ok(Recorder { state })
-                };
+                return Some(state);
             }
         }
         state.leave(mode);
@@ -266,68 +290,6 @@ fn skip() {
     }
 }
 
-/// Notes that a block is about to go back to the inner allocator, where something was in the way.
-#[cold]
-#[inline(never)]
-pub(crate) fn freed_otherwise(granule: control::GranuleHint, address: usize, size: usize) {
-    match enter_slowly(granule) {
-        Ok(recorder) => recorder.freed(address, size),
-        Err(entered) => entered.freed(address, size),
-    }
-}
-
-/// What [`Entered::take`] took out.
-pub(crate) enum Taken {
-    /// Whether the block was counted.
-    Counted(bool),
-    /// What was known without the right to record.
-    Outside(Option<Forgotten>),
-}
-
-impl Entered {
-    /// Notes that the inner allocator returned a block.
-    pub(crate) fn allocated(&self, address: usize, size: usize) {
-        match self {
-            Entered::Counter(counter) => counter.allocated(address, size),
-            Entered::Outside => counting::leave_out(address),
-        }
-    }
-
-    /// Notes that a block is about to go back to the inner allocator.
-    pub(crate) fn freed(self, address: usize, size: usize) {
-        match self {
-            Entered::Counter(counter) => counter.freed(address, size),
-            Entered::Outside => _ = forget(address, size),
-        }
-    }
-
-    /// Takes out what is known of a block that is about to be reallocated.
-    pub(crate) fn take(&self, (address, size): (usize, usize)) -> Taken {
-        match self {
-            Entered::Counter(counter) => Taken::Counted(counter.take(address)),
-            Entered::Outside => Taken::Outside(forget(address, size)),
-        }
-    }
-
-    /// Puts back what was [taken](Self::take): the reallocation failed.
-    pub(crate) fn put_back(&self, address: usize, taken: Taken) {
-        match taken {
-            Taken::Counted(was_counted) => TABLES.counted.put_back(address, was_counted),
-            Taken::Outside(forgotten) => forgotten.into_iter().for_each(restore),
-        }
-    }
-
-    /// Notes that the block `old` of `old_size` bytes, which was [taken](Self::take), became another.
-    pub(crate) fn reallocated(&self, taken: Taken, old: (usize, usize), new: (usize, usize)) {
-        match (self, taken) {
-            (Entered::Counter(counter), Taken::Counted(was_counted)) => {
-                counter.reallocated(was_counted, old.1, new);
-            }
-            _ => counting::leave_out(new.0),
-        }
-    }
-}
-
 impl Drop for Recorder {
     #[inline(always)]
     fn drop(&mut self) {
@@ -339,83 +301,150 @@ impl Recorder {
     /// Records that the inner allocator returned a block.
     #[inline(always)]
     pub(crate) fn allocated(&self, address: usize, size: usize) {
-        match self.state.sampling() {
-            None => self.begin(address, Weighted::one(size), None),
-            Some(interval) if self.state.is_drawn(size, interval) => {
-                self.begin_drawn(address, interval.weigh(address, size), interval);
-            }
-            Some(_) => {}
+        if let Some(callsite) = self.insert(address) {
+            self.begin(callsite, size);
         }
     }
 
+    /// Captures the stack and notes the block.
     #[inline(always)]
-    fn begin(&self, address: usize, weighted: Weighted, sampling: Option<Interval>) {
-        let Some(callsite) = self.insert(address, sampling) else {
-            return;
+    fn insert(&self, address: usize) -> Option<CallsiteId> {
+        let slot = TABLES.blocks.prefetched(address);
+        let callsite = capture(self.state);
+        let Some(slot) = slot else {
+            return insert_anew(self.state, address, callsite, None);
         };
-        self.credit(callsite, weighted, false);
-        self.state.account.grow(weighted.bytes, &TABLES.heap);
+        if slot.replace(Some(callsite)).is_some() {
+            // It was released without our knowledge.
+            self.state.events.lost_block();
+        }
+        Some(callsite)
     }
 
-    #[cold]
-    #[inline(never)]
-    fn begin_drawn(&self, address: usize, weighted: Weighted, interval: Interval) {
-        self.begin(address, weighted, Some(interval));
+    /// Counts a block of a callsite.
+    #[inline(always)]
+    fn begin(&self, callsite: CallsiteId, size: usize) {
+        let (state, bytes) = (self.state, size as i64);
+        let cell = state.place_of(callsite);
+        if !cell.allocated_at_once(callsite.get(), bytes, TABLES.epoch(), state.ceiling()) {
+            credit_slowly(state, callsite, bytes);
+        }
+        state.account.grow(bytes, &TABLES.heap);
+    }
+
+    /// Records that a block is about to go back to the inner allocator, and returns whether it could: else
+    /// nothing has happened, and [`freed`](Self::freed) does it.
+    ///
+    /// PERF: all that could be in the way is looked at first. So nothing is called that others must be saved from, and
+    /// a free can end in a jump to the inner allocator.
+    #[inline(always)]
+    pub(crate) fn freed_at_once(&self, address: usize, size: usize) -> bool {
+        let (state, bytes) = (self.state, size as i64);
+        let Some((slot, callsite)) = TABLES.blocks.find(address) else {
+            return false;
+        };
+        let cell = state.place_of(callsite);
+        let Some(left) = cell.bytes_after(callsite.get(), bytes, state.ceiling()) else {
+            return false;
+        };
+        if !state.account.shrink_at_once(bytes) {
+            return false;
+        }
+        cell.freed_at_once(left, TABLES.epoch());
+        slot.write(None);
+        true
     }
 
     /// Records that a block is about to go back to the inner allocator.
-    #[inline(always)]
     pub(crate) fn freed(&self, address: usize, size: usize) {
-        let Some(callsite) = TABLES.blocks.remove(address) else {
-            return self.unknown_free();
-        };
-        match self.state.sampling() {
-            None => self.end(callsite, Weighted::one(size)),
-            Some(interval) => self.end_drawn(callsite, address, interval.weigh(address, size)),
-        }
-    }
-
-    #[inline(always)]
-    fn end(&self, callsite: CallsiteId, weighted: Weighted) {
-        self.state
-            .account
-            .shrink(weighted.bytes, &TABLES.heap, &TABLES.epoch);
-        self.debit(callsite, weighted);
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn end_drawn(&self, callsite: CallsiteId, address: usize, weighted: Weighted) {
-        TABLES.drawn.take(address);
-        self.end(callsite, weighted);
-    }
-
-    /// A sampled tracer does not know most blocks, so that counting them tells nothing.
-    #[cold]
-    #[inline(never)]
-    fn unknown_free(&self) {
-        if self.state.sampling().is_none() {
-            self.state.events.unknown_free();
+        match TABLES.blocks.remove(address) {
+            Some(callsite) => end(self.state, callsite, Weighted::one(size)),
+            None => self.state.events.unknown_free(),
         }
     }
 
     /// Takes out the record of a block that is about to be reallocated.
     pub(crate) fn take(&self, address: usize) -> Option<CallsiteId> {
-        TABLES.remove(address, self.state.sampling())
+        TABLES.blocks.remove(address)
     }
 
     /// Puts a record back that was [taken](Self::take): the reallocation failed.
     pub(crate) fn put_back(&self, address: usize, taken: Option<CallsiteId>) {
         if let Some(callsite) = taken {
-            TABLES.put_back(address, callsite, self.state.sampling());
+            TABLES.put_back(address, callsite, None);
         }
     }
 
     /// Records that the block `old` of `old_size` bytes became another: at the callsite that had it it
     /// ends, at this one it begins.
+    #[inline(always)]
+    pub(crate) fn reallocated(
+        &self,
+        taken: Option<CallsiteId>,
+        (_, old_size): (usize, usize),
+        (address, size): (usize, usize),
+    ) {
+        // NOTE: no closure around what captures, which would be a frame of its own in a debug build.
+        let callsite = self.insert(address);
+        let gone = taken.map(|callsite| (callsite, Weighted::one(old_size)));
+        let come = callsite.map(|callsite| (callsite, Weighted::one(size)));
+        replace(self.state, gone, come);
+    }
+}
+
+impl Sampler {
+    fn state(&self) -> &'static ThreadState {
+        self.recorder.state
+    }
+
+    /// Records that the inner allocator returned a block, if it is drawn.
+    #[inline(always)]
+    pub(crate) fn allocated(&self, address: usize, size: usize) {
+        let state = self.state();
+        if !state.is_drawn(size, self.interval) {
+            return;
+        }
+        if let Some(callsite) = self.insert(address) {
+            let weighted = self.interval.weigh(address, size);
+            credit(state, callsite, weighted, false);
+            state.account.grow(weighted.bytes, &TABLES.heap);
+        }
+    }
+
+    /// Captures the stack and notes the block.
+    #[inline(always)]
+    fn insert(&self, address: usize) -> Option<CallsiteId> {
+        let state = self.state();
+        let callsite = if state.captures() {
+            capture(state)
+        } else {
+            CallsiteId::HEAP
+        };
+        insert_anew(state, address, callsite, Some(self.interval))
+    }
+
+    /// Records that a block is about to go back to the inner allocator.
     ///
-    /// For the heap it is one change, so that a block that grows at the peak does not shrink the
-    /// heap first.
+    /// NOTE: most blocks are not known, so that counting them tells nothing.
+    pub(crate) fn freed(&self, address: usize, size: usize) {
+        if let Some(callsite) = self.take(address) {
+            end(self.state(), callsite, self.interval.weigh(address, size));
+        }
+    }
+
+    /// As [`Recorder::take`].
+    pub(crate) fn take(&self, address: usize) -> Option<CallsiteId> {
+        TABLES.remove(address, Some(self.interval))
+    }
+
+    /// As [`Recorder::put_back`].
+    pub(crate) fn put_back(&self, address: usize, taken: Option<CallsiteId>) {
+        if let Some(callsite) = taken {
+            TABLES.put_back(address, callsite, Some(self.interval));
+        }
+    }
+
+    /// As [`Recorder::reallocated`], if they are drawn.
     #[inline(always)]
     pub(crate) fn reallocated(
         &self,
@@ -423,123 +452,120 @@ impl Recorder {
         (old, old_size): (usize, usize),
         (address, size): (usize, usize),
     ) {
-        let sampling = self.state.sampling();
-        let is_drawn = sampling.is_none_or(|interval| self.state.is_drawn(size, interval));
-        // NOTE: no closure, which would be a frame of its own in a debug build.
-        let callsite = if is_drawn {
-            self.insert(address, sampling)
+        let (state, interval) = (self.state(), self.interval);
+        let callsite = if state.is_drawn(size, interval) {
+            self.insert(address)
         } else {
             None
         };
-        let gone = taken.map(|callsite| (callsite, Weighted::of(sampling, old, old_size)));
-        let come = callsite.map(|callsite| (callsite, Weighted::of(sampling, address, size)));
-        let bytes = |it: &Option<(CallsiteId, Weighted)>| it.map_or(0, |(_, it)| it.bytes);
-        let grown = bytes(&come) - bytes(&gone);
-        if grown < 0 {
-            self.state
-                .account
-                .shrink(-grown, &TABLES.heap, &TABLES.epoch);
-        }
-        if let Some((callsite, weighted)) = gone {
-            self.debit(callsite, weighted);
-        }
-        if let Some((callsite, weighted)) = come {
-            self.credit(callsite, weighted, true);
-        }
-        if grown >= 0 {
-            self.state.account.grow(grown, &TABLES.heap);
-        }
+        let gone = taken.map(|callsite| (callsite, interval.weigh(old, old_size)));
+        let come = callsite.map(|callsite| (callsite, interval.weigh(address, size)));
+        replace(state, gone, come);
     }
+}
 
-    /// The callsite of the stack that was just captured.
-    #[inline(always)]
-    fn callsite(&self, captured: Captured) -> CallsiteId {
-        let hash = match captured {
-            Captured::Known(callsite) => return callsite,
-            Captured::Hashed(hash) => hash ^ self.state.salt(),
-        };
-        let recent = self.state.recent().find(hash);
-        let callsite = recent.unwrap_or_else(|| self.callsite_from_afar(hash));
-        // SAFETY: this is the owner, a record is under way, and the reference ends here.
-        unsafe { self.state.walker() }.remember(callsite);
-        callsite
+/// The callsite of the stack here.
+#[inline(always)]
+fn capture(state: &ThreadState) -> CallsiteId {
+    // SAFETY: the caller is the owner, a record is under way, and the reference ends with the walk.
+    let walker = unsafe { state.walker() };
+    let captured = if state.captures_line() {
+        walker.capture_line()
+    } else {
+        walker.capture()
+    };
+    match captured.known {
+        Some(callsite) => callsite,
+        None => callsite_of(state, captured.hash ^ state.salt()),
     }
+}
 
-    /// The callsite with this hash, which was not met lately.
-    #[inline(never)]
-    fn callsite_from_afar(&self, hash: u64) -> CallsiteId {
-        let callsites = &TABLES.callsites;
-        let callsite = callsites.find(hash).unwrap_or_else(|| {
-            // SAFETY: this is the owner, a record is under way, and the reference ends here.
-            let walker = unsafe { self.state.walker() };
-            callsites.insert_last_of(walker, self.state.label())
-        });
-        self.state.recent().keep(hash, callsite);
-        callsite
-    }
+/// The callsite of the stack that was just captured, which has this hash.
+#[inline(always)]
+fn callsite_of(state: &ThreadState, hash: u64) -> CallsiteId {
+    let recent = state.recent().find(hash);
+    let callsite = recent.unwrap_or_else(|| callsite_from_afar(state, hash));
+    // SAFETY: as in `capture`.
+    unsafe { state.walker() }.remember(callsite);
+    callsite
+}
 
-    /// Captures the stack and notes the block in the page map.
-    #[inline(always)]
-    fn insert(&self, address: usize, sampling: Option<Interval>) -> Option<CallsiteId> {
-        let state = self.state;
-        let slot = TABLES.blocks.prefetched(address);
-        // SAFETY: this is the owner, a record is under way, and the reference ends with the walk.
+/// The callsite with this hash, which was not met lately.
+#[inline(never)]
+fn callsite_from_afar(state: &ThreadState, hash: u64) -> CallsiteId {
+    let callsites = &TABLES.callsites;
+    let callsite = callsites.find(hash).unwrap_or_else(|| {
+        // SAFETY: as in `capture`.
         let walker = unsafe { state.walker() };
-        let callsite = if state.captures() {
-            self.callsite(walker.capture())
-        } else if state.captures_line() {
-            self.callsite(walker.capture_line())
-        } else {
-            CallsiteId::HEAP
-        };
-        let Some(slot) = slot else {
-            return self.insert_anew(address, callsite, sampling);
-        };
-        self.inserted(address, slot.replace(Some(callsite)), sampling);
-        Some(callsite)
-    }
+        callsites.insert_last_of(walker, state.label())
+    });
+    state.recent().keep(hash, callsite);
+    callsite
+}
 
-    /// Notes a block near which there was none.
-    #[cold]
-    #[inline(never)]
-    fn insert_anew(
-        &self,
-        address: usize,
-        callsite: CallsiteId,
-        sampling: Option<Interval>,
-    ) -> Option<CallsiteId> {
-        match TABLES.blocks.insert(address, callsite) {
-            Ok(before) => {
-                self.inserted(address, before, sampling);
-                Some(callsite)
+/// Notes a block, maybe the first around its place.
+#[cold]
+#[inline(never)]
+fn insert_anew(
+    state: &ThreadState,
+    address: usize,
+    callsite: CallsiteId,
+    sampling: Option<Interval>,
+) -> Option<CallsiteId> {
+    match TABLES.blocks.insert(address, callsite) {
+        Ok(before) => {
+            if before.is_some() {
+                // It was released without our knowledge.
+                state.events.lost_block();
+            } else if sampling.is_some() {
+                TABLES.drawn.add(address);
             }
-            Err(error) => {
-                self.state.events.not_inserted(error);
-                None
-            }
+            Some(callsite)
+        }
+        Err(error) => {
+            state.events.not_inserted(error);
+            None
         }
     }
+}
 
-    /// A block was noted, where `before` was.
-    #[inline(always)]
-    fn inserted(&self, address: usize, before: Option<CallsiteId>, sampling: Option<Interval>) {
-        if before.is_some() {
-            // It was released without our knowledge.
-            self.state.events.lost_block();
-        } else if sampling.is_some() {
-            TABLES.drawn.add(address);
-        }
-    }
+/// Counts the end of a block of a callsite, or of what it stands for.
+fn end(state: &ThreadState, callsite: CallsiteId, weighted: Weighted) {
+    let (bytes, heap) = (weighted.bytes, &TABLES.heap);
+    state.account.shrink(bytes, heap, &TABLES.epoch);
+    debit(state, callsite, weighted);
+}
 
-    #[inline(always)]
-    fn credit(&self, callsite: CallsiteId, weighted: Weighted, reallocation: bool) {
-        credit(self.state, callsite, weighted, reallocation);
+/// Counts that a block came in the place of another.
+///
+/// For the heap it is one change, so that a block that grows at the peak does not shrink the heap first.
+#[inline(always)]
+fn replace(
+    state: &ThreadState,
+    gone: Option<(CallsiteId, Weighted)>,
+    come: Option<(CallsiteId, Weighted)>,
+) {
+    let bytes = |it: &Option<(CallsiteId, Weighted)>| it.map_or(0, |(_, it)| it.bytes);
+    let grown = bytes(&come) - bytes(&gone);
+    if grown < 0 {
+        state.account.shrink(-grown, &TABLES.heap, &TABLES.epoch);
     }
+    if let Some((callsite, weighted)) = gone {
+        debit(state, callsite, weighted);
+    }
+    if let Some((callsite, weighted)) = come {
+        credit(state, callsite, weighted, true);
+    }
+    if grown >= 0 {
+        state.account.grow(grown, &TABLES.heap);
+    }
+}
 
-    #[inline(always)]
-    fn debit(&self, callsite: CallsiteId, weighted: Weighted) {
-        debit(self.state, callsite, weighted);
-    }
+#[cold]
+#[inline(never)]
+fn credit_slowly(state: &ThreadState, callsite: CallsiteId, bytes: i64) {
+    let weighted = Weighted { bytes, blocks: 1 };
+    credit(state, callsite, weighted, false);
 }
 
 #[inline(always)]
@@ -615,7 +641,7 @@ impl Aside {
         };
         // SAFETY: this is the owner, a record is under way, and the reference ends with the search.
         let walker = unsafe { state.walker() };
-        let stack = if state.captures() || state.captures_line() {
+        let stack = if state.captures() {
             walker.capture_anew(state.captures_line())
         } else {
             Stack::uncaptured()

@@ -83,7 +83,7 @@ impl Walker {
     /// Walks the caller's stack: the hash of its innermost return addresses.
     #[inline(always)]
     pub(crate) fn capture(&mut self) -> Captured {
-        Captured::Hashed(if ARE_KEPT.load(Relaxed) {
+        Captured::hashed(if ARE_KEPT.load(Relaxed) {
             // NOTE: nothing may come between the two, so that the frame pointer is already the caller's
             // own: a compiler may put that off until shortly before the first call.
             let registers = Registers::here();
@@ -332,7 +332,7 @@ mod tests {
     fn both(limit: usize) -> Option<(Vec<usize>, StackEnd, Vec<usize>)> {
         let mut truth = Vec::with_capacity(MAX_FRAMES);
         let (mut walker, follows) = walker(limit);
-        let Captured::Hashed(hash) = walker.capture() else {
+        let Captured { known: None, hash } = walker.capture() else {
             panic!("nothing is remembered")
         };
         let stack = walker.stack();

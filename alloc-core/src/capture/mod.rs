@@ -66,11 +66,28 @@ use crate::callsites::CallsiteId;
 pub(crate) const MAX_FRAMES: usize = 1024;
 
 /// What a walk comes to.
-pub(crate) enum Captured {
-    /// The stack is that of this callsite.
-    Known(CallsiteId),
-    /// The stack has this hash.
-    Hashed(u64),
+///
+/// PERF: not an enum, whose two kinds of numbers would not be returned in registers.
+#[derive(Clone, Copy)]
+pub(crate) struct Captured {
+    /// The callsite whose stack it is, if that is known.
+    pub(crate) known: Option<CallsiteId>,
+    /// Else the stack's hash.
+    pub(crate) hash: u64,
+}
+
+impl Captured {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+    fn known(callsite: CallsiteId) -> Captured {
+        Captured {
+            known: Some(callsite),
+            hash: 0,
+        }
+    }
+
+    fn hashed(hash: u64) -> Captured {
+        Captured { known: None, hash }
+    }
 }
 
 /// Room for a stack, in memory that is the thread's own.

@@ -117,7 +117,9 @@ pub(crate) struct Walker {
     first_check: usize,
     /// Whether the last walk was of the thread's own stack and found all that it was to show.
     is_whole: bool,
+    /// Where the last walk began, and where others do: there is one for each way to allocate.
     entry: Entry,
+    entries: [Entry; 3],
     /// Where the last walk began, if it was of the thread's own stack.
     beginning: Option<Beginning>,
     memos: Memos,
@@ -333,11 +335,19 @@ impl Walker {
         let Registers { pc, sp, bp } = Registers::here();
         if self.memos.are_resting() {
             self.beginning = None;
-            return Captured::Hashed(self.walk(pc, sp, bp));
+            return Captured::hashed(self.walk(pc, sp, bp));
+        }
+        self.capture_from(pc, sp, bp)
+    }
+
+    #[inline(never)]
+    fn capture_from(&mut self, pc: usize, sp: usize, bp: usize) -> Captured {
+        if self.entry.from != pc {
+            return self.enter_and_capture(pc, sp, bp, false);
         }
         match self.recall(pc, sp, bp) {
-            Some(callsite) => Captured::Known(callsite),
-            None => Captured::Hashed(self.walk(pc, sp, bp)),
+            Some(callsite) => Captured::known(callsite),
+            None => Captured::hashed(self.walk(pc, sp, bp)),
         }
     }
 
@@ -354,18 +364,10 @@ impl Walker {
         self.stack()
     }
 
-    /// The callsite of the stack that these registers lead to, if it is remembered.
-    #[inline(never)]
+    /// The callsite of the stack that these registers lead to, those of the [entry](Self::entry), if it is remembered.
+    #[inline(always)]
     fn recall(&mut self, from: usize, sp: usize, bp: usize) -> Option<CallsiteId> {
-        let Entry {
-            from: known,
-            by_bp,
-            offset,
-            ..
-        } = self.entry;
-        if known != from || !self.bounds.hold(sp) {
-            return self.enter(from, sp, bp);
-        }
+        let Entry { by_bp, offset, .. } = self.entry;
         let slot = if by_bp { bp } else { sp } + offset;
         let beginning = Beginning {
             from,
@@ -374,7 +376,8 @@ impl Walker {
             // SAFETY: by the rule of the function that these registers are of, its return address.
             pc: unsafe { read_stack(slot) },
         };
-        // SAFETY: the stack pointer lies in the thread's own stack, which is in use from there on.
+        // SAFETY: that of a walk of the stack that the thread runs on. What is remembered is of its own, so one that
+        // begins in the same place is, too, and that is in use from there on.
         let known = unsafe { self.memos.recall(&beginning) };
         if known.is_none() {
             self.beginning = Some(beginning);
@@ -382,24 +385,44 @@ impl Walker {
         known
     }
 
-    /// Finds out where the function has its return address that begins a walk.
+    /// The same as [`capture_from`](Self::capture_from), or [`capture_line_from`](Self::capture_line_from), where the
+    /// last walk began in another function.
     #[cold]
     #[inline(never)]
-    fn enter(&mut self, from: usize, sp: usize, bp: usize) -> Option<CallsiteId> {
-        self.beginning = None;
-        if self.bounds.hold(sp)
-            && let frame = (Registers { pc: from, sp, bp })
-            && let Ok(found) = outward(frame, self.bounds.high)
-        {
-            let by_bp = found.way.has(Way::COUNTED_FROM_BP);
-            self.entry = Entry {
-                from,
-                rule: RULES.get(frame),
-                by_bp,
-                offset: found.pc.address - if by_bp { bp } else { sp },
-            };
+    fn enter_and_capture(&mut self, from: usize, sp: usize, bp: usize, line: bool) -> Captured {
+        match (self.enter(Registers { pc: from, sp, bp }), line) {
+            (true, false) => self.capture_from(from, sp, bp),
+            (true, true) => self.capture_line_from(from, sp, bp),
+            (false, false) => Captured::hashed(self.walk(from, sp, bp)),
+            (false, true) => Captured::hashed(self.walk_line(from, sp, bp)),
         }
-        None
+    }
+
+    /// Finds out where the function has its return address that begins a walk, if it can.
+    fn enter(&mut self, frame: Registers) -> bool {
+        let Registers { pc: from, sp, bp } = frame;
+        self.beginning = None;
+        if let Some(at) = self.entries.iter().position(|entry| entry.from == from) {
+            std::mem::swap(&mut self.entry, &mut self.entries[at]);
+            return true;
+        }
+        if !self.bounds.hold(sp) {
+            return false;
+        }
+        let Ok(found) = outward(frame, self.bounds.high) else {
+            return false;
+        };
+        let by_bp = found.way.has(Way::COUNTED_FROM_BP);
+        let entry = Entry {
+            from,
+            rule: RULES.get(frame),
+            by_bp,
+            offset: found.pc.address - if by_bp { bp } else { sp },
+        };
+        let before = std::mem::replace(&mut self.entry, entry);
+        self.entries.rotate_right(1);
+        self.entries[0] = before;
+        true
     }
 
     /// Remembers that the stack of the last walk is that of `callsite`.
@@ -440,9 +463,17 @@ impl Walker {
     #[inline(always)]
     pub(crate) fn capture_line(&mut self) -> Captured {
         let Registers { pc, sp, bp } = Registers::here();
+        self.capture_line_from(pc, sp, bp)
+    }
+
+    #[inline(never)]
+    fn capture_line_from(&mut self, pc: usize, sp: usize, bp: usize) -> Captured {
+        if self.entry.from != pc {
+            return self.enter_and_capture(pc, sp, bp, true);
+        }
         match self.recall(pc, sp, bp) {
-            Some(callsite) => Captured::Known(callsite),
-            None => Captured::Hashed(self.walk_line(pc, sp, bp)),
+            Some(callsite) => Captured::known(callsite),
+            None => Captured::hashed(self.walk_line(pc, sp, bp)),
         }
     }
 
@@ -1200,7 +1231,7 @@ mod tests {
             }
             recurse(depth, &mut || {
                 walker.memos.clear();
-                let Captured::Hashed(hash) = walker.capture_line() else {
+                let Captured { known: None, hash } = walker.capture_line() else {
                     panic!("nothing is remembered")
                 };
                 let line = walker.stack();
@@ -1379,12 +1410,12 @@ mod tests {
             let stack = self.forgetful.stack().addresses.to_vec();
             let next = CallsiteId::from_word(1 + self.callsites.len() as u32).unwrap();
             let callsite = *self.callsites.entry(stack).or_insert(next);
-            match captured {
-                Captured::Known(known) => {
+            match captured.known {
+                Some(known) => {
                     assert_eq!(known, callsite);
                     self.recalled += 1;
                 }
-                Captured::Hashed(_) => self.recalling.remember(callsite),
+                None => self.recalling.remember(callsite),
             }
         }
 
