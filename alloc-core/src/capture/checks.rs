@@ -66,6 +66,16 @@ impl Checks {
         (self.checks[0], self.links[0]) = (check, 0);
     }
 
+    /// Sets that of the link at `link`: of its return address.
+    #[inline(always)]
+    pub(super) fn set(&mut self, at: usize, check: Check, link: usize) {
+        debug_assert!(at + 2 <= Checks::NONE);
+        // SAFETY: links have at most two checks each, and there is room for one more.
+        unsafe { *self.checks.get_unchecked_mut(at) = check };
+        // SAFETY: as above.
+        unsafe { *self.links.get_unchecked_mut(at) = link as u16 - 1 };
+    }
+
     /// Sets those of the link at `link`: of its return address and of the caller's rbp.
     #[inline(always)]
     pub(super) fn set_two(&mut self, at: usize, two: [Check; 2], link: usize) {

@@ -54,8 +54,8 @@ pub(super) enum Base {
 /// | 16 | set, but never stored: the code may be unloaded |
 /// | 15 | set: the lower bits are a number in the side table |
 /// | 14 | the CFA counts from rbp, else from rsp |
-/// | 5 to 13 | its offset in words |
-/// | 0 to 4 | how many words below the CFA rbp was saved; zero if it was not |
+/// | 3 to 11 | its offset in words, and so in bytes where it is |
+/// | 0 to 2, 12 to 13 | how many words below the CFA rbp was saved; zero if it was not |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Packed(u32);
 
@@ -67,9 +67,10 @@ impl Packed {
     const UNKNOWN: Packed = Packed(Packed::LONG | 1);
     const FIRST_NUMBER: u32 = 2;
     const MOST_OFFSET: usize = 0x1FF * 8;
+    const MOST_SAVED: u32 = 0x1F;
     /// That of a function that keeps a frame pointer: the caller's rbp lies at rbp, and the return
     /// address above it.
-    pub(super) const FRAME_POINTER: Packed = Packed(Packed::RBP | 2 << 5 | 2);
+    pub(super) const FRAME_POINTER: Packed = Packed(Packed::RBP | 16 | 2);
 
     /// Whether it is short and counts from rsp: then the frame ends above where it began, and rbp was saved
     /// within.
@@ -103,13 +104,13 @@ impl Packed {
     /// The CFA's offset in bytes.
     #[inline(always)]
     pub(super) fn offset(self) -> usize {
-        (self.0 >> 5 & 0x1FF) as usize * 8
+        self.0 as usize & Packed::MOST_OFFSET
     }
 
     /// How many bytes below the CFA rbp was saved; zero if it was not.
     #[inline(always)]
     pub(super) fn saved_bp(self) -> usize {
-        (self.0 & 0x1F) as usize * 8
+        (self.0 & 7 | self.0 >> 9 & 0x18) as usize * 8
     }
 
     /// What it says, if it is not long.
@@ -143,13 +144,13 @@ impl Packed {
         let offset = words(offset, Packed::MOST_OFFSET as u32 / 8)?;
         let saved = match saved_bp {
             None => 0,
-            Some(below) => words(-below, 0x1F).filter(|&words| words > 0)?,
+            Some(below) => words(-below, Packed::MOST_SAVED).filter(|&words| words > 0)?,
         };
         let (base, is_inside) = match base {
             Base::Rbp => (Packed::RBP, true),
             Base::Rsp => (0, offset > 0 && saved <= offset),
         };
-        is_inside.then_some(Packed(base | offset << 5 | saved))
+        is_inside.then_some(Packed(base | offset << 3 | saved & 7 | saved >> 3 << 12))
     }
 }
 
@@ -223,29 +224,28 @@ impl Rules {
         }
     }
 
-    /// Where most rules are, for [`get_with`](Self::get_with).
+    /// Where most rules are, for [`get_known`](Self::get_known). `None` as long as there is none.
     #[inline(always)]
-    pub(super) fn at_hand(&self) -> FirstLevel<'_, FEW> {
+    pub(super) fn at_hand(&self) -> Option<FirstLevel<'_, FEW>> {
         self.words.first_level()
     }
 
-    /// The same as [`get`](Self::get).
+    /// The rule for a frame at `pc` if it was met before, else [none](Packed::UNKNOWN).
     #[inline(always)]
-    pub(super) fn get_with(&self, at_hand: FirstLevel<'_, FEW>, frame: Registers) -> Packed {
-        let Registers { pc, sp, bp } = frame;
+    pub(super) fn get_known(&self, at_hand: FirstLevel<'_, FEW>, pc: usize) -> Packed {
         match at_hand.find(hash(pc), |word| word >> 16 == pc as u64) {
             Some(word) => Packed::stored(word),
-            None => self.get_from_afar(pc, sp, bp),
+            None => self.get_known_from_afar(pc),
         }
     }
 
-    /// PERF: in registers, where a struct of three would go by memory.
     #[inline(never)]
-    fn get_from_afar(&self, pc: usize, sp: usize, bp: usize) -> Packed {
-        self.get(Registers { pc, sp, bp })
+    fn get_known_from_afar(&self, pc: usize) -> Packed {
+        let word = self.words.find(hash(pc), |word| word >> 16 == pc as u64);
+        word.map_or(Packed::UNKNOWN, Packed::stored)
     }
 
-    /// The same, and whether the code is surely the user's.
+    /// The same as [`get`](Self::get), and whether the code is surely the user's.
     #[inline(always)]
     pub(super) fn get_for_line(&self, frame: Registers) -> (Packed, bool) {
         let pc = frame.pc;
