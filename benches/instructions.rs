@@ -18,10 +18,10 @@ use alloc_benches::workloads::{Size, THREADS, Workload};
 /// place in a thread's memory depends on where the system puts the stack.
 const LIMITS: [(&str, [u64; 3]); 5] = [
     ("stopped", [15, 15, 15]),
-    ("counters", [165, 175, 175]),
+    ("counters", [145, 165, 155]),
     ("sampled", [65, 65, 65]),
-    ("line", [480, 390, 570]),
-    ("traced", [550, 430, 1050]),
+    ("line", [370, 315, 490]),
+    ("traced", [440, 365, 890]),
 ];
 
 /// Stacks that come back, the same stack again and again, and stacks most of which are new in their inner part.

@@ -95,7 +95,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
             return unsafe { self.inner.alloc(layout) };
         }
         // SAFETY: as above.
-        unsafe { self.alloc_traced(layout, look) }
+        unsafe { self.alloc_traced::<false>(layout, look) }
     }
 
     #[inline]
@@ -106,7 +106,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
             return unsafe { self.inner.alloc_zeroed(layout) };
         }
         // SAFETY: as above.
-        unsafe { self.alloc_zeroed_traced(layout, look) }
+        unsafe { self.alloc_traced::<true>(layout, look) }
     }
 
     #[inline]
@@ -140,47 +140,59 @@ const JUMPS: bool = !cfg!(debug_assertions);
 
 /// Each with the promises of the method of [`GlobalAlloc`] that it is named for.
 impl<A: GlobalAlloc> TraceAlloc<A> {
-    #[inline(never)]
-    unsafe fn alloc_traced(&self, layout: Layout, look: Look) -> *mut u8 {
-        let right = match tracer::enter_at_once(look) {
-            Some(right) => right,
-            None => match tracer::task_at_birth(look, layout.size()) {
-                // SAFETY: the caller's promise, passed on.
-                Task::Enter if JUMPS => return unsafe { self.alloc_entered(layout) },
-                Task::Enter => match tracer::enter(self.granule) {
-                    Some(right) => right,
-                    // SAFETY: as above.
-                    None => return unsafe { self.alloc_outside(layout) },
-                },
-                // SAFETY: as above.
-                Task::PassOver => return unsafe { self.inner.alloc(layout) },
-                // SAFETY: as above.
-                Task::TellScopes => return unsafe { self.alloc_in_scope(layout) },
-            },
-        };
-        // SAFETY: as above.
-        unsafe { self.alloc_with(right, layout) }
-    }
-
+    /// Zeroed memory, or any.
     #[inline(always)]
-    unsafe fn alloc_with(&self, right: Right, layout: Layout) -> *mut u8 {
-        match right {
+    unsafe fn alloc_inner<const ZEROED: bool>(&self, layout: Layout) -> *mut u8 {
+        if ZEROED {
             // SAFETY: the caller's promise, passed on.
-            Right::Record(recorder) => unsafe { self.alloc_recorded(layout, recorder) },
+            unsafe { self.inner.alloc_zeroed(layout) }
+        } else {
             // SAFETY: as above.
-            Right::Sample(sampler) => unsafe { self.alloc_sampled(layout, sampler) },
-            // SAFETY: as above.
-            Right::Count(counter) => unsafe { self.alloc_counted(layout, counter) },
+            unsafe { self.inner.alloc(layout) }
         }
     }
 
     #[inline(never)]
-    unsafe fn alloc_in_scope(&self, layout: Layout) -> *mut u8 {
+    unsafe fn alloc_traced<const ZEROED: bool>(&self, layout: Layout, look: Look) -> *mut u8 {
+        let right = match tracer::enter_at_once(look) {
+            Some(right) => right,
+            None => match tracer::task_at_birth(look, layout.size()) {
+                // SAFETY: the caller's promise, passed on.
+                Task::Enter if JUMPS => return unsafe { self.alloc_entered::<ZEROED>(layout) },
+                Task::Enter => match tracer::enter(self.granule) {
+                    Some(right) => right,
+                    // SAFETY: as above.
+                    None => return unsafe { self.alloc_outside::<ZEROED>(layout) },
+                },
+                // SAFETY: as above.
+                Task::PassOver => return unsafe { self.alloc_inner::<ZEROED>(layout) },
+                // SAFETY: as above.
+                Task::TellScopes => return unsafe { self.alloc_in_scope::<ZEROED>(layout) },
+            },
+        };
+        // SAFETY: as above.
+        unsafe { self.alloc_with::<ZEROED>(right, layout) }
+    }
+
+    #[inline(always)]
+    unsafe fn alloc_with<const ZEROED: bool>(&self, right: Right, layout: Layout) -> *mut u8 {
+        match right {
+            // SAFETY: the caller's promise, passed on.
+            Right::Record(recorder) => unsafe { self.alloc_recorded::<ZEROED>(layout, recorder) },
+            // SAFETY: as above.
+            Right::Sample(sampler) => unsafe { self.alloc_sampled::<ZEROED>(layout, sampler) },
+            // SAFETY: as above.
+            Right::Count(counter) => unsafe { self.alloc_counted::<ZEROED>(layout, counter) },
+        }
+    }
+
+    #[inline(never)]
+    unsafe fn alloc_in_scope<const ZEROED: bool>(&self, layout: Layout) -> *mut u8 {
         let block = match tracer::task_at_birth_in_scope(layout.size()) {
             // SAFETY: the caller's promise, passed on.
-            Task::PassOver => unsafe { self.inner.alloc(layout) },
+            Task::PassOver => unsafe { self.alloc_inner::<ZEROED>(layout) },
             // SAFETY: as above.
-            _ => unsafe { self.alloc_entered(layout) },
+            _ => unsafe { self.alloc_entered::<ZEROED>(layout) },
         };
         if !block.is_null() {
             scope::born(block.addr(), layout.size());
@@ -189,19 +201,23 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     }
 
     #[inline(never)]
-    unsafe fn alloc_entered(&self, layout: Layout) -> *mut u8 {
+    unsafe fn alloc_entered<const ZEROED: bool>(&self, layout: Layout) -> *mut u8 {
         match tracer::enter(self.granule) {
             // SAFETY: the caller's promise, passed on.
-            Some(right) => unsafe { self.alloc_with(right, layout) },
+            Some(right) => unsafe { self.alloc_with::<ZEROED>(right, layout) },
             // SAFETY: as above.
-            None => unsafe { self.alloc_outside(layout) },
+            None => unsafe { self.alloc_outside::<ZEROED>(layout) },
         }
     }
 
     #[inline(never)]
-    unsafe fn alloc_recorded(&self, layout: Layout, recorder: Recorder) -> *mut u8 {
+    unsafe fn alloc_recorded<const ZEROED: bool>(
+        &self,
+        layout: Layout,
+        recorder: Recorder,
+    ) -> *mut u8 {
         // SAFETY: the caller's promise, passed on.
-        let block = unsafe { self.inner.alloc(layout) };
+        let block = unsafe { self.alloc_inner::<ZEROED>(layout) };
         if !block.is_null() {
             recorder.allocated(block.addr(), layout.size());
         }
@@ -209,9 +225,13 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     }
 
     #[inline(never)]
-    unsafe fn alloc_sampled(&self, layout: Layout, sampler: Sampler) -> *mut u8 {
+    unsafe fn alloc_sampled<const ZEROED: bool>(
+        &self,
+        layout: Layout,
+        sampler: Sampler,
+    ) -> *mut u8 {
         // SAFETY: the caller's promise, passed on.
-        let block = unsafe { self.inner.alloc(layout) };
+        let block = unsafe { self.alloc_inner::<ZEROED>(layout) };
         if !block.is_null() {
             sampler.allocated(block.addr(), layout.size());
         }
@@ -219,9 +239,13 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     }
 
     #[inline(never)]
-    unsafe fn alloc_counted(&self, layout: Layout, counter: Counter) -> *mut u8 {
+    unsafe fn alloc_counted<const ZEROED: bool>(
+        &self,
+        layout: Layout,
+        counter: Counter,
+    ) -> *mut u8 {
         // SAFETY: the caller's promise, passed on.
-        let block = unsafe { self.inner.alloc(layout) };
+        let block = unsafe { self.alloc_inner::<ZEROED>(layout) };
         if !block.is_null() {
             counter.allocated(block.addr(), layout.size());
         }
@@ -230,108 +254,9 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
 
     #[cold]
     #[inline(never)]
-    unsafe fn alloc_outside(&self, layout: Layout) -> *mut u8 {
+    unsafe fn alloc_outside<const ZEROED: bool>(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise, passed on.
-        let block = unsafe { self.inner.alloc(layout) };
-        if !block.is_null() {
-            counting::leave_out(block.addr());
-        }
-        block
-    }
-
-    #[inline(never)]
-    unsafe fn alloc_zeroed_traced(&self, layout: Layout, look: Look) -> *mut u8 {
-        let right = match tracer::enter_at_once(look) {
-            Some(right) => right,
-            None => match tracer::task_at_birth(look, layout.size()) {
-                // SAFETY: the caller's promise, passed on.
-                Task::Enter if JUMPS => return unsafe { self.alloc_zeroed_entered(layout) },
-                Task::Enter => match tracer::enter(self.granule) {
-                    Some(right) => right,
-                    // SAFETY: as above.
-                    None => return unsafe { self.alloc_zeroed_outside(layout) },
-                },
-                // SAFETY: as above.
-                Task::PassOver => return unsafe { self.inner.alloc_zeroed(layout) },
-                // SAFETY: as above.
-                Task::TellScopes => return unsafe { self.alloc_zeroed_in_scope(layout) },
-            },
-        };
-        // SAFETY: as above.
-        unsafe { self.alloc_zeroed_with(right, layout) }
-    }
-
-    #[inline(always)]
-    unsafe fn alloc_zeroed_with(&self, right: Right, layout: Layout) -> *mut u8 {
-        match right {
-            // SAFETY: the caller's promise, passed on.
-            Right::Record(recorder) => unsafe { self.alloc_zeroed_recorded(layout, recorder) },
-            // SAFETY: as above.
-            Right::Sample(sampler) => unsafe { self.alloc_zeroed_sampled(layout, sampler) },
-            // SAFETY: as above.
-            Right::Count(counter) => unsafe { self.alloc_zeroed_counted(layout, counter) },
-        }
-    }
-
-    #[inline(never)]
-    unsafe fn alloc_zeroed_in_scope(&self, layout: Layout) -> *mut u8 {
-        let block = match tracer::task_at_birth_in_scope(layout.size()) {
-            // SAFETY: the caller's promise, passed on.
-            Task::PassOver => unsafe { self.inner.alloc_zeroed(layout) },
-            // SAFETY: as above.
-            _ => unsafe { self.alloc_zeroed_entered(layout) },
-        };
-        if !block.is_null() {
-            scope::born(block.addr(), layout.size());
-        }
-        block
-    }
-
-    #[inline(never)]
-    unsafe fn alloc_zeroed_entered(&self, layout: Layout) -> *mut u8 {
-        match tracer::enter(self.granule) {
-            // SAFETY: the caller's promise, passed on.
-            Some(right) => unsafe { self.alloc_zeroed_with(right, layout) },
-            // SAFETY: as above.
-            None => unsafe { self.alloc_zeroed_outside(layout) },
-        }
-    }
-
-    #[inline(never)]
-    unsafe fn alloc_zeroed_recorded(&self, layout: Layout, recorder: Recorder) -> *mut u8 {
-        // SAFETY: the caller's promise, passed on.
-        let block = unsafe { self.inner.alloc_zeroed(layout) };
-        if !block.is_null() {
-            recorder.allocated(block.addr(), layout.size());
-        }
-        block
-    }
-
-    #[inline(never)]
-    unsafe fn alloc_zeroed_sampled(&self, layout: Layout, sampler: Sampler) -> *mut u8 {
-        // SAFETY: the caller's promise, passed on.
-        let block = unsafe { self.inner.alloc_zeroed(layout) };
-        if !block.is_null() {
-            sampler.allocated(block.addr(), layout.size());
-        }
-        block
-    }
-
-    #[inline(never)]
-    unsafe fn alloc_zeroed_counted(&self, layout: Layout, counter: Counter) -> *mut u8 {
-        // SAFETY: the caller's promise, passed on.
-        let block = unsafe { self.inner.alloc_zeroed(layout) };
-        if !block.is_null() {
-            counter.allocated(block.addr(), layout.size());
-        }
-        block
-    }
-
-    #[cold]
-    #[inline(never)]
-    unsafe fn alloc_zeroed_outside(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise, passed on.
-        let block = unsafe { self.inner.alloc_zeroed(layout) };
+        let block = unsafe { self.alloc_inner::<ZEROED>(layout) };
         if !block.is_null() {
             counting::leave_out(block.addr());
         }

@@ -1,9 +1,9 @@
 //! The hot steps of a session that counts every block and captures no stacks.
 //!
 //! There is no callsite and no epoch, and as long as blocks lie in a [gap](crate::gaps) no index. In instructions,
-//! as callgrind counts them, a pair of an allocation and a free takes some 160: 8 and 6 in the compiler's shims, 13
-//! and 12 to see how to record, 12 each for the guard, 9 each for the gap, 28 and 12 for tally and account; the
-//! rest saves registers and calls the inner allocator.
+//! as callgrind counts them, a pair of an allocation and a free takes some 130: 8 and 6 in the compiler's shims, 20
+//! and 18 to see what to do and for the guard, 9 each for the gap, 28 and 9 for tally and account; the rest saves
+//! registers and calls the inner allocator.
 
 use crate::sync::{AtomicU8, Ordering::Relaxed};
 use crate::thread::ThreadState;
