@@ -17,7 +17,7 @@ use alloc_benches::workloads::{Size, THREADS, Workload};
 /// x86-64 Linux with rustc 1.95; where stacks are captured a fifth for JSON, since which of them share a
 /// place in a thread's memory depends on where the system puts the stack.
 const LIMITS: [(&str, [u64; 3]); 5] = [
-    ("stopped", [15, 15, 15]),
+    ("stopped", [8, 8, 8]),
     ("counters", [145, 165, 155]),
     ("sampled", [65, 65, 65]),
     ("line", [370, 315, 490]),

@@ -95,7 +95,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
             return unsafe { self.inner.alloc(layout) };
         }
         // SAFETY: as above.
-        unsafe { self.alloc_traced::<false>(layout, look) }
+        unsafe { Self::alloc_traced::<false>(layout.size(), layout.align(), look, self) }
     }
 
     #[inline]
@@ -106,7 +106,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
             return unsafe { self.inner.alloc_zeroed(layout) };
         }
         // SAFETY: as above.
-        unsafe { self.alloc_traced::<true>(layout, look) }
+        unsafe { Self::alloc_traced::<true>(layout.size(), layout.align(), look, self) }
     }
 
     #[inline]
@@ -117,7 +117,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
             return unsafe { self.inner.dealloc(block, layout) };
         }
         // SAFETY: as above.
-        unsafe { self.dealloc_traced(block, layout, look) }
+        unsafe { Self::dealloc_traced(block, layout.size(), layout.align(), look, self) }
     }
 
     #[inline]
@@ -152,37 +152,51 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         }
     }
 
+    /// PERF: the arguments come in the order in which the compiler's shims get them, and so they do in what is called
+    /// next: they stay in their registers.
     #[inline(never)]
-    unsafe fn alloc_traced<const ZEROED: bool>(&self, layout: Layout, look: Look) -> *mut u8 {
+    unsafe fn alloc_traced<const ZEROED: bool>(
+        size: usize,
+        align: usize,
+        look: Look,
+        this: &Self,
+    ) -> *mut u8 {
+        // SAFETY: those of a layout.
+        let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
         let right = match tracer::enter_at_once(look) {
             Some(right) => right,
-            None => match tracer::task_at_birth(look, layout.size()) {
+            None => match tracer::task_at_birth(look, size) {
                 // SAFETY: the caller's promise, passed on.
-                Task::Enter if JUMPS => return unsafe { self.alloc_entered::<ZEROED>(layout) },
-                Task::Enter => match tracer::enter(self.granule) {
+                Task::Enter if JUMPS => return unsafe { this.alloc_entered::<ZEROED>(layout) },
+                Task::Enter => match tracer::enter(this.granule) {
                     Some(right) => right,
                     // SAFETY: as above.
-                    None => return unsafe { self.alloc_outside::<ZEROED>(layout) },
+                    None => return unsafe { this.alloc_outside::<ZEROED>(layout) },
                 },
                 // SAFETY: as above.
-                Task::PassOver => return unsafe { self.alloc_inner::<ZEROED>(layout) },
+                Task::PassOver => return unsafe { this.alloc_inner::<ZEROED>(layout) },
                 // SAFETY: as above.
-                Task::TellScopes => return unsafe { self.alloc_in_scope::<ZEROED>(layout) },
+                Task::TellScopes => return unsafe { this.alloc_in_scope::<ZEROED>(layout) },
             },
         };
         // SAFETY: as above.
-        unsafe { self.alloc_with::<ZEROED>(right, layout) }
+        unsafe { this.alloc_with::<ZEROED>(right, layout) }
     }
 
     #[inline(always)]
     unsafe fn alloc_with<const ZEROED: bool>(&self, right: Right, layout: Layout) -> *mut u8 {
+        let (size, align) = (layout.size(), layout.align());
         match right {
             // SAFETY: the caller's promise, passed on.
-            Right::Record(recorder) => unsafe { self.alloc_recorded::<ZEROED>(layout, recorder) },
+            Right::Record(recorder) => unsafe {
+                Self::alloc_recorded::<ZEROED>(size, align, recorder, self)
+            },
             // SAFETY: as above.
             Right::Sample(sampler) => unsafe { self.alloc_sampled::<ZEROED>(layout, sampler) },
             // SAFETY: as above.
-            Right::Count(counter) => unsafe { self.alloc_counted::<ZEROED>(layout, counter) },
+            Right::Count(counter) => unsafe {
+                Self::alloc_counted::<ZEROED>(size, align, counter, self)
+            },
         }
     }
 
@@ -212,14 +226,17 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
 
     #[inline(never)]
     unsafe fn alloc_recorded<const ZEROED: bool>(
-        &self,
-        layout: Layout,
+        size: usize,
+        align: usize,
         recorder: Recorder,
+        this: &Self,
     ) -> *mut u8 {
+        // SAFETY: those of a layout.
+        let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
         // SAFETY: the caller's promise, passed on.
-        let block = unsafe { self.alloc_inner::<ZEROED>(layout) };
+        let block = unsafe { this.alloc_inner::<ZEROED>(layout) };
         if !block.is_null() {
-            recorder.allocated(block.addr(), layout.size());
+            recorder.allocated(block.addr(), size);
         }
         block
     }
@@ -240,14 +257,17 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
 
     #[inline(never)]
     unsafe fn alloc_counted<const ZEROED: bool>(
-        &self,
-        layout: Layout,
+        size: usize,
+        align: usize,
         counter: Counter,
+        this: &Self,
     ) -> *mut u8 {
+        // SAFETY: those of a layout.
+        let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
         // SAFETY: the caller's promise, passed on.
-        let block = unsafe { self.alloc_inner::<ZEROED>(layout) };
+        let block = unsafe { this.alloc_inner::<ZEROED>(layout) };
         if !block.is_null() {
-            counter.allocated(block.addr(), layout.size());
+            counter.allocated(block.addr(), size);
         }
         block
     }
@@ -265,31 +285,34 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
 
     // The record goes first in each of these: once the block is free, its address may be another's.
 
+    /// PERF: the arguments as in `alloc_traced`.
     #[inline(never)]
-    unsafe fn dealloc_traced(&self, block: *mut u8, layout: Layout, look: Look) {
+    unsafe fn dealloc_traced(block: *mut u8, size: usize, align: usize, look: Look, this: &Self) {
+        // SAFETY: those of a layout.
+        let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
         match tracer::enter_at_once(look) {
             Some(Right::Record(recorder)) => {
-                if !recorder.freed_at_once(block.addr(), layout.size()) {
+                if !recorder.freed_at_once(block.addr(), size) {
                     // SAFETY: the caller's promise, passed on.
-                    return unsafe { self.dealloc_recorded(block, layout, recorder) };
+                    return unsafe { this.dealloc_recorded(block, layout, recorder) };
                 }
             }
             Some(Right::Count(counter)) => {
-                if !counter.freed_at_once(block.addr(), layout.size()) {
+                if !counter.freed_at_once(block.addr(), size) {
                     // SAFETY: as above.
-                    return unsafe { self.dealloc_counted(block, layout, counter) };
+                    return unsafe { this.dealloc_counted(block, layout, counter) };
                 }
             }
             _ => match tracer::task_at_end(look, block.addr()) {
                 // SAFETY: as above.
-                Task::Enter => return unsafe { self.dealloc_entered(block, layout) },
+                Task::Enter => return unsafe { this.dealloc_entered(block, layout) },
                 Task::PassOver => {}
                 // SAFETY: as above.
-                Task::TellScopes => return unsafe { self.dealloc_in_scope(block, layout) },
+                Task::TellScopes => return unsafe { this.dealloc_in_scope(block, layout) },
             },
         }
         // SAFETY: as above.
-        unsafe { self.inner.dealloc(block, layout) };
+        unsafe { this.inner.dealloc(block, layout) };
     }
 
     #[inline(never)]
