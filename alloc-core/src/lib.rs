@@ -199,6 +199,10 @@ pub use track::{track, untrack};
 ///      7   42.1 KiB   32.6 KiB   32.6 KiB   1010  text.lines().map(str::to_owned).collect()
 /// ```
 ///
+/// The function's own lines are told by its full name: in a release build that takes `debug = 1`, since with
+/// `debug = "line-tables-only"` what was inlined has no more than its bare name. Where its lines are not to be
+/// found, those of its callers are told.
+///
 /// A recursive function prints for each of its calls. It works on methods and async functions; `const`
 /// functions are refused:
 ///

@@ -459,10 +459,10 @@ impl fmt::Display for MissingDebugInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.stripped {
             "no names and lines: the program was stripped; put `strip = false` and \
-             `debug = \"line-tables-only\"` under [profile.release] in Cargo.toml"
+             `debug = 1` under [profile.release] in Cargo.toml"
         } else {
             "no lines: the program was built without debug information; put \
-             `debug = \"line-tables-only\"` under [profile.release] in Cargo.toml"
+             `debug = 1` under [profile.release] in Cargo.toml"
         })
     }
 }
