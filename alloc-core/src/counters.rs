@@ -1075,25 +1075,31 @@ mod tests {
 
         fn allocate(&self, callsite: usize, size: usize) {
             self.begin();
-            let cell = self.cell(callsite);
-            let _ = cell.allocated(
-                Weighted::one(size),
-                false,
-                self.epoch.load(Relaxed),
-                CellCeiling::ONE_THREAD,
-            );
-            self.account.grow(size as i64, &self.heap);
+            let (number, bytes) = (callsite as u32 + 1, size as i64);
+            let (epoch, ceiling) = (self.epoch.load(Relaxed), CellCeiling::ONE_THREAD);
+            let cell = &self.cells[callsite % CELLS];
+            if !cell.allocated_at_once(number, bytes, epoch, ceiling) {
+                let cell = self.cell(callsite);
+                let _ = cell.allocated(Weighted::one(size), false, epoch, ceiling);
+            }
+            self.account.grow(bytes, &self.heap);
         }
 
         fn free(&self, callsite: usize, size: usize) {
             self.begin();
-            self.account.shrink(size as i64, &self.heap, &self.epoch);
-            let cell = self.cell(callsite);
-            let _ = cell.freed(
-                Weighted::one(size),
-                self.epoch.load(Relaxed),
-                CellCeiling::ONE_THREAD,
-            );
+            let (number, bytes) = (callsite as u32 + 1, size as i64);
+            let ceiling = CellCeiling::ONE_THREAD;
+            let cell = &self.cells[callsite % CELLS];
+            match cell.bytes_after(number, bytes, ceiling) {
+                Some(left) if self.account.shrink_at_once(bytes) => {
+                    cell.freed_at_once(left, self.epoch.load(Relaxed));
+                }
+                _ => {
+                    self.account.shrink(bytes, &self.heap, &self.epoch);
+                    let cell = self.cell(callsite);
+                    let _ = cell.freed(Weighted::one(size), self.epoch.load(Relaxed), ceiling);
+                }
+            }
         }
 
         fn read(&self, callsite: usize) -> Counters {
