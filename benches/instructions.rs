@@ -19,7 +19,7 @@ use alloc_benches::workloads::{Size, THREADS, Workload};
 const LIMITS: [(&str, [u64; 3]); 5] = [
     ("stopped", [8, 8, 8]),
     ("counters", [145, 165, 155]),
-    ("sampled", [57, 57, 57]),
+    ("sampled", [65, 65, 65]),
     ("line", [370, 315, 490]),
     ("traced", [440, 365, 890]),
 ];

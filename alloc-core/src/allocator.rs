@@ -94,13 +94,8 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.alloc(layout) };
         }
-        let (size, align) = (layout.size(), layout.align());
-        if look.is_of_every_block() {
-            // SAFETY: as above.
-            return unsafe { Self::alloc_at_once::<false>(size, align, self) };
-        }
         // SAFETY: as above.
-        unsafe { Self::alloc_otherwise::<false>(size, align, look, self) }
+        unsafe { Self::alloc_traced::<false>(layout.size(), layout.align(), look, self) }
     }
 
     #[inline]
@@ -110,13 +105,8 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.alloc_zeroed(layout) };
         }
-        let (size, align) = (layout.size(), layout.align());
-        if look.is_of_every_block() {
-            // SAFETY: as above.
-            return unsafe { Self::alloc_at_once::<true>(size, align, self) };
-        }
         // SAFETY: as above.
-        unsafe { Self::alloc_otherwise::<true>(size, align, look, self) }
+        unsafe { Self::alloc_traced::<true>(layout.size(), layout.align(), look, self) }
     }
 
     #[inline]
@@ -126,13 +116,8 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.dealloc(block, layout) };
         }
-        let (size, align) = (layout.size(), layout.align());
-        if look.is_of_every_block() {
-            // SAFETY: as above.
-            return unsafe { Self::dealloc_at_once(block, size, align, self) };
-        }
         // SAFETY: as above.
-        unsafe { Self::dealloc_otherwise(block, size, align, look, self) }
+        unsafe { Self::dealloc_traced(block, layout.size(), layout.align(), look, self) }
     }
 
     #[inline]
@@ -170,26 +155,7 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     /// PERF: the arguments come in the order in which the compiler's shims get them, and so they do in what is called
     /// next: they stay in their registers.
     #[inline(never)]
-    unsafe fn alloc_at_once<const ZEROED: bool>(size: usize, align: usize, this: &Self) -> *mut u8 {
-        // SAFETY: those of a layout.
-        let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-        let right = match tracer::enter_at_once() {
-            Some(right) => right,
-            // SAFETY: the caller's promise, passed on.
-            None if JUMPS => return unsafe { this.alloc_entered::<ZEROED>(layout) },
-            None => match tracer::enter(this.granule) {
-                Some(right) => right,
-                // SAFETY: as above.
-                None => return unsafe { this.alloc_outside::<ZEROED>(layout) },
-            },
-        };
-        // SAFETY: as above.
-        unsafe { this.alloc_with::<ZEROED>(right, layout) }
-    }
-
-    /// Where a sample is taken, or there are scopes.
-    #[inline(never)]
-    unsafe fn alloc_otherwise<const ZEROED: bool>(
+    unsafe fn alloc_traced<const ZEROED: bool>(
         size: usize,
         align: usize,
         look: Look,
@@ -197,14 +163,24 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     ) -> *mut u8 {
         // SAFETY: those of a layout.
         let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-        match tracer::task_at_birth(look, size) {
-            // SAFETY: the caller's promise, passed on.
-            Task::PassOver => unsafe { this.alloc_inner::<ZEROED>(layout) },
-            // SAFETY: as above.
-            Task::Enter => unsafe { this.alloc_entered::<ZEROED>(layout) },
-            // SAFETY: as above.
-            Task::TellScopes => unsafe { this.alloc_in_scope::<ZEROED>(layout) },
-        }
+        let right = match tracer::enter_at_once(look) {
+            Some(right) => right,
+            None => match tracer::task_at_birth(look, size) {
+                // SAFETY: the caller's promise, passed on.
+                Task::Enter if JUMPS => return unsafe { this.alloc_entered::<ZEROED>(layout) },
+                Task::Enter => match tracer::enter(this.granule) {
+                    Some(right) => right,
+                    // SAFETY: as above.
+                    None => return unsafe { this.alloc_outside::<ZEROED>(layout) },
+                },
+                // SAFETY: as above.
+                Task::PassOver => return unsafe { this.alloc_inner::<ZEROED>(layout) },
+                // SAFETY: as above.
+                Task::TellScopes => return unsafe { this.alloc_in_scope::<ZEROED>(layout) },
+            },
+        };
+        // SAFETY: as above.
+        unsafe { this.alloc_with::<ZEROED>(right, layout) }
     }
 
     #[inline(always)]
@@ -309,12 +285,12 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
 
     // The record goes first in each of these: once the block is free, its address may be another's.
 
-    /// PERF: the arguments as in `alloc_at_once`.
+    /// PERF: the arguments as in `alloc_traced`.
     #[inline(never)]
-    unsafe fn dealloc_at_once(block: *mut u8, size: usize, align: usize, this: &Self) {
+    unsafe fn dealloc_traced(block: *mut u8, size: usize, align: usize, look: Look, this: &Self) {
         // SAFETY: those of a layout.
         let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-        match tracer::enter_at_once() {
+        match tracer::enter_at_once(look) {
             Some(Right::Record(recorder)) => {
                 if !recorder.freed_at_once(block.addr(), size) {
                     // SAFETY: the caller's promise, passed on.
@@ -327,32 +303,16 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
                     return unsafe { this.dealloc_counted(block, layout, counter) };
                 }
             }
-            // SAFETY: as above.
-            _ => return unsafe { this.dealloc_entered(block, layout) },
+            _ => match tracer::task_at_end(look, block.addr()) {
+                // SAFETY: as above.
+                Task::Enter => return unsafe { this.dealloc_entered(block, layout) },
+                Task::PassOver => {}
+                // SAFETY: as above.
+                Task::TellScopes => return unsafe { this.dealloc_in_scope(block, layout) },
+            },
         }
         // SAFETY: as above.
         unsafe { this.inner.dealloc(block, layout) };
-    }
-
-    /// Where a sample is taken, or there are scopes.
-    #[inline(never)]
-    unsafe fn dealloc_otherwise(
-        block: *mut u8,
-        size: usize,
-        align: usize,
-        look: Look,
-        this: &Self,
-    ) {
-        // SAFETY: those of a layout.
-        let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-        match tracer::task_at_end(look, block.addr()) {
-            // SAFETY: the caller's promise, passed on.
-            Task::PassOver => unsafe { this.inner.dealloc(block, layout) },
-            // SAFETY: as above.
-            Task::Enter => unsafe { this.dealloc_entered(block, layout) },
-            // SAFETY: as above.
-            Task::TellScopes => unsafe { this.dealloc_in_scope(block, layout) },
-        }
     }
 
     #[inline(never)]

@@ -121,15 +121,8 @@ impl Look {
     /// What is never seen: there is no such phase.
     pub(crate) const NEVER: Look = Look(0);
 
-    #[inline(always)]
     pub(crate) fn word(self) -> u64 {
         self.0
-    }
-
-    /// The same, whatever scopes there are.
-    #[inline(always)]
-    pub(crate) fn without_scopes(self) -> Look {
-        Look(self.0 & !SCOPES)
     }
 
     /// Whether there is nothing to do: tracing is off, and neither a scope nor a block of one is alive.
@@ -142,6 +135,11 @@ impl Look {
     #[inline(always)]
     pub(crate) fn is_of_every_block(self) -> bool {
         self.0 & (SCOPES | SAMPLED << SCOPE_BITS) == 0
+    }
+
+    #[inline(always)]
+    pub(crate) fn phase(self) -> u64 {
+        self.0 >> SCOPE_BITS
     }
 
     /// What tracing has to do about an event; `None` if a scope is alive, or a block of one, whatever

@@ -81,12 +81,12 @@ impl Interval {
         }
     }
 
-    /// How many bytes from here on are not drawn, before the next that is.
+    /// How many bytes from here on to the next that is drawn.
     pub(crate) fn draw(self, random: &mut u64) -> i64 {
         *random = random.wrapping_add(0x9E37_79B9_7F4A_7C15);
         // In (0, 1], so that the logarithm is finite.
         let uniform = 1.0 - fraction(mix(*random));
-        (-uniform.ln() * self.0.get() as f64) as i64
+        (-uniform.ln() * self.0.get() as f64) as i64 + 1
     }
 }
 
@@ -208,7 +208,7 @@ mod tests {
                 let mut until = interval.draw(&mut random);
                 for at in 0..count {
                     until -= size as i64;
-                    if until < 0 {
+                    if until <= 0 {
                         let address = 0x5500_0000_0000 + (run * count + at) as usize * 64;
                         let weighted = interval.weigh(address, size);
                         assert_eq!(weighted, interval.weigh(address, size));

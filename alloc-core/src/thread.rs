@@ -48,10 +48,9 @@ pub(crate) struct ThreadState {
     /// The last phase of the tracer that the thread saw: [`Account`] and ceiling belong to it.
     phase: AtomicU64,
     /// What a [look](control::look) sees in that phase while there are no scopes, if its session records every
-    /// block, if it only counts, and if it takes a sample; else what is never seen.
+    /// block, and if it only counts; else what is never seen.
     recording: AtomicU64,
     counting: AtomicU64,
-    sampling: AtomicU64,
     ceiling: AtomicI64,
     /// The last session of the tracer that the thread took part in.
     session: AtomicU64,
@@ -250,16 +249,15 @@ impl ThreadState {
         self.tally.save_if_old(TABLES.epoch());
         self.account.begin(company, &TABLES.heap);
         let (look, never) = (Look::at(phase).word(), Look::NEVER.word());
-        let (recording, counting, sampling) = match control::sampling() {
-            _ if control::only_counts() => (never, look, never),
-            None => (look, never, never),
-            Some(_) => (never, never, look),
+        let (recording, counting) = match control::sampling() {
+            _ if control::only_counts() => (never, look),
+            None => (look, never),
+            Some(_) => (never, never),
         };
         self.gap.set(Range::default());
         self.outside.set(Outside::NONE);
         self.recording.store(recording, Relaxed);
         self.counting.store(counting, Relaxed);
-        self.sampling.store(sampling, Relaxed);
         self.phase.store(phase, Relaxed);
     }
 
@@ -345,7 +343,6 @@ impl ThreadState {
         self.phase.store(u64::MAX, Relaxed);
         self.recording.store(Look::NEVER.word(), Relaxed);
         self.counting.store(Look::NEVER.word(), Relaxed);
-        self.sampling.store(Look::NEVER.word(), Relaxed);
     }
 
     #[inline(always)]
@@ -370,9 +367,9 @@ impl ThreadState {
     /// Whether an allocation of this size is known, without a record, not to be drawn for the sample of
     /// this phase.
     #[inline(always)]
-    pub(crate) fn passes_over(&self, size: usize, look: Look) -> bool {
+    pub(crate) fn passes_over(&self, size: usize, phase: u64) -> bool {
         let until = self.until_sample.load(Relaxed).wrapping_sub(size as i64);
-        let passes_over = until >= 0 && look.word() == self.sampling.load(Relaxed);
+        let passes_over = until > 0 && self.phase() == phase;
         if passes_over {
             self.until_sample.store(until, Relaxed);
         }
@@ -384,7 +381,7 @@ impl ThreadState {
     pub(crate) fn is_drawn(&self, size: usize, interval: Interval) -> bool {
         let until = self.until_sample.load(Relaxed).wrapping_sub(size as i64);
         self.until_sample.store(until, Relaxed);
-        if until >= 0 {
+        if until > 0 {
             return false;
         }
         self.draw(interval);

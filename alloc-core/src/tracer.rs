@@ -148,14 +148,14 @@ pub(crate) fn task_at_birth(look: Look, size: usize) -> Task {
 /// What is to be done about an allocation beside telling scopes.
 pub(crate) fn task_at_birth_in_scope(size: usize) -> Task {
     let look = control::look();
-    at_birth(look.how(), look.without_scopes(), size)
+    at_birth(look.how(), look, size)
 }
 
 /// NOTE: what the tracer itself allocates, and what is muted, is counted off the sample as well. The
 /// distance to the next byte that is drawn has no memory, so that changes no chance.
 #[inline(always)]
 fn at_birth(how: How, look: Look, size: usize) -> Task {
-    let passes_over = |state: &ThreadState| state.passes_over(size, look);
+    let passes_over = |state: &ThreadState| state.passes_over(size, look.phase());
     match how {
         How::Off => Task::PassOver,
         How::Sampled if thread::current().is_some_and(passes_over) => Task::PassOver,
@@ -190,13 +190,16 @@ fn at_end(how: How, address: usize) -> Task {
 /// PERF: all of that is one comparison, of the word that says what to do with what it was when the thread took note
 /// of it.
 #[inline(always)]
-pub(crate) fn enter_at_once() -> Option<Right> {
+pub(crate) fn enter_at_once(look: Look) -> Option<Right> {
+    if !look.is_of_every_block() {
+        return None;
+    }
     let state = thread::current()?;
     if state.is_inside() {
         return None;
     }
     state.enter_from_outside();
-    // Looked after: whoever changes the phase and waits for records sees ours, or we see the change.
+    // Looked again: whoever changes the phase and waits for records sees ours, or we see the change.
     let look = control::look();
     if state.records_at(look) {
         return Some(Right::Record(Recorder { state }));
