@@ -3,9 +3,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 
 use crate::control::{self, GranuleHint, Look};
-use crate::counting::Counter;
-use crate::tracer::{self, Recorder, Right, Sampler, Task};
-use crate::{counting, scope};
+use crate::scope;
+use crate::tracer::{self, Follow, Outside, Right, Task};
 
 /// A global allocator that forwards everything to `A`, and records it while tracing is on.
 ///
@@ -171,7 +170,7 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
                 Task::Enter => match tracer::enter(this.granule) {
                     Some(right) => right,
                     // SAFETY: as above.
-                    None => return unsafe { this.alloc_outside::<ZEROED>(layout) },
+                    None => return unsafe { this.alloc_as::<ZEROED, _>(layout, Outside) },
                 },
                 // SAFETY: as above.
                 Task::PassOver => return unsafe { this.alloc_inner::<ZEROED>(layout) },
@@ -185,19 +184,24 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
 
     #[inline(always)]
     unsafe fn alloc_with<const ZEROED: bool>(&self, right: Right, layout: Layout) -> *mut u8 {
-        let (size, align) = (layout.size(), layout.align());
         match right {
             // SAFETY: the caller's promise, passed on.
-            Right::Record(recorder) => unsafe {
-                Self::alloc_recorded::<ZEROED>(size, align, recorder, self)
-            },
+            Right::Record(recorder) => unsafe { self.alloc_as::<ZEROED, _>(layout, recorder) },
             // SAFETY: as above.
-            Right::Sample(sampler) => unsafe { self.alloc_sampled::<ZEROED>(layout, sampler) },
+            Right::Sample(sampler) => unsafe { self.alloc_as::<ZEROED, _>(layout, sampler) },
             // SAFETY: as above.
-            Right::Count(counter) => unsafe {
-                Self::alloc_counted::<ZEROED>(size, align, counter, self)
-            },
+            Right::Count(counter) => unsafe { self.alloc_as::<ZEROED, _>(layout, counter) },
         }
+    }
+
+    #[inline(always)]
+    unsafe fn alloc_as<const ZEROED: bool, F: Follow>(
+        &self,
+        layout: Layout,
+        follower: F,
+    ) -> *mut u8 {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { Self::alloc_by::<ZEROED, F>(layout.size(), layout.align(), follower, self) }
     }
 
     #[inline(never)]
@@ -220,15 +224,15 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
             // SAFETY: the caller's promise, passed on.
             Some(right) => unsafe { self.alloc_with::<ZEROED>(right, layout) },
             // SAFETY: as above.
-            None => unsafe { self.alloc_outside::<ZEROED>(layout) },
+            None => unsafe { self.alloc_as::<ZEROED, _>(layout, Outside) },
         }
     }
 
     #[inline(never)]
-    unsafe fn alloc_recorded<const ZEROED: bool>(
+    unsafe fn alloc_by<const ZEROED: bool, F: Follow>(
         size: usize,
         align: usize,
-        recorder: Recorder,
+        follower: F,
         this: &Self,
     ) -> *mut u8 {
         // SAFETY: those of a layout.
@@ -236,49 +240,7 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         // SAFETY: the caller's promise, passed on.
         let block = unsafe { this.alloc_inner::<ZEROED>(layout) };
         if !block.is_null() {
-            recorder.allocated(block.addr(), size);
-        }
-        block
-    }
-
-    #[inline(never)]
-    unsafe fn alloc_sampled<const ZEROED: bool>(
-        &self,
-        layout: Layout,
-        sampler: Sampler,
-    ) -> *mut u8 {
-        // SAFETY: the caller's promise, passed on.
-        let block = unsafe { self.alloc_inner::<ZEROED>(layout) };
-        if !block.is_null() {
-            sampler.allocated(block.addr(), layout.size());
-        }
-        block
-    }
-
-    #[inline(never)]
-    unsafe fn alloc_counted<const ZEROED: bool>(
-        size: usize,
-        align: usize,
-        counter: Counter,
-        this: &Self,
-    ) -> *mut u8 {
-        // SAFETY: those of a layout.
-        let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-        // SAFETY: the caller's promise, passed on.
-        let block = unsafe { this.alloc_inner::<ZEROED>(layout) };
-        if !block.is_null() {
-            counter.allocated(block.addr(), size);
-        }
-        block
-    }
-
-    #[cold]
-    #[inline(never)]
-    unsafe fn alloc_outside<const ZEROED: bool>(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise, passed on.
-        let block = unsafe { self.alloc_inner::<ZEROED>(layout) };
-        if !block.is_null() {
-            counting::leave_out(block.addr());
+            follower.allocated(block.addr(), size);
         }
         block
     }
@@ -294,13 +256,13 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
             Some(Right::Record(recorder)) => {
                 if !recorder.freed_at_once(block.addr(), size) {
                     // SAFETY: the caller's promise, passed on.
-                    return unsafe { this.dealloc_recorded(block, layout, recorder) };
+                    return unsafe { this.dealloc_by(block, layout, recorder) };
                 }
             }
             Some(Right::Count(counter)) => {
                 if !counter.freed_at_once(block.addr(), size) {
                     // SAFETY: as above.
-                    return unsafe { this.dealloc_counted(block, layout, counter) };
+                    return unsafe { this.dealloc_by(block, layout, counter) };
                 }
             }
             _ => match tracer::task_at_end(look, block.addr()) {
@@ -330,41 +292,20 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     unsafe fn dealloc_entered(&self, block: *mut u8, layout: Layout) {
         match tracer::enter(self.granule) {
             // SAFETY: the caller's promise, passed on.
-            Some(Right::Record(recorder)) => unsafe {
-                self.dealloc_recorded(block, layout, recorder)
-            },
+            Some(Right::Record(recorder)) => unsafe { self.dealloc_by(block, layout, recorder) },
             // SAFETY: as above.
-            Some(Right::Sample(sampler)) => unsafe { self.dealloc_sampled(block, layout, sampler) },
+            Some(Right::Sample(sampler)) => unsafe { self.dealloc_by(block, layout, sampler) },
             // SAFETY: as above.
-            Some(Right::Count(counter)) => unsafe { self.dealloc_counted(block, layout, counter) },
-            None => {
-                tracer::forget(block.addr(), layout.size());
-                // SAFETY: as above.
-                unsafe { self.inner.dealloc(block, layout) };
-            }
+            Some(Right::Count(counter)) => unsafe { self.dealloc_by(block, layout, counter) },
+            // SAFETY: as above.
+            None => unsafe { self.dealloc_by(block, layout, Outside) },
         }
     }
 
     #[inline(never)]
-    unsafe fn dealloc_recorded(&self, block: *mut u8, layout: Layout, recorder: Recorder) {
-        recorder.freed(block.addr(), layout.size());
-        drop(recorder);
-        // SAFETY: the caller's promise, passed on.
-        unsafe { self.inner.dealloc(block, layout) };
-    }
-
-    #[inline(never)]
-    unsafe fn dealloc_sampled(&self, block: *mut u8, layout: Layout, sampler: Sampler) {
-        sampler.freed(block.addr(), layout.size());
-        drop(sampler);
-        // SAFETY: the caller's promise, passed on.
-        unsafe { self.inner.dealloc(block, layout) };
-    }
-
-    #[inline(never)]
-    unsafe fn dealloc_counted(&self, block: *mut u8, layout: Layout, counter: Counter) {
-        counter.freed(block.addr(), layout.size());
-        drop(counter);
+    unsafe fn dealloc_by<F: Follow>(&self, block: *mut u8, layout: Layout, follower: F) {
+        follower.freed(block.addr(), layout.size());
+        drop(follower);
         // SAFETY: the caller's promise, passed on.
         unsafe { self.inner.dealloc(block, layout) };
     }
@@ -413,92 +354,38 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         match tracer::enter(self.granule) {
             // SAFETY: the caller's promise, passed on.
             Some(Right::Record(recorder)) => unsafe {
-                self.realloc_recorded(block, layout, new_size, recorder)
+                self.realloc_by(block, layout, new_size, recorder)
             },
             // SAFETY: as above.
             Some(Right::Sample(sampler)) => unsafe {
-                self.realloc_sampled(block, layout, new_size, sampler)
+                self.realloc_by(block, layout, new_size, sampler)
             },
             // SAFETY: as above.
             Some(Right::Count(counter)) => unsafe {
-                self.realloc_counted(block, layout, new_size, counter)
+                self.realloc_by(block, layout, new_size, counter)
             },
             // SAFETY: as above.
-            None => unsafe { self.realloc_outside(block, layout, new_size) },
+            None => unsafe { self.realloc_by(block, layout, new_size, Outside) },
         }
     }
 
     #[inline(never)]
-    unsafe fn realloc_recorded(
+    unsafe fn realloc_by<F: Follow>(
         &self,
         block: *mut u8,
         layout: Layout,
         new_size: usize,
-        recorder: Recorder,
+        follower: F,
     ) -> *mut u8 {
         // The record is taken out first: once the block is free, its address may be another's.
         let old = (block.addr(), layout.size());
-        let taken = recorder.take(old.0);
+        let taken = follower.take(old);
         // SAFETY: the caller's promise, passed on.
         let moved = unsafe { self.inner.realloc(block, layout, new_size) };
         if moved.is_null() {
-            recorder.put_back(old.0, taken);
+            follower.put_back(old.0, taken);
         } else {
-            recorder.reallocated(taken, old, (moved.addr(), new_size));
-        }
-        moved
-    }
-
-    #[inline(never)]
-    unsafe fn realloc_sampled(
-        &self,
-        block: *mut u8,
-        layout: Layout,
-        new_size: usize,
-        sampler: Sampler,
-    ) -> *mut u8 {
-        let old = (block.addr(), layout.size());
-        let taken = sampler.take(old.0);
-        // SAFETY: the caller's promise, passed on.
-        let moved = unsafe { self.inner.realloc(block, layout, new_size) };
-        if moved.is_null() {
-            sampler.put_back(old.0, taken);
-        } else {
-            sampler.reallocated(taken, old, (moved.addr(), new_size));
-        }
-        moved
-    }
-
-    #[inline(never)]
-    unsafe fn realloc_counted(
-        &self,
-        block: *mut u8,
-        layout: Layout,
-        new_size: usize,
-        counter: Counter,
-    ) -> *mut u8 {
-        let old = (block.addr(), layout.size());
-        let taken = counter.take(old.0);
-        // SAFETY: the caller's promise, passed on.
-        let moved = unsafe { self.inner.realloc(block, layout, new_size) };
-        if moved.is_null() {
-            counter.put_back(old.0, taken);
-        } else {
-            counter.reallocated(taken, old, (moved.addr(), new_size));
-        }
-        moved
-    }
-
-    #[cold]
-    #[inline(never)]
-    unsafe fn realloc_outside(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        let forgotten = tracer::forget(block.addr(), layout.size());
-        // SAFETY: the caller's promise, passed on.
-        let moved = unsafe { self.inner.realloc(block, layout, new_size) };
-        if moved.is_null() {
-            forgotten.into_iter().for_each(tracer::restore);
-        } else {
-            counting::leave_out(moved.addr());
+            follower.reallocated(taken, old, (moved.addr(), new_size));
         }
         moved
     }

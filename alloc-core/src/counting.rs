@@ -1,13 +1,13 @@
 //! The hot steps of a session that counts every block and captures no stacks.
 //!
 //! There is no callsite and no epoch, and as long as blocks lie in a [gap](crate::gaps) no index. In instructions,
-//! as callgrind counts them, a pair of an allocation and a free takes some 130: 8 and 6 in the compiler's shims, 20
+//! as callgrind counts them, a pair of an allocation and a free takes some 130: 6 each in the compiler's shims, 20
 //! and 18 to see what to do and for the guard, 9 each for the gap, 28 and 9 for tally and account; the rest saves
 //! registers and calls the inner allocator.
 
 use crate::sync::{AtomicU8, Ordering::Relaxed};
 use crate::thread::ThreadState;
-use crate::tracer::TABLES;
+use crate::tracer::{Follow, TABLES};
 use crate::{control, counted};
 
 /// The right to count one event, as a [`Recorder`](crate::tracer::Recorder) is to record one.
@@ -29,17 +29,8 @@ impl Counter {
         Counter { state }
     }
 
-    /// Counts that the inner allocator returned a block.
-    #[inline(always)]
-    pub(crate) fn allocated(&self, address: usize, size: usize) {
-        if self.insert(address) {
-            self.state.tally.allocated(size);
-            self.grow(size as i64);
-        }
-    }
-
     /// Counts that a block is about to go back to the inner allocator, and returns whether it could: else nothing
-    /// has happened, and [`freed`](Self::freed) does it.
+    /// has happened, and [`freed`](Follow::freed) does it.
     ///
     /// PERF: as [`Recorder::freed_at_once`](crate::tracer::Recorder::freed_at_once).
     #[inline(always)]
@@ -58,55 +49,6 @@ impl Counter {
         }
         self.state.tally.freed(size);
         true
-    }
-
-    /// Counts that a block is about to go back to the inner allocator.
-    pub(crate) fn freed(&self, address: usize, size: usize) {
-        if self.take(address) {
-            self.shrink(size as i64);
-            self.state.tally.freed(size);
-        } else {
-            self.state.events.unknown_free();
-        }
-    }
-
-    /// Takes out a block that is about to be reallocated, and returns whether it was counted.
-    #[inline(always)]
-    pub(crate) fn take(&self, address: usize) -> bool {
-        match self.noted(address) {
-            Noted::Nothing => true,
-            Noted::At(place) => counted::forget(place),
-            Noted::Elsewhere => take_slowly(self.state, address),
-        }
-    }
-
-    /// Puts back what was [taken](Self::take): the reallocation failed.
-    #[cold]
-    pub(crate) fn put_back(&self, address: usize, was_counted: bool) {
-        TABLES.counted.put_back(address, was_counted);
-    }
-
-    /// Counts that the block of `old_size` bytes, which was counted or not, became another: for the heap it is
-    /// one change.
-    #[inline(always)]
-    pub(crate) fn reallocated(
-        &self,
-        was_counted: bool,
-        (_, old_size): (usize, usize),
-        (address, size): (usize, usize),
-    ) {
-        if was_counted && self.insert(address) {
-            let grown = size as i64 - old_size as i64;
-            if grown < 0 {
-                self.shrink(-grown);
-            }
-            self.state.tally.reallocated(old_size, size);
-            if grown >= 0 {
-                self.grow(grown);
-            }
-        } else {
-            self.reallocated_in_part(was_counted, old_size, (address, size));
-        }
     }
 
     /// The same, where the new block or the old one does not count.
@@ -170,6 +112,64 @@ impl Counter {
         let account = &self.state.account;
         if account.shrink(bytes, &TABLES.heap, &TABLES.epoch) {
             self.state.look_after_tally();
+        }
+    }
+}
+
+impl Follow for Counter {
+    /// Whether the block was counted.
+    type Taken = bool;
+
+    #[inline(always)]
+    fn allocated(&self, address: usize, size: usize) {
+        if self.insert(address) {
+            self.state.tally.allocated(size);
+            self.grow(size as i64);
+        }
+    }
+
+    fn freed(&self, address: usize, size: usize) {
+        if self.take((address, size)) {
+            self.shrink(size as i64);
+            self.state.tally.freed(size);
+        } else {
+            self.state.events.unknown_free();
+        }
+    }
+
+    #[inline(always)]
+    fn take(&self, (address, _): (usize, usize)) -> bool {
+        match self.noted(address) {
+            Noted::Nothing => true,
+            Noted::At(place) => counted::forget(place),
+            Noted::Elsewhere => take_slowly(self.state, address),
+        }
+    }
+
+    #[cold]
+    fn put_back(&self, address: usize, was_counted: bool) {
+        TABLES.counted.put_back(address, was_counted);
+    }
+
+    /// NOTE: for the heap it is one change.
+    #[inline(always)]
+    fn reallocated(
+        &self,
+        was_counted: bool,
+        (_, old_size): (usize, usize),
+        (address, size): (usize, usize),
+    ) {
+        if was_counted && self.insert(address) {
+            let grown = size as i64 - old_size as i64;
+            if grown < 0 {
+                self.shrink(-grown);
+            }
+            self.state.tally.reallocated(old_size, size);
+            if grown >= 0 {
+                self.grow(grown);
+            }
+        } else {
+            self.reallocated_in_part(was_counted, old_size, (address, size));
         }
     }
 }

@@ -6,8 +6,8 @@
 //! stack is one that is remembered, one store to the page map, one cell, one account. Nothing that another thread
 //! writes, no lock, no allocation, no system call.
 //!
-//! In instructions, as callgrind counts them, for a pair of an allocation and a free of small vectors, of 330: 8
-//! and 6 in the compiler's shims, 16 each to see what to do and for the guard, 19 each for the page map, 50 and 28 for
+//! In instructions, as callgrind counts them, for a pair of an allocation and a free of small vectors, of 325: 6
+//! each in the compiler's shims, 16 each to see what to do and for the guard, 19 each for the page map, 50 and 28 for
 //! cell and account, 110 for the stack; the rest saves registers and calls the inner allocator. A free saves none: it
 //! looks first whether anything is in the way, and then changes four words. A sample leaves nearly everything out; a
 //! session that only counts has steps of [its own](crate::counting).
@@ -124,6 +124,56 @@ impl Right {
             None => Right::Record(recorder),
             Some(interval) => Right::Sample(Sampler { recorder, interval }),
         }
+    }
+}
+
+/// What is done about the events of a block, by whoever has the right to do it.
+///
+/// A block is its address and its size.
+pub(crate) trait Follow {
+    /// What was known of a block that is about to be reallocated.
+    type Taken;
+
+    /// The inner allocator returned a block.
+    fn allocated(&self, address: usize, size: usize);
+
+    /// A block is about to go back to the inner allocator.
+    fn freed(&self, address: usize, size: usize);
+
+    /// Takes out what is known of a block that is about to be reallocated.
+    fn take(&self, block: (usize, usize)) -> Self::Taken;
+
+    /// Puts back what was [taken](Self::take): the reallocation failed.
+    fn put_back(&self, address: usize, taken: Self::Taken);
+
+    /// The block `old`, of which this was [taken](Self::take), became `new`: where it was it ends, here it begins.
+    fn reallocated(&self, taken: Self::Taken, old: (usize, usize), new: (usize, usize));
+}
+
+/// One who has no right to record: inside the tracer, at a thread's end, or while tracing is off.
+pub(crate) struct Outside;
+
+impl Follow for Outside {
+    type Taken = Option<Forgotten>;
+
+    fn allocated(&self, address: usize, _: usize) {
+        counting::leave_out(address);
+    }
+
+    fn freed(&self, address: usize, size: usize) {
+        forget(address, size);
+    }
+
+    fn take(&self, (address, size): (usize, usize)) -> Option<Forgotten> {
+        forget(address, size)
+    }
+
+    fn put_back(&self, _: usize, taken: Option<Forgotten>) {
+        taken.into_iter().for_each(restore);
+    }
+
+    fn reallocated(&self, _: Option<Forgotten>, _: (usize, usize), (address, _): (usize, usize)) {
+        counting::leave_out(address);
     }
 }
 
@@ -298,14 +348,6 @@ impl Drop for Recorder {
 }
 
 impl Recorder {
-    /// Records that the inner allocator returned a block.
-    #[inline(always)]
-    pub(crate) fn allocated(&self, address: usize, size: usize) {
-        if let Some(callsite) = self.insert(address) {
-            self.begin(callsite, size);
-        }
-    }
-
     /// Captures the stack and notes the block.
     #[inline(always)]
     fn insert(&self, address: usize) -> Option<CallsiteId> {
@@ -333,7 +375,7 @@ impl Recorder {
     }
 
     /// Records that a block is about to go back to the inner allocator, and returns whether it could: else
-    /// nothing has happened, and [`freed`](Self::freed) does it.
+    /// nothing has happened, and [`freed`](Follow::freed) does it.
     ///
     /// PERF: all that could be in the way is looked at first. So nothing is called that others must be saved from, and
     /// a free can end in a jump to the inner allocator.
@@ -354,31 +396,37 @@ impl Recorder {
         slot.write(None);
         true
     }
+}
 
-    /// Records that a block is about to go back to the inner allocator.
-    pub(crate) fn freed(&self, address: usize, size: usize) {
+impl Follow for Recorder {
+    type Taken = Option<CallsiteId>;
+
+    #[inline(always)]
+    fn allocated(&self, address: usize, size: usize) {
+        if let Some(callsite) = self.insert(address) {
+            self.begin(callsite, size);
+        }
+    }
+
+    fn freed(&self, address: usize, size: usize) {
         match TABLES.blocks.remove(address) {
             Some(callsite) => end(self.state, callsite, Weighted::one(size)),
             None => self.state.events.unknown_free(),
         }
     }
 
-    /// Takes out the record of a block that is about to be reallocated.
-    pub(crate) fn take(&self, address: usize) -> Option<CallsiteId> {
+    fn take(&self, (address, _): (usize, usize)) -> Option<CallsiteId> {
         TABLES.blocks.remove(address)
     }
 
-    /// Puts a record back that was [taken](Self::take): the reallocation failed.
-    pub(crate) fn put_back(&self, address: usize, taken: Option<CallsiteId>) {
+    fn put_back(&self, address: usize, taken: Option<CallsiteId>) {
         if let Some(callsite) = taken {
             TABLES.put_back(address, callsite, None);
         }
     }
 
-    /// Records that the block `old` of `old_size` bytes became another: at the callsite that had it it
-    /// ends, at this one it begins.
     #[inline(always)]
-    pub(crate) fn reallocated(
+    fn reallocated(
         &self,
         taken: Option<CallsiteId>,
         (_, old_size): (usize, usize),
@@ -397,20 +445,6 @@ impl Sampler {
         self.recorder.state
     }
 
-    /// Records that the inner allocator returned a block, if it is drawn.
-    #[inline(always)]
-    pub(crate) fn allocated(&self, address: usize, size: usize) {
-        let state = self.state();
-        if !state.is_drawn(size, self.interval) {
-            return;
-        }
-        if let Some(callsite) = self.insert(address) {
-            let weighted = self.interval.weigh(address, size);
-            credit(state, callsite, weighted, false);
-            state.account.grow(weighted.bytes, &TABLES.heap);
-        }
-    }
-
     /// Captures the stack and notes the block.
     #[inline(always)]
     fn insert(&self, address: usize) -> Option<CallsiteId> {
@@ -422,31 +456,43 @@ impl Sampler {
         };
         insert_anew(state, address, callsite, Some(self.interval))
     }
+}
 
-    /// Records that a block is about to go back to the inner allocator.
-    ///
+impl Follow for Sampler {
+    type Taken = Option<CallsiteId>;
+
+    #[inline(always)]
+    fn allocated(&self, address: usize, size: usize) {
+        let state = self.state();
+        if !state.is_drawn(size, self.interval) {
+            return;
+        }
+        if let Some(callsite) = self.insert(address) {
+            let weighted = self.interval.weigh(address, size);
+            credit(state, callsite, weighted, false);
+            state.account.grow(weighted.bytes, &TABLES.heap);
+        }
+    }
+
     /// NOTE: most blocks are not known, so that counting them tells nothing.
-    pub(crate) fn freed(&self, address: usize, size: usize) {
-        if let Some(callsite) = self.take(address) {
+    fn freed(&self, address: usize, size: usize) {
+        if let Some(callsite) = self.take((address, size)) {
             end(self.state(), callsite, self.interval.weigh(address, size));
         }
     }
 
-    /// As [`Recorder::take`].
-    pub(crate) fn take(&self, address: usize) -> Option<CallsiteId> {
+    fn take(&self, (address, _): (usize, usize)) -> Option<CallsiteId> {
         TABLES.remove(address, Some(self.interval))
     }
 
-    /// As [`Recorder::put_back`].
-    pub(crate) fn put_back(&self, address: usize, taken: Option<CallsiteId>) {
+    fn put_back(&self, address: usize, taken: Option<CallsiteId>) {
         if let Some(callsite) = taken {
             TABLES.put_back(address, callsite, Some(self.interval));
         }
     }
 
-    /// As [`Recorder::reallocated`], if they are drawn.
     #[inline(always)]
-    pub(crate) fn reallocated(
+    fn reallocated(
         &self,
         taken: Option<CallsiteId>,
         (old, old_size): (usize, usize),
