@@ -17,9 +17,9 @@ use alloc_benches::workloads::{Size, THREADS, Workload};
 /// x86-64 Linux with rustc 1.95; where stacks are captured a fifth for JSON, since which of them share a
 /// place in a thread's memory depends on where the system puts the stack.
 const LIMITS: [(&str, [u64; 3]); 5] = [
-    ("stopped", [8, 8, 8]),
+    ("stopped", [6, 6, 6]),
     ("counters", [145, 165, 155]),
-    ("sampled", [65, 65, 65]),
+    ("sampled", [61, 61, 61]),
     ("line", [370, 315, 490]),
     ("traced", [440, 365, 890]),
 ];

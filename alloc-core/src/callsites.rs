@@ -167,8 +167,8 @@ impl Callsite {
 ///
 /// A word of the index is 40 bits of the hash and the 24 bits of the id. Twelve to eighteen other
 /// bits of the hash choose the line, so two stacks are taken for one with a chance of one in 2^52
-/// or less: for a program with 100,000 callsites, whose pairs are five thousand million, about one in a million. The frames are not compared
-/// again, since that would cost a second cache miss on every hit.
+/// or less: for a program with 100,000 callsites, whose pairs are five thousand million, about one in a
+/// million. The frames are not compared again, since that would cost a second cache miss on every hit.
 ///
 /// # Ceiling
 ///

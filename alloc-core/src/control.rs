@@ -103,7 +103,7 @@ pub(crate) enum How {
 }
 
 /// One look at the word.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) struct Look(u64);
 
 #[inline(always)]

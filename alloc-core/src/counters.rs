@@ -76,40 +76,21 @@ impl Cell {
     #[inline(always)]
     pub(crate) fn allocated(
         &self,
-        Weighted {
-            bytes: size,
-            blocks,
-        }: Weighted,
+        weighted: Weighted,
         reallocation: bool,
         epoch: u64,
         ceiling: CellCeiling,
     ) -> MustFold {
-        self.save_if_old(epoch);
-        self.total_bytes.store(
-            self.total_bytes.load(Relaxed).wrapping_add(size as u64),
-            Relaxed,
-        );
-        let total_blocks = self.total_blocks.load(Relaxed).wrapping_add(blocks as u32);
-        self.total_blocks.store(total_blocks, Relaxed);
         if reallocation {
             self.reallocations
                 .store(self.reallocations.load(Relaxed).wrapping_add(1), Relaxed);
         }
-        let net_blocks = self.net_blocks.load(Relaxed).wrapping_add(blocks);
-        self.net_blocks.store(net_blocks, Relaxed);
-        if net_blocks > self.high_blocks.load(Relaxed) {
-            self.high_blocks.store(net_blocks, Relaxed);
-        }
-        let bytes = self.net_bytes.load(Relaxed) + size;
-        self.net_bytes.store(bytes, Relaxed);
-        if bytes > self.high_bytes.load(Relaxed) {
-            self.high_bytes.store(bytes, Relaxed);
-            if bytes > ceiling.0 {
-                return true;
-            }
-        }
+        let total_blocks = self.total_blocks.load(Relaxed);
+        let total_blocks = total_blocks.wrapping_add(weighted.blocks as u32);
+        let bytes = self.net_bytes.load(Relaxed) + weighted.bytes;
+        self.add(weighted, bytes, total_blocks, epoch);
         // NOTE: no block counts for more than 2^26, and with this many the cell is folded.
-        total_blocks >= MOST_BLOCKS
+        bytes > ceiling.0 || total_blocks >= MOST_BLOCKS
     }
 
     /// Counts an allocation of one block, and returns whether it could: not if the cell is another callsite's, or
@@ -130,20 +111,35 @@ impl Cell {
         if bytes > ceiling.0 || total_blocks >= MOST_BLOCKS {
             return false;
         }
+        self.add(
+            Weighted {
+                bytes: size,
+                blocks: 1,
+            },
+            bytes,
+            total_blocks,
+            epoch,
+        );
+        true
+    }
+
+    /// Adds what was allocated, after which there are so many bytes, and so many blocks were allocated.
+    #[inline(always)]
+    fn add(&self, weighted: Weighted, bytes: i64, total_blocks: u32, epoch: u64) {
         self.save_if_old(epoch);
         self.net_bytes.store(bytes, Relaxed);
         if bytes > self.high_bytes.load(Relaxed) {
             self.high_bytes.store(bytes, Relaxed);
         }
         self.total_blocks.store(total_blocks, Relaxed);
-        let net_blocks = self.net_blocks.load(Relaxed) + 1;
+        let net_blocks = self.net_blocks.load(Relaxed).wrapping_add(weighted.blocks);
         self.net_blocks.store(net_blocks, Relaxed);
         if net_blocks > self.high_blocks.load(Relaxed) {
             self.high_blocks.store(net_blocks, Relaxed);
         }
-        let total_bytes = self.total_bytes.load(Relaxed).wrapping_add(size as u64);
-        self.total_bytes.store(total_bytes, Relaxed);
-        true
+        let total_bytes = self.total_bytes.load(Relaxed);
+        self.total_bytes
+            .store(total_bytes.wrapping_add(weighted.bytes as u64), Relaxed);
     }
 
     /// How many bytes there are after one block of this callsite ends, if that can be counted
@@ -165,10 +161,17 @@ impl Cell {
     /// Counts the end of one block, after which there are so many [bytes](Self::bytes_after).
     #[inline(always)]
     pub(crate) fn freed_at_once(&self, bytes: i64, epoch: u64) {
+        self.subtract(bytes, 1, epoch);
+    }
+
+    /// Subtracts what was freed, after which there are so many bytes, and returns how many blocks there are.
+    #[inline(always)]
+    fn subtract(&self, bytes: i64, blocks: i32, epoch: u64) -> i32 {
         self.save_if_old(epoch);
         self.net_bytes.store(bytes, Relaxed);
-        self.net_blocks
-            .store(self.net_blocks.load(Relaxed) - 1, Relaxed);
+        let net_blocks = self.net_blocks.load(Relaxed).wrapping_sub(blocks);
+        self.net_blocks.store(net_blocks, Relaxed);
+        net_blocks
     }
 
     /// Counts the end of what [`allocated`](Self::allocated) counted.
@@ -182,11 +185,8 @@ impl Cell {
         epoch: u64,
         ceiling: CellCeiling,
     ) -> MustFold {
-        self.save_if_old(epoch);
         let bytes = self.net_bytes.load(Relaxed) - size;
-        self.net_bytes.store(bytes, Relaxed);
-        let net_blocks = self.net_blocks.load(Relaxed).wrapping_sub(blocks);
-        self.net_blocks.store(net_blocks, Relaxed);
+        let net_blocks = self.subtract(bytes, blocks, epoch);
         // NOTE: a single block never brings the count near its end before the bytes.
         bytes < -ceiling.0 || blocks != 1 && net_blocks < -(1 << 30)
     }

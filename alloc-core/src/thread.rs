@@ -57,7 +57,7 @@ pub(crate) struct ThreadState {
     /// How many frames its walker shows.
     frames: AtomicUsize,
     /// The session's choices, kept where a record looks anyway: the sampling interval or zero, and whether
-    /// whole stacks are captured, or the user's line alone.
+    /// stacks are captured, and if so, the user's line alone.
     sample_every: AtomicU64,
     captures: AtomicBool,
     captures_line: AtomicBool,
@@ -236,10 +236,8 @@ impl ThreadState {
         }
         walker.set_limit(control::capture_limit());
         self.frames.store(control::capture_limit(), Relaxed);
-        let captures_line = control::captures_line();
-        self.captures_line.store(captures_line, Relaxed);
-        let captures = !captures_line && control::capture_limit() != 0;
-        self.captures.store(captures, Relaxed);
+        self.captures_line.store(control::captures_line(), Relaxed);
+        self.captures.store(control::capture_limit() != 0, Relaxed);
         let every = control::sampling().map_or(0, Interval::bytes);
         self.sample_every.store(every, Relaxed);
         if let Some(interval) = self.sampling() {
@@ -351,7 +349,7 @@ impl ThreadState {
     }
 
     pub(crate) fn captures(&self) -> bool {
-        self.captures.load(Relaxed) || self.captures_line()
+        self.captures.load(Relaxed)
     }
 
     #[inline(always)]

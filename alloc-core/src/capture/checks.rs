@@ -66,7 +66,7 @@ impl Checks {
         (self.checks[0], self.links[0]) = (check, 0);
     }
 
-    /// Sets that of the link at `link`: of its return address.
+    /// Sets that of the link at `link`: of its return address. If there is another, the link is not there.
     #[inline(always)]
     pub(super) fn set(&mut self, at: usize, check: Check, link: usize) {
         debug_assert!(at + 2 <= Checks::NONE);
@@ -79,15 +79,9 @@ impl Checks {
     /// Sets those of the link at `link`: of its return address and of the caller's rbp.
     #[inline(always)]
     pub(super) fn set_two(&mut self, at: usize, two: [Check; 2], link: usize) {
-        debug_assert!(at + 2 <= Checks::NONE);
-        let checks = self.checks.as_mut_ptr().wrapping_add(at);
-        // SAFETY: links have at most two checks each, and there is room for one more.
-        unsafe { *checks.cast::<[Check; 2]>() = two };
-        // If there is another return address, the link is not there; if it is another rbp, it may be.
-        let innermost = [link as u16 - 1, link as u16];
-        let links = self.links.as_mut_ptr().wrapping_add(at);
-        // SAFETY: as above.
-        unsafe { *links.cast::<[u16; 2]>() = innermost };
+        self.set(at, two[0], link);
+        // If it is another rbp, the link may be there, and the one inside of it is not.
+        self.set(at + 1, two[1], link + 1);
     }
 
     /// Says that there are `len` of them, of links of which that at `link` is the innermost.
