@@ -3,8 +3,9 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 
 use crate::control::{self, GranuleHint, Look};
+use crate::counting::Counter;
 use crate::scope;
-use crate::tracer::{self, Follow, Outside, Right, Task};
+use crate::tracer::{self, AtOnce, Follow, Outside, Recorder, Right, Task};
 
 /// A global allocator that forwards everything to `A`, and records it while tracing is on.
 ///
@@ -94,7 +95,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
             return unsafe { self.inner.alloc(layout) };
         }
         // SAFETY: as above.
-        unsafe { Self::alloc_traced::<false>(layout.size(), layout.align(), look, self) }
+        unsafe { self.alloc_followed::<false>(layout, look) }
     }
 
     #[inline]
@@ -105,7 +106,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
             return unsafe { self.inner.alloc_zeroed(layout) };
         }
         // SAFETY: as above.
-        unsafe { Self::alloc_traced::<true>(layout.size(), layout.align(), look, self) }
+        unsafe { self.alloc_followed::<true>(layout, look) }
     }
 
     #[inline]
@@ -115,8 +116,17 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.dealloc(block, layout) };
         }
+        let (size, align) = (layout.size(), layout.align());
+        if !look.is_of_every_block() {
+            // SAFETY: as above.
+            return unsafe { Self::dealloc_otherwise(block, size, align, look, self) };
+        }
+        if look.only_counts() {
+            // SAFETY: as above.
+            return unsafe { Self::dealloc_as::<Counter>(block, size, align, self) };
+        }
         // SAFETY: as above.
-        unsafe { Self::dealloc_traced(block, layout.size(), layout.align(), look, self) }
+        unsafe { Self::dealloc_as::<Recorder>(block, size, align, self) }
     }
 
     #[inline]
@@ -126,8 +136,16 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.realloc(block, layout, new_size) };
         }
+        if !look.is_of_every_block() {
+            // SAFETY: as above.
+            return unsafe { self.realloc_otherwise(block, layout, new_size, look) };
+        }
+        if look.only_counts() {
+            // SAFETY: as above.
+            return unsafe { self.realloc_as::<Counter>(block, layout, new_size) };
+        }
         // SAFETY: as above.
-        unsafe { self.realloc_traced(block, layout, new_size) }
+        unsafe { self.realloc_as::<Recorder>(block, layout, new_size) }
     }
 }
 
@@ -138,6 +156,12 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
 const JUMPS: bool = !cfg!(debug_assertions);
 
 /// Each with the promises of the method of [`GlobalAlloc`] that it is named for.
+///
+/// `_as` is the way where nothing is in the way: a thread that has taken note of all there is to, in a session of every
+/// block. `_otherwise` finds out what else to do, and `_entered` does it by the right that there is.
+///
+/// PERF: where sizes and alignments are passed, and in which order, is as the compiler's shims get them: they stay in
+/// their registers.
 impl<A: GlobalAlloc> TraceAlloc<A> {
     /// Zeroed memory, or any.
     #[inline(always)]
@@ -151,10 +175,45 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         }
     }
 
-    /// PERF: the arguments come in the order in which the compiler's shims get them, and so they do in what is called
-    /// next: they stay in their registers.
+    #[inline(always)]
+    unsafe fn alloc_followed<const ZEROED: bool>(&self, layout: Layout, look: Look) -> *mut u8 {
+        let (size, align) = (layout.size(), layout.align());
+        if !look.is_of_every_block() {
+            // SAFETY: the caller's promise, passed on.
+            return unsafe { Self::alloc_otherwise::<ZEROED>(size, align, look, self) };
+        }
+        if look.only_counts() {
+            // SAFETY: as above.
+            return unsafe { Self::alloc_as::<ZEROED, Counter>(size, align, self) };
+        }
+        // SAFETY: as above.
+        unsafe { Self::alloc_as::<ZEROED, Recorder>(size, align, self) }
+    }
+
     #[inline(never)]
-    unsafe fn alloc_traced<const ZEROED: bool>(
+    unsafe fn alloc_as<const ZEROED: bool, F: AtOnce>(
+        size: usize,
+        align: usize,
+        this: &Self,
+    ) -> *mut u8 {
+        // SAFETY: those of a layout.
+        let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
+        let follower = match F::enter_at_once() {
+            Some(follower) => follower,
+            // SAFETY: the caller's promise, passed on.
+            None if JUMPS => return unsafe { this.alloc_entered::<ZEROED>(layout) },
+            None => match tracer::enter(this.granule).and_then(F::of) {
+                Some(follower) => follower,
+                // SAFETY: as above.
+                None => return unsafe { this.alloc_entered::<ZEROED>(layout) },
+            },
+        };
+        // SAFETY: as above.
+        unsafe { this.alloc_by::<ZEROED, F>(layout, follower) }
+    }
+
+    #[inline(never)]
+    unsafe fn alloc_otherwise<const ZEROED: bool>(
         size: usize,
         align: usize,
         look: Look,
@@ -162,46 +221,14 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     ) -> *mut u8 {
         // SAFETY: those of a layout.
         let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-        let right = match tracer::enter_at_once(look) {
-            Some(right) => right,
-            None => match tracer::task_at_birth(look, size) {
-                // SAFETY: the caller's promise, passed on.
-                Task::Enter if JUMPS => return unsafe { this.alloc_entered::<ZEROED>(layout) },
-                Task::Enter => match tracer::enter(this.granule) {
-                    Some(right) => right,
-                    // SAFETY: as above.
-                    None => return unsafe { this.alloc_as::<ZEROED, _>(layout, Outside) },
-                },
-                // SAFETY: as above.
-                Task::PassOver => return unsafe { this.alloc_inner::<ZEROED>(layout) },
-                // SAFETY: as above.
-                Task::TellScopes => return unsafe { this.alloc_in_scope::<ZEROED>(layout) },
-            },
-        };
-        // SAFETY: as above.
-        unsafe { this.alloc_with::<ZEROED>(right, layout) }
-    }
-
-    #[inline(always)]
-    unsafe fn alloc_with<const ZEROED: bool>(&self, right: Right, layout: Layout) -> *mut u8 {
-        match right {
+        match tracer::task_at_birth(look, size) {
             // SAFETY: the caller's promise, passed on.
-            Right::Record(recorder) => unsafe { self.alloc_as::<ZEROED, _>(layout, recorder) },
+            Task::Enter => unsafe { this.alloc_entered::<ZEROED>(layout) },
             // SAFETY: as above.
-            Right::Sample(sampler) => unsafe { self.alloc_as::<ZEROED, _>(layout, sampler) },
+            Task::PassOver => unsafe { this.alloc_inner::<ZEROED>(layout) },
             // SAFETY: as above.
-            Right::Count(counter) => unsafe { self.alloc_as::<ZEROED, _>(layout, counter) },
+            Task::TellScopes => unsafe { this.alloc_in_scope::<ZEROED>(layout) },
         }
-    }
-
-    #[inline(always)]
-    unsafe fn alloc_as<const ZEROED: bool, F: Follow>(
-        &self,
-        layout: Layout,
-        follower: F,
-    ) -> *mut u8 {
-        // SAFETY: the caller's promise, passed on.
-        unsafe { Self::alloc_by::<ZEROED, F>(layout.size(), layout.align(), follower, self) }
     }
 
     #[inline(never)]
@@ -222,59 +249,69 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     unsafe fn alloc_entered<const ZEROED: bool>(&self, layout: Layout) -> *mut u8 {
         match tracer::enter(self.granule) {
             // SAFETY: the caller's promise, passed on.
-            Some(right) => unsafe { self.alloc_with::<ZEROED>(right, layout) },
+            Some(Right::Record(recorder)) => unsafe {
+                self.alloc_by::<ZEROED, _>(layout, recorder)
+            },
             // SAFETY: as above.
-            None => unsafe { self.alloc_as::<ZEROED, _>(layout, Outside) },
+            Some(Right::Sample(sampler)) => unsafe { self.alloc_by::<ZEROED, _>(layout, sampler) },
+            // SAFETY: as above.
+            Some(Right::Count(counter)) => unsafe { self.alloc_by::<ZEROED, _>(layout, counter) },
+            // SAFETY: as above.
+            None => unsafe { self.alloc_by::<ZEROED, _>(layout, Outside) },
         }
     }
 
-    #[inline(never)]
+    #[inline(always)]
     unsafe fn alloc_by<const ZEROED: bool, F: Follow>(
-        size: usize,
-        align: usize,
+        &self,
+        layout: Layout,
         follower: F,
-        this: &Self,
     ) -> *mut u8 {
-        // SAFETY: those of a layout.
-        let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
         // SAFETY: the caller's promise, passed on.
-        let block = unsafe { this.alloc_inner::<ZEROED>(layout) };
+        let block = unsafe { self.alloc_inner::<ZEROED>(layout) };
         if !block.is_null() {
-            follower.allocated(block.addr(), size);
+            follower.allocated(block.addr(), layout.size());
         }
         block
     }
 
     // The record goes first in each of these: once the block is free, its address may be another's.
 
-    /// PERF: the arguments as in `alloc_traced`.
     #[inline(never)]
-    unsafe fn dealloc_traced(block: *mut u8, size: usize, align: usize, look: Look, this: &Self) {
+    unsafe fn dealloc_as<F: AtOnce>(block: *mut u8, size: usize, align: usize, this: &Self) {
         // SAFETY: those of a layout.
         let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-        match tracer::enter_at_once(look) {
-            Some(Right::Record(recorder)) => {
-                if !recorder.freed_at_once(block.addr(), size) {
-                    // SAFETY: the caller's promise, passed on.
-                    return unsafe { this.dealloc_by(block, layout, recorder) };
-                }
-            }
-            Some(Right::Count(counter)) => {
-                if !counter.freed_at_once(block.addr(), size) {
-                    // SAFETY: as above.
-                    return unsafe { this.dealloc_by(block, layout, counter) };
-                }
-            }
-            _ => match tracer::task_at_end(look, block.addr()) {
-                // SAFETY: as above.
-                Task::Enter => return unsafe { this.dealloc_entered(block, layout) },
-                Task::PassOver => {}
-                // SAFETY: as above.
-                Task::TellScopes => return unsafe { this.dealloc_in_scope(block, layout) },
-            },
+        let Some(follower) = F::enter_at_once() else {
+            // SAFETY: the caller's promise, passed on.
+            return unsafe { this.dealloc_entered(block, layout) };
+        };
+        if !follower.freed_at_once(block.addr(), size) {
+            // SAFETY: as above.
+            return unsafe { this.dealloc_by(block, layout, follower) };
         }
+        drop(follower);
         // SAFETY: as above.
         unsafe { this.inner.dealloc(block, layout) };
+    }
+
+    #[inline(never)]
+    unsafe fn dealloc_otherwise(
+        block: *mut u8,
+        size: usize,
+        align: usize,
+        look: Look,
+        this: &Self,
+    ) {
+        // SAFETY: those of a layout.
+        let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
+        match tracer::task_at_end(look, block.addr()) {
+            // SAFETY: the caller's promise, passed on.
+            Task::Enter => unsafe { this.dealloc_entered(block, layout) },
+            // SAFETY: as above.
+            Task::PassOver => unsafe { this.inner.dealloc(block, layout) },
+            // SAFETY: as above.
+            Task::TellScopes => unsafe { this.dealloc_in_scope(block, layout) },
+        }
     }
 
     #[inline(never)]
@@ -311,8 +348,34 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     }
 
     #[inline(never)]
-    unsafe fn realloc_traced(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        let look = control::look();
+    unsafe fn realloc_as<F: AtOnce>(
+        &self,
+        block: *mut u8,
+        layout: Layout,
+        new_size: usize,
+    ) -> *mut u8 {
+        let follower = match F::enter_at_once() {
+            Some(follower) => follower,
+            // SAFETY: the caller's promise, passed on.
+            None if JUMPS => return unsafe { self.realloc_entered(block, layout, new_size) },
+            None => match tracer::enter(self.granule).and_then(F::of) {
+                Some(follower) => follower,
+                // SAFETY: as above.
+                None => return unsafe { self.realloc_entered(block, layout, new_size) },
+            },
+        };
+        // SAFETY: as above.
+        unsafe { self.realloc_by(block, layout, new_size, follower) }
+    }
+
+    #[inline(never)]
+    unsafe fn realloc_otherwise(
+        &self,
+        block: *mut u8,
+        layout: Layout,
+        new_size: usize,
+        look: Look,
+    ) -> *mut u8 {
         let task = match tracer::task_at_end(look, block.addr()) {
             Task::PassOver => tracer::task_at_birth(look, new_size),
             task => task,
@@ -369,7 +432,7 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         }
     }
 
-    #[inline(never)]
+    #[inline(always)]
     unsafe fn realloc_by<F: Follow>(
         &self,
         block: *mut u8,

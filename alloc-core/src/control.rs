@@ -131,38 +131,34 @@ impl Look {
         self.0 == OFF << SCOPE_BITS
     }
 
-    /// Whether there are no scopes, and the session, if there is one, records every block, or counts it.
+    /// Whether there are no scopes, and the session, if there is one, records every block, or counts it. What is no
+    /// phase that records looks like one that records every block.
+    ///
+    /// NOTE: whoever is in a scope, or was given a block from one, sees so without any further order: the
+    /// word was changed before, by this thread or by one that this thread learned of the block from.
     #[inline(always)]
     pub(crate) fn is_of_every_block(self) -> bool {
         self.0 & (SCOPES | SAMPLED << SCOPE_BITS) == 0
     }
 
+    /// Whether it counts every block.
     #[inline(always)]
-    pub(crate) fn phase(self) -> u64 {
-        self.0 >> SCOPE_BITS
+    pub(crate) fn only_counts(self) -> bool {
+        self.0 & COUNTED << SCOPE_BITS != 0
     }
 
-    /// What tracing has to do about an event; `None` if a scope is alive, or a block of one, whatever
-    /// thread's.
-    ///
-    /// NOTE: whoever is in a scope, or was given a block from one, sees so without any further order: the
-    /// word was changed before, by this thread or by one that this thread learned of the block from.
-    ///
-    /// PERF: one test for both, in the order of what costs least besides.
+    /// Whether a scope is alive, or a block of one.
     #[inline(always)]
-    pub(crate) fn how_without_scopes(self) -> Option<How> {
-        const SAMPLED_ONLY: u64 = SAMPLED << SCOPE_BITS;
-        const COUNTED_ONLY: u64 = COUNTED << SCOPE_BITS;
-        match self.0 & (SCOPES | SAMPLED_ONLY | COUNTED_ONLY) {
-            SAMPLED_ONLY => Some(How::Sampled),
-            COUNTED_ONLY => Some(How::Counted),
-            0 => Some(How::Whole),
-            state if state & SCOPES != 0 => None,
-            _ => Some(How::Off),
-        }
+    pub(crate) fn sees_scopes(self) -> bool {
+        self.0 & SCOPES != 0
     }
 
-    /// The same, whether there are scopes or not.
+    /// The same while there are no scopes.
+    pub(crate) fn without_scopes(self) -> Look {
+        Look(self.0 & !SCOPES)
+    }
+
+    /// What tracing has to do about an event, whether there are scopes or not.
     #[inline(always)]
     pub(crate) fn how(self) -> How {
         let is = |flag: u64| self.0 & flag << SCOPE_BITS != 0;

@@ -7,7 +7,7 @@
 
 use crate::sync::{AtomicU8, Ordering::Relaxed};
 use crate::thread::ThreadState;
-use crate::tracer::{Follow, TABLES};
+use crate::tracer::{self, AtOnce, Follow, Right, TABLES};
 use crate::{control, counted};
 
 /// The right to count one event, as a [`Recorder`](crate::tracer::Recorder) is to record one.
@@ -25,33 +25,11 @@ impl Drop for Counter {
 impl Counter {
     /// For a thread that has begun a record, and joined the phase of a session that only counts.
     #[inline(always)]
-    pub(crate) fn of(state: &'static ThreadState) -> Counter {
+    pub(crate) fn with(state: &'static ThreadState) -> Counter {
         Counter { state }
     }
 
-    /// Counts that a block is about to go back to the inner allocator, and returns whether it could: else nothing
-    /// has happened, and [`freed`](Follow::freed) does it.
-    ///
-    /// PERF: as [`Recorder::freed_at_once`](crate::tracer::Recorder::freed_at_once).
-    #[inline(always)]
-    pub(crate) fn freed_at_once(&self, address: usize, size: usize) -> bool {
-        let noted = self.noted(address);
-        let is_counted = match noted {
-            Noted::Nothing => true,
-            Noted::At(place) => counted::is_noted(place),
-            Noted::Elsewhere => false,
-        };
-        if !is_counted || !self.state.account.shrink_at_once(size as i64) {
-            return false;
-        }
-        if let Noted::At(place) = noted {
-            counted::forget(place);
-        }
-        self.state.tally.freed(size);
-        true
-    }
-
-    /// The same, where the new block or the old one does not count.
+    /// Counts a reallocation, where the new block or the old one does not count.
     #[cold]
     #[inline(never)]
     fn reallocated_in_part(
@@ -113,6 +91,38 @@ impl Counter {
         if account.shrink(bytes, &TABLES.heap, &TABLES.epoch) {
             self.state.look_after_tally();
         }
+    }
+}
+
+impl AtOnce for Counter {
+    #[inline(always)]
+    fn enter_at_once() -> Option<Counter> {
+        tracer::enter_if(ThreadState::counts_at).map(Counter::with)
+    }
+
+    fn of(right: Right) -> Option<Counter> {
+        match right {
+            Right::Count(counter) => Some(counter),
+            Right::Record(_) | Right::Sample(_) => None,
+        }
+    }
+
+    #[inline(always)]
+    fn freed_at_once(&self, address: usize, size: usize) -> bool {
+        let noted = self.noted(address);
+        let is_counted = match noted {
+            Noted::Nothing => true,
+            Noted::At(place) => counted::is_noted(place),
+            Noted::Elsewhere => false,
+        };
+        if !is_counted || !self.state.account.shrink_at_once(size as i64) {
+            return false;
+        }
+        if let Noted::At(place) = noted {
+            counted::forget(place);
+        }
+        self.state.tally.freed(size);
+        true
     }
 }
 

@@ -48,9 +48,10 @@ pub(crate) struct ThreadState {
     /// The last phase of the tracer that the thread saw: [`Account`] and ceiling belong to it.
     phase: AtomicU64,
     /// What a [look](control::look) sees in that phase while there are no scopes, if its session records every
-    /// block, and if it only counts; else what is never seen.
+    /// block, if it only counts, and if it takes a sample; else what is never seen.
     recording: AtomicU64,
     counting: AtomicU64,
+    drawing: AtomicU64,
     ceiling: AtomicI64,
     /// The last session of the tracer that the thread took part in.
     session: AtomicU64,
@@ -199,8 +200,8 @@ impl ThreadState {
         self.phase.load(Relaxed)
     }
 
-    /// Whether what was seen says that the thread may record every block: the phase is the one that it last
-    /// joined, and there are no scopes.
+    /// Whether what was seen is the phase that the thread last joined, without scopes, and its session records every
+    /// block.
     #[inline(always)]
     pub(crate) fn records_at(&self, look: Look) -> bool {
         look.word() == self.recording.load(Relaxed)
@@ -210,6 +211,12 @@ impl ThreadState {
     #[inline(always)]
     pub(crate) fn counts_at(&self, look: Look) -> bool {
         look.word() == self.counting.load(Relaxed)
+    }
+
+    /// The same for a session that takes a sample.
+    #[inline(always)]
+    fn samples_at(&self, look: Look) -> bool {
+        look.word() == self.drawing.load(Relaxed)
     }
 
     /// Whether the session that the thread last joined only counts.
@@ -247,15 +254,16 @@ impl ThreadState {
         self.tally.save_if_old(TABLES.epoch());
         self.account.begin(company, &TABLES.heap);
         let (look, never) = (Look::at(phase).word(), Look::NEVER.word());
-        let (recording, counting) = match control::sampling() {
-            _ if control::only_counts() => (never, look),
-            None => (look, never),
-            Some(_) => (never, never),
+        let (recording, counting, drawing) = match control::sampling() {
+            _ if control::only_counts() => (never, look, never),
+            None => (look, never, never),
+            Some(_) => (never, never, look),
         };
         self.gap.set(Range::default());
         self.outside.set(Outside::NONE);
         self.recording.store(recording, Relaxed);
         self.counting.store(counting, Relaxed);
+        self.drawing.store(drawing, Relaxed);
         self.phase.store(phase, Relaxed);
     }
 
@@ -341,6 +349,7 @@ impl ThreadState {
         self.phase.store(u64::MAX, Relaxed);
         self.recording.store(Look::NEVER.word(), Relaxed);
         self.counting.store(Look::NEVER.word(), Relaxed);
+        self.drawing.store(Look::NEVER.word(), Relaxed);
     }
 
     #[inline(always)]
@@ -363,11 +372,11 @@ impl ThreadState {
     }
 
     /// Whether an allocation of this size is known, without a record, not to be drawn for the sample of
-    /// this phase.
+    /// the phase that was seen.
     #[inline(always)]
-    pub(crate) fn passes_over(&self, size: usize, phase: u64) -> bool {
+    pub(crate) fn passes_over(&self, size: usize, look: Look) -> bool {
         let until = self.until_sample.load(Relaxed).wrapping_sub(size as i64);
-        let passes_over = until > 0 && self.phase() == phase;
+        let passes_over = until > 0 && self.samples_at(look);
         if passes_over {
             self.until_sample.store(until, Relaxed);
         }

@@ -25,7 +25,7 @@ use crate::thread::{self, Events, Stage, ThreadState, Threads};
 use Ordering::Relaxed;
 
 pub(crate) use crate::control;
-use crate::control::{How, Look};
+use crate::control::{GranuleHint, How, Look};
 
 /// Everything that is recorded.
 pub(crate) struct Tables {
@@ -117,7 +117,7 @@ impl Right {
     #[inline(always)]
     fn of(state: &'static ThreadState) -> Right {
         if state.only_counts() {
-            return Right::Count(Counter::of(state));
+            return Right::Count(Counter::with(state));
         }
         let recorder = Recorder { state };
         match state.sampling() {
@@ -177,7 +177,43 @@ impl Follow for Outside {
     }
 }
 
-/// What is to be done about an event while there is something to do.
+/// One whose right can be had, and whose work can be done, where nothing is in the way.
+pub(crate) trait AtOnce: Follow + Sized {
+    /// The right, for a thread that has taken note of all that there is, while there are no scopes.
+    fn enter_at_once() -> Option<Self>;
+
+    /// The right, if it is one of this kind.
+    fn of(right: Right) -> Option<Self>;
+
+    /// A block is about to go back to the inner allocator. Returns whether that could be followed: else nothing
+    /// has happened, and [`freed`](Follow::freed) does it.
+    ///
+    /// PERF: all that could be in the way is looked at first. So nothing is called that others must be saved from, and
+    /// a free can end in a jump to the inner allocator.
+    fn freed_at_once(&self, address: usize, size: usize) -> bool;
+}
+
+/// The state of the thread, which has begun a record, if `may` says so of it and of what is seen then.
+///
+/// PERF: `may` is one comparison, of the word that says what to do with what it was when the thread took note of it.
+#[inline(always)]
+pub(crate) fn enter_if(
+    may: impl FnOnce(&ThreadState, Look) -> bool,
+) -> Option<&'static ThreadState> {
+    let state = thread::current()?;
+    if state.is_inside() {
+        return None;
+    }
+    state.enter_from_outside();
+    // Looked again: whoever changes the phase and waits for records sees ours, or we see the change.
+    if may(state, control::look()) {
+        return Some(state);
+    }
+    state.leave(0);
+    None
+}
+
+/// What is to be done about an event where there are scopes, or a sample is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     /// [Enter](enter), and do what there is a right to.
@@ -188,94 +224,77 @@ pub(crate) enum Task {
     TellScopes,
 }
 
-/// What is to be done about an allocation.
+/// What is to be done about an allocation where there are scopes, or a sample is taken.
 #[inline(always)]
 pub(crate) fn task_at_birth(look: Look, size: usize) -> Task {
-    let how = look.how_without_scopes();
-    how.map_or(Task::TellScopes, |how| at_birth(how, look, size))
+    if look.sees_scopes() {
+        return Task::TellScopes;
+    }
+    sample_at_birth(look, size)
 }
 
 /// What is to be done about an allocation beside telling scopes.
 pub(crate) fn task_at_birth_in_scope(size: usize) -> Task {
     let look = control::look();
-    at_birth(look.how(), look, size)
+    match look.how() {
+        How::Off => Task::PassOver,
+        How::Sampled => sample_at_birth(look.without_scopes(), size),
+        How::Whole | How::Counted => Task::Enter,
+    }
 }
 
 /// NOTE: what the tracer itself allocates, and what is muted, is counted off the sample as well. The
 /// distance to the next byte that is drawn has no memory, so that changes no chance.
 #[inline(always)]
-fn at_birth(how: How, look: Look, size: usize) -> Task {
-    let passes_over = |state: &ThreadState| state.passes_over(size, look.phase());
-    match how {
-        How::Off => Task::PassOver,
-        How::Sampled if thread::current().is_some_and(passes_over) => Task::PassOver,
-        How::Whole | How::Counted | How::Sampled => Task::Enter,
+fn sample_at_birth(look: Look, size: usize) -> Task {
+    match thread::current() {
+        Some(state) if state.passes_over(size, look) => Task::PassOver,
+        _ => Task::Enter,
     }
 }
 
-/// What is to be done about a free.
+/// What is to be done about a free where there are scopes, or a sample is taken.
 #[inline(always)]
 pub(crate) fn task_at_end(look: Look, address: usize) -> Task {
-    let how = look.how_without_scopes();
-    how.map_or(Task::TellScopes, |how| at_end(how, address))
+    if look.sees_scopes() {
+        return Task::TellScopes;
+    }
+    sample_at_end(address)
 }
 
 /// What is to be done about a free beside telling scopes.
 pub(crate) fn task_at_end_in_scope(address: usize) -> Task {
-    at_end(control::look().how(), address)
-}
-
-#[inline(always)]
-fn at_end(how: How, address: usize) -> Task {
-    match how {
+    match control::look().how() {
         How::Off => Task::PassOver,
-        How::Sampled if !TABLES.drawn.may_hold(address) => Task::PassOver,
-        How::Whole | How::Counted | How::Sampled => Task::Enter,
+        How::Sampled => sample_at_end(address),
+        How::Whole | How::Counted => Task::Enter,
     }
 }
 
-/// The right to record an event, or to count it, where nothing is in the way: neither scopes nor a sample, nor
-/// anything that the thread must take note of first.
-///
-/// PERF: all of that is one comparison, of the word that says what to do with what it was when the thread took note
-/// of it.
 #[inline(always)]
-pub(crate) fn enter_at_once(look: Look) -> Option<Right> {
-    if !look.is_of_every_block() {
-        return None;
+fn sample_at_end(address: usize) -> Task {
+    if TABLES.drawn.may_hold(address) {
+        Task::Enter
+    } else {
+        Task::PassOver
     }
-    let state = thread::current()?;
-    if state.is_inside() {
-        return None;
-    }
-    state.enter_from_outside();
-    // Looked again: whoever changes the phase and waits for records sees ours, or we see the change.
-    let look = control::look();
-    if state.records_at(look) {
-        return Some(Right::Record(Recorder { state }));
-    }
-    if state.counts_at(look) {
-        return Some(Right::Count(Counter::of(state)));
-    }
-    state.leave(0);
-    None
 }
 
 /// The right to do what the session does about an event. `None` where tracing is off, or this is inside the tracer
 /// itself.
 #[inline(always)]
-pub(crate) fn enter(granule: control::GranuleHint) -> Option<Right> {
+pub(crate) fn enter(granule: GranuleHint) -> Option<Right> {
     enter_somehow(granule).map(Right::of)
 }
 
 /// The state of the thread, which has begun a record.
 #[inline(never)]
-fn enter_somehow(granule: control::GranuleHint) -> Option<&'static ThreadState> {
+fn enter_somehow(granule: GranuleHint) -> Option<&'static ThreadState> {
     if let Some(state) = thread::current()
         && !state.is_inside()
     {
         state.enter_from_outside();
-        // Looked after, as in `enter_at_once`.
+        // Looked after, as in `enter_if`.
         if control::phase() == state.phase() {
             return Some(state);
         }
@@ -287,7 +306,7 @@ fn enter_somehow(granule: control::GranuleHint) -> Option<&'static ThreadState> 
 /// The same, where it may take a state for the thread, a new phase, or a wait.
 #[cold]
 #[inline(never)]
-fn enter_slowly(granule: control::GranuleHint) -> Option<&'static ThreadState> {
+fn enter_slowly(granule: GranuleHint) -> Option<&'static ThreadState> {
     loop {
         if thread::stage() == Stage::Apart {
             return None;
@@ -373,14 +392,23 @@ impl Recorder {
         }
         state.account.grow(bytes, &TABLES.heap);
     }
+}
 
-    /// Records that a block is about to go back to the inner allocator, and returns whether it could: else
-    /// nothing has happened, and [`freed`](Follow::freed) does it.
-    ///
-    /// PERF: all that could be in the way is looked at first. So nothing is called that others must be saved from, and
-    /// a free can end in a jump to the inner allocator.
+impl AtOnce for Recorder {
     #[inline(always)]
-    pub(crate) fn freed_at_once(&self, address: usize, size: usize) -> bool {
+    fn enter_at_once() -> Option<Recorder> {
+        enter_if(ThreadState::records_at).map(|state| Recorder { state })
+    }
+
+    fn of(right: Right) -> Option<Recorder> {
+        match right {
+            Right::Record(recorder) => Some(recorder),
+            Right::Sample(_) | Right::Count(_) => None,
+        }
+    }
+
+    #[inline(always)]
+    fn freed_at_once(&self, address: usize, size: usize) -> bool {
         let (state, bytes) = (self.state, size as i64);
         let Some((slot, callsite)) = TABLES.blocks.find(address) else {
             return false;
