@@ -18,8 +18,8 @@ use alloc_benches::workloads::{Size, THREADS, Workload};
 /// place in a thread's memory depends on where the system puts the stack.
 const LIMITS: [(&str, [u64; 3]); 5] = [
     ("stopped", [6, 6, 6]),
-    ("counters", [145, 165, 155]),
-    ("sampled", [61, 61, 61]),
+    ("counters", [110, 140, 130]),
+    ("sampled", [54, 54, 54]),
     ("line", [370, 315, 490]),
     ("traced", [440, 365, 890]),
 ];

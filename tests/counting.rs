@@ -2,6 +2,8 @@
 //! when blocks are told by where they lie, or beside another thread, when they are told by an index.
 
 use std::alloc::{GlobalAlloc, Layout};
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use std::sync::{Arc, Barrier, mpsc};
 
 use alloc_core::{Amount, Config, Counters, Snapshot, TraceAlloc, traced_memory, untraced};
@@ -14,6 +16,8 @@ alloc_tests::tests!(
     a_session_that_begins_beside_a_thread_agrees,
     what_is_left_out_is_not_subtracted_when_it_is_freed,
     what_was_left_out_in_another_session_counts_in_this,
+    blocks_are_left_out_between_others_that_need_no_look,
+    what_another_thread_leaves_out_is_not_subtracted,
     threads_add_up,
 );
 
@@ -30,61 +34,83 @@ fn layout(size: usize) -> Layout {
 /// What the tables should say, kept the plain way.
 #[derive(Default)]
 struct Model {
-    counters: Counters,
+    /// Of the Rust heap, and of the memory that is tracked.
+    parts: [Counters; 2],
+    current: u64,
+    peak: u64,
     is_rising: bool,
 }
 
+const HEAP: usize = 0;
+const TRACKED: usize = 1;
+const DOMAIN: u32 = 7;
+
 impl Model {
-    /// One change of the heap: what goes, and what comes.
-    fn change(&mut self, gone: Option<usize>, come: Option<usize>, is_reallocation: bool) {
-        let it = &mut self.counters;
-        let (before, size) = (it.current, |it: Option<usize>| it.unwrap_or(0) as u64);
-        let blocks = before.blocks + u64::from(come.is_some()) - u64::from(gone.is_some());
-        let bytes = before.bytes.get() + size(come) - size(gone);
-        if bytes < before.bytes.get() && std::mem::take(&mut self.is_rising) {
-            it.at_peak = before;
+    /// One change of a part: what goes, and what comes.
+    fn change(
+        &mut self,
+        part: usize,
+        gone: Option<usize>,
+        come: Option<usize>,
+        is_reallocation: bool,
+    ) {
+        let size = |it: Option<usize>| it.unwrap_or(0) as u64;
+        if size(come) < size(gone) && std::mem::take(&mut self.is_rising) {
+            self.keep_at_peak();
         }
+        let it = &mut self.parts[part];
+        let blocks = it.current.blocks + u64::from(come.is_some()) - u64::from(gone.is_some());
+        let bytes = it.current.bytes.get() + size(come) - size(gone);
         it.current = Amount::new(bytes, blocks);
         if let Some(size) = come {
             it.total += Amount::new(size as u64, 1);
             it.reallocations += u64::from(is_reallocation);
         }
         it.peak.blocks = it.peak.blocks.max(blocks);
-        if it.current.bytes >= it.peak.bytes {
-            it.peak.bytes = it.current.bytes;
+        it.peak.bytes = it.peak.bytes.max(it.current.bytes);
+        self.current = self.current + size(come) - size(gone);
+        if self.current >= self.peak {
+            self.peak = self.current;
             self.is_rising = true;
         }
         if self.is_rising {
-            it.at_peak = it.current;
+            self.keep_at_peak();
         }
     }
 
-    fn reset_peak(&mut self) {
-        self.counters.peak = self.counters.current;
-        self.counters.at_peak = self.counters.current;
-        self.is_rising = true;
+    fn keep_at_peak(&mut self) {
+        self.parts.iter_mut().for_each(|it| it.at_peak = it.current);
     }
 
-    fn forget(&mut self, live: &mut [Block]) {
+    fn reset_peak(&mut self) {
+        self.parts.iter_mut().for_each(|it| it.peak = it.current);
+        self.peak = self.current;
+        self.is_rising = true;
+        self.keep_at_peak();
+    }
+
+    fn forget(&mut self, live: &mut [Block], tracked: &mut Vec<(usize, usize)>) {
         *self = Model::default();
         self.is_rising = true;
         live.iter_mut().for_each(|it| it.is_counted = false);
+        tracked.clear();
     }
 
     #[track_caller]
     fn check_heap(&self, step: usize) {
         let heap = traced_memory();
-        let expected = (self.counters.current.bytes, self.counters.peak.bytes);
+        let expected = (self.current.into(), self.peak.into());
         assert_eq!((heap.current, heap.peak), expected, "step {step}");
     }
 
     #[track_caller]
     fn check(&self, snapshot: &Snapshot, step: usize) {
-        let counters = snapshot.traces().first().map(|it| it.counters);
-        if self.counters.total.blocks == 0 {
-            assert_eq!(counters, None, "step {step}");
-        } else {
-            assert_eq!(counters, Some(self.counters), "step {step}");
+        for (part, domain) in [(HEAP, 0), (TRACKED, DOMAIN)] {
+            let mut traces = snapshot.traces().iter();
+            let counters = traces.find(|it| it.domain == domain).map(|it| it.counters);
+            let expected = self.parts[part];
+            let expected = (expected.total.blocks != 0).then_some(expected);
+            assert_eq!(counters, expected, "part {part}, step {step}");
         }
     }
 }
@@ -109,9 +135,10 @@ fn random_work_agrees(mut random: u64) {
     const STEPS: usize = 60_000;
     let mut live: Vec<Block> = Vec::with_capacity(STEPS);
     let mut kept: Vec<Snapshot> = Vec::with_capacity(4);
+    let mut tracked: Vec<(usize, usize)> = Vec::with_capacity(STEPS);
     let mut model = Model::default();
     start();
-    model.forget(&mut live);
+    model.forget(&mut live, &mut tracked);
     for step in 0..STEPS {
         let size = match below(&mut random, 40) {
             0 => 200_000 + below(&mut random, 100_000),
@@ -132,7 +159,7 @@ fn random_work_agrees(mut random: u64) {
                     std::ptr::null_mut()
                 });
                 if block.is_counted {
-                    model.change(Some(block.size), None, false);
+                    model.change(HEAP, Some(block.size), None, false);
                 }
             }
             0 if !live.is_empty() => {
@@ -145,7 +172,7 @@ fn random_work_agrees(mut random: u64) {
                 let gone = block.is_counted.then_some(old);
                 block.is_counted = !is_muted;
                 if gone.is_some() || !is_muted {
-                    model.change(gone, (!is_muted).then_some(size), true);
+                    model.change(HEAP, gone, (!is_muted).then_some(size), true);
                 }
             }
             kind => {
@@ -161,19 +188,31 @@ fn random_work_agrees(mut random: u64) {
                     is_counted: !is_muted,
                 });
                 if !is_muted {
-                    model.change(None, Some(size), false);
+                    model.change(HEAP, None, Some(size), false);
                 }
+            }
+        }
+        // Memory that the allocator does not see, from one line.
+        if below(&mut random, 16) == 0 {
+            if tracked.len() > 20 || !tracked.is_empty() && below(&mut random, 2) == 0 {
+                let (at, size) = tracked.swap_remove(below(&mut random, tracked.len()));
+                alloc_core::untrack(DOMAIN, at).expect("tracing is on");
+                model.change(TRACKED, Some(size), None, false);
+            } else {
+                alloc_core::track(DOMAIN, step, size).expect("tracing is on");
+                tracked.push((step, size));
+                model.change(TRACKED, None, Some(size), false);
             }
         }
         match below(&mut random, 4_000) {
             0 => {
                 alloc_core::clear_traces();
-                model.forget(&mut live);
+                model.forget(&mut live, &mut tracked);
             }
             1 => {
                 alloc_core::stop();
                 start();
-                model.forget(&mut live);
+                model.forget(&mut live, &mut tracked);
             }
             2..6 => {
                 alloc_core::reset_peak();
@@ -198,10 +237,10 @@ fn random_work_agrees(mut random: u64) {
         // SAFETY: a live block with its layout.
         unsafe { ALLOC.dealloc(block.address, layout(block.size)) };
         if block.is_counted {
-            model.change(Some(block.size), None, false);
+            model.change(HEAP, Some(block.size), None, false);
         }
     }
-    assert_eq!(model.counters.current, Amount::default());
+    assert_eq!(model.parts[HEAP].current, Amount::default());
     model.check(&alloc_core::take_snapshot().expect("a snapshot"), STEPS);
 }
 
@@ -268,6 +307,77 @@ fn what_was_left_out_in_another_session_counts_in_this() {
         assert_eq!(traced_memory().current, 0);
         alloc_core::stop();
     }
+}
+
+/// Large enough to lie where nothing was mapped when the session began.
+const FAR: usize = 300_000;
+
+fn far(random: &mut u64) -> Vec<u8> {
+    block(FAR + below(random, FAR))
+}
+
+/// While nothing is left out a block that lies there is known to count, and no longer when something is.
+fn blocks_are_left_out_between_others_that_need_no_look() {
+    let mut random = 0x2545_F491_4F6C_DD1D;
+    let (mut counted, mut left_out) = (Vec::with_capacity(64), Vec::with_capacity(64));
+    start();
+    let mut expected = 0;
+    for round in 0..20_000 {
+        // In every other stretch all that is left out goes, before what counts comes and goes by itself.
+        let leaves_out = (round / 200) % 2 == 0;
+        match below(&mut random, 4) {
+            0 if leaves_out && left_out.len() < 8 => {
+                left_out.push(untraced(|| far(&mut random)));
+            }
+            1 if !left_out.is_empty() => drop(left_out.swap_remove(0)),
+            2 if counted.len() < 8 => {
+                counted.push(far(&mut random));
+                expected += counted.last().map_or(0, Vec::capacity);
+            }
+            _ if !counted.is_empty() => {
+                let gone: Vec<u8> = counted.swap_remove(below(&mut random, counted.len()));
+                expected -= gone.capacity();
+            }
+            _ => {}
+        }
+        assert_eq!(
+            traced_memory().current.get(),
+            expected as u64,
+            "round {round}"
+        );
+    }
+}
+
+/// The thread that counts learns of a block that is left out with the block itself.
+fn what_another_thread_leaves_out_is_not_subtracted() {
+    const ROUNDS: usize = 3_000;
+    let place = Arc::new(AtomicPtr::<Vec<u8>>::default());
+    let given = Arc::clone(&place);
+    start();
+    let (before, mut random) = (traced_memory().current, 1);
+    let work = move || {
+        for _ in 0..ROUNDS {
+            let block = untraced(|| Box::into_raw(Box::new(block(FAR))));
+            while !given.load(Acquire).is_null() {
+                std::hint::spin_loop();
+            }
+            given.store(block, Release);
+        }
+    };
+    let other = untraced(|| std::thread::spawn(work));
+    let mut received = 0;
+    while received < ROUNDS {
+        // So that the gap is at hand whenever nothing is left out.
+        drop((far(&mut random), far(&mut random)));
+        let block = place.swap(std::ptr::null_mut(), AcqRel);
+        if !block.is_null() {
+            // SAFETY: from a box, and given to this thread alone.
+            drop(unsafe { Box::from_raw(block) });
+            received += 1;
+        }
+    }
+    untraced(|| other.join()).expect("no panic");
+    assert_eq!(traced_memory().current, before);
 }
 
 /// With threads, what they hold and what they ever allocated is exact as soon as they rest.

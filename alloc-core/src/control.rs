@@ -645,7 +645,7 @@ pub(crate) fn alone_with_the_tables<R>(change: impl FnOnce() -> Option<R>) -> Op
     let result = if control.attached <= 1 {
         control.stand_still(|_| {
             for state in TABLES.threads.claimed() {
-                state.account.tell_peak(&TABLES.heap);
+                state.tell_peak();
             }
             change()
         })
@@ -814,7 +814,12 @@ pub(crate) fn reset_peak() {
 }
 
 fn held_back() -> i64 {
-    TABLES.threads.iter().map(|state| state.account.net()).sum()
+    TABLES.threads.iter().map(ThreadState::held_back).sum()
+}
+
+/// Whether the heap has not shrunk since its peak.
+pub(crate) fn is_rising() -> bool {
+    TABLES.heap.rising(held_back())
 }
 
 pub(crate) fn traced_memory() -> TracedMemory {

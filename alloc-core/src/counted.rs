@@ -75,12 +75,6 @@ pub(crate) fn note(place: &AtomicU8) -> bool {
     before != NOTHING
 }
 
-/// Whether there is a block in a place.
-#[inline(always)]
-pub(crate) fn is_noted(place: &AtomicU8) -> bool {
-    place.load(Relaxed) != NOTHING
-}
-
 /// Forgets the block in a place, and returns whether there was one.
 #[inline(always)]
 pub(crate) fn forget(place: &AtomicU8) -> bool {
@@ -154,7 +148,6 @@ impl Counted {
     }
 
     /// Whether blocks in gaps may be left out, so that one must look.
-    #[inline(always)]
     pub(crate) fn has_left_out(&self) -> bool {
         // NOTE: whoever was given such a block, or knows that it was freed, sees the count of that.
         self.left_out_blocks.load(Relaxed) != 0
@@ -188,14 +181,10 @@ impl Counted {
         }
     }
 
-    /// Undoes [`remove`](Self::remove).
-    pub(crate) fn put_back(&self, address: usize, was_counted: bool) {
-        if was_counted {
-            // NOTE: the place was there before, so that there is no error.
-            let _ = self.insert(address);
-        } else {
-            self.leave_out(address);
-        }
+    /// Undoes [`remove`](Self::remove) of a block that was counted.
+    pub(crate) fn put_back(&self, address: usize) {
+        // NOTE: the place was there before, so that there is no error.
+        let _ = self.insert(address);
     }
 
     /// Notes a block that is not counted. It needs no right to record.

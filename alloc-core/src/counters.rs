@@ -261,147 +261,15 @@ impl Cell {
     }
 }
 
-/// What one thread changed of the whole heap since it last folded, where a session counts blocks and nothing
-/// else.
-///
-/// The same as a [`Cell`] for the only callsite that there is, but for what makes it cheaper: its numbers cannot
-/// run over, and whoever changes the epoch, or settles, has it [save](Self::save_if_old) and
-/// [fold](Self::fold_into), so that a change looks at neither.
-#[repr(C)]
-pub(crate) struct Tally {
-    net_bytes: AtomicI64,
-    high_bytes: AtomicI64,
-    net_blocks: AtomicI64,
-    high_blocks: AtomicI64,
-    total_bytes: AtomicU64,
-    total_blocks: AtomicU64,
-    reallocations: AtomicU64,
-    saved_bytes: AtomicI64,
-    saved_blocks: AtomicI64,
-    epoch: AtomicU64,
-}
-
-impl Tally {
-    #[inline(always)]
-    pub(crate) fn allocated(&self, size: usize) {
-        self.change_bytes(size as i64);
-        self.add_to_total(size);
-        let blocks = self.net_blocks.load(Relaxed) + 1;
-        self.net_blocks.store(blocks, Relaxed);
-        if blocks > self.high_blocks.load(Relaxed) {
-            self.high_blocks.store(blocks, Relaxed);
-        }
-    }
-
-    #[inline(always)]
-    pub(crate) fn freed(&self, size: usize) {
-        let bytes = self.net_bytes.load(Relaxed) - size as i64;
-        self.net_bytes.store(bytes, Relaxed);
-        self.net_blocks
-            .store(self.net_blocks.load(Relaxed) - 1, Relaxed);
-    }
-
-    /// Counts that a counted block became another.
-    #[inline(always)]
-    pub(crate) fn reallocated(&self, old_size: usize, size: usize) {
-        self.change_bytes(size as i64 - old_size as i64);
-        self.add_to_total(size);
-        self.add_reallocation();
-    }
-
-    pub(crate) fn add_reallocation(&self) {
-        self.reallocations
-            .store(self.reallocations.load(Relaxed) + 1, Relaxed);
-    }
-
-    #[inline(always)]
-    fn change_bytes(&self, by: i64) {
-        let bytes = self.net_bytes.load(Relaxed) + by;
-        self.net_bytes.store(bytes, Relaxed);
-        if bytes > self.high_bytes.load(Relaxed) {
-            self.high_bytes.store(bytes, Relaxed);
-        }
-    }
-
-    #[inline(always)]
-    fn add_to_total(&self, size: usize) {
-        let bytes = self.total_bytes.load(Relaxed).wrapping_add(size as u64);
-        self.total_bytes.store(bytes, Relaxed);
-        self.total_blocks
-            .store(self.total_blocks.load(Relaxed) + 1, Relaxed);
-    }
-
-    /// Keeps the present values as those at the peak, unless that was done in this epoch.
-    pub(crate) fn save_if_old(&self, epoch: u64) {
-        if self.epoch.swap(epoch, Relaxed) != epoch {
-            self.saved_bytes
-                .store(self.net_bytes.load(Relaxed), Relaxed);
-            self.saved_blocks
-                .store(self.net_blocks.load(Relaxed), Relaxed);
-        }
-    }
-
-    /// Moves what was counted into the shared counters.
-    pub(crate) fn fold_into(&self, shared: &SharedCounters, epoch: u64) {
-        let delta = self.read();
-        if delta.total_blocks != 0 || delta.net != Signed::default() {
-            shared.fold(&delta, epoch, || self.empty(epoch));
-        }
-    }
-
-    /// Has counted nothing.
-    pub(crate) fn empty(&self, epoch: u64) {
-        for number in [
-            &self.net_bytes,
-            &self.high_bytes,
-            &self.net_blocks,
-            &self.high_blocks,
-            &self.saved_bytes,
-            &self.saved_blocks,
-        ] {
-            number.store(0, Relaxed);
-        }
-        for number in [&self.total_bytes, &self.total_blocks, &self.reallocations] {
-            number.store(0, Relaxed);
-        }
-        // What it held at the peak is in the shared part, so its own part of the peak is nothing.
-        self.epoch.store(epoch, Relaxed);
-    }
-
-    /// Forgets the peak that was: the present is the highest from now on.
-    ///
-    /// NOTE: as [`Cell::reset_peak`].
-    pub(crate) fn reset_peak(&self) {
-        self.high_bytes.store(self.net_bytes.load(Relaxed), Relaxed);
-        self.high_blocks
-            .store(self.net_blocks.load(Relaxed), Relaxed);
-    }
-
-    pub(crate) fn read(&self) -> Delta {
-        let pair = |bytes: &AtomicI64, blocks: &AtomicI64| {
-            Signed::new(bytes.load(Relaxed), blocks.load(Relaxed))
-        };
-        Delta {
-            net: pair(&self.net_bytes, &self.net_blocks),
-            high: pair(&self.high_bytes, &self.high_blocks),
-            saved: pair(&self.saved_bytes, &self.saved_blocks),
-            epoch: self.epoch.load(Relaxed),
-            total_bytes: self.total_bytes.load(Relaxed),
-            total_blocks: self.total_blocks.load(Relaxed),
-            reallocations: self.reallocations.load(Relaxed),
-        }
-    }
-}
-
 /// Bytes and blocks that may be fewer than none: a thread that frees what others allocated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Signed {
-    bytes: i64,
-    blocks: i64,
+    pub(crate) bytes: i64,
+    pub(crate) blocks: i64,
 }
 
 impl Signed {
-    fn new(bytes: i64, blocks: i64) -> Signed {
+    pub(crate) fn new(bytes: i64, blocks: i64) -> Signed {
         Signed { bytes, blocks }
     }
 
@@ -409,7 +277,7 @@ impl Signed {
         Signed::new(self.bytes + other.bytes, self.blocks + other.blocks)
     }
 
-    fn max(self, other: Signed) -> Signed {
+    pub(crate) fn max(self, other: Signed) -> Signed {
         Signed::new(self.bytes.max(other.bytes), self.blocks.max(other.blocks))
     }
 
@@ -422,13 +290,13 @@ impl Signed {
 /// A change to a callsite's counters, as a cell collects it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Delta {
-    net: Signed,
-    high: Signed,
-    saved: Signed,
-    epoch: u64,
-    total_bytes: u64,
-    total_blocks: u64,
-    reallocations: u64,
+    pub(crate) net: Signed,
+    pub(crate) high: Signed,
+    pub(crate) saved: Signed,
+    pub(crate) epoch: u64,
+    pub(crate) total_bytes: u64,
+    pub(crate) total_blocks: u64,
+    pub(crate) reallocations: u64,
 }
 
 impl Delta {
@@ -723,8 +591,31 @@ impl Heap {
     }
 
     /// Whether the heap has not shrunk since its peak, so that present values are those at peak.
-    pub(crate) fn rising(&self) -> bool {
+    ///
+    /// NOTE: with what is held back it may be as high, and nobody has looked yet.
+    pub(crate) fn rising(&self, held_back: i64) -> bool {
         self.rising.load(Relaxed)
+            || self.current.load(Relaxed) + held_back >= self.peak.load(Relaxed)
+    }
+
+    /// Takes note of the peak, if the heap is at it and shrinks now, and returns whether it is. Only for a thread that
+    /// is alone.
+    pub(crate) fn note_peak(&self, held_back: i64) -> bool {
+        let total = self.current.load(Relaxed) + held_back;
+        if total < self.peak.load(Relaxed) {
+            return false;
+        }
+        self.peak.store(total, Relaxed);
+        self.rising.store(false, Relaxed);
+        if total > self.exact_above.load(Relaxed) {
+            self.peak_error.store(0, Relaxed);
+        }
+        true
+    }
+
+    /// Takes note that the heap is as high as this, without a look at what it holds. Only for a thread that is alone.
+    pub(crate) fn raise_peak(&self, held_back: i64) {
+        raise(&self.peak, self.current.load(Relaxed) + held_back);
     }
 
     pub(crate) fn set_threads(&self, threads: u32) {
@@ -789,7 +680,7 @@ pub(crate) struct Account {
     alone: AtomicBool,
 }
 
-/// Whether a [`Tally`] should be looked after, too.
+/// Whether a [`Tally`](crate::tally::Tally) should be looked after, too.
 pub(crate) type HasSettled = bool;
 
 /// What a thread may always hold back.
@@ -839,15 +730,43 @@ impl Account {
     /// peak; then nothing has happened.
     #[inline(always)]
     pub(crate) fn shrink_at_once(&self, size: i64) -> bool {
-        let net = self.net.load(Relaxed) - size;
-        let can = net >= self.lower.load(Relaxed);
-        if can {
-            self.net.store(net, Relaxed);
+        let left = self.left_without_settling(size);
+        if let Some(left) = left {
+            self.keep(left);
         }
-        can
+        left.is_some()
     }
 
-    /// Whether it settles now and then.
+    /// What is to be [kept](Self::keep) after `size` bytes fewer, unless it should settle, or the heap falls from its
+    /// peak.
+    #[inline(always)]
+    pub(crate) fn left_without_settling(&self, size: i64) -> Option<i64> {
+        let left = self.net.load(Relaxed) - size;
+        (left >= self.lower.load(Relaxed)).then_some(left)
+    }
+
+    /// Holds so much back.
+    #[inline(always)]
+    pub(crate) fn keep(&self, left: i64) {
+        self.net.store(left, Relaxed);
+    }
+
+    /// Changes the heap without a look whether it is at its peak. NOTE: for a thread that is alone, and looks itself.
+    pub(crate) fn add(&self, bytes: i64) {
+        self.net.store(self.net.load(Relaxed) + bytes, Relaxed);
+    }
+
+    /// How much a [`Tally`](crate::tally::Tally) may hold before the heap is at its peak, as far as it has to look.
+    pub(crate) fn room_of_tally(&self, heap: &Heap) -> i64 {
+        if self.is_alone() {
+            heap.peak.load(Relaxed) - heap.current.load(Relaxed) - self.net.load(Relaxed)
+        } else {
+            i64::MAX
+        }
+    }
+
+    /// Whether it settles never.
+    #[inline(always)]
     pub(crate) fn is_alone(&self) -> bool {
         self.alone.load(Relaxed)
     }
@@ -954,7 +873,7 @@ impl Account {
         self.upper.store(peak - total, Relaxed);
         heap.exact_above
             .store(peak + heap.peak_error.load(Relaxed), Relaxed);
-        if heap.rising() {
+        if heap.rising.load(Relaxed) {
             self.stand_at_peak(0, heap);
         }
     }
@@ -1109,7 +1028,11 @@ mod tests {
                     .then(|| cell.read())
                     .into_iter()
             };
-            self.shared[callsite].sum(mine, self.epoch.load(Relaxed), self.heap.rising())
+            self.shared[callsite].sum(
+                mine,
+                self.epoch.load(Relaxed),
+                self.heap.rising(self.account.net()),
+            )
         }
     }
 

@@ -1,11 +1,11 @@
 //! The hot steps of a session that counts every block and captures no stacks.
 //!
 //! There is no callsite and no epoch, and as long as blocks lie in a [gap](crate::gaps) no index. In instructions,
-//! as callgrind counts them, a pair of an allocation and a free takes some 130: 6 each in the compiler's shims, 20
-//! and 18 to see what to do and for the guard, 9 each for the gap, 28 and 9 for tally and account; the rest saves
-//! registers and calls the inner allocator.
+//! as callgrind counts them, a pair of an allocation and a free takes some 110: 10 each in the compiler's shims, where
+//! it is seen what to do, 13 each for the guard, 4 each for the gap, 5 and 13 for the tally; the rest saves registers and
+//! calls the inner allocator.
 
-use crate::sync::{AtomicU8, Ordering::Relaxed};
+use crate::sync::{AtomicU8, Ordering, fence};
 use crate::thread::ThreadState;
 use crate::tracer::{self, AtOnce, Follow, Right, TABLES};
 use crate::{control, counted};
@@ -50,10 +50,21 @@ impl Counter {
         }
     }
 
+    /// Forgets a block that is counted, and returns whether it is one that it could.
+    #[inline(always)]
+    fn forget_at_once(&self, address: usize) -> bool {
+        match self.noted(address) {
+            Noted::Nothing => true,
+            // NOTE: if there is nothing, nothing has happened.
+            Noted::At(place) => counted::forget(place),
+            Noted::Elsewhere => false,
+        }
+    }
+
     /// Where it is noted that a block is counted.
     #[inline(always)]
     fn noted(&self, address: usize) -> Noted<'_> {
-        if self.state.gap().holds(address) && !TABLES.counted.has_left_out() {
+        if self.state.whole_gap_holds(address) {
             return Noted::Nothing;
         }
         // SAFETY: a record is under way, and as long as the counter lives.
@@ -78,18 +89,28 @@ impl Counter {
         }
     }
 
+    /// Whether the tally is all of the thread's part of the heap.
+    #[inline(always)]
+    fn is_alone(&self) -> bool {
+        self.state.account.is_alone()
+    }
+
     #[inline(always)]
     fn grow(&self, bytes: i64) {
-        if self.state.account.grow(bytes, &TABLES.heap) {
+        if !self.is_alone() && self.state.account.grow(bytes, &TABLES.heap) {
             self.state.look_after_tally();
         }
     }
 
+    /// NOTE: before the tally shrinks.
     #[inline(always)]
     fn shrink(&self, bytes: i64) {
         let account = &self.state.account;
-        if account.shrink(bytes, &TABLES.heap, &TABLES.epoch) {
+        if !self.is_alone() && account.shrink(bytes, &TABLES.heap, &TABLES.epoch) {
             self.state.look_after_tally();
+        }
+        if self.state.tally.must_look() {
+            self.state.look();
         }
     }
 }
@@ -109,19 +130,25 @@ impl AtOnce for Counter {
 
     #[inline(always)]
     fn freed_at_once(&self, address: usize, size: usize) -> bool {
-        let noted = self.noted(address);
-        let is_counted = match noted {
-            Noted::Nothing => true,
-            Noted::At(place) => counted::is_noted(place),
-            Noted::Elsewhere => false,
-        };
-        if !is_counted || !self.state.account.shrink_at_once(size as i64) {
+        let state = self.state;
+        if state.tally.must_look() {
             return false;
         }
-        if let Noted::At(place) = noted {
-            counted::forget(place);
+        // PERF: twice, and not with a choice in the middle that is made again at the end.
+        if self.is_alone() {
+            if !self.forget_at_once(address) {
+                return false;
+            }
+        } else {
+            let Some(left) = state.account.left_without_settling(size as i64) else {
+                return false;
+            };
+            if !self.forget_at_once(address) {
+                return false;
+            }
+            state.account.keep(left);
         }
-        self.state.tally.freed(size);
+        state.tally.freed(size);
         true
     }
 }
@@ -158,7 +185,11 @@ impl Follow for Counter {
 
     #[cold]
     fn put_back(&self, address: usize, was_counted: bool) {
-        TABLES.counted.put_back(address, was_counted);
+        if was_counted {
+            TABLES.counted.put_back(address);
+        } else {
+            leave_out(address);
+        }
     }
 
     /// NOTE: for the heap it is one change.
@@ -191,7 +222,7 @@ impl Follow for Counter {
 fn insert_slowly(state: &ThreadState, address: usize) -> bool {
     if state.gap().holds(address) {
         // One that was freed unseen may have been left out.
-        TABLES.counted.forget_left_out_in_gap(address);
+        forget_left_out(state, address);
         return true;
     }
     state.keep_around(address);
@@ -208,10 +239,19 @@ fn insert_slowly(state: &ThreadState, address: usize) -> bool {
     }
 }
 
+/// Forgets that a block in the thread's gap was left out, and returns whether it was.
+fn forget_left_out(state: &ThreadState, address: usize) -> bool {
+    let was_left_out = TABLES.counted.forget_left_out_in_gap(address);
+    if !TABLES.counted.has_left_out() {
+        state.open_gap();
+    }
+    was_left_out
+}
+
 #[inline(never)]
 fn take_slowly(state: &ThreadState, address: usize) -> bool {
     if state.gap().holds(address) {
-        return !TABLES.counted.forget_left_out_in_gap(address);
+        return !forget_left_out(state, address);
     }
     state.keep_around(address);
     TABLES.counted.remove(address)
@@ -231,7 +271,7 @@ impl ThreadState {
     /// Saves what the tally held at the peak, if there was one, and folds it where there are others.
     #[cold]
     pub(crate) fn look_after_tally(&self) {
-        self.tally.save_if_old(TABLES.epoch.load(Relaxed));
+        self.tally.save_if_old(TABLES.epoch());
         if !self.account.is_alone() {
             self.fold_tally();
         }
@@ -245,5 +285,8 @@ impl ThreadState {
 pub(crate) fn leave_out(address: usize) {
     if control::is_on() && control::only_counts() {
         TABLES.counted.leave_out(address);
+        // It pairs with the one in `open_gap`.
+        fence(Ordering::SeqCst);
+        TABLES.threads.iter().for_each(ThreadState::shut_gap);
     }
 }

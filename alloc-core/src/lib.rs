@@ -134,6 +134,7 @@ mod startup;
 mod statistics;
 mod symbols;
 mod sync;
+mod tally;
 mod template;
 mod thread;
 mod traceback;

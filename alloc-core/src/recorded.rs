@@ -94,7 +94,7 @@ impl Recorded {
             let cells = || TABLES.threads.iter().filter_map(|state| state.delta(id));
             let counters = callsite
                 .shared
-                .sum(cells, TABLES.epoch(), TABLES.heap.rising());
+                .sum(cells, TABLES.epoch(), control::is_rising());
             if counters.total.blocks == 0 {
                 continue;
             }
@@ -131,7 +131,7 @@ pub(crate) fn total() -> Result<Amount, Error> {
         let mut total = Amount::default();
         for (id, callsite) in TABLES.callsites.iter() {
             let cells = || TABLES.threads.iter().filter_map(|state| state.delta(id));
-            let (epoch, rising) = (TABLES.epoch(), TABLES.heap.rising());
+            let (epoch, rising) = (TABLES.epoch(), control::is_rising());
             total += callsite.shared.sum(cells, epoch, rising).total;
         }
         total

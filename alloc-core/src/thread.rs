@@ -9,14 +9,15 @@ use crate::callsites::{CallsiteId, Recent};
 use crate::capture::{StackBounds, Walker};
 use crate::control::Look;
 use crate::counted::Outside;
-use crate::counters::{Account, Cell, CellCeiling, Company, Delta, SharedCounters, Tally};
+use crate::counters::{Account, Cell, CellCeiling, Company, Delta, SharedCounters};
 use crate::gaps::Range;
 use crate::label::{Label, ThreadName};
 use crate::sampling::Interval;
 use crate::scope::SlotId;
 use crate::sync::{
-    AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
+use crate::tally::Tally;
 use crate::tracer::{TABLES, control};
 use Ordering::Relaxed;
 
@@ -70,6 +71,8 @@ pub(crate) struct ThreadState {
     /// [`Counted`](crate::counted::Counted).
     gap: Own<Range>,
     outside: Own<Outside>,
+    /// The gap again, as long as no block is left out, of which others tell.
+    whole_gap: [AtomicUsize; 2],
     pub(crate) tally: Tally,
     /// How many bytes from here on to the next one that is drawn for the sample.
     until_sample: AtomicI64,
@@ -227,6 +230,8 @@ impl ThreadState {
 
     /// Takes part in `phase`, in this company.
     pub(crate) fn join(&self, phase: u64, company: Company) {
+        // NOTE: alone, it is no part of the account; see `Tally`.
+        self.fold_tally();
         let ceiling = match company {
             Company::Alone => CellCeiling::ONE_THREAD,
             Company::WithOthers => CellCeiling::MANY_THREADS,
@@ -260,6 +265,7 @@ impl ThreadState {
             Some(_) => (never, never, look),
         };
         self.gap.set(Range::default());
+        self.shut_gap();
         self.outside.set(Outside::NONE);
         self.recording.store(recording, Relaxed);
         self.counting.store(counting, Relaxed);
@@ -268,9 +274,33 @@ impl ThreadState {
     }
 
     /// A gap where blocks are.
-    #[inline(always)]
     pub(crate) fn gap(&self) -> Range {
         self.gap.get()
+    }
+
+    /// Whether a block lies in the gap, and no block in any is left out.
+    #[inline(always)]
+    pub(crate) fn whole_gap_holds(&self, address: usize) -> bool {
+        let [start, len] = &self.whole_gap;
+        // NOTE: whoever was given a block that is left out, or knows that it was freed, sees that its gap was shut.
+        address.wrapping_sub(start.load(Relaxed)) < len.load(Relaxed)
+    }
+
+    /// A block is left out, maybe in its gap.
+    pub(crate) fn shut_gap(&self) {
+        self.whole_gap[1].store(0, Relaxed);
+    }
+
+    /// Has the gap at hand as long as no block is left out.
+    pub(crate) fn open_gap(&self) {
+        let (Range { start, len }, [whole_start, whole_len]) = (self.gap.get(), &self.whole_gap);
+        whole_start.store(start, Relaxed);
+        whole_len.store(len, Relaxed);
+        // It pairs with the one in `leave_out`: either that shuts the gap after this, or this sees what was left out.
+        fence(Ordering::SeqCst);
+        if TABLES.counted.has_left_out() {
+            self.shut_gap();
+        }
     }
 
     /// The place of a block in the table of what lies between two gaps, if that is at hand.
@@ -289,7 +319,10 @@ impl ThreadState {
     /// Has what lies around a block at hand.
     pub(crate) fn keep_around(&self, address: usize) {
         match TABLES.counted.around(address) {
-            Ok(gap) => self.gap.set(gap),
+            Ok(gap) => {
+                self.gap.set(gap);
+                self.open_gap();
+            }
             Err(Some(outside)) => self.outside.set(outside),
             Err(None) => {}
         }
@@ -463,7 +496,7 @@ impl ThreadState {
     /// What the thread holds back of a callsite's counters.
     pub(crate) fn delta(&self, id: CallsiteId) -> Option<Delta> {
         if id == CallsiteId::HEAP && control::only_counts() {
-            return Some(self.tally.read());
+            return Some(self.steadily(|| self.tally.read()));
         }
         let cell = self.place_of(id);
         (cell.callsite() == id.get()).then(|| cell.read())
@@ -489,8 +522,80 @@ impl ThreadState {
 
     /// Hands what it counted to the heap's callsite.
     pub(crate) fn fold_tally(&self) {
-        if let Some(heap) = TABLES.callsites.get(CallsiteId::HEAP) {
-            self.tally.fold_into(&heap.shared, TABLES.epoch());
+        if let (true, Some(heap)) = (
+            control::only_counts(),
+            TABLES.callsites.get(CallsiteId::HEAP),
+        ) {
+            self.look();
+            self.tally
+                .fold_into(&heap.shared, &self.account, TABLES.epoch());
+        }
+    }
+
+    /// Takes note of what the tally has, in a session that only counts.
+    pub(crate) fn look(&self) {
+        self.tally.look(&self.account, &TABLES.heap, &TABLES.epoch);
+    }
+
+    /// Whether the tally is no part of the account: the thread is alone in a session that only counts.
+    fn tally_is_apart(&self) -> bool {
+        self.account.is_alone() && control::only_counts()
+    }
+
+    /// What the thread holds back of the heap, in bytes.
+    pub(crate) fn held_back(&self) -> i64 {
+        self.steadily(|| {
+            let tally = if self.tally_is_apart() {
+                self.tally.net_bytes()
+            } else {
+                0
+            };
+            self.account.net() + tally
+        })
+    }
+
+    /// Reads tally and account at one moment.
+    fn steadily<R>(&self, read: impl Fn() -> R) -> R {
+        let is_own = current().is_some_and(|own| ptr::eq(own, self));
+        self.tally.steadily(is_own, read)
+    }
+
+    /// Has the heap know the peak that it is at, as far as only this thread does, before it is changed by another way
+    /// than the thread's counters. NOTE: only by the owner, or while it stands still.
+    pub(crate) fn tell_peak(&self) {
+        if self.tally_is_apart() {
+            self.look();
+        } else {
+            self.account.tell_peak(&TABLES.heap);
+        }
+    }
+
+    /// The same, where a record is under way: as far as it is counted, and what there is at the peak is not kept.
+    pub(crate) fn tell_peak_within_record(&self) {
+        self.account.tell_peak(&TABLES.heap);
+        if self.tally_is_apart() {
+            TABLES.heap.raise_peak(self.held_back());
+        }
+    }
+
+    /// Counts bytes of the heap that no tally has.
+    pub(crate) fn grow(&self, bytes: i64) {
+        if self.tally_is_apart() {
+            self.account.add(bytes);
+            self.tally.limit_anew(&self.account, &TABLES.heap);
+        } else if self.account.grow(bytes, &TABLES.heap) {
+            self.look_after_tally();
+        }
+    }
+
+    /// The end of what [`grow`](Self::grow) counted.
+    pub(crate) fn shrink(&self, bytes: i64) {
+        if self.tally_is_apart() {
+            self.look();
+            self.account.add(-bytes);
+            self.tally.limit_anew(&self.account, &TABLES.heap);
+        } else if self.account.shrink(bytes, &TABLES.heap, &TABLES.epoch) {
+            self.look_after_tally();
         }
     }
 

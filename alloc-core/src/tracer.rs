@@ -6,9 +6,9 @@
 //! stack is one that is remembered, one store to the page map, one cell, one account. Nothing that another thread
 //! writes, no lock, no allocation, no system call.
 //!
-//! In instructions, as callgrind counts them, for a pair of an allocation and a free of small vectors, of 325: 6
-//! each in the compiler's shims, 16 each to see what to do and for the guard, 19 each for the page map, 50 and 28 for
-//! cell and account, 110 for the stack; the rest saves registers and calls the inner allocator. A free saves none: it
+//! In instructions, as callgrind counts them, for a pair of an allocation and a free of small vectors, of 323: 10
+//! each in the compiler's shims, where it is seen what to do, 13 each for the guard, 19 each for the page map, 50 and 28
+//! for cell and account, 110 for the stack; the rest saves registers and calls the inner allocator. A free saves none: it
 //! looks first whether anything is in the way, and then changes four words. A sample leaves nearly everything out; a
 //! session that only counts has steps of [its own](crate::counting).
 
@@ -81,7 +81,7 @@ impl Tables {
     fn put_back(&self, address: usize, callsite: CallsiteId, sampling: Option<Interval>) {
         // The place was there before, so neither kind of error can be.
         if control::only_counts() {
-            return self.counted.put_back(address, true);
+            return self.counted.put_back(address);
         }
         let _ = self.blocks.insert(address, callsite);
         if sampling.is_some() {
@@ -726,9 +726,7 @@ impl Aside {
         };
         let callsite = TABLES.callsites.find_or_insert(stack, label);
         credit(state, callsite, weighted, false);
-        if state.account.grow(weighted.bytes, &TABLES.heap) {
-            state.look_after_tally();
-        }
+        state.grow(weighted.bytes);
         callsite
     }
 
@@ -737,10 +735,7 @@ impl Aside {
         let weighted = Weighted::one(size);
         match self.0 {
             Some(state) => {
-                let account = &state.account;
-                if account.shrink(weighted.bytes, &TABLES.heap, &TABLES.epoch) {
-                    state.look_after_tally();
-                }
+                state.shrink(weighted.bytes);
                 debit(state, callsite, weighted);
             }
             None => {
@@ -871,7 +866,11 @@ fn directly<R>(change: impl Fn(Option<&ThreadState>) -> Option<R>) -> Option<R> 
             let result = if phase == control::OFF {
                 None
             } else {
-                state.account.tell_peak(&TABLES.heap);
+                if is_between_records {
+                    state.tell_peak();
+                } else {
+                    state.tell_peak_within_record();
+                }
                 change(is_between_records.then_some(state))
             };
             // Its account counted on being the only one to change the heap.
