@@ -23,7 +23,9 @@
 
 use crate::numbers::{Amount, Bytes, Counters, TracedMemory};
 use crate::sampling::Weighted;
-use crate::sync::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering, fence};
+use crate::sync::{
+    ATTEMPTS, AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering, fence, wait,
+};
 use Ordering::Relaxed;
 
 /// What one thread changed at one callsite since it last folded, in one cache line.
@@ -31,6 +33,7 @@ use Ordering::Relaxed;
 /// Only the thread that owns the cell writes it, so plain loads and stores are enough; the fields
 /// are atomics because a snapshot reads them meanwhile.
 #[repr(C, align(64))]
+#[cfg_attr(loom, derive(Default))]
 pub(crate) struct Cell {
     /// Whose numbers these are; zero for an unused cell.
     callsite: AtomicU32,
@@ -348,6 +351,7 @@ impl Delta {
 /// the peak is off by at most one fold. A reader who must not see half a fold compares
 /// [`begun` and `ended`](Self::folds) before and after.
 #[repr(C)]
+#[cfg_attr(loom, derive(Default))]
 pub(crate) struct SharedCounters {
     /// Folds begun in the lower half, folds ended in the upper.
     folds: AtomicU64,
@@ -411,14 +415,13 @@ impl SharedCounters {
     /// The callsite's counters: the shared part and the cells of all threads, which `cells` reads
     /// afresh each time it is called.
     ///
-    /// A fold that happens meanwhile makes it read again, a few times at most.
+    /// A fold that happens meanwhile makes it read again. NOTE: not forever: then the last try counts.
     pub(crate) fn sum<I>(&self, mut cells: impl FnMut() -> I, epoch: u64, rising: bool) -> Counters
     where
         I: Iterator<Item = Delta>,
     {
-        const ATTEMPTS: usize = 8;
         let mut counters = Counters::default();
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let before = self.folds.load(Ordering::Acquire);
             counters = self.sum_once(cells(), epoch, rising);
             fence(Ordering::Acquire);
@@ -426,6 +429,7 @@ impl SharedCounters {
             if before == after && before as u32 == (before >> 32) as u32 {
                 break;
             }
+            wait(attempt);
         }
         counters
     }
@@ -482,14 +486,9 @@ impl SharedCounters {
 /// Who folds.
 trait Folder {
     /// Adds, and returns what was there before.
-    fn add_unsigned(to: &AtomicU64, number: u64) -> u64;
+    fn add(to: &AtomicI64, number: i64) -> i64;
 
-    #[inline(always)]
-    fn add(to: &AtomicI64, number: i64) -> i64 {
-        // SAFETY: both have the representation of 64 bits, all of which are values, and it lives as long.
-        let to = unsafe { AtomicU64::from_ptr(to.as_ptr().cast()) };
-        Self::add_unsigned(to, number as u64) as i64
-    }
+    fn add_unsigned(to: &AtomicU64, number: u64);
 }
 
 /// One thread among others.
@@ -497,8 +496,13 @@ struct Among;
 
 impl Folder for Among {
     #[inline(always)]
-    fn add_unsigned(to: &AtomicU64, number: u64) -> u64 {
+    fn add(to: &AtomicI64, number: i64) -> i64 {
         to.fetch_add(number, Relaxed)
+    }
+
+    #[inline(always)]
+    fn add_unsigned(to: &AtomicU64, number: u64) {
+        to.fetch_add(number, Relaxed);
     }
 }
 
@@ -508,10 +512,10 @@ impl Folder for Among {
 /// eight of them. One without the lock is still whole for a signal handler that comes between.
 struct Alone;
 
+#[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
 impl Folder for Alone {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
     #[inline(always)]
-    fn add_unsigned(to: &AtomicU64, mut number: u64) -> u64 {
+    fn add(to: &AtomicI64, mut number: i64) -> i64 {
         // SAFETY: changes the number, which is an atomic's and so may be changed through a shared reference,
         // in one instruction, and no memory besides. Other threads only read it meanwhile, by aligned loads.
         unsafe {
@@ -525,10 +529,30 @@ impl Folder for Alone {
         number
     }
 
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     #[inline(always)]
-    fn add_unsigned(to: &AtomicU64, number: u64) -> u64 {
-        Among::add_unsigned(to, number)
+    fn add_unsigned(to: &AtomicU64, number: u64) {
+        // SAFETY: as above.
+        unsafe {
+            std::arch::asm!(
+                "add [{to}], {number}",
+                to = in(reg) to.as_ptr(),
+                number = in(reg) number,
+                options(nostack),
+            );
+        }
+    }
+}
+
+#[cfg(not(all(target_arch = "x86_64", not(miri), not(loom))))]
+impl Folder for Alone {
+    #[inline(always)]
+    fn add(to: &AtomicI64, number: i64) -> i64 {
+        Among::add(to, number)
+    }
+
+    #[inline(always)]
+    fn add_unsigned(to: &AtomicU64, number: u64) {
+        Among::add_unsigned(to, number);
     }
 }
 
@@ -540,6 +564,7 @@ fn raise(peak: &AtomicI64, candidate: i64) {
 }
 
 /// The heap as all threads share it.
+#[cfg_attr(loom, derive(Default))]
 pub(crate) struct Heap {
     /// The bytes that threads have settled.
     current: AtomicI64,
@@ -559,6 +584,7 @@ pub(crate) struct Heap {
 }
 
 impl Heap {
+    #[cfg(not(loom))]
     pub(crate) const fn new() -> Heap {
         Heap {
             current: AtomicI64::new(0),
@@ -669,6 +695,7 @@ pub(crate) enum Company {
 /// it they look closely. By choice the credit is nothing: then every change of every thread goes to
 /// the shared total at once, one after the other, and the highest that it ever was is the peak.
 #[repr(C)]
+#[cfg_attr(loom, derive(Default))]
 pub(crate) struct Account {
     net: AtomicI64,
     /// `net` at or above which [`Account::rose`] is called.
@@ -904,7 +931,7 @@ impl Account {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -5,10 +5,10 @@
 //! it is seen what to do, 13 each for the guard, 4 each for the gap, 5 and 13 for the tally; the rest saves registers and
 //! calls the inner allocator.
 
-use crate::sync::{AtomicU8, Ordering, fence};
+use crate::sync::AtomicU8;
 use crate::thread::ThreadState;
 use crate::tracer::{self, AtOnce, Follow, Right, TABLES};
-use crate::{control, counted};
+use crate::{control, counted, open_gap};
 
 /// The right to count one event, as a [`Recorder`](crate::tracer::Recorder) is to record one.
 pub(crate) struct Counter {
@@ -64,7 +64,7 @@ impl Counter {
     /// Where it is noted that a block is counted.
     #[inline(always)]
     fn noted(&self, address: usize) -> Noted<'_> {
-        if self.state.whole_gap_holds(address) {
+        if self.state.open_gap.holds(address) {
             return Noted::Nothing;
         }
         // SAFETY: a record is under way, and as long as the counter lives.
@@ -284,9 +284,7 @@ impl ThreadState {
 #[inline(never)]
 pub(crate) fn leave_out(address: usize) {
     if control::is_on() && control::only_counts() {
-        TABLES.counted.leave_out(address);
-        // It pairs with the one in `open_gap`.
-        fence(Ordering::SeqCst);
-        TABLES.threads.iter().for_each(ThreadState::shut_gap);
+        let gaps = TABLES.threads.iter().map(|state| &state.open_gap);
+        open_gap::leave_out(|| TABLES.counted.leave_out(address), gaps);
     }
 }

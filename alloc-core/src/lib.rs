@@ -119,6 +119,7 @@ mod label;
 mod memory_usage;
 mod modules;
 mod numbers;
+mod open_gap;
 mod origin;
 mod package;
 mod pattern;

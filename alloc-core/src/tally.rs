@@ -1,9 +1,7 @@
 //! [`Tally`]: the counters of a session that counts blocks, and nothing else.
 
-use std::time::Duration;
-
 use crate::counters::{Account, Delta, Heap, SharedCounters, Signed};
-use crate::sync::{AtomicI64, AtomicU64, Ordering, fence};
+use crate::sync::{ATTEMPTS, AtomicI64, AtomicU64, Ordering, fence, wait};
 use Ordering::Relaxed;
 
 /// What one thread changed of the whole heap since it last folded, in a session that counts blocks and nothing
@@ -24,6 +22,7 @@ use Ordering::Relaxed;
 /// What is allocated is added to two words, and what is freed to the two that a free compares them with. So an
 /// allocation looks at nothing, and a free at four words that the processor has at hand.
 #[repr(C)]
+#[cfg_attr(loom, derive(Default))]
 pub(crate) struct Tally {
     total_bytes: AtomicI64,
     total_blocks: AtomicI64,
@@ -44,10 +43,6 @@ pub(crate) struct Tally {
     /// Odd while more than one of these words is changed.
     version: AtomicU64,
 }
-
-/// How often is read again what changed meanwhile, and how often of these without a rest.
-const ATTEMPTS: usize = 2_000;
-const SPINS: usize = 64;
 
 impl Tally {
     #[inline(always)]
@@ -216,8 +211,8 @@ impl Tally {
 
     /// What `read` reads of this and of the account, at a moment when neither becomes another.
     ///
-    /// NOTE: it waits for an owner that the system has put aside, but not forever: after a fifth of a second the last
-    /// try counts. Nor does it wait `at_once`, as a signal handler that may have interrupted the owner must not.
+    /// NOTE: it waits for an owner that the system has put aside, but not forever: then the last try counts. Nor does
+    /// it wait `at_once`, as a signal handler that may have interrupted the owner must not.
     pub(crate) fn steadily<R>(&self, at_once: bool, read: impl Fn() -> R) -> R {
         for attempt in 0..ATTEMPTS {
             // The acquire pairs with the release in `change`.
@@ -230,11 +225,10 @@ impl Tally {
             if is_steady && before.is_multiple_of(2) && self.version.load(Relaxed) == before {
                 return it;
             }
-            match attempt {
-                _ if at_once => break,
-                0..SPINS => std::hint::spin_loop(),
-                _ => std::thread::sleep(Duration::from_micros(50)),
+            if at_once {
+                break;
             }
+            wait(attempt);
         }
         read()
     }
@@ -271,7 +265,7 @@ fn add(to: &AtomicI64, number: i64) {
     to.store(to.load(Relaxed).wrapping_add(number), Ordering::Release);
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::counters::Company;

@@ -12,10 +12,11 @@ use crate::counted::Outside;
 use crate::counters::{Account, Cell, CellCeiling, Company, Delta, SharedCounters};
 use crate::gaps::Range;
 use crate::label::{Label, ThreadName};
+use crate::open_gap::OpenGap;
 use crate::sampling::Interval;
 use crate::scope::SlotId;
 use crate::sync::{
-    AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 use crate::tally::Tally;
 use crate::tracer::{TABLES, control};
@@ -71,8 +72,8 @@ pub(crate) struct ThreadState {
     /// [`Counted`](crate::counted::Counted).
     gap: Own<Range>,
     outside: Own<Outside>,
-    /// The gap again, as long as no block is left out, of which others tell.
-    whole_gap: [AtomicUsize; 2],
+    /// The gap again, as long as no block is left out.
+    pub(crate) open_gap: OpenGap,
     pub(crate) tally: Tally,
     /// How many bytes from here on to the next one that is drawn for the sample.
     until_sample: AtomicI64,
@@ -265,7 +266,7 @@ impl ThreadState {
             Some(_) => (never, never, look),
         };
         self.gap.set(Range::default());
-        self.shut_gap();
+        self.open_gap.shut();
         self.outside.set(Outside::NONE);
         self.recording.store(recording, Relaxed);
         self.counting.store(counting, Relaxed);
@@ -278,29 +279,11 @@ impl ThreadState {
         self.gap.get()
     }
 
-    /// Whether a block lies in the gap, and no block in any is left out.
-    #[inline(always)]
-    pub(crate) fn whole_gap_holds(&self, address: usize) -> bool {
-        let [start, len] = &self.whole_gap;
-        // NOTE: whoever was given a block that is left out, or knows that it was freed, sees that its gap was shut.
-        address.wrapping_sub(start.load(Relaxed)) < len.load(Relaxed)
-    }
-
-    /// A block is left out, maybe in its gap.
-    pub(crate) fn shut_gap(&self) {
-        self.whole_gap[1].store(0, Relaxed);
-    }
-
     /// Has the gap at hand as long as no block is left out.
     pub(crate) fn open_gap(&self) {
-        let (Range { start, len }, [whole_start, whole_len]) = (self.gap.get(), &self.whole_gap);
-        whole_start.store(start, Relaxed);
-        whole_len.store(len, Relaxed);
-        // It pairs with the one in `leave_out`: either that shuts the gap after this, or this sees what was left out.
-        fence(Ordering::SeqCst);
-        if TABLES.counted.has_left_out() {
-            self.shut_gap();
-        }
+        let Range { start, len } = self.gap.get();
+        let is_one_left_out = || TABLES.counted.has_left_out();
+        self.open_gap.open(start, len, is_one_left_out);
     }
 
     /// The place of a block in the table of what lies between two gaps, if that is at hand.

@@ -1,0 +1,261 @@
+//! Where threads meet, under [loom]: each test runs in all orders in which threads may take turns, and with all values
+//! that weak memory lets them see.
+//!
+//! The files are those of the tracer, with loom's atomics in the place of the machine's. What they need of the rest
+//! stands in for it here.
+
+#![cfg(test)]
+
+#[path = "../src/counters.rs"]
+mod counters;
+#[path = "../src/numbers.rs"]
+mod numbers;
+#[path = "../src/open_gap.rs"]
+mod open_gap;
+#[path = "../src/tally.rs"]
+mod tally;
+
+mod sync {
+    pub(crate) use loom::sync::atomic::{
+        AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    };
+
+    /// More than there are changes in a test: whoever is in the way comes first.
+    pub(crate) const ATTEMPTS: usize = 100;
+
+    pub(crate) fn wait(_: usize) {
+        loom::thread::yield_now();
+    }
+}
+
+mod arena {
+    pub(crate) fn prefetch<T>(_: &T) {}
+}
+
+mod sampling {
+    #[derive(Clone, Copy)]
+    pub(crate) struct Weighted {
+        pub(crate) bytes: i64,
+        pub(crate) blocks: i32,
+    }
+
+    impl Weighted {
+        pub(crate) fn one(size: usize) -> Weighted {
+            Weighted {
+                bytes: size as i64,
+                blocks: 1,
+            }
+        }
+    }
+}
+
+use loom::sync::Arc;
+use loom::thread;
+
+use counters::{Account, Cell, CellCeiling, Company, Heap, SharedCounters};
+use open_gap::OpenGap;
+use sampling::Weighted;
+use sync::{AtomicU64, AtomicUsize, Ordering};
+use tally::Tally;
+
+/// All orders with at most so many turns that a thread is made to give up.
+fn model(preemptions: usize, test: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.max_branches = 10_000;
+    let runs = std::sync::atomic::AtomicUsize::new(0);
+    let runs: &'static std::sync::atomic::AtomicUsize = Box::leak(Box::new(runs));
+    builder.check(move || {
+        runs.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        test()
+    });
+    println!("{} runs", runs.load(std::sync::atomic::Ordering::Relaxed));
+}
+
+#[derive(Default)]
+struct Alone {
+    tally: Tally,
+    account: Account,
+    shared: SharedCounters,
+    heap: Heap,
+    epoch: AtomicU64,
+}
+
+impl Alone {
+    fn new() -> Arc<Alone> {
+        let alone = Alone::default();
+        alone.account.begin(Company::Alone, &alone.heap);
+        Arc::new(alone)
+    }
+
+    fn free(&self, size: usize) {
+        if self.tally.must_look() {
+            self.tally.look(&self.account, &self.heap, &self.epoch);
+        }
+        self.tally.freed(size);
+    }
+
+    fn held_back(&self) -> i64 {
+        let read = || self.account.net() + self.tally.net_bytes();
+        self.tally.steadily(false, read)
+    }
+}
+
+/// Whoever reads a tally sees what there was between two steps of its owner.
+///
+/// NOTE: the owner is the first thread. Of the accesses to an atomic loom remembers only the last, so that an owner's own
+/// load would hide that another thread's came before it.
+fn reads_what_there_was(
+    before: impl Fn(&Alone) + Send + Sync + Copy + 'static,
+    steps: impl Fn(&Alone) + Send + Sync + Copy + 'static,
+    valid: &'static [i64],
+) {
+    model(2, move || {
+        let alone = Alone::new();
+        before(&alone);
+        let reader = thread::spawn({
+            let alone = Arc::clone(&alone);
+            move || {
+                let read = alone.held_back();
+                assert!(valid.contains(&read), "{read} is none of {valid:?}");
+            }
+        });
+        steps(&alone);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_tally_is_read_while_a_free_looks() {
+    reads_what_there_was(
+        |_| {},
+        |alone| {
+            alone.tally.allocated(2);
+            alone.free(2);
+            alone.tally.allocated(2);
+        },
+        &[0, 2],
+    );
+}
+
+#[test]
+fn a_tally_is_read_while_blocks_come_and_go() {
+    reads_what_there_was(
+        |alone| {
+            // So that there is room below what there was.
+            alone.tally.allocated(8);
+            alone.free(8);
+        },
+        |alone| {
+            for _ in 0..2 {
+                assert!(!alone.tally.must_look());
+                alone.tally.allocated(2);
+                alone.tally.freed(2);
+            }
+        },
+        &[0, 2],
+    );
+}
+
+#[test]
+fn a_tally_is_read_while_a_block_becomes_another() {
+    reads_what_there_was(
+        |_| {},
+        |alone| {
+            alone.tally.allocated(2);
+            alone.tally.reallocated(2, 8);
+        },
+        &[0, 2, 8],
+    );
+}
+
+#[test]
+fn a_tally_is_read_while_it_folds() {
+    reads_what_there_was(
+        |_| {},
+        |alone| {
+            alone.tally.allocated(2);
+            alone.tally.fold_into(&alone.shared, &alone.account, 0);
+            alone.tally.allocated(2);
+        },
+        &[0, 2, 4],
+    );
+}
+
+/// Two threads fold at once.
+#[test]
+fn two_folds_add_up() {
+    model(3, || {
+        let shared = Arc::new(SharedCounters::default());
+        let fold = |shared: &SharedCounters, size: usize| {
+            let cell = Cell::default();
+            cell.empty_for(1, 0);
+            let _ = cell.allocated(Weighted::one(size), false, 0, CellCeiling::MANY_THREADS);
+            cell.fold_into(shared, 1, 0);
+        };
+        let other = thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || fold(&shared, 5)
+        });
+        fold(&shared, 3);
+        other.join().unwrap();
+        let counters = shared.sum(std::iter::empty, 0, false);
+        assert_eq!(counters.current, numbers::Amount::new(8, 2));
+        assert_eq!(counters.peak, numbers::Amount::new(8, 2));
+    });
+}
+
+/// With others, no byte is lost between accounts that settle at once, and the peak is what the heap reached.
+#[test]
+fn two_accounts_settle_at_once() {
+    model(3, || {
+        let both = Arc::new((Heap::default(), AtomicU64::new(1)));
+        both.0.set_threads(2);
+        both.0.set_exact(true);
+        let work = |(heap, epoch): &(Heap, AtomicU64), size: i64| {
+            let account = Account::default();
+            account.begin(Company::WithOthers, heap);
+            account.grow(size, heap);
+            account.shrink(1, heap, epoch);
+        };
+        let other = thread::spawn({
+            let both = Arc::clone(&both);
+            move || work(&both, 50)
+        });
+        work(&both, 30);
+        other.join().unwrap();
+        let read = both.0.read(0);
+        assert_eq!(read.current, 78);
+        assert!((79..=80).contains(&read.peak.get()), "{:?}", read.peak);
+        assert_eq!(read.peak_error, 0);
+    });
+}
+
+/// Whoever is given a block that is left out finds its gap shut, even if it opened it meanwhile.
+#[test]
+fn a_gap_is_shut_before_a_block_that_is_left_out_is_given_away() {
+    const BLOCK: usize = 5;
+    model(4, || {
+        let it = Arc::new((OpenGap::default(), AtomicUsize::new(0), AtomicUsize::new(0)));
+        let other = thread::spawn({
+            let it = Arc::clone(&it);
+            move || {
+                let (gap, left_out, given) = &*it;
+                let count = || {
+                    left_out.fetch_add(1, Ordering::Relaxed);
+                };
+                open_gap::leave_out(count, std::iter::once(gap));
+                given.store(BLOCK, Ordering::Release);
+            }
+        });
+        let (gap, left_out, given) = &*it;
+        for _ in 0..2 {
+            gap.open(1, 10, || left_out.load(Ordering::Relaxed) != 0);
+            if given.load(Ordering::Acquire) == BLOCK {
+                assert!(!gap.holds(BLOCK));
+            }
+        }
+        other.join().unwrap();
+        assert!(!gap.holds(BLOCK));
+    });
+}
