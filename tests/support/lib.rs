@@ -9,3 +9,10 @@ pub mod workloads;
 pub use runner::{Test, run};
 pub use snapshots::{at_function, at_line, sum_of};
 pub use system::{Tool, high_water_mark, program, resident_memory};
+
+/// A box that is made by code which has no part in the program's choice of an allocator: so it is one call that makes
+/// it, whatever the allocator does.
+#[inline(never)]
+pub fn boxed_afar() -> Box<[u8; 48]> {
+    Box::new(std::hint::black_box([1; 48]))
+}
