@@ -39,7 +39,7 @@ Usage: cargo bench -p alloc-benches --bench overhead [--features PEER,...] [-- O
 
 Options:
   --quick            a quarter of the work and 3 rounds: within half a minute
-  --rounds N         how often each contender runs each workload (7)
+  --rounds N         how often each contender runs each workload (15)
   --workload NAME    this one only: json, rust-source, churn, cross-thread, many-threads
   --frame-pointers   build programs with frame pointers too, and run them in the same rounds
   --readme           the same, and at the end the table of the README; writes benches/overhead.svg
@@ -251,7 +251,7 @@ impl Options {
         }
         let rounds = rounds.unwrap_or(match size {
             Size::Quick => 3,
-            Size::Full => 7,
+            Size::Full => 15,
         });
         if rounds == 0 {
             return Err("expected one round or more, found 0".into());
