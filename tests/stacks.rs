@@ -374,7 +374,7 @@ fn however_a_block_is_recorded_its_stack_is_the_same() {
         &ways[..]
     };
     let mut kept = Vec::with_capacity(ways.len());
-    // A loop and not six calls, whoever optimizes.
+    // A loop and not a call for each, whoever optimizes.
     for way in black_box(ways) {
         way();
         kept.push(boxed_afar());

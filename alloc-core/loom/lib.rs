@@ -63,13 +63,14 @@ fn model(preemptions: usize, test: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.max_branches = 10_000;
-    let runs = std::sync::atomic::AtomicUsize::new(0);
-    let runs: &'static std::sync::atomic::AtomicUsize = Box::leak(Box::new(runs));
+    let runs = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&runs);
     builder.check(move || {
-        runs.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        test()
+        counted.fetch_add(1, Ordering::Relaxed);
+        test();
     });
-    println!("{} runs", runs.load(std::sync::atomic::Ordering::Relaxed));
+    // Else loom saw nothing to take in another order: see `reads_what_there_was`.
+    assert!(runs.load(Ordering::Relaxed) > 100);
 }
 
 #[derive(Default)]
@@ -243,6 +244,7 @@ fn a_gap_is_shut_before_a_block_that_is_left_out_is_given_away() {
                 let (gap, left_out, given) = &*it;
                 let count = || {
                     left_out.fetch_add(1, Ordering::Relaxed);
+                    true
                 };
                 open_gap::leave_out(count, std::iter::once(gap));
                 given.store(BLOCK, Ordering::Release);

@@ -198,15 +198,10 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     ) -> *mut u8 {
         // SAFETY: those of a layout.
         let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-        let follower = match F::enter_at_once() {
-            Some(follower) => follower,
+        let follower = if JUMPS { F::enter_at_once() } else { None };
+        let Some(follower) = follower else {
             // SAFETY: the caller's promise, passed on.
-            None if JUMPS => return unsafe { this.alloc_entered::<ZEROED>(layout) },
-            None => match tracer::enter(this.granule).and_then(F::of) {
-                Some(follower) => follower,
-                // SAFETY: as above.
-                None => return unsafe { this.alloc_entered::<ZEROED>(layout) },
-            },
+            return unsafe { this.alloc_entered::<ZEROED>(layout) };
         };
         // SAFETY: as above.
         unsafe { this.alloc_by::<ZEROED, F>(layout, follower) }
@@ -361,15 +356,10 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         layout: Layout,
         new_size: usize,
     ) -> *mut u8 {
-        let follower = match F::enter_at_once() {
-            Some(follower) => follower,
+        let follower = if JUMPS { F::enter_at_once() } else { None };
+        let Some(follower) = follower else {
             // SAFETY: the caller's promise, passed on.
-            None if JUMPS => return unsafe { self.realloc_entered(block, layout, new_size) },
-            None => match tracer::enter(self.granule).and_then(F::of) {
-                Some(follower) => follower,
-                // SAFETY: as above.
-                None => return unsafe { self.realloc_entered(block, layout, new_size) },
-            },
+            return unsafe { self.realloc_entered(block, layout, new_size) };
         };
         // SAFETY: as above.
         unsafe { self.realloc_by(block, layout, new_size, follower) }

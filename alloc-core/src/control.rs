@@ -817,9 +817,9 @@ fn held_back() -> i64 {
     TABLES.threads.iter().map(ThreadState::held_back).sum()
 }
 
-/// Whether the heap has not shrunk since its peak.
+/// Whether the heap has not shrunk since its peak. Where it is only counted, whoever is alone says so when it does.
 pub(crate) fn is_rising() -> bool {
-    TABLES.heap.rising(held_back())
+    TABLES.heap.rising() || only_counts() && TABLES.heap.is_at_peak(held_back())
 }
 
 pub(crate) fn traced_memory() -> TracedMemory {

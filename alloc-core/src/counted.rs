@@ -187,15 +187,15 @@ impl Counted {
         let _ = self.insert(address);
     }
 
-    /// Notes a block that is not counted. It needs no right to record.
-    pub(crate) fn leave_out(&self, address: usize) {
-        if !self.gaps.hold(address) {
-            return;
-        }
+    /// Notes a block that is not counted, and returns whether it had to. It needs no right to record.
+    pub(crate) fn leave_out(&self, address: usize) -> bool {
         // NOTE: where there is no memory for it, its free is counted and its birth is not.
-        if self.left_out.insert(address, CallsiteId::HEAP) == Ok(None) {
+        let is_left_out =
+            self.gaps.hold(address) && self.left_out.insert(address, CallsiteId::HEAP) == Ok(None);
+        if is_left_out {
             self.left_out_blocks.fetch_add(1, Relaxed);
         }
+        is_left_out
     }
 
     /// Forgets a block that was [left out](Self::leave_out), and returns whether it was. It needs no right to

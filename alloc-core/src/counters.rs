@@ -510,6 +510,7 @@ impl Folder for Among {
 ///
 /// PERF: a locked instruction waits for all that came before and holds up what comes after, and a fold has
 /// eight of them. One without the lock is still whole for a signal handler that comes between.
+#[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
 struct Alone;
 
 #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
@@ -544,17 +545,7 @@ impl Folder for Alone {
 }
 
 #[cfg(not(all(target_arch = "x86_64", not(miri), not(loom))))]
-impl Folder for Alone {
-    #[inline(always)]
-    fn add(to: &AtomicI64, number: i64) -> i64 {
-        Among::add(to, number)
-    }
-
-    #[inline(always)]
-    fn add_unsigned(to: &AtomicU64, number: u64) {
-        Among::add_unsigned(to, number);
-    }
-}
+type Alone = Among;
 
 fn raise(peak: &AtomicI64, candidate: i64) {
     // PERF: a load is cheaper than an exchange that changes nothing, which is the usual case.
@@ -617,11 +608,13 @@ impl Heap {
     }
 
     /// Whether the heap has not shrunk since its peak, so that present values are those at peak.
-    ///
-    /// NOTE: with what is held back it may be as high, and nobody has looked yet.
-    pub(crate) fn rising(&self, held_back: i64) -> bool {
+    pub(crate) fn rising(&self) -> bool {
         self.rising.load(Relaxed)
-            || self.current.load(Relaxed) + held_back >= self.peak.load(Relaxed)
+    }
+
+    /// Whether it is as high as its peak, which nobody may have looked at yet.
+    pub(crate) fn is_at_peak(&self, held_back: i64) -> bool {
+        self.current.load(Relaxed) + held_back >= self.peak.load(Relaxed)
     }
 
     /// Takes note of the peak, if the heap is at it and shrinks now, and returns whether it is. Only for a thread that
@@ -900,7 +893,7 @@ impl Account {
         self.upper.store(peak - total, Relaxed);
         heap.exact_above
             .store(peak + heap.peak_error.load(Relaxed), Relaxed);
-        if heap.rising.load(Relaxed) {
+        if heap.rising() {
             self.stand_at_peak(0, heap);
         }
     }
@@ -1055,11 +1048,7 @@ mod tests {
                     .then(|| cell.read())
                     .into_iter()
             };
-            self.shared[callsite].sum(
-                mine,
-                self.epoch.load(Relaxed),
-                self.heap.rising(self.account.net()),
-            )
+            self.shared[callsite].sum(mine, self.epoch.load(Relaxed), self.heap.rising())
         }
     }
 

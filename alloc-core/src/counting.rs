@@ -7,7 +7,7 @@
 
 use crate::sync::AtomicU8;
 use crate::thread::ThreadState;
-use crate::tracer::{self, AtOnce, Follow, Right, TABLES};
+use crate::tracer::{self, AtOnce, Follow, TABLES};
 use crate::{control, counted, open_gap};
 
 /// The right to count one event, as a [`Recorder`](crate::tracer::Recorder) is to record one.
@@ -119,13 +119,6 @@ impl AtOnce for Counter {
     #[inline(always)]
     fn enter_at_once() -> Option<Counter> {
         tracer::enter_if(ThreadState::counts_at).map(Counter::with)
-    }
-
-    fn of(right: Right) -> Option<Counter> {
-        match right {
-            Right::Count(counter) => Some(counter),
-            Right::Record(_) | Right::Sample(_) => None,
-        }
     }
 
     #[inline(always)]

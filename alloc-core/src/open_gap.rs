@@ -40,9 +40,10 @@ impl OpenGap {
     }
 }
 
-/// Leaves a block out, which `count` counts.
-pub(crate) fn leave_out<'a>(count: impl FnOnce(), gaps: impl Iterator<Item = &'a OpenGap>) {
-    count();
-    fence(Ordering::SeqCst);
-    gaps.for_each(OpenGap::shut);
+/// Leaves a block out, if it is one that `count` counts.
+pub(crate) fn leave_out<'a>(count: impl FnOnce() -> bool, gaps: impl Iterator<Item = &'a OpenGap>) {
+    if count() {
+        fence(Ordering::SeqCst);
+        gaps.for_each(OpenGap::shut);
+    }
 }

@@ -505,10 +505,9 @@ impl ThreadState {
 
     /// Hands what it counted to the heap's callsite.
     pub(crate) fn fold_tally(&self) {
-        if let (true, Some(heap)) = (
-            control::only_counts(),
-            TABLES.callsites.get(CallsiteId::HEAP),
-        ) {
+        if control::only_counts()
+            && let Some(heap) = TABLES.callsites.get(CallsiteId::HEAP)
+        {
             self.look();
             self.tally
                 .fold_into(&heap.shared, &self.account, TABLES.epoch());

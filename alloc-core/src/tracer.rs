@@ -182,9 +182,6 @@ pub(crate) trait AtOnce: Follow + Sized {
     /// The right, for a thread that has taken note of all that there is, while there are no scopes.
     fn enter_at_once() -> Option<Self>;
 
-    /// The right, if it is one of this kind.
-    fn of(right: Right) -> Option<Self>;
-
     /// A block is about to go back to the inner allocator. Returns whether that could be followed: else nothing
     /// has happened, and [`freed`](Follow::freed) does it.
     ///
@@ -398,13 +395,6 @@ impl AtOnce for Recorder {
     #[inline(always)]
     fn enter_at_once() -> Option<Recorder> {
         enter_if(ThreadState::records_at).map(|state| Recorder { state })
-    }
-
-    fn of(right: Right) -> Option<Recorder> {
-        match right {
-            Right::Record(recorder) => Some(recorder),
-            Right::Sample(_) | Right::Count(_) => None,
-        }
     }
 
     #[inline(always)]
