@@ -9,6 +9,7 @@ static ALLOC: TraceAlloc = TraceAlloc::system();
 
 alloc_tests::tests!(
     the_peak_is_exact_and_the_work_runs_once,
+    no_sample_is_later_than_the_end,
     without_a_new_peak_the_samples_tell,
     resident_memory_stands_beside_the_heap,
     a_panic_goes_on,
@@ -62,6 +63,15 @@ fn the_peak_is_exact_and_the_work_runs_once() {
         before,
         "its samples are not recorded"
     );
+}
+
+fn no_sample_is_later_than_the_end() {
+    start().unwrap();
+    for _ in 0..200 {
+        let usage = memory_usage(Duration::ZERO, || std::thread::sleep(INTERVAL / 10));
+        assert!(usage.samples.len() >= 2);
+        assert!(usage.samples.is_sorted_by_key(|it| it.at));
+    }
 }
 
 fn without_a_new_peak_the_samples_tell() {

@@ -89,6 +89,8 @@ pub fn memory_usage<T>(interval: Duration, work: impl FnOnce() -> T) -> MemoryUs
     let _muted = thread::mute();
     drop(done);
     let mut samples = take.recv().unwrap_or_else(|_| vec![first]);
+    // The thread that looks may do so once more before it hears of the end.
+    samples.retain(|it| it.at <= last.at);
     samples.push(last);
     let rose = last.heap.peak > first.heap.peak;
     MemoryUsage {
