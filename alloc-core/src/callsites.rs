@@ -404,7 +404,7 @@ pub(crate) struct Recent {
     is_used: AtomicBool,
 }
 
-const RECENT: usize = 1 << 12;
+const RECENT: usize = 1 << 13;
 
 impl Recent {
     /// The id of the stack with this hash, [salted](Label::salt), if it was met lately.

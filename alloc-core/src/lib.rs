@@ -76,8 +76,8 @@
 //!
 //! Off: one load and one branch for each allocation and free. On: see the table in the README; `cargo
 //! bench` measures it. Memory: four bytes for each granule of touched heap (32 bytes with glibc), some
-//! 30 KiB for each thread that allocates and 64 bytes for each callsite that it meets, up to 256 KiB,
-//! and as much for stacks that come back; and 130 bytes for a callsite and 8 for each of its frames that
+//! 40 KiB for each thread that allocates, 64 bytes for each callsite that it meets, up to 512 KiB,
+//! and up to 210 KiB for stacks that come back; and 130 bytes for a callsite and 8 for each of its frames that
 //! the one before it does not share.
 //!
 //! What threads share, and how often it is written:

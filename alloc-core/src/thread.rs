@@ -23,11 +23,11 @@ use crate::tracer::{TABLES, control};
 use Ordering::Relaxed;
 
 /// How many callsites a thread counts without folding, as long as their ids do not collide.
-pub(crate) const CELLS: usize = 4096;
+pub(crate) const CELLS: usize = 8192;
 
-/// One thread's counters, walker and flags: 830 KiB of address space, of which a thread touches what it
+/// One thread's counters, walker and flags: 1,100 KiB of address space, of which a thread touches what it
 /// needs: 64 bytes for each callsite up to [`CELLS`], 832 for each stack that is remembered, up to 256
-/// of them, and some 30 KiB, up to 32 more where there are many callsites.
+/// of them, and some 40 KiB, up to 64 more where there are many callsites.
 ///
 /// # Who may do what
 ///
