@@ -20,8 +20,8 @@ const LIMITS: [(&str, [u64; 3]); 5] = [
     ("stopped", [6, 6, 6]),
     ("counters", [110, 140, 130]),
     ("sampled", [54, 54, 54]),
-    ("line", [370, 315, 490]),
-    ("traced", [440, 365, 890]),
+    ("line", [370, 315, 440]),
+    ("traced", [440, 365, 810]),
 ];
 
 /// Stacks that come back, the same stack again and again, and stacks most of which are new in their inner part.

@@ -1,7 +1,6 @@
 //! A growing set of 64-bit words that is read without locks.
 
 use std::ops::ControlFlow;
-use std::ptr;
 
 use crate::arena::{Reserved, Zeroed};
 use crate::sync::{AtomicU64, Ordering};
@@ -38,24 +37,6 @@ pub(crate) struct WordSet<const SMALL: usize, const MEDIUM: usize, const LARGE: 
     small: Reserved<Line, SMALL>,
     medium: Reserved<Line, MEDIUM>,
     large: Reserved<Line, LARGE>,
-}
-
-/// Where most words are that are looked for.
-#[derive(Clone, Copy)]
-pub(crate) struct FirstLevel<'a, const SMALL: usize>(&'a [Line; SMALL]);
-
-impl<const SMALL: usize> FirstLevel<'_, SMALL> {
-    /// The word with this `hash` for which `is_it` holds, if it is in the first place that is searched.
-    #[inline(always)]
-    pub(crate) fn find(self, hash: u64, is_it: impl Fn(u64) -> bool) -> Option<u64> {
-        let place = place_of::<SMALL>(hash);
-        let places = ptr::from_ref(self.0).cast::<AtomicU64>();
-        // SAFETY: lines are made of places and nothing else, and the place is one of all.
-        let place = unsafe { &*places.wrapping_add(place) };
-        // The acquire pairs with the release in `insert`.
-        let word = place.load(Ordering::Acquire);
-        is_it(word).then_some(word)
-    }
 }
 
 /// What became of an insertion.
@@ -96,12 +77,6 @@ impl<const SMALL: usize, const MEDIUM: usize, const LARGE: usize> WordSet<SMALL,
             }
         }
         self.search(hash, is_it)
-    }
-
-    /// The first level, for many searches. `None` as long as nothing was inserted.
-    #[inline(always)]
-    pub(crate) fn first_level(&self) -> Option<FirstLevel<'_, SMALL>> {
-        self.small.get().map(FirstLevel)
     }
 
     #[inline(never)]

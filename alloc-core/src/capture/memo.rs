@@ -87,13 +87,16 @@ impl Memo {
     }
 
     /// Takes on that the stack with these words is that of `callsite`, if there is room for them.
-    fn keep(&mut self, walk: Walk<'_>, callsite: CallsiteId) {
-        let len = walk.checks.len();
+    fn keep(&mut self, walk: Walk<'_, impl ExactSizeIterator<Item = Check>>, callsite: CallsiteId) {
+        let (pcs, held) = (walk.pcs.len(), walk.held.len());
+        let len = pcs + held;
         let places = self.checks.as_flattened_mut();
         let Some((kept, rest)) = places.split_at_mut_checked(len + 1) else {
             return;
         };
-        kept[..len].copy_from_slice(walk.checks);
+        kept[..pcs].copy_from_slice(walk.pcs);
+        let rbps = kept[pcs..len].iter_mut();
+        rbps.zip(walk.held).for_each(|(place, held)| *place = held);
         let first = Check {
             address: walk.beginning.slot,
             word: walk.beginning.pc,
@@ -108,11 +111,13 @@ impl Memo {
 }
 
 /// What a walk read.
-pub(super) struct Walk<'a> {
+pub(super) struct Walk<'a, H> {
     pub(super) beginning: Beginning,
     /// Whether its first step took rbp, or left it to one that did.
     pub(super) takes_bp: bool,
-    pub(super) checks: &'a [Check],
+    /// Return addresses, outermost first, and the saved rbps that steps further out take.
+    pub(super) pcs: &'a [Check],
+    pub(super) held: H,
     /// The zero that ends the stack, if it was read.
     pub(super) bottom: Option<Check>,
 }
@@ -253,7 +258,11 @@ impl Memos {
     /// # Safety
     ///
     /// As [`recall`](Self::recall), of the walk's beginning.
-    pub(super) unsafe fn remember(&mut self, walk: Walk<'_>, callsite: CallsiteId) {
+    pub(super) unsafe fn remember(
+        &mut self,
+        walk: Walk<'_, impl ExactSizeIterator<Item = Check>>,
+        callsite: CallsiteId,
+    ) {
         self.missed += 1;
         if self.missed >= MISSED {
             let few = self.recalled < 2 * self.missed;
@@ -337,7 +346,8 @@ mod tests {
             let walk = Walk {
                 beginning: self.beginning(bp),
                 takes_bp,
-                checks: &[1, 2, 3, 4, 5, 6].map(check),
+                pcs: &[1, 2, 3, 4].map(check),
+                held: [5, 6].map(check).into_iter(),
                 bottom: Some(check(7)),
             };
             let callsite = CallsiteId::from_word(callsite).unwrap();
@@ -426,7 +436,8 @@ mod tests {
                 let walk = Walk {
                     beginning: fixture.beginning(1),
                     takes_bp: false,
-                    checks: &vec![check; len],
+                    pcs: &vec![check; len],
+                    held: [].into_iter(),
                     bottom: None,
                 };
                 let callsite = CallsiteId::from_word(9).unwrap();

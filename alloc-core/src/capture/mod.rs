@@ -31,6 +31,8 @@ mod frame_size;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod functions;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+mod links;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod memo;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod objects;

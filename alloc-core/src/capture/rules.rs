@@ -3,8 +3,9 @@
 use super::objects::{self, Object};
 use super::registers::Registers;
 use super::{functions, tables};
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
-use crate::words::{FirstLevel, Insertion, WordSet};
+use crate::arena::{Reserved, Zeroed};
+use crate::sync::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::words::{Insertion, WordSet};
 
 /// How to get from a frame to its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +78,12 @@ impl Packed {
     #[inline(always)]
     pub(super) fn is_plain(self) -> bool {
         self.0 < Packed::RBP
+    }
+
+    /// How large the frame is, if it is plain.
+    #[inline(always)]
+    pub(super) fn plain_size(self) -> Option<usize> {
+        self.is_plain().then(|| self.offset())
     }
 
     /// That of a stored word.
@@ -181,6 +188,8 @@ impl Packed {
 /// A step in such code asks the loader for the object, where one in the program's own is a look-up.
 pub(super) struct Rules {
     words: Words,
+    /// Of most of those that are plain, what a plain walk needs.
+    sizes: Reserved<Sizes, 1>,
     /// The same for code that may be unloaded. The upper half of the key is one more than the place
     /// of the fingerprint, the lower is the address, counted from where the object begins.
     loaded: Words,
@@ -206,6 +215,7 @@ impl Rules {
     pub(super) const fn new() -> Rules {
         Rules {
             words: WordSet::new(),
+            sizes: Reserved::new(),
             loaded: WordSet::new(),
             lines: WordSet::new(),
             loads: [const { AtomicU64::new(0) }; MOST_LOADS],
@@ -224,37 +234,44 @@ impl Rules {
         }
     }
 
-    /// Where most rules are, for [`get_known`](Self::get_known). `None` as long as there is none.
+    /// Where most rules that are [plain](Packed::is_plain) are, for [`plain_size`](Self::plain_size). `None` as long as none
+    /// is.
     #[inline(always)]
-    pub(super) fn at_hand(&self) -> Option<FirstLevel<'_, FEW>> {
-        self.words.first_level()
+    pub(super) fn sizes(&self) -> Option<&Sizes> {
+        self.sizes.get().map(|[sizes]| sizes)
     }
 
-    /// The rule for a frame at `pc` if it was met before, else [none](Packed::UNKNOWN).
+    /// How large the frame at `pc` is, if its rule was met before and is plain.
     #[inline(always)]
-    pub(super) fn get_known(&self, at_hand: FirstLevel<'_, FEW>, pc: usize) -> Packed {
-        match at_hand.find(hash(pc), |word| word >> 16 == pc as u64) {
-            Some(word) => Packed::stored(word),
-            None => self.get_known_from_afar(pc),
+    pub(super) fn plain_size(&self, sizes: &Sizes, pc: usize) -> Option<usize> {
+        let size = sizes.get(pc);
+        if size.is_some() {
+            return size;
         }
+        self.plain_size_from_afar(pc)
     }
 
     #[inline(never)]
-    fn get_known_from_afar(&self, pc: usize) -> Packed {
-        let word = self.words.find(hash(pc), |word| word >> 16 == pc as u64);
-        word.map_or(Packed::UNKNOWN, Packed::stored)
+    fn plain_size_from_afar(&self, pc: usize) -> Option<usize> {
+        // NOTE: an empty place is like the rule of an address of zero.
+        let is_it = |word: u64| word >> 16 == pc as u64 && word != 0;
+        Packed::stored(self.words.find(hash(pc), is_it)?).plain_size()
     }
 
     /// The same as [`get`](Self::get), and whether the code is surely the user's.
     #[inline(always)]
     pub(super) fn get_for_line(&self, frame: Registers) -> (Packed, bool) {
-        let pc = frame.pc;
-        // NOTE: addresses have 47 bits, so that one more is free.
-        let is_it = |word: u64| word << 1 >> 17 == pc as u64;
-        match self.lines.find(hash(pc), is_it) {
-            Some(word) => (Packed::stored(word), word & OF_THE_USER != 0),
-            None => self.ask_for_line(frame),
-        }
+        let known = self.get_known_for_line(frame.pc);
+        known.unwrap_or_else(|| self.ask_for_line(frame))
+    }
+
+    /// The same, if it was met before.
+    #[inline(always)]
+    pub(super) fn get_known_for_line(&self, pc: usize) -> Option<(Packed, bool)> {
+        // NOTE: addresses have 47 bits, so that one more is free. An empty place is like the rule of one of zero.
+        let is_it = |word: u64| word << 1 >> 17 == pc as u64 && word != 0;
+        let word = self.lines.find(hash(pc), is_it)?;
+        Some((Packed::stored(word), word & OF_THE_USER != 0))
     }
 
     #[cold]
@@ -313,7 +330,7 @@ impl Rules {
         };
         if object.stays() {
             let rule = compile();
-            keep(&self.words, pc, rule);
+            self.keep(pc, rule);
             return rule;
         }
         let key = self.key_in(&object, pc);
@@ -326,6 +343,16 @@ impl Rules {
             keep(&self.loaded, key, rule);
         }
         Packed(rule.0 | Packed::FLEETING)
+    }
+
+    /// Keeps the rule of code that stays.
+    fn keep(&self, pc: usize, rule: Packed) {
+        keep(&self.words, pc, rule);
+        if let Some(size) = rule.plain_size()
+            && let Some([sizes]) = self.sizes.get_or_reserve()
+        {
+            sizes.keep(pc, size as u16);
+        }
     }
 
     /// What a rule is kept under whose code may be unloaded, if it may be kept.
@@ -377,7 +404,54 @@ impl Rules {
     }
 
     pub(super) fn resident(&self) -> usize {
-        self.words.resident() + self.loaded.resident() + self.lines.resident()
+        let sets = [&self.words, &self.loaded, &self.lines];
+        let sets = sets.map(WordSet::resident).iter().sum::<usize>();
+        sets + self.sizes.resident()
+    }
+}
+
+/// How large the frames at some return addresses are.
+///
+/// PERF: a walk waits for the size, to know where the next return address lies. So the way to it is short: the lowest bits
+/// of an address choose its place, and sizes lie apart from addresses, close together. That it is the right one can be seen
+/// later.
+pub(super) struct Sizes {
+    /// Zero where there is none yet.
+    pcs: [AtomicUsize; SIZES],
+    sizes: [AtomicU16; SIZES],
+}
+
+const SIZES: usize = 1 << 13;
+
+// SAFETY: zero atomics.
+unsafe impl Zeroed for Sizes {}
+
+impl Sizes {
+    #[inline(always)]
+    fn get(&self, pc: usize) -> Option<usize> {
+        let place = pc % SIZES;
+        // The acquire pairs with the release in `keep`.
+        let is_it = self.pcs[place].load(Ordering::Acquire) == pc;
+        is_it.then(|| self.sizes[place].load(Ordering::Relaxed).into())
+    }
+
+    /// Keeps the size of a frame, if its place is free: what is there stays.
+    fn keep(&self, pc: usize, size: u16) {
+        // A stack may end in an address of zero, which is not to be found in an empty place.
+        self.take(0);
+        let place = pc % SIZES;
+        if self.take(place) {
+            self.sizes[place].store(size, Ordering::Relaxed);
+            // The release shows the size to the acquire in `get`.
+            self.pcs[place].store(pc, Ordering::Release);
+        }
+    }
+
+    /// Whether the place was free. Nobody finds anything there from now on: an address with another place.
+    fn take(&self, place: usize) -> bool {
+        self.pcs[place]
+            .compare_exchange(0, !place, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
     }
 }
 
@@ -431,6 +505,31 @@ fn hash(pc: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Also if their places are the same, and also of an address of zero, which is in no table.
+    #[test]
+    fn sizes_are_those_of_plain_rules() {
+        let rules = Rules::new();
+        let plain = |offset: u32| Packed(offset);
+        let known = [
+            (0x1000, plain(16)),
+            (0x1001, plain(4_088)),
+            (0x1000 + SIZES, plain(24)),
+            (7 * SIZES, plain(32)),
+            (0x1002, Packed::FRAME_POINTER),
+            (0x1003, Packed::BOTTOM),
+        ];
+        for (pc, rule) in known {
+            rules.keep(pc, rule);
+        }
+        let sizes = rules.sizes().unwrap();
+        for (pc, rule) in known {
+            assert_eq!(rules.plain_size(sizes, pc), rule.plain_size(), "{pc:x}");
+        }
+        for stranger in [0, 1, 0x1000 + 2 * SIZES, 0x1004, !0, !0x1004] {
+            assert_eq!(rules.plain_size(sizes, stranger), None, "{stranger:x}");
+        }
+    }
 
     #[test]
     fn short_rules_come_back_from_sixteen_bits() {

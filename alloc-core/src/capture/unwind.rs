@@ -1,8 +1,7 @@
 //! [`Walker`]: the walk on x86-64 Linux, which steps only over what changed since the last one.
 
-use std::mem::MaybeUninit;
-
-use super::checks::{self, Check, Checks, read_stack};
+use super::checks::{Check, read_stack};
+use super::links::{Found, Fresh, Links, Origin, Start, Way};
 use super::memo::{Beginning, Memos, Walk};
 use super::registers::Registers;
 use super::rules::{Base, Packed, Rule, Rules};
@@ -55,7 +54,7 @@ pub(super) fn resident() -> usize {
 /// stack pointer `sp`, and `bp`), and of the words that it reads: the return address of the next
 /// frame and, if the rule says so, the saved rbp. A link holds where both words lie and what they
 /// were. If a link meets a new step in place and return address, the frame's `pc` and `sp` are the
-/// same; if its rbp is the same too, or not [needed](Link::is_needed) further out, then by induction
+/// same; if its rbp is the same too, or not [needed](Links::is) further out, then by induction
 /// each link beyond is what a step would find, as long as the words in its places are unchanged.
 /// That is what is verified.
 ///
@@ -93,28 +92,22 @@ pub(super) fn resident() -> usize {
 /// # Cost
 ///
 /// In instructions, as callgrind counts them: a stack that is remembered takes 60 and 5 for each frame, all in all
-/// about 130. A walk takes 145, 27 for each step, 27 for each link that is new, 5 for each that is verified. One that
+/// about 130. A walk takes 145, 19 for each step, 17 for each link that is new, 5 for each that is verified. One that
 /// has to know rbp is begun again, and takes 40 for each step and each new link.
 pub(crate) struct Walker {
-    /// The links of the last walk, from 1 on. That at 0 stands for all that lies outside: its place is
-    /// beyond every other.
-    kept: [Link; KEPT],
-    /// What the walk under way found, innermost first.
-    fresh: [Found; KEPT],
-    /// The words that kept links were found by, in their order.
-    checks: Checks,
+    /// Those of the last walk.
+    kept: Links,
+    fresh: Fresh,
     bounds: StackBounds,
     limit: usize,
     /// The hash's base to the power of `limit`.
     power: u64,
-    /// How many links the last walk found, and how many of them the next may reuse: all or none.
+    /// How many links the last walk found.
     len: usize,
-    reusable: usize,
     /// Where the return address of zero lies that ends the stack, if one does.
     bottom: usize,
     end: StackEnd,
-    /// That of the bottom, if there is one, or the next.
-    first_check: usize,
+    reach: Reach,
     /// Whether the last walk was of the thread's own stack and found all that it was to show.
     is_whole: bool,
     /// Where the last walk began, and where others do: there is one for each way to allocate.
@@ -129,12 +122,13 @@ pub(crate) struct Walker {
     buffer: Buffer,
 }
 
-/// What a walk asks of kept links.
+/// What a walk asks of kept links to reuse them.
+#[derive(Clone, Copy)]
 struct Reach {
-    /// With fewer, new ones among them, a stack would show more than is kept.
+    /// With fewer, new ones among them, a stack would show more than holds, or than is kept.
     least: usize,
-    /// The first check that must hold.
-    first: usize,
+    /// From where on they must hold; none, if none is to be reused.
+    start: Start,
 }
 
 /// A stack that became a callsite.
@@ -162,210 +156,12 @@ const LINE_FRAMES: usize = crate::control::LIBRARY_FRAMES + 1;
 const SLACK: usize = 64;
 pub(super) const KEPT: usize = 2 * MAX_FRAMES;
 
-/// What a step finds: one return address on the stack.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Found {
-    /// The return address, and where it lies. A plain walk writes nothing else.
-    pc: Check,
-    /// The caller's rbp, and where it was loaded from, or zero if the register still held it.
-    bp: Check,
-    way: Way,
-}
-
-/// How a step found what it found, as far as that matters to links: which of the marks of the link outside of it
-/// [pass on](Link::passes_on) to the one inside of it, in the lower two bits, and which it sets, in the next two.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Way(u32);
-
-impl Way {
-    /// The caller's rbp was saved, so that of the frame does not matter.
-    const SAVED: Way = Way(Link::FLEETS);
-    /// The caller's rbp is that of the frame.
-    const KEPT: Way = Way(Link::FLEETS | Link::TAKES_BP);
-    /// The CFA was counted from rbp.
-    const COUNTED_FROM_BP: Way = Way(Link::TAKES_BP << 2);
-    /// The rule is of code that may be unloaded.
-    const FLEETING: Way = Way(Link::FLEETS << 2);
-    const NONE: Way = Way(0);
-
-    const fn and(self, other: Way) -> Way {
-        Way(self.0 | other.0)
-    }
-
-    fn has(self, other: Way) -> bool {
-        self.0 & other.0 != 0
-    }
-}
-
-/// A return address that was found, and what is needed to find it again: a cache line.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Link {
-    /// As in [`Found`].
-    pc: Check,
-    bp: Check,
-    way: Way,
-    /// What the link outside of this one [passes on](Self::passes_on) to it.
-    marks: u32,
-    /// What it passes on to the link inside of it: [`Link::TAKES_BP`] and [`Link::FLEETS`].
-    passes_on: u32,
-    /// How many checks there are from here outwards.
-    checks: u32,
-    /// The sum of the hash from here outwards.
-    sum: u64,
-}
-
-impl Link {
-    /// The step took the rbp of the link inside of it, or one further out did that left it as it was.
-    const TAKES_BP: u32 = 1;
-    /// The link, or one further out, is fleeting.
-    const FLEETS: u32 = 2;
-
-    /// How many checks lie outside of all links: that of the bottom.
-    const OUTSIDE_CHECKS: u32 = 1;
-
-    /// What stands for all that lies outside.
-    fn outside(sum: u64, needs_bp: bool) -> Link {
-        let never = Check {
-            address: usize::MAX,
-            word: 0,
-        };
-        Link {
-            pc: never,
-            bp: never,
-            way: Way::NONE,
-            marks: 0,
-            passes_on: if needs_bp { Link::TAKES_BP } else { 0 },
-            checks: Link::OUTSIDE_CHECKS,
-            sum,
-        }
-    }
-
-    /// Where the return address lies.
-    #[inline(always)]
-    fn slot(&self) -> usize {
-        self.pc.address
-    }
-
-    /// Whether what lies outside depends on rbp. Most functions without a frame pointer neither use
-    /// nor save rbp, so that an inner function's arithmetic would look like a change.
-    #[inline(always)]
-    fn is_needed(&self) -> bool {
-        self.marks & Link::TAKES_BP != 0
-    }
-
-    fn takes_bp(&self) -> bool {
-        self.passes_on & Link::TAKES_BP != 0
-    }
-
-    fn fleets(&self) -> bool {
-        self.passes_on & Link::FLEETS != 0
-    }
-
-    /// What was found, in its place inside of `outer`; what must lie on the stack still goes to `checks`: the
-    /// return address and, if a step further out takes it, the saved rbp.
-    #[inline(always)]
-    fn inside_of(outer: &Link, at: usize, found: &Found, checks: &mut Checks) -> Link {
-        let marks = outer.passes_on;
-        let pass = marks & found.way.0;
-        // PERF: where rbp need not be looked at, the next one is written over it.
-        checks.set_two(outer.checks as usize, [found.pc, found.bp], at);
-        Link {
-            pc: found.pc,
-            bp: found.bp,
-            way: found.way,
-            marks,
-            passes_on: pass | found.way.0 >> 2,
-            // It need not be if nobody needs it, or if it was not saved. The other mark always passes.
-            checks: outer.checks + 1 + (marks ^ pass),
-            sum: StackHash::add(outer.sum, found.pc.word),
-        }
-    }
-
-    /// The same, for what was just written.
-    ///
-    /// # Safety
-    ///
-    /// It was.
-    #[inline(always)]
-    unsafe fn next_inside_of(
-        outer: &Link,
-        at: usize,
-        found: *const Found,
-        checks: &mut Checks,
-    ) -> Link {
-        // SAFETY: the caller's promise.
-        let found = unsafe { read_by_word(found) };
-        Link::inside_of(outer, at, &found, checks)
-    }
-
-    /// The same, for what was found by a plain rule, inside of a link that [stands alone](Self::stands_alone): so does
-    /// this one.
-    ///
-    /// # Safety
-    ///
-    /// The place and the return address were written.
-    #[inline(always)]
-    unsafe fn plainly_inside_of(
-        outer: &Link,
-        at: usize,
-        found: *const Found,
-        checks: &mut Checks,
-    ) -> Link {
-        // SAFETY: the caller's promise, and they come first.
-        let pc = unsafe { read_check_by_word(found.cast()) };
-        checks.set(outer.checks as usize, pc, at);
-        Link {
-            pc,
-            // Nobody asks.
-            bp: Check::default(),
-            way: Way::NONE,
-            marks: 0,
-            passes_on: 0,
-            checks: outer.checks + 1,
-            sum: StackHash::add(outer.sum, pc.word),
-        }
-    }
-
-    /// Whether neither this link nor one outside of it says anything of what lies inside: no step takes rbp as it was
-    /// in the frame inside of this one, nor did the step to this one, and none is fleeting. Then its return address
-    /// and the place of that are all that it takes to be met again.
-    #[inline(always)]
-    fn stands_alone(&self) -> bool {
-        self.marks | self.passes_on == 0
-    }
-
-    /// Whether it is what a step has just found.
-    #[inline(always)]
-    fn is(&self, found: &Found) -> bool {
-        self.pc == found.pc && (!self.is_needed() || self.bp.word == found.bp.word)
-    }
-
-    /// Whether it was found in the same way.
-    #[inline(always)]
-    fn was_found_like(&self, found: &Found) -> bool {
-        self.bp.address == found.bp.address && self.way == found.way
-    }
-
-    fn registers(&self) -> Registers {
-        Registers::of_caller(self.pc, self.bp)
-    }
-}
-
-impl Found {
-    #[inline(always)]
-    fn registers(&self) -> Registers {
-        Registers::of_caller(self.pc, self.bp)
-    }
-}
-
 impl Walker {
     /// Gets ready to walk the stack of another thread.
     pub(crate) fn begin(&mut self, bounds: StackBounds) {
         self.bounds = bounds;
         (self.bottom, self.end) = (0, StackEnd::Complete);
-        self.end_outside(Link::outside(0, true));
+        self.kept.begin(0, true);
         self.len = 0;
         self.reuse_nothing();
         self.forget();
@@ -473,7 +269,7 @@ impl Walker {
         let Ok(found) = outward(frame, self.bounds.high) else {
             return false;
         };
-        let by_bp = found.way.has(Way::COUNTED_FROM_BP);
+        let by_bp = found.from.way.has(Way::COUNTED_FROM_BP);
         let entry = Entry {
             from,
             rule: RULES.get(frame),
@@ -498,15 +294,15 @@ impl Walker {
 
     #[inline(never)]
     fn remember_from(&mut self, beginning: Beginning, callsite: CallsiteId) {
-        let outer = self.outermost();
-        let (outermost, innermost) = (self.link(outer), self.link(self.len));
-        if innermost.fleets() {
+        let (outer, len) = (self.outermost(), self.len);
+        if self.kept.fleets(len) {
             return;
         }
         let walk = Walk {
             beginning,
-            takes_bp: innermost.takes_bp(),
-            checks: &self.checks.all()[outermost.checks as usize..innermost.checks as usize],
+            takes_bp: self.kept.takes_bp(len),
+            pcs: self.kept.pcs(outer, len),
+            held: self.kept.held(outer, len),
             bottom: (outer == 0 && self.bottom != 0).then_some(Check {
                 address: self.bottom,
                 word: 0,
@@ -542,13 +338,53 @@ impl Walker {
     /// walk before.
     #[inline(never)]
     fn walk_line(&mut self, pc: usize, sp: usize, bp: usize) -> u64 {
-        let own = self.bounds.hold(sp);
+        let Some(new) = self.walk_line_plainly(Registers { pc, sp, bp }) else {
+            return self.walk_line_with_bp(Registers { pc, sp, bp });
+        };
+        (self.end, self.bottom) = (StackEnd::Truncated, 0);
+        self.kept.begin(0, false);
+        let at = self.make_way(0, new);
+        // SAFETY: there is room for as many frames as a line takes.
+        let sum = unsafe { self.kept.push_plainly(at, new, &self.fresh) };
+        let hash = self.conclude(sum);
+        self.reuse_nothing();
+        self.is_whole = true;
+        hash
+    }
+
+    /// The same as [`walk_plainly`](Self::walk_plainly), to the user's line. Returns how many frames that takes.
+    #[inline(always)]
+    fn walk_line_plainly(&mut self, frame: Registers) -> Option<usize> {
+        let (sp, high) = (frame.sp, self.bounds.high);
+        if sp < self.bounds.low {
+            return None;
+        }
+        let mut cfa = sp + self.first_rule(frame).plain_size()?;
+        for new in 0..LINE_FRAMES {
+            if cfa > high {
+                return None;
+            }
+            // SAFETY: it lies between `sp` and `high`, both aligned.
+            let next = unsafe { Check::of(cfa - 8) };
+            self.fresh.set_pc(new, next);
+            let (rule, of_the_user) = RULES.get_known_for_line(next.word)?;
+            if of_the_user {
+                return Some(new + 1);
+            }
+            cfa += rule.plain_size()?;
+        }
+        Some(LINE_FRAMES)
+    }
+
+    /// The same as [`walk_line`](Self::walk_line), by all rules and from any stack.
+    #[inline(never)]
+    fn walk_line_with_bp(&mut self, mut frame: Registers) -> u64 {
+        let own = self.bounds.hold(frame.sp);
         let high = if own {
             self.bounds.high
         } else {
-            end_of_page(sp)
+            end_of_page(frame.sp)
         };
-        let mut frame = Registers { pc, sp, bp };
         let (mut rule, _) = RULES.get_for_line(frame);
         let mut new = 0;
         let stop = loop {
@@ -556,7 +392,7 @@ impl Walker {
                 Ok(found) => found,
                 Err(stop) => break stop,
             };
-            self.fresh[new % KEPT] = found;
+            self.fresh.set(new, found);
             new += 1;
             frame = found.registers();
             let of_the_user;
@@ -599,9 +435,9 @@ impl Walker {
 
     /// The links inside of that at `at`, and `outer` outside of them.
     fn stack_inside_of(&mut self, at: usize, outer: Option<Outer>) -> Stack<'_> {
-        let inner = &self.kept[at + 1..=self.len];
-        for (address, link) in self.buffer.iter_mut().zip(inner.iter().rev()) {
-            *address = link.pc.word;
+        let inner = self.kept.pcs(at, self.len);
+        for (address, pc) in self.buffer.iter_mut().zip(inner.iter().rev()) {
+            *address = pc.word;
         }
         Stack {
             addresses: &self.buffer[..inner.len()],
@@ -629,14 +465,8 @@ impl Walker {
     fn hash(&self) -> u64 {
         let outer = self.outermost();
         // With fewer links than the limit there is nothing outside, and its sum is zero.
-        let beyond = self.link(outer).sum.wrapping_mul(self.power);
-        StackHash::of_sum(self.link(self.len).sum.wrapping_sub(beyond))
-    }
-
-    #[inline(always)]
-    fn link(&self, at: usize) -> &Link {
-        debug_assert!(at < KEPT);
-        &self.kept[at % KEPT]
+        let beyond = self.kept.sum(outer).wrapping_mul(self.power);
+        StackHash::of_sum(self.kept.sum(self.len).wrapping_sub(beyond))
     }
 
     /// Walks from these registers outwards.
@@ -645,142 +475,132 @@ impl Walker {
     /// own registers. Every address is checked against the stack's bounds before it is read; the
     /// frame addresses must rise, so a walk ends.
     ///
-    /// This steps by [plain](Packed::is_plain) rules, to a link that no step outside of which takes rbp, and so knows
-    /// nothing of rbp: nearly all walks are such. The others are [begun again](Self::walk_with_bp).
-    ///
-    /// PERF: pointers instead of indices, which the compiler would keep in step with as many other variables. A
-    /// parser's walk, four steps and twenty-six checks, takes 445 instructions. It took 550 with rbp, and 820 where
-    /// a link was looked for first and verified then, one in four times in vain.
+    /// Nearly all walks are [plain](Self::walk_plainly). The others are [begun again](Self::walk_with_bp).
     #[inline(never)]
     fn walk(&mut self, pc: usize, sp: usize, bp: usize) -> u64 {
-        if !self.bounds.hold(sp) {
-            return self.walk_anew(Registers { pc, sp, bp }, end_of_page(sp), false);
+        let Some((at, new)) = self.walk_plainly(Registers { pc, sp, bp }) else {
+            return self.walk_with_bp(Registers { pc, sp, bp });
+        };
+        self.is_whole = true;
+        let at = self.make_way(at, new);
+        // SAFETY: there is room, now.
+        let sum = unsafe { self.kept.push_plainly(at, new, &self.fresh) };
+        self.conclude(sum)
+    }
+
+    /// Steps by [plain](Packed::is_plain) rules to a link that no step outside of which takes rbp, and so knows nothing of
+    /// rbp. Returns which link it is, and how many lie inside of it. `None` if there is another step or link on the way.
+    ///
+    /// PERF: pointers instead of indices, which the compiler would keep in step with as many other variables. A
+    /// parser's walk, four steps and twenty-six checks, takes 380 instructions. It took 550 with rbp, and 820 where
+    /// a link was looked for first and verified then, one in four times in vain.
+    #[inline(always)]
+    fn walk_plainly(&mut self, frame: Registers) -> Option<(usize, usize)> {
+        let (sp, high) = (frame.sp, self.bounds.high);
+        if sp < self.bounds.low {
+            return None;
         }
-        let high = self.bounds.high;
-        let Reach { least, first } = self.reach();
         // What lies further in has changed, or belongs to calls that have returned.
         //
-        // SAFETY: kept links are of this thread's stack, which is in use from here on.
-        let innermost = unsafe { self.checks.innermost_link(first, sp) };
-        let links = self.kept.as_mut_ptr();
-        // SAFETY: one of the links.
-        let mut kept = unsafe { links.add(innermost) };
+        // SAFETY: kept links are of this thread's stack, which is in use from here on, or lies below.
+        let innermost = unsafe { self.kept.innermost_that_holds(self.start(), sp) };
+        let links = self.kept.place(0);
+        let mut kept = self.kept.place(innermost);
 
-        let Some(rules) = RULES.at_hand() else {
-            return self.walk_with_bp(pc, sp, bp, innermost);
-        };
-        let fresh = self.fresh.as_mut_ptr();
-        let mut found = fresh;
-        // SAFETY: there are more places than the most frames and this.
-        let most = unsafe { fresh.add(self.limit + SLACK) };
-        let mut rule = self.first_rule(Registers { pc, sp, bp });
-        let mut cfa = sp;
-        while rule.is_plain() {
-            cfa += rule.offset();
+        let sizes = RULES.sizes()?;
+        let mut cfa = sp + self.first_rule(frame).plain_size()?;
+        let fresh = self.fresh.pcs();
+        for new in 0..self.limit + SLACK {
             if cfa > high {
-                break;
+                return None;
             }
             // SAFETY: it lies between `sp` and `high`, both aligned.
             let next = unsafe { Check::of(cfa - 8) };
-            if next.word == 0 {
-                break;
-            }
-            // SAFETY: it is at most the last place.
-            unsafe { found.cast::<Check>().write(next) };
-            // SAFETY: that at 0 lies beyond every place, so it ends the search.
-            if unsafe { (*kept).slot() } < next.address {
-                // SAFETY: as above.
-                kept = unsafe { first_beyond(kept, next.address) };
-            }
+            // SAFETY: there are more places than the most frames and this.
+            let place = unsafe { fresh.add(new) };
+            // SAFETY: one of them.
+            unsafe { place.write(next) };
             // SAFETY: one of the links.
-            let met = unsafe { &*kept };
-            if met.pc == next {
-                // SAFETY: both are in the same array.
-                let at = unsafe { kept.offset_from_unsigned(links) };
-                // SAFETY: both are in the same array.
-                let new = unsafe { found.offset_from_unsigned(fresh) };
-                if !met.stands_alone() || at + new < least {
-                    break;
+            if unsafe { (*kept).address } <= next.address {
+                // SAFETY: as above; that at 0 lies beyond every place.
+                while unsafe { (*kept).address } < next.address {
+                    // SAFETY: so there is another.
+                    kept = unsafe { kept.sub(1) };
                 }
-                self.is_whole = true;
-                return self.push(at, new, Link::plainly_inside_of);
+                // SAFETY: one of the links.
+                if unsafe { *kept } == next {
+                    // SAFETY: both are in the same array.
+                    let at = unsafe { kept.offset_from_unsigned(links) };
+                    // SAFETY: one of the links.
+                    let is_plain = unsafe { self.kept.stands_alone(at) };
+                    return (is_plain && at + new >= self.reach.least).then_some((at, new));
+                }
             }
-            if found == most {
-                break;
-            }
-            // SAFETY: it is not the last place.
-            found = unsafe { found.add(1) };
-            rule = RULES.get_known(rules, next.word);
+            // NOTE: that of zero, which ends a stack, is not known.
+            cfa += RULES.plain_size(sizes, next.word)?;
         }
-        self.walk_with_bp(pc, sp, bp, innermost)
+        None
     }
 
-    /// How far kept links must reach, and must hold.
+    /// From where on kept links must hold.
     #[inline(always)]
-    fn reach(&self) -> Reach {
-        let (mut least, mut first) = (0, self.first_check);
-        if self.reusable >= self.limit {
-            // What a stack does not show need not hold. But a shorter one shows more of it, or more than is kept.
-            least = self.reusable;
-            if self.reusable > self.limit {
-                first = self.link(self.reusable - self.limit).checks as usize;
-            }
+    fn start(&self) -> Start {
+        if self.bottom_holds() {
+            self.reach.start
+        } else {
+            Start::NONE
         }
-        Reach { least, first }
     }
 
-    /// The same as [`walk`](Self::walk), by all rules; none of the links inside of that at `innermost` holds.
-    #[inline(never)]
-    fn walk_with_bp(&mut self, pc: usize, sp: usize, bp: usize, innermost: usize) -> u64 {
-        let high = self.bounds.high;
-        let Reach { least, first } = self.reach();
-        let links = self.kept.as_mut_ptr();
-        // SAFETY: one of the links.
-        let mut kept = unsafe { links.add(innermost) };
+    /// Whether the zero that ends the stack lies where it did, if links are of the thread's own stack.
+    #[inline(always)]
+    fn bottom_holds(&self) -> bool {
+        // SAFETY: of the thread's own stack, and outside of all links, so it is in use.
+        self.bottom == 0 || self.reach.start.is_none() || unsafe { read_stack(self.bottom) } == 0
+    }
 
-        let fresh = self.fresh.as_mut_ptr();
-        let mut found = fresh;
-        // SAFETY: there are more places than the most frames and this.
-        let most = unsafe { fresh.add(self.limit + SLACK) };
-        let mut frame = Registers { pc, sp, bp };
+    /// The same as [`walk`](Self::walk), by all rules and from any stack.
+    #[inline(never)]
+    fn walk_with_bp(&mut self, first: Registers) -> u64 {
+        let sp = first.sp;
+        if !self.bounds.hold(sp) {
+            return self.walk_anew(first, end_of_page(sp), false);
+        }
+        let high = self.bounds.high;
+        let start = self.start();
+        // SAFETY: kept links are of this thread's stack, which is in use from here on.
+        let mut at = unsafe { self.kept.innermost_that_holds(start, sp) };
+        let mut frame = first;
         let mut rule = self.first_rule(frame);
+        let mut new = 0;
         let stop = loop {
-            let next = match step_by(rule, frame, high) {
-                Ok(next) => next,
+            let found = match step_by(rule, frame, high) {
+                Ok(found) => found,
                 Err(stop) => break stop,
             };
-            // SAFETY: it is at most the last place.
-            let next = unsafe { (*found.cast::<MaybeUninit<Found>>()).write(next) };
-            // SAFETY: that at 0 lies beyond every place, so it ends the search.
-            if unsafe { (*kept).slot() } < next.pc.address {
-                // SAFETY: as above.
-                kept = unsafe { first_beyond(kept, next.pc.address) };
+            self.fresh.set(new, found);
+            // That at 0 lies beyond every place, so it ends the search.
+            while self.kept.pc(at).address < found.pc.address {
+                at -= 1;
             }
-            // SAFETY: one of the links.
-            let met = unsafe { &*kept };
-            if met.is(next) {
-                // SAFETY: both are in the same array.
-                let at = unsafe { kept.offset_from_unsigned(links) };
-                // SAFETY: both are in the same array.
-                let new = unsafe { found.offset_from_unsigned(fresh) };
-                let is_simple = met.was_found_like(next) & !met.fleets() & (at + new >= least);
+            if self.kept.is(at, &found) {
+                let is_simple = self.kept.was_found_like(at, &found)
+                    && !self.kept.fleets(at)
+                    && at + new >= self.reach.least;
                 // SAFETY: kept links are of this stack, and lie outside of the one just found.
-                if !is_simple && !unsafe { self.holds(at, new, first) } {
-                    return self.walk_anew(Registers { pc, sp, bp }, high, true);
+                if !is_simple && !unsafe { self.holds(at, new, start) } {
+                    return self.walk_anew(first, high, true);
                 }
                 self.is_whole = true;
-                return self.push(at, new, Link::next_inside_of);
+                return self.push(at, new);
             }
-            if found == most {
+            if new == self.limit + SLACK {
                 break Stop::LIMIT;
             }
-            frame = next.registers();
-            // SAFETY: it is not the last place.
-            found = unsafe { found.add(1) };
+            new += 1;
+            frame = found.registers();
             rule = RULES.get(frame);
         };
-        // SAFETY: both are in the same array.
-        let new = unsafe { found.offset_from_unsigned(fresh) };
         self.begin_anew(stop, true, new)
     }
 
@@ -803,7 +623,7 @@ impl Walker {
             match outward(frame, high) {
                 Ok(_) if new == self.limit + SLACK => break Stop::LIMIT,
                 Ok(found) => {
-                    self.fresh[new] = found;
+                    self.fresh.set(new, found);
                     new += 1;
                     frame = found.registers();
                 }
@@ -814,35 +634,33 @@ impl Walker {
     }
 
     /// Whether the kept links outside of that at `at` hold, which was found again, as far as a stack with `new`
-    /// more shows them, and reach as far. Those with a check from `first` on do.
+    /// more shows them, and reach as far. Those from `start` on do.
     ///
     /// # Safety
     ///
     /// Kept links are of this thread's stack and outside of a live frame.
     #[cold]
     #[inline(never)]
-    unsafe fn holds(&mut self, at: usize, new: usize, first: usize) -> bool {
-        let found = &self.fresh[new];
-        if !self.kept[at].was_found_like(found) {
+    unsafe fn holds(&mut self, at: usize, new: usize, start: Start) -> bool {
+        let found = self.fresh.get(new);
+        if !self.kept.was_found_like(at, &found) {
             // Another function inside of it led here.
-            self.kept[at] = Link::inside_of(&self.kept[at - 1], at, found, &mut self.checks);
+            self.kept.put(at, &found);
         }
         let outer = (at + new).saturating_sub(self.limit);
-        if outer == 0 && self.end == StackEnd::Truncated {
+        if outer == 0 && (self.end == StackEnd::Truncated || !self.bottom_holds()) {
             return false;
         }
         // With more links inside than a stack shows, there are none to verify.
-        let (outermost, innermost) = (self.link(outer.min(at - 1)), self.link(at - 1));
-        let (start, end) = (outermost.checks as usize, innermost.checks as usize);
-        let unseen = &self.checks.all()[start..end.min(first).max(start)];
+        let (outermost, innermost) = (outer.min(at - 1), at - 1);
         // SAFETY: the caller's promise.
-        if !unsafe { checks::hold(unseen) } {
+        if !unsafe { self.kept.hold_outside_of(start, outermost, innermost) } {
             return false;
         }
         // Where code may have come and gone, look closer.
         //
         // SAFETY: the caller's promise.
-        !innermost.fleets() || unsafe { self.lead_on(at, outer) }
+        !self.kept.fleets(innermost) || unsafe { self.lead_on(at, outer) }
     }
 
     /// Whether the links from that at `at` to that at `outer`, which hold, are found by the same steps still.
@@ -851,23 +669,24 @@ impl Walker {
     ///
     /// As [`holds`](Self::holds).
     unsafe fn lead_on(&self, at: usize, outer: usize) -> bool {
-        let mut frame = self.link(at).registers();
-        for place in (outer + 1..at).rev() {
-            let link = self.link(place);
-            if link.way.has(Way::FLEETING) {
+        let mut frame = self.kept.registers(at);
+        for link in (outer + 1..at).rev() {
+            if self.kept.way(link).has(Way::FLEETING) {
                 let again = outward(frame, self.bounds.high);
-                if !again.is_ok_and(|found| link.is(&found) && link.was_found_like(&found)) {
+                let is_it =
+                    |it: Found| self.kept.is(link, &it) && self.kept.was_found_like(link, &it);
+                if !again.is_ok_and(is_it) {
                     return false;
                 }
             }
             let mut bp = frame.bp;
-            if link.bp.address != 0 {
+            if let Some(saved_at) = self.kept.saved_at(link) {
                 // SAFETY: the caller's promise; it lies inside of the link's own place.
-                bp = unsafe { read_stack(link.bp.address) };
+                bp = unsafe { read_stack(saved_at) };
             }
             frame = Registers {
                 bp,
-                ..link.registers()
+                ..self.kept.registers(link)
             };
         }
         true
@@ -885,13 +704,12 @@ impl Walker {
             Stop::LIMIT => (StackEnd::Truncated, 0, true, false),
             Stop::LINE => (StackEnd::Truncated, 0, false, false),
             Stop(zero) => {
-                let needs_bp = zero & Link::TAKES_BP as usize != 0;
-                let fleeting = zero & Link::FLEETS as usize != 0;
-                (StackEnd::Complete, zero & !7, needs_bp, fleeting)
+                let (zero, needs_bp, fleeting) = Way::read_mark(zero);
+                (StackEnd::Complete, zero, needs_bp, fleeting)
             }
         };
-        self.end_outside(Link::outside(0, needs_bp));
-        let hash = self.push(0, new, Link::next_inside_of);
+        self.kept.begin(0, needs_bp);
+        let hash = self.push(0, new);
         if !own || fleeting {
             self.reuse_nothing();
         }
@@ -902,60 +720,47 @@ impl Walker {
 
     /// Has the next walk start over.
     fn reuse_nothing(&mut self) {
-        self.reusable = 0;
-        self.first_check = Checks::NONE;
+        self.reach = Reach {
+            least: 0,
+            start: Start::NONE,
+        };
     }
 
-    /// Has this stand for all that lies outside of the kept links.
-    fn end_outside(&mut self, outside: Link) {
-        self.kept[0] = outside;
-        self.checks.set_outermost(Check {
-            address: self.bottom,
-            word: 0,
-        });
-        self.first_check = usize::from(self.bottom == 0);
+    /// Puts the fresh links inside of that at `at`, and returns the hash.
+    fn push(&mut self, at: usize, new: usize) -> u64 {
+        let at = self.make_way(at, new);
+        self.kept.push(at, new, &self.fresh);
+        self.reach = Reach {
+            least: 0,
+            start: Start::OUTERMOST,
+        };
+        self.conclude(self.kept.sum(self.len))
     }
 
-    /// Puts the fresh links inside of that at `at`, each made by `inside_of`, and returns the hash.
+    /// Gets ready to put that many links inside of that at `at`, and returns where that is then.
     #[inline(always)]
-    fn push(
-        &mut self,
-        mut at: usize,
-        new: usize,
-        inside_of: unsafe fn(&Link, usize, *const Found, &mut Checks) -> Link,
-    ) -> u64 {
+    fn make_way(&mut self, mut at: usize, new: usize) -> usize {
         if at + new >= KEPT {
             at = self.make_room(at, new);
         }
-        let len = at + new;
-        self.len = len;
-        self.reusable = len;
+        self.len = at + new;
         self.common = self.common.min(at);
-        let fresh = self.fresh.as_ptr();
-        // SAFETY: there are as many fresh ones.
-        let mut found = unsafe { fresh.add(new) };
-        let links = self.kept.as_mut_ptr();
-        // SAFETY: one of the links.
-        let outer = unsafe { links.add(at) };
-        // SAFETY: as above.
-        let mut outer = unsafe { &*outer };
-        while found != fresh {
-            at += 1;
-            // SAFETY: it is not the first.
-            found = unsafe { found.sub(1) };
-            // SAFETY: a fresh one, as the walk has written it.
-            let inner = unsafe { inside_of(outer, at, found, &mut self.checks) };
-            // SAFETY: there is room for those at `at` and the fresh ones.
-            let place = unsafe { links.add(at) };
-            // SAFETY: as above.
-            outer = unsafe { &mut *place.cast::<MaybeUninit<Link>>() }.write(inner);
-        }
-        self.checks.end(outer.checks as usize, len);
+        at
+    }
+
+    /// Takes note of what the next walk asks of the links, whose sum is this, and returns their hash.
+    #[inline(always)]
+    fn conclude(&mut self, sum: u64) -> u64 {
         // NOTE: as many as the limit may lie inside of links that were dropped, whose sum is in theirs.
-        if len >= self.limit {
+        if self.len >= self.limit {
+            // What a stack does not show need not hold. But a shorter one shows more of it, or more than is kept.
+            self.reach = Reach {
+                least: self.len,
+                start: self.kept.start_inside_of(self.len - self.limit),
+            };
             return self.hash();
         }
-        StackHash::of_sum(outer.sum)
+        StackHash::of_sum(sum)
     }
 
     /// Drops outer links that no stack shows any more. Returns where the innermost is then.
@@ -963,39 +768,14 @@ impl Walker {
     fn make_room(&mut self, at: usize, new: usize) -> usize {
         self.common = 0;
         let left = self.limit.saturating_sub(new).min(at);
-        let dropped = at - left;
-        let outside = *self.link(dropped);
-        self.end = StackEnd::Truncated;
-        self.bottom = 0;
-        self.end_outside(Link::outside(outside.sum, true));
-        self.kept.copy_within(dropped + 1..at + 1, 1);
-        let shift = outside.checks - Link::OUTSIDE_CHECKS;
-        self.checks.shift(shift as usize, dropped);
-        for link in &mut self.kept[1..=left] {
-            link.checks -= shift;
-        }
+        self.kept.drop_outer(at - left + 1, at);
+        (self.end, self.bottom) = (StackEnd::Truncated, 0);
         left
     }
 }
 
-/// The first link from `link` outwards that does not lie inside of `slot`.
-///
-/// # Safety
-///
-/// There is one.
-#[cold]
-#[inline(never)]
-unsafe fn first_beyond(mut link: *mut Link, slot: usize) -> *mut Link {
-    // SAFETY: the caller's promise.
-    while unsafe { (*link).slot() } < slot {
-        // SAFETY: as above.
-        link = unsafe { link.sub(1) };
-    }
-    link
-}
-
 /// Why a walk ended before it met the last one: one of these numbers, or the place of a return
-/// address of zero, with [`Link::TAKES_BP`] if finding it took rbp, and [`Link::FLEETS`].
+/// address of zero with what [`Way::mark`] adds to it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Stop(usize);
 
@@ -1010,44 +790,6 @@ impl Stop {
     const LIMIT: Stop = Stop(6);
     /// The user's line is found.
     const LINE: Stop = Stop(7);
-}
-
-/// Reads what was written a moment ago.
-///
-/// PERF: in the same pieces, since a processor can hand on a store that is not done to a load of the same size,
-/// and the compiler would read two words at once.
-///
-/// # Safety
-///
-/// It was written.
-#[inline(always)]
-unsafe fn read_by_word(found: *const Found) -> Found {
-    // SAFETY: the caller's promise, and a `Found` begins with two checks.
-    let check = |at: usize| unsafe { read_check_by_word(found.cast::<Check>().wrapping_add(at)) };
-    Found {
-        pc: check(0),
-        bp: check(1),
-        // SAFETY: the caller's promise.
-        way: unsafe { (*found).way },
-    }
-}
-
-/// The same for a check.
-///
-/// # Safety
-///
-/// As [`read_by_word`].
-#[inline(always)]
-unsafe fn read_check_by_word(check: *const Check) -> Check {
-    let word = |at: usize| {
-        let place = check.cast::<usize>().wrapping_add(at);
-        // SAFETY: the caller's promise, and a check is two words.
-        unsafe { place.read_volatile() }
-    };
-    Check {
-        address: word(0),
-        word: word(1),
-    }
 }
 
 /// One step, to the return address of the frame.
@@ -1088,9 +830,12 @@ fn step_by(rule: Packed, Registers { sp, bp, .. }: Registers, high: usize) -> Re
     // SAFETY: `sp < cfa <= high`, both aligned, so the word below the CFA is in the stack.
     let pc = unsafe { Check::of(cfa - 8) };
     if pc.word == 0 {
-        return Err(Stop(pc.address | (way.0 >> 2) as usize));
+        return Err(Stop(way.mark(pc.address)));
     }
-    Ok(Found { pc, bp, way })
+    Ok(Found {
+        pc,
+        from: Origin { bp, way },
+    })
 }
 
 /// The CFA, rbp as it was in the caller, and how they were found.
@@ -1349,6 +1094,53 @@ mod tests {
         }
     }
 
+    // Calls its second argument with its first and the place of a zero, which is where its own return address would be.
+    std::arch::global_asm!(
+        ".local alloc_core_calls_at_bottom",
+        ".type alloc_core_calls_at_bottom, @function",
+        "alloc_core_calls_at_bottom:",
+        ".cfi_startproc",
+        "push rbx",
+        "mov rbx, rsp",
+        "push 0",
+        "push 0",
+        ".cfi_def_cfa rsp, 16",
+        "mov rax, rsi",
+        "lea rsi, [rsp + 8]",
+        "call rax",
+        "mov rsp, rbx",
+        "pop rbx",
+        "ret",
+        ".cfi_endproc",
+        ".size alloc_core_calls_at_bottom, . - alloc_core_calls_at_bottom",
+    );
+
+    #[test]
+    fn a_stack_goes_on_where_its_bottom_is_none_any_more() {
+        unsafe extern "C" {
+            fn alloc_core_calls_at_bottom(data: usize, act: extern "C" fn(usize, *mut usize));
+        }
+        extern "C" fn act(_: usize, bottom: *mut usize) {
+            let (mut remembering, mut forgetful) = (walker(), walker());
+            let code = Registers::here().pc;
+            let mut ends = Vec::new();
+            for word in [0, 0, code, code, 0, code, 0, 0] {
+                // SAFETY: a word of a frame that waits for us, and that nobody looks at but walks.
+                unsafe { bottom.write_volatile(word) };
+                remembering.walk_here();
+                forgetful.begin(forgetful.bounds);
+                forgetful.walk_here();
+                let (stack, truth) = (remembering.stack(), forgetful.stack());
+                assert_eq!(stack.addresses[1..], truth.addresses[1..], "{word:x}");
+                assert_eq!(stack.end, truth.end, "{word:x}");
+                ends.push(stack.addresses.len());
+            }
+            assert!(ends[0] == ends[1] && ends[0] < ends[2], "{ends:?}");
+        }
+        // SAFETY: the function above.
+        unsafe { alloc_core_calls_at_bottom(0, act) };
+    }
+
     #[test]
     fn a_limit_cuts_the_outer_end() {
         let mut walker = walker();
@@ -1407,7 +1199,7 @@ mod tests {
             let stack = walker.stack();
             assert_ne!(stack.end, StackEnd::Truncated);
             assert!(stack.addresses.len() < 200);
-            assert_eq!(walker.reusable, 0);
+            assert!(walker.reach.start.is_none());
         }
     }
 
@@ -1678,15 +1470,26 @@ mod tests {
         }
     }
 
-    /// Recursion deeper than the limit: the window slides outwards and back.
+    /// Recursion deeper than the limit, and than links are kept: the window slides outwards and back. Now and then a
+    /// frame is found by rbp.
     #[test]
     fn a_recursion_beyond_the_limit_is_cut_right_on_its_way_in_and_out() {
+        #[inline(never)]
+        fn aligned(shapes: &mut Shapes, depth: usize) {
+            #[repr(align(128))]
+            struct Aligned([u8; 128]);
+            let space = black_box(Aligned([7; 128]));
+            recurse(shapes, depth);
+            assert_eq!(space.0[depth % 128], 7);
+        }
         #[inline(never)]
         fn recurse(shapes: &mut Shapes, depth: usize) {
             if depth.is_multiple_of(3) {
                 shapes.leaf();
             }
-            if depth > 0 {
+            if depth.is_multiple_of(7) && depth > 0 {
+                aligned(shapes, depth - 1);
+            } else if depth > 0 {
                 recurse(shapes, depth - 1);
             }
             if depth.is_multiple_of(5) {
