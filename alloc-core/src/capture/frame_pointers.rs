@@ -123,7 +123,12 @@ impl Walker {
         }
     }
 
-    /// The same: nothing is known of other callsites.
+    /// The hash of the innermost addresses of the last stack, if there are more than so many.
+    pub(crate) fn hash_of_innermost(&self, addresses: usize) -> Option<u64> {
+        (addresses < self.len).then(|| hash_of(&self.buffer[..addresses]))
+    }
+
+    /// The same as [`stack`](Self::stack): nothing is known of other callsites.
     pub(crate) fn newcomer(&mut self) -> Stack<'_> {
         self.stack()
     }

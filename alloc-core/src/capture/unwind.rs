@@ -463,10 +463,21 @@ impl Walker {
 
     #[inline(always)]
     fn hash(&self) -> u64 {
-        let outer = self.outermost();
         // With fewer links than the limit there is nothing outside, and its sum is zero.
-        let beyond = self.kept.sum(outer).wrapping_mul(self.power);
+        self.hash_inside_of(self.outermost(), self.power)
+    }
+
+    /// That of the links inside of that at `outer`, where `power` is the base's to their number.
+    #[inline(always)]
+    fn hash_inside_of(&self, outer: usize, power: u64) -> u64 {
+        let beyond = self.kept.sum(outer).wrapping_mul(power);
         StackHash::of_sum(self.kept.sum(self.len).wrapping_sub(beyond))
+    }
+
+    /// The hash of the innermost addresses of the last stack, if there are more than so many.
+    pub(crate) fn hash_of_innermost(&self, addresses: usize) -> Option<u64> {
+        let outer = self.len.checked_sub(addresses)?;
+        (outer > self.outermost()).then(|| self.hash_inside_of(outer, StackHash::power(addresses)))
     }
 
     /// Walks from these registers outwards.
@@ -1299,7 +1310,12 @@ mod tests {
             );
             assert_eq!(self.remembering.stack().end, self.forgetful.stack().end);
             assert_eq!(hash, expected);
-            assert_eq!(hash, hash_of(self.remembering.stack().addresses));
+            let shown = self.remembering.stack().addresses.to_vec();
+            assert_eq!(hash, hash_of(&shown));
+            for inner in [1, 16, shown.len() - 1, shown.len()] {
+                let hash = shown.get(..inner).filter(|it| it.len() < shown.len());
+                assert_eq!(self.remembering.hash_of_innermost(inner), hash.map(hash_of));
+            }
             if self.leaves.is_multiple_of(16) {
                 let mut truth = Vec::new();
                 backtrace::trace(|frame| {
