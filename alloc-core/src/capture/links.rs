@@ -51,7 +51,6 @@ pub(super) struct Found {
 
 /// How it was found.
 #[derive(Clone, Copy)]
-#[repr(C)]
 pub(super) struct Origin {
     /// The caller's rbp, and where it was loaded from, or zero if the register still held it.
     pub(super) bp: Check,
@@ -184,7 +183,8 @@ impl Ties {
     }
 }
 
-/// A saved rbp that must be as it was, and the link outside of which it was saved.
+/// A saved rbp that must be as it was, and the link that it was saved at: if it is another, links inside of that do not
+/// hold.
 #[derive(Clone, Copy)]
 struct Held {
     bp: Check,
@@ -227,7 +227,9 @@ pub(super) struct Links {
     /// which lie further and further down the stack, and four that end them.
     pcs: [Check; FIRST + KEPT + 4],
     numbers: [Numbers; KEPT],
+    /// Of a link that a plain walk found there is what another left.
     from: [Origin; KEPT],
+    /// Outermost first, as the links that they are of.
     held: [Held; KEPT],
     /// How many rbps the last walk held.
     held_len: usize,
@@ -357,6 +359,7 @@ impl Links {
         (self.way(at) != Way::NONE && address != 0).then_some(address)
     }
 
+    /// Its return address, and where that lies.
     pub(super) fn pc(&self, at: usize) -> Check {
         self.pcs[FIRST + at]
     }
@@ -479,7 +482,6 @@ impl Links {
             let held = unsafe { self.held.get_unchecked(at) };
             // SAFETY: it lies in what is in use.
             if held.bp.address < sp || unsafe { held.bp.change() } != 0 {
-                // If it is another rbp, the link may be there, and the one inside of it is not.
                 return link.min(held.link);
             }
         }
