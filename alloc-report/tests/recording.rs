@@ -13,6 +13,8 @@ use tempfile::TempDir;
 static ALLOC: TraceAlloc = TraceAlloc::system();
 
 const ROLE: &str = "RECORDING_ROLE";
+/// Where the program that is run waits for two snapshots, however long they take.
+const SNAPSHOTS: &str = "RECORDING_SNAPSHOTS";
 const MIB: usize = 1 << 20;
 
 type Test = (&'static str, fn());
@@ -67,6 +69,11 @@ fn play(role: &str) -> ExitCode {
         "hold" => {
             let kept = vec![1_u8; 10 * MIB];
             std::thread::sleep(Duration::from_millis(700));
+            if let Some(folder) = std::env::var_os(SNAPSHOTS) {
+                while snapshots(folder.as_ref()).len() < 2 {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+            }
             drop(vec![2_u8; 30 * MIB]);
             std::thread::sleep(Duration::from_millis(300));
             // So that it is there whenever the last sample is taken.
@@ -135,8 +142,11 @@ fn fails(output: &Output, status: i32, message: &str) {
 fn a_recording_has_all() {
     let folder = folder();
     // A percent sign means something to the program's own template.
-    let output = run(folder.path(), "hold", &["--every", "0.2", "-o", "100%n"]).output();
-    let output = output.expect("the command runs");
+    let recording = folder.path().join("100%n");
+    let output = run(folder.path(), "hold", &["--every", "0.2", "-o", "100%n"])
+        .env(SNAPSHOTS, &recording)
+        .output()
+        .expect("the command runs");
     let shown = succeeds(&output);
     assert!(shown.contains("heap at most 40.0 MiB"), "{shown}");
     assert!(
@@ -144,7 +154,6 @@ fn a_recording_has_all() {
         "{shown}"
     );
 
-    let recording = folder.path().join("100%n");
     let mut rows = csv_rows(&recording);
     let row = rows
         .iter()
@@ -164,10 +173,7 @@ fn a_recording_has_all() {
         "uss, pss, rss"
     );
 
-    let snapshots: Vec<PathBuf> = files(&recording)
-        .into_iter()
-        .filter(|it| it.to_string_lossy().contains("heap-"))
-        .collect();
+    let snapshots = snapshots(&recording);
     assert!(snapshots.len() >= 3, "{snapshots:?}");
     let first = Snapshot::load(&snapshots[0]).expect("a snapshot");
     let top = &first.statistics(GroupBy::Line)[0];
@@ -217,6 +223,12 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder");
     let mut files: Vec<_> = entries.map(|it| it.expect("a file").path()).collect();
     files.sort_unstable();
+    files
+}
+
+fn snapshots(recording: &Path) -> Vec<PathBuf> {
+    let mut files = files(recording);
+    files.retain(|it| it.to_string_lossy().contains("heap-"));
     files
 }
 
