@@ -266,8 +266,10 @@ impl Callsites {
         if most != usize::MAX {
             // PERF: nearly half of them are known by their inner part.
             let short = walker.hash_of_innermost(most);
-            let known = short.and_then(|hash| self.find(hash ^ label.salt()));
-            return known.unwrap_or_else(|| self.insert(walker.stack(), label));
+            return short
+                .and_then(|hash| self.find(hash ^ label.salt()))
+                .or_else(|| self.try_insert(walker.innermost(most), label))
+                .unwrap_or(CallsiteId::OVERFLOW);
         }
         let callsite = self.insert(walker.newcomer(), label);
         if callsite != CallsiteId::OVERFLOW {

@@ -123,6 +123,19 @@ impl Walker {
         }
     }
 
+    /// The same, cut to so many addresses.
+    pub(crate) fn innermost(&mut self, addresses: usize) -> Stack<'_> {
+        match self.hash_of_innermost(addresses) {
+            Some(hash) => Stack {
+                addresses: &self.buffer[..addresses],
+                outer: None,
+                end: StackEnd::Truncated,
+                hash,
+            },
+            None => self.stack(),
+        }
+    }
+
     /// The hash of the innermost addresses of the last stack, if there are more than so many.
     pub(crate) fn hash_of_innermost(&self, addresses: usize) -> Option<u64> {
         (addresses < self.len).then(|| hash_of(&self.buffer[..addresses]))

@@ -411,7 +411,19 @@ impl Walker {
         self.stack_inside_of(self.outermost(), None)
     }
 
-    /// The same, without the outer addresses that the last newcomer has.
+    /// The same, cut to so many addresses.
+    pub(crate) fn innermost(&mut self, addresses: usize) -> Stack<'_> {
+        match self.hash_of_innermost(addresses) {
+            Some(hash) => Stack {
+                end: StackEnd::Truncated,
+                hash,
+                ..self.stack_inside_of(self.len - addresses, None)
+            },
+            None => self.stack(),
+        }
+    }
+
+    /// The same as [`stack`](Self::stack), without the outer addresses that the last newcomer has.
     pub(crate) fn newcomer(&mut self) -> Stack<'_> {
         let (outermost, last) = (self.outermost(), self.last_newcomer);
         match CallsiteId::from_word(last.callsite) {
@@ -1313,8 +1325,13 @@ mod tests {
             let shown = self.remembering.stack().addresses.to_vec();
             assert_eq!(hash, hash_of(&shown));
             for inner in [1, 16, shown.len() - 1, shown.len()] {
-                let hash = shown.get(..inner).filter(|it| it.len() < shown.len());
-                assert_eq!(self.remembering.hash_of_innermost(inner), hash.map(hash_of));
+                let hash = self.remembering.hash_of_innermost(inner);
+                let stack = self.remembering.innermost(inner);
+                assert_eq!(stack.addresses, &shown[..inner.min(shown.len())]);
+                assert_eq!(stack.hash, hash_of(stack.addresses));
+                let is_cut = inner < shown.len();
+                assert_eq!(hash, is_cut.then_some(stack.hash));
+                assert!(!is_cut || stack.end == StackEnd::Truncated);
             }
             if self.leaves.is_multiple_of(16) {
                 let mut truth = Vec::new();
