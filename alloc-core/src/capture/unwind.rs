@@ -1487,9 +1487,11 @@ mod tests {
         }
     }
 
-    /// The same stacks again and again, among others that begin alike.
+    /// The same stacks again and again, among others that begin alike. How many are recalled depends on which of them
+    /// have their memos in the same places, and so on where the program was loaded.
     #[test]
     fn whole_stacks_are_recalled_if_they_are_the_same() {
+        let mut recalled = 0;
         for (seed, limit) in [(1, MAX_FRAMES), (2, 40), (3, 12), (4, 1)] {
             let mut shapes = Shapes::new(seed, limit);
             for leaves in [100, 50, 100, 300, 100, 100] {
@@ -1499,8 +1501,9 @@ mod tests {
                     shapes.call(depth);
                 }
             }
-            assert!(shapes.recalled > 100, "{limit}: {}", shapes.recalled);
+            recalled += shapes.recalled;
         }
+        assert!(recalled > 600, "{recalled}");
     }
 
     /// Recursion deeper than the limit, and than links are kept: the window slides outwards and back. Now and then a
