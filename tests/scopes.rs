@@ -184,22 +184,27 @@ fn handles_take_a_scope_along() {
     handle.run(|| drop(block(5)));
 }
 
-/// Runs on another thread, whose start and end are in no scope.
 /// Starts threads that start threads, each with blocks of a size, and waits for all.
+///
+/// What their starts take is the same each time, as long as there are no more than eleven at once: the standard library
+/// keeps a tree of those that are alive, and as many fit into one node.
 fn family(size: usize) {
     let parent = move || {
-        let children: Vec<_> = (0..3)
+        let children: Vec<_> = (0..CHILDREN)
             .map(|_| std::thread::spawn(move || drop((block(size), block(2 * size)))))
             .collect();
         drop(block(size));
         children.into_iter().for_each(|it| it.join().unwrap());
     };
-    let parents: Vec<_> = (0..4).map(|_| std::thread::spawn(parent)).collect();
+    let parents: Vec<_> = (0..PARENTS).map(|_| std::thread::spawn(parent)).collect();
     parents.into_iter().for_each(|it| it.join().unwrap());
 }
 
+const PARENTS: usize = 2;
+/// Of each.
+const CHILDREN: usize = 3;
+
 fn threads_are_counted_where_they_are_started() {
-    // What a thread's start takes is whatever it is, and the same each time.
     let usage = |size| {
         let scope = Scope::enter_with_threads().unwrap();
         family(size);
@@ -207,8 +212,10 @@ fn threads_are_counted_where_they_are_started() {
     };
     let (none, some) = (usage(0), usage(1000));
     assert_eq!(some.current, none.current);
-    // Twelve children with two blocks, and their four parents with one.
-    let work = amount(12 * 3_000 + 4 * 1_000, 12 * 2 + 4);
+    let children = (PARENTS * CHILDREN) as u64;
+    let parents = PARENTS as u64;
+    // Two blocks of each child, and one of each parent.
+    let work = amount(children * 3_000 + parents * 1_000, children * 2 + parents);
     assert_eq!(some.allocated.bytes, none.allocated.bytes + work.bytes);
     assert_eq!(some.allocated.blocks, none.allocated.blocks + work.blocks);
 
@@ -311,6 +318,7 @@ fn threads_give_a_scope_back() {
     assert_eq!(thread.join().unwrap().capacity(), 7);
 }
 
+/// Runs on another thread, whose start and end are in no scope.
 fn untracked_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     alloc_core::untraced(|| std::thread::scope(|threads| threads.spawn(work).join().unwrap()))
 }
