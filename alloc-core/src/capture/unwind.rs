@@ -338,15 +338,13 @@ impl Walker {
     /// walk before.
     #[inline(never)]
     fn walk_line(&mut self, pc: usize, sp: usize, bp: usize) -> u64 {
-        let Some(new) = self.walk_line_plainly(Registers { pc, sp, bp }) else {
-            return self.walk_line_with_bp(Registers { pc, sp, bp });
+        let frame = Registers { pc, sp, bp };
+        let Some(new) = self.walk_line_plainly(frame) else {
+            return self.walk_line_with_bp(frame);
         };
         (self.end, self.bottom) = (StackEnd::Truncated, 0);
         self.kept.begin(0, false);
-        let at = self.make_way(0, new);
-        // SAFETY: there is room for as many frames as a line takes.
-        let sum = unsafe { self.kept.push_plainly(at, new, &self.fresh) };
-        let hash = self.conclude(sum);
+        let hash = self.push_plainly(0, new);
         self.reuse_nothing();
         self.is_whole = true;
         hash
@@ -501,14 +499,12 @@ impl Walker {
     /// Nearly all walks are [plain](Self::walk_plainly). The others are [begun again](Self::walk_with_bp).
     #[inline(never)]
     fn walk(&mut self, pc: usize, sp: usize, bp: usize) -> u64 {
-        let Some((at, new)) = self.walk_plainly(Registers { pc, sp, bp }) else {
-            return self.walk_with_bp(Registers { pc, sp, bp });
+        let frame = Registers { pc, sp, bp };
+        let Some((at, new)) = self.walk_plainly(frame) else {
+            return self.walk_with_bp(frame);
         };
         self.is_whole = true;
-        let at = self.make_way(at, new);
-        // SAFETY: there is room, now.
-        let sum = unsafe { self.kept.push_plainly(at, new, &self.fresh) };
-        self.conclude(sum)
+        self.push_plainly(at, new)
     }
 
     /// Steps by [plain](Packed::is_plain) rules to a link that no step outside of which takes rbp, and so knows nothing of
@@ -758,6 +754,15 @@ impl Walker {
             start: Start::OUTERMOST,
         };
         self.conclude(self.kept.sum(self.len))
+    }
+
+    /// The same, if they were found by plain rules and that link [stands alone](Links::stands_alone).
+    #[inline(always)]
+    fn push_plainly(&mut self, at: usize, new: usize) -> u64 {
+        let at = self.make_way(at, new);
+        // SAFETY: there is room, now.
+        let sum = unsafe { self.kept.push_plainly(at, new, &self.fresh) };
+        self.conclude(sum)
     }
 
     /// Gets ready to put that many links inside of that at `at`, and returns where that is then.
