@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use crate::control::{self, GranuleHint, Look};
 use crate::counting::Counter;
 use crate::scope;
-use crate::tracer::{self, AtOnce, Follow, Outside, Recorder, Right, Task};
+use crate::tracer::{self, AtOnce, Follow, Outside, Recorder, Right};
 
 /// A global allocator that forwards everything to `A`, and records it while tracing is on.
 ///
@@ -201,7 +201,7 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         let follower = if JUMPS { F::enter_at_once() } else { None };
         let Some(follower) = follower else {
             // SAFETY: the caller's promise, passed on.
-            return unsafe { this.alloc_entered::<ZEROED>(layout) };
+            return unsafe { Self::alloc_entered::<ZEROED>(size, align, this) };
         };
         // SAFETY: as above.
         unsafe { this.alloc_by::<ZEROED, F>(layout, follower) }
@@ -216,34 +216,45 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     ) -> *mut u8 {
         // SAFETY: those of a layout.
         let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-        match tracer::task_at_birth(look, size) {
+        if tracer::passes_over_at_birth(look, size) {
             // SAFETY: the caller's promise, passed on.
-            Task::Enter => unsafe { this.alloc_entered::<ZEROED>(layout) },
-            // SAFETY: as above.
-            Task::PassOver => unsafe { this.alloc_inner::<ZEROED>(layout) },
-            // SAFETY: as above.
-            Task::TellScopes => unsafe { this.alloc_in_scope::<ZEROED>(layout) },
+            return unsafe { this.alloc_inner::<ZEROED>(layout) };
         }
+        if look.sees_scopes() {
+            // SAFETY: as above.
+            return unsafe { Self::alloc_in_scope::<ZEROED>(size, align, this) };
+        }
+        // SAFETY: as above.
+        unsafe { Self::alloc_entered::<ZEROED>(size, align, this) }
     }
 
     #[inline(never)]
-    unsafe fn alloc_in_scope<const ZEROED: bool>(&self, layout: Layout) -> *mut u8 {
-        let block = match tracer::task_at_birth_in_scope(layout.size()) {
+    unsafe fn alloc_in_scope<const ZEROED: bool>(
+        size: usize,
+        align: usize,
+        this: &Self,
+    ) -> *mut u8 {
+        // SAFETY: those of a layout.
+        let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
+        let block = if tracer::enters_at_birth(size) {
             // SAFETY: the caller's promise, passed on.
-            Task::PassOver => unsafe { self.alloc_inner::<ZEROED>(layout) },
+            unsafe { this.alloc_by_right::<ZEROED>(layout) }
+        } else {
             // SAFETY: as above.
-            _ => unsafe { self.alloc_by_right::<ZEROED>(layout) },
+            unsafe { this.alloc_inner::<ZEROED>(layout) }
         };
         if !block.is_null() {
-            scope::born(block.addr(), layout.size());
+            scope::born(block.addr(), size);
         }
         block
     }
 
     #[inline(never)]
-    unsafe fn alloc_entered<const ZEROED: bool>(&self, layout: Layout) -> *mut u8 {
+    unsafe fn alloc_entered<const ZEROED: bool>(size: usize, align: usize, this: &Self) -> *mut u8 {
+        // SAFETY: those of a layout.
+        let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
         // SAFETY: the caller's promise, passed on.
-        unsafe { self.alloc_by_right::<ZEROED>(layout) }
+        unsafe { this.alloc_by_right::<ZEROED>(layout) }
     }
 
     /// NOTE: inlined where a call would leave a frame, with which the same line is another stack.
@@ -285,7 +296,7 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
         let Some(follower) = F::enter_at_once() else {
             // SAFETY: the caller's promise, passed on.
-            return unsafe { this.dealloc_entered(block, layout) };
+            return unsafe { Self::dealloc_entered(block, size, align, this) };
         };
         if !follower.freed_at_once(block.addr(), size) {
             // SAFETY: as above.
@@ -306,38 +317,45 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     ) {
         // SAFETY: those of a layout.
         let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-        match tracer::task_at_end(look, block.addr()) {
+        if tracer::passes_over_at_end(look, block.addr()) {
             // SAFETY: the caller's promise, passed on.
-            Task::Enter => unsafe { this.dealloc_entered(block, layout) },
+            return unsafe { this.inner.dealloc(block, layout) };
+        }
+        if look.sees_scopes() {
             // SAFETY: as above.
-            Task::PassOver => unsafe { this.inner.dealloc(block, layout) },
+            return unsafe { Self::dealloc_in_scope(block, size, align, this) };
+        }
+        // SAFETY: as above.
+        unsafe { Self::dealloc_entered(block, size, align, this) }
+    }
+
+    #[inline(never)]
+    unsafe fn dealloc_in_scope(block: *mut u8, size: usize, align: usize, this: &Self) {
+        // SAFETY: those of a layout.
+        let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
+        scope::died(block.addr(), size);
+        if tracer::enters_at_end(block.addr()) {
+            // SAFETY: the caller's promise, passed on.
+            unsafe { Self::dealloc_entered(block, size, align, this) }
+        } else {
             // SAFETY: as above.
-            Task::TellScopes => unsafe { this.dealloc_in_scope(block, layout) },
+            unsafe { this.inner.dealloc(block, layout) }
         }
     }
 
     #[inline(never)]
-    unsafe fn dealloc_in_scope(&self, block: *mut u8, layout: Layout) {
-        scope::died(block.addr(), layout.size());
-        match tracer::task_at_end_in_scope(block.addr()) {
+    unsafe fn dealloc_entered(block: *mut u8, size: usize, align: usize, this: &Self) {
+        // SAFETY: those of a layout.
+        let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
+        match tracer::enter(this.granule) {
             // SAFETY: the caller's promise, passed on.
-            Task::PassOver => unsafe { self.inner.dealloc(block, layout) },
+            Some(Right::Record(recorder)) => unsafe { this.dealloc_by(block, layout, recorder) },
             // SAFETY: as above.
-            _ => unsafe { self.dealloc_entered(block, layout) },
-        }
-    }
-
-    #[inline(never)]
-    unsafe fn dealloc_entered(&self, block: *mut u8, layout: Layout) {
-        match tracer::enter(self.granule) {
-            // SAFETY: the caller's promise, passed on.
-            Some(Right::Record(recorder)) => unsafe { self.dealloc_by(block, layout, recorder) },
+            Some(Right::Sample(sampler)) => unsafe { this.dealloc_by(block, layout, sampler) },
             // SAFETY: as above.
-            Some(Right::Sample(sampler)) => unsafe { self.dealloc_by(block, layout, sampler) },
+            Some(Right::Count(counter)) => unsafe { this.dealloc_by(block, layout, counter) },
             // SAFETY: as above.
-            Some(Right::Count(counter)) => unsafe { self.dealloc_by(block, layout, counter) },
-            // SAFETY: as above.
-            None => unsafe { self.dealloc_by(block, layout, Outside) },
+            None => unsafe { this.dealloc_by(block, layout, Outside) },
         }
     }
 
@@ -373,32 +391,29 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         new_size: usize,
         look: Look,
     ) -> *mut u8 {
-        let task = match tracer::task_at_end(look, block.addr()) {
-            Task::PassOver => tracer::task_at_birth(look, new_size),
-            task => task,
-        };
-        match task {
+        if tracer::passes_over_at_end(look, block.addr())
+            && tracer::passes_over_at_birth(look, new_size)
+        {
             // SAFETY: the caller's promise, passed on.
-            Task::Enter => unsafe { self.realloc_entered(block, layout, new_size) },
-            // SAFETY: as above.
-            Task::PassOver => unsafe { self.inner.realloc(block, layout, new_size) },
-            // SAFETY: as above.
-            Task::TellScopes => unsafe { self.realloc_in_scope(block, layout, new_size) },
+            return unsafe { self.inner.realloc(block, layout, new_size) };
         }
+        if look.sees_scopes() {
+            // SAFETY: as above.
+            return unsafe { self.realloc_in_scope(block, layout, new_size) };
+        }
+        // SAFETY: as above.
+        unsafe { self.realloc_entered(block, layout, new_size) }
     }
 
     #[inline(never)]
     unsafe fn realloc_in_scope(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         let left = scope::leave(block.addr());
-        let task = match tracer::task_at_end_in_scope(block.addr()) {
-            Task::PassOver => tracer::task_at_birth_in_scope(new_size),
-            task => task,
-        };
-        let moved = match task {
+        let moved = if tracer::enters_at_end(block.addr()) || tracer::enters_at_birth(new_size) {
             // SAFETY: the caller's promise, passed on.
-            Task::PassOver => unsafe { self.inner.realloc(block, layout, new_size) },
+            unsafe { self.realloc_by_right(block, layout, new_size) }
+        } else {
             // SAFETY: as above.
-            _ => unsafe { self.realloc_by_right(block, layout, new_size) },
+            unsafe { self.inner.realloc(block, layout, new_size) }
         };
         if moved.is_null() {
             scope::stay(left, block.addr());

@@ -32,7 +32,7 @@ use crate::error::Error;
 use crate::sampling::Interval;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence};
 use crate::thread::{self, Busy, Stage, ThreadState};
-use crate::tracer::TABLES;
+use crate::tracer::{DRAWN, TABLES};
 use crate::{Bytes, TracedMemory, hooks, reporter, scope, startup, track};
 use Ordering::Relaxed;
 
@@ -540,12 +540,7 @@ impl Control {
             How::Sampled => TABLES.blocks.prepare(granule, false),
             How::Counted | How::Off => TABLES.counted.prepare(granule),
         };
-        let drawn = match config.how() {
-            How::Sampled => TABLES.drawn.prepare(),
-            How::Whole | How::Counted | How::Off => Some(()),
-        };
         index
-            .and(drawn)
             .and_then(|()| TABLES.callsites.prepare(config.max_callsites))
             .ok_or_else(no_memory)?;
         let captured = match config.frames {
@@ -578,7 +573,7 @@ impl Control {
             unsafe {
                 TABLES.counted.clear();
             }
-            TABLES.drawn.clear();
+            DRAWN.clear();
             TABLES.threads.iter().for_each(ThreadState::clear);
             TABLES.events.clear();
             TABLES.heap.clear();
@@ -854,7 +849,7 @@ pub(crate) fn tracer_memory() -> Bytes {
         + TABLES.counted.resident()
         + TABLES.callsites.resident()
         + TABLES.threads.resident()
-        + TABLES.drawn.resident()
+        + DRAWN.resident()
         + scope::resident()
         + capture::resident();
     Bytes::new(bytes as u64)

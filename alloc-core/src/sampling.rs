@@ -1,9 +1,10 @@
 //! Which blocks a sampled tracer records, how many others each of them stands for, and where they lie.
 
 use std::num::NonZeroU64;
+use std::ptr::NonNull;
 
-use crate::arena::Reserved;
-use crate::sync::{AtomicU32, Ordering};
+use crate::arena;
+use crate::sync::{AtomicU8, Ordering};
 
 /// A Poisson sample over allocated bytes.
 ///
@@ -99,12 +100,14 @@ impl Interval {
 ///
 /// A block is counted before its address leaves the allocator and until its record is taken out, and a
 /// pointer reaches the thread that frees it by some synchronization. So that thread sees one or more.
-/// Places share a counter if their addresses are equal but for multiples of 1 GiB: then a look in the
-/// index is wasted.
+/// Places share a counter if their addresses are equal but for multiples of 1 GiB, and one that counted as far as
+/// it can stays there: then a look in the index is wasted.
 ///
-/// What was reserved stays, since a thread may look at any time.
+/// PERF: a part of the program and not reserved, so that a look has no pointer to follow; and of bytes, so that those
+/// of a heap of 100 MiB take an eighth of the cache nearest to the processor. What no heap lies in is never touched.
+#[repr(align(4096))]
 pub(crate) struct DrawnPlaces {
-    counts: Reserved<AtomicU32, PLACES>,
+    counts: [AtomicU8; PLACES],
 }
 
 const PLACES: usize = 1 << 16;
@@ -113,39 +116,36 @@ const PLACE_BITS: u32 = 14;
 impl DrawnPlaces {
     pub(crate) const fn new() -> DrawnPlaces {
         DrawnPlaces {
-            counts: Reserved::new(),
+            counts: [const { AtomicU8::new(0) }; PLACES],
         }
-    }
-
-    /// Makes room, before the first block is drawn. `None` where the system has no memory to give.
-    pub(crate) fn prepare(&self) -> Option<()> {
-        self.counts.get_or_reserve().map(drop)
     }
 
     /// Counts a block that was drawn.
     pub(crate) fn add(&self, address: usize) {
-        if let Some(count) = self.count(address) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+        self.change(address, |count| count.checked_add(1));
     }
 
     /// Takes a block off that was [added](Self::add).
     pub(crate) fn take(&self, address: usize) {
-        if let Some(count) = self.count(address) {
-            count.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.change(address, |count| (count < u8::MAX).then(|| count - 1));
+    }
+
+    fn change(&self, address: usize, to: impl Fn(u8) -> Option<u8>) {
+        // NOTE: an error is a count that stays as it is.
+        let _ = self
+            .count(address)
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, to);
     }
 
     /// Whether the block may be one that was drawn.
     #[inline(always)]
     pub(crate) fn may_hold(&self, address: usize) -> bool {
-        self.count(address)
-            .is_some_and(|count| count.load(Ordering::Relaxed) != 0)
+        self.count(address).load(Ordering::Relaxed) != 0
     }
 
     /// Forgets all. NOTE: only while all threads stand still; they may look meanwhile.
     pub(crate) fn clear(&self) {
-        for count in self.counts.get().into_iter().flatten() {
+        for count in &self.counts {
             // Where nothing was counted, no page is touched.
             if count.load(Ordering::Relaxed) != 0 {
                 count.store(0, Ordering::Relaxed);
@@ -155,13 +155,12 @@ impl DrawnPlaces {
 
     /// The physical memory that the counts take up.
     pub(crate) fn resident(&self) -> usize {
-        self.counts.resident()
+        arena::resident(NonNull::from(&self.counts).cast(), PLACES)
     }
 
     #[inline(always)]
-    fn count(&self, address: usize) -> Option<&AtomicU32> {
-        let counts = self.counts.get()?;
-        Some(&counts[(address >> PLACE_BITS) % PLACES])
+    fn count(&self, address: usize) -> &AtomicU8 {
+        &self.counts[(address >> PLACE_BITS) % PLACES]
     }
 }
 
@@ -243,6 +242,29 @@ mod tests {
                 "{size}: {blocks} for {count}"
             );
         }
+    }
+
+    /// Against a map of counts, with a few places and many blocks: a count that reached its end stays.
+    #[test]
+    fn places_hold_what_was_added_and_not_taken() {
+        let places = Box::new(DrawnPlaces::new());
+        let (at, shares, other) = (0x7f00_0000_4000_usize, 0x7f00_4000_4040, 0x7f00_0000_8000);
+        assert!(!places.may_hold(at));
+        for taken_at in [254, 0, 1] {
+            (0..254).for_each(|block| places.add(at + block * 64));
+            assert!(places.may_hold(at) && places.may_hold(shares) && !places.may_hold(other));
+            (0..254).for_each(|_| places.take(at + taken_at * 64));
+            assert!(!places.may_hold(at));
+        }
+        (0..300).for_each(|block| places.add(at + block * 32));
+        (0..300).for_each(|block| places.take(at + block * 32));
+        assert!(
+            places.may_hold(at),
+            "300 blocks were more than a byte counts"
+        );
+        places.add(other);
+        places.clear();
+        assert!(!places.may_hold(at) && !places.may_hold(other));
     }
 
     #[test]

@@ -391,10 +391,13 @@ impl ThreadState {
     /// the phase that was seen.
     #[inline(always)]
     pub(crate) fn passes_over(&self, size: usize, look: Look) -> bool {
-        let until = self.until_sample.load(Relaxed).wrapping_sub(size as i64);
-        let passes_over = until > 0 && self.samples_at(look);
+        if !self.samples_at(look) {
+            return false;
+        }
+        let (until, size) = (self.until_sample.load(Relaxed), size as i64);
+        let passes_over = until > size;
         if passes_over {
-            self.until_sample.store(until, Relaxed);
+            self.until_sample.store(until - size, Relaxed);
         }
         passes_over
     }

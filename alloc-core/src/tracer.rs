@@ -6,7 +6,7 @@
 //! stack is one that is remembered, one store to the page map, one cell, one account. Nothing that another thread
 //! writes, no lock, no allocation, no system call.
 //!
-//! In instructions, as callgrind counts them, for a pair of an allocation and a free of small vectors, of 323: 10
+//! In instructions, as callgrind counts them, for a pair of an allocation and a free of small vectors, of 320: 10
 //! each in the compiler's shims, where it is seen what to do, 13 each for the guard, 19 each for the page map, 50 and 28
 //! for cell and account, 110 for the stack; the rest saves registers and calls the inner allocator. A free saves none: it
 //! looks first whether anything is in the way, and then changes four words. A sample leaves nearly everything out; a
@@ -32,8 +32,6 @@ pub(crate) struct Tables {
     pub(crate) blocks: PageMap,
     /// The same as `blocks`, of a session that only counts.
     pub(crate) counted: Counted,
-    /// Where in `blocks` there is something, of a sample.
-    pub(crate) drawn: DrawnPlaces,
     pub(crate) callsites: Callsites,
     pub(crate) heap: Heap,
     pub(crate) threads: Threads,
@@ -46,13 +44,17 @@ pub(crate) struct Tables {
 pub(crate) static TABLES: Tables = Tables {
     blocks: PageMap::new(),
     counted: Counted::new(),
-    drawn: DrawnPlaces::new(),
     callsites: Callsites::new(),
     heap: Heap::new(),
     threads: Threads::new(),
     events: Events::new(),
     epoch: AtomicU64::new(1),
 };
+
+/// Where in the live-block index there is something, of a sample.
+///
+/// NOTE: not one of [`TABLES`], since it is zero at first, and so takes up no room in a file.
+pub(crate) static DRAWN: DrawnPlaces = DrawnPlaces::new();
 
 impl Tables {
     #[inline(always)]
@@ -72,7 +74,7 @@ impl Tables {
         }
         let callsite = self.blocks.remove(address)?;
         if sampling.is_some() {
-            self.drawn.take(address);
+            DRAWN.take(address);
         }
         Some(callsite)
     }
@@ -85,7 +87,7 @@ impl Tables {
         }
         let _ = self.blocks.insert(address, callsite);
         if sampling.is_some() {
-            self.drawn.add(address);
+            DRAWN.add(address);
         }
     }
 }
@@ -210,70 +212,37 @@ pub(crate) fn enter_if(
     None
 }
 
-/// What is to be done about an event where there are scopes, or a sample is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Task {
-    /// [Enter](enter), and do what there is a right to.
-    Enter,
-    /// Nothing: a sample passes it over, or only scopes count.
-    PassOver,
-    /// Tell scopes of it, and then see what else: [`task_at_birth_in_scope`], [`task_at_end_in_scope`].
-    TellScopes,
-}
-
-/// What is to be done about an allocation where there are scopes, or a sample is taken.
-#[inline(always)]
-pub(crate) fn task_at_birth(look: Look, size: usize) -> Task {
-    if look.sees_scopes() {
-        return Task::TellScopes;
-    }
-    sample_at_birth(look, size)
-}
-
-/// What is to be done about an allocation beside telling scopes.
-pub(crate) fn task_at_birth_in_scope(size: usize) -> Task {
-    let look = control::look();
-    match look.how() {
-        How::Off => Task::PassOver,
-        How::Sampled => sample_at_birth(look.without_scopes(), size),
-        How::Whole | How::Counted => Task::Enter,
-    }
-}
-
+/// Whether nothing is to be done about an allocation: there are no scopes, and the sample passes it over.
+///
 /// NOTE: what the tracer itself allocates, and what is muted, is counted off the sample as well. The
 /// distance to the next byte that is drawn has no memory, so that changes no chance.
 #[inline(always)]
-fn sample_at_birth(look: Look, size: usize) -> Task {
-    match thread::current() {
-        Some(state) if state.passes_over(size, look) => Task::PassOver,
-        _ => Task::Enter,
-    }
+pub(crate) fn passes_over_at_birth(look: Look, size: usize) -> bool {
+    thread::current().is_some_and(|state| state.passes_over(size, look))
 }
 
-/// What is to be done about a free where there are scopes, or a sample is taken.
+/// Whether nothing is to be done about a free: there are no scopes, and the block is not of the sample.
 #[inline(always)]
-pub(crate) fn task_at_end(look: Look, address: usize) -> Task {
-    if look.sees_scopes() {
-        return Task::TellScopes;
-    }
-    sample_at_end(address)
+pub(crate) fn passes_over_at_end(look: Look, address: usize) -> bool {
+    !look.sees_scopes() && !DRAWN.may_hold(address)
 }
 
-/// What is to be done about a free beside telling scopes.
-pub(crate) fn task_at_end_in_scope(address: usize) -> Task {
-    match control::look().how() {
-        How::Off => Task::PassOver,
-        How::Sampled => sample_at_end(address),
-        How::Whole | How::Counted => Task::Enter,
-    }
+/// Whether something is to be done about an allocation beside telling scopes.
+pub(crate) fn enters_at_birth(size: usize) -> bool {
+    enters(|look| passes_over_at_birth(look, size))
 }
 
-#[inline(always)]
-fn sample_at_end(address: usize) -> Task {
-    if TABLES.drawn.may_hold(address) {
-        Task::Enter
-    } else {
-        Task::PassOver
+/// Whether something is to be done about a free beside telling scopes.
+pub(crate) fn enters_at_end(address: usize) -> bool {
+    enters(|look| passes_over_at_end(look, address))
+}
+
+fn enters(passes_over: impl FnOnce(Look) -> bool) -> bool {
+    let look = control::look();
+    match look.how() {
+        How::Off => false,
+        How::Sampled => !passes_over(look.without_scopes()),
+        How::Whole | How::Counted => true,
     }
 }
 
@@ -582,7 +551,7 @@ fn insert_anew(
                 // It was released without our knowledge.
                 state.events.lost_block();
             } else if sampling.is_some() {
-                TABLES.drawn.add(address);
+                DRAWN.add(address);
             }
             Some(callsite)
         }
