@@ -90,7 +90,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let look = control::look();
-        if look.is_idle() {
+        if tracer::ignores_birth(look, layout.size()) {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.alloc(layout) };
         }
@@ -101,7 +101,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         let look = control::look();
-        if look.is_idle() {
+        if tracer::ignores_birth(look, layout.size()) {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.alloc_zeroed(layout) };
         }
@@ -112,7 +112,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let look = control::look();
-        if look.is_idle() {
+        if tracer::ignores_end(look, block.addr()) {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.dealloc(block, layout) };
         }
@@ -214,20 +214,15 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         look: Look,
         this: &Self,
     ) -> *mut u8 {
-        // SAFETY: those of a layout.
-        let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-        if tracer::passes_over_at_birth(look, size) {
-            // SAFETY: the caller's promise, passed on.
-            return unsafe { this.alloc_inner::<ZEROED>(layout) };
-        }
         if look.sees_scopes() {
-            // SAFETY: as above.
+            // SAFETY: the caller's promise, passed on.
             return unsafe { Self::alloc_in_scope::<ZEROED>(size, align, this) };
         }
         // SAFETY: as above.
         unsafe { Self::alloc_entered::<ZEROED>(size, align, this) }
     }
 
+    #[cold]
     #[inline(never)]
     unsafe fn alloc_in_scope<const ZEROED: bool>(
         size: usize,
@@ -249,6 +244,7 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         block
     }
 
+    #[cold]
     #[inline(never)]
     unsafe fn alloc_entered<const ZEROED: bool>(size: usize, align: usize, this: &Self) -> *mut u8 {
         // SAFETY: those of a layout.
@@ -315,20 +311,15 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         look: Look,
         this: &Self,
     ) {
-        // SAFETY: those of a layout.
-        let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-        if tracer::passes_over_at_end(look, block.addr()) {
-            // SAFETY: the caller's promise, passed on.
-            return unsafe { this.inner.dealloc(block, layout) };
-        }
         if look.sees_scopes() {
-            // SAFETY: as above.
+            // SAFETY: the caller's promise, passed on.
             return unsafe { Self::dealloc_in_scope(block, size, align, this) };
         }
         // SAFETY: as above.
         unsafe { Self::dealloc_entered(block, size, align, this) }
     }
 
+    #[cold]
     #[inline(never)]
     unsafe fn dealloc_in_scope(block: *mut u8, size: usize, align: usize, this: &Self) {
         // SAFETY: those of a layout.
@@ -343,6 +334,7 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         }
     }
 
+    #[cold]
     #[inline(never)]
     unsafe fn dealloc_entered(block: *mut u8, size: usize, align: usize, this: &Self) {
         // SAFETY: those of a layout.

@@ -212,7 +212,20 @@ pub(crate) fn enter_if(
     None
 }
 
-/// Whether nothing is to be done about an allocation: there are no scopes, and the sample passes it over.
+/// Whether nothing is to be done about an allocation: there are no scopes, and tracing is off, or the sample passes it
+/// over.
+#[inline(always)]
+pub(crate) fn ignores_birth(look: Look, size: usize) -> bool {
+    look.is_idle() || !look.is_of_every_block() && passes_over_at_birth(look, size)
+}
+
+/// The same of a free.
+#[inline(always)]
+pub(crate) fn ignores_end(look: Look, address: usize) -> bool {
+    look.is_idle() || !look.is_of_every_block() && passes_over_at_end(look, address)
+}
+
+/// Whether there are no scopes, and the sample passes over an allocation.
 ///
 /// NOTE: what the tracer itself allocates, and what is muted, is counted off the sample as well. The
 /// distance to the next byte that is drawn has no memory, so that changes no chance.
@@ -221,7 +234,7 @@ pub(crate) fn passes_over_at_birth(look: Look, size: usize) -> bool {
     thread::current().is_some_and(|state| state.passes_over(size, look))
 }
 
-/// Whether nothing is to be done about a free: there are no scopes, and the block is not of the sample.
+/// Whether there are no scopes, and a block that is about to be freed is not of the sample.
 #[inline(always)]
 pub(crate) fn passes_over_at_end(look: Look, address: usize) -> bool {
     !look.sees_scopes() && !DRAWN.may_hold(address)
