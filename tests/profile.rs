@@ -98,6 +98,26 @@ fn each_call_is_told_with_its_lines() {
         1,
         "allocated 0 B in 0 blocks, peak 0 B, live 0 B in 0 blocks",
     );
+    // Closures are the function's, what it calls is not.
+    expected += &head(
+        "parse::parse",
+        of("pub fn parse"),
+        1,
+        "allocated 50 B in 2 blocks, peak 30 B, live 30 B in 1 block",
+    );
+    expected += COLUMNS;
+    expected += &row(
+        "let read = |size|",
+        "      20 B          ·       20 B      1",
+    );
+    expected += &row(
+        "        read(size);",
+        "      20 B          ·       20 B      1",
+    );
+    expected += &row(
+        "        read_all(size)",
+        "      30 B       30 B       30 B      1",
+    );
     assert_eq!(text, expected);
 }
 

@@ -17,6 +17,8 @@ pub struct Site {
     pub file: &'static str,
     /// The line of the attribute.
     pub line: u32,
+    /// The line where the function ends.
+    pub last_line: u32,
     /// Where to say it.
     pub output: Output,
     /// How often it was called.
@@ -149,7 +151,6 @@ impl Site {
 
     /// Each line of the function that a stack passes: once for each stack.
     fn lines(&self, snapshot: &Snapshot) -> BTreeMap<u32, (Counters, String)> {
-        let bare = self.name.rsplit("::").next().unwrap_or(self.name);
         let mut lines: BTreeMap<u32, (Counters, String)> = BTreeMap::new();
         for trace in snapshot.traces() {
             let mut seen = HashSet::new();
@@ -157,15 +158,9 @@ impl Site {
                 let Some(file) = frame.file() else {
                     continue;
                 };
-                let function = frame.function().unwrap_or_default();
                 // What the attribute itself put around the function is on the attribute's line.
-                //
-                // NOTE: a name may have a path, arguments and closures around it, or lack its path.
-                let mut parts = function
-                    .split("::")
-                    .map(|it| it.split('<').next().unwrap_or(it));
-                let is_here = parts.any(|it| it == bare)
-                    && frame.line() > self.line
+                let is_here = frame.line() > self.line
+                    && frame.line() <= self.last_line
                     && is_same_file(file.full(), self.file);
                 if is_here && seen.insert(frame.line()) {
                     let read = || file.read_line(frame.line()).unwrap_or_default();

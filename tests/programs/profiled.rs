@@ -43,6 +43,22 @@ async fn later(size: usize) -> Result<Vec<u8>, String> {
 #[profile]
 async fn nothing() {}
 
+/// A function with the name of its module, beside one that it calls.
+mod parse {
+    use alloc_core::profile;
+
+    #[profile]
+    pub fn parse(size: usize) -> Vec<u8> {
+        let read = |size| drop(super::block(2 * size));
+        read(size);
+        read_all(size)
+    }
+
+    fn read_all(size: usize) -> Vec<u8> {
+        super::block(3 * size)
+    }
+}
+
 fn check(size: usize) -> Result<String, String> {
     if size == 0 {
         return Err("zero".to_owned());
@@ -101,4 +117,5 @@ fn main() {
     assert_eq!(block_on(later(1000)).map(|it| it.capacity()), Ok(1000));
     assert_eq!(block_on(later(0)), Err("zero".to_owned()));
     block_on(nothing());
+    assert_eq!(parse::parse(10).capacity(), 30);
 }

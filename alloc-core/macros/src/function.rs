@@ -42,6 +42,11 @@ impl Function {
         })
     }
 
+    /// The line where it ends.
+    pub(crate) fn last_line(&self) -> usize {
+        self.body.span_close().end().line()
+    }
+
     /// The function with `first` before its body, whose locals are dropped before what `first` made.
     pub(crate) fn with_body(self, first: &str) -> TokenStream {
         let first: TokenStream = first.parse().expect("statements");

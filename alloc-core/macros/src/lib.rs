@@ -31,6 +31,7 @@ pub fn profile(options: TokenStream, item: TokenStream) -> TokenStream {
              name: ::core::concat!(::core::module_path!(), \"::\", {:?}), \
              file: ::core::file!(), \
              line: ::core::line!(), \
+             last_line: {}, \
              output: ::alloc_core::__private::Output::{output}, \
              calls: {{ \
                  static CALLS: ::core::sync::atomic::AtomicU64 = \
@@ -38,7 +39,8 @@ pub fn profile(options: TokenStream, item: TokenStream) -> TokenStream {
                  &CALLS \
              }}, \
          }}",
-        function.name
+        function.name,
+        function.last_line()
     );
     if function.is_async {
         function.with_async_body(
