@@ -54,6 +54,8 @@ pub(crate) struct ThreadState {
     recording: AtomicU64,
     counting: AtomicU64,
     drawing: AtomicU64,
+    /// How many bytes from here on to the next one that is drawn for the sample.
+    until_sample: AtomicI64,
     ceiling: AtomicI64,
     /// The last session of the tracer that the thread took part in.
     session: AtomicU64,
@@ -75,8 +77,6 @@ pub(crate) struct ThreadState {
     /// The gap again, as long as no block is left out.
     pub(crate) open_gap: OpenGap,
     pub(crate) tally: Tally,
-    /// How many bytes from here on to the next one that is drawn for the sample.
-    until_sample: AtomicI64,
     random: AtomicU64,
     pub(crate) events: Events,
     /// How often the end of the thread was put off, for other destructors to run before.
