@@ -213,13 +213,13 @@ fn peers() -> Vec<Contender> {
     }
     if cfg!(feature = "mimalloc") {
         let traced = ours_with("mimalloc, traced", "32 frames, around mimalloc", Everything);
-        peers.extend([
-            peer("mimalloc", Nothing).against("mimalloc"),
-            traced
-                .of_feature("mimalloc")
-                .program("mimalloc-traced")
-                .against("mimalloc"),
-        ]);
+        let traced = traced.of_feature("mimalloc").program("mimalloc-traced");
+        // It asks the system for huge pages, and waits until there are some: one program took from 86 to 350 ms.
+        let without_huge_pages = |contender: Contender| {
+            let contender = contender.against("mimalloc");
+            contender.set("MIMALLOC_ALLOW_THP", "0")
+        };
+        peers.extend([peer("mimalloc", Nothing), traced].map(without_huge_pages));
     }
     peers
 }
