@@ -82,10 +82,10 @@ impl<A> TraceAlloc<A> {
 // and goes back to it with the layout it came with; so its promises are ours. Recording neither
 // touches blocks nor unwinds.
 //
-// PERF: in steps, each out of line, so that none pays for the registers that the next one saves. While
-// tracing is off a method is one load and one branch before a jump into the inner allocator, wherever
-// the compiler inlines it; what a sample passes over ends in such a jump too, and so does a free that nothing
-// is in the way of.
+// PERF: whether there is anything to do is seen in the method itself, which then jumps into the inner allocator: while
+// tracing is off after one load and one branch, and where a sample passes over a block after some ten instructions.
+// All else goes in steps, each out of line, so that none pays for the registers that the next one saves; a free that
+// nothing is in the way of ends in such a jump, too.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -132,7 +132,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         let look = control::look();
-        if look.is_idle() {
+        if tracer::ignores_end(look, block.addr()) && tracer::ignores_birth(look, new_size) {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.realloc(block, layout, new_size) };
         }
@@ -383,14 +383,8 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         new_size: usize,
         look: Look,
     ) -> *mut u8 {
-        if tracer::passes_over_at_end(look, block.addr())
-            && tracer::passes_over_at_birth(look, new_size)
-        {
-            // SAFETY: the caller's promise, passed on.
-            return unsafe { self.inner.realloc(block, layout, new_size) };
-        }
         if look.sees_scopes() {
-            // SAFETY: as above.
+            // SAFETY: the caller's promise, passed on.
             return unsafe { self.realloc_in_scope(block, layout, new_size) };
         }
         // SAFETY: as above.

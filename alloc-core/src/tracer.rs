@@ -230,13 +230,13 @@ pub(crate) fn ignores_end(look: Look, address: usize) -> bool {
 /// NOTE: what the tracer itself allocates, and what is muted, is counted off the sample as well. The
 /// distance to the next byte that is drawn has no memory, so that changes no chance.
 #[inline(always)]
-pub(crate) fn passes_over_at_birth(look: Look, size: usize) -> bool {
+fn passes_over_at_birth(look: Look, size: usize) -> bool {
     thread::current().is_some_and(|state| state.passes_over(size, look))
 }
 
 /// Whether there are no scopes, and a block that is about to be freed is not of the sample.
 #[inline(always)]
-pub(crate) fn passes_over_at_end(look: Look, address: usize) -> bool {
+fn passes_over_at_end(look: Look, address: usize) -> bool {
     !look.sees_scopes() && !DRAWN.may_hold(address)
 }
 
