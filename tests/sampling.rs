@@ -3,7 +3,9 @@
 
 use std::hint::black_box;
 
-use alloc_core::{Bytes, Config, GroupBy, Metric, Snapshot, Statistic, TraceAlloc, take_snapshot};
+use alloc_core::{
+    Bytes, Config, GroupBy, Metric, Scope, Snapshot, Statistic, TraceAlloc, take_snapshot,
+};
 
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
@@ -12,6 +14,7 @@ alloc_tests::tests![
     sums_are_within_their_stated_errors,
     what_is_freed_is_taken_off_exactly,
     reallocations_move_what_blocks_stand_for,
+    a_scope_changes_nothing_and_counts_all,
     threads_draw_for_themselves,
     snapshots_and_files_say_that_they_are_samples,
     wrong_intervals,
@@ -118,6 +121,52 @@ fn reallocations_move_what_blocks_stand_for() {
     );
     let statistic = at(&snapshot, grown, Metric::Total);
     assert!(statistic.counters.reallocations > 0);
+}
+
+/// What a scope counts is no sample, and what is drawn is as without one: also of blocks that are freed after it, or
+/// were there before.
+fn a_scope_changes_nothing_and_counts_all() {
+    const COUNT: usize = 20_000;
+    let mut kept: Vec<Vec<u8>> = Vec::with_capacity(COUNT);
+    let (mut made, mut grown) = (0, 0);
+    let snapshot = sampled(INTERVAL, || {
+        let before: Vec<Vec<u8>> = (0..2_000).map(|_| vec![3; 500]).collect();
+        let scope = Scope::enter().unwrap();
+        for _ in 0..COUNT {
+            made = line!() + 1;
+            kept.push(black_box(Vec::with_capacity(300)));
+        }
+        for vector in &mut kept[..COUNT / 2] {
+            grown = line!() + 1;
+            vector.reserve_exact(900);
+        }
+        drop(before);
+        let usage = scope.usage().unwrap();
+        // A reallocation is an allocation.
+        assert_eq!(usage.allocated.blocks, COUNT as u64 * 3 / 2);
+        assert_eq!(usage.current.bytes, COUNT as u64 / 2 * (300 + 900));
+        drop(scope);
+        kept.drain(..COUNT / 4);
+    });
+    let (count, quarter) = (COUNT as u64, COUNT as u64 / 4);
+    check(&at(&snapshot, made, Metric::Total), count * 300, count);
+    check(
+        &at(&snapshot, made, Metric::Current),
+        count * 150,
+        count / 2,
+    );
+    check(
+        &at(&snapshot, grown, Metric::Current),
+        quarter * 900,
+        quarter,
+    );
+    let lines: Vec<_> = snapshot
+        .statistics(GroupBy::Line)
+        .iter()
+        .map(|it| it.key.to_string())
+        .collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!(snapshot.health(), Default::default());
 }
 
 fn threads_draw_for_themselves() {

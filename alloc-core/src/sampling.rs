@@ -127,7 +127,10 @@ impl DrawnPlaces {
 
     /// Takes a block off that was [added](Self::add).
     pub(crate) fn take(&self, address: usize) {
-        self.change(address, |count| (count < u8::MAX).then(|| count - 1));
+        self.change(address, |count| match count {
+            0 | u8::MAX => None,
+            count => Some(count - 1),
+        });
     }
 
     fn change(&self, address: usize, to: impl Fn(u8) -> Option<u8>) {
