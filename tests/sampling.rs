@@ -13,6 +13,7 @@ static ALLOC: TraceAlloc = TraceAlloc::system();
 alloc_tests::tests![
     sums_are_within_their_stated_errors,
     what_is_freed_is_taken_off_exactly,
+    blocks_in_one_place_are_not_all_rounded_alike,
     reallocations_move_what_blocks_stand_for,
     a_scope_changes_nothing_and_counts_all,
     threads_draw_for_themselves,
@@ -40,16 +41,27 @@ fn at(snapshot: &Snapshot, line: u32, metric: Metric) -> Statistic {
         .clone()
 }
 
-/// Within five standard errors: wrong once in two million runs.
+/// Of blocks of one size, within five standard errors: wrong once in two million runs.
 #[track_caller]
 fn check(statistic: &Statistic, bytes: u64, blocks: u64) {
+    let error = check_bytes(statistic, bytes);
+    // Each counts for as many, but for half a block to which it is rounded.
+    let error_of_blocks = error / (bytes / blocks) + (blocks as f64).sqrt() as u64 / 2;
+    let off = statistic.count.abs_diff(blocks);
+    assert!(
+        off <= 5 * error_of_blocks + 1,
+        "{statistic}, truth {blocks}"
+    );
+}
+
+/// The same for bytes alone. Returns the standard error.
+#[track_caller]
+fn check_bytes(statistic: &Statistic, bytes: u64) -> u64 {
     let error = statistic.error.expect("it is a sample").get();
     assert!(error > 0 && error < bytes / 4, "{statistic}");
     let off = statistic.size.get().abs_diff(bytes);
     assert!(off <= 5 * error, "{statistic}, truth {bytes}");
-    let size = bytes / blocks;
-    let off = statistic.count.abs_diff(blocks);
-    assert!(off <= 5 * error / size + 1, "{statistic}, truth {blocks}");
+    error
 }
 
 fn sums_are_within_their_stated_errors() {
@@ -93,9 +105,35 @@ fn what_is_freed_is_taken_off_exactly() {
     });
     assert_eq!(snapshot.traced_memory().current, 0);
     assert!(snapshot.statistics(GroupBy::Line).is_empty());
-    let bytes: usize = (0..20_000).map(|round| 16 + round % 3_000).sum();
-    check(&at(&snapshot, line, Metric::Total), bytes as u64, 20_000);
+    let sizes = || (0..20_000).map(|round| 16 + round % 3_000);
+    let statistic = at(&snapshot, line, Metric::Total);
+    check_bytes(&statistic, sizes().sum());
+    // The small ones stand for many each: what is said of bytes says little of blocks.
+    let variance_of_one = |size: u64| {
+        let chance = -(-(size as f64) / INTERVAL as f64).exp_m1();
+        (1.0 - chance) / chance
+    };
+    let error = sizes().map(variance_of_one).sum::<f64>().sqrt();
+    let off = statistic.count.abs_diff(20_000);
+    assert!(off as f64 <= 5.0 * error, "{statistic}");
     assert_eq!(snapshot.health(), Default::default());
+}
+
+/// Each stands for 1.58 blocks, and a loop gets the same one again and again.
+fn blocks_in_one_place_are_not_all_rounded_alike() {
+    const COUNT: u64 = 20_000;
+    for size in [INTERVAL, INTERVAL / 2, 3 * INTERVAL / 2] {
+        let mut line = 0;
+        let snapshot = sampled(INTERVAL, || {
+            for _ in 0..COUNT {
+                line = line!() + 1;
+                drop(black_box(Vec::<u8>::with_capacity(size as usize)));
+            }
+        });
+        let statistic = at(&snapshot, line, Metric::Total);
+        check(&statistic, COUNT * size, COUNT);
+        assert_eq!(snapshot.traced_memory().current, 0);
+    }
 }
 
 fn reallocations_move_what_blocks_stand_for() {

@@ -120,6 +120,22 @@ impl Word for AtomicU8 {
     }
 }
 
+impl PageMap {
+    /// The same as [`insert`](Self::insert), where maybe nothing lies around the place.
+    ///
+    /// PERF: written before it is read. To read first a page that nobody has touched takes one fault more, for the page
+    /// of zeros that all share.
+    pub(crate) fn insert_apart(
+        &self,
+        address: usize,
+        callsite: CallsiteId,
+    ) -> Result<Option<CallsiteId>, InsertError> {
+        let slot = self.slot_anyhow(address)?;
+        let before = slot.swap(callsite.get(), Ordering::Relaxed);
+        Ok(CallsiteId::from_word(before))
+    }
+}
+
 impl<W: Word> PageMap<W> {
     pub(crate) const fn new() -> PageMap<W> {
         PageMap {
@@ -151,11 +167,15 @@ impl<W: Word> PageMap<W> {
         address: usize,
         owner: W::Owner,
     ) -> Result<Option<W::Owner>, InsertError> {
-        let slot = match self.slot(address) {
-            Some(slot) => slot,
-            None => self.slot_or_reserve(address)?,
-        };
-        Ok(slot.replace(Some(owner)))
+        Ok(self.slot_anyhow(address)?.replace(Some(owner)))
+    }
+
+    #[inline(always)]
+    fn slot_anyhow(&self, address: usize) -> Result<&W, InsertError> {
+        match self.slot(address) {
+            Some(slot) => Ok(slot),
+            None => self.slot_or_reserve(address),
+        }
     }
 
     /// The slot of a block that is about to be recorded, if there is one already. It is on its way

@@ -21,6 +21,8 @@ impl CallsiteId {
     pub(crate) const HEAP: CallsiteId = CallsiteId(NonZeroU32::MIN.saturating_add(1));
     /// How many ids are not given to stacks: none, and the two above.
     const RESERVED: u32 = 3;
+    /// As a number, none is higher.
+    pub(crate) const MOST: u32 = MAX_CALLSITES + CallsiteId::RESERVED;
 
     /// As a word of the page map, where zero means no block.
     #[inline(always)]

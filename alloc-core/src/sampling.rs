@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 use std::ptr::NonNull;
 
 use crate::arena;
+use crate::callsites::CallsiteId;
 use crate::sync::{AtomicU8, Ordering};
 
 /// A Poisson sample over allocated bytes.
@@ -16,8 +17,8 @@ use crate::sync::{AtomicU8, Ordering};
 /// mean, so that the expectation of every sum is the true sum, whatever the sizes are. (Correcting a
 /// sum by the chance of the mean size is what makes other tools' sampled numbers biased.)
 ///
-/// What a block counts for depends on its size and address alone, so that it is taken off again
-/// exactly when the block is freed, and nothing goes negative.
+/// How many blocks that is is rounded up or down at random, and the index [keeps](Drawn) which: so what a block counts
+/// for is taken off again exactly when it is freed, and nothing goes negative.
 ///
 /// # Cost
 ///
@@ -43,10 +44,10 @@ impl Weighted {
         }
     }
 
-    pub(crate) fn of(sampling: Option<Interval>, address: usize, size: usize) -> Weighted {
+    pub(crate) fn of(sampling: Option<Interval>, size: usize, rounding: Rounding) -> Weighted {
         match sampling {
             None => Weighted::one(size),
-            Some(interval) => interval.weigh(address, size),
+            Some(interval) => interval.weigh(size, rounding),
         }
     }
 }
@@ -70,26 +71,83 @@ impl Interval {
     }
 
     /// What a block that was recorded counts for.
-    pub(crate) fn weigh(self, address: usize, size: usize) -> Weighted {
+    pub(crate) fn weigh(self, size: usize, rounding: Rounding) -> Weighted {
         // A size of zero never reaches an allocator, but a wrong layout may.
         let size = size.max(1) as f64;
         let others = 1.0 / self.chance(size);
         Weighted {
             bytes: (size * others).round() as i64,
-            // Rounded up or down at random, so that the expectation is right, and by the address, so
-            // that it is the same when the block is freed.
-            blocks: (others + fraction(mix(address as u64))) as i32,
+            blocks: (others + rounding.fraction()) as i32,
         }
     }
 
-    /// How many bytes from here on to the next that is drawn.
-    pub(crate) fn draw(self, random: &mut u64) -> i64 {
+    /// How many bytes from here on to the next that is drawn, and how the block that was drawn last is rounded.
+    pub(crate) fn draw(self, random: &mut u64) -> (i64, Rounding) {
         *random = random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = mix(*random);
         // In (0, 1], so that the logarithm is finite.
-        let uniform = 1.0 - fraction(mix(*random));
-        (-uniform.ln() * self.0.get() as f64) as i64 + 1
+        let uniform = 1.0 - fraction(mixed);
+        let until = (-uniform.ln() * self.0.get() as f64) as i64 + 1;
+        (until, Rounding::new(mixed))
     }
 }
+
+/// Where between two whole numbers of blocks it is rounded up what one counts for: drawn with the block.
+///
+/// NOTE: not told from the address. A loop gets the same block again and again, and one half too many each time is no
+/// error that evens out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rounding(u32);
+
+impl Rounding {
+    const BITS: u32 = 11;
+    const STEPS: u32 = 1 << Rounding::BITS;
+
+    /// By the bits that a [fraction] of the same random number has not.
+    fn new(random: u64) -> Rounding {
+        Rounding(random as u32 % Rounding::STEPS)
+    }
+
+    fn fraction(self) -> f64 {
+        (f64::from(self.0) + 0.5) / f64::from(Rounding::STEPS)
+    }
+}
+
+/// What the live-block index holds of a block that was drawn. Of a session that records every block it is the callsite
+/// alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Drawn {
+    pub(crate) callsite: CallsiteId,
+    pub(crate) rounding: Rounding,
+}
+
+impl Drawn {
+    const CALLSITE_BITS: u32 = u32::BITS - Rounding::BITS;
+    const CALLSITES: u32 = (1 << Drawn::CALLSITE_BITS) - 1;
+
+    /// As one word in the place of a callsite's.
+    pub(crate) fn pack(self) -> CallsiteId {
+        let rounding = self.rounding.0 << Drawn::CALLSITE_BITS;
+        CallsiteId::from_word(self.callsite.get() | rounding).unwrap_or(self.callsite)
+    }
+
+    pub(crate) fn unpack(packed: CallsiteId) -> Option<Drawn> {
+        let callsite = CallsiteId::from_word(packed.get() & Drawn::CALLSITES)?;
+        let rounding = Rounding(packed.get() >> Drawn::CALLSITE_BITS);
+        Some(Drawn { callsite, rounding })
+    }
+}
+
+impl From<CallsiteId> for Drawn {
+    fn from(callsite: CallsiteId) -> Drawn {
+        Drawn {
+            callsite,
+            rounding: Rounding::default(),
+        }
+    }
+}
+
+const _: () = assert!(CallsiteId::MOST <= Drawn::CALLSITES);
 
 /// Where blocks lie that were drawn: how many in each place of 16 KiB.
 ///
@@ -205,18 +263,17 @@ mod tests {
             const RUNS: u64 = 400;
             let mut random = 7;
             let (mut sum_bytes, mut sum_squares, mut sum_blocks) = (0.0, 0.0, 0.0);
-            for run in 0..RUNS {
+            for _ in 0..RUNS {
                 let (mut bytes, mut blocks) = (0, 0);
-                let mut until = interval.draw(&mut random);
-                for at in 0..count {
+                let (mut until, _) = interval.draw(&mut random);
+                for _ in 0..count {
                     until -= size as i64;
                     if until <= 0 {
-                        let address = 0x5500_0000_0000 + (run * count + at) as usize * 64;
-                        let weighted = interval.weigh(address, size);
-                        assert_eq!(weighted, interval.weigh(address, size));
+                        let rounding;
+                        (until, rounding) = interval.draw(&mut random);
+                        let weighted = interval.weigh(size, rounding);
                         bytes += weighted.bytes;
                         blocks += i64::from(weighted.blocks);
-                        until = interval.draw(&mut random);
                     }
                 }
                 sum_bytes += bytes as f64;
@@ -247,6 +304,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_rounded_is_right_on_average_and_the_index_keeps_it() {
+        let interval = Interval::from_bytes(1000).unwrap();
+        let all = || (0..Rounding::STEPS).map(Rounding);
+        for size in [1, 700, 1000, 1500, 9000] {
+            let sum: i64 = all()
+                .map(|it| i64::from(interval.weigh(size, it).blocks))
+                .sum();
+            let mean = sum as f64 / f64::from(Rounding::STEPS);
+            let truth = 1.0 / interval.chance(size as f64);
+            assert!((mean - truth).abs() < 0.001, "{size}: {mean} for {truth}");
+        }
+        let ids = [1, 2, 3, 77, CallsiteId::MOST].map(|id| CallsiteId::from_word(id).unwrap());
+        for (callsite, rounding) in ids.into_iter().flat_map(|id| all().map(move |it| (id, it))) {
+            let drawn = Drawn { callsite, rounding };
+            assert_eq!(Drawn::unpack(drawn.pack()), Some(drawn));
+        }
+        let whole = ids.map(|id| Drawn::unpack(id).unwrap());
+        assert_eq!(whole, ids.map(Drawn::from));
+    }
+
     /// Against a map of counts, with a few places and many blocks: a count that reached its end stays.
     #[test]
     fn places_hold_what_was_added_and_not_taken() {
@@ -273,7 +351,7 @@ mod tests {
     #[test]
     fn a_block_much_larger_than_the_interval_counts_for_itself() {
         let interval = Interval::from_bytes(1024).unwrap();
-        let weighted = interval.weigh(0x1000, 1 << 20);
+        let weighted = interval.weigh(1 << 20, Rounding::default());
         assert_eq!(
             weighted,
             Weighted {
@@ -282,6 +360,6 @@ mod tests {
             }
         );
         let most = Interval::from_bytes(Interval::MOST).unwrap();
-        assert!(most.weigh(0x1000, 1).blocks < 1 << 27);
+        assert!(most.weigh(1, Rounding(Rounding::STEPS - 1)).blocks < 1 << 27);
     }
 }

@@ -13,7 +13,7 @@ use crate::counters::{Account, Cell, CellCeiling, Company, Delta, SharedCounters
 use crate::gaps::Range;
 use crate::label::{Label, ThreadName};
 use crate::open_gap::OpenGap;
-use crate::sampling::Interval;
+use crate::sampling::{Interval, Rounding};
 use crate::scope::SlotId;
 use crate::sync::{
     AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
@@ -402,27 +402,25 @@ impl ThreadState {
         passes_over
     }
 
-    /// Whether a block of this size is drawn for the sample.
+    /// Whether a block of this size is drawn for the sample, and how it is rounded then.
     #[inline(always)]
-    pub(crate) fn is_drawn(&self, size: usize, interval: Interval) -> bool {
+    pub(crate) fn drawn(&self, size: usize, interval: Interval) -> Option<Rounding> {
         let until = self.until_sample.load(Relaxed).wrapping_sub(size as i64);
         self.until_sample.store(until, Relaxed);
-        if until > 0 {
-            return false;
-        }
-        self.draw(interval);
-        true
+        (until <= 0).then(|| self.draw(interval))
     }
 
     #[cold]
-    fn draw(&self, interval: Interval) {
+    fn draw(&self, interval: Interval) -> Rounding {
         let mut random = self.random.load(Relaxed);
         if random == 0 {
             // No two threads, and no two runs, draw alike.
             random = std::ptr::from_ref(self) as u64 ^ control::seed();
         }
-        self.until_sample.store(interval.draw(&mut random), Relaxed);
+        let (until, rounding) = interval.draw(&mut random);
+        self.until_sample.store(until, Relaxed);
         self.random.store(random, Relaxed);
+        rounding
     }
 
     /// The callsites that the thread met last.

@@ -19,7 +19,7 @@ use crate::counters::{Delta, Heap};
 use crate::counting::{self, Counter};
 use crate::error::Error;
 use crate::label::Label;
-use crate::sampling::{DrawnPlaces, Interval, Weighted};
+use crate::sampling::{Drawn, DrawnPlaces, Interval, Rounding, Weighted};
 use crate::sync::{AtomicU64, Ordering};
 use crate::thread::{self, Events, Stage, ThreadState, Threads};
 use Ordering::Relaxed;
@@ -64,28 +64,29 @@ impl Tables {
 
     /// The callsite of a live block, if it is known. A session that only counts knows none.
     pub(crate) fn callsite_of(&self, address: usize) -> Option<CallsiteId> {
-        self.blocks.get(address)
+        Some(Drawn::unpack(self.blocks.get(address)?)?.callsite)
     }
 
     /// Takes out the record of a block that is about to end, off the hot path.
-    fn remove(&self, address: usize, sampling: Option<Interval>) -> Option<CallsiteId> {
+    fn remove(&self, address: usize, sampling: Option<Interval>) -> Option<Drawn> {
         if control::only_counts() {
-            return self.counted.remove(address).then_some(CallsiteId::HEAP);
+            let was_counted = self.counted.remove(address);
+            return was_counted.then(|| CallsiteId::HEAP.into());
         }
-        let callsite = self.blocks.remove(address)?;
+        let drawn = Drawn::unpack(self.blocks.remove(address)?);
         if sampling.is_some() {
             DRAWN.take(address);
         }
-        Some(callsite)
+        drawn
     }
 
     /// Puts back what [`remove`](Self::remove) took out, in the same session.
-    fn put_back(&self, address: usize, callsite: CallsiteId, sampling: Option<Interval>) {
+    fn put_back(&self, address: usize, drawn: Drawn, sampling: Option<Interval>) {
         // The place was there before, so neither kind of error can be.
         if control::only_counts() {
             return self.counted.put_back(address);
         }
-        let _ = self.blocks.insert(address, callsite);
+        let _ = self.blocks.insert(address, drawn.pack());
         if sampling.is_some() {
             DRAWN.add(address);
         }
@@ -352,7 +353,7 @@ impl Recorder {
         let slot = TABLES.blocks.prefetched(address);
         let callsite = capture(self.state);
         let Some(slot) = slot else {
-            return insert_anew(self.state, address, callsite, None);
+            return insert_anew(self.state, address, callsite).map(|_| callsite);
         };
         if slot.replace(Some(callsite)).is_some() {
             // It was released without our knowledge.
@@ -421,7 +422,7 @@ impl Follow for Recorder {
 
     fn put_back(&self, address: usize, taken: Option<CallsiteId>) {
         if let Some(callsite) = taken {
-            TABLES.put_back(address, callsite, None);
+            TABLES.put_back(address, callsite.into(), None);
         }
     }
 
@@ -447,65 +448,70 @@ impl Sampler {
 
     /// Captures the stack and notes the block.
     #[inline(always)]
-    fn insert(&self, address: usize) -> Option<CallsiteId> {
+    fn insert(&self, address: usize, rounding: Rounding) -> Option<Drawn> {
         let state = self.state();
         let callsite = if state.captures() {
             capture(state)
         } else {
             CallsiteId::HEAP
         };
-        insert_anew(state, address, callsite, Some(self.interval))
+        let drawn = Drawn { callsite, rounding };
+        if insert_anew(state, address, drawn.pack())?.is_none() {
+            DRAWN.add(address);
+        }
+        Some(drawn)
+    }
+
+    fn weigh(&self, size: usize, drawn: Drawn) -> Weighted {
+        self.interval.weigh(size, drawn.rounding)
     }
 }
 
 impl Follow for Sampler {
-    type Taken = Option<CallsiteId>;
+    type Taken = Option<Drawn>;
 
     #[inline(always)]
     fn allocated(&self, address: usize, size: usize) {
         let state = self.state();
-        if !state.is_drawn(size, self.interval) {
+        let Some(rounding) = state.drawn(size, self.interval) else {
             return;
-        }
-        if let Some(callsite) = self.insert(address) {
-            let weighted = self.interval.weigh(address, size);
-            credit(state, callsite, weighted, false);
+        };
+        if let Some(drawn) = self.insert(address, rounding) {
+            let weighted = self.weigh(size, drawn);
+            credit(state, drawn.callsite, weighted, false);
             state.account.grow(weighted.bytes, &TABLES.heap);
         }
     }
 
     /// NOTE: most blocks are not known, so that counting them tells nothing.
     fn freed(&self, address: usize, size: usize) {
-        if let Some(callsite) = self.take((address, size)) {
-            end(self.state(), callsite, self.interval.weigh(address, size));
+        if let Some(drawn) = self.take((address, size)) {
+            end(self.state(), drawn.callsite, self.weigh(size, drawn));
         }
     }
 
-    fn take(&self, (address, _): (usize, usize)) -> Option<CallsiteId> {
+    fn take(&self, (address, _): (usize, usize)) -> Option<Drawn> {
         TABLES.remove(address, Some(self.interval))
     }
 
-    fn put_back(&self, address: usize, taken: Option<CallsiteId>) {
-        if let Some(callsite) = taken {
-            TABLES.put_back(address, callsite, Some(self.interval));
+    fn put_back(&self, address: usize, taken: Option<Drawn>) {
+        if let Some(drawn) = taken {
+            TABLES.put_back(address, drawn, Some(self.interval));
         }
     }
 
     #[inline(always)]
     fn reallocated(
         &self,
-        taken: Option<CallsiteId>,
-        (old, old_size): (usize, usize),
+        taken: Option<Drawn>,
+        (_, old_size): (usize, usize),
         (address, size): (usize, usize),
     ) {
-        let (state, interval) = (self.state(), self.interval);
-        let callsite = if state.is_drawn(size, interval) {
-            self.insert(address)
-        } else {
-            None
-        };
-        let gone = taken.map(|callsite| (callsite, interval.weigh(old, old_size)));
-        let come = callsite.map(|callsite| (callsite, interval.weigh(address, size)));
+        let state = self.state();
+        let rounding = state.drawn(size, self.interval);
+        let come = rounding.and_then(|rounding| self.insert(address, rounding));
+        let gone = taken.map(|drawn| (drawn.callsite, self.weigh(old_size, drawn)));
+        let come = come.map(|drawn| (drawn.callsite, self.weigh(size, drawn)));
         replace(state, gone, come);
     }
 }
@@ -549,24 +555,21 @@ fn callsite_from_afar(state: &ThreadState, hash: u64) -> CallsiteId {
     callsite
 }
 
-/// Notes a block, maybe the first around its place.
+/// Notes a block, maybe the first around its place, and returns what its place held. `None` if it could not.
 #[cold]
 #[inline(never)]
 fn insert_anew(
     state: &ThreadState,
     address: usize,
-    callsite: CallsiteId,
-    sampling: Option<Interval>,
-) -> Option<CallsiteId> {
-    match TABLES.blocks.insert(address, callsite) {
+    owner: CallsiteId,
+) -> Option<Option<CallsiteId>> {
+    match TABLES.blocks.insert_apart(address, owner) {
         Ok(before) => {
             if before.is_some() {
                 // It was released without our knowledge.
                 state.events.lost_block();
-            } else if sampling.is_some() {
-                DRAWN.add(address);
             }
-            Some(callsite)
+            Some(before)
         }
         Err(error) => {
             state.events.not_inserted(error);
@@ -747,7 +750,7 @@ fn fold_directly(callsite: CallsiteId, delta: impl FnOnce(u64) -> Delta) {
 /// A record that was taken out by [`forget`], to be put back if the block stays after all.
 pub(crate) enum Forgotten {
     Recorded {
-        callsite: CallsiteId,
+        drawn: Drawn,
         address: usize,
         size: usize,
     },
@@ -777,8 +780,9 @@ pub(crate) fn forget(address: usize, size: usize) -> Option<Forgotten> {
 fn forget_directly(address: usize, size: usize) -> Option<Forgotten> {
     directly(|state| {
         let sampling = control::sampling();
-        let callsite = TABLES.remove(address, sampling)?;
-        let weighted = Weighted::of(sampling, address, size);
+        let drawn = TABLES.remove(address, sampling)?;
+        let callsite = drawn.callsite;
+        let weighted = Weighted::of(sampling, size, drawn.rounding);
         TABLES.heap.add_directly(-weighted.bytes, &TABLES.epoch);
         // What the thread held back at its highest counts from what was shared until now.
         if let Some(state) = state {
@@ -786,7 +790,7 @@ fn forget_directly(address: usize, size: usize) -> Option<Forgotten> {
         }
         fold_directly(callsite, |epoch| Delta::freed(weighted, epoch));
         Some(Forgotten::Recorded {
-            callsite,
+            drawn,
             address,
             size,
         })
@@ -796,19 +800,19 @@ fn forget_directly(address: usize, size: usize) -> Option<Forgotten> {
 /// Undoes [`forget`].
 #[cold]
 pub(crate) fn restore(forgotten: Forgotten) {
-    let (callsite, address, size) = match forgotten {
+    let (drawn, address, size) = match forgotten {
         Forgotten::LeftOut(address) => return counting::leave_out(address),
         Forgotten::Recorded {
-            callsite,
+            drawn,
             address,
             size,
-        } => (callsite, address, size),
+        } => (drawn, address, size),
     };
     directly(|_| {
         let sampling = control::sampling();
-        TABLES.put_back(address, callsite, sampling);
-        let weighted = Weighted::of(sampling, address, size);
-        fold_directly(callsite, |epoch| Delta::restored(weighted, epoch));
+        TABLES.put_back(address, drawn, sampling);
+        let weighted = Weighted::of(sampling, size, drawn.rounding);
+        fold_directly(drawn.callsite, |epoch| Delta::restored(weighted, epoch));
         TABLES.heap.add_directly(weighted.bytes, &TABLES.epoch);
         Some(())
     });
