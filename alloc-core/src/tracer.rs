@@ -12,7 +12,7 @@
 //! looks first whether anything is in the way, and then changes four words. A sample leaves nearly everything out; a
 //! session that only counts has steps of [its own](crate::counting).
 
-use crate::blocks::{PageMap, Word};
+use crate::blocks::{InsertError, PageMap, Word};
 use crate::callsites::{CallsiteId, Callsites, Stack};
 use crate::counted::Counted;
 use crate::counters::{Delta, Heap};
@@ -80,16 +80,27 @@ impl Tables {
         drawn
     }
 
+    /// Notes a block, maybe the first around its place, and returns whether another was there.
+    fn insert(
+        &self,
+        address: usize,
+        drawn: Drawn,
+        sampling: Option<Interval>,
+    ) -> Result<bool, InsertError> {
+        let before = self.blocks.insert_apart(address, drawn.pack())?;
+        if before.is_none() && sampling.is_some() {
+            DRAWN.add(address);
+        }
+        Ok(before.is_some())
+    }
+
     /// Puts back what [`remove`](Self::remove) took out, in the same session.
     fn put_back(&self, address: usize, drawn: Drawn, sampling: Option<Interval>) {
         // The place was there before, so neither kind of error can be.
         if control::only_counts() {
             return self.counted.put_back(address);
         }
-        let _ = self.blocks.insert(address, drawn.pack());
-        if sampling.is_some() {
-            DRAWN.add(address);
-        }
+        let _ = self.insert(address, drawn, sampling);
     }
 }
 
@@ -353,7 +364,7 @@ impl Recorder {
         let slot = TABLES.blocks.prefetched(address);
         let callsite = capture(self.state);
         let Some(slot) = slot else {
-            return insert_anew(self.state, address, callsite).map(|_| callsite);
+            return insert_anew(self.state, address, callsite.into(), None).map(|()| callsite);
         };
         if slot.replace(Some(callsite)).is_some() {
             // It was released without our knowledge.
@@ -456,10 +467,7 @@ impl Sampler {
             CallsiteId::HEAP
         };
         let drawn = Drawn { callsite, rounding };
-        if insert_anew(state, address, drawn.pack())?.is_none() {
-            DRAWN.add(address);
-        }
-        Some(drawn)
+        insert_anew(state, address, drawn, Some(self.interval)).map(|()| drawn)
     }
 
     fn weigh(&self, size: usize, drawn: Drawn) -> Weighted {
@@ -555,21 +563,22 @@ fn callsite_from_afar(state: &ThreadState, hash: u64) -> CallsiteId {
     callsite
 }
 
-/// Notes a block, maybe the first around its place, and returns what its place held. `None` if it could not.
+/// Notes a block, maybe the first around its place. `None` if it could not.
 #[cold]
 #[inline(never)]
 fn insert_anew(
     state: &ThreadState,
     address: usize,
-    owner: CallsiteId,
-) -> Option<Option<CallsiteId>> {
-    match TABLES.blocks.insert_apart(address, owner) {
-        Ok(before) => {
-            if before.is_some() {
+    drawn: Drawn,
+    sampling: Option<Interval>,
+) -> Option<()> {
+    match TABLES.insert(address, drawn, sampling) {
+        Ok(was_another) => {
+            if was_another {
                 // It was released without our knowledge.
                 state.events.lost_block();
             }
-            Some(before)
+            Some(())
         }
         Err(error) => {
             state.events.not_inserted(error);
