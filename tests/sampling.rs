@@ -45,13 +45,9 @@ fn at(snapshot: &Snapshot, line: u32, metric: Metric) -> Statistic {
 #[track_caller]
 fn check(statistic: &Statistic, bytes: u64, blocks: u64) {
     let error = check_bytes(statistic, bytes);
-    // Each counts for as many, but for half a block to which it is rounded.
-    let error_of_blocks = error / (bytes / blocks) + (blocks as f64).sqrt() as u64 / 2;
+    let size = bytes / blocks;
     let off = statistic.count.abs_diff(blocks);
-    assert!(
-        off <= 5 * error_of_blocks + 1,
-        "{statistic}, truth {blocks}"
-    );
+    assert!(off <= 5 * error / size + 1, "{statistic}, truth {blocks}");
 }
 
 /// The same for bytes alone. Returns the standard error.
@@ -62,6 +58,23 @@ fn check_bytes(statistic: &Statistic, bytes: u64) -> u64 {
     let off = statistic.size.get().abs_diff(bytes);
     assert!(off <= 5 * error, "{statistic}, truth {bytes}");
     error
+}
+
+/// The same of blocks of these sizes. The small ones stand for many each, so that what is said of bytes says little of
+/// how many there are.
+#[track_caller]
+fn check_each(statistic: &Statistic, sizes: impl Iterator<Item = u64> + Clone) {
+    check_bytes(statistic, sizes.clone().sum());
+    // One counts for 1/p with the chance p, or for one of the two whole numbers next to it.
+    let variance_of_one = |size: u64| {
+        let chance = -(-(size as f64) / INTERVAL as f64).exp_m1();
+        let part = (1.0 / chance).fract();
+        (1.0 - chance) / chance + chance * part * (1.0 - part)
+    };
+    let blocks = sizes.clone().count() as u64;
+    let error = sizes.map(variance_of_one).sum::<f64>().sqrt();
+    let off = statistic.count.abs_diff(blocks);
+    assert!(off as f64 <= 5.0 * error, "{statistic}, truth {blocks}");
 }
 
 fn sums_are_within_their_stated_errors() {
@@ -105,23 +118,14 @@ fn what_is_freed_is_taken_off_exactly() {
     });
     assert_eq!(snapshot.traced_memory().current, 0);
     assert!(snapshot.statistics(GroupBy::Line).is_empty());
-    let sizes = || (0..20_000).map(|round| 16 + round % 3_000);
-    let statistic = at(&snapshot, line, Metric::Total);
-    check_bytes(&statistic, sizes().sum());
-    // The small ones stand for many each: what is said of bytes says little of blocks.
-    let variance_of_one = |size: u64| {
-        let chance = -(-(size as f64) / INTERVAL as f64).exp_m1();
-        (1.0 - chance) / chance
-    };
-    let error = sizes().map(variance_of_one).sum::<f64>().sqrt();
-    let off = statistic.count.abs_diff(20_000);
-    assert!(off as f64 <= 5.0 * error, "{statistic}");
+    let sizes = (0..20_000).map(|round| 16 + round % 3_000);
+    check_each(&at(&snapshot, line, Metric::Total), sizes);
     assert_eq!(snapshot.health(), Default::default());
 }
 
-/// Each stands for 1.58 blocks, and a loop gets the same one again and again.
+/// Each stands for a block and a part of one, and a loop gets the same one again and again.
 fn blocks_in_one_place_are_not_all_rounded_alike() {
-    const COUNT: u64 = 20_000;
+    const COUNT: usize = 20_000;
     for size in [INTERVAL, INTERVAL / 2, 3 * INTERVAL / 2] {
         let mut line = 0;
         let snapshot = sampled(INTERVAL, || {
@@ -130,8 +134,8 @@ fn blocks_in_one_place_are_not_all_rounded_alike() {
                 drop(black_box(Vec::<u8>::with_capacity(size as usize)));
             }
         });
-        let statistic = at(&snapshot, line, Metric::Total);
-        check(&statistic, COUNT * size, COUNT);
+        let sizes = std::iter::repeat_n(size, COUNT);
+        check_each(&at(&snapshot, line, Metric::Total), sizes);
         assert_eq!(snapshot.traced_memory().current, 0);
     }
 }
