@@ -19,7 +19,7 @@ use alloc_benches::workloads::{Size, THREADS, Workload};
 const LIMITS: [(&str, [u64; 3]); 5] = [
     ("stopped", [6, 6, 6]),
     ("counters", [110, 140, 130]),
-    ("sampled", [40, 40, 40]),
+    ("sampled", [38, 38, 38]),
     ("line", [370, 315, 440]),
     ("traced", [440, 365, 810]),
 ];

@@ -170,6 +170,7 @@ impl<W: Word> PageMap<W> {
         Ok(self.slot_anyhow(address)?.replace(Some(owner)))
     }
 
+    /// The slot of a block, with memory for it if there was none.
     #[inline(always)]
     fn slot_anyhow(&self, address: usize) -> Result<&W, InsertError> {
         match self.slot(address) {

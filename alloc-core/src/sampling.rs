@@ -325,7 +325,7 @@ mod tests {
         assert_eq!(whole, ids.map(Drawn::from));
     }
 
-    /// Against a map of counts, with a few places and many blocks: a count that reached its end stays.
+    /// Wherever in a place blocks lie, and also one that lies 1 GiB further. A count that reached its end stays.
     #[test]
     fn places_hold_what_was_added_and_not_taken() {
         let places = Box::new(DrawnPlaces::new());
