@@ -27,7 +27,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::blocks::Granule;
 use crate::callsites::MAX_CALLSITES;
 use crate::capture::{self, CaptureMethod, MAX_FRAMES};
-use crate::counters::Company;
+use crate::counters::{Company, HeldBack};
 use crate::error::Error;
 use crate::sampling::Interval;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence};
@@ -797,31 +797,32 @@ pub(crate) fn reset_peak() {
         return;
     }
     control.stand_still(|_| {
-        for (id, callsite) in TABLES.callsites.iter() {
-            callsite
-                .shared
-                .reset_peak(TABLES.threads.iter().filter_map(|state| state.delta(id)));
-        }
-        TABLES.threads.iter().for_each(ThreadState::reset_peak);
-        TABLES.heap.reset_peak(held_back());
+        // So that no thread goes on to hold back what is no part of the peak any more.
+        TABLES.threads.claimed().for_each(ThreadState::fold_all);
+        TABLES
+            .callsites
+            .iter()
+            .for_each(|(_, callsite)| callsite.shared.reset_peak());
+        TABLES.heap.reset_peak();
     });
     control.publish();
 }
 
-fn held_back() -> i64 {
-    TABLES.threads.iter().map(ThreadState::held_back).sum()
+fn held_back() -> HeldBack {
+    let states = TABLES.threads.iter().map(ThreadState::held_back);
+    states.fold(HeldBack::NOTHING, HeldBack::plus)
 }
 
 /// Whether the heap has not shrunk since its peak. Where it is only counted, whoever is alone says so when it does.
 pub(crate) fn is_rising() -> bool {
-    TABLES.heap.rising() || only_counts() && TABLES.heap.is_at_peak(held_back())
+    TABLES.heap.rising() || only_counts() && TABLES.heap.is_at_peak(held_back().bytes)
 }
 
 pub(crate) fn traced_memory() -> TracedMemory {
     if is_on() {
         TracedMemory {
             sampled: sampling().is_some(),
-            ..TABLES.heap.read(held_back())
+            ..TABLES.heap.read(held_back)
         }
     } else {
         TracedMemory::default()

@@ -143,6 +143,7 @@ mod traceback_text;
 pub mod tracemalloc;
 mod tracer;
 mod track;
+mod version;
 mod words;
 
 pub use allocator::TraceAlloc;

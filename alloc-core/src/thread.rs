@@ -9,7 +9,7 @@ use crate::callsites::{CallsiteId, Recent};
 use crate::capture::{StackBounds, Walker};
 use crate::control::Look;
 use crate::counted::Outside;
-use crate::counters::{Account, Cell, CellCeiling, Company, Delta, SharedCounters};
+use crate::counters::{Account, Cell, CellCeiling, Company, Delta, HeldBack, SharedCounters};
 use crate::gaps::Range;
 use crate::label::{Label, ThreadName};
 use crate::open_gap::OpenGap;
@@ -482,8 +482,7 @@ impl ThreadState {
         if id == CallsiteId::HEAP && control::only_counts() {
             return Some(self.steadily(|| self.tally.read()));
         }
-        let cell = self.place_of(id);
-        (cell.callsite() == id.get()).then(|| cell.read())
+        self.place_of(id).read_of(id.get())
     }
 
     /// Hands all that the thread holds back to the shared counters. NOTE: only by the owner, or
@@ -525,22 +524,28 @@ impl ThreadState {
         self.account.is_alone() && control::only_counts()
     }
 
-    /// What the thread holds back of the heap, in bytes.
-    pub(crate) fn held_back(&self) -> i64 {
-        self.steadily(|| {
+    /// What the thread holds back of the heap.
+    pub(crate) fn held_back(&self) -> HeldBack {
+        let read = || {
             let tally = if self.tally_is_apart() {
                 self.tally.net_bytes()
             } else {
                 0
             };
             self.account.net() + tally
-        })
+        };
+        self.account
+            .held_back(self.is_own(), || self.steadily(read))
     }
 
     /// Reads tally and account at one moment.
     fn steadily<R>(&self, read: impl Fn() -> R) -> R {
-        let is_own = current().is_some_and(|own| ptr::eq(own, self));
-        self.tally.steadily(is_own, read)
+        self.tally.steadily(self.is_own(), read)
+    }
+
+    /// Whether it is the calling thread's.
+    fn is_own(&self) -> bool {
+        current().is_some_and(|own| ptr::eq(own, self))
     }
 
     /// Has the heap know the peak that it is at, as far as only this thread does, before it is changed by another way
@@ -557,7 +562,7 @@ impl ThreadState {
     pub(crate) fn tell_peak_within_record(&self) {
         self.account.tell_peak(&TABLES.heap);
         if self.tally_is_apart() {
-            TABLES.heap.raise_peak(self.held_back());
+            TABLES.heap.raise_peak(self.held_back().bytes);
         }
     }
 
@@ -597,16 +602,6 @@ impl ThreadState {
         self.tally.empty(0);
         self.account.clear();
         self.events.clear();
-    }
-
-    /// Makes the present the peak. NOTE: only while the owner stands still.
-    pub(crate) fn reset_peak(&self) {
-        self.cells
-            .iter()
-            .filter(|cell| cell.callsite() != 0)
-            .for_each(Cell::reset_peak);
-        self.tally.reset_peak();
-        self.account.forget_peak();
     }
 }
 
