@@ -52,6 +52,10 @@ pub(crate) struct Cell {
     total_blocks: AtomicU32,
 }
 
+// SAFETY: zero is a value of all fields: a cell that nobody uses.
+#[cfg(not(loom))]
+unsafe impl crate::arena::Zeroed for Cell {}
+
 /// When a cell must be folded although its callsite did not change: the most bytes, either way,
 /// that it holds back.
 #[derive(Clone, Copy)]
