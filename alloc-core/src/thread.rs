@@ -247,6 +247,12 @@ impl ThreadState {
         self.uses.load(Relaxed) > 1
     }
 
+    /// Whether somebody may wait for the thread: it records, or uses the tables beside. So a signal handler of its own
+    /// must not wait for that one.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.is_recording() || self.uses_tables()
+    }
+
     /// Whether a [use](Self::use_tables) of the tables is under way.
     pub(crate) fn uses_tables(&self) -> bool {
         self.uses_begun.load(Ordering::Acquire) != 0

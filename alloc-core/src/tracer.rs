@@ -657,7 +657,7 @@ pub(crate) fn aside<R>(record: impl FnOnce(&Aside) -> R) -> Result<R, Error> {
         let recorded = control::alone_with_the_tables(|| record.take().map(|it| it(&Aside(None))));
         return recorded.ok_or_else(control::why_off);
     };
-    if state.is_recording() {
+    if state.is_waited_for() {
         // In a signal handler after all, which interrupted a record.
         state.events.skipped();
         return Err(Error::not_tracing());
@@ -840,7 +840,7 @@ fn directly<R>(change: impl Fn(Option<&ThreadState>) -> Option<R>) -> Option<R> 
             TABLES.events.lost_block();
             None
         }
-        (Some(state), _) if state.is_recording() => {
+        (Some(state), _) if state.is_waited_for() => {
             let change = || {
                 state.tell_peak_within_record();
                 state.rejoin_later();
