@@ -43,7 +43,7 @@ pub(crate) fn section<'a>(
     let Some(name) = name.filter(|_| is_split || NEEDED.contains(&id)) else {
         return Ok(Cow::Borrowed(&[]));
     };
-    let Some(section) = object.section_by_name(name) else {
+    let Some(section) = by_name(object, name) else {
         return Ok(Cow::Borrowed(&[]));
     };
     let packed = section

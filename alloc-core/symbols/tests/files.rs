@@ -75,11 +75,11 @@ impl Copies {
     #[track_caller]
     fn has_line(&self, folders: &[&Path]) {
         let named = self.name(folders);
+        assert_eq!(named.missing, None);
         let frame = &named.frames[0][0];
         assert_eq!(frame.function.as_deref(), Some(NAME));
         assert!(frame.file.as_deref().unwrap().ends_with("files.rs"));
         assert!(frame.line.abs_diff(marked_for_naming()) <= 2, "{frame:?}");
-        assert_eq!(named.missing, None);
     }
 
     fn hexadecimal_id(&self) -> String {
