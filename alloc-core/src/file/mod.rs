@@ -11,7 +11,12 @@
 //! Specification: <https://github.com/google/pprof/blob/main/proto/profile.proto>; the strictest
 //! reader known wants ids that count from 1 without gaps, which is how they are written.
 
+mod gzip;
+mod locations;
+mod message;
+mod pages;
 mod proto;
+mod raw;
 mod read;
 mod write;
 
