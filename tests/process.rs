@@ -317,6 +317,54 @@ fn a_signal_handler_that_allocates_interrupts_records() {
     );
 }
 
+/// No child of a fork finds a lock of the tracer's taken, whatever other threads were in the middle of.
+#[test]
+fn children_of_a_fork_find_no_lock_taken() {
+    for what in [
+        "scopes",
+        "traced-scopes",
+        "reading",
+        "names",
+        "tracking",
+        "threads",
+    ] {
+        check_forks(what, &[]);
+    }
+}
+
+/// The inner allocator's own handlers of a fork run within the tracer's, though tracing begins before its first use.
+#[test]
+fn an_inner_allocator_may_register_handlers_of_forks_when_it_is_first_used() {
+    check_forks("environment", &[("ALLOC_TRACE", Path::new("8"))]);
+}
+
+fn check_forks(what: &str, environment: &[(&str, &Path)]) {
+    let output = program(env!("CARGO_BIN_EXE_forks"), &[what], environment);
+    let hung = output.status.signal() == Some(libc::SIGALRM);
+    assert!(!hung, "{what}: it hung");
+    assert_succeeded(&output);
+}
+
+/// A handler that interrupted a record never waits for whoever waits for that record.
+#[test]
+fn a_signal_handler_that_frees_interrupts_records_while_others_stop_the_world() {
+    for [mode, other] in [
+        ["traced", "reset"],
+        ["traced", "fork"],
+        ["traced", "threads"],
+        ["counted", "clear"],
+        ["counted", "snapshots"],
+        ["scoped", "fork"],
+        ["traced-scoped", "reset"],
+        ["traced-scoped", "fork"],
+    ] {
+        let output = program(env!("CARGO_BIN_EXE_interrupted"), &[mode, other], &[]);
+        let hung = output.status.signal() == Some(libc::SIGALRM);
+        assert!(!hung, "{mode}, {other}: it hung");
+        assert_succeeded(&output);
+    }
+}
+
 #[test]
 fn stacks_are_whole_where_segments_have_holes_between_them() {
     assert_succeeded(&program(env!("CARGO_BIN_EXE_holes"), &[], &[]));

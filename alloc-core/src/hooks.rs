@@ -37,6 +37,44 @@ pub(crate) fn thread_id() -> ThreadId {
     0
 }
 
+/// Whether a thread of this process is gone. `false` where the system does not tell.
+pub(crate) fn is_gone(thread: ThreadId) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        let before = errno::get();
+        // SAFETY: a call without arguments.
+        let process = unsafe { libc::getpid() };
+        // SAFETY: numbers; no signal is sent by this one.
+        let failed = unsafe { libc::syscall(libc::SYS_tgkill, process, thread, 0) } != 0;
+        let is_gone = failed && errno::get() == libc::ESRCH;
+        errno::set(before);
+        is_gone
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = thread;
+        false
+    }
+}
+
+/// The calling thread's number of the last error: an allocator leaves it as it was.
+#[cfg(target_os = "linux")]
+mod errno {
+    pub(super) fn get() -> i32 {
+        // SAFETY: it has no conditions.
+        let place = unsafe { libc::__errno_location() };
+        // SAFETY: the thread's own place for it.
+        unsafe { place.read() }
+    }
+
+    pub(super) fn set(error: i32) {
+        // SAFETY: it has no conditions.
+        let place = unsafe { libc::__errno_location() };
+        // SAFETY: the thread's own place for it.
+        unsafe { place.write(error) };
+    }
+}
+
 /// Whether the process has no other thread. `false` where the system does not tell. Allocates nothing.
 pub(crate) fn is_sole_thread() -> bool {
     #[cfg(target_os = "linux")]
@@ -146,6 +184,7 @@ mod imp {
             let mut key = 0;
             // SAFETY: room for a key, and a function of the right type that does not unwind.
             let failed = unsafe { libc::pthread_key_create(&mut key, Some(thread_end)) } != 0;
+            stay_loaded();
             // SAFETY: three functions of the right type that do not unwind. Without memory for the
             // registration a forked child of a program with threads may find a lock held.
             unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
@@ -154,6 +193,38 @@ mod imp {
             (!failed).then_some(key)
         });
         key.is_some()
+    }
+
+    /// Keeps the library that this is part of loaded, if it is one: the system calls functions of it at the end of
+    /// threads and of the process, and the tracer's own threads run in it.
+    pub(crate) fn stay_loaded() {
+        #[cfg(target_os = "linux")]
+        {
+            let own = object_of(stay_loaded as *const c_void);
+            // SAFETY: a question. The program's headers lie in the program.
+            let program = unsafe { libc::getauxval(libc::AT_PHDR) };
+            let program = object_of(std::ptr::with_exposed_provenance(program as usize));
+            let Some(own) = own.filter(|own| {
+                !program.is_some_and(|program| std::ptr::eq(program.dli_fbase, own.dli_fbase))
+            }) else {
+                return;
+            };
+            let flags = libc::RTLD_LAZY | libc::RTLD_NOLOAD | libc::RTLD_NODELETE;
+            // SAFETY: the name by which the loader has the library, which is loaded: so none of its code runs by this.
+            // NOTE: what is returned is one more reference, which is never given back.
+            unsafe { libc::dlopen(own.dli_fname, flags) };
+        }
+    }
+
+    /// The program or library that has this address.
+    #[cfg(target_os = "linux")]
+    fn object_of(address: *const c_void) -> Option<libc::Dl_info> {
+        let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
+        // SAFETY: any address may be asked for, and there is room for the answer.
+        let found = unsafe { libc::dladdr(address, info.as_mut_ptr()) } != 0;
+        // SAFETY: zeroed, and filled in if found; zero is a value of every field.
+        let info = unsafe { info.assume_init() };
+        found.then_some(info)
     }
 
     /// Has `thread_end` called at the end of the calling thread. `false` where the system refuses.
@@ -185,8 +256,10 @@ mod imp {
 
     unsafe extern "C" fn before() {
         let fork = control::before_fork();
-        // SAFETY: `fork` holds the control lock.
-        unsafe { *FORK.0.get() = Some(fork) };
+        if fork.is_some() {
+            // SAFETY: `fork` holds the control lock.
+            unsafe { *FORK.0.get() = fork };
+        }
     }
 
     unsafe extern "C" fn in_parent() {
@@ -200,8 +273,9 @@ mod imp {
         #[cfg(target_os = "linux")]
         register_barrier();
         // SAFETY: this is the copy of the thread that ran `before`, and the only one.
-        if let Some(fork) = unsafe { (*FORK.0.get()).take() } {
-            control::after_fork_in_child(fork);
+        match unsafe { (*FORK.0.get()).take() } {
+            Some(fork) => control::after_fork_in_child(fork),
+            None => control::after_fork_unprepared(),
         }
     }
 
@@ -290,17 +364,10 @@ mod imp {
 
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     fn malloc_is_glibcs() -> bool {
-        let object_of = |function: *const c_void| {
-            let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
-            // SAFETY: any address may be asked for, and there is room for the answer.
-            let found = unsafe { libc::dladdr(function, info.as_mut_ptr()) } != 0;
-            // SAFETY: zeroed, and filled in if found; zero is a value of every field.
-            let info = unsafe { info.assume_init() };
-            found.then_some(info.dli_fbase)
-        };
+        let base_of = |function| object_of(function).map(|object| object.dli_fbase);
         // Whatever `malloc` the program is bound to, against the library that has glibc's version.
-        let malloc = object_of(libc::malloc as *const c_void);
-        let glibc = object_of(libc::gnu_get_libc_version as *const c_void);
+        let malloc = base_of(libc::malloc as *const c_void);
+        let glibc = base_of(libc::gnu_get_libc_version as *const c_void);
         malloc.is_some() && malloc == glibc
     }
 

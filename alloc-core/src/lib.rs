@@ -114,6 +114,7 @@ mod filter;
 mod frame;
 mod gaps;
 mod grouping;
+mod growing;
 mod hooks;
 mod label;
 mod memory_usage;
@@ -143,6 +144,7 @@ mod traceback_text;
 pub mod tracemalloc;
 mod tracer;
 mod track;
+mod version;
 mod words;
 
 pub use allocator::TraceAlloc;
@@ -441,7 +443,7 @@ pub fn take_snapshot() -> Result<Snapshot, Error> {
     Snapshot::take()
 }
 
-/// Runs `work` without recording what it allocates on this thread.
+/// Runs `work` without recording what it allocates on this thread, also if tracing starts meanwhile.
 ///
 /// For code that reports on the heap and should not show up in it. What it frees is recorded all the
 /// same.

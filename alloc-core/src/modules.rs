@@ -25,9 +25,14 @@ impl Module {
 
 /// The modules now loaded, the program first.
 ///
-/// It enters the loader, so it is never called from a record.
-#[cfg(target_os = "linux")]
+/// It enters the loader, so it is never called from a record; and beside one, since a fork leaves the loader's lock taken
+/// in the child if another thread has it.
 pub(crate) fn loaded() -> Vec<Module> {
+    crate::control::beside_record(list).unwrap_or_default()
+}
+
+#[cfg(target_os = "linux")]
+fn list() -> Vec<Module> {
     use std::ffi::{CStr, c_void};
 
     unsafe extern "C" fn add(info: *mut libc::dl_phdr_info, _: usize, list: *mut c_void) -> i32 {
@@ -87,7 +92,7 @@ pub(crate) fn loaded() -> Vec<Module> {
 
 /// Where modules cannot be listed: the program alone, over all addresses.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn loaded() -> Vec<Module> {
+fn list() -> Vec<Module> {
     let path = std::env::current_exe().unwrap_or_default();
     vec![Module {
         end: u64::MAX,

@@ -25,7 +25,7 @@ use crate::thread::{self, Events, Stage, ThreadState, Threads};
 use Ordering::Relaxed;
 
 pub(crate) use crate::control;
-use crate::control::{GranuleHint, How, Look};
+use crate::control::{How, Look};
 
 /// Everything that is recorded.
 pub(crate) struct Tables {
@@ -274,13 +274,13 @@ fn enters(passes_over: impl FnOnce(Look) -> bool) -> bool {
 /// The right to do what the session does about an event. `None` where tracing is off, or this is inside the tracer
 /// itself.
 #[inline(always)]
-pub(crate) fn enter(granule: GranuleHint) -> Option<Right> {
-    enter_somehow(granule).map(Right::of)
+pub(crate) fn enter() -> Option<Right> {
+    enter_somehow().map(Right::of)
 }
 
 /// The state of the thread, which has begun a record.
 #[inline(never)]
-fn enter_somehow(granule: GranuleHint) -> Option<&'static ThreadState> {
+fn enter_somehow() -> Option<&'static ThreadState> {
     if let Some(state) = thread::current()
         && !state.is_inside()
     {
@@ -291,13 +291,13 @@ fn enter_somehow(granule: GranuleHint) -> Option<&'static ThreadState> {
         }
         state.leave(0);
     }
-    enter_slowly(granule)
+    enter_slowly()
 }
 
 /// The same, where it may take a state for the thread, a new phase, or a wait.
 #[cold]
 #[inline(never)]
-fn enter_slowly(granule: GranuleHint) -> Option<&'static ThreadState> {
+fn enter_slowly() -> Option<&'static ThreadState> {
     loop {
         if thread::stage() == Stage::Apart {
             return None;
@@ -311,20 +311,21 @@ fn enter_slowly(granule: GranuleHint) -> Option<&'static ThreadState> {
             // Muted: not recorded on purpose.
             return None;
         }
-        if control::phase() == control::UNSET {
-            control::begin(granule);
-        }
-        if control::phase() == control::OFF {
+        if matches!(control::phase(), control::OFF | control::UNSET) {
             return None;
         }
         let Some(state) = control::attached() else {
             skip();
             return None;
         };
+        if state.is_inside() {
+            // Muted before it had a state.
+            return None;
+        }
         let mode = state.enter();
         match control::phase() {
             control::OFF | control::UNSET => {}
-            control::PAUSED => {
+            phase if control::is_paused(phase) => {
                 state.leave(mode);
                 control::wait();
                 continue;
@@ -650,13 +651,13 @@ pub(crate) struct Aside(Option<&'static ThreadState>);
 
 /// Runs `record` while the tables are sure to stay, in a thread that is muted.
 pub(crate) fn aside<R>(record: impl FnOnce(&Aside) -> R) -> Result<R, Error> {
-    let Some(state) = thread::current() else {
+    let Some(state) = control::attached() else {
         // At a thread's end.
         let mut record = Some(record);
         let recorded = control::alone_with_the_tables(|| record.take().map(|it| it(&Aside(None))));
         return recorded.ok_or_else(control::why_off);
     };
-    if state.is_recording() {
+    if state.is_waited_for() {
         // In a signal handler after all, which interrupted a record.
         state.events.skipped();
         return Err(Error::not_tracing());
@@ -664,7 +665,7 @@ pub(crate) fn aside<R>(record: impl FnOnce(&Aside) -> R) -> Result<R, Error> {
     loop {
         let mode = state.enter();
         let phase = control::phase();
-        if phase == control::PAUSED {
+        if control::is_paused(phase) {
             state.leave(mode);
             control::wait();
             continue;
@@ -839,11 +840,19 @@ fn directly<R>(change: impl Fn(Option<&ThreadState>) -> Option<R>) -> Option<R> 
             TABLES.events.lost_block();
             None
         }
+        (Some(state), _) if state.is_waited_for() => {
+            let change = || {
+                state.tell_peak_within_record();
+                state.rejoin_later();
+                change(None)
+            };
+            let may = || if control::is_on() { change() } else { None };
+            control::beside_record(may).flatten()
+        }
         (Some(state), _) => loop {
-            let is_between_records = !state.is_recording();
             let mode = state.enter();
             let phase = control::phase();
-            if phase == control::PAUSED {
+            if control::is_paused(phase) {
                 state.leave(mode);
                 control::wait();
                 continue;
@@ -851,12 +860,8 @@ fn directly<R>(change: impl Fn(Option<&ThreadState>) -> Option<R>) -> Option<R> 
             let result = if phase == control::OFF {
                 None
             } else {
-                if is_between_records {
-                    state.tell_peak();
-                } else {
-                    state.tell_peak_within_record();
-                }
-                change(is_between_records.then_some(state))
+                state.tell_peak();
+                change(Some(state))
             };
             // Its account counted on being the only one to change the heap.
             state.rejoin_later();
