@@ -1,14 +1,22 @@
 //! [`Pages`]: a vector in memory that is mapped for it, so that a snapshot is written without the program's heap.
 
+use std::io;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
 use crate::arena::{self, PAGE, Zeroed};
+use crate::error::Error;
 
 /// The system gives no memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoMemory;
+
+impl From<NoMemory> for Error {
+    fn from(_: NoMemory) -> Error {
+        io::Error::from(io::ErrorKind::OutOfMemory).into()
+    }
+}
 
 // SAFETY: an integer, for which zero is a value.
 unsafe impl Zeroed for u8 {}

@@ -54,6 +54,17 @@ pub(super) struct Summary {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Text(i64);
 
+impl Text {
+    /// None for zero, the empty string.
+    pub(super) fn from_number(number: i64) -> Option<Text> {
+        (number != 0).then_some(Text(number))
+    }
+
+    pub(super) fn number(self) -> i64 {
+        self.0
+    }
+}
+
 /// The strings that every file begins with, besides the empty one and the names of the sample types.
 const STRINGS: [&str; 12] = [
     "count",
