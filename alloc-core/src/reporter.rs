@@ -9,8 +9,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::Error;
+use crate::file::{self, Names};
 use crate::signals::Signal;
-use crate::snapshot::Snapshot;
 use crate::sync::{AtomicBool, AtomicU32, Ordering};
 use crate::template::Template;
 use crate::{apart, control, hooks, recorded, thread};
@@ -40,6 +40,7 @@ static HAS_ENDED: AtomicBool = AtomicBool::new(false);
 /// Takes note of what is to be done while the program runs, and of whether a snapshot is to be written at its
 /// end. Does not allocate. `false` where the system refuses to call us at the end.
 pub(crate) fn order(order: Order) -> bool {
+    file::begin();
     if order.every.is_some() || order.signal.is_some() || order.live.is_some() {
         let _ = ORDER.set(order);
     }
@@ -92,9 +93,22 @@ fn write(path: impl FnOnce(u32, u32) -> std::path::PathBuf) -> Result<(), String
             return Ok(());
         }
         let number = NUMBER.load(Ordering::Relaxed);
-        let dumped =
-            Snapshot::take().and_then(|snapshot| snapshot.dump(path(std::process::id(), number)));
-        dumped.map_err(|error| error.to_string())
+        if !file::has_memory() {
+            hooks::write_to_stderr(&[
+                "alloc-core: no snapshot written: the system gave no memory for it\n",
+            ]);
+            return Ok(());
+        }
+        let path = path(std::process::id(), number);
+        match file::dump_process(&path, Names::Addresses) {
+            Ok(None) => Ok(()),
+            Ok(Some(warning)) => {
+                let path = path.to_string_lossy();
+                hooks::write_to_stderr(&["alloc-core: ", &path, ": ", warning, "\n"]);
+                Ok(())
+            }
+            Err(error) => Err(error.to_string()),
+        }
     }));
     result.unwrap_or_else(|_| Err("a panic while writing it".to_owned()))
 }

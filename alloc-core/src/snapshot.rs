@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use crate::error::Error;
+use crate::file::Names;
 use crate::modules::{self, Module};
 use crate::origin::Origin;
 use crate::recorded::Recorded;
@@ -218,6 +219,11 @@ impl Snapshot {
         }
     }
 
+    /// What the tables held, if it was taken in this process.
+    pub(crate) fn recorded(&self) -> &Recorded {
+        &self.recorded
+    }
+
     /// All callsites that allocated since tracing began, in no particular order.
     pub fn traces(&self) -> &[Trace] {
         self.traces.get_or_init(|| {
@@ -366,7 +372,7 @@ impl Snapshot {
     /// [`is_io`](Error::is_io), with the path and what the system said.
     pub fn dump(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         let _muted = thread::mute();
-        crate::file::dump(self, path.as_ref())
+        crate::file::dump(self, path.as_ref(), Names::Addresses)
             .map_err(|error| error.about("cannot write", path.as_ref()))
     }
 
@@ -397,7 +403,7 @@ impl Snapshot {
     /// [`is_io`](Error::is_io), with what the writer said.
     pub fn write_to(&self, writer: impl std::io::Write) -> Result<(), Error> {
         let _muted = thread::mute();
-        crate::file::write(self, writer)
+        crate::file::write(self, writer, Names::Addresses)
     }
 
     /// Reads what [`dump`](Self::dump) wrote.

@@ -694,15 +694,20 @@ pub(crate) struct Threads {
     first: AtomicPtr<ThreadState>,
     /// The first that is nobody's. NOTE: only under the control lock.
     free: AtomicPtr<ThreadState>,
-    /// Where [`gone`](Self::gone) goes on to look. NOTE: only under the control lock.
+    /// Those that were claimed last, and where [`gone`](Self::gone) goes on to look beside. NOTE: only under the control
+    /// lock.
+    latest: [AtomicPtr<ThreadState>; LATEST],
     looked_at: AtomicPtr<ThreadState>,
 }
+
+const LATEST: usize = 4;
 
 impl Threads {
     pub(crate) const fn new() -> Threads {
         Threads {
             first: AtomicPtr::new(ptr::null_mut()),
             free: AtomicPtr::new(ptr::null_mut()),
+            latest: [const { AtomicPtr::new(ptr::null_mut()) }; LATEST],
             looked_at: AtomicPtr::new(ptr::null_mut()),
         }
     }
@@ -743,6 +748,10 @@ impl Threads {
             }
         };
         state.claimed.store(true, Relaxed);
+        let latest = ptr::from_ref(state).cast_mut();
+        self.latest
+            .iter()
+            .fold(latest, |newer, place| place.swap(newer, Relaxed));
         // SAFETY: the state is nobody's, so nobody records with it.
         unsafe { state.walker() }.begin(bounds);
         // NOTE: no session is this one, so that the next thread is named anew.
@@ -772,16 +781,22 @@ impl Threads {
         self.iter().filter(|state| state.claimed.load(Relaxed))
     }
 
-    /// Of the next states, so many, those whose thread is gone and did not say so. NOTE: only under the control lock.
+    /// Of the states that were claimed last, and of so many others, those whose thread is gone and did not say so.
+    /// NOTE: only under the control lock.
     ///
     /// A thread that first records when its last destructor runs is not told of its end.
-    pub(crate) fn gone(&self, states: usize) -> impl Iterator<Item = &'static ThreadState> {
+    pub(crate) fn gone(&self, others: usize) -> impl Iterator<Item = &'static ThreadState> {
+        // SAFETY: as in `iter`.
+        let latest = |place: &AtomicPtr<ThreadState>| unsafe { place.load(Relaxed).as_ref() };
         let from_here = Threads::iter_from(self.looked_at.load(Relaxed));
-        let next = from_here.chain(self.iter()).take(states);
-        next.filter(|state| {
+        let others = from_here.chain(self.iter()).take(others).inspect(|state| {
             self.looked_at.store(state.next.load(Relaxed), Relaxed);
+        });
+        let is_gone = |state: &&ThreadState| {
             state.claimed.load(Relaxed) && hooks::is_gone(state.thread.load(Relaxed))
-        })
+        };
+        let all = self.latest.iter().filter_map(latest).chain(others);
+        all.filter(is_gone)
     }
 
     pub(crate) fn resident(&self) -> usize {
