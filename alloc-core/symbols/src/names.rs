@@ -17,10 +17,10 @@ use crate::{Frame, Missing, Module};
 
 /// How many bytes of units are read before what is known of them is dropped. What is known of a unit takes up
 /// some four times that.
-pub(crate) const MOST_READ: u64 = 2 << 20;
+pub(crate) const MOST_READ: u64 = 4 << 20;
 
 /// How many units are read before the same: those that are split off have a file each.
-const MOST_UNITS: usize = 500;
+const MOST_UNITS: usize = 50000;
 
 /// How many bytes are held by what is being named now, by all threads: what was unpacked, and an estimate for what
 /// was read.
