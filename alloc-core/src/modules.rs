@@ -116,7 +116,11 @@ pub(crate) fn program(place: &mut [u8; LONGEST_PATH]) -> &[u8] {
         let link = c"/proc/self/exe";
         // SAFETY: a path that ends in zero, and room for as many bytes as are said.
         let len = unsafe { libc::readlink(link.as_ptr(), place.as_mut_ptr().cast(), LONGEST_PATH) };
-        &place[..usize::try_from(len).unwrap_or(0)]
+        match usize::try_from(len) {
+            Ok(len) => &place[..len],
+            // Where there is no such link, as after `chroot`.
+            Err(_) => as_started(),
+        }
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -126,6 +130,18 @@ pub(crate) fn program(place: &mut [u8; LONGEST_PATH]) -> &[u8] {
         place[..len].copy_from_slice(&path[..len]);
         &place[..len]
     }
+}
+
+/// The path that the program was started by, which may be relative.
+#[cfg(target_os = "linux")]
+fn as_started() -> &'static [u8] {
+    // SAFETY: always safe to ask.
+    let path = unsafe { libc::getauxval(libc::AT_EXECFN) } as *const libc::c_char;
+    if path.is_null() {
+        return &[];
+    }
+    // SAFETY: the kernel put a C string there, which stays as long as the process.
+    unsafe { std::ffi::CStr::from_ptr(path) }.to_bytes()
 }
 
 #[cfg(target_os = "linux")]

@@ -326,12 +326,16 @@ impl Snapshot {
             .collect()
     }
 
+    /// The frames that are charged of other stacks of the same process.
+    pub(crate) fn charged(&self, recorded: &Recorded) -> Vec<Frame> {
+        self.symbols(&Search::default()).charged(recorded)
+    }
+
     /// The same snapshot with no more of each stack than the frame that is charged by [`ChargeTo::Caller`]: for the
     /// statistics that look at no other, which names far fewer addresses.
     pub(crate) fn charged_only(&self) -> Snapshot {
         let _muted = thread::mute();
-        let search = Search::default();
-        let charged = self.symbols(&search).charged(&self.recorded);
+        let charged = self.charged(&self.recorded);
         let tracebacks = charged.into_iter().map(|frame| Traceback::new(vec![frame]));
         let traces = self.with_tracebacks(tracebacks.collect());
         let recorded = Recorded {

@@ -74,7 +74,7 @@ impl Symbols<'_> {
             let mut named = Named::default();
             // NOTE: what the kernel maps into each process has no file.
             if let Some(module) = module.map(|it| self.modules[it])
-                && module.path.starts_with('/')
+                && module.path.contains('/')
             {
                 // A return address: the call is the instruction before it.
                 let offset = |address: &usize| *address as u64 - 1 - module.start;

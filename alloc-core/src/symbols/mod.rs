@@ -86,7 +86,7 @@ impl<'a> Symbols<'a> {
             .iter()
             .map(|callsite| {
                 let addresses = &recorded.addresses[callsite.stack.clone()];
-                self.traceback(addresses, callsite.stack_end, recorded.traceback_limit)
+                self.stack(addresses, callsite.stack_end, recorded.traceback_limit)
             })
             .collect()
     }
@@ -134,6 +134,12 @@ impl<'a> Symbols<'a> {
         end: StackEnd,
         limit: u16,
     ) -> Traceback {
+        self.look_up(addresses.iter().copied());
+        self.stack(addresses, end, limit)
+    }
+
+    /// The same of addresses that have been looked up.
+    fn stack(&self, addresses: &[usize], end: StackEnd, limit: u16) -> Traceback {
         let instead = match end {
             StackEnd::Overflow => Some("<overflow>"),
             StackEnd::Uncaptured => Some("<heap>"),
@@ -142,7 +148,6 @@ impl<'a> Symbols<'a> {
         if instead.is_some() {
             return Traceback::with_end(vec![Frame::new(instead, None, 0, 0)], end);
         }
-        self.look_up(addresses.iter().copied());
         let locations = addresses.iter().filter_map(|it| self.locations.get(it));
         let locations: Vec<&Location> = locations.collect();
         let is_tracer = |frame: &&Frame| frame.origin() == Origin::Tracer;
@@ -258,7 +263,7 @@ mod tests {
             traceback_limit: 32,
             ..Recorded::default()
         };
-        let std = recorded_stack(&mut recorded, || here());
+        let std = recorded_stack(&mut recorded, here);
         for depth in 0..std {
             recorded_stack(&mut recorded, || here().split_off(depth));
         }
