@@ -4,6 +4,7 @@ mod annotated;
 mod arguments;
 mod check;
 mod conditions;
+mod debuginfod;
 mod json;
 mod recording;
 mod recordings;
@@ -11,6 +12,7 @@ mod rows;
 #[cfg(unix)]
 mod run;
 mod shell;
+mod symbols;
 mod timeline;
 
 use std::fs::File;
@@ -35,7 +37,9 @@ const FAILED: u8 = 1;
 const UNKNOWN_WIDTH: usize = 80;
 
 fn main() -> ExitCode {
-    let reported = report(Arguments::parse().command);
+    let arguments = Arguments::parse();
+    symbols::look_in(arguments.symbols);
+    let reported = report(arguments.command);
     match reported.and_then(|(text, status)| print(&text).map(|()| status)) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
@@ -90,6 +94,7 @@ fn report(command: Command) -> Result<(String, u8)> {
                 Format::Csv => rows::diff(&new_snapshot, &old_snapshot, &view, &by),
             }
         }
+        Command::Symbolize(options) => symbols::symbolize(&options),
         Command::Annotate(options) => annotated::report(&options),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { folder: None } => shell::page(),
@@ -111,10 +116,12 @@ fn read(path: &Path) -> Result<Snapshot> {
         .map_err(alloc_core::Error::from)
         .and_then(|file| Snapshot::read_from(BufReader::new(file)));
     // NOTE: one message, not a chain: it names its cause already.
-    loaded.map_err(|error| {
+    let mut snapshot = loaded.map_err(|error| {
         let path = path.to_string_lossy();
         anyhow!("cannot read the snapshot {}: {error}", Escaped(&path))
-    })
+    })?;
+    symbols::name(&mut snapshot);
+    Ok(snapshot)
 }
 
 fn filtered(snapshot: Snapshot, view: &View) -> Snapshot {

@@ -22,7 +22,7 @@ mod names;
 mod sections;
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use find::Search;
 pub use fingerprint::{fingerprint, fingerprint_of};
@@ -101,4 +101,9 @@ pub fn name(module: &Module, opened: Option<File>, search: &Search, offsets: &[u
         missing,
         is_unverified: module.identity == Identity::Unknown,
     }
+}
+
+/// The build id of a file; nothing if it has none, or is no ELF file.
+pub fn build_id(path: &Path) -> Option<Vec<u8>> {
+    elf::Binary::open(path).ok()?.build_id()
 }
