@@ -228,9 +228,7 @@ fn a_program_names_what_another_run_of_it_wrote() {
     let case = Case::new();
     let snapshot = Snapshot::load(case.file()).unwrap();
     assert!(!snapshot.is_named());
-    assert!(
-        alloc_report::top(&snapshot, 3)
-            .to_string()
-            .contains("program+0x")
-    );
+    // The program's file is gone, and this process is of the same build.
+    let table = alloc_report::top(&snapshot, 3).to_string();
+    assert!(table.contains(LINE), "{table}");
 }
