@@ -1026,7 +1026,7 @@ fn change_muted(change: impl Fn(u32) -> u32) {
             let recording = state.mode.load(Relaxed) & RECORDING;
             state
                 .mode
-                .store(MUTED * local.muted.get() | recording, Relaxed);
+                .store((MUTED * local.muted.get()) | recording, Relaxed);
         }
     });
 }
