@@ -1,5 +1,7 @@
 //! [`Signal`]: the signal that asks for a snapshot.
 
+use std::ffi::c_void;
+
 /// A signal that a program may be sent for something of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Signal(libc::c_int);
@@ -31,10 +33,28 @@ impl Signal {
         Some(Signal(known.1))
     }
 
-    pub(crate) fn number(self) -> libc::c_int {
-        self.0
+    /// Has `handler` called when the signal comes. `false` where the system refuses.
+    ///
+    /// System calls that may be made again are made again.
+    #[cfg(unix)]
+    pub(crate) fn handle(self, handler: Handler) -> bool {
+        let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+        // SAFETY: zero is a value of all fields: no handler, no flags, an empty set.
+        let action = unsafe { action.assume_init_mut() };
+        action.sa_sigaction = handler as *const () as usize;
+        action.sa_flags = libc::SA_RESTART | libc::SA_SIGINFO;
+        // SAFETY: a handler of the type that the flags say, which does nothing that a handler must not.
+        unsafe { libc::sigaction(self.0, action, std::ptr::null_mut()) == 0 }
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn handle(self, _: Handler) -> bool {
+        false
     }
 }
+
+/// The signal, what is known of its sender, and what was interrupted.
+pub(crate) type Handler = extern "C" fn(libc::c_int, *const c_void, *const c_void);
 
 #[cfg(all(test, unix))]
 mod tests {

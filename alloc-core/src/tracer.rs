@@ -19,6 +19,7 @@ use crate::counters::{Delta, Heap};
 use crate::counting::{self, Counter};
 use crate::error::Error;
 use crate::label::Label;
+use crate::reporter;
 use crate::sampling::{Drawn, DrawnPlaces, Interval, Rounding, Weighted};
 use crate::sync::{AtomicU64, Ordering};
 use crate::thread::{self, Events, Stage, ThreadState, Threads};
@@ -286,7 +287,7 @@ fn enter_somehow(granule: GranuleHint) -> Option<&'static ThreadState> {
     {
         state.enter_from_outside();
         // Looked after, as in `enter_if`.
-        if control::phase() == state.phase() {
+        if control::is_undisturbed_at(state.phase()) {
             return Some(state);
         }
         state.leave(0);
@@ -313,6 +314,9 @@ fn enter_slowly(granule: GranuleHint) -> Option<&'static ThreadState> {
         }
         if control::phase() == control::UNSET {
             control::begin(granule);
+        }
+        if control::is_asked() {
+            reporter::answer();
         }
         if control::phase() == control::OFF {
             return None;
