@@ -125,7 +125,7 @@ fn a_program_has_no_thread_of_the_tracer_s_until_one_is_needed() {
 
 #[test]
 fn a_signal_gives_a_snapshot_of_a_program_that_waits() {
-    for case in ["read", "poll", "pause"] {
+    for case in ["read", "poll", "pause", "sleep"] {
         let folder = folder(&format!("wait-{case}"));
         let mut program = Running::start(&folder, case, &SIGNAL);
         assert_eq!(program.line(), "1");
@@ -138,6 +138,41 @@ fn a_signal_gives_a_snapshot_of_a_program_that_waits() {
             Snapshot::load(folder.join(file)).expect("a snapshot");
         }
     }
+}
+
+#[test]
+fn a_signal_gives_a_snapshot_of_a_program_whose_threads_wait() {
+    let folder = folder("join");
+    let mut program = Running::start(&folder, "join", &SIGNAL);
+    assert_eq!(program.line(), "waits");
+    for count in 1..=3 {
+        program.wait_until_asleep();
+        program.signal(libc::SIGUSR1);
+        program.wait_for_files(&folder, count);
+    }
+}
+
+#[test]
+fn a_program_that_ends_while_its_thread_starts_ends_well() {
+    for _ in 0..10 {
+        let folder = folder("ask-and-end");
+        let variables = [&SIGNAL[..], &[("ALLOC_TRACE_OUT", "heap.pb.gz")]].concat();
+        let output = run(&folder, "ask-and-end", &variables);
+        assert!(
+            output.status.success() && output.stderr.is_empty(),
+            "{output:?}"
+        );
+        let left = std::fs::read_dir(&folder).expect("a folder");
+        for file in left.map(|it| it.expect("a file").path()) {
+            Snapshot::load(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        }
+    }
+}
+
+#[test]
+fn who_handled_the_signal_before_handles_it_still() {
+    let folder = folder("handle");
+    assert_eq!(said(&run(&folder, "handle", &SIGNAL)), ["1"]);
 }
 
 #[test]

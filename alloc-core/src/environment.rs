@@ -82,8 +82,12 @@
 //! The signal interrupts the program as any signal does that is handled with `SA_RESTART`: `read` goes on, `poll` and
 //! `nanosleep` return `EINTR`.
 //!
+//! A program that forbids itself system calls must leave the tracer those that start a thread, and that open, write
+//! and rename files, or stop tracing before.
+//!
 //! A fork waits for a snapshot that is being written. The child starts a thread of its own as it is needed there,
-//! counted from the fork. A program that handles the signal itself takes it from the tracer. What a process becomes by
+//! counted from the fork. A program that handles the signal itself takes it from the tracer; who handled it
+//! before, as where a library brings the tracer, is called after it. What a process becomes by
 //! `exec` handles the signal only if it has the tracer too: else the signal ends it, or does what is usual.
 //!
 //! On Windows no variable is read.

@@ -13,7 +13,7 @@
 //! - for the clock with the first allocation or free a second after the process began;
 //! - for a signal when the first one comes: in the handler, if it interrupted a wait, else with the next allocation or
 //!   free of the thread that it interrupted;
-//! - for both as soon as another thread of the program's allocates: the process has several anyway.
+//! - for both as soon as another thread of the program's allocates: there are several anyway.
 //!
 //! An allocation takes part in this only while something is [asked](control::ask), where it is off the hot path.
 //!
@@ -30,7 +30,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::counters::Company;
 use crate::live::Live;
-use crate::signals::Signal;
+use crate::signals::{self, Signal};
 use crate::snapshot::Snapshot;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::template::{self, Template};
@@ -180,7 +180,7 @@ pub(crate) fn answer() {
 }
 
 /// The signal's handler.
-extern "C" fn signalled(_: libc::c_int, _: *const c_void, interrupted: *const c_void) {
+extern "C" fn signalled(signal: libc::c_int, info: *const c_void, interrupted: *const c_void) {
     let error = hooks::errno();
     if HAS_THREAD.load(Ordering::Relaxed) {
         wake::wake();
@@ -190,13 +190,13 @@ extern "C" fn signalled(_: libc::c_int, _: *const c_void, interrupted: *const c_
         control::ask();
         let is_outside = thread::stage() != Stage::Busy
             && !thread::current().is_some_and(ThreadState::is_inside);
-        let is_alone = control::company(control::phase()) == Company::Alone;
         // SAFETY: the third argument of this handler.
-        if is_outside && is_alone && unsafe { waiting::was_interrupted(interrupted) } {
+        if is_outside && unsafe { waiting::was_interrupted(interrupted) } {
             start_thread();
         }
     }
     hooks::set_errno(error);
+    signals::call_previous(signal, info, interrupted);
 }
 
 /// Waits until no snapshot is being written, and keeps it so for as long as a fork takes: whoever writes

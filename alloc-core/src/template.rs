@@ -49,11 +49,15 @@ pub(crate) struct Beginning(&'static [u8]);
 impl Beginning {
     /// Without allocating.
     pub(crate) fn here() -> Beginning {
-        let mut folder = [0; LONGEST_PATH];
-        let len = hooks::working_directory(&mut folder);
+        let Some(place) = arena::reserve(LONGEST_PATH + 1) else {
+            return Beginning(&[]);
+        };
+        // SAFETY: zeroed memory of this size, which is never released, and nobody else's.
+        let place: &'static mut [u8] =
+            unsafe { std::slice::from_raw_parts_mut(place.as_ptr(), LONGEST_PATH + 1) };
+        let len = hooks::working_directory(place);
         // NOTE: where it has no path, a relative path is that of the system.
-        let folder = len.and_then(|len| keep(&folder[..len]));
-        Beginning(folder.unwrap_or_default())
+        Beginning(&place[..len.unwrap_or(0)])
     }
 }
 

@@ -315,16 +315,15 @@ fn enter_slowly(granule: GranuleHint) -> Option<&'static ThreadState> {
         if control::phase() == control::UNSET {
             control::begin(granule);
         }
-        if control::is_asked() {
-            reporter::answer();
-        }
         if control::phase() == control::OFF {
+            answer_if_asked();
             return None;
         }
         let Some(state) = control::attached() else {
             skip();
             return None;
         };
+        answer_if_asked();
         let mode = state.enter();
         match control::phase() {
             control::OFF | control::UNSET => {}
@@ -341,6 +340,12 @@ fn enter_slowly(granule: GranuleHint) -> Option<&'static ThreadState> {
             }
         }
         state.leave(mode);
+    }
+}
+
+fn answer_if_asked() {
+    if control::is_asked() {
+        reporter::answer();
     }
 }
 

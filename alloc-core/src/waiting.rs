@@ -1,8 +1,8 @@
 //! Whether a signal interrupted a thread that only waits, in a system call that waits for something from outside.
 //!
 //! A handler may call next to nothing, since what it interrupts may be in the middle of anything: it may hold the lock
-//! of `malloc`. A thread that waits for input, for a connection, for a child or for time to pass holds none that a new
-//! thread takes. That is seen by the instruction that was interrupted.
+//! of `malloc`. A thread that waits for input, for a connection, for a child, for another thread to say something, or for
+//! time to pass holds none that a new thread takes. That is seen by the instruction that was interrupted.
 
 use std::ffi::c_void;
 
@@ -13,8 +13,6 @@ pub(crate) const CAN_TELL: bool = cfg!(all(
 ));
 
 /// System calls that begin anew after a handler, and that wait.
-///
-/// NOTE: not those by which locks wait.
 #[cfg(target_os = "linux")]
 const WAITS: [libc::c_long; 9] = [
     libc::SYS_read,
@@ -46,21 +44,23 @@ pub(crate) unsafe fn was_interrupted(context: *const c_void) -> bool {
         let context = unsafe { &*context.cast::<libc::ucontext_t>() };
         let machine = &context.uc_mcontext;
         #[cfg(target_arch = "x86_64")]
-        let (at, number, result) = {
+        let (at, number, second, result) = {
             let register = |number: libc::c_int| machine.gregs[number as usize];
-            let result = register(libc::REG_RAX);
-            (register(libc::REG_RIP) as usize, result, result)
+            let (at, result) = (register(libc::REG_RIP), register(libc::REG_RAX));
+            (at as usize, result, register(libc::REG_RSI), result)
         };
         #[cfg(target_arch = "aarch64")]
-        let (at, number, result) = (
+        let (at, number, second, result) = (
             machine.pc as usize,
             machine.regs[8] as i64,
+            machine.regs[1] as i64,
             machine.regs[0] as i64,
         );
         // SAFETY: the next instruction of the thread can be read.
         let is_before_a_call = unsafe { is_system_call(at) };
         if is_before_a_call {
-            return WAITS.contains(&number);
+            return WAITS.contains(&number)
+                || number == libc::SYS_futex && waits_for_another(second);
         }
         // SAFETY: as above; what is before it is on the same page, or not looked at.
         result == -i64::from(libc::EINTR) && unsafe { is_behind_system_call(at) }
@@ -73,6 +73,14 @@ pub(crate) unsafe fn was_interrupted(context: *const c_void) -> bool {
         let _ = context;
         false
     }
+}
+
+/// Whether a futex is waited for with the operation of those who wait for another thread: to end, to wake them, or
+/// for one of Rust's locks. Locks of the C library, as that of `malloc`, have the plain one.
+#[cfg(target_os = "linux")]
+fn waits_for_another(operation: libc::c_long) -> bool {
+    let flags = libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME;
+    operation as libc::c_int & !flags == libc::FUTEX_WAIT_BITSET
 }
 
 #[cfg(target_arch = "x86_64")]
