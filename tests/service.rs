@@ -172,7 +172,8 @@ fn a_program_that_ends_while_its_thread_starts_ends_well() {
 #[test]
 fn who_handled_the_signal_before_handles_it_still() {
     let folder = folder("handle");
-    assert_eq!(said(&run(&folder, "handle", &SIGNAL)), ["1"]);
+    let variables = [&SIGNAL[..], &[("ALONE_HANDLES", "1")]].concat();
+    assert_eq!(said(&run(&folder, "handle", &variables)), ["1"]);
 }
 
 #[test]
@@ -183,6 +184,15 @@ fn a_signal_gives_a_snapshot_of_a_program_that_computes_at_its_next_allocation()
     program.signal(libc::SIGUSR2);
     assert_eq!(program.line(), "written");
     assert_eq!(files(&folder).len(), 1);
+}
+
+#[test]
+fn a_signal_gives_a_snapshot_of_a_program_that_computes_and_then_only_waits() {
+    let folder = folder("compute-and-wait");
+    let mut program = Running::start(&folder, "count-and-read", &SIGNAL);
+    assert_eq!(program.line(), "1");
+    program.signal(libc::SIGUSR2);
+    program.wait_for_files(&folder, 1);
 }
 
 #[test]

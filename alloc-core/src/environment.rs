@@ -74,8 +74,8 @@
 //!   program that does neither from then on has no snapshots by the clock until it does: they would all be the same.
 //!   In that second each allocation and each free takes a look at the clock.
 //! - With `ALLOC_TRACE_SIGNAL`, when the first signal comes. Where the program waits in a system call, for input, for
-//!   events or for time to pass, the handler starts the thread at once; else the next allocation or free of the thread
-//!   that was interrupted does. Where that cannot be told apart, which is all but Linux on x86-64 and aarch64, before
+//!   events or for time to pass, the handler starts the thread at once; else the next allocation or free does, or the
+//!   handler, which is called ten times a second until it finds the program waiting. Where that cannot be told apart, which is all but Linux on x86-64 and aarch64, before
 //!   `main`.
 //! - With either, when a second thread of the program's allocates.
 //!

@@ -129,6 +129,7 @@ mod profile;
 mod recorded;
 mod reporter;
 mod resident;
+mod retry;
 mod sampling;
 mod scope;
 mod signals;

@@ -12,7 +12,7 @@
 //!   interrupted;
 //! - for the clock with the first allocation or free a second after the process began;
 //! - for a signal when the first one comes: in the handler, if it interrupted a wait, else with the next allocation or
-//!   free of the thread that it interrupted;
+//!   free, or in the handler after all, which is called [again](retry) until then;
 //! - for both as soon as another thread of the program's allocates: there are several anyway.
 //!
 //! An allocation takes part in this only while something is [asked](control::ask), where it is off the hot path.
@@ -35,7 +35,7 @@ use crate::snapshot::Snapshot;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::template::{self, Template};
 use crate::thread::{self, Busy, Stage, ThreadState};
-use crate::{apart, control, hooks, waiting, wake};
+use crate::{apart, control, hooks, retry, waiting, wake};
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug)]
@@ -107,11 +107,22 @@ pub(crate) fn start() {
     let Some((order, _)) = order_for_thread() else {
         return;
     };
-    if order.signal.is_some_and(|signal| !signal.handle(signalled)) {
+    if let Some(signal) = order.signal
+        && !signal.handle(signalled)
+    {
         hooks::write_to_stderr(&["alloc-core: ALLOC_TRACE_SIGNAL: the system refused a handler\n"]);
     }
+    prepare(order);
+}
+
+fn prepare(order: &Order) {
     if order.needs_a_thread_at_once() {
         start_thread();
+        return;
+    }
+    order.signal.into_iter().for_each(retry::prepare);
+    if order.every.is_some() {
+        control::ask();
     }
 }
 
@@ -124,11 +135,7 @@ pub(crate) fn start_in_child() {
     WAS_SIGNALLED.store(false, Ordering::Relaxed);
     wake::take();
     HAS_THREAD.store(false, Ordering::Release);
-    if order.needs_a_thread_at_once() {
-        start_thread();
-    } else if order.every.is_some() {
-        control::ask();
-    }
+    prepare(order);
 }
 
 /// Starts the thread, unless it was started.
@@ -182,8 +189,12 @@ pub(crate) fn answer() {
 /// The signal's handler.
 extern "C" fn signalled(signal: libc::c_int, info: *const c_void, interrupted: *const c_void) {
     let error = hooks::errno();
+    // SAFETY: the second argument of this handler.
+    let is_retry = unsafe { retry::is_one(info) };
     if HAS_THREAD.load(Ordering::Relaxed) {
-        wake::wake();
+        if !is_retry {
+            wake::wake();
+        }
     } else if control::is_on() {
         wake::wake();
         WAS_SIGNALLED.store(true, Ordering::Relaxed);
@@ -193,10 +204,15 @@ extern "C" fn signalled(signal: libc::c_int, info: *const c_void, interrupted: *
         // SAFETY: the third argument of this handler.
         if is_outside && unsafe { waiting::was_interrupted(interrupted) } {
             start_thread();
+        } else {
+            // It may go on to wait without an allocation.
+            retry::soon();
         }
     }
     hooks::set_errno(error);
-    signals::call_previous(signal, info, interrupted);
+    if !is_retry {
+        signals::call_previous(signal, info, interrupted);
+    }
 }
 
 /// Waits until no snapshot is being written, and keeps it so for as long as a fork takes: whoever writes

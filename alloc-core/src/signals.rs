@@ -35,6 +35,11 @@ impl Signal {
         Some(Signal(known.1))
     }
 
+    #[cfg(target_os = "linux")]
+    pub(crate) fn number(self) -> libc::c_int {
+        self.0
+    }
+
     /// Has `handler` called when the signal comes, which [calls](call_previous) whoever handled it before. `false` where
     /// the system refuses.
     ///
