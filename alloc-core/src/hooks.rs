@@ -295,14 +295,19 @@ mod imp {
         name.unwrap_or_default().to_vec()
     }
 
-    /// How long ago some moment was that stays the same, on a clock that nobody sets.
+    /// How long ago some moment was that stays the same, on a clock that nobody sets, to a hundredth of a second.
     pub(crate) fn monotonic_time() -> std::time::Duration {
         let mut time = libc::timespec {
             tv_sec: 0,
             tv_nsec: 0,
         };
+        // PERF: a tenth of what the exact one takes.
+        #[cfg(target_os = "linux")]
+        let clock = libc::CLOCK_MONOTONIC_COARSE;
+        #[cfg(not(target_os = "linux"))]
+        let clock = libc::CLOCK_MONOTONIC;
         // SAFETY: room for a time.
-        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+        unsafe { libc::clock_gettime(clock, &mut time) };
         std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
     }
 

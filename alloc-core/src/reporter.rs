@@ -140,6 +140,9 @@ pub(crate) fn start_in_child() {
 
 /// Starts the thread, unless it was started.
 fn start_thread() {
+    if HAS_ENDED.load(Ordering::Relaxed) {
+        return;
+    }
     // The release shows a child what was made ready for the thread; the acquire pairs with it.
     if !HAS_THREAD.swap(true, Ordering::AcqRel) && !apart::serve(serve) {
         hooks::write_to_stderr(&["alloc-core: the system refused a thread to write snapshots\n"]);
@@ -159,30 +162,36 @@ pub(crate) fn waits_for_an_answer(company: Company) -> bool {
 /// it is [asked](control::ask).
 #[cold]
 pub(crate) fn answer() {
-    control::unask();
-    let Some((order, since)) = order_for_thread() else {
-        return;
+    let order = order_for_thread().filter(|_| !HAS_THREAD.load(Ordering::Relaxed));
+    let Some((order, since)) = order else {
+        return control::unask();
     };
-    if HAS_THREAD.load(Ordering::Relaxed) || HAS_ENDED.load(Ordering::Relaxed) {
-        return;
-    }
     match control::phase() {
-        // A session that begins asks again.
-        control::OFF | control::UNSET => {}
+        // A session that begins asks again; it may have done so just now.
+        control::OFF | control::UNSET => ask_no_more_unless(control::is_on),
         // Whoever pauses it is about to say in what company the thread is.
-        control::PAUSED => control::ask(),
+        control::PAUSED => {}
         phase => {
             let is_time = order.every.is_some() && since >= Order::GRACE;
             let has_others = control::company(phase) == Company::WithOthers;
-            if is_time || has_others || WAS_SIGNALLED.load(Ordering::Relaxed) {
+            let was_signalled = || WAS_SIGNALLED.load(Ordering::Relaxed);
+            if is_time || has_others || was_signalled() {
+                control::unask();
                 let _busy = Busy::begin();
                 let error = hooks::errno();
                 start_thread();
                 hooks::set_errno(error);
-            } else if order.every.is_some() {
-                control::ask();
+            } else if order.every.is_none() {
+                ask_no_more_unless(was_signalled);
             }
         }
+    }
+}
+
+fn ask_no_more_unless(is_asked_again: impl FnOnce() -> bool) {
+    control::unask();
+    if is_asked_again() {
+        control::ask();
     }
 }
 
