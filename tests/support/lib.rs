@@ -2,12 +2,14 @@
 //! and the programs' common cases.
 
 mod bump;
+mod folder;
 mod runner;
 mod snapshots;
 mod system;
 pub mod workloads;
 
 pub use bump::Bump;
+pub use folder::Folder;
 pub use runner::{Test, run};
 pub use snapshots::{at_function, at_line, sum_of};
 pub use system::{Tool, high_water_mark, program, resident_memory};
