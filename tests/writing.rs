@@ -65,7 +65,7 @@ fn check_little_memory(case: &str, variables: &[(&str, &str)]) {
         }
         let output = limited(command, libc::RLIMIT_AS, at * STEP);
         let message = text(&output.stderr);
-        let limit = at * STEP >> 10;
+        let limit = at * (STEP >> 10);
         assert_eq!(
             (output.status.code(), output.status.signal()),
             (Some(STATUS), None),

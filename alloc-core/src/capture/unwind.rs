@@ -966,6 +966,7 @@ mod tests {
         let mut walker = unsafe { Box::<Walker>::new_zeroed().assume_init() };
         walker.begin(stack_bounds());
         walker.set_limit(MAX_FRAMES);
+        walker.memos.wake();
         walker
     }
 
@@ -1194,6 +1195,7 @@ mod tests {
             }
             recurse(depth, &mut || {
                 walker.memos.clear();
+                walker.memos.wake();
                 let Captured { known: None, hash } = walker.capture_line() else {
                     panic!("nothing is remembered")
                 };
