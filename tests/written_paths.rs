@@ -375,7 +375,7 @@ fn who_replaces_what_a_child_wrote_says_so() {
     let out = folder.path().join("heap.pb.gz");
     let output = command("with-a-child", &out).output().unwrap();
     let message = message_of(&output);
-    let expected = "replaced a snapshot that another process wrote while this one ran";
+    let expected = "replaced a file that was written while this process ran";
     assert_eq!(message.matches(expected).count(), 1, "{message}");
     assert!(message.contains("heap.pb.gz"), "{message}");
     assert_eq!(message.lines().count(), 1, "{message}");

@@ -267,8 +267,8 @@ fn write(path: impl FnOnce(u32, u32) -> PathBuf) -> Result<(), String> {
             hooks::write_to_stderr(&[
                 "alloc-core: ",
                 &path,
-                ": replaced a snapshot that another process wrote while this one ran: with %p in \
-                 the path each has its own\n",
+                ": replaced a file that was written while this process ran: with %p in the path each \
+                 process has its own\n",
             ]);
         }
         Ok(())

@@ -160,8 +160,8 @@ pub(crate) fn pack(names: Names) -> Result<Packed, Error> {
 }
 
 impl Packed {
-    /// Writes it to a path: see [`output`] for what a path may be. Returns whether it replaced what another process
-    /// wrote while this one ran.
+    /// Writes it to a path: see [`output`] for what a path may be. Returns whether it replaced what was written
+    /// while this process ran, as by a child that was told the same path.
     pub(crate) fn put(&self, path: &Path) -> Result<bool, Error> {
         let replaced = output::write(path, &self.0)?;
         let began = BEGAN.get().copied();
