@@ -772,8 +772,19 @@ fn begin_once(granule: GranuleHint) {
         return;
     };
     control.from_environment = true;
-    if let Err(error) = control.start(config) {
-        startup::refuse(&["tracing could not be started: ", &error.to_string(), "\n"]);
+    match control.start(config) {
+        Ok(()) => {}
+        // The program runs without it, as it would.
+        Err(error) if error.is_broken() => {
+            control.from_environment = false;
+            set_phase(OFF, Ordering::Release);
+            hooks::write_to_stderr(&[
+                "alloc-core: tracing could not be started: the system gave no memory for the tracer's tables\n",
+            ]);
+        }
+        Err(error) => {
+            startup::refuse(&["tracing could not be started: ", &error.to_string(), "\n"])
+        }
     }
 }
 

@@ -57,7 +57,19 @@
 //! Lines of `ALLOC_TRACE_LIVE` are added to what is in the file, which comes again if it is taken away; `%n` in its path
 //! is `0001`.
 //!
-//! A file that cannot be written is said on standard error, and nothing else changes.
+//! A link is followed, and stays, unless another user put it into a folder that all share. A pipe, a device, a socket
+//! or a descriptor of the program, such as `/dev/stdout`, is written through; a pipe that nobody reads is an error. A file
+//! keeps its mode, and its owner where that is permitted; a new one has the mode that the umask leaves.
+//!
+//! A file that cannot be written is said on standard error, and nothing else changes: no signal comes of it, and
+//! nothing is left of it. So is a file that the snapshot at the end replaces, if it was written while the process ran.
+//!
+//! # What it costs
+//!
+//! The program's debug information is not read: a file has addresses, and the paths and build ids of the program and its
+//! libraries, by which `alloc-report` names them. It takes up about a megabyte while it is written, which then goes back to
+//! the system, and some ten milliseconds where there are 20,000 callsites. Where there is no memory for it, or for the
+//! tracer's tables at the start, that is said, and the program goes on as it would.
 //!
 //! # The thread that writes
 //!
@@ -82,8 +94,8 @@
 //! The signal interrupts the program as any signal does that is handled with `SA_RESTART`: `read` goes on, `poll` and
 //! `nanosleep` return `EINTR`.
 //!
-//! A program that forbids itself system calls must leave the tracer those that start a thread, and that open, write
-//! and rename files, or stop tracing before.
+//! A program that forbids itself system calls must leave the tracer those that start a thread, and that open, write,
+//! link and rename files, or stop tracing before.
 //!
 //! A fork waits for a snapshot that is being written. The child starts a thread of its own as it is needed there,
 //! counted from the fork. A program that handles the signal itself takes it from the tracer; who handled it

@@ -125,7 +125,7 @@ pub(crate) fn end_of_brk() -> usize {
 
 /// Hands over the bytes of a file, and returns whether they are all.
 #[cfg(target_os = "linux")]
-fn read_file(path: &std::ffi::CStr, mut each: impl FnMut(u8)) -> bool {
+pub(crate) fn read_file(path: &std::ffi::CStr, mut each: impl FnMut(u8)) -> bool {
     // SAFETY: a path that ends in a zero.
     let file = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
     if file < 0 {

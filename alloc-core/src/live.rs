@@ -40,12 +40,18 @@ impl Live {
         let (current, peak) = (memory.current.get(), memory.peak.get());
         let with_totals = self.rows.is_multiple_of(Live::ROWS_WITHOUT_TOTALS);
         let total = with_totals.then(recorded::total).and_then(Result::ok);
-        let total = total.map_or(",".to_owned(), |it| {
-            format!("{},{}", it.bytes.get(), it.blocks)
-        });
-        let row = format!("{seconds:.3},{current},{peak},{total}\n");
+        // NOTE: on the stack: where memory is short, a row must not end the program.
+        let mut buffer = [0_u8; 160];
+        let mut rest = &mut buffer[..];
+        let _ = write!(rest, "{seconds:.3},{current},{peak},");
+        let _ = match total {
+            Some(total) => writeln!(rest, "{},{}", total.bytes.get(), total.blocks),
+            None => writeln!(rest, ","),
+        };
+        let left = rest.len();
+        let row = &buffer[..buffer.len() - left];
         self.rows += 1;
-        let written = self.write(&row);
+        let written = self.write(row);
         if let (Err(error), false) = (written, self.has_complained) {
             self.has_complained = true;
             let error = Error::from(error).about("cannot write", &self.path);
@@ -54,7 +60,7 @@ impl Live {
         }
     }
 
-    fn write(&self, row: &str) -> io::Result<()> {
+    fn write(&self, row: &[u8]) -> io::Result<()> {
         let mut options = OpenOptions::new();
         options.append(true).create(true);
         // A pipe that nobody reads yet is not waited for.
@@ -75,7 +81,7 @@ impl Live {
         };
         let written = options
             .open(&self.path)
-            .and_then(|mut file| file.write_all(row.as_bytes()));
+            .and_then(|mut file| file.write_all(row));
         match written {
             // Whoever followed it may be gone, or slow.
             Err(error) if is_gone(&error) => Ok(()),

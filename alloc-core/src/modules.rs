@@ -23,21 +23,76 @@ impl Module {
     }
 }
 
+/// A module as the loader lists it, with nothing on the heap. The fields are those of [`Module`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listed<'a> {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) file_offset: u64,
+    pub(crate) path: &'a [u8],
+    /// The bytes that are mostly shown in hexadecimal; none if it has none.
+    pub(crate) build_id: &'a [u8],
+}
+
 /// The modules now loaded, the program first.
+pub(crate) fn loaded() -> Vec<Module> {
+    let mut modules = Vec::new();
+    for_each(&mut |it| {
+        modules.push(Module {
+            start: it.start,
+            end: it.end,
+            file_offset: it.file_offset,
+            path: String::from_utf8_lossy(it.path).into_owned(),
+            build_id: hexadecimal(it.build_id),
+        });
+    });
+    modules
+}
+
+/// Hands over the modules now loaded, the program first. Allocates nothing on Linux.
 ///
 /// It enters the loader, so it is never called from a record; and beside one, since a fork leaves the loader's lock taken
 /// in the child if another thread has it.
-pub(crate) fn loaded() -> Vec<Module> {
-    crate::control::beside_record(list).unwrap_or_default()
+pub(crate) fn for_each(each: &mut dyn FnMut(Listed<'_>)) {
+    crate::control::beside_record(|| list(each));
+}
+
+/// The longest path that the system takes.
+pub(crate) const LONGEST_PATH: usize = 4096;
+
+/// The path of the program, written to `place`; nothing where it cannot be told. Allocates nothing on Linux.
+pub(crate) fn program(place: &mut [u8; LONGEST_PATH]) -> &[u8] {
+    #[cfg(target_os = "linux")]
+    {
+        let link = c"/proc/self/exe";
+        // SAFETY: a path that ends in zero, and room for as many bytes as are said.
+        let len = unsafe { libc::readlink(link.as_ptr(), place.as_mut_ptr().cast(), LONGEST_PATH) };
+        &place[..usize::try_from(len).unwrap_or(0)]
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let path = std::env::current_exe().unwrap_or_default();
+        let path = path.as_os_str().as_encoded_bytes();
+        let len = path.len().min(LONGEST_PATH);
+        place[..len].copy_from_slice(&path[..len]);
+        &place[..len]
+    }
 }
 
 #[cfg(target_os = "linux")]
-fn list() -> Vec<Module> {
+fn list(each: &mut dyn FnMut(Listed<'_>)) {
     use std::ffi::{CStr, c_void};
+
+    struct List<'a> {
+        each: &'a mut dyn FnMut(Listed<'_>),
+        /// The path of the program, which has no name in the list.
+        program: &'a [u8],
+        is_first: bool,
+    }
 
     unsafe extern "C" fn add(info: *mut libc::dl_phdr_info, _: usize, list: *mut c_void) -> i32 {
         // SAFETY: `dl_iterate_phdr` passes on the pointer that it was given below.
-        let list = unsafe { &mut *list.cast::<Vec<Module>>() };
+        let list = unsafe { &mut *list.cast::<List<'_>>() };
         // SAFETY: and a pointer to a struct that is valid during the call.
         let info = unsafe { &*info };
         // SAFETY: which says where the object's program headers are, and how many.
@@ -45,8 +100,8 @@ fn list() -> Vec<Module> {
         // SAFETY: the name is a C string, which the loader keeps while the object is loaded.
         let name = unsafe { CStr::from_ptr(info.dlpi_name) };
         let path = match name.to_bytes() {
-            b"" if list.is_empty() => std::env::current_exe().unwrap_or_default(),
-            _ => name.to_string_lossy().into_owned().into(),
+            b"" if list.is_first => list.program,
+            name => name,
         };
         let code = headers
             .iter()
@@ -60,48 +115,54 @@ fn list() -> Vec<Module> {
                 u64::from(code.p_memsz),
                 u64::from(code.p_offset),
             );
-            list.push(Module {
+            let build_id = headers
+                .iter()
+                .filter(|it| it.p_type == libc::PT_NOTE)
+                .find_map(|it| {
+                    #[allow(clippy::useless_conversion)]
+                    let start = base + u64::from(it.p_vaddr);
+                    // SAFETY: a segment of notes is mapped, readable and that long.
+                    let notes = unsafe {
+                        std::slice::from_raw_parts(start as *const u8, it.p_memsz as usize)
+                    };
+                    build_id(notes)
+                });
+            list.is_first = false;
+            (list.each)(Listed {
                 start: base + at,
                 end: base + at + size,
                 file_offset,
-                path: path.to_string_lossy().into_owned(),
-                build_id: headers
-                    .iter()
-                    .filter(|it| it.p_type == libc::PT_NOTE)
-                    .find_map(|it| {
-                        #[allow(clippy::useless_conversion)]
-                        let start = base + u64::from(it.p_vaddr);
-                        // SAFETY: a segment of notes is mapped, readable and that long.
-                        let notes = unsafe {
-                            std::slice::from_raw_parts(start as *const u8, it.p_memsz as usize)
-                        };
-                        build_id(notes).map(hexadecimal)
-                    })
-                    .unwrap_or_default(),
+                path,
+                build_id: build_id.unwrap_or_default(),
             });
         }
         0
     }
 
-    let mut modules = Vec::<Module>::new();
-    // SAFETY: `add` matches the callback's type and does not unwind; the pointer is to a local
-    // that outlives the call.
-    unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut modules).cast()) };
-    modules
+    let mut place = [0; LONGEST_PATH];
+    let mut list = List {
+        each,
+        program: program(&mut place),
+        is_first: true,
+    };
+    // SAFETY: `add` matches the callback's type and does not unwind, nor does what it calls; the pointer is to a
+    // local that outlives the call.
+    unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut list).cast()) };
 }
 
 /// Where modules cannot be listed: the program alone, over all addresses.
 #[cfg(not(target_os = "linux"))]
-fn list() -> Vec<Module> {
-    let path = std::env::current_exe().unwrap_or_default();
-    vec![Module {
+fn list(each: &mut dyn FnMut(Listed<'_>)) {
+    let mut place = [0; LONGEST_PATH];
+    each(Listed {
+        start: 0,
         end: u64::MAX,
-        path: path.to_string_lossy().into_owned(),
-        ..Module::default()
-    }]
+        file_offset: 0,
+        path: program(&mut place),
+        build_id: &[],
+    });
 }
 
-#[cfg(target_os = "linux")]
 fn hexadecimal(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
 

@@ -29,9 +29,10 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::counters::Company;
+use crate::error::Error;
+use crate::file::{self, Names};
 use crate::live::Live;
 use crate::signals::{self, Signal};
-use crate::snapshot::Snapshot;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::template::{self, Template};
 use crate::thread::{self, AtStage, Stage, ThreadState};
@@ -84,6 +85,7 @@ static HAS_ENDED: AtomicBool = AtomicBool::new(false);
 /// Takes note of what is to be done while the program runs, and of whether a snapshot is to be written at its
 /// end. Does not allocate. `false` where the system refuses to call us at the end.
 pub(crate) fn order(order: Order) -> bool {
+    file::begin();
     begin_to_count();
     hooks::stay_loaded();
     let _ = ORDER.set(order);
@@ -257,22 +259,42 @@ extern "C" fn at_exit() {
 fn write(path: impl FnOnce(u32, u32) -> PathBuf) -> Result<(), String> {
     writing(|| {
         let path = path(std::process::id(), NUMBER.load(Ordering::Relaxed));
-        write_to(&path)
+        template::check_length(&path)?;
+        let packed = file::pack(Names::Addresses).map_err(|error| about(error, &path))?;
+        let others = packed.put(&path).map_err(|error| about(error, &path))?;
+        if others {
+            let path = path.to_string_lossy();
+            hooks::write_to_stderr(&[
+                "alloc-core: ",
+                &path,
+                ": replaced a file that was written while this process ran: with %p in the path each \
+                 process has its own\n",
+            ]);
+        }
+        Ok(())
     })
 }
 
-fn write_to(path: &Path) -> Result<(), String> {
-    template::check_length(path)?;
-    let dumped = Snapshot::take().and_then(|snapshot| snapshot.dump(path));
-    dumped.map_err(|error| error.to_string())
+fn about(error: Error, path: &Path) -> String {
+    let error = match error.is_io() {
+        true => error.about("cannot write", path),
+        false => error,
+    };
+    error.to_string()
 }
 
-/// Runs `write` while no other snapshot is written, unless the process is at its end.
+/// Runs `write` while no other snapshot is written, unless the process is at its end, or there is no memory for it.
 fn writing(write: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     // A panic must not cross into the C library.
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let _writing = hold();
         if HAS_ENDED.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if !file::has_memory() {
+            hooks::write_to_stderr(&[
+                "alloc-core: no snapshot written: the system gave no memory for it\n",
+            ]);
             return Ok(());
         }
         write()
@@ -292,39 +314,12 @@ fn write_numbered(out: Template) -> Result<(), String> {
         };
         let mut path = next();
         template::check_length(&path)?;
-        let beside = unique_beside(&path);
-        write_to(&beside).map_err(|error| format!("{}: {error}", path.display()))?;
-        let named = loop {
-            match give_name(&beside, &path) {
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => path = next(),
-                named => break named,
-            }
-        };
-        named.map_err(|error| {
-            let _ = std::fs::remove_file(&beside);
-            let error = crate::error::Error::from(error);
-            error.about("cannot write", &path).to_string()
-        })
-    })
-}
-
-/// A path in the same folder that no other process has, whatever host or container it is in.
-fn unique_beside(path: &Path) -> PathBuf {
-    let name = format!(".alloc-trace-{}-{:x}", std::process::id(), control::seed());
-    path.with_file_name(name)
-}
-
-/// Renames a file, unless there is one of the name.
-fn give_name(file: &Path, name: &Path) -> std::io::Result<()> {
-    match std::fs::hard_link(file, name) {
-        Ok(()) => std::fs::remove_file(file),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(error),
-        // A file system without links.
-        Err(_) if std::fs::symlink_metadata(name).is_ok() => {
-            Err(std::io::ErrorKind::AlreadyExists.into())
+        let packed = file::pack(Names::Addresses).map_err(|error| about(error, &path))?;
+        while !packed.put_new(&path).map_err(|error| about(error, &path))? {
+            path = next();
         }
-        Err(_) => std::fs::rename(file, name),
-    }
+        Ok(())
+    })
 }
 
 fn tick(out: Template) {

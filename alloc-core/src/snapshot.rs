@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use crate::error::Error;
+use crate::file::Names;
 use crate::modules::{self, Module};
 use crate::origin::Origin;
 use crate::recorded::Recorded;
@@ -218,6 +219,11 @@ impl Snapshot {
         }
     }
 
+    /// What the tables held, if it was taken in this process.
+    pub(crate) fn recorded(&self) -> &Recorded {
+        &self.recorded
+    }
+
     /// All callsites that allocated since tracing began, in no particular order.
     pub fn traces(&self) -> &[Trace] {
         self.traces.get_or_init(|| {
@@ -359,14 +365,20 @@ impl Snapshot {
     /// Writes the snapshot to a file, in the format that [`load`](Self::load) and all readers of
     /// pprof profiles understand: a gzip'd `profile.proto`.
     ///
-    /// The file appears whole or not at all.
+    /// Of a snapshot that was taken in this process it has the address of each call, and the path and the build
+    /// id of each program and library, by which readers find functions and lines: so writing reads no debug
+    /// information, and takes up little memory. One that was made or loaded with names has these.
+    ///
+    /// The file appears whole or not at all, and keeps its mode. A link is followed, and stays. A pipe, a device or a
+    /// socket is written through; so is a descriptor of the process, such as `/dev/stdout`. Where nothing can be
+    /// created beside a file, it is written in place.
     ///
     /// # Errors
     ///
     /// [`is_io`](Error::is_io), with the path and what the system said.
     pub fn dump(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         let _muted = thread::mute();
-        crate::file::dump(self, path.as_ref())
+        crate::file::dump(self, path.as_ref(), Names::Addresses)
             .map_err(|error| error.about("cannot write", path.as_ref()))
     }
 
@@ -397,7 +409,7 @@ impl Snapshot {
     /// [`is_io`](Error::is_io), with what the writer said.
     pub fn write_to(&self, writer: impl std::io::Write) -> Result<(), Error> {
         let _muted = thread::mute();
-        crate::file::write(self, writer)
+        crate::file::write(self, writer, Names::Addresses)
     }
 
     /// Reads what [`dump`](Self::dump) wrote.

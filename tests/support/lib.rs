@@ -2,6 +2,7 @@
 //! and the programs' common cases.
 
 mod bump;
+mod folder;
 mod runner;
 mod snapshots;
 mod stress;
@@ -9,6 +10,7 @@ mod system;
 pub mod workloads;
 
 pub use bump::Bump;
+pub use folder::Folder;
 pub use runner::{Test, run};
 pub use snapshots::{at_function, at_line, sum_of};
 pub use stress::{Random, Stress};
