@@ -456,11 +456,6 @@ impl Recent {
             words.for_each(|word| word.store(0, Ordering::Relaxed));
         }
     }
-
-    /// The physical memory of what does not lie in itself.
-    pub(crate) fn resident_beside(&self) -> usize {
-        self.words.resident_beside()
-    }
 }
 
 const ID_MASK: u64 = (1 << ID_BITS) - 1;

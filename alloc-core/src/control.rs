@@ -9,6 +9,8 @@
 //! The lowest bits of the word count the scopes that are alive, or a block of which is. So one look tells
 //! that there is nothing to do at all. Scopes come and go without a lock, and phases do not care.
 //!
+//! The highest bit says that something is [asked for](ask) of the next thread that allocates or frees.
+//!
 //! # Standing still
 //!
 //! To clear the tables, or to go from one thread to several, nobody may be recording. Whoever holds
@@ -57,11 +59,13 @@ const ALONE: u64 = 1;
 const SAMPLED: u64 = 2;
 const COUNTED: u64 = 8;
 /// How many phases there are before their numbers begin again.
-const PHASES: u64 = (1 << (64 - SCOPE_BITS)) / FIRST_PHASE - 1;
+const PHASES: u64 = (1 << (63 - SCOPE_BITS)) / FIRST_PHASE - 1;
 
 /// How many bits of the word, the lowest, count scopes.
 const SCOPE_BITS: u32 = 24;
 const SCOPES: u64 = (1 << SCOPE_BITS) - 1;
+/// Bit of the word: see [`ask`].
+const ASKED: u64 = 1 << 63;
 
 static PHASE: AtomicU64 = AtomicU64::new(UNSET << SCOPE_BITS);
 static CAPTURE_LIMIT: AtomicUsize = AtomicUsize::new(0);
@@ -75,7 +79,32 @@ static FAULT: AtomicU32 = AtomicU32::new(0);
 #[inline(always)]
 pub(crate) fn phase() -> u64 {
     // The acquire pairs with the release in `Control::publish`: a new phase's tables are seen.
-    PHASE.load(Ordering::Acquire) >> SCOPE_BITS
+    (PHASE.load(Ordering::Acquire) & !ASKED) >> SCOPE_BITS
+}
+
+/// Whether this is the phase, and nothing is asked for.
+#[inline(always)]
+pub(crate) fn is_undisturbed_at(phase: u64) -> bool {
+    // The acquire as in `phase`.
+    PHASE.load(Ordering::Acquire) >> SCOPE_BITS == phase
+}
+
+/// Has every thread call [`reporter::answer`] before its next record, until that is [done](unask).
+///
+/// May be called by a signal's handler. While it is asked for, no look at the word is what a thread took note of: so
+/// the hot path pays nothing for it.
+pub(crate) fn ask() {
+    // The release shows why to the acquire in `unask`.
+    PHASE.fetch_or(ASKED, Ordering::Release);
+}
+
+pub(crate) fn unask() {
+    // The acquire pairs with the release in `ask`.
+    PHASE.fetch_and(!ASKED, Ordering::Acquire);
+}
+
+pub(crate) fn is_asked() -> bool {
+    PHASE.load(Relaxed) & ASKED != 0
 }
 
 pub(crate) fn scope_began() {
@@ -86,9 +115,9 @@ pub(crate) fn scope_ended() {
     PHASE.fetch_sub(1, Relaxed);
 }
 
-/// Another phase, and as many scopes as there are.
+/// Another phase, with as many scopes as there are, and what is asked for.
 fn set_phase(phase: u64, order: Ordering) {
-    let changed = |word: u64| Some(word & SCOPES | phase << SCOPE_BITS);
+    let changed = |word: u64| Some(word & (ASKED | SCOPES) | phase << SCOPE_BITS);
     let _ = PHASE.fetch_update(order, Relaxed, changed);
 }
 
@@ -505,6 +534,9 @@ impl Control {
             None => OFF,
         };
         set_phase(next, Ordering::Release);
+        if self.session.is_some() && reporter::waits_for_an_answer(company(next)) {
+            ask();
+        }
         if FAULT.load(Relaxed) != 0 {
             set_phase(OFF, Ordering::Release);
         }
@@ -740,8 +772,19 @@ fn begin_once(granule: GranuleHint) {
         return;
     };
     control.from_environment = true;
-    if let Err(error) = control.start(config) {
-        startup::refuse(&["tracing could not be started: ", &error.to_string(), "\n"]);
+    match control.start(config) {
+        Ok(()) => {}
+        // The program runs without it, as it would.
+        Err(error) if error.is_broken() => {
+            control.from_environment = false;
+            set_phase(OFF, Ordering::Release);
+            hooks::write_to_stderr(&[
+                "alloc-core: tracing could not be started: the system gave no memory for the tracer's tables\n",
+            ]);
+        }
+        Err(error) => {
+            startup::refuse(&["tracing could not be started: ", &error.to_string(), "\n"])
+        }
     }
 }
 
@@ -1020,6 +1063,6 @@ pub(crate) fn after_fork_in_child(fork: Fork) {
     control.publish();
     drop(control);
     drop(_writing);
-    reporter::start();
+    reporter::start_in_child();
     drop(busy);
 }

@@ -41,37 +41,20 @@ pub(crate) fn thread_id() -> ThreadId {
 pub(crate) fn is_gone(thread: ThreadId) -> bool {
     #[cfg(target_os = "linux")]
     {
-        let before = errno::get();
+        let before = errno();
         // SAFETY: a call without arguments.
         let process = unsafe { libc::getpid() };
         // SAFETY: numbers; no signal is sent by this one.
         let failed = unsafe { libc::syscall(libc::SYS_tgkill, process, thread, 0) } != 0;
-        let is_gone = failed && errno::get() == libc::ESRCH;
-        errno::set(before);
+        let is_gone = failed && errno() == libc::ESRCH;
+        // An allocator leaves it as it was.
+        set_errno(before);
         is_gone
     }
     #[cfg(not(target_os = "linux"))]
     {
         let _ = thread;
         false
-    }
-}
-
-/// The calling thread's number of the last error: an allocator leaves it as it was.
-#[cfg(target_os = "linux")]
-mod errno {
-    pub(super) fn get() -> i32 {
-        // SAFETY: it has no conditions.
-        let place = unsafe { libc::__errno_location() };
-        // SAFETY: the thread's own place for it.
-        unsafe { place.read() }
-    }
-
-    pub(super) fn set(error: i32) {
-        // SAFETY: it has no conditions.
-        let place = unsafe { libc::__errno_location() };
-        // SAFETY: the thread's own place for it.
-        unsafe { place.write(error) };
     }
 }
 
@@ -285,13 +268,126 @@ mod imp {
         unsafe { libc::atexit(act) == 0 }
     }
 
-    /// The value of an environment variable, without allocating or locking.
+    /// The value of an environment variable, without allocating or locking. `None` where the program has rights that
+    /// whoever started it has not: what it does is not theirs to say.
+    ///
+    /// NOTE: the program may write over it, as those do that set their title.
     pub(crate) fn environment(name: &std::ffi::CStr) -> Option<&'static std::ffi::CStr> {
+        if has_more_rights_than_its_user() {
+            return None;
+        }
         // SAFETY: a valid name. The value is read before the program's own code can change it, or
         // copied before anything else is called.
         let value = unsafe { libc::getenv(name.as_ptr()) };
         // SAFETY: null, or a string of the environment, which ends in a zero.
         (!value.is_null()).then(|| unsafe { std::ffi::CStr::from_ptr(value) })
+    }
+
+    /// Whether the program was given the rights of another user or group, or capabilities, by its file.
+    fn has_more_rights_than_its_user() -> bool {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        // SAFETY: a number. The system tells the program so at its start; zero is what it says of all others.
+        return unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+        #[cfg(any(
+            target_os = "macos",
+            target_os = "ios",
+            target_os = "freebsd",
+            target_os = "dragonfly",
+            target_os = "netbsd",
+            target_os = "openbsd"
+        ))]
+        // SAFETY: a call without arguments.
+        return unsafe { issetugid() } != 0;
+        #[allow(unreachable_code, reason = "where the system tells")]
+        {
+            // SAFETY: a call without arguments.
+            let user = unsafe { libc::getuid() };
+            // SAFETY: as above.
+            let group = unsafe { libc::getgid() };
+            // SAFETY: as above.
+            let is_its_user = user == unsafe { libc::geteuid() };
+            // SAFETY: as above.
+            !is_its_user || group != unsafe { libc::getegid() }
+        }
+    }
+
+    #[cfg(any(
+        target_os = "macos",
+        target_os = "ios",
+        target_os = "freebsd",
+        target_os = "dragonfly",
+        target_os = "netbsd",
+        target_os = "openbsd"
+    ))]
+    unsafe extern "C" {
+        // NOTE: `libc` does not have it everywhere.
+        fn issetugid() -> libc::c_int;
+    }
+
+    /// Writes the path of the working directory to a place, and returns how long it is. `None` where there is none, or
+    /// it is longer. Allocates nothing.
+    pub(crate) fn working_directory(place: &mut [u8]) -> Option<usize> {
+        #[cfg(target_os = "linux")]
+        let found = {
+            // NOTE: that of the C library may allocate.
+            //
+            // SAFETY: room for as many bytes as are said.
+            unsafe { libc::syscall(libc::SYS_getcwd, place.as_mut_ptr(), place.len()) > 0 }
+        };
+        #[cfg(not(target_os = "linux"))]
+        // SAFETY: room for as many bytes as are said.
+        let found = unsafe { !libc::getcwd(place.as_mut_ptr().cast(), place.len()).is_null() };
+        // One that cannot be reached from the root has no path.
+        let is_path = found && place.first() == Some(&b'/');
+        let len = || place.iter().position(|&byte| byte == 0);
+        is_path.then(len).flatten()
+    }
+
+    /// The name of the host.
+    pub(crate) fn host_name() -> Vec<u8> {
+        let mut name = [0_u8; 256];
+        // SAFETY: room for as many bytes as are said, and one more, which stays zero.
+        unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
+        let name = name.split(|&byte| byte == 0).next();
+        name.unwrap_or_default().to_vec()
+    }
+
+    /// How long ago some moment was that stays the same, on a clock that nobody sets, to a hundredth of a second.
+    pub(crate) fn monotonic_time() -> std::time::Duration {
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // PERF: a tenth of what the exact one takes.
+        #[cfg(target_os = "linux")]
+        let clock = libc::CLOCK_MONOTONIC_COARSE;
+        #[cfg(not(target_os = "linux"))]
+        let clock = libc::CLOCK_MONOTONIC;
+        // SAFETY: room for a time.
+        unsafe { libc::clock_gettime(clock, &mut time) };
+        std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    }
+
+    /// The last error of the C library on the calling thread, to be [put back](set_errno).
+    pub(crate) fn errno() -> i32 {
+        std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
+    }
+
+    /// What was interrupted shall find its own error.
+    pub(crate) fn set_errno(error: i32) {
+        #[cfg(target_os = "linux")]
+        // SAFETY: it has no conditions.
+        let place = unsafe { libc::__errno_location() };
+        #[cfg(target_os = "macos")]
+        // SAFETY: as above.
+        let place = unsafe { libc::__error() };
+        #[cfg(any(target_os = "linux", target_os = "macos"))]
+        // SAFETY: the thread's own place for it.
+        unsafe {
+            place.write(error);
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+        let _ = error;
     }
 
     /// The name of the calling thread, without allocating: `main` for the first one.
@@ -438,6 +534,8 @@ mod imp {
         AT_END.try_with(|end| end.0.set(Some(state))).is_ok()
     }
 
+    pub(crate) fn stay_loaded() {}
+
     pub(crate) fn call_at_exit(_: extern "C" fn()) -> bool {
         false
     }
@@ -445,6 +543,25 @@ mod imp {
     pub(crate) fn environment(_: &std::ffi::CStr) -> Option<&'static std::ffi::CStr> {
         None
     }
+
+    pub(crate) fn working_directory(_: &mut [u8]) -> Option<usize> {
+        None
+    }
+
+    /// NOTE: no variable can ask for it.
+    pub(crate) fn host_name() -> Vec<u8> {
+        Vec::new()
+    }
+
+    pub(crate) fn monotonic_time() -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
+
+    pub(crate) fn errno() -> i32 {
+        0
+    }
+
+    pub(crate) fn set_errno(_: i32) {}
 
     /// NOTE: nothing is known of it.
     pub(crate) fn thread_name() -> SystemName {

@@ -509,8 +509,14 @@ impl Snapshot {
     /// Writes the snapshot to a file, in the format that [`load`](Self::load) and all readers of
     /// pprof profiles understand: a gzip'd `profile.proto`.
     ///
-    /// The file appears whole or not at all. A snapshot that was taken in this process is written with addresses, and
-    /// what it takes to name them where it is read; [`dump_with`](Self::dump_with) writes names.
+    /// Of a snapshot that was taken in this process it has the address of each call, and the path and the build
+    /// id of each program and library, by which readers find functions and lines: so writing reads no debug
+    /// information, and takes up little memory. One that was made or loaded with names has these, and
+    /// [`dump_with`](Self::dump_with) writes them in any case.
+    ///
+    /// The file appears whole or not at all, and keeps its mode. A link is followed, and stays. A pipe, a device or a
+    /// socket is written through; so is a descriptor of the process, such as `/dev/stdout`. Where nothing can be
+    /// created beside a file, it is written in place.
     ///
     /// # Errors
     ///

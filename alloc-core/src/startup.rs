@@ -11,10 +11,10 @@ use crate::hooks;
 use crate::reporter::{self, Order};
 use crate::sampling::Interval;
 use crate::signals::{self, Signal};
-use crate::template::Template;
+use crate::template::{Beginning, Template};
 
-const PATH: &str =
-    "a path in which %p is the process id, %n the number of the snapshot and %% a percent sign";
+const PATH: &str = "a path in which %p is the process id, %n the number of the snapshot, \
+    %t the time, %h the host's name and %% a percent sign";
 
 const SECONDS: &str = "a number of seconds from 0.01 to 1000000";
 const BYTES: &str = "a number of bytes from 1 to 64MiB, as 524288 or 512KiB";
@@ -24,20 +24,29 @@ const FRAMES: &str = "a number of frames from 1 to 1000, or 0 for off";
 ///
 /// What else it asks for is noted with the [`reporter`], whoever starts tracing.
 pub(crate) fn config_from_environment() -> Option<Config> {
-    let out = value(c"ALLOC_TRACE_OUT", PATH, Template::new);
-    let live = value(c"ALLOC_TRACE_LIVE", PATH, Template::new);
+    let out = value(c"ALLOC_TRACE_OUT", PATH, valid_template);
+    let live = value(c"ALLOC_TRACE_LIVE", PATH, valid_template);
     let every = number(c"ALLOC_TRACE_EVERY", SECONDS, parse_seconds);
     let signal = number(c"ALLOC_TRACE_SIGNAL", signals::EXPECTED, Signal::from_name);
     let sample = number(c"ALLOC_TRACE_SAMPLE", BYTES, parse_bytes);
     let frames = number(c"ALLOC_TRACE", FRAMES, parse_frames);
-    let order = Order {
-        every,
-        signal,
-        live,
-        out,
-    };
-    if !reporter::order(order) {
-        refuse(&["the system refused to call us at the program's end\n"]);
+    if out.is_some() || live.is_some() || every.is_some() || signal.is_some() {
+        let beginning = Beginning::here();
+        let kept = |text| {
+            let template = Template::new(text, beginning);
+            template.unwrap_or_else(|| refuse(&["the system gave no memory for a path\n"]))
+        };
+        let at_exit = out.map(kept);
+        let order = Order {
+            every,
+            signal,
+            live: live.map(kept),
+            numbered: at_exit.unwrap_or(Template::unasked(beginning)),
+            at_exit,
+        };
+        if !reporter::order(order) {
+            refuse(&["the system refused to call us at the program's end\n"]);
+        }
     }
     match (frames, sample) {
         (Some(0), _) | (None, None) => None,
@@ -46,6 +55,10 @@ pub(crate) fn config_from_environment() -> Option<Config> {
             Some(frames.map_or(config.clone(), |frames| config.frames(frames)))
         }
     }
+}
+
+fn valid_template(text: &'static [u8]) -> Option<&'static [u8]> {
+    Template::is_valid(text).then_some(text)
 }
 
 /// The value of a variable that is a number or a name. A wrong one ends the program.

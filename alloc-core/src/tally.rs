@@ -140,12 +140,14 @@ impl Tally {
         self.epoch.store(epoch, Relaxed);
     }
 
+    /// Whether it has counted nothing since it last folded.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.total_blocks.load(Relaxed) == 0 && self.net() == Signed::default()
+    }
+
     /// Moves what was counted into the shared counters, and alone into the account, too.
     pub(crate) fn fold_into(&self, shared: &SharedCounters, account: &Account, epoch: u64) {
         let delta = self.read();
-        if delta.total_blocks == 0 && delta.net == Signed::default() {
-            return;
-        }
         self.version.change(|| {
             if account.is_alone() {
                 account.add(delta.net.bytes);

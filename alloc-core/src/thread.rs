@@ -574,8 +574,12 @@ impl ThreadState {
     }
 
     /// Hands what it counted to the heap's callsite.
+    ///
+    /// NOTE: if it counted nothing it does not look either: others may have come and gone since it was alone, and what
+    /// they did to the peak is not known here.
     pub(crate) fn fold_tally(&self) {
         if control::only_counts()
+            && !self.tally.is_empty()
             && let Some(heap) = TABLES.callsites.get(CallsiteId::HEAP)
         {
             self.look();
@@ -800,12 +804,9 @@ impl Threads {
     }
 
     pub(crate) fn resident(&self) -> usize {
-        let resident = |state: &'static ThreadState| {
-            arena::resident(NonNull::from(state).cast(), size_of::<ThreadState>())
-                + state.cells.resident_beside()
-                + state.recent.resident_beside()
-        };
-        self.iter().map(resident).sum()
+        self.iter()
+            .map(|state| arena::resident(NonNull::from(state).cast(), size_of::<ThreadState>()))
+            .sum()
     }
 }
 
@@ -1025,7 +1026,7 @@ fn change_muted(change: impl Fn(u32) -> u32) {
             let recording = state.mode.load(Relaxed) & RECORDING;
             state
                 .mode
-                .store(MUTED * local.muted.get() | recording, Relaxed);
+                .store((MUTED * local.muted.get()) | recording, Relaxed);
         }
     });
 }

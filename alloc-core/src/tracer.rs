@@ -19,6 +19,7 @@ use crate::counters::{Delta, Heap};
 use crate::counting::{self, Counter};
 use crate::error::Error;
 use crate::label::Label;
+use crate::reporter;
 use crate::sampling::{Drawn, DrawnPlaces, Interval, Rounding, Weighted};
 use crate::sync::{AtomicU64, Ordering};
 use crate::thread::{self, Events, Stage, ThreadState, Threads};
@@ -286,7 +287,7 @@ fn enter_somehow() -> Option<&'static ThreadState> {
     {
         state.enter_from_outside();
         // Looked after, as in `enter_if`.
-        if control::phase() == state.phase() {
+        if control::is_undisturbed_at(state.phase()) {
             return Some(state);
         }
         state.leave(0);
@@ -312,6 +313,7 @@ fn enter_slowly() -> Option<&'static ThreadState> {
             return None;
         }
         if matches!(control::phase(), control::OFF | control::UNSET) {
+            answer_if_asked();
             return None;
         }
         let Some(state) = control::attached() else {
@@ -322,6 +324,7 @@ fn enter_slowly() -> Option<&'static ThreadState> {
             // Muted before it had a state.
             return None;
         }
+        answer_if_asked();
         let mode = state.enter();
         match control::phase() {
             control::OFF | control::UNSET => {}
@@ -338,6 +341,12 @@ fn enter_slowly() -> Option<&'static ThreadState> {
             }
         }
         state.leave(mode);
+    }
+}
+
+fn answer_if_asked() {
+    if control::is_asked() {
+        reporter::answer();
     }
 }
 

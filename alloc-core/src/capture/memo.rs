@@ -141,16 +141,9 @@ pub(super) struct Walk<'a, H> {
 /// are recalled, the table rests for a while: it is neither asked nor written. Each time that it finds no
 /// better afterwards, it rests twice as long, up to a fraction of a second.
 ///
-/// # Memory
-///
-/// Only a part of the table is used at first. When as many stacks made way for others as that has places, it is eight times
-/// as large.
-#[repr(C)]
+/// It rests at first, too: a thread that allocates little has no use for it, and each stack would be on a page of its own.
 pub(super) struct Memos {
     table: [Memo; MEMOS],
-    /// The number of places that are in use, less one, and how many stacks made way.
-    mask: u8,
-    evicted: u8,
     /// Since the last look at how well it does.
     recalled: u32,
     missed: u32,
@@ -161,41 +154,27 @@ pub(super) struct Memos {
 
 /// How many walks that were not recalled there are from one look to the next.
 const MISSED: u32 = 512;
+const FIRST_REST: u32 = 1 << 8;
 const LEAST_REST: u32 = 1 << 14;
 const MOST_REST: u32 = 1 << 19;
-const MEMOS: usize = 1 << u8::BITS;
-const FEW_MEMOS: u8 = 4;
+const MEMOS: usize = 256;
 /// How often a way through the table may branch.
 const MOST_TURNS: usize = 4;
 
 impl Memos {
-    /// Forgets all, also how well it did. NOTE: of zeroed memory it makes an empty table.
+    /// Forgets all, also how well it did.
     pub(super) fn clear(&mut self) {
         (self.recalled, self.missed) = (0, 0);
-        (self.rest, self.last_rest) = (0, 0);
-        self.forget();
-        self.mask = self.mask.max(FEW_MEMOS - 1);
-    }
-
-    fn forget(&mut self) {
-        self.evicted = 0;
-        let table = self.table.iter_mut().take(self.mask as usize + 1);
-        for memo in table.filter(|memo| memo.key != 0) {
+        (self.rest, self.last_rest) = (FIRST_REST, 0);
+        for memo in self.table.iter_mut().filter(|memo| memo.key != 0) {
             memo.key = 0;
         }
     }
 
-    /// Notes that a stack makes way for another, and grows if that happens often.
-    #[cold]
-    fn make_way(&mut self) {
-        if self.mask == u8::MAX {
-            return;
-        }
-        self.evicted += 1;
-        if self.evicted > self.mask {
-            self.forget();
-            self.mask = self.mask << 3 | 7;
-        }
+    /// Rests no more.
+    #[cfg(test)]
+    pub(super) fn wake(&mut self) {
+        self.rest = 0;
     }
 
     /// Whether the table is not to be asked about this walk.
@@ -254,31 +233,22 @@ impl Memos {
     /// PERF: a reference, where a place would be multiplied by a memo's size again and again.
     #[inline(always)]
     fn memo(&self, key: u64, beginning: &Beginning) -> Option<&Memo> {
-        let first = self.first_place(key);
+        let first = first_place(key);
         let memos = [&self.table[first], &self.table[first ^ 1]];
         memos.into_iter().find(|memo| memo.is_at(key, beginning))
     }
 
     /// The same, to be changed.
     fn memo_mut(&mut self, key: u64, beginning: &Beginning) -> Option<&mut Memo> {
-        let first = self.first_place(key);
+        let first = first_place(key);
         let is_it = |at: &usize| self.table[*at].is_at(key, beginning);
         let at = [first, first ^ 1].into_iter().find(is_it)?;
         Some(&mut self.table[at])
     }
 
-    #[inline(always)]
-    fn first_place(&self, key: u64) -> usize {
-        // PERF: a number of eight bits needs no check that the table has the place.
-        usize::from((key >> 56) as u8 & self.mask)
-    }
-
     /// Puts an empty memo with this key in the place of another: of one that was seen once, if there is.
     fn make_place(&mut self, key: u64, beginning: &Beginning) {
-        if self.table[self.first_place(key)].key != 0 {
-            self.make_way();
-        }
-        let first = self.first_place(key);
+        let first = first_place(key);
         let is_used = |at: usize| self.table[at].callsite != 0 || self.table[at].branch != 0;
         let at = match (is_used(first), is_used(first ^ 1)) {
             (false, _) => first,
@@ -334,6 +304,11 @@ impl Memos {
     }
 }
 
+#[inline(always)]
+fn first_place(key: u64) -> usize {
+    (key >> (64 - MEMOS.ilog2())) as usize
+}
+
 /// A hash of an address and the word there. Never zero, which is the key of an empty memo.
 #[inline(always)]
 fn mixed(address: usize, word: usize) -> u64 {
@@ -354,9 +329,7 @@ mod tests {
     impl Fixture {
         fn new() -> Fixture {
             // SAFETY: numbers and flags, for which zero is a value.
-            let mut memos = unsafe { Box::<Memos>::new_zeroed().assume_init() };
-            // All of the table, so that nothing makes way.
-            memos.mask = u8::MAX;
+            let memos = unsafe { Box::<Memos>::new_zeroed().assume_init() };
             let stack = [11, 12, 13, 14, 15, 16, 17, 0];
             Fixture { stack, memos }
         }

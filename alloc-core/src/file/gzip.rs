@@ -16,6 +16,8 @@ const SHORTEST: usize = 4;
 const LONGEST: usize = 258;
 /// How many earlier places with the same hash are compared.
 const PROBES: usize = 8;
+/// A match for which no longer one is looked for.
+const LONG_ENOUGH: usize = 64;
 
 /// No compression method but one is known; no flags, no time, no system.
 const HEADER: [u8; 10] = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF];
@@ -166,11 +168,13 @@ impl Gzip {
                 break;
             }
             let earlier = &self.input[at - distance..];
-            let same = rest.iter().zip(earlier).take_while(|(a, b)| a == b).count();
-            if same > longest {
-                (longest, nearest) = (same, distance);
+            if earlier.get(longest) == rest.get(longest) {
+                let same = common_prefix(rest, earlier);
+                if same > longest {
+                    (longest, nearest) = (same, distance);
+                }
             }
-            if same == rest.len() {
+            if longest >= rest.len().min(LONG_ENOUGH) {
                 break;
             }
             least = distance;
@@ -224,6 +228,15 @@ impl Gzip {
         self.bit_count %= 8;
         Ok(())
     }
+}
+
+/// How many bytes are the same from the start of both on.
+fn common_prefix(one: &[u8], other: &[u8]) -> usize {
+    let words = one.as_chunks::<8>().0.iter();
+    let words = words.zip(other.as_chunks::<8>().0);
+    let same = 8 * words.take_while(|(a, b)| a == b).count();
+    let rest = one[same..].iter().zip(&other[same..]);
+    same + rest.take_while(|(a, b)| a == b).count()
 }
 
 #[cfg(test)]

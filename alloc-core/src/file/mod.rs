@@ -36,6 +36,7 @@ use crate::error::Error;
 use crate::snapshot::Snapshot;
 use crate::{Amount, Counters};
 
+use pages::Pages;
 pub(crate) use read::read;
 
 /// Name and unit of each value of a sample, in the order of the file.
@@ -143,29 +144,40 @@ fn is_raw(snapshot: &Snapshot, names: Names) -> bool {
     names == Names::Addresses && !snapshot.recorded().callsites.is_empty()
 }
 
-/// Writes what the tables of this process hold to a path, for one who [has memory](has_memory). `Ok` has a word of warning
-/// if something else was lost.
-pub(crate) fn dump_process(path: &Path, names: Names) -> Result<Option<&'static str>, Error> {
-    let replaced = match names {
-        Names::Addresses => process::of_tables().and_then(|it| Ok(output::write(path, &it)?)),
-        Names::Symbols => Snapshot::take().and_then(|snapshot| {
-            let mut bytes = Vec::new();
-            write::write(&snapshot, &mut bytes)?;
-            Ok(output::write(path, &bytes)?)
-        }),
-    };
-    let replaced = replaced.map_err(|error| match error.is_io() {
-        true => error.about("cannot write", path),
-        false => error,
-    })?;
-    let began = BEGAN.get().copied();
-    Ok(match replaced.zip(began) {
-        Some((modified, began)) if modified >= began => Some(
-            "replaced a snapshot that another process wrote while this one ran: with %p in \
-             the path each has its own",
-        ),
-        _ => None,
-    })
+/// What the tables of this process hold, as a file that is not written yet.
+pub(crate) struct Packed(Pages<u8>);
+
+/// Reads the tables of this process, for one who [has memory](has_memory).
+pub(crate) fn pack(names: Names) -> Result<Packed, Error> {
+    match names {
+        Names::Addresses => process::of_tables().map(Packed),
+        Names::Symbols => {
+            let (mut bytes, mut pages) = (Vec::new(), Pages::new());
+            write::write(&Snapshot::take()?, &mut bytes)?;
+            pages.extend(&bytes)?;
+            Ok(Packed(pages))
+        }
+    }
+}
+
+impl Packed {
+    /// Writes it to a path: see [`output`] for what a path may be. Returns whether it replaced what was written
+    /// while this process ran, as by a child that was told the same path.
+    pub(crate) fn put(&self, path: &Path) -> Result<bool, Error> {
+        let replaced = output::write(path, &self.0)?;
+        let began = BEGAN.get().copied();
+        Ok(replaced
+            .zip(began)
+            .is_some_and(|(replaced, began)| replaced >= began))
+    }
+
+    /// Writes it as a new file, and returns `false` if there is something at the path.
+    pub(crate) fn put_new(&self, path: &Path) -> Result<bool, Error> {
+        match output::write_new(path, &self.0) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+            written => Ok(written.map(|()| true)?),
+        }
+    }
 }
 
 /// When this process began, as the clock on the wall had it.
@@ -178,7 +190,7 @@ pub(crate) fn begin() {
 
 /// Whether the heap has what paths and messages take up on the way to a file. The file itself is not on the heap.
 ///
-/// To be asked right before [`dump_process`]: a heap that has so much gives it in small parts as well.
+/// To be asked right before [`pack`]: a heap that has so much gives it in small parts as well.
 pub(crate) fn has_memory() -> bool {
     const BYTES: usize = 64 << 10;
     let mut block = Vec::<u8>::new();

@@ -32,6 +32,34 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<Option<SystemTime>>
     }
 }
 
+/// Writes the bytes as a file that was not there.
+///
+/// It appears whole or not at all. No signal comes of it.
+pub(super) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let _quiet = Quiet::begin();
+    let (beside, mut file) = create_beside(path, None)?;
+    let written = file.write_all(bytes);
+    drop(file);
+    let named = written.and_then(|()| give_name(&beside, path));
+    // Where the name is another one for it, and where it is of no use.
+    let _ = fs::remove_file(&beside);
+    named
+}
+
+/// Gives a file a name that no file has.
+fn give_name(file: &Path, name: &Path) -> io::Result<()> {
+    match fs::hard_link(file, name) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            // A file system without links.
+            if fs::symlink_metadata(name).is_ok() {
+                return Err(ErrorKind::AlreadyExists.into());
+            }
+            fs::rename(file, name)
+        }
+        named => named,
+    }
+}
+
 /// What a path leads to.
 enum Place {
     New(PathBuf),

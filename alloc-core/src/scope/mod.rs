@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::error::Error;
+use crate::recorded::Recorded;
 use crate::snapshot::Snapshot;
 use crate::thread::Stage;
 use crate::{Amount, TracedMemory, control, thread};
@@ -337,8 +338,14 @@ fn snapshot_of(id: SlotId, forks: u32) -> Result<Snapshot, Error> {
         ..TracedMemory::default()
     };
     let _muted = thread::mute();
-    let recorded = id.slot().sites().map(|sites| sites.recorded(heap));
-    Ok(Snapshot::of_this_process(recorded.unwrap_or_default()))
+    let recorded = match id.slot().sites() {
+        Some(sites) => sites.recorded(heap),
+        None => Recorded {
+            heap,
+            ..Recorded::default()
+        },
+    };
+    Ok(Snapshot::of_this_process(recorded))
 }
 
 impl Drop for Scope {
