@@ -145,3 +145,26 @@ fn a_file_is_named_where_it_is_read_and_by_no_other_build() {
     let frame = found.traces()[0].traceback.charged(ChargeTo::Caller);
     assert!(frame.address() > 0);
 }
+
+#[test]
+fn the_environment_asks_for_names_or_addresses() {
+    let written = |names: &str| {
+        let copy = Copy::new();
+        let output = Command::new(copy.at("names"))
+            .arg("as it is")
+            .env("ALLOC_TRACE", "8")
+            .env("ALLOC_TRACE_OUT", copy.at("heap.pb.gz"))
+            .env("ALLOC_TRACE_NAMES", names)
+            .output()
+            .expect("it runs");
+        (output, Snapshot::load(copy.at("heap.pb.gz")))
+    };
+    let is_named = |names| written(names).1.expect("it loads").is_named();
+    assert!(is_named("1"));
+    assert!(!is_named("0") && !is_named(""));
+    let (output, file) = written("yes");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(file.is_err());
+    let said = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(said.contains("ALLOC_TRACE_NAMES: expected 1 for"), "{said}");
+}

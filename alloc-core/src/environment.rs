@@ -15,6 +15,9 @@
 //!                              0.01 to 1000000.
 //! ALLOC_TRACE_SIGNAL=NAME      Write a numbered snapshot when this signal comes: USR1, USR2, HUP, QUIT,
 //!                              ALRM, WINCH, URG, IO or PROF.
+//! ALLOC_TRACE_NAMES=1          Write snapshots with the names of functions, files and lines, and not with
+//!                              addresses that alloc-report names. The process reads its debug information
+//!                              each time, which takes time and memory.
 //! ALLOC_TRACE_LIVE=PATH        Add a line with the heap's numbers to a file ten times a second:
 //!                              seconds since 1970, current, peak, and with every tenth line the bytes and
 //!                              blocks ever allocated.

@@ -51,6 +51,8 @@ pub(crate) struct Order {
     pub(crate) numbered: Template,
     /// Where the snapshot goes at the process's end.
     pub(crate) at_exit: Option<Template>,
+    /// What snapshots are written with.
+    pub(crate) names: Names,
 }
 
 impl Order {
@@ -260,7 +262,7 @@ fn write(path: impl FnOnce(u32, u32) -> PathBuf) -> Result<(), String> {
     writing(|| {
         let path = path(std::process::id(), NUMBER.load(Ordering::Relaxed));
         template::check_length(&path)?;
-        let packed = file::pack(Names::Addresses).map_err(|error| about(error, &path))?;
+        let packed = file::pack(names()).map_err(|error| about(error, &path))?;
         let others = packed.put(&path).map_err(|error| about(error, &path))?;
         if others {
             let path = path.to_string_lossy();
@@ -273,6 +275,10 @@ fn write(path: impl FnOnce(u32, u32) -> PathBuf) -> Result<(), String> {
         }
         Ok(())
     })
+}
+
+fn names() -> Names {
+    ORDER.get().map_or(Names::Addresses, |order| order.names)
 }
 
 fn about(error: Error, path: &Path) -> String {
@@ -314,7 +320,7 @@ fn write_numbered(out: Template) -> Result<(), String> {
         };
         let mut path = next();
         template::check_length(&path)?;
-        let packed = file::pack(Names::Addresses).map_err(|error| about(error, &path))?;
+        let packed = file::pack(names()).map_err(|error| about(error, &path))?;
         while !packed.put_new(&path).map_err(|error| about(error, &path))? {
             path = next();
         }

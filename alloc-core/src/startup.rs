@@ -7,6 +7,7 @@ use std::ffi::CStr;
 use std::time::Duration;
 
 use crate::control::Config;
+use crate::file::Names;
 use crate::hooks;
 use crate::reporter::{self, Order};
 use crate::sampling::Interval;
@@ -18,6 +19,7 @@ const PATH: &str = "a path in which %p is the process id, %n the number of the s
 
 const SECONDS: &str = "a number of seconds from 0.01 to 1000000";
 const BYTES: &str = "a number of bytes from 1 to 64MiB, as 524288 or 512KiB";
+const NAMES: &str = "1 for snapshots with names, or 0 for addresses";
 const FRAMES: &str = "a number of frames from 1 to 1000, or 0 for off";
 
 /// The configuration that the environment asks for, if it asks for tracing.
@@ -28,6 +30,7 @@ pub(crate) fn config_from_environment() -> Option<Config> {
     let live = value(c"ALLOC_TRACE_LIVE", PATH, valid_template);
     let every = number(c"ALLOC_TRACE_EVERY", SECONDS, parse_seconds);
     let signal = number(c"ALLOC_TRACE_SIGNAL", signals::EXPECTED, Signal::from_name);
+    let names = number(c"ALLOC_TRACE_NAMES", NAMES, parse_names);
     let sample = number(c"ALLOC_TRACE_SAMPLE", BYTES, parse_bytes);
     let frames = number(c"ALLOC_TRACE", FRAMES, parse_frames);
     if out.is_some() || live.is_some() || every.is_some() || signal.is_some() {
@@ -43,6 +46,7 @@ pub(crate) fn config_from_environment() -> Option<Config> {
             live: live.map(kept),
             numbered: at_exit.unwrap_or(Template::unasked(beginning)),
             at_exit,
+            names: names.unwrap_or_default(),
         };
         if !reporter::order(order) {
             refuse(&["the system refused to call us at the program's end\n"]);
@@ -107,6 +111,14 @@ fn is_plain(digits: &str) -> bool {
 fn parse_frames(text: &str) -> Option<u16> {
     let frames = text.parse().ok().filter(|_| is_plain(text))?;
     (frames <= Config::MAX_FRAMES).then_some(frames)
+}
+
+fn parse_names(text: &str) -> Option<Names> {
+    match text {
+        "0" => Some(Names::Addresses),
+        "1" => Some(Names::Symbols),
+        _ => None,
+    }
 }
 
 fn parse_seconds(text: &str) -> Option<Duration> {

@@ -11,8 +11,8 @@ use alloc_core::{GroupBy, TraceAlloc, start, take_snapshot};
 static ALLOC: TraceAlloc = TraceAlloc::system();
 
 #[inline(never)]
-fn kept() -> Vec<Box<[u8; 1000]>> {
-    (0..50).map(|it| Box::new(black_box([it; 1000]))).collect()
+fn kept() -> Vec<Vec<u8>> {
+    (0..50).map(|it| black_box(vec![it; 1000])).collect()
 }
 
 fn main() {
@@ -88,7 +88,7 @@ fn forks() {
             })
         })
         .collect();
-    for _ in 0..40 {
+    for _ in 0..20 {
         let round = ROUNDS.load(Ordering::Relaxed);
         while ROUNDS.load(Ordering::Relaxed) == round {
             std::thread::yield_now();
@@ -97,7 +97,7 @@ fn forks() {
         let child = unsafe { libc::fork() };
         if child == 0 {
             // SAFETY: always safe: a child that waits forever is ended.
-            unsafe { libc::alarm(20) };
+            unsafe { libc::alarm(60) };
             let is_right = take_snapshot().is_ok_and(|it| it.traces().iter().any(is_kept));
             // SAFETY: always safe.
             unsafe { libc::_exit(i32::from(!is_right)) };
