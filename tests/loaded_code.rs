@@ -18,6 +18,7 @@ static ALLOC: TraceAlloc = TraceAlloc::system();
 alloc_tests::tests![
     libraries_replaced_at_the_same_address,
     libraries_at_one_address_count_apart,
+    libraries_at_one_address_have_their_own_names,
     handlers_on_the_normal_and_on_an_alternate_stack,
     a_stack_that_was_switched,
 ];
@@ -104,8 +105,12 @@ struct Library {
 
 impl Library {
     fn build(folder: &Path, size: usize, build_id: &str) -> Option<Library> {
+        Library::build_of(SOURCE, folder, size, build_id)
+    }
+
+    fn build_of(text: &str, folder: &Path, size: usize, build_id: &str) -> Option<Library> {
         let source = folder.join("enter.S");
-        std::fs::write(&source, SOURCE).unwrap();
+        std::fs::write(&source, text).unwrap();
         let path = folder.join(format!("enter-{size}-{build_id}.so"));
         let status = Tool("cc")
             .command("--version")?
@@ -296,6 +301,43 @@ fn libraries_at_one_address_count_apart() {
         let mut blocks: Vec<_> = traces.map(|it| it.counters.total.blocks).collect();
         blocks.sort();
         assert_eq!(blocks, [2, 3]);
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// What was named of one library is not taken for another's that comes to its place.
+fn libraries_at_one_address_have_their_own_names() {
+    static BLOCK: AtomicUsize = AtomicUsize::new(0);
+    unsafe extern "C" fn make(_: *mut c_void) {
+        let block = Box::into_raw(Box::new(black_box([3_u8; 88])));
+        BLOCK.store(block as usize, Relaxed);
+    }
+    let folder = std::env::temp_dir().join(format!("alloc-tests-{}-names", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    start_with(Config::default()).unwrap();
+    // The function that is looked up is only an entrance: the frame is that of one with a name of its own.
+    for (name, build_id) in [
+        ("the_first", "0x1122"),
+        ("another_one", "0x3344"),
+        ("one_without", "none"),
+    ] {
+        let source = SOURCE.replace("enter:", &format!("enter: jmp {name}\n{name}:"));
+        let source = source.replace(".size enter", &format!(".size {name}"));
+        let source = format!("{source}\n.text\n.type {name}, @function\n");
+        let Some(library) = Library::build_of(&source, &folder, 72, build_id) else {
+            return;
+        };
+        library.with(|enter| {
+            // SAFETY: a function of this type, which calls back.
+            unsafe { enter(make, std::ptr::null_mut()) };
+            let block = std::ptr::without_provenance::<u8>(BLOCK.load(Relaxed));
+            let traceback = traceback_of(block).unwrap();
+            let names = traceback.iter().filter_map(|frame| frame.function());
+            assert!(
+                names.into_iter().any(|it| it == name),
+                "{name}: {traceback}"
+            );
+        });
     }
     std::fs::remove_dir_all(&folder).unwrap();
 }

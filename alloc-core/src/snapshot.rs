@@ -79,8 +79,9 @@ impl fmt::Display for Trace {
 ///
 /// [`take_snapshot`](crate::take_snapshot) copies counters and addresses, some tenths of a
 /// microsecond for each callsite. Names and lines are looked up when they are first asked for, from the debug information
-/// of the program and its libraries. That takes some tenths of a second, and memory that is given back and counted
-/// by [`tracer_memory`](crate::tracer_memory) meanwhile: 16 MiB, and half as much again as `.debug_ranges` has. Files
+/// of the program and its libraries. That takes some tenths of a second, and memory that is given back, and counted
+/// by [`tracer_memory`](crate::tracer_memory) meanwhile: up to 16 MiB, some six bytes for each of `.debug_ranges` or
+/// `.debug_rnglists`, and what compressed sections unpack to. Files
 /// are written without it, and named by whoever reads them. The memory of a snapshot itself is not traced.
 ///
 /// # What the numbers mean
