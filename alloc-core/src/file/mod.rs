@@ -21,7 +21,6 @@ mod output;
 mod pages;
 mod process;
 mod proto;
-mod quiet;
 mod raw;
 mod read;
 mod write;
