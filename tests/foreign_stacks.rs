@@ -230,8 +230,13 @@ fn a_record_takes_little_stack() {
         pair(16);
         let first = measured(new_pairs);
         let again = measured(new_pairs);
-        let most = bare + (2 << 10);
-        println!("{config:?}: {bare} bare, {first} at first, {again} again");
+        // NOTE: with the calls in between. Without optimization every value has a place of its own.
+        let most = bare
+            + if cfg!(debug_assertions) {
+                24 << 10
+            } else {
+                5 << 9
+            };
         assert!(
             again <= most && first <= most,
             "{config:?}: {bare}, {first}, {again}"

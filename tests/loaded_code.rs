@@ -17,6 +17,7 @@ static ALLOC: TraceAlloc = TraceAlloc::system();
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 alloc_tests::tests![
     libraries_replaced_at_the_same_address,
+    libraries_at_one_address_count_apart,
     handlers_on_the_normal_and_on_an_alternate_stack,
     a_stack_that_was_switched,
 ];
@@ -257,6 +258,45 @@ fn libraries_replaced_at_the_same_address() {
             "a library came to the place of the one before {replaced} times of {visits}"
         );
     });
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// A library whose frame is as large as that of the one before, at its address, has counters of its own; and one that comes
+/// back has those that it had.
+fn libraries_at_one_address_count_apart() {
+    static BLOCK: AtomicUsize = AtomicUsize::new(0);
+    unsafe extern "C" fn make(_: *mut c_void) {
+        BLOCK.store(
+            Box::into_raw(Box::new(black_box([3_u8; 56]))) as usize,
+            Relaxed,
+        );
+    }
+    let folder = std::env::temp_dir().join(format!("alloc-tests-{}-apart", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let ids = ["0x11223344", "0x55667788"];
+    let libraries = ids.map(|id| Library::build(&folder, 72, id));
+    let [Some(first), Some(second)] = libraries else {
+        return;
+    };
+    start_with(Config::default()).unwrap();
+    let mut places = Vec::new();
+    for library in [&first, &second, &first, &first, &second] {
+        // SAFETY: a function of this type, which calls back.
+        let (place, ()) = library.with(|enter| unsafe { enter(make, std::ptr::null_mut()) });
+        places.push(place);
+    }
+    // Where the system puts them elsewhere there is nothing to see.
+    if places.iter().all(|place| *place == places[0]) {
+        let snapshot = alloc_core::take_snapshot().unwrap();
+        let is_one = |trace: &&alloc_core::Trace| {
+            let names = trace.traceback.iter().filter_map(|frame| frame.function());
+            names.into_iter().any(|name| name.ends_with("::make"))
+        };
+        let traces = snapshot.traces().iter().filter(is_one);
+        let mut blocks: Vec<_> = traces.map(|it| it.counters.total.blocks).collect();
+        blocks.sort();
+        assert_eq!(blocks, [2, 3]);
+    }
     std::fs::remove_dir_all(&folder).unwrap();
 }
 

@@ -41,7 +41,7 @@ use crate::sampling::Interval;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence};
 use crate::thread::{self, AtStage, Stage, ThreadState};
 use crate::tracer::{DRAWN, TABLES};
-use crate::{Bytes, TracedMemory, hooks, reporter, scope, startup, track};
+use crate::{Bytes, TracedMemory, hooks, reporter, scope, startup, symbols, track};
 use Ordering::Relaxed;
 
 /// Tracing is off. It looks like no phase that records.
@@ -964,7 +964,8 @@ pub(crate) fn tracer_memory() -> Bytes {
         + TABLES.threads.resident()
         + DRAWN.resident()
         + scope::resident()
-        + capture::resident();
+        + capture::resident()
+        + symbols::resident();
     Bytes::new(bytes as u64)
 }
 

@@ -154,6 +154,7 @@ mod waiting;
 mod wake;
 mod words;
 
+pub use alloc_core_symbols::Search as SymbolSearch;
 pub use allocator::TraceAlloc;
 #[cfg(feature = "criterion")]
 pub use bench::criterion::Memory;
@@ -162,6 +163,7 @@ pub use capture::CaptureMethod;
 pub use control::Config;
 pub use error::Error;
 pub use escape::Escaped;
+pub use file::Names;
 pub use filter::Filter;
 pub use frame::{Frame, SourcePath};
 pub use grouping::{GroupBy, Grouping, Metric, SortBy};
@@ -415,7 +417,7 @@ pub fn traceback_of<T: ?Sized>(block: *const T) -> Option<Traceback> {
     let _muted = thread::mute();
     let (addresses, end) = recorded::stack_of(block.addr())?;
     let limit = control::traceback_limit()?;
-    Some(symbols::Symbols::of_this_process().traceback(&addresses, end, limit))
+    Some(traceback(&addresses, end, limit))
 }
 
 /// Where the block at `address` of a domain was [tracked](track()); nothing if it is not.
@@ -423,7 +425,12 @@ pub fn traceback_of_tracked(domain: u32, address: usize) -> Option<Traceback> {
     let _muted = thread::mute();
     let (addresses, end) = recorded::stack_of_tracked(domain, address)?;
     let limit = control::traceback_limit()?;
-    Some(symbols::Symbols::of_this_process().traceback(&addresses, end, limit))
+    Some(traceback(&addresses, end, limit))
+}
+
+fn traceback(addresses: &[usize], end: recorded::StackEnd, limit: u16) -> Traceback {
+    let (modules, search) = (modules::loaded(), SymbolSearch::default());
+    symbols::Symbols::of_this_process(&modules, &search).traceback(addresses, end, limit)
 }
 
 /// Reads what every callsite holds now, held at the peak, and allocated in total.

@@ -342,7 +342,7 @@ impl Walker {
     fn walk_line(&mut self, pc: usize, sp: usize, bp: usize) -> u64 {
         let frame = Registers { pc, sp, bp };
         let Some(new) = self.walk_line_plainly(frame) else {
-            return self.walk_line_with_bp(frame);
+            return self.walk_line_with_bp(frame) ^ self.salt_of_libraries();
         };
         (self.end, self.bottom) = (StackEnd::Truncated, 0);
         self.kept.begin(0, false);
@@ -454,8 +454,19 @@ impl Walker {
             } else {
                 self.end
             },
-            hash: self.hash(),
+            hash: self.hash() ^ self.salt_of_libraries(),
         }
+    }
+
+    /// What tells the last stack from one with the same addresses in another library that lay there, or will: the
+    /// fingerprints of those on it that may be unloaded. Zero where there is none.
+    #[inline(never)]
+    fn salt_of_libraries(&self) -> u64 {
+        if !self.kept.fleets(self.len) {
+            return 0;
+        }
+        let pcs = self.kept.pcs(self.outermost(), self.len);
+        objects::salt(pcs.iter().map(|pc| pc.word - 1))
     }
 
     /// Takes note that the last [newcomer](Self::newcomer) is the stack of `callsite`.
@@ -484,7 +495,9 @@ impl Walker {
     /// The hash of the innermost addresses of the last stack, if there are more than so many.
     pub(crate) fn hash_of_innermost(&self, addresses: usize) -> Option<u64> {
         let outer = self.len.checked_sub(addresses)?;
-        (outer > self.outermost()).then(|| self.hash_inside_of(outer, StackHash::power(addresses)))
+        (outer > self.outermost()).then(|| {
+            self.hash_inside_of(outer, StackHash::power(addresses)) ^ self.salt_of_libraries()
+        })
     }
 
     /// Walks from these registers outwards.
@@ -498,7 +511,7 @@ impl Walker {
     fn walk(&mut self, pc: usize, sp: usize, bp: usize) -> u64 {
         let frame = Registers { pc, sp, bp };
         let Some((at, new)) = self.walk_plainly(frame) else {
-            return self.walk_with_bp(frame);
+            return self.walk_with_bp(frame) ^ self.salt_of_libraries();
         };
         self.is_whole = true;
         self.push_plainly(at, new)

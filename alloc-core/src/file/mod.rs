@@ -103,12 +103,13 @@ fn counters(value: impl Fn(&str) -> u64) -> Counters {
 }
 
 /// Whether frames are named when a file is written, or left to whoever reads it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Names {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Names {
     /// Addresses, with what is needed to name them. The process reads no debug information.
+    #[default]
     Addresses,
-    /// Functions, files and lines: the file is self-contained.
-    #[allow(dead_code, reason = "nothing in this crate asks for it yet")]
+    /// Functions, files and lines: the file is self-contained. They are looked up as
+    /// [`Snapshot::traces`](crate::Snapshot::traces) does.
     Symbols,
 }
 

@@ -40,7 +40,7 @@ pub(super) fn of_tables() -> Result<Pages<u8>, Error> {
             end: module.end,
             file_offset: module.file_offset,
             path: module.path,
-            build_id: hexadecimal(module.build_id, &mut build_id),
+            build_id: module.write_build_id(&mut build_id),
         });
         failed = failed.or(written.err());
     });
@@ -157,16 +157,4 @@ fn arguments() -> Result<Pages<u8>, NoMemory> {
         arguments.push(0)?;
     }
     Ok(arguments)
-}
-
-/// As much as there is room for; a build id has twenty bytes, or sixteen.
-fn hexadecimal<'a>(bytes: &[u8], place: &'a mut [u8; 128]) -> &'a [u8] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut len = 0;
-    for (pair, byte) in place.chunks_exact_mut(2).zip(bytes) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
-        len += 2;
-    }
-    &place[..len]
 }

@@ -262,7 +262,11 @@ impl<'a> Reader<'a> {
             };
             return Ok(snapshot);
         }
-        let mut snapshot = Snapshot::of_parts(traces, self.recorded(), self.about()?);
+        let of_parts = match self.extension.unnamed {
+            true => Snapshot::unnamed,
+            false => Snapshot::of_parts,
+        };
+        let mut snapshot = of_parts(traces, self.recorded(), self.about()?);
         snapshot.set_filtered_out(self.extension.filtered_out);
         Ok(snapshot)
     }
