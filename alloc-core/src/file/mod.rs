@@ -21,7 +21,6 @@ mod output;
 mod pages;
 mod process;
 mod proto;
-mod quiet;
 mod raw;
 mod read;
 mod write;
@@ -147,7 +146,7 @@ fn is_raw(snapshot: &Snapshot, names: Names) -> bool {
 /// What the tables of this process hold, as a file that is not written yet.
 pub(crate) struct Packed(Pages<u8>);
 
-/// Reads the tables of this process, for one who [has memory](has_memory).
+/// Reads the tables of this process. Where there is no memory, this is an error, which takes none.
 pub(crate) fn pack(names: Names) -> Result<Packed, Error> {
     match names {
         Names::Addresses => process::of_tables().map(Packed),
@@ -188,16 +187,22 @@ pub(crate) fn begin() {
     let _ = BEGAN.set(SystemTime::now());
 }
 
-/// Whether the heap has what paths and messages take up on the way to a file. The file itself is not on the heap.
+/// What paths and messages take up of the heap on the way to a file; the file itself is not on the heap.
 ///
-/// To be asked right before [`pack`]: a heap that has so much gives it in small parts as well.
-pub(crate) fn has_memory() -> bool {
-    const BYTES: usize = 64 << 10;
-    let mut block = Vec::<u8>::new();
-    let has = block.try_reserve_exact(BYTES).is_ok();
-    // NOTE: a block that nobody looks at would not be allocated at all.
-    std::hint::black_box(&mut block);
-    has
+/// A heap that gave this as a whole gives it in small parts, once it has it back. It is held while a file is put together,
+/// which would else take up what is left.
+pub(crate) struct Reserve(#[allow(dead_code, reason = "held for its memory")] Vec<u8>);
+
+impl Reserve {
+    const BYTES: usize = 100 << 10;
+
+    /// `None` where the heap has not so much.
+    pub(crate) fn take() -> Option<Reserve> {
+        let mut block = Vec::<u8>::new();
+        block.try_reserve_exact(Reserve::BYTES).ok()?;
+        // NOTE: a block that nobody looks at would not be allocated at all.
+        Some(Reserve(std::hint::black_box(block)))
+    }
 }
 
 pub(crate) fn load(path: &Path) -> Result<Snapshot, Error> {
