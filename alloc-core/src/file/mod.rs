@@ -13,6 +13,7 @@
 
 mod proto;
 mod read;
+mod sample_types;
 mod write;
 
 use std::fs::{self, File};
@@ -78,15 +79,25 @@ fn values(counters: &Counters) -> [u64; SAMPLE_TYPES.len()] {
     ]
 }
 
-/// The counters of which `value` knows the parts, by the names of [`SAMPLE_TYPES`].
-fn counters(value: impl Fn(&str) -> u64) -> Counters {
-    let amount = |bytes, blocks| Amount::new(value(bytes), value(blocks));
+/// The counters of such values.
+fn counters(values: &[u64; SAMPLE_TYPES.len()]) -> Counters {
+    let [
+        total_blocks,
+        total_bytes,
+        blocks,
+        bytes,
+        peak_blocks,
+        peak_bytes,
+        at_peak_blocks,
+        at_peak_bytes,
+        reallocations,
+    ] = *values;
     Counters {
-        current: amount("inuse_space", "inuse_objects"),
-        peak: amount("peak_space", "peak_objects"),
-        at_peak: amount("at_peak_space", "at_peak_objects"),
-        total: amount("alloc_space", "alloc_objects"),
-        reallocations: value("reallocations"),
+        current: Amount::new(bytes, blocks),
+        peak: Amount::new(peak_bytes, peak_blocks),
+        at_peak: Amount::new(at_peak_bytes, at_peak_blocks),
+        total: Amount::new(total_bytes, total_blocks),
+        reallocations,
     }
 }
 
@@ -299,7 +310,10 @@ mod tests {
             let mut wrong = good.clone();
             change(&mut wrong);
             let error = again(&wrong.encode_to_vec()).unwrap_err().to_string();
-            assert_eq!(error, format!("expected a gzip'd pprof profile, {found}"));
+            assert_eq!(
+                error,
+                format!("expected a heap profile in pprof's format, {found}")
+            );
         };
         check(
             &|it| it.sample[0].value.truncate(3),
@@ -318,8 +332,8 @@ mod tests {
             "found a reference to string 1000, which is not there",
         );
         check(
-            &|it| it.sample_type[3].r#type = 0,
-            "found one without the sample type inuse_space: not a heap profile",
+            &|it| it.sample_type.clear(),
+            "found one without sample types",
         );
         check(
             &|it| it.sample.iter_mut().for_each(|it| it.value[3] = i64::MAX),
@@ -339,7 +353,10 @@ mod tests {
     fn what_is_something_else_is_named() {
         let check = |file: &[u8], found: &str| {
             let error = Snapshot::read_from(file).unwrap_err().to_string();
-            assert_eq!(error, format!("expected a gzip'd pprof profile, {found}"));
+            assert_eq!(
+                error,
+                format!("expected a heap profile in pprof's format, {found}")
+            );
         };
         check(b"", "found an empty file");
         check(
@@ -450,7 +467,7 @@ mod tests {
         refuses(b"{\"dhatFileVersion\":2}", "dhat");
         refuses(b"hello", "begins with \"hello\"");
         refuses(&packed(b"hello"), "something else in it");
-        refuses(&packed(b""), "without the sample type inuse_space");
+        refuses(&packed(b""), "without sample types");
     }
 
     #[test]

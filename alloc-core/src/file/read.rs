@@ -9,6 +9,7 @@ use flate2::read::GzDecoder;
 use prost::Message as _;
 
 use super::proto::{Extension, Function, Location, Profile, Sample};
+use super::sample_types::SampleTypes;
 use super::{
     BROKEN, DOMAIN_LABEL, FORMAT, OVERFLOW, STACK_LABEL, THREAD_LABEL, TRUNCATED, UNCAPTURED,
     counters,
@@ -220,13 +221,9 @@ impl<'a> Reader<'a> {
             .profile
             .sample_type
             .iter()
-            .map(|it| self.string(it.r#type))
-            .collect::<Result<Vec<_>, _>>()?;
-        if !types.contains(&"inuse_space") {
-            return Err(Error::invalid_file(
-                "found one without the sample type inuse_space: not a heap profile",
-            ));
-        }
+            .map(|it| Ok((self.string(it.r#type)?, self.string(it.unit)?)))
+            .collect::<Result<Vec<_>, Error>>()?;
+        let types = SampleTypes::of(types.iter().copied())?;
         if self.extension.format > FORMAT {
             return Err(Error::invalid_file(format!(
                 "found a snapshot of format {}, of a later alloc-core: this one reads up to {FORMAT}",
@@ -242,28 +239,18 @@ impl<'a> Reader<'a> {
             .iter()
             .map(|it| self.trace(it, &types, &locations, &mut threads))
             .collect::<Result<Vec<_>, _>>()?;
-        if self.profile.extension.is_none() {
+        let mut snapshot = if self.profile.extension.is_some() {
+            let mut own = Snapshot::of_parts(traces, self.recorded(), self.about()?);
+            own.set_filtered_out(self.extension.filtered_out);
+            own
+        } else {
             let deepest = traces.iter().map(|it| it.traceback.len()).max();
             let limit = deepest.unwrap_or(0).try_into().unwrap_or(u16::MAX);
-            let mut snapshot = Snapshot::from_traces(traces, limit);
-            snapshot.about = self.about()?;
-            snapshot.about.unknown = Unknown {
-                metrics: [
-                    (Metric::Total, "alloc_space"),
-                    (Metric::Freed, "alloc_space"),
-                    (Metric::Peak, "peak_space"),
-                    (Metric::AtPeak, "at_peak_space"),
-                ]
-                .into_iter()
-                .filter(|(_, name)| !types.contains(name))
-                .map(|(metric, _)| metric)
-                .collect(),
-                blocks: !types.contains(&"inuse_objects"),
-            };
-            return Ok(snapshot);
-        }
-        let mut snapshot = Snapshot::of_parts(traces, self.recorded(), self.about()?);
-        snapshot.set_filtered_out(self.extension.filtered_out);
+            let mut foreign = Snapshot::from_traces(traces, limit);
+            foreign.about = self.about()?;
+            foreign
+        };
+        snapshot.about.unknown = unknown(&types);
         Ok(snapshot)
     }
 
@@ -312,17 +299,11 @@ impl<'a> Reader<'a> {
     fn trace(
         &self,
         sample: &Sample,
-        types: &[&str],
+        types: &SampleTypes,
         locations: &Locations,
         threads: &mut HashMap<i64, Arc<str>>,
     ) -> Result<Trace, Error> {
-        if sample.value.len() != types.len() {
-            return Err(Error::invalid_file(format!(
-                "found a sample with {} values where the profile has {} sample types",
-                sample.value.len(),
-                types.len()
-            )));
-        }
+        let values = types.in_order(&sample.value)?;
         if sample.value.iter().any(|&value| value < 0) {
             return Err(Error::invalid_file("found a sample with a negative value"));
         }
@@ -368,13 +349,9 @@ impl<'a> Reader<'a> {
                 _ => {}
             }
         }
-        let value = |name: &str| {
-            let at = types.iter().position(|it| *it == name);
-            at.map_or(0, |at| sample.value[at] as u64)
-        };
         Ok(Trace {
             traceback: Traceback::with_end(frames, end),
-            counters: counters(value),
+            counters: counters(&values.map(|value| value as u64)),
             domain,
             thread,
         })
@@ -432,5 +409,29 @@ impl<'a> Reader<'a> {
             unknown: Unknown::default(),
             metadata: self.extension.metadata.clone(),
         })
+    }
+}
+
+/// What a file of these types does not tell.
+fn unknown(types: &SampleTypes) -> Unknown {
+    let needed = [
+        (Metric::Current, "inuse_space"),
+        (Metric::Total, "alloc_space"),
+        (Metric::Freed, "alloc_space"),
+        (Metric::Freed, "inuse_space"),
+        (Metric::Peak, "peak_space"),
+        (Metric::AtPeak, "at_peak_space"),
+    ];
+    let missing = needed.into_iter().filter(|(_, name)| !types.knows(name));
+    let mut metrics: Vec<Metric> = missing.map(|(metric, _)| metric).collect();
+    metrics.dedup();
+    Unknown {
+        metrics,
+        blocks: [
+            ("inuse_space", "inuse_objects"),
+            ("alloc_space", "alloc_objects"),
+        ]
+        .iter()
+        .any(|(bytes, blocks)| types.knows(bytes) && !types.knows(blocks)),
     }
 }
