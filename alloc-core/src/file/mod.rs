@@ -11,9 +11,18 @@
 //! Specification: <https://github.com/google/pprof/blob/main/proto/profile.proto>; the strictest
 //! reader known wants ids that count from 1 without gaps, which is how they are written.
 
+mod budget;
+mod index;
+mod others;
+mod own;
+mod places;
 mod proto;
 mod read;
+mod roots;
 mod sample_types;
+mod samples;
+mod unpack;
+mod wire;
 mod write;
 
 use std::fs::{self, File};
@@ -24,7 +33,7 @@ use crate::error::Error;
 use crate::snapshot::Snapshot;
 use crate::{Amount, Counters};
 
-pub(crate) use read::read;
+pub(crate) use read::{read, read_difference};
 pub(crate) use write::write;
 
 /// Name and unit of each value of a sample, in the order of the file.
@@ -361,7 +370,7 @@ mod tests {
         check(b"", "found an empty file");
         check(
             b"{\"dhatFileVersion\": 2}",
-            "found JSON, as dhat and trace viewers have it",
+            "found JSON of dhat's: open it in dh_view.html",
         );
         check(b"\x7fELF\x02\x01", "found a program or a library");
         check(
@@ -472,12 +481,27 @@ mod tests {
 
     #[test]
     fn nothing_but_empty_messages_is_refused() {
-        // Each would be a sample of a hundred bytes.
-        let samples = [0x12, 0x00].repeat(1 << 20);
+        let mut profile = b"\x0A\x02\x08\x01\x32\x00\x32\x0Binuse_space".to_vec();
+        // Each would be a trace of a hundred bytes.
+        profile.extend([0x12, 0x00].repeat(1 << 20));
         refuses(
-            &packed(&samples),
-            "1048576 messages in 2097152 bytes: nearly all are empty",
+            &profile,
+            "one of 2097171 bytes that would take up more than 16 times that and 4 MiB in memory, with its \
+             samples",
         );
+    }
+
+    #[test]
+    fn ids_that_are_there_twice_are_refused() {
+        use prost::Message as _;
+
+        let good = proto::Profile::decode(&unpacked(&bytes_of(&sample()))[..]).unwrap();
+        let mut wrong = good.clone();
+        wrong.location[1].id = 1;
+        refuses(&wrong.encode_to_vec(), "two locations with the id 1");
+        let mut wrong = good;
+        wrong.function[2].id = 1;
+        refuses(&wrong.encode_to_vec(), "two functions with the id 1");
     }
 
     #[test]

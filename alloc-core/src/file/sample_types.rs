@@ -60,13 +60,13 @@ const NAMES: [(&str, &str); 17] = [
     ("alloc_in_new_tlab_bytes", "alloc_space"),
 ];
 
-/// The longest name that is looked at; none that is known comes near.
-const LONGEST_NAME: usize = 128;
-
 /// How many names an error lists.
 const LISTED: usize = 8;
 
 impl SampleTypes {
+    /// The longest name that is looked at; none that is known comes near.
+    pub(super) const LONGEST: usize = 128;
+
     /// Finds the columns among names and units, in the order of the file.
     pub(super) fn of<'a>(
         types: impl Iterator<Item = (&'a str, &'a str)> + Clone,
@@ -139,7 +139,7 @@ fn place_of(name: &str) -> Option<(usize, bool)> {
     if let Some(place) = place(name) {
         return Some((place, true));
     }
-    if name.len() > LONGEST_NAME {
+    if name.len() > SampleTypes::LONGEST {
         return None;
     }
     let plain = name.to_ascii_lowercase().replace(['-', '.', ' '], "_");
@@ -152,7 +152,7 @@ fn place_of(name: &str) -> Option<(usize, bool)> {
 
 /// How many bytes or blocks the unit of a place is.
 fn scale_of(unit: &str, place: usize) -> Option<i64> {
-    if unit.len() > LONGEST_NAME {
+    if unit.len() > SampleTypes::LONGEST {
         return None;
     }
     let unit = unit.to_ascii_lowercase();
