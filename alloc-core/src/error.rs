@@ -50,7 +50,7 @@ enum Kind {
     },
     #[error("{0}")]
     Io(#[from] io::Error),
-    #[error("expected a gzip'd pprof profile, {0}")]
+    #[error("expected a heap profile in pprof's format, {0}")]
     InvalidFile(String),
 }
 
