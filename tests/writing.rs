@@ -133,6 +133,23 @@ fn beyond_the_limit_of_a_file_s_size_nothing_is_left_and_the_old_file_stays() {
     }
 }
 
+/// Nor does the word about it do any harm, if there is no room for that either.
+#[test]
+fn a_message_that_cannot_be_written_ends_no_program() {
+    let folder = Folder::new("no-room-for-a-word");
+    let messages = folder.path().join("messages");
+    std::fs::write(&messages, [b'.'; 200]).unwrap();
+    let stderr = std::fs::OpenOptions::new().append(true).open(&messages);
+    let mut command = command(&["return"]);
+    command
+        .env("ALLOC_TRACE", "32")
+        .env("ALLOC_TRACE_OUT", folder.path().join("heap.pb.gz"))
+        .stderr(stderr.unwrap());
+    let output = limited(command, libc::RLIMIT_FSIZE, 100);
+    assert_eq!(output.status.code(), Some(STATUS), "{:?}", output.status);
+    assert_eq!(folder.names(), ["messages"]);
+}
+
 /// By the clock as well, on the thread that does that.
 #[test]
 fn numbered_snapshots_beyond_the_limit_of_a_file_s_size_do_no_harm() {

@@ -5,11 +5,10 @@ use std::fmt;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::escape::Escaped;
-use crate::origin::{self, Origin};
+use crate::origin::{self, ByName, Origin};
 use crate::thread;
 
 /// One code location: function, file, line and column, as far as they are known.
@@ -30,11 +29,9 @@ use crate::thread;
 pub struct Frame(Arc<Location>);
 
 struct Location {
-    function: Option<Box<str>>,
-    file: Option<SourcePath>,
+    function: Function,
     line: u32,
     column: u32,
-    origin: Origin,
     address: u64,
     inlined: bool,
     /// The hash of what tells frames apart. PERF: a stack's hash is that of its frames, and without
@@ -43,11 +40,14 @@ struct Location {
 }
 
 impl Frame {
+    /// How much memory one takes up beside its function.
+    pub(crate) const SIZE: usize = size_of::<Location>() + SHARED;
+
     /// A frame from what is known of it; a line or column of 0 is unknown.
     pub fn new(function: Option<&str>, file: Option<&str>, line: u32, column: u32) -> Frame {
         Frame::of(
             function.map(Into::into),
-            file.map(|file| SourcePath::new(file, &[])),
+            file.map(|file| SourcePath::new(file, &[""; 0])),
             line,
             column,
         )
@@ -59,19 +59,25 @@ impl Frame {
         line: u32,
         column: u32,
     ) -> Frame {
-        let origin = origin::of(function.as_deref(), file.as_ref().map(SourcePath::full));
-        let mut hasher = DefaultHasher::new();
-        (&file, line, column, &function).hash(&mut hasher);
+        Frame::within(Function::new(function.map(Name::from), file), line, column)
+    }
+
+    /// A frame in a function that other frames may have as well. What it takes does not depend on how long
+    /// names are.
+    pub(crate) fn within(function: Function, line: u32, column: u32) -> Frame {
         Frame(Arc::new(Location {
-            hash: hasher.finish(),
+            hash: hash_of((function.0.hash, line, column)),
             function,
-            file,
             line,
             column,
-            origin,
             address: 0,
             inlined: false,
         }))
+    }
+
+    /// The function's name, to be shared.
+    pub(crate) fn name(&self) -> Option<&Name> {
+        self.0.function.0.name.as_ref()
     }
 
     /// The same frame, of the code at `address`; `inlined` into the next frame or not.
@@ -87,12 +93,12 @@ impl Frame {
 
     /// The function's name, demangled, without a hash.
     pub fn function(&self) -> Option<&str> {
-        self.0.function.as_deref()
+        self.name().map(|name| &*name.text)
     }
 
     /// The source file.
     pub fn file(&self) -> Option<&SourcePath> {
-        self.0.file.as_ref()
+        self.0.function.0.file.as_ref()
     }
 
     /// The line, counted from 1; 0 if it is unknown.
@@ -107,7 +113,7 @@ impl Frame {
 
     /// Whose code it is.
     pub fn origin(&self) -> Origin {
-        self.0.origin
+        self.0.function.0.origin
     }
 
     /// Whether the compiler inlined this function into the one of the next outer frame.
@@ -123,15 +129,15 @@ impl Frame {
     /// Whether both are in one function, as far as names tell: in different files, two that are called
     /// `fmt` are not.
     pub(crate) fn is_same_function(&self, other: &Frame) -> bool {
-        match (self.function(), other.function()) {
+        match (self.name(), other.name()) {
             (Some(own), Some(others)) => own == others && self.file() == other.file(),
             _ => self == other,
         }
     }
 
     /// What tells two frames apart, the file first, so that frames sort by file and line.
-    fn key(&self) -> (Option<&SourcePath>, u32, u32, Option<&str>) {
-        (self.file(), self.line(), self.column(), self.function())
+    fn key(&self) -> (Option<&SourcePath>, u32, u32, Option<&Name>) {
+        (self.file(), self.line(), self.column(), self.name())
     }
 
     /// An identity that is cheap to hash: the same for clones of a frame.
@@ -193,6 +199,93 @@ impl fmt::Debug for Frame {
     }
 }
 
+/// A function in a source file, as far as they are known: what its frames have in common.
+#[derive(Clone)]
+pub(crate) struct Function(Arc<InFile>);
+
+pub(crate) struct InFile {
+    name: Option<Name>,
+    file: Option<SourcePath>,
+    origin: Origin,
+    hash: u64,
+}
+
+impl Function {
+    /// How much memory one takes up beside its name and path.
+    pub(crate) const SIZE: usize = size_of::<InFile>() + SHARED;
+
+    pub(crate) fn new(name: Option<Name>, file: Option<SourcePath>) -> Function {
+        let by_name = name.as_ref().map(|name| name.by_name);
+        let by_file = file.as_ref().map(|file| file.0.origin);
+        let hashes = (
+            name.as_ref().map(|name| name.hash),
+            file.as_ref().map(|file| file.0.hash),
+        );
+        Function(Arc::new(InFile {
+            name,
+            file,
+            origin: origin::of_both(by_name, by_file),
+            hash: hash_of(hashes),
+        }))
+    }
+}
+
+/// The name of a function, and what is to be known of its text without looking at all of it again.
+#[derive(Clone)]
+pub(crate) struct Name {
+    text: Arc<str>,
+    hash: u64,
+    by_name: ByName,
+}
+
+impl Name {
+    /// How much memory one takes up beside its text.
+    pub(crate) const SIZE: usize = size_of::<Name>() + SHARED;
+}
+
+impl<T: Into<Arc<str>>> From<T> for Name {
+    fn from(text: T) -> Name {
+        let text = text.into();
+        Name {
+            hash: hash_of(&text),
+            by_name: ByName::of(&text),
+            text,
+        }
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Name) -> bool {
+        Arc::ptr_eq(&self.text, &other.text) || self.hash == other.hash && self.text == other.text
+    }
+}
+
+impl Eq for Name {}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Name) -> Ordering {
+        if Arc::ptr_eq(&self.text, &other.text) {
+            return Ordering::Equal;
+        }
+        self.text.cmp(&other.text)
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Name) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// What an `Arc` adds to what it holds.
+const SHARED: usize = 2 * size_of::<usize>();
+
+fn hash_of(it: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    it.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// The path of a source file: as the compiler wrote it down, and as people say it.
 ///
 /// It prints in its short form: relative to the workspace, or with the package's name and version
@@ -207,29 +300,38 @@ impl fmt::Debug for Frame {
 /// assert_eq!(frame.file().unwrap().full(), path);
 /// ```
 #[derive(Clone)]
-pub struct SourcePath {
-    full: Arc<str>,
+pub struct SourcePath(Arc<Path>);
+
+struct Path {
+    full: Box<str>,
     short_at: usize,
+    origin: Origin,
+    hash: u64,
 }
 
 impl SourcePath {
+    /// How much memory one takes up beside its text.
+    pub(crate) const SIZE: usize = size_of::<Path>() + SHARED;
+
     /// A path, shortened by what the path itself says or by one of `roots`.
-    pub(crate) fn new(full: &str, roots: &[Arc<str>]) -> SourcePath {
-        SourcePath {
+    pub(crate) fn new(full: &str, roots: &[impl AsRef<str>]) -> SourcePath {
+        SourcePath(Arc::new(Path {
             short_at: origin::short_at(full, roots),
+            origin: origin::of_file(full),
+            hash: hash_of(full),
             full: full.into(),
-        }
+        }))
     }
 
     /// The path as the compiler wrote it down.
     pub fn full(&self) -> &str {
-        &self.full
+        &self.0.full
     }
 
     /// The path relative to the workspace or, with the package's name, to the registry; the full
     /// path where neither is known.
     pub fn short(&self) -> &str {
-        &self.full[self.short_at..]
+        &self.0.full[self.0.short_at..]
     }
 
     /// The text of a line, counted from 1, without the space around it; nothing if the file is not
@@ -238,7 +340,7 @@ impl SourcePath {
     /// A relative path is not followed: what it is relative to is not known.
     pub fn read_line(&self, line: u32) -> Option<String> {
         let _muted = thread::mute();
-        let path = Path::new(self.full());
+        let path = std::path::Path::new(self.full());
         // A path may come from a file of someone else: no pipe is opened.
         if !path.is_absolute() || !path.is_file() {
             return None;
@@ -251,7 +353,7 @@ impl SourcePath {
 
 impl PartialEq for SourcePath {
     fn eq(&self, other: &SourcePath) -> bool {
-        Arc::ptr_eq(&self.full, &other.full) || self.full == other.full
+        Arc::ptr_eq(&self.0, &other.0) || self.0.hash == other.0.hash && self.0.full == other.0.full
     }
 }
 
@@ -259,10 +361,10 @@ impl Eq for SourcePath {}
 
 impl Ord for SourcePath {
     fn cmp(&self, other: &SourcePath) -> Ordering {
-        if Arc::ptr_eq(&self.full, &other.full) {
+        if Arc::ptr_eq(&self.0, &other.0) {
             return Ordering::Equal;
         }
-        self.full.cmp(&other.full)
+        self.0.full.cmp(&other.0.full)
     }
 }
 
@@ -274,7 +376,7 @@ impl PartialOrd for SourcePath {
 
 impl Hash for SourcePath {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.full.hash(state);
+        self.0.hash.hash(state);
     }
 }
 

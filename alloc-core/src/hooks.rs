@@ -430,8 +430,9 @@ mod imp {
         unsafe { libc::pthread_self() }
     }
 
-    /// Writes to standard error without allocating.
+    /// Writes to standard error without allocating, and without a signal where that is a pipe that nobody reads.
     pub(crate) fn write_to_stderr(parts: &[&str]) {
+        let _quiet = crate::quiet::Quiet::begin();
         for part in parts {
             // SAFETY: a pointer to that many bytes. A message that cannot be written is lost.
             unsafe { libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len()) };

@@ -127,6 +127,7 @@ mod origin;
 mod package;
 mod pattern;
 mod profile;
+mod quiet;
 mod recorded;
 mod reporter;
 mod resident;

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::file::Reserve;
 use crate::template::Template;
 use crate::{control, hooks, recorded};
 
@@ -54,6 +55,12 @@ impl Live {
         let written = self.write(row);
         if let (Err(error), false) = (written, self.has_complained) {
             self.has_complained = true;
+            if Reserve::take().is_none() {
+                hooks::write_to_stderr(&[
+                    "alloc-core: ALLOC_TRACE_LIVE: no line written, and no memory to say why\n",
+                ]);
+                return;
+            }
             let error = Error::from(error).about("cannot write", &self.path);
             let error = error.to_string();
             hooks::write_to_stderr(&["alloc-core: ALLOC_TRACE_LIVE: ", &error, "\n"]);

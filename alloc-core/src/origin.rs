@@ -1,7 +1,5 @@
 //! Whose code a frame is, told from its path and its name.
 
-use std::sync::Arc;
-
 /// Whose code a frame is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -19,22 +17,51 @@ pub enum Origin {
     Unknown,
 }
 
+/// What the name of a function tells of whose code it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ByName {
+    origin: Origin,
+    /// Whether that holds whatever file the function is in.
+    is_sure: bool,
+}
+
+impl ByName {
+    pub(crate) fn of(function: &str) -> ByName {
+        let sure = if is_shim(function) {
+            Some(Origin::Tracer)
+        } else if RUNTIME.contains(&function) {
+            // The C library's may come with paths of their own.
+            Some(Origin::Std)
+        } else {
+            None
+        };
+        ByName {
+            origin: sure.unwrap_or_else(|| of_name(function)),
+            is_sure: sure.is_some(),
+        }
+    }
+}
+
 /// The origin of the code of a function, in a file.
 ///
 /// The path decides where it is known. A generic function of the standard library that was compiled
 /// into a program without debug information has only its name.
 pub(crate) fn of(function: Option<&str>, file: Option<&str>) -> Origin {
+    of_both(function.map(ByName::of), file.map(of_file))
+}
+
+/// The same, from what each of them tells.
+pub(crate) fn of_both(function: Option<ByName>, file: Option<Origin>) -> Origin {
     match (function, file) {
-        (Some(function), _) if is_shim(function) => Origin::Tracer,
-        // The C library's may come with paths of their own.
-        (Some(function), _) if RUNTIME.contains(&function) => Origin::Std,
-        (_, Some(file)) => of_file(file),
-        (Some(function), None) => of_name(function),
+        (Some(function), _) if function.is_sure => function.origin,
+        (_, Some(of_file)) => of_file,
+        (Some(function), None) => function.origin,
         (None, None) => Origin::Unknown,
     }
 }
 
-fn of_file(file: &str) -> Origin {
+/// The origin of the code in a file.
+pub(crate) fn of_file(file: &str) -> Origin {
     let tracer = file
         .rfind("/alloc-core")
         .and_then(|at| file[at + 11..].split_once("/src/"))
@@ -228,15 +255,16 @@ fn package_at(file: &str) -> Option<usize> {
 }
 
 /// Where in a path its short form begins.
-pub(crate) fn short_at(file: &str, roots: &[Arc<str>]) -> usize {
+pub(crate) fn short_at(file: &str, roots: &[impl AsRef<str>]) -> usize {
     std_at(file)
         .or_else(|| package_at(file))
         .or_else(|| {
-            let below = |root: &&Arc<str>| {
-                file.strip_prefix(&***root)
+            let below = |root: &&str| {
+                file.strip_prefix(*root)
                     .is_some_and(|rest| rest.starts_with('/'))
             };
-            let root = roots.iter().filter(below).max_by_key(|root| root.len())?;
+            let roots = roots.iter().map(AsRef::as_ref);
+            let root = roots.filter(below).max_by_key(|root| root.len())?;
             Some(root.len() + 1)
         })
         .unwrap_or(0)
@@ -385,7 +413,7 @@ mod tests {
 
     #[test]
     fn short_paths_begin_at_the_workspace_or_with_the_package() {
-        let roots: Vec<Arc<str>> = vec!["/w".into(), "/w/demo".into()];
+        let roots = ["/w", "/w/demo"];
         for (full, short) in [
             ("/w/demo/src/a.rs", "src/a.rs"),
             ("/w/demonstration/a.rs", "demonstration/a.rs"),

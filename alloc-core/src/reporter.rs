@@ -30,7 +30,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::counters::Company;
 use crate::error::Error;
-use crate::file::{self, Names};
+use crate::file::{self, Names, Reserve};
 use crate::live::Live;
 use crate::signals::{self, Signal};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -297,7 +297,7 @@ fn writing(write: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
         if HAS_ENDED.load(Ordering::Relaxed) {
             return Ok(());
         }
-        if !file::has_memory() {
+        if Reserve::take().is_none() {
             hooks::write_to_stderr(&[
                 "alloc-core: no snapshot written: the system gave no memory for it\n",
             ]);

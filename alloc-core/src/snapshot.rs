@@ -143,6 +143,8 @@ pub(crate) struct Unknown {
     pub(crate) metrics: Vec<Metric>,
     /// How many blocks there are.
     pub(crate) blocks: bool,
+    /// How much there was at any moment: only what changed between two.
+    pub(crate) levels: bool,
 }
 
 impl Default for About {
@@ -538,7 +540,11 @@ impl Snapshot {
     }
 
     /// Reads a snapshot from a file that [`dump`](Self::dump) wrote, or a heap profile in pprof's
-    /// format from elsewhere. Addresses are named by [`traces`](Self::traces).
+    /// format from elsewhere, packed with gzip or not. Addresses are named by [`traces`](Self::traces).
+    ///
+    /// Reading takes up at most sixteen times the size of the unpacked profile, and 4 MiB beside, in time
+    /// that grows with the size, whatever the file holds. A file unpacks to at most a hundred times its size and 1 MiB
+    /// beside, and to at most 512 MiB. So a file from somebody else can be read; one that would take more is refused.
     ///
     /// ```no_run
     /// let snapshot = alloc_core::Snapshot::load("heap.pb.gz")?;
@@ -551,7 +557,8 @@ impl Snapshot {
     /// # Errors
     ///
     /// [`is_io`](Error::is_io) if the file cannot be read,
-    /// [`is_invalid_file`](Error::is_invalid_file) if it is something else, or cut off, or damaged.
+    /// [`is_invalid_file`](Error::is_invalid_file) if it is something else, or cut off, or damaged, or tells what
+    /// [changed](Self::read_difference).
     pub fn load(path: impl AsRef<Path>) -> Result<Snapshot, Error> {
         let _muted = thread::mute();
         crate::file::load(path.as_ref()).map_err(|error| error.about("cannot read", path.as_ref()))
@@ -587,6 +594,26 @@ impl Snapshot {
     pub fn read_from(reader: impl std::io::Read) -> Result<Snapshot, Error> {
         let _muted = thread::mute();
         crate::file::read(reader)
+    }
+
+    /// Reads a heap profile of what changed between two moments, as Go's `/debug/pprof/heap?seconds=30` and
+    /// `go tool pprof -proto -diff_base OLD NEW` make them: what was added, and what was taken away.
+    ///
+    /// The first minus the second is what changed, which is what the crate `alloc-report` shows of the two as new
+    /// and old. Neither tells how much there was: see [`is_difference`](Self::is_difference).
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load), and [`is_invalid_file`](Error::is_invalid_file) if the profile is of one moment.
+    pub fn read_difference(reader: impl std::io::Read) -> Result<(Snapshot, Snapshot), Error> {
+        let _muted = thread::mute();
+        crate::file::read_difference(reader)
+    }
+
+    /// Whether this is a part of what [changed](Self::read_difference) between two moments, and does not tell how
+    /// much there was at either.
+    pub fn is_difference(&self) -> bool {
+        self.about.unknown.levels
     }
 
     /// The folders that short paths are relative to.

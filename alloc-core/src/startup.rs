@@ -35,15 +35,19 @@ pub(crate) fn config_from_environment() -> Option<Config> {
     let frames = number(c"ALLOC_TRACE", FRAMES, parse_frames);
     if out.is_some() || live.is_some() || every.is_some() || signal.is_some() {
         let beginning = Beginning::here();
-        let kept = |text| {
-            let template = Template::new(text, beginning);
-            template.unwrap_or_else(|| refuse(&["the system gave no memory for a path\n"]))
+        let kept =
+            |text: Option<_>| text.map_or(Some(None), |it| Template::new(it, beginning).map(Some));
+        let (Some(at_exit), Some(live)) = (kept(out), kept(live)) else {
+            // The program runs without it, as it would.
+            hooks::write_to_stderr(&[
+                "alloc-core: tracing could not be started: the system gave no memory for a path\n",
+            ]);
+            return None;
         };
-        let at_exit = out.map(kept);
         let order = Order {
             every,
             signal,
-            live: live.map(kept),
+            live,
             numbered: at_exit.unwrap_or(Template::unasked(beginning)),
             at_exit,
             names: names.unwrap_or_default(),

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::escape::Escaped;
-use crate::frame::Frame;
+use crate::frame::{Frame, Function};
 use crate::grouping::{GroupBy, Grouping, Key, Metric, SortBy};
 use crate::package::Crates;
 use crate::snapshot::{Snapshot, Trace};
@@ -131,15 +131,12 @@ impl fmt::Display for Statistic {
 impl GroupKey {
     /// As much of a frame as its group has in common.
     fn of_frame(frame: &Frame, by: GroupBy) -> GroupKey {
-        let file = frame.file().cloned();
-        let function = || frame.function().map(Into::into);
-        GroupKey::Frame(match (by, file) {
-            (GroupBy::Line, Some(file)) => Frame::of(None, Some(file), frame.line(), 0),
-            (GroupBy::File, Some(file)) => Frame::of(None, Some(file), 0, 0),
-            (GroupBy::Function, Some(file)) if frame.function().is_none() => {
-                Frame::of(None, Some(file), frame.line(), 0)
-            }
-            _ => Frame::of(function(), None, 0, 0),
+        let bare = |file, line| Frame::within(Function::new(None, Some(file)), line, 0);
+        GroupKey::Frame(match (by, frame.file().cloned()) {
+            (GroupBy::Line, Some(file)) => bare(file, frame.line()),
+            (GroupBy::File, Some(file)) => bare(file, 0),
+            (GroupBy::Function, Some(file)) if frame.name().is_none() => bare(file, frame.line()),
+            _ => Frame::within(Function::new(frame.name().cloned(), None), 0, 0),
         })
     }
 

@@ -226,6 +226,6 @@ fn the_command_shows_it_and_says_what_is_missing() {
     fails(
         folder.path(),
         "annotate src/cache.rs",
-        "cannot read the snapshot src/cache.rs: expected a gzip'd pprof profile",
+        "cannot read the snapshot src/cache.rs: expected a heap profile in pprof's format",
     );
 }

@@ -497,7 +497,7 @@ fn a_file_that_cannot_be_read_is_named_with_what_was_expected() {
     fs::write(folder.join("cut"), &whole[..whole.len() / 2]).unwrap();
     fs::create_dir(folder.join("sub")).unwrap();
 
-    let expected = "expected a gzip'd pprof profile, found";
+    let expected = "expected a heap profile in pprof's format, found";
     check_failure(
         folder,
         "top missing",

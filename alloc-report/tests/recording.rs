@@ -344,7 +344,7 @@ fn what_cannot_be_is_said() {
     fails(
         &report(path, &["timeline", "file", "-o", "x.svg"]),
         1,
-        "cannot read the snapshot file: expected a gzip'd pprof profile",
+        "cannot read the snapshot file: expected a heap profile in pprof's format",
     );
     fails(
         &report(path, &["peak"]),

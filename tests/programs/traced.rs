@@ -231,7 +231,7 @@ fn fork_while_others_allocate(forks: usize) {
             })
         })
         .collect();
-    // Most symbols are found here, and inherited by the children.
+    // Symbols are found once, here, and inherited by the children.
     assert!(take_snapshot().is_ok_and(|it| !it.traces().is_empty()));
     for fork in 0..forks {
         let status = in_a_child(|| {
@@ -241,7 +241,8 @@ fn fork_while_others_allocate(forks: usize) {
             let memory = traced_memory();
             let is_exact = memory.peak == memory.current && memory.peak_error == 0;
             drop(large);
-            let is_right = fork % 25 != 0 || take_snapshot().is_ok_and(|it| is_whole(&it));
+            // Names take long.
+            let is_right = fork % 40 != 0 || take_snapshot().is_ok_and(|it| is_whole(&it));
             drop(own);
             is_exact && is_right && alloc_core::is_tracing()
         });

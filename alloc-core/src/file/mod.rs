@@ -14,16 +14,25 @@
 //! Specification: <https://github.com/google/pprof/blob/main/proto/profile.proto>; the strictest
 //! reader known wants ids that count from 1 without gaps, which is how they are written.
 
+mod budget;
 mod gzip;
+mod index;
 mod locations;
 mod message;
+mod others;
 mod output;
+mod own;
 mod pages;
+mod places;
 mod process;
 mod proto;
-mod quiet;
 mod raw;
 mod read;
+mod roots;
+mod sample_types;
+mod samples;
+mod unpack;
+mod wire;
 mod write;
 
 use std::fs::File;
@@ -37,7 +46,7 @@ use crate::snapshot::Snapshot;
 use crate::{Amount, Counters};
 
 use pages::Pages;
-pub(crate) use read::read;
+pub(crate) use read::{read, read_difference};
 
 /// Name and unit of each value of a sample, in the order of the file.
 const SAMPLE_TYPES: [(&str, &str); 9] = [
@@ -91,15 +100,25 @@ fn values(counters: &Counters) -> [u64; SAMPLE_TYPES.len()] {
     ]
 }
 
-/// The counters of which `value` knows the parts, by the names of [`SAMPLE_TYPES`].
-fn counters(value: impl Fn(&str) -> u64) -> Counters {
-    let amount = |bytes, blocks| Amount::new(value(bytes), value(blocks));
+/// The counters of such values.
+fn counters(values: &[u64; SAMPLE_TYPES.len()]) -> Counters {
+    let [
+        total_blocks,
+        total_bytes,
+        blocks,
+        bytes,
+        peak_blocks,
+        peak_bytes,
+        at_peak_blocks,
+        at_peak_bytes,
+        reallocations,
+    ] = *values;
     Counters {
-        current: amount("inuse_space", "inuse_objects"),
-        peak: amount("peak_space", "peak_objects"),
-        at_peak: amount("at_peak_space", "at_peak_objects"),
-        total: amount("alloc_space", "alloc_objects"),
-        reallocations: value("reallocations"),
+        current: Amount::new(bytes, blocks),
+        peak: Amount::new(peak_bytes, peak_blocks),
+        at_peak: Amount::new(at_peak_bytes, at_peak_blocks),
+        total: Amount::new(total_bytes, total_blocks),
+        reallocations,
     }
 }
 
@@ -147,7 +166,7 @@ fn is_raw(snapshot: &Snapshot, names: Names) -> bool {
 /// What the tables of this process hold, as a file that is not written yet.
 pub(crate) struct Packed(Pages<u8>);
 
-/// Reads the tables of this process, for one who [has memory](has_memory).
+/// Reads the tables of this process. Where there is no memory, this is an error, which takes none.
 pub(crate) fn pack(names: Names) -> Result<Packed, Error> {
     match names {
         Names::Addresses => process::of_tables().map(Packed),
@@ -188,16 +207,22 @@ pub(crate) fn begin() {
     let _ = BEGAN.set(SystemTime::now());
 }
 
-/// Whether the heap has what paths and messages take up on the way to a file. The file itself is not on the heap.
+/// What paths and messages take up of the heap on the way to a file; the file itself is not on the heap.
 ///
-/// To be asked right before [`pack`]: a heap that has so much gives it in small parts as well.
-pub(crate) fn has_memory() -> bool {
-    const BYTES: usize = 64 << 10;
-    let mut block = Vec::<u8>::new();
-    let has = block.try_reserve_exact(BYTES).is_ok();
-    // NOTE: a block that nobody looks at would not be allocated at all.
-    std::hint::black_box(&mut block);
-    has
+/// A heap that gave this as a whole gives it in small parts, once it has it back. It is held while a file is put together,
+/// which would else take up what is left.
+pub(crate) struct Reserve(#[allow(dead_code, reason = "held for its memory")] Vec<u8>);
+
+impl Reserve {
+    const BYTES: usize = 100 << 10;
+
+    /// `None` where the heap has not so much.
+    pub(crate) fn take() -> Option<Reserve> {
+        let mut block = Vec::<u8>::new();
+        block.try_reserve_exact(Reserve::BYTES).ok()?;
+        // NOTE: a block that nobody looks at would not be allocated at all.
+        Some(Reserve(std::hint::black_box(block)))
+    }
 }
 
 pub(crate) fn load(path: &Path) -> Result<Snapshot, Error> {
@@ -388,7 +413,10 @@ mod tests {
             let mut wrong = good.clone();
             change(&mut wrong);
             let error = again(&wrong.encode_to_vec()).unwrap_err().to_string();
-            assert_eq!(error, format!("expected a gzip'd pprof profile, {found}"));
+            assert_eq!(
+                error,
+                format!("expected a heap profile in pprof's format, {found}")
+            );
         };
         check(
             &|it| it.sample[0].value.truncate(3),
@@ -407,8 +435,8 @@ mod tests {
             "found a reference to string 1000, which is not there",
         );
         check(
-            &|it| it.sample_type[3].r#type = 0,
-            "found one without the sample type inuse_space: not a heap profile",
+            &|it| it.sample_type.clear(),
+            "found one without sample types",
         );
         check(
             &|it| it.sample.iter_mut().for_each(|it| it.value[3] = i64::MAX),
@@ -428,12 +456,15 @@ mod tests {
     fn what_is_something_else_is_named() {
         let check = |file: &[u8], found: &str| {
             let error = Snapshot::read_from(file).unwrap_err().to_string();
-            assert_eq!(error, format!("expected a gzip'd pprof profile, {found}"));
+            assert_eq!(
+                error,
+                format!("expected a heap profile in pprof's format, {found}")
+            );
         };
         check(b"", "found an empty file");
         check(
             b"{\"dhatFileVersion\": 2}",
-            "found JSON, as dhat and trace viewers have it",
+            "found JSON of dhat's: open it in dh_view.html",
         );
         check(b"\x7fELF\x02\x01", "found a program or a library");
         check(
@@ -539,17 +570,32 @@ mod tests {
         refuses(b"{\"dhatFileVersion\":2}", "dhat");
         refuses(b"hello", "begins with \"hello\"");
         refuses(&packed(b"hello"), "something else in it");
-        refuses(&packed(b""), "without the sample type inuse_space");
+        refuses(&packed(b""), "without sample types");
     }
 
     #[test]
     fn nothing_but_empty_messages_is_refused() {
-        // Each would be a sample of a hundred bytes.
-        let samples = [0x12, 0x00].repeat(1 << 20);
+        let mut profile = b"\x0A\x02\x08\x01\x32\x00\x32\x0Binuse_space".to_vec();
+        // Each would be a trace of a hundred bytes.
+        profile.extend([0x12, 0x00].repeat(1 << 20));
         refuses(
-            &packed(&samples),
-            "1048576 messages in 2097152 bytes: nearly all are empty",
+            &profile,
+            "one of 2097171 bytes that would take up more than 16 times that and 4 MiB in memory, with its \
+             samples",
         );
+    }
+
+    #[test]
+    fn ids_that_are_there_twice_are_refused() {
+        use prost::Message as _;
+
+        let good = proto::Profile::decode(&unpacked(&bytes_of(&sample()))[..]).unwrap();
+        let mut wrong = good.clone();
+        wrong.location[1].id = 1;
+        refuses(&wrong.encode_to_vec(), "two locations with the id 1");
+        let mut wrong = good;
+        wrong.function[2].id = 1;
+        refuses(&wrong.encode_to_vec(), "two functions with the id 1");
     }
 
     #[test]

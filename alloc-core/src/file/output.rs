@@ -11,7 +11,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::quiet::Quiet;
+use crate::quiet::Quiet;
 
 /// How many links are followed, as by the system.
 const MOST_LINKS: usize = 40;
@@ -300,12 +300,12 @@ mod unix {
             // What the old group might do the new one might not.
             mode &= !0o070;
         }
+        if new.mode() & 0o777 != mode {
+            file.set_permissions(fs::Permissions::from_mode(mode))?;
+        }
+        // The last, since only its owner may change a file.
         if new.uid() != old.uid() {
             let _ = fchown(file, Some(old.uid()), None);
-        }
-        let now = file.metadata()?;
-        if now.mode() & 0o777 != mode {
-            file.set_permissions(fs::Permissions::from_mode(mode))?;
         }
         Ok(())
     }

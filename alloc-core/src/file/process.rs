@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::Reserve;
 use super::pages::{NoMemory, Pages};
 use super::raw::{Callsite, RawFile, Segment, Summary, Text};
 use crate::error::Error;
@@ -12,6 +13,7 @@ use crate::snapshot::{About, Snapshot};
 
 /// A file of what the tables hold now. Nothing is on the heap but a stack at a time.
 pub(super) fn of_tables() -> Result<Pages<u8>, Error> {
+    let _reserve = Reserve::take().ok_or(NoMemory)?;
     let mut file = RawFile::new()?;
     // Zero is the empty string, which is no thread's name.
     let mut threads = Pages::<i64>::zeroed(ThreadName::NUMBERS)?;
@@ -68,6 +70,7 @@ pub(super) fn of_tables() -> Result<Pages<u8>, Error> {
 
 /// A file of what a snapshot holds that was taken in this process, or loaded without names.
 pub(super) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Error> {
+    let _reserve = Reserve::take().ok_or(NoMemory)?;
     let recorded = snapshot.recorded();
     let About {
         taken_at,

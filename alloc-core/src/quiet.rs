@@ -2,13 +2,13 @@
 
 /// As long as it lives, a write beyond the limit of a file's size, or to a pipe that nobody reads any more, is an error
 /// and not a signal, which ends a program that does not expect it.
-pub(super) struct Quiet {
+pub(crate) struct Quiet {
     #[cfg(unix)]
     before: unix::Before,
 }
 
 impl Quiet {
-    pub(super) fn begin() -> Quiet {
+    pub(crate) fn begin() -> Quiet {
         Quiet {
             #[cfg(unix)]
             before: unix::block(),
