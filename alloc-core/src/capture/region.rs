@@ -147,7 +147,7 @@ fn end_of_page(address: usize) -> usize {
 ///
 /// The system reads a set of signals there before it finds that it is not told what to do with it: so nothing happens but
 /// that. It is what abseil's stack walker does, by the name of `AddressIsReadable`.
-fn is_readable(address: usize) -> bool {
+pub(super) fn is_readable(address: usize) -> bool {
     const NOTHING_TO_DO: libc::c_int = !0;
     let error = crate::hooks::errno();
     let set = std::ptr::without_provenance::<libc::c_void>(address);
