@@ -114,7 +114,9 @@ fn load_difference(
     path: &Path,
     view: &View,
 ) -> Result<(ManuallyDrop<Snapshot>, ManuallyDrop<Snapshot>)> {
-    let (added, taken_away) = read_as(path, |file| Snapshot::read_difference(file))?;
+    let sides = read_as(path, |file| Snapshot::read_difference(file));
+    let (added, taken_away) =
+        sides.map_err(|error| anyhow!("{error}; two are compared by diff OLD NEW"))?;
     let side =
         |snapshot: Snapshot| ManuallyDrop::new(filtered(snapshot.charge_to(view.charge()), view));
     Ok((side(added), side(taken_away)))
