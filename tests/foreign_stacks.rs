@@ -36,6 +36,7 @@ fn modes() -> [Config; 3] {
 }
 
 #[inline(never)]
+#[expect(clippy::vec_box, reason = "each is a block")]
 fn plan(depth: usize, kept: &mut Vec<Box<[u8; 64]>>) -> usize {
     stacker::maybe_grow(64 << 10, 256 << 10, || {
         let columns = black_box([depth; 3]);
@@ -95,7 +96,7 @@ fn coroutines_go_on_to_whoever_resumed_them() {
     assert_eq!(blocks, 50);
 }
 
-/// Compiled from C as compilers do where a local must be aligned: the CFA is what the frame keeps.
+// Compiled from C as compilers do where a local must be aligned: the CFA is what the frame keeps.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 std::arch::global_asm!(
     ".globl call_aligned_anew",

@@ -544,7 +544,7 @@ impl Snapshot {
     /// format from elsewhere, packed with gzip or not. Addresses are named by [`traces`](Self::traces).
     ///
     /// Reading takes up at most sixteen times the size of the unpacked profile, and 4 MiB beside, in time
-    /// that grows with the size, whatever the file holds. A file unpacks to at most a hundred times its size and 1 MiB
+    /// that grows with the size, whatever the file holds. A file unpacks to at most 250 times its size and 1 MiB
     /// beside, and to at most 512 MiB. So a file from somebody else can be read; one that would take more is refused.
     ///
     /// ```no_run

@@ -119,7 +119,9 @@ fn load_difference(
     path: &Path,
     view: &View,
 ) -> Result<(ManuallyDrop<Snapshot>, ManuallyDrop<Snapshot>)> {
-    let (added, taken_away) = read_as(path, |file| Snapshot::read_difference(file))?;
+    let sides = read_as(path, Snapshot::read_difference);
+    let (added, taken_away) =
+        sides.map_err(|error| anyhow!("{error}; two are compared by diff OLD NEW"))?;
     let side =
         |snapshot: Snapshot| ManuallyDrop::new(filtered(snapshot.charge_to(view.charge()), view));
     Ok((side(added), side(taken_away)))
@@ -135,7 +137,9 @@ fn known(by: Grouping, view: &View, snapshot: &Snapshot) -> Grouping {
 
 /// NOTE: better never dropped: the process ends, and the system takes millions of frames back faster.
 fn read(path: &Path) -> Result<Snapshot> {
-    read_as(path, |file| Snapshot::read_from(file))
+    let mut snapshot = read_as(path, Snapshot::read_from)?;
+    symbols::name(&mut snapshot);
+    Ok(snapshot)
 }
 
 fn read_as<T>(
@@ -146,12 +150,10 @@ fn read_as<T>(
         .map_err(alloc_core::Error::from)
         .and_then(|file| read(BufReader::new(file)));
     // NOTE: one message, not a chain: it names its cause already.
-    let mut snapshot = loaded.map_err(|error| {
+    loaded.map_err(|error| {
         let path = path.to_string_lossy();
         anyhow!("cannot read the snapshot {}: {error}", Escaped(&path))
-    })?;
-    symbols::name(&mut snapshot);
-    Ok(snapshot)
+    })
 }
 
 fn filtered(snapshot: Snapshot, view: &View) -> Snapshot {
