@@ -928,6 +928,8 @@ impl Account {
         }
         self.alone.store(company == Company::Alone, Relaxed);
         if company == Company::WithOthers {
+            // NOTE: who was alone until now and has not joined again must not take a peak for exact.
+            heap.exact_above.store(i64::MAX, Relaxed);
             return self.open_window(total, heap);
         }
         let peak = heap.peak.load(Relaxed);
