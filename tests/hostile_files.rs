@@ -325,7 +325,9 @@ fn what_our_own_files_have_beside() {
         profile.message(7100, &extension);
         profile
     };
-    let arguments = is_read(&with(&|extension, _| drop(extension.bytes_of(7, b""))));
+    let arguments = is_read(&with(&|extension, _| {
+        extension.bytes_of(7, b"");
+    }));
     assert_eq!(arguments.command_line().len(), 1_000_000);
     is_refused(
         &with(&|extension, at| {
