@@ -114,7 +114,7 @@ fn load_difference(
     path: &Path,
     view: &View,
 ) -> Result<(ManuallyDrop<Snapshot>, ManuallyDrop<Snapshot>)> {
-    let sides = read_as(path, |file| Snapshot::read_difference(file));
+    let sides = read_as(path, Snapshot::read_difference);
     let (added, taken_away) =
         sides.map_err(|error| anyhow!("{error}; two are compared by diff OLD NEW"))?;
     let side =
@@ -132,7 +132,7 @@ fn known(by: Grouping, view: &View, snapshot: &Snapshot) -> Grouping {
 
 /// NOTE: better never dropped: the process ends, and the system takes millions of frames back faster.
 fn read(path: &Path) -> Result<Snapshot> {
-    read_as(path, |file| Snapshot::read_from(file))
+    read_as(path, Snapshot::read_from)
 }
 
 fn read_as<T>(
