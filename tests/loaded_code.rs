@@ -17,6 +17,8 @@ static ALLOC: TraceAlloc = TraceAlloc::system();
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 alloc_tests::tests![
     libraries_replaced_at_the_same_address,
+    libraries_at_one_address_count_apart,
+    libraries_at_one_address_have_their_own_names,
     handlers_on_the_normal_and_on_an_alternate_stack,
     a_stack_that_was_switched,
 ];
@@ -103,8 +105,12 @@ struct Library {
 
 impl Library {
     fn build(folder: &Path, size: usize, build_id: &str) -> Option<Library> {
+        Library::build_of(SOURCE, folder, size, build_id)
+    }
+
+    fn build_of(text: &str, folder: &Path, size: usize, build_id: &str) -> Option<Library> {
         let source = folder.join("enter.S");
-        std::fs::write(&source, SOURCE).unwrap();
+        std::fs::write(&source, text).unwrap();
         let path = folder.join(format!("enter-{size}-{build_id}.so"));
         let status = Tool("cc")
             .command("--version")?
@@ -257,6 +263,82 @@ fn libraries_replaced_at_the_same_address() {
             "a library came to the place of the one before {replaced} times of {visits}"
         );
     });
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// A library whose frame is as large as that of the one before, at its address, has counters of its own; and one that comes
+/// back has those that it had.
+fn libraries_at_one_address_count_apart() {
+    static BLOCK: AtomicUsize = AtomicUsize::new(0);
+    unsafe extern "C" fn make(_: *mut c_void) {
+        BLOCK.store(
+            Box::into_raw(Box::new(black_box([3_u8; 56]))) as usize,
+            Relaxed,
+        );
+    }
+    let folder = std::env::temp_dir().join(format!("alloc-tests-{}-apart", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let ids = ["0x11223344", "0x55667788"];
+    let libraries = ids.map(|id| Library::build(&folder, 72, id));
+    let [Some(first), Some(second)] = libraries else {
+        return;
+    };
+    start_with(Config::default()).unwrap();
+    let mut places = Vec::new();
+    for library in [&first, &second, &first, &first, &second] {
+        // SAFETY: a function of this type, which calls back.
+        let (place, ()) = library.with(|enter| unsafe { enter(make, std::ptr::null_mut()) });
+        places.push(place);
+    }
+    // Where the system puts them elsewhere there is nothing to see.
+    if places.iter().all(|place| *place == places[0]) {
+        let snapshot = alloc_core::take_snapshot().unwrap();
+        let is_one = |trace: &&alloc_core::Trace| {
+            let names = trace.traceback.iter().filter_map(|frame| frame.function());
+            names.into_iter().any(|name| name.ends_with("::make"))
+        };
+        let traces = snapshot.traces().iter().filter(is_one);
+        let mut blocks: Vec<_> = traces.map(|it| it.counters.total.blocks).collect();
+        blocks.sort();
+        assert_eq!(blocks, [2, 3]);
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// What was named of one library is not taken for another's that comes to its place.
+fn libraries_at_one_address_have_their_own_names() {
+    static BLOCK: AtomicUsize = AtomicUsize::new(0);
+    unsafe extern "C" fn make(_: *mut c_void) {
+        let block = Box::into_raw(Box::new(black_box([3_u8; 88])));
+        BLOCK.store(block as usize, Relaxed);
+    }
+    let folder = std::env::temp_dir().join(format!("alloc-tests-{}-names", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    start_with(Config::default()).unwrap();
+    // The function that is looked up is only an entrance: the frame is that of one with a name of its own.
+    for (name, build_id) in [
+        ("the_first", "0x1122"),
+        ("another_one", "0x3344"),
+        ("one_without", "none"),
+    ] {
+        let source = SOURCE.replace("enter:", &format!("enter: jmp {name}\n{name}:"));
+        let source = source.replace(".size enter", &format!(".size {name}"));
+        let source = format!("{source}\n.text\n.type {name}, @function\n");
+        let Some(library) = Library::build_of(&source, &folder, 72, build_id) else {
+            return;
+        };
+        library.with(|enter| {
+            // SAFETY: a function of this type, which calls back.
+            unsafe { enter(make, std::ptr::null_mut()) };
+            let block = std::ptr::without_provenance::<u8>(BLOCK.load(Relaxed));
+            let traceback = traceback_of(block).unwrap();
+            let names = traceback.iter().filter_map(|frame| frame.function());
+            assert!(
+                names.into_iter().any(|it| it == name),
+                "{name}: {traceback}"
+            );
+        });
+    }
     std::fs::remove_dir_all(&folder).unwrap();
 }
 

@@ -43,8 +43,9 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOC: TraceAlloc<Counting> = TraceAlloc::with_granule(Counting, 16);
 
 alloc_tests::tests![
-    snapshots_beside_threads_that_allocate_leak_nothing,
+    // First: names are kept on the heap, and not in mappings.
     the_tracer_s_memory_is_what_the_system_sees,
+    snapshots_beside_threads_that_allocate_leak_nothing,
     a_snapshot_of_a_hundred_thousand_callsites,
 ];
 
@@ -132,7 +133,8 @@ fn the_tracer_s_memory_is_what_the_system_sees() {
         let seen = resident_mappings_of_the_tracer();
         println!("{what}: {said} bytes said, {seen} seen");
         assert!(
-            said.abs_diff(seen) * 20 <= seen,
+            // A page here and there.
+            said.abs_diff(seen) <= seen / 20 + (32 << 10),
             "{what}: {said} and {seen}"
         );
     };

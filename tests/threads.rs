@@ -19,6 +19,8 @@ alloc_tests::tests![
     blocks_of_a_thread_that_is_gone,
     a_producer_and_its_consumer_hold_little,
     many_threads_one_after_the_other,
+    many_threads_at_once_take_little,
+    threads_that_first_allocate_when_all_is_over,
     rust_thread_locals_at_a_thread_s_end,
     c_thread_locals_at_a_thread_s_end,
     after_threads_the_peak_is_exact_again,
@@ -421,4 +423,117 @@ fn a_peak_that_threads_reach_in_turns() {
             );
         }
     }
+}
+
+/// A thread whose first block comes in the last round of its destructors is not told of its end: no other is called
+/// after. Its state is taken back all the same.
+fn threads_that_first_allocate_when_all_is_over() {
+    start().unwrap();
+    static KEY: AtomicUsize = AtomicUsize::new(0);
+    /// Asks to be called again, and allocates in the last round.
+    unsafe extern "C" fn at_end(round: *mut libc::c_void) {
+        let round = round.addr();
+        if round < 4 {
+            let next = std::ptr::without_provenance(round + 1);
+            // SAFETY: the key was made, and the value is a number.
+            unsafe { libc::pthread_setspecific(KEY.load(Relaxed) as libc::pthread_key_t, next) };
+        } else {
+            drop(black_box(Box::new([0_u8; 24])));
+        }
+    }
+    extern "C" fn work(_: *mut libc::c_void) -> *mut libc::c_void {
+        let first = std::ptr::without_provenance(1);
+        // SAFETY: as above.
+        unsafe { libc::pthread_setspecific(KEY.load(Relaxed) as libc::pthread_key_t, first) };
+        std::ptr::null_mut()
+    }
+    let mut key = 0;
+    // SAFETY: room for a key, and a function of the right type.
+    let failed = unsafe { libc::pthread_key_create(&mut key, Some(at_end)) };
+    assert_eq!(failed, 0);
+    KEY.store(key as usize, Relaxed);
+    let run = || {
+        let mut thread = std::mem::MaybeUninit::uninit();
+        let (place, none) = (thread.as_mut_ptr(), std::ptr::null());
+        // SAFETY: room for a thread, and a function that allocates nothing of Rust's.
+        let failed = unsafe { libc::pthread_create(place, none, work, std::ptr::null_mut()) };
+        assert_eq!(failed, 0);
+        // SAFETY: it was made.
+        let thread = unsafe { thread.assume_init() };
+        // SAFETY: nobody else waits for it.
+        unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
+    };
+    (0..10).for_each(|_| run());
+    let before = alloc_core::tracer_memory().get();
+    (0..500).for_each(|_| run());
+    let after = alloc_core::tracer_memory().get();
+    assert!(after < before + (256 << 10), "{before}, {after}");
+    // And this thread is alone again, so that the peak is exact: a snapshot looks for more of those that are gone.
+    for _ in 0..50 {
+        drop(take_snapshot());
+        thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let doubt = traced_memory();
+    let size = doubt.peak.get() + doubt.peak_error.get() + 1;
+    drop(black_box(vec![0_u8; size as usize]));
+    assert_eq!(traced_memory().peak_error, 0);
+    let counters = at_function(&checked_snapshot(), "at_end");
+    assert_eq!(counters.total.blocks, 510);
+}
+
+/// Many threads at once, each with a few callsites.
+fn many_threads_at_once_take_little() {
+    const THREADS: usize = 500;
+    start().unwrap();
+    static READY: AtomicUsize = AtomicUsize::new(0);
+    static DONE: AtomicUsize = AtomicUsize::new(0);
+    let work = || {
+        // Eleven blocks at as many callsites.
+        let kept = (
+            (
+                Box::new(black_box(1)),
+                Box::new(black_box(2)),
+                Box::new(black_box(3)),
+            ),
+            (
+                Box::new(black_box(4)),
+                Box::new(black_box(5)),
+                Box::new(black_box(6)),
+            ),
+            (
+                Box::new(black_box(7)),
+                Box::new(black_box(8)),
+                Box::new(black_box(9)),
+            ),
+            (Box::new(black_box(10)), Box::new(black_box(11))),
+        );
+        READY.fetch_add(1, Relaxed);
+        while DONE.load(Relaxed) == 0 {
+            thread::sleep(std::time::Duration::from_millis(10));
+        }
+        drop(kept);
+    };
+    let start = |n: usize| -> Vec<_> {
+        let start = || {
+            thread::Builder::new()
+                .stack_size(64 << 10)
+                .spawn(work)
+                .unwrap()
+        };
+        let goal = READY.load(Relaxed) + n;
+        let threads = (0..n).map(|_| start()).collect();
+        while READY.load(Relaxed) < goal {
+            thread::yield_now();
+        }
+        threads
+    };
+    let mut threads = start(10);
+    let before = alloc_core::tracer_memory().get();
+    threads.extend(start(THREADS));
+    let each = (alloc_core::tracer_memory().get() - before) / THREADS as u64;
+    assert!(each <= 48 << 10, "{each} bytes a thread");
+    DONE.store(1, Relaxed);
+    threads
+        .into_iter()
+        .for_each(|thread| thread.join().unwrap());
 }

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use alloc_core::{
-    Amount, ChargeTo, Filter, GroupBy, TraceAlloc, start, take_snapshot, traceback_of_tracked,
-    traced_memory, track, untrack,
+    Amount, ChargeTo, Config, Filter, GroupBy, TraceAlloc, start, take_snapshot,
+    traceback_of_tracked, traced_memory, track, untrack,
 };
 
 #[global_allocator]
@@ -26,6 +26,7 @@ alloc_tests::tests![
     untrack_without_gil,
     tracemalloc_track_race,
     late_untrack,
+    sizes_that_no_memory_has_are_refused,
 ];
 
 const DOMAIN: u32 = 5;
@@ -190,4 +191,41 @@ fn late_untrack() {
         .join()
         .unwrap();
     assert_eq!(in_domain(), Amount::default());
+}
+
+/// Neither a size nor a sum of sizes may be more than is counted, in any mode; what was there stays.
+fn sizes_that_no_memory_has_are_refused() {
+    const LARGEST: usize = 1 << 47;
+    for frames in [32, 1, 0] {
+        alloc_core::start_with(Config::default().frames(frames)).unwrap();
+        let before = traced_memory();
+        for size in [usize::MAX, 1 << 63, (1 << 63) - 1, LARGEST + 1] {
+            let error = alloc_core::track(1, 0x1000, size).unwrap_err();
+            assert!(error.is_invalid_config(), "{error}");
+            alloc_core::untraced(|| {
+                let message = error.to_string();
+                assert!(message.contains(&LARGEST.to_string()), "{message}");
+                assert!(message.contains(&size.to_string()), "{message}");
+            });
+            assert_eq!(traced_memory().current, before.current);
+        }
+        // As many of the largest as there may be.
+        let most = (1_usize << 62) / LARGEST;
+        for block in 0..most {
+            alloc_core::track(1, block, LARGEST).unwrap();
+        }
+        let now = traced_memory();
+        assert_eq!(now.current, before.current + (1 << 62).into());
+        let error = alloc_core::track(1, most, 1).unwrap_err();
+        assert!(error.is_invalid_config(), "{error}");
+        // In the place of another there is room.
+        alloc_core::track(1, 0, LARGEST).unwrap();
+        assert_eq!(traced_memory().current, now.current);
+        for block in 0..most {
+            alloc_core::untrack(1, block).unwrap();
+        }
+        assert_eq!(traced_memory().current, before.current);
+        alloc_core::take_snapshot().unwrap();
+        alloc_core::stop();
+    }
 }

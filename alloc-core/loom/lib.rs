@@ -14,6 +14,8 @@ mod numbers;
 mod open_gap;
 #[path = "../src/tally.rs"]
 mod tally;
+#[path = "../src/version.rs"]
+mod version;
 
 mod sync {
     pub(crate) use loom::sync::atomic::{
@@ -52,7 +54,7 @@ mod sampling {
 use loom::sync::Arc;
 use loom::thread;
 
-use counters::{Account, Cell, CellCeiling, Company, Heap, SharedCounters};
+use counters::{Account, Cell, CellCeiling, Company, HeldBack, Heap, SharedCounters};
 use open_gap::OpenGap;
 use sampling::Weighted;
 use sync::{AtomicU64, AtomicUsize, Ordering};
@@ -225,10 +227,59 @@ fn two_accounts_settle_at_once() {
         });
         work(&both, 30);
         other.join().unwrap();
-        let read = both.0.read(0);
+        let read = both.0.read(|| HeldBack::NOTHING);
         assert_eq!(read.current, 78);
         assert!((79..=80).contains(&read.peak.get()), "{:?}", read.peak);
         assert_eq!(read.peak_error, 0);
+    });
+}
+
+/// Whoever reads the heap while an account settles finds each byte once: neither twice nor not at all.
+#[test]
+fn a_heap_is_read_while_an_account_settles() {
+    // More than a thread may hold back.
+    const SIZE: i64 = 1 << 20;
+    model(3, || {
+        let all = Arc::new((Heap::default(), Account::default(), AtomicU64::new(1)));
+        all.0.set_threads(2);
+        all.1.begin(Company::WithOthers, &all.0);
+        let reader = thread::spawn({
+            let all = Arc::clone(&all);
+            move || {
+                let (heap, account, _) = &*all;
+                let read = heap.read(|| account.held_back(false, || account.net()));
+                let current = read.current.get() as i64;
+                assert!([0, SIZE].contains(&current), "{current}");
+            }
+        });
+        let (heap, account, epoch) = &*all;
+        account.grow(SIZE, heap);
+        account.shrink(SIZE, heap, epoch);
+        reader.join().unwrap();
+    });
+}
+
+/// A cell that becomes another callsite's has none of the counts of the one before.
+#[test]
+fn a_cell_is_read_while_it_is_taken_over() {
+    model(3, || {
+        let both = Arc::new((Cell::default(), SharedCounters::default()));
+        both.0.empty_for(1, 0);
+        let _ = both.0.allocated(Weighted::one(7), false, 0, CellCeiling::MANY_THREADS);
+        let reader = thread::spawn({
+            let both = Arc::clone(&both);
+            move || {
+                for _ in 0..2 {
+                    if let Some(counted) = both.0.read_of(2) {
+                        assert!([0, 3].contains(&counted.net.bytes), "{counted:?}");
+                        assert!([0, 3].contains(&counted.total_bytes), "{counted:?}");
+                    }
+                }
+            }
+        });
+        both.0.fold_into(&both.1, 2, 0);
+        let _ = both.0.allocated(Weighted::one(3), false, 0, CellCeiling::MANY_THREADS);
+        reader.join().unwrap();
     });
 }
 

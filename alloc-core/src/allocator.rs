@@ -164,6 +164,30 @@ const JUMPS: bool = !cfg!(debug_assertions);
 /// their registers. The way is chosen in the shims: one more jump makes small vectors three per cent slower. What an
 /// allocation or a free seldom comes to is marked as cold, which keeps it out of the way of the rest: two per cent there.
 impl<A: GlobalAlloc> TraceAlloc<A> {
+    /// The right to do what the session does about an event.
+    #[inline(always)]
+    fn enter(&self) -> Option<Right> {
+        if control::is_unset() {
+            self.begin();
+        }
+        tracer::enter()
+    }
+
+    /// The first call of all.
+    #[cold]
+    #[inline(never)]
+    fn begin(&self) {
+        control::begin(self.granule, || {
+            let layout = Layout::new::<u8>();
+            // SAFETY: the layout is not empty.
+            let block = unsafe { self.inner.alloc(layout) };
+            if !block.is_null() {
+                // SAFETY: from just above, with this layout.
+                unsafe { self.inner.dealloc(block, layout) };
+            }
+        });
+    }
+
     /// Zeroed memory, or any.
     #[inline(always)]
     unsafe fn alloc_inner<const ZEROED: bool>(&self, layout: Layout) -> *mut u8 {
@@ -257,7 +281,7 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     /// NOTE: inlined where a call would leave a frame, with which the same line is another stack.
     #[inline(always)]
     unsafe fn alloc_by_right<const ZEROED: bool>(&self, layout: Layout) -> *mut u8 {
-        match tracer::enter(self.granule) {
+        match self.enter() {
             // SAFETY: the caller's promise, passed on.
             Some(Right::Record(recorder)) => unsafe {
                 self.alloc_by::<ZEROED, _>(layout, recorder)
@@ -340,7 +364,7 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     unsafe fn dealloc_entered(block: *mut u8, size: usize, align: usize, this: &Self) {
         // SAFETY: those of a layout.
         let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-        match tracer::enter(this.granule) {
+        match this.enter() {
             // SAFETY: the caller's promise, passed on.
             Some(Right::Record(recorder)) => unsafe { this.dealloc_by(block, layout, recorder) },
             // SAFETY: as above.
@@ -420,7 +444,7 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     /// NOTE: as [`alloc_by_right`](Self::alloc_by_right).
     #[inline(always)]
     unsafe fn realloc_by_right(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        match tracer::enter(self.granule) {
+        match self.enter() {
             // SAFETY: the caller's promise, passed on.
             Some(Right::Record(recorder)) => unsafe {
                 self.realloc_by(block, layout, new_size, recorder)

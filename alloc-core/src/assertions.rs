@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 
 use crate::error::Error;
+use crate::recorded::{Recorded, RecordedCallsite, StackEnd};
 use crate::scope::{Scope, ScopeHandle, Usage, or_panic};
 use crate::snapshot::Snapshot;
 use crate::{Amount, Bytes, ChargeTo, Frame, Metric, Origin, Trace, thread};
@@ -448,6 +449,37 @@ pub fn assert_no_growth<T>(rounds: usize, warmup: usize, work: impl FnMut() -> T
     }
 }
 
+/// What each stack held after each round.
+type HeldByStack = HashMap<(StackEnd, Box<[usize]>), Vec<u64>>;
+
+/// What the lines held that these stacks are charged to.
+fn by_line<'h>(
+    held: impl Iterator<Item = (&'h (StackEnd, Box<[usize]>), &'h Vec<u64>)>,
+    snapshot: &Snapshot,
+) -> Vec<(Frame, Vec<u64>)> {
+    let mut recorded = Recorded {
+        traceback_limit: snapshot.traceback_limit(),
+        ..Recorded::default()
+    };
+    let mut bytes = Vec::new();
+    for ((stack_end, stack), held) in held {
+        let start = recorded.addresses.len();
+        recorded.addresses.extend(stack);
+        recorded.callsites.push(RecordedCallsite {
+            stack: start..recorded.addresses.len(),
+            stack_end: *stack_end,
+            ..RecordedCallsite::default()
+        });
+        bytes.push(held);
+    }
+    let mut lines: HashMap<Frame, Vec<u64>> = HashMap::new();
+    for (frame, held) in snapshot.charged(&recorded).into_iter().zip(bytes) {
+        let line = lines.entry(frame).or_insert_with(|| vec![0; held.len()]);
+        line.iter_mut().zip(held).for_each(|(sum, it)| *sum += it);
+    }
+    lines.into_iter().collect()
+}
+
 fn grown<T>(
     rounds: usize,
     warmup: usize,
@@ -455,28 +487,42 @@ fn grown<T>(
 ) -> Result<Option<String>, Error> {
     let scope = Scope::enter_with_stacks()?;
     (0..warmup).for_each(|_| drop(work()));
-    let mut held: HashMap<Frame, Vec<u64>> = thread::outside_scope(HashMap::new);
+    let mut held: HeldByStack = thread::outside_scope(HashMap::new);
+    let mut last = scope.snapshot()?;
     for round in 0..=rounds {
         // NOTE: what is held before the first round is what the others are compared with.
         if round > 0 {
             drop(work());
+            last = scope.snapshot()?;
         }
-        let snapshot = scope.snapshot()?;
         let _muted = thread::mute();
-        for trace in snapshot.traces() {
-            let frame = trace.traceback.charged(ChargeTo::Caller).clone();
-            let bytes = held.entry(frame).or_insert_with(|| vec![0; rounds + 1]);
-            bytes[round] += trace.counters.current.bytes.get();
+        let Recorded {
+            addresses,
+            callsites,
+            ..
+        } = last.recorded();
+        for callsite in callsites {
+            let stack = addresses[callsite.stack.clone()].into();
+            let held = held.entry((callsite.stack_end, stack));
+            let bytes = held.or_insert_with(|| vec![0; rounds + 1]);
+            bytes[round] += callsite.counters.current.bytes.get();
         }
     }
     let _muted = thread::mute();
-    let mut grown: Vec<(Frame, Vec<u64>)> = held
-        .into_iter()
-        .filter(|(_, bytes)| bytes.is_sorted_by(|a, b| a < b))
-        .collect();
-    if grown.is_empty() {
+    // Names take time, so stacks are looked at first: where a line grows, some stack of it does.
+    let has_grown = |round| held.values().any(|bytes| bytes[round - 1] < bytes[round]);
+    if !(1..=rounds).all(has_grown) {
         return Ok(None);
     }
+    let has_changed = |bytes: &[u64]| bytes.iter().any(|it| *it != bytes[0]);
+    let changed = held.iter().filter(|(_, bytes)| has_changed(bytes));
+    let is_growing = |(_, bytes): &(Frame, Vec<u64>)| bytes.is_sorted_by(|a, b| a < b);
+    if !by_line(changed, &last).iter().any(is_growing) {
+        return Ok(None);
+    }
+    // What has not changed is on the same lines.
+    let mut grown = by_line(held.iter(), &last);
+    grown.retain(is_growing);
     grown.sort_by_key(|(_, bytes)| std::cmp::Reverse(bytes[rounds] - bytes[0]));
     let lines = if grown.len() == 1 {
         "line holds"

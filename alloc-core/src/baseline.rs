@@ -96,7 +96,8 @@ fn measured<T>(work: impl FnOnce() -> T) -> Result<(T, Numbers), Error> {
 
 impl Numbers {
     fn of(usage: Usage, snapshot: &Snapshot) -> Numbers {
-        let statistics = snapshot.statistics_by(GroupBy::Function, Metric::Total);
+        let charged = snapshot.charged_only();
+        let statistics = charged.statistics_by(GroupBy::Function, Metric::Total);
         let functions = statistics.iter().take(FUNCTIONS).map(|it| {
             let Amount { bytes, blocks } = it.counters.total;
             (it.key.to_string(), (bytes.get(), blocks))

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use crate::arena::{Arena, Reserved, Zeroed};
 use crate::capture::{Walker, hash_of};
 use crate::counters::SharedCounters;
+use crate::growing::Growing;
 use crate::label::Label;
 use crate::recorded::StackEnd;
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
@@ -406,19 +407,29 @@ impl Callsites {
 ///
 /// A word of the [index](Callsites) for each place that a hash may name; the newest takes the place. A program
 /// with many callsites meets most of them again soon, and their words in the index lie far apart.
+///
+/// NOTE: as [`Growing`], of zeroed memory [`begin`](Self::begin) makes one.
 #[repr(C, align(64))]
 pub(crate) struct Recent {
-    words: [AtomicU64; RECENT],
+    words: Growing<AtomicU64, FEW_RECENT, MOST_RECENT>,
     is_used: AtomicBool,
 }
 
-const RECENT: usize = 1 << 13;
+const FEW_RECENT: usize = 1 << 6;
+const MOST_RECENT: usize = 1 << 13;
+// The bits of a hash that choose the place are none of those that a word keeps.
+const _: () = assert!(MOST_RECENT <= 1 << ID_BITS);
 
 impl Recent {
+    /// Makes zeroed memory ready. NOTE: by the only one who knows of it.
+    pub(crate) fn begin(&self) {
+        self.words.begin();
+    }
+
     /// The id of the stack with this hash, [salted](Label::salt), if it was met lately.
     #[inline(always)]
     pub(crate) fn find(&self, hash: u64) -> Option<CallsiteId> {
-        let word = self.place(hash).load(Ordering::Relaxed);
+        let word = self.words.place(hash as usize).load(Ordering::Relaxed);
         (tag(word) == tag(hash)).then_some(id_of(word))
     }
 
@@ -426,7 +437,14 @@ impl Recent {
     #[inline(always)]
     pub(crate) fn keep(&self, hash: u64, id: CallsiteId) {
         let word = tag(hash) | u64::from(id.get());
-        self.place(hash).store(word, Ordering::Relaxed);
+        let place = self.words.place(hash as usize);
+        if place.load(Ordering::Relaxed) != 0 && self.words.has_made_way() {
+            self.clear();
+            self.words.grow();
+        }
+        self.words
+            .place(hash as usize)
+            .store(word, Ordering::Relaxed);
         self.is_used.store(true, Ordering::Relaxed);
     }
 
@@ -437,11 +455,6 @@ impl Recent {
             let words = self.words.iter();
             words.for_each(|word| word.store(0, Ordering::Relaxed));
         }
-    }
-
-    #[inline(always)]
-    fn place(&self, hash: u64) -> &AtomicU64 {
-        &self.words[(place(hash) >> (64 - RECENT.ilog2())) as usize]
     }
 }
 

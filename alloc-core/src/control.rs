@@ -9,6 +9,8 @@
 //! The lowest bits of the word count the scopes that are alive, or a block of which is. So one look tells
 //! that there is nothing to do at all. Scopes come and go without a lock, and phases do not care.
 //!
+//! The highest bit says that something is [asked for](ask) of the next thread that allocates or frees.
+//!
 //! # Standing still
 //!
 //! To clear the tables, or to go from one thread to several, nobody may be recording. Whoever holds
@@ -17,31 +19,39 @@
 //! thread that wants to record meanwhile waits for the lock. So the hot path pays for this with one
 //! load and two plain stores.
 //!
+//! A signal handler that interrupted a record must not wait while the phase is paused: the holder of the
+//! lock may be waiting for that very record. Once all records are done the phase is [`STILL`]. From then on
+//! nobody waits for a record, so a handler may wait for the lock; before, it goes on, and
+//! [says so](ThreadState::use_tables), which the holder waits for as well. So do those who change what scopes
+//! count by stack. See [`beside_record`].
+//!
 //! # Locks
 //!
 //! [`READERS`] keeps the tables from being cleared while a snapshot is read; [`CONTROL`] guards
-//! everything else, in this order. Neither is ever taken by a record in the steady state.
+//! everything else, in this order. Neither is ever taken by a record in the steady state. A fork holds both.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::blocks::Granule;
 use crate::callsites::MAX_CALLSITES;
 use crate::capture::{self, CaptureMethod, MAX_FRAMES};
-use crate::counters::Company;
+use crate::counters::{Company, HeldBack};
 use crate::error::Error;
 use crate::sampling::Interval;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence};
-use crate::thread::{self, Busy, Stage, ThreadState};
+use crate::thread::{self, AtStage, Stage, ThreadState};
 use crate::tracer::{DRAWN, TABLES};
-use crate::{Bytes, TracedMemory, hooks, reporter, scope, startup, track};
+use crate::{Bytes, TracedMemory, hooks, reporter, scope, startup, symbols, track};
 use Ordering::Relaxed;
 
 /// Tracing is off. It looks like no phase that records.
 pub(crate) const OFF: u64 = SAMPLED | COUNTED;
 /// Nothing was ever recorded: the environment has not been read yet.
 pub(crate) const UNSET: u64 = 1;
-/// Nobody may record until the holder of the control lock is done.
-pub(crate) const PAUSED: u64 = 4;
+/// Nobody may begin a record until the holder of the control lock is done.
+const PAUSED: u64 = 4;
+/// The same, and no record is under way any more: the tables may change.
+const STILL: u64 = 5;
 /// In phases that record the low bits say how, the rest is a serial number: whether a thread is alone,
 /// and whether a sample is recorded, or all, or whether only the heap is counted.
 const FIRST_PHASE: u64 = 16;
@@ -49,11 +59,13 @@ const ALONE: u64 = 1;
 const SAMPLED: u64 = 2;
 const COUNTED: u64 = 8;
 /// How many phases there are before their numbers begin again.
-const PHASES: u64 = (1 << (64 - SCOPE_BITS)) / FIRST_PHASE - 1;
+const PHASES: u64 = (1 << (63 - SCOPE_BITS)) / FIRST_PHASE - 1;
 
 /// How many bits of the word, the lowest, count scopes.
 const SCOPE_BITS: u32 = 24;
 const SCOPES: u64 = (1 << SCOPE_BITS) - 1;
+/// Bit of the word: see [`ask`].
+const ASKED: u64 = 1 << 63;
 
 static PHASE: AtomicU64 = AtomicU64::new(UNSET << SCOPE_BITS);
 static CAPTURE_LIMIT: AtomicUsize = AtomicUsize::new(0);
@@ -67,7 +79,32 @@ static FAULT: AtomicU32 = AtomicU32::new(0);
 #[inline(always)]
 pub(crate) fn phase() -> u64 {
     // The acquire pairs with the release in `Control::publish`: a new phase's tables are seen.
-    PHASE.load(Ordering::Acquire) >> SCOPE_BITS
+    (PHASE.load(Ordering::Acquire) & !ASKED) >> SCOPE_BITS
+}
+
+/// Whether this is the phase, and nothing is asked for.
+#[inline(always)]
+pub(crate) fn is_undisturbed_at(phase: u64) -> bool {
+    // The acquire as in `phase`.
+    PHASE.load(Ordering::Acquire) >> SCOPE_BITS == phase
+}
+
+/// Has every thread call [`reporter::answer`] before its next record, until that is [done](unask).
+///
+/// May be called by a signal's handler. While it is asked for, no look at the word is what a thread took note of: so
+/// the hot path pays nothing for it.
+pub(crate) fn ask() {
+    // The release shows why to the acquire in `unask`.
+    PHASE.fetch_or(ASKED, Ordering::Release);
+}
+
+pub(crate) fn unask() {
+    // The acquire pairs with the release in `ask`.
+    PHASE.fetch_and(!ASKED, Ordering::Acquire);
+}
+
+pub(crate) fn is_asked() -> bool {
+    PHASE.load(Relaxed) & ASKED != 0
 }
 
 pub(crate) fn scope_began() {
@@ -78,9 +115,9 @@ pub(crate) fn scope_ended() {
     PHASE.fetch_sub(1, Relaxed);
 }
 
-/// Another phase, and as many scopes as there are.
+/// Another phase, with as many scopes as there are, and what is asked for.
 fn set_phase(phase: u64, order: Ordering) {
-    let changed = |word: u64| Some(word & SCOPES | phase << SCOPE_BITS);
+    let changed = |word: u64| Some(word & (ASKED | SCOPES) | phase << SCOPE_BITS);
     let _ = PHASE.fetch_update(order, Relaxed, changed);
 }
 
@@ -373,12 +410,14 @@ const _: () = assert!(Config::MAX_FRAMES as usize + LIBRARY_FRAMES <= MAX_FRAMES
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     OutOfMemory = 1,
+    ForkWithinTracer = 2,
 }
 
 impl Fault {
     fn reason(number: u32) -> Option<&'static str> {
         match number {
             0 => None,
+            2 => Some("a signal handler that interrupted the tracer forked this process"),
             _ => Some("the system had no memory left for the tracer's own tables"),
         }
     }
@@ -438,33 +477,41 @@ fn lock() -> Lock {
     CONTROL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Whether nobody may begin a record: wait, and look again.
+pub(crate) fn is_paused(phase: u64) -> bool {
+    matches!(phase, PAUSED | STILL)
+}
+
 /// Waits until a pause is over. Not for whoever holds the control lock.
 pub(crate) fn wait() {
     drop(lock());
 }
 
+/// Runs `work` while the tables are sure to stay and nobody forks, beside a record of the calling thread, or within
+/// one that a signal handler interrupted. `None` in a handler that interrupted the control of the tracer.
+pub(crate) fn beside_record<R>(work: impl FnOnce() -> R) -> Option<R> {
+    match (thread::current(), thread::stage()) {
+        (_, Stage::Busy) => None,
+        (Some(state), _) => Some(state.use_tables(|| phase() != STILL, wait, work)),
+        (None, _) => {
+            let _busy = AtStage::busy();
+            let _control = lock();
+            Some(work())
+        }
+    }
+}
+
 impl Control {
-    /// Runs `change` while no other thread records. The phase is [`PAUSED`] after; whoever calls
+    /// Runs `change` while no other thread records. The phase is [`STILL`] after; whoever calls
     /// this goes on to [`publish`](Self::publish) another.
     fn stand_still<R>(&mut self, change: impl FnOnce(&mut Control) -> R) -> R {
         set_phase(PAUSED, Ordering::SeqCst);
         barrier();
-        let own = thread::current().map_or(std::ptr::null(), std::ptr::from_ref);
-        for state in TABLES
-            .threads
-            .claimed()
-            .filter(|state| !std::ptr::eq(*state, own))
-        {
-            let mut spins = 0_u32;
-            while state.is_recording() {
-                spins += 1;
-                if spins < 100 {
-                    std::hint::spin_loop()
-                } else {
-                    std::thread::yield_now()
-                }
-            }
-        }
+        wait_for_others(ThreadState::is_recording);
+        set_phase(STILL, Ordering::SeqCst);
+        // The fence pairs with that of `use_tables`.
+        fence(Ordering::SeqCst);
+        wait_for_others(ThreadState::uses_tables);
         change(self)
     }
 
@@ -487,6 +534,9 @@ impl Control {
             None => OFF,
         };
         set_phase(next, Ordering::Release);
+        if self.session.is_some() && reporter::waits_for_an_answer(company(next)) {
+            ask();
+        }
         if FAULT.load(Relaxed) != 0 {
             set_phase(OFF, Ordering::Release);
         }
@@ -500,6 +550,7 @@ impl Control {
             return None;
         }
         self.attached += 1;
+        self.detach_gone(2);
         // The first companion: whoever was alone must stop thinking so before this one records.
         // With more, only the share of each is new.
         if self.attached == 2 && self.session.is_some() {
@@ -517,12 +568,28 @@ impl Control {
     /// [`alone_with_the_tables`].
     fn detach(&mut self, state: &'static ThreadState) {
         thread::set(None, Stage::Gone);
+        self.take_back(state);
+        self.detach_gone(8);
+    }
+
+    /// Takes a state back whose thread does not record any more.
+    fn take_back(&mut self, state: &'static ThreadState) {
         TABLES.threads.give_back(state, &TABLES.events);
         self.attached -= 1;
         if self.session.is_some() && self.attached <= 1 {
             self.publish();
         }
         TABLES.heap.set_threads(self.attached);
+    }
+
+    /// Takes back states of threads that are gone and did not say so, of the next so many.
+    ///
+    /// Whoever starts looks at more of them than it may leave behind, so there are never many, and the last thread is
+    /// alone again.
+    fn detach_gone(&mut self, states: usize) {
+        for state in TABLES.threads.gone(states) {
+            self.take_back(state);
+        }
     }
 
     fn start(&mut self, config: Config) -> Result<(), Error> {
@@ -581,6 +648,23 @@ impl Control {
     }
 }
 
+/// Waits until `is_busy` is true of no other thread.
+fn wait_for_others(is_busy: impl Fn(&ThreadState) -> bool) {
+    let own = thread::current().map_or(std::ptr::null(), std::ptr::from_ref);
+    let others = TABLES.threads.claimed();
+    for state in others.filter(|state| !std::ptr::eq(*state, own)) {
+        let mut spins = 0_u32;
+        while is_busy(state) {
+            spins += 1;
+            if spins < 100 {
+                std::hint::spin_loop()
+            } else {
+                std::thread::yield_now()
+            }
+        }
+    }
+}
+
 /// Makes the change of the phase visible to every processor that runs a thread of ours, and their
 /// earlier stores to us: with it, [`fence_after_enter`] need not be a real fence.
 ///
@@ -612,7 +696,7 @@ pub(crate) fn attached() -> Option<&'static ThreadState> {
         Stage::Busy => thread::current(),
         Stage::Gone | Stage::Apart => None,
         Stage::Fresh => {
-            let _busy = Busy::begin();
+            let _busy = AtStage::busy();
             lock().attach()
         }
     }
@@ -624,7 +708,7 @@ pub(crate) fn thread_ended(state: &'static ThreadState) {
     if let Some(scope) = thread::replace_scope(None) {
         scope.disown(1);
     }
-    let _busy = Busy::begin();
+    let _busy = AtStage::busy();
     if let Some(slot) = thread::take_spare_slot() {
         slot.give_back();
     }
@@ -633,7 +717,7 @@ pub(crate) fn thread_ended(state: &'static ThreadState) {
 
 /// Runs `change` for a thread that has no state any more.
 pub(crate) fn alone_with_the_tables<R>(change: impl FnOnce() -> Option<R>) -> Option<R> {
-    let _busy = Busy::begin();
+    let _busy = AtStage::busy();
     let mut control = lock();
     control.session.as_ref()?;
     // A thread that is alone counts on being the only one to change the heap and to fold.
@@ -651,9 +735,20 @@ pub(crate) fn alone_with_the_tables<R>(change: impl FnOnce() -> Option<R>) -> Op
     result
 }
 
-/// The first call of all: from an allocator, or from [`start_with`].
-pub(crate) fn begin(granule: GranuleHint) {
-    let _busy = Busy::begin();
+/// Whether no allocator has called [`begin`] yet.
+pub(crate) fn is_unset() -> bool {
+    phase() == UNSET
+}
+
+/// The first call of all, from an allocator. `use_inner` uses the inner one.
+pub(crate) fn begin(granule: GranuleHint, use_inner: impl FnOnce()) {
+    if thread::stage() == Stage::Busy {
+        return;
+    }
+    let _busy = AtStage::busy();
+    // NOTE: before anything else, so that what it has called around a fork is called within what we do: the handler
+    // that was registered last comes first, and then has all stand still that holds the inner allocator's locks.
+    use_inner();
     begin_once(granule);
     if !REPORTER_WAS_STARTED.swap(true, Relaxed) {
         // NOTE: without the lock, since this calls the C library, which may call back.
@@ -677,23 +772,39 @@ fn begin_once(granule: GranuleHint) {
         return;
     };
     control.from_environment = true;
-    if let Err(error) = control.start(config) {
-        startup::refuse(&["tracing could not be started: ", &error.to_string(), "\n"]);
+    match control.start(config) {
+        Ok(()) => {}
+        // The program runs without it, as it would.
+        Err(error) if error.is_broken() => {
+            control.from_environment = false;
+            set_phase(OFF, Ordering::Release);
+            hooks::write_to_stderr(&[
+                "alloc-core: tracing could not be started: the system gave no memory for the tracer's tables\n",
+            ]);
+        }
+        Err(error) => {
+            startup::refuse(&["tracing could not be started: ", &error.to_string(), "\n"])
+        }
     }
 }
 
-/// If the allocator is installed, this calls [`begin`].
+/// If the allocator is installed, and nothing was allocated yet, this calls [`begin`].
 fn call_begin() {
-    thread::outside_scope(|| drop(std::hint::black_box(Box::new(0_u8))));
+    if is_unset() {
+        // What is allocated here is not the program's.
+        let _apart = AtStage::apart();
+        drop(std::hint::black_box(Box::new(0_u8)));
+    }
 }
 
 pub(crate) fn start_with(config: Config) -> Result<(), Error> {
+    let _muted = thread::mute();
     call_begin();
-    if phase() == UNSET {
+    if is_unset() {
         return Err(Error::not_installed());
     }
     config.check()?;
-    let _busy = Busy::begin();
+    let _busy = AtStage::busy();
     let mut control = lock();
     check_fault()?;
     match &control.session {
@@ -731,11 +842,12 @@ fn prepare_scopes_now(
     prepare: impl FnOnce(Granule) -> Option<()>,
     ready: &AtomicBool,
 ) -> Result<(), Error> {
+    let _muted = thread::mute();
     call_begin();
-    if phase() == UNSET {
+    if is_unset() {
         return Err(Error::not_installed());
     }
-    let _busy = Busy::begin();
+    let _busy = AtStage::busy();
     let mut control = lock();
     let granule = *control.granule.get_or_insert(Granule::SMALLEST);
     if !hooks::prepare() {
@@ -762,7 +874,7 @@ static FORKS: AtomicU32 = AtomicU32::new(0);
 
 pub(crate) fn stop() {
     let _muted = thread::mute();
-    let _busy = Busy::begin();
+    let _busy = AtStage::busy();
     let _readers = lock_readers();
     let mut control = lock();
     if control.session.is_none() {
@@ -776,7 +888,7 @@ pub(crate) fn stop() {
 
 pub(crate) fn clear_traces() {
     let _muted = thread::mute();
-    let _busy = Busy::begin();
+    let _busy = AtStage::busy();
     let _readers = lock_readers();
     let mut control = lock();
     let Some(config) = control.session.take() else {
@@ -790,38 +902,39 @@ pub(crate) fn clear_traces() {
 
 pub(crate) fn reset_peak() {
     let _muted = thread::mute();
-    let _busy = Busy::begin();
+    let _busy = AtStage::busy();
     let _readers = lock_readers();
     let mut control = lock();
     if control.session.is_none() {
         return;
     }
     control.stand_still(|_| {
-        for (id, callsite) in TABLES.callsites.iter() {
-            callsite
-                .shared
-                .reset_peak(TABLES.threads.iter().filter_map(|state| state.delta(id)));
-        }
-        TABLES.threads.iter().for_each(ThreadState::reset_peak);
-        TABLES.heap.reset_peak(held_back());
+        // So that no thread goes on to hold back what is no part of the peak any more.
+        TABLES.threads.claimed().for_each(ThreadState::fold_all);
+        TABLES
+            .callsites
+            .iter()
+            .for_each(|(_, callsite)| callsite.shared.reset_peak());
+        TABLES.heap.reset_peak();
     });
     control.publish();
 }
 
-fn held_back() -> i64 {
-    TABLES.threads.iter().map(ThreadState::held_back).sum()
+fn held_back() -> HeldBack {
+    let states = TABLES.threads.iter().map(ThreadState::held_back);
+    states.fold(HeldBack::NOTHING, HeldBack::plus)
 }
 
 /// Whether the heap has not shrunk since its peak. Where it is only counted, whoever is alone says so when it does.
 pub(crate) fn is_rising() -> bool {
-    TABLES.heap.rising() || only_counts() && TABLES.heap.is_at_peak(held_back())
+    TABLES.heap.rising() || only_counts() && TABLES.heap.is_at_peak(held_back().bytes)
 }
 
 pub(crate) fn traced_memory() -> TracedMemory {
     if is_on() {
         TracedMemory {
             sampled: sampling().is_some(),
-            ..TABLES.heap.read(held_back())
+            ..TABLES.heap.read(held_back)
         }
     } else {
         TracedMemory::default()
@@ -831,19 +944,19 @@ pub(crate) fn traced_memory() -> TracedMemory {
 /// The number of frames a traceback keeps, while tracing is on.
 pub(crate) fn traceback_limit() -> Option<u16> {
     let _muted = thread::mute();
-    let _busy = Busy::begin();
+    let _busy = AtStage::busy();
     lock().session.as_ref().map(Config::traceback_limit)
 }
 
 pub(crate) fn capture_method() -> Option<CaptureMethod> {
     let _muted = thread::mute();
-    let _busy = Busy::begin();
+    let _busy = AtStage::busy();
     lock().method
 }
 
 pub(crate) fn tracer_memory() -> Bytes {
     let _muted = thread::mute();
-    let _busy = Busy::begin();
+    let _busy = AtStage::busy();
     let _readers = lock_readers();
     let bytes = TABLES.blocks.resident()
         + TABLES.counted.resident()
@@ -851,15 +964,18 @@ pub(crate) fn tracer_memory() -> Bytes {
         + TABLES.threads.resident()
         + DRAWN.resident()
         + scope::resident()
-        + capture::resident();
+        + capture::resident()
+        + symbols::resident();
     Bytes::new(bytes as u64)
 }
 
 /// Runs `read` while the tables are there to be read, and other threads go on recording.
 pub(crate) fn reading<R>(read: impl FnOnce(&Config) -> R) -> Result<R, Error> {
     let config = {
-        let _busy = Busy::begin();
-        lock().session.clone()
+        let _busy = AtStage::busy();
+        let mut control = lock();
+        control.detach_gone(64);
+        control.session.clone()
     };
     // NOTE: between the two locks tracing may stop; then the tables are empty, not gone.
     let _readers = lock_readers();
@@ -876,26 +992,30 @@ pub(crate) struct Fork {
     _tracked: track::Held,
     _readers: MutexGuard<'static, ()>,
     control: Lock,
-    busy: Busy,
+    busy: AtStage,
 }
 
 /// Before a fork: nobody is in the middle of a record, and nobody holds a lock.
-pub(crate) fn before_fork() -> Fork {
+///
+/// `None` in a signal handler that interrupted the control of the tracer: the thread may hold any of the locks.
+pub(crate) fn before_fork() -> Option<Fork> {
+    if thread::stage() == Stage::Busy {
+        return None;
+    }
     let writing = reporter::hold();
     let tracked = track::hold();
-    let busy = Busy::begin();
+    let busy = AtStage::busy();
     let readers = lock_readers();
     let mut control = lock();
-    if control.session.is_some() {
-        control.stand_still(|_| ());
-    }
-    Fork {
+    // NOTE: without a session, too: scopes that count by stack lock as well.
+    control.stand_still(|_| ());
+    Some(Fork {
         _writing: writing,
         _tracked: tracked,
         _readers: readers,
         control,
         busy,
-    }
+    })
 }
 
 /// After a fork, in the parent.
@@ -907,11 +1027,16 @@ pub(crate) fn after_fork_in_parent(fork: Fork) {
         mut control,
         busy,
     } = fork;
-    if control.session.is_some() {
-        control.publish();
-    }
+    control.publish();
     drop(control);
     drop(busy);
+}
+
+/// After a fork in the child, where [`before_fork`] could do nothing: what other threads were in the middle of stays so.
+/// Nothing is recorded any more.
+pub(crate) fn after_fork_unprepared() {
+    FORKS.fetch_add(1, Relaxed);
+    give_up(Fault::ForkWithinTracer);
 }
 
 /// After a fork, in the child: of all threads only the calling one is there. What the others had
@@ -931,12 +1056,13 @@ pub(crate) fn after_fork_in_child(fork: Fork) {
             TABLES.threads.give_back(state, &TABLES.events);
         }
     }
-    control.attached = own.is_some().into();
-    if control.session.is_some() {
-        control.publish();
+    if let Some(own) = own {
+        own.is_of_this_thread();
     }
+    control.attached = own.is_some().into();
+    control.publish();
     drop(control);
     drop(_writing);
-    reporter::start();
+    reporter::start_in_child();
     drop(busy);
 }

@@ -26,6 +26,7 @@ use crate::sampling::Weighted;
 use crate::sync::{
     ATTEMPTS, AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering, fence, wait,
 };
+use crate::version::Version;
 use Ordering::Relaxed;
 
 /// What one thread changed at one callsite since it last folded, in one cache line.
@@ -50,6 +51,10 @@ pub(crate) struct Cell {
     saved_blocks: AtomicI32,
     total_blocks: AtomicU32,
 }
+
+// SAFETY: zero is a value of all fields: a cell that nobody uses.
+#[cfg(not(loom))]
+unsafe impl crate::arena::Zeroed for Cell {}
 
 /// When a cell must be folded although its callsite did not change: the most bytes, either way,
 /// that it holds back.
@@ -219,7 +224,6 @@ impl Cell {
 
     /// Makes the cell one of `callsite` that has counted nothing.
     pub(crate) fn empty_for(&self, callsite: u32, epoch: u64) {
-        self.callsite.store(callsite, Relaxed);
         self.reallocations.store(0, Relaxed);
         // What it held at the peak is in the shared part, so its own part of the peak is nothing.
         self.epoch.store(epoch, Relaxed);
@@ -231,18 +235,18 @@ impl Cell {
         self.high_blocks.store(0, Relaxed);
         self.saved_blocks.store(0, Relaxed);
         self.total_blocks.store(0, Relaxed);
+        // NOTE: last, so that nobody takes the counts of the callsite before for those of this one. The release pairs
+        // with the acquire in `read_of`.
+        self.callsite.store(callsite, Ordering::Release);
     }
 
-    /// Forgets the peak that was: the present is the highest from now on.
-    ///
-    /// NOTE: writes a cell that may be another thread's; only while all threads stand still.
-    pub(crate) fn reset_peak(&self) {
-        self.high_bytes.store(self.net_bytes.load(Relaxed), Relaxed);
-        self.high_blocks
-            .store(self.net_blocks.load(Relaxed), Relaxed);
+    /// What the cell counted of `callsite`, if it is that one's.
+    pub(crate) fn read_of(&self, callsite: u32) -> Option<Delta> {
+        // The acquire pairs with the release in `empty_for`.
+        (self.callsite.load(Ordering::Acquire) == callsite).then(|| self.read())
     }
 
-    pub(crate) fn read(&self) -> Delta {
+    fn read(&self) -> Delta {
         Delta {
             net: Signed::new(
                 self.net_bytes.load(Relaxed),
@@ -474,12 +478,10 @@ impl SharedCounters {
         }
     }
 
-    /// Makes the present the peak. NOTE: only while all threads stand still.
-    pub(crate) fn reset_peak(&self, cells: impl Iterator<Item = Delta>) {
-        let shared = Signed::new(self.bytes.load(Relaxed), self.blocks.load(Relaxed));
-        let current = cells.fold(shared, |sum, cell| sum.plus(cell.net));
-        self.peak_bytes.store(current.bytes, Relaxed);
-        self.peak_blocks.store(current.blocks, Relaxed);
+    /// Makes the present the peak. NOTE: only while all threads stand still, and all cells are folded.
+    pub(crate) fn reset_peak(&self) {
+        self.peak_bytes.store(self.bytes.load(Relaxed), Relaxed);
+        self.peak_blocks.store(self.blocks.load(Relaxed), Relaxed);
     }
 }
 
@@ -595,9 +597,26 @@ impl Heap {
         self.exact.store(exact, Relaxed);
     }
 
-    /// The heap's totals; `held_back` is the sum of what accounts have not settled.
-    pub(crate) fn read(&self, held_back: i64) -> TracedMemory {
-        let current = (self.current.load(Relaxed) + held_back).max(0);
+    /// The heap's totals. `held_back` reads afresh what accounts have not settled, each time it is called.
+    ///
+    /// An account that settles meanwhile makes it read again. NOTE: not forever: then the last try counts.
+    pub(crate) fn read(&self, held_back: impl Fn() -> HeldBack) -> TracedMemory {
+        let mut current = 0;
+        for attempt in 0..ATTEMPTS {
+            if self.exact.load(Relaxed) && self.threads.load(Relaxed) > 1 {
+                // Nobody holds anything back for longer than a change takes.
+                current = self.current.load(Relaxed);
+                break;
+            }
+            let before = held_back();
+            current = self.current.load(Relaxed) + before.bytes;
+            fence(Ordering::Acquire);
+            if before.versions.is_some() && before.versions == held_back().versions {
+                break;
+            }
+            wait(attempt);
+        }
+        let current = current.max(0);
         let peak = self.peak.load(Relaxed).max(current);
         TracedMemory {
             current: Bytes::new(current as u64),
@@ -649,10 +668,9 @@ impl Heap {
         self.current.fetch_add(bytes, Relaxed);
     }
 
-    /// Makes the present the peak. NOTE: only while all threads stand still.
-    pub(crate) fn reset_peak(&self, held_back: i64) {
-        self.peak
-            .store(self.current.load(Relaxed) + held_back, Relaxed);
+    /// Makes the present the peak. NOTE: only while all threads stand still, and nobody holds anything back.
+    pub(crate) fn reset_peak(&self) {
+        self.peak.store(self.current.load(Relaxed), Relaxed);
         self.rising.store(true, Relaxed);
         self.peak_error.store(0, Relaxed);
         self.most_credit.store(0, Relaxed);
@@ -661,7 +679,31 @@ impl Heap {
     /// Forgets everything but the number of threads. NOTE: only while all threads stand still.
     pub(crate) fn clear(&self) {
         self.current.store(0, Relaxed);
-        self.reset_peak(0);
+        self.reset_peak();
+    }
+}
+
+/// What accounts hold back of the heap, read one after the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeldBack {
+    pub(crate) bytes: i64,
+    /// The sum of the accounts' versions, which only rise: the same as before if none settled. `None` if one was in the
+    /// middle of it.
+    versions: Option<u64>,
+}
+
+impl HeldBack {
+    pub(crate) const NOTHING: HeldBack = HeldBack {
+        bytes: 0,
+        versions: Some(0),
+    };
+
+    pub(crate) fn plus(self, other: HeldBack) -> HeldBack {
+        let sum = |(mine, theirs): (u64, u64)| mine.wrapping_add(theirs);
+        HeldBack {
+            bytes: self.bytes + other.bytes,
+            versions: self.versions.zip(other.versions).map(sum),
+        }
     }
 }
 
@@ -697,6 +739,8 @@ pub(crate) struct Account {
     lower: AtomicI64,
     /// The settled part that `upper` was computed from, when alone.
     base: AtomicI64,
+    /// Of settling.
+    version: Version,
     alone: AtomicBool,
 }
 
@@ -842,8 +886,7 @@ impl Account {
 
     #[cold]
     fn settle_risen(&self, net: i64, heap: &Heap) {
-        let total = heap.current.fetch_add(net, Relaxed) + net;
-        self.net.store(0, Relaxed);
+        let total = self.hand_over(net, heap);
         if total >= heap.peak.load(Relaxed) && heap.peak.fetch_max(total, Relaxed) <= total {
             heap.rising.store(true, Relaxed);
         }
@@ -852,8 +895,7 @@ impl Account {
 
     #[cold]
     fn settle_fallen(&self, net: i64, heap: &Heap, epoch: &AtomicU64) {
-        let total = heap.current.fetch_add(net, Relaxed) + net;
-        self.net.store(0, Relaxed);
+        let total = self.hand_over(net, heap);
         if heap.rising.load(Relaxed) && heap.rising.swap(false, Relaxed) {
             epoch.fetch_add(1, Relaxed);
         }
@@ -902,14 +944,36 @@ impl Account {
     pub(crate) fn settle(&self, heap: &Heap) -> i64 {
         self.tell_peak(heap);
         self.forget_peak();
-        let net = self.net.load(Relaxed);
-        self.net.store(0, Relaxed);
-        heap.current.fetch_add(net, Relaxed) + net
+        self.hand_over(self.net.load(Relaxed), heap)
+    }
+
+    /// Moves this part to the heap, and returns the heap's settled total. A reader finds it in one of the two places.
+    fn hand_over(&self, net: i64, heap: &Heap) -> i64 {
+        self.version.change(|| {
+            self.net.store(0, Relaxed);
+            heap.current.fetch_add(net, Relaxed) + net
+        })
     }
 
     pub(crate) fn net(&self) -> i64 {
         // The acquire pairs with the release in `fell`.
         self.net.load(Ordering::Acquire)
+    }
+
+    /// What is held back, by `read`, which reads the account.
+    ///
+    /// NOTE: not `is_own` while it settles: then a signal handler reads, and nobody goes on before it is done.
+    pub(crate) fn held_back(&self, is_own: bool, read: impl FnOnce() -> i64) -> HeldBack {
+        let version = if is_own {
+            Some(0)
+        } else {
+            self.version.before()
+        };
+        let bytes = read();
+        HeldBack {
+            bytes,
+            versions: version,
+        }
     }
 
     /// Knows of no peak that the heap is at: it fell, or another is asked for.
@@ -961,6 +1025,10 @@ mod tests {
     fn zeroed<T>() -> T {
         // SAFETY: used below for structs of atomics only, for which zero is a value.
         unsafe { std::mem::zeroed() }
+    }
+
+    fn held_back(account: &Account) -> HeldBack {
+        account.held_back(false, || account.net())
     }
 
     impl Tables {
@@ -1041,13 +1109,13 @@ mod tests {
             }
         }
 
+        fn read_heap(&self) -> TracedMemory {
+            self.heap.read(|| held_back(&self.account))
+        }
+
         fn read(&self, callsite: usize) -> Counters {
             let cell = &self.cells[callsite % CELLS];
-            let mine = || {
-                (cell.callsite() as usize == callsite + 1)
-                    .then(|| cell.read())
-                    .into_iter()
-            };
+            let mine = || cell.read_of(callsite as u32 + 1).into_iter();
             self.shared[callsite].sum(mine, self.epoch.load(Relaxed), self.heap.rising())
         }
     }
@@ -1111,7 +1179,7 @@ mod tests {
                     }
                     model.free(block.0, block.1);
                 }
-                let heap = tables.heap.read(tables.account.net());
+                let heap = tables.read_heap();
                 assert_eq!(heap.current, model.current as u64);
                 assert_eq!(heap.peak, model.peak as u64);
                 assert_eq!(heap.peak_error, 0);
@@ -1155,7 +1223,7 @@ mod tests {
                 current -= size;
             }
             peak = peak.max(current);
-            let read = heap.read(accounts[0].net() + accounts[1].net());
+            let read = heap.read(|| held_back(&accounts[0]).plus(held_back(&accounts[1])));
             assert_eq!(read.current, current as u64);
             let off = read.peak.get().abs_diff(peak as u64);
             assert!(
@@ -1169,7 +1237,7 @@ mod tests {
         accounts[1].settle(&heap);
         accounts[0].begin(Company::Alone, &heap);
         accounts[0].grow(3 * MOST_CREDIT + peak - current, &heap);
-        let read = heap.read(accounts[0].net());
+        let read = heap.read(|| held_back(&accounts[0]));
         assert_eq!((read.peak_error.get(), read.peak), (0, read.current));
     }
 

@@ -15,18 +15,22 @@
 //!                              0.01 to 1000000.
 //! ALLOC_TRACE_SIGNAL=NAME      Write a numbered snapshot when this signal comes: USR1, USR2, HUP, QUIT,
 //!                              ALRM, WINCH, URG, IO or PROF.
+//! ALLOC_TRACE_NAMES=1          Write snapshots with the names of functions, files and lines, and not with
+//!                              addresses that alloc-report names. The process reads its debug information
+//!                              each time, which takes time and memory.
 //! ALLOC_TRACE_LIVE=PATH        Add a line with the heap's numbers to a file ten times a second:
 //!                              seconds since 1970, current, peak, and with every tenth line the bytes and
 //!                              blocks ever allocated.
 //!
-//! In a PATH, %p is the process id, %n the number of the snapshot, and %% a percent sign. Where a numbered
-//! snapshot's path has no %n, the number stands before its extension: heap.pb.gz, heap.0001.pb.gz,
-//! heap.0002.pb.gz. Without ALLOC_TRACE_OUT they are alloc-trace-%p-%n.pb.gz.
+//! In a PATH, %p is the process id, %n the number of the snapshot, %t the time in UTC as 20260131T235959Z,
+//! %h the host's name, and %% a percent sign. Where a numbered snapshot's path has no %n, the number stands
+//! before its extension: heap.pb.gz, heap.0001.pb.gz, heap.0002.pb.gz. Without ALLOC_TRACE_OUT they are
+//! alloc-trace-%p-%n.pb.gz.
 //!
 //! Examples:
 //!   ALLOC_TRACE=32 ALLOC_TRACE_OUT=heap.pb.gz ./server
 //!   ALLOC_TRACE_SAMPLE=512KiB ALLOC_TRACE_SIGNAL=USR1 ALLOC_TRACE_OUT=/var/tmp/heap-%p.pb.gz ./server
-//!   ALLOC_TRACE=32 ALLOC_TRACE_EVERY=60 ./server
+//!   ALLOC_TRACE=32 ALLOC_TRACE_EVERY=60 ALLOC_TRACE_OUT=/var/tmp/%h-%t-%p.pb.gz ./server
 //! ```
 //!
 //! A variable that is empty is as one that is not set. A wrong value ends the program at its start, with
@@ -38,16 +42,67 @@
 //! nobody does, nothing is written. What the environment started goes before what the program asks
 //! [`start_with`](crate::start_with) for.
 //!
+//! # Who may ask
+//!
+//! A program that has rights which the user who starts it has not, since it is installed setuid or setgid, or has
+//! capabilities of its file, reads no variable: it could be made to write where only it may write.
+//!
+//! # Where files are
+//!
+//! A relative path begins in the folder in which the program began, wherever it goes from there. The variables are
+//! read once: a program may change its environment, or write its title over it. After a `chroot` a path means what it
+//! means there.
+//!
+//! A numbered snapshot never replaces a file: a number that is taken is left out. So several processes may have one
+//! path, as after a fork, and so may what a process becomes by `exec`, with the same process id. The snapshot at the
+//! end replaces a file of its name, unless the path has `%n`: put `%p` into it where there are several processes, and
+//! `%t` or `%h` too where process ids come again, as in containers. `%t` is the time at which the snapshot is written.
+//! Lines of `ALLOC_TRACE_LIVE` are added to what is in the file, which comes again if it is taken away; `%n` in its path
+//! is `0001`.
+//!
+//! A link is followed, and stays, unless another user put it into a folder that all share. A pipe, a device, a socket
+//! or a descriptor of the program, such as `/dev/stdout`, is written through; a pipe that nobody reads is an error. A file
+//! keeps its mode, and its owner where that is permitted; a new one has the mode that the umask leaves.
+//!
+//! A file that cannot be written is said on standard error, and nothing else changes: no signal comes of it, and
+//! nothing is left of it. So is a file that the snapshot at the end replaces, if it was written while the process ran.
+//!
+//! # What it costs
+//!
+//! The program's debug information is not read: a file has addresses, and the paths and build ids of the program and its
+//! libraries, by which `alloc-report` names them. It takes up about a megabyte while it is written, which then goes back to
+//! the system, and some ten milliseconds where there are 20,000 callsites. Where there is no memory for it, or for the
+//! tracer's tables at the start, that is said, and the program goes on as it would.
+//!
 //! # The thread that writes
 //!
-//! Snapshots by the clock and on a signal are written by a thread of the tracer's own, which starts before
-//! `main` and is there only where one of `ALLOC_TRACE_EVERY`, `ALLOC_TRACE_SIGNAL` and `ALLOC_TRACE_LIVE` is set.
-//! It is not recorded, does not make a program that has one thread one that has two, and no signal
-//! interrupts it. A snapshot appears whole or not at all; the process does not end in the middle of one.
-//! If several signals come while one is written, one more is. A file that cannot be written is said on
-//! standard error, and nothing else changes.
+//! Snapshots by the clock and on a signal, and lines, are written by a thread of the tracer's own. It is not recorded,
+//! does not make a program that has one thread one that has two in the tracer's numbers, holds no descriptor between two
+//! files, and no signal interrupts it. A snapshot appears whole or not at all; the process does not end in the middle of
+//! one. If several signals come while one is written, one more is.
 //!
-//! A fork waits for a snapshot that is being written. The child starts such a thread of its own: put `%p` into the path. A program that handles the
-//! signal itself takes it from the tracer.
+//! What only a process of one thread may do, such as `unshare(CLONE_NEWUSER)`, a program can do before there is such a
+//! thread. It starts when it is first needed:
+//!
+//! - With `ALLOC_TRACE_LIVE`, or an `ALLOC_TRACE_EVERY` of less than a second, before `main`.
+//! - With any other `ALLOC_TRACE_EVERY`, when the program allocates or frees something a second after its start. A
+//!   program that does neither from then on has no snapshots by the clock until it does: they would all be the same.
+//!   In that second each allocation and each free takes a look at the clock.
+//! - With `ALLOC_TRACE_SIGNAL`, when the first signal comes. Where the program waits in a system call, for input, for
+//!   events or for time to pass, the handler starts the thread at once; else the next allocation or free does, or the
+//!   handler, which is called ten times a second until it finds the program waiting. Where that cannot be told apart, which is all but Linux on x86-64 and aarch64, before
+//!   `main`.
+//! - With either, when a second thread of the program's allocates.
+//!
+//! The signal interrupts the program as any signal does that is handled with `SA_RESTART`: `read` goes on, `poll` and
+//! `nanosleep` return `EINTR`.
+//!
+//! A program that forbids itself system calls must leave the tracer those that start a thread, and that open, write,
+//! link and rename files, or stop tracing before.
+//!
+//! A fork waits for a snapshot that is being written. The child starts a thread of its own as it is needed there,
+//! counted from the fork. A program that handles the signal itself takes it from the tracer; who handled it
+//! before, as where a library brings the tracer, is called after it. What a process becomes by
+//! `exec` handles the signal only if it has the tracer too: else the signal ends it, or does what is usual.
 //!
 //! On Windows no variable is read.

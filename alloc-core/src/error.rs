@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 /// let error = alloc_core::start().unwrap_err();
 /// assert!(error.is_not_installed());
 /// ```
+// NOTE: not in a box: it takes no memory to say that there is none.
 #[derive(Debug)]
-pub struct Error(Box<Kind>);
+pub struct Error(Kind);
 
 #[derive(Debug, thiserror::Error)]
 enum Kind {
@@ -56,43 +57,43 @@ enum Kind {
 impl Error {
     /// The program's global allocator is not [`TraceAlloc`](crate::TraceAlloc).
     pub fn is_not_installed(&self) -> bool {
-        matches!(*self.0, Kind::NotInstalled)
+        matches!(self.0, Kind::NotInstalled)
     }
 
     /// Tracing is off.
     pub fn is_not_tracing(&self) -> bool {
-        matches!(*self.0, Kind::NotTracing)
+        matches!(self.0, Kind::NotTracing)
     }
 
     /// Tracing is on, with another configuration than the one asked for.
     pub fn is_already_tracing(&self) -> bool {
-        matches!(*self.0, Kind::AlreadyTracing { .. })
+        matches!(self.0, Kind::AlreadyTracing { .. })
     }
 
     /// A [`Config`](crate::Config) holds a value out of range.
     pub fn is_invalid_config(&self) -> bool {
-        matches!(*self.0, Kind::InvalidConfig(_))
+        matches!(self.0, Kind::InvalidConfig(_))
     }
 
     /// A [`Grouping`](crate::Grouping) asks for what makes no sense.
     pub fn is_invalid_grouping(&self) -> bool {
-        matches!(*self.0, Kind::InvalidGrouping(_))
+        matches!(self.0, Kind::InvalidGrouping(_))
     }
 
     /// The tracer ran out of memory for its own tables, now or before: it has no true numbers.
     pub fn is_broken(&self) -> bool {
-        matches!(*self.0, Kind::Broken(_) | Kind::OutOfMemory(_))
+        matches!(self.0, Kind::Broken(_) | Kind::OutOfMemory(_))
     }
 
     /// The process is a child of the one that entered a [`Scope`](crate::Scope): what its other threads did
     /// is lost.
     pub fn is_forked(&self) -> bool {
-        matches!(*self.0, Kind::Forked)
+        matches!(self.0, Kind::Forked)
     }
 
     /// The system could not read or write.
     pub fn is_io(&self) -> bool {
-        match &*self.0 {
+        match &self.0 {
             Kind::File { source, .. } => source.is_io(),
             kind => matches!(kind, Kind::Io(_)),
         }
@@ -100,7 +101,7 @@ impl Error {
 
     /// What was read is not a snapshot: something else, or cut off, or damaged.
     pub fn is_invalid_file(&self) -> bool {
-        match &*self.0 {
+        match &self.0 {
             Kind::File { source, .. } => source.is_invalid_file(),
             kind => matches!(kind, Kind::InvalidFile(_)),
         }
@@ -159,13 +160,19 @@ impl Error {
 
 impl From<Kind> for Error {
     fn from(kind: Kind) -> Error {
-        Error(Box::new(kind))
+        Error(kind)
     }
 }
 
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Error {
         Kind::Io(error).into()
+    }
+}
+
+impl From<std::collections::TryReserveError> for Error {
+    fn from(_: std::collections::TryReserveError) -> Error {
+        io::Error::from(io::ErrorKind::OutOfMemory).into()
     }
 }
 

@@ -37,6 +37,27 @@ pub(crate) fn thread_id() -> ThreadId {
     0
 }
 
+/// Whether a thread of this process is gone. `false` where the system does not tell.
+pub(crate) fn is_gone(thread: ThreadId) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        let before = errno();
+        // SAFETY: a call without arguments.
+        let process = unsafe { libc::getpid() };
+        // SAFETY: numbers; no signal is sent by this one.
+        let failed = unsafe { libc::syscall(libc::SYS_tgkill, process, thread, 0) } != 0;
+        let is_gone = failed && errno() == libc::ESRCH;
+        // An allocator leaves it as it was.
+        set_errno(before);
+        is_gone
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = thread;
+        false
+    }
+}
+
 /// Whether the process has no other thread. `false` where the system does not tell. Allocates nothing.
 pub(crate) fn is_sole_thread() -> bool {
     #[cfg(target_os = "linux")]
@@ -104,7 +125,7 @@ pub(crate) fn end_of_brk() -> usize {
 
 /// Hands over the bytes of a file, and returns whether they are all.
 #[cfg(target_os = "linux")]
-fn read_file(path: &std::ffi::CStr, mut each: impl FnMut(u8)) -> bool {
+pub(crate) fn read_file(path: &std::ffi::CStr, mut each: impl FnMut(u8)) -> bool {
     // SAFETY: a path that ends in a zero.
     let file = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
     if file < 0 {
@@ -146,6 +167,7 @@ mod imp {
             let mut key = 0;
             // SAFETY: room for a key, and a function of the right type that does not unwind.
             let failed = unsafe { libc::pthread_key_create(&mut key, Some(thread_end)) } != 0;
+            stay_loaded();
             // SAFETY: three functions of the right type that do not unwind. Without memory for the
             // registration a forked child of a program with threads may find a lock held.
             unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
@@ -154,6 +176,38 @@ mod imp {
             (!failed).then_some(key)
         });
         key.is_some()
+    }
+
+    /// Keeps the library that this is part of loaded, if it is one: the system calls functions of it at the end of
+    /// threads and of the process, and the tracer's own threads run in it.
+    pub(crate) fn stay_loaded() {
+        #[cfg(target_os = "linux")]
+        {
+            let own = object_of(stay_loaded as *const c_void);
+            // SAFETY: a question. The program's headers lie in the program.
+            let program = unsafe { libc::getauxval(libc::AT_PHDR) };
+            let program = object_of(std::ptr::with_exposed_provenance(program as usize));
+            let Some(own) = own.filter(|own| {
+                !program.is_some_and(|program| std::ptr::eq(program.dli_fbase, own.dli_fbase))
+            }) else {
+                return;
+            };
+            let flags = libc::RTLD_LAZY | libc::RTLD_NOLOAD | libc::RTLD_NODELETE;
+            // SAFETY: the name by which the loader has the library, which is loaded: so none of its code runs by this.
+            // NOTE: what is returned is one more reference, which is never given back.
+            unsafe { libc::dlopen(own.dli_fname, flags) };
+        }
+    }
+
+    /// The program or library that has this address.
+    #[cfg(target_os = "linux")]
+    fn object_of(address: *const c_void) -> Option<libc::Dl_info> {
+        let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
+        // SAFETY: any address may be asked for, and there is room for the answer.
+        let found = unsafe { libc::dladdr(address, info.as_mut_ptr()) } != 0;
+        // SAFETY: zeroed, and filled in if found; zero is a value of every field.
+        let info = unsafe { info.assume_init() };
+        found.then_some(info)
     }
 
     /// Has `thread_end` called at the end of the calling thread. `false` where the system refuses.
@@ -185,8 +239,10 @@ mod imp {
 
     unsafe extern "C" fn before() {
         let fork = control::before_fork();
-        // SAFETY: `fork` holds the control lock.
-        unsafe { *FORK.0.get() = Some(fork) };
+        if fork.is_some() {
+            // SAFETY: `fork` holds the control lock.
+            unsafe { *FORK.0.get() = fork };
+        }
     }
 
     unsafe extern "C" fn in_parent() {
@@ -200,8 +256,9 @@ mod imp {
         #[cfg(target_os = "linux")]
         register_barrier();
         // SAFETY: this is the copy of the thread that ran `before`, and the only one.
-        if let Some(fork) = unsafe { (*FORK.0.get()).take() } {
-            control::after_fork_in_child(fork);
+        match unsafe { (*FORK.0.get()).take() } {
+            Some(fork) => control::after_fork_in_child(fork),
+            None => control::after_fork_unprepared(),
         }
     }
 
@@ -211,13 +268,126 @@ mod imp {
         unsafe { libc::atexit(act) == 0 }
     }
 
-    /// The value of an environment variable, without allocating or locking.
+    /// The value of an environment variable, without allocating or locking. `None` where the program has rights that
+    /// whoever started it has not: what it does is not theirs to say.
+    ///
+    /// NOTE: the program may write over it, as those do that set their title.
     pub(crate) fn environment(name: &std::ffi::CStr) -> Option<&'static std::ffi::CStr> {
+        if has_more_rights_than_its_user() {
+            return None;
+        }
         // SAFETY: a valid name. The value is read before the program's own code can change it, or
         // copied before anything else is called.
         let value = unsafe { libc::getenv(name.as_ptr()) };
         // SAFETY: null, or a string of the environment, which ends in a zero.
         (!value.is_null()).then(|| unsafe { std::ffi::CStr::from_ptr(value) })
+    }
+
+    /// Whether the program was given the rights of another user or group, or capabilities, by its file.
+    fn has_more_rights_than_its_user() -> bool {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        // SAFETY: a number. The system tells the program so at its start; zero is what it says of all others.
+        return unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+        #[cfg(any(
+            target_os = "macos",
+            target_os = "ios",
+            target_os = "freebsd",
+            target_os = "dragonfly",
+            target_os = "netbsd",
+            target_os = "openbsd"
+        ))]
+        // SAFETY: a call without arguments.
+        return unsafe { issetugid() } != 0;
+        #[allow(unreachable_code, reason = "where the system tells")]
+        {
+            // SAFETY: a call without arguments.
+            let user = unsafe { libc::getuid() };
+            // SAFETY: as above.
+            let group = unsafe { libc::getgid() };
+            // SAFETY: as above.
+            let is_its_user = user == unsafe { libc::geteuid() };
+            // SAFETY: as above.
+            !is_its_user || group != unsafe { libc::getegid() }
+        }
+    }
+
+    #[cfg(any(
+        target_os = "macos",
+        target_os = "ios",
+        target_os = "freebsd",
+        target_os = "dragonfly",
+        target_os = "netbsd",
+        target_os = "openbsd"
+    ))]
+    unsafe extern "C" {
+        // NOTE: `libc` does not have it everywhere.
+        fn issetugid() -> libc::c_int;
+    }
+
+    /// Writes the path of the working directory to a place, and returns how long it is. `None` where there is none, or
+    /// it is longer. Allocates nothing.
+    pub(crate) fn working_directory(place: &mut [u8]) -> Option<usize> {
+        #[cfg(target_os = "linux")]
+        let found = {
+            // NOTE: that of the C library may allocate.
+            //
+            // SAFETY: room for as many bytes as are said.
+            unsafe { libc::syscall(libc::SYS_getcwd, place.as_mut_ptr(), place.len()) > 0 }
+        };
+        #[cfg(not(target_os = "linux"))]
+        // SAFETY: room for as many bytes as are said.
+        let found = unsafe { !libc::getcwd(place.as_mut_ptr().cast(), place.len()).is_null() };
+        // One that cannot be reached from the root has no path.
+        let is_path = found && place.first() == Some(&b'/');
+        let len = || place.iter().position(|&byte| byte == 0);
+        is_path.then(len).flatten()
+    }
+
+    /// The name of the host.
+    pub(crate) fn host_name() -> Vec<u8> {
+        let mut name = [0_u8; 256];
+        // SAFETY: room for as many bytes as are said, and one more, which stays zero.
+        unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
+        let name = name.split(|&byte| byte == 0).next();
+        name.unwrap_or_default().to_vec()
+    }
+
+    /// How long ago some moment was that stays the same, on a clock that nobody sets, to a hundredth of a second.
+    pub(crate) fn monotonic_time() -> std::time::Duration {
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // PERF: a tenth of what the exact one takes.
+        #[cfg(target_os = "linux")]
+        let clock = libc::CLOCK_MONOTONIC_COARSE;
+        #[cfg(not(target_os = "linux"))]
+        let clock = libc::CLOCK_MONOTONIC;
+        // SAFETY: room for a time.
+        unsafe { libc::clock_gettime(clock, &mut time) };
+        std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    }
+
+    /// The last error of the C library on the calling thread, to be [put back](set_errno).
+    pub(crate) fn errno() -> i32 {
+        std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
+    }
+
+    /// What was interrupted shall find its own error.
+    pub(crate) fn set_errno(error: i32) {
+        #[cfg(target_os = "linux")]
+        // SAFETY: it has no conditions.
+        let place = unsafe { libc::__errno_location() };
+        #[cfg(target_os = "macos")]
+        // SAFETY: as above.
+        let place = unsafe { libc::__error() };
+        #[cfg(any(target_os = "linux", target_os = "macos"))]
+        // SAFETY: the thread's own place for it.
+        unsafe {
+            place.write(error);
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+        let _ = error;
     }
 
     /// The name of the calling thread, without allocating: `main` for the first one.
@@ -260,8 +430,9 @@ mod imp {
         unsafe { libc::pthread_self() }
     }
 
-    /// Writes to standard error without allocating.
+    /// Writes to standard error without allocating, and without a signal where that is a pipe that nobody reads.
     pub(crate) fn write_to_stderr(parts: &[&str]) {
+        let _quiet = crate::quiet::Quiet::begin();
         for part in parts {
             // SAFETY: a pointer to that many bytes. A message that cannot be written is lost.
             unsafe { libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len()) };
@@ -290,17 +461,10 @@ mod imp {
 
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     fn malloc_is_glibcs() -> bool {
-        let object_of = |function: *const c_void| {
-            let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
-            // SAFETY: any address may be asked for, and there is room for the answer.
-            let found = unsafe { libc::dladdr(function, info.as_mut_ptr()) } != 0;
-            // SAFETY: zeroed, and filled in if found; zero is a value of every field.
-            let info = unsafe { info.assume_init() };
-            found.then_some(info.dli_fbase)
-        };
+        let base_of = |function| object_of(function).map(|object| object.dli_fbase);
         // Whatever `malloc` the program is bound to, against the library that has glibc's version.
-        let malloc = object_of(libc::malloc as *const c_void);
-        let glibc = object_of(libc::gnu_get_libc_version as *const c_void);
+        let malloc = base_of(libc::malloc as *const c_void);
+        let glibc = base_of(libc::gnu_get_libc_version as *const c_void);
         malloc.is_some() && malloc == glibc
     }
 
@@ -371,6 +535,8 @@ mod imp {
         AT_END.try_with(|end| end.0.set(Some(state))).is_ok()
     }
 
+    pub(crate) fn stay_loaded() {}
+
     pub(crate) fn call_at_exit(_: extern "C" fn()) -> bool {
         false
     }
@@ -378,6 +544,25 @@ mod imp {
     pub(crate) fn environment(_: &std::ffi::CStr) -> Option<&'static std::ffi::CStr> {
         None
     }
+
+    pub(crate) fn working_directory(_: &mut [u8]) -> Option<usize> {
+        None
+    }
+
+    /// NOTE: no variable can ask for it.
+    pub(crate) fn host_name() -> Vec<u8> {
+        Vec::new()
+    }
+
+    pub(crate) fn monotonic_time() -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
+
+    pub(crate) fn errno() -> i32 {
+        0
+    }
+
+    pub(crate) fn set_errno(_: i32) {}
 
     /// NOTE: nothing is known of it.
     pub(crate) fn thread_name() -> SystemName {

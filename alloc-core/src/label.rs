@@ -50,7 +50,7 @@ pub(crate) type SystemName = [u8; 16];
 
 /// How many names are told apart. Threads of further names have the last.
 const MOST_NAMES: usize = 1024;
-const OTHERS: &[u8] = b"<other threads>";
+const OTHERS: SystemName = *b"<other threads>\0";
 
 /// All names of threads that were met, in the order in which they were.
 ///
@@ -87,15 +87,32 @@ impl ThreadName {
         ThreadName(at as u32 + 1)
     }
 
+    /// How many [numbers](Self::number) there are.
+    pub(crate) const NUMBERS: usize = MOST_NAMES + 2;
+
+    /// Tells names apart; zero where threads are not told apart.
+    pub(crate) fn number(self) -> usize {
+        self.0 as usize
+    }
+
     /// The name; nothing where threads are not told apart.
     pub(crate) fn text(self) -> Option<String> {
-        let at = (self.0 as usize).checked_sub(1)?;
-        let known = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-        let name: &[u8] = known.names.get(at).map_or(OTHERS, |name| &name[..]);
-        let end = name.iter().position(|&byte| byte == 0);
-        let name = &name[..end.unwrap_or(name.len())];
-        Some(String::from_utf8_lossy(name).into_owned())
+        let name = self.name()?;
+        Some(String::from_utf8_lossy(bytes_of(&name)).into_owned())
     }
+
+    /// The same, without allocating.
+    pub(crate) fn name(self) -> Option<SystemName> {
+        let at = self.number().checked_sub(1)?;
+        let known = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(known.names.get(at).copied().unwrap_or(OTHERS))
+    }
+}
+
+/// The bytes of a name, without the zeros.
+pub(crate) fn bytes_of(name: &SystemName) -> &[u8] {
+    let end = name.iter().position(|&byte| byte == 0);
+    &name[..end.unwrap_or(name.len())]
 }
 
 #[cfg(test)]

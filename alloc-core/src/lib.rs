@@ -102,6 +102,7 @@ mod bench;
 mod blocks;
 mod callsites;
 mod capture;
+mod clock;
 mod control;
 mod counted;
 mod counters;
@@ -114,8 +115,10 @@ mod filter;
 mod frame;
 mod gaps;
 mod grouping;
+mod growing;
 mod hooks;
 mod label;
+mod live;
 mod memory_usage;
 mod modules;
 mod numbers;
@@ -124,9 +127,11 @@ mod origin;
 mod package;
 mod pattern;
 mod profile;
+mod quiet;
 mod recorded;
 mod reporter;
 mod resident;
+mod retry;
 mod sampling;
 mod scope;
 mod signals;
@@ -143,8 +148,13 @@ mod traceback_text;
 pub mod tracemalloc;
 mod tracer;
 mod track;
+mod utc;
+mod version;
+mod waiting;
+mod wake;
 mod words;
 
+pub use alloc_core_symbols::Search as SymbolSearch;
 pub use allocator::TraceAlloc;
 #[cfg(feature = "criterion")]
 pub use bench::criterion::Memory;
@@ -153,6 +163,7 @@ pub use capture::CaptureMethod;
 pub use control::Config;
 pub use error::Error;
 pub use escape::Escaped;
+pub use file::Names;
 pub use filter::Filter;
 pub use frame::{Frame, SourcePath};
 pub use grouping::{GroupBy, Grouping, Metric, SortBy};
@@ -406,7 +417,7 @@ pub fn traceback_of<T: ?Sized>(block: *const T) -> Option<Traceback> {
     let _muted = thread::mute();
     let (addresses, end) = recorded::stack_of(block.addr())?;
     let limit = control::traceback_limit()?;
-    Some(symbols::Symbols::of_this_process().traceback(&addresses, end, limit))
+    Some(traceback(&addresses, end, limit))
 }
 
 /// Where the block at `address` of a domain was [tracked](track()); nothing if it is not.
@@ -414,7 +425,12 @@ pub fn traceback_of_tracked(domain: u32, address: usize) -> Option<Traceback> {
     let _muted = thread::mute();
     let (addresses, end) = recorded::stack_of_tracked(domain, address)?;
     let limit = control::traceback_limit()?;
-    Some(symbols::Symbols::of_this_process().traceback(&addresses, end, limit))
+    Some(traceback(&addresses, end, limit))
+}
+
+fn traceback(addresses: &[usize], end: recorded::StackEnd, limit: u16) -> Traceback {
+    let (modules, search) = (modules::loaded(), SymbolSearch::default());
+    symbols::Symbols::of_this_process(&modules, &search).traceback(addresses, end, limit)
 }
 
 /// Reads what every callsite holds now, held at the peak, and allocated in total.
@@ -441,7 +457,7 @@ pub fn take_snapshot() -> Result<Snapshot, Error> {
     Snapshot::take()
 }
 
-/// Runs `work` without recording what it allocates on this thread.
+/// Runs `work` without recording what it allocates on this thread, also if tracing starts meanwhile.
 ///
 /// For code that reports on the heap and should not show up in it. What it frees is recorded all the
 /// same.

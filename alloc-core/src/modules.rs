@@ -1,5 +1,7 @@
 //! [`Module`]: the program and its shared libraries, as mapped into the process.
 
+use alloc_core_symbols::Identity;
+
 /// Code mapped from a file: the program or a shared library.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Module {
@@ -9,30 +11,153 @@ pub(crate) struct Module {
     /// Where in the file that segment begins.
     pub(crate) file_offset: u64,
     pub(crate) path: String,
-    /// GNU's build id in hexadecimal; empty if there is none.
+    /// What tells its build from others: GNU's build id in hexadecimal; where there is none, `fingerprint-` and a
+    /// hash of what is in memory as it is in the file; empty where that is not known either.
     pub(crate) build_id: String,
 }
+
+/// What a fingerprint begins with where a build id could stand.
+const FINGERPRINT: &str = "fingerprint-";
 
 impl Module {
     /// The name for code of which nothing else is known: `libc.so.6+0x2724a`, counted from the start
     /// of the file.
     pub(crate) fn name_of(&self, address: u64) -> String {
-        let file = self.path.rsplit('/').next().unwrap_or(&self.path);
+        let path = self.file();
+        let file = path.rsplit('/').next().unwrap_or(path);
         let offset = address.saturating_sub(self.start) + self.file_offset;
         format!("{file}+{offset:#x}")
+    }
+
+    /// The path of its file, without what Linux puts after that of a program whose file is gone.
+    pub(crate) fn file(&self) -> &str {
+        self.path.strip_suffix(" (deleted)").unwrap_or(&self.path)
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        if let Some(hash) = self.build_id.strip_prefix(FINGERPRINT) {
+            let hash = u64::from_str_radix(hash, 16);
+            return hash.map_or(Identity::Unknown, Identity::Fingerprint);
+        }
+        let digits = self.build_id.as_bytes().chunks(2);
+        let bytes = digits.map(|it| u8::from_str_radix(str::from_utf8(it).ok()?, 16).ok());
+        match bytes.collect::<Option<Vec<u8>>>() {
+            Some(bytes) if !bytes.is_empty() => Identity::BuildId(bytes),
+            // NOTE: another tool's, which is compared with nothing here.
+            _ => Identity::Unknown,
+        }
+    }
+}
+
+/// A module as the loader lists it, with nothing on the heap. The fields are those of [`Module`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listed<'a> {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) file_offset: u64,
+    pub(crate) path: &'a [u8],
+    /// The bytes that are mostly shown in hexadecimal; none if it has none.
+    pub(crate) build_id: &'a [u8],
+    /// What stands for a build id where there is none; zero if there is nothing to hash.
+    pub(crate) fingerprint: u64,
+}
+
+impl Listed<'_> {
+    /// The text of [`Module::build_id`], as much of it as there is room for.
+    pub(crate) fn write_build_id<'p>(&self, place: &'p mut [u8; 128]) -> &'p [u8] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let hash = self.fingerprint.to_be_bytes();
+        let (start, bytes) = match self.build_id {
+            [] if self.fingerprint == 0 => return &[],
+            [] => (FINGERPRINT.as_bytes(), &hash[..]),
+            build_id => (&[][..], build_id),
+        };
+        place[..start.len()].copy_from_slice(start);
+        let mut len = start.len();
+        for (pair, byte) in place[start.len()..].chunks_exact_mut(2).zip(bytes) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+            len += 2;
+        }
+        &place[..len]
     }
 }
 
 /// The modules now loaded, the program first.
-///
-/// It enters the loader, so it is never called from a record.
-#[cfg(target_os = "linux")]
 pub(crate) fn loaded() -> Vec<Module> {
+    let mut modules = Vec::new();
+    for_each(&mut |it| {
+        modules.push(Module {
+            start: it.start,
+            end: it.end,
+            file_offset: it.file_offset,
+            path: String::from_utf8_lossy(it.path).into_owned(),
+            build_id: String::from_utf8_lossy(it.write_build_id(&mut [0; 128])).into_owned(),
+        });
+    });
+    modules
+}
+
+/// Hands over the modules now loaded, the program first. Allocates nothing on Linux.
+///
+/// It enters the loader, so it is never called from a record; and beside one, since a fork leaves the loader's lock taken
+/// in the child if another thread has it.
+pub(crate) fn for_each(each: &mut dyn FnMut(Listed<'_>)) {
+    crate::control::beside_record(|| list(each));
+}
+
+/// The longest path that the system takes.
+pub(crate) const LONGEST_PATH: usize = 4096;
+
+/// The path of the program, written to `place`; nothing where it cannot be told. Allocates nothing on Linux.
+pub(crate) fn program(place: &mut [u8; LONGEST_PATH]) -> &[u8] {
+    #[cfg(target_os = "linux")]
+    {
+        let link = c"/proc/self/exe";
+        // SAFETY: a path that ends in zero, and room for as many bytes as are said.
+        let len = unsafe { libc::readlink(link.as_ptr(), place.as_mut_ptr().cast(), LONGEST_PATH) };
+        match usize::try_from(len) {
+            Ok(len) => &place[..len],
+            // Where there is no such link, as after `chroot`.
+            Err(_) => as_started(),
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let path = std::env::current_exe().unwrap_or_default();
+        let path = path.as_os_str().as_encoded_bytes();
+        let len = path.len().min(LONGEST_PATH);
+        place[..len].copy_from_slice(&path[..len]);
+        &place[..len]
+    }
+}
+
+/// The path that the program was started by, which may be relative.
+#[cfg(target_os = "linux")]
+fn as_started() -> &'static [u8] {
+    // SAFETY: always safe to ask.
+    let path = unsafe { libc::getauxval(libc::AT_EXECFN) } as *const libc::c_char;
+    if path.is_null() {
+        return &[];
+    }
+    // SAFETY: the kernel put a C string there, which stays as long as the process.
+    unsafe { std::ffi::CStr::from_ptr(path) }.to_bytes()
+}
+
+#[cfg(target_os = "linux")]
+fn list(each: &mut dyn FnMut(Listed<'_>)) {
     use std::ffi::{CStr, c_void};
+
+    struct List<'a> {
+        each: &'a mut dyn FnMut(Listed<'_>),
+        /// The path of the program, which has no name in the list.
+        program: &'a [u8],
+        is_first: bool,
+    }
 
     unsafe extern "C" fn add(info: *mut libc::dl_phdr_info, _: usize, list: *mut c_void) -> i32 {
         // SAFETY: `dl_iterate_phdr` passes on the pointer that it was given below.
-        let list = unsafe { &mut *list.cast::<Vec<Module>>() };
+        let list = unsafe { &mut *list.cast::<List<'_>>() };
         // SAFETY: and a pointer to a struct that is valid during the call.
         let info = unsafe { &*info };
         // SAFETY: which says where the object's program headers are, and how many.
@@ -40,8 +165,8 @@ pub(crate) fn loaded() -> Vec<Module> {
         // SAFETY: the name is a C string, which the loader keeps while the object is loaded.
         let name = unsafe { CStr::from_ptr(info.dlpi_name) };
         let path = match name.to_bytes() {
-            b"" if list.is_empty() => std::env::current_exe().unwrap_or_default(),
-            _ => name.to_string_lossy().into_owned().into(),
+            b"" if list.is_first => list.program,
+            name => name,
         };
         let code = headers
             .iter()
@@ -55,55 +180,80 @@ pub(crate) fn loaded() -> Vec<Module> {
                 u64::from(code.p_memsz),
                 u64::from(code.p_offset),
             );
-            list.push(Module {
+            let build_id = headers
+                .iter()
+                .filter(|it| it.p_type == libc::PT_NOTE)
+                .find_map(|it| {
+                    #[allow(clippy::useless_conversion)]
+                    let start = base + u64::from(it.p_vaddr);
+                    // SAFETY: a segment of notes is mapped, readable and that long.
+                    let notes = unsafe {
+                        std::slice::from_raw_parts(start as *const u8, it.p_memsz as usize)
+                    };
+                    build_id(notes)
+                });
+            let build_id = build_id.unwrap_or_default();
+            let fingerprint = match build_id {
+                [] => fingerprint(base, headers),
+                _ => 0,
+            };
+            list.is_first = false;
+            (list.each)(Listed {
                 start: base + at,
                 end: base + at + size,
                 file_offset,
-                path: path.to_string_lossy().into_owned(),
-                build_id: headers
-                    .iter()
-                    .filter(|it| it.p_type == libc::PT_NOTE)
-                    .find_map(|it| {
-                        #[allow(clippy::useless_conversion)]
-                        let start = base + u64::from(it.p_vaddr);
-                        // SAFETY: a segment of notes is mapped, readable and that long.
-                        let notes = unsafe {
-                            std::slice::from_raw_parts(start as *const u8, it.p_memsz as usize)
-                        };
-                        build_id(notes).map(hexadecimal)
-                    })
-                    .unwrap_or_default(),
+                path,
+                build_id,
+                fingerprint,
             });
         }
         0
     }
 
-    let mut modules = Vec::<Module>::new();
-    // SAFETY: `add` matches the callback's type and does not unwind; the pointer is to a local
-    // that outlives the call.
-    unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut modules).cast()) };
-    modules
+    let mut place = [0; LONGEST_PATH];
+    let mut list = List {
+        each,
+        program: program(&mut place),
+        is_first: true,
+    };
+    // SAFETY: `add` matches the callback's type and does not unwind, nor does what it calls; the pointer is to a
+    // local that outlives the call.
+    unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut list).cast()) };
+}
+
+/// No file of 32 bits has one.
+#[cfg(all(target_os = "linux", not(target_pointer_width = "64")))]
+fn fingerprint(_: u64, _: &[libc::Elf32_Phdr]) -> u64 {
+    0
+}
+
+/// A hash of what is in memory as it is in the file.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+fn fingerprint(base: u64, headers: &[libc::Elf64_Phdr]) -> u64 {
+    let index = headers.iter().find(|it| it.p_type == libc::PT_GNU_EH_FRAME);
+    let index = index.map_or(&[][..], |it| {
+        let start = base + it.p_vaddr;
+        // SAFETY: the index of the unwind tables is mapped, readable and that long.
+        unsafe { std::slice::from_raw_parts(start as *const u8, it.p_memsz as usize) }
+    });
+    let (start, size) = (headers.as_ptr().cast::<u8>(), size_of_val(headers));
+    // SAFETY: the bytes of a slice of integers without padding between them.
+    let headers = unsafe { std::slice::from_raw_parts(start, size) };
+    alloc_core_symbols::fingerprint(headers, index)
 }
 
 /// Where modules cannot be listed: the program alone, over all addresses.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn loaded() -> Vec<Module> {
-    let path = std::env::current_exe().unwrap_or_default();
-    vec![Module {
+fn list(each: &mut dyn FnMut(Listed<'_>)) {
+    let mut place = [0; LONGEST_PATH];
+    each(Listed {
+        start: 0,
         end: u64::MAX,
-        path: path.to_string_lossy().into_owned(),
-        ..Module::default()
-    }]
-}
-
-#[cfg(target_os = "linux")]
-fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+        file_offset: 0,
+        path: program(&mut place),
+        build_id: &[],
+        fingerprint: 0,
+    });
 }
 
 /// The build id among ELF notes: name size, content size and type, then both, padded to four bytes.
@@ -138,7 +288,7 @@ mod tests {
                 .position(|it| (it.start..it.end).contains(&(address as u64)))
         };
         assert_eq!(holds(loaded as *const () as usize), Some(0));
-        let libc = holds(libc::malloc as *const () as usize).unwrap();
+        let libc = holds(libc::getpid as *const () as usize).unwrap();
         assert_ne!(libc, 0);
         assert!(modules[libc].path.contains("libc"));
         assert!(
@@ -162,7 +312,7 @@ mod tests {
             notes.extend(content);
             notes.resize(notes.len().next_multiple_of(4), 0);
         }
-        assert_eq!(build_id(&notes).map(hexadecimal).as_deref(), Some("ab0c"));
+        assert_eq!(build_id(&notes), Some(&[0xAB, 0x0C][..]));
         for len in 0..notes.len() - 2 {
             assert_eq!(build_id(&notes[..len]), None, "{len}");
         }

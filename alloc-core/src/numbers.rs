@@ -32,17 +32,17 @@ impl Bytes {
 
     /// `n` KiB, each 1,024 bytes.
     pub const fn kib(n: u64) -> Bytes {
-        Bytes(n << 10)
+        Bytes(n.saturating_mul(1 << 10))
     }
 
     /// `n` MiB, each 1,024 KiB.
     pub const fn mib(n: u64) -> Bytes {
-        Bytes(n << 20)
+        Bytes(n.saturating_mul(1 << 20))
     }
 
     /// `n` GiB, each 1,024 MiB.
     pub const fn gib(n: u64) -> Bytes {
-        Bytes(n << 30)
+        Bytes(n.saturating_mul(1 << 30))
     }
 
     /// The number of bytes as a plain integer.

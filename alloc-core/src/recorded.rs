@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::callsites::CallsiteId;
+use crate::capture::MAX_FRAMES;
 use crate::error::Error;
 use crate::label::{Label, ThreadName};
 use crate::sampling::Interval;
@@ -65,31 +66,68 @@ pub(crate) enum StackEnd {
 
 impl Recorded {
     /// Reads the tables, while other threads go on recording.
-    ///
-    /// Each callsite is read at a moment of its own; with no other thread recording, all moments
-    /// are the same.
     pub(crate) fn read() -> Result<Recorded, Error> {
-        let _muted = thread::mute();
-        control::reading(|config| {
-            let mut recorded = Recorded {
-                traceback_limit: config.traceback_limit(),
-                sampling: config.sampling(),
-                ..Recorded::default()
-            };
-            recorded.read_callsites();
-            recorded.heap = control::traced_memory();
-            let health = &mut recorded.health;
-            TABLES.events.add_to(health);
-            TABLES
-                .threads
-                .iter()
-                .for_each(|state| state.events.add_to(health));
-            recorded
+        let mut recorded = Recorded::default();
+        let mut threads: HashMap<ThreadName, Option<Arc<str>>> = HashMap::new();
+        let whole = read_tables(|seen| {
+            let start = recorded.addresses.len();
+            recorded.addresses.try_reserve(seen.stack.len())?;
+            recorded.addresses.extend_from_slice(seen.stack);
+            let Label { domain, thread } = seen.label;
+            let thread = threads
+                .entry(thread)
+                .or_insert_with(|| thread.text().map(Into::into));
+            recorded.callsites.try_reserve(1)?;
+            recorded.callsites.push(RecordedCallsite {
+                stack: start..recorded.addresses.len(),
+                stack_end: seen.stack_end,
+                counters: seen.counters,
+                domain,
+                thread: thread.clone(),
+            });
+            Ok(())
+        })?;
+        Ok(Recorded {
+            heap: whole.heap,
+            traceback_limit: whole.traceback_limit,
+            health: whole.health,
+            sampling: whole.sampling,
+            ..recorded
         })
     }
+}
 
-    fn read_callsites(&mut self) {
-        let mut threads: HashMap<ThreadName, Option<Arc<str>>> = HashMap::new();
+/// A callsite, as it is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen<'a> {
+    pub(crate) stack: &'a [usize],
+    pub(crate) stack_end: StackEnd,
+    pub(crate) counters: Counters,
+    pub(crate) label: Label,
+}
+
+/// What was read of the whole heap: see [`Recorded`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Whole {
+    pub(crate) heap: TracedMemory,
+    pub(crate) traceback_limit: u16,
+    pub(crate) health: Health,
+    pub(crate) sampling: Option<Interval>,
+}
+
+/// Reads the tables, while other threads go on recording, and hands over each callsite that allocated since
+/// tracing began.
+///
+/// Each callsite is read at a moment of its own; with no other thread recording, all moments
+/// are the same. NOTE: a lock is held meanwhile, for which a fork waits.
+pub(crate) fn read_tables(
+    mut each: impl FnMut(Seen<'_>) -> Result<(), Error>,
+) -> Result<Whole, Error> {
+    let _muted = thread::mute();
+    let mut stack = Vec::new();
+    stack.try_reserve_exact(MAX_FRAMES)?;
+    control::reading(|config| {
+        let mut health = Health::default();
         for (id, callsite) in TABLES.callsites.iter() {
             let cells = || TABLES.threads.iter().filter_map(|state| state.delta(id));
             let counters = callsite
@@ -98,31 +136,36 @@ impl Recorded {
             if counters.total.blocks == 0 {
                 continue;
             }
-            let start = self.addresses.len();
-            let Some(stack_end) = TABLES.callsites.append_stack(callsite, &mut self.addresses)
-            else {
+            stack.clear();
+            let Some(stack_end) = TABLES.callsites.append_stack(callsite, &mut stack) else {
                 continue;
             };
-            let stack = start..self.addresses.len();
             match stack_end {
                 StackEnd::Complete | StackEnd::Uncaptured => {}
-                StackEnd::Truncated => self.health.truncated_stacks += 1,
-                StackEnd::Broken => self.health.broken_stacks += 1,
-                StackEnd::Overflow => self.health.overflowed = counters.total.blocks,
+                StackEnd::Truncated => health.truncated_stacks += 1,
+                StackEnd::Broken => health.broken_stacks += 1,
+                StackEnd::Overflow => health.overflowed = counters.total.blocks,
             }
-            let Label { domain, thread } = callsite.label();
-            let thread = threads
-                .entry(thread)
-                .or_insert_with(|| thread.text().map(Into::into));
-            self.callsites.push(RecordedCallsite {
-                stack,
+            each(Seen {
+                stack: &stack,
                 stack_end,
                 counters,
-                domain,
-                thread: thread.clone(),
-            });
+                label: callsite.label(),
+            })?;
         }
-    }
+        let heap = control::traced_memory();
+        TABLES.events.add_to(&mut health);
+        TABLES
+            .threads
+            .iter()
+            .for_each(|state| state.events.add_to(&mut health));
+        Ok(Whole {
+            heap,
+            traceback_limit: config.traceback_limit(),
+            health,
+            sampling: config.sampling(),
+        })
+    })?
 }
 
 /// What was ever allocated, by all callsites together.

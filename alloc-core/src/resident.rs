@@ -46,6 +46,7 @@ pub fn resident_memory() -> Result<ResidentMemory, Error> {
 ///
 /// As [`resident_memory`]; also if there is no such process, or it is another user's.
 pub fn resident_memory_of(process: u32) -> Result<ResidentMemory, Error> {
+    let _muted = crate::thread::mute();
     let path = format!("/proc/{process}/smaps_rollup");
     let text = read(&path)?;
     let field = |name: &str| -> Result<u64, Error> {
@@ -74,6 +75,7 @@ pub fn resident_memory_of(process: u32) -> Result<ResidentMemory, Error> {
 /// # Ok::<(), alloc_core::Error>(())
 /// ```
 pub fn resident_set_size(process: u32) -> Result<Bytes, Error> {
+    let _muted = crate::thread::mute();
     let path = format!("/proc/{process}/status");
     let text = read(&path)?;
     let value = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -88,7 +90,6 @@ pub fn resident_set_size(process: u32) -> Result<Bytes, Error> {
 }
 
 fn read(path: &str) -> Result<String, Error> {
-    let _muted = crate::thread::mute();
     std::fs::read_to_string(path)
         .map_err(|error| Error::from(error).about("cannot read", path.as_ref()))
 }

@@ -1,5 +1,9 @@
 //! [`Signal`]: the signal that asks for a snapshot.
 
+use std::ffi::c_void;
+
+use crate::sync::{AtomicPtr, Ordering};
+
 /// A signal that a program may be sent for something of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Signal(libc::c_int);
@@ -31,10 +35,56 @@ impl Signal {
         Some(Signal(known.1))
     }
 
+    #[cfg(target_os = "linux")]
     pub(crate) fn number(self) -> libc::c_int {
         self.0
     }
+
+    /// Has `handler` called when the signal comes, which [calls](call_previous) whoever handled it before. `false` where
+    /// the system refuses.
+    ///
+    /// System calls that may be made again are made again.
+    #[cfg(unix)]
+    pub(crate) fn handle(self, handler: Handler) -> bool {
+        let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+        let mut previous = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+        // SAFETY: zero is a value of all fields: no handler, no flags, an empty set.
+        let action = unsafe { action.assume_init_mut() };
+        action.sa_sigaction = handler as *const () as usize;
+        action.sa_flags = libc::SA_RESTART | libc::SA_SIGINFO;
+        // SAFETY: a handler of the type that the flags say, which does nothing that a handler must not, and room for
+        // the one before.
+        let failed = unsafe { libc::sigaction(self.0, action, previous.as_mut_ptr()) } != 0;
+        // SAFETY: zeroed, and filled in by the system; zero is a value of all fields.
+        let previous = unsafe { previous.assume_init() };
+        if !failed && !matches!(previous.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN) {
+            PREVIOUS.store(previous.sa_sigaction as *mut c_void, Ordering::Release);
+        }
+        !failed
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn handle(self, _: Handler) -> bool {
+        false
+    }
 }
+
+/// Who handled the signal before, if anyone did: a program that loads a library with the tracer, or another tracer.
+static PREVIOUS: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Calls who handled the signal before, with what the handler was given.
+pub(crate) fn call_previous(signal: libc::c_int, info: *const c_void, context: *const c_void) {
+    let previous = PREVIOUS.load(Ordering::Acquire);
+    if !previous.is_null() {
+        // SAFETY: a handler that the program installed. One without `SA_SIGINFO` takes the first argument, and
+        // leaves the others where they are.
+        let previous = unsafe { std::mem::transmute::<*mut c_void, Handler>(previous) };
+        previous(signal, info, context);
+    }
+}
+
+/// The signal, what is known of its sender, and what was interrupted.
+pub(crate) type Handler = extern "C" fn(libc::c_int, *const c_void, *const c_void);
 
 #[cfg(all(test, unix))]
 mod tests {

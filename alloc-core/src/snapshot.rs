@@ -3,18 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use alloc_core_symbols::{Missing, Search};
+use once_cell::race::OnceBox;
+
 use crate::error::Error;
+use crate::file::Names;
 use crate::modules::{self, Module};
 use crate::origin::Origin;
-use crate::recorded::Recorded;
+use crate::recorded::{Recorded, RecordedCallsite};
 use crate::sampling::Interval;
-use crate::symbols::Symbols;
+use crate::symbols::{Gap, Symbols};
 use crate::thread;
 use crate::traceback::{ChargeTo, Traceback};
-use crate::{Bytes, Counters, Health, Metric, TracedMemory};
+use crate::{Bytes, Counters, Frame, Health, Metric, TracedMemory};
 
 /// A callsite: a traceback, and what was allocated there.
 ///
@@ -74,23 +78,52 @@ impl fmt::Display for Trace {
 /// # What taking one costs
 ///
 /// [`take_snapshot`](crate::take_snapshot) copies counters and addresses, some tenths of a
-/// microsecond for each callsite. Names and lines are looked up when they are first asked for, once
-/// for each address in the life of the process. The memory of a snapshot itself is not traced.
+/// microsecond for each callsite. Names and lines are looked up when they are first asked for, from the debug information
+/// of the program and its libraries. That takes some tenths of a second, and memory that is given back, and counted
+/// by [`tracer_memory`](crate::tracer_memory) meanwhile: some 10 MiB for a program with 12 MiB of `.debug_info`, of which
+/// an index grows with the program; and what compressed sections unpack to, such as those of debug files of a
+/// distribution's C library, 20 MiB. Files
+/// are written without it, and named by whoever reads them. The memory of a snapshot itself is not traced.
 ///
 /// # What the numbers mean
 ///
 /// With one thread allocating, the parts add up: the callsites' current to the heap's current, their
 /// shares at the peak to the heap's peak. While other threads allocate, each callsite is read at a
 /// moment of its own.
-#[derive(Clone)]
 pub struct Snapshot {
-    /// What the tables held; without callsites, if `traces` were there from the start.
+    /// What the tables held; without callsites, if `named` was there from the start.
     recorded: Recorded,
-    traces: OnceLock<Vec<Trace>>,
+    /// NOTE: whoever asks first looks the names up, and two at once both do: nobody waits for one who may be gone
+    /// after a fork.
+    named: OnceBox<Named>,
+    /// Whether `recorded` is of this process, and not from a file.
+    is_here: bool,
     charge_to: ChargeTo,
     /// How many traces filters have left out.
     filtered_out: u64,
     pub(crate) about: About,
+}
+
+/// The callsites with their names.
+#[derive(Clone, Debug, Default)]
+struct Named {
+    traces: Vec<Trace>,
+    gaps: Vec<Gap>,
+    unverified: Vec<String>,
+}
+
+impl Clone for Snapshot {
+    fn clone(&self) -> Snapshot {
+        let named = self.named.get().cloned();
+        Snapshot {
+            recorded: self.recorded.clone(),
+            named: named.map_or_else(OnceBox::new, |it| OnceBox::with_value(Box::new(it))),
+            is_here: self.is_here,
+            charge_to: self.charge_to,
+            filtered_out: self.filtered_out,
+            about: self.about.clone(),
+        }
+    }
 }
 
 /// What a snapshot tells of the process it was taken in.
@@ -141,7 +174,8 @@ impl Snapshot {
         let _muted = thread::mute();
         Snapshot {
             recorded,
-            traces: OnceLock::new(),
+            named: OnceBox::new(),
+            is_here: true,
             charge_to: ChargeTo::default(),
             filtered_out: 0,
             about: About {
@@ -213,29 +247,137 @@ impl Snapshot {
     pub(crate) fn of_parts(traces: Vec<Trace>, recorded: Recorded, about: About) -> Snapshot {
         Snapshot {
             recorded,
-            traces: OnceLock::from(traces),
+            named: OnceBox::with_value(Box::new(Named {
+                traces,
+                ..Named::default()
+            })),
+            is_here: false,
             charge_to: ChargeTo::default(),
             filtered_out: 0,
             about,
         }
     }
 
+    /// What the tables held, if it was taken in this process.
+    pub(crate) fn recorded(&self) -> &Recorded {
+        &self.recorded
+    }
+
+    /// A snapshot from a file with addresses: each frame of these traces is one, to be named.
+    pub(crate) fn unnamed(traces: Vec<Trace>, mut recorded: Recorded, about: About) -> Snapshot {
+        for trace in traces {
+            let start = recorded.addresses.len();
+            let calls = trace.traceback.iter().map(Frame::address);
+            // What stands for no stack has no address.
+            let calls = calls.filter(|call| *call != 0);
+            let returns = calls.map(|call| usize::try_from(call).unwrap_or(0).saturating_add(1));
+            recorded.addresses.extend(returns);
+            recorded.callsites.push(RecordedCallsite {
+                stack: start..recorded.addresses.len(),
+                stack_end: trace.traceback.end(),
+                counters: trace.counters,
+                domain: trace.domain,
+                thread: trace.thread,
+            });
+        }
+        let mut snapshot = Snapshot::of_parts(Vec::new(), recorded, about);
+        snapshot.named = OnceBox::new();
+        snapshot
+    }
+
     /// All callsites that allocated since tracing began, in no particular order.
+    ///
+    /// Names are looked up when this is first called, in the files of the program and its libraries, if these are here and
+    /// of the same build; what has no name is `program+0x1f3a` then, and
+    /// [`missing_debug_info`](Self::missing_debug_info) says why. [`name`](Self::name) looks further.
     pub fn traces(&self) -> &[Trace] {
-        self.traces.get_or_init(|| {
+        &self.named().traces
+    }
+
+    fn named(&self) -> &Named {
+        self.named.get_or_init(|| {
             let _muted = thread::mute();
-            let tracebacks = Symbols::of_this_process().tracebacks(&self.recorded);
-            tracebacks
-                .into_iter()
-                .zip(&self.recorded.callsites)
-                .map(|(traceback, callsite)| Trace {
-                    traceback,
-                    counters: callsite.counters,
-                    domain: callsite.domain,
-                    thread: callsite.thread.clone(),
-                })
-                .collect()
+            Box::new(self.look_up(&Search::default()))
         })
+    }
+
+    fn look_up(&self, search: &Search) -> Named {
+        let mut symbols = self.symbols(search);
+        let tracebacks = symbols.tracebacks(&self.recorded);
+        Named {
+            gaps: std::mem::take(&mut symbols.gaps),
+            unverified: std::mem::take(&mut symbols.unverified),
+            traces: self.with_tracebacks(tracebacks),
+        }
+    }
+
+    fn symbols<'a>(&'a self, search: &'a Search) -> Symbols<'a> {
+        match self.is_here {
+            true => Symbols::of_this_process(&self.about.modules, search),
+            false => Symbols::of_file(&self.about.modules, search),
+        }
+    }
+
+    fn with_tracebacks(&self, tracebacks: Vec<Traceback>) -> Vec<Trace> {
+        let callsites = tracebacks.into_iter().zip(&self.recorded.callsites);
+        callsites
+            .map(|(traceback, callsite)| Trace {
+                traceback,
+                counters: callsite.counters,
+                domain: callsite.domain,
+                thread: callsite.thread.clone(),
+            })
+            .collect()
+    }
+
+    /// The frames that are charged of other stacks of the same process.
+    pub(crate) fn charged(&self, recorded: &Recorded) -> Vec<Frame> {
+        self.symbols(&Search::default()).charged(recorded)
+    }
+
+    /// The same snapshot with no more of each stack than the frame that is charged by [`ChargeTo::Caller`]: for the
+    /// statistics that look at no other, which names far fewer addresses.
+    pub(crate) fn charged_only(&self) -> Snapshot {
+        let _muted = thread::mute();
+        let charged = self.charged(&self.recorded);
+        let tracebacks = charged.into_iter().map(|frame| Traceback::new(vec![frame]));
+        let traces = self.with_tracebacks(tracebacks.collect());
+        let recorded = Recorded {
+            addresses: Vec::new(),
+            callsites: Vec::new(),
+            ..self.recorded.clone()
+        };
+        Snapshot::of_parts(traces, recorded, self.about.clone())
+    }
+
+    /// Looks the names of frames up now, also where `search` says. What was named before stays as it is.
+    ///
+    /// It is for files that were written with addresses, as the tracer writes them. A file whose build id is another
+    /// than that of what ran is not taken.
+    ///
+    /// ```
+    /// use alloc_core::{Snapshot, SymbolSearch};
+    ///
+    /// let mut snapshot = Snapshot::from_traces(vec![], 32);
+    /// snapshot.name(&SymbolSearch {
+    ///     folders: vec!["/srv/symbols".into()],
+    ///     ..SymbolSearch::default()
+    /// });
+    /// assert!(snapshot.is_named());
+    /// ```
+    pub fn name(&mut self, search: &Search) {
+        let _muted = thread::mute();
+        self.named.get_or_init(|| Box::new(self.look_up(search)));
+    }
+
+    /// Whether names have been looked up, or were there from the start.
+    pub fn is_named(&self) -> bool {
+        self.named.get().is_some()
+    }
+
+    /// The files that names were taken from although nothing tells whether they are of the build that ran.
+    pub fn unverified_files(&self) -> &[String] {
+        &self.named().unverified
     }
 
     /// Whether the numbers of a metric are known. A heap profile from elsewhere may lack some, and has zeros
@@ -341,39 +483,65 @@ impl Snapshot {
     /// What keeps lines from being shown, if something does for half of the callsites or more, and how to get
     /// them.
     pub fn missing_debug_info(&self) -> Option<MissingDebugInfo> {
+        let _muted = thread::mute();
         let charged = |trace: &Trace| trace.traceback.charged(ChargeTo::Caller).clone();
         let frames = self.traces().iter().map(charged);
         let without_line: Vec<MissingDebugInfo> = frames
             .filter(|frame| frame.file().is_none() && frame.origin() == Origin::Unknown)
             .filter(|frame| frame.function().is_some_and(|name| !name.starts_with('<')))
-            .map(|frame| MissingDebugInfo {
-                stripped: frame.function().is_some_and(|name| name.contains("+0x")),
-            })
+            .map(|frame| MissingDebugInfo(self.why_without_line(&frame)))
             .collect();
         // NOTE: some functions never have lines, such as those of a C library.
         let is_half = 2 * without_line.len() >= self.traces().len();
         let worst = without_line
             .into_iter()
-            .max_by_key(|missing| missing.stripped);
+            .max_by_key(MissingDebugInfo::has_no_names);
         worst.filter(|_| is_half)
+    }
+
+    fn why_without_line(&self, frame: &Frame) -> Why {
+        let has_no_name = frame.function().is_some_and(|name| name.contains("+0x"));
+        let call = frame.address().saturating_sub(1);
+        let gaps = &self.named().gaps;
+        match gaps.iter().find(|it| it.addresses.contains(&call)) {
+            Some(gap) => Why::File(gap.why.clone()),
+            None if has_no_name => Why::Stripped,
+            None => Why::NoDebugInfo,
+        }
     }
 
     /// Writes the snapshot to a file, in the format that [`load`](Self::load) and all readers of
     /// pprof profiles understand: a gzip'd `profile.proto`.
     ///
-    /// The file appears whole or not at all.
+    /// Of a snapshot that was taken in this process it has the address of each call, and the path and the build
+    /// id of each program and library, by which readers find functions and lines: so writing reads no debug
+    /// information, and takes up little memory. One that was made or loaded with names has these, and
+    /// [`dump_with`](Self::dump_with) writes them in any case.
+    ///
+    /// The file appears whole or not at all, and keeps its mode. A link is followed, and stays. A pipe, a device or a
+    /// socket is written through; so is a descriptor of the process, such as `/dev/stdout`. Where nothing can be
+    /// created beside a file, it is written in place.
     ///
     /// # Errors
     ///
     /// [`is_io`](Error::is_io), with the path and what the system said.
     pub fn dump(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        self.dump_with(path, Names::Addresses)
+    }
+
+    /// Writes the snapshot to a file as [`dump`](Self::dump) does, with names or without.
+    ///
+    /// # Errors
+    ///
+    /// As [`dump`](Self::dump).
+    pub fn dump_with(&self, path: impl AsRef<Path>, names: Names) -> Result<(), Error> {
         let _muted = thread::mute();
-        crate::file::dump(self, path.as_ref())
+        crate::file::dump(self, path.as_ref(), names)
             .map_err(|error| error.about("cannot write", path.as_ref()))
     }
 
     /// Reads a snapshot from a file that [`dump`](Self::dump) wrote, or a heap profile in pprof's
-    /// format from elsewhere, packed with gzip or not.
+    /// format from elsewhere, packed with gzip or not. Addresses are named by [`traces`](Self::traces).
     ///
     /// Reading takes up at most sixteen times the size of the unpacked profile, and 4 MiB beside, in time
     /// that grows with the size, whatever the file holds. A file unpacks to at most 250 times its size and 1 MiB
@@ -404,7 +572,7 @@ impl Snapshot {
     /// [`is_io`](Error::is_io), with what the writer said.
     pub fn write_to(&self, writer: impl std::io::Write) -> Result<(), Error> {
         let _muted = thread::mute();
-        crate::file::write(self, writer)
+        crate::file::write(self, writer, Names::Addresses)
     }
 
     /// Reads what [`dump`](Self::dump) wrote.
@@ -477,27 +645,47 @@ impl fmt::Debug for Snapshot {
 /// Why a snapshot names functions or addresses where lines were expected.
 ///
 /// It prints as a sentence that says what to change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MissingDebugInfo {
-    stripped: bool,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingDebugInfo(Why);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Why {
+    /// As the file tells that was looked at.
+    File(Missing),
+    /// As names tell that came with the snapshot.
+    Stripped,
+    NoDebugInfo,
+}
+
+impl MissingDebugInfo {
+    fn has_no_names(&self) -> bool {
+        match &self.0 {
+            Why::File(missing) => missing.has_no_names(),
+            Why::Stripped => true,
+            Why::NoDebugInfo => false,
+        }
+    }
 }
 
 impl fmt::Display for MissingDebugInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.stripped {
-            "no names and lines: the program was stripped; put `strip = false` and \
-             `debug = 1` under [profile.release] in Cargo.toml"
-        } else {
-            "no lines: the program was built without debug information; put \
-             `debug = 1` under [profile.release] in Cargo.toml"
-        })
+        match &self.0 {
+            Why::File(missing) => missing.fmt(f),
+            Why::Stripped => f.write_str(
+                "no names and lines: the program was stripped; put `strip = false` and \
+                 `debug = 1` under [profile.release] in Cargo.toml",
+            ),
+            Why::NoDebugInfo => f.write_str(
+                "no lines: the program was built without debug information; put \
+                 `debug = 1` under [profile.release] in Cargo.toml",
+            ),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Frame;
 
     #[track_caller]
     fn check(frames: &[(&str, &str)], expected: Option<bool>) {
@@ -507,7 +695,7 @@ mod tests {
         let trace = Trace::new(Traceback::new(frames.collect()), Counters::default());
         let snapshot = Snapshot::from_traces(vec![trace], 8);
         let missing = snapshot.missing_debug_info();
-        assert_eq!(missing.map(|missing| missing.stripped), expected);
+        assert_eq!(missing.map(|missing| missing.has_no_names()), expected);
     }
 
     #[test]

@@ -7,37 +7,54 @@ use std::ffi::CStr;
 use std::time::Duration;
 
 use crate::control::Config;
+use crate::file::Names;
 use crate::hooks;
 use crate::reporter::{self, Order};
 use crate::sampling::Interval;
 use crate::signals::{self, Signal};
-use crate::template::Template;
+use crate::template::{Beginning, Template};
 
-const PATH: &str =
-    "a path in which %p is the process id, %n the number of the snapshot and %% a percent sign";
+const PATH: &str = "a path in which %p is the process id, %n the number of the snapshot, \
+    %t the time, %h the host's name and %% a percent sign";
 
 const SECONDS: &str = "a number of seconds from 0.01 to 1000000";
 const BYTES: &str = "a number of bytes from 1 to 64MiB, as 524288 or 512KiB";
+const NAMES: &str = "1 for snapshots with names, or 0 for addresses";
 const FRAMES: &str = "a number of frames from 1 to 1000, or 0 for off";
 
 /// The configuration that the environment asks for, if it asks for tracing.
 ///
 /// What else it asks for is noted with the [`reporter`], whoever starts tracing.
 pub(crate) fn config_from_environment() -> Option<Config> {
-    let out = value(c"ALLOC_TRACE_OUT", PATH, Template::new);
-    let live = value(c"ALLOC_TRACE_LIVE", PATH, Template::new);
+    let out = value(c"ALLOC_TRACE_OUT", PATH, valid_template);
+    let live = value(c"ALLOC_TRACE_LIVE", PATH, valid_template);
     let every = number(c"ALLOC_TRACE_EVERY", SECONDS, parse_seconds);
     let signal = number(c"ALLOC_TRACE_SIGNAL", signals::EXPECTED, Signal::from_name);
+    let names = number(c"ALLOC_TRACE_NAMES", NAMES, parse_names);
     let sample = number(c"ALLOC_TRACE_SAMPLE", BYTES, parse_bytes);
     let frames = number(c"ALLOC_TRACE", FRAMES, parse_frames);
-    let order = Order {
-        every,
-        signal,
-        live,
-        out,
-    };
-    if !reporter::order(order) {
-        refuse(&["the system refused to call us at the program's end\n"]);
+    if out.is_some() || live.is_some() || every.is_some() || signal.is_some() {
+        let beginning = Beginning::here();
+        let kept =
+            |text: Option<_>| text.map_or(Some(None), |it| Template::new(it, beginning).map(Some));
+        let (Some(at_exit), Some(live)) = (kept(out), kept(live)) else {
+            // The program runs without it, as it would.
+            hooks::write_to_stderr(&[
+                "alloc-core: tracing could not be started: the system gave no memory for a path\n",
+            ]);
+            return None;
+        };
+        let order = Order {
+            every,
+            signal,
+            live,
+            numbered: at_exit.unwrap_or(Template::unasked(beginning)),
+            at_exit,
+            names: names.unwrap_or_default(),
+        };
+        if !reporter::order(order) {
+            refuse(&["the system refused to call us at the program's end\n"]);
+        }
     }
     match (frames, sample) {
         (Some(0), _) | (None, None) => None,
@@ -46,6 +63,10 @@ pub(crate) fn config_from_environment() -> Option<Config> {
             Some(frames.map_or(config.clone(), |frames| config.frames(frames)))
         }
     }
+}
+
+fn valid_template(text: &'static [u8]) -> Option<&'static [u8]> {
+    Template::is_valid(text).then_some(text)
 }
 
 /// The value of a variable that is a number or a name. A wrong one ends the program.
@@ -94,6 +115,14 @@ fn is_plain(digits: &str) -> bool {
 fn parse_frames(text: &str) -> Option<u16> {
     let frames = text.parse().ok().filter(|_| is_plain(text))?;
     (frames <= Config::MAX_FRAMES).then_some(frames)
+}
+
+fn parse_names(text: &str) -> Option<Names> {
+    match text {
+        "0" => Some(Names::Addresses),
+        "1" => Some(Names::Symbols),
+        _ => None,
+    }
 }
 
 fn parse_seconds(text: &str) -> Option<Duration> {

@@ -2,6 +2,7 @@
 
 use crate::counters::{Account, Delta, Heap, SharedCounters, Signed};
 use crate::sync::{ATTEMPTS, AtomicI64, AtomicU64, Ordering, fence, wait};
+use crate::version::Version;
 use Ordering::Relaxed;
 
 /// What one thread changed of the whole heap since it last folded, in a session that counts blocks and nothing
@@ -40,8 +41,8 @@ pub(crate) struct Tally {
     saved_blocks: AtomicI64,
     epoch: AtomicU64,
     reallocations: AtomicU64,
-    /// Odd while more than one of these words is changed.
-    version: AtomicU64,
+    /// Of changes to more than one of these words.
+    version: Version,
 }
 
 impl Tally {
@@ -68,7 +69,7 @@ impl Tally {
     /// Counts that a counted block became another, after a look if it shrank and there must be one.
     #[inline(always)]
     pub(crate) fn reallocated(&self, old_size: usize, size: usize) {
-        self.change(|| {
+        self.version.change(|| {
             self.allocated(size);
             self.freed(old_size);
             self.add_reallocation();
@@ -84,7 +85,7 @@ impl Tally {
     #[inline(never)]
     pub(crate) fn look(&self, account: &Account, heap: &Heap, epoch: &AtomicU64) {
         let net = self.net();
-        self.change(|| {
+        self.version.change(|| {
             self.raise(net);
             if account.is_alone() && heap.note_peak(account.net() + net.bytes) {
                 let next = epoch.load(Relaxed) + 1;
@@ -101,7 +102,8 @@ impl Tally {
     /// Takes note that the heap changed beside the tally: alone, and after a look if it shrank.
     pub(crate) fn limit_anew(&self, account: &Account, heap: &Heap) {
         let net = self.net();
-        self.change(|| self.limit_to(net, account.room_of_tally(heap)));
+        self.version
+            .change(|| self.limit_to(net, account.room_of_tally(heap)));
     }
 
     #[inline(always)]
@@ -138,13 +140,15 @@ impl Tally {
         self.epoch.store(epoch, Relaxed);
     }
 
+    /// Whether it has counted nothing since it last folded.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.total_blocks.load(Relaxed) == 0 && self.net() == Signed::default()
+    }
+
     /// Moves what was counted into the shared counters, and alone into the account, too.
     pub(crate) fn fold_into(&self, shared: &SharedCounters, account: &Account, epoch: u64) {
         let delta = self.read();
-        if delta.total_blocks == 0 && delta.net == Signed::default() {
-            return;
-        }
-        self.change(|| {
+        self.version.change(|| {
             if account.is_alone() {
                 account.add(delta.net.bytes);
             }
@@ -170,19 +174,6 @@ impl Tally {
         self.save(Signed::default(), epoch);
     }
 
-    /// Forgets the peak that was: the present is the highest from now on.
-    ///
-    /// NOTE: as [`Cell::reset_peak`](crate::counters::Cell::reset_peak).
-    pub(crate) fn reset_peak(&self) {
-        let net = self.net();
-        self.change(|| {
-            self.high_bytes.store(i64::MIN, Relaxed);
-            self.high_blocks.store(i64::MIN, Relaxed);
-            self.raise(net);
-            self.limit_to(net, net.bytes);
-        });
-    }
-
     /// What there is now.
     #[inline(always)]
     fn net(&self) -> Signed {
@@ -198,31 +189,20 @@ impl Tally {
 
 /// What others may do while the owner counts.
 impl Tally {
-    /// Runs what others must see all of or nothing, in [`steadily`](Self::steadily).
-    #[inline(always)]
-    fn change(&self, change: impl FnOnce()) {
-        let version = self.version.load(Relaxed);
-        self.version.store(version + 1, Relaxed);
-        // The fence keeps the changes after the beginning; it pairs with the one in `steadily`.
-        fence(Ordering::Release);
-        change();
-        self.version.store(version + 2, Ordering::Release);
-    }
-
     /// What `read` reads of this and of the account, at a moment when neither becomes another.
     ///
     /// NOTE: it waits for an owner that the system has put aside, but not forever: then the last try counts. Nor does
     /// it wait `at_once`, as a signal handler that may have interrupted the owner must not.
     pub(crate) fn steadily<R>(&self, at_once: bool, read: impl Fn() -> R) -> R {
         for attempt in 0..ATTEMPTS {
-            // The acquire pairs with the release in `change`.
-            let before = self.version.load(Ordering::Acquire);
+            let before = self.version.before();
+            // The acquire pairs with the release in `add`.
             let most = self.most_bytes.load(Ordering::Acquire);
             let it = read();
             fence(Ordering::Acquire);
             // With as much freed before and after, what there was is what there was when the total was loaded.
             let is_steady = self.most_bytes.load(Relaxed) == most;
-            if is_steady && before.is_multiple_of(2) && self.version.load(Relaxed) == before {
+            if is_steady && before == Some(self.version.after()) {
                 return it;
             }
             if at_once {
@@ -325,7 +305,8 @@ mod tests {
             }
         });
         assert_eq!(
-            heap.read(account.net() + tally.net_bytes()).peak,
+            heap.read(|| account.held_back(true, || account.net() + tally.net_bytes()))
+                .peak,
             3_000 + beside as u64
         );
     }

@@ -9,25 +9,29 @@ use crate::callsites::{CallsiteId, Recent};
 use crate::capture::{StackBounds, Walker};
 use crate::control::Look;
 use crate::counted::Outside;
-use crate::counters::{Account, Cell, CellCeiling, Company, Delta, SharedCounters};
+use crate::counters::{Account, Cell, CellCeiling, Company, Delta, HeldBack, SharedCounters};
 use crate::gaps::Range;
+use crate::growing::Growing;
+use crate::hooks;
 use crate::label::{Label, ThreadName};
 use crate::open_gap::OpenGap;
 use crate::sampling::{Interval, Rounding};
 use crate::scope::SlotId;
 use crate::sync::{
-    AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
+    Ordering, fence,
 };
 use crate::tally::Tally;
 use crate::tracer::{TABLES, control};
 use Ordering::Relaxed;
 
-/// How many callsites a thread counts without folding, as long as their ids do not collide.
-pub(crate) const CELLS: usize = 8192;
+/// How many callsites a thread counts without folding, as long as their ids do not collide: few at first, and many
+/// once there are many.
+const FEW_CELLS: usize = 64;
+const MOST_CELLS: usize = 8192;
 
-/// One thread's counters, walker and flags: 1,100 KiB of address space, of which a thread touches what it
-/// needs: 64 bytes for each callsite up to [`CELLS`], 832 for each stack that is remembered, up to 256
-/// of them, and some 40 KiB, up to 64 more where there are many callsites.
+/// One thread's counters, walker and flags, of which a thread touches what it needs: 64 bytes for each callsite up
+/// to [`MOST_CELLS`], 832 for each stack that is remembered, up to 256 of them, and some pages.
 ///
 /// # Who may do what
 ///
@@ -43,8 +47,7 @@ pub(crate) const CELLS: usize = 8192;
 /// at once.
 #[repr(C, align(64))]
 pub(crate) struct ThreadState {
-    // PERF: first, so that a callsite's number leads to its cell with one addition.
-    cells: [Cell; CELLS],
+    cells: Growing<Cell, FEW_CELLS, MOST_CELLS>,
     mode: AtomicU32,
     claimed: AtomicBool,
     /// The last phase of the tracer that the thread saw: [`Account`] and ceiling belong to it.
@@ -61,11 +64,12 @@ pub(crate) struct ThreadState {
     session: AtomicU64,
     /// How many frames its walker shows.
     frames: AtomicUsize,
-    /// The session's choices, kept where a record looks anyway: the sampling interval or zero, and whether
-    /// stacks are captured, and if so, the user's line alone.
+    /// The session's choices, kept where a record looks anyway: the sampling interval or zero, whether
+    /// stacks are captured, and if so, the user's line alone, and whether blocks are counted and nothing else.
     sample_every: AtomicU64,
     captures: AtomicBool,
     captures_line: AtomicBool,
+    only_counts: AtomicBool,
     /// What tells this thread's callsites apart from others', as a word, and its salt.
     label: AtomicU64,
     salt: AtomicU64,
@@ -79,9 +83,17 @@ pub(crate) struct ThreadState {
     pub(crate) tally: Tally,
     random: AtomicU64,
     pub(crate) events: Events,
+    /// How many uses of the tables are under way beside a record, each within the one before: those that began, and
+    /// those of them that found that they may.
+    uses_begun: AtomicU32,
+    uses: AtomicU32,
     /// How often the end of the thread was put off, for other destructors to run before.
     farewells: AtomicU32,
+    /// The thread, as the system names it.
+    thread: AtomicI32,
     next: AtomicPtr<ThreadState>,
+    /// The next that is nobody's, while this one is. NOTE: only under the control lock.
+    next_free: AtomicPtr<ThreadState>,
     recent: Recent,
     walker: UnsafeCell<Walker>,
 }
@@ -198,6 +210,54 @@ impl ThreadState {
         self.mode.store(mode, Ordering::Release);
     }
 
+    /// Runs `work`, which uses the tables beside a record or within one, as soon as `may` says that it may.
+    /// In between it calls `wait`.
+    ///
+    /// A signal handler may interrupt one use by another. That goes on at once if the first may, since whoever has all
+    /// stand still waits for it.
+    pub(crate) fn use_tables<R>(
+        &self,
+        may: impl Fn() -> bool,
+        wait: impl Fn(),
+        work: impl FnOnce() -> R,
+    ) -> R {
+        let (begun, uses) = (self.uses_begun.load(Relaxed), self.uses.load(Relaxed));
+        loop {
+            self.uses_begun.store(begun + 1, Relaxed);
+            // The fence orders the mark before the look at the phase; it pairs with that of `stand_still`, between the
+            // phase and the look at the marks. Either the phase is seen here, or the mark there.
+            fence(Ordering::SeqCst);
+            if uses > 0 || may() {
+                break;
+            }
+            // NOTE: nor is one within which this began before it looked, and which looks after this.
+            self.uses_begun.store(0, Ordering::Release);
+            wait();
+        }
+        self.uses.store(uses + 1, Relaxed);
+        let result = work();
+        self.uses.store(uses, Relaxed);
+        // The release pairs with the acquire in `uses_tables`: what was changed is seen.
+        self.uses_begun.store(begun, Ordering::Release);
+        result
+    }
+
+    /// Whether the [use](Self::use_tables) of the tables that is under way interrupted another. NOTE: by the owner.
+    pub(crate) fn uses_tables_within(&self) -> bool {
+        self.uses.load(Relaxed) > 1
+    }
+
+    /// Whether somebody may wait for the thread: it records, or uses the tables beside. So a signal handler of its own
+    /// must not wait for that one.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.is_recording() || self.uses_tables()
+    }
+
+    /// Whether a [use](Self::use_tables) of the tables is under way.
+    pub(crate) fn uses_tables(&self) -> bool {
+        self.uses_begun.load(Ordering::Acquire) != 0
+    }
+
     /// The phase that the thread last joined.
     #[inline(always)]
     pub(crate) fn phase(&self) -> u64 {
@@ -224,9 +284,11 @@ impl ThreadState {
     }
 
     /// Whether the session that the thread last joined only counts.
+    ///
+    /// NOTE: not told by `counting`, which a signal handler changes that interrupts a record.
     #[inline(always)]
     pub(crate) fn only_counts(&self) -> bool {
-        self.counting.load(Relaxed) != Look::NEVER.word()
+        self.only_counts.load(Relaxed)
     }
 
     /// Takes part in `phase`, in this company.
@@ -251,6 +313,7 @@ impl ThreadState {
         self.frames.store(control::capture_limit(), Relaxed);
         self.captures_line.store(control::captures_line(), Relaxed);
         self.captures.store(control::capture_limit() != 0, Relaxed);
+        self.only_counts.store(control::only_counts(), Relaxed);
         let every = control::sampling().map_or(0, Interval::bytes);
         self.sample_every.store(every, Relaxed);
         if let Some(interval) = self.sampling() {
@@ -450,7 +513,7 @@ impl ThreadState {
     pub(crate) fn cell(&self, id: CallsiteId, epoch: u64) -> &Cell {
         let cell = self.place_of(id);
         if cell.callsite() != id.get() {
-            self.take_over(cell, id, epoch);
+            return self.take_over(cell, id, epoch);
         }
         cell
     }
@@ -458,17 +521,24 @@ impl ThreadState {
     /// The cell that is a callsite's, or could be.
     #[inline(always)]
     pub(crate) fn place_of(&self, id: CallsiteId) -> &Cell {
-        &self.cells[id.get() as usize % CELLS]
+        self.cells.place(id.get() as usize)
     }
 
+    /// The cell for a callsite, which another had. NOTE: a record is under way, in the phase that the account
+    /// belongs to.
     #[cold]
-    fn take_over(&self, cell: &Cell, id: CallsiteId, epoch: u64) {
-        // NOTE: a record is under way, in the phase that the account belongs to.
+    fn take_over(&self, cell: &Cell, id: CallsiteId, epoch: u64) -> &Cell {
+        if cell.callsite() != 0 && self.cells.has_made_way() {
+            self.fold_cells();
+            self.cells.grow();
+        }
+        let cell = self.place_of(id);
         if self.account.is_alone() {
             fold(cell, id.get(), epoch, Cell::fold_alone_into);
         } else {
             fold(cell, id.get(), epoch, Cell::fold_into);
         }
+        cell
     }
 
     /// Folds a cell that holds back too much.
@@ -482,8 +552,7 @@ impl ThreadState {
         if id == CallsiteId::HEAP && control::only_counts() {
             return Some(self.steadily(|| self.tally.read()));
         }
-        let cell = self.place_of(id);
-        (cell.callsite() == id.get()).then(|| cell.read())
+        self.place_of(id).read_of(id.get())
     }
 
     /// Hands all that the thread holds back to the shared counters. NOTE: only by the owner, or
@@ -505,8 +574,12 @@ impl ThreadState {
     }
 
     /// Hands what it counted to the heap's callsite.
+    ///
+    /// NOTE: if it counted nothing it does not look either: others may have come and gone since it was alone, and what
+    /// they did to the peak is not known here.
     pub(crate) fn fold_tally(&self) {
         if control::only_counts()
+            && !self.tally.is_empty()
             && let Some(heap) = TABLES.callsites.get(CallsiteId::HEAP)
         {
             self.look();
@@ -525,22 +598,28 @@ impl ThreadState {
         self.account.is_alone() && control::only_counts()
     }
 
-    /// What the thread holds back of the heap, in bytes.
-    pub(crate) fn held_back(&self) -> i64 {
-        self.steadily(|| {
+    /// What the thread holds back of the heap.
+    pub(crate) fn held_back(&self) -> HeldBack {
+        let read = || {
             let tally = if self.tally_is_apart() {
                 self.tally.net_bytes()
             } else {
                 0
             };
             self.account.net() + tally
-        })
+        };
+        self.account
+            .held_back(self.is_own(), || self.steadily(read))
     }
 
     /// Reads tally and account at one moment.
     fn steadily<R>(&self, read: impl Fn() -> R) -> R {
-        let is_own = current().is_some_and(|own| ptr::eq(own, self));
-        self.tally.steadily(is_own, read)
+        self.tally.steadily(self.is_own(), read)
+    }
+
+    /// Whether it is the calling thread's.
+    fn is_own(&self) -> bool {
+        current().is_some_and(|own| ptr::eq(own, self))
     }
 
     /// Has the heap know the peak that it is at, as far as only this thread does, before it is changed by another way
@@ -557,7 +636,7 @@ impl ThreadState {
     pub(crate) fn tell_peak_within_record(&self) {
         self.account.tell_peak(&TABLES.heap);
         if self.tally_is_apart() {
-            TABLES.heap.raise_peak(self.held_back());
+            TABLES.heap.raise_peak(self.held_back().bytes);
         }
     }
 
@@ -589,6 +668,11 @@ impl ThreadState {
         }
     }
 
+    /// Notes that it is the calling thread's.
+    pub(crate) fn is_of_this_thread(&self) {
+        self.thread.store(hooks::thread_id(), Relaxed);
+    }
+
     /// Forgets all that was counted. NOTE: only while the owner stands still.
     pub(crate) fn clear(&self) {
         for cell in self.cells.iter().filter(|cell| cell.callsite() != 0) {
@@ -597,16 +681,6 @@ impl ThreadState {
         self.tally.empty(0);
         self.account.clear();
         self.events.clear();
-    }
-
-    /// Makes the present the peak. NOTE: only while the owner stands still.
-    pub(crate) fn reset_peak(&self) {
-        self.cells
-            .iter()
-            .filter(|cell| cell.callsite() != 0)
-            .for_each(Cell::reset_peak);
-        self.tally.reset_peak();
-        self.account.forget_peak();
     }
 }
 
@@ -622,18 +696,32 @@ fn fold(cell: &Cell, next: u32, epoch: u64, into: impl Fn(&Cell, &SharedCounters
 /// All thread states ever made.
 pub(crate) struct Threads {
     first: AtomicPtr<ThreadState>,
+    /// The first that is nobody's. NOTE: only under the control lock.
+    free: AtomicPtr<ThreadState>,
+    /// Those that were claimed last, and where [`gone`](Self::gone) goes on to look beside. NOTE: only under the control
+    /// lock.
+    latest: [AtomicPtr<ThreadState>; LATEST],
+    looked_at: AtomicPtr<ThreadState>,
 }
+
+const LATEST: usize = 4;
 
 impl Threads {
     pub(crate) const fn new() -> Threads {
         Threads {
             first: AtomicPtr::new(ptr::null_mut()),
+            free: AtomicPtr::new(ptr::null_mut()),
+            latest: [const { AtomicPtr::new(ptr::null_mut()) }; LATEST],
+            looked_at: AtomicPtr::new(ptr::null_mut()),
         }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &'static ThreadState> {
         // The acquire pairs with the release in `claim`.
-        let mut next = self.first.load(Ordering::Acquire);
+        Threads::iter_from(self.first.load(Ordering::Acquire))
+    }
+
+    fn iter_from(mut next: *mut ThreadState) -> impl Iterator<Item = &'static ThreadState> {
         std::iter::from_fn(move || {
             // SAFETY: states are published whole and never freed.
             let state = unsafe { next.as_ref() }?;
@@ -642,43 +730,77 @@ impl Threads {
         })
     }
 
-    /// A state for the calling thread. NOTE: only under the control lock.
+    /// A state for the calling thread, in constant time. NOTE: only under the control lock.
     pub(crate) fn claim(&self, bounds: StackBounds) -> Option<&'static ThreadState> {
-        let state = match self.iter().find(|state| !state.claimed.load(Relaxed)) {
-            Some(state) => state,
+        // SAFETY: as in `iter`.
+        let state = match unsafe { self.free.load(Relaxed).as_ref() } {
+            Some(state) => {
+                self.free.store(state.next_free.load(Relaxed), Relaxed);
+                state
+            }
             None => {
                 let fresh: NonNull<ThreadState> = arena::reserve(size_of::<ThreadState>())?.cast();
                 // SAFETY: zeroed memory of the size and alignment; zero is a value of every field;
                 // it is never released.
                 let state = unsafe { fresh.as_ref() };
+                state.cells.begin();
+                state.recent.begin();
                 state.next.store(self.first.load(Relaxed), Relaxed);
-                // The release publishes the zeroed state to the acquire in `iter`.
+                // The release publishes the state to the acquire in `iter`.
                 self.first.store(fresh.as_ptr(), Ordering::Release);
                 state
             }
         };
         state.claimed.store(true, Relaxed);
+        let latest = ptr::from_ref(state).cast_mut();
+        self.latest
+            .iter()
+            .fold(latest, |newer, place| place.swap(newer, Relaxed));
         // SAFETY: the state is nobody's, so nobody records with it.
         unsafe { state.walker() }.begin(bounds);
         // NOTE: no session is this one, so that the next thread is named anew.
         state.session.store(u64::MAX, Relaxed);
         state.farewells.store(0, Relaxed);
+        state.is_of_this_thread();
+        state.mode.store(MUTED * muted(), Relaxed);
         state.rejoin_later();
         Some(state)
     }
 
     /// Gives a state back, folded. NOTE: only under the control lock, by the owner or while it
     /// stands still.
-    pub(crate) fn give_back(&self, state: &ThreadState, events: &Events) {
+    pub(crate) fn give_back(&self, state: &'static ThreadState, events: &Events) {
         state.fold_all();
         state.events.move_to(events);
         state.mode.store(0, Relaxed);
+        state.uses.store(0, Relaxed);
+        state.uses_begun.store(0, Relaxed);
         state.claimed.store(false, Relaxed);
+        state.next_free.store(self.free.load(Relaxed), Relaxed);
+        self.free.store(ptr::from_ref(state).cast_mut(), Relaxed);
     }
 
     /// Those that belong to a thread.
     pub(crate) fn claimed(&self) -> impl Iterator<Item = &'static ThreadState> {
         self.iter().filter(|state| state.claimed.load(Relaxed))
+    }
+
+    /// Of the states that were claimed last, and of so many others, those whose thread is gone and did not say so.
+    /// NOTE: only under the control lock.
+    ///
+    /// A thread that first records when its last destructor runs is not told of its end.
+    pub(crate) fn gone(&self, others: usize) -> impl Iterator<Item = &'static ThreadState> {
+        // SAFETY: as in `iter`.
+        let latest = |place: &AtomicPtr<ThreadState>| unsafe { place.load(Relaxed).as_ref() };
+        let from_here = Threads::iter_from(self.looked_at.load(Relaxed));
+        let others = from_here.chain(self.iter()).take(others).inspect(|state| {
+            self.looked_at.store(state.next.load(Relaxed), Relaxed);
+        });
+        let is_gone = |state: &&ThreadState| {
+            state.claimed.load(Relaxed) && hooks::is_gone(state.thread.load(Relaxed))
+        };
+        let all = self.latest.iter().filter_map(latest).chain(others);
+        all.filter(is_gone)
     }
 
     pub(crate) fn resident(&self) -> usize {
@@ -715,6 +837,8 @@ struct Local {
     ///
     /// PERF: it saves two exchanges of the fifty nanoseconds that an empty scope takes.
     spare_slot: Own<u32>,
+    /// How many [`Muted`] guards are alive.
+    muted: Own<u32>,
 }
 
 thread_local! {
@@ -728,6 +852,7 @@ thread_local! {
                 scope: Own::new(0),
                 was_seen: Own::new(false),
                 spare_slot: Own::new(0),
+                muted: Own::new(0),
             }
         };
 }
@@ -834,23 +959,38 @@ pub(crate) fn set(state: Option<&'static ThreadState>, stage: Stage) {
     });
 }
 
-/// Marks the calling thread as inside the control of the tracer until it is dropped.
-pub(crate) struct Busy(Stage);
+/// Has the calling thread at another stage until it is dropped, or something else happens to it.
+pub(crate) struct AtStage {
+    stage: Stage,
+    before: Stage,
+}
 
-impl Busy {
-    pub(crate) fn begin() -> Busy {
-        let before = stage();
-        let _ = LOCAL.try_with(|local| local.stage.set(Stage::Busy));
-        Busy(before)
+impl AtStage {
+    /// Inside the control of the tracer.
+    pub(crate) fn busy() -> AtStage {
+        AtStage::begin(Stage::Busy)
+    }
+
+    /// As if it were the tracer's own.
+    pub(crate) fn apart() -> AtStage {
+        AtStage::begin(Stage::Apart)
+    }
+
+    fn begin(stage: Stage) -> AtStage {
+        let before = LOCAL.try_with(|local| local.stage.replace(stage));
+        AtStage {
+            stage,
+            before: before.unwrap_or(Stage::Gone),
+        }
     }
 }
 
-impl Drop for Busy {
+impl Drop for AtStage {
     fn drop(&mut self) {
         let _ = LOCAL.try_with(|local| {
             // What happened inside may have attached the thread, or sent it off.
-            if local.stage.get() == Stage::Busy {
-                local.stage.set(self.0);
+            if local.stage.get() == self.stage {
+                local.stage.set(self.before);
             }
         });
     }
@@ -862,32 +1002,38 @@ impl Drop for Busy {
 /// a block from before does not stay behind in the tables.
 #[must_use]
 pub(crate) struct Muted {
-    state: Option<&'static ThreadState>,
     _outside: OutsideScope,
 }
 
-/// Mutes the calling thread.
+/// Mutes the calling thread, whether it has a state or is given one meanwhile.
 pub(crate) fn mute() -> Muted {
-    let state = if control::is_on() {
-        control::attached()
-    } else {
-        current()
-    };
-    if let Some(state) = state {
-        state.mode.store(state.mode.load(Relaxed) + MUTED, Relaxed);
-    }
+    change_muted(|muted| muted + 1);
     Muted {
-        state,
         _outside: leave_scope(),
     }
 }
 
 impl Drop for Muted {
     fn drop(&mut self) {
-        if let Some(state) = self.state {
-            state.mode.store(state.mode.load(Relaxed) - MUTED, Relaxed);
-        }
+        change_muted(|muted| muted - 1);
     }
+}
+
+fn change_muted(change: impl Fn(u32) -> u32) {
+    let _ = LOCAL.try_with(|local| {
+        local.muted.set(change(local.muted.get()));
+        if let Some(state) = local.state.get() {
+            let recording = state.mode.load(Relaxed) & RECORDING;
+            state
+                .mode
+                .store((MUTED * local.muted.get()) | recording, Relaxed);
+        }
+    });
+}
+
+/// How many [`Muted`] guards of the calling thread are alive.
+fn muted() -> u32 {
+    LOCAL.try_with(|local| local.muted.get()).unwrap_or(0)
 }
 
 /// Called at a thread's end; returns whether its state should be given back now.

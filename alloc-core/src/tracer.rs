@@ -19,13 +19,15 @@ use crate::counters::{Delta, Heap};
 use crate::counting::{self, Counter};
 use crate::error::Error;
 use crate::label::Label;
+use crate::reporter;
 use crate::sampling::{Drawn, DrawnPlaces, Interval, Rounding, Weighted};
 use crate::sync::{AtomicU64, Ordering};
 use crate::thread::{self, Events, Stage, ThreadState, Threads};
+use crate::waiting;
 use Ordering::Relaxed;
 
 pub(crate) use crate::control;
-use crate::control::{GranuleHint, How, Look};
+use crate::control::{How, Look};
 
 /// Everything that is recorded.
 pub(crate) struct Tables {
@@ -274,30 +276,30 @@ fn enters(passes_over: impl FnOnce(Look) -> bool) -> bool {
 /// The right to do what the session does about an event. `None` where tracing is off, or this is inside the tracer
 /// itself.
 #[inline(always)]
-pub(crate) fn enter(granule: GranuleHint) -> Option<Right> {
-    enter_somehow(granule).map(Right::of)
+pub(crate) fn enter() -> Option<Right> {
+    enter_somehow().map(Right::of)
 }
 
 /// The state of the thread, which has begun a record.
 #[inline(never)]
-fn enter_somehow(granule: GranuleHint) -> Option<&'static ThreadState> {
+fn enter_somehow() -> Option<&'static ThreadState> {
     if let Some(state) = thread::current()
         && !state.is_inside()
     {
         state.enter_from_outside();
         // Looked after, as in `enter_if`.
-        if control::phase() == state.phase() {
+        if control::is_undisturbed_at(state.phase()) {
             return Some(state);
         }
         state.leave(0);
     }
-    enter_slowly(granule)
+    enter_slowly()
 }
 
 /// The same, where it may take a state for the thread, a new phase, or a wait.
 #[cold]
 #[inline(never)]
-fn enter_slowly(granule: GranuleHint) -> Option<&'static ThreadState> {
+fn enter_slowly() -> Option<&'static ThreadState> {
     loop {
         if thread::stage() == Stage::Apart {
             return None;
@@ -311,20 +313,23 @@ fn enter_slowly(granule: GranuleHint) -> Option<&'static ThreadState> {
             // Muted: not recorded on purpose.
             return None;
         }
-        if control::phase() == control::UNSET {
-            control::begin(granule);
-        }
-        if control::phase() == control::OFF {
+        if matches!(control::phase(), control::OFF | control::UNSET) {
+            answer_if_asked();
             return None;
         }
         let Some(state) = control::attached() else {
             skip();
             return None;
         };
+        if state.is_inside() {
+            // Muted before it had a state.
+            return None;
+        }
+        answer_if_asked();
         let mode = state.enter();
         match control::phase() {
             control::OFF | control::UNSET => {}
-            control::PAUSED => {
+            phase if control::is_paused(phase) => {
                 state.leave(mode);
                 control::wait();
                 continue;
@@ -337,6 +342,12 @@ fn enter_slowly(granule: GranuleHint) -> Option<&'static ThreadState> {
             }
         }
         state.leave(mode);
+    }
+}
+
+fn answer_if_asked() {
+    if control::is_asked() {
+        reporter::answer();
     }
 }
 
@@ -650,13 +661,13 @@ pub(crate) struct Aside(Option<&'static ThreadState>);
 
 /// Runs `record` while the tables are sure to stay, in a thread that is muted.
 pub(crate) fn aside<R>(record: impl FnOnce(&Aside) -> R) -> Result<R, Error> {
-    let Some(state) = thread::current() else {
+    let Some(state) = control::attached() else {
         // At a thread's end.
         let mut record = Some(record);
         let recorded = control::alone_with_the_tables(|| record.take().map(|it| it(&Aside(None))));
         return recorded.ok_or_else(control::why_off);
     };
-    if state.is_recording() {
+    if state.is_waited_for() {
         // In a signal handler after all, which interrupted a record.
         state.events.skipped();
         return Err(Error::not_tracing());
@@ -664,7 +675,7 @@ pub(crate) fn aside<R>(record: impl FnOnce(&Aside) -> R) -> Result<R, Error> {
     loop {
         let mode = state.enter();
         let phase = control::phase();
-        if phase == control::PAUSED {
+        if control::is_paused(phase) {
             state.leave(mode);
             control::wait();
             continue;
@@ -746,6 +757,26 @@ pub(crate) fn with_stack_here<R>(with: impl FnOnce(Stack<'_>) -> R) -> Option<R>
     // SAFETY: the thread is muted, so it records nothing, and the reference ends with `with`.
     let walker = unsafe { state.walker_for(SCOPE_ADDRESSES) };
     Some(with(walker.capture_anew(false)))
+}
+
+/// Whether the calling thread may be in the middle of an allocation, or of the tracer: it runs in a signal handler that
+/// interrupted something else than a wait for something from outside.
+pub(crate) fn may_be_within_allocation() -> bool {
+    if thread::stage() == Stage::Busy {
+        return true;
+    }
+    let Some(state) = thread::current() else {
+        return false;
+    };
+    if state.is_inside() || state.is_waited_for() {
+        return true;
+    }
+    let _muted = thread::mute();
+    // SAFETY: the thread is muted, so it records nothing, and the reference ends with the walk.
+    let walker = unsafe { state.walker_for(SCOPE_ADDRESSES) };
+    let context = walker.context_of_signal();
+    // SAFETY: that of a handler which still runs.
+    context.is_some_and(|context| unsafe { !waiting::was_interrupted(context) })
 }
 
 /// Changes a callsite's counters without a thread's cell.
@@ -839,11 +870,19 @@ fn directly<R>(change: impl Fn(Option<&ThreadState>) -> Option<R>) -> Option<R> 
             TABLES.events.lost_block();
             None
         }
+        (Some(state), _) if state.is_waited_for() => {
+            let change = || {
+                state.tell_peak_within_record();
+                state.rejoin_later();
+                change(None)
+            };
+            let may = || if control::is_on() { change() } else { None };
+            control::beside_record(may).flatten()
+        }
         (Some(state), _) => loop {
-            let is_between_records = !state.is_recording();
             let mode = state.enter();
             let phase = control::phase();
-            if phase == control::PAUSED {
+            if control::is_paused(phase) {
                 state.leave(mode);
                 control::wait();
                 continue;
@@ -851,12 +890,8 @@ fn directly<R>(change: impl Fn(Option<&ThreadState>) -> Option<R>) -> Option<R> 
             let result = if phase == control::OFF {
                 None
             } else {
-                if is_between_records {
-                    state.tell_peak();
-                } else {
-                    state.tell_peak_within_record();
-                }
-                change(is_between_records.then_some(state))
+                state.tell_peak();
+                change(Some(state))
             };
             // Its account counted on being the only one to change the heap.
             state.rejoin_later();

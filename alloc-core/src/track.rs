@@ -16,7 +16,14 @@ use crate::{control, thread, tracer};
 struct Tracked {
     session: u64,
     blocks: HashMap<(u32, usize), Block>,
+    /// The bytes of all of them.
+    bytes: u64,
 }
+
+/// The size that a block may have: more than a process can map.
+const MOST_BYTES: usize = 1 << 47;
+/// The bytes that all blocks may have together. What the allocator can give is far less than the rest of an `i64`.
+const MOST_BYTES_IN_ALL: u64 = 1 << 62;
 
 #[derive(Clone, Copy)]
 struct Block {
@@ -28,6 +35,7 @@ static TRACKED: LazyLock<Mutex<Tracked>> = LazyLock::new(|| {
     Mutex::new(Tracked {
         session: 0,
         blocks: HashMap::new(),
+        bytes: 0,
     })
 });
 
@@ -47,12 +55,26 @@ pub(crate) struct Held {
 
 impl Tracked {
     /// The blocks of this session.
-    fn blocks(&mut self, session: u64) -> &mut HashMap<(u32, usize), Block> {
+    fn of(&mut self, session: u64) -> &mut Tracked {
         if self.session != session {
             self.session = session;
             self.blocks.clear();
+            self.bytes = 0;
         }
-        &mut self.blocks
+        self
+    }
+
+    /// Forgets a block.
+    fn remove(&mut self, block: &(u32, usize)) -> Option<Block> {
+        let gone = self.blocks.remove(block)?;
+        self.bytes -= gone.size as u64;
+        Some(gone)
+    }
+
+    /// Notes a block. NOTE: one that is not there, and with room for one more.
+    fn insert(&mut self, block: (u32, usize), noted: Block) {
+        self.bytes += noted.size as u64;
+        self.blocks.insert(block, noted);
     }
 }
 
@@ -71,8 +93,8 @@ impl Tracked {
 ///
 /// # Errors
 ///
-/// [`Error::is_not_tracing`] if tracing is off; [`Error::is_invalid_config`] if the domain is 0;
-/// [`Error::is_broken`] if the numbers are no longer true.
+/// [`Error::is_not_tracing`] if tracing is off; [`Error::is_invalid_config`] if the domain is 0, a block has more than
+/// 2^47 bytes, or all that are tracked have more than 2^62; [`Error::is_broken`] if the numbers are no longer true.
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -91,23 +113,40 @@ impl Tracked {
 /// # Ok::<(), alloc_core::Error>(())
 /// ```
 pub fn track(domain: u32, address: usize, size: usize) -> Result<(), Error> {
+    let _muted = thread::mute();
     if domain == 0 {
         return Err(Error::invalid_config(
             "the domain must be a number from 1 on, found 0, which is the Rust heap's".to_owned(),
         ));
     }
-    let _muted = thread::mute();
+    if size > MOST_BYTES {
+        return Err(Error::invalid_config(format!(
+            "the size must be from 0 to {MOST_BYTES} bytes, found {size}"
+        )));
+    }
     let mut tracked = lock();
     // What is inserted below, where nothing can be allocated, has room.
     tracked.blocks.reserve(1);
-    tracer::aside(|recorder| {
-        let blocks = tracked.blocks(control::session());
-        if let Some(before) = blocks.remove(&(domain, address)) {
+    let is_tracked = tracer::aside(|recorder| {
+        let tracked = tracked.of(control::session());
+        let before = tracked.blocks.get(&(domain, address));
+        let others = tracked.bytes - before.map_or(0, |it| it.size as u64);
+        if others + size as u64 > MOST_BYTES_IN_ALL {
+            return false;
+        }
+        if let Some(before) = tracked.remove(&(domain, address)) {
             recorder.untracked(before.callsite, before.size);
         }
         let callsite = recorder.tracked(domain, size);
-        blocks.insert((domain, address), Block { callsite, size });
-    })
+        tracked.insert((domain, address), Block { callsite, size });
+        true
+    })?;
+    match is_tracked {
+        true => Ok(()),
+        false => Err(Error::invalid_config(format!(
+            "all blocks that are tracked must have at most {MOST_BYTES_IN_ALL} bytes, found more with {size} more"
+        ))),
+    }
 }
 
 /// Takes back what [`track`] told: the block is gone.
@@ -122,8 +161,8 @@ pub fn untrack(domain: u32, address: usize) -> Result<(), Error> {
     let _muted = thread::mute();
     let mut tracked = lock();
     tracer::aside(|recorder| {
-        let blocks = tracked.blocks(control::session());
-        if let Some(before) = blocks.remove(&(domain, address)) {
+        let tracked = tracked.of(control::session());
+        if let Some(before) = tracked.remove(&(domain, address)) {
             recorder.untracked(before.callsite, before.size);
         }
     })
@@ -133,6 +172,6 @@ pub fn untrack(domain: u32, address: usize) -> Result<(), Error> {
 pub(crate) fn callsite_of(domain: u32, address: usize) -> Option<(CallsiteId, u64)> {
     let mut tracked = lock();
     let session = control::session();
-    let block = tracked.blocks(session).get(&(domain, address))?;
+    let block = tracked.of(session).blocks.get(&(domain, address))?;
     Some((block.callsite, session))
 }

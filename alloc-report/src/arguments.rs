@@ -18,6 +18,13 @@ use crate::conditions::Conditions;
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Look in this folder for programs and debug files, to name the frames of a snapshot that has addresses; given
+    /// again, in each
+    ///
+    /// Files are told by their build ids, whatever they are called. They are also looked for at the paths that they
+    /// were run from, in /usr/lib/debug, and on the servers in DEBUGINFOD_URLS.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub(crate) symbols: Vec<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
@@ -75,6 +82,9 @@ pub(crate) enum Command {
     /// Show source, with what each line allocated, holds, and held at most
     #[command(after_help = crate::annotated::EXAMPLES)]
     Annotate(crate::annotated::Options),
+    /// Write a snapshot with the names of its frames, for other tools and other machines
+    #[command(after_help = crate::symbols::EXAMPLES)]
+    Symbolize(crate::symbols::Options),
     /// Run a program with tracing on, and record its memory over time
     #[cfg(unix)]
     #[command(after_help = crate::run::EXAMPLES)]

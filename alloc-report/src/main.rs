@@ -4,6 +4,7 @@ mod annotated;
 mod arguments;
 mod check;
 mod conditions;
+mod debuginfod;
 mod json;
 mod recording;
 mod recordings;
@@ -11,6 +12,7 @@ mod rows;
 #[cfg(unix)]
 mod run;
 mod shell;
+mod symbols;
 mod timeline;
 
 use std::fs::File;
@@ -35,7 +37,9 @@ const FAILED: u8 = 1;
 const UNKNOWN_WIDTH: usize = 80;
 
 fn main() -> ExitCode {
-    let reported = report(Arguments::parse().command);
+    let arguments = Arguments::parse();
+    symbols::look_in(arguments.symbols);
+    let reported = report(arguments.command);
     match reported.and_then(|(text, status)| print(&text).map(|()| status)) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
@@ -94,6 +98,7 @@ fn report(command: Command) -> Result<(String, u8)> {
                 Format::Csv => rows::diff(&new_snapshot, &old_snapshot, &view, &by),
             }
         }
+        Command::Symbolize(options) => symbols::symbolize(&options),
         Command::Annotate(options) => annotated::report(&options),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { folder: None } => shell::page(),
@@ -132,7 +137,9 @@ fn known(by: Grouping, view: &View, snapshot: &Snapshot) -> Grouping {
 
 /// NOTE: better never dropped: the process ends, and the system takes millions of frames back faster.
 fn read(path: &Path) -> Result<Snapshot> {
-    read_as(path, Snapshot::read_from)
+    let mut snapshot = read_as(path, Snapshot::read_from)?;
+    symbols::name(&mut snapshot);
+    Ok(snapshot)
 }
 
 fn read_as<T>(

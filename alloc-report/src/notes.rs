@@ -20,7 +20,7 @@ pub(crate) fn of(snapshot: &Snapshot, view: &View) -> Vec<String> {
     notes.extend(broken(snapshot));
     notes.extend(overflowed(snapshot));
     notes.extend(lost(snapshot));
-    notes.extend(snapshot.missing_debug_info().map(|hint| hint.to_string()));
+    notes.extend(names(snapshot));
     notes
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn of_snapshot(snapshot: &Snapshot) -> Vec<String> {
     notes.extend(broken(snapshot));
     notes.extend(overflowed(snapshot));
     notes.extend(lost(snapshot));
-    notes.extend(snapshot.missing_debug_info().map(|hint| hint.to_string()));
+    notes.extend(names(snapshot));
     notes
 }
 
@@ -174,6 +174,18 @@ fn lost(snapshot: &Snapshot) -> Option<String> {
             were(n, "block")
         )
     })
+}
+
+/// What is missing of names, and what of them may be wrong.
+fn names(snapshot: &Snapshot) -> Vec<String> {
+    let missing = snapshot.missing_debug_info().map(|hint| hint.to_string());
+    let unverified = snapshot.unverified_files().iter().map(|file| {
+        format!(
+            "names are from {}, of which nothing tells whether it is the build that ran",
+            text::name(file)
+        )
+    });
+    missing.into_iter().chain(unverified).collect()
 }
 
 fn has_charged_frame(trace: &Trace, charge: ChargeTo) -> bool {

@@ -547,7 +547,7 @@ fn a_file_that_cannot_be_read_is_named_with_what_was_expected() {
 fn a_wrong_command_line_exits_with_two() {
     let folder = folder();
     let folder = folder.path();
-    check_failure(folder, "", 2, "Usage: alloc-report <COMMAND>");
+    check_failure(folder, "", 2, "Usage: alloc-report [OPTIONS] <COMMAND>");
     check_failure(folder, "top", 2, "<FILE>");
     check_failure(folder, "diff old", 1, "two are compared by diff OLD NEW");
     check_failure(folder, "diff", 2, "<OLD>");
@@ -693,6 +693,7 @@ fn completions_and_the_manual_know_the_options() {
         "-diff",
         "-check",
         "-annotate",
+        "-symbolize",
         "-run",
         "-timeline",
         "-peak",

@@ -1,15 +1,21 @@
 //! What the whole-program tests share: a runner that keeps out of the way, questions to a snapshot,
 //! and the programs' common cases.
 
+mod bump;
+mod folder;
 mod message;
 mod runner;
 mod snapshots;
+mod stress;
 mod system;
 pub mod workloads;
 
+pub use bump::Bump;
+pub use folder::Folder;
 pub use message::Message;
 pub use runner::{Test, run};
 pub use snapshots::{at_function, at_line, sum_of};
+pub use stress::{Random, Stress};
 pub use system::{Tool, high_water_mark, program, resident_memory};
 
 /// A box that is made by code which has no part in the program's choice of an allocator: so it is one call that makes

@@ -140,6 +140,8 @@ pub(super) struct Walk<'a, H> {
 /// To ask in vain costs as much as it saves where the answer is yes. So where fewer than two in three walks
 /// are recalled, the table rests for a while: it is neither asked nor written. Each time that it finds no
 /// better afterwards, it rests twice as long, up to a fraction of a second.
+///
+/// It rests at first, too: a thread that allocates little has no use for it, and each stack would be on a page of its own.
 pub(super) struct Memos {
     table: [Memo; MEMOS],
     /// Since the last look at how well it does.
@@ -152,6 +154,7 @@ pub(super) struct Memos {
 
 /// How many walks that were not recalled there are from one look to the next.
 const MISSED: u32 = 512;
+const FIRST_REST: u32 = 1 << 8;
 const LEAST_REST: u32 = 1 << 14;
 const MOST_REST: u32 = 1 << 19;
 const MEMOS: usize = 256;
@@ -162,10 +165,16 @@ impl Memos {
     /// Forgets all, also how well it did.
     pub(super) fn clear(&mut self) {
         (self.recalled, self.missed) = (0, 0);
-        (self.rest, self.last_rest) = (0, 0);
+        (self.rest, self.last_rest) = (FIRST_REST, 0);
         for memo in self.table.iter_mut().filter(|memo| memo.key != 0) {
             memo.key = 0;
         }
+    }
+
+    /// Rests no more.
+    #[cfg(test)]
+    pub(super) fn wake(&mut self) {
+        self.rest = 0;
     }
 
     /// Whether the table is not to be asked about this walk.

@@ -13,9 +13,8 @@
 //! - *A signal's frame ends it.* A handler's stack is right up to where the kernel called it, and ends
 //!   there as broken: in the interrupted function any register may hold anything. With frame pointers it goes
 //!   on, but that function's caller may be missing or be there twice.
-//! - *A stack that is not the thread's own ends early*: that of a coroutine, or the alternate stack of a
-//!   handler. Only the page that is in use is surely there, so no more of it is read; the stack is broken
-//!   unless its bottom is met before.
+//! - *A stack that is not the thread's own* is that of a coroutine, a segment of a growing one, or the alternate stack of a
+//!   handler. It is walked as far as memory can be read, and on to the stack that its unwind tables lead to.
 //! - *Code without unwind tables ends it*, as broken: code made at run time, assembly that says nothing.
 //!   With frame pointers it may hide its caller instead.
 //! - *A stack deeper than the limit is cut* at its outer end.
@@ -36,6 +35,8 @@ mod links;
 mod memo;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod objects;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+mod region;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod registers;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]

@@ -107,6 +107,30 @@ impl Object {
     }
 }
 
+/// What the objects among those with these addresses that may be unloaded come to: zero if there is none, and never the
+/// uppermost bit, which every hash has.
+pub(super) fn salt(addresses: impl Iterator<Item = usize>) -> u64 {
+    let mut last: Option<Object> = None;
+    let mut salt = 0;
+    for address in addresses {
+        if last.is_some_and(|it| (it.start..it.end).contains(&address)) {
+            continue;
+        }
+        last = find(address);
+        if let Some(object) = last.filter(|it| !it.stays()) {
+            // NOTE: of one without a build id there is nothing else to tell.
+            let place = || {
+                [object.end, object.index]
+                    .iter()
+                    .fold(object.start as u64, mix)
+            };
+            let fingerprint = object.fingerprint().unwrap_or_else(place);
+            salt = mix(salt, &(fingerprint as usize));
+        }
+    }
+    salt & !(1 << 63)
+}
+
 fn mix(hash: u64, word: &usize) -> u64 {
     fold(
         hash ^ 0x2D35_8DCC_AA6C_78A5,

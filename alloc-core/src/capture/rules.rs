@@ -18,10 +18,42 @@ pub(super) enum Rule {
         offset: i32,
         saved_bp: Option<i32>,
     },
+    /// The frame keeps its CFA.
+    Kept(Kept),
     /// The function has no caller: the bottom of a stack.
     Bottom,
     /// There is no rule, or none that the walk can follow.
     Unknown,
+}
+
+/// The CFA is counted from the word at an offset from rbp: a function that aligns its frame anew keeps there where it
+/// ended before, and one that begins a stack where the other one goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) at: i16,
+    /// What is added to the word.
+    pub(super) offset: i16,
+    /// Where rbp was saved, from rbp or from the CFA.
+    pub(super) bp_at: i16,
+    pub(super) bp_by_cfa: bool,
+    /// Where the return address lies, from the CFA: elsewhere than just below it where a stack begins.
+    pub(super) pc_at: i8,
+}
+
+impl Kept {
+    /// Where the word lies.
+    pub(super) fn place(self, bp: usize) -> usize {
+        bp.wrapping_add_signed(self.at.into())
+    }
+
+    pub(super) fn cfa(self, word: usize) -> usize {
+        word.wrapping_add_signed(self.offset.into())
+    }
+
+    pub(super) fn bp_saved_at(self, bp: usize, cfa: usize) -> usize {
+        let from = if self.bp_by_cfa { cfa } else { bp };
+        from.wrapping_add_signed(self.bp_at.into())
+    }
 }
 
 impl Rule {
@@ -138,6 +170,7 @@ impl Packed {
         let (base, offset, saved_bp) = match rule {
             Rule::Bottom => return Some(Packed::BOTTOM),
             Rule::Unknown => return Some(Packed::UNKNOWN),
+            Rule::Kept(_) => return None,
             Rule::Step {
                 base,
                 offset,
@@ -306,6 +339,16 @@ impl Rules {
         }
     }
 
+    /// Whether a rule finds the CFA by rbp.
+    #[cold]
+    pub(super) fn goes_by_rbp(&self, rule: Packed) -> bool {
+        match self.whole(rule) {
+            Rule::Step { base, .. } => base == Base::Rbp,
+            Rule::Kept(_) => true,
+            Rule::Bottom | Rule::Unknown => false,
+        }
+    }
+
     /// Whether the code before `pc` keeps a frame pointer.
     pub(super) fn keeps_frame_pointer(pc: usize) -> bool {
         let call = pc.wrapping_sub(1);
@@ -465,20 +508,30 @@ fn keep(words: &Words, key: usize, rule: Packed) {
     }
 }
 
-/// The offset in the upper half; in the lower, where rbp was saved and, in the two bits that its
-/// alignment leaves free, whether it was and what the base is. `None` for what cannot be.
+/// What says that a long rule is one of a frame that keeps where it ended.
+const KEPT: u64 = 4;
+
+/// The offset in the upper half; in the lower, where rbp was saved and, in the three bits that its
+/// alignment leaves free, whether it was, what the base is, and whether the rule is of another kind. `None` for what
+/// cannot be.
 fn pack_long(rule: Rule) -> Option<u64> {
-    let Rule::Step {
-        base,
-        offset,
-        saved_bp,
-    } = rule
-    else {
-        return None;
+    let (base, offset, saved_bp) = match rule {
+        Rule::Step {
+            base,
+            offset,
+            saved_bp,
+        } => (base, offset, saved_bp),
+        Rule::Kept(kept) => {
+            let half = |number: i16, at: u32| u64::from(number as u16) << at;
+            let numbers = half(kept.at, 48) | half(kept.offset, 32) | half(kept.bp_at, 16);
+            let pc_at = u64::from(kept.pc_at as u8) << 8;
+            return Some(numbers | pc_at | KEPT | u64::from(kept.bp_by_cfa));
+        }
+        Rule::Bottom | Rule::Unknown => return None,
     };
     let saved = match saved_bp {
         None => 0,
-        Some(below) if below % 4 == 0 => below as u32 | 1,
+        Some(below) if below % 8 == 0 => below as u32 | 1,
         Some(_) => return None,
     };
     let base = if base == Base::Rbp { 2 } else { 0 };
@@ -490,10 +543,19 @@ fn unpack_long(word: u64) -> Rule {
         return Rule::Unknown;
     }
     let low = word as u32;
+    if word & KEPT == KEPT {
+        return Rule::Kept(Kept {
+            at: (word >> 48) as i16,
+            offset: (word >> 32) as i16,
+            bp_at: (word >> 16) as i16,
+            bp_by_cfa: word & 1 != 0,
+            pc_at: (word >> 8) as i8,
+        });
+    }
     Rule::Step {
         base: if low & 2 != 0 { Base::Rbp } else { Base::Rsp },
         offset: (word >> 32) as u32 as i32,
-        saved_bp: (low & 1 != 0).then_some((low & !3) as i32),
+        saved_bp: (low & 1 != 0).then_some((low & !7) as i32),
     }
 }
 

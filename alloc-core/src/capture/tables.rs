@@ -1,28 +1,102 @@
 //! Unwind rules from the program's own unwind tables: `.eh_frame_hdr` and `.eh_frame`.
 //!
-//! Read where the loader mapped them, with fixed-size storage on the stack: no file, no
-//! allocation, no lock. A table that cannot be understood is a rule that is unknown, never a guess.
+//! Read where the loader mapped them, with fixed-size storage: no file, no allocation, no lock. A table that cannot be understood is a rule that is unknown, never a guess.
 
 use gimli::{
-    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, FrameDescriptionEntry, NativeEndian,
-    ParsedEhFrameHdr, Pointer, Register, RegisterRule, UnwindContext, UnwindContextStorage,
-    UnwindSection, UnwindTableRow, X86_64,
+    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, Encoding, EndianSlice, Expression,
+    FrameDescriptionEntry, NativeEndian, Operation, ParsedEhFrameHdr, Pointer, Register,
+    RegisterRule, UnwindContextStorage, UnwindExpression, UnwindSection, UnwindTableRow, X86_64,
 };
 
 use super::frame_size;
 use super::objects::Object;
-use super::rules::{Base, Rule};
+use super::rules::{Base, Kept, Rule};
 
 type Slice = EndianSlice<'static, NativeEndian>;
-type Row = UnwindTableRow<usize, OnStack>;
+type Row = UnwindTableRow<usize, Fixed>;
 
-/// Storage for one evaluation: about 3 KiB. Code for x86-64 has rules for at most 17 registers; a
-/// table with more is an error of gimli's, and so an unknown rule.
-struct OnStack;
+/// Storage for one evaluation: about 1 KiB. Functions on x86-64 save six registers and the return address; a table with
+/// more, as that of a signal's frame, is an error of gimli's, and so an unknown rule.
+struct Fixed;
 
-impl UnwindContextStorage<usize> for OnStack {
-    type Rules = [(Register, RegisterRule<usize>); 24];
-    type Stack = [UnwindTableRow<usize, OnStack>; 4];
+impl UnwindContextStorage<usize> for Fixed {
+    type Rules = [(Register, RegisterRule<usize>); 8];
+    type Stack = [UnwindTableRow<usize, Fixed>; 3];
+}
+
+/// Gets ready to evaluate tables; called off the hot path. Idempotent. NOTE: under the control lock.
+pub(super) fn prepare() {
+    contexts::prepare();
+}
+
+/// What evaluations need, apart from stacks: that of a signal's handler may be small.
+mod contexts {
+    use std::cell::UnsafeCell;
+    use std::mem::MaybeUninit;
+
+    use gimli::UnwindContext;
+
+    use super::Fixed;
+    use crate::sync::{AtomicU8, Ordering};
+
+    type Context = UnwindContext<usize, Fixed>;
+
+    struct Place {
+        state: AtomicU8,
+        context: UnsafeCell<MaybeUninit<Context>>,
+    }
+
+    // SAFETY: the context is used only by whoever took the place.
+    unsafe impl Sync for Place {}
+
+    const EMPTY: u8 = 0;
+    const FREE: u8 = 1;
+    const TAKEN: u8 = 2;
+
+    /// As many evaluations at once as have one. NOTE: a fork may leave one taken in the child, which does without.
+    static PLACES: [Place; 8] = [const {
+        Place {
+            state: AtomicU8::new(EMPTY),
+            context: UnsafeCell::new(MaybeUninit::uninit()),
+        }
+    }; 8];
+
+    pub(super) fn prepare() {
+        for place in &PLACES {
+            if place.state.load(Ordering::Relaxed) == EMPTY {
+                // SAFETY: it is empty, and this is the only one who fills it.
+                unsafe { (*place.context.get()).write(Context::new_in()) };
+                // The release shows the context to the acquire in `with`.
+                place.state.store(FREE, Ordering::Release);
+            }
+        }
+    }
+
+    /// Runs `evaluate` with a context that nobody else uses.
+    pub(super) fn with<R>(evaluate: impl FnOnce(&mut Context) -> R) -> R {
+        let take = |place: &&Place| {
+            let state = &place.state;
+            // The acquire pairs with the releases here and in `prepare`.
+            state
+                .compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
+        };
+        let Some(place) = PLACES.iter().find(take) else {
+            return with_new(evaluate);
+        };
+        // SAFETY: this took the place.
+        let context = unsafe { &mut *place.context.get() };
+        // SAFETY: it was free, so it is filled.
+        let result = evaluate(unsafe { context.assume_init_mut() });
+        place.state.store(FREE, Ordering::Release);
+        result
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn with_new<R>(evaluate: impl FnOnce(&mut Context) -> R) -> R {
+        evaluate(&mut Context::new_in())
+    }
 }
 
 /// The tables of one loaded object.
@@ -92,11 +166,12 @@ fn find_rule(object: &Object, address: usize, seen: Option<usize>) -> Option<Rul
     if !entry.contains(address as u64) {
         return None;
     }
-    let mut context = UnwindContext::<usize, OnStack>::new_in();
-    let row = entry
-        .unwind_info_for_address(&tables.frames, &tables.bases, &mut context, address as u64)
-        .ok()?;
-    let rule = rule_of(row);
+    let rule = contexts::with(|context| {
+        let row = entry
+            .unwind_info_for_address(&tables.frames, &tables.bases, context, address as u64)
+            .ok()?;
+        Some(rule_of(row, &tables, entry.cie().encoding()))
+    })?;
     let size = seen.filter(|&size| {
         let code = code(object, &entry);
         rule == Rule::FRAME_POINTER && code.is_some_and(|code| frame_size::is_always(size, code))
@@ -116,13 +191,13 @@ fn code(object: &Object, entry: &FrameDescriptionEntry<Slice>) -> Option<&'stati
     Some(unsafe { std::slice::from_raw_parts(start as *const u8, len) })
 }
 
-fn rule_of(row: &Row) -> Rule {
-    match row.register(X86_64::RA) {
-        Some(RegisterRule::Offset(-8)) => {}
+fn rule_of(row: &Row, tables: &Tables, encoding: Encoding) -> Rule {
+    let pc_at = match row.register(X86_64::RA) {
+        Some(RegisterRule::Offset(offset)) => offset,
         // What the C library says of its `_start` and `clone`: nobody called it.
         Some(RegisterRule::Undefined) => return Rule::Bottom,
         _ => return Rule::Unknown,
-    }
+    };
     let (base, offset) = match row.cfa() {
         CfaRule::RegisterAndOffset {
             register: X86_64::RSP,
@@ -132,9 +207,28 @@ fn rule_of(row: &Row) -> Rule {
             register: X86_64::RBP,
             offset,
         } => (Base::Rbp, *offset),
-        // An expression or another register: signal frames, lazy binding, hand-written code.
+        CfaRule::Expression(expression) => {
+            let read =
+                |it: UnwindExpression<usize>| kept_at(it.get(&tables.frames).ok()?, encoding);
+            let bp = match row.register(X86_64::RBP) {
+                Some(RegisterRule::Expression(it)) => read(it).map(|it| (it, false)),
+                Some(RegisterRule::Offset(offset)) => Some((Place::At(offset), true)),
+                _ => None,
+            };
+            let kept = match (read(*expression), bp) {
+                (Some(Place::Loaded { at, offset }), Some((Place::At(bp_at), bp_by_cfa))) => {
+                    kept(at, offset, (bp_at, bp_by_cfa), pc_at)
+                }
+                _ => None,
+            };
+            return kept.map_or(Rule::Unknown, Rule::Kept);
+        }
+        // Another register: hand-written code.
         _ => return Rule::Unknown,
     };
+    if pc_at != -8 {
+        return Rule::Unknown;
+    }
     let saved_bp = match row.register(X86_64::RBP) {
         None | Some(RegisterRule::SameValue | RegisterRule::Undefined) => None,
         Some(RegisterRule::Offset(offset)) => Some(offset),
@@ -151,6 +245,51 @@ fn rule_of(row: &Row) -> Rule {
         offset,
         saved_bp,
     }
+}
+
+fn kept(at: i64, offset: i64, (bp_at, bp_by_cfa): (i64, bool), pc_at: i64) -> Option<Kept> {
+    Some(Kept {
+        at: at.try_into().ok()?,
+        offset: offset.try_into().ok()?,
+        bp_at: bp_at.try_into().ok()?,
+        bp_by_cfa,
+        pc_at: pc_at.try_into().ok()?,
+    })
+}
+
+/// A place at an offset from rbp, or what is counted from the word there.
+enum Place {
+    At(i64),
+    Loaded { at: i64, offset: i64 },
+}
+
+/// What an expression names, if it is one of those that are written for functions.
+fn kept_at(expression: Expression<Slice>, encoding: Encoding) -> Option<Place> {
+    let mut operations = expression.operations(encoding);
+    let Some(Operation::RegisterOffset {
+        register: X86_64::RBP,
+        offset: at,
+        ..
+    }) = operations.next().ok()?
+    else {
+        return None;
+    };
+    match operations.next().ok()? {
+        None => return Some(Place::At(at)),
+        Some(Operation::Deref {
+            size: 8,
+            space: false,
+            ..
+        }) => {}
+        Some(_) => return None,
+    }
+    let offset = match operations.next().ok()? {
+        None => return Some(Place::Loaded { at, offset: 0 }),
+        Some(Operation::PlusConstant { value }) => i64::try_from(value).ok()?,
+        Some(_) => return None,
+    };
+    let is_all = operations.next().ok()?.is_none();
+    is_all.then_some(Place::Loaded { at, offset })
 }
 
 #[cfg(test)]

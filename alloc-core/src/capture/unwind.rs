@@ -1,20 +1,24 @@
 //! [`Walker`]: the walk on x86-64 Linux, which steps only over what changed since the last one.
 
+use std::ffi::c_void;
+
 use super::checks::{Check, read_stack};
 use super::links::{Found, Fresh, Links, Origin, Start, Way};
 use super::memo::{Beginning, Memos, Walk};
+use super::region::{self, Region};
 use super::registers::Registers;
-use super::rules::{Base, Packed, Rule, Rules};
+use super::rules::{Base, Kept, Packed, Rule, Rules};
 use super::{
-    Buffer, CaptureMethod, Captured, MAX_FRAMES, StackBounds, StackHash, functions, objects,
+    Buffer, CaptureMethod, Captured, MAX_FRAMES, StackBounds, StackHash, functions, objects, tables,
 };
 use crate::callsites::{CallsiteId, Outer, Stack};
 use crate::recorded::StackEnd;
 
-static RULES: Rules = Rules::new();
+pub(super) static RULES: Rules = Rules::new();
 
 pub(super) fn prepare() -> CaptureMethod {
     objects::prepare();
+    tables::prepare();
     if Rules::keeps_frame_pointer(Registers::here().pc) {
         CaptureMethod::FramePointers
     } else {
@@ -221,6 +225,15 @@ impl Walker {
         self.stack()
     }
 
+    /// What a signal's handler got as its third argument, if the caller runs in one: the registers of what it interrupted.
+    pub(crate) fn context_of_signal(&mut self) -> Option<*const c_void> {
+        self.capture_anew(false);
+        let pcs = self.kept.pcs(self.outermost(), self.len);
+        let returns_there = pcs.iter().rev().find(|pc| is_signal_return(pc.word))?;
+        // The system puts it just above the return address of the handler.
+        Some(std::ptr::with_exposed_provenance(returns_there.address + 8))
+    }
+
     /// The callsite of the stack that these registers lead to, those of the [entry](Self::entry), if it is remembered.
     #[inline(always)]
     fn recall(&mut self, from: usize, sp: usize, bp: usize) -> Option<CallsiteId> {
@@ -340,7 +353,7 @@ impl Walker {
     fn walk_line(&mut self, pc: usize, sp: usize, bp: usize) -> u64 {
         let frame = Registers { pc, sp, bp };
         let Some(new) = self.walk_line_plainly(frame) else {
-            return self.walk_line_with_bp(frame);
+            return self.walk_line_with_bp(frame) ^ self.salt_of_libraries();
         };
         (self.end, self.bottom) = (StackEnd::Truncated, 0);
         self.kept.begin(0, false);
@@ -377,16 +390,11 @@ impl Walker {
     /// The same as [`walk_line`](Self::walk_line), by all rules and from any stack.
     #[inline(never)]
     fn walk_line_with_bp(&mut self, mut frame: Registers) -> u64 {
-        let own = self.bounds.hold(frame.sp);
-        let high = if own {
-            self.bounds.high
-        } else {
-            end_of_page(frame.sp)
-        };
+        let mut region = Region::around(frame.sp, self.bounds);
         let (mut rule, _) = RULES.get_for_line(frame);
         let mut new = 0;
         let stop = loop {
-            let found = match step_by(rule, frame, high) {
+            let found = match region.step(rule, &mut frame) {
                 Ok(found) => found,
                 Err(stop) => break stop,
             };
@@ -399,7 +407,7 @@ impl Walker {
                 break Stop::LINE;
             }
         };
-        let hash = self.begin_anew(stop, own, new);
+        let hash = self.begin_anew(stop, region.is_own(), new);
         self.reuse_nothing();
         hash
     }
@@ -457,8 +465,19 @@ impl Walker {
             } else {
                 self.end
             },
-            hash: self.hash(),
+            hash: self.hash() ^ self.salt_of_libraries(),
         }
+    }
+
+    /// What tells the last stack from one with the same addresses in another library that lay there, or will: the
+    /// fingerprints of those on it that may be unloaded. Zero where there is none.
+    #[inline(never)]
+    fn salt_of_libraries(&self) -> u64 {
+        if !self.kept.fleets(self.len) {
+            return 0;
+        }
+        let pcs = self.kept.pcs(self.outermost(), self.len);
+        objects::salt(pcs.iter().map(|pc| pc.word - 1))
     }
 
     /// Takes note that the last [newcomer](Self::newcomer) is the stack of `callsite`.
@@ -487,7 +506,9 @@ impl Walker {
     /// The hash of the innermost addresses of the last stack, if there are more than so many.
     pub(crate) fn hash_of_innermost(&self, addresses: usize) -> Option<u64> {
         let outer = self.len.checked_sub(addresses)?;
-        (outer > self.outermost()).then(|| self.hash_inside_of(outer, StackHash::power(addresses)))
+        (outer > self.outermost()).then(|| {
+            self.hash_inside_of(outer, StackHash::power(addresses)) ^ self.salt_of_libraries()
+        })
     }
 
     /// Walks from these registers outwards.
@@ -501,7 +522,7 @@ impl Walker {
     fn walk(&mut self, pc: usize, sp: usize, bp: usize) -> u64 {
         let frame = Registers { pc, sp, bp };
         let Some((at, new)) = self.walk_plainly(frame) else {
-            return self.walk_with_bp(frame);
+            return self.walk_with_bp(frame) ^ self.salt_of_libraries();
         };
         self.is_whole = true;
         self.push_plainly(at, new)
@@ -583,7 +604,7 @@ impl Walker {
     fn walk_with_bp(&mut self, first: Registers) -> u64 {
         let sp = first.sp;
         if !self.bounds.hold(sp) {
-            return self.walk_anew(first, end_of_page(sp), false);
+            return self.walk_anew(first);
         }
         let high = self.bounds.high;
         let start = self.start();
@@ -595,6 +616,12 @@ impl Walker {
         let stop = loop {
             let found = match step_by(rule, frame, high) {
                 Ok(found) => found,
+                Err(Stop::LOST | Stop::BEYOND)
+                    if !self.bounds.hold(frame.bp) && RULES.goes_by_rbp(rule) =>
+                {
+                    // It leads to another stack.
+                    return self.walk_anew(first);
+                }
                 Err(stop) => break stop,
             };
             self.fresh.set(new, found);
@@ -608,7 +635,7 @@ impl Walker {
                     && at + new >= self.reach.least;
                 // SAFETY: kept links are of this stack, and lie outside of the one just found.
                 if !is_simple && !unsafe { self.holds(at, new, start) } {
-                    return self.walk_anew(first, high, true);
+                    return self.walk_anew(first);
                 }
                 self.is_whole = true;
                 return self.push(at, new);
@@ -633,13 +660,14 @@ impl Walker {
         }
     }
 
-    /// Walks where there is nothing to reuse.
+    /// Walks where there is nothing to reuse, from any stack, and on to others.
     #[cold]
     #[inline(never)]
-    fn walk_anew(&mut self, mut frame: Registers, high: usize, own: bool) -> u64 {
+    fn walk_anew(&mut self, mut frame: Registers) -> u64 {
+        let mut region = Region::around(frame.sp, self.bounds);
         let mut new = 0;
         let stop = loop {
-            match outward(frame, high) {
+            match region.step(RULES.get(frame), &mut frame) {
                 Ok(_) if new == self.limit + SLACK => break Stop::LIMIT,
                 Ok(found) => {
                     self.fresh.set(new, found);
@@ -649,7 +677,7 @@ impl Walker {
                 Err(stop) => break stop,
             }
         };
-        self.begin_anew(stop, own, new)
+        self.begin_anew(stop, region.is_own(), new)
     }
 
     /// Whether the kept links outside of that at `at` hold, which was found again, as far as a stack with `new`
@@ -719,7 +747,7 @@ impl Walker {
         (self.end, self.bottom, needs_bp, fleeting) = match stop {
             Stop::RULE => (StackEnd::Complete, 0, false, false),
             Stop::FLEETING_RULE => (StackEnd::Complete, 0, false, true),
-            Stop::LOST => (StackEnd::Broken, 0, true, true),
+            Stop::LOST | Stop::BEYOND => (StackEnd::Broken, 0, true, true),
             Stop::LIMIT => (StackEnd::Truncated, 0, true, false),
             Stop::LINE => (StackEnd::Truncated, 0, false, false),
             Stop(zero) => {
@@ -802,18 +830,32 @@ impl Walker {
     }
 }
 
+/// Whether this is where signal handlers return to: code that calls `rt_sigreturn`, by which debuggers know it, too.
+fn is_signal_return(pc: usize) -> bool {
+    /// `mov $15, %rax; syscall`
+    const CODE: [u8; 9] = [0x48, 0xC7, 0xC0, 0x0F, 0, 0, 0, 0x0F, 0x05];
+    let last = pc.saturating_add(CODE.len());
+    if !region::is_readable(pc & !7) || !region::is_readable(last & !7) {
+        return false;
+    }
+    // SAFETY: both words that it lies in can be read, and bytes are aligned anywhere.
+    unsafe { (pc as *const [u8; 9]).read_volatile() == CODE }
+}
+
 /// Why a walk ended before it met the last one: one of these numbers, or the place of a return
 /// address of zero with what [`Way::mark`] adds to it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Stop(usize);
+pub(super) struct Stop(usize);
 
 impl Stop {
     /// The rule says that there is no caller.
     const RULE: Stop = Stop(2);
     /// The same, in code that may be unloaded.
     const FLEETING_RULE: Stop = Stop(3);
-    /// There is no rule, or it leads out of the stack.
-    const LOST: Stop = Stop(4);
+    /// There is no rule, or it leads to where no frame can be.
+    pub(super) const LOST: Stop = Stop(4);
+    /// The frame ends beyond what may be read.
+    pub(super) const BEYOND: Stop = Stop(5);
     /// It is deep enough.
     const LIMIT: Stop = Stop(6);
     /// The user's line is found.
@@ -828,12 +870,16 @@ fn outward(frame: Registers, high: usize) -> Result<Found, Stop> {
 
 /// The same, by the rule of the frame's code.
 #[inline(always)]
-fn step_by(rule: Packed, Registers { sp, bp, .. }: Registers, high: usize) -> Result<Found, Stop> {
+pub(super) fn step_by(
+    rule: Packed,
+    Registers { sp, bp, .. }: Registers,
+    high: usize,
+) -> Result<Found, Stop> {
     let (cfa, bp, way) = if rule.is_plain() {
         // Most code without a frame pointer.
         let cfa = sp + rule.offset();
         if cfa > high {
-            return Err(Stop::LOST);
+            return Err(Stop::BEYOND);
         }
         match rule.saved_bp() {
             0 => (cfa, Check::of_register(bp), Way::KEPT),
@@ -846,8 +892,11 @@ fn step_by(rule: Packed, Registers { sp, bp, .. }: Registers, high: usize) -> Re
         // Most code with one.
         let cfa = bp.wrapping_add(16);
         // NOTE: `bp` may be so high that the sum wraps around.
-        if bp < sp || bp >= high || cfa > high || bp % 8 != 0 {
+        if bp < sp || bp % 8 != 0 {
             return Err(Stop::LOST);
+        }
+        if bp >= high || cfa > high {
+            return Err(Stop::BEYOND);
         }
         const WAY: Way = Way::SAVED.and(Way::COUNTED_FROM_BP);
         // SAFETY: `sp <= bp < cfa <= high`, all aligned.
@@ -878,7 +927,8 @@ fn step(rule: Packed, sp: usize, bp: usize, high: usize) -> Result<Step, Stop> {
     let way = Way::COUNTED_FROM_BP;
     let cfa = bp.wrapping_add(rule.offset());
     let saved_at = cfa.wrapping_sub(rule.saved_bp());
-    if !is_frame(sp, cfa, high) || saved_at < sp {
+    check_frame(sp, cfa, high)?;
+    if saved_at < sp {
         return Err(Stop::LOST);
     }
     if saved_at == cfa {
@@ -892,6 +942,7 @@ fn step(rule: Packed, sp: usize, bp: usize, high: usize) -> Result<Step, Stop> {
 #[inline(never)]
 fn step_long(rule: Packed, sp: usize, bp: usize, high: usize) -> Result<Step, Stop> {
     let (base, offset, saved_bp) = match RULES.whole(rule) {
+        Rule::Kept(kept) => return step_kept(kept, sp, bp, high),
         Rule::Step {
             base,
             offset,
@@ -913,9 +964,7 @@ fn step_long(rule: Packed, sp: usize, bp: usize, high: usize) -> Result<Step, St
         }
     };
     let cfa = base.wrapping_add_signed(offset as isize);
-    if !is_frame(sp, cfa, high) {
-        return Err(Stop::LOST);
-    }
+    check_frame(sp, cfa, high)?;
     let Some(below) = saved_bp else {
         return Ok((cfa, Check::of_register(bp), Way::KEPT.and(way)));
     };
@@ -928,20 +977,44 @@ fn step_long(rule: Packed, sp: usize, bp: usize, high: usize) -> Result<Step, St
     Ok((cfa, unsafe { Check::of(saved_at) }, Way::SAVED.and(way)))
 }
 
-/// Whether a frame may end at `cfa`: above where it began, in the stack, and aligned.
-#[inline(always)]
-fn is_frame(sp: usize, cfa: usize, high: usize) -> bool {
-    sp < cfa && cfa <= high && cfa.is_multiple_of(8)
+/// The step of a function that keeps its CFA in its frame.
+///
+/// The word that says where the frame ends is one more than links hold, so they are found by the same step again.
+fn step_kept(kept: Kept, sp: usize, bp: usize, high: usize) -> Result<Step, Stop> {
+    let check = |place: usize| {
+        if place < sp || !place.is_multiple_of(8) {
+            return Err(Stop::LOST);
+        }
+        if place >= high {
+            Err(Stop::BEYOND)
+        } else {
+            Ok(place)
+        }
+    };
+    // SAFETY: `sp <= place < high`, aligned.
+    let cfa = kept.cfa(unsafe { read_stack(check(kept.place(bp))?) });
+    check_frame(sp, cfa, high)?;
+    let saved_at = check(kept.bp_saved_at(bp, cfa))?;
+    if saved_at >= cfa || kept.pc_at != -8 {
+        return Err(Stop::LOST);
+    }
+    // SAFETY: `sp <= saved_at < high`, aligned.
+    Ok((cfa, unsafe { Check::of(saved_at) }, KEPT_WAY))
 }
 
-/// Up to where a walk may read that starts outside of the thread's own stack.
-///
-/// Such a stack pointer belongs to a coroutine or a signal handler. Of its stack only the page that
-/// is in use is surely there: a short stack.
-#[cold]
-fn end_of_page(sp: usize) -> usize {
-    const PAGE: usize = 4096;
-    (sp | (PAGE - 1)) + 1
+pub(super) const KEPT_WAY: Way = Way::SAVED.and(Way::COUNTED_FROM_BP).and(Way::FLEETING);
+
+/// That a frame may end at `cfa`: above where it began, in the stack, and aligned.
+#[inline(always)]
+fn check_frame(sp: usize, cfa: usize, high: usize) -> Result<(), Stop> {
+    if sp >= cfa || !cfa.is_multiple_of(8) {
+        return Err(Stop::LOST);
+    }
+    if cfa > high {
+        Err(Stop::BEYOND)
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -966,6 +1039,7 @@ mod tests {
         let mut walker = unsafe { Box::<Walker>::new_zeroed().assume_init() };
         walker.begin(stack_bounds());
         walker.set_limit(MAX_FRAMES);
+        walker.memos.wake();
         walker
     }
 
@@ -1194,6 +1268,7 @@ mod tests {
             }
             recurse(depth, &mut || {
                 walker.memos.clear();
+                walker.memos.wake();
                 let Captured { known: None, hash } = walker.capture_line() else {
                     panic!("nothing is remembered")
                 };

@@ -4,19 +4,29 @@
 //!
 //! Sample types are those of Go's heap profiles, in Go's order, so that every reader knows them,
 //! then our own ([`SAMPLE_TYPES`]). Each sample is a callsite; each location an address with the
-//! functions inlined there. The file is self-contained: it names functions, files and lines. What
-//! the format has no field for (the heap's peak, the health, the command line) stands in an extension
-//! field ([`proto::Extension`]) that other readers skip.
+//! functions inlined there. What the format has no field for (the heap's peak, the health, the command line)
+//! stands in an extension field ([`proto::Extension`]) that other readers skip.
+//!
+//! A file that the traced process writes is [raw](raw): it has addresses, and the paths and build ids of the modules
+//! that they lie in, by which readers name them. One of a snapshot that has names is self-contained: it
+//! has functions, files and lines.
 //!
 //! Specification: <https://github.com/google/pprof/blob/main/proto/profile.proto>; the strictest
 //! reader known wants ids that count from 1 without gaps, which is how they are written.
 
 mod budget;
+mod gzip;
 mod index;
+mod locations;
+mod message;
 mod others;
+mod output;
 mod own;
+mod pages;
 mod places;
+mod process;
 mod proto;
+mod raw;
 mod read;
 mod roots;
 mod sample_types;
@@ -25,16 +35,18 @@ mod unpack;
 mod wire;
 mod write;
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Write as _};
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
+use std::sync::OnceLock;
+use std::time::SystemTime;
 
 use crate::error::Error;
 use crate::snapshot::Snapshot;
 use crate::{Amount, Counters};
 
+use pages::Pages;
 pub(crate) use read::{read, read_difference};
-pub(crate) use write::write;
 
 /// Name and unit of each value of a sample, in the order of the file.
 const SAMPLE_TYPES: [(&str, &str); 9] = [
@@ -110,26 +122,107 @@ fn counters(values: &[u64; SAMPLE_TYPES.len()]) -> Counters {
     }
 }
 
-/// Writes a snapshot beside `path` and renames it, so that the file appears whole or not at all. What
-/// is no regular file, such as a pipe, is written directly.
-pub(crate) fn dump(snapshot: &Snapshot, path: &Path) -> Result<(), Error> {
-    if fs::metadata(path).is_ok_and(|it| !it.is_file()) {
-        return write(snapshot, File::create(path)?);
+/// Whether frames are named when a file is written, or left to whoever reads it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Names {
+    /// Addresses, with what is needed to name them. The process reads no debug information.
+    #[default]
+    Addresses,
+    /// Functions, files and lines: the file is self-contained. They are looked up as
+    /// [`Snapshot::traces`](crate::Snapshot::traces) does.
+    Symbols,
+}
+
+/// Writes a snapshot to a path: see [`output`] for what a path may be.
+pub(crate) fn dump(snapshot: &Snapshot, path: &Path, names: Names) -> Result<(), Error> {
+    if is_raw(snapshot, names) {
+        output::write(path, &process::of_snapshot(snapshot)?)?;
+    } else {
+        let mut bytes = Vec::new();
+        write::write(snapshot, &mut bytes)?;
+        output::write(path, &bytes)?;
     }
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let beside = path.with_file_name(name);
-    let written = File::create(&beside).map_err(Error::from).and_then(|file| {
-        let mut file = BufWriter::new(file);
-        write(snapshot, &mut file)?;
-        file.flush()?;
-        Ok(fs::rename(&beside, path)?)
-    });
-    if written.is_err() {
-        // What is left of it is of no use; the error that counts is the first.
-        let _ = fs::remove_file(&beside);
+    Ok(())
+}
+
+/// Writes what [`dump`] would write.
+pub(crate) fn write(
+    snapshot: &Snapshot,
+    mut writer: impl Write,
+    names: Names,
+) -> Result<(), Error> {
+    if !is_raw(snapshot, names) {
+        return write::write(snapshot, writer);
     }
-    written
+    writer.write_all(&process::of_snapshot(snapshot)?)?;
+    Ok(writer.flush()?)
+}
+
+/// Whether a snapshot has addresses, and they are to be written.
+fn is_raw(snapshot: &Snapshot, names: Names) -> bool {
+    names == Names::Addresses && !snapshot.recorded().callsites.is_empty()
+}
+
+/// What the tables of this process hold, as a file that is not written yet.
+pub(crate) struct Packed(Pages<u8>);
+
+/// Reads the tables of this process. Where there is no memory, this is an error, which takes none.
+pub(crate) fn pack(names: Names) -> Result<Packed, Error> {
+    match names {
+        Names::Addresses => process::of_tables().map(Packed),
+        Names::Symbols => {
+            let (mut bytes, mut pages) = (Vec::new(), Pages::new());
+            write::write(&Snapshot::take()?, &mut bytes)?;
+            pages.extend(&bytes)?;
+            Ok(Packed(pages))
+        }
+    }
+}
+
+impl Packed {
+    /// Writes it to a path: see [`output`] for what a path may be. Returns whether it replaced what was written
+    /// while this process ran, as by a child that was told the same path.
+    pub(crate) fn put(&self, path: &Path) -> Result<bool, Error> {
+        let replaced = output::write(path, &self.0)?;
+        let began = BEGAN.get().copied();
+        Ok(replaced
+            .zip(began)
+            .is_some_and(|(replaced, began)| replaced >= began))
+    }
+
+    /// Writes it as a new file, and returns `false` if there is something at the path.
+    pub(crate) fn put_new(&self, path: &Path) -> Result<bool, Error> {
+        match output::write_new(path, &self.0) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+            written => Ok(written.map(|()| true)?),
+        }
+    }
+}
+
+/// When this process began, as the clock on the wall had it.
+static BEGAN: OnceLock<SystemTime> = OnceLock::new();
+
+/// Notes that the process begins. Does not allocate.
+pub(crate) fn begin() {
+    let _ = BEGAN.set(SystemTime::now());
+}
+
+/// What paths and messages take up of the heap on the way to a file; the file itself is not on the heap.
+///
+/// A heap that gave this as a whole gives it in small parts, once it has it back. It is held while a file is put together,
+/// which would else take up what is left.
+pub(crate) struct Reserve(#[allow(dead_code, reason = "held for its memory")] Vec<u8>);
+
+impl Reserve {
+    const BYTES: usize = 100 << 10;
+
+    /// `None` where the heap has not so much.
+    pub(crate) fn take() -> Option<Reserve> {
+        let mut block = Vec::<u8>::new();
+        block.try_reserve_exact(Reserve::BYTES).ok()?;
+        // NOTE: a block that nobody looks at would not be allocated at all.
+        Some(Reserve(std::hint::black_box(block)))
+    }
 }
 
 pub(crate) fn load(path: &Path) -> Result<Snapshot, Error> {
@@ -138,6 +231,7 @@ pub(crate) fn load(path: &Path) -> Result<Snapshot, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::sync::Arc;
 
     use super::*;

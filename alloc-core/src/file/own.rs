@@ -114,6 +114,11 @@ impl<'a> Own<'a> {
         self.numbers[field]
     }
 
+    /// Whether its locations without lines are addresses to be named.
+    pub(super) fn is_unnamed(&self) -> bool {
+        self.number(23) != 0
+    }
+
     pub(super) fn program(&self) -> String {
         String::from_utf8_lossy(self.program).into_owned()
     }

@@ -19,6 +19,7 @@ use super::wire::Fields;
 use crate::Metric;
 use crate::error::Error;
 use crate::modules::Module;
+use crate::recorded::Recorded;
 use crate::snapshot::{About, Snapshot, Trace, Unknown};
 
 /// Reads what there was at one moment.
@@ -47,9 +48,16 @@ pub(crate) fn read_difference(reader: impl Read) -> Result<(Snapshot, Snapshot),
 /// What a file says, checked.
 struct Profile {
     traces: Traces,
-    recorded: Option<(crate::recorded::Recorded, u64)>,
+    own: Option<OfOurs>,
     about: About,
     duration_nanos: i64,
+}
+
+/// What only our own files say.
+struct OfOurs {
+    recorded: Recorded,
+    filtered_out: u64,
+    is_unnamed: bool,
 }
 
 impl Profile {
@@ -87,9 +95,13 @@ impl Profile {
             unknown: unknown(&types),
             ..About::default()
         };
-        let mut recorded = None;
+        let mut of_ours = None;
         if let Some(own) = own {
-            recorded = Some((own.recorded(), own.filtered_out()));
+            of_ours = Some(OfOurs {
+                recorded: own.recorded(),
+                filtered_out: own.filtered_out(),
+                is_unnamed: own.is_unnamed(),
+            });
             about.process_id = own.process_id();
             about.program = own.program();
             about.command_line = own.command_line;
@@ -101,7 +113,7 @@ impl Profile {
         about.modules = modules;
         Ok(Profile {
             traces,
-            recorded,
+            own: of_ours,
             about,
             duration_nanos,
         })
@@ -114,15 +126,19 @@ impl Profile {
     fn snapshot(self) -> Snapshot {
         let Profile {
             traces: Traces { added, .. },
-            recorded,
+            own,
             about,
             ..
         } = self;
-        match recorded {
-            Some((recorded, filtered_out)) => {
-                let mut own = Snapshot::of_parts(added, recorded, about);
-                own.set_filtered_out(filtered_out);
-                own
+        match own {
+            Some(own) => {
+                let of_parts = match own.is_unnamed {
+                    true => Snapshot::unnamed,
+                    false => Snapshot::of_parts,
+                };
+                let mut snapshot = of_parts(added, own.recorded, about);
+                snapshot.set_filtered_out(own.filtered_out);
+                snapshot
             }
             None => foreign(added, about),
         }

@@ -210,5 +210,6 @@ fn extension(snapshot: &Snapshot) -> Extension {
         skipped: health.skipped,
         unknown_frees: health.unknown_frees,
         lost_blocks: health.lost_blocks,
+        unnamed: false,
     }
 }

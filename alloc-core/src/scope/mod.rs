@@ -3,10 +3,10 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::error::Error;
+use crate::recorded::Recorded;
 use crate::snapshot::Snapshot;
 use crate::thread::Stage;
 use crate::{Amount, TracedMemory, control, thread};
@@ -229,11 +229,12 @@ impl Scope {
     pub fn enter_with_stacks() -> Result<Scope, Error> {
         control::prepare_scopes()?;
         control::prepare_scopes_with_stacks()?;
-        let sites = thread::outside_scope(|| Box::into_raw(Box::<Sites>::default()));
+        // What is allocated here is not the program's.
+        let sites = crate::untraced(|| Box::into_raw(Box::<Sites>::default()));
         let entered = Scope::enter_with(sites);
         if entered.is_err() {
             // SAFETY: from just above, and nobody knows of it.
-            thread::outside_scope(|| drop(unsafe { Box::from_raw(sites) }));
+            crate::untraced(|| drop(unsafe { Box::from_raw(sites) }));
         }
         entered
     }
@@ -312,7 +313,10 @@ impl Scope {
     pub fn handle(&self) -> ScopeHandle {
         self.id.share();
         self.id.own();
-        ScopeHandle::of(self.id, self.forks)
+        ScopeHandle {
+            id: self.id,
+            forks: self.forks,
+        }
     }
 }
 
@@ -334,8 +338,14 @@ fn snapshot_of(id: SlotId, forks: u32) -> Result<Snapshot, Error> {
         ..TracedMemory::default()
     };
     let _muted = thread::mute();
-    let recorded = id.slot().sites().map(|sites| sites.recorded(heap));
-    Ok(Snapshot::of_this_process(recorded.unwrap_or_default()))
+    let recorded = match id.slot().sites() {
+        Some(sites) => sites.recorded(heap),
+        None => Recorded {
+            heap,
+            ..Recorded::default()
+        },
+    };
+    Ok(Snapshot::of_this_process(recorded))
 }
 
 impl Drop for Scope {
@@ -378,15 +388,20 @@ impl fmt::Debug for Scope {
 /// # drop((kept, other));
 /// # Ok::<(), alloc_core::Error>(())
 /// ```
-#[derive(Clone)]
-pub struct ScopeHandle(Arc<Owner>);
-
-struct Owner {
+pub struct ScopeHandle {
+    /// NOTE: owned.
     id: SlotId,
     forks: u32,
 }
 
-impl Drop for Owner {
+impl Clone for ScopeHandle {
+    fn clone(&self) -> ScopeHandle {
+        self.id.own();
+        ScopeHandle { ..*self }
+    }
+}
+
+impl Drop for ScopeHandle {
     fn drop(&mut self) {
         self.id.disown(1);
     }
@@ -411,17 +426,13 @@ impl ScopeHandle {
         Scope::enter_with_stacks().map(|scope| scope.handle())
     }
 
-    fn of(id: SlotId, forks: u32) -> ScopeHandle {
-        ScopeHandle(thread::outside_scope(|| Arc::new(Owner { id, forks })))
-    }
-
     /// What was allocated and freed so far, as [`Scope::usage`].
     ///
     /// # Errors
     ///
     /// As [`Scope::usage`].
     pub fn usage(&self) -> Result<Usage, Error> {
-        usage_of(self.0.id, self.0.forks)
+        usage_of(self.id, self.forks)
     }
 
     /// What was allocated and freed so far, by stacks, as [`Scope::snapshot`].
@@ -430,12 +441,12 @@ impl ScopeHandle {
     ///
     /// As [`Scope::usage`].
     pub fn snapshot(&self) -> Result<Snapshot, Error> {
-        snapshot_of(self.0.id, self.0.forks)
+        snapshot_of(self.id, self.forks)
     }
 
     /// Runs `work` in the scope, on this thread. If it panics, the thread is out of the scope again.
     pub fn run<T>(&self, work: impl FnOnce() -> T) -> T {
-        let _inside = Inside::begin(self.0.id);
+        let _inside = Inside::begin(self.id);
         work()
     }
 
@@ -499,7 +510,7 @@ impl<F: Future> Future for Instrumented<F> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         // SAFETY: nothing is moved out of it here.
         let this = unsafe { self.get_unchecked_mut() };
-        let _inside = Inside::begin(this.scope.0.id);
+        let _inside = Inside::begin(this.scope.id);
         let future = this.future.as_mut().expect("only `drop` takes the future");
         // SAFETY: the whole is pinned, and never lets go of the future but to drop it in place.
         unsafe { Pin::new_unchecked(future) }.poll(context)
@@ -508,7 +519,7 @@ impl<F: Future> Future for Instrumented<F> {
 
 impl<F> Drop for Instrumented<F> {
     fn drop(&mut self) {
-        let _inside = Inside::begin(self.scope.0.id);
+        let _inside = Inside::begin(self.scope.id);
         // NOTE: an assignment drops the old value where it is, as a pinned one must be.
         self.future = None;
     }

@@ -1,15 +1,15 @@
 //! What a scope counts by callsite, for those who ask.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use crate::blocks::{Granule, PageMap};
 use crate::callsites::{CallsiteId, Callsites, MAX_CALLSITES, Stack};
 use crate::hooks::ThreadId;
 use crate::label::Label;
 use crate::recorded::{Recorded, RecordedCallsite};
-use crate::sync::{AtomicBool, AtomicU32, Ordering};
-use crate::{Amount, Counters, TracedMemory, capture, thread, tracer};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::{Amount, Counters, TracedMemory, capture, control, thread, tracer};
 
 use super::slots::SlotId;
 
@@ -33,9 +33,14 @@ pub(crate) fn resident() -> usize {
 }
 
 /// The counters of each callsite of one scope, behind a lock: exact under threads, at its price.
+///
+/// Who holds the lock does so [beside a record](control::beside_record), so that no fork finds it taken. A signal handler
+/// that interrupted whoever has it must not wait for it: what is allocated and freed there is counted as lost.
 #[derive(Default)]
 pub(super) struct Sites {
     counts: Mutex<Counts>,
+    /// How many changes could not be counted.
+    lost: AtomicU64,
     /// If threads that are started in the scope count: the ids of those that are older than it.
     older_threads: OnceLock<Vec<ThreadId>>,
 }
@@ -131,6 +136,28 @@ impl Sites {
         older.is_some_and(|older| !older.contains(&thread))
     }
 
+    /// Changes the counts, or notes that it could not.
+    fn change(&self, change: impl FnOnce(&mut Counts)) {
+        // NOTE: only a signal handler that interrupted this thread can find the lock taken and never given back.
+        let interrupts = thread::current().is_some_and(|state| state.uses_tables_within());
+        let counts = match interrupts {
+            false => Some(self.lock()),
+            true => match self.counts.try_lock() {
+                Ok(counts) => Some(counts),
+                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => None,
+            },
+        };
+        match counts {
+            Some(mut counts) => change(&mut counts),
+            None => self.lose(),
+        }
+    }
+
+    fn lose(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// What the callsites held, for a snapshot.
     pub(super) fn recorded(&self, heap: TracedMemory) -> Recorded {
         let mut recorded = Recorded {
@@ -138,6 +165,13 @@ impl Sites {
             traceback_limit: tracer::SCOPE_FRAMES,
             ..Recorded::default()
         };
+        recorded.health.lost_blocks = self.lost.load(Ordering::Relaxed);
+        let read = control::beside_record(|| self.read_into(&mut recorded));
+        debug_assert!(read.is_some(), "no signal handler takes snapshots");
+        recorded
+    }
+
+    fn read_into(&self, recorded: &mut Recorded) {
         let counts = self.lock();
         for (&id, site) in &counts.sites {
             let start = recorded.addresses.len();
@@ -152,7 +186,6 @@ impl Sites {
                 ..RecordedCallsite::default()
             });
         }
-        recorded
     }
 }
 
@@ -204,31 +237,45 @@ fn find_allocator() -> Allocator {
             let is_of_printing = capture::is_of_printing(stack.addresses);
             let callsite = CALLSITES.insert(stack, Label::default());
             if is_of_printing {
-                PRINTING
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(callsite);
-                // The release shows that the set is not empty to the acquire below.
-                HAS_PRINTED.store(true, Ordering::Release);
+                PRINTING.insert(callsite);
             }
             callsite
         })
     };
     let callsite = tracer::with_stack_here(find).unwrap_or(CallsiteId::OVERFLOW);
-    let is_of_printing = HAS_PRINTED.load(Ordering::Acquire)
-        && PRINTING
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(&callsite);
-    match is_of_printing {
+    match PRINTING.contains(callsite) {
         true => Allocator::Printing,
         false => Allocator::At(callsite),
     }
 }
 
-/// The callsites of what `print!` does for itself: a few, if there are any.
-static PRINTING: Mutex<BTreeSet<CallsiteId>> = Mutex::new(BTreeSet::new());
-static HAS_PRINTED: AtomicBool = AtomicBool::new(false);
+/// The callsites of what `print!` does for itself.
+static PRINTING: CallsiteSet = CallsiteSet([const { AtomicU64::new(0) }; _]);
+
+/// A bit for each callsite of scopes.
+///
+/// NOTE: no lock, so that neither a fork nor a signal handler can find one taken.
+struct CallsiteSet([AtomicU64; (MOST_CALLSITES as usize >> 6) + 1]);
+
+impl CallsiteSet {
+    fn insert(&self, callsite: CallsiteId) {
+        let (word, bit) = CallsiteSet::place(callsite);
+        if let Some(word) = self.0.get(word) {
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
+    }
+
+    fn contains(&self, callsite: CallsiteId) -> bool {
+        let (word, bit) = CallsiteSet::place(callsite);
+        let word = self.0.get(word);
+        word.is_some_and(|word| word.load(Ordering::Relaxed) & bit != 0)
+    }
+
+    fn place(callsite: CallsiteId) -> (usize, u64) {
+        let number = callsite.get();
+        (number as usize >> 6, 1 << (number & 63))
+    }
+}
 
 /// Counts a block by the stack that allocated it, where that is asked for.
 #[inline]
@@ -250,11 +297,19 @@ fn born_at_site(
     let _muted = thread::mute();
     // NOTE: without room in the index the block never seems to end; the scope's own index has told.
     let _ = BLOCKS.insert(address, callsite);
-    for sites in counting(scope) {
-        let mut counts = sites.lock();
+    change_all(scope, |counts| {
         let site = counts.change(callsite, size as i64, 1);
         site.total += Amount::new(size as u64, 1);
         site.reallocations += u64::from(reallocated);
+    });
+}
+
+/// Changes the counts of all scopes around `scope` that count by callsite, itself among them.
+fn change_all(scope: SlotId, mut change: impl FnMut(&mut Counts)) {
+    let changed =
+        control::beside_record(|| counting(scope).for_each(|sites| sites.change(&mut change)));
+    if changed.is_none() {
+        counting(scope).for_each(Sites::lose);
     }
 }
 
@@ -272,10 +327,9 @@ fn died_at_site(owner: SlotId, address: usize, size: usize) {
         return;
     };
     let _muted = thread::mute();
-    for sites in counting(owner) {
-        let mut counts = sites.lock();
+    change_all(owner, |counts| {
         if counts.sites.contains_key(&callsite) {
             counts.change(callsite, -(size as i64), -1);
         }
-    }
+    });
 }

@@ -392,7 +392,7 @@ impl SlotId {
         let slot = self.slot();
         let sites = slot.sites.load(Relaxed);
         if !sites.is_null() {
-            let _outside = thread::leave_scope();
+            let _muted = thread::mute();
             // SAFETY: from `Box::into_raw`, and nothing refers to the slot any more.
             drop(unsafe { Box::from_raw(sites) });
         }

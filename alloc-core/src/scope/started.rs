@@ -14,7 +14,7 @@ use super::slots::SlotId;
 /// Takes threads into a scope, which was entered [with stacks](super::Scope::enter_with_stacks).
 pub(super) fn take_in_from_now_on(scope: SlotId) -> Result<(), Error> {
     // NOTE: the scope has begun. So a thread that is too young for the list is seen from its first event on.
-    let older = thread::outside_scope(hooks::threads).map_err(|error| {
+    let older = crate::untraced(hooks::threads).map_err(|error| {
         let expected =
             "expected a list of the process's threads, to tell those that are started in a scope";
         Error::from(io::Error::new(error.kind(), format!("{expected}: {error}")))

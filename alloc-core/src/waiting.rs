@@ -1,0 +1,112 @@
+//! Whether a signal interrupted a thread that only waits, in a system call that waits for something from outside.
+//!
+//! A handler may call next to nothing, since what it interrupts may be in the middle of anything: it may hold the lock
+//! of `malloc`. A thread that waits for input, for a connection, for a child, for another thread to say something, or for
+//! time to pass holds none that a new thread takes. That is seen by the instruction that was interrupted.
+
+pub(crate) use imp::was_interrupted;
+
+/// Whether that can be told here.
+pub(crate) const CAN_TELL: bool = cfg!(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+));
+
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod imp {
+    use std::ffi::c_void;
+
+    /// System calls that begin anew after a handler, and that wait.
+    const WAITS: [libc::c_long; 9] = [
+        libc::SYS_read,
+        libc::SYS_readv,
+        libc::SYS_recvfrom,
+        libc::SYS_recvmsg,
+        libc::SYS_accept,
+        libc::SYS_accept4,
+        libc::SYS_wait4,
+        libc::SYS_waitid,
+        libc::SYS_flock,
+    ];
+
+    #[cfg(target_arch = "x86_64")]
+    type Instruction = [u8; 2];
+    #[cfg(target_arch = "x86_64")]
+    const SYSTEM_CALL: Instruction = [0x0F, 0x05];
+    #[cfg(target_arch = "aarch64")]
+    type Instruction = [u8; 4];
+    #[cfg(target_arch = "aarch64")]
+    const SYSTEM_CALL: Instruction = 0xD400_0001_u32.to_le_bytes();
+
+    const LEN: usize = size_of::<Instruction>();
+    /// The smallest page: its bytes are all mapped, or none is.
+    const PAGE: usize = 4096;
+
+    /// Whether what a handler interrupted, by its third argument, is such a wait.
+    ///
+    /// Either the thread stands before the system call, which it is going to make again, or behind one that says that
+    /// it was interrupted, which only those say that wait: `poll`, `epoll_wait`, `nanosleep` and the like.
+    ///
+    /// # Safety
+    ///
+    /// The context is the third argument of a signal's handler with `SA_SIGINFO`, which still runs.
+    pub(crate) unsafe fn was_interrupted(context: *const c_void) -> bool {
+        // SAFETY: the caller's promise.
+        let context = unsafe { &*context.cast::<libc::ucontext_t>() };
+        let machine = &context.uc_mcontext;
+        #[cfg(target_arch = "x86_64")]
+        let (at, number, second, result) = {
+            let register = |number: libc::c_int| machine.gregs[number as usize];
+            let (at, result) = (register(libc::REG_RIP), register(libc::REG_RAX));
+            (at as usize, result, register(libc::REG_RSI), result)
+        };
+        #[cfg(target_arch = "aarch64")]
+        let (at, number, second, result) = (
+            machine.pc as usize,
+            machine.regs[8] as i64,
+            machine.regs[1] as i64,
+            machine.regs[0] as i64,
+        );
+        // What goes on behind the end of the page is no system call: there may be nothing.
+        //
+        // SAFETY: the thread's next instruction is there, and so is all of its page.
+        if at % PAGE <= PAGE - LEN && unsafe { is_system_call(at) } {
+            return WAITS.contains(&number)
+                || number == libc::SYS_futex && waits_for_another(second);
+        }
+        // SAFETY: as above; what is before it is on the same page.
+        result == -i64::from(libc::EINTR) && at % PAGE >= LEN && unsafe { is_system_call(at - LEN) }
+    }
+
+    /// Whether a futex is waited for with the operation of those who wait for another thread: to end, to wake them, or
+    /// for one of Rust's locks. Locks of the C library, as that of `malloc`, have the plain one.
+    fn waits_for_another(operation: libc::c_long) -> bool {
+        let flags = libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME;
+        operation as libc::c_int & !flags == libc::FUTEX_WAIT_BITSET
+    }
+
+    /// # Safety
+    ///
+    /// There is code of the program at the address, which can be read.
+    unsafe fn is_system_call(at: usize) -> bool {
+        let place = std::ptr::with_exposed_provenance::<Instruction>(at);
+        // SAFETY: the caller's promise; bytes are aligned anywhere.
+        unsafe { place.read_volatile() == SYSTEM_CALL }
+    }
+}
+
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+mod imp {
+    /// # Safety
+    ///
+    /// There is none to keep.
+    pub(crate) unsafe fn was_interrupted(_: *const std::ffi::c_void) -> bool {
+        false
+    }
+}

@@ -1,0 +1,133 @@
+//! [`Binary`]: an ELF file, mapped into memory.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use object::{Object as _, ObjectSegment as _, SegmentFlags};
+
+use crate::{Identity, Missing, Module, fingerprint_of};
+
+pub(crate) struct Binary {
+    pub(crate) path: PathBuf,
+    content: Mmap,
+}
+
+impl Binary {
+    pub(crate) fn open(path: &Path) -> Result<Binary, Missing> {
+        let not_read = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Missing::Deleted {
+                path: path.to_owned(),
+            },
+            _ => Missing::Unreadable {
+                path: path.to_owned(),
+                error: error.to_string(),
+            },
+        };
+        // NOTE: a path may come from a file of someone else: opening a pipe would wait.
+        if !std::fs::metadata(path).map_err(not_read)?.is_file() {
+            return Err(not_read(io::Error::other("it is no regular file")));
+        }
+        Binary::of(File::open(path).map_err(not_read)?, path).map_err(not_read)
+    }
+
+    /// Of an open file, with the path that it goes by.
+    pub(crate) fn of(file: File, path: &Path) -> io::Result<Binary> {
+        // SAFETY: the content is only ever read, as bytes of which nothing is assumed but that they are there. Who
+        // cuts a file off under a mapping ends the reader by SIGBUS; linkers and installers write new ones.
+        let content = unsafe { Mmap::map(&file) }?;
+        Ok(Binary {
+            path: path.to_owned(),
+            content,
+        })
+    }
+
+    pub(crate) fn content(&self) -> &[u8] {
+        &self.content
+    }
+
+    pub(crate) fn object(&self) -> Result<object::File<'_>, Missing> {
+        object::File::parse(self.content()).map_err(|error| self.damaged(&error))
+    }
+
+    pub(crate) fn damaged(&self, error: &dyn std::fmt::Display) -> Missing {
+        Missing::Damaged {
+            path: self.path.clone(),
+            error: error.to_string(),
+        }
+    }
+
+    pub(crate) fn build_id(&self) -> Option<Vec<u8>> {
+        let object = self.object().ok()?;
+        Some(object.build_id().ok()??.to_vec())
+    }
+
+    /// Whether it is of the build of `identity`; an error says what it is instead.
+    pub(crate) fn check(self, identity: &Identity) -> Result<Binary, Missing> {
+        let no_build_id = || "none".to_owned();
+        let (expected, found) = match identity {
+            Identity::BuildId(expected) => {
+                let found = self.build_id();
+                if found.as_ref() == Some(expected) {
+                    return Ok(self);
+                }
+                let found = found.map_or_else(no_build_id, |it| hexadecimal(&it));
+                (hexadecimal(expected), found)
+            }
+            Identity::Fingerprint(expected) => {
+                let found = fingerprint_of(self.content());
+                if found == Some(*expected) {
+                    return Ok(self);
+                }
+                let found = found.map_or_else(no_build_id, |it| format!("{it:016x}"));
+                return Err(Missing::OtherBuild {
+                    path: self.path,
+                    expected: format!("fingerprint {expected:016x}"),
+                    found,
+                });
+            }
+            Identity::Unknown => return Ok(self),
+        };
+        Err(Missing::OtherBuild {
+            path: self.path,
+            expected: format!("build id {expected}"),
+            found,
+        })
+    }
+
+    /// The address, as the file counts them, of the first byte of the module's segment.
+    pub(crate) fn address_of(&self, module: &Module) -> Result<u64, Missing> {
+        const PF_X: u32 = 1;
+        let object = self.object()?;
+        let code = || {
+            object.segments().filter(|it| match it.flags() {
+                SegmentFlags::Elf { p_flags, .. } => p_flags.0 & PF_X != 0,
+                _ => true,
+            })
+        };
+        // NOTE: a debug file has the segments of the program, with the same sizes in memory, but its own offsets.
+        let same_size = || code().filter(|it| it.size() == module.size);
+        let mut one = same_size();
+        if let (Some(only), None) = (one.next(), one.next()) {
+            return Ok(only.address());
+        }
+        let offset = |it: &object::Segment<'_, '_>| {
+            let (start, size) = it.file_range();
+            let within = module.file_offset.checked_sub(start)?;
+            (within < size).then_some(it.address() + within)
+        };
+        let found = same_size().find_map(|it| offset(&it));
+        let found = found.or_else(|| code().find_map(|it| offset(&it)));
+        found.ok_or_else(|| {
+            self.damaged(&format_args!(
+                "expected a segment of code at {:#x}, found none",
+                module.file_offset
+            ))
+        })
+    }
+}
+
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,89 @@
+//! [`Missing`]: why code has no name or no line.
+
+use std::path::PathBuf;
+
+/// Why code has no name or no line, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Missing {
+    /// The file is not there.
+    #[error(
+        "no names and lines: {} is not there any more; `--symbols FOLDER` of alloc-report looks for it elsewhere",
+        .path.display()
+    )]
+    Deleted {
+        /// Where it was.
+        path: PathBuf,
+    },
+    /// The system does not let it be read.
+    #[error("no names and lines: {} cannot be read: {error}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: String,
+    },
+    /// At its place is another build.
+    #[error(
+        "no names and lines: {} is another build: expected {expected}, found {found}; `--symbols FOLDER` of \
+         alloc-report looks elsewhere for the one that ran",
+        .path.display()
+    )]
+    OtherBuild {
+        /// The file.
+        path: PathBuf,
+        /// What tells the build that ran.
+        expected: String,
+        /// What tells the one that is there.
+        found: String,
+    },
+    /// It has no symbols.
+    #[error(
+        "no names and lines: {} was stripped; put `strip = false` and `debug = 1` under [profile.release] in \
+         Cargo.toml, or give the folder of its debug file to alloc-report with `--symbols`",
+        .path.display()
+    )]
+    Stripped {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It has symbols only.
+    #[error(
+        "no lines: {} was built without debug information; put `debug = 1` under [profile.release] in Cargo.toml",
+        .path.display()
+    )]
+    NoDebugInfo {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Its debug information is compressed in a way that this build does not read.
+    #[error(
+        "no lines: the debug information of {} is compressed with {method}, which is not read here; alloc-report \
+         reads it from the snapshot's file",
+        .path.display()
+    )]
+    Compressed {
+        /// The file.
+        path: PathBuf,
+        /// The name of the method.
+        method: &'static str,
+    },
+    /// It is not what it claims to be.
+    #[error("no lines: the debug information of {} is damaged: {error}", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: String,
+    },
+}
+
+impl Missing {
+    /// Whether names are missing too, and not only lines.
+    pub fn has_no_names(&self) -> bool {
+        !matches!(
+            self,
+            Missing::NoDebugInfo { .. } | Missing::Compressed { .. } | Missing::Damaged { .. }
+        )
+    }
+}

@@ -1,0 +1,166 @@
+//! Names are those that the crate `backtrace` finds in the running process, for thousands of addresses of this program
+//! and of the C library, however they were built.
+
+#![cfg(all(target_os = "linux", not(miri)))]
+
+use std::collections::BTreeSet;
+use std::ffi::c_void;
+use std::path::PathBuf;
+
+use alloc_core_symbols::{Frame, Identity, Missing, Module, Search, name};
+use object::{Object as _, ObjectSegment as _, ObjectSymbol as _, SegmentFlags};
+
+/// A file that is mapped into this process: the module, where it and its segment of code begin in memory, and
+/// addresses in that, counted from where it begins.
+struct Loaded {
+    module: Module,
+    base: u64,
+    start: u64,
+    offsets: Vec<u64>,
+}
+
+/// The first mapping of the file whose name meets a condition.
+fn loaded(is_it: impl Fn(&str) -> bool) -> Loaded {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let line = maps
+        .lines()
+        .find(|line| line.find('/').is_some_and(|at| is_it(&line[at..])))
+        .unwrap();
+    let base = u64::from_str_radix(line.split('-').next().unwrap(), 16).unwrap();
+    let path = PathBuf::from(&line[line.find('/').unwrap()..]);
+    let content = std::fs::read(&path).unwrap();
+    let object = object::File::parse(&content[..]).unwrap();
+    let code = object
+        .segments()
+        .find(|it| matches!(it.flags(), SegmentFlags::Elf { p_flags, .. } if p_flags.0 & 1 != 0))
+        .unwrap();
+    let (start, end) = (code.address(), code.address() + code.size());
+    let symbols = object.symbols().chain(object.dynamic_symbols());
+    let functions: Vec<(u64, u64)> = symbols
+        .filter(|it| it.kind() == object::SymbolKind::Text && it.size() > 0)
+        .map(|it| (it.address(), it.size()))
+        .filter(|(address, size)| *address >= start && address + size <= end)
+        .collect();
+    let mut offsets = BTreeSet::new();
+    for (address, size) in &functions {
+        offsets.extend((0..*size).step_by(29).map(|it| address - start + it));
+    }
+    // Some thousands, from all over.
+    let every = offsets.len().div_ceil(6_000).max(1);
+    Loaded {
+        module: Module {
+            path,
+            identity: Identity::BuildId(object.build_id().unwrap().unwrap().to_vec()),
+            size: code.size(),
+            file_offset: code.file_range().0,
+        },
+        base,
+        start: base + start,
+        offsets: offsets.into_iter().step_by(every).collect(),
+    }
+}
+
+fn by_backtrace(address: u64) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    // It looks at the byte before, as for a return address.
+    backtrace::resolve((address + 1) as *mut c_void, |symbol| {
+        frames.push(Frame {
+            function: symbol.name().map(|it| format!("{it:#}").into()),
+            file: symbol.filename().map(|it| it.to_string_lossy().into()),
+            line: symbol.lineno().unwrap_or(0),
+            column: symbol.colno().unwrap_or(0),
+        });
+    });
+    frames
+}
+
+fn without_names(frames: &[Frame]) -> Vec<Frame> {
+    let without_name = |frame: &Frame| Frame {
+        function: None,
+        ..frame.clone()
+    };
+    frames.iter().map(without_name).collect()
+}
+
+/// The names of all symbols that begin last before an address.
+fn aliases(object: &object::File<'_>, address: u64) -> BTreeSet<String> {
+    let symbols = || object.symbols().chain(object.dynamic_symbols());
+    let starts = symbols().map(|it| it.address());
+    let start = starts.filter(|it| *it <= address).max().unwrap();
+    let aliases = symbols().filter(|it| it.address() == start);
+    let names = aliases.map(|it| format!("{:#}", rustc_demangle::demangle(it.name().unwrap())));
+    names.collect()
+}
+
+fn check(it: &Loaded) -> Option<Missing> {
+    let named = name(&it.module, None, &Search::default(), &it.offsets);
+    assert_eq!(named.frames.len(), it.offsets.len());
+    assert!(it.offsets.len() > 1_000, "{}", it.offsets.len());
+    let content = std::fs::read(&it.module.path).unwrap();
+    let object = object::File::parse(&content[..]).unwrap();
+    let mut with_names = 0;
+    for (offset, frames) in it.offsets.iter().zip(&named.frames) {
+        let expected = by_backtrace(it.start + offset);
+        if *frames != expected {
+            // Functions of the same code have been folded into one: either name is right.
+            let address = it.start - it.base + offset;
+            let names = aliases(&object, address);
+            let (ours, theirs) = (without_names(frames), without_names(&expected));
+            assert_eq!(ours, theirs, "{offset:#x}: {frames:?}, {expected:?}");
+            for name in frames.iter().chain(&expected).map(|it| &it.function) {
+                let name = name.as_deref().unwrap_or_default();
+                assert!(names.contains(name), "{offset:#x}: {name}, {names:?}");
+            }
+        }
+        with_names += usize::from(!frames.is_empty());
+    }
+    assert!(with_names > it.offsets.len() / 2);
+    assert!(!named.is_unverified);
+    named.missing
+}
+
+#[test]
+fn the_programs_own_names_are_those_of_backtrace() {
+    let program = std::env::current_exe().unwrap();
+    let missing = check(&loaded(|path| path == program.to_str().unwrap()));
+    assert!(
+        matches!(missing, None | Some(Missing::NoDebugInfo { .. })),
+        "{missing:?}"
+    );
+}
+
+#[test]
+fn the_c_librarys_names_are_those_of_backtrace() {
+    let missing = check(&loaded(|path| path.contains("libc.so")));
+    // It is shipped without symbols of its own, unless its debug files are installed.
+    assert!(
+        matches!(missing, None | Some(Missing::Stripped { .. })),
+        "{missing:?}"
+    );
+}
+
+#[test]
+fn a_file_of_another_build_is_refused_with_both_build_ids() {
+    let program = std::env::current_exe().unwrap();
+    let mut it = loaded(|path| path == program.to_str().unwrap());
+    it.module.path = loaded(|path| path.contains("libc.so")).module.path;
+    let named = name(&it.module, None, &Search::default(), &it.offsets);
+    assert!(named.frames.iter().all(Vec::is_empty));
+    let Some(Missing::OtherBuild {
+        expected, found, ..
+    }) = named.missing
+    else {
+        panic!("{:?}", named.missing);
+    };
+    assert!(expected.starts_with("build id ") && found.len() == 40 && expected != found);
+
+    // Another folder has it, by whatever name.
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(program, folder.path().join("some name")).unwrap();
+    let search = Search {
+        folders: vec![folder.path().to_owned()],
+        ..Search::default()
+    };
+    let named = name(&it.module, None, &search, &it.offsets);
+    assert!(named.frames.iter().any(|it| !it.is_empty()));
+}

@@ -1,0 +1,362 @@
+//! A program of one thread, by the name of a case, for tests of what the environment asks for.
+//!
+//! It says what it finds on standard output, a word a line.
+
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use alloc_core::TraceAlloc;
+
+#[global_allocator]
+static ALLOC: TraceAlloc = TraceAlloc::system();
+
+fn main() {
+    watchdog(60);
+    let case = std::env::args().nth(1).expect("the name of a case");
+    match case.as_str() {
+        "unshare" => unshare(),
+        "read" => wait(|| drop(std::io::stdin().read(&mut [0]))),
+        "poll" => wait(|| until_end_of_input(|input| poll(input, -1))),
+        "pause" => wait(|| {
+            loop {
+                // SAFETY: a call without arguments.
+                unsafe { libc::pause() };
+            }
+        }),
+        "sleep" => wait(|| std::thread::sleep(Duration::from_secs(60))),
+        "join" => wait_with_a_companion(),
+        "ask-and-end" => {
+            raise(libc::SIGUSR1);
+            std::hint::black_box(vec![1_u8; 100]);
+        }
+        "handle" => handle(),
+        "count" => {
+            count();
+            wait_for_files(1);
+            say("written");
+        }
+        "count-and-read" => {
+            count();
+            let mut byte = 0_u8;
+            // SAFETY: room for a byte.
+            unsafe { libc::read(0, (&raw mut byte).cast(), 1) };
+        }
+        "allocate" => allocate(),
+        "descriptors" => descriptors(),
+        "close-descriptors" => close_descriptors(),
+        "title" => title(),
+        "move" => go_away(),
+        "chroot" => chroot(),
+        "fork-and-ask" => fork_and_ask(),
+        "fork-and-count-threads" => fork_and_count_threads(),
+        "exec" => exec(),
+        "ask" => ask_for_one_more(),
+        "reset-signals" => reset_signals(),
+        "end" => {}
+        other => panic!("no case {other}"),
+    }
+}
+
+/// Ends the process, loudly, should it hang.
+fn watchdog(seconds: u32) {
+    // SAFETY: a number; no handler is installed, so the signal ends the process.
+    unsafe { libc::alarm(seconds) };
+}
+
+fn say(word: impl std::fmt::Display) {
+    println!("{word}");
+    std::io::stdout().flush().expect("somebody reads");
+}
+
+fn threads() -> usize {
+    let threads = std::fs::read_dir("/proc/self/task").expect("Linux");
+    threads.count()
+}
+
+fn raise(signal: i32) {
+    // SAFETY: a number.
+    assert_eq!(unsafe { libc::raise(signal) }, 0);
+}
+
+/// The files of the folder, but for those that are being written.
+fn files() -> BTreeSet<String> {
+    let files = std::fs::read_dir(".").expect("a folder");
+    let names = files.map(|it| it.expect("a file").file_name());
+    let names = names.map(|it| it.into_string().expect("UTF-8"));
+    names
+        .filter(|it| it.ends_with(".pb.gz") && !it.starts_with('.'))
+        .collect()
+}
+
+fn wait_for_files(count: usize) {
+    while files().len() < count {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What needs a process of one thread, in the first lines of a program.
+fn unshare() {
+    // SAFETY: a number.
+    let failed = unsafe { libc::unshare(libc::CLONE_NEWUSER) } != 0;
+    let error = std::io::Error::last_os_error().raw_os_error();
+    say(if failed && error == Some(libc::EINVAL) {
+        "refused"
+    } else {
+        "done"
+    });
+    say(threads());
+}
+
+/// Says that it is there, and then does nothing but wait.
+fn wait(how: impl FnOnce()) {
+    say(threads());
+    how();
+}
+
+/// Two threads that wait, for each other and for nothing.
+fn wait_with_a_companion() {
+    let companion = std::thread::spawn(|| {
+        loop {
+            std::thread::park();
+        }
+    });
+    say("waits");
+    let _ = companion.join();
+}
+
+/// Who handled the signal before the tracer did: set before the first allocation, as by a program that later loads a
+/// library with the tracer.
+fn handle() {
+    ask_for_one_more();
+    say(HANDLED.load(Ordering::Relaxed));
+}
+
+static HANDLED: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn handled(signal: i32) {
+    if signal == libc::SIGUSR1 {
+        HANDLED.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEFORE_ALL: extern "C" fn() = handle_before_all;
+
+extern "C" fn handle_before_all() {
+    // SAFETY: a string that ends in a zero.
+    if unsafe { libc::getenv(c"ALONE_HANDLES".as_ptr()) }.is_null() {
+        return;
+    }
+    // SAFETY: a handler of the right type that does only what a handler may.
+    unsafe { libc::signal(libc::SIGUSR1, handled as *const () as usize) };
+}
+
+fn until_end_of_input(wait: impl Fn(&mut libc::pollfd) -> bool) {
+    let mut input = libc::pollfd {
+        fd: 0,
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    while !wait(&mut input) {}
+}
+
+fn poll(input: &mut libc::pollfd, milliseconds: i32) -> bool {
+    // SAFETY: one place.
+    unsafe { libc::poll(input, 1, milliseconds) == 1 }
+}
+
+/// Computes without a system call, an allocation or a free until it was interrupted.
+fn count() {
+    static IS_INTERRUPTED: AtomicBool = AtomicBool::new(false);
+    extern "C" fn interrupt(_: i32) {
+        // On the same thread, which computes: the tracer's handler runs within this one.
+        raise(libc::SIGUSR1);
+        IS_INTERRUPTED.store(true, Ordering::Relaxed);
+    }
+    // SAFETY: a handler of the right type that does only what a handler may.
+    unsafe { libc::signal(libc::SIGUSR2, interrupt as *const () as usize) };
+    say(threads());
+    while !IS_INTERRUPTED.load(Ordering::Relaxed) {
+        std::hint::spin_loop();
+    }
+}
+
+/// Allocates until there is a snapshot by the clock, then only waits.
+fn allocate() {
+    say(threads());
+    let mut kept = Vec::new();
+    while files().is_empty() {
+        kept.push(Box::new([1_u8; 100]));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    say("written");
+    let _ = std::io::stdin().read(&mut [0]);
+}
+
+fn descriptors() {
+    let open = std::fs::read_dir("/proc/self/fd").expect("Linux");
+    let of = |it: std::fs::DirEntry| std::fs::read_link(it.path());
+    // The one that reads the folder is gone when it is looked at.
+    let open = open.filter_map(|it| of(it.expect("an entry")).ok());
+    let open = open.filter(|it| !it.starts_with("/proc"));
+    say(open.count());
+}
+
+/// A daemon closes all descriptors at its start, and then opens its own.
+fn close_descriptors() {
+    ask_for_one_more();
+    // SAFETY: three numbers; nothing here has one of them.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) };
+    let paths: Vec<String> = (0..4).map(|number| format!("data{number}")).collect();
+    let mut own: Vec<_> = paths
+        .iter()
+        .map(|it| std::fs::File::create(it).expect("a file"))
+        .collect();
+    own.iter_mut()
+        .for_each(|it| it.write_all(b"mine\n").expect("room"));
+    let (mut reader, mut writer) = std::io::pipe().expect("a pipe");
+    writer.write_all(b"0123456789").expect("room");
+    ask_for_one_more();
+    let rows = || std::fs::read_to_string("live.csv").map_or(0, |it| it.lines().count());
+    let before = rows();
+    while rows() < before + 2 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // SAFETY: the child does only what it may after a fork of a program with threads of the tracer's alone.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        ask_for_one_more();
+        let is_open = own
+            .iter()
+            // SAFETY: a question about a number.
+            .all(|it| unsafe { libc::fcntl(it.as_raw_fd(), libc::F_GETFD) } >= 0);
+        // SAFETY: ends the child without what belongs to its parent.
+        unsafe { libc::_exit(if is_open { 0 } else { 1 }) };
+    }
+    assert_eq!(status_of(child), 0, "the child's files are open");
+    for path in paths {
+        let text = std::fs::read_to_string(&path).expect("it was written");
+        assert_eq!(text, "mine\n", "{path}");
+    }
+    let mut bytes = [0; 32];
+    let read = reader.read(&mut bytes).expect("ten bytes");
+    assert_eq!(&bytes[..read], b"0123456789");
+    say("kept");
+}
+
+fn status_of(child: libc::pid_t) -> i32 {
+    let mut status = 0;
+    // SAFETY: a child of ours, and room for a status.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    status
+}
+
+/// What every `setproctitle` does: the environment is copied away, and the title written over its old place.
+fn title() {
+    unsafe extern "C" {
+        static mut environ: *mut *mut libc::c_char;
+    }
+    // SAFETY: one thread, and nobody changes it meanwhile.
+    let strings = unsafe { environ };
+    let mut old = Vec::new();
+    for at in 0.. {
+        // SAFETY: the list ends with a null, at which this ends.
+        let string = unsafe { strings.wrapping_add(at).read() };
+        if string.is_null() {
+            break;
+        }
+        old.push(string);
+    }
+    let mut copies: Vec<*mut libc::c_char> = old
+        .iter()
+        // SAFETY: a string of the environment.
+        .map(|&it| unsafe { libc::strdup(it) })
+        .collect();
+    copies.push(std::ptr::null_mut());
+    // SAFETY: as above; the list stays, since it is leaked.
+    unsafe { environ = copies.leak().as_mut_ptr() };
+    for string in old {
+        // SAFETY: a string, which ends in a zero.
+        let len = unsafe { libc::strlen(string) };
+        // SAFETY: as many bytes, to which nothing of ours refers any more.
+        unsafe { string.write_bytes(b'x', len) };
+    }
+}
+
+/// A daemon leaves the folder that it was started in.
+fn go_away() {
+    std::env::set_current_dir("/").expect("a folder");
+}
+
+fn chroot() {
+    std::fs::create_dir_all("jail").expect("a folder");
+    let path = CString::new("jail").expect("no zero");
+    // SAFETY: a path that ends in a zero.
+    let failed = unsafe { libc::chroot(path.as_ptr()) } != 0;
+    say(if failed { "refused" } else { "done" });
+}
+
+/// Asks for a numbered snapshot, and waits until there is one more.
+fn ask_for_one_more() {
+    let before = files();
+    raise(libc::SIGUSR1);
+    while files().is_subset(&before) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Parent and child ask for a snapshot each at once, where the path is one.
+fn fork_and_ask() {
+    // SAFETY: as above.
+    let child = unsafe { libc::fork() };
+    raise(libc::SIGUSR1);
+    wait_for_files(2);
+    if child == 0 {
+        // SAFETY: as above.
+        unsafe { libc::_exit(0) };
+    }
+    assert_eq!(status_of(child), 0);
+    say(child);
+}
+
+fn fork_and_count_threads() {
+    ask_for_one_more();
+    say(threads());
+    // SAFETY: as above.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        say(threads());
+        // SAFETY: as above.
+        unsafe { libc::_exit(0) };
+    }
+    assert_eq!(status_of(child), 0);
+}
+
+/// Goes on as another program, or the same, which has the same process id.
+fn exec() {
+    use std::os::unix::process::CommandExt as _;
+    ask_for_one_more();
+    let program = std::env::current_exe().expect("a path");
+    let error = std::process::Command::new(program).arg("ask").exec();
+    panic!("{error}");
+}
+
+/// A daemon takes every signal back that it may have inherited a handler of.
+fn reset_signals() {
+    for signal in 1..=64 {
+        // SAFETY: two numbers. What may not be changed stays.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    say(threads());
+    let start = std::time::Instant::now();
+    while start.elapsed() < Duration::from_millis(1500) {
+        std::hint::black_box(vec![1_u8; 100]);
+    }
+    wait_for_files(1);
+    say("written");
+}
