@@ -16,6 +16,8 @@ struct Counting;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
+/// What the last file took up.
+static TOOK: AtomicUsize = AtomicUsize::new(0);
 
 fn grew(bytes: usize) {
     let live = LIVE.fetch_add(bytes, Relaxed) + bytes;
@@ -49,6 +51,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOC: Counting = Counting;
 
 alloc_tests::tests![
+    true_files_are_far_from_the_bound,
     frames_of_locations_in_samples,
     names_and_paths_of_functions,
     roots_and_paths,
@@ -72,6 +75,7 @@ fn end_of(file: &[u8], unpacked: usize) -> Result<Snapshot, String> {
     MOST.store(before, Relaxed);
     let read = Snapshot::read_from(file);
     let most = MOST.load(Relaxed) - before;
+    TOOK.store(most, Relaxed);
     let bound = TIMES * unpacked + BESIDE;
     assert!(most <= bound, "{most} bytes for a file of {unpacked}");
     read.map_err(|error| error.to_string())
@@ -124,6 +128,63 @@ fn function(id: u64, name: u64, path: u64) -> Message {
     let mut function = Message::new();
     function.number(1, id).number(2, name).number(4, path);
     function
+}
+
+/// As large programs have them: 30,000 stacks of thirty calls, with the functions inlined there, or without names.
+fn true_files_are_far_from_the_bound() {
+    for lines in [0, 1, 3] {
+        let mut profile = Message::new();
+        for _ in 0..9 {
+            profile.message(1, Message::new().number(1, 1));
+        }
+        profile.bytes_of(6, b"").bytes_of(6, b"inuse_space");
+        for id in 1..=20_000 {
+            let mut location = Message::new();
+            location
+                .number(1, id)
+                .number(2, 1)
+                .number(3, 0x7F00_0000_0000 + 16 * id);
+            for at in 0..lines {
+                let mut line = Message::new();
+                line.number(1, (id + at) % 8_000 + 1)
+                    .number(2, id % 900)
+                    .number(3, 9);
+                location.message(4, &line);
+            }
+            profile.message(4, &location);
+        }
+        for id in 1..=8_000 {
+            let name =
+                format!("<demo::cache::Shard{id}<K, V> as demo::Store>::insert::{{closure#0}}");
+            let path = format!("/home/me/demo/crates/cache/src/shard/part{}.rs", id % 500);
+            profile
+                .bytes_of(6, name.as_bytes())
+                .bytes_of(6, path.as_bytes());
+            profile.message(5, &function(id, 2 * id, 2 * id + 1));
+        }
+        for at in 0..30_000_u64 {
+            let (mut ids, mut values) = (Message::new(), Message::new());
+            for depth in 0..30 {
+                ids.varint((at.wrapping_mul(depth * 7_919) >> 3) % 20_000 + 1);
+            }
+            for value in 0..9 {
+                values.varint(at * value % 70_000);
+            }
+            let mut sample = Message::new();
+            sample.bytes_of(1, ids.bytes()).bytes_of(2, values.bytes());
+            profile.message(2, &sample);
+        }
+        let (snapshot, most) = measured(&profile);
+        assert_eq!(snapshot.traces().len(), 30_000);
+        let times = most as f64 / profile.bytes().len() as f64;
+        assert!(times < 10.0, "{lines} lines: {times:.1}");
+    }
+}
+
+/// A profile that is read, and the most that it took up.
+fn measured(profile: &Message) -> (Snapshot, usize) {
+    let snapshot = is_read(profile);
+    (snapshot, TOOK.load(Relaxed))
 }
 
 fn frames_of_locations_in_samples() {

@@ -8,7 +8,7 @@ use crate::error::Error;
 ///
 /// Reading takes up at most [`TIMES`](Budget::TIMES) times the size of the unpacked profile, and
 /// [`BESIDE`](Budget::BESIDE) bytes beside, whatever the file holds. The profile itself is part of that. So much
-/// is enough for every file that says something: a true one takes up five to ten times its size. What takes up more is one
+/// is enough for every file that says something: a true one takes up five to eight times its size. What takes up more is one
 /// that says little and stands for much, such as a location of a thousand inlined functions in every sample,
 /// and is refused before the memory is asked for.
 ///

@@ -585,6 +585,19 @@ mod tests {
         );
     }
 
+    /// Nothing packs better that is true: a thousand times the same location, and no numbers.
+    #[test]
+    fn stacks_that_are_all_recursion_come_back() {
+        let frame = Frame::new(Some("demo::walk"), Some("/w/src/walk.rs"), 7, 1);
+        let frame = frame.at(0x1000, false);
+        let traceback = Traceback::new(vec![frame; 1_000]);
+        let traces = vec![Trace::new(traceback, Counters::default()); 3_000];
+        let file = bytes_of(&Snapshot::from_traces(traces.clone(), 1_000));
+        assert!(unpacked(&file).len() > 50 * file.len());
+        let back = Snapshot::read_from(&file[..]).unwrap();
+        assert_eq!(back.traces(), traces);
+    }
+
     #[test]
     fn ids_that_are_there_twice_are_refused() {
         use prost::Message as _;
