@@ -42,6 +42,8 @@ mod registers;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod rules;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+mod spare_stack;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod tables;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod unwind;
@@ -60,7 +62,7 @@ mod frame_pointers;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
 use frame_pointers as imp;
 
-pub(crate) use bounds::{StackBounds, stack_bounds};
+pub(crate) use bounds::StackBounds;
 pub(crate) use imp::Walker;
 
 use crate::callsites::CallsiteId;
@@ -91,6 +93,16 @@ impl Captured {
     fn hashed(hash: u64) -> Captured {
         Captured { known: None, hash }
     }
+}
+
+/// The stack bounds of the calling thread, from the C library: once for each thread.
+///
+/// For the first thread the C library reads a list of all that is mapped, which takes more stack than a record may.
+pub(crate) fn stack_bounds() -> StackBounds {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+    return spare_stack::run(bounds::stack_bounds);
+    #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
+    bounds::stack_bounds()
 }
 
 /// Room for a stack, in memory that is the thread's own.

@@ -2,7 +2,7 @@
 
 use super::objects::{self, Object};
 use super::registers::Registers;
-use super::{functions, tables};
+use super::{functions, spare_stack, tables};
 use crate::arena::{Reserved, Zeroed};
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::words::{Insertion, WordSet};
@@ -311,7 +311,7 @@ impl Rules {
     #[inline(never)]
     fn ask_for_line(&self, frame: Registers) -> (Packed, bool) {
         let (pc, rule) = (frame.pc, self.get(frame));
-        let of_the_user = functions::is_surely_of_the_user(pc);
+        let of_the_user = spare_stack::run(|| functions::is_surely_of_the_user(pc));
         if !rule.is_fleeting() && pc >> 47 == 0 {
             let flag = if of_the_user { OF_THE_USER } else { 0 };
             let word = flag | (pc as u64) << 16 | u64::from(rule.0);

@@ -7,7 +7,8 @@ use super::region::Region;
 use super::registers::Registers;
 use super::rules::{Base, Kept, Packed, Rule, Rules};
 use super::{
-    Buffer, CaptureMethod, Captured, MAX_FRAMES, StackBounds, StackHash, functions, objects, tables,
+    Buffer, CaptureMethod, Captured, MAX_FRAMES, StackBounds, StackHash, functions, objects,
+    spare_stack,
 };
 use crate::callsites::{CallsiteId, Outer, Stack};
 use crate::recorded::StackEnd;
@@ -16,7 +17,7 @@ pub(super) static RULES: Rules = Rules::new();
 
 pub(super) fn prepare() -> CaptureMethod {
     objects::prepare();
-    tables::prepare();
+    spare_stack::prepare();
     if Rules::keeps_frame_pointer(Registers::here().pc) {
         CaptureMethod::FramePointers
     } else {
@@ -38,7 +39,7 @@ pub(super) fn is_for_the_test_harness() -> bool {
 }
 
 pub(super) fn resident() -> usize {
-    RULES.resident()
+    RULES.resident() + spare_stack::resident()
 }
 
 /// What a thread needs to walk its stack: above all, the stack as it was at the last walk.
