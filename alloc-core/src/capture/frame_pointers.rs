@@ -120,6 +120,7 @@ impl Walker {
             outer: None,
             end: self.end,
             hash: hash_of(addresses),
+            era: 0,
         }
     }
 
@@ -131,6 +132,7 @@ impl Walker {
                 outer: None,
                 end: StackEnd::Truncated,
                 hash,
+                era: 0,
             },
             None => self.stack(),
         }

@@ -30,6 +30,8 @@ mod frame_size;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod functions;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+mod libraries;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod links;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod memo;
@@ -141,6 +143,32 @@ pub(crate) fn is_of_printing(addresses: &[usize]) -> bool {
 /// Whether the program is made of tests for the standard library's harness, where that is sure.
 pub(crate) fn is_for_the_test_harness() -> bool {
     imp::is_for_the_test_harness()
+}
+
+/// The address by which readers find the code that lay at a return address in an [era](crate::callsites::Stack::era): that
+/// of a library that is gone has one of its own. NOTE: as of the last [look](look).
+pub(crate) fn then(address: usize, era: u16) -> usize {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+    return libraries::then(address, era);
+    #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
+    {
+        let _ = era;
+        address
+    }
+}
+
+/// Takes note of which libraries are gone. NOTE: it enters the loader.
+pub(crate) fn look() {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+    libraries::look();
+}
+
+/// Hands over the libraries that are gone, as of the last [look](look), at the addresses that [`then`] tells.
+pub(crate) fn for_each_gone(each: &mut dyn FnMut(crate::modules::Listed<'_>)) {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+    libraries::for_each_gone(each);
+    #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
+    let _ = each;
 }
 
 /// The physical memory that capturing takes up.

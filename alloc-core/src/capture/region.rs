@@ -172,10 +172,8 @@ mod tests {
         assert!((0..3).all(|page| is_readable(at(page)) && is_readable(at(page) + PAGE - 8)));
         let second = pages.as_ptr().wrapping_add(PAGE);
         // SAFETY: a page of ours, which nobody reads.
-        assert_eq!(
-            unsafe { libc::mprotect(second.cast(), PAGE, libc::PROT_NONE) },
-            0
-        );
+        let failed = unsafe { libc::mprotect(second.cast(), PAGE, libc::PROT_NONE) };
+        assert_eq!(failed, 0);
         assert!(is_readable(at(0)) && !is_readable(at(1)) && is_readable(at(2)));
         // SAFETY: reserved above, and not used after.
         unsafe { arena::release(pages, 3 * PAGE) };

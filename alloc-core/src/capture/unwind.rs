@@ -7,8 +7,8 @@ use super::region::Region;
 use super::registers::Registers;
 use super::rules::{Base, Kept, Packed, Rule, Rules};
 use super::{
-    Buffer, CaptureMethod, Captured, MAX_FRAMES, StackBounds, StackHash, functions, objects,
-    spare_stack,
+    Buffer, CaptureMethod, Captured, MAX_FRAMES, StackBounds, StackHash, functions, libraries,
+    objects, spare_stack,
 };
 use crate::callsites::{CallsiteId, Outer, Stack};
 use crate::recorded::StackEnd;
@@ -39,7 +39,7 @@ pub(super) fn is_for_the_test_harness() -> bool {
 }
 
 pub(super) fn resident() -> usize {
-    RULES.resident() + spare_stack::resident()
+    RULES.resident() + spare_stack::resident() + libraries::resident()
 }
 
 /// What a thread needs to walk its stack: above all, the stack as it was at the last walk.
@@ -456,7 +456,17 @@ impl Walker {
                 self.end
             },
             hash: self.hash() ^ self.salt_of_libraries(),
+            era: self.era(),
         }
+    }
+
+    /// The era of the last stack.
+    fn era(&self) -> u16 {
+        if !self.kept.fleets(self.len) {
+            return 0;
+        }
+        let pcs = self.kept.pcs(self.outermost(), self.len);
+        libraries::era_of(pcs.iter().map(|pc| pc.word - 1))
     }
 
     /// What tells the last stack from one with the same addresses in another library that lay there, or will: the
