@@ -15,7 +15,8 @@ alloc_tests::tests![
     a_recursion_on_segments_keeps_its_lines,
     segments_come_and_go,
     coroutines_go_on_to_whoever_resumed_them,
-    a_frame_that_keeps_where_it_ended,
+    a_frame_that_is_found_by_more_than_three_registers,
+    large_frames_on_a_segment_are_stepped_over,
     a_record_takes_little_stack,
     a_handler_on_a_small_stack_allocates,
 ];
@@ -75,6 +76,27 @@ fn segments_come_and_go() {
     }
 }
 
+/// A segment is walked to its end, however far that is.
+fn large_frames_on_a_segment_are_stepped_over() {
+    #[inline(never)]
+    fn large(depth: usize) -> Box<[u8; 80]> {
+        let room = black_box([1_u8; 100_000]);
+        let block = match depth {
+            0 => Box::new(black_box([1_u8; 80])),
+            _ => large(depth - 1),
+        };
+        assert_eq!(black_box(room)[99_999], 1);
+        block
+    }
+    start_with(Config::default().frames(1_000)).unwrap();
+    for _ in 0..3 {
+        let block = stacker::grow(4 << 20, || large(8));
+        let traceback = traceback_of(&raw const *block).unwrap();
+        assert!(has(&traceback, "main"), "{traceback}");
+        assert!(!traceback.is_broken(), "{traceback}");
+    }
+}
+
 fn coroutines_go_on_to_whoever_resumed_them() {
     use corosensei::{Coroutine, CoroutineResult};
     start_with(Config::default().frames(1_000)).unwrap();
@@ -125,10 +147,76 @@ std::arch::global_asm!(
     ".cfi_endproc",
 );
 
+// Counts from rbx, as code that is written by hand may.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+std::arch::global_asm!(
+    ".globl call_by_rbx",
+    "call_by_rbx:",
+    ".cfi_startproc",
+    "push rbx",
+    ".cfi_def_cfa_offset 16",
+    ".cfi_offset rbx, -16",
+    "mov rbx, rsp",
+    ".cfi_def_cfa rbx, 16",
+    "and rsp, -64",
+    "sub rsp, 192",
+    "call rdi",
+    "mov rsp, rbx",
+    ".cfi_def_cfa rsp, 16",
+    "pop rbx",
+    ".cfi_def_cfa_offset 8",
+    "ret",
+    ".cfi_endproc",
+);
+
+// Keeps its caller's rbp with five added, from where only its value can be told: by the word below the CFA's two, less
+// five. The caller counts from rbp.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+std::arch::global_asm!(
+    ".globl call_with_value",
+    "call_with_value:",
+    ".cfi_startproc",
+    "push rbp",
+    ".cfi_def_cfa_offset 16",
+    ".cfi_offset rbp, -16",
+    "mov rbp, rsp",
+    ".cfi_def_cfa_register rbp",
+    "and rsp, -64",
+    "sub rsp, 64",
+    "call keep_value",
+    "mov rsp, rbp",
+    "pop rbp",
+    ".cfi_def_cfa rsp, 8",
+    "ret",
+    ".cfi_endproc",
+    "keep_value:",
+    ".cfi_startproc",
+    "lea rax, [rbp + 5]",
+    "push rax",
+    ".cfi_def_cfa_offset 16",
+    // DW_CFA_val_expression of rbp: lit16, minus, deref, lit5, minus.
+    ".cfi_escape 0x16, 6, 5, 0x40, 0x1c, 0x06, 0x35, 0x1c",
+    "mov ebp, 7",
+    "call rdi",
+    "pop rbp",
+    "sub rbp, 5",
+    ".cfi_def_cfa_offset 8",
+    ".cfi_same_value rbp",
+    "ret",
+    ".cfi_endproc",
+);
+
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 unsafe extern "C" {
     fn call_aligned_anew(call: extern "C" fn());
+    fn call_by_rbx(call: extern "C" fn());
+    fn call_with_value(call: extern "C" fn());
 }
+
+/// The functions above.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+const KEEPERS: [unsafe extern "C" fn(extern "C" fn()); 3] =
+    [call_aligned_anew, call_by_rbx, call_with_value];
 
 static BLOCK: AtomicUsize = AtomicUsize::new(0);
 
@@ -139,22 +227,22 @@ extern "C" fn block_in_aligned() {
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #[inline(never)]
-fn call_from(depth: usize) {
+fn call_from(depth: usize, keeper: usize) {
     match depth {
         // SAFETY: a function of this type, which does not unwind.
-        0 => unsafe { call_aligned_anew(block_in_aligned) },
-        _ => call_from(depth - 1),
+        0 => unsafe { KEEPERS[keeper](block_in_aligned) },
+        _ => call_from(depth - 1, keeper),
     }
     black_box(depth);
 }
 
 /// From many depths, so that frames are aligned by other distances each time.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-fn a_frame_that_keeps_where_it_ended() {
+fn a_frame_that_is_found_by_more_than_three_registers() {
     start_with(Config::default().frames(1_000)).unwrap();
     for round in 0..200 {
         let depth = round * 7 % 40;
-        call_from(depth);
+        call_from(depth, round % KEEPERS.len());
         let block = BLOCK.load(Relaxed) as *mut [u8; 80];
         let traceback = traceback_of(block).unwrap();
         let is_call = |it: &&alloc_core::Frame| {

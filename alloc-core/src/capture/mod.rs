@@ -10,9 +10,8 @@
 //! The truth is what the platform's own unwinder says, and `tests/stacks.rs` holds each kind of stack
 //! against it, address by address. What differs is this, and all of it is marked but the last two:
 //!
-//! - *A signal's frame ends it.* A handler's stack is right up to where the kernel called it, and ends
-//!   there as broken: in the interrupted function any register may hold anything. With frame pointers it goes
-//!   on, but that function's caller may be missing or be there twice.
+//! - *What a signal interrupted is shown as if it had called*: by the address one past its instruction, so that one less is
+//!   in it. With frame pointers that function's caller may be missing or be there twice.
 //! - *A stack that is not the thread's own* is that of a coroutine, a segment of a growing one, or the alternate stack of a
 //!   handler. It is walked as far as memory can be read, and on to the stack that its unwind tables lead to.
 //! - *Code without unwind tables ends it*, as broken: code made at run time, assembly that says nothing.
@@ -25,6 +24,8 @@
 mod bounds;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod checks;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+mod every_register;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod frame_size;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]

@@ -34,14 +34,12 @@ pub(super) struct Region {
 impl Region {
     /// The stack with this stack pointer.
     pub(super) fn around(sp: usize, own: StackBounds) -> Region {
-        /// Enough for 256 KiB: a rule that leads to nowhere asks no more.
-        const MOST_QUESTIONS: u32 = 64;
         let is_own = own.hold(sp);
         Region {
             high: if is_own { own.high } else { end_of_page(sp) },
             own,
             is_own,
-            questions_left: MOST_QUESTIONS,
+            questions_left: 0,
         }
     }
 
@@ -52,6 +50,9 @@ impl Region {
 
     /// One step. The frame is told where the next stack begins, if it is on another.
     pub(super) fn step(&mut self, rule: Packed, frame: &mut Registers) -> Result<Found, Stop> {
+        /// Enough for a frame of 4 MiB: a rule that leads to nowhere asks no more.
+        const MOST_QUESTIONS: u32 = 1024;
+        self.questions_left = MOST_QUESTIONS;
         loop {
             match step_by(rule, *frame, self.high) {
                 Err(stop @ (Stop::LOST | Stop::BEYOND)) => {
@@ -147,7 +148,7 @@ fn end_of_page(address: usize) -> usize {
 ///
 /// The system reads a set of signals there before it finds that it is not told what to do with it: so nothing happens but
 /// that. It is what abseil's stack walker does, by the name of `AddressIsReadable`.
-fn is_readable(address: usize) -> bool {
+pub(super) fn is_readable(address: usize) -> bool {
     const NOTHING_TO_DO: libc::c_int = !0;
     let error = crate::hooks::errno();
     let set = std::ptr::without_provenance::<libc::c_void>(address);

@@ -14,12 +14,14 @@ use super::objects::Object;
 use super::rules::{Base, Kept, Rule};
 use super::{frame_size, spare_stack};
 
-type Slice = EndianSlice<'static, NativeEndian>;
-type Row = UnwindTableRow<usize, Fixed>;
+pub(super) type Slice = EndianSlice<'static, NativeEndian>;
+pub(super) type Row = UnwindTableRow<usize, Fixed>;
+pub(super) type Frames = EhFrame<Slice>;
+type Entry = FrameDescriptionEntry<Slice>;
 
 /// Storage for one evaluation: about 3 KiB. Code for x86-64 has rules for at most 17 registers; a table with more is an
 /// error of gimli's, and so an unknown rule.
-struct Fixed;
+pub(super) struct Fixed;
 
 impl UnwindContextStorage<usize> for Fixed {
     type Rules = [(Register, RegisterRule<usize>); 24];
@@ -82,7 +84,12 @@ pub(super) fn rule_at(object: &Object, address: usize, seen: Option<usize>) -> R
     spare_stack::run(|| find_rule(object, address, seen).unwrap_or(Rule::Unknown))
 }
 
-fn find_rule(object: &Object, address: usize, seen: Option<usize>) -> Option<Rule> {
+/// Hands over what the tables of `object` say of the code at `address`. NOTE: it takes much stack.
+pub(super) fn with_row<R>(
+    object: &Object,
+    address: usize,
+    with: impl FnOnce(&Row, &Frames, &Entry) -> Option<R>,
+) -> Option<R> {
     let tables = Tables::of(object)?;
     let pointer = tables
         .index
@@ -97,12 +104,19 @@ fn find_rule(object: &Object, address: usize, seen: Option<usize>) -> Option<Rul
     let row = entry
         .unwind_info_for_address(&tables.frames, &tables.bases, &mut context, address as u64)
         .ok()?;
-    let rule = rule_of(row, &tables, entry.cie().encoding());
-    let size = seen.filter(|&size| {
-        let code = code(object, &entry);
-        rule == Rule::FRAME_POINTER && code.is_some_and(|code| frame_size::is_always(size, code))
-    });
-    Some(size.and_then(Rule::of_frame).unwrap_or(rule))
+    with(row, &tables.frames, &entry)
+}
+
+fn find_rule(object: &Object, address: usize, seen: Option<usize>) -> Option<Rule> {
+    with_row(object, address, |row, frames, entry| {
+        let rule = rule_of(row, frames, entry.cie().encoding());
+        let size = seen.filter(|&size| {
+            let code = code(object, entry);
+            let is_always = |code| frame_size::is_always(size, code);
+            rule == Rule::FRAME_POINTER && code.is_some_and(is_always)
+        });
+        Some(size.and_then(Rule::of_frame).unwrap_or(rule))
+    })
 }
 
 /// The code that an entry is of. `None` if it is not that of one function.
@@ -117,12 +131,14 @@ fn code(object: &Object, entry: &FrameDescriptionEntry<Slice>) -> Option<&'stati
     Some(unsafe { std::slice::from_raw_parts(start as *const u8, len) })
 }
 
-fn rule_of(row: &Row, tables: &Tables, encoding: Encoding) -> Rule {
+fn rule_of(row: &Row, frames: &Frames, encoding: Encoding) -> Rule {
     let pc_at = match row.register(X86_64::RA) {
         Some(RegisterRule::Offset(offset)) => offset,
         // What the C library says of its `_start` and `clone`: nobody called it.
         Some(RegisterRule::Undefined) => return Rule::Bottom,
-        _ => return Rule::Unknown,
+        // A signal's frame.
+        Some(_) => return Rule::Other,
+        None => return Rule::Unknown,
     };
     let (base, offset) = match row.cfa() {
         CfaRule::RegisterAndOffset {
@@ -134,8 +150,7 @@ fn rule_of(row: &Row, tables: &Tables, encoding: Encoding) -> Rule {
             offset,
         } => (Base::Rbp, *offset),
         CfaRule::Expression(expression) => {
-            let read =
-                |it: UnwindExpression<usize>| kept_at(it.get(&tables.frames).ok()?, encoding);
+            let read = |it: UnwindExpression<usize>| kept_at(it.get(frames).ok()?, encoding);
             let bp = match row.register(X86_64::RBP) {
                 Some(RegisterRule::Expression(it)) => read(it).map(|it| (it, false)),
                 Some(RegisterRule::Offset(offset)) => Some((Place::At(offset), true)),
@@ -147,18 +162,18 @@ fn rule_of(row: &Row, tables: &Tables, encoding: Encoding) -> Rule {
                 }
                 _ => None,
             };
-            return kept.map_or(Rule::Unknown, Rule::Kept);
+            return kept.map_or(Rule::Other, Rule::Kept);
         }
         // Another register: hand-written code.
-        _ => return Rule::Unknown,
+        _ => return Rule::Other,
     };
     if pc_at != -8 {
-        return Rule::Unknown;
+        return Rule::Other;
     }
     let saved_bp = match row.register(X86_64::RBP) {
         None | Some(RegisterRule::SameValue | RegisterRule::Undefined) => None,
         Some(RegisterRule::Offset(offset)) => Some(offset),
-        _ => return Rule::Unknown,
+        _ => return Rule::Other,
     };
     let (Ok(offset), Ok(saved_bp)) = (
         i32::try_from(offset),
