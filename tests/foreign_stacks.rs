@@ -38,6 +38,7 @@ fn modes() -> [Config; 3] {
 }
 
 #[inline(never)]
+#[expect(clippy::vec_box, reason = "each block is an allocation")]
 fn plan(depth: usize, kept: &mut Vec<Box<[u8; 64]>>) -> usize {
     stacker::maybe_grow(64 << 10, 256 << 10, || {
         let columns = black_box([depth; 3]);
@@ -384,10 +385,8 @@ fn a_handler_on_a_small_stack_allocates() {
         ss_size: size,
     };
     // SAFETY: memory that is never unmapped.
-    assert_eq!(
-        unsafe { libc::sigaltstack(&stack, std::ptr::null_mut()) },
-        0
-    );
+    let failed = unsafe { libc::sigaltstack(&stack, std::ptr::null_mut()) };
+    assert_eq!(failed, 0);
     // SAFETY: numbers and a null pointer.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     let handler: extern "C" fn(libc::c_int) = on_signal;

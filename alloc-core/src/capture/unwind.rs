@@ -1465,6 +1465,13 @@ mod tests {
                 let truth: Vec<_> = truth[at..].iter().copied().filter(|&ip| ip != 0).collect();
                 let len = truth.len().min(self.limit);
                 assert_eq!(captured.addresses, &truth[..len]);
+                let Registers { sp, .. } = Registers::here();
+                self.forgetful.walk_with_every_register(sp, 0, false);
+                let stack = self.forgetful.stack();
+                assert_eq!(
+                    (stack.addresses, stack.end),
+                    (captured.addresses, captured.end)
+                );
             }
             self.keep(hash);
             self.recall();
