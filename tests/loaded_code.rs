@@ -279,29 +279,36 @@ fn libraries_at_one_address_count_apart() {
     }
     let folder = std::env::temp_dir().join(format!("alloc-tests-{}-apart", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    let ids = ["0x11223344", "0x55667788"];
-    let libraries = ids.map(|id| Library::build(&folder, 72, id));
-    let [Some(first), Some(second)] = libraries else {
-        return;
-    };
-    start_with(Config::default()).unwrap();
-    let mut places = Vec::new();
-    for library in [&first, &second, &first, &first, &second] {
-        // SAFETY: a function of this type, which calls back.
-        let (place, ()) = library.with(|enter| unsafe { enter(make, std::ptr::null_mut()) });
-        places.push(place);
-    }
-    // Where the system puts them elsewhere there is nothing to see.
-    if places.iter().all(|place| *place == places[0]) {
-        let snapshot = alloc_core::take_snapshot().unwrap();
-        let is_one = |trace: &&alloc_core::Trace| {
-            let names = trace.traceback.iter().filter_map(|frame| frame.function());
-            names.into_iter().any(|name| name.ends_with("::make"))
+    // Of those without a build id the path tells.
+    for (size, ids) in [(72, ["0x11223344", "0x55667788"]), (56, ["none"; 2])] {
+        let libraries = [0, 1].map(|at| {
+            let folder = folder.join(at.to_string());
+            std::fs::create_dir_all(&folder).unwrap();
+            Library::build(&folder, size, ids[at])
+        });
+        let [Some(first), Some(second)] = libraries else {
+            return;
         };
-        let traces = snapshot.traces().iter().filter(is_one);
-        let mut blocks: Vec<_> = traces.map(|it| it.counters.total.blocks).collect();
-        blocks.sort();
-        assert_eq!(blocks, [2, 3]);
+        start_with(Config::default()).unwrap();
+        let mut places = Vec::new();
+        for library in [&first, &second, &first, &first, &second] {
+            // SAFETY: a function of this type, which calls back.
+            let (place, ()) = library.with(|enter| unsafe { enter(make, std::ptr::null_mut()) });
+            places.push(place);
+        }
+        // Where the system puts them elsewhere there is nothing to see.
+        if places.iter().all(|place| *place == places[0]) {
+            let snapshot = alloc_core::take_snapshot().unwrap();
+            let is_one = |trace: &&alloc_core::Trace| {
+                let names = trace.traceback.iter().filter_map(|frame| frame.function());
+                names.into_iter().any(|name| name.ends_with("::make"))
+            };
+            let traces = snapshot.traces().iter().filter(is_one);
+            let mut blocks: Vec<_> = traces.map(|it| it.counters.total.blocks).collect();
+            blocks.sort();
+            assert_eq!(blocks, [2, 3], "{ids:?}");
+        }
+        alloc_core::stop();
     }
     std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -194,13 +194,18 @@ pub(super) fn look() {
     if noted() == 0 {
         return;
     }
-    let mut here = [false; MOST];
+    let (mut here, mut any) = ([false; MOST], false);
     modules::for_each_loaded(&mut |listed| {
+        any = true;
         let mut there = until(noted()).filter_map(|(number, it)| Some((number, it.details()?)));
         if let Some((number, _)) = there.find(|(_, details)| details.is(&listed)) {
             here[number] = true;
         }
     });
+    if !any {
+        // It could not be listed: what was seen before is the best that there is.
+        return;
+    }
     // One that left and came back has its last number only, and its code is the same.
     for (number, library) in until(noted()) {
         let is_again = || {

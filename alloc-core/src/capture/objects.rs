@@ -89,12 +89,7 @@ impl Object {
     pub(super) fn fingerprint(&self) -> Option<u64> {
         let id = build_id(self.first_page()?)?;
         let hash = [self.end, self.index].iter().fold(self.start as u64, mix);
-        let words = id.chunks(8).map(|chunk| {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            usize::from_ne_bytes(word)
-        });
-        Some(words.fold(hash, |hash, word| mix(hash, &word)) | 1)
+        Some(mix_bytes(hash, id) | 1)
     }
 
     fn first_page(&self) -> Option<&[u8]> {
@@ -109,10 +104,17 @@ impl Object {
         Some(unsafe { std::slice::from_raw_parts(start as *const u8, PAGE) })
     }
 
-    /// Its [fingerprint](Self::fingerprint). NOTE: of one without a build id there is nothing to tell but where it lies.
+    /// Its [fingerprint](Self::fingerprint). Where it has no build id, a hash of where it lies, of its path and of the
+    /// file's header, which says how long the file is: another build of the same length at the same path is not told apart.
     pub(super) fn identity(&self) -> u64 {
-        let place = || [self.end, self.index].iter().fold(self.start as u64, mix);
-        self.fingerprint().unwrap_or_else(place)
+        self.fingerprint().unwrap_or_else(|| {
+            let hash = [self.end, self.index].iter().fold(self.start as u64, mix);
+            let header = self.first_page().map_or(&[][..], |page| &page[..64]);
+            let map = dl_find_object().and_then(|find| link_map(find, self.start));
+            [header, map.map_or(&[], LinkMap::path)]
+                .into_iter()
+                .fold(hash, mix_bytes)
+        })
     }
 
     /// Tells `with` what the loader would list of it, if that can be read. Allocates nothing, and does not enter the
@@ -131,12 +133,7 @@ impl Object {
         let Some(headers) = program_headers(page) else {
             return;
         };
-        if map.name.is_null() {
-            return;
-        }
-        // SAFETY: the loader's name of a library, a C string which it keeps as long as that is loaded.
-        let path = unsafe { CStr::from_ptr(map.name) };
-        let listed = modules::describe(map.base as u64, headers, path.to_bytes());
+        let listed = modules::describe(map.base as u64, headers, map.path());
         listed.into_iter().for_each(with);
     }
 }
@@ -170,6 +167,14 @@ pub(super) fn salt(addresses: impl Iterator<Item = usize>) -> u64 {
         }
     }
     salt & !(1 << 63)
+}
+
+fn mix_bytes(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.chunks(8).fold(hash, |hash, chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        mix(hash, &usize::from_ne_bytes(word))
+    })
 }
 
 fn mix(hash: u64, word: &usize) -> u64 {
@@ -285,6 +290,16 @@ struct LinkMap {
     /// What addresses in memory are more than those in the file.
     base: usize,
     name: *const c_char,
+}
+
+impl LinkMap {
+    fn path(&self) -> &[u8] {
+        if self.name.is_null() {
+            return &[];
+        }
+        // SAFETY: the loader's name of an object, a C string which it keeps as long as that is loaded.
+        unsafe { CStr::from_ptr(self.name) }.to_bytes()
+    }
 }
 
 fn link_map(find: FindFn, address: usize) -> Option<&'static LinkMap> {
