@@ -40,9 +40,10 @@ fn memory_on_top_of_a_heap_of_small_blocks() {
         *tables <= allowed,
         "{tables} bytes of tables for {live}, allowed {allowed}"
     );
-    // What the tracer says of itself is what the system sees: within its code and the stack.
+    // What the tracer says of itself is what the system sees: within its code, which without optimization is 4.3 MB
+    // with its tables and constants, and the stack.
     assert!(
-        on_top.abs_diff(*tables) <= 4 << 20,
+        on_top.abs_diff(*tables) <= 5 << 20,
         "{on_top} bytes on top, {tables} said"
     );
 }

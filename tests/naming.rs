@@ -146,6 +146,28 @@ fn a_file_is_named_where_it_is_read_and_by_no_other_build() {
     assert!(frame.address() > 0);
 }
 
+/// Linux puts ` (deleted)` after the path of such a program, where a deployment puts the new file.
+#[test]
+fn a_file_of_a_program_that_was_deleted_is_named_by_the_same_build_at_its_place() {
+    let copy = Copy::new();
+    let output = Command::new(copy.at("names"))
+        .arg("deleted")
+        .env("ALLOC_TRACE", "8")
+        .env("ALLOC_TRACE_OUT", copy.at("heap.pb.gz"))
+        .output()
+        .expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    let top = || {
+        let snapshot = Snapshot::load(copy.at("heap.pb.gz")).expect("it loads");
+        let statistics = snapshot.statistics_by(GroupBy::Line, alloc_core::Metric::Total);
+        let lines: Vec<String> = statistics.iter().map(|it| it.key.to_string()).collect();
+        lines.join("\n")
+    };
+    assert!(top().contains("names+0x"), "{}", top());
+    std::fs::copy(env!("CARGO_BIN_EXE_names"), copy.at("names")).expect("a copy");
+    assert!(top().contains("tests/programs/names.rs:"), "{}", top());
+}
+
 #[test]
 fn the_environment_asks_for_names_or_addresses() {
     let written = |names: &str| {

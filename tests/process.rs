@@ -332,6 +332,38 @@ fn children_of_a_fork_find_no_lock_taken() {
     }
 }
 
+/// A handler that calls `exit` ends the program as it would without the tracer, whatever it interrupted.
+#[test]
+fn a_handler_may_end_the_program() {
+    let folder = Folder::new("exit-in-handler");
+    let path = folder.0.join("heap");
+    let variables = [("ALLOC_TRACE", Path::new("16")), ("ALLOC_TRACE_OUT", &path)];
+    for run in 0..30 {
+        let (after, threads) = ((2_000 + run * 37).to_string(), (run % 3).to_string());
+        let arguments = ["churn", &after, &threads];
+        let program = program(
+            env!("CARGO_BIN_EXE_exits_in_handler"),
+            &arguments,
+            &variables,
+        );
+        assert_succeeded(&program);
+        let message = text(&program.stderr);
+        let is_said = message.contains("a signal handler called exit");
+        assert!(path.exists() || is_said, "{message}");
+    }
+    let _ = std::fs::remove_file(&path);
+    // What it interrupts is a wait: nobody is in the middle of an allocation.
+    let arguments = ["wait", "20000", "0"];
+    let program = program(
+        env!("CARGO_BIN_EXE_exits_in_handler"),
+        &arguments,
+        &variables,
+    );
+    assert_succeeded(&program);
+    let snapshot = Snapshot::load(&path).expect("a snapshot");
+    assert!(snapshot.traced_memory().current >= 1000);
+}
+
 /// The inner allocator's own handlers of a fork run within the tracer's, though tracing begins before its first use.
 #[test]
 fn an_inner_allocator_may_register_handlers_of_forks_when_it_is_first_used() {

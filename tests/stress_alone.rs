@@ -295,7 +295,7 @@ impl Run {
             260..420 => self.grow_some(false),
             other => {
                 // Waves: now more blocks come than go, now fewer.
-                let wave = if NOW.step.load(Relaxed) / 200 % 2 == 0 {
+                let wave = if (NOW.step.load(Relaxed) / 200).is_multiple_of(2) {
                     780
                 } else {
                     640
@@ -645,8 +645,10 @@ impl Run {
         // SAFETY: room for a thread, and a function of the right type; the run outlives it.
         let failed = unsafe { libc::pthread_create(at, std::ptr::null(), work, run) };
         check("a thread", failed, 0);
-        // SAFETY: it was made, and nobody else waits.
-        unsafe { libc::pthread_join(thread.assume_init(), std::ptr::null_mut()) };
+        // SAFETY: it was made.
+        let thread = unsafe { thread.assume_init() };
+        // SAFETY: nobody else waits for it.
+        unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
         if let Some(block) = last {
             self.freed(block, None);
         }

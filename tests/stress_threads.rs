@@ -90,7 +90,8 @@ static TRUTH: Truth = Truth {
 /// Blocks that whoever comes by frees: another thread, or a signal handler.
 static MAILBOX: [AtomicPtr<Block>; 16] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 16];
 
-/// Nodes of the mailbox, so that it allocates nothing.
+/// Leaves a block for others, and returns the one that was there. `nodes` are made before, so that it allocates nothing.
+#[expect(clippy::vec_box, reason = "each node goes its own way")]
 fn post(nodes: &mut Vec<Box<Block>>, block: Block, at: usize) -> Option<Block> {
     let mut node = nodes.pop()?;
     *node = block;
@@ -300,8 +301,10 @@ fn late_thread() {
     // SAFETY: room for a thread, and a function of the right type.
     let failed = unsafe { libc::pthread_create(thread.as_mut_ptr(), std::ptr::null(), work, none) };
     assert_eq!(failed, 0);
-    // SAFETY: it was made, and nobody else waits.
-    unsafe { libc::pthread_join(thread.assume_init(), std::ptr::null_mut()) };
+    // SAFETY: it was made.
+    let thread = unsafe { thread.assume_init() };
+    // SAFETY: nobody else waits for it.
+    unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
 }
 
 /// A thread of the program, until the last rest.
@@ -387,11 +390,11 @@ fn check(seed: u64, config: &Config) {
             sum.current.bytes, memory.current,
             "STRESS_SEED={seed}, {config:?}"
         );
-        for site in 0..SITES {
+        for (site, names) in NAMES.iter().enumerate() {
             let found = alloc_tests::sum_of(&snapshot, |trace| {
                 trace.traceback.iter().any(|frame| {
                     let name = frame.function().and_then(|it| it.rsplit("::").next());
-                    name.is_some_and(|it| NAMES[site].contains(&it))
+                    name.is_some_and(|it| names.contains(&it))
                 })
             });
             let expected = (

@@ -449,10 +449,8 @@ fn threads_that_first_allocate_when_all_is_over() {
     }
     let mut key = 0;
     // SAFETY: room for a key, and a function of the right type.
-    assert_eq!(
-        unsafe { libc::pthread_key_create(&mut key, Some(at_end)) },
-        0
-    );
+    let failed = unsafe { libc::pthread_key_create(&mut key, Some(at_end)) };
+    assert_eq!(failed, 0);
     KEY.store(key as usize, Relaxed);
     let run = || {
         let mut thread = std::mem::MaybeUninit::uninit();
@@ -461,7 +459,9 @@ fn threads_that_first_allocate_when_all_is_over() {
         let failed = unsafe { libc::pthread_create(place, none, work, std::ptr::null_mut()) };
         assert_eq!(failed, 0);
         // SAFETY: it was made.
-        unsafe { libc::pthread_join(thread.assume_init(), std::ptr::null_mut()) };
+        let thread = unsafe { thread.assume_init() };
+        // SAFETY: nobody else waits for it.
+        unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
     };
     (0..10).for_each(|_| run());
     let before = alloc_core::tracer_memory().get();

@@ -16,8 +16,8 @@ fn plugin() -> PathBuf {
         .expect("cargo runs");
     assert!(cargo.status.success(), "{cargo:?}");
     let messages = String::from_utf8(cargo.stdout).expect("JSON");
-    let paths = messages.split('"').filter(|it| it.ends_with(".so"));
-    let path = paths.filter(|it| it.contains("plugin")).next_back();
+    let is_it = |it: &&str| it.ends_with(".so") && it.contains("plugin");
+    let path = messages.split('"').rfind(is_it);
     PathBuf::from(path.expect("the library is built"))
 }
 

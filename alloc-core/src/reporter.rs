@@ -36,7 +36,7 @@ use crate::signals::{self, Signal};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::template::{self, Template};
 use crate::thread::{self, AtStage, Stage, ThreadState};
-use crate::{apart, control, hooks, retry, waiting, wake};
+use crate::{apart, control, hooks, retry, tracer, waiting, wake};
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug)]
@@ -236,6 +236,17 @@ pub(crate) fn hold() -> MutexGuard<'static, ()> {
 }
 
 extern "C" fn at_exit() {
+    if tracer::may_be_within_allocation() {
+        // NOTE: nor does it wait for one that is being written, maybe by what was interrupted.
+        HAS_ENDED.store(true, Ordering::Relaxed);
+        if ORDER.get().is_some_and(|it| it.at_exit.is_some()) {
+            hooks::write_to_stderr(&[
+                "alloc-core: ALLOC_TRACE_OUT: no snapshot written: a signal handler called exit, and what it \
+                 interrupted may be in the middle of an allocation\n",
+            ]);
+        }
+        return;
+    }
     if let Some(out) = ORDER.get().and_then(|it| it.at_exit) {
         // The path and what the writer needs are not the program's.
         let _muted = thread::mute();

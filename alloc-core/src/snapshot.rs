@@ -80,8 +80,9 @@ impl fmt::Display for Trace {
 /// [`take_snapshot`](crate::take_snapshot) copies counters and addresses, some tenths of a
 /// microsecond for each callsite. Names and lines are looked up when they are first asked for, from the debug information
 /// of the program and its libraries. That takes some tenths of a second, and memory that is given back, and counted
-/// by [`tracer_memory`](crate::tracer_memory) meanwhile: up to 16 MiB, some six bytes for each of `.debug_ranges` or
-/// `.debug_rnglists`, and what compressed sections unpack to. Files
+/// by [`tracer_memory`](crate::tracer_memory) meanwhile: some 10 MiB for a program with 12 MiB of `.debug_info`, of which
+/// an index grows with the program; and what compressed sections unpack to, such as those of debug files of a
+/// distribution's C library, 20 MiB. Files
 /// are written without it, and named by whoever reads them. The memory of a snapshot itself is not traced.
 ///
 /// # What the numbers mean
@@ -543,7 +544,7 @@ impl Snapshot {
     /// format from elsewhere, packed with gzip or not. Addresses are named by [`traces`](Self::traces).
     ///
     /// Reading takes up at most sixteen times the size of the unpacked profile, and 4 MiB beside, in time
-    /// that grows with the size, whatever the file holds. A file unpacks to at most a hundred times its size and 1 MiB
+    /// that grows with the size, whatever the file holds. A file unpacks to at most 250 times its size and 1 MiB
     /// beside, and to at most 512 MiB. So a file from somebody else can be read; one that would take more is refused.
     ///
     /// ```no_run

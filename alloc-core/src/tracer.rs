@@ -23,6 +23,7 @@ use crate::reporter;
 use crate::sampling::{Drawn, DrawnPlaces, Interval, Rounding, Weighted};
 use crate::sync::{AtomicU64, Ordering};
 use crate::thread::{self, Events, Stage, ThreadState, Threads};
+use crate::waiting;
 use Ordering::Relaxed;
 
 pub(crate) use crate::control;
@@ -756,6 +757,26 @@ pub(crate) fn with_stack_here<R>(with: impl FnOnce(Stack<'_>) -> R) -> Option<R>
     // SAFETY: the thread is muted, so it records nothing, and the reference ends with `with`.
     let walker = unsafe { state.walker_for(SCOPE_ADDRESSES) };
     Some(with(walker.capture_anew(false)))
+}
+
+/// Whether the calling thread may be in the middle of an allocation, or of the tracer: it runs in a signal handler that
+/// interrupted something else than a wait for something from outside.
+pub(crate) fn may_be_within_allocation() -> bool {
+    if thread::stage() == Stage::Busy {
+        return true;
+    }
+    let Some(state) = thread::current() else {
+        return false;
+    };
+    if state.is_inside() || state.is_waited_for() {
+        return true;
+    }
+    let _muted = thread::mute();
+    // SAFETY: the thread is muted, so it records nothing, and the reference ends with the walk.
+    let walker = unsafe { state.walker_for(SCOPE_ADDRESSES) };
+    let context = walker.context_of_signal();
+    // SAFETY: that of a handler which still runs.
+    context.is_some_and(|context| unsafe { !waiting::was_interrupted(context) })
 }
 
 /// Changes a callsite's counters without a thread's cell.

@@ -67,12 +67,12 @@ pub(crate) enum Command {
     /// Show what changed most between two snapshots
     #[command(after_help = DIFF_EXAMPLES)]
     Diff {
-        /// The snapshot file to compare with
+        /// The snapshot file to compare with, or a profile of what changed, alone
         #[arg(value_name = "OLD")]
         old: PathBuf,
         /// The later snapshot file
         #[arg(value_name = "NEW")]
-        new: PathBuf,
+        new: Option<PathBuf>,
         #[command(flatten)]
         view: View,
     },
@@ -135,7 +135,10 @@ Examples:
   alloc-report diff before.pb.gz after.pb.gz --by traceback -n 3
   alloc-report diff monday.pb.gz friday.pb.gz --sort at-peak --charge workspace
   alloc-report diff before.pb.gz after.pb.gz --by crate,line --exclude thread=main
-  alloc-report diff before.pb.gz after.pb.gz --sort blocks --format csv";
+  alloc-report diff before.pb.gz after.pb.gz --sort blocks --format csv
+
+  A profile of what changed, as Go's /debug/pprof/heap?seconds=30 and pprof's -diff_base make it:
+    alloc-report diff delta.pb.gz";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -165,13 +168,9 @@ pub(crate) struct View {
     #[arg(long)]
     pub(crate) cumulative: bool,
     /// The number that is shown and sorted by; after a comma, what of it to sort by
-    #[arg(
-        long,
-        value_enum,
-        value_name = "METRIC,ORDER",
-        value_delimiter = ',',
-        default_value = "current"
-    )]
+    ///
+    /// It is current unless told otherwise; total for a profile that tells only what was allocated.
+    #[arg(long, value_enum, value_name = "METRIC,ORDER", value_delimiter = ',')]
     sort: Vec<Sort>,
     /// How many rows to show; within a row half as many
     #[arg(
@@ -346,6 +345,12 @@ impl View {
                 .map_err(|error| wrong(&format!("--by: {error}")));
         }
         Ok(grouping)
+    }
+
+    /// Whether a number to show was asked for.
+    pub(crate) fn has_metric(&self) -> bool {
+        let mut sorts = self.sort.iter();
+        sorts.any(|sort| matches!(sort.chosen(), Chosen::Metric(_)))
     }
 
     pub(crate) fn charge(&self) -> ChargeTo {

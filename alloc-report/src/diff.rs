@@ -15,7 +15,8 @@ use crate::view::{View, builder};
 ///
 /// Largest change first, growth or not: see [`CompareTo::compare_to`]. Lines that did not change are
 /// only counted, with the other lines at the end of the table. What is shown, and how, can be
-/// changed: see [`Diff`].
+/// changed: see [`Diff`]. Of the two sides of a [difference](Snapshot::read_difference), changes are shown and
+/// nothing else.
 ///
 /// ```
 /// use alloc_core::{Amount, Counters, Frame, Snapshot, Trace, Traceback};
@@ -65,6 +66,15 @@ impl Diff<'_> {
     }
 
     fn heading(&self, sum: &Sum) -> String {
+        if self.new.is_difference() {
+            return format!(
+                "{} in {} blocks{}, {}",
+                sum.size_diff,
+                text::grouped_change(sum.count_diff),
+                self.view.what(),
+                self.view.grouped(self.new),
+            );
+        }
         let mut heading = format!(
             "{} ({}) in {} ({}){}, {}",
             sum.size,
@@ -83,9 +93,12 @@ impl Diff<'_> {
     fn table(&self, diffs: &[StatisticDiff], total: &Sum) -> Table {
         let mut rows = Vec::new();
         self.add_rows(diffs, 0, &mut rows);
-        rows.push(summary("total".to_owned(), 0, total, BOLD));
+        rows.push(self.summary("total".to_owned(), 0, total, BOLD));
         Table {
-            heads: vec!["#", "size", "change", "count", "change", "average"],
+            heads: match self.new.is_difference() {
+                true => vec!["#", "change", "count"],
+                false => vec!["#", "size", "change", "count", "change", "average"],
+            },
             place: self.view.nouns(),
             rows,
         }
@@ -101,7 +114,7 @@ impl Diff<'_> {
             let rank = (level == 0).then(|| text::grouped(rank));
             rows.push(Row {
                 style: if diff.parts.is_empty() { PLAIN } else { BOLD },
-                cells: Sum::of([diff]).cells(rank.unwrap_or_default()),
+                cells: self.cells(&Sum::of([diff]), rank.unwrap_or_default()),
                 level,
                 place,
                 source,
@@ -118,13 +131,41 @@ impl Diff<'_> {
                 some => format!("{number}, {} unchanged", text::grouped(some)),
             };
             let sum = Sum::of(others.iter().chain(&unchanged).copied());
-            let mut row = summary(format!("other ({number})"), level, &sum, PLAIN);
+            let mut row = self.summary(format!("other ({number})"), level, &sum, PLAIN);
             if self.view.by.is_cumulative() {
                 // They may have much in common.
                 row.cells.fill(Cell::new(""));
             }
             rows.push(row);
         }
+    }
+
+    fn summary(&self, name: String, level: usize, sum: &Sum, style: Style) -> Row {
+        Row {
+            style,
+            cells: self.cells(sum, String::new()),
+            level,
+            place: Place::Name(name),
+            source: None,
+            details: Vec::new(),
+        }
+    }
+
+    fn cells(&self, sum: &Sum, rank: String) -> Vec<Cell> {
+        let rank = Cell::styled(DIM, rank);
+        let size_change = Cell::change(sum.size_diff.get(), sum.size_diff);
+        let count_change = Cell::change(sum.count_diff, text::grouped_change(sum.count_diff));
+        if self.new.is_difference() {
+            return vec![rank, size_change, count_change];
+        }
+        vec![
+            rank,
+            Cell::new(sum.size),
+            size_change,
+            Cell::new(text::grouped(sum.count)),
+            count_change,
+            Cell::new(text::average(sum.size, sum.count)),
+        ]
     }
 }
 
@@ -144,17 +185,6 @@ impl fmt::Display for Diff<'_> {
 /// Whether nothing changed, within the group either.
 fn is_unchanged(diff: &StatisticDiff) -> bool {
     diff.is_unchanged() && diff.parts.iter().all(is_unchanged)
-}
-
-fn summary(name: String, level: usize, sum: &Sum, style: Style) -> Row {
-    Row {
-        style,
-        cells: sum.cells(String::new()),
-        level,
-        place: Place::Name(name),
-        source: None,
-        details: Vec::new(),
-    }
 }
 
 /// What some rows hold and changed by, together.
@@ -183,16 +213,5 @@ impl Sum {
             count: new.blocks,
             count_diff: difference(new.blocks, old.blocks),
         }
-    }
-
-    fn cells(&self, rank: String) -> Vec<Cell> {
-        vec![
-            Cell::styled(DIM, rank),
-            Cell::new(self.size),
-            Cell::change(self.size_diff.get(), self.size_diff),
-            Cell::new(text::grouped(self.count)),
-            Cell::change(self.count_diff, text::grouped_change(self.count_diff)),
-            Cell::new(text::average(self.size, self.count)),
-        ]
     }
 }

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use alloc_core::{Amount, ChargeTo, Frame, GroupKey, Grouping, Health, Snapshot, Statistic};
+use alloc_core::{
+    Amount, ChargeTo, Frame, GroupKey, Grouping, Health, Metric, Snapshot, Statistic,
+};
 use alloc_report::{BytesDiff, CompareTo as _, StatisticDiff};
 use anyhow::Result;
 use serde::Serialize;
@@ -45,7 +47,8 @@ pub(crate) fn diff(
 ) -> Result<String> {
     let diffs = new.compare_to(old, by.clone());
     let (now, then) = (total(new, by), total(old, by));
-    let (shown, other) = diff_rows(&diffs, view, by);
+    let levels = !new.is_difference();
+    let (shown, other) = diff_rows(&diffs, view, by, levels);
     to_text(&Diff {
         report: "diff",
         choices: Choices::of(view, by),
@@ -55,9 +58,9 @@ pub(crate) fn diff(
         other,
         total: DiffSum {
             rows: diffs.len(),
-            bytes: Some(now.bytes.get()),
+            bytes: levels.then(|| now.bytes.get()),
             bytes_diff: Some(BytesDiff::between(now.bytes, then.bytes).get()),
-            blocks: Some(now.blocks),
+            blocks: levels.then_some(now.blocks),
             blocks_diff: Some(now.blocks as i64 - then.blocks as i64),
         },
         notes: alloc_report::diff(new, old, view.rows)
@@ -114,22 +117,28 @@ impl TopRows<'_> {
     }
 }
 
-fn diff_rows(diffs: &[StatisticDiff], view: &View, by: &Grouping) -> (Vec<DiffRow>, DiffSum) {
+/// The first rows, and what the others sum up to; with how much there was, if that is known.
+fn diff_rows(
+    diffs: &[StatisticDiff],
+    view: &View,
+    by: &Grouping,
+    levels: bool,
+) -> (Vec<DiffRow>, DiffSum) {
     let (shown, others) = diffs.split_at(view.rows.min(diffs.len()));
     let rows = shown.iter().zip(1..).map(|(diff, rank)| DiffRow {
         rank,
         key: Key::of(&diff.key, view.charge()),
-        bytes: diff.size.get(),
+        bytes: levels.then(|| diff.size.get()),
         bytes_diff: diff.size_diff.get(),
-        blocks: diff.count,
+        blocks: levels.then_some(diff.count),
         blocks_diff: diff.count_diff,
-        average_bytes: average(diff.size.get(), diff.count),
+        average_bytes: average(diff.size.get(), diff.count).filter(|_| levels),
         within: (!diff.parts.is_empty()).then(|| {
-            let (rows, other) = diff_rows(&diff.parts, view, by);
+            let (rows, other) = diff_rows(&diff.parts, view, by, levels);
             Within { rows, other }
         }),
     });
-    (rows.collect(), DiffSum::of(others, by))
+    (rows.collect(), DiffSum::of(others, by, levels))
 }
 
 #[derive(Serialize)]
@@ -200,8 +209,8 @@ struct Source {
     process_id: Option<u32>,
     taken_at: Option<f64>,
     traceback_limit: u16,
-    current_bytes: u64,
-    peak_bytes: u64,
+    current_bytes: Option<u64>,
+    peak_bytes: Option<u64>,
     peak_error_bytes: u64,
     health: HealthCounts,
 }
@@ -210,6 +219,7 @@ impl Source {
     fn of(snapshot: &Snapshot, file: &Path) -> Source {
         let memory = snapshot.traced_memory();
         let program = snapshot.program();
+        let is_known = snapshot.knows(Metric::Current) && !snapshot.is_difference();
         Source {
             file: file.to_string_lossy().into_owned(),
             program: (!program.is_empty()).then(|| program.to_owned()),
@@ -222,8 +232,8 @@ impl Source {
                 .filter(|since| !since.is_zero())
                 .map(|since| since.as_secs_f64()),
             traceback_limit: snapshot.traceback_limit(),
-            current_bytes: memory.current.get(),
-            peak_bytes: memory.peak.get(),
+            current_bytes: is_known.then(|| memory.current.get()),
+            peak_bytes: is_known.then(|| memory.peak.get()),
             peak_error_bytes: memory.peak_error.get(),
             health: snapshot.health().into(),
         }
@@ -277,9 +287,9 @@ struct DiffRow {
     rank: u64,
     #[serde(flatten)]
     key: Key,
-    bytes: u64,
+    bytes: Option<u64>,
     bytes_diff: i64,
-    blocks: u64,
+    blocks: Option<u64>,
     blocks_diff: i64,
     average_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -396,13 +406,13 @@ struct DiffSum {
 }
 
 impl DiffSum {
-    fn of(diffs: &[StatisticDiff], by: &Grouping) -> DiffSum {
+    fn of(diffs: &[StatisticDiff], by: &Grouping, levels: bool) -> DiffSum {
         let add_up = !by.is_cumulative();
         DiffSum {
             rows: diffs.len(),
-            bytes: add_up.then(|| diffs.iter().map(|it| it.size.get()).sum()),
+            bytes: (add_up && levels).then(|| diffs.iter().map(|it| it.size.get()).sum()),
             bytes_diff: add_up.then(|| diffs.iter().map(|it| it.size_diff.get()).sum()),
-            blocks: add_up.then(|| diffs.iter().map(|it| it.count).sum()),
+            blocks: (add_up && levels).then(|| diffs.iter().map(|it| it.count).sum()),
             blocks_diff: add_up.then(|| diffs.iter().map(|it| it.count_diff).sum()),
         }
     }

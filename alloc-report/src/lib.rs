@@ -33,7 +33,8 @@
 //!
 //! # The command
 //!
-//! `alloc-report top FILE` and `alloc-report diff OLD NEW` print these tables; `--help` shows how, with
+//! `alloc-report top FILE` and `alloc-report diff OLD NEW` print these tables, and `alloc-report diff FILE` that of
+//! a profile which tells what changed, with negative values; `--help` shows how, with
 //! examples of filters and groupings. `alloc-report completions SHELL` and `alloc-report man` print what
 //! a shell completes and the manual page. It exits with 0 when all is well, with 1 when a file cannot be
 //! read, and with 2 when it was called in a wrong way.
@@ -71,7 +72,7 @@
 //! | `function`, `file`, `line` | both | what is known of the key; for a traceback, of the frame that is charged |
 //! | `path` | both | the file as the compiler wrote it down, where `file` is as people say it |
 //! | `frames` | both, `--by traceback` and `folded` only | the stack, innermost frame first: objects with `function`, `file`, `path`, `line`, `column` |
-//! | `bytes`, `blocks` | both | the amount of the metric; in a `diff`, of the newer snapshot |
+//! | `bytes`, `blocks` | both | the amount of the metric; in a `diff`, of the newer snapshot, and `null` if the file tells only what changed |
 //! | `bytes_diff`, `blocks_diff` | `diff` | the change since the older snapshot |
 //! | `average_bytes` | both | the mean size of a block, a whole number |
 //! | `share` | `top` | the part of all bytes |

@@ -21,7 +21,7 @@ use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::process::ExitCode;
 
-use alloc_core::{Escaped, Filter, Snapshot};
+use alloc_core::{Escaped, Filter, Grouping, Metric, Snapshot};
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context as _, Result, anyhow};
@@ -63,6 +63,7 @@ fn report(command: Command) -> Result<(String, u8)> {
         Command::Top { file, view } => {
             let by = view.grouping().unwrap_or_else(|wrong| wrong.exit());
             let snapshot = load(&file, &view)?;
+            let by = known(by, &view, &snapshot);
             match view.format {
                 Format::Text => {
                     let table = alloc_report::top(&snapshot, view.rows).by(by);
@@ -78,7 +79,12 @@ fn report(command: Command) -> Result<(String, u8)> {
         }
         Command::Diff { old, new, view } => {
             let by = view.grouping().unwrap_or_else(|wrong| wrong.exit());
-            let (old_snapshot, new_snapshot) = (load(&old, &view)?, load(&new, &view)?);
+            let (new_snapshot, old_snapshot) = match &new {
+                Some(new) => (load(new, &view)?, load(&old, &view)?),
+                None => load_difference(&old, &view)?,
+            };
+            let new = new.as_ref().unwrap_or(&old);
+            let by = known(by, &view, &new_snapshot);
             match view.format {
                 Format::Text => {
                     let table = alloc_report::diff(&new_snapshot, &old_snapshot, view.rows).by(by);
@@ -88,9 +94,7 @@ fn report(command: Command) -> Result<(String, u8)> {
                         false => format!("{table}\n"),
                     })
                 }
-                Format::Json => {
-                    json::diff((&new_snapshot, &new), (&old_snapshot, &old), &view, &by)
-                }
+                Format::Json => json::diff((&new_snapshot, new), (&old_snapshot, &old), &view, &by),
                 Format::Csv => rows::diff(&new_snapshot, &old_snapshot, &view, &by),
             }
         }
@@ -110,18 +114,46 @@ fn load(path: &Path, view: &View) -> Result<ManuallyDrop<Snapshot>> {
     Ok(ManuallyDrop::new(filtered(snapshot, view)))
 }
 
+/// The two sides of a file that tells what changed.
+fn load_difference(
+    path: &Path,
+    view: &View,
+) -> Result<(ManuallyDrop<Snapshot>, ManuallyDrop<Snapshot>)> {
+    let sides = read_as(path, Snapshot::read_difference);
+    let (added, taken_away) =
+        sides.map_err(|error| anyhow!("{error}; two are compared by diff OLD NEW"))?;
+    let side =
+        |snapshot: Snapshot| ManuallyDrop::new(filtered(snapshot.charge_to(view.charge()), view));
+    Ok((side(added), side(taken_away)))
+}
+
+/// What is grouped by, with a metric that the file tells, unless one was asked for.
+fn known(by: Grouping, view: &View, snapshot: &Snapshot) -> Grouping {
+    match view.has_metric() || snapshot.knows(by.metric()) {
+        true => by,
+        false => by.with_metric(Metric::Total),
+    }
+}
+
 /// NOTE: better never dropped: the process ends, and the system takes millions of frames back faster.
 fn read(path: &Path) -> Result<Snapshot> {
-    let loaded = File::open(path)
-        .map_err(alloc_core::Error::from)
-        .and_then(|file| Snapshot::read_from(BufReader::new(file)));
-    // NOTE: one message, not a chain: it names its cause already.
-    let mut snapshot = loaded.map_err(|error| {
-        let path = path.to_string_lossy();
-        anyhow!("cannot read the snapshot {}: {error}", Escaped(&path))
-    })?;
+    let mut snapshot = read_as(path, Snapshot::read_from)?;
     symbols::name(&mut snapshot);
     Ok(snapshot)
+}
+
+fn read_as<T>(
+    path: &Path,
+    read: impl FnOnce(BufReader<File>) -> std::result::Result<T, alloc_core::Error>,
+) -> Result<T> {
+    let loaded = File::open(path)
+        .map_err(alloc_core::Error::from)
+        .and_then(|file| read(BufReader::new(file)));
+    // NOTE: one message, not a chain: it names its cause already.
+    loaded.map_err(|error| {
+        let path = path.to_string_lossy();
+        anyhow!("cannot read the snapshot {}: {error}", Escaped(&path))
+    })
 }
 
 fn filtered(snapshot: Snapshot, view: &View) -> Snapshot {

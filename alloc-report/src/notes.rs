@@ -10,6 +10,7 @@ use crate::view::View;
 /// The notes that matter to what is shown.
 pub(crate) fn of(snapshot: &Snapshot, view: &View) -> Vec<String> {
     let mut notes = Vec::new();
+    notes.extend(changes(snapshot));
     notes.extend(unknown(snapshot, view));
     notes.extend(filtered(snapshot));
     notes.extend(sampled(snapshot));
@@ -62,9 +63,17 @@ pub(crate) fn of_both(new: &Snapshot, old: &Snapshot, view: &View) -> Vec<String
     notes
 }
 
+fn changes(snapshot: &Snapshot) -> Option<String> {
+    snapshot.is_difference().then(|| {
+        "the file tells what changed between two moments, not how much there was at either"
+            .to_owned()
+    })
+}
+
 fn unknown(snapshot: &Snapshot, view: &View) -> Option<String> {
     let what = match view.metric() {
         metric if snapshot.knows(metric) => None,
+        Metric::Current => Some("what is live"),
         Metric::Total => Some("what was ever allocated"),
         Metric::Freed => Some("what was freed"),
         Metric::Peak => Some("the peaks of callsites"),

@@ -72,13 +72,14 @@ pub(crate) fn top(snapshot: &Snapshot, view: &View, by: &Grouping) -> Result<Str
 pub(crate) fn diff(new: &Snapshot, old: &Snapshot, view: &View, by: &Grouping) -> Result<String> {
     let mut rows = Rows::new(view, by, &OF_DIFF)?;
     let diffs = new.compare_to(old, by.clone());
+    let levels = !new.is_difference();
     rows.add(&diffs, &|diff: &StatisticDiff| {
         vec![
-            diff.size.get().to_string(),
+            known(levels.then(|| diff.size.get())),
             diff.size_diff.get().to_string(),
-            diff.count.to_string(),
+            known(levels.then_some(diff.count)),
             diff.count_diff.to_string(),
-            known(average(diff.size.get(), diff.count)),
+            known(average(diff.size.get(), diff.count).filter(|_| levels)),
         ]
     })?;
     rows.text()

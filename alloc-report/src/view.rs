@@ -159,6 +159,9 @@ impl View {
     /// The other moment of the heap, for comparison: its peak, or how it is now.
     pub(crate) fn moment(&self, snapshot: &Snapshot) -> Option<(&'static str, Bytes)> {
         let memory = snapshot.traced_memory();
+        if snapshot.is_difference() || !snapshot.knows(Metric::Current) {
+            return None;
+        }
         match self.metric() {
             Metric::AtPeak | Metric::Total | Metric::Freed => Some(("now", memory.current)),
             _ if memory.peak < memory.current || !snapshot.knows(Metric::AtPeak) => None,

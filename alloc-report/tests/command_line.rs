@@ -549,7 +549,8 @@ fn a_wrong_command_line_exits_with_two() {
     let folder = folder.path();
     check_failure(folder, "", 2, "Usage: alloc-report [OPTIONS] <COMMAND>");
     check_failure(folder, "top", 2, "<FILE>");
-    check_failure(folder, "diff old", 2, "<NEW>");
+    check_failure(folder, "diff old", 1, "two are compared by diff OLD NEW");
+    check_failure(folder, "diff", 2, "<OLD>");
     check_failure(
         folder,
         "top new --by colour",
@@ -635,6 +636,9 @@ fn the_examples_of_the_help_run() {
     ] {
         fs::copy(folder.path().join("new"), folder.path().join(name)).unwrap();
     }
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let delta = folder.path().join("delta.pb.gz");
+    fs::copy(data.join("go-delta.pb.gz"), delta).unwrap();
     let mut examples = 0;
     for help in [
         "--help",
@@ -661,7 +665,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 27);
+    assert_eq!(examples, 28);
 }
 
 /// What a shell completes, and what the manual says, is made of the same description as the help.

@@ -93,6 +93,40 @@ fn a_profile_of_jemalloc_s() {
     assert!(!text.contains("prof_sys.c"), "{text}");
 }
 
+/// From the newer to the older one, so that 20 times 200 KiB are less.
+#[test]
+fn what_changed_is_shown_with_its_sign() {
+    let shrunk = -20 * 200 * KIB as i64;
+    let report = json("diff go-delta.pb.gz --by function");
+    let keep = row(&report, "main.keep");
+    check(keep, &[("bytes_diff", shrunk), ("blocks_diff", -20)]);
+    assert_eq!(
+        (&keep["bytes"], &keep["blocks"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(report["new"]["current_bytes"], Value::Null);
+    // As of the two that it is made of.
+    let two = json("diff go-new.pb.gz go-old.pb.gz --by function --sort freed");
+    let one = json("diff go-delta.pb.gz --by function --sort freed");
+    assert_eq!(one["total"]["bytes_diff"], two["total"]["bytes_diff"]);
+
+    let text = run("diff go-delta.pb.gz --by function --no-source").stdout;
+    let text = String::from_utf8(text).expect("UTF-8");
+    // With a table of the library's that is made once.
+    let head = "-4008 KiB in -21 blocks, by function\n\n#     change  count  function\n";
+    assert!(text.starts_with(head), "{text}");
+    assert!(text.contains("1  -4000 KiB    -20  main.keep\n"), "{text}");
+    assert!(text.contains("note: the file tells what changed"), "{text}");
+
+    let error = run("top go-delta.pb.gz");
+    let message = String::from_utf8(error.stderr).expect("UTF-8");
+    assert_eq!(error.status.code(), Some(1));
+    assert!(
+        message.contains("`alloc-report diff FILE` shows it"),
+        "{message}"
+    );
+}
+
 #[test]
 fn what_a_profile_does_not_tell_is_said() {
     #[track_caller]

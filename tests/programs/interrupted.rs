@@ -93,9 +93,9 @@ fn act(what: &str, round: u64) {
         "threads" => thread::spawn(|| drop(black_box(Box::new(1))))
             .join()
             .expect("it ends well"),
-        "snapshots" if round % 8 == 0 => drop(take_snapshot()),
+        "snapshots" if round.is_multiple_of(8) => drop(take_snapshot()),
         "snapshots" => alloc_core::reset_peak(),
-        "fork" if round % 8 == 0 => fork(),
+        "fork" if round.is_multiple_of(8) => fork(),
         "fork" => alloc_core::reset_peak(),
         _ => unreachable!("{what}"),
     }

@@ -3,6 +3,7 @@
 
 mod bump;
 mod folder;
+mod message;
 mod runner;
 mod snapshots;
 mod stress;
@@ -11,6 +12,7 @@ pub mod workloads;
 
 pub use bump::Bump;
 pub use folder::Folder;
+pub use message::Message;
 pub use runner::{Test, run};
 pub use snapshots::{at_function, at_line, sum_of};
 pub use stress::{Random, Stress};

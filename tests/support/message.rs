@@ -35,7 +35,8 @@ impl Message {
         self.bytes_of(field, &message.0)
     }
 
-    fn varint(&mut self, mut number: u64) {
+    /// Adds a number without the number of a field, as they are packed.
+    pub fn varint(&mut self, mut number: u64) {
         while number >= 128 {
             self.0.push(number as u8 | 128);
             number >>= 7;

@@ -106,6 +106,11 @@ impl Walker {
         self.stack()
     }
 
+    /// NOTE: not known here.
+    pub(crate) fn context_of_signal(&mut self) -> Option<*const std::ffi::c_void> {
+        None
+    }
+
     /// Nothing is remembered.
     pub(crate) fn forget(&mut self) {}
 

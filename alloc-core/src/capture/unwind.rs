@@ -1,10 +1,12 @@
 //! [`Walker`]: the walk on x86-64 Linux, which steps only over what changed since the last one.
 
+use std::ffi::c_void;
+
 use super::checks::{Check, read_stack};
 use super::every_register::{self, AllRegisters, End, Return};
 use super::links::{Found, Fresh, Links, Origin, Start, Way};
 use super::memo::{Beginning, Memos, Walk};
-use super::region::Region;
+use super::region::{self, Region};
 use super::registers::Registers;
 use super::rules::{Base, Kept, Packed, Rule, Rules};
 use super::{
@@ -223,6 +225,15 @@ impl Walker {
             self.walk(pc, sp, bp);
         }
         self.stack()
+    }
+
+    /// What a signal's handler got as its third argument, if the caller runs in one: the registers of what it interrupted.
+    pub(crate) fn context_of_signal(&mut self) -> Option<*const c_void> {
+        self.capture_anew(false);
+        let pcs = self.kept.pcs(self.outermost(), self.len);
+        let returns_there = pcs.iter().rev().find(|pc| is_signal_return(pc.word))?;
+        // The system puts it just above the return address of the handler.
+        Some(std::ptr::with_exposed_provenance(returns_there.address + 8))
     }
 
     /// The callsite of the stack that these registers lead to, those of the [entry](Self::entry), if it is remembered.
@@ -877,6 +888,18 @@ impl Walker {
         (self.end, self.bottom) = (StackEnd::Truncated, 0);
         left
     }
+}
+
+/// Whether this is where signal handlers return to: code that calls `rt_sigreturn`, by which debuggers know it, too.
+fn is_signal_return(pc: usize) -> bool {
+    /// `mov $15, %rax; syscall`
+    const CODE: [u8; 9] = [0x48, 0xC7, 0xC0, 0x0F, 0, 0, 0, 0x0F, 0x05];
+    let last = pc.saturating_add(CODE.len());
+    if !region::is_readable(pc & !7) || !region::is_readable(last & !7) {
+        return false;
+    }
+    // SAFETY: both words that it lies in can be read, and bytes are aligned anywhere.
+    unsafe { (pc as *const [u8; 9]).read_volatile() == CODE }
 }
 
 /// Why a walk ended before it met the last one: one of these numbers, or the place of a return

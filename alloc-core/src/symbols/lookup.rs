@@ -77,7 +77,8 @@ impl Symbols<'_> {
                 && module.path.contains('/')
             {
                 // A return address: the call is the instruction before it.
-                let offset = |address: &usize| *address as u64 - 1 - module.start;
+                let call = |address: &usize| (*address as u64).saturating_sub(1);
+                let offset = |address: &usize| call(address).saturating_sub(module.start);
                 let offsets: Vec<u64> = addresses.iter().map(offset).collect();
                 named = self.read_file(module, &offsets);
             }

@@ -7,7 +7,7 @@
 //!
 //! [`addr2line`] reads the debug information, of files that are mapped into memory. It keeps what it has read of a
 //! unit of compilation, so offsets are taken in ascending order, and it is dropped and made anew when it holds
-//! [a few MiB](names::MOST_READ) of units: see there for how much memory naming takes.
+//! four MiB of units, and one at least.
 //!
 //! A file is never guessed. One whose build id is another is refused with both ids ([`Missing::OtherBuild`]). A
 //! module without a build id is told by its program headers and the start of its unwind tables, which are in memory

@@ -73,7 +73,9 @@ fn named(
         return Ok(());
     };
     let start = binary.address_of(module)?;
-    let addresses: Vec<u64> = offsets.iter().map(|it| start.wrapping_add(*it)).collect();
+    // NOTE: of a file that lies, an offset may be anything; readers look at the byte after it, too.
+    let address = |it: &u64| start.saturating_add(*it).min(u64::MAX - 1);
+    let addresses: Vec<u64> = offsets.iter().map(address).collect();
     let by_lines = lines(found, debug, &addresses, frames);
     let mut nameless: Vec<(u64, &mut Vec<Frame>)> = addresses
         .iter()
