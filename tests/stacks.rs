@@ -392,6 +392,7 @@ fn however_a_block_is_recorded_its_stack_is_the_same() {
 fn on_another_stack(room: &mut [u8]) {
     extern "C" fn run() {
         call_compared();
+        black_box(());
     }
     // SAFETY: numbers and pointers, filled in below.
     let mut here: libc::ucontext_t = unsafe { std::mem::zeroed() };
@@ -422,6 +423,7 @@ fn handle(signal: libc::c_int, flags: libc::c_int) {
 
 extern "C" fn on_signal(_: libc::c_int) {
     call_compared();
+    black_box(());
 }
 
 /// Has a signal sent after each so many microseconds of processor time; never with 0.
@@ -1005,6 +1007,7 @@ impl<'l> Shapes<'l> {
         }
         extern "C" fn run() {
             call_compared();
+            black_box(());
         }
         COMPARED.set(Some((std::ptr::from_mut(self).cast(), depth)));
         let mut once = 0;
