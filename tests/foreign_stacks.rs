@@ -1,7 +1,7 @@
 //! Stacks that are not the thread's own: segments of a recursion that grows, coroutines, the small stacks of signal
 //! handlers, and C functions that align their frames anew. The user's line is never lost on them.
 
-use std::alloc::{Layout, alloc, dealloc};
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -15,8 +15,10 @@ alloc_tests::tests![
     a_recursion_on_segments_keeps_its_lines,
     segments_come_and_go,
     coroutines_go_on_to_whoever_resumed_them,
-    a_frame_that_keeps_where_it_ended,
+    a_frame_that_is_found_by_more_than_three_registers,
+    large_frames_on_a_segment_are_stepped_over,
     a_record_takes_little_stack,
+    a_handler_on_a_small_stack_allocates,
 ];
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
@@ -36,7 +38,7 @@ fn modes() -> [Config; 3] {
 }
 
 #[inline(never)]
-#[expect(clippy::vec_box, reason = "each is a block")]
+#[expect(clippy::vec_box, reason = "each block is an allocation")]
 fn plan(depth: usize, kept: &mut Vec<Box<[u8; 64]>>) -> usize {
     stacker::maybe_grow(64 << 10, 256 << 10, || {
         let columns = black_box([depth; 3]);
@@ -70,6 +72,27 @@ fn segments_come_and_go() {
         let block = stacker::grow(size, || Box::new(black_box([1_u8; 80])));
         let traceback = traceback_of(&raw const *block).unwrap();
         assert!(has(&traceback, "segments_come_and_go"), "{traceback}");
+        assert!(has(&traceback, "main"), "{traceback}");
+        assert!(!traceback.is_broken(), "{traceback}");
+    }
+}
+
+/// A segment is walked to its end, however far that is.
+fn large_frames_on_a_segment_are_stepped_over() {
+    #[inline(never)]
+    fn large(depth: usize) -> Box<[u8; 80]> {
+        let room = black_box([1_u8; 100_000]);
+        let block = match depth {
+            0 => Box::new(black_box([1_u8; 80])),
+            _ => large(depth - 1),
+        };
+        assert_eq!(black_box(room)[99_999], 1);
+        block
+    }
+    start_with(Config::default().frames(1_000)).unwrap();
+    for _ in 0..3 {
+        let block = stacker::grow(4 << 20, || large(8));
+        let traceback = traceback_of(&raw const *block).unwrap();
         assert!(has(&traceback, "main"), "{traceback}");
         assert!(!traceback.is_broken(), "{traceback}");
     }
@@ -125,10 +148,76 @@ std::arch::global_asm!(
     ".cfi_endproc",
 );
 
+// Counts from rbx, as code that is written by hand may.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+std::arch::global_asm!(
+    ".globl call_by_rbx",
+    "call_by_rbx:",
+    ".cfi_startproc",
+    "push rbx",
+    ".cfi_def_cfa_offset 16",
+    ".cfi_offset rbx, -16",
+    "mov rbx, rsp",
+    ".cfi_def_cfa rbx, 16",
+    "and rsp, -64",
+    "sub rsp, 192",
+    "call rdi",
+    "mov rsp, rbx",
+    ".cfi_def_cfa rsp, 16",
+    "pop rbx",
+    ".cfi_def_cfa_offset 8",
+    "ret",
+    ".cfi_endproc",
+);
+
+// Keeps its caller's rbp with five added, from where only its value can be told: by the word below the CFA's two, less
+// five. The caller counts from rbp.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+std::arch::global_asm!(
+    ".globl call_with_value",
+    "call_with_value:",
+    ".cfi_startproc",
+    "push rbp",
+    ".cfi_def_cfa_offset 16",
+    ".cfi_offset rbp, -16",
+    "mov rbp, rsp",
+    ".cfi_def_cfa_register rbp",
+    "and rsp, -64",
+    "sub rsp, 64",
+    "call keep_value",
+    "mov rsp, rbp",
+    "pop rbp",
+    ".cfi_def_cfa rsp, 8",
+    "ret",
+    ".cfi_endproc",
+    "keep_value:",
+    ".cfi_startproc",
+    "lea rax, [rbp + 5]",
+    "push rax",
+    ".cfi_def_cfa_offset 16",
+    // DW_CFA_val_expression of rbp: lit16, minus, deref, lit5, minus.
+    ".cfi_escape 0x16, 6, 5, 0x40, 0x1c, 0x06, 0x35, 0x1c",
+    "mov ebp, 7",
+    "call rdi",
+    "pop rbp",
+    "sub rbp, 5",
+    ".cfi_def_cfa_offset 8",
+    ".cfi_same_value rbp",
+    "ret",
+    ".cfi_endproc",
+);
+
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 unsafe extern "C" {
     fn call_aligned_anew(call: extern "C" fn());
+    fn call_by_rbx(call: extern "C" fn());
+    fn call_with_value(call: extern "C" fn());
 }
+
+/// The functions above.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+const KEEPERS: [unsafe extern "C" fn(extern "C" fn()); 3] =
+    [call_aligned_anew, call_by_rbx, call_with_value];
 
 static BLOCK: AtomicUsize = AtomicUsize::new(0);
 
@@ -139,22 +228,22 @@ extern "C" fn block_in_aligned() {
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #[inline(never)]
-fn call_from(depth: usize) {
+fn call_from(depth: usize, keeper: usize) {
     match depth {
         // SAFETY: a function of this type, which does not unwind.
-        0 => unsafe { call_aligned_anew(block_in_aligned) },
-        _ => call_from(depth - 1),
+        0 => unsafe { KEEPERS[keeper](block_in_aligned) },
+        _ => call_from(depth - 1, keeper),
     }
     black_box(depth);
 }
 
 /// From many depths, so that frames are aligned by other distances each time.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-fn a_frame_that_keeps_where_it_ended() {
+fn a_frame_that_is_found_by_more_than_three_registers() {
     start_with(Config::default().frames(1_000)).unwrap();
     for round in 0..200 {
         let depth = round * 7 % 40;
-        call_from(depth);
+        call_from(depth, round % KEEPERS.len());
         let block = BLOCK.load(Relaxed) as *mut [u8; 80];
         let traceback = traceback_of(block).unwrap();
         let is_call = |it: &&alloc_core::Frame| {
@@ -172,76 +261,157 @@ fn a_frame_that_keeps_where_it_ended() {
     }
 }
 
-/// How much of a thread's stack an allocation and a free write to, at most.
-fn a_record_takes_little_stack() {
+/// How many bytes of stack the deepest call below `work` writes to.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[inline(never)]
+fn stack_used_by(work: fn()) -> usize {
     const PAINT: u8 = 0xA5;
-    const ROOM: usize = 32 << 10;
-    #[inline(never)]
-    fn paint(below: usize) {
-        let start = below as *mut u8;
-        for at in 256..ROOM {
-            // SAFETY: the thread's own stack, far below what is in use, and a red zone apart.
-            unsafe { start.wrapping_sub(at).write_volatile(PAINT) };
-        }
+    const ROOM: usize = 64 << 10;
+    const RED_ZONE: usize = 128;
+    let top: usize;
+    // SAFETY: what lies below the red zone of a live frame is nobody's, and the thread's stack has as much room.
+    unsafe {
+        std::arch::asm!(
+            "lea rdi, [rsp - {ROOM}]",
+            "rep stosb",
+            "mov {top}, rsp",
+            ROOM = const ROOM,
+            top = out(reg) top,
+            inout("rcx") ROOM - RED_ZONE => _,
+            in("al") PAINT,
+            out("rdi") _,
+        );
     }
+    work();
+    // SAFETY: as above; whatever is there is a byte.
+    let is_painted = |&at: &usize| unsafe { (at as *const u8).read_volatile() } == PAINT;
+    let untouched = (top - ROOM..top).take_while(is_painted).count();
+    ROOM - untouched
+}
+
+/// A block that comes, grows and goes: from one line each time, or from three.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[inline(never)]
+fn blocks_of(allocator: &impl GlobalAlloc) {
     #[inline(never)]
-    fn painted(below: usize) -> usize {
-        let start = below as *const u8;
-        let mut deepest = 0;
-        for at in 256..ROOM {
-            // SAFETY: as above.
-            if unsafe { start.wrapping_sub(at).read_volatile() } != PAINT {
-                deepest = at;
-            }
-        }
-        deepest
-    }
-    #[inline(never)]
-    fn pair(size: usize) {
+    fn block_of(allocator: &impl GlobalAlloc, size: usize) {
         let layout = Layout::from_size_align(size, 8).unwrap();
         // SAFETY: the layout is not empty.
-        let block = black_box(unsafe { alloc(layout) });
-        // SAFETY: from just above.
-        unsafe { dealloc(block, layout) };
+        let block = unsafe { allocator.alloc(layout) };
+        // SAFETY: from just above, with this layout.
+        let block = unsafe { allocator.realloc(block, layout, 3 * size) };
+        let layout = Layout::from_size_align(3 * size, 8).unwrap();
+        // SAFETY: from just above, with this layout.
+        unsafe { allocator.dealloc(black_box(block), layout) };
     }
-    /// From another line each time, so that rules and callsites are new.
-    #[inline(never)]
-    fn new_pairs() {
-        pair(16);
-        pair(black_box(24));
-        black_box(());
-        pair(32);
-    }
-    fn measured(work: fn()) -> usize {
-        let here = black_box(0_u8);
-        let here = (&raw const here) as usize;
-        paint(here);
-        work();
-        painted(here)
-    }
-    // What the inner allocator takes, and the calls around it.
-    let bare = measured(new_pairs);
-    for config in [
-        Config::default(),
-        Config::default().frames(1),
-        Config::default().frames(0),
-        Config::default().sample_every(64),
+    block_of(allocator, 16);
+    block_of(allocator, black_box(24));
+    black_box(());
+    block_of(allocator, 32);
+}
+
+/// What a record may take of the stack, beyond what the inner allocator does. Without optimization every value of every
+/// function that is inlined has a place of its own.
+const MOST_STACK: usize = if cfg!(debug_assertions) {
+    24 << 10
+} else {
+    2 << 10
+};
+
+/// What a record takes of the stack beyond what the inner allocator does: with rules and callsites that are new, and in
+/// the steady state.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn a_record_takes_little_stack() {
+    let bare = stack_used_by(|| blocks_of(&System));
+    let mut found = Vec::new();
+    for (name, config) in [
+        ("stacks", Config::default()),
+        ("lines", Config::default().frames(1)),
+        ("counted", Config::default().frames(0)),
+        ("sampled", Config::default().sample_every(8)),
+        ("threads", Config::default().threads(true)),
+        ("exact peak", Config::default().exact_peak(true)),
     ] {
-        start_with(config.clone()).unwrap();
-        pair(16);
-        let first = measured(new_pairs);
-        let again = measured(new_pairs);
-        // NOTE: with the calls in between. Without optimization every value has a place of its own.
-        let most = bare
-            + if cfg!(debug_assertions) {
-                24 << 10
-            } else {
-                5 << 9
-            };
-        assert!(
-            again <= most && first <= most,
-            "{config:?}: {bare}, {first}, {again}"
-        );
+        start_with(config).unwrap();
+        for time in ["at first", "again", "and again"] {
+            let used = stack_used_by(|| blocks_of(&ALLOC));
+            found.push((name, time, used.saturating_sub(bare)));
+        }
+        for _ in 0..1_000 {
+            blocks_of(&ALLOC);
+        }
+        let used = stack_used_by(|| blocks_of(&ALLOC));
+        found.push((name, "often", used.saturating_sub(bare)));
+        let first = std::thread::spawn(|| stack_used_by(|| blocks_of(&ALLOC)));
+        let used = first.join().unwrap();
+        found.push((name, "in a thread", used.saturating_sub(bare)));
         alloc_core::stop();
+    }
+    let most = found.iter().map(|(_, _, used)| *used).max();
+    assert!(most <= Some(MOST_STACK), "{bare} bare, and {found:?} more");
+}
+
+/// A handler has the stack that the system asks for at least, as much again for what it does itself, and no more than a
+/// record takes; below lies a page that nobody may touch.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn a_handler_on_a_small_stack_allocates() {
+    const PAGE: usize = 4096;
+    const OWN: usize = 2048;
+    extern "C" fn on_signal(_: libc::c_int) {
+        block_in_handler();
+    }
+    #[inline(never)]
+    fn block_in_handler() {
+        blocks_of(&ALLOC);
+        block_in_aligned();
+    }
+    // SAFETY: always safe to ask.
+    let least = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) } as usize;
+    let size = least.max(libc::MINSIGSTKSZ) + OWN + MOST_STACK;
+    let len = size.next_multiple_of(PAGE) + PAGE;
+    let (protection, flags) = (
+        libc::PROT_READ | libc::PROT_WRITE,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+    );
+    // SAFETY: a new mapping at an address of the system's choice.
+    let base = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
+    assert_ne!(base, libc::MAP_FAILED);
+    // SAFETY: the mapping's first page, which nobody uses.
+    let failed = unsafe { libc::mprotect(base, PAGE, libc::PROT_NONE) };
+    assert_eq!(failed, 0);
+    let stack = libc::stack_t {
+        ss_sp: base.wrapping_byte_add(PAGE),
+        ss_flags: 0,
+        ss_size: size,
+    };
+    // SAFETY: memory that is never unmapped.
+    let failed = unsafe { libc::sigaltstack(&stack, std::ptr::null_mut()) };
+    assert_eq!(failed, 0);
+    // SAFETY: numbers and a null pointer.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    let handler: extern "C" fn(libc::c_int) = on_signal;
+    action.sa_sigaction = handler as *const () as libc::sighandler_t;
+    action.sa_flags = libc::SA_ONSTACK;
+    // SAFETY: a handler that is only run by `raise` below, where it may allocate.
+    let failed = unsafe { libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()) };
+    assert_eq!(failed, 0);
+    for config in modes() {
+        start_with(config).unwrap();
+        for _ in 0..600 {
+            // SAFETY: the handler above.
+            assert_eq!(unsafe { libc::raise(libc::SIGUSR1) }, 0);
+            let block = BLOCK.load(Relaxed) as *mut [u8; 80];
+            // SAFETY: from `Box::into_raw`, once.
+            let block = unsafe { Box::from_raw(block) };
+            drop(block);
+        }
+        // SAFETY: as above.
+        assert_eq!(unsafe { libc::raise(libc::SIGUSR1) }, 0);
+        let block = BLOCK.load(Relaxed) as *mut [u8; 80];
+        let traceback = traceback_of(block).unwrap();
+        assert!(has(&traceback, "block_in_aligned"), "{traceback}");
+        alloc_core::stop();
+        // SAFETY: from `Box::into_raw`, once.
+        drop(unsafe { Box::from_raw(block) });
     }
 }

@@ -19,6 +19,7 @@ alloc_tests::tests![
     libraries_replaced_at_the_same_address,
     libraries_at_one_address_count_apart,
     libraries_at_one_address_have_their_own_names,
+    a_library_that_is_gone_without_its_file_is_named_as_such,
     handlers_on_the_normal_and_on_an_alternate_stack,
     a_stack_that_was_switched,
 ];
@@ -278,29 +279,36 @@ fn libraries_at_one_address_count_apart() {
     }
     let folder = std::env::temp_dir().join(format!("alloc-tests-{}-apart", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    let ids = ["0x11223344", "0x55667788"];
-    let libraries = ids.map(|id| Library::build(&folder, 72, id));
-    let [Some(first), Some(second)] = libraries else {
-        return;
-    };
-    start_with(Config::default()).unwrap();
-    let mut places = Vec::new();
-    for library in [&first, &second, &first, &first, &second] {
-        // SAFETY: a function of this type, which calls back.
-        let (place, ()) = library.with(|enter| unsafe { enter(make, std::ptr::null_mut()) });
-        places.push(place);
-    }
-    // Where the system puts them elsewhere there is nothing to see.
-    if places.iter().all(|place| *place == places[0]) {
-        let snapshot = alloc_core::take_snapshot().unwrap();
-        let is_one = |trace: &&alloc_core::Trace| {
-            let names = trace.traceback.iter().filter_map(|frame| frame.function());
-            names.into_iter().any(|name| name.ends_with("::make"))
+    // Of those without a build id the path tells.
+    for (size, ids) in [(72, ["0x11223344", "0x55667788"]), (56, ["none"; 2])] {
+        let libraries = [0, 1].map(|at| {
+            let folder = folder.join(at.to_string());
+            std::fs::create_dir_all(&folder).unwrap();
+            Library::build(&folder, size, ids[at])
+        });
+        let [Some(first), Some(second)] = libraries else {
+            return;
         };
-        let traces = snapshot.traces().iter().filter(is_one);
-        let mut blocks: Vec<_> = traces.map(|it| it.counters.total.blocks).collect();
-        blocks.sort();
-        assert_eq!(blocks, [2, 3]);
+        start_with(Config::default()).unwrap();
+        let mut places = Vec::new();
+        for library in [&first, &second, &first, &first, &second] {
+            // SAFETY: a function of this type, which calls back.
+            let (place, ()) = library.with(|enter| unsafe { enter(make, std::ptr::null_mut()) });
+            places.push(place);
+        }
+        // Where the system puts them elsewhere there is nothing to see.
+        if places.iter().all(|place| *place == places[0]) {
+            let snapshot = alloc_core::take_snapshot().unwrap();
+            let is_one = |trace: &&alloc_core::Trace| {
+                let names = trace.traceback.iter().filter_map(|frame| frame.function());
+                names.into_iter().any(|name| name.ends_with("::make"))
+            };
+            let traces = snapshot.traces().iter().filter(is_one);
+            let mut blocks: Vec<_> = traces.map(|it| it.counters.total.blocks).collect();
+            blocks.sort();
+            assert_eq!(blocks, [2, 3], "{ids:?}");
+        }
+        alloc_core::stop();
     }
     std::fs::remove_dir_all(&folder).unwrap();
 }
@@ -315,12 +323,9 @@ fn libraries_at_one_address_have_their_own_names() {
     let folder = std::env::temp_dir().join(format!("alloc-tests-{}-names", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     start_with(Config::default()).unwrap();
+    let names = ["the_first", "another_one", "one_without"];
     // The function that is looked up is only an entrance: the frame is that of one with a name of its own.
-    for (name, build_id) in [
-        ("the_first", "0x1122"),
-        ("another_one", "0x3344"),
-        ("one_without", "none"),
-    ] {
+    for (name, build_id) in names.into_iter().zip(["0x1122", "0x3344", "none"]) {
         let source = SOURCE.replace("enter:", &format!("enter: jmp {name}\n{name}:"));
         let source = source.replace(".size enter", &format!(".size {name}"));
         let source = format!("{source}\n.text\n.type {name}, @function\n");
@@ -339,7 +344,44 @@ fn libraries_at_one_address_have_their_own_names() {
             );
         });
     }
+    // All are gone, and named by their files, in this process as well as from a file.
+    let snapshot = alloc_core::take_snapshot().unwrap();
+    let file = folder.join("snapshot.pb.gz");
+    snapshot.dump(&file).unwrap();
+    for snapshot in [snapshot, alloc_core::Snapshot::load(&file).unwrap()] {
+        for name in names {
+            let has = |trace: &alloc_core::Trace| {
+                let mut functions = trace.traceback.iter().filter_map(|frame| frame.function());
+                functions.any(|it| it == name)
+            };
+            let blocks = alloc_tests::sum_of(&snapshot, has).total.blocks;
+            assert_eq!(blocks, 1, "{name}");
+        }
+    }
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Of a library that is gone nothing else is known than where its code was in which file, if that is gone too.
+fn a_library_that_is_gone_without_its_file_is_named_as_such() {
+    unsafe extern "C" fn make(_: *mut c_void) {
+        drop(black_box(Box::new([3_u8; 104])));
+    }
+    let folder = std::env::temp_dir().join(format!("alloc-tests-{}-gone", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let Some(library) = Library::build(&folder, 88, "0x77") else {
+        return;
+    };
+    start_with(Config::default()).unwrap();
+    // SAFETY: a function of this type, which calls back.
+    library.with(|enter| unsafe { enter(make, std::ptr::null_mut()) });
+    std::fs::remove_dir_all(&folder).unwrap();
+    let snapshot = alloc_core::take_snapshot().unwrap();
+    let is_one = |trace: &alloc_core::Trace| {
+        let mut frames = trace.traceback.iter().map(ToString::to_string);
+        frames.any(|frame| frame.starts_with("enter-88-0x77.so+0x"))
+    };
+    let blocks = alloc_tests::sum_of(&snapshot, is_one).total.blocks;
+    assert_eq!(blocks, 1, "{:?}", snapshot.traces());
 }
 
 /// What a handler or a coroutine captured: how many frames.

@@ -371,12 +371,33 @@ fn work(seed: u64, arrive: &Barrier, leave: &Barrier) {
             untraced(|| drop(std::mem::take(&mut live)));
             untraced(|| drop(std::mem::take(&mut nodes)));
         }
+        // A handler that runs while others rest would be in the middle of a block.
+        hold_back(true);
         arrive.wait();
         leave.wait();
+        hold_back(false);
         if ends {
             break;
         }
     }
+}
+
+/// Has signals wait that the handler is for, or not any more.
+fn hold_back(signals: bool) {
+    // SAFETY: numbers, for which zero is a value.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: room for a set.
+    unsafe { libc::sigemptyset(&mut set) };
+    // SAFETY: the set made just above.
+    unsafe { libc::sigaddset(&mut set, libc::SIGUSR1) };
+    let how = if signals {
+        libc::SIG_BLOCK
+    } else {
+        libc::SIG_UNBLOCK
+    };
+    // SAFETY: a set to read, and no old one is asked for.
+    let failed = unsafe { libc::pthread_sigmask(how, &set, std::ptr::null_mut()) };
+    assert_eq!(failed, 0);
 }
 
 /// While all rest: every callsite has what the threads say.
@@ -392,10 +413,14 @@ fn check(seed: u64, config: &Config) {
         );
         for (site, names) in NAMES.iter().enumerate() {
             let found = alloc_tests::sum_of(&snapshot, |trace| {
-                trace.traceback.iter().any(|frame| {
-                    let name = frame.function().and_then(|it| it.rsplit("::").next());
-                    name.is_some_and(|it| names.contains(&it))
-                })
+                let has = |names: &[&str]| {
+                    trace.traceback.iter().any(|frame| {
+                        let name = frame.function().and_then(|it| it.rsplit("::").next());
+                        name.is_some_and(|it| names.contains(&it))
+                    })
+                };
+                // A handler's stack goes on to what it interrupted.
+                has(&names[..]) && !has(&["on_signal"])
             });
             let expected = (
                 TRUTH.bytes[site].load(Relaxed) as u64,

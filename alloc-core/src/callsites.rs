@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::arena::{Arena, Reserved, Zeroed};
-use crate::capture::{Walker, hash_of};
+use crate::capture::{self, Walker, hash_of};
 use crate::counters::SharedCounters;
 use crate::growing::Growing;
 use crate::label::Label;
@@ -45,6 +45,9 @@ pub(crate) struct Stack<'a> {
     pub(crate) outer: Option<Outer>,
     pub(crate) end: StackEnd,
     pub(crate) hash: u64,
+    /// If it passes through libraries that may be unloaded, a number that tells which those are, whatever comes to their
+    /// addresses later: see [`capture::then`]. Zero for most.
+    pub(crate) era: u16,
 }
 
 /// Addresses in the stack of a callsite: `len` of them, outwards of the `skip` innermost.
@@ -72,6 +75,7 @@ impl Stack<'_> {
             outer: None,
             end,
             hash: hash_of(&[]),
+            era: 0,
         }
     }
 }
@@ -91,6 +95,8 @@ pub(crate) struct Callsite {
     /// The callsite that has the rest, or zero, and how many of its innermost are not among them.
     outer: AtomicU32,
     skip: AtomicU16,
+    /// That of its [stack](Stack::era).
+    era: AtomicU16,
     /// Zero until the rest is written, then one plus the number of the [`StackEnd`].
     end: AtomicU8,
 }
@@ -139,7 +145,14 @@ impl Callsite {
     }
 
     /// Writes it. NOTE: stacks have no more than [`MAX_FRAMES`](crate::capture::MAX_FRAMES) addresses.
-    fn write(&self, own: &[usize], outer: Option<Outer>, end: StackEnd, label: Label) {
+    fn write(
+        &self,
+        own: &[usize],
+        outer: Option<Outer>,
+        (end, era): (StackEnd, u16),
+        label: Label,
+    ) {
+        self.era.store(era, Ordering::Relaxed);
         let (callsite, skip, outer_len) =
             outer.map_or((0, 0, 0), |it| (it.callsite.get(), it.skip, it.len));
         self.addresses
@@ -217,7 +230,7 @@ impl Callsites {
             (CallsiteId::OVERFLOW, StackEnd::Overflow),
             (CallsiteId::HEAP, StackEnd::Uncaptured),
         ] {
-            callsites[id.get() as usize].write(&[], None, end, Label::default());
+            callsites[id.get() as usize].write(&[], None, (end, 0), Label::default());
         }
         let limit = limit.min(MAX_CALLSITES) + CallsiteId::RESERVED;
         self.limit.store(limit, Ordering::Relaxed);
@@ -255,6 +268,7 @@ impl Callsites {
             outer: None,
             end: StackEnd::Truncated,
             hash: hash_of(inner),
+            era: stack.era,
         };
         self.find(short.hash ^ label.salt())
             .or_else(|| self.try_insert(short, label))
@@ -307,7 +321,7 @@ impl Callsites {
         let chunk = self.chunks.get(number as usize / CHUNK)?.get_or_reserve()?;
         let own = self.frames.store(stack.addresses)?;
         let outer = stack.outer.map(|outer| self.owner_of(outer));
-        chunk[number as usize % CHUNK].write(own, outer, stack.end, label);
+        chunk[number as usize % CHUNK].write(own, outer, (stack.end, stack.era), label);
         let hash = stack.hash ^ label.salt();
         let tag = tag(hash);
         let word = tag | u64::from(number);
@@ -341,6 +355,7 @@ impl Callsites {
         addresses: &mut Vec<usize>,
     ) -> Option<StackEnd> {
         let end = callsite.end()?;
+        let start = addresses.len();
         addresses.extend_from_slice(callsite.own_addresses());
         let mut rest = callsite.outer();
         while let Some(outer) = rest.filter(|outer| outer.len > 0) {
@@ -354,6 +369,11 @@ impl Callsites {
                 len: outer.len - part.len(),
                 ..next
             });
+        }
+        let era = callsite.era.load(Ordering::Relaxed);
+        if era != 0 {
+            let own = addresses[start..].iter_mut();
+            own.for_each(|address| *address = capture::then(*address, era));
         }
         Some(end)
     }
@@ -489,6 +509,7 @@ mod tests {
             outer: None,
             end,
             hash,
+            era: 0,
         };
         callsites
             .find(hash)
@@ -577,6 +598,7 @@ mod tests {
                 }),
                 end: StackEnd::Complete,
                 hash: hash_of(&whole),
+                era: 0,
             };
             let id = callsites.insert(stack, Label::default());
             assert_eq!(
@@ -602,6 +624,7 @@ mod tests {
             outer: None,
             end: StackEnd::Complete,
             hash: hash_of(&addresses),
+            era: 0,
         };
         let ids: Vec<_> = (0..100)
             .map(|domain| callsites.insert(stack, label(domain)))

@@ -121,7 +121,8 @@ impl Frame {
         self.0.inlined
     }
 
-    /// Where the code was in the memory of the process: a return address. 0 if it is unknown.
+    /// Where the code was in the memory of the process: a return address. 0 if it is unknown. Code of a library that was
+    /// unloaded has an address that no other code has or had.
     pub fn address(&self) -> u64 {
         self.0.address
     }

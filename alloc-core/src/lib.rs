@@ -429,7 +429,7 @@ pub fn traceback_of_tracked(domain: u32, address: usize) -> Option<Traceback> {
 }
 
 fn traceback(addresses: &[usize], end: recorded::StackEnd, limit: u16) -> Traceback {
-    let (modules, search) = (modules::loaded(), SymbolSearch::default());
+    let (modules, search) = (modules::known(), SymbolSearch::default());
     symbols::Symbols::of_this_process(&modules, &search).traceback(addresses, end, limit)
 }
 

@@ -83,8 +83,8 @@ impl Listed<'_> {
     }
 }
 
-/// The modules now loaded, the program first.
-pub(crate) fn loaded() -> Vec<Module> {
+/// The modules now loaded, the program first, and those that are gone which stacks pass through.
+pub(crate) fn known() -> Vec<Module> {
     let mut modules = Vec::new();
     for_each(&mut |it| {
         modules.push(Module {
@@ -98,11 +98,19 @@ pub(crate) fn loaded() -> Vec<Module> {
     modules
 }
 
-/// Hands over the modules now loaded, the program first. Allocates nothing on Linux.
+/// Hands over the modules that are [known](known), the program first. Allocates nothing on Linux.
+///
+/// NOTE: which are gone was seen when the tables were read: see [`look`](crate::capture::look).
+pub(crate) fn for_each(each: &mut dyn FnMut(Listed<'_>)) {
+    for_each_loaded(each);
+    crate::capture::for_each_gone(each);
+}
+
+/// The same of the modules now loaded.
 ///
 /// It enters the loader, so it is never called from a record; and beside one, since a fork leaves the loader's lock taken
 /// in the child if another thread has it.
-pub(crate) fn for_each(each: &mut dyn FnMut(Listed<'_>)) {
+pub(crate) fn for_each_loaded(each: &mut dyn FnMut(Listed<'_>)) {
     crate::control::beside_record(|| list(each));
 }
 
@@ -144,6 +152,52 @@ fn as_started() -> &'static [u8] {
     unsafe { std::ffi::CStr::from_ptr(path) }.to_bytes()
 }
 
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+type Header = libc::Elf64_Phdr;
+#[cfg(all(target_os = "linux", not(target_pointer_width = "64")))]
+type Header = libc::Elf32_Phdr;
+
+/// What is listed of a module with these program headers, which lies so far above where its file says. `None` if it has no
+/// code.
+///
+/// NOTE: of one that is loaded, and stays so.
+#[cfg(target_os = "linux")]
+pub(crate) fn describe<'a>(base: u64, headers: &'a [Header], path: &'a [u8]) -> Option<Listed<'a>> {
+    let code = headers
+        .iter()
+        .find(|it| it.p_type == libc::PT_LOAD && it.p_flags & libc::PF_X != 0)?;
+    // `Elf32_Phdr` has narrower fields.
+    #[allow(clippy::useless_conversion)]
+    let (at, size, file_offset) = (
+        u64::from(code.p_vaddr),
+        u64::from(code.p_memsz),
+        u64::from(code.p_offset),
+    );
+    let build_id = headers
+        .iter()
+        .filter(|it| it.p_type == libc::PT_NOTE)
+        .find_map(|it| {
+            #[allow(clippy::useless_conversion)]
+            let start = base + u64::from(it.p_vaddr);
+            // SAFETY: a segment of notes is mapped, readable and that long.
+            let notes =
+                unsafe { std::slice::from_raw_parts(start as *const u8, it.p_memsz as usize) };
+            build_id(notes)
+        });
+    let build_id = build_id.unwrap_or_default();
+    Some(Listed {
+        start: base + at,
+        end: base + at + size,
+        file_offset,
+        path,
+        build_id,
+        fingerprint: match build_id {
+            [] => fingerprint(base, headers),
+            _ => 0,
+        },
+    })
+}
+
 #[cfg(target_os = "linux")]
 fn list(each: &mut dyn FnMut(Listed<'_>)) {
     use std::ffi::{CStr, c_void};
@@ -168,44 +222,12 @@ fn list(each: &mut dyn FnMut(Listed<'_>)) {
             b"" if list.is_first => list.program,
             name => name,
         };
-        let code = headers
-            .iter()
-            .find(|it| it.p_type == libc::PT_LOAD && it.p_flags & libc::PF_X != 0);
-        if let Some(code) = code {
-            // `Elf32_Phdr` has narrower fields.
-            #[allow(clippy::useless_conversion)]
-            let (base, at, size, file_offset) = (
-                u64::from(info.dlpi_addr),
-                u64::from(code.p_vaddr),
-                u64::from(code.p_memsz),
-                u64::from(code.p_offset),
-            );
-            let build_id = headers
-                .iter()
-                .filter(|it| it.p_type == libc::PT_NOTE)
-                .find_map(|it| {
-                    #[allow(clippy::useless_conversion)]
-                    let start = base + u64::from(it.p_vaddr);
-                    // SAFETY: a segment of notes is mapped, readable and that long.
-                    let notes = unsafe {
-                        std::slice::from_raw_parts(start as *const u8, it.p_memsz as usize)
-                    };
-                    build_id(notes)
-                });
-            let build_id = build_id.unwrap_or_default();
-            let fingerprint = match build_id {
-                [] => fingerprint(base, headers),
-                _ => 0,
-            };
+        // NOTE: narrower in programs of 32 bits.
+        #[allow(clippy::useless_conversion)]
+        let base = u64::from(info.dlpi_addr);
+        if let Some(listed) = describe(base, headers, path) {
             list.is_first = false;
-            (list.each)(Listed {
-                start: base + at,
-                end: base + at + size,
-                file_offset,
-                path,
-                build_id,
-                fingerprint,
-            });
+            (list.each)(listed);
         }
         0
     }
@@ -281,13 +303,13 @@ mod tests {
 
     #[test]
     fn this_function_lies_in_the_first_module_and_libc_in_another() {
-        let modules = loaded();
+        let modules = known();
         let holds = |address: usize| {
             modules
                 .iter()
                 .position(|it| (it.start..it.end).contains(&(address as u64)))
         };
-        assert_eq!(holds(loaded as *const () as usize), Some(0));
+        assert_eq!(holds(known as *const () as usize), Some(0));
         let libc = holds(libc::getpid as *const () as usize).unwrap();
         assert_ne!(libc, 0);
         assert!(modules[libc].path.contains("libc"));

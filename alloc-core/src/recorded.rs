@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::callsites::CallsiteId;
-use crate::capture::MAX_FRAMES;
+use crate::capture::{self, MAX_FRAMES};
 use crate::error::Error;
 use crate::label::{Label, ThreadName};
 use crate::sampling::Interval;
@@ -126,6 +126,7 @@ pub(crate) fn read_tables(
     let _muted = thread::mute();
     let mut stack = Vec::new();
     stack.try_reserve_exact(MAX_FRAMES)?;
+    capture::look();
     control::reading(|config| {
         let mut health = Health::default();
         for (id, callsite) in TABLES.callsites.iter() {
@@ -195,6 +196,7 @@ pub(crate) fn stack_of_tracked(domain: u32, address: usize) -> Option<(Vec<usize
 
 fn stack_behind(callsite: impl FnOnce() -> Option<CallsiteId>) -> Option<(Vec<usize>, StackEnd)> {
     let _muted = thread::mute();
+    capture::look();
     control::reading(|_| {
         let callsite = TABLES.callsites.get(callsite()?)?;
         let mut addresses = Vec::new();

@@ -187,7 +187,7 @@ impl Snapshot {
                 command_line: std::env::args_os()
                     .map(|argument| argument.to_string_lossy().into_owned())
                     .collect(),
-                modules: modules::loaded(),
+                modules: modules::known(),
                 unknown: Unknown::default(),
                 metadata: BTreeMap::new(),
             },

@@ -15,9 +15,9 @@ impl StackBounds {
     }
 }
 
-/// The stack bounds of the calling thread, from the C library: once for each thread.
+/// The stack bounds of the calling thread, from the C library.
 #[cfg(target_os = "linux")]
-pub(crate) fn stack_bounds() -> StackBounds {
+pub(super) fn stack_bounds() -> StackBounds {
     let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
     // SAFETY: always safe to ask.
     let own = unsafe { libc::pthread_self() };
@@ -42,7 +42,7 @@ pub(crate) fn stack_bounds() -> StackBounds {
 
 /// The stack bounds of the calling thread. What the system calls the stack's address is its upper end.
 #[cfg(target_os = "macos")]
-pub(crate) fn stack_bounds() -> StackBounds {
+pub(super) fn stack_bounds() -> StackBounds {
     // SAFETY: always safe to ask.
     let own = unsafe { libc::pthread_self() };
     // SAFETY: the thread is alive.
@@ -57,6 +57,6 @@ pub(crate) fn stack_bounds() -> StackBounds {
 
 /// Not known, so that frame pointers are not followed.
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
-pub(crate) fn stack_bounds() -> StackBounds {
+pub(super) fn stack_bounds() -> StackBounds {
     StackBounds::default()
 }

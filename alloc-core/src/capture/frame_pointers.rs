@@ -125,6 +125,7 @@ impl Walker {
             outer: None,
             end: self.end,
             hash: hash_of(addresses),
+            era: 0,
         }
     }
 
@@ -136,6 +137,7 @@ impl Walker {
                 outer: None,
                 end: StackEnd::Truncated,
                 hash,
+                era: 0,
             },
             None => self.stack(),
         }

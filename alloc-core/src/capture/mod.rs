@@ -10,9 +10,8 @@
 //! The truth is what the platform's own unwinder says, and `tests/stacks.rs` holds each kind of stack
 //! against it, address by address. What differs is this, and all of it is marked but the last two:
 //!
-//! - *A signal's frame ends it.* A handler's stack is right up to where the kernel called it, and ends
-//!   there as broken: in the interrupted function any register may hold anything. With frame pointers it goes
-//!   on, but that function's caller may be missing or be there twice.
+//! - *What a signal interrupted is shown as if it had called*: by the address one past its instruction, so that one less is
+//!   in it. With frame pointers that function's caller may be missing or be there twice.
 //! - *A stack that is not the thread's own* is that of a coroutine, a segment of a growing one, or the alternate stack of a
 //!   handler. It is walked as far as memory can be read, and on to the stack that its unwind tables lead to.
 //! - *Code without unwind tables ends it*, as broken: code made at run time, assembly that says nothing.
@@ -26,9 +25,13 @@ mod bounds;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod checks;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+mod every_register;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod frame_size;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod functions;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+mod libraries;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod links;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
@@ -41,6 +44,8 @@ mod region;
 mod registers;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod rules;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+mod spare_stack;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod tables;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
@@ -60,7 +65,7 @@ mod frame_pointers;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
 use frame_pointers as imp;
 
-pub(crate) use bounds::{StackBounds, stack_bounds};
+pub(crate) use bounds::StackBounds;
 pub(crate) use imp::Walker;
 
 use crate::callsites::CallsiteId;
@@ -91,6 +96,16 @@ impl Captured {
     fn hashed(hash: u64) -> Captured {
         Captured { known: None, hash }
     }
+}
+
+/// The stack bounds of the calling thread, from the C library: once for each thread.
+///
+/// For the first thread the C library reads a list of all that is mapped, which takes more stack than a record may.
+pub(crate) fn stack_bounds() -> StackBounds {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+    return spare_stack::run(bounds::stack_bounds);
+    #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
+    bounds::stack_bounds()
 }
 
 /// Room for a stack, in memory that is the thread's own.
@@ -129,6 +144,32 @@ pub(crate) fn is_of_printing(addresses: &[usize]) -> bool {
 /// Whether the program is made of tests for the standard library's harness, where that is sure.
 pub(crate) fn is_for_the_test_harness() -> bool {
     imp::is_for_the_test_harness()
+}
+
+/// The address by which readers find the code that lay at a return address in an [era](crate::callsites::Stack::era): that
+/// of a library that is gone has one of its own. NOTE: as of the last [look](look).
+pub(crate) fn then(address: usize, era: u16) -> usize {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+    return libraries::then(address, era);
+    #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
+    {
+        let _ = era;
+        address
+    }
+}
+
+/// Takes note of which libraries are gone. NOTE: it enters the loader.
+pub(crate) fn look() {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+    libraries::look();
+}
+
+/// Hands over the libraries that are gone, as of the last [look](look), at the addresses that [`then`] tells.
+pub(crate) fn for_each_gone(each: &mut dyn FnMut(crate::modules::Listed<'_>)) {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+    libraries::for_each_gone(each);
+    #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
+    let _ = each;
 }
 
 /// The physical memory that capturing takes up.

@@ -1,10 +1,10 @@
 //! Which loaded object holds an address, and where its unwind tables are.
 
-use std::ffi::c_void;
+use std::ffi::{CStr, c_char, c_void};
 use std::sync::OnceLock;
 
 use super::fold;
-use crate::modules;
+use crate::modules::{self, Listed};
 use crate::sync::{AtomicUsize, Ordering};
 
 /// A loaded object: the program or a shared library.
@@ -52,8 +52,10 @@ static STAYING: [AtomicUsize; 7] = [const { AtomicUsize::new(0) }; 7];
 /// Code in the program, in this object, and in libraries that this object cannot be without: the
 /// loader keeps whatever it bound a symbol of ours to.
 fn addresses_that_stay() -> [usize; 7] {
+    // NOTE: declared as it is, and not one by which the program unwinds: with link-time optimization what is said of a
+    // function here would be said for the whole program, such as that no panic goes through it.
     unsafe extern "C" {
-        fn _Unwind_Resume();
+        fn _Unwind_GetIP(context: *mut c_void) -> usize;
     }
     // SAFETY: always safe to ask.
     let program = unsafe { libc::getauxval(libc::AT_ENTRY) };
@@ -65,7 +67,7 @@ fn addresses_that_stay() -> [usize; 7] {
         libc::abort as *const () as usize,
         libc::qsort as *const () as usize,
         libc::pthread_create as *const () as usize,
-        _Unwind_Resume as *const () as usize,
+        _Unwind_GetIP as *const () as usize,
     ]
 }
 
@@ -87,6 +89,12 @@ impl Object {
     /// put the notes right behind them. Where there are holes between the segments, it is the first page of
     /// that with the tables, which may be another.
     pub(super) fn fingerprint(&self) -> Option<u64> {
+        let id = build_id(self.first_page()?)?;
+        let hash = [self.end, self.index].iter().fold(self.start as u64, mix);
+        Some(mix_bytes(hash, id) | 1)
+    }
+
+    fn first_page(&self) -> Option<&[u8]> {
         const PAGE: usize = 4096;
         let (start, end) = self.tables;
         if !start.is_multiple_of(PAGE) || end < start + PAGE {
@@ -95,16 +103,55 @@ impl Object {
         // SAFETY: the loader has the object mapped from `start` on, in whole pages, and a return
         // address on the stack keeps it there. The first page is read only and readable: with the headers in
         // it, since the loader itself has found them there, or with the tables in the same segment.
-        let page = unsafe { std::slice::from_raw_parts(start as *const u8, PAGE) };
-        let id = build_id(page)?;
-        let hash = [self.end, self.index].iter().fold(self.start as u64, mix);
-        let words = id.chunks(8).map(|chunk| {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            usize::from_ne_bytes(word)
-        });
-        Some(words.fold(hash, |hash, word| mix(hash, &word)) | 1)
+        Some(unsafe { std::slice::from_raw_parts(start as *const u8, PAGE) })
     }
+
+    /// Its [fingerprint](Self::fingerprint). Where it has no build id, a hash of where it lies, of its path and of the
+    /// file's header, which says how long the file is: another build of the same length at the same path is not told apart.
+    pub(super) fn identity(&self) -> u64 {
+        self.fingerprint().unwrap_or_else(|| {
+            let hash = [self.end, self.index].iter().fold(self.start as u64, mix);
+            let header = self.first_page().map_or(&[][..], |page| &page[..64]);
+            let map = dl_find_object().and_then(|find| link_map(find, self.start));
+            [header, map.map_or(&[], LinkMap::path)]
+                .into_iter()
+                .fold(hash, mix_bytes)
+        })
+    }
+
+    /// Tells `with` what the loader would list of it, if that can be read. Allocates nothing, and does not enter the
+    /// loader.
+    ///
+    /// NOTE: of an object that is loaded, and has code on this thread's stack.
+    pub(super) fn describe(&self, with: impl FnMut(Listed<'_>)) {
+        let Some(map) = dl_find_object().and_then(|find| link_map(find, self.start)) else {
+            return;
+        };
+        // The file's headers, which begin its first segment.
+        let page = self
+            .first_page()
+            .filter(|page| page.starts_with(b"\x7fELF"));
+        let Some(page) = page else { return };
+        let Some(headers) = program_headers(page) else {
+            return;
+        };
+        let listed = modules::describe(map.base as u64, headers, map.path());
+        listed.into_iter().for_each(with);
+    }
+}
+
+/// The program headers in the first page of an object, if they are all there.
+fn program_headers(page: &[u8]) -> Option<&[libc::Elf64_Phdr]> {
+    let (before, header, _) =
+        // SAFETY: integers, of which any bytes are values.
+        unsafe { page.get(..size_of::<libc::Elf64_Ehdr>())?.align_to::<libc::Elf64_Ehdr>() };
+    let header = header.first().filter(|_| before.is_empty())?;
+    let start = usize::try_from(header.e_phoff).ok()?;
+    let len = usize::from(header.e_phnum) * size_of::<libc::Elf64_Phdr>();
+    let bytes = page.get(start..start.checked_add(len)?)?;
+    // SAFETY: as above.
+    let (before, headers, after) = unsafe { bytes.align_to::<libc::Elf64_Phdr>() };
+    (before.is_empty() && after.is_empty()).then_some(headers)
 }
 
 /// What the objects among those with these addresses that may be unloaded come to: zero if there is none, and never the
@@ -118,17 +165,18 @@ pub(super) fn salt(addresses: impl Iterator<Item = usize>) -> u64 {
         }
         last = find(address);
         if let Some(object) = last.filter(|it| !it.stays()) {
-            // NOTE: of one without a build id there is nothing else to tell.
-            let place = || {
-                [object.end, object.index]
-                    .iter()
-                    .fold(object.start as u64, mix)
-            };
-            let fingerprint = object.fingerprint().unwrap_or_else(place);
-            salt = mix(salt, &(fingerprint as usize));
+            salt = mix(salt, &(object.identity() as usize));
         }
     }
     salt & !(1 << 63)
+}
+
+fn mix_bytes(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.chunks(8).fold(hash, |hash, chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        mix(hash, &usize::from_ne_bytes(word))
+    })
 }
 
 fn mix(hash: u64, word: &usize) -> u64 {
@@ -236,6 +284,36 @@ fn ask(find: FindFn, address: usize) -> Option<Object> {
         index: found.eh_frame as usize,
         tables: (start, end),
     })
+}
+
+/// The beginning of `struct link_map` of glibc's `<link.h>`.
+#[repr(C)]
+struct LinkMap {
+    /// What addresses in memory are more than those in the file.
+    base: usize,
+    name: *const c_char,
+}
+
+impl LinkMap {
+    fn path(&self) -> &[u8] {
+        if self.name.is_null() {
+            return &[];
+        }
+        // SAFETY: the loader's name of an object, a C string which it keeps as long as that is loaded.
+        unsafe { CStr::from_ptr(self.name) }.to_bytes()
+    }
+}
+
+fn link_map(find: FindFn, address: usize) -> Option<&'static LinkMap> {
+    // SAFETY: a struct of integers and pointers, for which zero is a value.
+    let mut found: DlFindObject = unsafe { std::mem::zeroed() };
+    // SAFETY: as in `ask`.
+    let failed = unsafe { find(address as *mut c_void, &mut found) } != 0;
+    if failed {
+        return None;
+    }
+    // SAFETY: null, or the loader's own of an object that is loaded.
+    unsafe { found.link_map.cast::<LinkMap>().as_ref() }
 }
 
 const MOST_OBJECTS: usize = 256;

@@ -34,14 +34,12 @@ pub(super) struct Region {
 impl Region {
     /// The stack with this stack pointer.
     pub(super) fn around(sp: usize, own: StackBounds) -> Region {
-        /// Enough for 256 KiB: a rule that leads to nowhere asks no more.
-        const MOST_QUESTIONS: u32 = 64;
         let is_own = own.hold(sp);
         Region {
             high: if is_own { own.high } else { end_of_page(sp) },
             own,
             is_own,
-            questions_left: MOST_QUESTIONS,
+            questions_left: 0,
         }
     }
 
@@ -52,6 +50,9 @@ impl Region {
 
     /// One step. The frame is told where the next stack begins, if it is on another.
     pub(super) fn step(&mut self, rule: Packed, frame: &mut Registers) -> Result<Found, Stop> {
+        /// Enough for a frame of 4 MiB: a rule that leads to nowhere asks no more.
+        const MOST_QUESTIONS: u32 = 1024;
+        self.questions_left = MOST_QUESTIONS;
         loop {
             match step_by(rule, *frame, self.high) {
                 Err(stop @ (Stop::LOST | Stop::BEYOND)) => {

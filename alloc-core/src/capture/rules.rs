@@ -2,7 +2,7 @@
 
 use super::objects::{self, Object};
 use super::registers::Registers;
-use super::{functions, tables};
+use super::{functions, spare_stack, tables};
 use crate::arena::{Reserved, Zeroed};
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::words::{Insertion, WordSet};
@@ -22,6 +22,8 @@ pub(super) enum Rule {
     Kept(Kept),
     /// The function has no caller: the bottom of a stack.
     Bottom,
+    /// There is one that takes [more registers](super::every_register).
+    Other,
     /// There is no rule, or none that the walk can follow.
     Unknown,
 }
@@ -98,7 +100,8 @@ impl Packed {
     const RBP: u32 = 1 << 14;
     const BOTTOM: Packed = Packed(Packed::LONG);
     const UNKNOWN: Packed = Packed(Packed::LONG | 1);
-    const FIRST_NUMBER: u32 = 2;
+    const OTHER: Packed = Packed(Packed::LONG | 2);
+    const FIRST_NUMBER: u32 = 3;
     const MOST_OFFSET: usize = 0x1FF * 8;
     const MOST_SAVED: u32 = 0x1F;
     /// That of a function that keeps a frame pointer: the caller's rbp lies at rbp, and the return
@@ -169,6 +172,7 @@ impl Packed {
     fn of(rule: Rule) -> Option<Packed> {
         let (base, offset, saved_bp) = match rule {
             Rule::Bottom => return Some(Packed::BOTTOM),
+            Rule::Other => return Some(Packed::OTHER),
             Rule::Unknown => return Some(Packed::UNKNOWN),
             Rule::Kept(_) => return None,
             Rule::Step {
@@ -311,7 +315,7 @@ impl Rules {
     #[inline(never)]
     fn ask_for_line(&self, frame: Registers) -> (Packed, bool) {
         let (pc, rule) = (frame.pc, self.get(frame));
-        let of_the_user = functions::is_surely_of_the_user(pc);
+        let of_the_user = spare_stack::run(|| functions::is_surely_of_the_user(pc));
         if !rule.is_fleeting() && pc >> 47 == 0 {
             let flag = if of_the_user { OF_THE_USER } else { 0 };
             let word = flag | (pc as u64) << 16 | u64::from(rule.0);
@@ -327,6 +331,7 @@ impl Rules {
     pub(super) fn whole(&self, rule: Packed) -> Rule {
         match Packed(rule.0 & !Packed::FLEETING) {
             Packed::BOTTOM => return Rule::Bottom,
+            Packed::OTHER => return Rule::Other,
             Packed::UNKNOWN => return Rule::Unknown,
             short if !short.is_long() => return short.unpack(),
             _ => {}
@@ -345,7 +350,7 @@ impl Rules {
         match self.whole(rule) {
             Rule::Step { base, .. } => base == Base::Rbp,
             Rule::Kept(_) => true,
-            Rule::Bottom | Rule::Unknown => false,
+            Rule::Bottom | Rule::Other | Rule::Unknown => false,
         }
     }
 
@@ -527,7 +532,7 @@ fn pack_long(rule: Rule) -> Option<u64> {
             let pc_at = u64::from(kept.pc_at as u8) << 8;
             return Some(numbers | pc_at | KEPT | u64::from(kept.bp_by_cfa));
         }
-        Rule::Bottom | Rule::Unknown => return None,
+        Rule::Bottom | Rule::Other | Rule::Unknown => return None,
     };
     let saved = match saved_bp {
         None => 0,

@@ -1,102 +1,31 @@
 //! Unwind rules from the program's own unwind tables: `.eh_frame_hdr` and `.eh_frame`.
 //!
-//! Read where the loader mapped them, with fixed-size storage: no file, no allocation, no lock. A table that cannot be understood is a rule that is unknown, never a guess.
+//! Read where the loader mapped them, with fixed-size storage, on a [spare stack](super::spare_stack): no file, no
+//! allocation, no lock. A table that cannot be understood is a rule that is unknown, never a guess.
 
 use gimli::{
     BaseAddresses, CfaRule, EhFrame, EhFrameHdr, Encoding, EndianSlice, Expression,
     FrameDescriptionEntry, NativeEndian, Operation, ParsedEhFrameHdr, Pointer, Register,
-    RegisterRule, UnwindContextStorage, UnwindExpression, UnwindSection, UnwindTableRow, X86_64,
+    RegisterRule, UnwindContext, UnwindContextStorage, UnwindExpression, UnwindSection,
+    UnwindTableRow, X86_64,
 };
 
-use super::frame_size;
 use super::objects::Object;
 use super::rules::{Base, Kept, Rule};
+use super::{frame_size, spare_stack};
 
-type Slice = EndianSlice<'static, NativeEndian>;
-type Row = UnwindTableRow<usize, Fixed>;
+pub(super) type Slice = EndianSlice<'static, NativeEndian>;
+pub(super) type Row = UnwindTableRow<usize, Fixed>;
+pub(super) type Frames = EhFrame<Slice>;
+type Entry = FrameDescriptionEntry<Slice>;
 
-/// Storage for one evaluation: about 1 KiB. Functions on x86-64 save six registers and the return address; a table with
-/// more, as that of a signal's frame, is an error of gimli's, and so an unknown rule.
-struct Fixed;
+/// Storage for one evaluation: about 3 KiB. Code for x86-64 has rules for at most 17 registers; a table with more is an
+/// error of gimli's, and so an unknown rule.
+pub(super) struct Fixed;
 
 impl UnwindContextStorage<usize> for Fixed {
-    type Rules = [(Register, RegisterRule<usize>); 8];
-    type Stack = [UnwindTableRow<usize, Fixed>; 3];
-}
-
-/// Gets ready to evaluate tables; called off the hot path. Idempotent. NOTE: under the control lock.
-pub(super) fn prepare() {
-    contexts::prepare();
-}
-
-/// What evaluations need, apart from stacks: that of a signal's handler may be small.
-mod contexts {
-    use std::cell::UnsafeCell;
-    use std::mem::MaybeUninit;
-
-    use gimli::UnwindContext;
-
-    use super::Fixed;
-    use crate::sync::{AtomicU8, Ordering};
-
-    type Context = UnwindContext<usize, Fixed>;
-
-    struct Place {
-        state: AtomicU8,
-        context: UnsafeCell<MaybeUninit<Context>>,
-    }
-
-    // SAFETY: the context is used only by whoever took the place.
-    unsafe impl Sync for Place {}
-
-    const EMPTY: u8 = 0;
-    const FREE: u8 = 1;
-    const TAKEN: u8 = 2;
-
-    /// As many evaluations at once as have one. NOTE: a fork may leave one taken in the child, which does without.
-    static PLACES: [Place; 8] = [const {
-        Place {
-            state: AtomicU8::new(EMPTY),
-            context: UnsafeCell::new(MaybeUninit::uninit()),
-        }
-    }; 8];
-
-    pub(super) fn prepare() {
-        for place in &PLACES {
-            if place.state.load(Ordering::Relaxed) == EMPTY {
-                // SAFETY: it is empty, and this is the only one who fills it.
-                unsafe { (*place.context.get()).write(Context::new_in()) };
-                // The release shows the context to the acquire in `with`.
-                place.state.store(FREE, Ordering::Release);
-            }
-        }
-    }
-
-    /// Runs `evaluate` with a context that nobody else uses.
-    pub(super) fn with<R>(evaluate: impl FnOnce(&mut Context) -> R) -> R {
-        let take = |place: &&Place| {
-            let state = &place.state;
-            // The acquire pairs with the releases here and in `prepare`.
-            state
-                .compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed)
-                .is_ok()
-        };
-        let Some(place) = PLACES.iter().find(take) else {
-            return with_new(evaluate);
-        };
-        // SAFETY: this took the place.
-        let context = unsafe { &mut *place.context.get() };
-        // SAFETY: it was free, so it is filled.
-        let result = evaluate(unsafe { context.assume_init_mut() });
-        place.state.store(FREE, Ordering::Release);
-        result
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn with_new<R>(evaluate: impl FnOnce(&mut Context) -> R) -> R {
-        evaluate(&mut Context::new_in())
-    }
+    type Rules = [(Register, RegisterRule<usize>); 24];
+    type Stack = [UnwindTableRow<usize, Fixed>; 4];
 }
 
 /// The tables of one loaded object.
@@ -152,10 +81,15 @@ fn slice(object: &Object, from: usize) -> Option<&'static [u8]> {
 /// Where the code keeps a frame pointer it counts from rsp all the same, if the frame is as large as it was `seen`
 /// to be [whenever](frame_size::is_always) it is there.
 pub(super) fn rule_at(object: &Object, address: usize, seen: Option<usize>) -> Rule {
-    find_rule(object, address, seen).unwrap_or(Rule::Unknown)
+    spare_stack::run(|| find_rule(object, address, seen).unwrap_or(Rule::Unknown))
 }
 
-fn find_rule(object: &Object, address: usize, seen: Option<usize>) -> Option<Rule> {
+/// Hands over what the tables of `object` say of the code at `address`. NOTE: it takes much stack.
+pub(super) fn with_row<R>(
+    object: &Object,
+    address: usize,
+    with: impl FnOnce(&Row, &Frames, &Entry) -> Option<R>,
+) -> Option<R> {
     let tables = Tables::of(object)?;
     let pointer = tables
         .index
@@ -166,17 +100,23 @@ fn find_rule(object: &Object, address: usize, seen: Option<usize>) -> Option<Rul
     if !entry.contains(address as u64) {
         return None;
     }
-    let rule = contexts::with(|context| {
-        let row = entry
-            .unwind_info_for_address(&tables.frames, &tables.bases, context, address as u64)
-            .ok()?;
-        Some(rule_of(row, &tables, entry.cie().encoding()))
-    })?;
-    let size = seen.filter(|&size| {
-        let code = code(object, &entry);
-        rule == Rule::FRAME_POINTER && code.is_some_and(|code| frame_size::is_always(size, code))
-    });
-    Some(size.and_then(Rule::of_frame).unwrap_or(rule))
+    let mut context = UnwindContext::<usize, Fixed>::new_in();
+    let row = entry
+        .unwind_info_for_address(&tables.frames, &tables.bases, &mut context, address as u64)
+        .ok()?;
+    with(row, &tables.frames, &entry)
+}
+
+fn find_rule(object: &Object, address: usize, seen: Option<usize>) -> Option<Rule> {
+    with_row(object, address, |row, frames, entry| {
+        let rule = rule_of(row, frames, entry.cie().encoding());
+        let size = seen.filter(|&size| {
+            let code = code(object, entry);
+            let is_always = |code| frame_size::is_always(size, code);
+            rule == Rule::FRAME_POINTER && code.is_some_and(is_always)
+        });
+        Some(size.and_then(Rule::of_frame).unwrap_or(rule))
+    })
 }
 
 /// The code that an entry is of. `None` if it is not that of one function.
@@ -191,12 +131,14 @@ fn code(object: &Object, entry: &FrameDescriptionEntry<Slice>) -> Option<&'stati
     Some(unsafe { std::slice::from_raw_parts(start as *const u8, len) })
 }
 
-fn rule_of(row: &Row, tables: &Tables, encoding: Encoding) -> Rule {
+fn rule_of(row: &Row, frames: &Frames, encoding: Encoding) -> Rule {
     let pc_at = match row.register(X86_64::RA) {
         Some(RegisterRule::Offset(offset)) => offset,
         // What the C library says of its `_start` and `clone`: nobody called it.
         Some(RegisterRule::Undefined) => return Rule::Bottom,
-        _ => return Rule::Unknown,
+        // A signal's frame.
+        Some(_) => return Rule::Other,
+        None => return Rule::Unknown,
     };
     let (base, offset) = match row.cfa() {
         CfaRule::RegisterAndOffset {
@@ -208,8 +150,7 @@ fn rule_of(row: &Row, tables: &Tables, encoding: Encoding) -> Rule {
             offset,
         } => (Base::Rbp, *offset),
         CfaRule::Expression(expression) => {
-            let read =
-                |it: UnwindExpression<usize>| kept_at(it.get(&tables.frames).ok()?, encoding);
+            let read = |it: UnwindExpression<usize>| kept_at(it.get(frames).ok()?, encoding);
             let bp = match row.register(X86_64::RBP) {
                 Some(RegisterRule::Expression(it)) => read(it).map(|it| (it, false)),
                 Some(RegisterRule::Offset(offset)) => Some((Place::At(offset), true)),
@@ -221,18 +162,18 @@ fn rule_of(row: &Row, tables: &Tables, encoding: Encoding) -> Rule {
                 }
                 _ => None,
             };
-            return kept.map_or(Rule::Unknown, Rule::Kept);
+            return kept.map_or(Rule::Other, Rule::Kept);
         }
         // Another register: hand-written code.
-        _ => return Rule::Unknown,
+        _ => return Rule::Other,
     };
     if pc_at != -8 {
-        return Rule::Unknown;
+        return Rule::Other;
     }
     let saved_bp = match row.register(X86_64::RBP) {
         None | Some(RegisterRule::SameValue | RegisterRule::Undefined) => None,
         Some(RegisterRule::Offset(offset)) => Some(offset),
-        _ => return Rule::Unknown,
+        _ => return Rule::Other,
     };
     let (Ok(offset), Ok(saved_bp)) = (
         i32::try_from(offset),

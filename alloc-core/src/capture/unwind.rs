@@ -3,13 +3,15 @@
 use std::ffi::c_void;
 
 use super::checks::{Check, read_stack};
+use super::every_register::{self, AllRegisters, End, Return};
 use super::links::{Found, Fresh, Links, Origin, Start, Way};
 use super::memo::{Beginning, Memos, Walk};
 use super::region::{self, Region};
 use super::registers::Registers;
 use super::rules::{Base, Kept, Packed, Rule, Rules};
 use super::{
-    Buffer, CaptureMethod, Captured, MAX_FRAMES, StackBounds, StackHash, functions, objects, tables,
+    Buffer, CaptureMethod, Captured, MAX_FRAMES, StackBounds, StackHash, functions, libraries,
+    objects, spare_stack,
 };
 use crate::callsites::{CallsiteId, Outer, Stack};
 use crate::recorded::StackEnd;
@@ -18,7 +20,7 @@ pub(super) static RULES: Rules = Rules::new();
 
 pub(super) fn prepare() -> CaptureMethod {
     objects::prepare();
-    tables::prepare();
+    spare_stack::prepare();
     if Rules::keeps_frame_pointer(Registers::here().pc) {
         CaptureMethod::FramePointers
     } else {
@@ -40,7 +42,7 @@ pub(super) fn is_for_the_test_harness() -> bool {
 }
 
 pub(super) fn resident() -> usize {
-    RULES.resident()
+    RULES.resident() + spare_stack::resident() + libraries::resident()
 }
 
 /// What a thread needs to walk its stack: above all, the stack as it was at the last walk.
@@ -389,7 +391,8 @@ impl Walker {
 
     /// The same as [`walk_line`](Self::walk_line), by all rules and from any stack.
     #[inline(never)]
-    fn walk_line_with_bp(&mut self, mut frame: Registers) -> u64 {
+    fn walk_line_with_bp(&mut self, first: Registers) -> u64 {
+        let mut frame = first;
         let mut region = Region::around(frame.sp, self.bounds);
         let (mut rule, _) = RULES.get_for_line(frame);
         let mut new = 0;
@@ -407,6 +410,9 @@ impl Walker {
                 break Stop::LINE;
             }
         };
+        if stop == Stop::OTHER {
+            return self.walk_with_every_register(first.sp, new, true);
+        }
         let hash = self.begin_anew(stop, region.is_own(), new);
         self.reuse_nothing();
         hash
@@ -466,7 +472,17 @@ impl Walker {
                 self.end
             },
             hash: self.hash() ^ self.salt_of_libraries(),
+            era: self.era(),
         }
+    }
+
+    /// The era of the last stack.
+    fn era(&self) -> u16 {
+        if !self.kept.fleets(self.len) {
+            return 0;
+        }
+        let pcs = self.kept.pcs(self.outermost(), self.len);
+        libraries::era_of(pcs.iter().map(|pc| pc.word - 1))
     }
 
     /// What tells the last stack from one with the same addresses in another library that lay there, or will: the
@@ -622,6 +638,7 @@ impl Walker {
                     // It leads to another stack.
                     return self.walk_anew(first);
                 }
+                Err(Stop::OTHER) => return self.walk_with_every_register(sp, new, false),
                 Err(stop) => break stop,
             };
             self.fresh.set(new, found);
@@ -663,21 +680,64 @@ impl Walker {
     /// Walks where there is nothing to reuse, from any stack, and on to others.
     #[cold]
     #[inline(never)]
-    fn walk_anew(&mut self, mut frame: Registers) -> u64 {
+    fn walk_anew(&mut self, first: Registers) -> u64 {
+        let mut frame = first;
         let mut region = Region::around(frame.sp, self.bounds);
         let mut new = 0;
         let stop = loop {
             match region.step(RULES.get(frame), &mut frame) {
-                Ok(_) if new == self.limit + SLACK => break Stop::LIMIT,
+                // NOTE: of another stack nothing is reused.
+                Ok(_) if new == self.limit + if region.is_own() { SLACK } else { 0 } => {
+                    break Stop::LIMIT;
+                }
                 Ok(found) => {
                     self.fresh.set(new, found);
                     new += 1;
                     frame = found.registers();
                 }
+                Err(Stop::OTHER) => return self.walk_with_every_register(first.sp, new, false),
                 Err(stop) => break stop,
             }
         };
         self.begin_anew(stop, region.is_own(), new)
+    }
+
+    /// Walks by [all registers](every_register), where `found` return addresses above `sp` were found without.
+    #[cold]
+    #[inline(never)]
+    fn walk_with_every_register(&mut self, sp: usize, found: usize, line: bool) -> u64 {
+        let most = if line { LINE_FRAMES } else { self.limit };
+        let (mut new, mut stop) = (0, Stop::LOST);
+        let fresh = &mut self.fresh;
+        let mut is_above = false;
+        let end = every_register::walk(AllRegisters::here(), self.bounds, |Return { pc, cfa }| {
+            let address = cfa.wrapping_sub(8);
+            // What is below is of the tracer's own walk.
+            is_above |= address >= sp;
+            if !is_above {
+                return true;
+            }
+            if new == most {
+                stop = Stop::LIMIT;
+                return false;
+            }
+            let pc = Check { address, word: pc };
+            let (bp, way) = (Check::of_register(0), Way::FLEETING);
+            let from = Origin { bp, way };
+            fresh.set(new, Found { pc, from });
+            new += 1;
+            if line && functions::is_surely_of_the_user(pc.word) {
+                stop = Stop::LINE;
+                return false;
+            }
+            true
+        });
+        if end == End::Bottom {
+            stop = Stop::RULE;
+        }
+        let hash = self.begin_anew(stop, false, new.max(found).min(most));
+        self.reuse_nothing();
+        hash
     }
 
     /// Whether the kept links outside of that at `at` hold, which was found again, as far as a stack with `new`
@@ -854,6 +914,8 @@ impl Stop {
     const FLEETING_RULE: Stop = Stop(3);
     /// There is no rule, or it leads to where no frame can be.
     pub(super) const LOST: Stop = Stop(4);
+    /// It takes more registers to find the caller.
+    const OTHER: Stop = Stop(1);
     /// The frame ends beyond what may be read.
     pub(super) const BEYOND: Stop = Stop(5);
     /// It is deep enough.
@@ -950,6 +1012,7 @@ fn step_long(rule: Packed, sp: usize, bp: usize, high: usize) -> Result<Step, St
         } => (base, offset, saved_bp),
         Rule::Bottom if rule.is_fleeting() => return Err(Stop::FLEETING_RULE),
         Rule::Bottom => return Err(Stop::RULE),
+        Rule::Other => return Err(Stop::OTHER),
         Rule::Unknown => return Err(Stop::LOST),
     };
     let mut way = Way::NONE;
@@ -1425,6 +1488,13 @@ mod tests {
                 let truth: Vec<_> = truth[at..].iter().copied().filter(|&ip| ip != 0).collect();
                 let len = truth.len().min(self.limit);
                 assert_eq!(captured.addresses, &truth[..len]);
+                let Registers { sp, .. } = Registers::here();
+                self.forgetful.walk_with_every_register(sp, 0, false);
+                let stack = self.forgetful.stack();
+                assert_eq!(
+                    (stack.addresses, stack.end),
+                    (captured.addresses, captured.end)
+                );
             }
             self.keep(hash);
             self.recall();

@@ -196,7 +196,7 @@ mod tests {
 
     fn symbols() -> Symbols<'static> {
         // NOTE: the tests' own, for as long as they run.
-        let modules: &[Module] = Box::leak(crate::modules::loaded().into_boxed_slice());
+        let modules: &[Module] = Box::leak(crate::modules::known().into_boxed_slice());
         Symbols::of_this_process(modules, Box::leak(Box::default()))
     }
 

@@ -1,0 +1,216 @@
+//! [`run`]: work that takes much stack, on a stack of the tracer's own.
+
+use std::cell::UnsafeCell;
+use std::ffi::c_void;
+use std::mem::MaybeUninit;
+
+use crate::arena::{Reserved, Zeroed};
+use crate::sync::{AtomicBool, Ordering};
+
+/// How large a spare stack is. Reading an unwind table takes 25 KiB in a debug build, and 3 in a release build.
+const SIZE: usize = 64 << 10;
+
+/// As many threads as have one at the same time.
+const STACKS: usize = 4;
+
+/// A stack that nobody runs on, or one thread.
+#[repr(C, align(16))]
+struct SpareStack {
+    room: UnsafeCell<[MaybeUninit<u8>; SIZE]>,
+    is_taken: AtomicBool,
+}
+
+// SAFETY: the room is used only by the thread that took the stack.
+unsafe impl Sync for SpareStack {}
+
+// SAFETY: any bytes, and an atomic that says that nobody has it.
+unsafe impl Zeroed for SpareStack {}
+
+static STACKS_THERE: Reserved<SpareStack, STACKS> = Reserved::new();
+
+/// Reserves the stacks; called off the hot path. Idempotent.
+pub(super) fn prepare() {
+    STACKS_THERE.get_or_reserve();
+}
+
+/// The physical memory that the stacks take up.
+pub(super) fn resident() -> usize {
+    STACKS_THERE.resident()
+}
+
+/// Runs `work` on a spare stack, or on the calling thread's where all are taken.
+///
+/// A record may have to do with a signal handler's stack, of which there may be as little as 2 KiB. What is rare and takes
+/// more, a look into an unwind table above all, is done here.
+///
+/// # Signals
+///
+/// They wait until `work` is done: a handler may need more stack than there is, and may not return. So this takes two
+/// system calls.
+///
+/// # Forks
+///
+/// A thread that forks does so outside of `work`. Another thread's stack stays taken in the child, which has one less.
+pub(super) fn run<R>(mut work: impl FnMut() -> R) -> R {
+    let Some(stack) = take() else {
+        return work();
+    };
+    let mut result = None;
+    let mut keep = || result = Some(work());
+    let top = stack.room.get().wrapping_add(1).cast();
+    let blocked = block_signals();
+    call_closure_on(&mut keep, top);
+    unblock_signals(blocked);
+    // The release shows what was written there to the acquire in `take`.
+    stack.is_taken.store(false, Ordering::Release);
+    // NOTE: it is there.
+    result.unwrap_or_else(work)
+}
+
+fn take() -> Option<&'static SpareStack> {
+    STACKS_THERE.get()?.iter().find(|stack| {
+        let is_taken = &stack.is_taken;
+        is_taken
+            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    })
+}
+
+/// NOTE: the stack that ends at `top` is the calling thread's, aligned, and nobody runs on it.
+fn call_closure_on<W: FnMut()>(work: &mut W, top: *mut c_void) {
+    unsafe extern "C" fn call<W: FnMut()>(work: *mut c_void) {
+        // SAFETY: passed on by `call_on`, from a caller that waits for us.
+        let work = unsafe { &mut *work.cast::<W>() };
+        work();
+    }
+    // SAFETY: `call` gets what it is of, and does not unwind; the stack is as it must be.
+    unsafe { call_on(std::ptr::from_mut(work).cast(), call::<W>, top) };
+}
+
+/// Calls `call` with `data` on the stack that ends at `top`.
+///
+/// # Safety
+///
+/// `top` is aligned to sixteen bytes, and nobody uses the memory below. `call` may be called with `data`, and does not unwind.
+#[unsafe(naked)]
+unsafe extern "C" fn call_on(
+    data: *mut c_void,
+    call: unsafe extern "C" fn(*mut c_void),
+    top: *mut c_void,
+) {
+    std::arch::naked_asm!(
+        ".cfi_startproc",
+        "push rbp",
+        ".cfi_def_cfa_offset 16",
+        ".cfi_offset rbp, -16",
+        "mov rbp, rsp",
+        ".cfi_def_cfa_register rbp",
+        "mov rsp, rdx",
+        "call rsi",
+        "mov rsp, rbp",
+        "pop rbp",
+        ".cfi_def_cfa rsp, 8",
+        "ret",
+        ".cfi_endproc",
+    )
+}
+
+/// A set of signals, as the system has it.
+type Signals = u64;
+
+/// Has all signals wait, and returns which did before.
+fn block_signals() -> Signals {
+    let (all, mut before): (Signals, Signals) = (!0, 0);
+    mask(&all, &mut before);
+    before
+}
+
+fn unblock_signals(before: Signals) {
+    mask(&before, std::ptr::null_mut());
+}
+
+/// NOTE: it cannot fail, so it leaves the last error of the C library as it is.
+fn mask(set: &Signals, before: *mut Signals) {
+    let (how, size) = (libc::SIG_SETMASK, size_of::<Signals>());
+    let set = std::ptr::from_ref(set);
+    // SAFETY: a set to read, and room for one or null, of the size that is said.
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, set, before, size) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place() -> usize {
+        let here = 0_u8;
+        (&raw const here).addr()
+    }
+
+    #[test]
+    fn work_runs_on_another_stack_while_signals_wait() {
+        prepare();
+        let own = place();
+        let mut blocked = 0;
+        let there = run(|| {
+            mask_is(&mut blocked);
+            place()
+        });
+        assert!(own.abs_diff(there) > SIZE, "{own:x}, {there:x}");
+        let mut after = 0;
+        mask_is(&mut after);
+        // All but the two that cannot.
+        assert_eq!(
+            blocked,
+            !(1 << (libc::SIGKILL - 1) | 1 << (libc::SIGSTOP - 1))
+        );
+        assert_eq!(after, 0);
+    }
+
+    fn mask_is(place: &mut Signals) {
+        let none = std::ptr::null::<Signals>();
+        // SAFETY: nothing to read, and room for a set of that size.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigprocmask,
+                0,
+                none,
+                place,
+                size_of::<Signals>(),
+            )
+        };
+    }
+
+    #[test]
+    fn work_within_work_and_on_many_threads_has_stacks_of_its_own_or_the_threads() {
+        prepare();
+        fn sum(depth: usize) -> usize {
+            match depth {
+                0 => 0,
+                _ => run(|| depth + sum(depth - 1)),
+            }
+        }
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..200).for_each(|_| assert_eq!(sum(10), 55)));
+            }
+        });
+    }
+
+    #[test]
+    fn an_unwinder_finds_its_way_through() {
+        prepare();
+        let mut names = 0;
+        run(|| {
+            backtrace::trace(|_| {
+                names += 1;
+                true
+            });
+        });
+        let mut own = 0;
+        backtrace::trace(|_| {
+            own += 1;
+            true
+        });
+        assert!(names > own, "{names} and {own}");
+    }
+}
