@@ -1050,6 +1050,7 @@ pub(crate) fn after_fork_in_child(fork: Fork) {
         busy,
     } = fork;
     FORKS.fetch_add(1, Relaxed);
+    capture::after_fork_in_child();
     let own = thread::current();
     for state in TABLES.threads.claimed() {
         if !own.is_some_and(|own| std::ptr::eq(own, state)) {

@@ -136,6 +136,12 @@ pub(crate) fn prepare_for_line() {
     imp::prepare_for_line();
 }
 
+/// After a fork, in the child: what other threads had of the walker's is free.
+pub(crate) fn after_fork_in_child() {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+    spare_stack::free_all();
+}
+
 /// Whether a stack is that of what `print!` does for itself, where that is sure.
 pub(crate) fn is_of_printing(addresses: &[usize]) -> bool {
     imp::is_of_printing(addresses)

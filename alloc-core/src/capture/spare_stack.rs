@@ -50,7 +50,7 @@ pub(super) fn resident() -> usize {
 ///
 /// # Forks
 ///
-/// A thread that forks does so outside of `work`. Another thread's stack stays taken in the child, which has one less.
+/// A thread that forks does so outside of `work`, so in the child all stacks are [free](free_all).
 pub(super) fn run<R>(mut work: impl FnMut() -> R) -> R {
     let Some(stack) = take() else {
         return work();
@@ -65,6 +65,13 @@ pub(super) fn run<R>(mut work: impl FnMut() -> R) -> R {
     stack.is_taken.store(false, Ordering::Release);
     // NOTE: it is there.
     result.unwrap_or_else(work)
+}
+
+/// After a fork, in the child: those who ran on a stack are not there.
+pub(super) fn free_all() {
+    for stack in STACKS_THERE.get().map_or(&[][..], |it| it) {
+        stack.is_taken.store(false, Ordering::Relaxed);
+    }
 }
 
 fn take() -> Option<&'static SpareStack> {
@@ -194,6 +201,25 @@ mod tests {
                 scope.spawn(|| (0..200).for_each(|_| assert_eq!(sum(10), 55)));
             }
         });
+    }
+
+    #[test]
+    fn a_child_has_all_stacks() {
+        prepare();
+        let taken = take().unwrap();
+        // SAFETY: the child does nothing but look at atomics, and ends.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            free_all();
+            let is_free = !taken.is_taken.load(Ordering::Relaxed);
+            // SAFETY: always safe.
+            unsafe { libc::_exit(i32::from(!is_free)) };
+        }
+        let mut status = 0;
+        // SAFETY: a child of this process, and room for its status.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert_eq!(status, 0);
+        taken.is_taken.store(false, Ordering::Release);
     }
 
     #[test]
