@@ -46,7 +46,7 @@ fn text(bytes: &[u8]) -> String {
 #[track_caller]
 fn check_little_memory(case: &str, variables: &[(&str, &str)]) {
     const STEP: u64 = 500 << 10;
-    let untraced = |limit| limited(command(&["return"]), libc::RLIMIT_AS, limit).status;
+    let untraced = |limit| limited(command(&[case]), libc::RLIMIT_AS, limit).status;
     let enough = (1..200).find(|at| untraced(at * STEP).code() == Some(STATUS));
     let enough = enough.expect("the program runs in a hundred megabytes");
     let (mut files, mut messages) = (0, 0);

@@ -6,8 +6,8 @@ pub(crate) use imp::*;
 mod imp {
     use std::ffi::c_void;
 
-    use crate::hooks;
     use crate::thread::{self, Stage};
+    use crate::{hooks, signal_mask};
 
     /// Runs `service` on a thread that stands apart, until the process ends. `false` where the system refuses.
     ///
@@ -57,19 +57,14 @@ mod imp {
 
     /// Starts a thread that no signal interrupts.
     fn start_thread(body: Body, argument: *mut c_void) -> bool {
-        let mut all = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
-        let mut before = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
-        // SAFETY: room for a set.
-        unsafe { libc::sigfillset(all.as_mut_ptr()) };
-        // SAFETY: a set that was filled, and room for another.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
+        // A thread inherits which signals wait.
+        let blocked = signal_mask::Blocked::begin();
         let mut thread = std::mem::MaybeUninit::<libc::pthread_t>::uninit();
         // SAFETY: room for a thread, and a function of the right type that does not unwind.
         let failed =
             unsafe { libc::pthread_create(thread.as_mut_ptr(), std::ptr::null(), body, argument) }
                 != 0;
-        // SAFETY: the set that was there before.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+        drop(blocked);
         if !failed {
             // SAFETY: it was made.
             let thread = unsafe { thread.assume_init() };

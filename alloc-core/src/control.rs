@@ -39,7 +39,7 @@ use crate::counters::{Company, HeldBack};
 use crate::error::Error;
 use crate::sampling::Interval;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence, fence};
-use crate::thread::{self, AtStage, Stage, ThreadState};
+use crate::thread::{self, AtStage, Busy, Stage, ThreadState};
 use crate::tracer::{DRAWN, TABLES};
 use crate::{Bytes, TracedMemory, hooks, reporter, scope, startup, symbols, track};
 use Ordering::Relaxed;
@@ -494,7 +494,7 @@ pub(crate) fn beside_record<R>(work: impl FnOnce() -> R) -> Option<R> {
         (_, Stage::Busy) => None,
         (Some(state), _) => Some(state.use_tables(|| phase() != STILL, wait, work)),
         (None, _) => {
-            let _busy = AtStage::busy();
+            let _busy = Busy::begin();
             let _control = lock();
             Some(work())
         }
@@ -696,7 +696,7 @@ pub(crate) fn attached() -> Option<&'static ThreadState> {
         Stage::Busy => thread::current(),
         Stage::Gone | Stage::Apart => None,
         Stage::Fresh => {
-            let _busy = AtStage::busy();
+            let _busy = Busy::begin();
             lock().attach()
         }
     }
@@ -708,7 +708,7 @@ pub(crate) fn thread_ended(state: &'static ThreadState) {
     if let Some(scope) = thread::replace_scope(None) {
         scope.disown(1);
     }
-    let _busy = AtStage::busy();
+    let _busy = Busy::begin();
     if let Some(slot) = thread::take_spare_slot() {
         slot.give_back();
     }
@@ -717,7 +717,7 @@ pub(crate) fn thread_ended(state: &'static ThreadState) {
 
 /// Runs `change` for a thread that has no state any more.
 pub(crate) fn alone_with_the_tables<R>(change: impl FnOnce() -> Option<R>) -> Option<R> {
-    let _busy = AtStage::busy();
+    let _busy = Busy::begin();
     let mut control = lock();
     control.session.as_ref()?;
     // A thread that is alone counts on being the only one to change the heap and to fold.
@@ -745,7 +745,7 @@ pub(crate) fn begin(granule: GranuleHint, use_inner: impl FnOnce()) {
     if thread::stage() == Stage::Busy {
         return;
     }
-    let _busy = AtStage::busy();
+    let _busy = Busy::begin();
     // NOTE: before anything else, so that what it has called around a fork is called within what we do: the handler
     // that was registered last comes first, and then has all stand still that holds the inner allocator's locks.
     use_inner();
@@ -804,7 +804,7 @@ pub(crate) fn start_with(config: Config) -> Result<(), Error> {
         return Err(Error::not_installed());
     }
     config.check()?;
-    let _busy = AtStage::busy();
+    let _busy = Busy::begin();
     let mut control = lock();
     check_fault()?;
     match &control.session {
@@ -847,7 +847,7 @@ fn prepare_scopes_now(
     if is_unset() {
         return Err(Error::not_installed());
     }
-    let _busy = AtStage::busy();
+    let _busy = Busy::begin();
     let mut control = lock();
     let granule = *control.granule.get_or_insert(Granule::SMALLEST);
     if !hooks::prepare() {
@@ -874,7 +874,7 @@ static FORKS: AtomicU32 = AtomicU32::new(0);
 
 pub(crate) fn stop() {
     let _muted = thread::mute();
-    let _busy = AtStage::busy();
+    let _busy = Busy::begin();
     let _readers = lock_readers();
     let mut control = lock();
     if control.session.is_none() {
@@ -888,7 +888,7 @@ pub(crate) fn stop() {
 
 pub(crate) fn clear_traces() {
     let _muted = thread::mute();
-    let _busy = AtStage::busy();
+    let _busy = Busy::begin();
     let _readers = lock_readers();
     let mut control = lock();
     let Some(config) = control.session.take() else {
@@ -902,7 +902,7 @@ pub(crate) fn clear_traces() {
 
 pub(crate) fn reset_peak() {
     let _muted = thread::mute();
-    let _busy = AtStage::busy();
+    let _busy = Busy::begin();
     let _readers = lock_readers();
     let mut control = lock();
     if control.session.is_none() {
@@ -944,19 +944,19 @@ pub(crate) fn traced_memory() -> TracedMemory {
 /// The number of frames a traceback keeps, while tracing is on.
 pub(crate) fn traceback_limit() -> Option<u16> {
     let _muted = thread::mute();
-    let _busy = AtStage::busy();
+    let _busy = Busy::begin();
     lock().session.as_ref().map(Config::traceback_limit)
 }
 
 pub(crate) fn capture_method() -> Option<CaptureMethod> {
     let _muted = thread::mute();
-    let _busy = AtStage::busy();
+    let _busy = Busy::begin();
     lock().method
 }
 
 pub(crate) fn tracer_memory() -> Bytes {
     let _muted = thread::mute();
-    let _busy = AtStage::busy();
+    let _busy = Busy::begin();
     let _readers = lock_readers();
     let bytes = TABLES.blocks.resident()
         + TABLES.counted.resident()
@@ -972,7 +972,7 @@ pub(crate) fn tracer_memory() -> Bytes {
 /// Runs `read` while the tables are there to be read, and other threads go on recording.
 pub(crate) fn reading<R>(read: impl FnOnce(&Config) -> R) -> Result<R, Error> {
     let config = {
-        let _busy = AtStage::busy();
+        let _busy = Busy::begin();
         let mut control = lock();
         control.detach_gone(64);
         control.session.clone()
@@ -992,7 +992,7 @@ pub(crate) struct Fork {
     _tracked: track::Held,
     _readers: MutexGuard<'static, ()>,
     control: Lock,
-    busy: AtStage,
+    busy: Busy,
 }
 
 /// Before a fork: nobody is in the middle of a record, and nobody holds a lock.
@@ -1004,7 +1004,7 @@ pub(crate) fn before_fork() -> Option<Fork> {
     }
     let writing = reporter::hold();
     let tracked = track::hold();
-    let busy = AtStage::busy();
+    let busy = Busy::begin();
     let readers = lock_readers();
     let mut control = lock();
     // NOTE: without a session, too: scopes that count by stack lock as well.

@@ -618,10 +618,17 @@ impl Heap {
         }
         let current = current.max(0);
         let peak = self.peak.load(Relaxed).max(current);
+        // Whoever is alone may not have looked at the peak that it is at.
+        let is_exact = current > self.exact_above.load(Relaxed);
+        let peak_error = if is_exact {
+            0
+        } else {
+            self.peak_error.load(Relaxed).max(0)
+        };
         TracedMemory {
             current: Bytes::new(current as u64),
             peak: Bytes::new(peak as u64),
-            peak_error: Bytes::new(self.peak_error.load(Relaxed).max(0) as u64),
+            peak_error: Bytes::new(peak_error as u64),
             sampled: false,
         }
     }

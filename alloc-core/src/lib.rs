@@ -134,6 +134,7 @@ mod resident;
 mod retry;
 mod sampling;
 mod scope;
+mod signal_mask;
 mod signals;
 mod snapshot;
 mod startup;

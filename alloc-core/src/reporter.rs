@@ -35,7 +35,7 @@ use crate::live::Live;
 use crate::signals::{self, Signal};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::template::{self, Template};
-use crate::thread::{self, AtStage, Stage, ThreadState};
+use crate::thread::{self, Busy, Stage, ThreadState};
 use crate::{apart, control, hooks, retry, tracer, waiting, wake};
 
 /// What is to be done.
@@ -182,7 +182,7 @@ pub(crate) fn answer() {
             let was_signalled = || WAS_SIGNALLED.load(Ordering::Relaxed);
             if is_time || has_others || was_signalled() {
                 control::unask();
-                let _busy = AtStage::busy();
+                let _busy = Busy::begin();
                 let error = hooks::errno();
                 start_thread();
                 hooks::set_errno(error);

@@ -17,6 +17,7 @@ use crate::label::{Label, ThreadName};
 use crate::open_gap::OpenGap;
 use crate::sampling::{Interval, Rounding};
 use crate::scope::SlotId;
+use crate::signal_mask::Blocked;
 use crate::sync::{
     AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
     Ordering, fence,
@@ -966,11 +967,6 @@ pub(crate) struct AtStage {
 }
 
 impl AtStage {
-    /// Inside the control of the tracer.
-    pub(crate) fn busy() -> AtStage {
-        AtStage::begin(Stage::Busy)
-    }
-
     /// As if it were the tracer's own.
     pub(crate) fn apart() -> AtStage {
         AtStage::begin(Stage::Apart)
@@ -993,6 +989,24 @@ impl Drop for AtStage {
                 local.stage.set(self.before);
             }
         });
+    }
+}
+
+/// As long as it lives, the calling thread is inside the control of the tracer, and no signal handler runs on it: one
+/// could neither wait for the control lock nor change what it guards, so the end of a block would be lost.
+pub(crate) struct Busy {
+    // NOTE: dropped in this order.
+    _at: AtStage,
+    _signals: Blocked,
+}
+
+impl Busy {
+    pub(crate) fn begin() -> Busy {
+        let signals = Blocked::begin();
+        Busy {
+            _at: AtStage::begin(Stage::Busy),
+            _signals: signals,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::ffi::c_void;
 use std::mem::MaybeUninit;
 
 use crate::arena::{Reserved, Zeroed};
+use crate::signal_mask::Blocked;
 use crate::sync::{AtomicBool, Ordering};
 
 /// How large a spare stack is. Reading an unwind table takes 25 KiB in a debug build, and 3 in a release build.
@@ -58,9 +59,9 @@ pub(super) fn run<R>(mut work: impl FnMut() -> R) -> R {
     let mut result = None;
     let mut keep = || result = Some(work());
     let top = stack.room.get().wrapping_add(1).cast();
-    let blocked = block_signals();
+    let blocked = Blocked::begin();
     call_closure_on(&mut keep, top);
-    unblock_signals(blocked);
+    drop(blocked);
     // The release shows what was written there to the acquire in `take`.
     stack.is_taken.store(false, Ordering::Release);
     // NOTE: it is there.
@@ -122,28 +123,6 @@ unsafe extern "C" fn call_on(
     )
 }
 
-/// A set of signals, as the system has it.
-type Signals = u64;
-
-/// Has all signals wait, and returns which did before.
-fn block_signals() -> Signals {
-    let (all, mut before): (Signals, Signals) = (!0, 0);
-    mask(&all, &mut before);
-    before
-}
-
-fn unblock_signals(before: Signals) {
-    mask(&before, std::ptr::null_mut());
-}
-
-/// NOTE: it cannot fail, so it leaves the last error of the C library as it is.
-fn mask(set: &Signals, before: *mut Signals) {
-    let (how, size) = (libc::SIG_SETMASK, size_of::<Signals>());
-    let set = std::ptr::from_ref(set);
-    // SAFETY: a set to read, and room for one or null, of the size that is said.
-    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, set, before, size) };
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,37 +133,11 @@ mod tests {
     }
 
     #[test]
-    fn work_runs_on_another_stack_while_signals_wait() {
+    fn work_runs_on_another_stack() {
         prepare();
         let own = place();
-        let mut blocked = 0;
-        let there = run(|| {
-            mask_is(&mut blocked);
-            place()
-        });
+        let there = run(place);
         assert!(own.abs_diff(there) > SIZE, "{own:x}, {there:x}");
-        let mut after = 0;
-        mask_is(&mut after);
-        // All but the two that cannot.
-        assert_eq!(
-            blocked,
-            !(1 << (libc::SIGKILL - 1) | 1 << (libc::SIGSTOP - 1))
-        );
-        assert_eq!(after, 0);
-    }
-
-    fn mask_is(place: &mut Signals) {
-        let none = std::ptr::null::<Signals>();
-        // SAFETY: nothing to read, and room for a set of that size.
-        unsafe {
-            libc::syscall(
-                libc::SYS_rt_sigprocmask,
-                0,
-                none,
-                place,
-                size_of::<Signals>(),
-            )
-        };
     }
 
     #[test]

@@ -1,0 +1,75 @@
+//! [`Blocked`]: no signal handler runs on the calling thread.
+
+/// As long as it lives, signals to the calling thread wait. It takes two system calls.
+#[must_use]
+pub(crate) struct Blocked {
+    #[cfg(all(unix, not(miri)))]
+    before: libc::sigset_t,
+    /// It is about the thread that made it.
+    _is_of_this_thread: std::marker::PhantomData<*const ()>,
+}
+
+impl Blocked {
+    /// Blocks all signals that a program may block.
+    ///
+    /// NOTE: it cannot fail, and leaves the last error of the C library as it is.
+    pub(crate) fn begin() -> Blocked {
+        Blocked {
+            #[cfg(all(unix, not(miri)))]
+            before: imp::block_all(),
+            _is_of_this_thread: std::marker::PhantomData,
+        }
+    }
+}
+
+#[cfg(all(unix, not(miri)))]
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        imp::set(&self.before);
+    }
+}
+
+#[cfg(all(unix, not(miri)))]
+mod imp {
+    use std::mem::MaybeUninit;
+
+    pub(super) fn block_all() -> libc::sigset_t {
+        let mut all = MaybeUninit::<libc::sigset_t>::zeroed();
+        let mut before = MaybeUninit::<libc::sigset_t>::zeroed();
+        // SAFETY: room for a set.
+        unsafe { libc::sigfillset(all.as_mut_ptr()) };
+        // SAFETY: a set that was filled, and room for another.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
+        // SAFETY: zero is a set, and this is the one from before.
+        unsafe { before.assume_init() }
+    }
+
+    pub(super) fn set(signals: &libc::sigset_t) {
+        // SAFETY: a set to read, and no old one is asked for.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, signals, std::ptr::null_mut()) };
+    }
+}
+
+#[cfg(all(test, unix, not(miri)))]
+mod tests {
+    use super::*;
+
+    fn is_blocked(signal: libc::c_int) -> bool {
+        let before = imp::block_all();
+        imp::set(&before);
+        // SAFETY: a set, and a signal that the system has.
+        unsafe { libc::sigismember(&before, signal) == 1 }
+    }
+
+    #[test]
+    fn signals_wait_until_the_last_guard_is_dropped() {
+        assert!(!is_blocked(libc::SIGUSR1));
+        let outer = Blocked::begin();
+        let inner = Blocked::begin();
+        assert!(is_blocked(libc::SIGUSR1));
+        drop(inner);
+        assert!(is_blocked(libc::SIGUSR1));
+        drop(outer);
+        assert!(!is_blocked(libc::SIGUSR1));
+    }
+}
