@@ -531,7 +531,7 @@ fn many_threads_at_once_take_little() {
     let before = alloc_core::tracer_memory().get();
     threads.extend(start(THREADS));
     let each = (alloc_core::tracer_memory().get() - before) / THREADS as u64;
-    assert!(each <= 48 << 10, "{each} bytes a thread");
+    assert!(each <= 16 << 10, "{each} bytes a thread");
     DONE.store(1, Relaxed);
     threads
         .into_iter()

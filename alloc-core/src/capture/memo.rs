@@ -142,14 +142,16 @@ pub(super) struct Walk<'a, H> {
 /// better afterwards, it rests twice as long, up to a fraction of a second.
 ///
 /// It rests at first, too: a thread that allocates little has no use for it, and each stack would be on a page of its own.
+#[repr(C)]
 pub(super) struct Memos {
-    table: [Memo; MEMOS],
     /// Since the last look at how well it does.
     recalled: u32,
     missed: u32,
     /// How many walks the table rests for still, and how many it rested for the last time.
     rest: u32,
     last_rest: u32,
+    // NOTE: last, since most threads use no page of it.
+    table: [Memo; MEMOS],
 }
 
 /// How many walks that were not recalled there are from one look to the next.

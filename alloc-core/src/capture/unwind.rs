@@ -100,10 +100,18 @@ pub(super) fn resident() -> usize {
 /// In instructions, as callgrind counts them: a stack that is remembered takes 60 and 5 for each frame, all in all
 /// about 130. A walk takes 145, 19 for each step, 17 for each link that is new, 5 for each that is verified. One that
 /// has to know rbp is begun again, and takes 40 for each step and each new link.
+///
+/// # Memory
+///
+/// All that is kept takes some pages, of which a thread that allocates little needs none. So a walker begins with
+/// [light](Self::walk_lightly) walks, and begins to keep something when there were [a few](LIGHT_WALKS).
+#[repr(C)]
 pub(crate) struct Walker {
-    /// Those of the last walk.
-    kept: Links,
-    fresh: Fresh,
+    /// Whether walks are not light any more.
+    keeps: bool,
+    light_walks: u16,
+    /// How many addresses the last walk found, if it was a light one.
+    light_len: usize,
     bounds: StackBounds,
     limit: usize,
     /// The hash's base to the power of `limit`.
@@ -121,10 +129,15 @@ pub(crate) struct Walker {
     entries: [Entry; 3],
     /// Where the last walk began, if it was of the thread's own stack.
     beginning: Option<Beginning>,
-    memos: Memos,
     last_newcomer: Newcomer,
     /// How many links, from the outermost, are still those of the last newcomer.
     common: usize,
+    /// What light walks find. NOTE: all that they use is above, here, and at the front of what follows, on one page or two.
+    light: [usize; LIGHT_FRAMES],
+    memos: Memos,
+    /// Those of the last walk.
+    kept: Links,
+    fresh: Fresh,
     buffer: Buffer,
 }
 
@@ -161,16 +174,30 @@ const LINE_FRAMES: usize = crate::control::LIBRARY_FRAMES + 1;
 /// How many links are kept beyond the limit.
 const SLACK: usize = 64;
 pub(super) const KEPT: usize = 2 * MAX_FRAMES;
+/// How many walks of a thread are light at most. NOTE: fewer than those that memos rest for at first.
+const LIGHT_WALKS: u16 = 64;
+/// How many addresses a light walk finds at most.
+const LIGHT_FRAMES: usize = 64;
 
 impl Walker {
     /// Gets ready to walk the stack of another thread.
     pub(crate) fn begin(&mut self, bounds: StackBounds) {
         self.bounds = bounds;
+        if self.keeps {
+            self.begin_to_keep();
+        }
+        self.forget();
+    }
+
+    /// Begins to keep what walks find.
+    #[cold]
+    fn begin_to_keep(&mut self) {
+        self.keeps = true;
+        self.light_len = 0;
         (self.bottom, self.end) = (0, StackEnd::Complete);
         self.kept.begin(0, true);
         self.len = 0;
         self.reuse_nothing();
-        self.forget();
     }
 
     /// Forgets callsites: there are others now.
@@ -197,10 +224,30 @@ impl Walker {
     pub(crate) fn capture(&mut self) -> Captured {
         let Registers { pc, sp, bp } = Registers::here();
         if self.memos.are_resting() {
-            self.beginning = None;
-            return Captured::hashed(self.walk(pc, sp, bp));
+            return self.capture_at_rest(pc, sp, bp, false);
         }
         self.capture_from(pc, sp, bp)
+    }
+
+    /// The same while memos rest.
+    #[inline(never)]
+    fn capture_at_rest(&mut self, pc: usize, sp: usize, bp: usize, line: bool) -> Captured {
+        self.beginning = None;
+        if !self.keeps {
+            let frame = Registers { pc, sp, bp };
+            if self.light_walks < LIGHT_WALKS
+                && let Some(hash) = self.walk_lightly(frame, line)
+            {
+                self.light_walks += 1;
+                return Captured::hashed(hash);
+            }
+            self.begin_to_keep();
+        }
+        Captured::hashed(if line {
+            self.walk_line(pc, sp, bp)
+        } else {
+            self.walk(pc, sp, bp)
+        })
     }
 
     #[inline(never)]
@@ -219,6 +266,9 @@ impl Walker {
     pub(crate) fn capture_anew(&mut self, line: bool) -> Stack<'_> {
         let Registers { pc, sp, bp } = Registers::here();
         self.beginning = None;
+        if !self.keeps {
+            self.begin_to_keep();
+        }
         if line {
             self.walk_line(pc, sp, bp);
         } else {
@@ -335,6 +385,9 @@ impl Walker {
     #[inline(always)]
     pub(crate) fn capture_line(&mut self) -> Captured {
         let Registers { pc, sp, bp } = Registers::here();
+        if self.memos.are_resting() {
+            return self.capture_at_rest(pc, sp, bp, true);
+        }
         self.capture_line_from(pc, sp, bp)
     }
 
@@ -420,11 +473,33 @@ impl Walker {
 
     /// The stack of the last walk.
     pub(crate) fn stack(&mut self) -> Stack<'_> {
+        if self.light_len > 0 {
+            return self.light_stack(self.light_len);
+        }
         self.stack_inside_of(self.outermost(), None)
+    }
+
+    /// That of the last walk, a light one, or so many innermost addresses of it.
+    fn light_stack(&self, len: usize) -> Stack<'_> {
+        let addresses = &self.light[..len];
+        Stack {
+            addresses,
+            outer: None,
+            end: if len < self.light_len {
+                StackEnd::Truncated
+            } else {
+                self.end
+            },
+            hash: super::hash_of(addresses),
+            era: 0,
+        }
     }
 
     /// The same, cut to so many addresses.
     pub(crate) fn innermost(&mut self, addresses: usize) -> Stack<'_> {
+        if self.light_len > 0 {
+            return self.light_stack(addresses.min(self.light_len));
+        }
         match self.hash_of_innermost(addresses) {
             Some(hash) => Stack {
                 end: StackEnd::Truncated,
@@ -437,6 +512,9 @@ impl Walker {
 
     /// The same as [`stack`](Self::stack), without the outer addresses that the last newcomer has.
     pub(crate) fn newcomer(&mut self) -> Stack<'_> {
+        if self.light_len > 0 {
+            return self.stack();
+        }
         let (outermost, last) = (self.outermost(), self.last_newcomer);
         match CallsiteId::from_word(last.callsite) {
             Some(callsite) if last.outermost <= outermost && outermost < self.common => {
@@ -498,6 +576,9 @@ impl Walker {
 
     /// Takes note that the last [newcomer](Self::newcomer) is the stack of `callsite`.
     pub(crate) fn becomes(&mut self, callsite: CallsiteId) {
+        if self.light_len > 0 {
+            return;
+        }
         self.last_newcomer = Newcomer {
             callsite: callsite.get(),
             outermost: self.outermost(),
@@ -521,10 +602,50 @@ impl Walker {
 
     /// The hash of the innermost addresses of the last stack, if there are more than so many.
     pub(crate) fn hash_of_innermost(&self, addresses: usize) -> Option<u64> {
+        if self.light_len > 0 {
+            return (addresses < self.light_len).then(|| super::hash_of(&self.light[..addresses]));
+        }
         let outer = self.len.checked_sub(addresses)?;
         (outer > self.outermost()).then(|| {
             self.hash_inside_of(outer, StackHash::power(addresses)) ^ self.salt_of_libraries()
         })
+    }
+
+    /// Walks from these registers outwards, or to the user's line, by steps alone, and keeps nothing but the addresses. It
+    /// finds what [`walk`](Self::walk) would, or [`walk_line`](Self::walk_line). `None` where more is needed: on other
+    /// stacks, on deep ones, in code that may be unloaded, and where a stack is broken.
+    #[inline(never)]
+    fn walk_lightly(&mut self, mut frame: Registers, line: bool) -> Option<u64> {
+        if !self.bounds.hold(frame.sp) {
+            return None;
+        }
+        let rule_of = |frame| match line {
+            true => RULES.get_for_line(frame),
+            false => (RULES.get(frame), false),
+        };
+        let most = if line { LINE_FRAMES } else { self.limit };
+        let (mut rule, _) = rule_of(frame);
+        let mut len = 0;
+        self.end = loop {
+            let found = match step_by(rule, frame, self.bounds.high) {
+                Ok(found) if !found.from.way.has(Way::FLEETING) => found,
+                Err(stop) if stop.is_bottom() => break StackEnd::Complete,
+                _ => return None,
+            };
+            if len == most {
+                break StackEnd::Truncated;
+            }
+            *self.light.get_mut(len)? = found.pc.word;
+            len += 1;
+            frame = found.registers();
+            let of_the_user;
+            (rule, of_the_user) = rule_of(frame);
+            if line && (of_the_user || len == most) {
+                break StackEnd::Truncated;
+            }
+        };
+        self.light_len = len;
+        (len > 0).then(|| super::hash_of(&self.light[..len]))
     }
 
     /// Walks from these registers outwards.
@@ -922,6 +1043,12 @@ impl Stop {
     const LIMIT: Stop = Stop(6);
     /// The user's line is found.
     const LINE: Stop = Stop(7);
+
+    /// Whether nobody called the last function, which is in code that stays.
+    fn is_bottom(self) -> bool {
+        let is_zero = self.0 > Stop::LINE.0;
+        self == Stop::RULE || is_zero && !Way::read_mark(self.0).2
+    }
 }
 
 /// One step, to the return address of the frame.
@@ -1102,6 +1229,7 @@ mod tests {
         let mut walker = unsafe { Box::<Walker>::new_zeroed().assume_init() };
         walker.begin(stack_bounds());
         walker.set_limit(MAX_FRAMES);
+        walker.begin_to_keep();
         walker.memos.wake();
         walker
     }
@@ -1416,6 +1544,8 @@ mod tests {
         remembering: Box<Walker>,
         recalling: Box<Walker>,
         forgetful: Box<Walker>,
+        /// Each walk is its first.
+        light: Box<Walker>,
         /// The callsites of all stacks that were seen.
         callsites: HashMap<Vec<usize>, CallsiteId>,
         /// The same, as a tracer keeps them.
@@ -1426,11 +1556,12 @@ mod tests {
 
     impl Shapes {
         fn new(random: u64, limit: usize) -> Shapes {
-            let [remembering, recalling, forgetful] = [(); 3].map(|()| {
+            let [remembering, recalling, forgetful, mut light] = [(); 4].map(|()| {
                 let mut walker = walker();
                 walker.set_limit(limit);
                 walker
             });
+            light.keeps = false;
             let kept = Box::new(Callsites::new());
             kept.prepare(MAX_CALLSITES).unwrap();
             Shapes {
@@ -1439,6 +1570,7 @@ mod tests {
                 remembering,
                 recalling,
                 forgetful,
+                light,
                 callsites: HashMap::new(),
                 kept,
                 recalled: 0,
@@ -1467,9 +1599,25 @@ mod tests {
             assert_eq!(hash, expected);
             let shown = self.remembering.stack().addresses.to_vec();
             assert_eq!(hash, hash_of(&shown));
+            let end = self.remembering.stack().end;
+            let light = self.light.walk_lightly(Registers::here(), false);
+            assert_eq!(light.is_some(), shown.len() <= LIGHT_FRAMES);
+            if light.is_some() {
+                assert_eq!(light, Some(hash));
+                let light = self.light.stack();
+                assert_eq!(
+                    (light.addresses, light.end, light.hash),
+                    (&shown[..], end, hash)
+                );
+            }
             for inner in [1, 16, shown.len() - 1, shown.len()] {
                 let hash = self.remembering.hash_of_innermost(inner);
                 let stack = self.remembering.innermost(inner);
+                if light.is_some() {
+                    assert_eq!(self.light.hash_of_innermost(inner), hash);
+                    let light = self.light.innermost(inner);
+                    assert_eq!((light.addresses, light.end), (stack.addresses, stack.end));
+                }
                 assert_eq!(stack.addresses, &shown[..inner.min(shown.len())]);
                 assert_eq!(stack.hash, hash_of(stack.addresses));
                 let is_cut = inner < shown.len();
