@@ -110,8 +110,9 @@ pub(crate) struct Walker {
     /// Whether walks are not light any more.
     keeps: bool,
     light_walks: u16,
-    /// How many addresses the last walk found, if it was a light one.
+    /// How many addresses the last walk found, if it was a light one, and their hash.
     light_len: usize,
+    light_hash: u64,
     bounds: StackBounds,
     limit: usize,
     /// The hash's base to the power of `limit`.
@@ -174,8 +175,8 @@ const LINE_FRAMES: usize = crate::control::LIBRARY_FRAMES + 1;
 /// How many links are kept beyond the limit.
 const SLACK: usize = 64;
 pub(super) const KEPT: usize = 2 * MAX_FRAMES;
-/// How many walks of a thread are light at most. NOTE: fewer than those that memos rest for at first.
-const LIGHT_WALKS: u16 = 64;
+/// How many walks of a thread are light at most.
+const LIGHT_WALKS: u16 = 32;
 /// How many addresses a light walk finds at most.
 const LIGHT_FRAMES: usize = 64;
 
@@ -223,26 +224,28 @@ impl Walker {
     #[inline(always)]
     pub(crate) fn capture(&mut self) -> Captured {
         let Registers { pc, sp, bp } = Registers::here();
+        if !self.keeps {
+            return self.capture_lightly(pc, sp, bp, false);
+        }
         if self.memos.are_resting() {
-            return self.capture_at_rest(pc, sp, bp, false);
+            self.beginning = None;
+            return Captured::hashed(self.walk(pc, sp, bp));
         }
         self.capture_from(pc, sp, bp)
     }
 
-    /// The same while memos rest.
+    /// The same while nothing is kept.
+    #[cold]
     #[inline(never)]
-    fn capture_at_rest(&mut self, pc: usize, sp: usize, bp: usize, line: bool) -> Captured {
+    fn capture_lightly(&mut self, pc: usize, sp: usize, bp: usize, line: bool) -> Captured {
         self.beginning = None;
-        if !self.keeps {
-            let frame = Registers { pc, sp, bp };
-            if self.light_walks < LIGHT_WALKS
-                && let Some(hash) = self.walk_lightly(frame, line)
-            {
-                self.light_walks += 1;
-                return Captured::hashed(hash);
-            }
-            self.begin_to_keep();
+        if self.light_walks < LIGHT_WALKS
+            && let Some(hash) = self.walk_lightly(Registers { pc, sp, bp }, line)
+        {
+            self.light_walks += 1;
+            return Captured::hashed(hash);
         }
+        self.begin_to_keep();
         Captured::hashed(if line {
             self.walk_line(pc, sp, bp)
         } else {
@@ -385,8 +388,8 @@ impl Walker {
     #[inline(always)]
     pub(crate) fn capture_line(&mut self) -> Captured {
         let Registers { pc, sp, bp } = Registers::here();
-        if self.memos.are_resting() {
-            return self.capture_at_rest(pc, sp, bp, true);
+        if !self.keeps {
+            return self.capture_lightly(pc, sp, bp, true);
         }
         self.capture_line_from(pc, sp, bp)
     }
@@ -482,15 +485,16 @@ impl Walker {
     /// That of the last walk, a light one, or so many innermost addresses of it.
     fn light_stack(&self, len: usize) -> Stack<'_> {
         let addresses = &self.light[..len];
+        let (end, hash) = if len < self.light_len {
+            (StackEnd::Truncated, super::hash_of(addresses))
+        } else {
+            (self.end, self.light_hash)
+        };
         Stack {
             addresses,
             outer: None,
-            end: if len < self.light_len {
-                StackEnd::Truncated
-            } else {
-                self.end
-            },
-            hash: super::hash_of(addresses),
+            end,
+            hash,
             era: 0,
         }
     }
@@ -645,7 +649,8 @@ impl Walker {
             }
         };
         self.light_len = len;
-        (len > 0).then(|| super::hash_of(&self.light[..len]))
+        self.light_hash = super::hash_of(&self.light[..len]);
+        (len > 0).then_some(self.light_hash)
     }
 
     /// Walks from these registers outwards.
