@@ -13,7 +13,7 @@ struct Copy(tempfile::TempDir);
 impl Copy {
     fn new() -> Copy {
         let folder = tempfile::tempdir().expect("a folder");
-        std::fs::copy(env!("CARGO_BIN_EXE_names"), folder.path().join("names")).expect("a copy");
+        alloc_tests::copy_program(env!("CARGO_BIN_EXE_names"), folder.path().join("names"));
         Copy(folder)
     }
 
@@ -51,7 +51,7 @@ fn a_program_whose_file_is_gone_or_replaced_keeps_its_names() {
     Copy::new().prints_its_line(&["as it is"]);
     Copy::new().prints_its_line(&["deleted"]);
     let copy = Copy::new();
-    std::fs::copy("/bin/true", copy.at("other")).expect("a copy");
+    alloc_tests::copy_program("/bin/true", copy.at("other"));
     copy.prints_its_line(&["replaced", path(&copy.at("other"))]);
 }
 
@@ -122,7 +122,7 @@ fn a_file_is_named_where_it_is_read_and_by_no_other_build() {
     assert!(top(&without).starts_with("names+0x"), "{}", top(&without));
     let hint = |snapshot: &Snapshot| snapshot.missing_debug_info().expect("a hint").to_string();
     assert!(hint(&without).contains("is not there any more"));
-    std::fs::copy("/bin/true", copy.at("names")).expect("a copy");
+    alloc_tests::copy_program("/bin/true", copy.at("names"));
     let other = hint(&load());
     assert!(
         other.contains("is another build: expected build id "),
@@ -164,7 +164,7 @@ fn a_file_of_a_program_that_was_deleted_is_named_by_the_same_build_at_its_place(
         lines.join("\n")
     };
     assert!(top().contains("names+0x"), "{}", top());
-    std::fs::copy(env!("CARGO_BIN_EXE_names"), copy.at("names")).expect("a copy");
+    alloc_tests::copy_program(env!("CARGO_BIN_EXE_names"), copy.at("names"));
     assert!(top().contains("tests/programs/names.rs:"), "{}", top());
 }
 

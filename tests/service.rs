@@ -309,7 +309,7 @@ impl Privileged {
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir(&folder).expect("a folder");
         std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o777)).expect("ours");
-        std::fs::copy(TRACED, folder.join("program")).expect("a copy");
+        alloc_tests::copy_program(TRACED, folder.join("program"));
         Privileged(folder)
     }
 

@@ -37,7 +37,10 @@ impl Case {
     fn new() -> Case {
         let (folder, symbols) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let program = folder.path().join("program");
-        std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        // NOTE: not by this process, of which a child may have the file open for a moment; then it cannot be run.
+        let mut copy = Command::new("cp");
+        copy.arg(std::env::current_exe().unwrap()).arg(&program);
+        assert!(copy.status().unwrap().success());
         let output = Command::new(&program)
             .args(["--exact", PROGRAM])
             .env("SNAPSHOT", folder.path().join("heap.pb.gz"))

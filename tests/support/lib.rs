@@ -16,7 +16,7 @@ pub use message::Message;
 pub use runner::{Test, run};
 pub use snapshots::{at_function, at_line, sum_of};
 pub use stress::{Random, Stress};
-pub use system::{Tool, high_water_mark, program, resident_memory};
+pub use system::{Tool, copy_program, high_water_mark, program, resident_memory};
 
 /// A box that is made by code which has no part in the program's choice of an allocator: so it is one call that makes
 /// it, whatever the allocator does.

@@ -58,3 +58,16 @@ impl Tool {
         None
     }
 }
+
+/// Copies a program, to be run at once.
+///
+/// NOTE: not by this process. What another of its threads starts meanwhile would have the file open for writing for a
+/// moment, and a program that somebody may write to cannot be run.
+#[track_caller]
+pub fn copy_program(from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    let status = Command::new("cp")
+        .arg(from.as_ref())
+        .arg(to.as_ref())
+        .status();
+    assert!(status.expect("cp runs").success());
+}
