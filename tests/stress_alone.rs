@@ -226,6 +226,8 @@ struct Run {
     tracked: Vec<(usize, usize)>,
     /// Whether this is a child, of which the scopes of before know nothing.
     is_child: bool,
+    /// Whether there is a block beside the live ones, which a thread frees at its end.
+    has_last: bool,
 }
 
 const MOST_BLOCKS: usize = 400;
@@ -249,6 +251,7 @@ impl Run {
             alive: Vec::with_capacity(MOST_SCOPES),
             tracked: Vec::with_capacity(16),
             is_child: false,
+            has_last: false,
         })
     }
 
@@ -635,6 +638,7 @@ impl Run {
         }
         self.is_alone = false;
         let last = self.live.pop();
+        self.has_last = last.is_some();
         let mut kept = last;
         let place = kept
             .as_mut()
@@ -649,6 +653,7 @@ impl Run {
         let thread = unsafe { thread.assume_init() };
         // SAFETY: nobody else waits for it.
         unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
+        self.has_last = false;
         if let Some(block) = last {
             self.freed(block, None);
         }
@@ -771,7 +776,7 @@ impl Run {
         match self.mode {
             Mode::Off => check("while it is off", memory, Default::default()),
             Mode::Sampled => {
-                let is_empty = self.live.is_empty() && self.tracked.is_empty();
+                let is_empty = self.live.is_empty() && self.tracked.is_empty() && !self.has_last;
                 if is_empty {
                     check("a sample of nothing", memory.current, Bytes::ZERO);
                 }
