@@ -42,7 +42,7 @@ Options:
   --rounds N         how often each contender runs each workload (15)
   --workload NAME    this one only: json, rust-source, churn, cross-thread, many-threads
   --frame-pointers   build programs with frame pointers too, and run them in the same rounds
-  --readme           the same, and at the end the table of the README; writes benches/overhead.svg
+  --readme           the same; writes benches/overhead.svg and the tables of README.md and benches/README.md
   --help             this text
 
 Peers: dhat, divan, heapscope, heaptrack, jemalloc, mimalloc, peak_alloc, pprof-alloc, stats_alloc;
@@ -117,7 +117,12 @@ fn run() -> Result<(), Box<dyn Error>> {
         let caption = format!("{size} work, medians of {rounds} rounds; {}", about.machine);
         fs::write(PICTURE, picture::svg(&all, &caption))?;
         let (method, machine, peers) = (&about.method, &about.machine, &about.peers);
-        println!("\n{}", readme::markdown(&all));
+        for (page, rows) in readme::PAGES {
+            let text = fs::read_to_string(page)?;
+            let table = readme::markdown(&all, rows);
+            fs::write(page, readme::with_table(&text, &table)?)?;
+            println!("The table is in {page}");
+        }
         println!(
             "Method: {method}. Below each ratio: {}. {machine}. Peers: {peers}.",
             readme::BELOW

@@ -1,4 +1,4 @@
-//! The table of the README.
+//! The tables of `README.md` and `benches/README.md`.
 
 use std::fmt::Write;
 
@@ -12,11 +12,58 @@ use crate::summary::short_ratio;
 pub const BELOW: &str = "what is added to a pair of an allocation and a free, and the most memory that was \
                          ever resident; of those that others are compared with, the time itself";
 
-/// All that was measured, in Markdown: a row for each contender, a column for each workload.
+/// Where the tables go: all rows, and those that a user chooses between.
+pub const PAGES: [(&str, Rows); 2] = [
+    (concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"), Rows::All),
+    (
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"),
+        Rows::Choice,
+    ),
+];
+
+/// Which contenders a table shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    All,
+    Choice,
+}
+
+const CHOICE: [&str; 6] = [
+    "bare",
+    "alloc-core, never started",
+    "alloc-core, counters only",
+    "alloc-core, sampled at 512 KiB",
+    "alloc-core, one line",
+    "alloc-core, 32 frames",
+];
+
+impl Rows {
+    fn has(self, contender: &Contender) -> bool {
+        self == Rows::All || CHOICE.contains(&contender.label)
+    }
+}
+
+/// The page with another table in the place of the one that it has, between two comments.
+///
+/// # Errors
+///
+/// If there are no such comments.
+pub fn with_table(page: &str, table: &str) -> Result<String, String> {
+    const BEGIN: &str = "<!-- table -->\n";
+    const END: &str = "<!-- end of the table -->";
+    let parts = page.split_once(BEGIN).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(END)?;
+        Some((before, after))
+    });
+    let (before, after) = parts.ok_or(format!("expected {BEGIN:?} and then {END:?}"))?;
+    Ok(format!("{before}{BEGIN}\n{table}\n{END}{after}"))
+}
+
+/// What was measured, in Markdown: a row for each contender, a column for each workload.
 ///
 /// A cell has the ratio, and below it in small print what is added to a pair and the peak of
 /// resident memory; that of a contender which others are compared with has its time instead.
-pub fn markdown(all: &[Measured]) -> String {
+pub fn markdown(all: &[Measured], rows: Rows) -> String {
     let Some(first) = all.first() else {
         return String::new();
     };
@@ -26,7 +73,7 @@ pub fn markdown(all: &[Measured]) -> String {
     text += " |\n| ---";
     text.extend(all.iter().map(|_| " | ---:"));
     text += " |\n";
-    for entrant in &first.entrants {
+    for entrant in first.entrants.iter().filter(|it| rows.has(&it.contender)) {
         let cells = all
             .iter()
             .map(|measured| cell(measured, &entrant.contender));
@@ -71,13 +118,35 @@ mod tests {
 | traced | 1.30x<br><sub>30 ns, 83.0 MiB</sub> | 1.30x<br><sub>30 ns, 83.0 MiB</sub> |
 ";
         let all = [Workload::Json, Workload::Churn].map(|workload| measured(workload, ""));
-        let text = markdown(&all);
+        let text = markdown(&all, Rows::All);
         assert!(text.starts_with(expected), "{text}");
         assert!(
             text.contains("| mimalloc, traced, against mimalloc | 2.00x"),
             "{text}"
         );
         assert_eq!(text.lines().count(), 2 + all[0].entrants.len());
-        assert_eq!(markdown(&[]), "");
+        assert_eq!(markdown(&[], Rows::All), "");
+        let text = markdown(&all, Rows::Choice);
+        assert!(
+            text.contains("| bare |") && !text.contains("| traced |"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_table_takes_the_place_of_another() {
+        let page = "Before.\n<!-- table -->\nold\n<!-- end of the table -->\nAfter.\n";
+        let with = "Before.\n<!-- table -->\n\nnew\n<!-- end of the table -->\nAfter.\n";
+        assert_eq!(with_table(page, "new").as_deref(), Ok(with));
+        assert_eq!(with_table(with, "new").as_deref(), Ok(with));
+        assert!(with_table("<!-- table -->\n", "new").is_err());
+    }
+
+    #[test]
+    fn the_pages_have_places_for_their_tables() {
+        for (page, _) in PAGES {
+            let text = std::fs::read_to_string(page).unwrap();
+            assert!(with_table(&text, "").is_ok(), "{page}");
+        }
     }
 }
