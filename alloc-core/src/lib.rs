@@ -158,8 +158,8 @@ mod words;
 pub use alloc_core_symbols::Search as SymbolSearch;
 pub use allocator::TraceAlloc;
 #[cfg(feature = "criterion")]
-pub use bench::criterion::Memory;
-pub use bench::{BenchMemory, bench_memory};
+pub use bench::criterion::{Memory, TimeAndMemory, TimedMemory};
+pub use bench::{BenchMemory, BenchMemoryTable, bench_memory, bench_memory_of};
 pub use capture::CaptureMethod;
 pub use control::Config;
 pub use error::Error;

@@ -1,6 +1,6 @@
 //! What `criterion` is given to measure, against exact arithmetic.
 
-use alloc_core::{Memory, TraceAlloc, bench_memory};
+use alloc_core::{Memory, TimeAndMemory, TraceAlloc, bench_memory};
 use criterion::measurement::Measurement;
 
 #[global_allocator]
@@ -50,4 +50,28 @@ fn rounds_that_differ_are_told() {
     let bench = bench_memory(5, work).unwrap();
     assert!(bench.is_steady);
     assert_eq!(bench.to_string(), "1600 B in 3 blocks, peak 1100 B");
+}
+
+/// A line of a report has three values, of which the last is followed by the memory of its own benchmark.
+#[test]
+fn time_and_memory_are_in_one_line() {
+    let measurement = TimeAndMemory::default();
+    let mut calls = 0;
+    let mut counting = TimeAndMemory::of(|| {
+        calls += 1;
+        work();
+    });
+    let value = counting(1000);
+    let twice = measurement.add(&measurement.zero(), &value);
+    assert!(measurement.to_f64(&twice) > 0.0);
+    let line = || [10.0, 20.0, 30.0].map(|it| measurement.formatter().format_value(it));
+    let memory = "30.000 ns, 1600 B in 3 blocks, peak 1100 B";
+    assert_eq!(line(), ["10.000 ns", "20.000 ns", memory]);
+    // Further lines, as `--verbose` has them.
+    assert_eq!(line()[2], "30.000 ns");
+    let other = TimeAndMemory::of(|| std::hint::black_box(vec![0_u8; 64]))(1);
+    measurement.to_f64(&other);
+    assert_eq!(line()[2], "30.000 ns, 64 B in 1 block, peak 64 B");
+    drop(counting);
+    assert_eq!(calls, 1003);
 }
