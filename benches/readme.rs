@@ -39,7 +39,7 @@ const CHOICE: [&str; 6] = [
 
 impl Rows {
     fn has(self, contender: &Contender) -> bool {
-        self == Rows::All || CHOICE.contains(&contender.label)
+        self == Rows::All || CHOICE.contains(&contender.label.as_str())
     }
 }
 
