@@ -82,13 +82,17 @@ pub const MODE: &str = "ALLOC_BENCHES_MODE";
 ///
 /// If it cannot be started.
 pub fn start_tracing() {
-    let config = Config::default();
+    // As many as peers have.
+    let config = Config::default().frames(32);
     let config = match std::env::var(MODE).as_deref() {
         Err(_) => config,
         Ok("counters") => config.frames(0),
         Ok("sampled") => config.sample_every(512 << 10),
         Ok("line") => config.frames(1),
-        Ok(other) => panic!("expected counters, sampled or line, found {other:?}"),
+        Ok(mode) => match mode.parse() {
+            Ok(frames) => config.frames(frames),
+            Err(_) => panic!("expected counters, sampled, line or frames, found {mode:?}"),
+        },
     };
     alloc_core::start_with(config).expect("the tracer is installed and nobody has started it");
 }

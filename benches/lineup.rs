@@ -146,6 +146,7 @@ fn ours() -> Vec<Contender> {
         ours_with("sampled", "sampled at 512 KiB", Samples).set(MODE, "sampled"),
         ours_with("one line", "one line", Everything).set(MODE, "line"),
         ours_with("traced", "32 frames", Everything),
+        ours_with("128", "128 frames", Everything).set(MODE, "128"),
     ]
 }
 

@@ -173,7 +173,7 @@ fn a_sample_of_the_environment_s() {
         assert_eq!(output.status.code(), Some(5), "{output:?}");
         let snapshot = Snapshot::load(&path).expect("a snapshot");
         assert_eq!(snapshot.sampled_every(), Some(Bytes::new(bytes)));
-        assert_eq!(snapshot.traceback_limit(), 32);
+        assert_eq!(snapshot.traceback_limit(), 128);
     }
     // Off is off, whatever else is said.
     let off = [

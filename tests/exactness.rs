@@ -594,17 +594,17 @@ fn tracing_nothing() {
 
 fn start_twice() {
     start().unwrap();
-    assert_eq!(alloc_core::traceback_limit(), Some(32));
+    assert_eq!(alloc_core::traceback_limit(), Some(128));
     let kept = vec![0_u8; black_box(64)];
     // The same once more changes nothing.
     start().unwrap();
-    alloc_core::start_with(Config::default().frames(32)).unwrap();
+    alloc_core::start_with(Config::default().frames(128)).unwrap();
     assert_eq!(traced_memory().current, 64);
     let error = alloc_core::start_with(Config::default().frames(5)).unwrap_err();
     assert!(error.is_already_tracing(), "{error}");
     let message = error.to_string();
     assert!(message.contains("32") && message.contains('5'), "{message}");
-    assert_eq!(alloc_core::traceback_limit(), Some(32));
+    assert_eq!(alloc_core::traceback_limit(), Some(128));
     drop((message, error));
     // Only the same block is there: errors were dropped.
     assert_eq!(traced_memory().current, 64);

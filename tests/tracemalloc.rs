@@ -268,7 +268,7 @@ fn t15_no_incomplete_frames() {
 /// `-X tracemalloc=N`: what the environment's number is, a program says by a [`Config`].
 fn t40_frames_are_a_number_in_range() {
     for (config, limit) in [
-        (Config::default(), 32),
+        (Config::default(), 128),
         (Config::default().frames(1), 1),
         (Config::default().frames(15), 15),
     ] {

@@ -33,6 +33,14 @@ pub(crate) unsafe fn release(base: NonNull<u8>, len: usize) {
     unsafe { os::unmap(base, len) }
 }
 
+/// Whether the system would give so much now.
+pub(crate) fn has_room(len: usize) -> bool {
+    reserve(len)
+        // SAFETY: from just above, and shown to nobody.
+        .map(|base| unsafe { release(base, len) })
+        .is_some()
+}
+
 /// Makes a part of a reservation resident, where the system can do so at once.
 ///
 /// Page by page it takes three faults each where the first touch is a read: one for the page of

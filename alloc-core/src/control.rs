@@ -32,6 +32,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::arena;
 use crate::blocks::Granule;
 use crate::callsites::MAX_CALLSITES;
 use crate::capture::{self, CaptureMethod, MAX_FRAMES};
@@ -284,7 +285,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Config {
         Config {
-            frames: 32,
+            frames: 128,
             max_callsites: 1 << 18,
             sample_every: 0,
             exact_peak: false,
@@ -293,12 +294,16 @@ impl Default for Config {
     }
 }
 
+/// Address space that tracing needs, of which most is never touched: 18 MiB of tables, a thread's own, and some to grow.
+const ROOM: usize = 24 << 20;
+
 impl Config {
     /// The most frames that can be kept.
     pub const MAX_FRAMES: u16 = 1000;
 
     /// Keeps `frames` frames of each stack, counted from the line that a block is charged to: at most
-    /// [`MAX_FRAMES`](Self::MAX_FRAMES). The default is 32.
+    /// [`MAX_FRAMES`](Self::MAX_FRAMES). The default is 128: it costs no more than 32
+    /// where stacks are not as deep, and shows the line of a program below a runtime or a query engine.
     ///
     /// A frame is one of the machine's; functions that the compiler inlined into it come on top.
     ///
@@ -594,6 +599,10 @@ impl Control {
 
     fn start(&mut self, config: Config) -> Result<(), Error> {
         let no_memory = || Error::out_of_memory("the tracer's tables");
+        // What is reserved stays. A program that has no room for all of it keeps what it has for itself.
+        if !arena::has_room(ROOM) {
+            return Err(no_memory());
+        }
         let granule = *self.granule.get_or_insert(Granule::SMALLEST);
         if !hooks::prepare() {
             return Err(Error::out_of_memory("a key for thread-local data"));

@@ -8,7 +8,7 @@
 //!                              1 to 1000; 32 is usual, 1 is the line alone. 0: do not trace, whatever
 //!                              else is said.
 //! ALLOC_TRACE_SAMPLE=BYTES     Trace a sample: a block every so many bytes, with estimates for all;
-//!                              1 to 64MiB, as 524288 or 512KiB. With 32 frames, unless ALLOC_TRACE
+//!                              1 to 64MiB, as 524288 or 512KiB. With 128 frames, unless ALLOC_TRACE
 //!                              says otherwise.
 //! ALLOC_TRACE_OUT=PATH         Write a snapshot when the process ends.
 //! ALLOC_TRACE_EVERY=SECONDS    Write a numbered snapshot each time that so many seconds have passed:

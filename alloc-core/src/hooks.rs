@@ -359,20 +359,6 @@ mod imp {
         let clock = libc::CLOCK_MONOTONIC_COARSE;
         #[cfg(not(target_os = "linux"))]
         let clock = libc::CLOCK_MONOTONIC;
-        time_of(clock)
-    }
-
-    /// The time by which the system marks files that are written now, or a little earlier.
-    pub(crate) fn file_time() -> std::time::SystemTime {
-        // An exact clock may be a hundredth of a second ahead of a file that is written after it was read.
-        #[cfg(target_os = "linux")]
-        let clock = libc::CLOCK_REALTIME_COARSE;
-        #[cfg(not(target_os = "linux"))]
-        let clock = libc::CLOCK_REALTIME;
-        std::time::UNIX_EPOCH + time_of(clock)
-    }
-
-    fn time_of(clock: libc::clockid_t) -> std::time::Duration {
         let mut time = libc::timespec {
             tv_sec: 0,
             tv_nsec: 0,
@@ -566,10 +552,6 @@ mod imp {
     /// NOTE: no variable can ask for it.
     pub(crate) fn host_name() -> Vec<u8> {
         Vec::new()
-    }
-
-    pub(crate) fn file_time() -> std::time::SystemTime {
-        std::time::SystemTime::now()
     }
 
     pub(crate) fn monotonic_time() -> std::time::Duration {

@@ -204,7 +204,7 @@ static BEGAN: OnceLock<SystemTime> = OnceLock::new();
 
 /// Notes that the process begins. Does not allocate.
 pub(crate) fn begin() {
-    let _ = BEGAN.set(crate::hooks::file_time());
+    let _ = BEGAN.set(SystemTime::now());
 }
 
 /// What paths and messages take up of the heap on the way to a file; the file itself is not on the heap.
