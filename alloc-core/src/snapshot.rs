@@ -18,6 +18,7 @@ use crate::sampling::Interval;
 use crate::symbols::{Gap, Symbols};
 use crate::thread;
 use crate::traceback::{ChargeTo, Traceback};
+use crate::utc;
 use crate::{Bytes, Counters, Frame, Health, Metric, TracedMemory};
 
 /// A callsite: a traceback, and what was allocated there.
@@ -131,6 +132,7 @@ impl Clone for Snapshot {
 pub(crate) struct About {
     pub(crate) taken_at: SystemTime,
     pub(crate) process_id: u32,
+    pub(crate) is_at_exit: bool,
     pub(crate) program: String,
     pub(crate) command_line: Vec<String>,
     pub(crate) modules: Vec<Module>,
@@ -153,6 +155,7 @@ impl Default for About {
         About {
             taken_at: SystemTime::UNIX_EPOCH,
             process_id: 0,
+            is_at_exit: false,
             program: String::new(),
             command_line: Vec::new(),
             modules: Vec::new(),
@@ -181,6 +184,7 @@ impl Snapshot {
             about: About {
                 taken_at: SystemTime::now(),
                 process_id: std::process::id(),
+                is_at_exit: false,
                 program: std::env::current_exe()
                     .map(|path| path.to_string_lossy().into_owned())
                     .unwrap_or_default(),
@@ -463,6 +467,39 @@ impl Snapshot {
     /// When it was taken.
     pub fn taken_at(&self) -> SystemTime {
         self.about.taken_at
+    }
+
+    /// When it was taken, in UTC and to the second: `2026-01-31 23:59:59 UTC`. Nothing if it is not known.
+    pub fn taken_at_utc(&self) -> Option<String> {
+        let _muted = thread::mute();
+        let since = self.taken_at().duration_since(SystemTime::UNIX_EPOCH);
+        let since = since.ok().filter(|since| !since.is_zero())?;
+        Some(utc::to_sentence(since))
+    }
+
+    /// Whether it was written when the program ended, as `ALLOC_TRACE_OUT` asks for: little is live by then.
+    pub fn is_at_exit(&self) -> bool {
+        self.about.is_at_exit
+    }
+
+    /// The metric that tells the most of this snapshot, to be shown first.
+    ///
+    /// Of one that was written [when the program ended](Self::is_at_exit) it is what was live at the peak, of one
+    /// that [does not know](Self::knows) what is live, what was ever allocated, and of others what is live.
+    ///
+    /// ```
+    /// use alloc_core::{Metric, Snapshot};
+    ///
+    /// assert_eq!(Snapshot::from_traces(vec![], 32).first_metric(), Metric::Current);
+    /// ```
+    pub fn first_metric(&self) -> Metric {
+        if self.is_at_exit() && self.knows(Metric::AtPeak) {
+            Metric::AtPeak
+        } else if self.knows(Metric::Current) {
+            Metric::Current
+        } else {
+            Metric::Total
+        }
     }
 
     /// The path of the program; empty if it is not known.

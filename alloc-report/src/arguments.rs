@@ -33,8 +33,8 @@ Examples:
     ALLOC_TRACE=32 ALLOC_TRACE_OUT=heap.pb.gz ./server
     alloc-report top heap.pb.gz
 
-  Show what was live when the heap was largest, with the stacks that allocated it:
-    alloc-report top heap.pb.gz --sort at-peak --by traceback -n 3
+  Show what was still live, with the stacks that allocated it:
+    alloc-report top heap.pb.gz --sort current --by traceback -n 3
 
   Charge what libraries allocate to the functions of one's own that called them:
     alloc-report top heap.pb.gz --charge workspace --by function
@@ -169,7 +169,8 @@ pub(crate) struct View {
     pub(crate) cumulative: bool,
     /// The number that is shown and sorted by; after a comma, what of it to sort by
     ///
-    /// It is current unless told otherwise; total for a profile that tells only what was allocated.
+    /// By default it is at-peak for a snapshot that was written when the program ended, total for a profile that
+    /// tells only what was allocated, and current for others.
     #[arg(long, value_enum, value_name = "METRIC,ORDER", value_delimiter = ',')]
     sort: Vec<Sort>,
     /// How many rows to show; within a row half as many

@@ -9,7 +9,7 @@ use crate::compare::{BytesDiff, CompareTo, StatisticDiff, difference};
 use crate::notes;
 use crate::table::{BOLD, Cell, DIM, PLAIN, Place, Row, Table};
 use crate::text;
-use crate::view::{View, builder};
+use crate::view::{View, builder, process};
 
 /// The `n` lines that changed most between two snapshots, as a table for people.
 ///
@@ -31,7 +31,7 @@ use crate::view::{View, builder};
 /// assert_eq!(
 ///     alloc_report::diff(&new, &old, 10).to_string(),
 ///     "\
-/// 195 KiB (+194 KiB) in 1,001 blocks (+1,000), by line; at the peak 195 KiB
+/// 195 KiB (+194 KiB) in 1,001 live blocks (+1,000), by line; at the peak 195 KiB
 ///
 /// ##     size    change  count  change  average  line
 /// 1  195 KiB  +194 KiB  1,001  +1,000    200 B  src/cache.rs:41
@@ -65,12 +65,22 @@ impl Diff<'_> {
         notes::of_both(self.new, self.old, &self.view)
     }
 
+    fn processes(&self) -> Vec<String> {
+        if self.new.is_difference() {
+            return process(self.new).into_iter().collect();
+        }
+        let side = |name, snapshot| process(snapshot).map(|it| format!("{name}: {it}"));
+        let sides = [side("new", self.new), side("old", self.old)];
+        sides.into_iter().flatten().collect()
+    }
+
     fn heading(&self, sum: &Sum) -> String {
         if self.new.is_difference() {
             return format!(
-                "{} in {} blocks{}, {}",
+                "{} in {} {}s{}, {}",
                 sum.size_diff,
                 text::grouped_change(sum.count_diff),
+                self.view.block(),
                 self.view.what(),
                 self.view.grouped(self.new),
             );
@@ -79,7 +89,7 @@ impl Diff<'_> {
             "{} ({}) in {} ({}){}, {}",
             sum.size,
             sum.size_diff,
-            text::plural(sum.count, "block"),
+            text::plural(sum.count, self.view.block()),
             text::grouped_change(sum.count_diff),
             self.view.what(),
             self.view.grouped(self.new),
@@ -176,7 +186,12 @@ impl fmt::Display for Diff<'_> {
             let diffs = self.new.compare_to(self.old, self.view.grouping());
             let total = Sum::between(self.view.total(self.new), self.view.total(self.old));
             let table = (!diffs.is_empty()).then(|| self.table(&diffs, &total));
-            self.view.page(&self.heading(&total), table, &self.notes())
+            self.view.page(
+                self.processes(),
+                &self.heading(&total),
+                table,
+                &self.notes(),
+            )
         });
         f.write_str(&page)
     }

@@ -208,6 +208,7 @@ struct Source {
     command_line: Vec<String>,
     process_id: Option<u32>,
     taken_at: Option<f64>,
+    at_exit: bool,
     traceback_limit: u16,
     current_bytes: Option<u64>,
     peak_bytes: Option<u64>,
@@ -231,6 +232,7 @@ impl Source {
                 .ok()
                 .filter(|since| !since.is_zero())
                 .map(|since| since.as_secs_f64()),
+            at_exit: snapshot.is_at_exit(),
             traceback_limit: snapshot.traceback_limit(),
             current_bytes: is_known.then(|| memory.current.get()),
             peak_bytes: is_known.then(|| memory.peak.get()),

@@ -21,7 +21,7 @@
 //! assert_eq!(
 //!     table.to_string(),
 //!     "\
-//! 9668 KiB in 70,031 blocks, by line; at the peak 9668 KiB
+//! 9668 KiB in 70,031 live blocks, by line; at the peak 9668 KiB
 //!
 //! ##      size   share   count   average  line
 //! 1  8789 KiB   90.9%  70,000   129 B    src/cache.rs:41
@@ -61,6 +61,7 @@
 //! | `file` | the path as given |
 //! | `program`, `command_line`, `process_id` | the process it was taken in |
 //! | `taken_at` | when |
+//! | `at_exit` | whether it was written when the program ended |
 //! | `traceback_limit` | how many frames of a stack were kept |
 //! | `current_bytes`, `peak_bytes`, `peak_error_bytes` | the traced heap at that moment |
 //! | `health` | counts of what could not be recorded in full, as in [`alloc_core::Health`] |

@@ -63,7 +63,7 @@ fn report(command: Command) -> Result<(String, u8)> {
         Command::Top { file, view } => {
             let by = view.grouping().unwrap_or_else(|wrong| wrong.exit());
             let snapshot = load(&file, &view)?;
-            let by = known(by, &view, &snapshot);
+            let by = with_metric(by, &view, snapshot.first_metric());
             match view.format {
                 Format::Text => {
                     let table = alloc_report::top(&snapshot, view.rows).by(by);
@@ -84,7 +84,12 @@ fn report(command: Command) -> Result<(String, u8)> {
                 None => load_difference(&old, &view)?,
             };
             let new = new.as_ref().unwrap_or(&old);
-            let by = known(by, &view, &new_snapshot);
+            let (now, then) = (new_snapshot.first_metric(), old_snapshot.first_metric());
+            let metric = match new_snapshot.knows(Metric::Current) {
+                true if now != then => Metric::Current,
+                _ => now,
+            };
+            let by = with_metric(by, &view, metric);
             match view.format {
                 Format::Text => {
                     let table = alloc_report::diff(&new_snapshot, &old_snapshot, view.rows).by(by);
@@ -127,11 +132,11 @@ fn load_difference(
     Ok((side(added), side(taken_away)))
 }
 
-/// What is grouped by, with a metric that the file tells, unless one was asked for.
-fn known(by: Grouping, view: &View, snapshot: &Snapshot) -> Grouping {
-    match view.has_metric() || snapshot.knows(by.metric()) {
+/// What is grouped by, with this metric unless one was asked for.
+fn with_metric(by: Grouping, view: &View, metric: Metric) -> Grouping {
+    match view.has_metric() {
         true => by,
-        false => by.with_metric(Metric::Total),
+        false => by.with_metric(metric),
     }
 }
 

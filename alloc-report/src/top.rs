@@ -8,7 +8,7 @@ use anstyle::Style;
 use crate::notes;
 use crate::table::{BOLD, Cell, DIM, PLAIN, Place, Row, Table};
 use crate::text;
-use crate::view::{View, builder};
+use crate::view::{View, builder, process};
 
 /// The `n` lines of a snapshot that hold the most memory, as a table for people.
 ///
@@ -64,7 +64,7 @@ impl Top<'_> {
         let mut heading = format!(
             "{} in {}{}, {}",
             total.bytes,
-            text::plural(total.blocks, "block"),
+            text::plural(total.blocks, self.view.block()),
             self.view.what(),
             self.view.grouped(self.snapshot),
         );
@@ -120,7 +120,9 @@ impl fmt::Display for Top<'_> {
             let statistics = self.snapshot.statistics(self.view.grouping());
             let total = self.view.total(self.snapshot);
             let table = (!statistics.is_empty()).then(|| self.table(&statistics, total));
-            self.view.page(&self.heading(total), table, &self.notes())
+            let process = process(self.snapshot).into_iter().collect();
+            self.view
+                .page(process, &self.heading(total), table, &self.notes())
         });
         f.write_str(&page)
     }

@@ -145,6 +145,14 @@ impl View {
         self.by.is_cumulative() || self.by.keys().any(is_stack)
     }
 
+    /// What is counted in a heading.
+    pub(crate) fn block(&self) -> &'static str {
+        match self.metric() {
+            Metric::Current => "live block",
+            _ => "block",
+        }
+    }
+
     /// How the metric's sum is called in a heading.
     pub(crate) fn what(&self) -> &'static str {
         match self.metric() {
@@ -163,16 +171,26 @@ impl View {
             return None;
         }
         match self.metric() {
-            Metric::AtPeak | Metric::Total | Metric::Freed => Some(("now", memory.current)),
+            Metric::AtPeak | Metric::Total | Metric::Freed => match snapshot.is_at_exit() {
+                true => Some(("at the end", memory.current)),
+                false => Some(("now", memory.current)),
+            },
             _ if memory.peak < memory.current || !snapshot.knows(Metric::AtPeak) => None,
             _ => Some(("at the peak", memory.peak)),
         }
     }
 
-    /// Heading, table and notes as one text.
-    pub(crate) fn page(&self, heading: &str, table: Option<Table>, notes: &[String]) -> String {
+    /// Heading, table and notes as one text. The heading begins with the processes that the numbers are of.
+    pub(crate) fn page(
+        &self,
+        processes: Vec<String>,
+        heading: &str,
+        table: Option<Table>,
+        notes: &[String],
+    ) -> String {
         let paint = self.paint();
-        let mut lines = vec![paint.text(BOLD, heading)];
+        let mut lines = processes;
+        lines.push(paint.text(BOLD, heading));
         if let Some(table) = table {
             lines.push(String::new());
             lines.extend(table.lines(self.width, paint));
@@ -185,6 +203,24 @@ impl View {
         }
         lines.join("\n")
     }
+}
+
+/// The program, its process and the time of a snapshot, as far as they are known.
+pub(crate) fn process(snapshot: &Snapshot) -> Option<String> {
+    let program = snapshot.program().rsplit(['/', '\\']).next();
+    let program = program.filter(|name| !name.is_empty()).map(text::name);
+    let process = match snapshot.process_id() {
+        0 => None,
+        id => Some(format!("pid {id}")),
+    };
+    let at_exit = snapshot
+        .is_at_exit()
+        .then(|| "written when the program ended".to_owned());
+    let known: Vec<String> = [program, process, snapshot.taken_at_utc(), at_exit]
+        .into_iter()
+        .flatten()
+        .collect();
+    (!known.is_empty()).then(|| known.join(", "))
 }
 
 fn noun(key: Option<GroupBy>) -> &'static str {

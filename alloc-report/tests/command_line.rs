@@ -1,11 +1,13 @@
 //! The command `alloc-report`, run as people and programs run it.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use alloc_core::{Amount, Counters, Frame, Snapshot, Trace, Traceback};
 use expect_test::{Expect, expect};
+use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -71,6 +73,49 @@ fn trace(function: &str, file: &str, line: u32, current: (u64, u64), at_peak: (u
     Trace::new(Traceback::new(frames), counters)
 }
 
+/// The file of a snapshot, unpacked, with what it says of its process: pid 4242, at a second of 2025.
+fn of_a_process(snapshot: &Snapshot, program: &str, second: u64, at_exit: bool) -> Vec<u8> {
+    fn field(number: u64, kind: u64, file: &mut Vec<u8>) {
+        varint(number << 3 | kind, file);
+    }
+    fn varint(mut value: u64, file: &mut Vec<u8>) {
+        while value >= 0x80 {
+            file.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        file.push(value as u8);
+    }
+    let mut extension = Vec::new();
+    field(5, 0, &mut extension);
+    varint(4242, &mut extension);
+    field(6, 2, &mut extension);
+    varint(program.len() as u64, &mut extension);
+    extension.extend_from_slice(program.as_bytes());
+    field(12, 0, &mut extension);
+    varint(at_exit.into(), &mut extension);
+
+    let (mut packed, mut file) = (Vec::new(), Vec::new());
+    snapshot.write_to(&mut packed).unwrap();
+    GzDecoder::new(&packed[..]).read_to_end(&mut file).unwrap();
+    // Messages that follow each other are merged.
+    field(9, 0, &mut file);
+    varint((1_735_689_600 + second) * 1_000_000_000, &mut file);
+    field(7100, 2, &mut file);
+    varint(extension.len() as u64, &mut file);
+    file.extend(extension);
+    file
+}
+
+/// A folder with two snapshots of a program, `clock` and the later `end`.
+fn folder_of_a_process() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = of_a_process(&old_snapshot(), "/srv/bin/server", 5, false);
+    let end = of_a_process(&new_snapshot(), "/srv/bin/server", 65, true);
+    fs::write(folder.path().join("clock"), clock).unwrap();
+    fs::write(folder.path().join("end"), end).unwrap();
+    folder
+}
+
 fn command(folder: &Path, arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_alloc-report"));
     command
@@ -89,7 +134,12 @@ fn run(folder: &Path, arguments: &str) -> Output {
 
 #[track_caller]
 fn check(arguments: &str, expected: Expect) {
-    let output = run(folder().path(), arguments);
+    check_in(folder().path(), arguments, expected);
+}
+
+#[track_caller]
+fn check_in(folder: &Path, arguments: &str, expected: Expect) {
+    let output = run(folder, arguments);
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert_eq!(output.status.code(), Some(0));
     expected.assert_eq(&String::from_utf8(output.stdout).unwrap());
@@ -116,13 +166,104 @@ fn top_shows_lines() {
     check(
         "top new",
         expect![[r#"
-        11.9 MiB in 99,749 blocks, by line; at the peak 12.1 MiB
+            11.9 MiB in 99,749 live blocks, by line; at the peak 12.1 MiB
+
+            #      size   share   count  average  line
+            1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
+            2  4096 B     <0.1%       1   4096 B  src/cache.rs:52
+            3  2048 B     <0.1%       2   1024 B  src/index.rs:5
+               11.9 MiB  100.0%  99,749    125 B  total
+        "#]],
+    );
+}
+
+#[test]
+fn a_heading_says_the_program_its_process_and_the_time() {
+    let folder = folder_of_a_process();
+    check_in(
+        folder.path(),
+        "top clock -n 1",
+        expect![[r#"
+        server, pid 4242, 2025-01-01 00:00:05 UTC
+        294 KiB in 13 live blocks, by line; at the peak 294 KiB
+
+        #      size   share  count   average  line
+        1   293 KiB   99.7%      3  97.7 KiB  src/load.rs:7
+           1000 B      0.3%     10   100 B    other (1 line)
+            294 KiB  100.0%     13  22.6 KiB  total
+    "#]],
+    );
+    check_in(
+        folder.path(),
+        "diff clock clock -n 1 --by file",
+        expect![[r#"
+        new: server, pid 4242, 2025-01-01 00:00:05 UTC
+        old: server, pid 4242, 2025-01-01 00:00:05 UTC
+        294 KiB (+0 B) in 13 live blocks (+0), by file; at the peak 294 KiB
+
+        #     size  change  count  change   average  file
+           294 KiB    +0 B     13      +0  22.6 KiB  other (2 files, unchanged)
+           294 KiB    +0 B     13      +0  22.6 KiB  total
+    "#]],
+    );
+}
+
+#[test]
+fn of_a_snapshot_at_the_end_the_peak_is_shown_first() {
+    let folder = folder_of_a_process();
+    check_in(
+        folder.path(),
+        "top end",
+        expect![[r#"
+        server, pid 4242, 2025-01-01 00:01:05 UTC, written when the program ended
+        12.1 MiB in 99,005 blocks at the peak, by line; at the end 11.9 MiB
+
+        #      size   share   count   average  line
+        1  11.8 MiB   97.6%  99,000   125 B    src/cache.rs:41
+        2   293 KiB    2.4%       3  97.7 KiB  src/load.rs:7
+        3  2048 B     <0.1%       2  1024 B    src/index.rs:5
+           12.1 MiB  100.0%  99,005   128 B    total
+    "#]],
+    );
+    check_in(
+        folder.path(),
+        "top end --sort current -n 1",
+        expect![[r#"
+        server, pid 4242, 2025-01-01 00:01:05 UTC, written when the program ended
+        11.9 MiB in 99,749 live blocks, by line; at the peak 12.1 MiB
 
         #      size   share   count  average  line
         1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
-        2  4096 B     <0.1%       1   4096 B  src/cache.rs:52
-        3  2048 B     <0.1%       2   1024 B  src/index.rs:5
+           6144 B     <0.1%       3   2048 B  other (2 lines)
            11.9 MiB  100.0%  99,749    125 B  total
+    "#]],
+    );
+    check_in(
+        folder.path(),
+        "diff end end -n 1",
+        expect![[r#"
+        new: server, pid 4242, 2025-01-01 00:01:05 UTC, written when the program ended
+        old: server, pid 4242, 2025-01-01 00:01:05 UTC, written when the program ended
+        12.1 MiB (+0 B) in 99,005 blocks (+0) at the peak, by line; at the end 11.9 MiB
+
+        #      size  change   count  change  average  line
+           12.1 MiB    +0 B  99,005      +0    128 B  other (3 lines, unchanged)
+           12.1 MiB    +0 B  99,005      +0    128 B  total
+    "#]],
+    );
+    // What is live at two moments can be compared, also if one is the end.
+    check_in(
+        folder.path(),
+        "diff clock end -n 1",
+        expect![[r#"
+        new: server, pid 4242, 2025-01-01 00:01:05 UTC, written when the program ended
+        old: server, pid 4242, 2025-01-01 00:00:05 UTC
+        11.9 MiB (+11.6 MiB) in 99,749 live blocks (+99,736), by line; at the peak 12.1 MiB
+
+        #      size     change   count   change  average  line
+        1  11.9 MiB  +11.9 MiB  99,746  +99,736    125 B  src/cache.rs:41
+           6144 B     -287 KiB       3       +0   2048 B  other (3 lines)
+           11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
     "#]],
     );
 }
@@ -132,23 +273,23 @@ fn top_shows_as_many_rows_as_asked_for() {
     check(
         "top new -n 1",
         expect![[r#"
-        11.9 MiB in 99,749 blocks, by line; at the peak 12.1 MiB
+            11.9 MiB in 99,749 live blocks, by line; at the peak 12.1 MiB
 
-        #      size   share   count  average  line
-        1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
-           6144 B     <0.1%       3   2048 B  other (2 lines)
-           11.9 MiB  100.0%  99,749    125 B  total
-    "#]],
+            #      size   share   count  average  line
+            1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
+               6144 B     <0.1%       3   2048 B  other (2 lines)
+               11.9 MiB  100.0%  99,749    125 B  total
+        "#]],
     );
     check(
         "top new -n 0",
         expect![[r#"
-        11.9 MiB in 99,749 blocks, by line; at the peak 12.1 MiB
+            11.9 MiB in 99,749 live blocks, by line; at the peak 12.1 MiB
 
-        #      size   share   count  average  line
-           11.9 MiB  100.0%  99,749    125 B  other (3 lines)
-           11.9 MiB  100.0%  99,749    125 B  total
-    "#]],
+            #      size   share   count  average  line
+               11.9 MiB  100.0%  99,749    125 B  other (3 lines)
+               11.9 MiB  100.0%  99,749    125 B  total
+        "#]],
     );
 }
 
@@ -199,24 +340,24 @@ fn top_shows_whole_stacks() {
     check(
         "top new --by traceback -n 2",
         expect![[r#"
-        11.9 MiB in 99,749 blocks, by traceback; at the peak 12.1 MiB
+            11.9 MiB in 99,749 live blocks, by traceback; at the peak 12.1 MiB
 
-        #      size   share   count  average  traceback
-        1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
-               … 2 frames of the standard library
-               src/cache.rs:41  demo::fill
-               src/main.rs:3    demo::main
-               … 1 frame of the runtime
+            #      size   share   count  average  traceback
+            1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
+                   … 2 frames of the standard library
+                   src/cache.rs:41  demo::fill
+                   src/main.rs:3    demo::main
+                   … 1 frame of the runtime
 
-        2  4096 B     <0.1%       1   4096 B  src/cache.rs:52
-               … 2 frames of the standard library
-               src/cache.rs:52  demo::fill
-               src/main.rs:3    demo::main
-               … 1 frame of the runtime
+            2  4096 B     <0.1%       1   4096 B  src/cache.rs:52
+                   … 2 frames of the standard library
+                   src/cache.rs:52  demo::fill
+                   src/main.rs:3    demo::main
+                   … 1 frame of the runtime
 
-           2048 B     <0.1%       2   1024 B  other (1 traceback)
-           11.9 MiB  100.0%  99,749    125 B  total
-    "#]],
+               2048 B     <0.1%       2   1024 B  other (1 traceback)
+               11.9 MiB  100.0%  99,749    125 B  total
+        "#]],
     );
 }
 
@@ -225,15 +366,15 @@ fn diff_shows_what_changed() {
     check(
         "diff old new",
         expect![[r#"
-        11.9 MiB (+11.6 MiB) in 99,749 blocks (+99,736), by line; at the peak 12.1 MiB
+            11.9 MiB (+11.6 MiB) in 99,749 live blocks (+99,736), by line; at the peak 12.1 MiB
 
-        #      size     change   count   change  average  line
-        1  11.9 MiB  +11.9 MiB  99,746  +99,736    125 B  src/cache.rs:41
-        2     0 B     -293 KiB       0       -3           src/load.rs:7
-        3  4096 B    +4096 B         1       +1   4096 B  src/cache.rs:52
-        4  2048 B    +2048 B         2       +2   1024 B  src/index.rs:5
-           11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
-    "#]],
+            #      size     change   count   change  average  line
+            1  11.9 MiB  +11.9 MiB  99,746  +99,736    125 B  src/cache.rs:41
+            2     0 B     -293 KiB       0       -3           src/load.rs:7
+            3  4096 B    +4096 B         1       +1   4096 B  src/cache.rs:52
+            4  2048 B    +2048 B         2       +2   1024 B  src/index.rs:5
+               11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
+        "#]],
     );
     check(
         "diff old new -n 1 --by file --sort at-peak",
@@ -253,7 +394,7 @@ fn diff_with_itself_shows_that_nothing_changed() {
     check(
         "diff new new",
         expect![[r#"
-            11.9 MiB (+0 B) in 99,749 blocks (+0), by line; at the peak 12.1 MiB
+            11.9 MiB (+0 B) in 99,749 live blocks (+0), by line; at the peak 12.1 MiB
 
             #      size  change   count  change  average  line
                11.9 MiB    +0 B  99,749      +0    125 B  other (3 lines, unchanged)
@@ -731,36 +872,36 @@ fn groups_within_groups_are_indented_and_half_as_many() {
     check(
         "top new --by file,traceback -n 1",
         expect![[r#"
-        11.9 MiB in 99,749 blocks, by file, then traceback; at the peak 12.1 MiB
+            11.9 MiB in 99,749 live blocks, by file, then traceback; at the peak 12.1 MiB
 
-        #      size   share   count  average  file, traceback
-        1  11.9 MiB  >99.9%  99,747    125 B  src/cache.rs
-           11.9 MiB  >99.9%  99,746    125 B    src/cache.rs:41
-                 … 2 frames of the standard library
-                 src/cache.rs:41  demo::fill
-                 src/main.rs:3    demo::main
-                 … 1 frame of the runtime
+            #      size   share   count  average  file, traceback
+            1  11.9 MiB  >99.9%  99,747    125 B  src/cache.rs
+               11.9 MiB  >99.9%  99,746    125 B    src/cache.rs:41
+                     … 2 frames of the standard library
+                     src/cache.rs:41  demo::fill
+                     src/main.rs:3    demo::main
+                     … 1 frame of the runtime
 
-           4096 B     <0.1%       1   4096 B    other (1 traceback)
-           2048 B     <0.1%       2   1024 B  other (1 file)
-           11.9 MiB  100.0%  99,749    125 B  total
-    "#]],
+               4096 B     <0.1%       1   4096 B    other (1 traceback)
+               2048 B     <0.1%       2   1024 B  other (1 file)
+               11.9 MiB  100.0%  99,749    125 B  total
+        "#]],
     );
     check(
         "diff old new --by file,line -n 3",
         expect![[r#"
-        11.9 MiB (+11.6 MiB) in 99,749 blocks (+99,736), by file, then line; at the peak 12.1 MiB
+            11.9 MiB (+11.6 MiB) in 99,749 live blocks (+99,736), by file, then line; at the peak 12.1 MiB
 
-        #      size     change   count   change  average  file, line
-        1  11.9 MiB  +11.9 MiB  99,747  +99,737    125 B  src/cache.rs
-           11.9 MiB  +11.9 MiB  99,746  +99,736    125 B    src/cache.rs:41
-           4096 B    +4096 B         1       +1   4096 B    src/cache.rs:52
-        2     0 B     -293 KiB       0       -3           src/load.rs
-              0 B     -293 KiB       0       -3             src/load.rs:7
-        3  2048 B    +2048 B         2       +2   1024 B  src/index.rs
-           2048 B    +2048 B         2       +2   1024 B    src/index.rs:5
-           11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
-    "#]],
+            #      size     change   count   change  average  file, line
+            1  11.9 MiB  +11.9 MiB  99,747  +99,737    125 B  src/cache.rs
+               11.9 MiB  +11.9 MiB  99,746  +99,736    125 B    src/cache.rs:41
+               4096 B    +4096 B         1       +1   4096 B    src/cache.rs:52
+            2     0 B     -293 KiB       0       -3           src/load.rs
+                  0 B     -293 KiB       0       -3             src/load.rs:7
+            3  2048 B    +2048 B         2       +2   1024 B  src/index.rs
+               2048 B    +2048 B         2       +2   1024 B    src/index.rs:5
+               11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
+        "#]],
     );
     check_json("top new --by function,line --format json -n 1", |report| {
         assert_eq!(report["by"], "function,line");
@@ -782,28 +923,28 @@ fn cumulative_counting_does_not_add_up() {
     check(
         "top new --by file --cumulative",
         expect![[r#"
-        11.9 MiB in 99,749 blocks, by file, cumulative; at the peak 12.1 MiB
+            11.9 MiB in 99,749 live blocks, by file, cumulative; at the peak 12.1 MiB
 
-        #      size   share   count  average  file
-        1  11.9 MiB  100.0%  99,749    125 B  src/main.rs
-        2  11.9 MiB  100.0%  99,749    125 B  library/std/src/rt.rs
-        3  11.9 MiB  100.0%  99,749    125 B  library/alloc/src/raw_vec/mod.rs
-        4  11.9 MiB  >99.9%  99,747    125 B  src/cache.rs
-        5  2048 B     <0.1%       2   1024 B  src/index.rs
-           11.9 MiB  100.0%  99,749    125 B  total
-    "#]],
+            #      size   share   count  average  file
+            1  11.9 MiB  100.0%  99,749    125 B  src/main.rs
+            2  11.9 MiB  100.0%  99,749    125 B  library/std/src/rt.rs
+            3  11.9 MiB  100.0%  99,749    125 B  library/alloc/src/raw_vec/mod.rs
+            4  11.9 MiB  >99.9%  99,747    125 B  src/cache.rs
+            5  2048 B     <0.1%       2   1024 B  src/index.rs
+               11.9 MiB  100.0%  99,749    125 B  total
+        "#]],
     );
     check(
         "diff old new --by line --cumulative -n 2",
         expect![[r#"
-        11.9 MiB (+11.6 MiB) in 99,749 blocks (+99,736), by line, cumulative; at the peak 12.1 MiB
+            11.9 MiB (+11.6 MiB) in 99,749 live blocks (+99,736), by line, cumulative; at the peak 12.1 MiB
 
-        #      size     change   count   change  average  line
-        1  11.9 MiB  +11.9 MiB  99,746  +99,736    125 B  src/cache.rs:41
-        2  11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  src/main.rs:3
-                                                          other (6 lines)
-           11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
-    "#]],
+            #      size     change   count   change  average  line
+            1  11.9 MiB  +11.9 MiB  99,746  +99,736    125 B  src/cache.rs:41
+            2  11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  src/main.rs:3
+                                                              other (6 lines)
+               11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
+        "#]],
     );
     check_json(
         "top new --by line --cumulative -n 1 --format json",
@@ -821,20 +962,20 @@ fn filters_keep_and_drop() {
     check(
         "top new --include cache.rs",
         expect![[r#"
-        11.9 MiB in 99,747 blocks, by line
+            11.9 MiB in 99,747 live blocks, by line
 
-        #      size   share   count  average  line
-        1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
-        2  4096 B     <0.1%       1   4096 B  src/cache.rs:52
-           11.9 MiB  100.0%  99,747    125 B  total
+            #      size   share   count  average  line
+            1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
+            2  4096 B     <0.1%       1   4096 B  src/cache.rs:52
+               11.9 MiB  100.0%  99,747    125 B  total
 
-        note: filters left 2 of 4 callsites out
-    "#]],
+            note: filters left 2 of 4 callsites out
+        "#]],
     );
     check(
         "top new --include cache.rs:41 --include src/i*.rs",
         expect![[r#"
-            11.9 MiB in 99,748 blocks, by line
+            11.9 MiB in 99,748 live blocks, by line
 
             #      size   share   count  average  line
             1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
@@ -861,15 +1002,15 @@ fn filters_keep_and_drop() {
     check(
         "top new --include function=demo::main",
         expect![[r#"
-        0 B in 0 blocks, by line; at the peak 0 B
+            0 B in 0 live blocks, by line; at the peak 0 B
 
-        note: filters left 4 of 4 callsites out
-    "#]],
+            note: filters left 4 of 4 callsites out
+        "#]],
     );
     check(
         "top new --include main.rs:3 --exclude load.rs --all-frames",
         expect![[r#"
-            11.9 MiB in 99,749 blocks, by line
+            11.9 MiB in 99,749 live blocks, by line
 
             #      size   share   count  average  line
             1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
@@ -883,11 +1024,11 @@ fn filters_keep_and_drop() {
     check(
         "diff old new --exclude crate=demo",
         expect![[r#"
-        0 B (+0 B) in 0 blocks (+0), by line; at the peak 0 B
+            0 B (+0 B) in 0 live blocks (+0), by line; at the peak 0 B
 
-        note: filters left 4 of 4 callsites out
-        note: in the older snapshot: filters left 2 of 2 callsites out
-    "#]],
+            note: filters left 4 of 4 callsites out
+            note: in the older snapshot: filters left 2 of 2 callsites out
+        "#]],
     );
     check_json(
         "top new --exclude cache.rs --all-frames --format json",
@@ -934,15 +1075,15 @@ fn rows_are_sorted_by_blocks_and_average() {
     check(
         "diff old new --sort blocks",
         expect![[r#"
-        11.9 MiB (+11.6 MiB) in 99,749 blocks (+99,736), by line, sorted by blocks; at the peak 12.1 MiB
+            11.9 MiB (+11.6 MiB) in 99,749 live blocks (+99,736), by line, sorted by blocks; at the peak 12.1 MiB
 
-        #      size     change   count   change  average  line
-        1  11.9 MiB  +11.9 MiB  99,746  +99,736    125 B  src/cache.rs:41
-        2     0 B     -293 KiB       0       -3           src/load.rs:7
-        3  2048 B    +2048 B         2       +2   1024 B  src/index.rs:5
-        4  4096 B    +4096 B         1       +1   4096 B  src/cache.rs:52
-           11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
-    "#]],
+            #      size     change   count   change  average  line
+            1  11.9 MiB  +11.9 MiB  99,746  +99,736    125 B  src/cache.rs:41
+            2     0 B     -293 KiB       0       -3           src/load.rs:7
+            3  2048 B    +2048 B         2       +2   1024 B  src/index.rs:5
+            4  4096 B    +4096 B         1       +1   4096 B  src/cache.rs:52
+               11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
+        "#]],
     );
 }
 
@@ -1030,8 +1171,6 @@ fn without_a_terminal_there_is_colour_only_on_demand() {
 
 #[cfg(target_os = "linux")]
 mod on_a_terminal {
-    use std::io::Read;
-
     use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
     use rustix::termios::{Winsize, tcsetwinsize};
 
@@ -1087,7 +1226,7 @@ mod on_a_terminal {
     fn the_table_fits_the_width() {
         let text = run(60, "top wide --by traceback", &[("NO_COLOR", "1")]);
         expect![[r#"
-            10 B in 1 block, by traceback; at the peak 10 B
+            10 B in 1 live block, by traceback; at the peak 10 B
 
             #  size   share  count  average  traceback
             1  10 B  100.0%      1     10 B  …/parser/lib.rs:1234

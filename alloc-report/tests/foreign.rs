@@ -113,7 +113,7 @@ fn what_changed_is_shown_with_its_sign() {
     let text = run("diff go-delta.pb.gz --by function --no-source").stdout;
     let text = String::from_utf8(text).expect("UTF-8");
     // With a table of the library's that is made once.
-    let head = "-4008 KiB in -21 blocks, by function\n\n#     change  count  function\n";
+    let head = "heap, 2026-11-25 20:10:31 UTC\n-4008 KiB in -21 live blocks, by function\n\n#     change  count  function\n";
     assert!(text.starts_with(head), "{text}");
     assert!(text.contains("1  -4000 KiB    -20  main.keep\n"), "{text}");
     assert!(text.contains("note: the file tells what changed"), "{text}");

@@ -45,7 +45,7 @@ fn long_names_are_cut_to_the_width_and_numbers_are_not() {
     ]);
     let table = alloc_report::top(&snapshot, 10).width(72);
     expect![[r#"
-        1024 GiB in 1,073,741,826 blocks, by line; at the peak 1024 GiB
+        1024 GiB in 1,073,741,826 live blocks, by line; at the peak 1024 GiB
 
         #      size   share          count  average  line
         1  1024 GiB  >99.9%  1,073,741,824   1024 B  …/project/src/tree.rs:1234
@@ -54,7 +54,7 @@ fn long_names_are_cut_to_the_width_and_numbers_are_not() {
            1024 GiB  100.0%  1,073,741,826   1024 B  total"#]]
     .assert_eq(&table.to_string());
     expect![[r#"
-        1024 GiB in 1,073,741,826 blocks, by function; at the peak 1024 GiB
+        1024 GiB in 1,073,741,826 live blocks, by function; at the peak 1024 GiB
 
         #      size   share          count  average  function
         1  1024 GiB  >99.9%  1,073,741,824   1024 B  <tree_sitter:…rom_raw_parts
@@ -98,7 +98,7 @@ fn fill() {
     ]);
     let table = alloc_report::top(&snapshot, 10);
     expect![[r#"
-        1025 KiB in 103 blocks, by line; at the peak 1025 KiB
+        1025 KiB in 103 live blocks, by line; at the peak 1025 KiB
 
         #      size   share  count    average  line
         1  1024 KiB  >99.9%      1   1024 KiB  demo-1.0.0/src/cache.rs:2  let bytes = vec![0u8; 1 << 20];
@@ -107,7 +107,7 @@ fn fill() {
         4     9 B     <0.1%      1      9 B    gone.rs:1
            1025 KiB  100.0%    103  10190 B    total"#]].assert_eq(&table.clone().width(120).to_string());
     expect![[r#"
-        1025 KiB in 103 blocks, by line; at the peak 1025 KiB
+        1025 KiB in 103 live blocks, by line; at the peak 1025 KiB
 
         #      size   share  count    average  line
         1  1024 KiB  >99.9%      1   1024 KiB  demo-1.0.0/src/cache.rs:2
@@ -199,7 +199,7 @@ fn a_stack_folds_what_is_not_the_program() {
     ]);
     let table = alloc_report::top(&snapshot, 3).by(GroupBy::Traceback);
     expect![[r#"
-        321 B in 3 blocks, by traceback; at the peak 321 B
+        321 B in 3 live blocks, by traceback; at the peak 321 B
 
         #   size   share  count  average  traceback
         1  300 B   93.5%      1    300 B  src/inner.rs:7
@@ -232,7 +232,7 @@ fn stacks_that_differ_in_the_depth_of_a_recursion_are_one_when_folded() {
     let snapshot = snapshot(traces.collect());
     let table = alloc_report::top(&snapshot, 3).by(GroupBy::FoldedTraceback);
     expect![[r#"
-        5000 B in 100 blocks, by folded traceback; at the peak 5000 B
+        5000 B in 100 live blocks, by folded traceback; at the peak 5000 B
 
         #    size   share  count  average  folded traceback
         1  5000 B  100.0%    100     50 B  src/json.rs:7
@@ -255,7 +255,7 @@ fn unchanged_lines_are_only_counted_even_where_they_are_larger() {
         trace(&[("f", "a.rs", 2)], 30, 3),
     ]);
     expect![[r#"
-        930 B (+0 B) in 4 blocks (+2), by line; at the peak 930 B
+        930 B (+0 B) in 4 live blocks (+2), by line; at the peak 930 B
 
         #   size  change  count  change  average  line
         1   30 B    +0 B      3      +2     10 B  a.rs:2
@@ -267,9 +267,9 @@ fn unchanged_lines_are_only_counted_even_where_they_are_larger() {
 #[test]
 fn an_empty_snapshot_is_a_heading_without_a_table() {
     let empty = snapshot(Vec::new());
-    let heading = "0 B in 0 blocks, by line; at the peak 0 B";
+    let heading = "0 B in 0 live blocks, by line; at the peak 0 B";
     assert_eq!(alloc_report::top(&empty, 10).to_string(), heading);
-    let heading = "0 B (+0 B) in 0 blocks (+0), by line; at the peak 0 B";
+    let heading = "0 B (+0 B) in 0 live blocks (+0), by line; at the peak 0 B";
     assert_eq!(alloc_report::diff(&empty, &empty, 10).to_string(), heading);
 }
 
@@ -284,7 +284,7 @@ fn a_comparison_charges_both_sides_as_the_newer_one() {
     let new = new.charge_to(ChargeTo::Workspace);
     let table = alloc_report::diff(&new, &old, 5).without_sources();
     expect![[r#"
-        30 B (+20 B) in 1 block (+0), by line of the workspace; at the peak 30 B
+        30 B (+20 B) in 1 live block (+0), by line of the workspace; at the peak 30 B
 
         #  size  change  count  change  average  line
         1  30 B   +20 B      1      +0     30 B  src/main.rs:3
