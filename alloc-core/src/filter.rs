@@ -8,7 +8,6 @@ use crate::package::Crates;
 use crate::pattern::Pattern;
 use crate::snapshot::{Snapshot, Trace};
 use crate::thread;
-use crate::traceback::ChargeTo;
 
 /// A condition on traces, and whether those that meet it are kept or dropped.
 ///
@@ -157,7 +156,7 @@ const UNKNOWN: &str = "<unknown>";
 /// A filter at work on a snapshot.
 struct Sieve<'a> {
     filter: &'a Filter,
-    charge_to: ChargeTo,
+    snapshot: &'a Snapshot,
     crates: &'a Crates<'a>,
     /// What was found of frames, by their identity: each is part of many stacks.
     known: HashMap<usize, bool>,
@@ -175,7 +174,7 @@ impl Sieve<'_> {
                     .traceback
                     .iter()
                     .any(|frame| self.matches_frame(frame)),
-                false => self.matches_frame(trace.traceback.charged(self.charge_to)),
+                false => self.matches_frame(self.snapshot.charged_frame(&trace.traceback)),
             }
     }
 
@@ -239,7 +238,7 @@ impl Snapshot {
             let chosen = filters.iter().filter(move |it| it.inclusive == inclusive);
             let sieve = |filter| Sieve {
                 filter,
-                charge_to: self.charged_to(),
+                snapshot: self,
                 crates: &crates,
                 known: HashMap::new(),
             };
@@ -258,7 +257,7 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Counters, Traceback};
+    use crate::{ChargeTo, Counters, Traceback};
 
     #[track_caller]
     fn check(filter: &Filter, trace: &Trace, kept: bool) {

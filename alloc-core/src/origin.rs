@@ -168,7 +168,7 @@ fn of_name(function: &str) -> Origin {
 }
 
 /// Whether a function by its name alone, or by the beginning of its name, is neither the standard library's
-/// nor the tracer's. What a compiler may have put into the program on their behalf is not sure.
+/// nor the tracer's, nor that of a crate that is [passed over](PASSED_OVER). What a compiler may have put into the program on their behalf is not sure.
 pub(crate) fn is_surely_of_the_user(function: &str) -> bool {
     let foreign = |path: &str| {
         let Some((name, _)) = path.split_once("::") else {
@@ -177,7 +177,7 @@ pub(crate) fn is_surely_of_the_user(function: &str) -> bool {
         let is_plain = name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        is_plain && !CRATES_OF_STD.contains(&name)
+        is_plain && !CRATES_OF_STD.contains(&name) && !is_passed_over(name)
     };
     match function.strip_prefix('<') {
         None => foreign(function),
@@ -211,6 +211,40 @@ const CRATES_OF_STD: [&str; 18] = [
     "alloc_core",
     "__rustc",
 ];
+
+/// Crates of collections and allocators: what they allocate, they allocate for whoever calls them. As the standard
+/// library's, their frames are passed over when the line to charge is looked for.
+pub(crate) const PASSED_OVER: &[&str] = &[
+    "allocator-api2",
+    "arrayvec",
+    "bumpalo",
+    "bytes",
+    "compact_str",
+    "dashmap",
+    "hashbrown",
+    "im",
+    "indexmap",
+    "slab",
+    "slotmap",
+    "smallvec",
+    "smol_str",
+    "thin-vec",
+    "tinyvec",
+    "triomphe",
+    "typed-arena",
+];
+
+/// Whether two names are those of one crate: packages may have hyphens where names of functions have underscores.
+pub(crate) fn is_same_crate(a: &str, b: &str) -> bool {
+    let letter = |byte| if byte == b'-' { b'_' } else { byte };
+    let mut pairs = a.bytes().zip(b.bytes());
+    a.len() == b.len() && pairs.all(|(a, b)| letter(a) == letter(b))
+}
+
+/// Whether a crate is one of those that are [passed over](PASSED_OVER).
+pub(crate) fn is_passed_over(name: &str) -> bool {
+    PASSED_OVER.iter().any(|it| is_same_crate(it, name))
+}
 
 /// Where in a path the standard library's part begins.
 fn std_at(file: &str) -> Option<usize> {
@@ -403,6 +437,8 @@ mod tests {
             "<[demo::Key]>::concat",
             "<alloc_core::allocator::TraceAlloc<A>>::alloc_recorded",
             "hashbrown::raw::RawTable<T>::reserve",
+            "<allocator_api2::stable::alloc::global::Global as allocator_api2::Allocator>::allocate",
+            "indexmap::map::IndexMap<K,V>::insert",
             // Cut short.
             "<demo::a::very::long::type as alloc::str",
             "<demo",

@@ -120,6 +120,8 @@ const TOP_EXAMPLES: &str = "\
 Examples:
   alloc-report top heap.pb.gz
   alloc-report top heap.pb.gz -n 3 --by traceback
+  alloc-report top heap.pb.gz -n 3 --by traceback --full --depth 20
+  alloc-report top heap.pb.gz --skip my-arena,my-strings
   alloc-report top heap.pb.gz -n 3 --by folded
   alloc-report top heap.pb.gz --sort total --by file --format json
   alloc-report top heap.pb.gz --sort total,blocks --by size-class
@@ -185,6 +187,19 @@ pub(crate) struct View {
     /// Which line of a stack the memory is charged to
     #[arg(long, value_enum, value_name = "RULE", default_value_t = Charge::Caller)]
     charge: Charge,
+    /// Charge what this crate allocates to who called it, as it is done for the standard library and for crates of
+    /// collections, such as hashbrown and indexmap; may be given again
+    #[arg(long, value_name = "CRATE", value_delimiter = ',')]
+    pub(crate) skip: Vec<String>,
+    /// Show every frame of a stack, and with --cumulative every function
+    ///
+    /// Otherwise frames in a row that are of dependencies or of the standard library are one line, and functions
+    /// of libraries that do little but call the program, as a runtime polls futures, are left out.
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// How many lines of a stack to show, counted from the allocation
+    #[arg(long, value_name = "N")]
+    pub(crate) depth: Option<usize>,
     /// Show only what meets these conditions; given again, what meets either
     ///
     /// A condition is a FILE or FILE:LINE, or one of file=, line=, function=, crate=, thread= and
@@ -283,7 +298,7 @@ enum Sort {
 enum Charge {
     /// The innermost one outside the standard library
     Caller,
-    /// The innermost one in the program's own workspace
+    /// The innermost one in the program's own workspace; what has none is one row
     Workspace,
 }
 

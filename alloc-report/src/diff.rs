@@ -62,7 +62,17 @@ builder!(Diff);
 impl Diff<'_> {
     /// What is not exact or not complete about the numbers: a sentence each, as below the table.
     pub fn notes(&self) -> Vec<String> {
-        notes::of_both(self.new, self.old, &self.view)
+        alloc_core::untraced(|| {
+            let diffs = self.new.compare_to(self.old, self.view.grouping());
+            self.notes_on(&diffs)
+        })
+    }
+
+    fn notes_on(&self, diffs: &[StatisticDiff]) -> Vec<String> {
+        let mut notes = notes::of_both(self.new, self.old, &self.view);
+        let left_out = diffs.iter().filter(|it| it.wraps).count();
+        notes.extend(notes::left_out(left_out, &self.view));
+        notes
     }
 
     fn processes(&self) -> Vec<String> {
@@ -116,11 +126,11 @@ impl Diff<'_> {
 
     /// The groups that changed most, each followed by what is in it, and what the others sum up to.
     fn add_rows(&self, diffs: &[StatisticDiff], level: usize, rows: &mut Vec<Row>) {
-        let (unchanged, changed): (Vec<_>, Vec<_>) =
-            diffs.iter().partition(|diff| is_unchanged(diff));
+        let diffs = diffs.iter().filter(|it| self.view.is_full || !it.wraps);
+        let (unchanged, changed): (Vec<_>, Vec<_>) = diffs.partition(|diff| is_unchanged(diff));
         let (shown, others) = changed.split_at(self.view.rows_at(level).min(changed.len()));
         for (&diff, rank) in shown.iter().zip(1u64..) {
-            let (place, source) = self.view.place(&diff.key, self.new.charged_to());
+            let (place, source) = self.view.place(&diff.key, self.new);
             let rank = (level == 0).then(|| text::grouped(rank));
             rows.push(Row {
                 style: if diff.parts.is_empty() { PLAIN } else { BOLD },
@@ -186,12 +196,9 @@ impl fmt::Display for Diff<'_> {
             let diffs = self.new.compare_to(self.old, self.view.grouping());
             let total = Sum::between(self.view.total(self.new), self.view.total(self.old));
             let table = (!diffs.is_empty()).then(|| self.table(&diffs, &total));
-            self.view.page(
-                self.processes(),
-                &self.heading(&total),
-                table,
-                &self.notes(),
-            )
+            let notes = self.notes_on(&diffs);
+            self.view
+                .page(self.processes(), &self.heading(&total), table, &notes)
         });
         f.write_str(&page)
     }

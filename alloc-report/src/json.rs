@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use alloc_core::{
-    Amount, ChargeTo, Frame, GroupKey, Grouping, Health, Metric, Snapshot, Statistic,
-};
+use alloc_core::{Amount, Frame, GroupKey, Grouping, Health, Metric, Snapshot, Statistic};
 use alloc_report::{BytesDiff, CompareTo as _, StatisticDiff};
 use anyhow::Result;
 use serde::Serialize;
@@ -14,9 +12,10 @@ use crate::arguments::View;
 use crate::conditions::Conditions;
 
 pub(crate) fn top(snapshot: &Snapshot, file: &Path, view: &View, by: &Grouping) -> Result<String> {
-    let statistics = snapshot.statistics(by.clone());
+    let statistics = statistics(snapshot, view, by);
     let total = total(snapshot, by);
     let rows = TopRows {
+        snapshot,
         view,
         by,
         total: total.bytes.get(),
@@ -33,9 +32,10 @@ pub(crate) fn top(snapshot: &Snapshot, file: &Path, view: &View, by: &Grouping) 
             bytes: Some(total.bytes.get()),
             blocks: Some(total.blocks),
         },
-        notes: alloc_report::top(snapshot, view.rows)
-            .by(by.clone())
-            .notes(),
+        notes: {
+            let table = alloc_report::top(snapshot, view.rows).by(by.clone());
+            if view.full { table.full() } else { table }.notes()
+        },
     })
 }
 
@@ -45,10 +45,10 @@ pub(crate) fn diff(
     view: &View,
     by: &Grouping,
 ) -> Result<String> {
-    let diffs = new.compare_to(old, by.clone());
+    let diffs = diffs(new, old, view, by);
     let (now, then) = (total(new, by), total(old, by));
     let levels = !new.is_difference();
-    let (shown, other) = diff_rows(&diffs, view, by, levels);
+    let (shown, other) = diff_rows(&diffs, new, view, by);
     to_text(&Diff {
         report: "diff",
         choices: Choices::of(view, by),
@@ -63,10 +63,44 @@ pub(crate) fn diff(
             blocks: levels.then_some(now.blocks),
             blocks_diff: Some(now.blocks as i64 - then.blocks as i64),
         },
-        notes: alloc_report::diff(new, old, view.rows)
-            .by(by.clone())
-            .notes(),
+        notes: {
+            let table = alloc_report::diff(new, old, view.rows).by(by.clone());
+            if view.full { table.full() } else { table }.notes()
+        },
     })
+}
+
+/// The groups that are shown.
+pub(crate) fn statistics(snapshot: &Snapshot, view: &View, by: &Grouping) -> Vec<Statistic> {
+    fn leave_out(statistics: &mut Vec<Statistic>) {
+        statistics.retain(|it| !it.wraps);
+        statistics
+            .iter_mut()
+            .for_each(|it| leave_out(&mut it.parts));
+    }
+    let mut statistics = snapshot.statistics(by.clone());
+    if !view.full {
+        leave_out(&mut statistics);
+    }
+    statistics
+}
+
+/// The same of a comparison.
+pub(crate) fn diffs(
+    new: &Snapshot,
+    old: &Snapshot,
+    view: &View,
+    by: &Grouping,
+) -> Vec<StatisticDiff> {
+    fn leave_out(diffs: &mut Vec<StatisticDiff>) {
+        diffs.retain(|it| !it.wraps);
+        diffs.iter_mut().for_each(|it| leave_out(&mut it.parts));
+    }
+    let mut diffs = new.compare_to(old, by.clone());
+    if !view.full {
+        leave_out(&mut diffs);
+    }
+    diffs
 }
 
 /// What all callsites hold together.
@@ -80,6 +114,7 @@ pub(crate) fn total(snapshot: &Snapshot, by: &Grouping) -> Amount {
 
 /// Makes the rows of a [`Top`].
 struct TopRows<'a> {
+    snapshot: &'a Snapshot,
     view: &'a View,
     by: &'a Grouping,
     total: u64,
@@ -98,7 +133,7 @@ impl TopRows<'_> {
         let bytes = statistic.size.get();
         TopRow {
             rank,
-            key: Key::of(&statistic.key, self.view.charge()),
+            key: Key::of(&statistic.key, self.snapshot),
             bytes,
             blocks: statistic.count,
             average_bytes: average(bytes, statistic.count),
@@ -120,21 +155,22 @@ impl TopRows<'_> {
 /// The first rows, and what the others sum up to; with how much there was, if that is known.
 fn diff_rows(
     diffs: &[StatisticDiff],
+    new: &Snapshot,
     view: &View,
     by: &Grouping,
-    levels: bool,
 ) -> (Vec<DiffRow>, DiffSum) {
+    let levels = !new.is_difference();
     let (shown, others) = diffs.split_at(view.rows.min(diffs.len()));
     let rows = shown.iter().zip(1..).map(|(diff, rank)| DiffRow {
         rank,
-        key: Key::of(&diff.key, view.charge()),
+        key: Key::of(&diff.key, new),
         bytes: levels.then(|| diff.size.get()),
         bytes_diff: diff.size_diff.get(),
         blocks: levels.then_some(diff.count),
         blocks_diff: diff.count_diff,
         average_bytes: average(diff.size.get(), diff.count).filter(|_| levels),
         within: (!diff.parts.is_empty()).then(|| {
-            let (rows, other) = diff_rows(&diff.parts, view, by, levels);
+            let (rows, other) = diff_rows(&diff.parts, new, view, by);
             Within { rows, other }
         }),
     });
@@ -173,6 +209,8 @@ struct Choices {
     metric: String,
     order: String,
     charge: String,
+    skip: Vec<String>,
+    full: bool,
     include: Vec<String>,
     exclude: Vec<String>,
     all_frames: bool,
@@ -187,6 +225,8 @@ impl Choices {
             metric: by.metric().to_string(),
             order: by.order().to_string(),
             charge: view.charge().to_string(),
+            skip: view.skip.clone(),
+            full: view.full,
             include: texts(&view.include),
             exclude: texts(&view.exclude),
             all_frames: view.all_frames,
@@ -308,22 +348,25 @@ struct Key {
 }
 
 impl Key {
-    fn of(key: &GroupKey, charge: ChargeTo) -> Key {
+    fn of(key: &GroupKey, snapshot: &Snapshot) -> Key {
         let frames = match key {
             GroupKey::Traceback(traceback) => Some(traceback.iter().map(StackFrame::of).collect()),
             _ => None,
         };
         Key {
-            key: name_of(key, charge),
-            place: key.charged(charge).map(Location::of).unwrap_or_default(),
+            key: name_of(key, snapshot),
+            place: key
+                .charged_in(snapshot)
+                .map(Location::of)
+                .unwrap_or_default(),
             frames,
         }
     }
 }
 
 /// What a table has in the place of the key.
-pub(crate) fn name_of(key: &GroupKey, charge: ChargeTo) -> String {
-    match key.charged(charge) {
+pub(crate) fn name_of(key: &GroupKey, snapshot: &Snapshot) -> String {
+    match key.charged_in(snapshot) {
         Some(frame) => frame.to_string(),
         None => key.to_string(),
     }

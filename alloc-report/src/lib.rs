@@ -46,8 +46,8 @@
 //! | key | of | meaning |
 //! | --- | --- | --- |
 //! | `report` | both | `"top"` or `"diff"` |
-//! | `by`, `metric`, `order`, `charge` | both | the choices `--by`, `--sort` and `--charge`, as on the command line |
-//! | `cumulative`, `all_frames` | both | whether `--cumulative` and `--all-frames` were given |
+//! | `by`, `metric`, `order`, `charge`, `skip` | both | the choices `--by`, `--sort`, `--charge` and `--skip`, as on the command line |
+//! | `cumulative`, `all_frames`, `full` | both | whether `--cumulative`, `--all-frames` and `--full` were given |
 //! | `include`, `exclude` | both | arrays of what was given with `--include` and `--exclude` |
 //! | `snapshot` | `top` | where the numbers come from, see below |
 //! | `old`, `new` | `diff` | the same for both files |

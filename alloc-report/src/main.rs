@@ -50,6 +50,23 @@ fn main() -> ExitCode {
     }
 }
 
+/// A table of either kind as the command line asks for it.
+macro_rules! shown {
+    ($table:ident, $view:ident) => {{
+        let mut table = $table.colour(is_colourful()).width(width());
+        if $view.no_source {
+            table = table.without_sources();
+        }
+        if $view.full {
+            table = table.full();
+        }
+        if let Some(lines) = $view.depth {
+            table = table.depth(lines);
+        }
+        format!("{table}\n")
+    }};
+}
+
 /// What to print, and the status to end with.
 fn report(command: Command) -> Result<(String, u8)> {
     let text = match command {
@@ -67,11 +84,7 @@ fn report(command: Command) -> Result<(String, u8)> {
             match view.format {
                 Format::Text => {
                     let table = alloc_report::top(&snapshot, view.rows).by(by);
-                    let table = table.colour(is_colourful()).width(width());
-                    Ok(match view.no_source {
-                        true => format!("{}\n", table.without_sources()),
-                        false => format!("{table}\n"),
-                    })
+                    Ok(shown!(table, view))
                 }
                 Format::Json => json::top(&snapshot, &file, &view, &by),
                 Format::Csv => rows::top(&snapshot, &view, &by),
@@ -93,11 +106,7 @@ fn report(command: Command) -> Result<(String, u8)> {
             match view.format {
                 Format::Text => {
                     let table = alloc_report::diff(&new_snapshot, &old_snapshot, view.rows).by(by);
-                    let table = table.colour(is_colourful()).width(width());
-                    Ok(match view.no_source {
-                        true => format!("{}\n", table.without_sources()),
-                        false => format!("{table}\n"),
-                    })
+                    Ok(shown!(table, view))
                 }
                 Format::Json => json::diff((&new_snapshot, new), (&old_snapshot, &old), &view, &by),
                 Format::Csv => rows::diff(&new_snapshot, &old_snapshot, &view, &by),
@@ -115,8 +124,10 @@ fn report(command: Command) -> Result<(String, u8)> {
 }
 
 fn load(path: &Path, view: &View) -> Result<ManuallyDrop<Snapshot>> {
-    let snapshot = read(path)?.charge_to(view.charge());
-    Ok(ManuallyDrop::new(filtered(snapshot, view)))
+    Ok(ManuallyDrop::new(filtered(
+        charged(read(path)?, view),
+        view,
+    )))
 }
 
 /// The two sides of a file that tells what changed.
@@ -127,8 +138,7 @@ fn load_difference(
     let sides = read_as(path, Snapshot::read_difference);
     let (added, taken_away) =
         sides.map_err(|error| anyhow!("{error}; two are compared by diff OLD NEW"))?;
-    let side =
-        |snapshot: Snapshot| ManuallyDrop::new(filtered(snapshot.charge_to(view.charge()), view));
+    let side = |snapshot| ManuallyDrop::new(filtered(charged(snapshot, view), view));
     Ok((side(added), side(taken_away)))
 }
 
@@ -159,6 +169,10 @@ fn read_as<T>(
         let path = path.to_string_lossy();
         anyhow!("cannot read the snapshot {}: {error}", Escaped(&path))
     })
+}
+
+fn charged(snapshot: Snapshot, view: &View) -> Snapshot {
+    snapshot.charge_to(view.charge()).skip_crates(&view.skip)
 }
 
 fn filtered(snapshot: Snapshot, view: &View) -> Snapshot {

@@ -63,6 +63,15 @@ pub(crate) fn of_both(new: &Snapshot, old: &Snapshot, view: &View) -> Vec<String
     notes
 }
 
+/// How many functions are not shown since they do little but call the program.
+pub(crate) fn left_out(n: usize, view: &View) -> Option<String> {
+    let functions = plural(n as u64, view.noun(0));
+    let verb = if n == 1 { "does" } else { "do" };
+    (n > 0 && !view.is_full).then(|| {
+        format!("left out {functions} that {verb} little but call the workspace; --full shows them")
+    })
+}
+
 fn changes(snapshot: &Snapshot) -> Option<String> {
     snapshot.is_difference().then(|| {
         "the file tells what changed between two moments, not how much there was at either"
@@ -191,7 +200,7 @@ fn names(snapshot: &Snapshot) -> Vec<String> {
 fn has_charged_frame(trace: &Trace, charge: ChargeTo) -> bool {
     trace.traceback.iter().any(|frame| match charge {
         ChargeTo::Workspace => frame.origin() == Origin::Workspace,
-        _ => !matches!(frame.origin(), Origin::Std | Origin::Tracer),
+        _ => !frame.is_passed_over(),
     })
 }
 

@@ -1,11 +1,11 @@
 //! The rows of the reports as CSV. Their columns are described in the documentation of the library.
 
 use alloc_core::{Escaped, Frame, GroupKey, Grouping, Snapshot, Statistic};
-use alloc_report::{CompareTo as _, StatisticDiff};
+use alloc_report::StatisticDiff;
 use anyhow::Result;
 
 use crate::arguments::View;
-use crate::json::{average, name_of, total};
+use crate::json::{average, diffs, name_of, statistics, total};
 
 /// The columns that say what a row stands for.
 const OF_KEYS: [&str; 7] = ["rank", "by", "key", "function", "file", "path", "line"];
@@ -38,40 +38,37 @@ const OF_DIFF: [&str; 5] = [
 
 pub(crate) fn top(snapshot: &Snapshot, view: &View, by: &Grouping) -> Result<String> {
     let total = total(snapshot, by).bytes.get();
-    let mut rows = Rows::new(view, by, &OF_TOP)?;
-    rows.add(
-        &snapshot.statistics(by.clone()),
-        &|statistic: &Statistic| {
-            let (bytes, blocks) = (statistic.size.get(), statistic.count);
-            let share = (total > 0).then(|| bytes as f64 / total as f64);
-            let counters = &statistic.counters;
-            let amounts = [
-                counters.current,
-                counters.peak,
-                counters.at_peak,
-                counters.total,
-                counters.freed(),
-            ];
-            let mut cells = vec![
-                bytes.to_string(),
-                blocks.to_string(),
-                known(average(bytes, blocks)),
-                known(share),
-            ];
-            for amount in amounts {
-                cells.push(amount.bytes.get().to_string());
-                cells.push(amount.blocks.to_string());
-            }
-            cells.push(counters.reallocations.to_string());
-            cells
-        },
-    )?;
+    let mut rows = Rows::new(snapshot, view, by, &OF_TOP)?;
+    rows.add(&statistics(snapshot, view, by), &|statistic: &Statistic| {
+        let (bytes, blocks) = (statistic.size.get(), statistic.count);
+        let share = (total > 0).then(|| bytes as f64 / total as f64);
+        let counters = &statistic.counters;
+        let amounts = [
+            counters.current,
+            counters.peak,
+            counters.at_peak,
+            counters.total,
+            counters.freed(),
+        ];
+        let mut cells = vec![
+            bytes.to_string(),
+            blocks.to_string(),
+            known(average(bytes, blocks)),
+            known(share),
+        ];
+        for amount in amounts {
+            cells.push(amount.bytes.get().to_string());
+            cells.push(amount.blocks.to_string());
+        }
+        cells.push(counters.reallocations.to_string());
+        cells
+    })?;
     rows.text()
 }
 
 pub(crate) fn diff(new: &Snapshot, old: &Snapshot, view: &View, by: &Grouping) -> Result<String> {
-    let mut rows = Rows::new(view, by, &OF_DIFF)?;
-    let diffs = new.compare_to(old, by.clone());
+    let mut rows = Rows::new(new, view, by, &OF_DIFF)?;
+    let diffs = diffs(new, old, view, by);
     let levels = !new.is_difference();
     rows.add(&diffs, &|diff: &StatisticDiff| {
         vec![
@@ -114,17 +111,24 @@ impl Group for StatisticDiff {
 /// A table while it is written.
 struct Rows<'a> {
     writer: csv::Writer<Vec<u8>>,
+    snapshot: &'a Snapshot,
     view: &'a View,
     names: Vec<String>,
 }
 
 impl<'a> Rows<'a> {
-    fn new(view: &'a View, by: &Grouping, numbers: &[&str]) -> Result<Rows<'a>> {
+    fn new(
+        snapshot: &'a Snapshot,
+        view: &'a View,
+        by: &Grouping,
+        numbers: &[&str],
+    ) -> Result<Rows<'a>> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(OF_KEYS.iter().chain(numbers))?;
         let names = by.to_string().split(',').map(str::to_owned).collect();
         Ok(Rows {
             writer,
+            snapshot,
             view,
             names,
         })
@@ -163,9 +167,9 @@ impl<'a> Rows<'a> {
                 let frames: Vec<String> = traceback.iter().map(Frame::to_string).collect();
                 frames.join(" < ")
             }
-            key => name_of(key, self.view.charge()),
+            key => name_of(key, self.snapshot),
         };
-        let frame = key.charged(self.view.charge());
+        let frame = key.charged_in(self.snapshot);
         let text = |text: Option<&str>| text.map_or(String::new(), |it| Escaped(it).to_string());
         let file = frame.and_then(Frame::file);
         [

@@ -57,7 +57,17 @@ builder!(Top);
 impl Top<'_> {
     /// What is not exact or not complete about the numbers: a sentence each, as below the table.
     pub fn notes(&self) -> Vec<String> {
-        notes::of(self.snapshot, &self.view)
+        alloc_core::untraced(|| {
+            let statistics = self.snapshot.statistics(self.view.grouping());
+            self.notes_on(&statistics)
+        })
+    }
+
+    fn notes_on(&self, statistics: &[Statistic]) -> Vec<String> {
+        let mut notes = notes::of(self.snapshot, &self.view);
+        let left_out = statistics.iter().filter(|it| it.wraps).count();
+        notes.extend(notes::left_out(left_out, &self.view));
+        notes
     }
 
     fn heading(&self, total: Amount) -> String {
@@ -87,9 +97,13 @@ impl Top<'_> {
 
     /// The largest of some groups, each followed by what is in it, and what the others sum up to.
     fn add_rows(&self, groups: &[Statistic], level: usize, total: Amount, rows: &mut Vec<Row>) {
+        let groups: Vec<&Statistic> = groups
+            .iter()
+            .filter(|it| self.view.is_full || !it.wraps)
+            .collect();
         let (shown, others) = groups.split_at(self.view.rows_at(level).min(groups.len()));
-        for (statistic, rank) in shown.iter().zip(1u64..) {
-            let (place, source) = self.view.place(&statistic.key, self.snapshot.charged_to());
+        for (&statistic, rank) in shown.iter().zip(1u64..) {
+            let (place, source) = self.view.place(&statistic.key, self.snapshot);
             let rank = (level == 0).then(|| text::grouped(rank));
             rows.push(Row {
                 style: self.view.style(&statistic.parts),
@@ -121,8 +135,8 @@ impl fmt::Display for Top<'_> {
             let total = self.view.total(self.snapshot);
             let table = (!statistics.is_empty()).then(|| self.table(&statistics, total));
             let process = process(self.snapshot).into_iter().collect();
-            self.view
-                .page(process, &self.heading(total), table, &self.notes())
+            let notes = self.notes_on(&statistics);
+            self.view.page(process, &self.heading(total), table, &notes)
         });
         f.write_str(&page)
     }
@@ -167,7 +181,7 @@ fn amount_of(statistic: &Statistic) -> Amount {
     Amount::new(statistic.size.get(), statistic.count)
 }
 
-fn sum(statistics: &[Statistic]) -> Amount {
+fn sum(statistics: &[&Statistic]) -> Amount {
     let mut sum = Amount::default();
     for statistic in statistics {
         sum += amount_of(statistic);

@@ -24,6 +24,8 @@ pub(crate) struct View {
     pub(crate) colour: bool,
     pub(crate) width: usize,
     pub(crate) sources: bool,
+    pub(crate) is_full: bool,
+    pub(crate) depth: Option<usize>,
 }
 
 impl View {
@@ -35,6 +37,8 @@ impl View {
             colour: false,
             width: WIDTH,
             sources: true,
+            is_full: false,
+            depth: None,
         }
     }
 
@@ -68,8 +72,8 @@ impl View {
     }
 
     /// What stands at the right of the numbers, and the line of source that belongs to it.
-    pub(crate) fn place(&self, key: &GroupKey, charge: ChargeTo) -> (Place, Option<String>) {
-        let Some(frame) = key.charged(charge) else {
+    pub(crate) fn place(&self, key: &GroupKey, snapshot: &Snapshot) -> (Place, Option<String>) {
+        let Some(frame) = key.charged_in(snapshot) else {
             return (Place::Name(key.to_string()), None);
         };
         let name = text::place(frame);
@@ -94,9 +98,13 @@ impl View {
             return Vec::new();
         };
         let indent = " ".repeat(INDENT * level);
-        let room = self.width.saturating_sub(indent.len());
-        let charged = traceback.charged(snapshot.charged_to());
-        let lines = stack::lines(traceback, charged, room, self.paint());
+        let shape = stack::Shape {
+            width: self.width.saturating_sub(indent.len()),
+            is_full: self.is_full,
+            depth: self.depth,
+            paint: self.paint(),
+        };
+        let lines = stack::lines(traceback, snapshot.charged_frame(traceback), shape);
         lines
             .into_iter()
             .map(|line| indent.clone() + &line)
@@ -273,6 +281,21 @@ macro_rules! builder {
             /// Paths, names and lines of source are cut, numbers never. Notes are not cut.
             pub fn width(mut self, width: usize) -> Self {
                 self.view.width = width;
+                self
+            }
+
+            /// Shows every frame of a stack, and every function that is counted cumulatively.
+            ///
+            /// Otherwise frames of the standard library and of dependencies that follow each other are one line, and
+            /// functions that [only call](alloc_core::Statistic::wraps) the program are left out.
+            pub fn full(mut self) -> Self {
+                self.view.is_full = true;
+                self
+            }
+
+            /// Shows so many lines of each stack at most, counted from the allocation.
+            pub fn depth(mut self, lines: usize) -> Self {
+                self.view.depth = Some(lines);
                 self
             }
 

@@ -361,6 +361,250 @@ fn top_shows_whole_stacks() {
     );
 }
 
+/// A service: a handler that fills a map, called by way of hyper, axum and tokio, beside what tokio does for itself.
+fn service(folder: &Path) {
+    let library =
+        |name: &str, version: &str| format!("/c/registry/src/i-1/{name}-{version}/src/lib.rs");
+    let [hashbrown, axum, hyper, tokio] = [
+        ("hashbrown", "0.15.2"),
+        ("axum", "0.8.1"),
+        ("hyper", "1.6.0"),
+        ("tokio", "1.47.0"),
+    ]
+    .map(|(name, version)| library(name, version));
+    let std = "/rustc/59807616e/library/std/src/rt.rs";
+    let frame = |name: &str, file: &str, line| Frame::new(Some(name), Some(file), line, 5);
+    let mut handler = vec![
+        frame(
+            "hashbrown::raw::RawTable<T>::reserve_rehash",
+            &hashbrown,
+            90,
+        ),
+        frame("hashbrown::map::HashMap<K,V>::insert", &hashbrown, 40),
+        frame("demo::session::Sessions::open", "src/session.rs", 41),
+        frame("demo::login", "src/main.rs", 12),
+    ];
+    handler.extend((1..=9).map(|line| frame("axum::handler::call", &axum, line)));
+    handler.push(frame("<F as core::future::Future>::poll", std, 8));
+    handler.extend((1..=20).map(|line| frame("hyper::proto::poll", &hyper, line)));
+    let runtime = [
+        frame("tokio::runtime::task::poll", &tokio, 1),
+        frame("tokio::runtime::task::run", &tokio, 2),
+        frame("core::ops::FnOnce::call_once", std, 20),
+        frame("std::sys::backtrace::__rust_begin_short_backtrace", std, 50),
+        frame("std::rt::lang_start", std, 60),
+    ];
+    handler.extend(runtime.clone());
+    let timer = [frame("tokio::time::Wheel::new", &tokio, 30)]
+        .into_iter()
+        .chain(runtime)
+        .collect();
+    let trace = |frames, bytes, blocks| {
+        let current = Amount::new(bytes, blocks);
+        let counters = Counters {
+            current,
+            at_peak: current,
+            ..Counters::default()
+        };
+        Trace::new(Traceback::new(frames), counters)
+    };
+    let traces = vec![trace(handler, 4_000_000, 400), trace(timer, 5_000, 5)];
+    Snapshot::from_traces(traces, 64)
+        .dump(folder.join("service"))
+        .unwrap();
+}
+
+#[test]
+fn frames_of_dependencies_are_one_line_unless_they_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    service(folder.path());
+    let check = |arguments, expected| check_in(folder.path(), arguments, expected);
+    check(
+        "top service --by traceback",
+        expect![[r#"
+        3911 KiB in 405 live blocks, by traceback; at the peak 3911 KiB
+
+        #      size   share  count  average  traceback
+        1  3906 KiB   99.9%    400  10000 B  src/session.rs:41
+               … 2 frames of hashbrown
+               src/session.rs:41  demo::session::Sessions::open
+               src/main.rs:12     demo::login
+               … 32 frames of hyper, axum, tokio
+               … 3 frames of the runtime
+
+        2  5000 B      0.1%      5   1000 B  tokio-1.47.0/src/lib.rs:30
+               tokio-1.47.0/src/lib.rs:30  tokio::time::Wheel::new
+               … 2 frames of tokio
+               … 3 frames of the runtime
+
+           3911 KiB  100.0%    405   9889 B  total
+    "#]],
+    );
+    check(
+        "top service --by traceback -n 1 --depth 3",
+        expect![[r#"
+        3911 KiB in 405 live blocks, by traceback; at the peak 3911 KiB
+
+        #      size   share  count  average  traceback
+        1  3906 KiB   99.9%    400  10000 B  src/session.rs:41
+               … 2 frames of hashbrown
+               src/session.rs:41  demo::session::Sessions::open
+               src/main.rs:12     demo::login
+               … 35 frames further out
+
+           5000 B      0.1%      5   1000 B  other (1 traceback)
+           3911 KiB  100.0%    405   9889 B  total
+    "#]],
+    );
+    check(
+        "top service --by traceback -n 1 --full --depth 6",
+        expect![[r#"
+            3911 KiB in 405 live blocks, by traceback; at the peak 3911 KiB
+
+            #      size   share  count  average  traceback
+            1  3906 KiB   99.9%    400  10000 B  src/session.rs:41
+                   hashbrown-0.15.2/src/lib.rs:90  hashbrown::raw::RawTable<T>::reserve_rehash
+                   hashbrown-0.15.2/src/lib.rs:40  hashbrown::map::HashMap<K,V>::insert
+                   src/session.rs:41               demo::session::Sessions::open
+                   src/main.rs:12                  demo::login
+                   axum-0.8.1/src/lib.rs:1         axum::handler::call
+                   axum-0.8.1/src/lib.rs:2         axum::handler::call
+                   … 33 frames further out
+
+               5000 B      0.1%      5   1000 B  other (1 traceback)
+               3911 KiB  100.0%    405   9889 B  total
+        "#]],
+    );
+}
+
+#[test]
+fn what_only_calls_the_program_is_left_out_of_cumulative_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    service(folder.path());
+    let check = |arguments, expected| check_in(folder.path(), arguments, expected);
+    check(
+        "top service --by function --cumulative",
+        expect![[r#"
+        3911 KiB in 405 live blocks, by function, cumulative; at the peak 3911 KiB
+
+        #      size   share  count  average  function
+        1  3906 KiB   99.9%    400  10000 B  hashbrown::raw::RawTable<T>::reserve_rehash
+        2  3906 KiB   99.9%    400  10000 B  hashbrown::map::HashMap<K,V>::insert
+        3  3906 KiB   99.9%    400  10000 B  demo::session::Sessions::open
+        4  3906 KiB   99.9%    400  10000 B  demo::login
+        5  5000 B      0.1%      5   1000 B  tokio::time::Wheel::new
+           3911 KiB  100.0%    405   9889 B  total
+
+        note: left out 8 functions that do little but call the workspace; --full shows them
+    "#]],
+    );
+    check(
+        "top service --by function --cumulative --full -n 20",
+        expect![[r#"
+            3911 KiB in 405 live blocks, by function, cumulative; at the peak 3911 KiB
+
+             #      size   share  count  average  function
+             1  3911 KiB  100.0%    405   9889 B  tokio::runtime::task::run
+             2  3911 KiB  100.0%    405   9889 B  tokio::runtime::task::poll
+             3  3911 KiB  100.0%    405   9889 B  std::sys::backtrace::__rust_begin_short_backtrace
+             4  3911 KiB  100.0%    405   9889 B  std::rt::lang_start
+             5  3911 KiB  100.0%    405   9889 B  core::ops::FnOnce::call_once
+             6  3906 KiB   99.9%    400  10000 B  hyper::proto::poll
+             7  3906 KiB   99.9%    400  10000 B  hashbrown::raw::RawTable<T>::reserve_rehash
+             8  3906 KiB   99.9%    400  10000 B  hashbrown::map::HashMap<K,V>::insert
+             9  3906 KiB   99.9%    400  10000 B  demo::session::Sessions::open
+            10  3906 KiB   99.9%    400  10000 B  demo::login
+            11  3906 KiB   99.9%    400  10000 B  axum::handler::call
+            12  3906 KiB   99.9%    400  10000 B  <F as core::future::Future>::poll
+            13  5000 B      0.1%      5   1000 B  tokio::time::Wheel::new
+                3911 KiB  100.0%    405   9889 B  total
+        "#]],
+    );
+    check(
+        "diff service service --by crate --cumulative",
+        expect![[r#"
+            3911 KiB (+0 B) in 405 live blocks (+0), by crate, cumulative; at the peak 3911 KiB
+
+            #      size  change  count  change  average  crate
+                                                         other (2 crates, unchanged)
+               3911 KiB    +0 B    405      +0   9889 B  total
+
+            note: left out 4 crates that do little but call the workspace; --full shows them
+        "#]],
+    );
+}
+
+#[test]
+fn collections_are_passed_over_and_so_is_what_is_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    service(folder.path());
+    let check = |arguments, expected| check_in(folder.path(), arguments, expected);
+    check(
+        "top service",
+        expect![[r#"
+        3911 KiB in 405 live blocks, by line; at the peak 3911 KiB
+
+        #      size   share  count  average  line
+        1  3906 KiB   99.9%    400  10000 B  src/session.rs:41
+        2  5000 B      0.1%      5   1000 B  tokio-1.47.0/src/lib.rs:30
+           3911 KiB  100.0%    405   9889 B  total
+    "#]],
+    );
+    check(
+        "top service --skip demo,tokio",
+        expect![[r#"
+        3911 KiB in 405 live blocks, by line; at the peak 3911 KiB
+
+        #      size   share  count  average  line
+        1  3906 KiB   99.9%    400  10000 B  axum-0.8.1/src/lib.rs:1
+        2  5000 B      0.1%      5   1000 B  tokio-1.47.0/src/lib.rs:30
+           3911 KiB  100.0%    405   9889 B  total
+    "#]],
+    );
+    check(
+        "top service --charge workspace",
+        expect![[r#"
+        3911 KiB in 405 live blocks, by line of the workspace; at the peak 3911 KiB
+
+        #      size   share  count  average  line
+        1  3906 KiB   99.9%    400  10000 B  src/session.rs:41
+        2  5000 B      0.1%      5   1000 B  <no frame of the workspace>
+           3911 KiB  100.0%    405   9889 B  total
+    "#]],
+    );
+    check(
+        "top service --charge workspace --by crate,traceback --depth 1",
+        expect![[r#"
+            3911 KiB in 405 live blocks, by crate, then traceback of the workspace; at the peak 3911 KiB
+
+            #      size   share  count  average  crate, traceback
+            1  3906 KiB   99.9%    400  10000 B  demo
+               3906 KiB   99.9%    400  10000 B    src/session.rs:41
+                     … 2 frames of hashbrown
+                     … 37 frames further out
+
+            2  5000 B      0.1%      5   1000 B  <no frame of the workspace>
+               5000 B      0.1%      5   1000 B    <no frame of the workspace>
+                     … 3 frames of tokio
+                     … 3 frames further out
+
+               3911 KiB  100.0%    405   9889 B  total
+        "#]],
+    );
+    check(
+        "top service --include crate=demo -n 1 --skip tokio",
+        expect![[r#"
+            3906 KiB in 400 live blocks, by line; at the peak 3906 KiB
+
+            #      size   share  count  average  line
+            1  3906 KiB  100.0%    400  10000 B  src/session.rs:41
+               3906 KiB  100.0%    400  10000 B  total
+
+            note: filters left 1 of 2 callsites out
+        "#]],
+    );
+}
+
 #[test]
 fn diff_shows_what_changed() {
     check(
@@ -420,6 +664,8 @@ fn top_as_json_has_every_key_that_is_documented() {
             "metric": "total",
             "order": "bytes",
             "charge": "caller",
+            "skip": [],
+            "full": false,
             "include": [],
             "exclude": [],
             "all_frames": false,
@@ -806,7 +1052,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 28);
+    assert_eq!(examples, 30);
 }
 
 /// What a shell completes, and what the manual says, is made of the same description as the help.
@@ -927,11 +1173,12 @@ fn cumulative_counting_does_not_add_up() {
 
             #      size   share   count  average  file
             1  11.9 MiB  100.0%  99,749    125 B  src/main.rs
-            2  11.9 MiB  100.0%  99,749    125 B  library/std/src/rt.rs
-            3  11.9 MiB  100.0%  99,749    125 B  library/alloc/src/raw_vec/mod.rs
-            4  11.9 MiB  >99.9%  99,747    125 B  src/cache.rs
-            5  2048 B     <0.1%       2   1024 B  src/index.rs
+            2  11.9 MiB  100.0%  99,749    125 B  library/alloc/src/raw_vec/mod.rs
+            3  11.9 MiB  >99.9%  99,747    125 B  src/cache.rs
+            4  2048 B     <0.1%       2   1024 B  src/index.rs
                11.9 MiB  100.0%  99,749    125 B  total
+
+            note: left out 1 file that does little but call the workspace; --full shows them
         "#]],
     );
     check(
@@ -942,15 +1189,17 @@ fn cumulative_counting_does_not_add_up() {
             #      size     change   count   change  average  line
             1  11.9 MiB  +11.9 MiB  99,746  +99,736    125 B  src/cache.rs:41
             2  11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  src/main.rs:3
-                                                              other (6 lines)
+                                                              other (5 lines)
                11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
+
+            note: left out 1 line that does little but call the workspace; --full shows them
         "#]],
     );
     check_json(
         "top new --by line --cumulative -n 1 --format json",
         |report| {
             assert_eq!(report["cumulative"], true);
-            let nothing = json!({ "rows": 6, "bytes": null, "blocks": null });
+            let nothing = json!({ "rows": 5, "bytes": null, "blocks": null });
             assert_eq!(report["other"], nothing);
             assert_eq!(report["total"]["bytes"], 12_506_144);
         },
