@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::frame::Frame;
 use crate::package::Crates;
-use crate::pattern::Pattern;
+use crate::pattern::{FunctionPattern, Pattern};
 use crate::snapshot::{Snapshot, Trace};
 use crate::thread;
 
@@ -52,7 +52,7 @@ pub struct Filter {
     file: Pattern,
     file_name: Option<Pattern>,
     line: Option<u32>,
-    function: Option<Pattern>,
+    function: Option<FunctionPattern>,
     of_crate: Option<Pattern>,
     all_frames: bool,
     domain: Option<u32>,
@@ -106,9 +106,10 @@ impl Filter {
         self
     }
 
-    /// In functions of this name: `demo::cache::*`.
+    /// In functions of this name, or with it in their path: `fill`, `Cache::fill`, `demo::cache::*`. See
+    /// [`FunctionPattern`].
     pub fn function(mut self, pattern: &str) -> Filter {
-        self.function = Some(Pattern::new(pattern));
+        self.function = Some(FunctionPattern::new(pattern));
         self
     }
 
@@ -183,7 +184,10 @@ impl Sieve<'_> {
         *self.known.entry(frame.id()).or_insert_with(|| {
             filter.line.is_none_or(|line| line == frame.line())
                 && filter.matches_file(frame)
-                && fits(&filter.function, frame.function().unwrap_or(UNKNOWN))
+                && filter
+                    .function
+                    .as_ref()
+                    .is_none_or(|pattern| pattern.matches(frame.function().unwrap_or(UNKNOWN)))
                 && (filter.of_crate.is_none() || {
                     let name = crates.crate_of(frame);
                     let (bare, _) = name.split_once(' ').unwrap_or((&name, ""));
@@ -326,6 +330,9 @@ mod tests {
         check(&any().function("serde_json::de::*"), &trace, true);
         check(&any().function("demo::load"), &trace, false);
         check(&any().function("demo::load").all_frames(true), &trace, true);
+        check(&any().function("parse"), &trace, true);
+        check(&any().function("de::parse"), &trace, true);
+        check(&any().function("pars"), &trace, false);
         check(&any().in_crate("serde_json"), &trace, true);
         check(&any().in_crate("serde_json 1.*"), &trace, true);
         check(&any().in_crate("serde_json 2.*"), &trace, false);

@@ -51,7 +51,7 @@ Examples:
   Hand the numbers on:
     alloc-report top heap.pb.gz --format json | jq -r '.rows[] | [.bytes, .file, .line] | @tsv'
 
-Exit status: 0 if all is well, 1 if a file cannot be read, 2 if the command line is wrong.";
+Exit status: 0 if all is well, 1 if a file cannot be read or filters leave nothing of it, 2 if the command line is wrong.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -206,7 +206,8 @@ pub(crate) struct View {
     /// domain=; with commas between them, all have to be met. Names are patterns for the whole of a
     /// name: ? is one character, [a-z] one of these, and * any of them, slashes too. A FILE without a
     /// slash is compared with the file's name, else with the path as the table has it or as the
-    /// compiler wrote it down.
+    /// compiler wrote it down. A function= without * and ? is also met by functions that have it in their path, as
+    /// Cache::fill is in demo::Cache<T>::fill.
     #[arg(long, value_name = "CONDITIONS")]
     pub(crate) include: Vec<Conditions>,
     /// Leave out what meets these conditions; given again, what meets either

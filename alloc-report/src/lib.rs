@@ -37,7 +37,7 @@
 //! a profile which tells what changed, with negative values; `--help` shows how, with
 //! examples of filters and groupings. `alloc-report completions SHELL` and `alloc-report man` print what
 //! a shell completes and the manual page. It exits with 0 when all is well, with 1 when a file cannot be
-//! read, and with 2 when it was called in a wrong way.
+//! read or filters leave nothing of it, and with 2 when it was called in a wrong way.
 //!
 //! With `--format json` it prints one object, for programs. Sizes are in bytes, times in seconds since
 //! 1970 (UTC), shares between 0 and 1; what is not known is `null`. Characters outside ASCII are

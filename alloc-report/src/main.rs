@@ -6,6 +6,7 @@ mod check;
 mod conditions;
 mod debuginfod;
 mod json;
+mod near;
 mod recording;
 mod recordings;
 mod rows;
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 use alloc_core::{Escaped, Filter, Grouping, Metric, Snapshot};
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Parser as _;
 
 use arguments::{Arguments, Command, Format, View};
@@ -79,7 +80,10 @@ fn report(command: Command) -> Result<(String, u8)> {
         Command::Clean(options) => recordings::clean(&options),
         Command::Top { file, view } => {
             let by = view.grouping().unwrap_or_else(|wrong| wrong.exit());
-            let snapshot = load(&file, &view)?;
+            let Loaded { snapshot, nothing } = load(&file, &view)?;
+            if let Some(nothing) = nothing {
+                bail!(nothing);
+            }
             let by = with_metric(by, &view, snapshot.first_metric());
             match view.format {
                 Format::Text => {
@@ -96,6 +100,10 @@ fn report(command: Command) -> Result<(String, u8)> {
                 Some(new) => (load(new, &view)?, load(&old, &view)?),
                 None => load_difference(&old, &view)?,
             };
+            if let (Some(nothing), Some(_)) = (&new_snapshot.nothing, &old_snapshot.nothing) {
+                bail!("{nothing}");
+            }
+            let (new_snapshot, old_snapshot) = (new_snapshot.snapshot, old_snapshot.snapshot);
             let new = new.as_ref().unwrap_or(&old);
             let (now, then) = (new_snapshot.first_metric(), old_snapshot.first_metric());
             let metric = match new_snapshot.knows(Metric::Current) {
@@ -123,22 +131,23 @@ fn report(command: Command) -> Result<(String, u8)> {
     text.map(|text| (text, 0))
 }
 
-fn load(path: &Path, view: &View) -> Result<ManuallyDrop<Snapshot>> {
-    Ok(ManuallyDrop::new(filtered(
-        charged(read(path)?, view),
-        view,
-    )))
+/// A snapshot, filtered.
+struct Loaded {
+    snapshot: ManuallyDrop<Snapshot>,
+    /// What to say if the filters left nothing of it.
+    nothing: Option<String>,
+}
+
+fn load(path: &Path, view: &View) -> Result<Loaded> {
+    Ok(filtered(charged(read(path)?, view), view))
 }
 
 /// The two sides of a file that tells what changed.
-fn load_difference(
-    path: &Path,
-    view: &View,
-) -> Result<(ManuallyDrop<Snapshot>, ManuallyDrop<Snapshot>)> {
+fn load_difference(path: &Path, view: &View) -> Result<(Loaded, Loaded)> {
     let sides = read_as(path, Snapshot::read_difference);
     let (added, taken_away) =
         sides.map_err(|error| anyhow!("{error}; two are compared by diff OLD NEW"))?;
-    let side = |snapshot| ManuallyDrop::new(filtered(charged(snapshot, view), view));
+    let side = |snapshot| filtered(charged(snapshot, view), view);
     Ok((side(added), side(taken_away)))
 }
 
@@ -175,17 +184,51 @@ fn charged(snapshot: Snapshot, view: &View) -> Snapshot {
     snapshot.charge_to(view.charge()).skip_crates(&view.skip)
 }
 
-fn filtered(snapshot: Snapshot, view: &View) -> Snapshot {
-    let included = view.include.iter().map(Conditions::include);
-    let excluded = view.exclude.iter().map(Conditions::exclude);
-    let filters: Vec<Filter> = included
-        .chain(excluded)
-        .map(|filter| filter.all_frames(view.all_frames))
-        .collect();
-    if filters.is_empty() {
-        return snapshot;
+fn filtered(snapshot: Snapshot, view: &View) -> Loaded {
+    let with = |all_frames| {
+        let included = view.include.iter().map(Conditions::include);
+        let excluded = view.exclude.iter().map(Conditions::exclude);
+        let filters = included.chain(excluded);
+        let filters: Vec<Filter> = filters.map(|it| it.all_frames(all_frames)).collect();
+        snapshot.filter_traces(&filters)
+    };
+    if view.include.is_empty() && view.exclude.is_empty() {
+        return Loaded {
+            snapshot: ManuallyDrop::new(snapshot),
+            nothing: None,
+        };
     }
-    snapshot.filter_traces(&filters)
+    let filtered = ManuallyDrop::new(with(view.all_frames));
+    let is_nothing = filtered.traces().is_empty() && !snapshot.traces().is_empty();
+    let nothing = is_nothing.then(|| {
+        let outer = !view.all_frames && !with(true).traces().is_empty();
+        nothing_left(&snapshot, view, outer)
+    });
+    Loaded {
+        snapshot: filtered,
+        nothing,
+    }
+}
+
+/// What to say where the filters leave nothing; `outer` if they would not with outer frames of the stacks.
+fn nothing_left(snapshot: &Snapshot, view: &View, outer: bool) -> String {
+    let Some(first) = view.include.first() else {
+        let first = view.exclude.first().map_or("", |it| it.text.as_str());
+        return format!("--exclude {} leaves no callsite", Escaped(first));
+    };
+    let mut text = match view.include.len() {
+        1 => format!("no callsite meets --include {}", Escaped(&first.text)),
+        n => format!("no callsite meets any of the {n} --include"),
+    };
+    if !view.exclude.is_empty() {
+        text += " and is left by --exclude";
+    }
+    if outer {
+        text += "; outer frames of stacks do: add --all-frames";
+    } else if let Some(near) = first.near(snapshot, view.all_frames) {
+        text += &format!("; {near}");
+    }
+    text
 }
 
 /// On a terminal, unless `NO_COLOR` is set; elsewhere only with `CLICOLOR_FORCE`.

@@ -2,7 +2,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use alloc_core::{ChargeTo, Metric, Origin, Snapshot, Trace};
+use alloc_core::{ChargeTo, GroupBy, Metric, Origin, Snapshot, Trace};
 
 use crate::text::{self, plural};
 use crate::view::View;
@@ -12,6 +12,7 @@ pub(crate) fn of(snapshot: &Snapshot, view: &View) -> Vec<String> {
     let mut notes = Vec::new();
     notes.extend(changes(snapshot));
     notes.extend(unknown(snapshot, view));
+    notes.extend(without_threads(snapshot, view));
     notes.extend(filtered(snapshot));
     notes.extend(sampled(snapshot));
     notes.extend(own_peaks(snapshot, view));
@@ -93,6 +94,15 @@ fn unknown(snapshot: &Snapshot, view: &View) -> Option<String> {
     let both: Vec<&str> = what.into_iter().chain(blocks).collect();
     let both = both.join(", nor ");
     (!both.is_empty()).then(|| format!("the file does not tell {both}: the zeros stand for it"))
+}
+
+fn without_threads(snapshot: &Snapshot, view: &View) -> Option<String> {
+    let by_thread = view.by.keys().any(|key| key == Some(GroupBy::Thread));
+    let nobody_has_a_name = snapshot.traces().iter().all(|it| it.thread.is_none());
+    (by_thread && nobody_has_a_name && !snapshot.traces().is_empty()).then(|| {
+        "threads were not told apart: trace with Config::threads(true) to have their names"
+            .to_owned()
+    })
 }
 
 fn filtered(snapshot: &Snapshot) -> Option<String> {

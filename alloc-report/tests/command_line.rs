@@ -1015,7 +1015,6 @@ fn a_wrong_command_line_exits_with_two() {
 fn the_examples_of_the_help_run() {
     let folder = folder();
     for name in [
-        "heap.pb.gz",
         "after.pb.gz",
         "before.pb.gz",
         "monday.pb.gz",
@@ -1023,6 +1022,12 @@ fn the_examples_of_the_help_run() {
     ] {
         fs::copy(folder.path().join("new"), folder.path().join(name)).unwrap();
     }
+    let worker = trace("demo::work", "src/work.rs", 3, (10, 1), (10, 1)).with_thread("worker-1");
+    let mut traces = new_snapshot().traces().to_vec();
+    traces.push(worker);
+    Snapshot::from_traces(traces, 32)
+        .dump(folder.path().join("heap.pb.gz"))
+        .unwrap();
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let delta = folder.path().join("delta.pb.gz");
     fs::copy(data.join("go-delta.pb.gz"), delta).unwrap();
@@ -1249,14 +1254,6 @@ fn filters_keep_and_drop() {
         "#]],
     );
     check(
-        "top new --include function=demo::main",
-        expect![[r#"
-            0 B in 0 live blocks, by line; at the peak 0 B
-
-            note: filters left 4 of 4 callsites out
-        "#]],
-    );
-    check(
         "top new --include main.rs:3 --exclude load.rs --all-frames",
         expect![[r#"
             11.9 MiB in 99,749 live blocks, by line
@@ -1268,15 +1265,6 @@ fn filters_keep_and_drop() {
                11.9 MiB  100.0%  99,749    125 B  total
 
             note: filters left 1 of 4 callsites out
-        "#]],
-    );
-    check(
-        "diff old new --exclude crate=demo",
-        expect![[r#"
-            0 B (+0 B) in 0 live blocks (+0), by line; at the peak 0 B
-
-            note: filters left 4 of 4 callsites out
-            note: in the older snapshot: filters left 2 of 2 callsites out
         "#]],
     );
     check_json(
@@ -1291,6 +1279,93 @@ fn filters_keep_and_drop() {
                 json!(["filters left 2 of 4 callsites out"])
             );
         },
+    );
+}
+
+#[test]
+fn filters_that_leave_nothing_say_what_there_is() {
+    let folder = folder();
+    let check = |arguments, message: &str| {
+        check_failure(folder.path(), arguments, 1, &format!("error: {message}\n"));
+    };
+    check(
+        "top new --include function=demo::lod",
+        "no callsite meets --include function=demo::lod; near it: demo::load",
+    );
+    check(
+        "top new --include cash.rs:41 --format json",
+        "no callsite meets --include cash.rs:41; near it: src/cache.rs",
+    );
+    check(
+        "top new --include crate=serde_json,line=7",
+        "no callsite meets --include crate=serde_json,line=7; those of which the most was allocated: demo",
+    );
+    check(
+        "top new --include thread=worker-*",
+        "no callsite meets --include thread=worker-*; threads were not told apart: trace \
+         with Config::threads(true)",
+    );
+    check(
+        "top new --include function=main",
+        "no callsite meets --include function=main; outer frames of stacks do: add --all-frames",
+    );
+    check(
+        "top new --include a.rs --include b.rs",
+        "no callsite meets any of the 2 --include; those of which the most was allocated: src/cache.rs, \
+         src/load.rs, src/index.rs",
+    );
+    // Each of them is met, but not both.
+    check(
+        "top new --include cache.rs,function=load",
+        "no callsite meets --include cache.rs,function=load",
+    );
+    check(
+        "top new --include cache.rs --exclude function=fill",
+        "no callsite meets --include cache.rs and is left by --exclude",
+    );
+    check(
+        "diff old new --exclude crate=demo",
+        "--exclude crate=demo leaves no callsite",
+    );
+    // Of one of two snapshots it may well be nothing.
+    let output = run(folder.path(), "diff old new --include index.rs");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn functions_are_meant_alike_by_include_and_annotate() {
+    let folder = folder();
+    for (name, is_met) in [
+        ("fill", true),
+        ("demo::fill", true),
+        ("demo::f*", true),
+        ("fil", false),
+        ("f*", false),
+    ] {
+        for command in ["top new --include function=", "annotate new --function "] {
+            let output = run(folder.path(), &format!("{command}{name}"));
+            assert_eq!(
+                output.status.success(),
+                is_met,
+                "{command}{name}: {output:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn threads_that_were_not_told_apart_are_explained() {
+    check(
+        "top new --by thread",
+        expect![[r#"
+        11.9 MiB in 99,749 live blocks, by thread; at the peak 12.1 MiB
+
+        #      size   share   count  average  thread
+        1  11.9 MiB  100.0%  99,749    125 B  <thread not recorded>
+           11.9 MiB  100.0%  99,749    125 B  total
+
+        note: threads were not told apart: trace with Config::threads(true) to have their names
+    "#]],
     );
 }
 
