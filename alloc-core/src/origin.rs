@@ -69,7 +69,7 @@ pub(crate) fn of_file(file: &str) -> Origin {
         .is_some_and(|(version, path)| !version.contains('/') && TRACER_FILES.contains(&path));
     if tracer || is_allocators(file) {
         Origin::Tracer
-    } else if std_at(file).is_some() {
+    } else if std_at(file).is_some() || is_c_library(file) {
         Origin::Std
     } else if package_at(file).is_some() {
         Origin::Dependency
@@ -89,6 +89,13 @@ fn is_allocators(file: &str) -> bool {
     ]
     .iter()
     .any(|folder| file.contains(folder))
+}
+
+/// Whether a file is the C library's: distributions build it with paths that begin in its own folder, `./elf/dl-open.c`.
+/// Paths of Rust never begin so.
+fn is_c_library(file: &str) -> bool {
+    let is_relative = file.starts_with("./") || file.starts_with("../");
+    is_relative && [".c", ".h", ".S"].iter().any(|it| file.ends_with(it))
 }
 
 /// Where a record is made; other files of the tracer never are in a program's stack.
@@ -342,6 +349,8 @@ mod tests {
             "/build/rustc-1.96.0-src/library/std/src/io.rs",
             Origin::Std,
         );
+        check("dl_iterate_phdr", "./elf/dl-iteratephdr.c", Origin::Std);
+        check("x", "src/sys.c", Origin::Workspace);
         check("x", "/w/rustc-tools/library/a.rs", Origin::Workspace);
         check("x", "/w/rustc-1.96.0/compiler/a.rs", Origin::Workspace);
         check(

@@ -58,7 +58,7 @@ pub(crate) enum Command {
     /// Show what holds the most memory
     #[command(after_help = TOP_EXAMPLES)]
     Top {
-        /// A snapshot file
+        /// A snapshot file, or - for the standard input
         #[arg(value_name = "FILE")]
         file: PathBuf,
         #[command(flatten)]
@@ -119,6 +119,8 @@ pub(crate) enum Command {
 const TOP_EXAMPLES: &str = "\
 Examples:
   alloc-report top heap.pb.gz
+  alloc-report top - <heap.pb.gz
+  alloc-report top heap.pb.gz --sort total,count
   alloc-report top heap.pb.gz -n 3 --by traceback
   alloc-report top heap.pb.gz -n 3 --by traceback --full --depth 20
   alloc-report top heap.pb.gz --skip my-arena,my-strings
@@ -169,7 +171,7 @@ pub(crate) struct View {
     /// charged to
     #[arg(long)]
     pub(crate) cumulative: bool,
-    /// The number that is shown and sorted by; after a comma, what of it to sort by
+    /// The number that is shown and sorted by; after a comma or alone, the column to sort by
     ///
     /// By default it is at-peak for a snapshot that was written when the program ended, total for a profile that
     /// tells only what was allocated, and current for others.
@@ -287,9 +289,11 @@ enum Sort {
     Total,
     /// Ever freed
     Freed,
-    /// The most bytes first: so unless told otherwise
+    /// The most bytes first, which is the default; in the words of the table: size, share, change
+    #[value(aliases = ["size", "share", "change"])]
     Bytes,
-    /// The most blocks first
+    /// The most blocks first; in the words of the table: count
+    #[value(alias = "count")]
     Blocks,
     /// The largest blocks first, on average
     Average,

@@ -7,7 +7,7 @@ use anstyle::Style;
 
 use crate::compare::{BytesDiff, CompareTo, StatisticDiff, difference};
 use crate::notes;
-use crate::table::{BOLD, Cell, DIM, PLAIN, Place, Row, Table};
+use crate::table::{BOLD, Cell, DIM, PLAIN, Row, Table};
 use crate::text;
 use crate::view::{View, builder, process};
 
@@ -33,9 +33,9 @@ use crate::view::{View, builder, process};
 ///     "\
 /// 195 KiB (+194 KiB) in 1,001 live blocks (+1,000), by line; at the peak 195 KiB
 ///
-/// ##     size    change  count  change  average  line
-/// 1  195 KiB  +194 KiB  1,001  +1,000    200 B  src/cache.rs:41
-///    195 KiB  +194 KiB  1,001  +1,000    200 B  total"
+/// ##       size      change  count  change  average  line
+/// 1  195.3 KiB  +194.3 KiB  1,001  +1,000    200 B  src/cache.rs:41
+///    195.3 KiB  +194.3 KiB  1,001  +1,000    200 B  total"
 /// );
 /// ```
 pub fn diff<'a>(new: &'a Snapshot, old: &'a Snapshot, n: usize) -> Diff<'a> {
@@ -97,10 +97,13 @@ impl Diff<'_> {
         }
         let mut heading = format!(
             "{} ({}) in {} ({}){}, {}",
-            sum.size,
-            sum.size_diff,
-            text::plural(sum.count, self.view.block()),
-            text::grouped_change(sum.count_diff),
+            self.view.known(self.new, sum.size),
+            self.view.known(self.new, sum.size_diff),
+            self.view.blocks(self.new, sum.count),
+            match self.new.knows_blocks() && self.old.knows_blocks() {
+                true => text::grouped_change(sum.count_diff),
+                false => "?".to_owned(),
+            },
             self.view.what(),
             self.view.grouped(self.new),
         );
@@ -129,8 +132,8 @@ impl Diff<'_> {
         let diffs = diffs.iter().filter(|it| self.view.is_full || !it.wraps);
         let (unchanged, changed): (Vec<_>, Vec<_>) = diffs.partition(|diff| is_unchanged(diff));
         let (shown, others) = changed.split_at(self.view.rows_at(level).min(changed.len()));
-        for (&diff, rank) in shown.iter().zip(1u64..) {
-            let (place, source) = self.view.place(&diff.key, self.new);
+        let places = self.view.places(shown.iter().map(|it| &it.key), self.new);
+        for ((&diff, (place, source)), rank) in shown.iter().zip(places).zip(1u64..) {
             let rank = (level == 0).then(|| text::grouped(rank));
             rows.push(Row {
                 style: if diff.parts.is_empty() { PLAIN } else { BOLD },
@@ -165,7 +168,7 @@ impl Diff<'_> {
             style,
             cells: self.cells(sum, String::new()),
             level,
-            place: Place::Name(name),
+            place: name,
             source: None,
             details: Vec::new(),
         }
@@ -173,18 +176,20 @@ impl Diff<'_> {
 
     fn cells(&self, sum: &Sum, rank: String) -> Vec<Cell> {
         let rank = Cell::styled(DIM, rank);
-        let size_change = Cell::change(sum.size_diff.get(), sum.size_diff);
-        let count_change = Cell::change(sum.count_diff, text::grouped_change(sum.count_diff));
+        let size_change = Cell::size_change(sum.size_diff.get());
+        let knows_blocks = self.new.knows_blocks() && self.old.knows_blocks();
+        let if_known = |cell| if knows_blocks { cell } else { Cell::unknown() };
+        let count_change = if_known(Cell::change(sum.count_diff));
         if self.new.is_difference() {
             return vec![rank, size_change, count_change];
         }
         vec![
             rank,
-            Cell::new(sum.size),
+            Cell::size(sum.size),
             size_change,
-            Cell::new(text::grouped(sum.count)),
+            if_known(Cell::new(text::grouped(sum.count))),
             count_change,
-            Cell::new(text::average(sum.size, sum.count)),
+            if_known(Cell::average(sum.size, sum.count)),
         ]
     }
 }

@@ -29,8 +29,9 @@ pub(crate) fn top(snapshot: &Snapshot, file: &Path, view: &View, by: &Grouping) 
         other,
         total: Sum {
             rows: statistics.len(),
-            bytes: Some(total.bytes.get()),
-            blocks: Some(total.blocks),
+            bytes: Some(total.bytes.get()).filter(|_| snapshot.knows(by.metric())),
+            blocks: Some(total.blocks)
+                .filter(|_| snapshot.knows(by.metric()) && snapshot.knows_blocks()),
         },
         notes: {
             let table = alloc_report::top(snapshot, view.rows).by(by.clone());
@@ -60,8 +61,10 @@ pub(crate) fn diff(
             rows: diffs.len(),
             bytes: levels.then(|| now.bytes.get()),
             bytes_diff: Some(BytesDiff::between(now.bytes, then.bytes).get()),
-            blocks: levels.then_some(now.blocks),
-            blocks_diff: Some(now.blocks as i64 - then.blocks as i64),
+            blocks: (levels && new.knows_blocks()).then_some(now.blocks),
+            blocks_diff: new
+                .knows_blocks()
+                .then_some(now.blocks as i64 - then.blocks as i64),
         },
         notes: {
             let table = alloc_report::diff(new, old, view.rows).by(by.clone());
@@ -126,23 +129,31 @@ impl TopRows<'_> {
         let (shown, others) = statistics.split_at(self.view.rows.min(statistics.len()));
         let rows = shown.iter().zip(1..);
         let rows = rows.map(|(statistic, rank)| self.row(statistic, rank));
-        (rows.collect(), Sum::of(others, self.by))
+        (rows.collect(), Sum::of(others, self.by, self.snapshot))
     }
 
     fn row(&self, statistic: &Statistic, rank: u64) -> TopRow {
         let bytes = statistic.size.get();
+        let knows_blocks = self.snapshot.knows_blocks();
+        let blocks = |metric| {
+            let Amount { bytes, blocks } = statistic.counters.amount(metric);
+            self.snapshot.knows(metric).then(|| Blocks {
+                bytes: bytes.get(),
+                blocks: knows_blocks.then_some(blocks),
+            })
+        };
         TopRow {
             rank,
             key: Key::of(&statistic.key, self.snapshot),
             bytes,
-            blocks: statistic.count,
-            average_bytes: average(bytes, statistic.count),
+            blocks: knows_blocks.then_some(statistic.count),
+            average_bytes: average(bytes, statistic.count).filter(|_| knows_blocks),
             share: (self.total > 0).then(|| bytes as f64 / self.total as f64),
-            current: statistic.counters.current.into(),
-            peak: statistic.counters.peak.into(),
-            at_peak: statistic.counters.at_peak.into(),
-            total: statistic.counters.total.into(),
-            freed: statistic.counters.freed().into(),
+            current: blocks(Metric::Current),
+            peak: blocks(Metric::Peak),
+            at_peak: blocks(Metric::AtPeak),
+            total: blocks(Metric::Total),
+            freed: blocks(Metric::Freed),
             reallocations: statistic.counters.reallocations,
             within: (!statistic.parts.is_empty()).then(|| {
                 let (rows, other) = self.of(&statistic.parts);
@@ -160,21 +171,22 @@ fn diff_rows(
     by: &Grouping,
 ) -> (Vec<DiffRow>, DiffSum) {
     let levels = !new.is_difference();
+    let knows_blocks = new.knows_blocks();
     let (shown, others) = diffs.split_at(view.rows.min(diffs.len()));
     let rows = shown.iter().zip(1..).map(|(diff, rank)| DiffRow {
         rank,
         key: Key::of(&diff.key, new),
         bytes: levels.then(|| diff.size.get()),
         bytes_diff: diff.size_diff.get(),
-        blocks: levels.then_some(diff.count),
-        blocks_diff: diff.count_diff,
-        average_bytes: average(diff.size.get(), diff.count).filter(|_| levels),
+        blocks: (levels && knows_blocks).then_some(diff.count),
+        blocks_diff: knows_blocks.then_some(diff.count_diff),
+        average_bytes: average(diff.size.get(), diff.count).filter(|_| levels && knows_blocks),
         within: (!diff.parts.is_empty()).then(|| {
             let (rows, other) = diff_rows(&diff.parts, new, view, by);
             Within { rows, other }
         }),
     });
-    (rows.collect(), DiffSum::of(others, by, levels))
+    (rows.collect(), DiffSum::of(others, new, by))
 }
 
 #[derive(Serialize)]
@@ -311,14 +323,14 @@ struct TopRow {
     #[serde(flatten)]
     key: Key,
     bytes: u64,
-    blocks: u64,
+    blocks: Option<u64>,
     average_bytes: Option<u64>,
     share: Option<f64>,
-    current: Blocks,
-    peak: Blocks,
-    at_peak: Blocks,
-    total: Blocks,
-    freed: Blocks,
+    current: Option<Blocks>,
+    peak: Option<Blocks>,
+    at_peak: Option<Blocks>,
+    total: Option<Blocks>,
+    freed: Option<Blocks>,
     reallocations: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     within: Option<Within<TopRow, Sum>>,
@@ -332,7 +344,7 @@ struct DiffRow {
     bytes: Option<u64>,
     bytes_diff: i64,
     blocks: Option<u64>,
-    blocks_diff: i64,
+    blocks_diff: Option<i64>,
     average_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     within: Option<Within<DiffRow, DiffSum>>,
@@ -410,16 +422,7 @@ impl Location {
 #[derive(Serialize)]
 struct Blocks {
     bytes: u64,
-    blocks: u64,
-}
-
-impl From<Amount> for Blocks {
-    fn from(amount: Amount) -> Blocks {
-        Blocks {
-            bytes: amount.bytes.get(),
-            blocks: amount.blocks,
-        }
-    }
+    blocks: Option<u64>,
 }
 
 /// What some rows sum up to; nothing where a callsite is in many of them.
@@ -431,12 +434,13 @@ struct Sum {
 }
 
 impl Sum {
-    fn of(statistics: &[Statistic], by: &Grouping) -> Sum {
-        let add_up = !by.is_cumulative();
+    fn of(statistics: &[Statistic], by: &Grouping, snapshot: &Snapshot) -> Sum {
+        let add_up = !by.is_cumulative() && snapshot.knows(by.metric());
         Sum {
             rows: statistics.len(),
             bytes: add_up.then(|| statistics.iter().map(|it| it.size.get()).sum()),
-            blocks: add_up.then(|| statistics.iter().map(|it| it.count).sum()),
+            blocks: (add_up && snapshot.knows_blocks())
+                .then(|| statistics.iter().map(|it| it.count).sum()),
         }
     }
 }
@@ -451,14 +455,18 @@ struct DiffSum {
 }
 
 impl DiffSum {
-    fn of(diffs: &[StatisticDiff], by: &Grouping, levels: bool) -> DiffSum {
+    fn of(diffs: &[StatisticDiff], new: &Snapshot, by: &Grouping) -> DiffSum {
+        let levels = !new.is_difference();
+        let knows_blocks = new.knows_blocks();
         let add_up = !by.is_cumulative();
         DiffSum {
             rows: diffs.len(),
             bytes: (add_up && levels).then(|| diffs.iter().map(|it| it.size.get()).sum()),
             bytes_diff: add_up.then(|| diffs.iter().map(|it| it.size_diff.get()).sum()),
-            blocks: (add_up && levels).then(|| diffs.iter().map(|it| it.count).sum()),
-            blocks_diff: add_up.then(|| diffs.iter().map(|it| it.count_diff).sum()),
+            blocks: (add_up && levels && knows_blocks)
+                .then(|| diffs.iter().map(|it| it.count).sum()),
+            blocks_diff: (add_up && knows_blocks)
+                .then(|| diffs.iter().map(|it| it.count_diff).sum()),
         }
     }
 }

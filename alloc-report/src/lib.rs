@@ -23,11 +23,11 @@
 //!     "\
 //! 9668 KiB in 70,031 live blocks, by line; at the peak 9668 KiB
 //!
-//! ##      size   share   count   average  line
-//! 1  8789 KiB   90.9%  70,000   129 B    src/cache.rs:41
-//! 2   879 KiB    9.1%      30  29.3 KiB  src/cache.rs:58
-//!     100 B     <0.1%       1   100 B    other (1 line)
-//!    9668 KiB  100.0%  70,031   141 B    total"
+//! ##         size   share   count   average  line
+//! 1  8,789.1 KiB   90.9%  70,000     129 B  src/cache.rs:41
+//! 2    878.9 KiB    9.1%      30  30,000 B  src/cache.rs:58
+//!        0.1 KiB   <0.1%       1     100 B  other (1 line)
+//!    9,668.1 KiB  100.0%  70,031     141 B  total"
 //! );
 //! ```
 //!
@@ -77,7 +77,7 @@
 //! | `bytes_diff`, `blocks_diff` | `diff` | the change since the older snapshot |
 //! | `average_bytes` | both | the mean size of a block, a whole number |
 //! | `share` | `top` | the part of all bytes |
-//! | `current`, `peak`, `at_peak`, `total`, `freed` | `top` | all metrics: objects with `bytes` and `blocks` |
+//! | `current`, `peak`, `at_peak`, `total`, `freed` | `top` | all metrics: objects with `bytes` and `blocks`, or `null` if the file does not tell the metric |
 //! | `reallocations` | `top` | how many of the allocations in `total` were reallocations |
 //! | `within` | both, with several keys only | an object with the first `-n` `rows` within this one, and the `other` ones |
 //!
@@ -94,6 +94,7 @@
 //! | `rank` | 1 for the first row; within it, 1.1, 1.2 and so on: each follows the row that it is in |
 //! | `by` | what this row is: a word of `--by` |
 //! | `key` | as above; of a stack, all its frames, innermost first, with ` < ` between them |
+//! | `functions` | of a stack, the functions of these frames, written alike |
 
 mod annotate;
 mod compare;

@@ -17,7 +17,7 @@ mod symbols;
 mod timeline;
 
 use std::fs::File;
-use std::io::{self, BufReader, IsTerminal as _, Write as _};
+use std::io::{self, BufReader, IsTerminal as _, Read, Write as _};
 use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::process::ExitCode;
@@ -168,14 +168,22 @@ fn read(path: &Path) -> Result<Snapshot> {
 
 fn read_as<T>(
     path: &Path,
-    read: impl FnOnce(BufReader<File>) -> std::result::Result<T, alloc_core::Error>,
+    read: impl FnOnce(Box<dyn Read>) -> std::result::Result<T, alloc_core::Error>,
 ) -> Result<T> {
-    let loaded = File::open(path)
-        .map_err(alloc_core::Error::from)
-        .and_then(|file| read(BufReader::new(file)));
+    let loaded = match path == Path::new("-") {
+        true => read(Box::new(io::stdin().lock())),
+        false => File::open(path)
+            .map_err(alloc_core::Error::from)
+            .and_then(|file| read(Box::new(BufReader::new(file)))),
+    };
     // NOTE: one message, not a chain: it names its cause already.
     loaded.map_err(|error| {
         let path = path.to_string_lossy();
+        let path = if path == "-" {
+            "of the standard input".into()
+        } else {
+            path
+        };
         anyhow!("cannot read the snapshot {}: {error}", Escaped(&path))
     })
 }

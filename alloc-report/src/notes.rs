@@ -9,6 +9,10 @@ use crate::view::View;
 
 /// The notes that matter to what is shown.
 pub(crate) fn of(snapshot: &Snapshot, view: &View) -> Vec<String> {
+    of_one(snapshot, view, view.shows_peak(snapshot))
+}
+
+fn of_one(snapshot: &Snapshot, view: &View, shows_peak: bool) -> Vec<String> {
     let mut notes = Vec::new();
     notes.extend(changes(snapshot));
     notes.extend(unknown(snapshot, view));
@@ -16,7 +20,7 @@ pub(crate) fn of(snapshot: &Snapshot, view: &View) -> Vec<String> {
     notes.extend(filtered(snapshot));
     notes.extend(sampled(snapshot));
     notes.extend(own_peaks(snapshot, view));
-    notes.extend(peak_error(snapshot));
+    notes.extend(peak_error(snapshot).filter(|_| shows_peak));
     notes.extend(truncated(snapshot, view));
     notes.extend(broken(snapshot));
     notes.extend(overflowed(snapshot));
@@ -53,7 +57,9 @@ pub(crate) fn of_both(new: &Snapshot, old: &Snapshot, view: &View) -> Vec<String
         notes.push("the newer snapshot was taken before the older one".to_owned());
     }
     let of_new = of(new, view);
-    let of_old = of(old, view)
+    // The heading has the peak of the new one only.
+    let shows_peak = view.shows_peak(old) && view.metric() != Metric::Current;
+    let of_old = of_one(old, view, shows_peak)
         .into_iter()
         .filter(|note| !of_new.contains(note));
     let of_old: Vec<String> = of_old
@@ -93,7 +99,7 @@ fn unknown(snapshot: &Snapshot, view: &View) -> Option<String> {
     let blocks = (!snapshot.knows_blocks()).then_some("how many blocks there are");
     let both: Vec<&str> = what.into_iter().chain(blocks).collect();
     let both = both.join(", nor ");
-    (!both.is_empty()).then(|| format!("the file does not tell {both}: the zeros stand for it"))
+    (!both.is_empty()).then(|| format!("the file does not tell {both}"))
 }
 
 fn without_threads(snapshot: &Snapshot, view: &View) -> Option<String> {
@@ -125,7 +131,7 @@ fn sampled(snapshot: &Snapshot) -> Option<String> {
 }
 
 fn own_peaks(snapshot: &Snapshot, view: &View) -> Option<String> {
-    (view.metric() == Metric::Peak).then(|| {
+    (view.metric() == Metric::Peak && snapshot.knows(Metric::Peak)).then(|| {
         format!(
             "own peaks were reached at different moments: their sum may exceed the peak of the \
              heap, {}",

@@ -1,6 +1,6 @@
 //! The rows of the reports as CSV. Their columns are described in the documentation of the library.
 
-use alloc_core::{Escaped, Frame, GroupKey, Grouping, Snapshot, Statistic};
+use alloc_core::{Amount, Escaped, Frame, GroupKey, Grouping, Metric, Snapshot, Statistic};
 use alloc_report::StatisticDiff;
 use anyhow::Result;
 
@@ -8,7 +8,16 @@ use crate::arguments::View;
 use crate::json::{average, diffs, name_of, statistics, total};
 
 /// The columns that say what a row stands for.
-const OF_KEYS: [&str; 7] = ["rank", "by", "key", "function", "file", "path", "line"];
+const OF_KEYS: [&str; 8] = [
+    "rank",
+    "by",
+    "key",
+    "function",
+    "file",
+    "path",
+    "line",
+    "functions",
+];
 
 const OF_TOP: [&str; 15] = [
     "bytes",
@@ -43,22 +52,18 @@ pub(crate) fn top(snapshot: &Snapshot, view: &View, by: &Grouping) -> Result<Str
         let (bytes, blocks) = (statistic.size.get(), statistic.count);
         let share = (total > 0).then(|| bytes as f64 / total as f64);
         let counters = &statistic.counters;
-        let amounts = [
-            counters.current,
-            counters.peak,
-            counters.at_peak,
-            counters.total,
-            counters.freed(),
-        ];
+        let knows_blocks = snapshot.knows_blocks();
         let mut cells = vec![
             bytes.to_string(),
-            blocks.to_string(),
-            known(average(bytes, blocks)),
+            known(knows_blocks.then_some(blocks)),
+            known(average(bytes, blocks).filter(|_| knows_blocks)),
             known(share),
         ];
-        for amount in amounts {
-            cells.push(amount.bytes.get().to_string());
-            cells.push(amount.blocks.to_string());
+        for metric in Metric::ALL {
+            let Amount { bytes, blocks } = counters.amount(*metric);
+            let knows = snapshot.knows(*metric);
+            cells.push(known(knows.then(|| bytes.get())));
+            cells.push(known((knows && knows_blocks).then_some(blocks)));
         }
         cells.push(counters.reallocations.to_string());
         cells
@@ -70,13 +75,14 @@ pub(crate) fn diff(new: &Snapshot, old: &Snapshot, view: &View, by: &Grouping) -
     let mut rows = Rows::new(new, view, by, &OF_DIFF)?;
     let diffs = diffs(new, old, view, by);
     let levels = !new.is_difference();
+    let knows_blocks = new.knows_blocks();
     rows.add(&diffs, &|diff: &StatisticDiff| {
         vec![
             known(levels.then(|| diff.size.get())),
             diff.size_diff.get().to_string(),
-            known(levels.then_some(diff.count)),
-            diff.count_diff.to_string(),
-            known(average(diff.size.get(), diff.count).filter(|_| levels)),
+            known((levels && knows_blocks).then_some(diff.count)),
+            known(knows_blocks.then_some(diff.count_diff)),
+            known(average(diff.size.get(), diff.count).filter(|_| levels && knows_blocks)),
         ]
     })?;
     rows.text()
@@ -160,8 +166,8 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// The key's text, function, file, path and line.
-    fn place(&self, key: &GroupKey) -> [String; 5] {
+    /// The key's text, function, file, path and line, and the functions of a stack.
+    fn place(&self, key: &GroupKey) -> [String; 6] {
         let name = match key {
             GroupKey::Traceback(traceback) => {
                 let frames: Vec<String> = traceback.iter().map(Frame::to_string).collect();
@@ -169,8 +175,15 @@ impl<'a> Rows<'a> {
             }
             key => name_of(key, self.snapshot),
         };
+        let functions = match key {
+            GroupKey::Traceback(traceback) => {
+                let name = |frame: &Frame| text(frame.function().or(Some("<unknown>")));
+                let functions: Vec<String> = traceback.iter().map(name).collect();
+                Some(functions.join(" < "))
+            }
+            _ => None,
+        };
         let frame = key.charged_in(self.snapshot);
-        let text = |text: Option<&str>| text.map_or(String::new(), |it| Escaped(it).to_string());
         let file = frame.and_then(Frame::file);
         [
             name,
@@ -178,12 +191,17 @@ impl<'a> Rows<'a> {
             text(file.map(|file| file.short())),
             text(file.map(|file| file.full())),
             known(frame.map(Frame::line).filter(|line| *line > 0)),
+            known(functions),
         ]
     }
 
     fn text(self) -> Result<String> {
         Ok(String::from_utf8(self.writer.into_inner()?)?)
     }
+}
+
+fn text(text: Option<&str>) -> String {
+    text.map_or(String::new(), |it| Escaped(it).to_string())
 }
 
 /// A number, or an empty cell.

@@ -6,7 +6,7 @@ use alloc_core::{Amount, Bytes, Snapshot, Statistic};
 use anstyle::Style;
 
 use crate::notes;
-use crate::table::{BOLD, Cell, DIM, PLAIN, Place, Row, Table};
+use crate::table::{BOLD, Cell, DIM, PLAIN, Row, Table};
 use crate::text;
 use crate::view::{View, builder, process};
 
@@ -30,9 +30,9 @@ use crate::view::{View, builder, process};
 ///     "\
 /// 977 KiB in 1,000 blocks ever allocated, by function; now 0 B
 ///
-/// ##     size   share  count  average  function
-/// 1  977 KiB  100.0%  1,000   1000 B  demo::fill
-///    977 KiB  100.0%  1,000   1000 B  total"
+/// ##       size   share  count  average  function
+/// 1  976.6 KiB  100.0%  1,000  1,000 B  demo::fill
+///    976.6 KiB  100.0%  1,000  1,000 B  total"
 /// );
 /// ```
 pub fn top(snapshot: &Snapshot, n: usize) -> Top<'_> {
@@ -73,8 +73,8 @@ impl Top<'_> {
     fn heading(&self, total: Amount) -> String {
         let mut heading = format!(
             "{} in {}{}, {}",
-            total.bytes,
-            text::plural(total.blocks, self.view.block()),
+            self.view.known(self.snapshot, total.bytes),
+            self.view.blocks(self.snapshot, total.blocks),
             self.view.what(),
             self.view.grouped(self.snapshot),
         );
@@ -87,7 +87,7 @@ impl Top<'_> {
     fn table(&self, statistics: &[Statistic], total: Amount) -> Table {
         let mut rows = Vec::new();
         self.add_rows(statistics, 0, total, &mut rows);
-        rows.push(summary("total".to_owned(), 0, total, total, BOLD));
+        rows.push(self.summary("total".to_owned(), 0, total, total, BOLD));
         Table {
             heads: vec!["#", "size", "share", "count", "average"],
             place: self.view.nouns(),
@@ -102,12 +102,13 @@ impl Top<'_> {
             .filter(|it| self.view.is_full || !it.wraps)
             .collect();
         let (shown, others) = groups.split_at(self.view.rows_at(level).min(groups.len()));
-        for (&statistic, rank) in shown.iter().zip(1u64..) {
-            let (place, source) = self.view.place(&statistic.key, self.snapshot);
+        let keys = shown.iter().map(|it| &it.key);
+        let places = self.view.places(keys, self.snapshot);
+        for ((&statistic, (place, source)), rank) in shown.iter().zip(places).zip(1u64..) {
             let rank = (level == 0).then(|| text::grouped(rank));
             rows.push(Row {
                 style: self.view.style(&statistic.parts),
-                cells: cells(rank.unwrap_or_default(), amount_of(statistic), total),
+                cells: self.cells(rank.unwrap_or_default(), amount_of(statistic), total),
                 level,
                 place,
                 source,
@@ -117,13 +118,48 @@ impl Top<'_> {
         }
         if !others.is_empty() {
             let n = text::plural(others.len() as u64, self.view.noun(level));
-            let mut row = summary(format!("other ({n})"), level, sum(others), total, PLAIN);
+            let mut row = self.summary(format!("other ({n})"), level, sum(others), total, PLAIN);
             if self.view.by.is_cumulative() {
                 // They may have much in common.
                 row.cells.fill(Cell::new(""));
             }
             rows.push(row);
         }
+    }
+
+    fn summary(
+        &self,
+        name: String,
+        level: usize,
+        amount: Amount,
+        total: Amount,
+        style: Style,
+    ) -> Row {
+        Row {
+            style,
+            cells: self.cells(String::new(), amount, total),
+            level,
+            place: name,
+            source: None,
+            details: Vec::new(),
+        }
+    }
+
+    fn cells(&self, rank: String, amount: Amount, total: Amount) -> Vec<Cell> {
+        let (count, average) = match self.snapshot.knows_blocks() {
+            true => (
+                Cell::new(text::grouped(amount.blocks)),
+                Cell::average(amount.bytes, amount.blocks),
+            ),
+            false => (Cell::unknown(), Cell::unknown()),
+        };
+        vec![
+            Cell::styled(DIM, rank),
+            Cell::size(amount.bytes),
+            Cell::new(share(amount.bytes, total.bytes)),
+            count,
+            average,
+        ]
     }
 }
 
@@ -140,27 +176,6 @@ impl fmt::Display for Top<'_> {
         });
         f.write_str(&page)
     }
-}
-
-fn summary(name: String, level: usize, amount: Amount, total: Amount, style: Style) -> Row {
-    Row {
-        style,
-        cells: cells(String::new(), amount, total),
-        level,
-        place: Place::Name(name),
-        source: None,
-        details: Vec::new(),
-    }
-}
-
-fn cells(rank: String, amount: Amount, total: Amount) -> Vec<Cell> {
-    vec![
-        Cell::styled(DIM, rank),
-        Cell::new(amount.bytes),
-        Cell::new(share(amount.bytes, total.bytes)),
-        Cell::new(text::grouped(amount.blocks)),
-        Cell::new(text::average(amount.bytes, amount.blocks)),
-    ]
 }
 
 fn share(part: Bytes, whole: Bytes) -> String {

@@ -1,12 +1,14 @@
 //! What a table shows, and how: shared by [`Top`](crate::Top) and [`Diff`](crate::Diff).
 
+use std::collections::HashMap;
+
 use alloc_core::{
     Amount, Bytes, ChargeTo, Frame, GroupBy, GroupKey, Grouping, Metric, Snapshot, SortBy,
 };
 use anstyle::Style;
 
 use crate::stack;
-use crate::table::{BOLD, NOTE, PLAIN, Paint, Place, Table};
+use crate::table::{BOLD, NOTE, PLAIN, Paint, Table};
 use crate::text;
 
 /// How wide a table is unless told otherwise.
@@ -71,17 +73,35 @@ impl View {
         total
     }
 
-    /// What stands at the right of the numbers, and the line of source that belongs to it.
-    pub(crate) fn place(&self, key: &GroupKey, snapshot: &Snapshot) -> (Place, Option<String>) {
-        let Some(frame) = key.charged_in(snapshot) else {
-            return (Place::Name(key.to_string()), None);
+    /// What stands at the right of the numbers of each row, and the line of source that belongs to it.
+    ///
+    /// Two files whose short paths are the same have their whole ones.
+    pub(crate) fn places<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a GroupKey>,
+        snapshot: &Snapshot,
+    ) -> Vec<(String, Option<String>)> {
+        let keys: Vec<&GroupKey> = keys.collect();
+        let name = |key: &GroupKey| match key.charged_in(snapshot) {
+            Some(frame) => text::place(frame),
+            None => key.to_string(),
         };
-        let name = text::place(frame);
-        let place = match frame.file() {
-            Some(_) => Place::Path(name),
-            None => Place::Name(name),
+        let mut times: HashMap<String, usize> = HashMap::new();
+        for key in &keys {
+            *times.entry(name(key)).or_default() += 1;
+        }
+        let place = |key: &&GroupKey| {
+            let mut name = name(key);
+            if let GroupKey::Frame(frame) = key
+                && let Some(file) = frame.file()
+                && times[&name] > 1
+            {
+                name = text::place_in(file.full(), frame.line());
+            }
+            let frame = key.charged_in(snapshot);
+            (name, frame.and_then(|frame| self.source(frame)))
         };
-        (place, self.source(frame))
+        keys.iter().map(place).collect()
     }
 
     fn source(&self, frame: &Frame) -> Option<String> {
@@ -151,6 +171,31 @@ impl View {
     pub(crate) fn is_of_stacks(&self) -> bool {
         let is_stack = |key| matches!(key, Some(GroupBy::Traceback | GroupBy::FoldedTraceback));
         self.by.is_cumulative() || self.by.keys().any(is_stack)
+    }
+
+    /// A size of the metric, if the file tells it.
+    pub(crate) fn known(&self, snapshot: &Snapshot, size: impl ToString) -> String {
+        match snapshot.knows(self.metric()) {
+            true => size.to_string(),
+            false => "?".to_owned(),
+        }
+    }
+
+    /// So many blocks of the metric, if the file tells how many.
+    pub(crate) fn blocks(&self, snapshot: &Snapshot, blocks: u64) -> String {
+        match snapshot.knows(self.metric()) && snapshot.knows_blocks() {
+            true => text::plural(blocks, self.block()),
+            false => format!("? {}s", self.block()),
+        }
+    }
+
+    /// Whether a number about the heap's peak is shown of a snapshot.
+    pub(crate) fn shows_peak(&self, snapshot: &Snapshot) -> bool {
+        match self.metric() {
+            Metric::Peak | Metric::AtPeak => true,
+            Metric::Current => self.moment(snapshot).is_some(),
+            _ => false,
+        }
     }
 
     /// What is counted in a heading.

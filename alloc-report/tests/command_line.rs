@@ -74,7 +74,8 @@ fn trace(function: &str, file: &str, line: u32, current: (u64, u64), at_peak: (u
 }
 
 /// The file of a snapshot, unpacked, with what it says of its process: pid 4242, at a second of 2025.
-fn of_a_process(snapshot: &Snapshot, program: &str, second: u64, at_exit: bool) -> Vec<u8> {
+fn of_a_process(snapshot: &Snapshot, second: u64, at_exit: bool, peak_error: u64) -> Vec<u8> {
+    let program = "/srv/bin/server";
     fn field(number: u64, kind: u64, file: &mut Vec<u8>) {
         varint(number << 3 | kind, file);
     }
@@ -86,6 +87,8 @@ fn of_a_process(snapshot: &Snapshot, program: &str, second: u64, at_exit: bool) 
         file.push(value as u8);
     }
     let mut extension = Vec::new();
+    field(3, 0, &mut extension);
+    varint(peak_error, &mut extension);
     field(5, 0, &mut extension);
     varint(4242, &mut extension);
     field(6, 2, &mut extension);
@@ -109,8 +112,8 @@ fn of_a_process(snapshot: &Snapshot, program: &str, second: u64, at_exit: bool) 
 /// A folder with two snapshots of a program, `clock` and the later `end`.
 fn folder_of_a_process() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let clock = of_a_process(&old_snapshot(), "/srv/bin/server", 5, false);
-    let end = of_a_process(&new_snapshot(), "/srv/bin/server", 65, true);
+    let clock = of_a_process(&old_snapshot(), 5, false, 0);
+    let end = of_a_process(&new_snapshot(), 65, true, 0);
     fs::write(folder.path().join("clock"), clock).unwrap();
     fs::write(folder.path().join("end"), end).unwrap();
     folder
@@ -170,8 +173,8 @@ fn top_shows_lines() {
 
             #      size   share   count  average  line
             1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
-            2  4096 B     <0.1%       1   4096 B  src/cache.rs:52
-            3  2048 B     <0.1%       2   1024 B  src/index.rs:5
+            2  <0.1 MiB   <0.1%       1  4,096 B  src/cache.rs:52
+            3  <0.1 MiB   <0.1%       2  1,024 B  src/index.rs:5
                11.9 MiB  100.0%  99,749    125 B  total
         "#]],
     );
@@ -184,27 +187,27 @@ fn a_heading_says_the_program_its_process_and_the_time() {
         folder.path(),
         "top clock -n 1",
         expect![[r#"
-        server, pid 4242, 2025-01-01 00:00:05 UTC
-        294 KiB in 13 live blocks, by line; at the peak 294 KiB
+            server, pid 4242, 2025-01-01 00:00:05 UTC
+            294 KiB in 13 live blocks, by line; at the peak 294 KiB
 
-        #      size   share  count   average  line
-        1   293 KiB   99.7%      3  97.7 KiB  src/load.rs:7
-           1000 B      0.3%     10   100 B    other (1 line)
-            294 KiB  100.0%     13  22.6 KiB  total
-    "#]],
+            #       size   share  count    average  line
+            1  293.0 KiB   99.7%      3  100,000 B  src/load.rs:7
+                 1.0 KiB    0.3%     10      100 B  other (1 line)
+               293.9 KiB  100.0%     13   23,154 B  total
+        "#]],
     );
     check_in(
         folder.path(),
         "diff clock clock -n 1 --by file",
         expect![[r#"
-        new: server, pid 4242, 2025-01-01 00:00:05 UTC
-        old: server, pid 4242, 2025-01-01 00:00:05 UTC
-        294 KiB (+0 B) in 13 live blocks (+0), by file; at the peak 294 KiB
+            new: server, pid 4242, 2025-01-01 00:00:05 UTC
+            old: server, pid 4242, 2025-01-01 00:00:05 UTC
+            294 KiB (+0 B) in 13 live blocks (+0), by file; at the peak 294 KiB
 
-        #     size  change  count  change   average  file
-           294 KiB    +0 B     13      +0  22.6 KiB  other (2 files, unchanged)
-           294 KiB    +0 B     13      +0  22.6 KiB  total
-    "#]],
+            #       size  change  count  change   average  file
+               293.9 KiB    +0 B     13      +0  23,154 B  other (2 files, unchanged)
+               293.9 KiB    +0 B     13      +0  23,154 B  total
+        "#]],
     );
 }
 
@@ -215,28 +218,28 @@ fn of_a_snapshot_at_the_end_the_peak_is_shown_first() {
         folder.path(),
         "top end",
         expect![[r#"
-        server, pid 4242, 2025-01-01 00:01:05 UTC, written when the program ended
-        12.1 MiB in 99,005 blocks at the peak, by line; at the end 11.9 MiB
+            server, pid 4242, 2025-01-01 00:01:05 UTC, written when the program ended
+            12.1 MiB in 99,005 blocks at the peak, by line; at the end 11.9 MiB
 
-        #      size   share   count   average  line
-        1  11.8 MiB   97.6%  99,000   125 B    src/cache.rs:41
-        2   293 KiB    2.4%       3  97.7 KiB  src/load.rs:7
-        3  2048 B     <0.1%       2  1024 B    src/index.rs:5
-           12.1 MiB  100.0%  99,005   128 B    total
-    "#]],
+            #      size   share   count    average  line
+            1  11.8 MiB   97.6%  99,000      125 B  src/cache.rs:41
+            2   0.3 MiB    2.4%       3  100,000 B  src/load.rs:7
+            3  <0.1 MiB   <0.1%       2    1,024 B  src/index.rs:5
+               12.1 MiB  100.0%  99,005      128 B  total
+        "#]],
     );
     check_in(
         folder.path(),
         "top end --sort current -n 1",
         expect![[r#"
-        server, pid 4242, 2025-01-01 00:01:05 UTC, written when the program ended
-        11.9 MiB in 99,749 live blocks, by line; at the peak 12.1 MiB
+            server, pid 4242, 2025-01-01 00:01:05 UTC, written when the program ended
+            11.9 MiB in 99,749 live blocks, by line; at the peak 12.1 MiB
 
-        #      size   share   count  average  line
-        1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
-           6144 B     <0.1%       3   2048 B  other (2 lines)
-           11.9 MiB  100.0%  99,749    125 B  total
-    "#]],
+            #      size   share   count  average  line
+            1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
+               <0.1 MiB   <0.1%       3  2,048 B  other (2 lines)
+               11.9 MiB  100.0%  99,749    125 B  total
+        "#]],
     );
     check_in(
         folder.path(),
@@ -256,15 +259,15 @@ fn of_a_snapshot_at_the_end_the_peak_is_shown_first() {
         folder.path(),
         "diff clock end -n 1",
         expect![[r#"
-        new: server, pid 4242, 2025-01-01 00:01:05 UTC, written when the program ended
-        old: server, pid 4242, 2025-01-01 00:00:05 UTC
-        11.9 MiB (+11.6 MiB) in 99,749 live blocks (+99,736), by line; at the peak 12.1 MiB
+            new: server, pid 4242, 2025-01-01 00:01:05 UTC, written when the program ended
+            old: server, pid 4242, 2025-01-01 00:00:05 UTC
+            11.9 MiB (+11.6 MiB) in 99,749 live blocks (+99,736), by line; at the peak 12.1 MiB
 
-        #      size     change   count   change  average  line
-        1  11.9 MiB  +11.9 MiB  99,746  +99,736    125 B  src/cache.rs:41
-           6144 B     -287 KiB       3       +0   2048 B  other (3 lines)
-           11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
-    "#]],
+            #      size     change   count   change  average  line
+            1  11.9 MiB  +11.9 MiB  99,746  +99,736    125 B  src/cache.rs:41
+               <0.1 MiB   -0.3 MiB       3       +0  2,048 B  other (3 lines)
+               11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
+        "#]],
     );
 }
 
@@ -277,7 +280,7 @@ fn top_shows_as_many_rows_as_asked_for() {
 
             #      size   share   count  average  line
             1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
-               6144 B     <0.1%       3   2048 B  other (2 lines)
+               <0.1 MiB   <0.1%       3  2,048 B  other (2 lines)
                11.9 MiB  100.0%  99,749    125 B  total
         "#]],
     );
@@ -298,40 +301,40 @@ fn top_groups_by_file_and_function_and_sorts_by_other_metrics() {
     check(
         "top new --by file --sort at-peak",
         expect![[r#"
-        12.1 MiB in 99,005 blocks at the peak, by file; now 11.9 MiB
+            12.1 MiB in 99,005 blocks at the peak, by file; now 11.9 MiB
 
-        #      size   share   count   average  file
-        1  11.8 MiB   97.6%  99,000   125 B    src/cache.rs
-        2   293 KiB    2.4%       3  97.7 KiB  src/load.rs
-        3  2048 B     <0.1%       2  1024 B    src/index.rs
-           12.1 MiB  100.0%  99,005   128 B    total
-    "#]],
+            #      size   share   count    average  file
+            1  11.8 MiB   97.6%  99,000      125 B  src/cache.rs
+            2   0.3 MiB    2.4%       3  100,000 B  src/load.rs
+            3  <0.1 MiB   <0.1%       2    1,024 B  src/index.rs
+               12.1 MiB  100.0%  99,005      128 B  total
+        "#]],
     );
     check(
         "top new --by function --sort total",
         expect![[r#"
-        24.0 MiB in 198,754 blocks ever allocated, by function; now 11.9 MiB
+            24.0 MiB in 198,754 blocks ever allocated, by function; now 11.9 MiB
 
-        #      size   share    count   average  function
-        1  23.8 MiB   98.8%  198,747   125 B    demo::fill
-        2   293 KiB    1.2%        3  97.7 KiB  demo::load
-        3  4096 B     <0.1%        4  1024 B    demo::index
-           24.0 MiB  100.0%  198,754   127 B    total
-    "#]],
+            #      size   share    count    average  function
+            1  23.8 MiB   98.8%  198,747      125 B  demo::fill
+            2   0.3 MiB    1.2%        3  100,000 B  demo::load
+            3  <0.1 MiB   <0.1%        4    1,024 B  demo::index
+               24.0 MiB  100.0%  198,754      127 B  total
+        "#]],
     );
     check(
         "top new --by line --sort peak -n 2",
         expect![[r#"
-        12.2 MiB in 99,752 blocks summed over own peaks, by line; at the peak 12.1 MiB
+            12.2 MiB in 99,752 blocks summed over own peaks, by line; at the peak 12.1 MiB
 
-        #      size   share   count   average  line
-        1  11.9 MiB   97.6%  99,746   125 B    src/cache.rs:41
-        2   293 KiB    2.3%       3  97.7 KiB  src/load.rs:7
-           6144 B     <0.1%       3  2048 B    other (2 lines)
-           12.2 MiB  100.0%  99,752   128 B    total
+            #      size   share   count    average  line
+            1  11.9 MiB   97.6%  99,746      125 B  src/cache.rs:41
+            2   0.3 MiB    2.3%       3  100,000 B  src/load.rs:7
+               <0.1 MiB   <0.1%       3    2,048 B  other (2 lines)
+               12.2 MiB  100.0%  99,752      128 B  total
 
-        note: own peaks were reached at different moments: their sum may exceed the peak of the heap, 12.1 MiB
-    "#]],
+            note: own peaks were reached at different moments: their sum may exceed the peak of the heap, 12.1 MiB
+        "#]],
     );
 }
 
@@ -349,13 +352,13 @@ fn top_shows_whole_stacks() {
                    src/main.rs:3    demo::main
                    … 1 frame of the runtime
 
-            2  4096 B     <0.1%       1   4096 B  src/cache.rs:52
+            2  <0.1 MiB   <0.1%       1  4,096 B  src/cache.rs:52
                    … 2 frames of the standard library
                    src/cache.rs:52  demo::fill
                    src/main.rs:3    demo::main
                    … 1 frame of the runtime
 
-               2048 B     <0.1%       2   1024 B  other (1 traceback)
+               <0.1 MiB   <0.1%       2  1,024 B  other (1 traceback)
                11.9 MiB  100.0%  99,749    125 B  total
         "#]],
     );
@@ -422,47 +425,47 @@ fn frames_of_dependencies_are_one_line_unless_they_are_asked_for() {
     check(
         "top service --by traceback",
         expect![[r#"
-        3911 KiB in 405 live blocks, by traceback; at the peak 3911 KiB
+            3911 KiB in 405 live blocks, by traceback; at the peak 3911 KiB
 
-        #      size   share  count  average  traceback
-        1  3906 KiB   99.9%    400  10000 B  src/session.rs:41
-               … 2 frames of hashbrown
-               src/session.rs:41  demo::session::Sessions::open
-               src/main.rs:12     demo::login
-               … 32 frames of hyper, axum, tokio
-               … 3 frames of the runtime
+            #         size   share  count   average  traceback
+            1  3,906.3 KiB   99.9%    400  10,000 B  src/session.rs:41
+                   … 2 frames of hashbrown
+                   src/session.rs:41  demo::session::Sessions::open
+                   src/main.rs:12     demo::login
+                   … 32 frames of hyper, axum, tokio
+                   … 3 frames of the runtime
 
-        2  5000 B      0.1%      5   1000 B  tokio-1.47.0/src/lib.rs:30
-               tokio-1.47.0/src/lib.rs:30  tokio::time::Wheel::new
-               … 2 frames of tokio
-               … 3 frames of the runtime
+            2      4.9 KiB    0.1%      5   1,000 B  tokio-1.47.0/src/lib.rs:30
+                   tokio-1.47.0/src/lib.rs:30  tokio::time::Wheel::new
+                   … 2 frames of tokio
+                   … 3 frames of the runtime
 
-           3911 KiB  100.0%    405   9889 B  total
-    "#]],
+               3,911.1 KiB  100.0%    405   9,889 B  total
+        "#]],
     );
     check(
         "top service --by traceback -n 1 --depth 3",
         expect![[r#"
-        3911 KiB in 405 live blocks, by traceback; at the peak 3911 KiB
+            3911 KiB in 405 live blocks, by traceback; at the peak 3911 KiB
 
-        #      size   share  count  average  traceback
-        1  3906 KiB   99.9%    400  10000 B  src/session.rs:41
-               … 2 frames of hashbrown
-               src/session.rs:41  demo::session::Sessions::open
-               src/main.rs:12     demo::login
-               … 35 frames further out
+            #         size   share  count   average  traceback
+            1  3,906.3 KiB   99.9%    400  10,000 B  src/session.rs:41
+                   … 2 frames of hashbrown
+                   src/session.rs:41  demo::session::Sessions::open
+                   src/main.rs:12     demo::login
+                   … 35 frames further out
 
-           5000 B      0.1%      5   1000 B  other (1 traceback)
-           3911 KiB  100.0%    405   9889 B  total
-    "#]],
+                   4.9 KiB    0.1%      5   1,000 B  other (1 traceback)
+               3,911.1 KiB  100.0%    405   9,889 B  total
+        "#]],
     );
     check(
         "top service --by traceback -n 1 --full --depth 6",
         expect![[r#"
             3911 KiB in 405 live blocks, by traceback; at the peak 3911 KiB
 
-            #      size   share  count  average  traceback
-            1  3906 KiB   99.9%    400  10000 B  src/session.rs:41
+            #         size   share  count   average  traceback
+            1  3,906.3 KiB   99.9%    400  10,000 B  src/session.rs:41
                    hashbrown-0.15.2/src/lib.rs:90  hashbrown::raw::RawTable<T>::reserve_rehash
                    hashbrown-0.15.2/src/lib.rs:40  hashbrown::map::HashMap<K,V>::insert
                    src/session.rs:41               demo::session::Sessions::open
@@ -471,8 +474,8 @@ fn frames_of_dependencies_are_one_line_unless_they_are_asked_for() {
                    axum-0.8.1/src/lib.rs:2         axum::handler::call
                    … 33 frames further out
 
-               5000 B      0.1%      5   1000 B  other (1 traceback)
-               3911 KiB  100.0%    405   9889 B  total
+                   4.9 KiB    0.1%      5   1,000 B  other (1 traceback)
+               3,911.1 KiB  100.0%    405   9,889 B  total
         "#]],
     );
 }
@@ -485,39 +488,39 @@ fn what_only_calls_the_program_is_left_out_of_cumulative_counts() {
     check(
         "top service --by function --cumulative",
         expect![[r#"
-        3911 KiB in 405 live blocks, by function, cumulative; at the peak 3911 KiB
+            3911 KiB in 405 live blocks, by function, cumulative; at the peak 3911 KiB
 
-        #      size   share  count  average  function
-        1  3906 KiB   99.9%    400  10000 B  hashbrown::raw::RawTable<T>::reserve_rehash
-        2  3906 KiB   99.9%    400  10000 B  hashbrown::map::HashMap<K,V>::insert
-        3  3906 KiB   99.9%    400  10000 B  demo::session::Sessions::open
-        4  3906 KiB   99.9%    400  10000 B  demo::login
-        5  5000 B      0.1%      5   1000 B  tokio::time::Wheel::new
-           3911 KiB  100.0%    405   9889 B  total
+            #         size   share  count   average  function
+            1  3,906.3 KiB   99.9%    400  10,000 B  hashbrown::raw::RawTable<T>::reserve_rehash
+            2  3,906.3 KiB   99.9%    400  10,000 B  hashbrown::map::HashMap<K,V>::insert
+            3  3,906.3 KiB   99.9%    400  10,000 B  demo::session::Sessions::open
+            4  3,906.3 KiB   99.9%    400  10,000 B  demo::login
+            5      4.9 KiB    0.1%      5   1,000 B  tokio::time::Wheel::new
+               3,911.1 KiB  100.0%    405   9,889 B  total
 
-        note: left out 8 functions that do little but call the workspace; --full shows them
-    "#]],
+            note: left out 8 functions that do little but call the workspace; --full shows them
+        "#]],
     );
     check(
         "top service --by function --cumulative --full -n 20",
         expect![[r#"
             3911 KiB in 405 live blocks, by function, cumulative; at the peak 3911 KiB
 
-             #      size   share  count  average  function
-             1  3911 KiB  100.0%    405   9889 B  tokio::runtime::task::run
-             2  3911 KiB  100.0%    405   9889 B  tokio::runtime::task::poll
-             3  3911 KiB  100.0%    405   9889 B  std::sys::backtrace::__rust_begin_short_backtrace
-             4  3911 KiB  100.0%    405   9889 B  std::rt::lang_start
-             5  3911 KiB  100.0%    405   9889 B  core::ops::FnOnce::call_once
-             6  3906 KiB   99.9%    400  10000 B  hyper::proto::poll
-             7  3906 KiB   99.9%    400  10000 B  hashbrown::raw::RawTable<T>::reserve_rehash
-             8  3906 KiB   99.9%    400  10000 B  hashbrown::map::HashMap<K,V>::insert
-             9  3906 KiB   99.9%    400  10000 B  demo::session::Sessions::open
-            10  3906 KiB   99.9%    400  10000 B  demo::login
-            11  3906 KiB   99.9%    400  10000 B  axum::handler::call
-            12  3906 KiB   99.9%    400  10000 B  <F as core::future::Future>::poll
-            13  5000 B      0.1%      5   1000 B  tokio::time::Wheel::new
-                3911 KiB  100.0%    405   9889 B  total
+             #         size   share  count   average  function
+             1  3,911.1 KiB  100.0%    405   9,889 B  tokio::runtime::task::run
+             2  3,911.1 KiB  100.0%    405   9,889 B  tokio::runtime::task::poll
+             3  3,911.1 KiB  100.0%    405   9,889 B  std::sys::backtrace::__rust_begin_short_backtrace
+             4  3,911.1 KiB  100.0%    405   9,889 B  std::rt::lang_start
+             5  3,911.1 KiB  100.0%    405   9,889 B  core::ops::FnOnce::call_once
+             6  3,906.3 KiB   99.9%    400  10,000 B  hyper::proto::poll
+             7  3,906.3 KiB   99.9%    400  10,000 B  hashbrown::raw::RawTable<T>::reserve_rehash
+             8  3,906.3 KiB   99.9%    400  10,000 B  hashbrown::map::HashMap<K,V>::insert
+             9  3,906.3 KiB   99.9%    400  10,000 B  demo::session::Sessions::open
+            10  3,906.3 KiB   99.9%    400  10,000 B  demo::login
+            11  3,906.3 KiB   99.9%    400  10,000 B  axum::handler::call
+            12  3,906.3 KiB   99.9%    400  10,000 B  <F as core::future::Future>::poll
+            13      4.9 KiB    0.1%      5   1,000 B  tokio::time::Wheel::new
+                3,911.1 KiB  100.0%    405   9,889 B  total
         "#]],
     );
     check(
@@ -525,9 +528,9 @@ fn what_only_calls_the_program_is_left_out_of_cumulative_counts() {
         expect![[r#"
             3911 KiB (+0 B) in 405 live blocks (+0), by crate, cumulative; at the peak 3911 KiB
 
-            #      size  change  count  change  average  crate
-                                                         other (2 crates, unchanged)
-               3911 KiB    +0 B    405      +0   9889 B  total
+            #         size  change  count  change  average  crate
+                                                            other (2 crates, unchanged)
+               3,911.1 KiB    +0 B    405      +0  9,889 B  total
 
             note: left out 4 crates that do little but call the workspace; --full shows them
         "#]],
@@ -542,53 +545,53 @@ fn collections_are_passed_over_and_so_is_what_is_skipped() {
     check(
         "top service",
         expect![[r#"
-        3911 KiB in 405 live blocks, by line; at the peak 3911 KiB
+            3911 KiB in 405 live blocks, by line; at the peak 3911 KiB
 
-        #      size   share  count  average  line
-        1  3906 KiB   99.9%    400  10000 B  src/session.rs:41
-        2  5000 B      0.1%      5   1000 B  tokio-1.47.0/src/lib.rs:30
-           3911 KiB  100.0%    405   9889 B  total
-    "#]],
+            #         size   share  count   average  line
+            1  3,906.3 KiB   99.9%    400  10,000 B  src/session.rs:41
+            2      4.9 KiB    0.1%      5   1,000 B  tokio-1.47.0/src/lib.rs:30
+               3,911.1 KiB  100.0%    405   9,889 B  total
+        "#]],
     );
     check(
         "top service --skip demo,tokio",
         expect![[r#"
-        3911 KiB in 405 live blocks, by line; at the peak 3911 KiB
+            3911 KiB in 405 live blocks, by line; at the peak 3911 KiB
 
-        #      size   share  count  average  line
-        1  3906 KiB   99.9%    400  10000 B  axum-0.8.1/src/lib.rs:1
-        2  5000 B      0.1%      5   1000 B  tokio-1.47.0/src/lib.rs:30
-           3911 KiB  100.0%    405   9889 B  total
-    "#]],
+            #         size   share  count   average  line
+            1  3,906.3 KiB   99.9%    400  10,000 B  axum-0.8.1/src/lib.rs:1
+            2      4.9 KiB    0.1%      5   1,000 B  tokio-1.47.0/src/lib.rs:30
+               3,911.1 KiB  100.0%    405   9,889 B  total
+        "#]],
     );
     check(
         "top service --charge workspace",
         expect![[r#"
-        3911 KiB in 405 live blocks, by line of the workspace; at the peak 3911 KiB
+            3911 KiB in 405 live blocks, by line of the workspace; at the peak 3911 KiB
 
-        #      size   share  count  average  line
-        1  3906 KiB   99.9%    400  10000 B  src/session.rs:41
-        2  5000 B      0.1%      5   1000 B  <no frame of the workspace>
-           3911 KiB  100.0%    405   9889 B  total
-    "#]],
+            #         size   share  count   average  line
+            1  3,906.3 KiB   99.9%    400  10,000 B  src/session.rs:41
+            2      4.9 KiB    0.1%      5   1,000 B  <no frame of the workspace>
+               3,911.1 KiB  100.0%    405   9,889 B  total
+        "#]],
     );
     check(
         "top service --charge workspace --by crate,traceback --depth 1",
         expect![[r#"
             3911 KiB in 405 live blocks, by crate, then traceback of the workspace; at the peak 3911 KiB
 
-            #      size   share  count  average  crate, traceback
-            1  3906 KiB   99.9%    400  10000 B  demo
-               3906 KiB   99.9%    400  10000 B    src/session.rs:41
+            #         size   share  count   average  crate, traceback
+            1  3,906.3 KiB   99.9%    400  10,000 B  demo
+               3,906.3 KiB   99.9%    400  10,000 B    src/session.rs:41
                      … 2 frames of hashbrown
                      … 37 frames further out
 
-            2  5000 B      0.1%      5   1000 B  <no frame of the workspace>
-               5000 B      0.1%      5   1000 B    <no frame of the workspace>
+            2      4.9 KiB    0.1%      5   1,000 B  <no frame of the workspace>
+                   4.9 KiB    0.1%      5   1,000 B    <no frame of the workspace>
                      … 3 frames of tokio
                      … 3 frames further out
 
-               3911 KiB  100.0%    405   9889 B  total
+               3,911.1 KiB  100.0%    405   9,889 B  total
         "#]],
     );
     check(
@@ -596,9 +599,9 @@ fn collections_are_passed_over_and_so_is_what_is_skipped() {
         expect![[r#"
             3906 KiB in 400 live blocks, by line; at the peak 3906 KiB
 
-            #      size   share  count  average  line
-            1  3906 KiB  100.0%    400  10000 B  src/session.rs:41
-               3906 KiB  100.0%    400  10000 B  total
+            #         size   share  count   average  line
+            1  3,906.3 KiB  100.0%    400  10,000 B  src/session.rs:41
+               3,906.3 KiB  100.0%    400  10,000 B  total
 
             note: filters left 1 of 2 callsites out
         "#]],
@@ -614,22 +617,22 @@ fn diff_shows_what_changed() {
 
             #      size     change   count   change  average  line
             1  11.9 MiB  +11.9 MiB  99,746  +99,736    125 B  src/cache.rs:41
-            2     0 B     -293 KiB       0       -3           src/load.rs:7
-            3  4096 B    +4096 B         1       +1   4096 B  src/cache.rs:52
-            4  2048 B    +2048 B         2       +2   1024 B  src/index.rs:5
+            2   0.0 MiB   -0.3 MiB       0       -3           src/load.rs:7
+            3  <0.1 MiB  +<0.1 MiB       1       +1  4,096 B  src/cache.rs:52
+            4  <0.1 MiB  +<0.1 MiB       2       +2  1,024 B  src/index.rs:5
                11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
         "#]],
     );
     check(
         "diff old new -n 1 --by file --sort at-peak",
         expect![[r#"
-        12.1 MiB (+11.8 MiB) in 99,005 blocks (+98,992) at the peak, by file; now 11.9 MiB
+            12.1 MiB (+11.8 MiB) in 99,005 blocks (+98,992) at the peak, by file; now 11.9 MiB
 
-        #      size     change   count   change   average  file
-        1  11.8 MiB  +11.8 MiB  99,000  +98,990   125 B    src/cache.rs
-            295 KiB  +2048 B         5       +2  59.0 KiB  other (2 files, 1 unchanged)
-           12.1 MiB  +11.8 MiB  99,005  +98,992   128 B    total
-    "#]],
+            #      size     change   count   change   average  file
+            1  11.8 MiB  +11.8 MiB  99,000  +98,990     125 B  src/cache.rs
+                0.3 MiB  +<0.1 MiB       5       +2  60,410 B  other (2 files, 1 unchanged)
+               12.1 MiB  +11.8 MiB  99,005  +98,992     128 B  total
+        "#]],
     );
 }
 
@@ -946,7 +949,7 @@ fn a_wrong_command_line_exits_with_two() {
     );
     check_failure(
         folder,
-        "top new --sort size",
+        "top new --sort colour",
         2,
         "current, peak, at-peak, total, freed, bytes, blocks, average",
     );
@@ -1057,7 +1060,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 30);
+    assert_eq!(examples, 32);
 }
 
 /// What a shell completes, and what the manual says, is made of the same description as the help.
@@ -1110,14 +1113,14 @@ fn groups_within_groups_are_indented_and_half_as_many() {
         expect![[r#"
             24.0 MiB in 198,754 blocks ever allocated, by function, then line; now 11.9 MiB
 
-            #      size   share    count   average  function, line
-            1  23.8 MiB   98.8%  198,747   125 B    demo::fill
-               23.7 MiB   98.8%  198,746   125 B      src/cache.rs:41
-               4096 B     <0.1%        1  4096 B      other (1 line)
-            2   293 KiB    1.2%        3  97.7 KiB  demo::load
-                293 KiB    1.2%        3  97.7 KiB    src/load.rs:7
-               4096 B     <0.1%        4  1024 B    other (1 function)
-               24.0 MiB  100.0%  198,754   127 B    total
+            #      size   share    count    average  function, line
+            1  23.8 MiB   98.8%  198,747      125 B  demo::fill
+               23.7 MiB   98.8%  198,746      125 B    src/cache.rs:41
+               <0.1 MiB   <0.1%        1    4,096 B    other (1 line)
+            2   0.3 MiB    1.2%        3  100,000 B  demo::load
+                0.3 MiB    1.2%        3  100,000 B    src/load.rs:7
+               <0.1 MiB   <0.1%        4    1,024 B  other (1 function)
+               24.0 MiB  100.0%  198,754      127 B  total
         "#]],
     );
     check(
@@ -1133,8 +1136,8 @@ fn groups_within_groups_are_indented_and_half_as_many() {
                      src/main.rs:3    demo::main
                      … 1 frame of the runtime
 
-               4096 B     <0.1%       1   4096 B    other (1 traceback)
-               2048 B     <0.1%       2   1024 B  other (1 file)
+               <0.1 MiB   <0.1%       1  4,096 B    other (1 traceback)
+               <0.1 MiB   <0.1%       2  1,024 B  other (1 file)
                11.9 MiB  100.0%  99,749    125 B  total
         "#]],
     );
@@ -1146,11 +1149,11 @@ fn groups_within_groups_are_indented_and_half_as_many() {
             #      size     change   count   change  average  file, line
             1  11.9 MiB  +11.9 MiB  99,747  +99,737    125 B  src/cache.rs
                11.9 MiB  +11.9 MiB  99,746  +99,736    125 B    src/cache.rs:41
-               4096 B    +4096 B         1       +1   4096 B    src/cache.rs:52
-            2     0 B     -293 KiB       0       -3           src/load.rs
-                  0 B     -293 KiB       0       -3             src/load.rs:7
-            3  2048 B    +2048 B         2       +2   1024 B  src/index.rs
-               2048 B    +2048 B         2       +2   1024 B    src/index.rs:5
+               <0.1 MiB  +<0.1 MiB       1       +1  4,096 B    src/cache.rs:52
+            2   0.0 MiB   -0.3 MiB       0       -3           src/load.rs
+                0.0 MiB   -0.3 MiB       0       -3             src/load.rs:7
+            3  <0.1 MiB  +<0.1 MiB       2       +2  1,024 B  src/index.rs
+               <0.1 MiB  +<0.1 MiB       2       +2  1,024 B    src/index.rs:5
                11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
         "#]],
     );
@@ -1180,7 +1183,7 @@ fn cumulative_counting_does_not_add_up() {
             1  11.9 MiB  100.0%  99,749    125 B  src/main.rs
             2  11.9 MiB  100.0%  99,749    125 B  library/alloc/src/raw_vec/mod.rs
             3  11.9 MiB  >99.9%  99,747    125 B  src/cache.rs
-            4  2048 B     <0.1%       2   1024 B  src/index.rs
+            4  <0.1 MiB   <0.1%       2  1,024 B  src/index.rs
                11.9 MiB  100.0%  99,749    125 B  total
 
             note: left out 1 file that does little but call the workspace; --full shows them
@@ -1220,7 +1223,7 @@ fn filters_keep_and_drop() {
 
             #      size   share   count  average  line
             1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
-            2  4096 B     <0.1%       1   4096 B  src/cache.rs:52
+            2  <0.1 MiB   <0.1%       1  4,096 B  src/cache.rs:52
                11.9 MiB  100.0%  99,747    125 B  total
 
             note: filters left 2 of 4 callsites out
@@ -1233,7 +1236,7 @@ fn filters_keep_and_drop() {
 
             #      size   share   count  average  line
             1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
-            2  2048 B     <0.1%       2   1024 B  src/index.rs:5
+            2  <0.1 MiB   <0.1%       2  1,024 B  src/index.rs:5
                11.9 MiB  100.0%  99,748    125 B  total
 
             note: filters left 2 of 4 callsites out
@@ -1244,11 +1247,11 @@ fn filters_keep_and_drop() {
         expect![[r#"
             301 KiB in 8 blocks ever allocated, by line; now 6144 B
 
-            #      size   share  count   average  line
-            1   293 KiB   97.3%      3  97.7 KiB  src/load.rs:7
-            2  4096 B      1.3%      4  1024 B    src/index.rs:5
-            3  4096 B      1.3%      1  4096 B    src/cache.rs:52
-                301 KiB  100.0%      8  37.6 KiB  total
+            #       size   share  count    average  line
+            1  293.0 KiB   97.3%      3  100,000 B  src/load.rs:7
+            2    4.0 KiB    1.3%      4    1,024 B  src/index.rs:5
+            3    4.0 KiB    1.3%      1    4,096 B  src/cache.rs:52
+               301.0 KiB  100.0%      8   38,524 B  total
 
             note: filters left 1 of 4 callsites out
         "#]],
@@ -1260,8 +1263,8 @@ fn filters_keep_and_drop() {
 
             #      size   share   count  average  line
             1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
-            2  4096 B     <0.1%       1   4096 B  src/cache.rs:52
-            3  2048 B     <0.1%       2   1024 B  src/index.rs:5
+            2  <0.1 MiB   <0.1%       1  4,096 B  src/cache.rs:52
+            3  <0.1 MiB   <0.1%       2  1,024 B  src/index.rs:5
                11.9 MiB  100.0%  99,749    125 B  total
 
             note: filters left 1 of 4 callsites out
@@ -1354,6 +1357,85 @@ fn functions_are_meant_alike_by_include_and_annotate() {
 }
 
 #[test]
+fn the_peaks_error_is_told_where_a_peak_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = (old_snapshot(), new_snapshot());
+    fs::write(
+        folder.path().join("old"),
+        of_a_process(&old, 5, false, 1_000),
+    )
+    .unwrap();
+    fs::write(
+        folder.path().join("new"),
+        of_a_process(&new, 65, false, 4_096),
+    )
+    .unwrap();
+    let told = |arguments| {
+        let text = String::from_utf8(run(folder.path(), arguments).stdout).unwrap();
+        text.matches("the peak may be off by").count()
+    };
+    for (arguments, times) in [
+        ("top new", 1),
+        ("top new --sort at-peak", 1),
+        ("top new --sort total", 0),
+        ("top new --sort freed --format json", 0),
+        // The peak in the heading is the newer one's.
+        ("diff old new", 1),
+        ("diff old new --sort at-peak", 2),
+        ("diff old new --sort total", 0),
+    ] {
+        assert_eq!(told(arguments), times, "{arguments}");
+    }
+}
+
+#[test]
+fn a_snapshot_is_read_from_the_standard_input_packed_or_not() {
+    let folder = folder_of_a_process();
+    let mut packed = Vec::new();
+    new_snapshot().write_to(&mut packed).unwrap();
+    let unpacked = fs::read(folder.path().join("end")).unwrap();
+    for (file, expected) in [(packed, "11.9 MiB in"), (unpacked, "server, pid 4242")] {
+        let path = folder.path().join("input");
+        fs::write(&path, file).unwrap();
+        let input = fs::File::open(&path).unwrap();
+        let output = command(folder.path(), "top - -n 1")
+            .stdin(input)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.starts_with(expected), "{text}");
+        let of_file = run(folder.path(), "top input -n 1").stdout;
+        assert_eq!(String::from_utf8(of_file).unwrap(), text);
+    }
+    let nothing = command(folder.path(), "diff old -")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let message = String::from_utf8(nothing.stderr).unwrap();
+    assert!(
+        message.contains("cannot read the snapshot of the standard input: expected"),
+        "{message}"
+    );
+}
+
+#[test]
+fn columns_are_sorted_by_the_words_of_their_heads() {
+    let folder = folder();
+    let shown = |arguments: &str| String::from_utf8(run(folder.path(), arguments).stdout).unwrap();
+    for (word, order) in [
+        ("size", "bytes"),
+        ("share", "bytes"),
+        ("count", "blocks"),
+        ("average", "average"),
+    ] {
+        let by_word = shown(&format!("top new --sort {word}"));
+        assert_eq!(by_word, shown(&format!("top new --sort {order}")));
+    }
+    let by_change = shown("diff old new --sort total,change");
+    assert_eq!(by_change, shown("diff old new --sort total,bytes"));
+}
+
+#[test]
 fn threads_that_were_not_told_apart_are_explained() {
     check(
         "top new --by thread",
@@ -1374,27 +1456,27 @@ fn rows_are_sorted_by_blocks_and_average() {
     check(
         "top new --sort total,blocks",
         expect![[r#"
-        24.0 MiB in 198,754 blocks ever allocated, by line, sorted by blocks; now 11.9 MiB
+            24.0 MiB in 198,754 blocks ever allocated, by line, sorted by blocks; now 11.9 MiB
 
-        #      size   share    count   average  line
-        1  23.7 MiB   98.8%  198,746   125 B    src/cache.rs:41
-        2  4096 B     <0.1%        4  1024 B    src/index.rs:5
-        3   293 KiB    1.2%        3  97.7 KiB  src/load.rs:7
-        4  4096 B     <0.1%        1  4096 B    src/cache.rs:52
-           24.0 MiB  100.0%  198,754   127 B    total
-    "#]],
+            #      size   share    count    average  line
+            1  23.7 MiB   98.8%  198,746      125 B  src/cache.rs:41
+            2  <0.1 MiB   <0.1%        4    1,024 B  src/index.rs:5
+            3   0.3 MiB    1.2%        3  100,000 B  src/load.rs:7
+            4  <0.1 MiB   <0.1%        1    4,096 B  src/cache.rs:52
+               24.0 MiB  100.0%  198,754      127 B  total
+        "#]],
     );
     check(
         "top new --sort average,freed",
         expect![[r#"
-        12.1 MiB in 99,005 blocks ever freed, by line, sorted by average; now 11.9 MiB
+            12.1 MiB in 99,005 blocks ever freed, by line, sorted by average; now 11.9 MiB
 
-        #      size   share   count   average  line
-        1   293 KiB    2.4%       3  97.7 KiB  src/load.rs:7
-        2  2048 B     <0.1%       2  1024 B    src/index.rs:5
-        3  11.8 MiB   97.6%  99,000   125 B    src/cache.rs:41
-           12.1 MiB  100.0%  99,005   128 B    total
-    "#]],
+            #      size   share   count    average  line
+            1   0.3 MiB    2.4%       3  100,000 B  src/load.rs:7
+            2  <0.1 MiB   <0.1%       2    1,024 B  src/index.rs:5
+            3  11.8 MiB   97.6%  99,000      125 B  src/cache.rs:41
+               12.1 MiB  100.0%  99,005      128 B  total
+        "#]],
     );
     check(
         "diff old new --sort blocks",
@@ -1403,9 +1485,9 @@ fn rows_are_sorted_by_blocks_and_average() {
 
             #      size     change   count   change  average  line
             1  11.9 MiB  +11.9 MiB  99,746  +99,736    125 B  src/cache.rs:41
-            2     0 B     -293 KiB       0       -3           src/load.rs:7
-            3  2048 B    +2048 B         2       +2   1024 B  src/index.rs:5
-            4  4096 B    +4096 B         1       +1   4096 B  src/cache.rs:52
+            2   0.0 MiB   -0.3 MiB       0       -3           src/load.rs:7
+            3  <0.1 MiB  +<0.1 MiB       2       +2  1,024 B  src/index.rs:5
+            4  <0.1 MiB  +<0.1 MiB       1       +1  4,096 B  src/cache.rs:52
                11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
         "#]],
     );
@@ -1416,27 +1498,27 @@ fn as_csv_there_is_a_line_for_each_row() {
     check(
         "top new --by function,line -n 2 --format csv",
         expect![[r#"
-            rank,by,key,function,file,path,line,bytes,blocks,average_bytes,share,current_bytes,current_blocks,peak_bytes,peak_blocks,at_peak_bytes,at_peak_blocks,total_bytes,total_blocks,freed_bytes,freed_blocks,reallocations
-            1,function,demo::fill,demo::fill,,,,12504096,99747,125,0.9998362404910738,12504096,99747,12504096,99747,12400000,99000,24904096,198747,12400000,99000,4
-            1.1,line,src/cache.rs:41,,src/cache.rs,src/cache.rs,41,12500000,99746,125,0.9995087214732215,12500000,99746,12500000,99746,12400000,99000,24900000,198746,12400000,99000,2
-            1.2,line,src/cache.rs:52,,src/cache.rs,src/cache.rs,52,4096,1,4096,0.0003275190178523452,4096,1,4096,1,0,0,4096,1,0,0,2
-            2,function,demo::index,demo::index,,,,2048,2,1024,0.0001637595089261726,2048,2,2048,2,2048,2,4096,4,2048,2,2
-            2.1,line,src/index.rs:5,,src/index.rs,src/index.rs,5,2048,2,1024,0.0001637595089261726,2048,2,2048,2,2048,2,4096,4,2048,2,2
+            rank,by,key,function,file,path,line,functions,bytes,blocks,average_bytes,share,current_bytes,current_blocks,peak_bytes,peak_blocks,at_peak_bytes,at_peak_blocks,total_bytes,total_blocks,freed_bytes,freed_blocks,reallocations
+            1,function,demo::fill,demo::fill,,,,,12504096,99747,125,0.9998362404910738,12504096,99747,12504096,99747,12400000,99000,24904096,198747,12400000,99000,4
+            1.1,line,src/cache.rs:41,,src/cache.rs,src/cache.rs,41,,12500000,99746,125,0.9995087214732215,12500000,99746,12500000,99746,12400000,99000,24900000,198746,12400000,99000,2
+            1.2,line,src/cache.rs:52,,src/cache.rs,src/cache.rs,52,,4096,1,4096,0.0003275190178523452,4096,1,4096,1,0,0,4096,1,0,0,2
+            2,function,demo::index,demo::index,,,,,2048,2,1024,0.0001637595089261726,2048,2,2048,2,2048,2,4096,4,2048,2,2
+            2.1,line,src/index.rs:5,,src/index.rs,src/index.rs,5,,2048,2,1024,0.0001637595089261726,2048,2,2048,2,2048,2,4096,4,2048,2,2
         "#]],
     );
     check(
         "diff old new -n 2 --by crate --format csv",
         expect![[r#"
-        rank,by,key,function,file,path,line,bytes,bytes_diff,blocks,blocks_diff,average_bytes
-        1,crate,demo,,,,,12506144,12205144,99749,99736,125
-    "#]],
+            rank,by,key,function,file,path,line,functions,bytes,bytes_diff,blocks,blocks_diff,average_bytes
+            1,crate,demo,,,,,,12506144,12205144,99749,99736,125
+        "#]],
     );
     check(
         "top new -n 1 --by traceback --format csv",
         expect![[r#"
-        rank,by,key,function,file,path,line,bytes,blocks,average_bytes,share,current_bytes,current_blocks,peak_bytes,peak_blocks,at_peak_bytes,at_peak_blocks,total_bytes,total_blocks,freed_bytes,freed_blocks,reallocations
-        1,traceback,library/alloc/src/raw_vec/mod.rs:340 < library/alloc/src/raw_vec/mod.rs:341 < src/cache.rs:41 < src/main.rs:3 < library/std/src/rt.rs:200,demo::fill,src/cache.rs,src/cache.rs,41,12500000,99746,125,0.9995087214732215,12500000,99746,12500000,99746,12400000,99000,24900000,198746,12400000,99000,2
-    "#]],
+            rank,by,key,function,file,path,line,functions,bytes,blocks,average_bytes,share,current_bytes,current_blocks,peak_bytes,peak_blocks,at_peak_bytes,at_peak_blocks,total_bytes,total_blocks,freed_bytes,freed_blocks,reallocations
+            1,traceback,library/alloc/src/raw_vec/mod.rs:340 < library/alloc/src/raw_vec/mod.rs:341 < src/cache.rs:41 < src/main.rs:3 < library/std/src/rt.rs:200,demo::fill,src/cache.rs,src/cache.rs,41,"alloc::raw_vec::RawVec<T,A>::grow_one < alloc::vec::Vec<T,A>::push < demo::fill < demo::main < std::rt::lang_start",12500000,99746,125,0.9995087214732215,12500000,99746,12500000,99746,12400000,99000,24900000,198746,12400000,99000,2
+        "#]],
     );
 }
 
@@ -1553,7 +1635,9 @@ mod on_a_terminal {
             10 B in 1 live block, by traceback; at the peak 10 B
 
             #  size   share  count  average  traceback
-            1  10 B  100.0%      1     10 B  …/parser/lib.rs:1234
+            1  10 B  100.0%      1     10 B  tree-sitter-0.25.10/
+                                               binding_rust/parser/
+                                               lib.rs:1234
                    … 2 frames of the standard library
                    …/parser/lib.rs:1234  <tree_sitter::T…:from_raw_parts
                    src/main.rs:3         demo::main
