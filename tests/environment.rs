@@ -99,6 +99,8 @@ fn snapshots_by_the_clock_are_numbered() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(held(&third), (100_000, 100));
     assert!(last.exists(), "and one at the end");
+    assert!(Snapshot::load(&last).unwrap().is_at_exit());
+    assert!(!Snapshot::load(&third).unwrap().is_at_exit());
     // The thread that writes them is none of the program's: alone, its peak is exact.
     assert_eq!(
         Snapshot::load(third).unwrap().traced_memory().peak_error,

@@ -5,10 +5,9 @@ use std::collections::HashMap;
 
 use crate::frame::Frame;
 use crate::package::Crates;
-use crate::pattern::Pattern;
+use crate::pattern::{FunctionPattern, Pattern};
 use crate::snapshot::{Snapshot, Trace};
 use crate::thread;
-use crate::traceback::ChargeTo;
 
 /// A condition on traces, and whether those that meet it are kept or dropped.
 ///
@@ -53,7 +52,7 @@ pub struct Filter {
     file: Pattern,
     file_name: Option<Pattern>,
     line: Option<u32>,
-    function: Option<Pattern>,
+    function: Option<FunctionPattern>,
     of_crate: Option<Pattern>,
     all_frames: bool,
     domain: Option<u32>,
@@ -107,9 +106,10 @@ impl Filter {
         self
     }
 
-    /// In functions of this name: `demo::cache::*`.
+    /// In functions of this name, or with it in their path: `fill`, `Cache::fill`, `demo::cache::*`. See
+    /// [`FunctionPattern`].
     pub fn function(mut self, pattern: &str) -> Filter {
-        self.function = Some(Pattern::new(pattern));
+        self.function = Some(FunctionPattern::new(pattern));
         self
     }
 
@@ -157,7 +157,7 @@ const UNKNOWN: &str = "<unknown>";
 /// A filter at work on a snapshot.
 struct Sieve<'a> {
     filter: &'a Filter,
-    charge_to: ChargeTo,
+    snapshot: &'a Snapshot,
     crates: &'a Crates<'a>,
     /// What was found of frames, by their identity: each is part of many stacks.
     known: HashMap<usize, bool>,
@@ -175,7 +175,7 @@ impl Sieve<'_> {
                     .traceback
                     .iter()
                     .any(|frame| self.matches_frame(frame)),
-                false => self.matches_frame(trace.traceback.charged(self.charge_to)),
+                false => self.matches_frame(self.snapshot.charged_frame(&trace.traceback)),
             }
     }
 
@@ -184,7 +184,10 @@ impl Sieve<'_> {
         *self.known.entry(frame.id()).or_insert_with(|| {
             filter.line.is_none_or(|line| line == frame.line())
                 && filter.matches_file(frame)
-                && fits(&filter.function, frame.function().unwrap_or(UNKNOWN))
+                && filter
+                    .function
+                    .as_ref()
+                    .is_none_or(|pattern| pattern.matches(frame.function().unwrap_or(UNKNOWN)))
                 && (filter.of_crate.is_none() || {
                     let name = crates.crate_of(frame);
                     let (bare, _) = name.split_once(' ').unwrap_or((&name, ""));
@@ -239,7 +242,7 @@ impl Snapshot {
             let chosen = filters.iter().filter(move |it| it.inclusive == inclusive);
             let sieve = |filter| Sieve {
                 filter,
-                charge_to: self.charged_to(),
+                snapshot: self,
                 crates: &crates,
                 known: HashMap::new(),
             };
@@ -258,7 +261,7 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Counters, Traceback};
+    use crate::{ChargeTo, Counters, Traceback};
 
     #[track_caller]
     fn check(filter: &Filter, trace: &Trace, kept: bool) {
@@ -327,6 +330,9 @@ mod tests {
         check(&any().function("serde_json::de::*"), &trace, true);
         check(&any().function("demo::load"), &trace, false);
         check(&any().function("demo::load").all_frames(true), &trace, true);
+        check(&any().function("parse"), &trace, true);
+        check(&any().function("de::parse"), &trace, true);
+        check(&any().function("pars"), &trace, false);
         check(&any().in_crate("serde_json"), &trace, true);
         check(&any().in_crate("serde_json 1.*"), &trace, true);
         check(&any().in_crate("serde_json 2.*"), &trace, false);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::escape::Escaped;
 use crate::origin::{self, ByName, Origin};
+use crate::package;
 use crate::thread;
 
 /// One code location: function, file, line and column, as far as they are known.
@@ -116,6 +117,39 @@ impl Frame {
         self.0.function.0.origin
     }
 
+    /// Whether blocks are charged to who called this function and not to it, by [`ChargeTo::Caller`]: it is the standard
+    /// library's, the tracer's, or of a crate that is [passed over](crate::Snapshot::PASSED_OVER).
+    ///
+    /// [`ChargeTo::Caller`]: crate::ChargeTo::Caller
+    ///
+    /// ```
+    /// use alloc_core::Frame;
+    ///
+    /// let place = "/home/me/.cargo/registry/src/i-1/indexmap-2.7.0/src/map.rs";
+    /// assert!(Frame::new(Some("indexmap::map::IndexMap<K,V>::insert"), Some(place), 420, 9).is_passed_over());
+    /// assert!(!Frame::new(Some("demo::fill"), Some("src/cache.rs"), 41, 9).is_passed_over());
+    /// ```
+    pub fn is_passed_over(&self) -> bool {
+        self.0.function.0.is_passed_over
+    }
+
+    /// Whether the frame is in this crate, as its path or else its function tells.
+    pub(crate) fn is_in_crate(&self, name: &str) -> bool {
+        let package = self.file().and_then(package::package_of);
+        let own = package.or_else(|| package::crate_of_function(self.function()?));
+        own.is_some_and(|own| origin::is_same_crate(own, name))
+    }
+
+    /// The frame that is charged where the workspace has none in a stack.
+    pub(crate) fn outside_the_workspace() -> Frame {
+        Frame::new(Some(OUTSIDE), None, 0, 0)
+    }
+
+    /// Whether it is that frame.
+    pub(crate) fn is_instead(&self) -> bool {
+        self.file().is_none() && self.function() == Some(OUTSIDE)
+    }
+
     /// Whether the compiler inlined this function into the one of the next outer frame.
     pub fn is_inlined(&self) -> bool {
         self.0.inlined
@@ -200,6 +234,8 @@ impl fmt::Debug for Frame {
     }
 }
 
+const OUTSIDE: &str = "<no frame of the workspace>";
+
 /// A function in a source file, as far as they are known: what its frames have in common.
 #[derive(Clone)]
 pub(crate) struct Function(Arc<InFile>);
@@ -208,6 +244,7 @@ pub(crate) struct InFile {
     name: Option<Name>,
     file: Option<SourcePath>,
     origin: Origin,
+    is_passed_over: bool,
     hash: u64,
 }
 
@@ -222,10 +259,22 @@ impl Function {
             name.as_ref().map(|name| name.hash),
             file.as_ref().map(|file| file.0.hash),
         );
+        let origin = origin::of_both(by_name, by_file);
+        let package = || match (&file, &name) {
+            (Some(file), _) => package::package_of(file),
+            (None, Some(name)) => package::crate_of_function(&name.text),
+            (None, None) => None,
+        };
+        let is_passed_over = match origin {
+            Origin::Std | Origin::Tracer => true,
+            Origin::Workspace => false,
+            _ => package().is_some_and(origin::is_passed_over),
+        };
         Function(Arc::new(InFile {
             name,
             file,
-            origin: origin::of_both(by_name, by_file),
+            origin,
+            is_passed_over,
             hash: hash_of(hashes),
         }))
     }
@@ -333,6 +382,20 @@ impl SourcePath {
     /// path where neither is known.
     pub fn short(&self) -> &str {
         &self.0.full[self.0.short_at..]
+    }
+
+    /// The name of the package that the file belongs to, without its version: `tokio`, or of the standard library
+    /// `alloc`. Nothing if the path does not tell that, as in the program's own workspace.
+    ///
+    /// ```
+    /// use alloc_core::Frame;
+    ///
+    /// let path = "/home/me/.cargo/registry/src/index.crates.io-6f17d22bba15001f/hyper-util-0.1.9/src/lib.rs";
+    /// let frame = Frame::new(None, Some(path), 12, 0);
+    /// assert_eq!(frame.file().unwrap().package(), Some("hyper-util"));
+    /// ```
+    pub fn package(&self) -> Option<&str> {
+        package::package_of(self)
     }
 
     /// The text of a line, counted from 1, without the space around it; nothing if the file is not

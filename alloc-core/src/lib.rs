@@ -171,6 +171,7 @@ pub use grouping::{GroupBy, Grouping, Metric, SortBy};
 pub use memory_usage::{MemorySample, MemoryUsage, memory_usage};
 pub use numbers::{Amount, Bytes, Counters, Health, TracedMemory};
 pub use origin::Origin;
+pub use pattern::FunctionPattern;
 pub use resident::{ResidentMemory, resident_memory, resident_memory_of, resident_set_size};
 pub use scope::{
     Instrumented, Measured, Scope, ScopeHandle, Usage, measure, measure_future, try_measure,

@@ -69,7 +69,7 @@ pub(crate) fn of_file(file: &str) -> Origin {
         .is_some_and(|(version, path)| !version.contains('/') && TRACER_FILES.contains(&path));
     if tracer || is_allocators(file) {
         Origin::Tracer
-    } else if std_at(file).is_some() {
+    } else if std_at(file).is_some() || is_c_library(file) {
         Origin::Std
     } else if package_at(file).is_some() {
         Origin::Dependency
@@ -89,6 +89,13 @@ fn is_allocators(file: &str) -> bool {
     ]
     .iter()
     .any(|folder| file.contains(folder))
+}
+
+/// Whether a file is the C library's: distributions build it with paths that begin in its own folder, `./elf/dl-open.c`.
+/// Paths of Rust never begin so.
+fn is_c_library(file: &str) -> bool {
+    let is_relative = file.starts_with("./") || file.starts_with("../");
+    is_relative && [".c", ".h", ".S"].iter().any(|it| file.ends_with(it))
 }
 
 /// Where a record is made; other files of the tracer never are in a program's stack.
@@ -168,7 +175,7 @@ fn of_name(function: &str) -> Origin {
 }
 
 /// Whether a function by its name alone, or by the beginning of its name, is neither the standard library's
-/// nor the tracer's. What a compiler may have put into the program on their behalf is not sure.
+/// nor the tracer's, nor that of a crate that is [passed over](PASSED_OVER). What a compiler may have put into the program on their behalf is not sure.
 pub(crate) fn is_surely_of_the_user(function: &str) -> bool {
     let foreign = |path: &str| {
         let Some((name, _)) = path.split_once("::") else {
@@ -177,7 +184,7 @@ pub(crate) fn is_surely_of_the_user(function: &str) -> bool {
         let is_plain = name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        is_plain && !CRATES_OF_STD.contains(&name)
+        is_plain && !CRATES_OF_STD.contains(&name) && !is_passed_over(name)
     };
     match function.strip_prefix('<') {
         None => foreign(function),
@@ -211,6 +218,40 @@ const CRATES_OF_STD: [&str; 18] = [
     "alloc_core",
     "__rustc",
 ];
+
+/// Crates of collections and allocators: what they allocate, they allocate for whoever calls them. As the standard
+/// library's, their frames are passed over when the line to charge is looked for.
+pub(crate) const PASSED_OVER: &[&str] = &[
+    "allocator-api2",
+    "arrayvec",
+    "bumpalo",
+    "bytes",
+    "compact_str",
+    "dashmap",
+    "hashbrown",
+    "im",
+    "indexmap",
+    "slab",
+    "slotmap",
+    "smallvec",
+    "smol_str",
+    "thin-vec",
+    "tinyvec",
+    "triomphe",
+    "typed-arena",
+];
+
+/// Whether two names are those of one crate: packages may have hyphens where names of functions have underscores.
+pub(crate) fn is_same_crate(a: &str, b: &str) -> bool {
+    let letter = |byte| if byte == b'-' { b'_' } else { byte };
+    let mut pairs = a.bytes().zip(b.bytes());
+    a.len() == b.len() && pairs.all(|(a, b)| letter(a) == letter(b))
+}
+
+/// Whether a crate is one of those that are [passed over](PASSED_OVER).
+pub(crate) fn is_passed_over(name: &str) -> bool {
+    PASSED_OVER.iter().any(|it| is_same_crate(it, name))
+}
 
 /// Where in a path the standard library's part begins.
 fn std_at(file: &str) -> Option<usize> {
@@ -308,6 +349,8 @@ mod tests {
             "/build/rustc-1.96.0-src/library/std/src/io.rs",
             Origin::Std,
         );
+        check("dl_iterate_phdr", "./elf/dl-iteratephdr.c", Origin::Std);
+        check("x", "src/sys.c", Origin::Workspace);
         check("x", "/w/rustc-tools/library/a.rs", Origin::Workspace);
         check("x", "/w/rustc-1.96.0/compiler/a.rs", Origin::Workspace);
         check(
@@ -403,6 +446,8 @@ mod tests {
             "<[demo::Key]>::concat",
             "<alloc_core::allocator::TraceAlloc<A>>::alloc_recorded",
             "hashbrown::raw::RawTable<T>::reserve",
+            "<allocator_api2::stable::alloc::global::Global as allocator_api2::Allocator>::allocate",
+            "indexmap::map::IndexMap<K,V>::insert",
             // Cut short.
             "<demo::a::very::long::type as alloc::str",
             "<demo",

@@ -41,6 +41,9 @@ impl<'a> Crates<'a> {
 
     /// The crate of a frame, with its version if its path tells that.
     pub(crate) fn crate_of(&self, frame: &Frame) -> String {
+        if frame.is_instead() {
+            return frame.to_string();
+        }
         match frame.file().and_then(Package::of) {
             Some(package) => package.to_string(),
             None => self.own_crate(frame).unwrap_or_else(|| UNKNOWN.to_owned()),
@@ -49,6 +52,9 @@ impl<'a> Crates<'a> {
 
     /// The path of the module of a frame.
     pub(crate) fn module_of(&self, frame: &Frame) -> String {
+        if frame.is_instead() {
+            return frame.to_string();
+        }
         if let Some(module) = frame.function().and_then(module_of_function) {
             return module.to_owned();
         }
@@ -75,6 +81,16 @@ impl<'a> Crates<'a> {
             None => of_folder(file),
         }
     }
+}
+
+/// The name of the package that a file belongs to, if its path tells that.
+pub(crate) fn package_of(file: &SourcePath) -> Option<&str> {
+    Package::of(file).map(|package| package.name)
+}
+
+/// The crate that the name of a function begins with.
+pub(crate) fn crate_of_function(function: &str) -> Option<&str> {
+    module_of_function(function).map(first_segment)
 }
 
 /// A package, as the path of a file of it has it.

@@ -17,6 +17,76 @@ pub(crate) struct Pattern {
     tokens: Vec<Token>,
 }
 
+/// A name of functions, as people write it: `fill`, `Cache::fill`, `demo::*`.
+///
+/// With `*` or `?` it is a [pattern](crate::Filter#patterns) for the whole name. Otherwise functions are meant that have
+/// this name, or have it in their path between its separators, whatever the type arguments: `Cache::fill` means
+/// `demo::Cache<T>::fill` and the closures in it, and not `demo::Cache<T>::refill`.
+///
+/// ```
+/// use alloc_core::FunctionPattern;
+///
+/// let fill = FunctionPattern::new("Cache::fill");
+/// assert!(fill.matches("demo::Cache<T>::fill::{closure#0}"));
+/// assert!(!fill.matches("demo::Cache<T>::fill_all"));
+/// assert!(FunctionPattern::new("demo::*").matches("demo::Cache<T>::fill"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionPattern(Pattern);
+
+impl FunctionPattern {
+    /// What `pattern` means. None is wrong.
+    pub fn new(pattern: &str) -> FunctionPattern {
+        FunctionPattern(Pattern::new(pattern))
+    }
+
+    /// Whether a function of this name is meant.
+    pub fn matches(&self, function: &str) -> bool {
+        let part = self.text();
+        if self.0.matches(function) || part.contains(['*', '?']) {
+            return self.0.matches(function);
+        }
+        has_part(function, part) || has_part(&without_arguments(function), part)
+    }
+
+    /// The pattern as it was written.
+    pub fn text(&self) -> &str {
+        self.0.text()
+    }
+}
+
+/// Whether a name has this part, and the part neither begins nor ends within a word of it.
+fn has_part(name: &str, part: &str) -> bool {
+    let is_of_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut places = name.match_indices(part);
+    !part.is_empty()
+        && places.any(|(at, _)| {
+            let (before, after) = (&name[..at], &name[at + part.len()..]);
+            let cuts_a_word = |left: &str, right: &str| {
+                left.ends_with(is_of_word) && right.starts_with(is_of_word)
+            };
+            !cuts_a_word(before, part) && !cuts_a_word(part, after)
+        })
+}
+
+/// A name without the arguments of types and functions in it: `demo::Cache::fill` for `demo::Cache<T>::fill::<u8>`. What
+/// begins with a bracket is the type of an implementation, and stays.
+fn without_arguments(name: &str) -> String {
+    let (mut kept, mut depth) = (String::with_capacity(name.len()), 0_u32);
+    let start = usize::from(name.starts_with('<'));
+    kept.push_str(&name[..start]);
+    for c in name[start..].chars() {
+        match c {
+            '<' => depth += 1,
+            '>' if depth > 0 => depth -= 1,
+            _ if depth == 0 => kept.push(c),
+            _ => {}
+        }
+    }
+    // The colons in front of a function's arguments.
+    kept.replace("::::", "::")
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Token {
     Anything,
@@ -464,6 +534,29 @@ mod tests {
         ("[a-b-d]", &["a", "b", "-", "d"]),
         ("[a-z-9]", &["a", "b", "c", "-", "d", "9"]),
     ];
+
+    #[test]
+    fn functions_are_meant_by_parts_of_their_names() {
+        let name = "<demo::Cache<a::B> as c::D<e::F>>::fill::<u8>::{closure#0}";
+        let means = |text: &str| FunctionPattern::new(text).matches(name);
+        for text in [
+            "fill",
+            "demo::Cache",
+            "Cache as c::D>::fill",
+            name,
+            "*fill*",
+            "closure#0",
+        ] {
+            assert!(means(text), "{text}");
+        }
+        for text in ["fil", "ill", "cache", "", "fill*", "demo::Cache::fill", "B"] {
+            assert_eq!(means(text), text == "B", "{text}");
+        }
+        let plain = "demo::Cache<T>::fill::<u8>";
+        let means = |text: &str| FunctionPattern::new(text).matches(plain);
+        assert!(means("Cache::fill") && means("demo::*") && means("demo"));
+        assert!(!means("Cache::fil") && !means("Cache::*"));
+    }
 
     #[test]
     fn patterns_match_what_they_match_in_python() {

@@ -30,7 +30,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::counters::Company;
 use crate::error::Error;
-use crate::file::{self, Names, Reserve};
+use crate::file::{self, Moment, Names, Reserve};
 use crate::live::Live;
 use crate::signals::{self, Signal};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -251,7 +251,7 @@ extern "C" fn at_exit() {
         // The path and what the writer needs are not the program's.
         let _muted = thread::mute();
         let written = if out.is_numbered() {
-            write_numbered(out)
+            write_numbered(out, Moment::Exit)
         } else {
             write(|process, number| out.last(process, number))
         };
@@ -268,12 +268,12 @@ extern "C" fn at_exit() {
     HAS_ENDED.store(true, Ordering::Relaxed);
 }
 
-/// Writes a snapshot to what `path` says for this process and for so many numbered snapshots.
+/// Writes the last snapshot to what `path` says for this process and for so many numbered snapshots.
 fn write(path: impl FnOnce(u32, u32) -> PathBuf) -> Result<(), String> {
     writing(|| {
         let path = path(std::process::id(), NUMBER.load(Ordering::Relaxed));
         template::check_length(&path)?;
-        let packed = file::pack(names()).map_err(|error| about(error, &path))?;
+        let packed = file::pack(names(), Moment::Exit).map_err(|error| about(error, &path))?;
         let others = packed.put(&path).map_err(|error| about(error, &path))?;
         if others {
             let path = path.to_string_lossy();
@@ -321,7 +321,7 @@ fn writing(write: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
 
 /// Writes a snapshot under the next number that no file has: another process may have the same path, and so may what
 /// this one was before an `exec`.
-fn write_numbered(out: Template) -> Result<(), String> {
+fn write_numbered(out: Template, moment: Moment) -> Result<(), String> {
     writing(|| {
         let process = std::process::id();
         let next = || {
@@ -331,7 +331,7 @@ fn write_numbered(out: Template) -> Result<(), String> {
         };
         let mut path = next();
         template::check_length(&path)?;
-        let packed = file::pack(names()).map_err(|error| about(error, &path))?;
+        let packed = file::pack(names(), moment).map_err(|error| about(error, &path))?;
         while !packed.put_new(&path).map_err(|error| about(error, &path))? {
             path = next();
         }
@@ -343,7 +343,7 @@ fn tick(out: Template) {
     if !control::is_on() {
         return;
     }
-    if let Err(error) = write_numbered(out) {
+    if let Err(error) = write_numbered(out, Moment::Running) {
         hooks::write_to_stderr(&["alloc-core: no snapshot written: ", &error, "\n"]);
     }
 }

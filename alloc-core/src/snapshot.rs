@@ -12,12 +12,13 @@ use once_cell::race::OnceBox;
 use crate::error::Error;
 use crate::file::Names;
 use crate::modules::{self, Module};
-use crate::origin::Origin;
+use crate::origin::{self, Origin};
 use crate::recorded::{Recorded, RecordedCallsite};
 use crate::sampling::Interval;
 use crate::symbols::{Gap, Symbols};
 use crate::thread;
 use crate::traceback::{ChargeTo, Traceback};
+use crate::utc;
 use crate::{Bytes, Counters, Frame, Health, Metric, TracedMemory};
 
 /// A callsite: a traceback, and what was allocated there.
@@ -99,6 +100,8 @@ pub struct Snapshot {
     /// Whether `recorded` is of this process, and not from a file.
     is_here: bool,
     charge_to: ChargeTo,
+    /// The crates that are passed over beside those that always are.
+    skipped: Arc<[Box<str>]>,
     /// How many traces filters have left out.
     filtered_out: u64,
     pub(crate) about: About,
@@ -120,6 +123,7 @@ impl Clone for Snapshot {
             named: named.map_or_else(OnceBox::new, |it| OnceBox::with_value(Box::new(it))),
             is_here: self.is_here,
             charge_to: self.charge_to,
+            skipped: self.skipped.clone(),
             filtered_out: self.filtered_out,
             about: self.about.clone(),
         }
@@ -131,6 +135,7 @@ impl Clone for Snapshot {
 pub(crate) struct About {
     pub(crate) taken_at: SystemTime,
     pub(crate) process_id: u32,
+    pub(crate) is_at_exit: bool,
     pub(crate) program: String,
     pub(crate) command_line: Vec<String>,
     pub(crate) modules: Vec<Module>,
@@ -153,6 +158,7 @@ impl Default for About {
         About {
             taken_at: SystemTime::UNIX_EPOCH,
             process_id: 0,
+            is_at_exit: false,
             program: String::new(),
             command_line: Vec::new(),
             modules: Vec::new(),
@@ -177,10 +183,12 @@ impl Snapshot {
             named: OnceBox::new(),
             is_here: true,
             charge_to: ChargeTo::default(),
+            skipped: Arc::default(),
             filtered_out: 0,
             about: About {
                 taken_at: SystemTime::now(),
                 process_id: std::process::id(),
+                is_at_exit: false,
                 program: std::env::current_exe()
                     .map(|path| path.to_string_lossy().into_owned())
                     .unwrap_or_default(),
@@ -240,6 +248,7 @@ impl Snapshot {
         };
         let mut fewer = Snapshot::of_parts(traces, recorded, self.about.clone());
         fewer.charge_to = self.charge_to;
+        fewer.skipped = self.skipped.clone();
         fewer.filtered_out = self.filtered_out + left_out as u64;
         fewer
     }
@@ -253,6 +262,7 @@ impl Snapshot {
             })),
             is_here: false,
             charge_to: ChargeTo::default(),
+            skipped: Arc::default(),
             filtered_out: 0,
             about,
         }
@@ -427,6 +437,51 @@ impl Snapshot {
         self.charge_to
     }
 
+    /// The crates that [`ChargeTo::Caller`] passes over beside the standard library: collections and allocators, which
+    /// allocate for whoever calls them. [`skip_crates`](Self::skip_crates) adds to them.
+    pub const PASSED_OVER: &[&str] = origin::PASSED_OVER;
+
+    /// The same snapshot, with more crates whose frames are passed over when the line to charge is looked for.
+    ///
+    /// ```
+    /// use alloc_core::{Counters, Frame, Snapshot, Trace, Traceback};
+    ///
+    /// let place = "/home/me/.cargo/registry/src/i-1/my-arena-0.3.0/src/lib.rs";
+    /// let traceback = Traceback::new(vec![
+    ///     Frame::new(Some("my_arena::Arena<T>::grow"), Some(place), 80, 9),
+    ///     Frame::new(Some("demo::fill"), Some("src/cache.rs"), 41, 9),
+    /// ]);
+    /// let trace = Trace::new(traceback.clone(), Counters::default());
+    /// let snapshot = Snapshot::from_traces(vec![trace], 32);
+    /// assert_eq!(snapshot.charged_frame(&traceback).line(), 80);
+    ///
+    /// let snapshot = snapshot.skip_crates(["my-arena"]);
+    /// assert_eq!(snapshot.charged_frame(&traceback).line(), 41);
+    /// ```
+    pub fn skip_crates<T: AsRef<str>>(mut self, crates: impl IntoIterator<Item = T>) -> Snapshot {
+        let _muted = thread::mute();
+        let added = crates.into_iter().map(|name| name.as_ref().into());
+        self.skipped = self.skipped.iter().cloned().chain(added).collect();
+        self
+    }
+
+    /// The same snapshot, with blocks charged as in another one.
+    pub fn charge_like(mut self, other: &Snapshot) -> Snapshot {
+        self.charge_to = other.charge_to;
+        self.skipped = other.skipped.clone();
+        self
+    }
+
+    /// The crates that are passed over beside [`PASSED_OVER`](Self::PASSED_OVER).
+    pub fn skipped_crates(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.skipped.iter().map(|name| &**name)
+    }
+
+    /// The frame of a traceback that its blocks are charged to, by this snapshot's rule and with its crates passed over.
+    pub fn charged_frame<'a>(&self, traceback: &'a Traceback) -> &'a Frame {
+        traceback.charged_beyond(self.charge_to, &self.skipped)
+    }
+
     /// How many traces [`filter_traces`](Self::filter_traces) left out.
     pub fn filtered_out(&self) -> u64 {
         self.filtered_out
@@ -463,6 +518,39 @@ impl Snapshot {
     /// When it was taken.
     pub fn taken_at(&self) -> SystemTime {
         self.about.taken_at
+    }
+
+    /// When it was taken, in UTC and to the second: `2026-01-31 23:59:59 UTC`. Nothing if it is not known.
+    pub fn taken_at_utc(&self) -> Option<String> {
+        let _muted = thread::mute();
+        let since = self.taken_at().duration_since(SystemTime::UNIX_EPOCH);
+        let since = since.ok().filter(|since| !since.is_zero())?;
+        Some(utc::to_sentence(since))
+    }
+
+    /// Whether it was written when the program ended, as `ALLOC_TRACE_OUT` asks for: little is live by then.
+    pub fn is_at_exit(&self) -> bool {
+        self.about.is_at_exit
+    }
+
+    /// The metric that tells the most of this snapshot, to be shown first.
+    ///
+    /// Of one that was written [when the program ended](Self::is_at_exit) it is what was live at the peak, of one
+    /// that [does not know](Self::knows) what is live, what was ever allocated, and of others what is live.
+    ///
+    /// ```
+    /// use alloc_core::{Metric, Snapshot};
+    ///
+    /// assert_eq!(Snapshot::from_traces(vec![], 32).first_metric(), Metric::Current);
+    /// ```
+    pub fn first_metric(&self) -> Metric {
+        if self.is_at_exit() && self.knows(Metric::AtPeak) {
+            Metric::AtPeak
+        } else if self.knows(Metric::Current) {
+            Metric::Current
+        } else {
+            Metric::Total
+        }
     }
 
     /// The path of the program; empty if it is not known.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::escape::Escaped;
 use crate::frame::{Frame, Function};
 use crate::grouping::{GroupBy, Grouping, Key, Metric, SortBy};
+use crate::origin::Origin;
 use crate::package::Crates;
 use crate::snapshot::{Snapshot, Trace};
 use crate::traceback::{ChargeTo, Traceback};
@@ -67,6 +68,10 @@ pub struct Statistic {
     pub error: Option<Bytes>,
     /// The groups within this one, if the [`Grouping`] has a further key.
     pub parts: Vec<Statistic>,
+    /// Whether the group is of library functions that do little but call the program, as `main` is called and futures
+    /// are polled: when [counted cumulatively](Grouping::cumulative), 99 % of its bytes or more were allocated within a
+    /// function of the workspace that they called. Tables leave such groups out.
+    pub wraps: bool,
 }
 
 impl Statistic {
@@ -80,6 +85,7 @@ impl Statistic {
             counters: sum.counters,
             error: of.snapshot.sampling().map(|_| error),
             parts,
+            wraps: amount.bytes > 0 && u128::from(sum.own) * 100 < u128::from(amount.bytes.get()),
         }
     }
 
@@ -158,9 +164,18 @@ impl GroupKey {
     /// The frame that stands for the group: of a whole stack, the one it is charged to. Nothing if
     /// the group is of no frame, but a crate, say.
     pub fn charged(&self, to: ChargeTo) -> Option<&Frame> {
+        self.frame(|traceback| traceback.charged(to))
+    }
+
+    /// The same by the rule of a snapshot: see [`Snapshot::charged_frame`].
+    pub fn charged_in<'a>(&'a self, snapshot: &Snapshot) -> Option<&'a Frame> {
+        self.frame(|traceback| snapshot.charged_frame(traceback))
+    }
+
+    fn frame<'a>(&'a self, charged: impl FnOnce(&'a Traceback) -> &'a Frame) -> Option<&'a Frame> {
         match self {
             GroupKey::Frame(frame) => Some(frame),
-            GroupKey::Traceback(traceback) => Some(traceback.charged(to)),
+            GroupKey::Traceback(traceback) => Some(charged(traceback)),
             GroupKey::Name(_) | GroupKey::SizeClass(_) | GroupKey::Domain(_) => None,
         }
     }
@@ -242,19 +257,22 @@ impl Snapshot {
         let traces = self.traces().iter().enumerate();
         if grouping.is_cumulative() {
             let members = traces.flat_map(|(number, trace)| {
-                let member = move |frame| Member {
+                let callers = start_of_callers(&trace.traceback);
+                let member = move |(at, frame)| Member {
                     number,
                     trace,
                     frame,
+                    wraps: at >= callers && is_library(frame),
                 };
-                trace.traceback.iter().map(member)
+                trace.traceback.iter().enumerate().map(member)
             });
             of.group(members, &grouping.keys)
         } else {
             let members = traces.map(|(number, trace)| Member {
                 number,
                 trace,
-                frame: trace.traceback.charged(self.charged_to()),
+                frame: self.charged_frame(&trace.traceback),
+                wraps: false,
             });
             of.group(members, &grouping.keys)
         }
@@ -264,6 +282,29 @@ impl Snapshot {
     pub fn statistics_by(&self, by: impl Into<Grouping>, metric: Metric) -> Vec<Statistic> {
         self.statistics(by.into().with_metric(metric))
     }
+}
+
+/// Where frames begin that called the program: outside the innermost frame of the workspace, or where `main` and the
+/// closures of threads are called.
+fn start_of_callers(traceback: &Traceback) -> usize {
+    /// What std puts around these calls.
+    const OUTERMOST: &str = "__rust_begin_short_backtrace";
+    let is_outermost = |frame: &Frame| {
+        let name = frame.function();
+        name.is_some_and(|name| name.contains(OUTERMOST))
+    };
+    let is_own = |frame: &Frame| frame.origin() == Origin::Workspace;
+    let position = traceback
+        .iter()
+        .position(|it| is_own(it) || is_outermost(it));
+    position.unwrap_or(traceback.len())
+}
+
+fn is_library(frame: &Frame) -> bool {
+    matches!(
+        frame.origin(),
+        Origin::Std | Origin::Tracer | Origin::Dependency
+    )
 }
 
 /// What is grouped, and how.
@@ -279,6 +320,8 @@ struct Member<'a> {
     number: usize,
     trace: &'a Trace,
     frame: &'a Frame,
+    /// Whether a function of the workspace that it called allocated, and not the library function itself.
+    wraps: bool,
 }
 
 /// A group while it grows.
@@ -287,6 +330,8 @@ struct Group<'a> {
     sum: Sum,
     /// The trace that was counted last.
     last: usize,
+    /// The trace that was counted last as the group's own.
+    last_own: usize,
     /// Kept if there is a further key.
     members: Vec<Member<'a>>,
 }
@@ -308,6 +353,7 @@ impl<'a> Of<'a> {
                         key,
                         sum: Sum::default(),
                         last: usize::MAX,
+                        last_own: usize::MAX,
                         members: Vec::new(),
                     });
                     groups.len() - 1
@@ -321,6 +367,10 @@ impl<'a> Of<'a> {
             if group.last != member.number {
                 group.last = member.number;
                 group.sum.add(self.part(member.trace));
+            }
+            if !member.wraps && group.last_own != member.number {
+                group.last_own = member.number;
+                group.sum.own += self.bytes(member.trace);
             }
             if !further.is_empty() {
                 group.members.push(member);
@@ -356,11 +406,17 @@ impl<'a> Of<'a> {
         }
     }
 
+    fn bytes(&self, trace: &Trace) -> u64 {
+        let amount = trace.counters.amount(self.grouping.metric());
+        amount.bytes.get()
+    }
+
     fn part(&self, trace: &Trace) -> Sum {
         let amount = trace.counters.amount(self.grouping.metric());
         let variance = |interval| sampling::variance(interval, amount.bytes.get(), amount.blocks);
         Sum {
             counters: trace.counters,
+            own: 0,
             variance: self.snapshot.sampling().map_or(0.0, variance),
         }
     }
@@ -370,6 +426,8 @@ impl<'a> Of<'a> {
 #[derive(Clone, Copy, Default)]
 struct Sum {
     counters: Counters,
+    /// The bytes of those that no function of the workspace allocated in between.
+    own: u64,
     variance: f64,
 }
 

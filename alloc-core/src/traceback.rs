@@ -40,10 +40,14 @@ pub struct Traceback {
 pub enum ChargeTo {
     /// The innermost frame outside the standard library and the tracer: what `#[track_caller]`
     /// would have said.
+    ///
+    /// Collections and allocators of some other crates are [passed over](crate::Snapshot::PASSED_OVER) as well, since
+    /// what they allocate is for their caller.
     #[default]
     Caller,
     /// The innermost frame in the program's own workspace, so that what `serde_json` allocates is
-    /// charged to the line that called it. Where there is none, the same as [`Caller`](Self::Caller).
+    /// charged to the line that called it. Where there is none, a frame that says so:
+    /// `<no frame of the workspace>`.
     Workspace,
 }
 
@@ -64,27 +68,40 @@ impl Traceback {
     ///
     /// Where all frames are the standard library's, as before `main`, that is the innermost one.
     pub fn charged(&self, to: ChargeTo) -> &Frame {
-        // Not part of the program's heap, whoever asks first.
-        static UNKNOWN: LazyLock<Frame> = LazyLock::new(|| crate::untraced(Frame::default));
-        let frame = self.charged_at(to).and_then(|at| self.frames.get(at));
-        frame.or(self.frames.first()).unwrap_or(&UNKNOWN)
+        self.charged_beyond(to, &[])
     }
 
-    /// Where the charged frame is, if there is one outside the standard library.
-    pub(crate) fn charged_at(&self, to: ChargeTo) -> Option<usize> {
-        let caller = || {
-            self.frames
-                .iter()
-                .position(|frame| !matches!(frame.origin(), Origin::Std | Origin::Tracer))
-        };
-        let workspace = || {
-            self.frames
-                .iter()
-                .position(|frame| frame.origin() == Origin::Workspace)
-        };
+    /// The same, if frames of these crates are passed over, too.
+    pub(crate) fn charged_beyond(&self, to: ChargeTo, skipped: &[Box<str>]) -> &Frame {
+        // Not part of the program's heap, whoever asks first.
+        static UNKNOWN: LazyLock<Frame> = LazyLock::new(|| crate::untraced(Frame::default));
+        static OUTSIDE: LazyLock<Frame> =
+            LazyLock::new(|| crate::untraced(Frame::outside_the_workspace));
+        let charged = self
+            .charged_at(to, skipped)
+            .and_then(|at| self.frames.get(at));
+        // What stands for no stack says nothing of the workspace.
+        let has_stack = !self.is_uncaptured() && !self.is_overflow();
+        match (charged, to) {
+            (Some(frame), _) => frame,
+            (None, ChargeTo::Workspace) if has_stack => &OUTSIDE,
+            (None, _) => self.frames.first().unwrap_or(&UNKNOWN),
+        }
+    }
+
+    /// Where the charged frame is, if there is one.
+    pub(crate) fn charged_at(&self, to: ChargeTo, skipped: &[Box<str>]) -> Option<usize> {
+        let is_skipped = |frame: &Frame| skipped.iter().any(|name| frame.is_in_crate(name));
+        let is_library = |frame: &Frame| matches!(frame.origin(), Origin::Std | Origin::Tracer);
+        let mut frames = self.frames.iter();
         match to {
-            ChargeTo::Caller => caller(),
-            ChargeTo::Workspace => workspace().or_else(caller),
+            ChargeTo::Workspace => {
+                frames.position(|it| it.origin() == Origin::Workspace && !is_skipped(it))
+            }
+            // Where nobody called a crate that is passed over, it is charged itself.
+            ChargeTo::Caller => frames
+                .position(|it| !it.is_passed_over() && !is_skipped(it))
+                .or_else(|| self.frames.iter().position(|it| !is_library(it))),
         }
     }
 
@@ -274,11 +291,49 @@ mod tests {
     }
 
     #[test]
+    fn collections_of_other_crates_are_passed_over_and_so_is_what_is_asked_for() {
+        let of_crate = |name: &str| {
+            let file = format!("/c/registry/src/i-1/{name}-1.0.0/src/lib.rs");
+            frame(&format!("{}::f", name.replace('-', "_")), &file)
+        };
+        let [shim, map, frames] = ["allocator-api2", "hashbrown", "polars-core"].map(of_crate);
+        let main = frame("demo::main", "/w/demo/src/main.rs");
+        let stack = Traceback::new(vec![
+            shim.clone(),
+            map.clone(),
+            frames.clone(),
+            main.clone(),
+        ]);
+        assert_eq!(stack.charged(ChargeTo::Caller), &frames);
+        let skipped = |names: &[&str]| names.iter().map(|it| (*it).into()).collect::<Vec<_>>();
+        let beyond = |names| stack.charged_beyond(ChargeTo::Caller, &skipped(names));
+        assert_eq!(beyond(&["polars_core"]), &main);
+        assert_eq!(beyond(&["polars"]), &frames);
+        // By its name where no path is known, and never if nothing else is there.
+        let bare = Traceback::new(vec![
+            Frame::new(Some("bytes::BytesMut::reserve"), None, 0, 0),
+            main.clone(),
+        ]);
+        assert_eq!(bare.charged(ChargeTo::Caller), &main);
+        let alone = Traceback::new(vec![map.clone()]);
+        assert_eq!(alone.charged(ChargeTo::Caller), &map);
+        // A crate of the workspace is nobody's but the program's, unless that is asked for.
+        let own = Traceback::new(vec![
+            frame("bytes::put", "/w/bytes/src/lib.rs"),
+            main.clone(),
+        ]);
+        assert_eq!(own.charged(ChargeTo::Caller), &own[0]);
+        for to in [ChargeTo::Caller, ChargeTo::Workspace] {
+            assert_eq!(own.charged_beyond(to, &skipped(&["bytes"])), &main);
+        }
+    }
+
+    #[test]
     fn without_a_frame_of_the_program_the_innermost_is_charged() {
         let runtime = Traceback::new(parser()[3..].to_vec());
-        for to in [ChargeTo::Caller, ChargeTo::Workspace] {
-            assert_eq!(runtime.charged(to), &runtime[0]);
-        }
+        assert_eq!(runtime.charged(ChargeTo::Caller), &runtime[0]);
+        let outside = runtime.charged(ChargeTo::Workspace).to_string();
+        assert_eq!(outside, "<no frame of the workspace>");
         let empty = Traceback::new(Vec::new());
         assert_eq!(empty.charged(ChargeTo::Caller).to_string(), "<unknown>");
     }

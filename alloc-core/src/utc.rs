@@ -1,4 +1,4 @@
-//! A moment as text that sorts by time, for the names of files.
+//! A moment as text: for the names of files, so that they sort by time, and for people.
 
 use std::time::Duration;
 
@@ -9,10 +9,22 @@ const DAYS_BEFORE_1970: u64 = 719_468;
 const CYCLE: u64 = 146_097;
 
 /// A time since 1970, in UTC, to the second and without colons: `20260131T235959Z`.
+pub(crate) fn to_text(since_1970: Duration) -> String {
+    let [year, month, day, hour, minute, second] = parts(since_1970);
+    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+}
+
+/// The same for people: `2026-01-31 23:59:59 UTC`.
+pub(crate) fn to_sentence(since_1970: Duration) -> String {
+    let [year, month, day, hour, minute, second] = parts(since_1970);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
+/// Year, month, day, hour, minute and second.
 ///
 /// Years begin in March here, so that a leap day is the last of a year; see Howard Hinnant,
 /// "chrono-Compatible Low-Level Date Algorithms".
-pub(crate) fn to_text(since_1970: Duration) -> String {
+fn parts(since_1970: Duration) -> [u64; 6] {
     let seconds = since_1970.as_secs();
     let days = seconds / DAY + DAYS_BEFORE_1970;
     let (cycle, day) = (days / CYCLE, days % CYCLE);
@@ -27,7 +39,7 @@ pub(crate) fn to_text(since_1970: Duration) -> String {
     };
     let year = year + 400 * cycle;
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}{month:02}{day_of_month:02}T{hour:02}{minute:02}{second:02}Z")
+    [year, month, day_of_month, hour, minute, second]
 }
 
 #[cfg(test)]
@@ -50,5 +62,7 @@ mod tests {
         ] {
             assert_eq!(to_text(Duration::from_secs(seconds)), text);
         }
+        let sentence = to_sentence(Duration::from_secs(951_782_399));
+        assert_eq!(sentence, "2000-02-28 23:59:59 UTC");
     }
 }

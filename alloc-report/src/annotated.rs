@@ -3,12 +3,12 @@
 use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
-use alloc_core::Escaped;
-use alloc_report::annotate;
+use alloc_core::{GroupBy, Grouping, Metric, Snapshot};
+use alloc_report::{Annotate, annotate};
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{is_colourful, read, width};
+use crate::{is_colourful, near, read, width};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -25,7 +25,7 @@ pub(crate) struct Options {
     /// A snapshot file
     #[arg(value_name = "FILE")]
     snapshot: PathBuf,
-    /// Show the functions of this name, or with it in their path, whosever they are
+    /// Show the functions of this name, or with it in their path, also those of libraries; as --include function=
     #[arg(long, value_name = "NAME")]
     function: Option<String>,
     /// Show the functions of the files whose path is this or ends with it
@@ -64,9 +64,9 @@ pub(crate) fn report(options: &Options) -> Result<String> {
     }
     if asked && annotated.functions().is_empty() {
         bail!(
-            "no stack passes {}; those of which the most was allocated: {}",
+            "no stack passes {}; {}",
             what(options),
-            near(&annotated.known_functions(), options),
+            near(&annotated, &snapshot, options),
         );
     }
     Ok(format!("{annotated}\n"))
@@ -84,20 +84,14 @@ fn what(options: &Options) -> String {
     }
 }
 
-/// Some names that may have been meant: those that have the word in them, in whatever case, or else the
-/// first.
-fn near(known: &[String], options: &Options) -> String {
-    const MOST: usize = 5;
-    let word = options.function.clone().unwrap_or_default().to_lowercase();
-    let alike = known.iter().filter(|it| it.to_lowercase().contains(&word));
-    let mut names: Vec<&String> = alike.take(MOST).collect();
-    if names.is_empty() {
-        names = known.iter().take(MOST).collect();
+/// Some names that may have been meant.
+fn near(annotated: &Annotate<'_>, snapshot: &Snapshot, options: &Options) -> String {
+    if let Some(function) = &options.function {
+        return near::phrase(&annotated.known_functions(), function);
     }
-    let names = names.into_iter().map(|it| Escaped(it).to_string());
-    let names: Vec<String> = names.collect();
-    if names.is_empty() {
-        return "none".to_owned();
-    }
-    names.join(", ")
+    let by = Grouping::by(GroupBy::File).with_metric(Metric::Total);
+    let files = by.cumulative().map(|by| snapshot.statistics(by));
+    let files = files.unwrap_or_default().into_iter();
+    let files: Vec<String> = files.map(|it| it.key.to_string()).collect();
+    near::phrase(&files, options.file.as_deref().unwrap_or_default())
 }

@@ -33,8 +33,8 @@ Examples:
     ALLOC_TRACE=32 ALLOC_TRACE_OUT=heap.pb.gz ./server
     alloc-report top heap.pb.gz
 
-  Show what was live when the heap was largest, with the stacks that allocated it:
-    alloc-report top heap.pb.gz --sort at-peak --by traceback -n 3
+  Show what was still live, with the stacks that allocated it:
+    alloc-report top heap.pb.gz --sort current --by traceback -n 3
 
   Charge what libraries allocate to the functions of one's own that called them:
     alloc-report top heap.pb.gz --charge workspace --by function
@@ -51,14 +51,14 @@ Examples:
   Hand the numbers on:
     alloc-report top heap.pb.gz --format json | jq -r '.rows[] | [.bytes, .file, .line] | @tsv'
 
-Exit status: 0 if all is well, 1 if a file cannot be read, 2 if the command line is wrong.";
+Exit status: 0 if all is well, 1 if a file cannot be read or filters leave nothing of it, 2 if the command line is wrong.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show what holds the most memory
     #[command(after_help = TOP_EXAMPLES)]
     Top {
-        /// A snapshot file
+        /// A snapshot file, or - for the standard input
         #[arg(value_name = "FILE")]
         file: PathBuf,
         #[command(flatten)]
@@ -119,7 +119,11 @@ pub(crate) enum Command {
 const TOP_EXAMPLES: &str = "\
 Examples:
   alloc-report top heap.pb.gz
+  alloc-report top - <heap.pb.gz
+  alloc-report top heap.pb.gz --sort total,count
   alloc-report top heap.pb.gz -n 3 --by traceback
+  alloc-report top heap.pb.gz -n 3 --by traceback --full --depth 20
+  alloc-report top heap.pb.gz --skip my-arena,my-strings
   alloc-report top heap.pb.gz -n 3 --by folded
   alloc-report top heap.pb.gz --sort total --by file --format json
   alloc-report top heap.pb.gz --sort total,blocks --by size-class
@@ -167,9 +171,10 @@ pub(crate) struct View {
     /// charged to
     #[arg(long)]
     pub(crate) cumulative: bool,
-    /// The number that is shown and sorted by; after a comma, what of it to sort by
+    /// The number that is shown and sorted by; after a comma or alone, the column to sort by
     ///
-    /// It is current unless told otherwise; total for a profile that tells only what was allocated.
+    /// By default it is at-peak for a snapshot that was written when the program ended, total for a profile that
+    /// tells only what was allocated, and current for others.
     #[arg(long, value_enum, value_name = "METRIC,ORDER", value_delimiter = ',')]
     sort: Vec<Sort>,
     /// How many rows to show; within a row half as many
@@ -184,13 +189,27 @@ pub(crate) struct View {
     /// Which line of a stack the memory is charged to
     #[arg(long, value_enum, value_name = "RULE", default_value_t = Charge::Caller)]
     charge: Charge,
+    /// Charge what this crate allocates to who called it, as it is done for the standard library and for crates of
+    /// collections, such as hashbrown and indexmap; may be given again
+    #[arg(long, value_name = "CRATE", value_delimiter = ',')]
+    pub(crate) skip: Vec<String>,
+    /// Show every frame of a stack, and with --cumulative every function
+    ///
+    /// Otherwise frames in a row that are of dependencies or of the standard library are one line, and functions
+    /// of libraries that do little but call the program, as a runtime polls futures, are left out.
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// How many lines of a stack to show, counted from the allocation
+    #[arg(long, value_name = "N")]
+    pub(crate) depth: Option<usize>,
     /// Show only what meets these conditions; given again, what meets either
     ///
     /// A condition is a FILE or FILE:LINE, or one of file=, line=, function=, crate=, thread= and
     /// domain=; with commas between them, all have to be met. Names are patterns for the whole of a
     /// name: ? is one character, [a-z] one of these, and * any of them, slashes too. A FILE without a
     /// slash is compared with the file's name, else with the path as the table has it or as the
-    /// compiler wrote it down.
+    /// compiler wrote it down. A function= without * and ? is also met by functions that have it in their path, as
+    /// Cache::fill is in demo::Cache<T>::fill.
     #[arg(long, value_name = "CONDITIONS")]
     pub(crate) include: Vec<Conditions>,
     /// Leave out what meets these conditions; given again, what meets either
@@ -270,9 +289,11 @@ enum Sort {
     Total,
     /// Ever freed
     Freed,
-    /// The most bytes first: so unless told otherwise
+    /// The most bytes first, which is the default; in the words of the table: size, share, change
+    #[value(aliases = ["size", "share", "change"])]
     Bytes,
-    /// The most blocks first
+    /// The most blocks first; in the words of the table: count
+    #[value(alias = "count")]
     Blocks,
     /// The largest blocks first, on average
     Average,
@@ -282,7 +303,7 @@ enum Sort {
 enum Charge {
     /// The innermost one outside the standard library
     Caller,
-    /// The innermost one in the program's own workspace
+    /// The innermost one in the program's own workspace; what has none is one row
     Workspace,
 }
 

@@ -34,7 +34,7 @@ pub trait CompareTo {
     /// average before all. A key that only `old` has is there with a size of zero; one that did not
     /// change is there with a change of zero; one without a live block on either side is not.
     ///
-    /// Both snapshots are charged as `self` is (see [`Snapshot::charge_to`]). Another metric, another
+    /// Both snapshots are charged as `self` is (see [`Snapshot::charge_like`]). Another metric, another
     /// order, groups within groups: see [`Grouping`].
     fn compare_to(&self, old: &Snapshot, by: impl Into<Grouping>) -> Vec<StatisticDiff>;
 
@@ -53,10 +53,12 @@ impl CompareTo for Snapshot {
     fn compare_to(&self, old: &Snapshot, by: impl Into<Grouping>) -> Vec<StatisticDiff> {
         let grouping = by.into();
         let charged_alike;
-        let old = if old.charged_to() == self.charged_to() {
+        let are_alike =
+            old.charged_to() == self.charged_to() && old.skipped_crates().eq(self.skipped_crates());
+        let old = if are_alike {
             old
         } else {
-            charged_alike = old.clone().charge_to(self.charged_to());
+            charged_alike = old.clone().charge_like(self);
             &charged_alike
         };
         let before = old.statistics(grouping.clone());
@@ -84,11 +86,23 @@ fn differences(now: Vec<Statistic>, before: Vec<Statistic>, order: SortBy) -> Ve
 }
 
 /// What a key holds in one of the snapshots.
-#[derive(Default)]
 struct Held {
     size: Bytes,
     count: u64,
     parts: Vec<Statistic>,
+    wraps: bool,
+}
+
+impl Default for Held {
+    /// Of nothing, nobody is the one to show.
+    fn default() -> Held {
+        Held {
+            size: Bytes::ZERO,
+            count: 0,
+            parts: Vec::new(),
+            wraps: true,
+        }
+    }
 }
 
 impl Held {
@@ -97,6 +111,7 @@ impl Held {
             size: statistic.size,
             count: statistic.count,
             parts: statistic.parts,
+            wraps: statistic.wraps,
         }
     }
 }
@@ -119,6 +134,9 @@ pub struct StatisticDiff {
     pub count_diff: i64,
     /// The groups within this one, if the [`Grouping`] has a further key.
     pub parts: Vec<StatisticDiff>,
+    /// Whether the group does little but call the program, in both snapshots: see
+    /// [`Statistic::wraps`].
+    pub wraps: bool,
 }
 
 impl StatisticDiff {
@@ -130,6 +148,7 @@ impl StatisticDiff {
             count: now.count,
             count_diff: difference(now.count, then.count),
             parts: differences(now.parts, then.parts, order),
+            wraps: now.wraps && then.wraps,
         }
     }
 
@@ -190,6 +209,7 @@ impl fmt::Display for StatisticDiff {
             count,
             count_diff,
             parts: _,
+            wraps: _,
         } = self;
         write!(
             f,

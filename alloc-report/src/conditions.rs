@@ -2,7 +2,9 @@
 
 use std::str::FromStr;
 
-use alloc_core::Filter;
+use alloc_core::{Filter, GroupBy, Grouping, Metric, Snapshot, Trace};
+
+use crate::near;
 
 /// Conditions on a callsite, all of which have to hold: `cache.rs:41,thread=worker-*`.
 ///
@@ -40,6 +42,40 @@ impl Conditions {
     /// The filter that keeps what meets them.
     pub(crate) fn include(&self) -> Filter {
         self.filter(Filter::include)
+    }
+
+    /// Names that may have been meant, of the first condition that no callsite of the snapshot meets.
+    pub(crate) fn near(&self, snapshot: &Snapshot, all_frames: bool) -> Option<String> {
+        let is_met_nowhere = |condition: &&Condition| {
+            let alone = Conditions {
+                text: String::new(),
+                conditions: vec![(*condition).clone()],
+            };
+            let filter = alone.include().all_frames(all_frames);
+            snapshot.filter_traces(&[filter]).traces().is_empty()
+        };
+        let condition = self.conditions.iter().find(is_met_nowhere)?;
+        let (key, word) = match condition {
+            Condition::Path(word) | Condition::FileName(word) => (GroupBy::File, word),
+            Condition::Function(word) => (GroupBy::Function, word),
+            Condition::Crate(word) => (GroupBy::Crate, word),
+            Condition::Thread(word) => (GroupBy::Thread, word),
+            Condition::Line(_) | Condition::Domain(_) => return None,
+        };
+        let has_name = |trace: &Trace| trace.thread.is_some();
+        if key == GroupBy::Thread && !snapshot.traces().iter().any(has_name) {
+            return Some(
+                "threads were not told apart: trace with Config::threads(true)".to_owned(),
+            );
+        }
+        let by = Grouping::by(key).with_metric(Metric::Total);
+        let by = match all_frames {
+            true => by.clone().cumulative().unwrap_or(by),
+            false => by,
+        };
+        let known = snapshot.statistics(by).into_iter();
+        let known: Vec<String> = known.map(|it| it.key.to_string()).collect();
+        Some(near::phrase(&known, word))
     }
 
     /// The filter that drops what meets them.

@@ -7,9 +7,9 @@ use anstyle::Style;
 
 use crate::compare::{BytesDiff, CompareTo, StatisticDiff, difference};
 use crate::notes;
-use crate::table::{BOLD, Cell, DIM, PLAIN, Place, Row, Table};
+use crate::table::{BOLD, Cell, DIM, PLAIN, Row, Table};
 use crate::text;
-use crate::view::{View, builder};
+use crate::view::{View, builder, process};
 
 /// The `n` lines that changed most between two snapshots, as a table for people.
 ///
@@ -31,11 +31,11 @@ use crate::view::{View, builder};
 /// assert_eq!(
 ///     alloc_report::diff(&new, &old, 10).to_string(),
 ///     "\
-/// 195 KiB (+194 KiB) in 1,001 blocks (+1,000), by line; at the peak 195 KiB
+/// 195 KiB (+194 KiB) in 1,001 live blocks (+1,000), by line; at the peak 195 KiB
 ///
-/// ##     size    change  count  change  average  line
-/// 1  195 KiB  +194 KiB  1,001  +1,000    200 B  src/cache.rs:41
-///    195 KiB  +194 KiB  1,001  +1,000    200 B  total"
+/// ##       size      change  count  change  average  line
+/// 1  195.3 KiB  +194.3 KiB  1,001  +1,000    200 B  src/cache.rs:41
+///    195.3 KiB  +194.3 KiB  1,001  +1,000    200 B  total"
 /// );
 /// ```
 pub fn diff<'a>(new: &'a Snapshot, old: &'a Snapshot, n: usize) -> Diff<'a> {
@@ -62,25 +62,48 @@ builder!(Diff);
 impl Diff<'_> {
     /// What is not exact or not complete about the numbers: a sentence each, as below the table.
     pub fn notes(&self) -> Vec<String> {
-        notes::of_both(self.new, self.old, &self.view)
+        alloc_core::untraced(|| {
+            let diffs = self.new.compare_to(self.old, self.view.grouping());
+            self.notes_on(&diffs)
+        })
+    }
+
+    fn notes_on(&self, diffs: &[StatisticDiff]) -> Vec<String> {
+        let mut notes = notes::of_both(self.new, self.old, &self.view);
+        let left_out = diffs.iter().filter(|it| it.wraps).count();
+        notes.extend(notes::left_out(left_out, &self.view));
+        notes
+    }
+
+    fn processes(&self) -> Vec<String> {
+        if self.new.is_difference() {
+            return process(self.new).into_iter().collect();
+        }
+        let side = |name, snapshot| process(snapshot).map(|it| format!("{name}: {it}"));
+        let sides = [side("new", self.new), side("old", self.old)];
+        sides.into_iter().flatten().collect()
     }
 
     fn heading(&self, sum: &Sum) -> String {
         if self.new.is_difference() {
             return format!(
-                "{} in {} blocks{}, {}",
+                "{} in {} {}s{}, {}",
                 sum.size_diff,
                 text::grouped_change(sum.count_diff),
+                self.view.block(),
                 self.view.what(),
                 self.view.grouped(self.new),
             );
         }
         let mut heading = format!(
             "{} ({}) in {} ({}){}, {}",
-            sum.size,
-            sum.size_diff,
-            text::plural(sum.count, "block"),
-            text::grouped_change(sum.count_diff),
+            self.view.known(self.new, sum.size),
+            self.view.known(self.new, sum.size_diff),
+            self.view.blocks(self.new, sum.count),
+            match self.new.knows_blocks() && self.old.knows_blocks() {
+                true => text::grouped_change(sum.count_diff),
+                false => "?".to_owned(),
+            },
             self.view.what(),
             self.view.grouped(self.new),
         );
@@ -106,11 +129,11 @@ impl Diff<'_> {
 
     /// The groups that changed most, each followed by what is in it, and what the others sum up to.
     fn add_rows(&self, diffs: &[StatisticDiff], level: usize, rows: &mut Vec<Row>) {
-        let (unchanged, changed): (Vec<_>, Vec<_>) =
-            diffs.iter().partition(|diff| is_unchanged(diff));
+        let diffs = diffs.iter().filter(|it| self.view.is_full || !it.wraps);
+        let (unchanged, changed): (Vec<_>, Vec<_>) = diffs.partition(|diff| is_unchanged(diff));
         let (shown, others) = changed.split_at(self.view.rows_at(level).min(changed.len()));
-        for (&diff, rank) in shown.iter().zip(1u64..) {
-            let (place, source) = self.view.place(&diff.key, self.new.charged_to());
+        let places = self.view.places(shown.iter().map(|it| &it.key), self.new);
+        for ((&diff, (place, source)), rank) in shown.iter().zip(places).zip(1u64..) {
             let rank = (level == 0).then(|| text::grouped(rank));
             rows.push(Row {
                 style: if diff.parts.is_empty() { PLAIN } else { BOLD },
@@ -145,7 +168,7 @@ impl Diff<'_> {
             style,
             cells: self.cells(sum, String::new()),
             level,
-            place: Place::Name(name),
+            place: name,
             source: None,
             details: Vec::new(),
         }
@@ -153,18 +176,20 @@ impl Diff<'_> {
 
     fn cells(&self, sum: &Sum, rank: String) -> Vec<Cell> {
         let rank = Cell::styled(DIM, rank);
-        let size_change = Cell::change(sum.size_diff.get(), sum.size_diff);
-        let count_change = Cell::change(sum.count_diff, text::grouped_change(sum.count_diff));
+        let size_change = Cell::size_change(sum.size_diff.get());
+        let knows_blocks = self.new.knows_blocks() && self.old.knows_blocks();
+        let if_known = |cell| if knows_blocks { cell } else { Cell::unknown() };
+        let count_change = if_known(Cell::change(sum.count_diff));
         if self.new.is_difference() {
             return vec![rank, size_change, count_change];
         }
         vec![
             rank,
-            Cell::new(sum.size),
+            Cell::size(sum.size),
             size_change,
-            Cell::new(text::grouped(sum.count)),
+            if_known(Cell::new(text::grouped(sum.count))),
             count_change,
-            Cell::new(text::average(sum.size, sum.count)),
+            if_known(Cell::average(sum.size, sum.count)),
         ]
     }
 }
@@ -176,7 +201,9 @@ impl fmt::Display for Diff<'_> {
             let diffs = self.new.compare_to(self.old, self.view.grouping());
             let total = Sum::between(self.view.total(self.new), self.view.total(self.old));
             let table = (!diffs.is_empty()).then(|| self.table(&diffs, &total));
-            self.view.page(&self.heading(&total), table, &self.notes())
+            let notes = self.notes_on(&diffs);
+            self.view
+                .page(self.processes(), &self.heading(&total), table, &notes)
         });
         f.write_str(&page)
     }

@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use alloc_core::{
-    Amount, ChargeTo, Frame, GroupKey, Grouping, Health, Metric, Snapshot, Statistic,
-};
+use alloc_core::{Amount, Frame, GroupKey, Grouping, Health, Metric, Snapshot, Statistic};
 use alloc_report::{BytesDiff, CompareTo as _, StatisticDiff};
 use anyhow::Result;
 use serde::Serialize;
@@ -14,9 +12,10 @@ use crate::arguments::View;
 use crate::conditions::Conditions;
 
 pub(crate) fn top(snapshot: &Snapshot, file: &Path, view: &View, by: &Grouping) -> Result<String> {
-    let statistics = snapshot.statistics(by.clone());
+    let statistics = statistics(snapshot, view, by);
     let total = total(snapshot, by);
     let rows = TopRows {
+        snapshot,
         view,
         by,
         total: total.bytes.get(),
@@ -30,12 +29,14 @@ pub(crate) fn top(snapshot: &Snapshot, file: &Path, view: &View, by: &Grouping) 
         other,
         total: Sum {
             rows: statistics.len(),
-            bytes: Some(total.bytes.get()),
-            blocks: Some(total.blocks),
+            bytes: Some(total.bytes.get()).filter(|_| snapshot.knows(by.metric())),
+            blocks: Some(total.blocks)
+                .filter(|_| snapshot.knows(by.metric()) && snapshot.knows_blocks()),
         },
-        notes: alloc_report::top(snapshot, view.rows)
-            .by(by.clone())
-            .notes(),
+        notes: {
+            let table = alloc_report::top(snapshot, view.rows).by(by.clone());
+            if view.full { table.full() } else { table }.notes()
+        },
     })
 }
 
@@ -45,10 +46,10 @@ pub(crate) fn diff(
     view: &View,
     by: &Grouping,
 ) -> Result<String> {
-    let diffs = new.compare_to(old, by.clone());
+    let diffs = diffs(new, old, view, by);
     let (now, then) = (total(new, by), total(old, by));
     let levels = !new.is_difference();
-    let (shown, other) = diff_rows(&diffs, view, by, levels);
+    let (shown, other) = diff_rows(&diffs, new, view, by);
     to_text(&Diff {
         report: "diff",
         choices: Choices::of(view, by),
@@ -60,13 +61,49 @@ pub(crate) fn diff(
             rows: diffs.len(),
             bytes: levels.then(|| now.bytes.get()),
             bytes_diff: Some(BytesDiff::between(now.bytes, then.bytes).get()),
-            blocks: levels.then_some(now.blocks),
-            blocks_diff: Some(now.blocks as i64 - then.blocks as i64),
+            blocks: (levels && new.knows_blocks()).then_some(now.blocks),
+            blocks_diff: new
+                .knows_blocks()
+                .then_some(now.blocks as i64 - then.blocks as i64),
         },
-        notes: alloc_report::diff(new, old, view.rows)
-            .by(by.clone())
-            .notes(),
+        notes: {
+            let table = alloc_report::diff(new, old, view.rows).by(by.clone());
+            if view.full { table.full() } else { table }.notes()
+        },
     })
+}
+
+/// The groups that are shown.
+pub(crate) fn statistics(snapshot: &Snapshot, view: &View, by: &Grouping) -> Vec<Statistic> {
+    fn leave_out(statistics: &mut Vec<Statistic>) {
+        statistics.retain(|it| !it.wraps);
+        statistics
+            .iter_mut()
+            .for_each(|it| leave_out(&mut it.parts));
+    }
+    let mut statistics = snapshot.statistics(by.clone());
+    if !view.full {
+        leave_out(&mut statistics);
+    }
+    statistics
+}
+
+/// The same of a comparison.
+pub(crate) fn diffs(
+    new: &Snapshot,
+    old: &Snapshot,
+    view: &View,
+    by: &Grouping,
+) -> Vec<StatisticDiff> {
+    fn leave_out(diffs: &mut Vec<StatisticDiff>) {
+        diffs.retain(|it| !it.wraps);
+        diffs.iter_mut().for_each(|it| leave_out(&mut it.parts));
+    }
+    let mut diffs = new.compare_to(old, by.clone());
+    if !view.full {
+        leave_out(&mut diffs);
+    }
+    diffs
 }
 
 /// What all callsites hold together.
@@ -80,6 +117,7 @@ pub(crate) fn total(snapshot: &Snapshot, by: &Grouping) -> Amount {
 
 /// Makes the rows of a [`Top`].
 struct TopRows<'a> {
+    snapshot: &'a Snapshot,
     view: &'a View,
     by: &'a Grouping,
     total: u64,
@@ -91,23 +129,31 @@ impl TopRows<'_> {
         let (shown, others) = statistics.split_at(self.view.rows.min(statistics.len()));
         let rows = shown.iter().zip(1..);
         let rows = rows.map(|(statistic, rank)| self.row(statistic, rank));
-        (rows.collect(), Sum::of(others, self.by))
+        (rows.collect(), Sum::of(others, self.by, self.snapshot))
     }
 
     fn row(&self, statistic: &Statistic, rank: u64) -> TopRow {
         let bytes = statistic.size.get();
+        let knows_blocks = self.snapshot.knows_blocks();
+        let blocks = |metric| {
+            let Amount { bytes, blocks } = statistic.counters.amount(metric);
+            self.snapshot.knows(metric).then(|| Blocks {
+                bytes: bytes.get(),
+                blocks: knows_blocks.then_some(blocks),
+            })
+        };
         TopRow {
             rank,
-            key: Key::of(&statistic.key, self.view.charge()),
+            key: Key::of(&statistic.key, self.snapshot),
             bytes,
-            blocks: statistic.count,
-            average_bytes: average(bytes, statistic.count),
+            blocks: knows_blocks.then_some(statistic.count),
+            average_bytes: average(bytes, statistic.count).filter(|_| knows_blocks),
             share: (self.total > 0).then(|| bytes as f64 / self.total as f64),
-            current: statistic.counters.current.into(),
-            peak: statistic.counters.peak.into(),
-            at_peak: statistic.counters.at_peak.into(),
-            total: statistic.counters.total.into(),
-            freed: statistic.counters.freed().into(),
+            current: blocks(Metric::Current),
+            peak: blocks(Metric::Peak),
+            at_peak: blocks(Metric::AtPeak),
+            total: blocks(Metric::Total),
+            freed: blocks(Metric::Freed),
             reallocations: statistic.counters.reallocations,
             within: (!statistic.parts.is_empty()).then(|| {
                 let (rows, other) = self.of(&statistic.parts);
@@ -120,25 +166,27 @@ impl TopRows<'_> {
 /// The first rows, and what the others sum up to; with how much there was, if that is known.
 fn diff_rows(
     diffs: &[StatisticDiff],
+    new: &Snapshot,
     view: &View,
     by: &Grouping,
-    levels: bool,
 ) -> (Vec<DiffRow>, DiffSum) {
+    let levels = !new.is_difference();
+    let knows_blocks = new.knows_blocks();
     let (shown, others) = diffs.split_at(view.rows.min(diffs.len()));
     let rows = shown.iter().zip(1..).map(|(diff, rank)| DiffRow {
         rank,
-        key: Key::of(&diff.key, view.charge()),
+        key: Key::of(&diff.key, new),
         bytes: levels.then(|| diff.size.get()),
         bytes_diff: diff.size_diff.get(),
-        blocks: levels.then_some(diff.count),
-        blocks_diff: diff.count_diff,
-        average_bytes: average(diff.size.get(), diff.count).filter(|_| levels),
+        blocks: (levels && knows_blocks).then_some(diff.count),
+        blocks_diff: knows_blocks.then_some(diff.count_diff),
+        average_bytes: average(diff.size.get(), diff.count).filter(|_| levels && knows_blocks),
         within: (!diff.parts.is_empty()).then(|| {
-            let (rows, other) = diff_rows(&diff.parts, view, by, levels);
+            let (rows, other) = diff_rows(&diff.parts, new, view, by);
             Within { rows, other }
         }),
     });
-    (rows.collect(), DiffSum::of(others, by, levels))
+    (rows.collect(), DiffSum::of(others, new, by))
 }
 
 #[derive(Serialize)]
@@ -173,6 +221,8 @@ struct Choices {
     metric: String,
     order: String,
     charge: String,
+    skip: Vec<String>,
+    full: bool,
     include: Vec<String>,
     exclude: Vec<String>,
     all_frames: bool,
@@ -187,6 +237,8 @@ impl Choices {
             metric: by.metric().to_string(),
             order: by.order().to_string(),
             charge: view.charge().to_string(),
+            skip: view.skip.clone(),
+            full: view.full,
             include: texts(&view.include),
             exclude: texts(&view.exclude),
             all_frames: view.all_frames,
@@ -208,6 +260,7 @@ struct Source {
     command_line: Vec<String>,
     process_id: Option<u32>,
     taken_at: Option<f64>,
+    at_exit: bool,
     traceback_limit: u16,
     current_bytes: Option<u64>,
     peak_bytes: Option<u64>,
@@ -231,6 +284,7 @@ impl Source {
                 .ok()
                 .filter(|since| !since.is_zero())
                 .map(|since| since.as_secs_f64()),
+            at_exit: snapshot.is_at_exit(),
             traceback_limit: snapshot.traceback_limit(),
             current_bytes: is_known.then(|| memory.current.get()),
             peak_bytes: is_known.then(|| memory.peak.get()),
@@ -269,14 +323,14 @@ struct TopRow {
     #[serde(flatten)]
     key: Key,
     bytes: u64,
-    blocks: u64,
+    blocks: Option<u64>,
     average_bytes: Option<u64>,
     share: Option<f64>,
-    current: Blocks,
-    peak: Blocks,
-    at_peak: Blocks,
-    total: Blocks,
-    freed: Blocks,
+    current: Option<Blocks>,
+    peak: Option<Blocks>,
+    at_peak: Option<Blocks>,
+    total: Option<Blocks>,
+    freed: Option<Blocks>,
     reallocations: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     within: Option<Within<TopRow, Sum>>,
@@ -290,7 +344,7 @@ struct DiffRow {
     bytes: Option<u64>,
     bytes_diff: i64,
     blocks: Option<u64>,
-    blocks_diff: i64,
+    blocks_diff: Option<i64>,
     average_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     within: Option<Within<DiffRow, DiffSum>>,
@@ -306,22 +360,25 @@ struct Key {
 }
 
 impl Key {
-    fn of(key: &GroupKey, charge: ChargeTo) -> Key {
+    fn of(key: &GroupKey, snapshot: &Snapshot) -> Key {
         let frames = match key {
             GroupKey::Traceback(traceback) => Some(traceback.iter().map(StackFrame::of).collect()),
             _ => None,
         };
         Key {
-            key: name_of(key, charge),
-            place: key.charged(charge).map(Location::of).unwrap_or_default(),
+            key: name_of(key, snapshot),
+            place: key
+                .charged_in(snapshot)
+                .map(Location::of)
+                .unwrap_or_default(),
             frames,
         }
     }
 }
 
 /// What a table has in the place of the key.
-pub(crate) fn name_of(key: &GroupKey, charge: ChargeTo) -> String {
-    match key.charged(charge) {
+pub(crate) fn name_of(key: &GroupKey, snapshot: &Snapshot) -> String {
+    match key.charged_in(snapshot) {
         Some(frame) => frame.to_string(),
         None => key.to_string(),
     }
@@ -365,16 +422,7 @@ impl Location {
 #[derive(Serialize)]
 struct Blocks {
     bytes: u64,
-    blocks: u64,
-}
-
-impl From<Amount> for Blocks {
-    fn from(amount: Amount) -> Blocks {
-        Blocks {
-            bytes: amount.bytes.get(),
-            blocks: amount.blocks,
-        }
-    }
+    blocks: Option<u64>,
 }
 
 /// What some rows sum up to; nothing where a callsite is in many of them.
@@ -386,12 +434,13 @@ struct Sum {
 }
 
 impl Sum {
-    fn of(statistics: &[Statistic], by: &Grouping) -> Sum {
-        let add_up = !by.is_cumulative();
+    fn of(statistics: &[Statistic], by: &Grouping, snapshot: &Snapshot) -> Sum {
+        let add_up = !by.is_cumulative() && snapshot.knows(by.metric());
         Sum {
             rows: statistics.len(),
             bytes: add_up.then(|| statistics.iter().map(|it| it.size.get()).sum()),
-            blocks: add_up.then(|| statistics.iter().map(|it| it.count).sum()),
+            blocks: (add_up && snapshot.knows_blocks())
+                .then(|| statistics.iter().map(|it| it.count).sum()),
         }
     }
 }
@@ -406,14 +455,18 @@ struct DiffSum {
 }
 
 impl DiffSum {
-    fn of(diffs: &[StatisticDiff], by: &Grouping, levels: bool) -> DiffSum {
+    fn of(diffs: &[StatisticDiff], new: &Snapshot, by: &Grouping) -> DiffSum {
+        let levels = !new.is_difference();
+        let knows_blocks = new.knows_blocks();
         let add_up = !by.is_cumulative();
         DiffSum {
             rows: diffs.len(),
             bytes: (add_up && levels).then(|| diffs.iter().map(|it| it.size.get()).sum()),
             bytes_diff: add_up.then(|| diffs.iter().map(|it| it.size_diff.get()).sum()),
-            blocks: (add_up && levels).then(|| diffs.iter().map(|it| it.count).sum()),
-            blocks_diff: add_up.then(|| diffs.iter().map(|it| it.count_diff).sum()),
+            blocks: (add_up && levels && knows_blocks)
+                .then(|| diffs.iter().map(|it| it.count).sum()),
+            blocks_diff: (add_up && knows_blocks)
+                .then(|| diffs.iter().map(|it| it.count_diff).sum()),
         }
     }
 }

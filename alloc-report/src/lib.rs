@@ -21,13 +21,13 @@
 //! assert_eq!(
 //!     table.to_string(),
 //!     "\
-//! 9668 KiB in 70,031 blocks, by line; at the peak 9668 KiB
+//! 9668 KiB in 70,031 live blocks, by line; at the peak 9668 KiB
 //!
-//! ##      size   share   count   average  line
-//! 1  8789 KiB   90.9%  70,000   129 B    src/cache.rs:41
-//! 2   879 KiB    9.1%      30  29.3 KiB  src/cache.rs:58
-//!     100 B     <0.1%       1   100 B    other (1 line)
-//!    9668 KiB  100.0%  70,031   141 B    total"
+//! ##         size   share   count   average  line
+//! 1  8,789.1 KiB   90.9%  70,000     129 B  src/cache.rs:41
+//! 2    878.9 KiB    9.1%      30  30,000 B  src/cache.rs:58
+//!        0.1 KiB   <0.1%       1     100 B  other (1 line)
+//!    9,668.1 KiB  100.0%  70,031     141 B  total"
 //! );
 //! ```
 //!
@@ -37,7 +37,7 @@
 //! a profile which tells what changed, with negative values; `--help` shows how, with
 //! examples of filters and groupings. `alloc-report completions SHELL` and `alloc-report man` print what
 //! a shell completes and the manual page. It exits with 0 when all is well, with 1 when a file cannot be
-//! read, and with 2 when it was called in a wrong way.
+//! read or filters leave nothing of it, and with 2 when it was called in a wrong way.
 //!
 //! With `--format json` it prints one object, for programs. Sizes are in bytes, times in seconds since
 //! 1970 (UTC), shares between 0 and 1; what is not known is `null`. Characters outside ASCII are
@@ -46,8 +46,8 @@
 //! | key | of | meaning |
 //! | --- | --- | --- |
 //! | `report` | both | `"top"` or `"diff"` |
-//! | `by`, `metric`, `order`, `charge` | both | the choices `--by`, `--sort` and `--charge`, as on the command line |
-//! | `cumulative`, `all_frames` | both | whether `--cumulative` and `--all-frames` were given |
+//! | `by`, `metric`, `order`, `charge`, `skip` | both | the choices `--by`, `--sort`, `--charge` and `--skip`, as on the command line |
+//! | `cumulative`, `all_frames`, `full` | both | whether `--cumulative`, `--all-frames` and `--full` were given |
 //! | `include`, `exclude` | both | arrays of what was given with `--include` and `--exclude` |
 //! | `snapshot` | `top` | where the numbers come from, see below |
 //! | `old`, `new` | `diff` | the same for both files |
@@ -61,6 +61,7 @@
 //! | `file` | the path as given |
 //! | `program`, `command_line`, `process_id` | the process it was taken in |
 //! | `taken_at` | when |
+//! | `at_exit` | whether it was written when the program ended |
 //! | `traceback_limit` | how many frames of a stack were kept |
 //! | `current_bytes`, `peak_bytes`, `peak_error_bytes` | the traced heap at that moment |
 //! | `health` | counts of what could not be recorded in full, as in [`alloc_core::Health`] |
@@ -76,7 +77,7 @@
 //! | `bytes_diff`, `blocks_diff` | `diff` | the change since the older snapshot |
 //! | `average_bytes` | both | the mean size of a block, a whole number |
 //! | `share` | `top` | the part of all bytes |
-//! | `current`, `peak`, `at_peak`, `total`, `freed` | `top` | all metrics: objects with `bytes` and `blocks` |
+//! | `current`, `peak`, `at_peak`, `total`, `freed` | `top` | all metrics: objects with `bytes` and `blocks`, or `null` if the file does not tell the metric |
 //! | `reallocations` | `top` | how many of the allocations in `total` were reallocations |
 //! | `within` | both, with several keys only | an object with the first `-n` `rows` within this one, and the `other` ones |
 //!
@@ -93,6 +94,7 @@
 //! | `rank` | 1 for the first row; within it, 1.1, 1.2 and so on: each follows the row that it is in |
 //! | `by` | what this row is: a word of `--by` |
 //! | `key` | as above; of a stack, all its frames, innermost first, with ` < ` between them |
+//! | `functions` | of a stack, the functions of these frames, written alike |
 
 mod annotate;
 mod compare;

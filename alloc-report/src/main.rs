@@ -6,6 +6,7 @@ mod check;
 mod conditions;
 mod debuginfod;
 mod json;
+mod near;
 mod recording;
 mod recordings;
 mod rows;
@@ -16,7 +17,7 @@ mod symbols;
 mod timeline;
 
 use std::fs::File;
-use std::io::{self, BufReader, IsTerminal as _, Write as _};
+use std::io::{self, BufReader, IsTerminal as _, Read, Write as _};
 use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::process::ExitCode;
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 use alloc_core::{Escaped, Filter, Grouping, Metric, Snapshot};
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Parser as _;
 
 use arguments::{Arguments, Command, Format, View};
@@ -50,6 +51,23 @@ fn main() -> ExitCode {
     }
 }
 
+/// A table of either kind as the command line asks for it.
+macro_rules! shown {
+    ($table:ident, $view:ident) => {{
+        let mut table = $table.colour(is_colourful()).width(width());
+        if $view.no_source {
+            table = table.without_sources();
+        }
+        if $view.full {
+            table = table.full();
+        }
+        if let Some(lines) = $view.depth {
+            table = table.depth(lines);
+        }
+        format!("{table}\n")
+    }};
+}
+
 /// What to print, and the status to end with.
 fn report(command: Command) -> Result<(String, u8)> {
     let text = match command {
@@ -62,16 +80,15 @@ fn report(command: Command) -> Result<(String, u8)> {
         Command::Clean(options) => recordings::clean(&options),
         Command::Top { file, view } => {
             let by = view.grouping().unwrap_or_else(|wrong| wrong.exit());
-            let snapshot = load(&file, &view)?;
-            let by = known(by, &view, &snapshot);
+            let Loaded { snapshot, nothing } = load(&file, &view)?;
+            if let Some(nothing) = nothing {
+                bail!(nothing);
+            }
+            let by = with_metric(by, &view, snapshot.first_metric());
             match view.format {
                 Format::Text => {
                     let table = alloc_report::top(&snapshot, view.rows).by(by);
-                    let table = table.colour(is_colourful()).width(width());
-                    Ok(match view.no_source {
-                        true => format!("{}\n", table.without_sources()),
-                        false => format!("{table}\n"),
-                    })
+                    Ok(shown!(table, view))
                 }
                 Format::Json => json::top(&snapshot, &file, &view, &by),
                 Format::Csv => rows::top(&snapshot, &view, &by),
@@ -83,16 +100,21 @@ fn report(command: Command) -> Result<(String, u8)> {
                 Some(new) => (load(new, &view)?, load(&old, &view)?),
                 None => load_difference(&old, &view)?,
             };
+            if let (Some(nothing), Some(_)) = (&new_snapshot.nothing, &old_snapshot.nothing) {
+                bail!("{nothing}");
+            }
+            let (new_snapshot, old_snapshot) = (new_snapshot.snapshot, old_snapshot.snapshot);
             let new = new.as_ref().unwrap_or(&old);
-            let by = known(by, &view, &new_snapshot);
+            let (now, then) = (new_snapshot.first_metric(), old_snapshot.first_metric());
+            let metric = match new_snapshot.knows(Metric::Current) {
+                true if now != then => Metric::Current,
+                _ => now,
+            };
+            let by = with_metric(by, &view, metric);
             match view.format {
                 Format::Text => {
                     let table = alloc_report::diff(&new_snapshot, &old_snapshot, view.rows).by(by);
-                    let table = table.colour(is_colourful()).width(width());
-                    Ok(match view.no_source {
-                        true => format!("{}\n", table.without_sources()),
-                        false => format!("{table}\n"),
-                    })
+                    Ok(shown!(table, view))
                 }
                 Format::Json => json::diff((&new_snapshot, new), (&old_snapshot, &old), &view, &by),
                 Format::Csv => rows::diff(&new_snapshot, &old_snapshot, &view, &by),
@@ -109,29 +131,31 @@ fn report(command: Command) -> Result<(String, u8)> {
     text.map(|text| (text, 0))
 }
 
-fn load(path: &Path, view: &View) -> Result<ManuallyDrop<Snapshot>> {
-    let snapshot = read(path)?.charge_to(view.charge());
-    Ok(ManuallyDrop::new(filtered(snapshot, view)))
+/// A snapshot, filtered.
+struct Loaded {
+    snapshot: ManuallyDrop<Snapshot>,
+    /// What to say if the filters left nothing of it.
+    nothing: Option<String>,
+}
+
+fn load(path: &Path, view: &View) -> Result<Loaded> {
+    Ok(filtered(charged(read(path)?, view), view))
 }
 
 /// The two sides of a file that tells what changed.
-fn load_difference(
-    path: &Path,
-    view: &View,
-) -> Result<(ManuallyDrop<Snapshot>, ManuallyDrop<Snapshot>)> {
+fn load_difference(path: &Path, view: &View) -> Result<(Loaded, Loaded)> {
     let sides = read_as(path, Snapshot::read_difference);
     let (added, taken_away) =
         sides.map_err(|error| anyhow!("{error}; two are compared by diff OLD NEW"))?;
-    let side =
-        |snapshot: Snapshot| ManuallyDrop::new(filtered(snapshot.charge_to(view.charge()), view));
+    let side = |snapshot| filtered(charged(snapshot, view), view);
     Ok((side(added), side(taken_away)))
 }
 
-/// What is grouped by, with a metric that the file tells, unless one was asked for.
-fn known(by: Grouping, view: &View, snapshot: &Snapshot) -> Grouping {
-    match view.has_metric() || snapshot.knows(by.metric()) {
+/// What is grouped by, with this metric unless one was asked for.
+fn with_metric(by: Grouping, view: &View, metric: Metric) -> Grouping {
+    match view.has_metric() {
         true => by,
-        false => by.with_metric(Metric::Total),
+        false => by.with_metric(metric),
     }
 }
 
@@ -144,29 +168,75 @@ fn read(path: &Path) -> Result<Snapshot> {
 
 fn read_as<T>(
     path: &Path,
-    read: impl FnOnce(BufReader<File>) -> std::result::Result<T, alloc_core::Error>,
+    read: impl FnOnce(Box<dyn Read>) -> std::result::Result<T, alloc_core::Error>,
 ) -> Result<T> {
-    let loaded = File::open(path)
-        .map_err(alloc_core::Error::from)
-        .and_then(|file| read(BufReader::new(file)));
+    let loaded = match path == Path::new("-") {
+        true => read(Box::new(io::stdin().lock())),
+        false => File::open(path)
+            .map_err(alloc_core::Error::from)
+            .and_then(|file| read(Box::new(BufReader::new(file)))),
+    };
     // NOTE: one message, not a chain: it names its cause already.
     loaded.map_err(|error| {
         let path = path.to_string_lossy();
+        let path = if path == "-" {
+            "of the standard input".into()
+        } else {
+            path
+        };
         anyhow!("cannot read the snapshot {}: {error}", Escaped(&path))
     })
 }
 
-fn filtered(snapshot: Snapshot, view: &View) -> Snapshot {
-    let included = view.include.iter().map(Conditions::include);
-    let excluded = view.exclude.iter().map(Conditions::exclude);
-    let filters: Vec<Filter> = included
-        .chain(excluded)
-        .map(|filter| filter.all_frames(view.all_frames))
-        .collect();
-    if filters.is_empty() {
-        return snapshot;
+fn charged(snapshot: Snapshot, view: &View) -> Snapshot {
+    snapshot.charge_to(view.charge()).skip_crates(&view.skip)
+}
+
+fn filtered(snapshot: Snapshot, view: &View) -> Loaded {
+    let with = |all_frames| {
+        let included = view.include.iter().map(Conditions::include);
+        let excluded = view.exclude.iter().map(Conditions::exclude);
+        let filters = included.chain(excluded);
+        let filters: Vec<Filter> = filters.map(|it| it.all_frames(all_frames)).collect();
+        snapshot.filter_traces(&filters)
+    };
+    if view.include.is_empty() && view.exclude.is_empty() {
+        return Loaded {
+            snapshot: ManuallyDrop::new(snapshot),
+            nothing: None,
+        };
     }
-    snapshot.filter_traces(&filters)
+    let filtered = ManuallyDrop::new(with(view.all_frames));
+    let is_nothing = filtered.traces().is_empty() && !snapshot.traces().is_empty();
+    let nothing = is_nothing.then(|| {
+        let outer = !view.all_frames && !with(true).traces().is_empty();
+        nothing_left(&snapshot, view, outer)
+    });
+    Loaded {
+        snapshot: filtered,
+        nothing,
+    }
+}
+
+/// What to say where the filters leave nothing; `outer` if they would not with outer frames of the stacks.
+fn nothing_left(snapshot: &Snapshot, view: &View, outer: bool) -> String {
+    let Some(first) = view.include.first() else {
+        let first = view.exclude.first().map_or("", |it| it.text.as_str());
+        return format!("--exclude {} leaves no callsite", Escaped(first));
+    };
+    let mut text = match view.include.len() {
+        1 => format!("no callsite meets --include {}", Escaped(&first.text)),
+        n => format!("no callsite meets any of the {n} --include"),
+    };
+    if !view.exclude.is_empty() {
+        text += " and is left by --exclude";
+    }
+    if outer {
+        text += "; outer frames of stacks do: add --all-frames";
+    } else if let Some(near) = first.near(snapshot, view.all_frames) {
+        text += &format!("; {near}");
+    }
+    text
 }
 
 /// On a terminal, unless `NO_COLOR` is set; elsewhere only with `CLICOLOR_FORCE`.

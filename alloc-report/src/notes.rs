@@ -2,20 +2,25 @@
 
 use std::time::UNIX_EPOCH;
 
-use alloc_core::{ChargeTo, Metric, Origin, Snapshot, Trace};
+use alloc_core::{ChargeTo, GroupBy, Metric, Origin, Snapshot, Trace};
 
 use crate::text::{self, plural};
 use crate::view::View;
 
 /// The notes that matter to what is shown.
 pub(crate) fn of(snapshot: &Snapshot, view: &View) -> Vec<String> {
+    of_one(snapshot, view, view.shows_peak(snapshot))
+}
+
+fn of_one(snapshot: &Snapshot, view: &View, shows_peak: bool) -> Vec<String> {
     let mut notes = Vec::new();
     notes.extend(changes(snapshot));
     notes.extend(unknown(snapshot, view));
+    notes.extend(without_threads(snapshot, view));
     notes.extend(filtered(snapshot));
     notes.extend(sampled(snapshot));
     notes.extend(own_peaks(snapshot, view));
-    notes.extend(peak_error(snapshot));
+    notes.extend(peak_error(snapshot).filter(|_| shows_peak));
     notes.extend(truncated(snapshot, view));
     notes.extend(broken(snapshot));
     notes.extend(overflowed(snapshot));
@@ -52,7 +57,9 @@ pub(crate) fn of_both(new: &Snapshot, old: &Snapshot, view: &View) -> Vec<String
         notes.push("the newer snapshot was taken before the older one".to_owned());
     }
     let of_new = of(new, view);
-    let of_old = of(old, view)
+    // The heading has the peak of the new one only.
+    let shows_peak = view.shows_peak(old) && view.metric() != Metric::Current;
+    let of_old = of_one(old, view, shows_peak)
         .into_iter()
         .filter(|note| !of_new.contains(note));
     let of_old: Vec<String> = of_old
@@ -61,6 +68,15 @@ pub(crate) fn of_both(new: &Snapshot, old: &Snapshot, view: &View) -> Vec<String
     notes.extend(of_new);
     notes.extend(of_old);
     notes
+}
+
+/// How many functions are not shown since they do little but call the program.
+pub(crate) fn left_out(n: usize, view: &View) -> Option<String> {
+    let functions = plural(n as u64, view.noun(0));
+    let verb = if n == 1 { "does" } else { "do" };
+    (n > 0 && !view.is_full).then(|| {
+        format!("left out {functions} that {verb} little but call the workspace; --full shows them")
+    })
 }
 
 fn changes(snapshot: &Snapshot) -> Option<String> {
@@ -83,7 +99,16 @@ fn unknown(snapshot: &Snapshot, view: &View) -> Option<String> {
     let blocks = (!snapshot.knows_blocks()).then_some("how many blocks there are");
     let both: Vec<&str> = what.into_iter().chain(blocks).collect();
     let both = both.join(", nor ");
-    (!both.is_empty()).then(|| format!("the file does not tell {both}: the zeros stand for it"))
+    (!both.is_empty()).then(|| format!("the file does not tell {both}"))
+}
+
+fn without_threads(snapshot: &Snapshot, view: &View) -> Option<String> {
+    let by_thread = view.by.keys().any(|key| key == Some(GroupBy::Thread));
+    let nobody_has_a_name = snapshot.traces().iter().all(|it| it.thread.is_none());
+    (by_thread && nobody_has_a_name && !snapshot.traces().is_empty()).then(|| {
+        "threads were not told apart: trace with Config::threads(true) to have their names"
+            .to_owned()
+    })
 }
 
 fn filtered(snapshot: &Snapshot) -> Option<String> {
@@ -106,7 +131,7 @@ fn sampled(snapshot: &Snapshot) -> Option<String> {
 }
 
 fn own_peaks(snapshot: &Snapshot, view: &View) -> Option<String> {
-    (view.metric() == Metric::Peak).then(|| {
+    (view.metric() == Metric::Peak && snapshot.knows(Metric::Peak)).then(|| {
         format!(
             "own peaks were reached at different moments: their sum may exceed the peak of the \
              heap, {}",
@@ -191,7 +216,7 @@ fn names(snapshot: &Snapshot) -> Vec<String> {
 fn has_charged_frame(trace: &Trace, charge: ChargeTo) -> bool {
     trace.traceback.iter().any(|frame| match charge {
         ChargeTo::Workspace => frame.origin() == Origin::Workspace,
-        _ => !matches!(frame.origin(), Origin::Std | Origin::Tracer),
+        _ => !frame.is_passed_over(),
     })
 }
 

@@ -1,14 +1,23 @@
 //! The rows of the reports as CSV. Their columns are described in the documentation of the library.
 
-use alloc_core::{Escaped, Frame, GroupKey, Grouping, Snapshot, Statistic};
-use alloc_report::{CompareTo as _, StatisticDiff};
+use alloc_core::{Amount, Escaped, Frame, GroupKey, Grouping, Metric, Snapshot, Statistic};
+use alloc_report::StatisticDiff;
 use anyhow::Result;
 
 use crate::arguments::View;
-use crate::json::{average, name_of, total};
+use crate::json::{average, diffs, name_of, statistics, total};
 
 /// The columns that say what a row stands for.
-const OF_KEYS: [&str; 7] = ["rank", "by", "key", "function", "file", "path", "line"];
+const OF_KEYS: [&str; 8] = [
+    "rank",
+    "by",
+    "key",
+    "function",
+    "file",
+    "path",
+    "line",
+    "functions",
+];
 
 const OF_TOP: [&str; 15] = [
     "bytes",
@@ -38,48 +47,42 @@ const OF_DIFF: [&str; 5] = [
 
 pub(crate) fn top(snapshot: &Snapshot, view: &View, by: &Grouping) -> Result<String> {
     let total = total(snapshot, by).bytes.get();
-    let mut rows = Rows::new(view, by, &OF_TOP)?;
-    rows.add(
-        &snapshot.statistics(by.clone()),
-        &|statistic: &Statistic| {
-            let (bytes, blocks) = (statistic.size.get(), statistic.count);
-            let share = (total > 0).then(|| bytes as f64 / total as f64);
-            let counters = &statistic.counters;
-            let amounts = [
-                counters.current,
-                counters.peak,
-                counters.at_peak,
-                counters.total,
-                counters.freed(),
-            ];
-            let mut cells = vec![
-                bytes.to_string(),
-                blocks.to_string(),
-                known(average(bytes, blocks)),
-                known(share),
-            ];
-            for amount in amounts {
-                cells.push(amount.bytes.get().to_string());
-                cells.push(amount.blocks.to_string());
-            }
-            cells.push(counters.reallocations.to_string());
-            cells
-        },
-    )?;
+    let mut rows = Rows::new(snapshot, view, by, &OF_TOP)?;
+    rows.add(&statistics(snapshot, view, by), &|statistic: &Statistic| {
+        let (bytes, blocks) = (statistic.size.get(), statistic.count);
+        let share = (total > 0).then(|| bytes as f64 / total as f64);
+        let counters = &statistic.counters;
+        let knows_blocks = snapshot.knows_blocks();
+        let mut cells = vec![
+            bytes.to_string(),
+            known(knows_blocks.then_some(blocks)),
+            known(average(bytes, blocks).filter(|_| knows_blocks)),
+            known(share),
+        ];
+        for metric in Metric::ALL {
+            let Amount { bytes, blocks } = counters.amount(*metric);
+            let knows = snapshot.knows(*metric);
+            cells.push(known(knows.then(|| bytes.get())));
+            cells.push(known((knows && knows_blocks).then_some(blocks)));
+        }
+        cells.push(counters.reallocations.to_string());
+        cells
+    })?;
     rows.text()
 }
 
 pub(crate) fn diff(new: &Snapshot, old: &Snapshot, view: &View, by: &Grouping) -> Result<String> {
-    let mut rows = Rows::new(view, by, &OF_DIFF)?;
-    let diffs = new.compare_to(old, by.clone());
+    let mut rows = Rows::new(new, view, by, &OF_DIFF)?;
+    let diffs = diffs(new, old, view, by);
     let levels = !new.is_difference();
+    let knows_blocks = new.knows_blocks();
     rows.add(&diffs, &|diff: &StatisticDiff| {
         vec![
             known(levels.then(|| diff.size.get())),
             diff.size_diff.get().to_string(),
-            known(levels.then_some(diff.count)),
-            diff.count_diff.to_string(),
-            known(average(diff.size.get(), diff.count).filter(|_| levels)),
+            known((levels && knows_blocks).then_some(diff.count)),
+            known(knows_blocks.then_some(diff.count_diff)),
+            known(average(diff.size.get(), diff.count).filter(|_| levels && knows_blocks)),
         ]
     })?;
     rows.text()
@@ -114,17 +117,24 @@ impl Group for StatisticDiff {
 /// A table while it is written.
 struct Rows<'a> {
     writer: csv::Writer<Vec<u8>>,
+    snapshot: &'a Snapshot,
     view: &'a View,
     names: Vec<String>,
 }
 
 impl<'a> Rows<'a> {
-    fn new(view: &'a View, by: &Grouping, numbers: &[&str]) -> Result<Rows<'a>> {
+    fn new(
+        snapshot: &'a Snapshot,
+        view: &'a View,
+        by: &Grouping,
+        numbers: &[&str],
+    ) -> Result<Rows<'a>> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(OF_KEYS.iter().chain(numbers))?;
         let names = by.to_string().split(',').map(str::to_owned).collect();
         Ok(Rows {
             writer,
+            snapshot,
             view,
             names,
         })
@@ -156,17 +166,24 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// The key's text, function, file, path and line.
-    fn place(&self, key: &GroupKey) -> [String; 5] {
+    /// The key's text, function, file, path and line, and the functions of a stack.
+    fn place(&self, key: &GroupKey) -> [String; 6] {
         let name = match key {
             GroupKey::Traceback(traceback) => {
                 let frames: Vec<String> = traceback.iter().map(Frame::to_string).collect();
                 frames.join(" < ")
             }
-            key => name_of(key, self.view.charge()),
+            key => name_of(key, self.snapshot),
         };
-        let frame = key.charged(self.view.charge());
-        let text = |text: Option<&str>| text.map_or(String::new(), |it| Escaped(it).to_string());
+        let functions = match key {
+            GroupKey::Traceback(traceback) => {
+                let name = |frame: &Frame| text(frame.function().or(Some("<unknown>")));
+                let functions: Vec<String> = traceback.iter().map(name).collect();
+                Some(functions.join(" < "))
+            }
+            _ => None,
+        };
+        let frame = key.charged_in(self.snapshot);
         let file = frame.and_then(Frame::file);
         [
             name,
@@ -174,12 +191,17 @@ impl<'a> Rows<'a> {
             text(file.map(|file| file.short())),
             text(file.map(|file| file.full())),
             known(frame.map(Frame::line).filter(|line| *line > 0)),
+            known(functions),
         ]
     }
 
     fn text(self) -> Result<String> {
         Ok(String::from_utf8(self.writer.into_inner()?)?)
     }
+}
+
+fn text(text: Option<&str>) -> String {
+    text.map_or(String::new(), |it| Escaped(it).to_string())
 }
 
 /// A number, or an empty cell.

@@ -13,19 +13,29 @@ const GAP: &str = "  ";
 /// can be left out of a backtrace.
 const OUTERMOST: &str = "__rust_begin_short_backtrace";
 
+/// How a stack is shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) width: usize,
+    /// Whether each frame has a line of its own.
+    pub(crate) is_full: bool,
+    /// How many lines there are at most, but for what says that the stack does not end there.
+    pub(crate) depth: Option<usize>,
+    pub(crate) paint: Paint,
+}
+
 /// The frames of a stack, innermost first, a line each: the place and the function.
 ///
 /// Two and more frames in a row that belong to the standard library (what `Vec::push` calls, the
-/// adapters of an iterator) are one line that says how many they are. So is the runtime at the outer
-/// end: what calls `main`, what starts a thread.
-pub(crate) fn lines(
-    traceback: &Traceback,
-    charged: &Frame,
-    width: usize,
-    paint: Paint,
-) -> Vec<String> {
-    let runs = runs(traceback);
-    let room = width.saturating_sub(INDENT.len() + GAP.len());
+/// adapters of an iterator) are one line that says how many they are. So are those of dependencies, with the names of
+/// these, and the runtime at the outer end: what calls `main`, what starts a thread. The frame that is charged
+/// always has a line of its own.
+pub(crate) fn lines(traceback: &Traceback, charged: &Frame, shape: Shape) -> Vec<String> {
+    let paint = shape.paint;
+    let mut runs = runs(traceback, charged, shape.is_full);
+    let outer = runs.split_off(shape.depth.unwrap_or(runs.len()).min(runs.len()));
+    let outer: usize = outer.iter().map(Run::len).sum();
+    let room = shape.width.saturating_sub(INDENT.len() + GAP.len());
     let places = runs.iter().filter_map(|run| match run {
         Run::Shown(frame) if frame.function().is_some() => {
             Some(text::width(&text::cut_path(&text::place(frame), room / 2)))
@@ -36,7 +46,11 @@ pub(crate) fn lines(
     let mut charged = Some(charged);
 
     let mut lines = Vec::new();
-    let dim = |line: &str| format!("{INDENT}{}", paint.text(DIM, line));
+    let room_of_dim = shape.width.saturating_sub(INDENT.len());
+    let dim = |line: &str| {
+        let line = text::cut_end(line, room_of_dim);
+        format!("{INDENT}{}", paint.text(DIM, &line))
+    };
     for run in runs {
         lines.push(match run {
             Run::Shown(frame) => {
@@ -45,9 +59,16 @@ pub(crate) fn lines(
                 let style = if is_charged { BOLD } else { PLAIN };
                 format!("{INDENT}{}", line(frame, column, room, style, paint))
             }
-            Run::Std(n) => dim(&format!("… {n} frames of the standard library")),
-            Run::Runtime(n) => dim(&format!("… {} of the runtime", text::plural(n, "frame"))),
+            Run::Libraries(frames) => dim(&format!(
+                "… {} frames of {}",
+                frames.len(),
+                libraries(frames)
+            )),
+            Run::Runtime(n) => dim(&format!("… {} of the runtime", frames(n))),
         });
+    }
+    if outer > 0 {
+        lines.push(dim(&format!("… {} further out", frames(outer))));
     }
     if traceback.is_truncated() {
         lines.push(dim("… outer frames were not kept"));
@@ -56,6 +77,34 @@ pub(crate) fn lines(
         lines.push(dim("… the stack could not be followed further"));
     }
     lines
+}
+
+fn frames(n: usize) -> String {
+    text::plural(n as u64, "frame")
+}
+
+/// The dependencies that frames are of, the one with the most first; the standard library's frames are called by those.
+fn libraries(frames: &[Frame]) -> String {
+    const MOST: usize = 4;
+    let mut packages: Vec<(&str, usize)> = Vec::new();
+    let of_dependencies = frames
+        .iter()
+        .filter(|it| it.origin() == Origin::Dependency)
+        .filter_map(|it| it.file()?.package());
+    for name in of_dependencies {
+        match packages.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, n)) => *n += 1,
+            None => packages.push((name, 1)),
+        }
+    }
+    packages.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    let names = packages.iter().take(MOST).map(|(name, _)| text::name(name));
+    let names: Vec<String> = names.collect();
+    match packages.len() {
+        0 => "the standard library".to_owned(),
+        n if n > MOST => format!("{} and {} more", names.join(", "), n - MOST),
+        _ => names.join(", "),
+    }
 }
 
 fn line(frame: &Frame, column: usize, room: usize, style: Style, paint: Paint) -> String {
@@ -76,11 +125,24 @@ fn line(frame: &Frame, column: usize, room: usize, style: Style, paint: Paint) -
 
 enum Run<'a> {
     Shown(&'a Frame),
-    Std(usize),
-    Runtime(u64),
+    Libraries(&'a [Frame]),
+    Runtime(usize),
 }
 
-fn runs(traceback: &Traceback) -> Vec<Run<'_>> {
+impl Run<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Run::Shown(_) => 1,
+            Run::Libraries(frames) => frames.len(),
+            Run::Runtime(n) => *n,
+        }
+    }
+}
+
+fn runs<'a>(traceback: &'a Traceback, charged: &Frame, is_full: bool) -> Vec<Run<'a>> {
+    if is_full {
+        return traceback.iter().map(Run::Shown).collect();
+    }
     let is_std = |frame: &Frame| matches!(frame.origin(), Origin::Std | Origin::Tracer);
     let is_outermost = |frame: &Frame| {
         frame
@@ -96,13 +158,24 @@ fn runs(traceback: &Traceback) -> Vec<Run<'_>> {
         .iter()
         .rposition(|frame| !is_std(frame))
         .map_or(program.len(), |at| at + 1);
-    let runtime = (runtime.len() + program.len() - end) as u64;
+    let runtime = runtime.len() + program.len() - end;
+    let program = &program[..end];
 
+    let charged = program.iter().position(|frame| frame == charged);
+    let is_library = |at: usize| {
+        let frame = &program[at];
+        (is_std(frame) || frame.origin() == Origin::Dependency) && charged != Some(at)
+    };
     let mut runs = Vec::new();
-    for run in program[..end].chunk_by(|a, b| is_std(a) && is_std(b)) {
-        match run {
-            [frame] => runs.push(Run::Shown(frame)),
-            frames => runs.push(Run::Std(frames.len())),
+    let mut at = 0;
+    while at < end {
+        let libraries = (at..end).take_while(|&at| is_library(at)).count();
+        if libraries > 1 {
+            runs.push(Run::Libraries(&program[at..at + libraries]));
+            at += libraries;
+        } else {
+            runs.push(Run::Shown(&program[at]));
+            at += 1;
         }
     }
     if runtime > 0 {

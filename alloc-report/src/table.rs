@@ -1,5 +1,6 @@
 //! Columns of numbers, right-aligned, and at their right the place that the numbers belong to.
 
+use alloc_core::Bytes;
 use anstyle::{AnsiColor, Style};
 
 use crate::text;
@@ -37,9 +38,10 @@ impl Paint {
 
 /// A table for people.
 ///
-/// Every number is right-aligned in a column as wide as it must be. What is left of the width is for
-/// the places; those that do not fit are cut. Lines of source stand at the right of the places if all
-/// places and enough of the sources fit there, and otherwise below them.
+/// Every number is right-aligned in a column as wide as it must be, and all sizes of a column have one unit. What is left
+/// of the width is for the places; those that do not fit go on below, so that no two rows are cut to the same text. Lines
+/// of source stand at the right of the places if all places and enough of the sources fit there, and otherwise below
+/// them.
 ///
 /// Cells are plain text: colours are added when the table is written, so that widths are those of
 /// what is seen.
@@ -58,7 +60,8 @@ pub(crate) struct Row {
     pub(crate) cells: Vec<Cell>,
     /// How many groups the row is in.
     pub(crate) level: usize,
-    pub(crate) place: Place,
+    /// What the row is about.
+    pub(crate) place: String,
     /// The line of source at the place.
     pub(crate) source: Option<String>,
     /// Lines that follow the row, already as wide and as colourful as they shall be.
@@ -67,8 +70,16 @@ pub(crate) struct Row {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Cell {
-    pub(crate) style: Style,
-    pub(crate) text: String,
+    style: Style,
+    content: Content,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    Text(String),
+    Size(u64),
+    Change(i64),
+    Average(u64),
 }
 
 impl Cell {
@@ -79,47 +90,138 @@ impl Cell {
     pub(crate) fn styled(style: Style, text: impl ToString) -> Cell {
         Cell {
             style,
-            text: text.to_string(),
+            content: Content::Text(text.to_string()),
         }
     }
 
-    pub(crate) fn change(change: i64, text: impl ToString) -> Cell {
-        let style = match change {
-            1.. => GROWN,
-            0 => DIM,
-            ..0 => SHRUNK,
+    /// A number that the file does not tell.
+    pub(crate) fn unknown() -> Cell {
+        Cell::styled(DIM, "?")
+    }
+
+    pub(crate) fn size(size: Bytes) -> Cell {
+        Cell {
+            style: PLAIN,
+            content: Content::Size(size.get()),
+        }
+    }
+
+    pub(crate) fn size_change(change: i64) -> Cell {
+        Cell {
+            style: style_of(change),
+            content: Content::Change(change),
+        }
+    }
+
+    pub(crate) fn change(change: i64) -> Cell {
+        Cell::styled(style_of(change), text::grouped_change(change))
+    }
+
+    /// The mean size of so many blocks, if there are any.
+    pub(crate) fn average(size: Bytes, blocks: u64) -> Cell {
+        if blocks == 0 {
+            return Cell::new("");
+        }
+        let mean = size.get() as f64 / blocks as f64;
+        Cell {
+            style: PLAIN,
+            content: Content::Average(mean.round_ties_even() as u64),
+        }
+    }
+
+    /// How many bytes it tells.
+    fn bytes(&self) -> Option<u64> {
+        match self.content {
+            Content::Text(_) => None,
+            Content::Size(bytes) | Content::Average(bytes) => Some(bytes),
+            Content::Change(change) => Some(change.unsigned_abs()),
+        }
+    }
+
+    fn text(&self, unit: Unit) -> String {
+        match &self.content {
+            Content::Text(text) => text.clone(),
+            Content::Size(bytes) | Content::Average(bytes) => unit.text(*bytes),
+            Content::Change(change) => {
+                let sign = if *change < 0 { '-' } else { '+' };
+                format!("{sign}{}", unit.text(change.unsigned_abs()))
+            }
+        }
+    }
+}
+
+fn style_of(change: i64) -> Style {
+    match change {
+        1.. => GROWN,
+        0 => DIM,
+        ..0 => SHRUNK,
+    }
+}
+
+/// The unit that all sizes of a column have, so that the longest number is the largest.
+#[derive(Clone, Copy, Debug)]
+struct Unit {
+    name: &'static str,
+    bytes: u64,
+}
+
+impl Unit {
+    const ALL: [Unit; 5] = [
+        Unit {
+            name: "B",
+            bytes: 1,
+        },
+        Unit {
+            name: "KiB",
+            bytes: 1 << 10,
+        },
+        Unit {
+            name: "MiB",
+            bytes: 1 << 20,
+        },
+        Unit {
+            name: "GiB",
+            bytes: 1 << 30,
+        },
+        Unit {
+            name: "TiB",
+            bytes: 1 << 40,
+        },
+    ];
+
+    /// The unit of some cells. It is that in which [`Bytes`] print the largest of them, and of averages, which
+    /// are mostly small, bytes up to 10 MiB.
+    fn of<'a>(cells: impl Iterator<Item = &'a Cell> + Clone) -> Unit {
+        let most = cells.clone().filter_map(Cell::bytes).max().unwrap_or(0);
+        let is_average = |cell: &Cell| matches!(cell.content, Content::Average(_));
+        let most = match cells.clone().any(is_average) && most < 10 << 20 {
+            true => 0,
+            false => most,
         };
-        Cell::styled(style, text)
-    }
-}
-
-/// What a row is about, and where it may be cut.
-#[derive(Debug)]
-pub(crate) enum Place {
-    Path(String),
-    Name(String),
-}
-
-impl Place {
-    fn full(&self) -> &str {
-        match self {
-            Place::Path(text) | Place::Name(text) => text,
-        }
+        let [units @ .., last] = Unit::ALL;
+        let fits = |unit: &Unit| most < unit.bytes * 10 * 1024;
+        units.into_iter().find(fits).unwrap_or(last)
     }
 
-    fn fit(&self, room: usize) -> String {
-        match self {
-            Place::Path(path) => text::cut_path(path, room).into_owned(),
-            Place::Name(name) => text::cut_middle(name, room).into_owned(),
+    fn text(self, bytes: u64) -> String {
+        let Unit { name, bytes: unit } = self;
+        let size = bytes as f64 / unit as f64;
+        match unit {
+            1 => format!("{} {name}", text::grouped(bytes)),
+            _ if bytes > 0 && size < 0.05 => format!("<0.1 {name}"),
+            _ => {
+                let tenths = (size * 10.0).round() as u64;
+                format!("{}.{} {name}", text::grouped(tenths / 10), tenths % 10)
+            }
         }
     }
 }
 
 impl Table {
     /// The lines of the table, at most `width` columns wide.
-    pub(crate) fn lines(mut self, width: usize, paint: Paint) -> Vec<String> {
-        self.align_units();
-        let widths = self.widths();
+    pub(crate) fn lines(self, width: usize, paint: Paint) -> Vec<String> {
+        let texts = self.texts();
+        let widths = self.widths(&texts);
         let left: usize = widths.iter().map(|width| width + GAP.len()).sum();
         let room = width.saturating_sub(left).max(LEAST_ROOM);
         let beside = self.place_width_beside_sources(room);
@@ -132,21 +234,26 @@ impl Table {
         heads.push_str(&self.place);
         lines.push(paint.text(DIM, &heads));
 
-        for row in self.rows {
+        for (row, texts) in self.rows.into_iter().zip(texts) {
             let mut line = String::new();
-            for (cell, width) in row.cells.iter().zip(&widths) {
+            for ((cell, text), width) in row.cells.iter().zip(&texts).zip(&widths) {
                 let style = cell.style | row.style.get_effects();
-                line.push_str(&spaces(width - text::width(&cell.text)));
-                line.push_str(&paint.text(style, &cell.text));
+                line.push_str(&spaces(width - text::width(text)));
+                line.push_str(&paint.text(style, text));
                 line.push_str(GAP);
             }
             let level = row.level * INDENT;
-            let place = row.place.fit(room.saturating_sub(level));
+            let mut parts = text::wrap(&row.place, room.saturating_sub(level), GAP.len());
+            let place = parts.next().unwrap_or_default();
             line.push_str(&spaces(level));
-            line.push_str(&paint.text(row.style, &place));
+            line.push_str(&paint.text(row.style, place.trim_end()));
+            let rest = parts.map(|part| {
+                spaces(left + level + GAP.len()) + &paint.text(row.style, part.trim_end())
+            });
+            let rest: Vec<String> = rest.collect();
             let mut below = None;
             if let Some(source) = row.source {
-                let width = level + text::width(&place);
+                let width = level + text::width(place.trim_end());
                 let indent = beside.map_or(level, |column| column - width) + GAP.len();
                 let taken = beside.unwrap_or(level) + GAP.len();
                 let source = text::cut_end(&source, room.saturating_sub(taken));
@@ -157,6 +264,7 @@ impl Table {
                 }
             }
             lines.push(line);
+            lines.extend(rest);
             lines.extend(below);
             if !row.details.is_empty() {
                 lines.extend(row.details);
@@ -166,28 +274,21 @@ impl Table {
         lines
     }
 
-    /// Pads the units of sizes, so that the numbers before them stand in one column.
-    fn align_units(&mut self) {
-        for column in 0..self.heads.len() {
-            let cells = || self.rows.iter().map(|row| &row.cells[column].text);
-            let unit = |text: &str| text.rsplit_once(' ').map_or(0, |(_, unit)| unit.len());
-            let widest = cells().map(|text| unit(text)).max().unwrap_or(0);
-            for row in &mut self.rows {
-                let text = &mut row.cells[column].text;
-                if !text.is_empty() {
-                    let missing = widest - unit(text);
-                    text.extend(std::iter::repeat_n(' ', missing));
-                }
-            }
-        }
+    /// The cells of each row as text.
+    fn texts(&self) -> Vec<Vec<String>> {
+        let column = |column: usize| self.rows.iter().map(move |row| &row.cells[column]);
+        let units = (0..self.heads.len()).map(|at| Unit::of(column(at)));
+        let units: Vec<Unit> = units.collect();
+        let of_row = |row: &Row| {
+            let cells = row.cells.iter().zip(&units);
+            cells.map(|(cell, unit)| cell.text(*unit)).collect()
+        };
+        self.rows.iter().map(of_row).collect()
     }
 
-    fn widths(&self) -> Vec<usize> {
+    fn widths(&self, texts: &[Vec<String>]) -> Vec<usize> {
         let of_column = |(column, head): (usize, &&str)| {
-            let cells = self
-                .rows
-                .iter()
-                .map(|row| text::width(&row.cells[column].text));
+            let cells = texts.iter().map(|row| text::width(&row[column]));
             cells.max().unwrap_or(0).max(text::width(head))
         };
         self.heads.iter().enumerate().map(of_column).collect()
@@ -198,7 +299,7 @@ impl Table {
         let with_source = self.rows.iter().filter(|row| row.source.is_some());
         let places = with_source
             .clone()
-            .map(|row| row.level * INDENT + text::width(row.place.full()))
+            .map(|row| row.level * INDENT + text::width(&row.place))
             .max()?;
         let sources = with_source
             .flat_map(|row| row.source.as_deref().map(text::width))
@@ -209,4 +310,53 @@ impl Table {
 
 fn spaces(n: usize) -> String {
     " ".repeat(n)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(cells: &[Cell], expected: &[&str]) {
+        let unit = Unit::of(cells.iter());
+        let texts: Vec<String> = cells.iter().map(|cell| cell.text(unit)).collect();
+        assert_eq!(texts, expected);
+    }
+
+    #[test]
+    fn sizes_of_a_column_have_one_unit() {
+        let size = |bytes| Cell::size(Bytes::new(bytes));
+        check(
+            &[size(10_239), size(5), size(0)],
+            &["10,239 B", "5 B", "0 B"],
+        );
+        check(
+            &[size(10_240), size(1_000), size(51), size(0)],
+            &["10.0 KiB", "1.0 KiB", "<0.1 KiB", "0.0 KiB"],
+        );
+        check(
+            &[size(10_345_472), size(13_421_773)],
+            &["9.9 MiB", "12.8 MiB"],
+        );
+        check(&[size(u64::MAX)], &["16,777,216.0 TiB"]);
+        check(
+            &[
+                Cell::size_change(-20_000),
+                Cell::size_change(0),
+                Cell::size_change(-5),
+                Cell::size_change(7),
+            ],
+            &["-19.5 KiB", "+0.0 KiB", "-<0.1 KiB", "+<0.1 KiB"],
+        );
+        check(
+            &[Cell::new(""), size(3), Cell::unknown()],
+            &["", "3 B", "?"],
+        );
+        let average = |bytes| Cell::average(Bytes::new(bytes), 2);
+        check(&[average(209_715), average(48)], &["104,858 B", "24 B"]);
+        check(
+            &[average(209_715_200), average(48)],
+            &["100.0 MiB", "<0.1 MiB"],
+        );
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use alloc_core::{Bytes, Escaped, Frame};
+use alloc_core::{Escaped, Frame};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 const ELLIPSIS: char = '…';
@@ -24,7 +24,16 @@ pub(crate) fn place(frame: &Frame) -> String {
         (None, Some(function)) => name(function),
         (None, None) => "<unknown>".to_owned(),
     };
-    match frame.line() {
+    with_line(name, frame.line())
+}
+
+/// The same in a file of this path.
+pub(crate) fn place_in(path: &str, line: u32) -> String {
+    with_line(name(path), line)
+}
+
+fn with_line(name: String, line: u32) -> String {
+    match line {
         0 => name,
         line => format!("{name}:{line}"),
     }
@@ -33,6 +42,41 @@ pub(crate) fn place(frame: &Frame) -> String {
 /// The number of terminal columns that `text` takes.
 pub(crate) fn width(text: &str) -> usize {
     UnicodeWidthStr::width(text)
+}
+
+/// The parts of a name of which each fits: the first into `room`, and the others, which stand below it, into as much
+/// less as they are indented.
+///
+/// A part ends where a name has a joint, if it has one there: behind a slash, two colons or a comma, and before a bracket.
+pub(crate) fn wrap(name: &str, room: usize, indent: usize) -> impl Iterator<Item = &str> {
+    let below = room.saturating_sub(indent).max(2);
+    let (mut rest, mut room) = (name, room.max(2));
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let end = match width(rest) <= room {
+            true => rest.len(),
+            false => end_of_part(first_columns(rest, room)),
+        };
+        // NOTE: a character that is wider than the room has a line to itself.
+        let end = end.max(rest.chars().next().map_or(0, char::len_utf8));
+        let part = &rest[..end];
+        rest = &rest[end..];
+        room = below;
+        Some(part)
+    })
+}
+
+/// Where to end a part of a name, if it can have no more than this text: at the last joint of its second half.
+fn end_of_part(text: &str) -> usize {
+    let after = text.rfind(['/', '\\', ',', ' ', '-']).map(|at| at + 1);
+    let after = after.max(text.rfind("::").map(|at| at + 2));
+    let before = text.rfind(['<', '(', '[', '{']).filter(|at| *at > 0);
+    let joint = after.into_iter().chain(before).max();
+    joint
+        .filter(|at| *at >= text.len() / 2)
+        .unwrap_or(text.len())
 }
 
 /// A path cut at its start, between two of its folders where that is possible.
@@ -119,15 +163,6 @@ pub(crate) fn grouped_change(n: i64) -> String {
     format!("{sign}{}", grouped(n.unsigned_abs()))
 }
 
-/// The mean size of a block, if there is one.
-pub(crate) fn average(bytes: Bytes, blocks: u64) -> String {
-    if blocks == 0 {
-        return String::new();
-    }
-    let average = bytes.get() as f64 / blocks as f64;
-    Bytes::new(average.round_ties_even() as u64).to_string()
-}
-
 /// `1 block`, `2 blocks`, `3 size classes`.
 pub(crate) fn plural(n: u64, noun: &str) -> String {
     let ending = match n {
@@ -162,6 +197,32 @@ mod tests {
         assert_eq!(cut_path(path, 12), "…cache.rs:41");
         assert_eq!(cut_path(path, 5), "…s:41");
         assert_eq!(cut_path(path, 1), "…");
+    }
+
+    #[test]
+    fn names_go_on_below_at_their_joints() {
+        let parts = |name, room| wrap(name, room, 2).collect::<Vec<_>>();
+        assert_eq!(parts("src/cache.rs:41", 15), ["src/cache.rs:41"]);
+        assert_eq!(
+            parts("/a/very/deep/folder/src/cache.rs:41", 20),
+            ["/a/very/deep/folder/", "src/cache.rs:41"]
+        );
+        assert_eq!(
+            parts("<demo::Tree<T> as core::clone::Clone>::clone", 16),
+            ["<demo::Tree<T> ", "as core::", "clone::", "Clone>::clone"]
+        );
+        assert_eq!(parts("abcdefghijkl", 5), ["abcde", "fgh", "ijk", "l"]);
+        assert_eq!(parts("漢字漢字", 5), ["漢字", "漢", "字"]);
+        assert_eq!(parts("", 5), [""; 0]);
+        for room in 0..30 {
+            let name = "größe::漢字<demo::Tree>::e\u{301}e\u{301}/fill";
+            let parts = parts(name, room);
+            assert_eq!(parts.concat(), name);
+            assert!(
+                parts.iter().all(|part| width(part) <= room.max(2)),
+                "{parts:?}"
+            );
+        }
     }
 
     #[test]

@@ -6,9 +6,9 @@ use alloc_core::{Amount, Bytes, Snapshot, Statistic};
 use anstyle::Style;
 
 use crate::notes;
-use crate::table::{BOLD, Cell, DIM, PLAIN, Place, Row, Table};
+use crate::table::{BOLD, Cell, DIM, PLAIN, Row, Table};
 use crate::text;
-use crate::view::{View, builder};
+use crate::view::{View, builder, process};
 
 /// The `n` lines of a snapshot that hold the most memory, as a table for people.
 ///
@@ -30,9 +30,9 @@ use crate::view::{View, builder};
 ///     "\
 /// 977 KiB in 1,000 blocks ever allocated, by function; now 0 B
 ///
-/// ##     size   share  count  average  function
-/// 1  977 KiB  100.0%  1,000   1000 B  demo::fill
-///    977 KiB  100.0%  1,000   1000 B  total"
+/// ##       size   share  count  average  function
+/// 1  976.6 KiB  100.0%  1,000  1,000 B  demo::fill
+///    976.6 KiB  100.0%  1,000  1,000 B  total"
 /// );
 /// ```
 pub fn top(snapshot: &Snapshot, n: usize) -> Top<'_> {
@@ -57,14 +57,24 @@ builder!(Top);
 impl Top<'_> {
     /// What is not exact or not complete about the numbers: a sentence each, as below the table.
     pub fn notes(&self) -> Vec<String> {
-        notes::of(self.snapshot, &self.view)
+        alloc_core::untraced(|| {
+            let statistics = self.snapshot.statistics(self.view.grouping());
+            self.notes_on(&statistics)
+        })
+    }
+
+    fn notes_on(&self, statistics: &[Statistic]) -> Vec<String> {
+        let mut notes = notes::of(self.snapshot, &self.view);
+        let left_out = statistics.iter().filter(|it| it.wraps).count();
+        notes.extend(notes::left_out(left_out, &self.view));
+        notes
     }
 
     fn heading(&self, total: Amount) -> String {
         let mut heading = format!(
             "{} in {}{}, {}",
-            total.bytes,
-            text::plural(total.blocks, "block"),
+            self.view.known(self.snapshot, total.bytes),
+            self.view.blocks(self.snapshot, total.blocks),
             self.view.what(),
             self.view.grouped(self.snapshot),
         );
@@ -77,7 +87,7 @@ impl Top<'_> {
     fn table(&self, statistics: &[Statistic], total: Amount) -> Table {
         let mut rows = Vec::new();
         self.add_rows(statistics, 0, total, &mut rows);
-        rows.push(summary("total".to_owned(), 0, total, total, BOLD));
+        rows.push(self.summary("total".to_owned(), 0, total, total, BOLD));
         Table {
             heads: vec!["#", "size", "share", "count", "average"],
             place: self.view.nouns(),
@@ -87,13 +97,18 @@ impl Top<'_> {
 
     /// The largest of some groups, each followed by what is in it, and what the others sum up to.
     fn add_rows(&self, groups: &[Statistic], level: usize, total: Amount, rows: &mut Vec<Row>) {
+        let groups: Vec<&Statistic> = groups
+            .iter()
+            .filter(|it| self.view.is_full || !it.wraps)
+            .collect();
         let (shown, others) = groups.split_at(self.view.rows_at(level).min(groups.len()));
-        for (statistic, rank) in shown.iter().zip(1u64..) {
-            let (place, source) = self.view.place(&statistic.key, self.snapshot.charged_to());
+        let keys = shown.iter().map(|it| &it.key);
+        let places = self.view.places(keys, self.snapshot);
+        for ((&statistic, (place, source)), rank) in shown.iter().zip(places).zip(1u64..) {
             let rank = (level == 0).then(|| text::grouped(rank));
             rows.push(Row {
                 style: self.view.style(&statistic.parts),
-                cells: cells(rank.unwrap_or_default(), amount_of(statistic), total),
+                cells: self.cells(rank.unwrap_or_default(), amount_of(statistic), total),
                 level,
                 place,
                 source,
@@ -103,13 +118,48 @@ impl Top<'_> {
         }
         if !others.is_empty() {
             let n = text::plural(others.len() as u64, self.view.noun(level));
-            let mut row = summary(format!("other ({n})"), level, sum(others), total, PLAIN);
+            let mut row = self.summary(format!("other ({n})"), level, sum(others), total, PLAIN);
             if self.view.by.is_cumulative() {
                 // They may have much in common.
                 row.cells.fill(Cell::new(""));
             }
             rows.push(row);
         }
+    }
+
+    fn summary(
+        &self,
+        name: String,
+        level: usize,
+        amount: Amount,
+        total: Amount,
+        style: Style,
+    ) -> Row {
+        Row {
+            style,
+            cells: self.cells(String::new(), amount, total),
+            level,
+            place: name,
+            source: None,
+            details: Vec::new(),
+        }
+    }
+
+    fn cells(&self, rank: String, amount: Amount, total: Amount) -> Vec<Cell> {
+        let (count, average) = match self.snapshot.knows_blocks() {
+            true => (
+                Cell::new(text::grouped(amount.blocks)),
+                Cell::average(amount.bytes, amount.blocks),
+            ),
+            false => (Cell::unknown(), Cell::unknown()),
+        };
+        vec![
+            Cell::styled(DIM, rank),
+            Cell::size(amount.bytes),
+            Cell::new(share(amount.bytes, total.bytes)),
+            count,
+            average,
+        ]
     }
 }
 
@@ -120,31 +170,12 @@ impl fmt::Display for Top<'_> {
             let statistics = self.snapshot.statistics(self.view.grouping());
             let total = self.view.total(self.snapshot);
             let table = (!statistics.is_empty()).then(|| self.table(&statistics, total));
-            self.view.page(&self.heading(total), table, &self.notes())
+            let process = process(self.snapshot).into_iter().collect();
+            let notes = self.notes_on(&statistics);
+            self.view.page(process, &self.heading(total), table, &notes)
         });
         f.write_str(&page)
     }
-}
-
-fn summary(name: String, level: usize, amount: Amount, total: Amount, style: Style) -> Row {
-    Row {
-        style,
-        cells: cells(String::new(), amount, total),
-        level,
-        place: Place::Name(name),
-        source: None,
-        details: Vec::new(),
-    }
-}
-
-fn cells(rank: String, amount: Amount, total: Amount) -> Vec<Cell> {
-    vec![
-        Cell::styled(DIM, rank),
-        Cell::new(amount.bytes),
-        Cell::new(share(amount.bytes, total.bytes)),
-        Cell::new(text::grouped(amount.blocks)),
-        Cell::new(text::average(amount.bytes, amount.blocks)),
-    ]
 }
 
 fn share(part: Bytes, whole: Bytes) -> String {
@@ -165,7 +196,7 @@ fn amount_of(statistic: &Statistic) -> Amount {
     Amount::new(statistic.size.get(), statistic.count)
 }
 
-fn sum(statistics: &[Statistic]) -> Amount {
+fn sum(statistics: &[&Statistic]) -> Amount {
     let mut sum = Amount::default();
     for statistic in statistics {
         sum += amount_of(statistic);

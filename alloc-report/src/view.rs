@@ -1,12 +1,14 @@
 //! What a table shows, and how: shared by [`Top`](crate::Top) and [`Diff`](crate::Diff).
 
+use std::collections::HashMap;
+
 use alloc_core::{
     Amount, Bytes, ChargeTo, Frame, GroupBy, GroupKey, Grouping, Metric, Snapshot, SortBy,
 };
 use anstyle::Style;
 
 use crate::stack;
-use crate::table::{BOLD, NOTE, PLAIN, Paint, Place, Table};
+use crate::table::{BOLD, NOTE, PLAIN, Paint, Table};
 use crate::text;
 
 /// How wide a table is unless told otherwise.
@@ -24,6 +26,8 @@ pub(crate) struct View {
     pub(crate) colour: bool,
     pub(crate) width: usize,
     pub(crate) sources: bool,
+    pub(crate) is_full: bool,
+    pub(crate) depth: Option<usize>,
 }
 
 impl View {
@@ -35,6 +39,8 @@ impl View {
             colour: false,
             width: WIDTH,
             sources: true,
+            is_full: false,
+            depth: None,
         }
     }
 
@@ -67,17 +73,35 @@ impl View {
         total
     }
 
-    /// What stands at the right of the numbers, and the line of source that belongs to it.
-    pub(crate) fn place(&self, key: &GroupKey, charge: ChargeTo) -> (Place, Option<String>) {
-        let Some(frame) = key.charged(charge) else {
-            return (Place::Name(key.to_string()), None);
+    /// What stands at the right of the numbers of each row, and the line of source that belongs to it.
+    ///
+    /// Two files whose short paths are the same have their whole ones.
+    pub(crate) fn places<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a GroupKey>,
+        snapshot: &Snapshot,
+    ) -> Vec<(String, Option<String>)> {
+        let keys: Vec<&GroupKey> = keys.collect();
+        let name = |key: &GroupKey| match key.charged_in(snapshot) {
+            Some(frame) => text::place(frame),
+            None => key.to_string(),
         };
-        let name = text::place(frame);
-        let place = match frame.file() {
-            Some(_) => Place::Path(name),
-            None => Place::Name(name),
+        let mut times: HashMap<String, usize> = HashMap::new();
+        for key in &keys {
+            *times.entry(name(key)).or_default() += 1;
+        }
+        let place = |key: &&GroupKey| {
+            let mut name = name(key);
+            if let GroupKey::Frame(frame) = key
+                && let Some(file) = frame.file()
+                && times[&name] > 1
+            {
+                name = text::place_in(file.full(), frame.line());
+            }
+            let frame = key.charged_in(snapshot);
+            (name, frame.and_then(|frame| self.source(frame)))
         };
-        (place, self.source(frame))
+        keys.iter().map(place).collect()
     }
 
     fn source(&self, frame: &Frame) -> Option<String> {
@@ -94,9 +118,13 @@ impl View {
             return Vec::new();
         };
         let indent = " ".repeat(INDENT * level);
-        let room = self.width.saturating_sub(indent.len());
-        let charged = traceback.charged(snapshot.charged_to());
-        let lines = stack::lines(traceback, charged, room, self.paint());
+        let shape = stack::Shape {
+            width: self.width.saturating_sub(indent.len()),
+            is_full: self.is_full,
+            depth: self.depth,
+            paint: self.paint(),
+        };
+        let lines = stack::lines(traceback, snapshot.charged_frame(traceback), shape);
         lines
             .into_iter()
             .map(|line| indent.clone() + &line)
@@ -145,6 +173,39 @@ impl View {
         self.by.is_cumulative() || self.by.keys().any(is_stack)
     }
 
+    /// A size of the metric, if the file tells it.
+    pub(crate) fn known(&self, snapshot: &Snapshot, size: impl ToString) -> String {
+        match snapshot.knows(self.metric()) {
+            true => size.to_string(),
+            false => "?".to_owned(),
+        }
+    }
+
+    /// So many blocks of the metric, if the file tells how many.
+    pub(crate) fn blocks(&self, snapshot: &Snapshot, blocks: u64) -> String {
+        match snapshot.knows(self.metric()) && snapshot.knows_blocks() {
+            true => text::plural(blocks, self.block()),
+            false => format!("? {}s", self.block()),
+        }
+    }
+
+    /// Whether a number about the heap's peak is shown of a snapshot.
+    pub(crate) fn shows_peak(&self, snapshot: &Snapshot) -> bool {
+        match self.metric() {
+            Metric::Peak | Metric::AtPeak => true,
+            Metric::Current => self.moment(snapshot).is_some(),
+            _ => false,
+        }
+    }
+
+    /// What is counted in a heading.
+    pub(crate) fn block(&self) -> &'static str {
+        match self.metric() {
+            Metric::Current => "live block",
+            _ => "block",
+        }
+    }
+
     /// How the metric's sum is called in a heading.
     pub(crate) fn what(&self) -> &'static str {
         match self.metric() {
@@ -163,16 +224,26 @@ impl View {
             return None;
         }
         match self.metric() {
-            Metric::AtPeak | Metric::Total | Metric::Freed => Some(("now", memory.current)),
+            Metric::AtPeak | Metric::Total | Metric::Freed => match snapshot.is_at_exit() {
+                true => Some(("at the end", memory.current)),
+                false => Some(("now", memory.current)),
+            },
             _ if memory.peak < memory.current || !snapshot.knows(Metric::AtPeak) => None,
             _ => Some(("at the peak", memory.peak)),
         }
     }
 
-    /// Heading, table and notes as one text.
-    pub(crate) fn page(&self, heading: &str, table: Option<Table>, notes: &[String]) -> String {
+    /// Heading, table and notes as one text. The heading begins with the processes that the numbers are of.
+    pub(crate) fn page(
+        &self,
+        processes: Vec<String>,
+        heading: &str,
+        table: Option<Table>,
+        notes: &[String],
+    ) -> String {
         let paint = self.paint();
-        let mut lines = vec![paint.text(BOLD, heading)];
+        let mut lines = processes;
+        lines.push(paint.text(BOLD, heading));
         if let Some(table) = table {
             lines.push(String::new());
             lines.extend(table.lines(self.width, paint));
@@ -185,6 +256,24 @@ impl View {
         }
         lines.join("\n")
     }
+}
+
+/// The program, its process and the time of a snapshot, as far as they are known.
+pub(crate) fn process(snapshot: &Snapshot) -> Option<String> {
+    let program = snapshot.program().rsplit(['/', '\\']).next();
+    let program = program.filter(|name| !name.is_empty()).map(text::name);
+    let process = match snapshot.process_id() {
+        0 => None,
+        id => Some(format!("pid {id}")),
+    };
+    let at_exit = snapshot
+        .is_at_exit()
+        .then(|| "written when the program ended".to_owned());
+    let known: Vec<String> = [program, process, snapshot.taken_at_utc(), at_exit]
+        .into_iter()
+        .flatten()
+        .collect();
+    (!known.is_empty()).then(|| known.join(", "))
 }
 
 fn noun(key: Option<GroupBy>) -> &'static str {
@@ -237,6 +326,21 @@ macro_rules! builder {
             /// Paths, names and lines of source are cut, numbers never. Notes are not cut.
             pub fn width(mut self, width: usize) -> Self {
                 self.view.width = width;
+                self
+            }
+
+            /// Shows every frame of a stack, and every function that is counted cumulatively.
+            ///
+            /// Otherwise frames of the standard library and of dependencies that follow each other are one line, and
+            /// functions that [only call](alloc_core::Statistic::wraps) the program are left out.
+            pub fn full(mut self) -> Self {
+                self.view.is_full = true;
+                self
+            }
+
+            /// Shows so many lines of each stack at most, counted from the allocation.
+            pub fn depth(mut self, lines: usize) -> Self {
+                self.view.depth = Some(lines);
                 self
             }
 

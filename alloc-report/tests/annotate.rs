@@ -211,12 +211,12 @@ fn the_command_shows_it_and_says_what_is_missing() {
     fails(
         folder.path(),
         "annotate heap --function Fil",
-        "a function \"Fil\"; those of which the most was allocated: demo::fill",
+        "a function \"Fil\"; near it: demo::fill",
     );
     fails(
         folder.path(),
         "annotate heap --file nowhere.rs",
-        "no stack passes a file \"nowhere.rs\"",
+        "no stack passes a file \"nowhere.rs\"; those of which the most was allocated: ",
     );
     fails(
         folder.path(),

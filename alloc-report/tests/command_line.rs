@@ -1,11 +1,13 @@
 //! The command `alloc-report`, run as people and programs run it.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use alloc_core::{Amount, Counters, Frame, Snapshot, Trace, Traceback};
 use expect_test::{Expect, expect};
+use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -71,6 +73,52 @@ fn trace(function: &str, file: &str, line: u32, current: (u64, u64), at_peak: (u
     Trace::new(Traceback::new(frames), counters)
 }
 
+/// The file of a snapshot, unpacked, with what it says of its process: pid 4242, at a second of 2025.
+fn of_a_process(snapshot: &Snapshot, second: u64, at_exit: bool, peak_error: u64) -> Vec<u8> {
+    let program = "/srv/bin/server";
+    fn field(number: u64, kind: u64, file: &mut Vec<u8>) {
+        varint(number << 3 | kind, file);
+    }
+    fn varint(mut value: u64, file: &mut Vec<u8>) {
+        while value >= 0x80 {
+            file.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        file.push(value as u8);
+    }
+    let mut extension = Vec::new();
+    field(3, 0, &mut extension);
+    varint(peak_error, &mut extension);
+    field(5, 0, &mut extension);
+    varint(4242, &mut extension);
+    field(6, 2, &mut extension);
+    varint(program.len() as u64, &mut extension);
+    extension.extend_from_slice(program.as_bytes());
+    field(12, 0, &mut extension);
+    varint(at_exit.into(), &mut extension);
+
+    let (mut packed, mut file) = (Vec::new(), Vec::new());
+    snapshot.write_to(&mut packed).unwrap();
+    GzDecoder::new(&packed[..]).read_to_end(&mut file).unwrap();
+    // Messages that follow each other are merged.
+    field(9, 0, &mut file);
+    varint((1_735_689_600 + second) * 1_000_000_000, &mut file);
+    field(7100, 2, &mut file);
+    varint(extension.len() as u64, &mut file);
+    file.extend(extension);
+    file
+}
+
+/// A folder with two snapshots of a program, `clock` and the later `end`.
+fn folder_of_a_process() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = of_a_process(&old_snapshot(), 5, false, 0);
+    let end = of_a_process(&new_snapshot(), 65, true, 0);
+    fs::write(folder.path().join("clock"), clock).unwrap();
+    fs::write(folder.path().join("end"), end).unwrap();
+    folder
+}
+
 fn command(folder: &Path, arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_alloc-report"));
     command
@@ -89,7 +137,12 @@ fn run(folder: &Path, arguments: &str) -> Output {
 
 #[track_caller]
 fn check(arguments: &str, expected: Expect) {
-    let output = run(folder().path(), arguments);
+    check_in(folder().path(), arguments, expected);
+}
+
+#[track_caller]
+fn check_in(folder: &Path, arguments: &str, expected: Expect) {
+    let output = run(folder, arguments);
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert_eq!(output.status.code(), Some(0));
     expected.assert_eq(&String::from_utf8(output.stdout).unwrap());
@@ -116,14 +169,105 @@ fn top_shows_lines() {
     check(
         "top new",
         expect![[r#"
-        11.9 MiB in 99,749 blocks, by line; at the peak 12.1 MiB
+            11.9 MiB in 99,749 live blocks, by line; at the peak 12.1 MiB
 
-        #      size   share   count  average  line
-        1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
-        2  4096 B     <0.1%       1   4096 B  src/cache.rs:52
-        3  2048 B     <0.1%       2   1024 B  src/index.rs:5
-           11.9 MiB  100.0%  99,749    125 B  total
+            #      size   share   count  average  line
+            1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
+            2  <0.1 MiB   <0.1%       1  4,096 B  src/cache.rs:52
+            3  <0.1 MiB   <0.1%       2  1,024 B  src/index.rs:5
+               11.9 MiB  100.0%  99,749    125 B  total
+        "#]],
+    );
+}
+
+#[test]
+fn a_heading_says_the_program_its_process_and_the_time() {
+    let folder = folder_of_a_process();
+    check_in(
+        folder.path(),
+        "top clock -n 1",
+        expect![[r#"
+            server, pid 4242, 2025-01-01 00:00:05 UTC
+            294 KiB in 13 live blocks, by line; at the peak 294 KiB
+
+            #       size   share  count    average  line
+            1  293.0 KiB   99.7%      3  100,000 B  src/load.rs:7
+                 1.0 KiB    0.3%     10      100 B  other (1 line)
+               293.9 KiB  100.0%     13   23,154 B  total
+        "#]],
+    );
+    check_in(
+        folder.path(),
+        "diff clock clock -n 1 --by file",
+        expect![[r#"
+            new: server, pid 4242, 2025-01-01 00:00:05 UTC
+            old: server, pid 4242, 2025-01-01 00:00:05 UTC
+            294 KiB (+0 B) in 13 live blocks (+0), by file; at the peak 294 KiB
+
+            #       size  change  count  change   average  file
+               293.9 KiB    +0 B     13      +0  23,154 B  other (2 files, unchanged)
+               293.9 KiB    +0 B     13      +0  23,154 B  total
+        "#]],
+    );
+}
+
+#[test]
+fn of_a_snapshot_at_the_end_the_peak_is_shown_first() {
+    let folder = folder_of_a_process();
+    check_in(
+        folder.path(),
+        "top end",
+        expect![[r#"
+            server, pid 4242, 2025-01-01 00:01:05 UTC, written when the program ended
+            12.1 MiB in 99,005 blocks at the peak, by line; at the end 11.9 MiB
+
+            #      size   share   count    average  line
+            1  11.8 MiB   97.6%  99,000      125 B  src/cache.rs:41
+            2   0.3 MiB    2.4%       3  100,000 B  src/load.rs:7
+            3  <0.1 MiB   <0.1%       2    1,024 B  src/index.rs:5
+               12.1 MiB  100.0%  99,005      128 B  total
+        "#]],
+    );
+    check_in(
+        folder.path(),
+        "top end --sort current -n 1",
+        expect![[r#"
+            server, pid 4242, 2025-01-01 00:01:05 UTC, written when the program ended
+            11.9 MiB in 99,749 live blocks, by line; at the peak 12.1 MiB
+
+            #      size   share   count  average  line
+            1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
+               <0.1 MiB   <0.1%       3  2,048 B  other (2 lines)
+               11.9 MiB  100.0%  99,749    125 B  total
+        "#]],
+    );
+    check_in(
+        folder.path(),
+        "diff end end -n 1",
+        expect![[r#"
+        new: server, pid 4242, 2025-01-01 00:01:05 UTC, written when the program ended
+        old: server, pid 4242, 2025-01-01 00:01:05 UTC, written when the program ended
+        12.1 MiB (+0 B) in 99,005 blocks (+0) at the peak, by line; at the end 11.9 MiB
+
+        #      size  change   count  change  average  line
+           12.1 MiB    +0 B  99,005      +0    128 B  other (3 lines, unchanged)
+           12.1 MiB    +0 B  99,005      +0    128 B  total
     "#]],
+    );
+    // What is live at two moments can be compared, also if one is the end.
+    check_in(
+        folder.path(),
+        "diff clock end -n 1",
+        expect![[r#"
+            new: server, pid 4242, 2025-01-01 00:01:05 UTC, written when the program ended
+            old: server, pid 4242, 2025-01-01 00:00:05 UTC
+            11.9 MiB (+11.6 MiB) in 99,749 live blocks (+99,736), by line; at the peak 12.1 MiB
+
+            #      size     change   count   change  average  line
+            1  11.9 MiB  +11.9 MiB  99,746  +99,736    125 B  src/cache.rs:41
+               <0.1 MiB   -0.3 MiB       3       +0  2,048 B  other (3 lines)
+               11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
+        "#]],
     );
 }
 
@@ -132,23 +276,23 @@ fn top_shows_as_many_rows_as_asked_for() {
     check(
         "top new -n 1",
         expect![[r#"
-        11.9 MiB in 99,749 blocks, by line; at the peak 12.1 MiB
+            11.9 MiB in 99,749 live blocks, by line; at the peak 12.1 MiB
 
-        #      size   share   count  average  line
-        1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
-           6144 B     <0.1%       3   2048 B  other (2 lines)
-           11.9 MiB  100.0%  99,749    125 B  total
-    "#]],
+            #      size   share   count  average  line
+            1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
+               <0.1 MiB   <0.1%       3  2,048 B  other (2 lines)
+               11.9 MiB  100.0%  99,749    125 B  total
+        "#]],
     );
     check(
         "top new -n 0",
         expect![[r#"
-        11.9 MiB in 99,749 blocks, by line; at the peak 12.1 MiB
+            11.9 MiB in 99,749 live blocks, by line; at the peak 12.1 MiB
 
-        #      size   share   count  average  line
-           11.9 MiB  100.0%  99,749    125 B  other (3 lines)
-           11.9 MiB  100.0%  99,749    125 B  total
-    "#]],
+            #      size   share   count  average  line
+               11.9 MiB  100.0%  99,749    125 B  other (3 lines)
+               11.9 MiB  100.0%  99,749    125 B  total
+        "#]],
     );
 }
 
@@ -157,40 +301,40 @@ fn top_groups_by_file_and_function_and_sorts_by_other_metrics() {
     check(
         "top new --by file --sort at-peak",
         expect![[r#"
-        12.1 MiB in 99,005 blocks at the peak, by file; now 11.9 MiB
+            12.1 MiB in 99,005 blocks at the peak, by file; now 11.9 MiB
 
-        #      size   share   count   average  file
-        1  11.8 MiB   97.6%  99,000   125 B    src/cache.rs
-        2   293 KiB    2.4%       3  97.7 KiB  src/load.rs
-        3  2048 B     <0.1%       2  1024 B    src/index.rs
-           12.1 MiB  100.0%  99,005   128 B    total
-    "#]],
+            #      size   share   count    average  file
+            1  11.8 MiB   97.6%  99,000      125 B  src/cache.rs
+            2   0.3 MiB    2.4%       3  100,000 B  src/load.rs
+            3  <0.1 MiB   <0.1%       2    1,024 B  src/index.rs
+               12.1 MiB  100.0%  99,005      128 B  total
+        "#]],
     );
     check(
         "top new --by function --sort total",
         expect![[r#"
-        24.0 MiB in 198,754 blocks ever allocated, by function; now 11.9 MiB
+            24.0 MiB in 198,754 blocks ever allocated, by function; now 11.9 MiB
 
-        #      size   share    count   average  function
-        1  23.8 MiB   98.8%  198,747   125 B    demo::fill
-        2   293 KiB    1.2%        3  97.7 KiB  demo::load
-        3  4096 B     <0.1%        4  1024 B    demo::index
-           24.0 MiB  100.0%  198,754   127 B    total
-    "#]],
+            #      size   share    count    average  function
+            1  23.8 MiB   98.8%  198,747      125 B  demo::fill
+            2   0.3 MiB    1.2%        3  100,000 B  demo::load
+            3  <0.1 MiB   <0.1%        4    1,024 B  demo::index
+               24.0 MiB  100.0%  198,754      127 B  total
+        "#]],
     );
     check(
         "top new --by line --sort peak -n 2",
         expect![[r#"
-        12.2 MiB in 99,752 blocks summed over own peaks, by line; at the peak 12.1 MiB
+            12.2 MiB in 99,752 blocks summed over own peaks, by line; at the peak 12.1 MiB
 
-        #      size   share   count   average  line
-        1  11.9 MiB   97.6%  99,746   125 B    src/cache.rs:41
-        2   293 KiB    2.3%       3  97.7 KiB  src/load.rs:7
-           6144 B     <0.1%       3  2048 B    other (2 lines)
-           12.2 MiB  100.0%  99,752   128 B    total
+            #      size   share   count    average  line
+            1  11.9 MiB   97.6%  99,746      125 B  src/cache.rs:41
+            2   0.3 MiB    2.3%       3  100,000 B  src/load.rs:7
+               <0.1 MiB   <0.1%       3    2,048 B  other (2 lines)
+               12.2 MiB  100.0%  99,752      128 B  total
 
-        note: own peaks were reached at different moments: their sum may exceed the peak of the heap, 12.1 MiB
-    "#]],
+            note: own peaks were reached at different moments: their sum may exceed the peak of the heap, 12.1 MiB
+        "#]],
     );
 }
 
@@ -199,24 +343,268 @@ fn top_shows_whole_stacks() {
     check(
         "top new --by traceback -n 2",
         expect![[r#"
-        11.9 MiB in 99,749 blocks, by traceback; at the peak 12.1 MiB
+            11.9 MiB in 99,749 live blocks, by traceback; at the peak 12.1 MiB
 
-        #      size   share   count  average  traceback
-        1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
-               … 2 frames of the standard library
-               src/cache.rs:41  demo::fill
-               src/main.rs:3    demo::main
-               … 1 frame of the runtime
+            #      size   share   count  average  traceback
+            1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
+                   … 2 frames of the standard library
+                   src/cache.rs:41  demo::fill
+                   src/main.rs:3    demo::main
+                   … 1 frame of the runtime
 
-        2  4096 B     <0.1%       1   4096 B  src/cache.rs:52
-               … 2 frames of the standard library
-               src/cache.rs:52  demo::fill
-               src/main.rs:3    demo::main
-               … 1 frame of the runtime
+            2  <0.1 MiB   <0.1%       1  4,096 B  src/cache.rs:52
+                   … 2 frames of the standard library
+                   src/cache.rs:52  demo::fill
+                   src/main.rs:3    demo::main
+                   … 1 frame of the runtime
 
-           2048 B     <0.1%       2   1024 B  other (1 traceback)
-           11.9 MiB  100.0%  99,749    125 B  total
-    "#]],
+               <0.1 MiB   <0.1%       2  1,024 B  other (1 traceback)
+               11.9 MiB  100.0%  99,749    125 B  total
+        "#]],
+    );
+}
+
+/// A service: a handler that fills a map, called by way of hyper, axum and tokio, beside what tokio does for itself.
+fn service(folder: &Path) {
+    let library =
+        |name: &str, version: &str| format!("/c/registry/src/i-1/{name}-{version}/src/lib.rs");
+    let [hashbrown, axum, hyper, tokio] = [
+        ("hashbrown", "0.15.2"),
+        ("axum", "0.8.1"),
+        ("hyper", "1.6.0"),
+        ("tokio", "1.47.0"),
+    ]
+    .map(|(name, version)| library(name, version));
+    let std = "/rustc/59807616e/library/std/src/rt.rs";
+    let frame = |name: &str, file: &str, line| Frame::new(Some(name), Some(file), line, 5);
+    let mut handler = vec![
+        frame(
+            "hashbrown::raw::RawTable<T>::reserve_rehash",
+            &hashbrown,
+            90,
+        ),
+        frame("hashbrown::map::HashMap<K,V>::insert", &hashbrown, 40),
+        frame("demo::session::Sessions::open", "src/session.rs", 41),
+        frame("demo::login", "src/main.rs", 12),
+    ];
+    handler.extend((1..=9).map(|line| frame("axum::handler::call", &axum, line)));
+    handler.push(frame("<F as core::future::Future>::poll", std, 8));
+    handler.extend((1..=20).map(|line| frame("hyper::proto::poll", &hyper, line)));
+    let runtime = [
+        frame("tokio::runtime::task::poll", &tokio, 1),
+        frame("tokio::runtime::task::run", &tokio, 2),
+        frame("core::ops::FnOnce::call_once", std, 20),
+        frame("std::sys::backtrace::__rust_begin_short_backtrace", std, 50),
+        frame("std::rt::lang_start", std, 60),
+    ];
+    handler.extend(runtime.clone());
+    let timer = [frame("tokio::time::Wheel::new", &tokio, 30)]
+        .into_iter()
+        .chain(runtime)
+        .collect();
+    let trace = |frames, bytes, blocks| {
+        let current = Amount::new(bytes, blocks);
+        let counters = Counters {
+            current,
+            at_peak: current,
+            ..Counters::default()
+        };
+        Trace::new(Traceback::new(frames), counters)
+    };
+    let traces = vec![trace(handler, 4_000_000, 400), trace(timer, 5_000, 5)];
+    Snapshot::from_traces(traces, 64)
+        .dump(folder.join("service"))
+        .unwrap();
+}
+
+#[test]
+fn frames_of_dependencies_are_one_line_unless_they_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    service(folder.path());
+    let check = |arguments, expected| check_in(folder.path(), arguments, expected);
+    check(
+        "top service --by traceback",
+        expect![[r#"
+            3911 KiB in 405 live blocks, by traceback; at the peak 3911 KiB
+
+            #         size   share  count   average  traceback
+            1  3,906.3 KiB   99.9%    400  10,000 B  src/session.rs:41
+                   … 2 frames of hashbrown
+                   src/session.rs:41  demo::session::Sessions::open
+                   src/main.rs:12     demo::login
+                   … 32 frames of hyper, axum, tokio
+                   … 3 frames of the runtime
+
+            2      4.9 KiB    0.1%      5   1,000 B  tokio-1.47.0/src/lib.rs:30
+                   tokio-1.47.0/src/lib.rs:30  tokio::time::Wheel::new
+                   … 2 frames of tokio
+                   … 3 frames of the runtime
+
+               3,911.1 KiB  100.0%    405   9,889 B  total
+        "#]],
+    );
+    check(
+        "top service --by traceback -n 1 --depth 3",
+        expect![[r#"
+            3911 KiB in 405 live blocks, by traceback; at the peak 3911 KiB
+
+            #         size   share  count   average  traceback
+            1  3,906.3 KiB   99.9%    400  10,000 B  src/session.rs:41
+                   … 2 frames of hashbrown
+                   src/session.rs:41  demo::session::Sessions::open
+                   src/main.rs:12     demo::login
+                   … 35 frames further out
+
+                   4.9 KiB    0.1%      5   1,000 B  other (1 traceback)
+               3,911.1 KiB  100.0%    405   9,889 B  total
+        "#]],
+    );
+    check(
+        "top service --by traceback -n 1 --full --depth 6",
+        expect![[r#"
+            3911 KiB in 405 live blocks, by traceback; at the peak 3911 KiB
+
+            #         size   share  count   average  traceback
+            1  3,906.3 KiB   99.9%    400  10,000 B  src/session.rs:41
+                   hashbrown-0.15.2/src/lib.rs:90  hashbrown::raw::RawTable<T>::reserve_rehash
+                   hashbrown-0.15.2/src/lib.rs:40  hashbrown::map::HashMap<K,V>::insert
+                   src/session.rs:41               demo::session::Sessions::open
+                   src/main.rs:12                  demo::login
+                   axum-0.8.1/src/lib.rs:1         axum::handler::call
+                   axum-0.8.1/src/lib.rs:2         axum::handler::call
+                   … 33 frames further out
+
+                   4.9 KiB    0.1%      5   1,000 B  other (1 traceback)
+               3,911.1 KiB  100.0%    405   9,889 B  total
+        "#]],
+    );
+}
+
+#[test]
+fn what_only_calls_the_program_is_left_out_of_cumulative_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    service(folder.path());
+    let check = |arguments, expected| check_in(folder.path(), arguments, expected);
+    check(
+        "top service --by function --cumulative",
+        expect![[r#"
+            3911 KiB in 405 live blocks, by function, cumulative; at the peak 3911 KiB
+
+            #         size   share  count   average  function
+            1  3,906.3 KiB   99.9%    400  10,000 B  hashbrown::raw::RawTable<T>::reserve_rehash
+            2  3,906.3 KiB   99.9%    400  10,000 B  hashbrown::map::HashMap<K,V>::insert
+            3  3,906.3 KiB   99.9%    400  10,000 B  demo::session::Sessions::open
+            4  3,906.3 KiB   99.9%    400  10,000 B  demo::login
+            5      4.9 KiB    0.1%      5   1,000 B  tokio::time::Wheel::new
+               3,911.1 KiB  100.0%    405   9,889 B  total
+
+            note: left out 8 functions that do little but call the workspace; --full shows them
+        "#]],
+    );
+    check(
+        "top service --by function --cumulative --full -n 20",
+        expect![[r#"
+            3911 KiB in 405 live blocks, by function, cumulative; at the peak 3911 KiB
+
+             #         size   share  count   average  function
+             1  3,911.1 KiB  100.0%    405   9,889 B  tokio::runtime::task::run
+             2  3,911.1 KiB  100.0%    405   9,889 B  tokio::runtime::task::poll
+             3  3,911.1 KiB  100.0%    405   9,889 B  std::sys::backtrace::__rust_begin_short_backtrace
+             4  3,911.1 KiB  100.0%    405   9,889 B  std::rt::lang_start
+             5  3,911.1 KiB  100.0%    405   9,889 B  core::ops::FnOnce::call_once
+             6  3,906.3 KiB   99.9%    400  10,000 B  hyper::proto::poll
+             7  3,906.3 KiB   99.9%    400  10,000 B  hashbrown::raw::RawTable<T>::reserve_rehash
+             8  3,906.3 KiB   99.9%    400  10,000 B  hashbrown::map::HashMap<K,V>::insert
+             9  3,906.3 KiB   99.9%    400  10,000 B  demo::session::Sessions::open
+            10  3,906.3 KiB   99.9%    400  10,000 B  demo::login
+            11  3,906.3 KiB   99.9%    400  10,000 B  axum::handler::call
+            12  3,906.3 KiB   99.9%    400  10,000 B  <F as core::future::Future>::poll
+            13      4.9 KiB    0.1%      5   1,000 B  tokio::time::Wheel::new
+                3,911.1 KiB  100.0%    405   9,889 B  total
+        "#]],
+    );
+    check(
+        "diff service service --by crate --cumulative",
+        expect![[r#"
+            3911 KiB (+0 B) in 405 live blocks (+0), by crate, cumulative; at the peak 3911 KiB
+
+            #         size  change  count  change  average  crate
+                                                            other (2 crates, unchanged)
+               3,911.1 KiB    +0 B    405      +0  9,889 B  total
+
+            note: left out 4 crates that do little but call the workspace; --full shows them
+        "#]],
+    );
+}
+
+#[test]
+fn collections_are_passed_over_and_so_is_what_is_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    service(folder.path());
+    let check = |arguments, expected| check_in(folder.path(), arguments, expected);
+    check(
+        "top service",
+        expect![[r#"
+            3911 KiB in 405 live blocks, by line; at the peak 3911 KiB
+
+            #         size   share  count   average  line
+            1  3,906.3 KiB   99.9%    400  10,000 B  src/session.rs:41
+            2      4.9 KiB    0.1%      5   1,000 B  tokio-1.47.0/src/lib.rs:30
+               3,911.1 KiB  100.0%    405   9,889 B  total
+        "#]],
+    );
+    check(
+        "top service --skip demo,tokio",
+        expect![[r#"
+            3911 KiB in 405 live blocks, by line; at the peak 3911 KiB
+
+            #         size   share  count   average  line
+            1  3,906.3 KiB   99.9%    400  10,000 B  axum-0.8.1/src/lib.rs:1
+            2      4.9 KiB    0.1%      5   1,000 B  tokio-1.47.0/src/lib.rs:30
+               3,911.1 KiB  100.0%    405   9,889 B  total
+        "#]],
+    );
+    check(
+        "top service --charge workspace",
+        expect![[r#"
+            3911 KiB in 405 live blocks, by line of the workspace; at the peak 3911 KiB
+
+            #         size   share  count   average  line
+            1  3,906.3 KiB   99.9%    400  10,000 B  src/session.rs:41
+            2      4.9 KiB    0.1%      5   1,000 B  <no frame of the workspace>
+               3,911.1 KiB  100.0%    405   9,889 B  total
+        "#]],
+    );
+    check(
+        "top service --charge workspace --by crate,traceback --depth 1",
+        expect![[r#"
+            3911 KiB in 405 live blocks, by crate, then traceback of the workspace; at the peak 3911 KiB
+
+            #         size   share  count   average  crate, traceback
+            1  3,906.3 KiB   99.9%    400  10,000 B  demo
+               3,906.3 KiB   99.9%    400  10,000 B    src/session.rs:41
+                     … 2 frames of hashbrown
+                     … 37 frames further out
+
+            2      4.9 KiB    0.1%      5   1,000 B  <no frame of the workspace>
+                   4.9 KiB    0.1%      5   1,000 B    <no frame of the workspace>
+                     … 3 frames of tokio
+                     … 3 frames further out
+
+               3,911.1 KiB  100.0%    405   9,889 B  total
+        "#]],
+    );
+    check(
+        "top service --include crate=demo -n 1 --skip tokio",
+        expect![[r#"
+            3906 KiB in 400 live blocks, by line; at the peak 3906 KiB
+
+            #         size   share  count   average  line
+            1  3,906.3 KiB  100.0%    400  10,000 B  src/session.rs:41
+               3,906.3 KiB  100.0%    400  10,000 B  total
+
+            note: filters left 1 of 2 callsites out
+        "#]],
     );
 }
 
@@ -225,26 +613,26 @@ fn diff_shows_what_changed() {
     check(
         "diff old new",
         expect![[r#"
-        11.9 MiB (+11.6 MiB) in 99,749 blocks (+99,736), by line; at the peak 12.1 MiB
+            11.9 MiB (+11.6 MiB) in 99,749 live blocks (+99,736), by line; at the peak 12.1 MiB
 
-        #      size     change   count   change  average  line
-        1  11.9 MiB  +11.9 MiB  99,746  +99,736    125 B  src/cache.rs:41
-        2     0 B     -293 KiB       0       -3           src/load.rs:7
-        3  4096 B    +4096 B         1       +1   4096 B  src/cache.rs:52
-        4  2048 B    +2048 B         2       +2   1024 B  src/index.rs:5
-           11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
-    "#]],
+            #      size     change   count   change  average  line
+            1  11.9 MiB  +11.9 MiB  99,746  +99,736    125 B  src/cache.rs:41
+            2   0.0 MiB   -0.3 MiB       0       -3           src/load.rs:7
+            3  <0.1 MiB  +<0.1 MiB       1       +1  4,096 B  src/cache.rs:52
+            4  <0.1 MiB  +<0.1 MiB       2       +2  1,024 B  src/index.rs:5
+               11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
+        "#]],
     );
     check(
         "diff old new -n 1 --by file --sort at-peak",
         expect![[r#"
-        12.1 MiB (+11.8 MiB) in 99,005 blocks (+98,992) at the peak, by file; now 11.9 MiB
+            12.1 MiB (+11.8 MiB) in 99,005 blocks (+98,992) at the peak, by file; now 11.9 MiB
 
-        #      size     change   count   change   average  file
-        1  11.8 MiB  +11.8 MiB  99,000  +98,990   125 B    src/cache.rs
-            295 KiB  +2048 B         5       +2  59.0 KiB  other (2 files, 1 unchanged)
-           12.1 MiB  +11.8 MiB  99,005  +98,992   128 B    total
-    "#]],
+            #      size     change   count   change   average  file
+            1  11.8 MiB  +11.8 MiB  99,000  +98,990     125 B  src/cache.rs
+                0.3 MiB  +<0.1 MiB       5       +2  60,410 B  other (2 files, 1 unchanged)
+               12.1 MiB  +11.8 MiB  99,005  +98,992     128 B  total
+        "#]],
     );
 }
 
@@ -253,7 +641,7 @@ fn diff_with_itself_shows_that_nothing_changed() {
     check(
         "diff new new",
         expect![[r#"
-            11.9 MiB (+0 B) in 99,749 blocks (+0), by line; at the peak 12.1 MiB
+            11.9 MiB (+0 B) in 99,749 live blocks (+0), by line; at the peak 12.1 MiB
 
             #      size  change   count  change  average  line
                11.9 MiB    +0 B  99,749      +0    125 B  other (3 lines, unchanged)
@@ -279,6 +667,8 @@ fn top_as_json_has_every_key_that_is_documented() {
             "metric": "total",
             "order": "bytes",
             "charge": "caller",
+            "skip": [],
+            "full": false,
             "include": [],
             "exclude": [],
             "all_frames": false,
@@ -559,7 +949,7 @@ fn a_wrong_command_line_exits_with_two() {
     );
     check_failure(
         folder,
-        "top new --sort size",
+        "top new --sort colour",
         2,
         "current, peak, at-peak, total, freed, bytes, blocks, average",
     );
@@ -628,7 +1018,6 @@ fn a_wrong_command_line_exits_with_two() {
 fn the_examples_of_the_help_run() {
     let folder = folder();
     for name in [
-        "heap.pb.gz",
         "after.pb.gz",
         "before.pb.gz",
         "monday.pb.gz",
@@ -636,6 +1025,12 @@ fn the_examples_of_the_help_run() {
     ] {
         fs::copy(folder.path().join("new"), folder.path().join(name)).unwrap();
     }
+    let worker = trace("demo::work", "src/work.rs", 3, (10, 1), (10, 1)).with_thread("worker-1");
+    let mut traces = new_snapshot().traces().to_vec();
+    traces.push(worker);
+    Snapshot::from_traces(traces, 32)
+        .dump(folder.path().join("heap.pb.gz"))
+        .unwrap();
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let delta = folder.path().join("delta.pb.gz");
     fs::copy(data.join("go-delta.pb.gz"), delta).unwrap();
@@ -665,7 +1060,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 28);
+    assert_eq!(examples, 32);
 }
 
 /// What a shell completes, and what the manual says, is made of the same description as the help.
@@ -718,49 +1113,49 @@ fn groups_within_groups_are_indented_and_half_as_many() {
         expect![[r#"
             24.0 MiB in 198,754 blocks ever allocated, by function, then line; now 11.9 MiB
 
-            #      size   share    count   average  function, line
-            1  23.8 MiB   98.8%  198,747   125 B    demo::fill
-               23.7 MiB   98.8%  198,746   125 B      src/cache.rs:41
-               4096 B     <0.1%        1  4096 B      other (1 line)
-            2   293 KiB    1.2%        3  97.7 KiB  demo::load
-                293 KiB    1.2%        3  97.7 KiB    src/load.rs:7
-               4096 B     <0.1%        4  1024 B    other (1 function)
-               24.0 MiB  100.0%  198,754   127 B    total
+            #      size   share    count    average  function, line
+            1  23.8 MiB   98.8%  198,747      125 B  demo::fill
+               23.7 MiB   98.8%  198,746      125 B    src/cache.rs:41
+               <0.1 MiB   <0.1%        1    4,096 B    other (1 line)
+            2   0.3 MiB    1.2%        3  100,000 B  demo::load
+                0.3 MiB    1.2%        3  100,000 B    src/load.rs:7
+               <0.1 MiB   <0.1%        4    1,024 B  other (1 function)
+               24.0 MiB  100.0%  198,754      127 B  total
         "#]],
     );
     check(
         "top new --by file,traceback -n 1",
         expect![[r#"
-        11.9 MiB in 99,749 blocks, by file, then traceback; at the peak 12.1 MiB
+            11.9 MiB in 99,749 live blocks, by file, then traceback; at the peak 12.1 MiB
 
-        #      size   share   count  average  file, traceback
-        1  11.9 MiB  >99.9%  99,747    125 B  src/cache.rs
-           11.9 MiB  >99.9%  99,746    125 B    src/cache.rs:41
-                 … 2 frames of the standard library
-                 src/cache.rs:41  demo::fill
-                 src/main.rs:3    demo::main
-                 … 1 frame of the runtime
+            #      size   share   count  average  file, traceback
+            1  11.9 MiB  >99.9%  99,747    125 B  src/cache.rs
+               11.9 MiB  >99.9%  99,746    125 B    src/cache.rs:41
+                     … 2 frames of the standard library
+                     src/cache.rs:41  demo::fill
+                     src/main.rs:3    demo::main
+                     … 1 frame of the runtime
 
-           4096 B     <0.1%       1   4096 B    other (1 traceback)
-           2048 B     <0.1%       2   1024 B  other (1 file)
-           11.9 MiB  100.0%  99,749    125 B  total
-    "#]],
+               <0.1 MiB   <0.1%       1  4,096 B    other (1 traceback)
+               <0.1 MiB   <0.1%       2  1,024 B  other (1 file)
+               11.9 MiB  100.0%  99,749    125 B  total
+        "#]],
     );
     check(
         "diff old new --by file,line -n 3",
         expect![[r#"
-        11.9 MiB (+11.6 MiB) in 99,749 blocks (+99,736), by file, then line; at the peak 12.1 MiB
+            11.9 MiB (+11.6 MiB) in 99,749 live blocks (+99,736), by file, then line; at the peak 12.1 MiB
 
-        #      size     change   count   change  average  file, line
-        1  11.9 MiB  +11.9 MiB  99,747  +99,737    125 B  src/cache.rs
-           11.9 MiB  +11.9 MiB  99,746  +99,736    125 B    src/cache.rs:41
-           4096 B    +4096 B         1       +1   4096 B    src/cache.rs:52
-        2     0 B     -293 KiB       0       -3           src/load.rs
-              0 B     -293 KiB       0       -3             src/load.rs:7
-        3  2048 B    +2048 B         2       +2   1024 B  src/index.rs
-           2048 B    +2048 B         2       +2   1024 B    src/index.rs:5
-           11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
-    "#]],
+            #      size     change   count   change  average  file, line
+            1  11.9 MiB  +11.9 MiB  99,747  +99,737    125 B  src/cache.rs
+               11.9 MiB  +11.9 MiB  99,746  +99,736    125 B    src/cache.rs:41
+               <0.1 MiB  +<0.1 MiB       1       +1  4,096 B    src/cache.rs:52
+            2   0.0 MiB   -0.3 MiB       0       -3           src/load.rs
+                0.0 MiB   -0.3 MiB       0       -3             src/load.rs:7
+            3  <0.1 MiB  +<0.1 MiB       2       +2  1,024 B  src/index.rs
+               <0.1 MiB  +<0.1 MiB       2       +2  1,024 B    src/index.rs:5
+               11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
+        "#]],
     );
     check_json("top new --by function,line --format json -n 1", |report| {
         assert_eq!(report["by"], "function,line");
@@ -782,34 +1177,37 @@ fn cumulative_counting_does_not_add_up() {
     check(
         "top new --by file --cumulative",
         expect![[r#"
-        11.9 MiB in 99,749 blocks, by file, cumulative; at the peak 12.1 MiB
+            11.9 MiB in 99,749 live blocks, by file, cumulative; at the peak 12.1 MiB
 
-        #      size   share   count  average  file
-        1  11.9 MiB  100.0%  99,749    125 B  src/main.rs
-        2  11.9 MiB  100.0%  99,749    125 B  library/std/src/rt.rs
-        3  11.9 MiB  100.0%  99,749    125 B  library/alloc/src/raw_vec/mod.rs
-        4  11.9 MiB  >99.9%  99,747    125 B  src/cache.rs
-        5  2048 B     <0.1%       2   1024 B  src/index.rs
-           11.9 MiB  100.0%  99,749    125 B  total
-    "#]],
+            #      size   share   count  average  file
+            1  11.9 MiB  100.0%  99,749    125 B  src/main.rs
+            2  11.9 MiB  100.0%  99,749    125 B  library/alloc/src/raw_vec/mod.rs
+            3  11.9 MiB  >99.9%  99,747    125 B  src/cache.rs
+            4  <0.1 MiB   <0.1%       2  1,024 B  src/index.rs
+               11.9 MiB  100.0%  99,749    125 B  total
+
+            note: left out 1 file that does little but call the workspace; --full shows them
+        "#]],
     );
     check(
         "diff old new --by line --cumulative -n 2",
         expect![[r#"
-        11.9 MiB (+11.6 MiB) in 99,749 blocks (+99,736), by line, cumulative; at the peak 12.1 MiB
+            11.9 MiB (+11.6 MiB) in 99,749 live blocks (+99,736), by line, cumulative; at the peak 12.1 MiB
 
-        #      size     change   count   change  average  line
-        1  11.9 MiB  +11.9 MiB  99,746  +99,736    125 B  src/cache.rs:41
-        2  11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  src/main.rs:3
-                                                          other (6 lines)
-           11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
-    "#]],
+            #      size     change   count   change  average  line
+            1  11.9 MiB  +11.9 MiB  99,746  +99,736    125 B  src/cache.rs:41
+            2  11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  src/main.rs:3
+                                                              other (5 lines)
+               11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
+
+            note: left out 1 line that does little but call the workspace; --full shows them
+        "#]],
     );
     check_json(
         "top new --by line --cumulative -n 1 --format json",
         |report| {
             assert_eq!(report["cumulative"], true);
-            let nothing = json!({ "rows": 6, "bytes": null, "blocks": null });
+            let nothing = json!({ "rows": 5, "bytes": null, "blocks": null });
             assert_eq!(report["other"], nothing);
             assert_eq!(report["total"]["bytes"], 12_506_144);
         },
@@ -821,24 +1219,24 @@ fn filters_keep_and_drop() {
     check(
         "top new --include cache.rs",
         expect![[r#"
-        11.9 MiB in 99,747 blocks, by line
+            11.9 MiB in 99,747 live blocks, by line
 
-        #      size   share   count  average  line
-        1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
-        2  4096 B     <0.1%       1   4096 B  src/cache.rs:52
-           11.9 MiB  100.0%  99,747    125 B  total
+            #      size   share   count  average  line
+            1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
+            2  <0.1 MiB   <0.1%       1  4,096 B  src/cache.rs:52
+               11.9 MiB  100.0%  99,747    125 B  total
 
-        note: filters left 2 of 4 callsites out
-    "#]],
+            note: filters left 2 of 4 callsites out
+        "#]],
     );
     check(
         "top new --include cache.rs:41 --include src/i*.rs",
         expect![[r#"
-            11.9 MiB in 99,748 blocks, by line
+            11.9 MiB in 99,748 live blocks, by line
 
             #      size   share   count  average  line
             1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
-            2  2048 B     <0.1%       2   1024 B  src/index.rs:5
+            2  <0.1 MiB   <0.1%       2  1,024 B  src/index.rs:5
                11.9 MiB  100.0%  99,748    125 B  total
 
             note: filters left 2 of 4 callsites out
@@ -849,45 +1247,28 @@ fn filters_keep_and_drop() {
         expect![[r#"
             301 KiB in 8 blocks ever allocated, by line; now 6144 B
 
-            #      size   share  count   average  line
-            1   293 KiB   97.3%      3  97.7 KiB  src/load.rs:7
-            2  4096 B      1.3%      4  1024 B    src/index.rs:5
-            3  4096 B      1.3%      1  4096 B    src/cache.rs:52
-                301 KiB  100.0%      8  37.6 KiB  total
+            #       size   share  count    average  line
+            1  293.0 KiB   97.3%      3  100,000 B  src/load.rs:7
+            2    4.0 KiB    1.3%      4    1,024 B  src/index.rs:5
+            3    4.0 KiB    1.3%      1    4,096 B  src/cache.rs:52
+               301.0 KiB  100.0%      8   38,524 B  total
 
             note: filters left 1 of 4 callsites out
         "#]],
-    );
-    check(
-        "top new --include function=demo::main",
-        expect![[r#"
-        0 B in 0 blocks, by line; at the peak 0 B
-
-        note: filters left 4 of 4 callsites out
-    "#]],
     );
     check(
         "top new --include main.rs:3 --exclude load.rs --all-frames",
         expect![[r#"
-            11.9 MiB in 99,749 blocks, by line
+            11.9 MiB in 99,749 live blocks, by line
 
             #      size   share   count  average  line
             1  11.9 MiB  >99.9%  99,746    125 B  src/cache.rs:41
-            2  4096 B     <0.1%       1   4096 B  src/cache.rs:52
-            3  2048 B     <0.1%       2   1024 B  src/index.rs:5
+            2  <0.1 MiB   <0.1%       1  4,096 B  src/cache.rs:52
+            3  <0.1 MiB   <0.1%       2  1,024 B  src/index.rs:5
                11.9 MiB  100.0%  99,749    125 B  total
 
             note: filters left 1 of 4 callsites out
         "#]],
-    );
-    check(
-        "diff old new --exclude crate=demo",
-        expect![[r#"
-        0 B (+0 B) in 0 blocks (+0), by line; at the peak 0 B
-
-        note: filters left 4 of 4 callsites out
-        note: in the older snapshot: filters left 2 of 2 callsites out
-    "#]],
     );
     check_json(
         "top new --exclude cache.rs --all-frames --format json",
@@ -905,44 +1286,210 @@ fn filters_keep_and_drop() {
 }
 
 #[test]
+fn filters_that_leave_nothing_say_what_there_is() {
+    let folder = folder();
+    let check = |arguments, message: &str| {
+        check_failure(folder.path(), arguments, 1, &format!("error: {message}\n"));
+    };
+    check(
+        "top new --include function=demo::lod",
+        "no callsite meets --include function=demo::lod; near it: demo::load",
+    );
+    check(
+        "top new --include cash.rs:41 --format json",
+        "no callsite meets --include cash.rs:41; near it: src/cache.rs",
+    );
+    check(
+        "top new --include crate=serde_json,line=7",
+        "no callsite meets --include crate=serde_json,line=7; those of which the most was allocated: demo",
+    );
+    check(
+        "top new --include thread=worker-*",
+        "no callsite meets --include thread=worker-*; threads were not told apart: trace \
+         with Config::threads(true)",
+    );
+    check(
+        "top new --include function=main",
+        "no callsite meets --include function=main; outer frames of stacks do: add --all-frames",
+    );
+    check(
+        "top new --include a.rs --include b.rs",
+        "no callsite meets any of the 2 --include; those of which the most was allocated: src/cache.rs, \
+         src/load.rs, src/index.rs",
+    );
+    // Each of them is met, but not both.
+    check(
+        "top new --include cache.rs,function=load",
+        "no callsite meets --include cache.rs,function=load",
+    );
+    check(
+        "top new --include cache.rs --exclude function=fill",
+        "no callsite meets --include cache.rs and is left by --exclude",
+    );
+    check(
+        "diff old new --exclude crate=demo",
+        "--exclude crate=demo leaves no callsite",
+    );
+    // Of one of two snapshots it may well be nothing.
+    let output = run(folder.path(), "diff old new --include index.rs");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn functions_are_meant_alike_by_include_and_annotate() {
+    let folder = folder();
+    for (name, is_met) in [
+        ("fill", true),
+        ("demo::fill", true),
+        ("demo::f*", true),
+        ("fil", false),
+        ("f*", false),
+    ] {
+        for command in ["top new --include function=", "annotate new --function "] {
+            let output = run(folder.path(), &format!("{command}{name}"));
+            assert_eq!(
+                output.status.success(),
+                is_met,
+                "{command}{name}: {output:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_peaks_error_is_told_where_a_peak_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = (old_snapshot(), new_snapshot());
+    fs::write(
+        folder.path().join("old"),
+        of_a_process(&old, 5, false, 1_000),
+    )
+    .unwrap();
+    fs::write(
+        folder.path().join("new"),
+        of_a_process(&new, 65, false, 4_096),
+    )
+    .unwrap();
+    let told = |arguments| {
+        let text = String::from_utf8(run(folder.path(), arguments).stdout).unwrap();
+        text.matches("the peak may be off by").count()
+    };
+    for (arguments, times) in [
+        ("top new", 1),
+        ("top new --sort at-peak", 1),
+        ("top new --sort total", 0),
+        ("top new --sort freed --format json", 0),
+        // The peak in the heading is the newer one's.
+        ("diff old new", 1),
+        ("diff old new --sort at-peak", 2),
+        ("diff old new --sort total", 0),
+    ] {
+        assert_eq!(told(arguments), times, "{arguments}");
+    }
+}
+
+#[test]
+fn a_snapshot_is_read_from_the_standard_input_packed_or_not() {
+    let folder = folder_of_a_process();
+    let mut packed = Vec::new();
+    new_snapshot().write_to(&mut packed).unwrap();
+    let unpacked = fs::read(folder.path().join("end")).unwrap();
+    for (file, expected) in [(packed, "11.9 MiB in"), (unpacked, "server, pid 4242")] {
+        let path = folder.path().join("input");
+        fs::write(&path, file).unwrap();
+        let input = fs::File::open(&path).unwrap();
+        let output = command(folder.path(), "top - -n 1")
+            .stdin(input)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.starts_with(expected), "{text}");
+        let of_file = run(folder.path(), "top input -n 1").stdout;
+        assert_eq!(String::from_utf8(of_file).unwrap(), text);
+    }
+    let nothing = command(folder.path(), "diff old -")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let message = String::from_utf8(nothing.stderr).unwrap();
+    assert!(
+        message.contains("cannot read the snapshot of the standard input: expected"),
+        "{message}"
+    );
+}
+
+#[test]
+fn columns_are_sorted_by_the_words_of_their_heads() {
+    let folder = folder();
+    let shown = |arguments: &str| String::from_utf8(run(folder.path(), arguments).stdout).unwrap();
+    for (word, order) in [
+        ("size", "bytes"),
+        ("share", "bytes"),
+        ("count", "blocks"),
+        ("average", "average"),
+    ] {
+        let by_word = shown(&format!("top new --sort {word}"));
+        assert_eq!(by_word, shown(&format!("top new --sort {order}")));
+    }
+    let by_change = shown("diff old new --sort total,change");
+    assert_eq!(by_change, shown("diff old new --sort total,bytes"));
+}
+
+#[test]
+fn threads_that_were_not_told_apart_are_explained() {
+    check(
+        "top new --by thread",
+        expect![[r#"
+        11.9 MiB in 99,749 live blocks, by thread; at the peak 12.1 MiB
+
+        #      size   share   count  average  thread
+        1  11.9 MiB  100.0%  99,749    125 B  <thread not recorded>
+           11.9 MiB  100.0%  99,749    125 B  total
+
+        note: threads were not told apart: trace with Config::threads(true) to have their names
+    "#]],
+    );
+}
+
+#[test]
 fn rows_are_sorted_by_blocks_and_average() {
     check(
         "top new --sort total,blocks",
         expect![[r#"
-        24.0 MiB in 198,754 blocks ever allocated, by line, sorted by blocks; now 11.9 MiB
+            24.0 MiB in 198,754 blocks ever allocated, by line, sorted by blocks; now 11.9 MiB
 
-        #      size   share    count   average  line
-        1  23.7 MiB   98.8%  198,746   125 B    src/cache.rs:41
-        2  4096 B     <0.1%        4  1024 B    src/index.rs:5
-        3   293 KiB    1.2%        3  97.7 KiB  src/load.rs:7
-        4  4096 B     <0.1%        1  4096 B    src/cache.rs:52
-           24.0 MiB  100.0%  198,754   127 B    total
-    "#]],
+            #      size   share    count    average  line
+            1  23.7 MiB   98.8%  198,746      125 B  src/cache.rs:41
+            2  <0.1 MiB   <0.1%        4    1,024 B  src/index.rs:5
+            3   0.3 MiB    1.2%        3  100,000 B  src/load.rs:7
+            4  <0.1 MiB   <0.1%        1    4,096 B  src/cache.rs:52
+               24.0 MiB  100.0%  198,754      127 B  total
+        "#]],
     );
     check(
         "top new --sort average,freed",
         expect![[r#"
-        12.1 MiB in 99,005 blocks ever freed, by line, sorted by average; now 11.9 MiB
+            12.1 MiB in 99,005 blocks ever freed, by line, sorted by average; now 11.9 MiB
 
-        #      size   share   count   average  line
-        1   293 KiB    2.4%       3  97.7 KiB  src/load.rs:7
-        2  2048 B     <0.1%       2  1024 B    src/index.rs:5
-        3  11.8 MiB   97.6%  99,000   125 B    src/cache.rs:41
-           12.1 MiB  100.0%  99,005   128 B    total
-    "#]],
+            #      size   share   count    average  line
+            1   0.3 MiB    2.4%       3  100,000 B  src/load.rs:7
+            2  <0.1 MiB   <0.1%       2    1,024 B  src/index.rs:5
+            3  11.8 MiB   97.6%  99,000      125 B  src/cache.rs:41
+               12.1 MiB  100.0%  99,005      128 B  total
+        "#]],
     );
     check(
         "diff old new --sort blocks",
         expect![[r#"
-        11.9 MiB (+11.6 MiB) in 99,749 blocks (+99,736), by line, sorted by blocks; at the peak 12.1 MiB
+            11.9 MiB (+11.6 MiB) in 99,749 live blocks (+99,736), by line, sorted by blocks; at the peak 12.1 MiB
 
-        #      size     change   count   change  average  line
-        1  11.9 MiB  +11.9 MiB  99,746  +99,736    125 B  src/cache.rs:41
-        2     0 B     -293 KiB       0       -3           src/load.rs:7
-        3  2048 B    +2048 B         2       +2   1024 B  src/index.rs:5
-        4  4096 B    +4096 B         1       +1   4096 B  src/cache.rs:52
-           11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
-    "#]],
+            #      size     change   count   change  average  line
+            1  11.9 MiB  +11.9 MiB  99,746  +99,736    125 B  src/cache.rs:41
+            2   0.0 MiB   -0.3 MiB       0       -3           src/load.rs:7
+            3  <0.1 MiB  +<0.1 MiB       2       +2  1,024 B  src/index.rs:5
+            4  <0.1 MiB  +<0.1 MiB       1       +1  4,096 B  src/cache.rs:52
+               11.9 MiB  +11.6 MiB  99,749  +99,736    125 B  total
+        "#]],
     );
 }
 
@@ -951,27 +1498,27 @@ fn as_csv_there_is_a_line_for_each_row() {
     check(
         "top new --by function,line -n 2 --format csv",
         expect![[r#"
-            rank,by,key,function,file,path,line,bytes,blocks,average_bytes,share,current_bytes,current_blocks,peak_bytes,peak_blocks,at_peak_bytes,at_peak_blocks,total_bytes,total_blocks,freed_bytes,freed_blocks,reallocations
-            1,function,demo::fill,demo::fill,,,,12504096,99747,125,0.9998362404910738,12504096,99747,12504096,99747,12400000,99000,24904096,198747,12400000,99000,4
-            1.1,line,src/cache.rs:41,,src/cache.rs,src/cache.rs,41,12500000,99746,125,0.9995087214732215,12500000,99746,12500000,99746,12400000,99000,24900000,198746,12400000,99000,2
-            1.2,line,src/cache.rs:52,,src/cache.rs,src/cache.rs,52,4096,1,4096,0.0003275190178523452,4096,1,4096,1,0,0,4096,1,0,0,2
-            2,function,demo::index,demo::index,,,,2048,2,1024,0.0001637595089261726,2048,2,2048,2,2048,2,4096,4,2048,2,2
-            2.1,line,src/index.rs:5,,src/index.rs,src/index.rs,5,2048,2,1024,0.0001637595089261726,2048,2,2048,2,2048,2,4096,4,2048,2,2
+            rank,by,key,function,file,path,line,functions,bytes,blocks,average_bytes,share,current_bytes,current_blocks,peak_bytes,peak_blocks,at_peak_bytes,at_peak_blocks,total_bytes,total_blocks,freed_bytes,freed_blocks,reallocations
+            1,function,demo::fill,demo::fill,,,,,12504096,99747,125,0.9998362404910738,12504096,99747,12504096,99747,12400000,99000,24904096,198747,12400000,99000,4
+            1.1,line,src/cache.rs:41,,src/cache.rs,src/cache.rs,41,,12500000,99746,125,0.9995087214732215,12500000,99746,12500000,99746,12400000,99000,24900000,198746,12400000,99000,2
+            1.2,line,src/cache.rs:52,,src/cache.rs,src/cache.rs,52,,4096,1,4096,0.0003275190178523452,4096,1,4096,1,0,0,4096,1,0,0,2
+            2,function,demo::index,demo::index,,,,,2048,2,1024,0.0001637595089261726,2048,2,2048,2,2048,2,4096,4,2048,2,2
+            2.1,line,src/index.rs:5,,src/index.rs,src/index.rs,5,,2048,2,1024,0.0001637595089261726,2048,2,2048,2,2048,2,4096,4,2048,2,2
         "#]],
     );
     check(
         "diff old new -n 2 --by crate --format csv",
         expect![[r#"
-        rank,by,key,function,file,path,line,bytes,bytes_diff,blocks,blocks_diff,average_bytes
-        1,crate,demo,,,,,12506144,12205144,99749,99736,125
-    "#]],
+            rank,by,key,function,file,path,line,functions,bytes,bytes_diff,blocks,blocks_diff,average_bytes
+            1,crate,demo,,,,,,12506144,12205144,99749,99736,125
+        "#]],
     );
     check(
         "top new -n 1 --by traceback --format csv",
         expect![[r#"
-        rank,by,key,function,file,path,line,bytes,blocks,average_bytes,share,current_bytes,current_blocks,peak_bytes,peak_blocks,at_peak_bytes,at_peak_blocks,total_bytes,total_blocks,freed_bytes,freed_blocks,reallocations
-        1,traceback,library/alloc/src/raw_vec/mod.rs:340 < library/alloc/src/raw_vec/mod.rs:341 < src/cache.rs:41 < src/main.rs:3 < library/std/src/rt.rs:200,demo::fill,src/cache.rs,src/cache.rs,41,12500000,99746,125,0.9995087214732215,12500000,99746,12500000,99746,12400000,99000,24900000,198746,12400000,99000,2
-    "#]],
+            rank,by,key,function,file,path,line,functions,bytes,blocks,average_bytes,share,current_bytes,current_blocks,peak_bytes,peak_blocks,at_peak_bytes,at_peak_blocks,total_bytes,total_blocks,freed_bytes,freed_blocks,reallocations
+            1,traceback,library/alloc/src/raw_vec/mod.rs:340 < library/alloc/src/raw_vec/mod.rs:341 < src/cache.rs:41 < src/main.rs:3 < library/std/src/rt.rs:200,demo::fill,src/cache.rs,src/cache.rs,41,"alloc::raw_vec::RawVec<T,A>::grow_one < alloc::vec::Vec<T,A>::push < demo::fill < demo::main < std::rt::lang_start",12500000,99746,125,0.9995087214732215,12500000,99746,12500000,99746,12400000,99000,24900000,198746,12400000,99000,2
+        "#]],
     );
 }
 
@@ -1030,8 +1577,6 @@ fn without_a_terminal_there_is_colour_only_on_demand() {
 
 #[cfg(target_os = "linux")]
 mod on_a_terminal {
-    use std::io::Read;
-
     use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
     use rustix::termios::{Winsize, tcsetwinsize};
 
@@ -1087,10 +1632,12 @@ mod on_a_terminal {
     fn the_table_fits_the_width() {
         let text = run(60, "top wide --by traceback", &[("NO_COLOR", "1")]);
         expect![[r#"
-            10 B in 1 block, by traceback; at the peak 10 B
+            10 B in 1 live block, by traceback; at the peak 10 B
 
             #  size   share  count  average  traceback
-            1  10 B  100.0%      1     10 B  …/parser/lib.rs:1234
+            1  10 B  100.0%      1     10 B  tree-sitter-0.25.10/
+                                               binding_rust/parser/
+                                               lib.rs:1234
                    … 2 frames of the standard library
                    …/parser/lib.rs:1234  <tree_sitter::T…:from_raw_parts
                    src/main.rs:3         demo::main

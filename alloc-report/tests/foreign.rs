@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use expect_test::expect;
 use serde_json::Value;
 
 const KIB: u64 = 1024;
@@ -113,9 +114,12 @@ fn what_changed_is_shown_with_its_sign() {
     let text = run("diff go-delta.pb.gz --by function --no-source").stdout;
     let text = String::from_utf8(text).expect("UTF-8");
     // With a table of the library's that is made once.
-    let head = "-4008 KiB in -21 blocks, by function\n\n#     change  count  function\n";
+    let head = "heap, 2026-11-25 20:10:31 UTC\n-4008 KiB in -21 live blocks, by function\n\n#        change  count  function\n";
     assert!(text.starts_with(head), "{text}");
-    assert!(text.contains("1  -4000 KiB    -20  main.keep\n"), "{text}");
+    assert!(
+        text.contains("1  -4,000.0 KiB    -20  main.keep\n"),
+        "{text}"
+    );
     assert!(text.contains("note: the file tells what changed"), "{text}");
 
     let error = run("top go-delta.pb.gz");
@@ -137,7 +141,7 @@ fn what_a_profile_does_not_tell_is_said() {
     }
     says(
         "top go-new.pb.gz --sort at-peak",
-        "note: the file does not tell what was live at the peak: the zeros stand for it",
+        "note: the file does not tell what was live at the peak",
     );
     says(
         "top jemalloc-new.pb.gz --sort total",
@@ -146,6 +150,53 @@ fn what_a_profile_does_not_tell_is_said() {
     says(
         "top jemalloc-new.pb.gz",
         "note: the file does not tell how many blocks there are",
+    );
+    let whole = |arguments| String::from_utf8(run(arguments).stdout).expect("UTF-8");
+    expect![[r#"
+        jeprof, 2026-11-25 20:12:07 UTC
+        47.6 MiB in ? live blocks, by function of the workspace
+
+        #      size   share  count  average  function
+        1  42.1 MiB   88.5%      ?        ?  write
+        2   5.5 MiB   11.5%      ?        ?  keep
+        3  <0.1 MiB   <0.1%      ?        ?  main
+           47.6 MiB  100.0%      ?        ?  total
+
+        note: the file does not tell how many blocks there are
+    "#]]
+    .assert_eq(&whole(
+        "top jemalloc-new.pb.gz --by function --charge workspace --no-source",
+    ));
+    expect![[r#"
+        rank,by,key,function,file,path,line,functions,bytes,bytes_diff,blocks,blocks_diff,average_bytes
+        1,crate,gimli 0.34.0,,,,,,23745520,23745520,,,
+        2,crate,backtrace 0.3.77,,,,,,21315406,21315406,,,
+        3,crate,addr2line 0.27.1,,,,,,4824288,4824288,,,
+        4,crate,jeprof,,,,,,712,-1148512,,,
+        5,crate,mappings 0.7.2,,,,,,2560,2560,,,
+        6,crate,jemalloc_pprof 0.8.2,,,,,,16,-80,,,
+        7,crate,tempfile 3.27.0,,,,,,0,-16,,,
+        8,crate,fastrand 2.5.0,,,,,,48,0,,,
+    "#]].assert_eq(&whole(
+        "diff jemalloc-old.pb.gz jemalloc-new.pb.gz --by crate --format csv",
+    ));
+    expect![[r#"
+        heap, 2026-11-25 20:10:31 UTC
+        ? in ? blocks summed over own peaks, by function
+
+        note: the file does not tell the peaks of callsites
+    "#]]
+    .assert_eq(&whole("top go-new.pb.gz --sort peak --by function"));
+    let report = json("top jemalloc-new.pb.gz --by function --charge workspace");
+    let row = &report["rows"][0];
+    assert_eq!(
+        (&row["blocks"], &row["peak"], &row["total"]),
+        (&Value::Null, &Value::Null, &Value::Null)
+    );
+    assert_eq!(report["total"]["blocks"], Value::Null);
+    assert_eq!(
+        json("top go-new.pb.gz --sort peak")["total"]["bytes"],
+        Value::Null
     );
     let text = String::from_utf8(run("top go-new.pb.gz").stdout).expect("UTF-8");
     assert!(

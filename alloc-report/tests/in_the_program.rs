@@ -26,17 +26,17 @@ fn tables_of_a_traced_program() {
     let place = format!("{}:{line}", file!());
     let source = "(0..1_000).map(|_| Box::new([0; 1_000])).collect();";
     let top = alloc_report::top(&new, 1).width(usize::MAX).to_string();
-    let row = top.lines().nth(3).unwrap();
-    assert!(row.starts_with("1  984 KiB "), "{top}");
+    let row = top.lines().nth(4).unwrap();
+    assert!(row.starts_with("1  984.4 KiB "), "{top}");
     assert!(row.contains("  1,001  ") && row.contains(&place), "{top}");
     assert!(row.ends_with(source), "{top}");
 
     let diff = alloc_report::diff(&new, &old, 1)
         .width(usize::MAX)
         .to_string();
-    let row = diff.lines().nth(3).unwrap();
+    let row = diff.lines().nth(5).unwrap();
     assert!(
-        row.starts_with("1  984 KiB  +984 KiB  1,001  +1,001 "),
+        row.starts_with("1  984.4 KiB  +984.4 KiB  1,001  +1,001 "),
         "{diff}"
     );
     assert!(row.contains(&place), "{diff}");

@@ -1,4 +1,4 @@
-//! The tables for people, whole: what is cut, where lines of source stand, what is coloured.
+//! The tables for people, whole: what goes on below, where lines of source stand, what is coloured.
 
 use std::fs;
 
@@ -24,7 +24,7 @@ fn snapshot(traces: Vec<Trace>) -> Snapshot {
 }
 
 #[test]
-fn long_names_are_cut_to_the_width_and_numbers_are_not() {
+fn long_names_go_on_below_and_numbers_are_whole() {
     let clone = "<tree_sitter::Tree as core::clone::Clone>::clone::from_raw_parts";
     let snapshot = snapshot(vec![
         trace(
@@ -45,22 +45,28 @@ fn long_names_are_cut_to_the_width_and_numbers_are_not() {
     ]);
     let table = alloc_report::top(&snapshot, 10).width(72);
     expect![[r#"
-        1024 GiB in 1,073,741,826 blocks, by line; at the peak 1024 GiB
+        1024 GiB in 1,073,741,826 live blocks, by line; at the peak 1024 GiB
 
-        #      size   share          count  average  line
-        1  1024 GiB  >99.9%  1,073,741,824   1024 B  …/project/src/tree.rs:1234
-        2    10 B     <0.1%              1     10 B  …/größe/漢字漢字漢字.rs:5
-        3     5 B     <0.1%              1      5 B  <unknown>
-           1024 GiB  100.0%  1,073,741,826   1024 B  total"#]]
+        #         size   share          count  average  line
+        1  1,024.0 GiB  >99.9%  1,073,741,824  1,024 B  /a/very/deep/folder/of/
+                                                          a/project/src/
+                                                          tree.rs:1234
+        2     <0.1 GiB   <0.1%              1     10 B  src/漢字/größe/
+                                                          漢字漢字漢字.rs:5
+        3     <0.1 GiB   <0.1%              1      5 B  <unknown>
+           1,024.0 GiB  100.0%  1,073,741,826  1,024 B  total"#]]
     .assert_eq(&table.to_string());
     expect![[r#"
-        1024 GiB in 1,073,741,826 blocks, by function; at the peak 1024 GiB
+        1024 GiB in 1,073,741,826 live blocks, by function; at the peak 1024 GiB
 
-        #      size   share          count  average  function
-        1  1024 GiB  >99.9%  1,073,741,824   1024 B  <tree_sitter:…rom_raw_parts
-        2    10 B     <0.1%              1     10 B  größe::漢字漢…字::berechne
-        3     5 B     <0.1%              1      5 B  <unknown>
-           1024 GiB  100.0%  1,073,741,826   1024 B  total"#]]
+        #         size   share          count  average  function
+        1  1,024.0 GiB  >99.9%  1,073,741,824  1,024 B  <tree_sitter::Tree as
+                                                          core::clone::Clone>::
+                                                          clone::from_raw_parts
+        2     <0.1 GiB   <0.1%              1     10 B  größe::漢字漢字漢字漢字:
+                                                          :berechne
+        3     <0.1 GiB   <0.1%              1      5 B  <unknown>
+           1,024.0 GiB  100.0%  1,073,741,826  1,024 B  total"#]]
     .assert_eq(&table.clone().by(GroupBy::Function).to_string());
     for width in 0..100 {
         let text = table.clone().width(width).to_string();
@@ -73,6 +79,54 @@ fn long_names_are_cut_to_the_width_and_numbers_are_not() {
             );
         }
     }
+}
+
+#[test]
+fn no_two_rows_are_the_same_text() {
+    let file =
+        |package: &str| format!("/c/registry/src/i-1/{package}-1.0.0/src/a/long/way/down/lib.rs");
+    let at = |function: &str, file: &str, bytes| trace(&[(function, file, 10)], bytes, 1);
+    let name = "<polars_core::chunked_array::ChunkedArray<T> as polars_core::Filter>";
+    let snapshot = snapshot(vec![
+        at(&format!("{name}::by_mask"), &file("polars-core"), 400),
+        at(&format!("{name}::by_mean"), &file("polars-arrow"), 300),
+        at("f", "/checkout/vendor/a/src/lib.rs", 200),
+        at("g", "/elsewhere/vendor/a/src/lib.rs", 100),
+    ]);
+    let table = alloc_report::top(&snapshot, 10).width(80);
+    expect![[r#"
+        1000 B in 4 live blocks, by line; at the peak 1000 B
+
+        #     size   share  count  average  line
+        1    400 B   40.0%      1    400 B  polars-core-1.0.0/src/a/long/way/down/
+                                              lib.rs:10
+        2    300 B   30.0%      1    300 B  polars-arrow-1.0.0/src/a/long/way/down/
+                                              lib.rs:10
+        3    200 B   20.0%      1    200 B  /checkout/vendor/a/src/lib.rs:10
+        4    100 B   10.0%      1    100 B  /elsewhere/vendor/a/src/lib.rs:10
+           1,000 B  100.0%      4    250 B  total"#]]
+    .assert_eq(&table.to_string());
+    expect![[r#"
+        1000 B in 4 live blocks, by function; at the peak 1000 B
+
+        #     size   share  count  average  function
+        1    400 B   40.0%      1    400 B  <polars_core::chunked_array::ChunkedArray
+                                              <T> as polars_core::Filter>::by_mask
+        2    300 B   30.0%      1    300 B  <polars_core::chunked_array::ChunkedArray
+                                              <T> as polars_core::Filter>::by_mean
+        3    200 B   20.0%      1    200 B  f
+        4    100 B   10.0%      1    100 B  g
+           1,000 B  100.0%      4    250 B  total"#]]
+    .assert_eq(&table.clone().by(GroupBy::Function).to_string());
+    expect![[r#"
+        1000 B in 4 live blocks, by function; at the peak 1000 B
+
+        #     size   share  count  average  function
+        1    400 B   40.0%      1    400 B  <polars_core::chunked_array::ChunkedArray<T> as polars_core::Filter>::by_mask
+        2    300 B   30.0%      1    300 B  <polars_core::chunked_array::ChunkedArray<T> as polars_core::Filter>::by_mean
+        3    200 B   20.0%      1    200 B  f
+        4    100 B   10.0%      1    100 B  g
+           1,000 B  100.0%      4    250 B  total"#]].assert_eq(&table.width(120).by(GroupBy::Function).to_string());
 }
 
 #[test]
@@ -98,25 +152,25 @@ fn fill() {
     ]);
     let table = alloc_report::top(&snapshot, 10);
     expect![[r#"
-        1025 KiB in 103 blocks, by line; at the peak 1025 KiB
+        1025 KiB in 103 live blocks, by line; at the peak 1025 KiB
 
-        #      size   share  count    average  line
-        1  1024 KiB  >99.9%      1   1024 KiB  demo-1.0.0/src/cache.rs:2  let bytes = vec![0u8; 1 << 20];
-        2  1000 B     <0.1%    100     10 B    demo-1.0.0/src/cache.rs:3  let name = words.iter().map(|word| word.to_owned()).c…
-        3    10 B     <0.1%      1     10 B    demo-1.0.0/src/cache.rs:99
-        4     9 B     <0.1%      1      9 B    gone.rs:1
-           1025 KiB  100.0%    103  10190 B    total"#]].assert_eq(&table.clone().width(120).to_string());
+        #         size   share  count      average  line
+        1  1,024.0 KiB  >99.9%      1  1,048,576 B  demo-1.0.0/src/cache.rs:2  let bytes = vec![0u8; 1 << 20];
+        2      1.0 KiB   <0.1%    100         10 B  demo-1.0.0/src/cache.rs:3  let name = words.iter().map(|word| word.to_owned…
+        3     <0.1 KiB   <0.1%      1         10 B  demo-1.0.0/src/cache.rs:99
+        4     <0.1 KiB   <0.1%      1          9 B  gone.rs:1
+           1,025.0 KiB  100.0%    103     10,190 B  total"#]].assert_eq(&table.clone().width(120).to_string());
     expect![[r#"
-        1025 KiB in 103 blocks, by line; at the peak 1025 KiB
+        1025 KiB in 103 live blocks, by line; at the peak 1025 KiB
 
-        #      size   share  count    average  line
-        1  1024 KiB  >99.9%      1   1024 KiB  demo-1.0.0/src/cache.rs:2
-                                                 let bytes = vec![0u8; 1 << 20];
-        2  1000 B     <0.1%    100     10 B    demo-1.0.0/src/cache.rs:3
-                                                 let name = words.iter().map(|word| word.to_owned…
-        3    10 B     <0.1%      1     10 B    demo-1.0.0/src/cache.rs:99
-        4     9 B     <0.1%      1      9 B    gone.rs:1
-           1025 KiB  100.0%    103  10190 B    total"#]]
+        #         size   share  count      average  line
+        1  1,024.0 KiB  >99.9%      1  1,048,576 B  demo-1.0.0/src/cache.rs:2
+                                                      let bytes = vec![0u8; 1 << 20];
+        2      1.0 KiB   <0.1%    100         10 B  demo-1.0.0/src/cache.rs:3
+                                                      let name = words.iter().map(|word| word.to_…
+        3     <0.1 KiB   <0.1%      1         10 B  demo-1.0.0/src/cache.rs:99
+        4     <0.1 KiB   <0.1%      1          9 B  gone.rs:1
+           1,025.0 KiB  100.0%    103     10,190 B  total"#]]
     .assert_eq(&table.clone().width(90).to_string());
     let uncut = table.clone().width(usize::MAX).to_string();
     assert!(
@@ -143,7 +197,7 @@ fn colours_are_added_to_the_same_text() {
         assert!(!plain.contains('\u{1b}'));
         assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), plain);
         assert!(
-            coloured.contains("\u{1b}[31m+4990 B\u{1b}[0m"),
+            coloured.contains("\u{1b}[31m+4,990 B\u{1b}[0m"),
             "{coloured:?}"
         );
         assert!(coloured.contains("\u{1b}[32m-3 B\u{1b}[0m"), "{coloured:?}");
@@ -199,7 +253,7 @@ fn a_stack_folds_what_is_not_the_program() {
     ]);
     let table = alloc_report::top(&snapshot, 3).by(GroupBy::Traceback);
     expect![[r#"
-        321 B in 3 blocks, by traceback; at the peak 321 B
+        321 B in 3 live blocks, by traceback; at the peak 321 B
 
         #   size   share  count  average  traceback
         1  300 B   93.5%      1    300 B  src/inner.rs:7
@@ -232,14 +286,14 @@ fn stacks_that_differ_in_the_depth_of_a_recursion_are_one_when_folded() {
     let snapshot = snapshot(traces.collect());
     let table = alloc_report::top(&snapshot, 3).by(GroupBy::FoldedTraceback);
     expect![[r#"
-        5000 B in 100 blocks, by folded traceback; at the peak 5000 B
+        5000 B in 100 live blocks, by folded traceback; at the peak 5000 B
 
-        #    size   share  count  average  folded traceback
-        1  5000 B  100.0%    100     50 B  src/json.rs:7
+        #     size   share  count  average  folded traceback
+        1  5,000 B  100.0%    100     50 B  src/json.rs:7
                src/json.rs:7  demo::value
                src/main.rs:3  demo::main
 
-           5000 B  100.0%    100     50 B  total"#]]
+           5,000 B  100.0%    100     50 B  total"#]]
     .assert_eq(&table.to_string());
 }
 
@@ -255,7 +309,7 @@ fn unchanged_lines_are_only_counted_even_where_they_are_larger() {
         trace(&[("f", "a.rs", 2)], 30, 3),
     ]);
     expect![[r#"
-        930 B (+0 B) in 4 blocks (+2), by line; at the peak 930 B
+        930 B (+0 B) in 4 live blocks (+2), by line; at the peak 930 B
 
         #   size  change  count  change  average  line
         1   30 B    +0 B      3      +2     10 B  a.rs:2
@@ -267,9 +321,9 @@ fn unchanged_lines_are_only_counted_even_where_they_are_larger() {
 #[test]
 fn an_empty_snapshot_is_a_heading_without_a_table() {
     let empty = snapshot(Vec::new());
-    let heading = "0 B in 0 blocks, by line; at the peak 0 B";
+    let heading = "0 B in 0 live blocks, by line; at the peak 0 B";
     assert_eq!(alloc_report::top(&empty, 10).to_string(), heading);
-    let heading = "0 B (+0 B) in 0 blocks (+0), by line; at the peak 0 B";
+    let heading = "0 B (+0 B) in 0 live blocks (+0), by line; at the peak 0 B";
     assert_eq!(alloc_report::diff(&empty, &empty, 10).to_string(), heading);
 }
 
@@ -284,7 +338,7 @@ fn a_comparison_charges_both_sides_as_the_newer_one() {
     let new = new.charge_to(ChargeTo::Workspace);
     let table = alloc_report::diff(&new, &old, 5).without_sources();
     expect![[r#"
-        30 B (+20 B) in 1 block (+0), by line of the workspace; at the peak 30 B
+        30 B (+20 B) in 1 live block (+0), by line of the workspace; at the peak 30 B
 
         #  size  change  count  change  average  line
         1  30 B   +20 B      1      +0     30 B  src/main.rs:3

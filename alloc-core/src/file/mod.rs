@@ -163,16 +163,27 @@ fn is_raw(snapshot: &Snapshot, names: Names) -> bool {
     names == Names::Addresses && !snapshot.recorded().callsites.is_empty()
 }
 
+/// When a snapshot of this process is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// While the program runs.
+    Running,
+    /// When the program ends.
+    Exit,
+}
+
 /// What the tables of this process hold, as a file that is not written yet.
 pub(crate) struct Packed(Pages<u8>);
 
 /// Reads the tables of this process. Where there is no memory, this is an error, which takes none.
-pub(crate) fn pack(names: Names) -> Result<Packed, Error> {
+pub(crate) fn pack(names: Names, moment: Moment) -> Result<Packed, Error> {
     match names {
-        Names::Addresses => process::of_tables().map(Packed),
+        Names::Addresses => process::of_tables(moment).map(Packed),
         Names::Symbols => {
             let (mut bytes, mut pages) = (Vec::new(), Pages::new());
-            write::write(&Snapshot::take()?, &mut bytes)?;
+            let mut snapshot = Snapshot::take()?;
+            snapshot.about.is_at_exit = moment == Moment::Exit;
+            write::write(&snapshot, &mut bytes)?;
             pages.extend(&bytes)?;
             Ok(Packed(pages))
         }
@@ -295,6 +306,7 @@ mod tests {
             taken_at: std::time::SystemTime::UNIX_EPOCH
                 + std::time::Duration::from_nanos(1_234_567_890_123),
             process_id: 42,
+            is_at_exit: true,
             program: "/w/target/demo".to_owned(),
             command_line: vec!["demo".to_owned(), "--all".to_owned()],
             modules: vec![crate::modules::Module {
@@ -338,6 +350,8 @@ mod tests {
         assert_eq!(back.about.modules, snapshot.about.modules);
         assert_eq!(back.metadata(), snapshot.metadata());
         assert_eq!(back.filtered_out(), 7);
+        assert!(back.is_at_exit());
+        assert_eq!(back.first_metric(), crate::Metric::AtPeak);
         assert_eq!(
             (
                 back.taken_at(),

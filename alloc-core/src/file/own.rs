@@ -127,6 +127,10 @@ impl<'a> Own<'a> {
         self.number(5) as u32
     }
 
+    pub(super) fn is_at_exit(&self) -> bool {
+        self.number(12) != 0
+    }
+
     pub(super) fn filtered_out(&self) -> u64 {
         self.number(11)
     }

@@ -2,9 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Reserve;
 use super::pages::{NoMemory, Pages};
 use super::raw::{Callsite, RawFile, Segment, Summary, Text};
+use super::{Moment, Reserve};
 use crate::error::Error;
 use crate::label::{ThreadName, bytes_of};
 use crate::modules::{self, LONGEST_PATH};
@@ -12,7 +12,7 @@ use crate::recorded;
 use crate::snapshot::{About, Snapshot};
 
 /// A file of what the tables hold now. Nothing is on the heap but a stack at a time.
-pub(super) fn of_tables() -> Result<Pages<u8>, Error> {
+pub(super) fn of_tables(moment: Moment) -> Result<Pages<u8>, Error> {
     let _reserve = Reserve::take().ok_or(NoMemory)?;
     let mut file = RawFile::new()?;
     // Zero is the empty string, which is no thread's name.
@@ -51,6 +51,7 @@ pub(super) fn of_tables() -> Result<Pages<u8>, Error> {
     let summary = Summary {
         nanoseconds: nanoseconds(SystemTime::now()),
         process_id: std::process::id(),
+        at_exit: moment == Moment::Exit,
         heap: whole.heap,
         traceback_limit: whole.traceback_limit,
         sampled_every: whole.sampling.map_or(0, |it| it.bytes()),
@@ -75,6 +76,7 @@ pub(super) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Error> {
     let About {
         taken_at,
         process_id,
+        is_at_exit,
         program,
         command_line,
         modules,
@@ -116,6 +118,7 @@ pub(super) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Error> {
     let summary = Summary {
         nanoseconds: nanoseconds(*taken_at),
         process_id: *process_id,
+        at_exit: *is_at_exit,
         heap: recorded.heap,
         traceback_limit: recorded.traceback_limit,
         sampled_every: recorded.sampling.map_or(0, |it| it.bytes()),

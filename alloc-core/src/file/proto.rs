@@ -173,6 +173,9 @@ pub(super) struct Extension {
     /// How many callsites filters left out.
     #[prost(uint64, tag = "11")]
     pub(super) filtered_out: u64,
+    /// Whether it was written when the program ended.
+    #[prost(bool, tag = "12")]
+    pub(super) at_exit: bool,
     /// The version of what stands here, for readers to know if they know it all: see [`FORMAT`](super::FORMAT).
     #[prost(uint32, tag = "22")]
     pub(super) format: u32,

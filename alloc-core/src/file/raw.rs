@@ -44,6 +44,7 @@ pub(super) struct Segment<'a> {
 pub(super) struct Summary {
     pub(super) nanoseconds: i64,
     pub(super) process_id: u32,
+    pub(super) at_exit: bool,
     pub(super) heap: TracedMemory,
     pub(super) traceback_limit: u16,
     pub(super) sampled_every: u64,
@@ -261,6 +262,7 @@ impl RawFile {
             heap_peak_error: summary.heap.peak_error.get(),
             traceback_limit: summary.traceback_limit.into(),
             process_id: summary.process_id,
+            at_exit: summary.at_exit,
             sampled_every: summary.sampled_every,
             truncated_stacks: health.truncated_stacks,
             broken_stacks: health.broken_stacks,
@@ -438,6 +440,7 @@ mod tests {
         let summary = Summary {
             nanoseconds: 1_234_567_890_123,
             process_id: 42,
+            at_exit: true,
             heap: TracedMemory {
                 current: 1000.into(),
                 peak: 2000.into(),
@@ -514,6 +517,7 @@ mod tests {
         assert_eq!(snapshot.health().lost_blocks, 6);
         assert_eq!(snapshot.health().truncated_stacks, 1);
         assert_eq!(snapshot.process_id(), 42);
+        assert!(snapshot.is_at_exit());
         assert_eq!(snapshot.program(), "/bin/a");
         assert_eq!(snapshot.command_line(), ["a", "--all"]);
         assert_eq!(snapshot.metadata()["commit"], "1c4e7d");

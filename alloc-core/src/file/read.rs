@@ -103,6 +103,7 @@ impl Profile {
                 is_unnamed: own.is_unnamed(),
             });
             about.process_id = own.process_id();
+            about.is_at_exit = own.is_at_exit();
             about.program = own.program();
             about.command_line = own.command_line;
             about.metadata = own.metadata;

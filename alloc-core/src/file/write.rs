@@ -203,6 +203,7 @@ fn extension(snapshot: &Snapshot) -> Extension {
         sampled_every: snapshot.sampling().map_or(0, |it| it.bytes()),
         metadata: snapshot.metadata().clone(),
         filtered_out: snapshot.filtered_out(),
+        at_exit: snapshot.is_at_exit(),
         roots: snapshot.roots().iter().map(|it| it.to_string()).collect(),
         truncated_stacks: health.truncated_stacks,
         broken_stacks: health.broken_stacks,

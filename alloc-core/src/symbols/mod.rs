@@ -109,7 +109,7 @@ impl<'a> Symbols<'a> {
                     .take(depth)
                     .filter_map(|it| self.locations.get(it))
                     .flat_map(|it| it.iter());
-                let is_charged = |it: &&Frame| !matches!(it.origin(), Origin::Std | Origin::Tracer);
+                let is_charged = |it: &&Frame| !it.is_passed_over();
                 *charged = charged.take().or(frames.find(is_charged).cloned());
             }
         }
@@ -162,7 +162,7 @@ impl<'a> Symbols<'a> {
             return Traceback::with_end(vec![Frame::default()], end);
         }
         let whole = Traceback::with_end(whole, end);
-        let charged = tracer + whole.charged_at(ChargeTo::Caller).unwrap_or(0);
+        let charged = tracer + whole.charged_at(ChargeTo::Caller, &[]).unwrap_or(0);
 
         // How many frames the addresses up to the limit make up.
         let mut frames = 0;

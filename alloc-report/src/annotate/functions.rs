@@ -166,11 +166,6 @@ fn begins(text: &str, name: &str) -> bool {
     false
 }
 
-/// Whether a function is meant by a name: a part of its path, or all of it.
-pub(super) fn is_meant(function: &str, name: &str) -> bool {
-    function == name || bare_name(function) == name || full_name(function).contains(name)
-}
-
 /// What tells two functions of a file apart.
 pub(super) fn name_of(frame: &Frame) -> Option<&str> {
     frame

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 
-use alloc_core::{ChargeTo, Counters, Origin, Snapshot, SourcePath};
+use alloc_core::{ChargeTo, Counters, FunctionPattern, Origin, Snapshot, SourcePath};
 
 mod functions;
 mod page;
 
-use functions::{Sources, bare_name, full_name, is_meant, name_of};
+use functions::{Sources, bare_name, full_name, name_of};
 
 /// The source of the functions that matter, with what each line allocated, still holds, and held at most:
 /// itself, and together with what it called.
@@ -72,7 +72,7 @@ pub fn annotate(snapshot: &Snapshot) -> Annotate<'_> {
 #[must_use = "a table does nothing until it is printed"]
 pub struct Annotate<'a> {
     snapshot: &'a Snapshot,
-    function: Option<String>,
+    function: Option<FunctionPattern>,
     file: Option<String>,
     root: Option<PathBuf>,
     most: usize,
@@ -121,9 +121,9 @@ struct Counts<'a> {
 }
 
 impl Annotate<'_> {
-    /// Shows the functions that go by this name: the whole of it, its last part, or a part of its path.
-    pub fn function(mut self, name: impl Into<String>) -> Self {
-        self.function = Some(name.into());
+    /// Shows the functions of this name, or with it in their path: see [`FunctionPattern`].
+    pub fn function(mut self, name: impl AsRef<str>) -> Self {
+        self.function = Some(FunctionPattern::new(name.as_ref()));
         self
     }
 
@@ -261,7 +261,7 @@ impl Annotate<'_> {
         let by_function = self
             .function
             .as_ref()
-            .map(|name| function.is_some_and(|it| is_meant(it, name)));
+            .map(|pattern| function.is_some_and(|it| pattern.matches(it)));
         let by_file = self.file.as_ref().map(|path| {
             let ends = |it: &str| it == path || it.ends_with(&format!("/{path}"));
             ends(file.full()) || ends(file.short())
