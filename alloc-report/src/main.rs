@@ -6,6 +6,7 @@ mod check;
 mod conditions;
 mod debuginfod;
 mod json;
+mod output;
 mod recording;
 mod recordings;
 mod rows;
@@ -54,11 +55,11 @@ fn main() -> ExitCode {
 fn report(command: Command) -> Result<(String, u8)> {
     let text = match command {
         #[cfg(unix)]
-        Command::Run(options) => return run::run(&options),
+        Command::Run(options) => return run::run(&options).map(|status| (String::new(), status)),
         Command::Check(options) => return check::report(&options),
         Command::Timeline(options) => timeline::report(&options),
         Command::Peak(options) => recordings::peak(&options),
-        Command::List => recordings::list(),
+        Command::List(options) => recordings::list(&options),
         Command::Clean(options) => recordings::clean(&options),
         Command::Top { file, view } => {
             let by = view.grouping().unwrap_or_else(|wrong| wrong.exit());
@@ -79,6 +80,13 @@ fn report(command: Command) -> Result<(String, u8)> {
         }
         Command::Diff { old, new, view } => {
             let by = view.grouping().unwrap_or_else(|wrong| wrong.exit());
+            let (old, new) = match new {
+                None if old.is_dir() => {
+                    let (first, last) = recording::ends(&old)?;
+                    (first, Some(last))
+                }
+                new => (old, new),
+            };
             let (new_snapshot, old_snapshot) = match &new {
                 Some(new) => (load(new, &view)?, load(&old, &view)?),
                 None => load_difference(&old, &view)?,
@@ -101,10 +109,11 @@ fn report(command: Command) -> Result<(String, u8)> {
         Command::Symbolize(options) => symbols::symbolize(&options),
         Command::Annotate(options) => annotated::report(&options),
         Command::Completions { shell } => shell::completions(shell),
-        Command::Man { folder: None } => shell::page(),
+        Command::Man { folder: None, .. } => shell::page(),
         Command::Man {
             folder: Some(folder),
-        } => shell::pages(&folder),
+            force,
+        } => shell::pages(&folder, force),
     };
     text.map(|text| (text, 0))
 }
@@ -146,6 +155,7 @@ fn read_as<T>(
     path: &Path,
     read: impl FnOnce(BufReader<File>) -> std::result::Result<T, alloc_core::Error>,
 ) -> Result<T> {
+    let path = &recording::snapshot_at(path)?;
     let loaded = File::open(path)
         .map_err(alloc_core::Error::from)
         .and_then(|file| read(BufReader::new(file)));

@@ -508,7 +508,7 @@ fn a_file_that_cannot_be_read_is_named_with_what_was_expected() {
         folder,
         "top sub",
         1,
-        "cannot read the snapshot sub: Is a directory (os error 21)\n",
+        "expected a snapshot file, or a folder that alloc-report run wrote, found another folder at sub\n",
     );
     check_failure(
         folder,
@@ -636,6 +636,14 @@ fn the_examples_of_the_help_run() {
     ] {
         fs::copy(folder.path().join("new"), folder.path().join(name)).unwrap();
     }
+    let recording = folder.path().join("morning");
+    fs::create_dir(&recording).unwrap();
+    let about = json!({ "command": [], "process_id": 7, "started_at": 0.0, "traced": true });
+    fs::write(recording.join("run.json"), about.to_string()).unwrap();
+    fs::write(recording.join("memory.csv"), "").unwrap();
+    for (from, to) in [("old", "heap-7.0001.pb.gz"), ("new", "heap-7.pb.gz")] {
+        fs::copy(folder.path().join(from), recording.join(to)).unwrap();
+    }
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let delta = folder.path().join("delta.pb.gz");
     fs::copy(data.join("go-delta.pb.gz"), delta).unwrap();
@@ -665,7 +673,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 28);
+    assert_eq!(examples, 29);
 }
 
 /// What a shell completes, and what the manual says, is made of the same description as the help.
