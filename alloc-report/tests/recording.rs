@@ -547,6 +547,21 @@ fn the_configuration_is_passed_on() {
     assert_eq!(last.sampled_every(), Some(1024.into()));
     let threads = last.traces().iter().map(|it| it.thread.as_deref());
     assert!(threads.flatten().any(|it| it == "main"));
+    // Another program, of which nothing is left out.
+    let other = folder.path().join("other");
+    fs::copy(std::env::current_exe().expect("a path"), &other).expect("a copy");
+    let mut exact = command(folder.path(), &["run", "-o", "b", "--"]);
+    let exact = exact.arg(&other).env(ROLE, "seven").output();
+    assert_eq!(exact.expect("the command runs").status.code(), Some(7));
+    let compared = report(folder.path(), &["check", "b", "a", "-n", "0"]);
+    assert_eq!(compared.status.code(), Some(3), "{compared:?}");
+    let compared = text(&compared.stdout);
+    for note in [
+        "note: the snapshots are of two programs, ",
+        "note: a sample, drawn every 1024 B on average: all numbers are estimates\n",
+    ] {
+        assert!(compared.contains(note), "{compared}");
+    }
     fails(
         &report(folder.path(), &["run", "--sample", "1GiB", "--", "true"]),
         2,
