@@ -40,6 +40,7 @@ impl Holding {
             .current_dir(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .envs(variables.iter().copied());
         let mut child = command.spawn().expect("the program starts");
         // It says so when it holds them.
@@ -140,7 +141,214 @@ fn a_signal_interrupts_nothing() {
     program.wait_for("snapshot", || !files(&folder).is_empty());
     let output = program.end();
     assert!(output.status.success(), "{output:?}");
-    assert!(output.stderr.is_empty(), "{output:?}");
+    // Nothing but where the snapshots are.
+    let said = String::from_utf8(output.stderr).expect("UTF-8");
+    let prefix = format!("alloc-core: wrote {}/alloc-trace-", folder.display());
+    assert!(said.lines().all(|it| it.starts_with(&prefix)), "{said}");
+}
+
+#[test]
+fn a_snapshot_by_signal_says_where_it_is() {
+    let folder = folder("signal-says");
+    let variables = [
+        ("ALLOC_TRACE", "8"),
+        ("ALLOC_TRACE_SIGNAL", "USR1"),
+        ("ALLOC_TRACE_OUT", "heap.pb.gz"),
+    ];
+    let mut program = Holding::start(&folder, &variables);
+    program.signal(libc::SIGUSR1);
+    // It is said after the file is there.
+    let stderr = program.0.stderr.take().expect("a pipe");
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(stderr), &mut line).expect("UTF-8");
+    let path = folder.join("heap.0001.pb.gz");
+    assert_eq!(line, format!("alloc-core: wrote {}\n", path.display()));
+    assert_eq!(held(&path), (100_000, 100));
+    assert!(program.end().status.success());
+}
+
+#[test]
+fn a_signal_to_a_program_that_is_not_traced_is_answered() {
+    let folder = folder("signal-off");
+    let program = Holding::start(&folder, &[("ALLOC_TRACE_SIGNAL", "USR1")]);
+    program.signal(libc::SIGUSR1);
+    let output = program.end();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(
+        String::from_utf8(output.stderr).expect("UTF-8"),
+        "alloc-core: ALLOC_TRACE_SIGNAL: nothing is traced yet: set ALLOC_TRACE=32 as well, unless the \
+         program calls alloc_core::start()\n\
+         alloc-core: ALLOC_TRACE_SIGNAL: no snapshot written: tracing is off; with ALLOC_TRACE=32 it is on \
+         from the start\n"
+    );
+}
+
+#[test]
+fn only_the_newest_snapshots_are_kept() {
+    let folder = folder("keep");
+    std::fs::write(folder.join("heap.0002.pb.gz"), "mine").expect("a file");
+    let program = Holding::start(
+        &folder,
+        &[
+            ("ALLOC_TRACE", "8"),
+            ("ALLOC_TRACE_EVERY", "0.02"),
+            ("ALLOC_TRACE_KEEP", "2"),
+            ("ALLOC_TRACE_OUT", "heap.pb.gz"),
+        ],
+    );
+    program.wait_for("fifth", || folder.join("heap.0005.pb.gz").exists());
+    assert!(program.end().status.success());
+    let files = files(&folder);
+    let numbered: Vec<_> = files.iter().filter(|it| *it != "heap.pb.gz").collect();
+    assert_eq!(
+        numbered.len(),
+        3,
+        "the newest two, and what was there: {files:?}"
+    );
+    assert_eq!(files[0], "heap.0002.pb.gz");
+    assert_eq!(std::fs::read(folder.join(&files[0])).unwrap(), b"mine");
+    assert_eq!(held(&folder.join(&files[1])), (100_000, 100));
+}
+
+#[test]
+fn the_configuration_has_variables() {
+    let folder = folder("config");
+    let check = |variables: &[(&str, &str)], expected: &str| {
+        let all = [&[("ALLOC_TRACE", "8")], variables].concat();
+        let all: Vec<_> = all
+            .iter()
+            .map(|(name, it)| (*name, Path::new(*it)))
+            .collect();
+        let output = program(TRACED, &["configuration"], &all);
+        assert_eq!(String::from_utf8(output.stdout).expect("UTF-8"), expected);
+        assert!(output.stderr.is_empty());
+    };
+    check(&[], "false false false\n");
+    check(&[("ALLOC_TRACE_THREADS", "0")], "false false false\n");
+    let all = [
+        ("ALLOC_TRACE_THREADS", "1"),
+        ("ALLOC_TRACE_EXACT_PEAK", "1"),
+        ("ALLOC_TRACE_MAX_CALLSITES", "1"),
+    ];
+    check(&all, "true true true\n");
+    let path = folder.join("heap.pb.gz");
+    let variables = [
+        ("ALLOC_TRACE", Path::new("8")),
+        ("ALLOC_TRACE_THREADS", Path::new("1")),
+        ("ALLOC_TRACE_OUT", &path),
+    ];
+    assert_eq!(
+        program(TRACED, &["return"], &variables).status.code(),
+        Some(5)
+    );
+    let snapshot = Snapshot::load(&path).expect("a snapshot");
+    let boxes = snapshot
+        .traces()
+        .iter()
+        .max_by_key(|it| it.counters.current.bytes);
+    assert_eq!(boxes.and_then(|it| it.thread.as_deref()), Some("main"));
+}
+
+/// What is said to a program that goes on.
+#[track_caller]
+fn check_said(case: &str, variables: &[(&str, &str)], expected: &str) {
+    let folder = folder(case);
+    let mut program = Command::new(TRACED);
+    program
+        .arg("state")
+        .current_dir(&folder)
+        .envs(variables.iter().copied());
+    let output = program.output().expect("the program starts");
+    assert!(output.status.success(), "{output:?}");
+    let expected = expected.replace("FOLDER", &folder.display().to_string());
+    assert_eq!(String::from_utf8(output.stderr).expect("UTF-8"), expected);
+}
+
+#[test]
+fn what_nothing_comes_of_is_said_at_the_start() {
+    check_said(
+        "out-alone",
+        &[("ALLOC_TRACE_OUT", "heap.pb.gz")],
+        "alloc-core: ALLOC_TRACE_OUT: nothing is traced yet: set ALLOC_TRACE=32 as well, unless the program \
+         calls alloc_core::start()\n",
+    );
+    check_said(
+        "off",
+        &[("ALLOC_TRACE_OUT", "heap.pb.gz"), ("ALLOC_TRACE", "0")],
+        "",
+    );
+    check_said(
+        "threads-alone",
+        &[("ALLOC_TRACE_THREADS", "1")],
+        "alloc-core: ALLOC_TRACE_THREADS: has no effect without ALLOC_TRACE or ALLOC_TRACE_SAMPLE\n",
+    );
+}
+
+#[test]
+fn a_variable_that_is_not_known_is_named() {
+    let traced = ("ALLOC_TRACE", "8");
+    check_said(
+        "misspelled",
+        &[traced, ("ALLOC_TRACE_EVRY", "1")],
+        "alloc-core: ALLOC_TRACE_EVRY: did you mean ALLOC_TRACE_EVERY?\n",
+    );
+    check_said(
+        "unknown",
+        &[
+            traced,
+            ("ALLOC_TRACE_COLOUR", "1"),
+            ("ALLOC_TRACER_HOME", "/"),
+        ],
+        "alloc-core: ALLOC_TRACE_COLOUR: no variable of the tracer has this name\n",
+    );
+}
+
+#[test]
+fn a_path_out_of_reach_is_told_at_the_start() {
+    #[track_caller]
+    fn check(case: &str, variable: &str, path: &str, expected: &str) {
+        // Off when it ends: of the end there is nothing to say.
+        let variables = [("ALLOC_TRACE_SAMPLE", "1MiB"), (variable, path)];
+        let folder = folder(case);
+        let mut program = Command::new(TRACED);
+        program.arg("stop").current_dir(&folder).envs(variables);
+        std::fs::write(folder.join("file"), "").expect("a file");
+        let output = program.output().expect("the program starts");
+        assert!(output.status.success(), "{output:?}");
+        let expected = expected.replace("FOLDER", &folder.display().to_string());
+        let said = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(said.lines().next().unwrap_or_default(), expected);
+    }
+    let out = "ALLOC_TRACE_OUT";
+    check(
+        "reach-none",
+        out,
+        "no/such/heap.pb.gz",
+        "alloc-core: ALLOC_TRACE_OUT: nothing can be written there: there is no folder FOLDER/no/such",
+    );
+    check(
+        "reach-numbered",
+        "ALLOC_TRACE_LIVE",
+        "no/such-%p.csv",
+        "alloc-core: ALLOC_TRACE_LIVE: nothing can be written there: there is no folder FOLDER/no",
+    );
+    check(
+        "reach-file",
+        out,
+        "file/heap.pb.gz",
+        "alloc-core: ALLOC_TRACE_OUT: nothing can be written there: this is no folder: FOLDER/file",
+    );
+    check(
+        "reach-folder",
+        out,
+        "/tmp",
+        "alloc-core: ALLOC_TRACE_OUT: nothing can be written there: there is a folder with this name: /tmp",
+    );
+    let long = "n".repeat(300);
+    let named = format!(
+        "alloc-core: ALLOC_TRACE_OUT: nothing can be written there: the name is too long: FOLDER/{long}"
+    );
+    check("reach-long", out, &long, &named);
 }
 
 #[test]
@@ -239,4 +447,24 @@ fn wrong_values_end_the_program_and_say_what_was_expected() {
     let bytes = "a number of bytes from 1 to 64MiB, as 524288 or 512KiB";
     check("ALLOC_TRACE_SAMPLE", "0", bytes);
     check("ALLOC_TRACE_SAMPLE", "1GiB", bytes);
+    check(
+        "ALLOC_TRACE_KEEP",
+        "0",
+        "a number of snapshots from 1 to 1000000",
+    );
+    check(
+        "ALLOC_TRACE_THREADS",
+        "yes",
+        "1 to tell threads apart, or 0 not to",
+    );
+    check(
+        "ALLOC_TRACE_EXACT_PEAK",
+        "2",
+        "1 for an exact peak, or 0 for the default",
+    );
+    check(
+        "ALLOC_TRACE_MAX_CALLSITES",
+        "1048577",
+        "a number of callsites from 1 to 1048576",
+    );
 }

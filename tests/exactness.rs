@@ -603,7 +603,10 @@ fn start_twice() {
     let error = alloc_core::start_with(Config::default().frames(5)).unwrap_err();
     assert!(error.is_already_tracing(), "{error}");
     let message = error.to_string();
-    assert!(message.contains("128") && message.contains('5'), "{message}");
+    assert!(
+        message.contains("128") && message.contains('5'),
+        "{message}"
+    );
     assert_eq!(alloc_core::traceback_limit(), Some(128));
     drop((message, error));
     // Only the same block is there: errors were dropped.

@@ -35,7 +35,7 @@ fn files(folder: &Path) -> Vec<String> {
 fn command(folder: &Path, case: &str, variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(ALONE);
     command.arg(case).current_dir(folder);
-    for unset in ["", "_OUT", "_EVERY", "_SIGNAL", "_LIVE", "_SAMPLE"] {
+    for unset in ["", "_OUT", "_EVERY", "_SIGNAL", "_KEEP", "_LIVE", "_SAMPLE"] {
         command.env_remove(format!("ALLOC_TRACE{unset}"));
     }
     command.envs(variables.iter().copied());
@@ -158,10 +158,11 @@ fn a_program_that_ends_while_its_thread_starts_ends_well() {
         let folder = folder("ask-and-end");
         let variables = [&SIGNAL[..], &[("ALLOC_TRACE_OUT", "heap.pb.gz")]].concat();
         let output = run(&folder, "ask-and-end", &variables);
-        assert!(
-            output.status.success() && output.stderr.is_empty(),
-            "{output:?}"
-        );
+        assert!(output.status.success(), "{output:?}");
+        // At most that the snapshot came before the end.
+        let said = String::from_utf8_lossy(&output.stderr);
+        let wrote = |line: &str| line.starts_with("alloc-core: wrote ");
+        assert!(said.lines().all(wrote), "{said}");
         let left = std::fs::read_dir(&folder).expect("a folder");
         for file in left.map(|it| it.expect("a file").path()) {
             Snapshot::load(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));

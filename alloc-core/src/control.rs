@@ -127,6 +127,11 @@ pub(crate) fn is_on() -> bool {
     !matches!(phase(), OFF | UNSET)
 }
 
+/// Whether there was a session, or is one.
+pub(crate) fn was_ever_on() -> bool {
+    SESSION.load(Relaxed) > 0
+}
+
 /// What there is to do about an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum How {

@@ -283,6 +283,56 @@ mod imp {
         (!value.is_null()).then(|| unsafe { std::ffi::CStr::from_ptr(value) })
     }
 
+    /// Calls `act` with each variable of the environment, as `NAME=value`, without allocating or locking; with none where
+    /// [`environment`] has none.
+    pub(crate) fn for_each_variable(mut act: impl FnMut(&std::ffi::CStr)) {
+        #[cfg(any(target_os = "macos", target_os = "ios"))]
+        fn all() -> *const *const libc::c_char {
+            unsafe extern "C" {
+                fn _NSGetEnviron() -> *const *const *const libc::c_char;
+            }
+            // SAFETY: a call without arguments, whose result may be read.
+            unsafe { *_NSGetEnviron() }
+        }
+        #[cfg(not(any(target_os = "macos", target_os = "ios")))]
+        fn all() -> *const *const libc::c_char {
+            unsafe extern "C" {
+                static environ: *const *const libc::c_char;
+            }
+            // SAFETY: a pointer of the C library's, read before the program's own code can change it.
+            unsafe { environ }
+        }
+        if has_more_rights_than_its_user() {
+            return;
+        }
+        let mut place = all();
+        // SAFETY: null, or an array of strings that ends in a null.
+        while let Some(&variable) = unsafe { place.as_ref() }.filter(|it| !it.is_null()) {
+            // SAFETY: a string of the environment, which ends in a zero and stays as `environment` says.
+            act(unsafe { std::ffi::CStr::from_ptr(variable) });
+            // SAFETY: the next one, or the null at the end.
+            place = unsafe { place.add(1) };
+        }
+    }
+
+    /// What the system says of a path: whether there is a folder, or something else, or why neither can be told.
+    pub(crate) fn is_folder(path: &std::ffi::CStr) -> Result<bool, i32> {
+        let mut found = std::mem::MaybeUninit::<libc::stat>::zeroed();
+        // SAFETY: a string that ends in a zero, and room for the answer.
+        if unsafe { libc::stat(path.as_ptr(), found.as_mut_ptr()) } != 0 {
+            return Err(errno());
+        }
+        // SAFETY: zero is a value of all fields, and the system has filled them.
+        let found = unsafe { found.assume_init() };
+        Ok(found.st_mode & libc::S_IFMT == libc::S_IFDIR)
+    }
+
+    /// Whether this process may do so with what is at the path: `libc::W_OK` and its like.
+    pub(crate) fn may(path: &std::ffi::CStr, how: libc::c_int) -> bool {
+        // SAFETY: a string that ends in a zero, and a number.
+        unsafe { libc::access(path.as_ptr(), how) == 0 }
+    }
+
     /// Whether the program was given the rights of another user or group, or capabilities, by its file.
     fn has_more_rights_than_its_user() -> bool {
         #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -544,6 +594,8 @@ mod imp {
     pub(crate) fn environment(_: &std::ffi::CStr) -> Option<&'static std::ffi::CStr> {
         None
     }
+
+    pub(crate) fn for_each_variable(_: impl FnMut(&std::ffi::CStr)) {}
 
     pub(crate) fn working_directory(_: &mut [u8]) -> Option<usize> {
         None

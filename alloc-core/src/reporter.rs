@@ -22,7 +22,9 @@
 //! thread, keeps rights, folder and root that the program gave up, outlives an `exec`, and has no thread-local memory
 //! of the C library's.
 
+use std::collections::VecDeque;
 use std::ffi::c_void;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -51,6 +53,8 @@ pub(crate) struct Order {
     pub(crate) numbered: Template,
     /// Where the snapshot goes at the process's end.
     pub(crate) at_exit: Option<Template>,
+    /// How many numbered snapshots of a process are kept, if not all.
+    pub(crate) keep: Option<u32>,
     /// What snapshots are written with.
     pub(crate) names: Names,
 }
@@ -79,6 +83,8 @@ static HAS_THREAD: AtomicBool = AtomicBool::new(false);
 static WAS_SIGNALLED: AtomicBool = AtomicBool::new(false);
 /// How many numbered snapshots there are.
 static NUMBER: AtomicU32 = AtomicU32::new(0);
+/// The numbered snapshots that are [kept](Order::keep), the oldest first, and the process that wrote them.
+static KEPT: Mutex<(u32, VecDeque<PathBuf>)> = Mutex::new((0, VecDeque::new()));
 /// Held while one is written, so that the process does not end in the middle of it.
 static WRITING: Mutex<()> = Mutex::new(());
 /// Whether the process is at its end. Guarded by the lock.
@@ -222,6 +228,8 @@ extern "C" fn signalled(signal: libc::c_int, info: *const c_void, interrupted: *
             // It may go on to wait without an allocation.
             retry::soon();
         }
+    } else if !is_retry {
+        tell_that_it_is_off();
     }
     hooks::set_errno(error);
     if !is_retry {
@@ -233,6 +241,14 @@ extern "C" fn signalled(signal: libc::c_int, info: *const c_void, interrupted: *
 /// holds locks of many libraries.
 pub(crate) fn hold() -> MutexGuard<'static, ()> {
     WRITING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// For a signal that comes while nothing is traced. A signal's handler may call it.
+fn tell_that_it_is_off() {
+    hooks::write_to_stderr(&[
+        "alloc-core: ALLOC_TRACE_SIGNAL: no snapshot written: tracing is off; with ALLOC_TRACE=32 it is on from the \
+         start\n",
+    ]);
 }
 
 extern "C" fn at_exit() {
@@ -247,11 +263,12 @@ extern "C" fn at_exit() {
         }
         return;
     }
-    if let Some(out) = ORDER.get().and_then(|it| it.at_exit) {
+    let out = ORDER.get().and_then(|it| it.at_exit);
+    if let Some(out) = out.filter(|_| control::was_ever_on()) {
         // The path and what the writer needs are not the program's.
         let _muted = thread::mute();
         let written = if out.is_numbered() {
-            write_numbered(out, Moment::Exit)
+            write_numbered(out, Moment::Exit).map(|_| ())
         } else {
             write(|process, number| out.last(process, number))
         };
@@ -301,18 +318,18 @@ fn about(error: Error, path: &Path) -> String {
 }
 
 /// Runs `write` while no other snapshot is written, unless the process is at its end, or there is no memory for it.
-fn writing(write: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+fn writing<T: Default>(write: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     // A panic must not cross into the C library.
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let _writing = hold();
         if HAS_ENDED.load(Ordering::Relaxed) {
-            return Ok(());
+            return Ok(T::default());
         }
         if Reserve::take().is_none() {
             hooks::write_to_stderr(&[
                 "alloc-core: no snapshot written: the system gave no memory for it\n",
             ]);
-            return Ok(());
+            return Ok(T::default());
         }
         write()
     }));
@@ -320,8 +337,8 @@ fn writing(write: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
 }
 
 /// Writes a snapshot under the next number that no file has: another process may have the same path, and so may what
-/// this one was before an `exec`.
-fn write_numbered(out: Template, moment: Moment) -> Result<(), String> {
+/// this one was before an `exec`. Returns where it is, if it was written.
+fn write_numbered(out: Template, moment: Moment) -> Result<Option<PathBuf>, String> {
     writing(|| {
         let process = std::process::id();
         let next = || {
@@ -335,16 +352,49 @@ fn write_numbered(out: Template, moment: Moment) -> Result<(), String> {
         while !packed.put_new(&path).map_err(|error| about(error, &path))? {
             path = next();
         }
-        Ok(())
+        if let Some(keep) = ORDER.get().and_then(|order| order.keep) {
+            remove_beyond(keep as usize, process, &path);
+        }
+        Ok(Some(path))
     })
 }
 
-fn tick(out: Template) {
+/// Takes note of a snapshot that was just written, and removes the oldest beyond so many.
+fn remove_beyond(keep: usize, process: u32, newest: &Path) {
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    let (owner, paths) = &mut *kept;
+    if *owner != process {
+        // NOTE: a child after a fork leaves what its parent wrote to its parent.
+        *owner = process;
+        paths.clear();
+    }
+    paths.push_back(newest.to_owned());
+    while paths.len() > keep {
+        if let Some(oldest) = paths.pop_front() {
+            // It may be gone: whoever looked at it may have taken it away.
+            let _ = fs::remove_file(oldest);
+        }
+    }
+}
+
+/// Writes a numbered snapshot, and says where it went if somebody asked for it by a signal.
+fn tick(out: Template, was_signalled: bool) {
     if !control::is_on() {
+        if was_signalled {
+            tell_that_it_is_off();
+        }
         return;
     }
-    if let Err(error) = write_numbered(out, Moment::Running) {
-        hooks::write_to_stderr(&["alloc-core: no snapshot written: ", &error, "\n"]);
+    match write_numbered(out, Moment::Running) {
+        Ok(Some(path)) if was_signalled => {
+            // NOTE: in one piece, as other threads write there too.
+            let message = format!("alloc-core: wrote {}\n", path.display());
+            hooks::write_to_stderr(&[&message]);
+        }
+        Ok(_) => {}
+        Err(error) => {
+            hooks::write_to_stderr(&["alloc-core: no snapshot written: ", &error, "\n"]);
+        }
     }
 }
 
@@ -363,7 +413,7 @@ fn serve() {
         let signalled = wake::wait(next.into_iter().flatten().min());
         let is_due = snapshots.as_mut().is_some_and(Clock::is_due);
         if signalled || is_due {
-            tick(order.numbered);
+            tick(order.numbered, signalled);
         }
         if let Some(live) = &mut live
             && live.clock.is_due()

@@ -6,13 +6,14 @@
 use std::ffi::CStr;
 use std::time::Duration;
 
+use crate::callsites::MAX_CALLSITES;
 use crate::control::Config;
 use crate::file::Names;
-use crate::hooks;
 use crate::reporter::{self, Order};
 use crate::sampling::Interval;
 use crate::signals::{self, Signal};
 use crate::template::{Beginning, Template};
+use crate::{hooks, reach, variables};
 
 const PATH: &str = "a path in which %p is the process id, %n the number of the snapshot, \
     %t the time, %h the host's name and %% a percent sign";
@@ -21,19 +22,38 @@ const SECONDS: &str = "a number of seconds from 0.01 to 1000000";
 const BYTES: &str = "a number of bytes from 1 to 64MiB, as 524288 or 512KiB";
 const NAMES: &str = "1 for snapshots with names, or 0 for addresses";
 const FRAMES: &str = "a number of frames from 1 to 1000, or 0 for off";
+const THREADS: &str = "1 to tell threads apart, or 0 not to";
+const EXACT_PEAK: &str = "1 for an exact peak, or 0 for the default";
+const CALLSITES: &str = "a number of callsites from 1 to 1048576";
+const KEEP: &str = "a number of snapshots from 1 to 1000000";
 
 /// The configuration that the environment asks for, if it asks for tracing.
 ///
 /// What else it asks for is noted with the [`reporter`], whoever starts tracing.
 pub(crate) fn config_from_environment() -> Option<Config> {
+    variables::tell_of_unknown();
     let out = value(c"ALLOC_TRACE_OUT", PATH, valid_template);
     let live = value(c"ALLOC_TRACE_LIVE", PATH, valid_template);
     let every = number(c"ALLOC_TRACE_EVERY", SECONDS, parse_seconds);
     let signal = number(c"ALLOC_TRACE_SIGNAL", signals::EXPECTED, Signal::from_name);
-    let names = number(c"ALLOC_TRACE_NAMES", NAMES, parse_names);
+    let keep = number(c"ALLOC_TRACE_KEEP", KEEP, |it| parse_count(it, 1_000_000));
+    let names = number(c"ALLOC_TRACE_NAMES", NAMES, parse_switch);
     let sample = number(c"ALLOC_TRACE_SAMPLE", BYTES, parse_bytes);
     let frames = number(c"ALLOC_TRACE", FRAMES, parse_frames);
-    if out.is_some() || live.is_some() || every.is_some() || signal.is_some() {
+    let threads = number(c"ALLOC_TRACE_THREADS", THREADS, parse_switch);
+    let exact_peak = number(c"ALLOC_TRACE_EXACT_PEAK", EXACT_PEAK, parse_switch);
+    let callsites = number(c"ALLOC_TRACE_MAX_CALLSITES", CALLSITES, |it| {
+        parse_count(it, MAX_CALLSITES)
+    });
+    // The first that has something written: what is said of the others is said of it.
+    let asking = [
+        out.map(|_| "ALLOC_TRACE_OUT"),
+        every.map(|_| "ALLOC_TRACE_EVERY"),
+        signal.map(|_| "ALLOC_TRACE_SIGNAL"),
+        live.map(|_| "ALLOC_TRACE_LIVE"),
+    ];
+    let asking = asking.into_iter().flatten().next();
+    if let Some(asking) = asking {
         let beginning = Beginning::here();
         let kept =
             |text: Option<_>| text.map_or(Some(None), |it| Template::new(it, beginning).map(Some));
@@ -50,17 +70,61 @@ pub(crate) fn config_from_environment() -> Option<Config> {
             live,
             numbered: at_exit.unwrap_or(Template::unasked(beginning)),
             at_exit,
-            names: names.unwrap_or_default(),
+            keep,
+            names: match names {
+                Some(true) => Names::Symbols,
+                _ => Names::Addresses,
+            },
         };
+        if frames != Some(0) {
+            if at_exit.is_some() || every.is_some() || signal.is_some() {
+                reach::tell_if_out_of_reach(asking, order.numbered);
+            }
+            if let Some(live) = live {
+                reach::tell_if_out_of_reach("ALLOC_TRACE_LIVE", live);
+            }
+        }
         if !reporter::order(order) {
             refuse(&["the system refused to call us at the program's end\n"]);
+        }
+    }
+    if frames.is_none() && sample.is_none() {
+        if let Some(asking) = asking {
+            hooks::write_to_stderr(&[
+                "alloc-core: ",
+                asking,
+                ": nothing is traced yet: set ALLOC_TRACE=32 as well, unless the program calls \
+                 alloc_core::start()\n",
+            ]);
+        }
+        let of_config = [
+            threads.map(|_| "ALLOC_TRACE_THREADS"),
+            exact_peak.map(|_| "ALLOC_TRACE_EXACT_PEAK"),
+            callsites.map(|_| "ALLOC_TRACE_MAX_CALLSITES"),
+        ];
+        for name in of_config.into_iter().flatten() {
+            hooks::write_to_stderr(&[
+                "alloc-core: ",
+                name,
+                ": has no effect without ALLOC_TRACE or ALLOC_TRACE_SAMPLE\n",
+            ]);
         }
     }
     match (frames, sample) {
         (Some(0), _) | (None, None) => None,
         (frames, sample) => {
-            let config = Config::default().sample_every(sample.unwrap_or(0));
-            Some(frames.map_or(config.clone(), |frames| config.frames(frames)))
+            let default = Config::default();
+            let mut config = default
+                .sample_every(sample.unwrap_or(0))
+                .threads(threads.unwrap_or(false))
+                .exact_peak(exact_peak.unwrap_or(false));
+            if let Some(frames) = frames {
+                config = config.frames(frames);
+            }
+            if let Some(callsites) = callsites {
+                config = config.max_callsites(callsites);
+            }
+            Some(config)
         }
     }
 }
@@ -117,12 +181,17 @@ fn parse_frames(text: &str) -> Option<u16> {
     (frames <= Config::MAX_FRAMES).then_some(frames)
 }
 
-fn parse_names(text: &str) -> Option<Names> {
+fn parse_switch(text: &str) -> Option<bool> {
     match text {
-        "0" => Some(Names::Addresses),
-        "1" => Some(Names::Symbols),
+        "0" => Some(false),
+        "1" => Some(true),
         _ => None,
     }
+}
+
+fn parse_count(text: &str, most: u32) -> Option<u32> {
+    let count = text.parse().ok().filter(|_| is_plain(text))?;
+    (1..=most).contains(&count).then_some(count)
 }
 
 fn parse_seconds(text: &str) -> Option<Duration> {
@@ -184,6 +253,15 @@ mod tests {
             "0", "0.009", "-1", "+1", "1e3", "inf", "NaN", ".5", "1s", "1000001", "1.2.3",
         ] {
             assert_eq!(parse_seconds(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn counts_are_plain_and_in_range() {
+        assert_eq!(parse_count("1", 9), Some(1));
+        assert_eq!(parse_count("9", 9), Some(9));
+        for wrong in ["0", "10", "+1", "-1", "1.0", "", "many"] {
+            assert_eq!(parse_count(wrong, 9), None, "{wrong}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! [`Template`]: where snapshots are written that the environment asks for.
 
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -75,7 +75,7 @@ fn keep(bytes: &[u8]) -> Option<&'static [u8]> {
 
 /// The longest name and the longest path, in bytes, that Linux takes; others take no longer ones.
 const LONGEST_NAME: usize = 255;
-const LONGEST_PATH: usize = 4095;
+pub(crate) const LONGEST_PATH: usize = 4095;
 
 /// Refuses a path that no file can have, and says what is too long about it.
 pub(crate) fn check_length(path: &Path) -> Result<(), String> {
@@ -138,6 +138,34 @@ impl Template {
             }
         }
         false
+    }
+
+    /// The path as far as it is known at the program's start, with a zero behind it, and whether that is all of it: else
+    /// it is the folder before the first place. `None` where it does not fit. Does not allocate.
+    pub(crate) fn known_part(self, room: &mut [u8]) -> Option<(&CStr, bool)> {
+        let separator: &[u8] = if self.folder.is_empty() { b"" } else { b"/" };
+        let mut bytes = [self.folder, separator, self.text].into_iter().flatten();
+        let (mut len, mut is_whole) = (0, true);
+        while let Some(&byte) = bytes.next() {
+            if byte == b'%' && bytes.next() != Some(&b'%') {
+                is_whole = false;
+                break;
+            }
+            *room.get_mut(len)? = byte;
+            len += 1;
+        }
+        if !is_whole {
+            let slash = room[..len].iter().rposition(|&byte| byte == b'/');
+            let folder: &[u8] = if slash.is_none() { b"." } else { b"/" };
+            // NOTE: the root's slash is all of its path.
+            len = slash.filter(|&at| at > 0).unwrap_or_else(|| {
+                room[..1].copy_from_slice(folder);
+                1
+            });
+        }
+        *room.get_mut(len)? = 0;
+        let path = CStr::from_bytes_with_nul(&room[..=len]).ok()?;
+        Some((path, is_whole))
     }
 
     /// The path of the snapshot at the process's end, which is the one after `number` others.
@@ -265,6 +293,26 @@ mod tests {
         let here = Template::of(b"heap", Beginning::here());
         let folder = std::env::current_dir().expect("a folder");
         assert_eq!(here.path(&seventh()), folder.join("heap"));
+    }
+
+    #[test]
+    fn what_is_known_at_the_start_ends_before_the_first_place() {
+        for (text, known, is_whole) in [
+            ("/tmp/100%%.pb.gz", c"/tmp/100%.pb.gz", true),
+            ("/tmp/heap-%p.pb.gz", c"/tmp", false),
+            ("/tmp/%t/heap.pb.gz", c"/tmp", false),
+            ("/%p", c"/", false),
+            ("%p", c".", false),
+            ("heap", c"heap", true),
+        ] {
+            let mut room = [1; 64];
+            let found = template(text).known_part(&mut room);
+            assert_eq!(found, Some((known, is_whole)), "{text}");
+        }
+        let here = Template::of(b"heap-%p", Beginning(b"/where"));
+        let mut room = [1; 64];
+        assert_eq!(here.known_part(&mut room), Some((c"/where", false)));
+        assert_eq!(here.known_part(&mut [1; 8]), None);
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub(crate) enum Command {
     /// Show what holds the most memory
     #[command(after_help = TOP_EXAMPLES)]
     Top {
-        /// A snapshot file, or - for the standard input
+        /// A snapshot file, the folder of a recording, whose last one is shown, or - for the standard input
         #[arg(value_name = "FILE")]
         file: PathBuf,
         #[command(flatten)]
@@ -67,7 +67,8 @@ pub(crate) enum Command {
     /// Show what changed most between two snapshots
     #[command(after_help = DIFF_EXAMPLES)]
     Diff {
-        /// The snapshot file to compare with, or a profile of what changed, alone
+        /// The snapshot file to compare with; alone, a profile of what changed, or the folder of a recording, whose first
+        /// and last snapshot are compared
         #[arg(value_name = "OLD")]
         old: PathBuf,
         /// The later snapshot file
@@ -95,9 +96,9 @@ pub(crate) enum Command {
     /// Show the most that was live and resident in a recording
     #[command(after_help = crate::recordings::PEAK_EXAMPLES)]
     Peak(crate::recordings::PeakOptions),
-    /// Show the recordings of this folder
+    /// Show the recordings in a folder
     #[command(after_help = crate::recordings::LIST_EXAMPLES)]
-    List,
+    List(crate::recordings::ListOptions),
     /// Remove recordings
     #[command(after_help = crate::recordings::CLEAN_EXAMPLES)]
     Clean(crate::recordings::CleanOptions),
@@ -113,6 +114,9 @@ pub(crate) enum Command {
         /// The folder to write the pages to
         #[arg(value_name = "DIR")]
         folder: Option<PathBuf>,
+        /// Replace pages that are there
+        #[arg(long, requires = "folder")]
+        force: bool,
     },
 }
 
@@ -140,6 +144,7 @@ Examples:
   alloc-report diff monday.pb.gz friday.pb.gz --sort at-peak --charge workspace
   alloc-report diff before.pb.gz after.pb.gz --by crate,line --exclude thread=main
   alloc-report diff before.pb.gz after.pb.gz --sort blocks --format csv
+  alloc-report diff morning
 
   A profile of what changed, as Go's /debug/pprof/heap?seconds=30 and pprof's -diff_base make it:
     alloc-report diff delta.pb.gz";

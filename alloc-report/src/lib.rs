@@ -85,6 +85,17 @@
 //! `blocks_diff`; where a callsite counts in many rows, these are `null` in `other`. A `diff` counts
 //! unchanged rows too; the table for people leaves them to "other".
 //!
+//! `alloc-report check OLD NEW --format json` prints an object with `report` (`"check"`), `passed`, `by`, the paths `old`
+//! and `new`, `notes`, and an array `metrics`:
+//!
+//! | key of a metric | meaning |
+//! | --- | --- |
+//! | `metric`, `unit` | the word of `--metric`, and whether its numbers are `"bytes"` or `"blocks"` |
+//! | `old`, `new` | the numbers |
+//! | `growth_percent` | how much larger the new one is; `null` where the old one is 0 |
+//! | `most`, `passed` | the most that the new one may be, and whether it is no more |
+//! | `changes` | the first `-n` groups that grew and the last that shrank: objects with `change`, `new` and `name` |
+//!
 //! With `--format csv` it prints a header and a line for each of these rows. The columns `bytes`, `blocks`,
 //! `average_bytes`, `share` and so on have the names of the keys above, with `_bytes` and `_blocks` after
 //! those of the metrics; what is not known is empty, and names are escaped as in tables. Others are:

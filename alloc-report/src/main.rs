@@ -7,6 +7,7 @@ mod conditions;
 mod debuginfod;
 mod json;
 mod near;
+mod output;
 mod recording;
 mod recordings;
 mod rows;
@@ -72,11 +73,11 @@ macro_rules! shown {
 fn report(command: Command) -> Result<(String, u8)> {
     let text = match command {
         #[cfg(unix)]
-        Command::Run(options) => return run::run(&options),
+        Command::Run(options) => return run::run(&options).map(|status| (String::new(), status)),
         Command::Check(options) => return check::report(&options),
         Command::Timeline(options) => timeline::report(&options),
         Command::Peak(options) => recordings::peak(&options),
-        Command::List => recordings::list(),
+        Command::List(options) => recordings::list(&options),
         Command::Clean(options) => recordings::clean(&options),
         Command::Top { file, view } => {
             let by = view.grouping().unwrap_or_else(|wrong| wrong.exit());
@@ -96,6 +97,13 @@ fn report(command: Command) -> Result<(String, u8)> {
         }
         Command::Diff { old, new, view } => {
             let by = view.grouping().unwrap_or_else(|wrong| wrong.exit());
+            let (old, new) = match new {
+                None if old.is_dir() => {
+                    let (first, last) = recording::ends(&old)?;
+                    (first, Some(last))
+                }
+                new => (old, new),
+            };
             let (new_snapshot, old_snapshot) = match &new {
                 Some(new) => (load(new, &view)?, load(&old, &view)?),
                 None => load_difference(&old, &view)?,
@@ -123,10 +131,11 @@ fn report(command: Command) -> Result<(String, u8)> {
         Command::Symbolize(options) => symbols::symbolize(&options),
         Command::Annotate(options) => annotated::report(&options),
         Command::Completions { shell } => shell::completions(shell),
-        Command::Man { folder: None } => shell::page(),
+        Command::Man { folder: None, .. } => shell::page(),
         Command::Man {
             folder: Some(folder),
-        } => shell::pages(&folder),
+            force,
+        } => shell::pages(&folder, force),
     };
     text.map(|text| (text, 0))
 }
@@ -170,19 +179,23 @@ fn read_as<T>(
     path: &Path,
     read: impl FnOnce(Box<dyn Read>) -> std::result::Result<T, alloc_core::Error>,
 ) -> Result<T> {
-    let loaded = match path == Path::new("-") {
+    let is_standard_input = path == Path::new("-");
+    let path = match is_standard_input {
+        true => path.to_owned(),
+        false => recording::snapshot_at(path)?,
+    };
+    let loaded = match is_standard_input {
         true => read(Box::new(io::stdin().lock())),
-        false => File::open(path)
+        false => File::open(&path)
             .map_err(alloc_core::Error::from)
             .and_then(|file| read(Box::new(BufReader::new(file)))),
     };
     // NOTE: one message, not a chain: it names its cause already.
     loaded.map_err(|error| {
         let path = path.to_string_lossy();
-        let path = if path == "-" {
-            "of the standard input".into()
-        } else {
-            path
+        let path = match is_standard_input {
+            true => "of the standard input".into(),
+            false => path,
         };
         anyhow!("cannot read the snapshot {}: {error}", Escaped(&path))
     })

@@ -1,17 +1,20 @@
 //! `alloc-report list`, `peak` and `clean`.
 
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use alloc_core::Bytes;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::recording::{self, Recording};
 
 pub(crate) const LIST_EXAMPLES: &str = "\
 Examples:
-  alloc-report list";
+  alloc-report list
+  alloc-report list ~/recordings";
 
 pub(crate) const PEAK_EXAMPLES: &str = "\
 Examples:
@@ -23,7 +26,15 @@ pub(crate) const CLEAN_EXAMPLES: &str = "\
 Examples:
   alloc-report clean --dry-run
   alloc-report clean
+  alloc-report clean --all
   alloc-report clean 0 1";
+
+#[derive(Args, Debug)]
+pub(crate) struct ListOptions {
+    /// The folder that the recordings are in; the present one unless given
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
+}
 
 #[derive(Args, Debug)]
 pub(crate) struct PeakOptions {
@@ -34,9 +45,12 @@ pub(crate) struct PeakOptions {
 
 #[derive(Args, Debug)]
 pub(crate) struct CleanOptions {
-    /// Folders of recordings, or their numbers in the list; all of this folder's, unless given
+    /// Folders of recordings, or their numbers in the list; unless given, all of this folder's, after a question
     #[arg(value_name = "DIR", allow_negative_numbers = true)]
     recordings: Vec<PathBuf>,
+    /// Remove all recordings of this folder, and do not ask
+    #[arg(long, conflicts_with = "recordings")]
+    all: bool,
     /// Only say what would be removed
     #[arg(long)]
     dry_run: bool,
@@ -46,17 +60,22 @@ fn size(bytes: Option<Bytes>) -> String {
     bytes.map_or_else(|| "?".to_owned(), |it| it.to_string())
 }
 
-/// The recordings of the present folder, a line each.
-pub(crate) fn list() -> Result<String> {
-    let recordings = recording::all_here()?;
+/// The recordings of a folder, a line each.
+pub(crate) fn list(options: &ListOptions) -> Result<String> {
+    let recordings = match &options.folder {
+        Some(folder) => recording::all_in(folder)?,
+        None => recording::all_here()?,
+    };
     if recordings.is_empty() {
         return Ok("No recordings in this folder; alloc-report run makes one.\n".to_owned());
     }
+    let names: Vec<String> = recordings.iter().map(|it| shown(&it.folder)).collect();
+    let width = names.iter().map(|it| it.width()).max().unwrap_or(0);
     let mut text = String::new();
-    for (number, it) in recordings.iter().enumerate() {
+    for ((number, it), name) in recordings.iter().enumerate().zip(names) {
+        let padding = " ".repeat(width - name.width());
         text += &format!(
-            "{number:>3}  {}  {:>8.1} s  heap {:>9}  resident {:>9}  {}\n",
-            shown(&it.folder),
+            "{number:>3}  {name}{padding}  {:>8.1} s  heap {:>9}  resident {:>9}  {}\n",
             it.duration().as_secs_f64(),
             size(it.heap_peak()),
             size(it.resident_peak()),
@@ -102,6 +121,13 @@ pub(crate) fn clean(options: &CleanOptions) -> Result<String> {
         // NOTE: numbers are those of the list before anything is removed.
         chosen(&options.recordings)?
     };
+    if recordings.is_empty() {
+        return Ok("No recordings in this folder.\n".to_owned());
+    }
+    let is_chosen = options.all || !options.recordings.is_empty();
+    if !is_chosen && !options.dry_run {
+        ask(&recordings)?;
+    }
     let mut text = String::new();
     for recording in recordings {
         let folder = &recording.folder;
@@ -112,23 +138,36 @@ pub(crate) fn clean(options: &CleanOptions) -> Result<String> {
         remove(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
         text += &format!("removed {}\n", shown(folder));
     }
-    if text.is_empty() {
-        text += "No recordings in this folder.\n";
-    }
     Ok(text)
 }
 
-fn remove(folder: &Path) -> Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let is_ours = matches!(name.as_str(), "run.json" | "memory.csv")
-            || name.starts_with("heap-") && name.contains(".pb.gz")
-            || name.starts_with("live-") && name.ends_with(".csv");
-        if is_ours {
-            fs::remove_file(entry.path())?;
-        }
+/// Asks whether to remove these, and is an error unless that is wanted.
+fn ask(recordings: &[Recording]) -> Result<()> {
+    let mut question = String::new();
+    for recording in recordings {
+        question += &format!("{}  {}\n", shown(&recording.folder), recording.command());
     }
+    question += match recordings.len() {
+        1 => "Remove this recording? [y/N] ",
+        _ => "Remove these recordings? [y/N] ",
+    };
+    let mut stderr = io::stderr();
+    let _ = stderr.write_all(question.as_bytes());
+    let _ = stderr.flush();
+    let mut answer = String::new();
+    let read = io::stdin().read_line(&mut answer);
+    if read.context("cannot read the answer")? == 0 {
+        // The question stands in a line of its own.
+        let _ = stderr.write_all(b"\n");
+    }
+    match answer.trim().to_ascii_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => bail!("nothing was removed; clean --all does not ask"),
+    }
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    recording::remove_files(folder)?;
     if fs::read_dir(folder)?.next().is_some() {
         bail!("there are files in it that alloc-report did not write");
     }

@@ -8,6 +8,7 @@ use clap::CommandFactory as _;
 use clap_complete::Shell;
 
 use crate::arguments::Arguments;
+use crate::output;
 
 /// The completions for a shell, to be put where the shell looks for them.
 pub(crate) fn completions(shell: Shell) -> Result<String> {
@@ -26,7 +27,7 @@ pub(crate) fn page() -> Result<String> {
 }
 
 /// Writes a page for the command and one for each of its commands; answers with their names.
-pub(crate) fn pages(folder: &Path) -> Result<String> {
+pub(crate) fn pages(folder: &Path, force: bool) -> Result<String> {
     let cannot = || format!("cannot write to {}", folder.display());
     fs::create_dir_all(folder).with_context(cannot)?;
     let mut command = Arguments::command().disable_help_subcommand(true);
@@ -38,7 +39,7 @@ pub(crate) fn pages(folder: &Path) -> Result<String> {
         let path = folder.join(page.get_filename());
         let mut text = Vec::new();
         page.render(&mut text)?;
-        fs::write(&path, text).with_context(cannot)?;
+        output::write(&path, &text, force)?;
         written.push_str(&format!("{}\n", path.display()));
     }
     Ok(written)

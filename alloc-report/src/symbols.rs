@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::debuginfod::Servers;
+use crate::output;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -23,6 +24,9 @@ pub(crate) struct Options {
     /// The file to write; the same one unless given
     #[arg(short = 'o', long = "output", value_name = "OUT")]
     output: Option<PathBuf>,
+    /// Replace a file that is there and is not the one that is read
+    #[arg(long, requires = "output")]
+    force: bool,
 }
 
 static SEARCH: OnceLock<SymbolSearch> = OnceLock::new();
@@ -47,6 +51,9 @@ pub(crate) fn name(snapshot: &mut Snapshot) {
 
 /// Writes a snapshot anew, with names.
 pub(crate) fn symbolize(options: &Options) -> Result<String> {
+    if let Some(output) = &options.output {
+        output::check_free(output, options.force || *output == options.file)?;
+    }
     let snapshot = crate::read(&options.file)?;
     let output = options.output.as_ref().unwrap_or(&options.file);
     // NOTE: names that are missing now cannot be looked up later in what is written.

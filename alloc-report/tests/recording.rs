@@ -40,6 +40,12 @@ fn main() -> ExitCode {
             "recordings_are_listed_and_removed",
             recordings_are_listed_and_removed,
         ),
+        ("clean_asks", clean_asks),
+        ("nothing_is_overwritten", nothing_is_overwritten),
+        (
+            "the_configuration_is_passed_on",
+            the_configuration_is_passed_on,
+        ),
         ("a_timeline_of_snapshots", a_timeline_of_snapshots),
         (
             "damaged_recordings_are_errors",
@@ -67,6 +73,7 @@ fn main() -> ExitCode {
 fn play(role: &str) -> ExitCode {
     match role {
         "hold" => {
+            println!("the program's own");
             let kept = vec![1_u8; 10 * MIB];
             std::thread::sleep(Duration::from_millis(700));
             if let Some(folder) = std::env::var_os(SNAPSHOTS) {
@@ -147,7 +154,9 @@ fn a_recording_has_all() {
         .env(SNAPSHOTS, &recording)
         .output()
         .expect("the command runs");
-    let shown = succeeds(&output);
+    // Standard output is the program's own.
+    assert_eq!(succeeds(&output), "the program's own\n");
+    let shown = text(&output.stderr);
     assert!(shown.contains("heap at most 40.0 MiB"), "{shown}");
     assert!(
         shown.contains("Written to 100%n.") && shown.contains("alloc-report/tests/recording.rs"),
@@ -178,6 +187,31 @@ fn a_recording_has_all() {
     let first = Snapshot::load(&snapshots[0]).expect("a snapshot");
     let top = &first.statistics(GroupBy::Line)[0];
     assert_eq!((top.size.get(), top.count), (10 * MIB as u64, 1), "{top}");
+
+    // Each command finds it, whatever it is called.
+    let list = report(folder.path(), &["list"]);
+    let list = succeeds(&list);
+    assert!(
+        list.starts_with("  0  100%n  ") && list.lines().count() == 1,
+        "{list}"
+    );
+    let elsewhere = report(
+        &std::env::temp_dir(),
+        &["list", text(folder.path().as_os_str().as_encoded_bytes())],
+    );
+    assert!(succeeds(&elsewhere).contains("/100%n  "), "{elsewhere:?}");
+    let last = report(
+        folder.path(),
+        &["top", "100%n", "--sort", "at-peak", "-n", "1"],
+    );
+    let last = succeeds(&last);
+    assert!(
+        last.contains("40.0 MiB") && last.contains("recording.rs"),
+        "{last}"
+    );
+    let ends = report(folder.path(), &["diff", "100%n", "--sort", "at-peak"]);
+    let ends = succeeds(&ends);
+    assert!(ends.contains("40.0 MiB (+30.0 MiB)"), "{ends}");
 
     let picture = report(folder.path(), &["timeline", "100%n", "-o", "x.html"]);
     assert_eq!(succeeds(&picture), "Written to x.html\n");
@@ -241,7 +275,7 @@ fn a_program_that_another_starts() {
         .output()
         .expect("the command runs");
     assert_eq!(output.status.code(), Some(3), "{output:?}");
-    let shown = text(&output.stdout);
+    let shown = text(&output.stderr);
     assert!(shown.contains("heap at most 40.0 MiB"), "{shown}");
     let held = (10 * MIB) as f64;
     let rows = csv_rows(&folder.path().join("a"));
@@ -263,7 +297,7 @@ fn the_status_is_the_program_s() {
         .expect("the command runs");
     assert_eq!(aborted.status.code(), Some(128 + 6), "{aborted:?}");
     assert!(
-        text(&aborted.stdout).contains("ended by signal 6"),
+        text(&aborted.stderr).contains("ended by signal 6"),
         "{aborted:?}"
     );
 }
@@ -273,6 +307,7 @@ fn signals_are_passed_on() {
     let mut running = run(folder.path(), "signal", &["-o", "a"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("the command runs");
     let stdout = running.stdout.as_mut().expect("a pipe");
@@ -282,7 +317,7 @@ fn signals_are_passed_on() {
     let output = running.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(128 + 15), "{output:?}");
     assert!(
-        text(&output.stdout).contains("ended by signal 15"),
+        text(&output.stderr).contains("ended by signal 15"),
         "{output:?}"
     );
 }
@@ -290,7 +325,8 @@ fn signals_are_passed_on() {
 fn without_the_allocator() {
     let folder = folder();
     let output = report(folder.path(), &["run", "-o", "a", "--", "sleep", "0.4"]);
-    let shown = succeeds(&output);
+    assert_eq!(succeeds(&output), "");
+    let shown = text(&output.stderr);
     assert!(
         shown.contains("sleep was not seen to have alloc_core::TraceAlloc"),
         "{shown}"
@@ -388,6 +424,149 @@ fn recordings_are_listed_and_removed() {
         "removed alloc-trace-1\n"
     );
     assert_eq!(files(path).len(), 1);
+}
+
+/// What `clean` says where this is the answer to its question.
+fn cleaned(folder: &Path, answer: &str) -> Output {
+    let mut clean = command(folder, &["clean"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command runs");
+    let mut stdin = clean.stdin.take().expect("a pipe");
+    stdin.write_all(answer.as_bytes()).expect("it is read");
+    drop(stdin);
+    clean.wait_with_output().expect("it ends")
+}
+
+fn clean_asks() {
+    let folder = folder();
+    let path = folder.path();
+    let record = |name| succeeds(&report(path, &["run", "-o", name, "--", "true"])).len();
+    record("a");
+    record("b");
+    let question = "a  true\nb  true\nRemove these recordings? [y/N] ";
+    for (answer, end) in [("n\n", ""), ("\n", ""), ("", "\n")] {
+        let refused = cleaned(path, answer);
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        assert_eq!(
+            text(&refused.stderr),
+            format!("{question}{end}error: nothing was removed; clean --all does not ask\n")
+        );
+        assert_eq!(files(path).len(), 2);
+    }
+    let agreed = cleaned(path, "y\n");
+    assert_eq!(text(&agreed.stderr), question);
+    assert_eq!(succeeds(&agreed), "removed a\nremoved b\n");
+    assert!(files(path).is_empty());
+    record("c");
+    assert_eq!(succeeds(&report(path, &["clean", "--all"])), "removed c\n");
+    assert_eq!(
+        succeeds(&report(path, &["clean"])),
+        "No recordings in this folder.\n"
+    );
+}
+
+fn nothing_is_overwritten() {
+    let folder = folder();
+    let path = folder.path();
+    let mine = |name: &str| fs::write(path.join(name), "mine").expect("a file");
+    succeeds(&report(path, &["run", "-o", "a", "--", "sleep", "0.3"]));
+    for arguments in [
+        &["timeline", "a"][..],
+        &["timeline", "a", "-o", "x.html"],
+        &["run", "-o", "b", "--report", "r.txt", "--", "true"],
+        &["man", "pages"],
+    ] {
+        let file = match arguments {
+            [.., "x.html"] => "x.html",
+            ["timeline", ..] => "timeline.svg",
+            ["man", ..] => "pages/alloc-report.1",
+            _ => "r.txt",
+        };
+        let _ = fs::create_dir(path.join("pages"));
+        mine(file);
+        let message = format!(
+            "error: expected a path where no file is, found one at {file}; --force replaces it\n"
+        );
+        let refused = report(path, arguments);
+        assert_eq!(text(&refused.stderr), message);
+        assert_eq!(refused.status.code(), Some(1));
+        assert_eq!(fs::read(path.join(file)).expect("a file"), b"mine");
+        let forced = [&arguments[..1], &["--force"], &arguments[1..]].concat();
+        succeeds(&report(path, &forced));
+        assert_ne!(fs::read(path.join(file)).expect("a file"), b"mine");
+    }
+    let shown = fs::read_to_string(path.join("r.txt")).expect("a file");
+    assert!(shown.ends_with("Written to b.\n"), "{shown}");
+
+    // A recording is replaced, and nothing else that is in its folder.
+    let again = ["run", "-o", "a", "--", "true"];
+    fails(
+        &report(path, &again),
+        1,
+        "expected a folder that is empty or not there, found files in a; --force replaces a recording",
+    );
+    let forced = ["run", "--force", "-o", "a", "--", "true"];
+    succeeds(&report(path, &forced));
+    assert!(succeeds(&report(path, &["list"])).contains("  true\n"));
+    mine("a/notes");
+    fails(&report(path, &forced), 1, "found files in a");
+    assert_eq!(fs::read(path.join("a/notes")).expect("a file"), b"mine");
+    assert!(path.join("a/memory.csv").exists());
+}
+
+fn the_configuration_is_passed_on() {
+    let folder = folder();
+    let options = [
+        "--threads",
+        "--exact-peak",
+        "--max-callsites",
+        "1000",
+        "--keep",
+        "2",
+        "--every",
+        "0.1",
+        "--sample",
+        "1KiB",
+        "-o",
+        "a",
+    ];
+    let output = run(folder.path(), "hold", &options)
+        .output()
+        .expect("the command runs");
+    succeeds(&output);
+    let snapshots = snapshots(&folder.path().join("a"));
+    assert_eq!(
+        snapshots.len(),
+        3,
+        "the newest two, and the last: {snapshots:?}"
+    );
+    let last = Snapshot::load(snapshots.last().expect("three")).expect("a snapshot");
+    assert_eq!(last.sampled_every(), Some(1024.into()));
+    let threads = last.traces().iter().map(|it| it.thread.as_deref());
+    assert!(threads.flatten().any(|it| it == "main"));
+    // Another program, of which nothing is left out.
+    let other = folder.path().join("other");
+    fs::copy(std::env::current_exe().expect("a path"), &other).expect("a copy");
+    let mut exact = command(folder.path(), &["run", "-o", "b", "--"]);
+    let exact = exact.arg(&other).env(ROLE, "seven").output();
+    assert_eq!(exact.expect("the command runs").status.code(), Some(7));
+    let compared = report(folder.path(), &["check", "b", "a", "-n", "0"]);
+    assert_eq!(compared.status.code(), Some(3), "{compared:?}");
+    let compared = text(&compared.stdout);
+    for note in [
+        "note: the snapshots are of two programs, ",
+        "note: a sample, drawn every 1024 B on average: all numbers are estimates\n",
+    ] {
+        assert!(compared.contains(note), "{compared}");
+    }
+    fails(
+        &report(folder.path(), &["run", "--sample", "1GiB", "--", "true"]),
+        2,
+        "expected a number of bytes from 1 to 64MiB, as 524288 or 512KiB",
+    );
 }
 
 fn a_timeline_of_snapshots() {

@@ -18,6 +18,8 @@ fn main() -> ExitCode {
     let case = std::env::args().nth(1).expect("the name of a case");
     match case.as_str() {
         "state" => println!("{:?}", alloc_core::traceback_limit()),
+        "configuration" => configuration(),
+        "stop" => alloc_core::stop(),
         "start-with-another-limit" => start_with_another_limit(),
         "nothing-whatsoever" => start().expect("tracing starts"),
         "some-of-everything" => some_of_everything(),
@@ -98,6 +100,25 @@ fn fork_and_hold() {
     assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
     assert_eq!(status, 0);
     println!("{child}");
+}
+
+/// Allocates on several threads, and says what shows how the tracer was configured.
+fn configuration() {
+    std::thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(|| {
+                for _ in 0..50 {
+                    drop(hundred_boxes());
+                }
+            });
+        }
+    });
+    std::mem::forget(hundred_boxes());
+    let snapshot = take_snapshot().expect("tracing is on");
+    let has_names = snapshot.traces().iter().any(|it| it.thread.is_some());
+    let is_exact = snapshot.traced_memory().peak_error == 0;
+    let has_overflowed = snapshot.health().overflowed > 0;
+    println!("{has_names} {is_exact} {has_overflowed}");
 }
 
 fn start_with_another_limit() {

@@ -170,7 +170,9 @@ impl Writer {
             .next()
             .is_some()
         {
-            bail!("expected a folder that is empty or not there, found files in {shown}");
+            bail!(
+                "expected a folder that is empty or not there, found files in {shown}; --force replaces a recording"
+            );
         }
         // NOTE: the program may go to another folder.
         let folder = folder.canonicalize()?;
@@ -233,19 +235,80 @@ pub(crate) fn stamp(seconds: f64) -> String {
     format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}")
 }
 
-/// All recordings in the present folder, the oldest first.
-pub(crate) fn all_here() -> Result<Vec<Recording>> {
+/// All recordings in a folder, whatever they are called, the oldest first.
+pub(crate) fn all_in(folder: &Path) -> Result<Vec<Recording>> {
     let mut recordings = Vec::new();
-    for entry in fs::read_dir(".").context("cannot read the present folder")? {
+    let entries = fs::read_dir(folder);
+    for entry in entries.with_context(|| format!("cannot read {}", folder.display()))? {
         let name = entry?.file_name();
-        if name.to_string_lossy().starts_with(PREFIX)
-            && let Ok(recording) = Recording::open(Path::new(&name))
-        {
+        let path = match folder == Path::new(".") {
+            true => PathBuf::from(name),
+            false => folder.join(name),
+        };
+        if let Ok(recording) = Recording::open(&path) {
             recordings.push(recording);
         }
     }
     recordings.sort_by(|a, b| a.about.started_at.total_cmp(&b.about.started_at));
     Ok(recordings)
+}
+
+/// All recordings in the present folder, the oldest first.
+pub(crate) fn all_here() -> Result<Vec<Recording>> {
+    all_in(Path::new("."))
+}
+
+/// The snapshot that a path stands for: the file itself, or the last one of a recording.
+pub(crate) fn snapshot_at(path: &Path) -> Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    if !path.join(ABOUT).exists() {
+        bail!(
+            "expected a snapshot file, or a folder that alloc-report run wrote, found another folder at {}",
+            Escaped(&path.display().to_string())
+        );
+    }
+    ends(path).map(|(_, last)| last)
+}
+
+/// The first and the last snapshot of the recording in a folder.
+pub(crate) fn ends(folder: &Path) -> Result<(PathBuf, PathBuf)> {
+    let mut snapshots = Recording::open(folder)?.snapshots()?;
+    let last = snapshots.pop().with_context(|| {
+        format!(
+            "expected a recording with snapshots, found none in {}",
+            Escaped(&folder.display().to_string())
+        )
+    })?;
+    let first = snapshots.into_iter().next();
+    Ok((first.unwrap_or_else(|| last.clone()), last))
+}
+
+/// Removes from a folder what is of a recording.
+pub(crate) fn remove_files(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if is_of_recording(&entry) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a folder has a recording, and nothing else.
+pub(crate) fn has_nothing_else(folder: &Path) -> bool {
+    let Ok(mut entries) = fs::read_dir(folder) else {
+        return false;
+    };
+    folder.join(ABOUT).exists() && entries.all(|it| it.is_ok_and(|it| is_of_recording(&it)))
+}
+
+fn is_of_recording(entry: &fs::DirEntry) -> bool {
+    let name = entry.file_name().to_string_lossy().into_owned();
+    matches!(name.as_str(), ABOUT | MEMORY)
+        || name.starts_with("heap-") && name.contains(".pb.gz")
+        || name.starts_with("live-") && name.ends_with(".csv")
 }
 
 /// A recording by its folder, or by its number in [`all_here`]: 0 is the oldest, -1 the newest.

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use alloc_core::{Escaped, GroupBy, Metric, Snapshot, Statistic};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::read;
 use crate::recording::{self, Recording, taken_at};
+use crate::{output, read};
 
 mod plot;
 
@@ -37,6 +37,9 @@ pub(crate) struct Options {
         default_value = "timeline.svg"
     )]
     output: PathBuf,
+    /// Replace a file that is there
+    #[arg(long)]
+    force: bool,
 }
 
 /// All that the picture shows. Times are seconds since the first.
@@ -59,7 +62,6 @@ pub(crate) struct Area {
 }
 
 pub(crate) fn report(options: &Options) -> Result<String> {
-    let timeline = timeline(&options.sources)?;
     let is_page = match options.output.extension().and_then(|it| it.to_str()) {
         Some("svg") => false,
         Some("html" | "htm") => true,
@@ -68,13 +70,14 @@ pub(crate) fn report(options: &Options) -> Result<String> {
             options.output.display()
         ),
     };
+    output::check_free(&options.output, options.force)?;
+    let timeline = timeline(&options.sources)?;
     let picture = if is_page {
         plot::page(&timeline)
     } else {
         plot::svg(&timeline)
     };
-    std::fs::write(&options.output, picture)
-        .with_context(|| format!("cannot write {}", options.output.display()))?;
+    output::write(&options.output, picture.as_bytes(), options.force)?;
     Ok(format!(
         "Written to {}\n",
         Escaped(&options.output.display().to_string())
