@@ -55,7 +55,7 @@ impl Function {
         finish(self.head, block)
     }
 
-    /// The function with its body as a future between `before` and `after`, awaited.
+    /// The function with its body as a future between `before` and `after`.
     pub(crate) fn with_async_body(self, before: &str, after: &str) -> TokenStream {
         // Never run: it tells the compiler what the body returns, which `?` in it must know.
         let returned = self.returned().map_or(String::new(), |returned| {
@@ -65,7 +65,7 @@ impl Function {
             )
         });
         // NOTE: the body is put in as it is, so that it keeps its places in the source.
-        let block = format!("{before} async move {{ {returned} {{ __BODY }} }} {after} .await");
+        let block = format!("{before} async move {{ {returned} {{ __BODY }} }} {after}");
         let block: TokenStream = block.parse().expect("an expression");
         finish(self.head, put(block, &self.body))
     }
@@ -129,6 +129,16 @@ impl Function {
     /// Whether another attribute makes a test of it.
     pub(crate) fn has_test_attribute(&self) -> bool {
         self.head.windows(2).any(is_test_attribute)
+    }
+
+    /// Whether the attribute that makes a test of it asks for a runtime with threads.
+    pub(crate) fn has_runtime_with_threads(&self) -> bool {
+        let asks = |pair: &[TokenTree]| match pair {
+            [_, TokenTree::Group(attribute)] => attribute.to_string().contains("\"multi_thread\""),
+            _ => false,
+        };
+        let attributes = self.head.windows(2).filter(|pair| is_test_attribute(pair));
+        attributes.into_iter().any(asks)
     }
 
     /// What stands between the arrow and the body, unless it has no name.
