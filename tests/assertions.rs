@@ -161,14 +161,108 @@ fn a_failure_tells_by_how_much_and_which_lines() {
     let text = message(|| drop(assert_peak!((large(), large()), <= 4 KiB)));
     let name = "assertions::a_failure_tells_by_how_much_and_which_lines::{{closure}}::{{closure}}";
     let stack = format!(
-        "  3000 B in 1 block held at the peak by\n    \
+        "  6000 B in 2 blocks held at the peak by\n    \
              tests/assertions.rs:{} assertions::large\n    \
              tests/assertions.rs:{} {name}",
         line("Vec::with_capacity(3000)"),
         line("assert_peak!((large(), large()), <= 4 KiB)"),
     );
     let head = "peak: expected at most 4096 B, found 6000 B: 1904 B too much";
-    assert_eq!(text, format!("{head}\n{stack}\n{stack}"));
+    // Two places in one line, which are not told apart.
+    assert_eq!(text, format!("{head}\n{stack}"));
+}
+
+/// The two blocks differ in the column alone.
+#[test]
+fn stacks_that_look_alike_are_one() {
+    #[rustfmt::skip]
+    let work = || (Vec::<u8>::with_capacity(1000), Vec::<u8>::with_capacity(2000), large());
+    let text = message(|| drop(assert_memory!(work(), allocated == 0 B)));
+    let stacks: Vec<&str> = text
+        .lines()
+        .filter(|it| it.starts_with("  3000 B"))
+        .collect();
+    assert_eq!(
+        stacks,
+        [
+            "  3000 B in 2 blocks allocated by",
+            "  3000 B in 1 block allocated by",
+        ],
+        "{text}"
+    );
+}
+
+/// A megabyte on another thread.
+fn started() {
+    let work = || drop(std::hint::black_box(vec![1_u8; 1 << 20]));
+    std::thread::spawn(work).join().expect("no panic");
+}
+
+#[test]
+fn work_that_starts_threads_is_counted_or_refused() {
+    let refused = "this work started threads; use `threads = \"all\"` to count what they do, or \
+                   `threads = \"own\"` to leave it out";
+    let scoped = || std::thread::scope(|threads| drop(threads.spawn(large)));
+    for text in [
+        message(|| assert_peak!(started(), <= 64 KiB)),
+        message(|| assert_peak!(started(), <= 64 MiB)),
+        message(|| assert_memory!(scoped(), peak <= 64 KiB)),
+        message(|| assert_no_leak!(started())),
+        message(|| assert_no_growth!(rounds = 2, started)),
+        message(|| alloc_core::assert_memory_snapshot!("threads", started())),
+    ] {
+        assert_eq!(text, refused);
+    }
+    let counted = message(|| assert_peak!(started(), <= 64 KiB, threads = "all"));
+    let (head, rest) = counted.split_once('\n').expect("lines");
+    assert!(
+        head.starts_with("peak: expected at most 64.0 KiB (65536 B), found ")
+            && rest
+                .starts_with("  1024 KiB in 1 block held at the peak by\n    tests/assertions.rs:"),
+        "{counted}"
+    );
+    assert_peak!(started(), <= 64 KiB, threads = "own");
+    assert_memory!(started(), peak >= 1 MiB, threads = "all");
+    assert_no_growth!(rounds = 2, threads = "own", started);
+    assert_no_growth!(rounds = 2, warmup = 2, threads = "all", started);
+}
+
+/// Threads of others are not this work's: neither of tests beside it, nor those that were there.
+#[test]
+fn only_threads_of_the_work_are_refused() {
+    let (sender, receiver) = std::sync::mpsc::channel::<Vec<u8>>();
+    let busy = std::sync::atomic::AtomicBool::new(true);
+    let is_busy = || busy.load(std::sync::atomic::Ordering::Relaxed);
+    std::thread::scope(|threads| {
+        threads.spawn(|| receiver.into_iter().for_each(drop));
+        for _ in 0..3 {
+            threads.spawn(|| {
+                while is_busy() {
+                    std::thread::spawn(|| drop(large()))
+                        .join()
+                        .expect("no panic");
+                }
+            });
+        }
+        for _ in 0..300 {
+            assert_memory!(
+                {
+                    // It is freed on another thread, which did not start here.
+                    let sent = large();
+                    alloc_core::untraced(|| sender.send(sent)).expect("a receiver");
+                },
+                allocations == 1
+            );
+        }
+        drop(sender);
+        busy.store(false, std::sync::atomic::Ordering::Relaxed);
+    });
+}
+
+#[alloc_core::memory_test(peak = "64 MiB")]
+#[should_panic(expected = "this work started threads; use `threads = \"all\"`")]
+fn a_test_that_starts_threads_is_refused() {
+    started();
 }
 
 #[test]
@@ -285,32 +379,32 @@ fn other_threads_neither_count_nor_are_hindered() {
 }
 
 /// Sixteen kilobytes in all, of which nothing is left.
-#[alloc_core::test(peak = "10 KiB", leaks = 0, allocations = 2, allocated = 16_000)]
+#[alloc_core::memory_test(peak = "10 KiB", leaked = 0, allocations = 2, allocated = 16_000)]
 fn an_attribute_keeps_a_test_to_its_limits() {
     drop(std::hint::black_box(vec![1_u8; 10_000]));
     drop(std::hint::black_box(vec![1_u8; 6_000]));
 }
 
-#[alloc_core::test(peak = 9_999)]
+#[alloc_core::memory_test(peak = 9_999)]
 #[should_panic(expected = "peak: expected at most 9999 B, found 10000 B: 1 B too much")]
 fn an_attribute_fails_a_test_that_does_not() {
     drop(std::hint::black_box(vec![1_u8; 10_000]));
 }
 
-#[alloc_core::test(leaks = "0 B")]
+#[alloc_core::memory_test(leaked = "0 B")]
 #[should_panic(expected = "leaked: expected at most 0 B, found 10 B: 10 B too much")]
 fn what_a_test_leaks_is_told() {
     std::mem::forget(std::hint::black_box(vec![1_u8; 10]));
 }
 
-#[alloc_core::test(leaks = 0)]
+#[alloc_core::memory_test(leaked = 0)]
 fn a_test_may_return_a_result() -> Result<(), std::num::ParseIntError> {
     let number: i32 = "12".to_owned().parse()?;
     assert_eq!(number, 12);
     Ok(())
 }
 
-#[alloc_core::test(allocations = 1)]
+#[alloc_core::memory_test(allocations = 1)]
 #[test]
 fn a_test_that_is_one_already_is_no_other() {
     drop(large());

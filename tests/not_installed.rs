@@ -1,6 +1,6 @@
 //! A program without the allocator: it cannot be traced, and is told so.
 
-alloc_tests::tests![says_so, nothing_is_measured];
+alloc_tests::tests![says_so, main_says_so, nothing_is_measured];
 
 fn says_so() {
     let error = alloc_core::start().unwrap_err();
@@ -21,6 +21,18 @@ fn says_so() {
     alloc_core::stop();
     let block = Box::new(1);
     assert!(alloc_core::traceback_of(&*block).is_none());
+}
+
+/// `main` prints an error by `Debug`.
+fn main_says_so() {
+    let output = alloc_tests::program(env!("CARGO_BIN_EXE_uninstalled"), &[], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "Error: the global allocator of this program is not alloc_core::TraceAlloc: expected \
+         `#[global_allocator] static ALLOC: TraceAlloc = TraceAlloc::system();` in the program; \
+         each file in `tests/` is a program of its own, and so is each example and benchmark\n"
+    );
 }
 
 fn nothing_is_measured() {

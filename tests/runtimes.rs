@@ -3,7 +3,10 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
-use alloc_core::{Amount, Scope, ScopeHandle, TraceAlloc, Usage, measure_future};
+use alloc_core::{
+    Amount, Scope, ScopeHandle, TraceAlloc, Usage, assert_memory, assert_no_alloc,
+    assert_no_growth, assert_no_leak, assert_peak, measure_future,
+};
 use rayon::prelude::*;
 use tokio::sync::mpsc;
 
@@ -207,14 +210,14 @@ fn a_pool_whose_threads_live_in_a_scope_is_counted_whole() {
     );
 }
 
-#[alloc_core::test(peak = 1_560, leaks = 0, allocations = 21)]
+#[alloc_core::memory_test(peak = 1_560, leaked = 0, allocations = 21, threads = "own")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_async_test_keeps_to_its_limits() {
     // Room for ten vectors, ten blocks of sixty, and the last of six hundred: see `of_work`.
     drop(work(10, 60).await);
 }
 
-#[alloc_core::test(peak = "1 KiB")]
+#[alloc_core::memory_test(peak = "1 KiB")]
 #[tokio::test]
 #[should_panic(expected = "peak: expected at most 1024 B, found 1380 B: 356 B too much")]
 async fn an_async_test_that_does_not_fails() {
@@ -227,20 +230,35 @@ async fn megabyte_in_a_task() {
     task.await.expect("no panic");
 }
 
-#[alloc_core::test(peak = "100 KiB")]
+#[alloc_core::memory_test(peak = "100 KiB", threads = "own")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn by_default_only_the_test_s_own_future_counts() {
+async fn with_own_threads_only_the_test_s_own_future_counts() {
     megabyte_in_a_task().await;
 }
 
-#[alloc_core::test(peak = "100 KiB", threads = "all")]
+#[alloc_core::memory_test(peak = "100 KiB")]
+#[tokio::test]
+#[should_panic(expected = "  977 KiB in 1 block held at the peak by\n    tests/runtimes.rs:")]
+async fn tasks_on_the_test_s_thread_count() {
+    megabyte_in_a_task().await;
+}
+
+#[alloc_core::memory_test(peak = "10 MiB")]
+#[tokio::test]
+#[should_panic(expected = "this work started threads; use `threads = \"all\"`")]
+async fn an_async_test_that_starts_threads_is_refused() {
+    let task = tokio::task::spawn_blocking(|| drop(block(1_000_000)));
+    task.await.expect("no panic");
+}
+
+#[alloc_core::memory_test(peak = "100 KiB", threads = "all")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[should_panic(expected = "  977 KiB in 1 block held at the peak by\n    tests/runtimes.rs:")]
 async fn tasks_count_with_all_threads() {
     megabyte_in_a_task().await;
 }
 
-#[alloc_core::test(peak = "1500 KiB", leaks = "1 KiB", threads = "all")]
+#[alloc_core::memory_test(peak = "1500 KiB", leaked = "1 KiB", threads = "all")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 /// The runtime keeps a way to wake it in the own storage of the test's thread.
 async fn a_runtime_s_threads_keep_to_limits() -> Result<(), tokio::task::JoinError> {
@@ -248,14 +266,14 @@ async fn a_runtime_s_threads_keep_to_limits() -> Result<(), tokio::task::JoinErr
 }
 
 /// Neither the visibility nor what is returned is an argument.
-#[alloc_core::test(peak = "100 KiB", threads = "all")]
+#[alloc_core::memory_test(peak = "100 KiB", threads = "all")]
 #[tokio::test]
 pub(crate) async fn a_test_with_other_parentheses_has_no_arguments() -> Result<(), (u8, u8)> {
     drop(block(100));
     Ok(())
 }
 
-#[alloc_core::test(peak = "1 MiB", threads = "all")]
+#[alloc_core::memory_test(peak = "1 MiB", threads = "all")]
 fn a_pool_of_the_test_s_own_counts() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build();
     let each = |size: usize| drop(block(size));
@@ -263,19 +281,19 @@ fn a_pool_of_the_test_s_own_counts() {
         .install(|| (1..=1000_usize).into_par_iter().for_each(each));
 }
 
-#[alloc_core::test(allocated = 500_499, threads = "all")]
+#[alloc_core::memory_test(allocated = 500_499, threads = "all")]
 #[should_panic(expected = "allocated: expected at most 489 KiB (500499 B), found ")]
 fn a_pool_of_the_test_s_own_fails_it() {
     a_pool_of_the_test_s_own_counts();
 }
 
-#[alloc_core::test(leaks = 0, threads = "own")]
+#[alloc_core::memory_test(leaked = 0, threads = "own")]
 fn other_threads_of_the_test_may_do_as_they_like() {
     let kept = alloc_core::untraced(|| std::thread::spawn(|| block(1000)).join());
     std::mem::forget(kept);
 }
 
-#[alloc_core::test(peak = 60)]
+#[alloc_core::memory_test(peak = 60)]
 #[rstest::rstest]
 #[case(30)]
 #[case(60)]
@@ -283,17 +301,121 @@ fn each_case_keeps_to_the_limits(#[case] size: usize) {
     drop(block(size));
 }
 
-#[alloc_core::test(peak = 60)]
+#[alloc_core::memory_test(peak = 60)]
 #[rstest::rstest]
 #[should_panic(expected = "peak: expected at most 60 B, found 61 B: 1 B too much")]
 fn each_value_that_does_not_fails(#[values(61)] size: usize) {
     drop(block(size));
 }
 
-#[alloc_core::test(peak = 60)]
+#[alloc_core::memory_test(peak = 60)]
 #[rstest::rstest]
 #[case(60)]
 #[tokio::test]
 async fn an_async_case_keeps_to_the_limits(#[case] size: usize) {
     drop(block(size));
+}
+
+#[tokio::test]
+async fn async_work_is_awaited_and_counted() {
+    let kept = assert_memory!(
+        async work(10, 60),
+        peak == 1_380 B,
+        allocations == 21,
+        leaked == 840 B,
+    );
+    assert_eq!(kept.len(), 10);
+    let mut rounds = 0;
+    let length = assert_peak!(
+        async {
+            rounds += 1;
+            work(rounds, 60).await.len()
+        },
+        <= 700 B
+    );
+    assert_eq!((length, rounds), (1, 1));
+    assert_no_alloc!(async move { drop(kept) });
+    assert_no_alloc!(async yield_once());
+    assert_no_leak!(async { drop(work(10, 60).await) });
+    assert_no_growth!(rounds = 3, async || drop(work(10, 60).await));
+}
+
+/// What these print when they fail is read below.
+mod failing {
+    use super::{block, work};
+
+    #[alloc_core::memory_test(allocations = 20)]
+    #[tokio::test]
+    #[ignore = "it is run by the test below"]
+    async fn attribute() {
+        drop(work(10, 60).await);
+    }
+
+    #[tokio::test]
+    #[ignore = "it is run by the test below"]
+    async fn limit() {
+        super::assert_no_alloc!(async work(10, 60));
+    }
+
+    #[tokio::test]
+    #[ignore = "it is run by the test below"]
+    async fn growth() {
+        let mut kept = Vec::new();
+        super::assert_no_growth!(rounds = 2, async || kept.push(work(1, 60).await));
+    }
+
+    #[tokio::test]
+    #[ignore = "it is run by the test below"]
+    async fn threads() {
+        let task = async { tokio::task::spawn_blocking(|| drop(block(9))).await };
+        super::assert_peak!(async task, <= 1 MiB).expect("no panic");
+    }
+}
+
+#[test]
+fn async_failures_are_the_test_s() {
+    let output = std::process::Command::new(std::env::current_exe().expect("a path"))
+        .args(["failing::", "--ignored", "--test-threads=1"])
+        .env("RUST_BACKTRACE", "0")
+        .output()
+        .expect("it runs");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let line = |text: &str| {
+        let mut lines = include_str!("runtimes.rs").lines().zip(1..);
+        lines
+            .find(|(it, _)| it.trim().starts_with(text))
+            .expect("a line")
+            .1
+    };
+    for (test, at, message) in [
+        (
+            "attribute",
+            "#[alloc_core::memory_test(allocations = 20)]",
+            "allocations: expected at most 20, found 21: 1 too many",
+        ),
+        (
+            "limit",
+            "super::assert_no_alloc!(async work",
+            "allocations: expected 0, found 21: 21 too many",
+        ),
+        (
+            "growth",
+            "super::assert_no_growth!(rounds = 2, async",
+            "2 lines hold more after each of 2 rounds",
+        ),
+        (
+            "threads",
+            "super::assert_peak!(async task",
+            "this work started threads; use `threads = \"all\"` to count what they do, or \
+             `threads = \"own\"` to leave it out",
+        ),
+    ] {
+        let (_, failure) = text
+            .split_once(&format!("thread 'failing::{test}'"))
+            .expect(&text);
+        let (place, rest) = failure.split_once(":\n").expect(&text);
+        let expected = format!(" panicked at tests/runtimes.rs:{}:", line(at));
+        assert!(place.contains(&expected), "{expected}: {text}");
+        assert_eq!(rest.lines().next(), Some(message), "{text}");
+    }
 }

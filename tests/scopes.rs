@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::{Barrier, mpsc};
 
-use alloc_core::{Amount, Config, Metric, Scope, TraceAlloc, Usage, measure};
+use alloc_core::{Amount, Config, Metric, Scope, TraceAlloc, Usage, assert_memory, measure};
 
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
@@ -19,6 +19,7 @@ alloc_tests::tests!(
     handles_take_a_scope_along,
     threads_are_counted_where_they_are_started,
     only_what_is_started_in_a_scope_is_taken_in,
+    assertions_notice_threads_however_tracing_is_done,
     threads_give_a_scope_back,
     the_peak_of_many_threads_in_turn_is_exact,
     scopes_do_not_mind_tracing,
@@ -287,6 +288,57 @@ fn only_what_is_started_in_a_scope_is_taken_in() {
     drop((scope, older, starter));
     older_thread.join().unwrap();
     starter_thread.join().unwrap();
+}
+
+fn assertions_notice_threads_however_tracing_is_done() {
+    std::panic::set_hook(Box::new(|_| {}));
+    let is_refused = |work: fn()| {
+        let panic = std::panic::catch_unwind(|| assert_memory!(work(), peak <= 1 MiB));
+        let Err(panic) = panic else { return false };
+        let message = panic.downcast_ref::<String>().unwrap();
+        assert!(
+            message.starts_with("this work started threads; "),
+            "{message}"
+        );
+        true
+    };
+    let join = || drop(std::thread::spawn(|| drop(block(9))).join());
+    let scoped = || {
+        std::thread::scope(|threads| {
+            threads.spawn(|| drop(block(9)));
+        });
+    };
+    let within = || {
+        // The inner one counts its threads, and so does the outer one.
+        let join = || drop(std::thread::spawn(|| drop(block(9))).join());
+        assert_memory!(join(), allocated >= 9 B, threads = "all");
+    };
+    let left_out = || {
+        let join = || drop(std::thread::spawn(|| drop(block(9))).join());
+        assert_memory!(join(), allocated >= 9 B, threads = "own");
+    };
+    let check = |what: &str| {
+        assert!(is_refused(join) && is_refused(scoped), "{what}");
+        assert!(
+            is_refused(left_out),
+            "{what}: left out by the inner one only"
+        );
+        assert!(
+            !is_refused(within) && !is_refused(|| drop(block(9))),
+            "{what}"
+        );
+    };
+    check("off");
+    for config in [
+        Config::default(),
+        Config::default().frames(0),
+        Config::default().sample_every(4096),
+    ] {
+        alloc_core::start_with(config.clone()).unwrap();
+        check(&format!("{config:?}"));
+        alloc_core::stop();
+    }
+    drop(std::panic::take_hook());
 }
 
 fn threads_give_a_scope_back() {

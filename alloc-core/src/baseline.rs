@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::assertions::{Checked, Term, Threads, Value, cannot_measure, refuse_threads};
 use crate::error::Error;
-use crate::scope::{Scope, Usage, or_panic};
+use crate::scope::{Scope, Usage};
 use crate::snapshot::Snapshot;
 use crate::{Amount, GroupBy, Metric, thread};
 
@@ -25,26 +26,78 @@ use crate::{Amount, GroupBy, Metric, thread};
 /// let document = assert_memory_snapshot!("parse", tolerance = 5 %, { parse() });
 /// ```
 ///
+/// Async: `assert_memory_snapshot!("load", async load())`. Threads:
+/// `assert_memory_snapshot!("load", threads = "all", load())`. Both are as with [`assert_memory!`].
+///
 /// # Panics
 ///
-/// If it allocates something else, with what changed, function by function; if there is no file; and where
-/// the numbers would not be true, as [`measure`](crate::measure()) does.
+/// If it allocates something else, with what changed, function by function; if there is no file; and as
+/// [`assert_memory!`] if the work started threads, and where the numbers would not be true.
 #[macro_export]
+#[collapse_debuginfo(yes)]
 macro_rules! assert_memory_snapshot {
-    ($name:expr, tolerance = $percent:literal %, $work:expr $(,)?) => {
-        $crate::__private::assert_baseline(
-            $crate::__private::Baseline {
-                name: $name,
-                file: file!(),
-                package: env!("CARGO_MANIFEST_DIR"),
-                is_debug: cfg!(debug_assertions),
-                tolerance: f64::from($percent),
-            },
-            || $work,
-        )
+    ($name:expr, tolerance = $percent:literal %, threads = $threads:tt, $($work:tt)+) => {
+        $crate::__assert_baseline!([$name, $percent, $threads] $($work)+)
     };
-    ($name:expr, $work:expr $(,)?) => {
-        $crate::assert_memory_snapshot!($name, tolerance = 0 %, $work)
+    ($name:expr, tolerance = $percent:literal %, $($work:tt)+) => {
+        $crate::__assert_baseline!([$name, $percent, none] $($work)+)
+    };
+    ($name:expr, threads = $threads:tt, $($work:tt)+) => {
+        $crate::__assert_baseline!([$name, 0, $threads] $($work)+)
+    };
+    ($name:expr, $($work:tt)+) => {
+        $crate::__assert_baseline!([$name, 0, none] $($work)+)
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+#[collapse_debuginfo(yes)]
+macro_rules! __assert_baseline {
+    ([$($baseline:tt)*] async move $work:block $(,)?) => {
+        $crate::__assert_baseline!(@ [$($baseline)*] async move $work)
+    };
+    ([$($baseline:tt)*] async $work:block $(,)?) => {
+        $crate::__assert_baseline!(@ [$($baseline)*] async $work)
+    };
+    ([$($baseline:tt)*] async $work:expr $(,)?) => {
+        $crate::__assert_baseline!(@ [$($baseline)*] async { $work.await })
+    };
+    ([$($baseline:tt)*] $work:expr $(,)?) => {
+        $crate::__run!(|value| {
+            $crate::__private::assert_baseline(
+                $crate::__baseline!($($baseline)*),
+                || $work,
+                &value,
+            )
+        })
+    };
+    (@ [$($baseline:tt)*] $($work:tt)+) => {
+        $crate::__run!(|value| {
+            $crate::__private::assert_baseline_async(
+                $crate::__baseline!($($baseline)*),
+                $($work)+,
+                &value,
+            )
+            .await
+            .or_panic()
+        })
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+#[collapse_debuginfo(yes)]
+macro_rules! __baseline {
+    ($name:expr, $percent:literal, $threads:tt) => {
+        $crate::__private::Baseline {
+            name: $name,
+            file: file!(),
+            package: env!("CARGO_MANIFEST_DIR"),
+            is_debug: cfg!(debug_assertions),
+            tolerance: f64::from($percent),
+            threads: $crate::__term!(threads = $threads),
+        }
     };
 }
 
@@ -61,6 +114,8 @@ pub struct Baseline<'a> {
     pub is_debug: bool,
     /// Per cent.
     pub tolerance: f64,
+    /// What becomes of what threads do that the work starts.
+    pub threads: Term,
 }
 
 /// How many functions a file has.
@@ -77,21 +132,36 @@ struct Numbers {
 
 /// Runs `work`, and panics if it does not allocate what the baseline says.
 #[track_caller]
-pub fn assert_baseline<T>(baseline: Baseline<'_>, work: impl FnOnce() -> T) -> T {
-    let (value, numbers) = or_panic(measured(work));
-    let _muted = thread::mute();
-    if let Err(message) = baseline.compare(&numbers) {
-        panic!("{message}");
-    }
-    value
+pub fn assert_baseline<T>(
+    baseline: Baseline<'_>,
+    work: impl FnOnce() -> T,
+    _value: &Value<T>,
+) -> T {
+    let measured = || {
+        let scope = baseline.enter().map_err(cannot_measure)?;
+        let value = work();
+        refuse_threads(scope.has_started_threads())?;
+        baseline.check(scope.usage(), || scope.snapshot())?;
+        Ok(value)
+    };
+    Checked::from(measured()).or_panic()
 }
 
-fn measured<T>(work: impl FnOnce() -> T) -> Result<(T, Numbers), Error> {
-    let scope = Scope::enter_with_stacks()?;
-    let value = work();
-    let (usage, snapshot) = (scope.usage()?, scope.snapshot()?);
-    let _muted = thread::mute();
-    Ok((value, Numbers::of(usage, &snapshot)))
+/// The same for a future, whichever threads poll it.
+pub async fn assert_baseline_async<F: Future>(
+    baseline: Baseline<'_>,
+    future: F,
+    _value: &Value<F::Output>,
+) -> Checked<F::Output> {
+    let measured = async {
+        let handle = baseline.enter().map(|scope| scope.handle());
+        let handle = handle.map_err(cannot_measure)?;
+        let value = handle.instrument(future).await;
+        refuse_threads(handle.has_started_threads())?;
+        baseline.check(handle.usage(), || handle.snapshot())?;
+        Ok(value)
+    };
+    Checked::from(measured.await)
 }
 
 impl Numbers {
@@ -154,6 +224,21 @@ impl Numbers {
 }
 
 impl Baseline<'_> {
+    fn enter(&self) -> Result<Scope, Error> {
+        Threads::of(&[self.threads]).enter()
+    }
+
+    fn check(
+        &self,
+        usage: Result<Usage, Error>,
+        snapshot: impl FnOnce() -> Result<Snapshot, Error>,
+    ) -> Result<(), String> {
+        let usage = usage.map_err(cannot_measure)?;
+        let snapshot = snapshot().map_err(cannot_measure)?;
+        let _muted = thread::mute();
+        self.compare(&Numbers::of(usage, &snapshot))
+    }
+
     fn compare(&self, found: &Numbers) -> Result<(), String> {
         let path = self.path();
         let shown = path.display();
@@ -276,6 +361,7 @@ mod tests {
             package: env!("CARGO_MANIFEST_DIR"),
             is_debug: true,
             tolerance,
+            threads: Term::Threads(Threads::None),
         }
     }
 

@@ -6,23 +6,25 @@ use std::path::{Path, PathBuf};
 
 /// Why the tracer could not do what it was asked.
 ///
-/// The message names what was expected and what was found. What a program can decide on is told by
+/// The message names what was expected and what was found. `Debug` says the same as `Display`, so it is readable where
+/// `main` returns it. What a program can decide on is told by
 /// the `is_*` methods.
 ///
 /// ```
 /// // This program did not install `TraceAlloc`.
 /// let error = alloc_core::start().unwrap_err();
 /// assert!(error.is_not_installed());
+/// assert_eq!(format!("{error:?}"), error.to_string());
 /// ```
 // NOTE: not in a box: it takes no memory to say that there is none.
-#[derive(Debug)]
 pub struct Error(Kind);
 
 #[derive(Debug, thiserror::Error)]
 enum Kind {
     #[error(
         "the global allocator of this program is not alloc_core::TraceAlloc: expected \
-         `#[global_allocator] static ALLOC: TraceAlloc = TraceAlloc::system();` in the program"
+         `#[global_allocator] static ALLOC: TraceAlloc = TraceAlloc::system();` in the program; \
+         each file in `tests/` is a program of its own, and so is each example and benchmark"
     )]
     NotInstalled,
     #[error("expected that tracing is on, found it off: call alloc_core::start() first")]
@@ -179,6 +181,13 @@ impl From<std::collections::TryReserveError> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// What `Display` says: `main` prints errors by `Debug`, and so does `unwrap`.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -237,7 +237,7 @@ pub use alloc_core_macros::profile;
 /// # use alloc_core::TraceAlloc;
 /// # #[global_allocator]
 /// # static ALLOC: TraceAlloc = TraceAlloc::system();
-/// #[alloc_core::test(peak = "1 MiB", leaks = 0, allocations = 100)]
+/// #[alloc_core::memory_test(peak = "1 MiB", leaked = 0, allocations = 100)]
 /// fn parses_within_a_megabyte() {
 ///     assert_eq!("one two".split(' ').map(str::to_owned).count(), 2);
 /// }
@@ -247,21 +247,23 @@ pub use alloc_core_macros::profile;
 /// | --- | --- |
 /// | `peak` | so many bytes live at one moment |
 /// | `allocated` | so many bytes allocated |
-/// | `leaks` | so many bytes live at the end, when the locals of the test are gone |
+/// | `leaked` | so many bytes live at the end, when the locals of the test are gone |
 /// | `allocations` | so many blocks allocated |
 ///
 /// Bytes are a number, or text with a unit: `"64 KiB"`. What the harness takes to start the test and what
-/// other tests do does not count. What the test's own thread allocates does, or what its future does on any.
-/// With `threads = "all"` so does what threads do that the test starts, and those that they start, as
-/// [`Scope::enter_with_threads`] says; of an async test all that its runtime does. What the test did not wait
-/// for, and what a runtime or a pool leaves in the own storage of the test's thread, counts as live. The default
-/// is `threads = "own"`:
+/// other tests do does not count. What the test's own thread allocates does.
+///
+/// A test that starts threads fails, and says so, unless it tells what becomes of them: with `threads = "own"`
+/// what they do does not count. With `threads = "all"` it does, and what threads do that they start, as
+/// [`Scope::enter_with_threads`] says. What the test did not wait for, and what a runtime or a pool leaves in the own
+/// storage of the test's thread, counts as live. How threads are noticed, and which are not, is said at
+/// [`assert_memory!`].
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
 /// # #[global_allocator]
 /// # static ALLOC: TraceAlloc = TraceAlloc::system();
-/// #[alloc_core::test(peak = "64 KiB", threads = "all")]
+/// #[alloc_core::memory_test(peak = "64 KiB", threads = "all")]
 /// fn both_halves_keep_to_it() {
 ///     std::thread::scope(|threads| {
 ///         threads.spawn(|| vec![1_u8; 10_000]);
@@ -271,24 +273,38 @@ pub use alloc_core_macros::profile;
 /// ```
 ///
 /// It works together with other attributes that make tests, such as `#[tokio::test]` and `#[rstest]`, which
-/// stand below it, with `#[should_panic]`, and with tests that return a `Result`.
+/// stand below it, with `#[should_panic]`, and with tests that return a `Result`. `#[test]` beside it is not needed.
 ///
-/// An async test needs the attribute of a runtime:
+/// # Async tests
+///
+/// An async test needs the attribute of a runtime below it:
 ///
 /// ```compile_fail
-/// #[alloc_core::test(leaks = 0)]
+/// #[alloc_core::memory_test(leaked = 0)]
 /// async fn nobody_runs_it() {}
 /// ```
-pub use alloc_core_macros::test;
+///
+/// What the test's thread allocates from the first line of the test to its last counts: so do the tasks that run on it.
+/// With `threads = "own"` only the test's future does, on whichever thread it is polled. With `threads = "all"` all
+/// that the runtime does counts, which is then made within the test. A runtime of several threads, as
+/// `#[tokio::test(flavor = "multi_thread")]` makes one, needs one of the two:
+///
+/// ```compile_fail
+/// #[alloc_core::memory_test(peak = "64 KiB")]
+/// #[tokio::test(flavor = "multi_thread")]
+/// async fn whose_tasks_count() {}
+/// ```
+pub use alloc_core_macros::memory_test;
 
 /// For the attributes and the macros.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::assertions::{
-        Comparison, Limit, Quantity, assert_memory, assert_memory_future, assert_memory_of_threads,
-        assert_no_growth,
+        Arm, Checked, Comparison, Limit, OfAny, OfFuture, Quantity, Term, Threads, Value,
+        assert_memory, assert_memory_async, assert_memory_on_thread, assert_no_growth,
+        assert_no_growth_async, expect_run,
     };
-    pub use crate::baseline::{Baseline, assert_baseline};
+    pub use crate::baseline::{Baseline, assert_baseline, assert_baseline_async};
     pub use crate::profile::{Output, Profile, Site, profile_future};
 }
 

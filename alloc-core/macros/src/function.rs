@@ -2,7 +2,7 @@
 
 use std::iter;
 
-use proc_macro::{Delimiter, Group, Spacing, TokenStream, TokenTree};
+use proc_macro::{Delimiter, Group, Spacing, Span, TokenStream, TokenTree};
 
 pub(crate) struct Function {
     /// All but the body.
@@ -50,12 +50,12 @@ impl Function {
     /// The function with `first` before its body, whose locals are dropped before what `first` made.
     pub(crate) fn with_body(self, first: &str) -> TokenStream {
         let first: TokenStream = first.parse().expect("statements");
-        let body = TokenTree::Group(self.body);
+        let body = TokenTree::Group(within(&self.body));
         let block = first.into_iter().chain(iter::once(body)).collect();
         finish(self.head, block)
     }
 
-    /// The function with its body as a future between `before` and `after`, awaited.
+    /// The function with its body as a future between `before` and `after`.
     pub(crate) fn with_async_body(self, before: &str, after: &str) -> TokenStream {
         // Never run: it tells the compiler what the body returns, which `?` in it must know.
         let returned = self.returned().map_or(String::new(), |returned| {
@@ -65,7 +65,7 @@ impl Function {
             )
         });
         // NOTE: the body is put in as it is, so that it keeps its places in the source.
-        let block = format!("{before} async move {{ {returned} {{ __BODY }} }} {after} .await");
+        let block = format!("{before} async move {{ {returned} {{ __BODY }} }} {after}");
         let block: TokenStream = block.parse().expect("an expression");
         finish(self.head, put(block, &self.body))
     }
@@ -131,7 +131,17 @@ impl Function {
         self.head.windows(2).any(is_test_attribute)
     }
 
-    /// What stands between the arrow and the body, unless it has no name.
+    /// Whether the attribute that makes a test of it asks for a runtime with threads.
+    pub(crate) fn has_runtime_with_threads(&self) -> bool {
+        let asks = |pair: &[TokenTree]| match pair {
+            [_, TokenTree::Group(attribute)] => attribute.to_string().contains("\"multi_thread\""),
+            _ => false,
+        };
+        let attributes = self.head.windows(2).filter(|pair| is_test_attribute(pair));
+        attributes.into_iter().any(asks)
+    }
+
+    /// What stands between the arrow and the body, unless it has no name or is `!`.
     fn returned(&self) -> Option<TokenStream> {
         let is_arrow = |pair: &[TokenTree]| match pair {
             [TokenTree::Punct(dash), TokenTree::Punct(angle)] => {
@@ -146,7 +156,8 @@ impl Function {
         let end = rest.iter().position(|it| is_word(it, "where"));
         let returned = &rest[..end.unwrap_or(rest.len())];
         let has_no_name = returned.iter().any(|it| is_word(it, "impl"));
-        (!has_no_name).then(|| returned.iter().cloned().collect())
+        let is_never = matches!(returned, [TokenTree::Punct(it)] if it.as_char() == '!');
+        (!has_no_name && !is_never).then(|| returned.iter().cloned().collect())
     }
 }
 
@@ -171,6 +182,15 @@ fn finish(head: Vec<TokenTree>, block: TokenStream) -> TokenStream {
     head.into_iter().chain(iter::once(block)).collect()
 }
 
+/// The body as a block within a block.
+///
+/// NOTE: its braces are where they were, but not the user's, whom a lint would tell to remove them.
+fn within(body: &Group) -> Group {
+    let mut body = body.clone();
+    body.set_span(body.span().resolved_at(Span::call_site()));
+    body
+}
+
 /// Puts the body where its mark is.
 fn put(tokens: TokenStream, body: &Group) -> TokenStream {
     let put_into = |token: TokenTree| match token {
@@ -178,7 +198,7 @@ fn put(tokens: TokenStream, body: &Group) -> TokenStream {
             let inner = group.stream();
             let is_mark = inner.to_string().trim() == "__BODY";
             TokenTree::Group(if is_mark {
-                body.clone()
+                within(body)
             } else {
                 let mut all = Group::new(group.delimiter(), put(inner, body));
                 all.set_span(group.span());

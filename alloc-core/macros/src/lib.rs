@@ -3,8 +3,9 @@
 //! They look at no more of a function than its name, its body, whether it is `async` and what it returns. So
 //! they need no parser of Rust, and what they add to a build is the time that this file takes.
 
-use proc_macro::TokenStream;
+use proc_macro::{Span, TokenStream};
 
+mod above;
 mod function;
 mod limits;
 
@@ -45,7 +46,7 @@ pub fn profile(options: TokenStream, item: TokenStream) -> TokenStream {
     if function.is_async {
         function.with_async_body(
             &format!("::alloc_core::__private::profile_future({site}, "),
-            ")",
+            ").await",
         )
     } else {
         function.with_body(&format!(
@@ -56,8 +57,9 @@ pub fn profile(options: TokenStream, item: TokenStream) -> TokenStream {
 
 /// A test that keeps to limits on memory.
 #[proc_macro_attribute]
-pub fn test(options: TokenStream, item: TokenStream) -> TokenStream {
-    let tested =
-        Limits::parse(options).and_then(|limits| limits.test(Function::parse(item.clone())?));
-    tested.unwrap_or_else(|message| error(&format!("#[alloc_core::test]: {message}"), item))
+pub fn memory_test(options: TokenStream, item: TokenStream) -> TokenStream {
+    let tested = above::expect_no_test(Span::call_site())
+        .and_then(|()| Limits::parse(options))
+        .and_then(|limits| limits.test(Function::parse(item.clone())?));
+    tested.unwrap_or_else(|message| error(&format!("#[alloc_core::memory_test]: {message}"), item))
 }

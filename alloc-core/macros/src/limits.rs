@@ -8,8 +8,14 @@ use crate::function::Function;
 pub(crate) struct Limits {
     /// Each limit as an expression.
     limits: Vec<String>,
-    /// Whether threads count that the test starts.
-    all_threads: bool,
+    /// What becomes of threads that the test starts, if it is said.
+    threads: Option<Threads>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Threads {
+    Own,
+    All,
 }
 
 const EXPECTED: &str = "expected a limit such as peak = \"64 KiB\"";
@@ -21,7 +27,7 @@ impl Limits {
             |token: &TokenTree| matches!(token, TokenTree::Punct(it) if it.as_char() == ',');
         let mut parsed = Limits {
             limits: Vec::new(),
-            all_threads: false,
+            threads: None,
         };
         for option in tokens.split(is_comma).filter(|it| !it.is_empty()) {
             let [
@@ -48,46 +54,69 @@ impl Limits {
         let limit = match name {
             "peak" => format!("peak <= {} B", bytes(value)?),
             "allocated" => format!("allocated <= {} B", bytes(value)?),
-            "leaks" => format!("leaked <= {} B", bytes(value)?),
+            "leaked" => format!("leaked <= {} B", bytes(value)?),
             "allocations" => format!("allocations <= {}", number(value)?),
             "threads" => {
-                self.all_threads = match value {
-                    r#""all""# => true,
-                    r#""own""# => false,
+                self.threads = match value {
+                    r#""all""# => Some(Threads::All),
+                    r#""own""# => Some(Threads::Own),
                     other => return Err(format!("expected \"all\" or \"own\", found {other}")),
                 };
                 return Ok(());
             }
             other => {
                 return Err(format!(
-                    "expected peak, allocated, leaks, allocations or threads, found {other}"
+                    "expected peak, allocated, leaked, allocations or threads, found {other}"
                 ));
             }
         };
-        self.limits.push(format!("::alloc_core::__limit!({limit})"));
+        self.limits.push(format!("::alloc_core::__term!({limit})"));
         Ok(())
     }
 
     /// The function as a test, with the limits around its body.
     pub(crate) fn test(&self, function: Function) -> Result<TokenStream, String> {
-        let after = format!(", &[{}])", self.limits.join(", "));
+        let mut terms = self.limits.clone();
+        if self.threads == Some(Threads::All) {
+            terms.push("::alloc_core::__term!(threads = \"all\")".to_owned());
+        } else if self.threads == Some(Threads::Own) {
+            terms.push("::alloc_core::__term!(threads = \"own\")".to_owned());
+        }
+        let terms = terms.join(", ");
         let (is_test, is_async) = (function.has_test_attribute(), function.is_async);
         if is_async && !is_test {
             return Err(
                 "expected the attribute of a runtime below it, such as #[tokio::test]".to_owned(),
             );
         }
+        if is_async && self.threads.is_none() && function.has_runtime_with_threads() {
+            return Err(
+                "this test's runtime starts threads; use `threads = \"all\"` to count what they do, or \
+                 `threads = \"own\"` to leave it out"
+                    .to_owned(),
+            );
+        }
         let before = |called: &str| format!("::alloc_core::__private::{called}(");
-        let tested = match (self.all_threads, is_async) {
-            (false, true) => {
-                return Ok(function.with_async_body(&before("assert_memory_future"), &after));
+        let tested = match (self.threads, is_async) {
+            (Some(Threads::Own), true) => {
+                let after = format!(
+                    ", &[{terms}], &::alloc_core::__private::Value::new()).await.or_panic()"
+                );
+                return Ok(function.with_async_body(&before("assert_memory_async"), &after));
+            }
+            (None, true) => {
+                let after = format!(", &[{terms}]).await.or_panic()");
+                return Ok(function.with_async_body(&before("assert_memory_on_thread"), &after));
             }
             // NOTE: a runtime's threads are older than its futures, so it is made inside.
-            (true, true) => {
-                function.called_in_closure(&before("assert_memory_of_threads"), &after)?
+            (Some(Threads::All), true) => {
+                let after = format!(", &[{terms}], &::alloc_core::__private::Value::new())");
+                function.called_in_closure(&before("assert_memory"), &after)?
             }
-            (true, false) => function.with_closure(&before("assert_memory_of_threads"), &after),
-            (false, false) => function.with_closure(&before("assert_memory"), &after),
+            (_, false) => {
+                let after = format!(", &[{terms}], &::alloc_core::__private::Value::new())");
+                function.with_closure(&before("assert_memory"), &after)
+            }
         };
         if is_test && !is_async {
             return Ok(tested);

@@ -18,6 +18,7 @@ mod started;
 use sites::Sites;
 pub(crate) use slots::SlotId;
 pub(crate) use slots::{born, died, leave, moved, stay};
+use started::Started;
 
 /// What a scope allocated and freed, in exact numbers.
 ///
@@ -265,8 +266,22 @@ impl Scope {
     pub fn enter_with_threads() -> Result<Scope, Error> {
         let scope = Scope::enter_with_stacks()?;
         scope.id.share();
-        started::take_in_from_now_on(scope.id)?;
+        started::look_out(scope.id, Started::Counts)?;
         Ok(scope)
+    }
+
+    /// As [`enter_with_stacks`](Self::enter_with_stacks), and [tells](Self::has_started_threads) whether threads
+    /// were started in it, which do not count; where they cannot be told apart it never does.
+    pub(crate) fn enter_noticing_threads() -> Result<Scope, Error> {
+        let scope = Scope::enter_with_stacks()?;
+        // NOTE: elsewhere than on Linux there is no list. That is said where assertions are documented.
+        let _ = crate::untraced(|| started::look_out(scope.id, Started::IsNoted));
+        Ok(scope)
+    }
+
+    /// Whether a thread was started in the scope that does not count there.
+    pub(crate) fn has_started_threads(&self) -> bool {
+        has_started_threads(self.id)
     }
 
     fn enter_with(sites: *mut Sites) -> Result<Scope, Error> {
@@ -318,6 +333,10 @@ impl Scope {
             forks: self.forks,
         }
     }
+}
+
+fn has_started_threads(id: SlotId) -> bool {
+    id.slot().sites().is_some_and(Sites::has_started)
 }
 
 fn usage_of(id: SlotId, forks: u32) -> Result<Usage, Error> {
@@ -424,6 +443,11 @@ impl ScopeHandle {
     /// As [`Scope::enter`].
     pub fn with_stacks() -> Result<ScopeHandle, Error> {
         Scope::enter_with_stacks().map(|scope| scope.handle())
+    }
+
+    /// Whether a thread was started in the scope that does not count there, as [`Scope::has_started_threads`].
+    pub(crate) fn has_started_threads(&self) -> bool {
+        has_started_threads(self.id)
     }
 
     /// What was allocated and freed so far, as [`Scope::usage`].

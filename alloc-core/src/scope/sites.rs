@@ -12,6 +12,7 @@ use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::{Amount, Counters, TracedMemory, capture, control, thread, tracer};
 
 use super::slots::SlotId;
+use super::started::Started;
 
 /// The stacks of all scopes that count by callsite, and which block is of which. They have nothing to do
 /// with those of a session, and are never cleared.
@@ -41,8 +42,16 @@ pub(super) struct Sites {
     counts: Mutex<Counts>,
     /// How many changes could not be counted.
     lost: AtomicU64,
-    /// If threads that are started in the scope count: the ids of those that are older than it.
-    older_threads: OnceLock<Vec<ThreadId>>,
+    /// If threads that are started in the scope are looked out for.
+    lookout: OnceLock<Lookout>,
+    /// Whether there are some that do not count.
+    has_started: AtomicBool,
+}
+
+struct Lookout {
+    /// The ids of the threads that are older than the scope.
+    older: Vec<ThreadId>,
+    started: Started,
 }
 
 #[derive(Default)]
@@ -124,16 +133,29 @@ impl Sites {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has threads count that the scope's work starts, all but those that there are.
-    pub(super) fn take_in_all_but(&self, older: Vec<ThreadId>) {
+    /// Looks out for threads that the scope's work starts: all but those that there are.
+    pub(super) fn look_out(&self, older: Vec<ThreadId>, started: Started) {
         // NOTE: nobody set it before.
-        let _ = self.older_threads.set(older);
+        let _ = self.lookout.set(Lookout { older, started });
     }
 
-    /// Whether a thread counts if it was started in the scope.
-    pub(super) fn takes_in(&self, thread: ThreadId) -> bool {
-        let older = self.older_threads.get();
-        older.is_some_and(|older| !older.contains(&thread))
+    /// What becomes of a thread that was started in the scope, if it was.
+    pub(super) fn what_becomes_of(&self, thread: ThreadId) -> Option<Started> {
+        let lookout = self.lookout.get();
+        let is_younger = |it: &&Lookout| !it.older.contains(&thread);
+        lookout.filter(is_younger).map(|it| it.started)
+    }
+
+    /// Notes that a thread was started that does not count.
+    ///
+    /// NOTE: whoever joins the thread sees it, by the join.
+    pub(super) fn note_started(&self) {
+        self.has_started.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a thread was started that does not count.
+    pub(super) fn has_started(&self) -> bool {
+        self.has_started.load(Ordering::Relaxed)
     }
 
     /// Changes the counts, or notes that it could not.

@@ -477,7 +477,7 @@ fn debit(scope: SlotId, size: usize, outer: Option<SlotId>) {
 pub(crate) fn died(address: usize, size: usize) {
     let owner = BLOCKS.remove(address);
     if let Some(owner) = owner.filter(|_| !thread::was_seen()) {
-        started::take_in(owner);
+        started::look_at(owner);
     }
     if let Some(scope) = thread::scope_of_event() {
         for it in scope.chain_up_to(SlotId::common(Some(scope), owner)) {
