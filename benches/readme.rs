@@ -24,7 +24,9 @@ pub const PAGES: [(&str, Rows); 2] = [
 /// Which contenders a table shows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Rows {
+    /// All of them.
     All,
+    /// Those that a user chooses between.
     Choice,
 }
 
