@@ -313,7 +313,7 @@ impl Config {
     /// A frame is one of the machine's; functions that the compiler inlined into it come on top.
     ///
     /// With 1 a record looks no further than the line that it charges, and costs less: as `tracemalloc` does
-    /// unless told otherwise.
+    /// by default.
     ///
     /// With 0 no stacks are captured: the heap's current, peak and total are counted, exactly, at the
     /// lowest cost, and a snapshot has one trace, `<heap>`.

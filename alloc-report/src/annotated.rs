@@ -17,7 +17,7 @@ Examples:
   alloc-report annotate heap.pb.gz --file src/cache.rs
   alloc-report annotate heap-of-the-server.pb.gz --source-root ~/src/server";
 
-/// Unless told otherwise.
+/// The default.
 const FUNCTIONS: usize = 8;
 
 #[derive(Args, Debug)]

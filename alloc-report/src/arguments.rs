@@ -195,7 +195,7 @@ pub(crate) struct View {
     #[arg(long, value_enum, value_name = "RULE", default_value_t = Charge::Caller)]
     charge: Charge,
     /// Charge what this crate allocates to who called it, as it is done for the standard library and for crates of
-    /// collections, such as hashbrown and indexmap; may be given again
+    /// collections, such as hashbrown and indexmap; may be repeated
     #[arg(long, value_name = "CRATE", value_delimiter = ',')]
     pub(crate) skip: Vec<String>,
     /// Show every frame of a stack, and with --cumulative every function
@@ -207,7 +207,7 @@ pub(crate) struct View {
     /// How many lines of a stack to show, counted from the allocation
     #[arg(long, value_name = "N")]
     pub(crate) depth: Option<usize>,
-    /// Show only what meets these conditions; given again, what meets either
+    /// Show only what meets these conditions; repeat it to show what meets any of several
     ///
     /// A condition is a FILE or FILE:LINE, or one of file=, line=, function=, crate=, thread= and
     /// domain=; with commas between them, all have to be met. Names are patterns for the whole of a
@@ -217,7 +217,7 @@ pub(crate) struct View {
     /// Cache::fill is in demo::Cache<T>::fill.
     #[arg(long, value_name = "CONDITIONS")]
     pub(crate) include: Vec<Conditions>,
-    /// Leave out what meets these conditions; given again, what meets either
+    /// Leave out what meets these conditions; repeat it to leave out what meets any of several
     #[arg(long, value_name = "CONDITIONS")]
     pub(crate) exclude: Vec<Conditions>,
     /// Let --include and --exclude look at all frames of a stack, and not only at the one that it is

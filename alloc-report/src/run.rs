@@ -34,7 +34,7 @@ recorded all the same. The exit status is the program's.";
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     /// How many frames of a stack to keep
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..=1000))]
     frames: u16,
     /// Record a sample: a block every so many bytes, as 524288 or 512KiB
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
@@ -415,8 +415,8 @@ fn report(
         (None, None) => {
             let program = recording.about.command.first().map_or("", |it| it.as_str());
             text += &format!(
-                "{seconds:.1} s{resident}. {} was not seen to have alloc_core::TraceAlloc as its global \
-                 allocator: only resident memory was recorded.\nWritten to {shown}.\n",
+                "{seconds:.1} s{resident}. Only resident memory was recorded: {} does not have \
+                 alloc_core::TraceAlloc as its global allocator, or did not run for long enough.\nWritten to {shown}.\n",
                 Escaped(program)
             );
         }

@@ -11,7 +11,7 @@ use crate::stack;
 use crate::table::{BOLD, NOTE, PLAIN, Paint, Table};
 use crate::text;
 
-/// How wide a table is unless told otherwise.
+/// The default width of a table.
 const WIDTH: usize = 100;
 
 /// How far what is within a group stands to the right of it.

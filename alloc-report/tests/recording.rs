@@ -328,7 +328,7 @@ fn without_the_allocator() {
     assert_eq!(succeeds(&output), "");
     let shown = text(&output.stderr);
     assert!(
-        shown.contains("sleep was not seen to have alloc_core::TraceAlloc"),
+        shown.contains("sleep does not have alloc_core::TraceAlloc"),
         "{shown}"
     );
     assert!(

@@ -95,7 +95,7 @@ enum Format {
 }
 
 impl Gauge {
-    /// What is looked at unless told otherwise.
+    /// The default metrics.
     const USUAL: [Gauge; 2] = [Gauge::Peak, Gauge::Allocations];
 
     fn name(self) -> &'static str {
