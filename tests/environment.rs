@@ -407,7 +407,7 @@ fn the_heap_s_numbers_as_they_go() {
         |line: &str| -> Vec<Option<f64>> { line.split(',').map(|it| it.parse().ok()).collect() };
     let rows: Vec<_> = rows.lines().map(row).collect();
     for pair in rows.windows(2) {
-        assert_eq!(pair[0].len(), 5);
+        assert_eq!(pair[0].len(), 6);
         assert!(pair[0][0] < pair[1][0], "time passes: {pair:?}");
         let (heap, peak) = (pair[1][1].unwrap(), pair[1][2].unwrap());
         assert!(
@@ -418,6 +418,8 @@ fn the_heap_s_numbers_as_they_go() {
     // Totals come with the first and with each tenth after.
     assert!(rows[0][3].is_some() && rows[1][3].is_none(), "{rows:?}");
     assert!(rows[10][3].unwrap() >= 100_000.0 && rows[10][4].unwrap() >= 100.0);
+    // And so does what the tracer takes up.
+    assert!(rows[10][5].unwrap() >= 4096.0 && rows[1][5].is_none());
 }
 
 #[test]

@@ -26,7 +26,7 @@
 //!                              each time, which takes time and memory.
 //! ALLOC_TRACE_LIVE=PATH        Add a line with the heap's numbers to a file ten times a second:
 //!                              seconds since 1970, current, peak, and with every tenth line the bytes and
-//!                              blocks ever allocated.
+//!                              blocks ever allocated, and the bytes that the tracer itself takes up.
 //!
 //! In a PATH, %p is the process id, %n the number of the snapshot, %t the time in UTC as 20260131T235959Z,
 //! %h the host's name, and %% a percent sign. Where a numbered snapshot's path has no %n, the number stands

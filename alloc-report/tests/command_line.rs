@@ -1841,3 +1841,26 @@ fn a_check_passes_over_the_noise_of_threads_and_says_what_cannot_be_compared() {
     "#]]
     .assert_eq(&text);
 }
+
+#[test]
+fn symbolize_replaces_the_file_that_it_reads_and_no_other_unasked() {
+    let folder = folder();
+    let path = folder.path();
+    let old = fs::read(path.join("old")).unwrap();
+    check_failure(
+        path,
+        "symbolize new -o old",
+        1,
+        "error: expected a path where no file is, found one at old; --force replaces it\n",
+    );
+    assert_eq!(fs::read(path.join("old")).unwrap(), old);
+    for arguments in [
+        "symbolize new",
+        "symbolize new -o new",
+        "symbolize new -o old --force",
+    ] {
+        let output = run(path, arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments}: {output:?}");
+    }
+    assert_ne!(fs::read(path.join("old")).unwrap(), old);
+}

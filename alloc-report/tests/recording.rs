@@ -174,6 +174,7 @@ fn a_recording_has_all() {
         row[2] >= 4.0 * held && row[2] < 4.0 * held + 2e5,
         "the peak: {row:?}"
     );
+    assert!(rows.iter().any(|it| it[8] > 4096.0), "the tracer's own");
     rows.retain(|it| it[5] > 0.0);
     assert!(rows.iter().any(|it| it[5] >= held), "resident");
     assert!(
@@ -238,7 +239,7 @@ fn csv_rows(recording: &Path) -> Vec<Vec<f64>> {
     assert_eq!(
         lines.next(),
         Some(
-            "seconds,heap_bytes,heap_peak_bytes,total_bytes,total_blocks,rss_bytes,pss_bytes,uss_bytes"
+            "seconds,heap_bytes,heap_peak_bytes,total_bytes,total_blocks,rss_bytes,pss_bytes,uss_bytes,tracer_bytes"
         )
     );
     let number = |it: &str| {
@@ -591,7 +592,8 @@ fn a_timeline_of_snapshots() {
     ));
     let svg = fs::read_to_string(folder.path().join("x.svg")).expect("a picture");
     assert!(
-        svg.contains("tests/recording.rs") && svg.contains("at most 6144 KiB"),
+        svg.contains(">recording alloc-report/tests/recording.rs:")
+            && svg.contains("at most 6144 KiB"),
         "{svg}"
     );
     succeeds(&report(

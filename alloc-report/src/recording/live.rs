@@ -43,6 +43,7 @@ impl Live {
                 if let (None, Some(before)) = (moment.total_bytes, newest) {
                     (moment.total_bytes, moment.total_blocks) =
                         (before.total_bytes, before.total_blocks);
+                    moment.tracer_bytes = before.tracer_bytes;
                 }
                 newest = Some(moment);
             }
@@ -62,6 +63,7 @@ fn parse(line: &str) -> Option<Moment> {
         heap_peak_bytes: next(),
         total_bytes: next(),
         total_blocks: next(),
+        tracer_bytes: next(),
         ..Moment::default()
     })
 }
@@ -108,7 +110,7 @@ mod tests {
         let mut live = Live::new(path.clone());
         assert!(live.newest().is_none() && !live.is_there());
         let mut file = File::create(path).unwrap();
-        write!(file, "1.5,10,20,30,4\n1.6,11,20,,\n1.7,12").unwrap();
+        write!(file, "1.5,10,20,30,4,50\n1.6,11,20,,,\n1.7,12").unwrap();
         let newest = live.newest().unwrap();
         let numbers = |it: Moment| {
             (
@@ -116,14 +118,16 @@ mod tests {
                 it.heap_peak_bytes,
                 it.total_bytes,
                 it.total_blocks,
+                it.tracer_bytes,
             )
         };
-        assert_eq!(numbers(newest), (Some(11), Some(20), Some(30), Some(4)));
+        let all = (Some(11), Some(20), Some(30), Some(4), Some(50));
+        assert_eq!(numbers(newest), all);
         assert!(live.newest().is_none());
-        writeln!(file, ",21,,").unwrap();
+        writeln!(file, ",21,,,").unwrap();
         assert_eq!(
             numbers(live.newest().unwrap()),
-            (Some(12), Some(21), None, None)
+            (Some(12), Some(21), None, None, None)
         );
     }
 }

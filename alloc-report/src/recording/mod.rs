@@ -42,6 +42,9 @@ pub(crate) struct Moment {
     pub(crate) rss_bytes: Option<u64>,
     pub(crate) pss_bytes: Option<u64>,
     pub(crate) uss_bytes: Option<u64>,
+    /// What the tracer takes up itself.
+    #[serde(default)]
+    pub(crate) tracer_bytes: Option<u64>,
 }
 
 #[derive(Debug)]

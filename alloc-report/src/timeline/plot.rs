@@ -15,6 +15,8 @@ const RIGHT: f64 = 24.0;
 const TOP: f64 = 72.0;
 /// From the axis to the first row of the legend, and from row to row.
 const LEGEND: (f64, f64) = (58.0, 20.0);
+/// How many characters of a name there is room for beside its number; a longer one goes on below.
+const NAME: usize = 100;
 
 const STYLE: &str = "
 text { font: 12px system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif; fill: #1f2328 }
@@ -25,7 +27,10 @@ text { font: 12px system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-s
 .grid { stroke: #d1d9e0; stroke-width: 1 }
 .heap { stroke: #1f2328; stroke-width: 2; fill: none; stroke-linejoin: round }
 .resident { stroke: #cf222e; stroke-width: 1.5; stroke-dasharray: 5 3; fill: none }
-.peak { stroke: #59636e; stroke-dasharray: 2 3 }
+.peak { stroke: #1f2328; stroke-width: 1.5; stroke-dasharray: 2 3 }
+.cursor { stroke: #59636e }
+.tracer { fill: #d1d9e0 }
+.chosen { stroke: #1f2328; stroke-width: 1.5 }
 .dot { fill: #1f2328 }
 .halo { stroke: #ffffff; stroke-width: 4px; paint-order: stroke }
 .a0 { fill: #54aeff } .a1 { fill: #4ac26b } .a2 { fill: #eac54f } .a3 { fill: #fd8c73 }
@@ -38,7 +43,10 @@ text { fill: #f0f6fc }
 .grid { stroke: #3d444d }
 .heap { stroke: #f0f6fc }
 .resident { stroke: #ff7b72 }
-.peak { stroke: #9198a1 }
+.peak { stroke: #f0f6fc }
+.cursor { stroke: #9198a1 }
+.tracer { fill: #2d333b }
+.chosen { stroke: #f0f6fc }
 .dot { fill: #f0f6fc }
 .halo { stroke: #0d1117 }
 .a0 { fill: #1f6feb } .a1 { fill: #238636 } .a2 { fill: #9e6a03 } .a3 { fill: #bd561d }
@@ -64,15 +72,15 @@ impl Scale {
 
 /// A self-contained SVG.
 pub(crate) fn svg(timeline: &Timeline) -> String {
-    let step = round_bytes(timeline.highest());
-    let steps = (timeline.highest() as f64 / step).ceil().max(1.0);
+    let axis = Axis::up_to(timeline.highest());
     let scale = Scale {
         end: timeline.end().max(1e-3),
-        top: step * steps,
+        top: axis.top(),
     };
     let bottom = TOP + PLOT_HEIGHT;
-    let rows = timeline.areas.len().div_ceil(2) as f64 + 1.0;
-    let height = bottom + LEGEND.0 + rows * LEGEND.1 + 4.0;
+    let entries = legend(timeline);
+    let rows: usize = entries.iter().map(|it| it.name.len()).sum();
+    let height = bottom + LEGEND.0 + rows as f64 * LEGEND.1;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">\n\
          <title>Memory of {}</title>\n<style>{STYLE}</style>\n\
@@ -81,12 +89,10 @@ pub(crate) fn svg(timeline: &Timeline) -> String {
     );
     text(&mut svg, 20.0, 28.0, "title", "Memory over time");
     text(&mut svg, 20.0, 46.0, "quiet", &cut(&timeline.title, 140));
-    for number in 0..=steps as u64 {
-        let bytes = number as f64 * step;
-        let y = scale.y(bytes as u64);
+    for number in 0..=axis.steps {
+        let y = scale.y(axis.bytes(number));
         line(&mut svg, "grid", (LEFT, y), (WIDTH - RIGHT, y));
-        let label = Bytes::new(bytes as u64).to_string();
-        end_text(&mut svg, LEFT - 8.0, y + 4.0, "quiet", &label);
+        end_text(&mut svg, LEFT - 8.0, y + 4.0, "quiet", &axis.label(number));
     }
     let step = round_seconds(scale.end);
     for number in 0..=(scale.end / step) as u64 {
@@ -101,114 +107,128 @@ pub(crate) fn svg(timeline: &Timeline) -> String {
             &label_of(seconds, step),
         );
     }
+    tracer(&mut svg, timeline, &scale);
     areas(&mut svg, timeline, &scale);
-    polyline(&mut svg, "resident", &timeline.resident, &scale);
-    polyline(&mut svg, "heap", &timeline.heap, &scale);
+    stairs(&mut svg, "resident", &timeline.resident, &scale);
+    stairs(&mut svg, "heap", &timeline.heap, &scale);
     peak(&mut svg, timeline, &scale);
-    legend(&mut svg, timeline, bottom);
+    let mut y = bottom + LEGEND.0;
+    for entry in &entries {
+        entry.draw(&mut svg, y);
+        y += LEGEND.1 * entry.name.len() as f64;
+    }
     svg + "</svg>\n"
 }
 
-/// A page with the picture, on which the pointer reads the numbers.
+/// A page that draws the same for the width of the reader's screen, reads the numbers, zooms and shows source.
 pub(crate) fn page(timeline: &Timeline) -> String {
-    let names: Vec<&str> = timeline.areas.iter().map(|it| it.name.as_str()).collect();
-    let bytes: Vec<&[u64]> = timeline.areas.iter().map(|it| &it.bytes[..]).collect();
+    let end = timeline.end().max(1e-3);
+    let areas = timeline
+        .areas
+        .iter()
+        .map(|it| serde_json::json!({ "name": it.name, "bytes": it.bytes, "source": it.source }));
+    let moment = timeline.peak.and_then(|it| it.moment(end));
+    let is_peak = moment.and_then(|(from, _)| timeline.times.iter().position(|&it| it == from));
     let data = serde_json::json!({
-        "heap": timeline.heap, "resident": timeline.resident, "times": timeline.times,
-        "names": names, "bytes": bytes,
-        "plot": [LEFT, WIDTH - RIGHT, TOP, TOP + PLOT_HEIGHT, WIDTH], "end": timeline.end().max(1e-3),
+        "end": end,
+        "heap": timeline.heap,
+        "resident": timeline.resident,
+        "tracer": timeline.above_heap(),
+        "times": timeline.times,
+        "snapshots": timeline.snapshots,
+        "areas": areas.collect::<Vec<_>>(),
+        "peak": timeline.peak,
+        "peakWhen": timeline.peak.map(|it| it.when()),
+        "isPeak": is_peak,
     });
     // NOTE: within a script, only this could end it.
     let data = data.to_string().replace('<', "\\u003c");
+    let title = escape(&timeline.title);
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<title>Memory of {}</title>\n\
-         <style>{PAGE_STYLE}</style>\n<main>\n{}<pre id=\"numbers\" aria-live=\"polite\">{HINT}</pre>\n\
-         </main>\n<script>const data = {data};\n{SCRIPT}</script>\n</html>\n",
-        escape(&timeline.title),
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>Memory of {title}</title>\n<style>{STYLE}{PAGE_STYLE}</style>\n<main>\n\
+         <h1>Memory over time</h1>\n<p>{title}</p>\n\
+         <div id=\"chart\"><svg id=\"plot\" role=\"img\" aria-label=\"Memory over time\"></svg>\
+         <div id=\"tip\" hidden></div></div>\n\
+         <button id=\"reset\" hidden>Show all of the time</button>\n\
+         <section id=\"source\" aria-live=\"polite\"></section>\n<ul id=\"legend\"></ul>\n<p>{HINT}</p>\n\
+         <noscript>\n{}</noscript>\n</main>\n<script>const data = {data};\n{SCRIPT}</script>\n</html>\n",
         svg(timeline)
     )
 }
 
-const HINT: &str = "Move over the picture to read the numbers.";
+const HINT: &str = "Point at the picture, or touch it, to read the numbers. Drag along it to zoom in, and double-click to \
+    see all again. Click an area, or its name, to see its source.";
 
-const PAGE_STYLE: &str = "
-:root { color-scheme: light dark }
-body { margin: 0; background: Canvas; color: CanvasText; font: 14px system-ui, sans-serif }
-main { max-width: 1100px; margin: 24px auto; padding: 0 16px }
-svg { width: 100%; height: auto }
-pre { font: 13px ui-monospace, monospace; white-space: pre-wrap }
-";
+const PAGE_STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
 
-const SCRIPT: &str = r##"
-const svg = document.querySelector("svg"), numbers = document.getElementById("numbers");
-const [left, right, top_, bottom, width] = data.plot;
-const cursor = document.createElementNS("http://www.w3.org/2000/svg", "line");
-cursor.setAttribute("class", "grid");
-cursor.setAttribute("y1", top_);
-cursor.setAttribute("y2", bottom);
-const size = bytes => {
-  for (const unit of ["B", "KiB", "MiB", "GiB", "TiB"]) {
-    if (bytes < 1024 || unit === "TiB") return bytes.toFixed(unit === "B" ? 0 : 1) + " " + unit;
-    bytes /= 1024;
-  }
-};
-const last = (points, at) => points.filter(point => point[0] <= at).pop();
-svg.addEventListener("pointermove", event => {
-  const box = svg.getBoundingClientRect();
-  const x = Math.min(right, Math.max(left, (event.clientX - box.left) * width / box.width));
-  const at = (x - left) / (right - left) * data.end;
-  cursor.setAttribute("x1", x);
-  cursor.setAttribute("x2", x);
-  svg.append(cursor);
-  const rows = [at.toFixed(2) + " s"];
-  const heap = last(data.heap, at), resident = last(data.resident, at);
-  if (heap) rows.push("heap      " + size(heap[1]));
-  if (resident) rows.push("resident  " + size(resident[1]));
-  const snapshot = data.times.filter(time => time <= at).length - 1;
-  if (snapshot >= 0) {
-    rows.push("", "snapshot at " + data.times[snapshot].toFixed(2) + " s");
-    data.names.forEach((name, i) => rows.push(size(data.bytes[i][snapshot]).padStart(11) + "  " + name));
-  }
-  numbers.textContent = rows.join("\n");
-});
-"##;
+/// Each value from its time on until the next one, as horizontal and vertical lines.
+fn steps(points: impl IntoIterator<Item = (f64, u64)>, scale: &Scale) -> String {
+    let mut path = String::new();
+    for (seconds, bytes) in points {
+        let (x, y) = (scale.x(seconds), scale.y(bytes));
+        let _ = match path.is_empty() {
+            true => write!(path, "M{x:.1} {y:.1}"),
+            false => write!(path, "H{x:.1}V{y:.1}"),
+        };
+    }
+    if !path.is_empty() {
+        let _ = write!(path, "H{:.1}", scale.x(scale.end));
+    }
+    path
+}
 
-/// Stacked: the largest at the bottom. Between two snapshots they go in a straight line.
+/// What lies between two such lines, which step at the same times.
+fn band(points: &[(f64, u64, u64)], scale: &Scale) -> String {
+    let mut path = steps(points.iter().map(|&(at, _, upper)| (at, upper)), scale);
+    for &(seconds, lower, _) in points.iter().rev() {
+        let _ = write!(path, "V{:.1}H{:.1}", scale.y(lower), scale.x(seconds));
+    }
+    if !path.is_empty() {
+        path.push('Z');
+    }
+    path
+}
+
+/// Stacked: the largest at the bottom. Each holds what a snapshot found until the next.
 fn areas(svg: &mut String, timeline: &Timeline, scale: &Scale) {
     let mut below = vec![0_u64; timeline.times.len()];
     for (number, area) in timeline.areas.iter().enumerate() {
-        let above: Vec<u64> = below.iter().zip(&area.bytes).map(|(a, b)| a + b).collect();
-        let point = |(seconds, bytes): (&f64, &u64)| {
-            format!("{:.1},{:.1}", scale.x(*seconds), scale.y(*bytes))
-        };
-        let upper = timeline.times.iter().zip(&above).map(point);
-        let lower = timeline.times.iter().zip(&below).rev().map(point);
-        let points: Vec<String> = upper.chain(lower).collect();
+        let edges = timeline.times.iter().zip(&below).zip(&area.bytes);
+        let edges = edges.map(|((&at, &below), bytes)| (at, below, below + bytes));
+        let edges: Vec<_> = edges.collect();
         let _ = writeln!(
             svg,
-            "<polygon class=\"a{}\" points=\"{}\"><title>{}</title></polygon>",
+            "<path class=\"a{}\" d=\"{}\"><title>{}</title></path>",
             number.min(8),
-            points.join(" "),
+            band(&edges, scale),
             escape(&area.name)
         );
-        below = above;
+        below = edges.into_iter().map(|(_, _, above)| above).collect();
     }
 }
 
-fn polyline(svg: &mut String, class: &str, points: &[(f64, u64)], scale: &Scale) {
+/// The tracer's own memory, above the heap.
+fn tracer(svg: &mut String, timeline: &Timeline, scale: &Scale) {
+    let above = timeline.above_heap();
+    let columns = above.chunk_by(|a, b| scale.x(a.0) as u64 == scale.x(b.0) as u64);
+    let edges: Vec<_> = columns
+        .filter_map(|column| column.iter().max_by_key(|it| it.2).copied())
+        .collect();
+    if !edges.is_empty() {
+        let path = band(&edges, scale);
+        let _ = writeln!(svg, "<path class=\"tracer\" d=\"{path}\"/>");
+    }
+}
+
+fn stairs(svg: &mut String, class: &str, points: &[(f64, u64)], scale: &Scale) {
     if points.is_empty() {
         return;
     }
-    let points: Vec<String> = thin(points, scale)
-        .into_iter()
-        .map(|(seconds, bytes)| format!("{:.1},{:.1}", scale.x(seconds), scale.y(bytes)))
-        .collect();
-    let _ = writeln!(
-        svg,
-        "<polyline class=\"{class}\" points=\"{}\"/>",
-        points.join(" ")
-    );
+    let path = steps(thin(points, scale), scale);
+    let _ = writeln!(svg, "<path class=\"{class}\" d=\"{path}\"/>");
 }
 
 /// Of many points in one column of the picture, the lowest and the highest.
@@ -228,59 +248,124 @@ fn thin(points: &[(f64, u64)], scale: &Scale) -> Vec<(f64, u64)> {
     kept
 }
 
+/// A dot where the peak was measured, or else a line over the time in which it was. Nothing where that is not known.
 fn peak(svg: &mut String, timeline: &Timeline, scale: &Scale) {
-    let Some((seconds, bytes)) = timeline.peak else {
+    let Some(peak) = timeline.peak else {
         return;
     };
-    let (x, y) = (scale.x(seconds), scale.y(bytes));
-    line(svg, "peak", (x, y), (x, TOP + PLOT_HEIGHT));
-    let _ = writeln!(
-        svg,
-        "<circle class=\"dot\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"/>"
-    );
-    let label = format!("peak {} at {seconds:.1} s", Bytes::new(bytes));
+    let Some((from, to)) = peak.between else {
+        return;
+    };
+    let (left, x, y) = (scale.x(from), scale.x(to), scale.y(peak.bytes));
+    match peak.moment(scale.end) {
+        Some(_) => {
+            let _ = writeln!(
+                svg,
+                "<circle class=\"dot\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"/>"
+            );
+        }
+        None => line(svg, "peak", (left, y), (x, y)),
+    }
+    let label = format!("peak {}", Bytes::new(peak.bytes));
     let class = "strong halo";
     if x > WIDTH / 2.0 {
         end_text(svg, x - 9.0, y - 8.0, class, &label);
     } else {
-        text(svg, x + 9.0, y - 8.0, class, &label);
+        text(svg, left + 9.0, y - 8.0, class, &label);
     }
 }
 
-fn legend(svg: &mut String, timeline: &Timeline, bottom: f64) {
-    let y = bottom + LEGEND.0;
-    let mut x = LEFT;
-    for (class, name, points) in [
-        ("heap", "heap, as the tracer counts it", &timeline.heap),
-        (
-            "resident",
-            "resident memory, as the system counts it",
-            &timeline.resident,
-        ),
-    ] {
-        if !points.is_empty() {
-            line(svg, class, (x, y - 4.0), (x + 22.0, y - 4.0));
-            text(svg, x + 30.0, y, "", name);
-            x += 260.0;
+/// A row of the legend, or several where its name is long.
+struct Entry {
+    class: String,
+    mark: Mark,
+    name: Vec<String>,
+    number: String,
+}
+
+enum Mark {
+    Line,
+    Dot,
+    Area,
+}
+
+impl Entry {
+    fn new(class: impl Into<String>, mark: Mark, name: &str, number: String) -> Entry {
+        Entry {
+            class: class.into(),
+            mark,
+            name: wrapped(name, NAME),
+            number,
         }
     }
-    let column = (WIDTH - LEFT - RIGHT) / 2.0;
-    for (number, area) in timeline.areas.iter().enumerate() {
-        let x = LEFT + column * (number % 2) as f64;
-        let y = y + LEGEND.1 * (number / 2 + 1) as f64;
-        let _ = writeln!(
-            svg,
-            "<rect class=\"a{}\" x=\"{x}\" y=\"{:.1}\" width=\"22\" height=\"12\" rx=\"2\"/>",
-            number.min(8),
-            y - 10.0
-        );
-        let name = format!(
-            "{}, at most {}",
-            cut(&area.name, 44),
-            Bytes::new(area.highest())
-        );
-        text(svg, x + 30.0, y, "", &name);
+
+    fn draw(&self, svg: &mut String, y: f64) {
+        let class = self.class.as_str();
+        let _ = match self.mark {
+            Mark::Line => {
+                line(svg, class, (LEFT, y - 4.0), (LEFT + 22.0, y - 4.0));
+                Ok(())
+            }
+            Mark::Dot => writeln!(
+                svg,
+                "<circle class=\"{class}\" cx=\"{}\" cy=\"{:.1}\" r=\"4\"/>",
+                LEFT + 11.0,
+                y - 4.0
+            ),
+            Mark::Area => writeln!(
+                svg,
+                "<rect class=\"{class}\" x=\"{LEFT}\" y=\"{:.1}\" width=\"22\" height=\"12\" rx=\"2\"/>",
+                y - 10.0
+            ),
+        };
+        for (row, part) in self.name.iter().enumerate() {
+            text(svg, LEFT + 30.0, y + LEGEND.1 * row as f64, "", part);
+        }
+        end_text(svg, WIDTH - RIGHT, y, "", &self.number);
     }
+}
+
+fn legend(timeline: &Timeline) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let most = |bytes: u64| format!("at most {}", Bytes::new(bytes));
+    let highest = |points: &[(f64, u64)]| points.iter().map(|it| it.1).max();
+    if let Some(bytes) = highest(&timeline.heap) {
+        let name = "heap, as the tracer counts it";
+        entries.push(Entry::new("heap", Mark::Line, name, most(bytes)));
+    }
+    if let Some(peak) = timeline.peak {
+        let name = format!("peak of the heap, {}", peak.when());
+        let bytes = Bytes::new(peak.bytes).to_string();
+        entries.push(Entry::new("dot", Mark::Dot, &name, bytes));
+    }
+    if let Some(bytes) = highest(&timeline.resident) {
+        let name = "resident memory, as the system counts it";
+        entries.push(Entry::new("resident", Mark::Line, name, most(bytes)));
+    }
+    if let Some(bytes) = highest(&timeline.tracer) {
+        let name = "the tracer itself, above the heap";
+        entries.push(Entry::new("tracer", Mark::Area, name, most(bytes)));
+    }
+    for (number, area) in timeline.areas.iter().enumerate() {
+        let class = format!("a{}", number.min(8));
+        let number = most(area.highest());
+        entries.push(Entry::new(class, Mark::Area, &area.name, number));
+    }
+    entries
+}
+
+/// The text in lines of so many characters, which end after a slash, a colon or a space where there is one.
+fn wrapped(text: &str, most: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut rest: Vec<char> = text.chars().collect();
+    while rest.len() > most {
+        let is_end = |c: &char| matches!(c, '/' | ':' | ' ');
+        let end = rest[..most].iter().rposition(is_end);
+        let end = end.filter(|&at| at > most / 2).map_or(most, |at| at + 1);
+        lines.push(rest.drain(..end).collect());
+    }
+    lines.push(rest.into_iter().collect());
+    lines
 }
 
 fn line(svg: &mut String, class: &str, from: (f64, f64), to: (f64, f64)) {
@@ -315,14 +400,13 @@ fn middle_text(svg: &mut String, x: f64, y: f64, class: &str, text: &str) {
     );
 }
 
-/// Cut at its start: the end of a path tells more.
+/// Cut at its end: a command begins with the program.
 fn cut(text: &str, most: usize) -> String {
-    let length = text.chars().count();
-    if length <= most {
+    if text.chars().count() <= most {
         return text.to_owned();
     }
-    let end: String = text.chars().skip(length + 1 - most).collect();
-    format!("…{end}")
+    let start: String = text.chars().take(most - 1).collect();
+    format!("{start}…")
 }
 
 /// For text and attributes. What is no character of XML is left out.
@@ -341,13 +425,48 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-/// From one line of the grid to the next: four to eight of them, a round number in its unit.
-fn round_bytes(highest: u64) -> f64 {
-    let wanted = highest.max(1) as f64 / 6.0;
-    let unit = 1024_f64.powf(wanted.log(1024.0).floor().max(0.0));
-    let rounds = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
-    let found = rounds.iter().find(|&&round| round * unit >= wanted);
-    found.map_or(1024.0 * unit, |round| round * unit)
+/// The lines of the grid, with labels in one unit.
+struct Axis {
+    /// The unit in bytes, and its name.
+    unit: (f64, &'static str),
+    /// From one line to the next, in the unit: a round number.
+    step: f64,
+    steps: u64,
+}
+
+impl Axis {
+    /// Four to eight lines.
+    fn up_to(highest: u64) -> Axis {
+        const NAMES: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+        let highest = highest.max(1) as f64;
+        let power = (highest.log(1024.0).floor() as usize).min(NAMES.len() - 1);
+        let unit = 1024_f64.powi(power as i32);
+        let wanted = highest / unit / 6.0;
+        let ten = 10_f64.powf(wanted.log10().floor());
+        let rounds = [1.0, 2.0, 5.0, 10.0].map(|round| round * ten);
+        let found = rounds
+            .into_iter()
+            .find(|&round| round >= wanted * 0.999_999);
+        // A part of a byte is none.
+        let least = if power == 0 { 1.0 } else { 0.0 };
+        let step = found.unwrap_or(10.0 * ten).max(least);
+        let steps = (highest / unit / step - 1e-9).ceil().max(1.0) as u64;
+        let unit = (unit, NAMES[power]);
+        Axis { unit, step, steps }
+    }
+
+    fn bytes(&self, number: u64) -> u64 {
+        (number as f64 * self.step * self.unit.0) as u64
+    }
+
+    fn top(&self) -> f64 {
+        self.steps as f64 * self.step * self.unit.0
+    }
+
+    fn label(&self, number: u64) -> String {
+        let digits = (-self.step.log10() - 1e-9).ceil().max(0.0) as usize;
+        format!("{:.digits$} {}", number as f64 * self.step, self.unit.1)
+    }
 }
 
 /// From one label of time to the next: up to ten of them.
@@ -385,18 +504,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_are_round() {
-        for (highest, step) in [
-            (0_u64, 1_u64),
-            (100, 20),
-            (5 << 10, 1 << 10),
-            (100 << 20, 20 << 20),
-            (300 << 20, 50 << 20),
-            (5000 << 20, 1 << 30),
-            (900 << 30, 200 << 30),
+    fn an_axis_has_round_steps_in_one_unit() {
+        let labels = |highest: u64| {
+            let axis = Axis::up_to(highest);
+            assert!(
+                axis.bytes(axis.steps) >= highest && (2..=8).contains(&axis.steps) || highest < 2
+            );
+            format!(
+                "{}, {} … {}",
+                axis.label(0),
+                axis.label(1),
+                axis.label(axis.steps)
+            )
+        };
+        for (highest, expected) in [
+            (0, "0 B, 1 B … 1 B"),
+            (100, "0 B, 20 B … 100 B"),
+            (5 << 10, "0 KiB, 1 KiB … 5 KiB"),
+            (100 << 20, "0 MiB, 20 MiB … 100 MiB"),
+            (1200 << 20, "0.0 GiB, 0.2 GiB … 1.2 GiB"),
+            (1023 << 20, "0 MiB, 200 MiB … 1200 MiB"),
+            (12 << 20, "0 MiB, 2 MiB … 12 MiB"),
+            (900 << 30, "0 GiB, 200 GiB … 1000 GiB"),
         ] {
-            assert_eq!(round_bytes(highest), step as f64, "{highest}");
+            assert_eq!(labels(highest), expected, "{highest}");
         }
+    }
+
+    #[test]
+    fn steps_of_time_are_round() {
         for (end, step) in [
             (0.5, 0.05),
             (1.0, 0.1),
@@ -416,20 +552,100 @@ mod tests {
     fn the_picture_has_all_that_it_is_of() {
         let timeline = crate::timeline::sample();
         let svg = svg(&timeline);
-        for part in [
-            "demo --all &lt;x&gt;",
-            "peak 10.0 MiB at 2.0 s",
-            "src/a.rs:1, at most 5120 KiB",
-            "class=\"a1\"",
-            "class=\"resident\"",
-        ] {
-            assert!(svg.contains(part), "{part} is not in {svg}");
-        }
-        // From 0 to 12 MiB in six steps: the peak of 10 MiB is a sixth below the top.
-        let y = TOP + PLOT_HEIGHT / 6.0;
-        assert!(svg.contains(&format!("cy=\"{y:.1}\"")), "{svg}");
+        let drawn = svg.split_once("</style>").expect("a style").1;
+        expect_test::expect![[r#"
+
+            <rect class="page" width="960" height="590" rx="6"/>
+            <text class="title" x="20.0" y="28.0">Memory over time</text>
+            <text class="quiet" x="20.0" y="46.0">demo --all &lt;x&gt;</text>
+            <line class="grid" x1="78.0" y1="412.0" x2="936.0" y2="412.0"/>
+            <text class="quiet" text-anchor="end" x="70.0" y="416.0">0 MiB</text>
+            <line class="grid" x1="78.0" y1="355.3" x2="936.0" y2="355.3"/>
+            <text class="quiet" text-anchor="end" x="70.0" y="359.3">2 MiB</text>
+            <line class="grid" x1="78.0" y1="298.7" x2="936.0" y2="298.7"/>
+            <text class="quiet" text-anchor="end" x="70.0" y="302.7">4 MiB</text>
+            <line class="grid" x1="78.0" y1="242.0" x2="936.0" y2="242.0"/>
+            <text class="quiet" text-anchor="end" x="70.0" y="246.0">6 MiB</text>
+            <line class="grid" x1="78.0" y1="185.3" x2="936.0" y2="185.3"/>
+            <text class="quiet" text-anchor="end" x="70.0" y="189.3">8 MiB</text>
+            <line class="grid" x1="78.0" y1="128.7" x2="936.0" y2="128.7"/>
+            <text class="quiet" text-anchor="end" x="70.0" y="132.7">10 MiB</text>
+            <line class="grid" x1="78.0" y1="72.0" x2="936.0" y2="72.0"/>
+            <text class="quiet" text-anchor="end" x="70.0" y="76.0">12 MiB</text>
+            <line class="grid" x1="78.0" y1="412.0" x2="78.0" y2="417.0"/>
+            <text class="quiet" text-anchor="middle" x="78.0" y="432.0">0.0 s</text>
+            <line class="grid" x1="221.0" y1="412.0" x2="221.0" y2="417.0"/>
+            <text class="quiet" text-anchor="middle" x="221.0" y="432.0">0.5 s</text>
+            <line class="grid" x1="364.0" y1="412.0" x2="364.0" y2="417.0"/>
+            <text class="quiet" text-anchor="middle" x="364.0" y="432.0">1.0 s</text>
+            <line class="grid" x1="507.0" y1="412.0" x2="507.0" y2="417.0"/>
+            <text class="quiet" text-anchor="middle" x="507.0" y="432.0">1.5 s</text>
+            <line class="grid" x1="650.0" y1="412.0" x2="650.0" y2="417.0"/>
+            <text class="quiet" text-anchor="middle" x="650.0" y="432.0">2.0 s</text>
+            <line class="grid" x1="793.0" y1="412.0" x2="793.0" y2="417.0"/>
+            <text class="quiet" text-anchor="middle" x="793.0" y="432.0">2.5 s</text>
+            <line class="grid" x1="936.0" y1="412.0" x2="936.0" y2="417.0"/>
+            <text class="quiet" text-anchor="middle" x="936.0" y="432.0">3.0 s</text>
+            <path class="tracer" d="M78.0 383.7H364.0V242.0H650.0V128.7H936.0V327.0H936.0V383.7H936.0V157.0H650.0V270.3H364.0V412.0H78.0Z"/>
+            <path class="a0" d="M364.0 383.7H650.0V270.3H936.0V412.0H936.0V412.0H936.0V412.0H650.0V412.0H364.0Z"><title>demo src/a.rs:1</title></path>
+            <path class="a1" d="M364.0 383.7H650.0V185.3H936.0V383.7H936.0V412.0H936.0V270.3H650.0V383.7H364.0Z"><title>demo src/b.rs:2</title></path>
+            <path class="resident" d="M78.0 355.3H936.0V72.0H936.0"/>
+            <path class="heap" d="M78.0 412.0H364.0V270.3H650.0V157.0H936.0V383.7H936.0"/>
+            <circle class="dot" cx="650.0" cy="128.7" r="4"/>
+            <text class="strong halo" text-anchor="end" x="641.0" y="120.7">peak 10.0 MiB</text>
+            <line class="heap" x1="78.0" y1="466.0" x2="100.0" y2="466.0"/>
+            <text class="" x="108.0" y="470.0">heap, as the tracer counts it</text>
+            <text class="" text-anchor="end" x="936.0" y="470.0">at most 9216 KiB</text>
+            <circle class="dot" cx="89" cy="486.0" r="4"/>
+            <text class="" x="108.0" y="490.0">peak of the heap, between 1.95 s and 2.00 s</text>
+            <text class="" text-anchor="end" x="936.0" y="490.0">10.0 MiB</text>
+            <line class="resident" x1="78.0" y1="506.0" x2="100.0" y2="506.0"/>
+            <text class="" x="108.0" y="510.0">resident memory, as the system counts it</text>
+            <text class="" text-anchor="end" x="936.0" y="510.0">at most 12.0 MiB</text>
+            <rect class="tracer" x="78" y="520.0" width="22" height="12" rx="2"/>
+            <text class="" x="108.0" y="530.0">the tracer itself, above the heap</text>
+            <text class="" text-anchor="end" x="936.0" y="530.0">at most 2048 KiB</text>
+            <rect class="a0" x="78" y="540.0" width="22" height="12" rx="2"/>
+            <text class="" x="108.0" y="550.0">demo src/a.rs:1</text>
+            <text class="" text-anchor="end" x="936.0" y="550.0">at most 5120 KiB</text>
+            <rect class="a1" x="78" y="560.0" width="22" height="12" rx="2"/>
+            <text class="" x="108.0" y="570.0">demo src/b.rs:2</text>
+            <text class="" text-anchor="end" x="936.0" y="570.0">at most 3072 KiB</text>
+            </svg>
+        "#]]
+        .assert_eq(drawn);
         let page = page(&timeline);
         assert!(page.contains("const data = {") && !page.contains("<x>"));
+    }
+
+    #[test]
+    fn a_peak_is_a_dot_only_where_it_was_measured() {
+        let drawn = |between| {
+            let mut timeline = crate::timeline::sample();
+            let bytes = 10 << 20;
+            timeline.peak = Some(super::super::Peak { bytes, between });
+            let svg = svg(&timeline);
+            let plot = svg.split_once("heap, as the tracer").expect("a legend");
+            let has = |part: &str| plot.0.contains(part);
+            (
+                has("class=\"dot\""),
+                has("class=\"peak\""),
+                has(">peak 10.0 MiB<"),
+            )
+        };
+        assert_eq!(drawn(Some((1.95, 2.0))), (true, false, true));
+        assert_eq!(drawn(Some((1.0, 2.0))), (false, true, true));
+        assert_eq!(drawn(None), (false, false, false));
+    }
+
+    #[test]
+    fn a_long_name_goes_on_below() {
+        assert_eq!(wrapped("demo src/a.rs:1", 20), ["demo src/a.rs:1"]);
+        assert_eq!(
+            wrapped("demo src/cache/insert.rs:41", 20),
+            ["demo src/cache/", "insert.rs:41"]
+        );
+        assert_eq!(wrapped("aaaaaaaaaa", 4), ["aaaa", "aaaa", "aa"]);
     }
 
     #[test]
