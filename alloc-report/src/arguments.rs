@@ -195,8 +195,9 @@ pub(crate) struct View {
     pub(crate) skip: Vec<String>,
     /// Show every frame of a stack, and with --cumulative every function
     ///
-    /// Otherwise frames in a row that are of dependencies or of the standard library are one line, and functions
-    /// of libraries that do little but call the program, as a runtime polls futures, are left out.
+    /// Otherwise frames in a row that are of dependencies or of the standard library are one line, and stacks that
+    /// look alike then are one row. Functions of libraries that only call the program, as a runtime polls
+    /// futures, or allocate for it, as Vec::push does, are left out.
     #[arg(long)]
     pub(crate) full: bool,
     /// How many lines of a stack to show, counted from the allocation

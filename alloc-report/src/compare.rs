@@ -90,7 +90,7 @@ struct Held {
     size: Bytes,
     count: u64,
     parts: Vec<Statistic>,
-    wraps: bool,
+    is_plumbing: bool,
 }
 
 impl Default for Held {
@@ -100,7 +100,7 @@ impl Default for Held {
             size: Bytes::ZERO,
             count: 0,
             parts: Vec::new(),
-            wraps: true,
+            is_plumbing: true,
         }
     }
 }
@@ -111,7 +111,7 @@ impl Held {
             size: statistic.size,
             count: statistic.count,
             parts: statistic.parts,
-            wraps: statistic.wraps,
+            is_plumbing: statistic.is_plumbing,
         }
     }
 }
@@ -134,9 +134,9 @@ pub struct StatisticDiff {
     pub count_diff: i64,
     /// The groups within this one, if the [`Grouping`] has a further key.
     pub parts: Vec<StatisticDiff>,
-    /// Whether the group does little but call the program, in both snapshots: see
-    /// [`Statistic::wraps`].
-    pub wraps: bool,
+    /// Whether the group does little but call the program or allocate for it, in both snapshots: see
+    /// [`Statistic::is_plumbing`].
+    pub is_plumbing: bool,
 }
 
 impl StatisticDiff {
@@ -148,7 +148,7 @@ impl StatisticDiff {
             count: now.count,
             count_diff: difference(now.count, then.count),
             parts: differences(now.parts, then.parts, order),
-            wraps: now.wraps && then.wraps,
+            is_plumbing: now.is_plumbing && then.is_plumbing,
         }
     }
 
@@ -179,7 +179,7 @@ impl StatisticDiff {
     }
 
     /// The order in a list: the largest change first.
-    fn compare(&self, other: &StatisticDiff, by: SortBy) -> Ordering {
+    pub(crate) fn compare(&self, other: &StatisticDiff, by: SortBy) -> Ordering {
         let largest_first = |it: &StatisticDiff| {
             let bytes = (it.size_diff.get().unsigned_abs(), it.size.get());
             let blocks = (it.count_diff.unsigned_abs(), it.count);
@@ -209,7 +209,7 @@ impl fmt::Display for StatisticDiff {
             count,
             count_diff,
             parts: _,
-            wraps: _,
+            is_plumbing: _,
         } = self;
         write!(
             f,

@@ -21,7 +21,23 @@ pub(crate) struct Shape {
     pub(crate) is_full: bool,
     /// How many lines there are at most, but for what says that the stack does not end there.
     pub(crate) depth: Option<usize>,
+    /// How many other stacks look like it.
+    pub(crate) others: usize,
     pub(crate) paint: Paint,
+}
+
+/// What tells stacks apart as they are shown: each line but for how many frames it stands for.
+pub(crate) fn outline(traceback: &Traceback, charged: &Frame, depth: Option<usize>) -> Vec<String> {
+    let runs = runs(traceback, charged, false).into_iter();
+    let line = |run| match run {
+        Run::Shown(frame) => {
+            let function = text::name(frame.function().unwrap_or_default());
+            format!("{} {function}", text::place(frame))
+        }
+        Run::Libraries(frames) => format!("… {}", libraries(frames)),
+        Run::Runtime(_) => "… runtime".to_owned(),
+    };
+    runs.take(depth.unwrap_or(usize::MAX)).map(line).collect()
 }
 
 /// The frames of a stack, innermost first, a line each: the place and the function.
@@ -69,6 +85,11 @@ pub(crate) fn lines(traceback: &Traceback, charged: &Frame, shape: Shape) -> Vec
     }
     if outer > 0 {
         lines.push(dim(&format!("… {} further out", frames(outer))));
+    }
+    if shape.others > 0 {
+        let others = text::plural(shape.others as u64, "other stack");
+        let look = if shape.others == 1 { "looks" } else { "look" };
+        lines.push(dim(&format!("… and {others} that {look} the same")));
     }
     if traceback.is_truncated() {
         lines.push(dim("… outer frames were not kept"));
