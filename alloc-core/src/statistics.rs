@@ -68,9 +68,10 @@ pub struct Statistic {
     pub error: Option<Bytes>,
     /// The groups within this one, if the [`Grouping`] has a further key.
     pub parts: Vec<Statistic>,
-    /// Whether the group is of library functions that do little but call the program, as `main` is called and futures
-    /// are polled, or allocate for it, as `Vec::push` does: when [counted cumulatively](Grouping::cumulative), 99 % of
-    /// its bytes or more are [charged](Snapshot::charged_frame) to a function that called them, or were allocated within
+    /// Whether the group is of library functions that do little but call the program, as `main` is
+    /// called and futures are polled, or allocate for it, as `Vec::push` does: when [counted
+    /// cumulatively](Grouping::cumulative), 99 % of its bytes or more are
+    /// [charged](Snapshot::charged_frame) to a function that called them, or were allocated within
     /// a function of the workspace that they called. Tables leave such groups out.
     pub is_plumbing: bool,
 }
@@ -289,8 +290,8 @@ impl Snapshot {
     }
 }
 
-/// Where frames begin that called the program: outside the innermost frame of the workspace, or where `main` and the
-/// closures of threads are called.
+/// Where frames begin that called the program: outside the innermost frame of the workspace, or
+/// where `main` and the closures of threads are called.
 fn start_of_callers(traceback: &Traceback) -> usize {
     /// What std puts around these calls.
     const OUTERMOST: &str = "__rust_begin_short_backtrace";
@@ -325,7 +326,8 @@ struct Member<'a> {
     number: usize,
     trace: &'a Trace,
     frame: &'a Frame,
-    /// Whether it is a library's, and allocated for its caller, or called a function of the workspace that allocated.
+    /// Whether it is a library's, and allocated for its caller, or called a function of the
+    /// workspace that allocated.
     is_plumbing: bool,
 }
 

@@ -34,8 +34,8 @@ pub trait CompareTo {
     /// average before all. A key that only `old` has is there with a size of zero; one that did not
     /// change is there with a change of zero; one without a live block on either side is not.
     ///
-    /// Both snapshots are charged as `self` is (see [`Snapshot::charge_like`]). Another metric, another
-    /// order, groups within groups: see [`Grouping`].
+    /// Both snapshots are charged as `self` is (see [`Snapshot::charge_like`]). Another metric,
+    /// another order, groups within groups: see [`Grouping`].
     fn compare_to(&self, old: &Snapshot, by: impl Into<Grouping>) -> Vec<StatisticDiff>;
 
     /// The same for another metric, such as what was ever allocated.
@@ -134,7 +134,8 @@ pub struct StatisticDiff {
     pub count_diff: i64,
     /// The groups within this one, if the [`Grouping`] has a further key.
     pub parts: Vec<StatisticDiff>,
-    /// Whether the group does little but call the program or allocate for it, in both snapshots: see
+    /// Whether the group does little but call the program or allocate for it, in both snapshots:
+    /// see
     /// [`Statistic::is_plumbing`].
     pub is_plumbing: bool,
 }

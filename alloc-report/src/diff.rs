@@ -168,7 +168,8 @@ impl Diff<'_> {
         }
     }
 
-    /// The groups that are shown, where stacks that look alike are one, each with how many others it stands for.
+    /// The groups that are shown, where stacks that look alike are one, each with how many others
+    /// it stands for.
     fn merged(&self, diffs: &[StatisticDiff]) -> Vec<(StatisticDiff, usize)> {
         let mut merged: Vec<(StatisticDiff, usize)> = Vec::new();
         let mut by_outline: HashMap<Vec<String>, usize> = HashMap::new();

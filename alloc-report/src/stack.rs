@@ -43,9 +43,9 @@ pub(crate) fn outline(traceback: &Traceback, charged: &Frame, depth: Option<usiz
 /// The frames of a stack, innermost first, a line each: the place and the function.
 ///
 /// Two and more frames in a row that belong to the standard library (what `Vec::push` calls, the
-/// adapters of an iterator) are one line that says how many they are. So are those of dependencies, with the names of
-/// these, and the runtime at the outer end: what calls `main`, what starts a thread. The frame that is charged
-/// always has a line of its own.
+/// adapters of an iterator) are one line that says how many they are. So are those of dependencies,
+/// with the names of these, and the runtime at the outer end: what calls `main`, what starts a
+/// thread. The frame that is charged always has a line of its own.
 pub(crate) fn lines(traceback: &Traceback, charged: &Frame, shape: Shape) -> Vec<String> {
     let paint = shape.paint;
     let mut runs = runs(traceback, charged, shape.is_full);
@@ -104,7 +104,8 @@ fn frames(n: usize) -> String {
     text::plural(n as u64, "frame")
 }
 
-/// The dependencies that frames are of, the one with the most first; the standard library's frames are called by those.
+/// The dependencies that frames are of, the one with the most first; the standard library's frames
+/// are called by those.
 fn libraries(frames: &[Frame]) -> String {
     const MOST: usize = 4;
     let mut packages: Vec<(&str, usize)> = Vec::new();

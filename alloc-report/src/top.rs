@@ -98,7 +98,8 @@ impl Top<'_> {
         }
     }
 
-    /// The groups that are shown, where stacks that look alike are one, each with how many others it stands for.
+    /// The groups that are shown, where stacks that look alike are one, each with how many others
+    /// it stands for.
     fn merged(&self, groups: &[Statistic]) -> Vec<(Statistic, usize)> {
         let mut merged: Vec<(Statistic, usize)> = Vec::new();
         let mut by_outline: HashMap<Vec<String>, usize> = HashMap::new();

@@ -73,7 +73,8 @@ impl View {
         total
     }
 
-    /// What stands at the right of the numbers of each row, and the line of source that belongs to it.
+    /// What stands at the right of the numbers of each row, and the line of source that belongs to
+    /// it.
     ///
     /// Two files whose short paths are the same have their whole ones.
     pub(crate) fn places<'a>(
@@ -253,7 +254,8 @@ impl View {
         }
     }
 
-    /// Heading, table and notes as one text. The heading begins with the processes that the numbers are of.
+    /// Heading, table and notes as one text. The heading begins with the processes that the numbers
+    /// are of.
     pub(crate) fn page(
         &self,
         processes: Vec<String>,
@@ -351,8 +353,8 @@ macro_rules! builder {
 
             /// Shows every frame of a stack, and every function that is counted cumulatively.
             ///
-            /// Otherwise frames of the standard library and of dependencies that follow each other are one line, stacks
-            /// that look alike then are one row, and functions that are
+            /// Otherwise frames of the standard library and of dependencies that follow each other
+            /// are one line, stacks that look alike then are one row, and functions that are
             /// [plumbing](alloc_core::Statistic::is_plumbing) are left out.
             pub fn full(mut self) -> Self {
                 self.view.is_full = true;

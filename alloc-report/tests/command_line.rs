@@ -73,7 +73,8 @@ fn trace(function: &str, file: &str, line: u32, current: (u64, u64), at_peak: (u
     Trace::new(Traceback::new(frames), counters)
 }
 
-/// The file of a snapshot, unpacked, with what it says of its process: pid 4242, at a second of 2025.
+/// The file of a snapshot, unpacked, with what it says of its process: pid 4242, at a second of
+/// 2025.
 fn of_a_process(snapshot: &Snapshot, second: u64, at_exit: bool, peak_error: u64) -> Vec<u8> {
     let program = "/srv/bin/server";
     fn field(number: u64, kind: u64, file: &mut Vec<u8>) {
@@ -364,7 +365,8 @@ fn top_shows_whole_stacks() {
     );
 }
 
-/// A service: a handler that fills a map, called by way of hyper, axum and tokio, beside what tokio does for itself.
+/// A service: a handler that fills a map, called by way of hyper, axum and tokio, beside what tokio
+/// does for itself.
 fn service(folder: &Path) {
     let library =
         |name: &str, version: &str| format!("/c/registry/src/i-1/{name}-{version}/src/lib.rs");
