@@ -106,7 +106,8 @@ impl Filter {
         self
     }
 
-    /// In functions of this name, or with it in their path: `fill`, `Cache::fill`, `demo::cache::*`. See
+    /// In functions of this name, or with it in their path: `fill`, `Cache::fill`,
+    /// `demo::cache::*`. See
     /// [`FunctionPattern`].
     pub fn function(mut self, pattern: &str) -> Filter {
         self.function = Some(FunctionPattern::new(pattern));

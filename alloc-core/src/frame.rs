@@ -117,8 +117,9 @@ impl Frame {
         self.0.function.0.origin
     }
 
-    /// Whether blocks are charged to who called this function and not to it, by [`ChargeTo::Caller`]: it is the standard
-    /// library's, the tracer's, or of a crate that is [passed over](crate::Snapshot::PASSED_OVER).
+    /// Whether blocks are charged to who called this function and not to it, by
+    /// [`ChargeTo::Caller`]: it is the standard library's, the tracer's, or of a crate that is
+    /// [passed over](crate::Snapshot::PASSED_OVER).
     ///
     /// [`ChargeTo::Caller`]: crate::ChargeTo::Caller
     ///
@@ -126,7 +127,7 @@ impl Frame {
     /// use alloc_core::Frame;
     ///
     /// let place = "/home/me/.cargo/registry/src/i-1/indexmap-2.7.0/src/map.rs";
-    /// assert!(Frame::new(Some("indexmap::map::IndexMap<K,V>::insert"), Some(place), 420, 9).is_passed_over());
+    /// assert!(Frame::new(Some("IndexMap<K,V>::insert"), Some(place), 420, 9).is_passed_over());
     /// assert!(!Frame::new(Some("demo::fill"), Some("src/cache.rs"), 41, 9).is_passed_over());
     /// ```
     pub fn is_passed_over(&self) -> bool {
@@ -384,13 +385,14 @@ impl SourcePath {
         &self.0.full[self.0.short_at..]
     }
 
-    /// The name of the package that the file belongs to, without its version: `tokio`, or of the standard library
-    /// `alloc`. Nothing if the path does not tell that, as in the program's own workspace.
+    /// The name of the package that the file belongs to, without its version: `tokio`, or of the
+    /// standard library `alloc`. Nothing if the path does not tell that, as in the program's own
+    /// workspace.
     ///
     /// ```
     /// use alloc_core::Frame;
     ///
-    /// let path = "/home/me/.cargo/registry/src/index.crates.io-6f17d22bba15001f/hyper-util-0.1.9/src/lib.rs";
+    /// let path = "/home/me/.cargo/registry/src/i-1/hyper-util-0.1.9/src/lib.rs";
     /// let frame = Frame::new(None, Some(path), 12, 0);
     /// assert_eq!(frame.file().unwrap().package(), Some("hyper-util"));
     /// ```

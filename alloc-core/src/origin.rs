@@ -91,8 +91,8 @@ fn is_allocators(file: &str) -> bool {
     .any(|folder| file.contains(folder))
 }
 
-/// Whether a file is the C library's: distributions build it with paths that begin in its own folder, `./elf/dl-open.c`.
-/// Paths of Rust never begin so.
+/// Whether a file is the C library's: distributions build it with paths that begin in its own
+/// folder, `./elf/dl-open.c`. Paths of Rust never begin so.
 fn is_c_library(file: &str) -> bool {
     let is_relative = file.starts_with("./") || file.starts_with("../");
     is_relative && [".c", ".h", ".S"].iter().any(|it| file.ends_with(it))
@@ -174,8 +174,9 @@ fn of_name(function: &str) -> Origin {
     }
 }
 
-/// Whether a function by its name alone, or by the beginning of its name, is neither the standard library's
-/// nor the tracer's, nor that of a crate that is [passed over](PASSED_OVER). What a compiler may have put into the program on their behalf is not sure.
+/// Whether a function by its name alone, or by the beginning of its name, is neither the standard
+/// library's nor the tracer's, nor that of a crate that is [passed over](PASSED_OVER). What a
+/// compiler may have put into the program on their behalf is not sure.
 pub(crate) fn is_surely_of_the_user(function: &str) -> bool {
     let foreign = |path: &str| {
         let Some((name, _)) = path.split_once("::") else {
@@ -219,8 +220,8 @@ const CRATES_OF_STD: [&str; 18] = [
     "__rustc",
 ];
 
-/// Crates of collections and allocators: what they allocate, they allocate for whoever calls them. As the standard
-/// library's, their frames are passed over when the line to charge is looked for.
+/// Crates of collections and allocators: what they allocate, they allocate for whoever calls them.
+/// As the standard library's, their frames are passed over when the line to charge is looked for.
 pub(crate) const PASSED_OVER: &[&str] = &[
     "allocator-api2",
     "arrayvec",
@@ -241,7 +242,8 @@ pub(crate) const PASSED_OVER: &[&str] = &[
     "typed-arena",
 ];
 
-/// Whether two names are those of one crate: packages may have hyphens where names of functions have underscores.
+/// Whether two names are those of one crate: packages may have hyphens where names of functions
+/// have underscores.
 pub(crate) fn is_same_crate(a: &str, b: &str) -> bool {
     let letter = |byte| if byte == b'-' { b'_' } else { byte };
     let mut pairs = a.bytes().zip(b.bytes());

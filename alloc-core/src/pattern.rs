@@ -19,9 +19,10 @@ pub(crate) struct Pattern {
 
 /// A name of functions, as people write it: `fill`, `Cache::fill`, `demo::*`.
 ///
-/// With `*` or `?` it is a [pattern](crate::Filter#patterns) for the whole name. Otherwise functions are meant that have
-/// this name, or have it in their path between its separators, whatever the type arguments: `Cache::fill` means
-/// `demo::Cache<T>::fill` and the closures in it, and not `demo::Cache<T>::refill`.
+/// With `*` or `?` it is a [pattern](crate::Filter#patterns) for the whole name. Otherwise
+/// functions are meant that have this name, or have it in their path between its separators,
+/// whatever the type arguments: `Cache::fill` means `demo::Cache<T>::fill` and the closures in it,
+/// and not `demo::Cache<T>::refill`.
 ///
 /// ```
 /// use alloc_core::FunctionPattern;
@@ -69,8 +70,9 @@ fn has_part(name: &str, part: &str) -> bool {
         })
 }
 
-/// A name without the arguments of types and functions in it: `demo::Cache::fill` for `demo::Cache<T>::fill::<u8>`. What
-/// begins with a bracket is the type of an implementation, and stays.
+/// A name without the arguments of types and functions in it: `demo::Cache::fill` for
+/// `demo::Cache<T>::fill::<u8>`. What begins with a bracket is the type of an implementation, and
+/// stays.
 fn without_arguments(name: &str) -> String {
     let (mut kept, mut depth) = (String::with_capacity(name.len()), 0_u32);
     let start = usize::from(name.starts_with('<'));

@@ -285,7 +285,8 @@ extern "C" fn at_exit() {
     HAS_ENDED.store(true, Ordering::Relaxed);
 }
 
-/// Writes the last snapshot to what `path` says for this process and for so many numbered snapshots.
+/// Writes the last snapshot to what `path` says for this process and for so many numbered
+/// snapshots.
 fn write(path: impl FnOnce(u32, u32) -> PathBuf) -> Result<(), String> {
     writing(|| {
         let path = path(std::process::id(), NUMBER.load(Ordering::Relaxed));

@@ -437,11 +437,13 @@ impl Snapshot {
         self.charge_to
     }
 
-    /// The crates that [`ChargeTo::Caller`] passes over beside the standard library: collections and allocators, which
-    /// allocate for whoever calls them. [`skip_crates`](Self::skip_crates) adds to them.
+    /// The crates that [`ChargeTo::Caller`] passes over beside the standard library: collections
+    /// and allocators, which allocate for whoever calls them. [`skip_crates`](Self::skip_crates)
+    /// adds to them.
     pub const PASSED_OVER: &[&str] = origin::PASSED_OVER;
 
-    /// The same snapshot, with more crates whose frames are passed over when the line to charge is looked for.
+    /// The same snapshot, with more crates whose frames are passed over when the line to charge is
+    /// looked for.
     ///
     /// ```
     /// use alloc_core::{Counters, Frame, Snapshot, Trace, Traceback};
@@ -477,7 +479,8 @@ impl Snapshot {
         self.skipped.iter().map(|name| &**name)
     }
 
-    /// The frame of a traceback that its blocks are charged to, by this snapshot's rule and with its crates passed over.
+    /// The frame of a traceback that its blocks are charged to, by this snapshot's rule and with
+    /// its crates passed over.
     pub fn charged_frame<'a>(&self, traceback: &'a Traceback) -> &'a Frame {
         traceback.charged_beyond(self.charge_to, &self.skipped)
     }
@@ -520,7 +523,8 @@ impl Snapshot {
         self.about.taken_at
     }
 
-    /// When it was taken, in UTC and to the second: `2026-01-31 23:59:59 UTC`. Nothing if it is not known.
+    /// When it was taken, in UTC and to the second: `2026-01-31 23:59:59 UTC`. Nothing if it is not
+    /// known.
     pub fn taken_at_utc(&self) -> Option<String> {
         let _muted = thread::mute();
         let since = self.taken_at().duration_since(SystemTime::UNIX_EPOCH);
@@ -528,15 +532,17 @@ impl Snapshot {
         Some(utc::to_sentence(since))
     }
 
-    /// Whether it was written when the program ended, as `ALLOC_TRACE_OUT` asks for: little is live by then.
+    /// Whether it was written when the program ended, as `ALLOC_TRACE_OUT` asks for: little is live
+    /// by then.
     pub fn is_at_exit(&self) -> bool {
         self.about.is_at_exit
     }
 
     /// The metric that tells the most of this snapshot, to be shown first.
     ///
-    /// Of one that was written [when the program ended](Self::is_at_exit) it is what was live at the peak, of one
-    /// that [does not know](Self::knows) what is live, what was ever allocated, and of others what is live.
+    /// Of one that was written [when the program ended](Self::is_at_exit) it is what was live at
+    /// the peak, of one that [does not know](Self::knows) what is live, what was ever allocated,
+    /// and of others what is live.
     ///
     /// ```
     /// use alloc_core::{Metric, Snapshot};

@@ -68,10 +68,12 @@ pub struct Statistic {
     pub error: Option<Bytes>,
     /// The groups within this one, if the [`Grouping`] has a further key.
     pub parts: Vec<Statistic>,
-    /// Whether the group is of library functions that do little but call the program, as `main` is called and futures
-    /// are polled: when [counted cumulatively](Grouping::cumulative), 99 % of its bytes or more were allocated within a
-    /// function of the workspace that they called. Tables leave such groups out.
-    pub wraps: bool,
+    /// Whether the group is of library functions that do little but call the program, as `main` is
+    /// called and futures are polled, or allocate for it, as `Vec::push` does: when [counted
+    /// cumulatively](Grouping::cumulative), 99 % of its bytes or more are
+    /// [charged](Snapshot::charged_frame) to a function that called them, or were allocated within
+    /// a function of the workspace that they called. Tables leave such groups out.
+    pub is_plumbing: bool,
 }
 
 impl Statistic {
@@ -85,7 +87,8 @@ impl Statistic {
             counters: sum.counters,
             error: of.snapshot.sampling().map(|_| error),
             parts,
-            wraps: amount.bytes > 0 && u128::from(sum.own) * 100 < u128::from(amount.bytes.get()),
+            is_plumbing: amount.bytes > 0
+                && u128::from(sum.own) * 100 < u128::from(amount.bytes.get()),
         }
     }
 
@@ -258,11 +261,14 @@ impl Snapshot {
         if grouping.is_cumulative() {
             let members = traces.flat_map(|(number, trace)| {
                 let callers = start_of_callers(&trace.traceback);
+                let charged = self.charged_frame(&trace.traceback);
+                let charged = trace.traceback.iter().position(|it| it == charged);
+                let charged = charged.unwrap_or(0);
                 let member = move |(at, frame)| Member {
                     number,
                     trace,
                     frame,
-                    wraps: at >= callers && is_library(frame),
+                    is_plumbing: (at < charged || at >= callers) && is_library(frame),
                 };
                 trace.traceback.iter().enumerate().map(member)
             });
@@ -272,7 +278,7 @@ impl Snapshot {
                 number,
                 trace,
                 frame: self.charged_frame(&trace.traceback),
-                wraps: false,
+                is_plumbing: false,
             });
             of.group(members, &grouping.keys)
         }
@@ -284,8 +290,8 @@ impl Snapshot {
     }
 }
 
-/// Where frames begin that called the program: outside the innermost frame of the workspace, or where `main` and the
-/// closures of threads are called.
+/// Where frames begin that called the program: outside the innermost frame of the workspace, or
+/// where `main` and the closures of threads are called.
 fn start_of_callers(traceback: &Traceback) -> usize {
     /// What std puts around these calls.
     const OUTERMOST: &str = "__rust_begin_short_backtrace";
@@ -320,8 +326,9 @@ struct Member<'a> {
     number: usize,
     trace: &'a Trace,
     frame: &'a Frame,
-    /// Whether a function of the workspace that it called allocated, and not the library function itself.
-    wraps: bool,
+    /// Whether it is a library's, and allocated for its caller, or called a function of the
+    /// workspace that allocated.
+    is_plumbing: bool,
 }
 
 /// A group while it grows.
@@ -368,7 +375,7 @@ impl<'a> Of<'a> {
                 group.last = member.number;
                 group.sum.add(self.part(member.trace));
             }
-            if !member.wraps && group.last_own != member.number {
+            if !member.is_plumbing && group.last_own != member.number {
                 group.last_own = member.number;
                 group.sum.own += self.bytes(member.trace);
             }
@@ -426,7 +433,7 @@ impl<'a> Of<'a> {
 #[derive(Clone, Copy, Default)]
 struct Sum {
     counters: Counters,
-    /// The bytes of those that no function of the workspace allocated in between.
+    /// The bytes of those in which the group is not plumbing.
     own: u64,
     variance: f64,
 }

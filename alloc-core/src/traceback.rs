@@ -41,8 +41,8 @@ pub enum ChargeTo {
     /// The innermost frame outside the standard library and the tracer: what `#[track_caller]`
     /// would have said.
     ///
-    /// Collections and allocators of some other crates are [passed over](crate::Snapshot::PASSED_OVER) as well, since
-    /// what they allocate is for their caller.
+    /// Collections and allocators of some other crates are [passed
+    /// over](crate::Snapshot::PASSED_OVER) as well, since what they allocate is for their caller.
     #[default]
     Caller,
     /// The innermost frame in the program's own workspace, so that what `serde_json` allocates is

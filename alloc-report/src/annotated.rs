@@ -25,7 +25,8 @@ pub(crate) struct Options {
     /// A snapshot file
     #[arg(value_name = "FILE")]
     snapshot: PathBuf,
-    /// Show the functions of this name, or with it in their path, also those of libraries; as --include function=
+    /// Show the functions of this name, or with it in their path, also those of libraries; as
+    /// --include function=
     #[arg(long, value_name = "NAME")]
     function: Option<String>,
     /// Show the functions of the files whose path is this or ends with it

@@ -178,8 +178,8 @@ pub(crate) struct View {
     pub(crate) cumulative: bool,
     /// The number that is shown and sorted by; after a comma or alone, the column to sort by
     ///
-    /// By default it is at-peak for a snapshot that was written when the program ended, total for a profile that
-    /// tells only what was allocated, and current for others.
+    /// By default it is at-peak for a snapshot that was written when the program ended, total for a
+    /// profile that tells only what was allocated, and current for others.
     #[arg(long, value_enum, value_name = "METRIC,ORDER", value_delimiter = ',')]
     sort: Vec<Sort>,
     /// How many rows to show; within a row half as many
@@ -194,14 +194,15 @@ pub(crate) struct View {
     /// Which line of a stack the memory is charged to
     #[arg(long, value_enum, value_name = "RULE", default_value_t = Charge::Caller)]
     charge: Charge,
-    /// Charge what this crate allocates to who called it, as it is done for the standard library and for crates of
-    /// collections, such as hashbrown and indexmap; may be repeated
+    /// Charge what this crate allocates to who called it, as it is done for the standard library
+    /// and for crates of collections, such as hashbrown and indexmap; may be repeated
     #[arg(long, value_name = "CRATE", value_delimiter = ',')]
     pub(crate) skip: Vec<String>,
     /// Show every frame of a stack, and with --cumulative every function
     ///
-    /// Otherwise frames in a row that are of dependencies or of the standard library are one line, and functions
-    /// of libraries that do little but call the program, as a runtime polls futures, are left out.
+    /// Otherwise frames in a row that are of dependencies or of the standard library are one line,
+    /// and stacks that look alike then are one row. Functions of libraries that only call the
+    /// program, as a runtime polls futures, or allocate for it, as Vec::push does, are left out.
     #[arg(long)]
     pub(crate) full: bool,
     /// How many lines of a stack to show, counted from the allocation
@@ -211,10 +212,10 @@ pub(crate) struct View {
     ///
     /// A condition is a FILE or FILE:LINE, or one of file=, line=, function=, crate=, thread= and
     /// domain=; with commas between them, all have to be met. Names are patterns for the whole of a
-    /// name: ? is one character, [a-z] one of these, and * any of them, slashes too. A FILE without a
-    /// slash is compared with the file's name, else with the path as the table has it or as the
-    /// compiler wrote it down. A function= without * and ? is also met by functions that have it in their path, as
-    /// Cache::fill is in demo::Cache<T>::fill.
+    /// name: ? is one character, [a-z] one of these, and * any of them, slashes too. A FILE without
+    /// a slash is compared with the file's name, else with the path as the table has it or as the
+    /// compiler wrote it down. A function= without * and ? is also met by functions that have it in
+    /// their path, as Cache::fill is in demo::Cache<T>::fill.
     #[arg(long, value_name = "CONDITIONS")]
     pub(crate) include: Vec<Conditions>,
     /// Leave out what meets these conditions; repeat it to leave out what meets any of several

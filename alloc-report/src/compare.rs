@@ -34,8 +34,8 @@ pub trait CompareTo {
     /// average before all. A key that only `old` has is there with a size of zero; one that did not
     /// change is there with a change of zero; one without a live block on either side is not.
     ///
-    /// Both snapshots are charged as `self` is (see [`Snapshot::charge_like`]). Another metric, another
-    /// order, groups within groups: see [`Grouping`].
+    /// Both snapshots are charged as `self` is (see [`Snapshot::charge_like`]). Another metric,
+    /// another order, groups within groups: see [`Grouping`].
     fn compare_to(&self, old: &Snapshot, by: impl Into<Grouping>) -> Vec<StatisticDiff>;
 
     /// The same for another metric, such as what was ever allocated.
@@ -90,7 +90,7 @@ struct Held {
     size: Bytes,
     count: u64,
     parts: Vec<Statistic>,
-    wraps: bool,
+    is_plumbing: bool,
 }
 
 impl Default for Held {
@@ -100,7 +100,7 @@ impl Default for Held {
             size: Bytes::ZERO,
             count: 0,
             parts: Vec::new(),
-            wraps: true,
+            is_plumbing: true,
         }
     }
 }
@@ -111,7 +111,7 @@ impl Held {
             size: statistic.size,
             count: statistic.count,
             parts: statistic.parts,
-            wraps: statistic.wraps,
+            is_plumbing: statistic.is_plumbing,
         }
     }
 }
@@ -134,9 +134,10 @@ pub struct StatisticDiff {
     pub count_diff: i64,
     /// The groups within this one, if the [`Grouping`] has a further key.
     pub parts: Vec<StatisticDiff>,
-    /// Whether the group does little but call the program, in both snapshots: see
-    /// [`Statistic::wraps`].
-    pub wraps: bool,
+    /// Whether the group does little but call the program or allocate for it, in both snapshots:
+    /// see
+    /// [`Statistic::is_plumbing`].
+    pub is_plumbing: bool,
 }
 
 impl StatisticDiff {
@@ -148,7 +149,7 @@ impl StatisticDiff {
             count: now.count,
             count_diff: difference(now.count, then.count),
             parts: differences(now.parts, then.parts, order),
-            wraps: now.wraps && then.wraps,
+            is_plumbing: now.is_plumbing && then.is_plumbing,
         }
     }
 
@@ -179,7 +180,7 @@ impl StatisticDiff {
     }
 
     /// The order in a list: the largest change first.
-    fn compare(&self, other: &StatisticDiff, by: SortBy) -> Ordering {
+    pub(crate) fn compare(&self, other: &StatisticDiff, by: SortBy) -> Ordering {
         let largest_first = |it: &StatisticDiff| {
             let bytes = (it.size_diff.get().unsigned_abs(), it.size.get());
             let blocks = (it.count_diff.unsigned_abs(), it.count);
@@ -209,7 +210,7 @@ impl fmt::Display for StatisticDiff {
             count,
             count_diff,
             parts: _,
-            wraps: _,
+            is_plumbing: _,
         } = self;
         write!(
             f,

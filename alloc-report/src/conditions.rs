@@ -44,7 +44,8 @@ impl Conditions {
         self.filter(Filter::include)
     }
 
-    /// Names that may have been meant, of the first condition that no callsite of the snapshot meets.
+    /// Names that may have been meant, of the first condition that no callsite of the snapshot
+    /// meets.
     pub(crate) fn near(&self, snapshot: &Snapshot, all_frames: bool) -> Option<String> {
         let is_met_nowhere = |condition: &&Condition| {
             let alone = Conditions {

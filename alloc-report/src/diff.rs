@@ -1,5 +1,7 @@
 //! [`diff`]: what grew, and what shrank.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
 use alloc_core::{Amount, Bytes, Snapshot};
@@ -70,7 +72,7 @@ impl Diff<'_> {
 
     fn notes_on(&self, diffs: &[StatisticDiff]) -> Vec<String> {
         let mut notes = notes::of_both(self.new, self.old, &self.view);
-        let left_out = diffs.iter().filter(|it| it.wraps).count();
+        let left_out = diffs.iter().filter(|it| it.is_plumbing).count();
         notes.extend(notes::left_out(left_out, &self.view));
         notes
     }
@@ -129,11 +131,14 @@ impl Diff<'_> {
 
     /// The groups that changed most, each followed by what is in it, and what the others sum up to.
     fn add_rows(&self, diffs: &[StatisticDiff], level: usize, rows: &mut Vec<Row>) {
-        let diffs = diffs.iter().filter(|it| self.view.is_full || !it.wraps);
-        let (unchanged, changed): (Vec<_>, Vec<_>) = diffs.partition(|diff| is_unchanged(diff));
+        let merged = self.merged(diffs);
+        let (unchanged, changed): (Vec<_>, Vec<_>) =
+            merged.iter().partition(|(diff, _)| is_unchanged(diff));
         let (shown, others) = changed.split_at(self.view.rows_at(level).min(changed.len()));
-        let places = self.view.places(shown.iter().map(|it| &it.key), self.new);
-        for ((&diff, (place, source)), rank) in shown.iter().zip(places).zip(1u64..) {
+        let places = self
+            .view
+            .places(shown.iter().map(|(it, _)| &it.key), self.new);
+        for (((diff, alike), (place, source)), rank) in shown.iter().zip(places).zip(1u64..) {
             let rank = (level == 0).then(|| text::grouped(rank));
             rows.push(Row {
                 style: if diff.parts.is_empty() { PLAIN } else { BOLD },
@@ -141,7 +146,7 @@ impl Diff<'_> {
                 level,
                 place,
                 source,
-                details: self.view.details(&diff.key, level, self.new),
+                details: self.view.details(&diff.key, *alike, level, self.new),
             });
             self.add_rows(&diff.parts, level + 1, rows);
         }
@@ -153,7 +158,7 @@ impl Diff<'_> {
                 all if all == n => format!("{number}, unchanged"),
                 some => format!("{number}, {} unchanged", text::grouped(some)),
             };
-            let sum = Sum::of(others.iter().chain(&unchanged).copied());
+            let sum = Sum::of(others.iter().chain(&unchanged).map(|(diff, _)| diff));
             let mut row = self.summary(format!("other ({number})"), level, &sum, PLAIN);
             if self.view.by.is_cumulative() {
                 // They may have much in common.
@@ -161,6 +166,39 @@ impl Diff<'_> {
             }
             rows.push(row);
         }
+    }
+
+    /// The groups that are shown, where stacks that look alike are one, each with how many others
+    /// it stands for.
+    fn merged(&self, diffs: &[StatisticDiff]) -> Vec<(StatisticDiff, usize)> {
+        let mut merged: Vec<(StatisticDiff, usize)> = Vec::new();
+        let mut by_outline: HashMap<Vec<String>, usize> = HashMap::new();
+        for diff in diffs {
+            if diff.is_plumbing && !self.view.is_full {
+                continue;
+            }
+            let outline = self.view.outline(&diff.key, self.new);
+            if let Some(outline) = outline.filter(|_| diff.parts.is_empty()) {
+                match by_outline.entry(outline) {
+                    Entry::Occupied(at) => {
+                        let (known, others) = &mut merged[*at.get()];
+                        known.size += diff.size;
+                        known.size_diff = known.size_diff + diff.size_diff;
+                        known.count += diff.count;
+                        known.count_diff = known.count_diff.saturating_add(diff.count_diff);
+                        *others += 1;
+                        continue;
+                    }
+                    Entry::Vacant(at) => at.insert(merged.len()),
+                };
+            }
+            merged.push((diff.clone(), 0));
+        }
+        if merged.iter().any(|(_, others)| *others > 0) {
+            let order = self.view.by.order();
+            merged.sort_by(|(a, _), (b, _)| a.compare(b, order));
+        }
+        merged
     }
 
     fn summary(&self, name: String, level: usize, sum: &Sum, style: Style) -> Row {

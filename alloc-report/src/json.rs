@@ -76,7 +76,7 @@ pub(crate) fn diff(
 /// The groups that are shown.
 pub(crate) fn statistics(snapshot: &Snapshot, view: &View, by: &Grouping) -> Vec<Statistic> {
     fn leave_out(statistics: &mut Vec<Statistic>) {
-        statistics.retain(|it| !it.wraps);
+        statistics.retain(|it| !it.is_plumbing);
         statistics
             .iter_mut()
             .for_each(|it| leave_out(&mut it.parts));
@@ -96,7 +96,7 @@ pub(crate) fn diffs(
     by: &Grouping,
 ) -> Vec<StatisticDiff> {
     fn leave_out(diffs: &mut Vec<StatisticDiff>) {
-        diffs.retain(|it| !it.wraps);
+        diffs.retain(|it| !it.is_plumbing);
         diffs.iter_mut().for_each(|it| leave_out(&mut it.parts));
     }
     let mut diffs = new.compare_to(old, by.clone());

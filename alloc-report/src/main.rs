@@ -231,7 +231,8 @@ fn filtered(snapshot: Snapshot, view: &View) -> Loaded {
     }
 }
 
-/// What to say where the filters leave nothing; `outer` if they would not with outer frames of the stacks.
+/// What to say where the filters leave nothing; `outer` if they would not with outer frames of the
+/// stacks.
 fn nothing_left(snapshot: &Snapshot, view: &View, outer: bool) -> String {
     let Some(first) = view.include.first() else {
         let first = view.exclude.first().map_or("", |it| it.text.as_str());

@@ -8,8 +8,8 @@ const MOST: usize = 5;
 /// How much of a name has to agree for it to be near: of ten letters, six.
 const ALIKE: f64 = 0.6;
 
-/// What there is instead of `word`, to follow a semicolon: the names that are near to it, or else the first ones.
-/// Known names are those first of which the most was allocated.
+/// What there is instead of `word`, to follow a semicolon: the names that are near to it, or else
+/// the first ones. Known names are those first of which the most was allocated.
 pub(crate) fn phrase(known: &[String], word: &str) -> String {
     let near = near(known, word);
     let (what, names) = match near.is_empty() {
@@ -29,7 +29,8 @@ pub(crate) fn phrase(known: &[String], word: &str) -> String {
     }
 }
 
-/// The names that have the word in them, in whatever case, or else those whose last part is spelled alike.
+/// The names that have the word in them, in whatever case, or else those whose last part is spelled
+/// alike.
 fn near<'a>(known: &'a [String], word: &str) -> Vec<&'a String> {
     let word = word.replace(['*', '?'], "").to_lowercase();
     if word.is_empty() {

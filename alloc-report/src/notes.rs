@@ -70,12 +70,17 @@ pub(crate) fn of_both(new: &Snapshot, old: &Snapshot, view: &View) -> Vec<String
     notes
 }
 
-/// How many functions are not shown since they do little but call the program.
+/// How many functions are not shown since they do little but call the program, or allocate for it.
 pub(crate) fn left_out(n: usize, view: &View) -> Option<String> {
     let functions = plural(n as u64, view.noun(0));
-    let verb = if n == 1 { "does" } else { "do" };
+    let (call, allocate, them) = match n {
+        1 => ("calls", "allocates", "it"),
+        _ => ("call", "allocate", "them"),
+    };
     (n > 0 && !view.is_full).then(|| {
-        format!("left out {functions} that {verb} little but call the workspace; --full shows them")
+        format!(
+            "left out {functions} that only {call} the workspace or {allocate} for it; --full shows {them}"
+        )
     })
 }
 

@@ -21,15 +21,31 @@ pub(crate) struct Shape {
     pub(crate) is_full: bool,
     /// How many lines there are at most, but for what says that the stack does not end there.
     pub(crate) depth: Option<usize>,
+    /// How many other stacks look like it.
+    pub(crate) others: usize,
     pub(crate) paint: Paint,
+}
+
+/// What tells stacks apart as they are shown: each line but for how many frames it stands for.
+pub(crate) fn outline(traceback: &Traceback, charged: &Frame, depth: Option<usize>) -> Vec<String> {
+    let runs = runs(traceback, charged, false).into_iter();
+    let line = |run| match run {
+        Run::Shown(frame) => {
+            let function = text::name(frame.function().unwrap_or_default());
+            format!("{} {function}", text::place(frame))
+        }
+        Run::Libraries(frames) => format!("… {}", libraries(frames)),
+        Run::Runtime(_) => "… runtime".to_owned(),
+    };
+    runs.take(depth.unwrap_or(usize::MAX)).map(line).collect()
 }
 
 /// The frames of a stack, innermost first, a line each: the place and the function.
 ///
 /// Two and more frames in a row that belong to the standard library (what `Vec::push` calls, the
-/// adapters of an iterator) are one line that says how many they are. So are those of dependencies, with the names of
-/// these, and the runtime at the outer end: what calls `main`, what starts a thread. The frame that is charged
-/// always has a line of its own.
+/// adapters of an iterator) are one line that says how many they are. So are those of dependencies,
+/// with the names of these, and the runtime at the outer end: what calls `main`, what starts a
+/// thread. The frame that is charged always has a line of its own.
 pub(crate) fn lines(traceback: &Traceback, charged: &Frame, shape: Shape) -> Vec<String> {
     let paint = shape.paint;
     let mut runs = runs(traceback, charged, shape.is_full);
@@ -70,6 +86,11 @@ pub(crate) fn lines(traceback: &Traceback, charged: &Frame, shape: Shape) -> Vec
     if outer > 0 {
         lines.push(dim(&format!("… {} further out", frames(outer))));
     }
+    if shape.others > 0 {
+        let others = text::plural(shape.others as u64, "other stack");
+        let look = if shape.others == 1 { "looks" } else { "look" };
+        lines.push(dim(&format!("… and {others} that {look} the same")));
+    }
     if traceback.is_truncated() {
         lines.push(dim("… outer frames were not kept"));
     }
@@ -83,7 +104,8 @@ fn frames(n: usize) -> String {
     text::plural(n as u64, "frame")
 }
 
-/// The dependencies that frames are of, the one with the most first; the standard library's frames are called by those.
+/// The dependencies that frames are of, the one with the most first; the standard library's frames
+/// are called by those.
 fn libraries(frames: &[Frame]) -> String {
     const MOST: usize = 4;
     let mut packages: Vec<(&str, usize)> = Vec::new();

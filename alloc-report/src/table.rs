@@ -38,10 +38,10 @@ impl Paint {
 
 /// A table for people.
 ///
-/// Every number is right-aligned in a column as wide as it must be, and all sizes of a column have one unit. What is left
-/// of the width is for the places; those that do not fit go on below, so that no two rows are cut to the same text. Lines
-/// of source stand at the right of the places if all places and enough of the sources fit there, and otherwise below
-/// them.
+/// Every number is right-aligned in a column as wide as it must be, and all sizes of a column have
+/// one unit. What is left of the width is for the places; those that do not fit go on below, so
+/// that no two rows are cut to the same text. Lines of source stand at the right of the places if
+/// all places and enough of the sources fit there, and otherwise below them.
 ///
 /// Cells are plain text: colours are added when the table is written, so that widths are those of
 /// what is seen.
@@ -189,8 +189,8 @@ impl Unit {
         },
     ];
 
-    /// The unit of some cells. It is that in which [`Bytes`] print the largest of them, and of averages, which
-    /// are mostly small, bytes up to 10 MiB.
+    /// The unit of some cells. It is that in which [`Bytes`] print the largest of them, and of
+    /// averages, which are mostly small, bytes up to 10 MiB.
     fn of<'a>(cells: impl Iterator<Item = &'a Cell> + Clone) -> Unit {
         let most = cells.clone().filter_map(Cell::bytes).max().unwrap_or(0);
         let is_average = |cell: &Cell| matches!(cell.content, Content::Average(_));

@@ -44,10 +44,11 @@ pub(crate) fn width(text: &str) -> usize {
     UnicodeWidthStr::width(text)
 }
 
-/// The parts of a name of which each fits: the first into `room`, and the others, which stand below it, into as much
-/// less as they are indented.
+/// The parts of a name of which each fits: the first into `room`, and the others, which stand below
+/// it, into as much less as they are indented.
 ///
-/// A part ends where a name has a joint, if it has one there: behind a slash, two colons or a comma, and before a bracket.
+/// A part ends where a name has a joint, if it has one there: behind a slash, two colons or a
+/// comma, and before a bracket.
 pub(crate) fn wrap(name: &str, room: usize, indent: usize) -> impl Iterator<Item = &str> {
     let below = room.saturating_sub(indent).max(2);
     let (mut rest, mut room) = (name, room.max(2));
@@ -68,7 +69,8 @@ pub(crate) fn wrap(name: &str, room: usize, indent: usize) -> impl Iterator<Item
     })
 }
 
-/// Where to end a part of a name, if it can have no more than this text: at the last joint of its second half.
+/// Where to end a part of a name, if it can have no more than this text: at the last joint of its
+/// second half.
 fn end_of_part(text: &str) -> usize {
     let after = text.rfind(['/', '\\', ',', ' ', '-']).map(|at| at + 1);
     let after = after.max(text.rfind("::").map(|at| at + 2));

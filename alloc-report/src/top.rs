@@ -1,8 +1,11 @@
 //! [`top`]: what holds the memory.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
-use alloc_core::{Amount, Bytes, Snapshot, Statistic};
+use alloc_core::{Amount, Bytes, Snapshot, SortBy, Statistic};
 use anstyle::Style;
 
 use crate::notes;
@@ -65,7 +68,7 @@ impl Top<'_> {
 
     fn notes_on(&self, statistics: &[Statistic]) -> Vec<String> {
         let mut notes = notes::of(self.snapshot, &self.view);
-        let left_out = statistics.iter().filter(|it| it.wraps).count();
+        let left_out = statistics.iter().filter(|it| it.is_plumbing).count();
         notes.extend(notes::left_out(left_out, &self.view));
         notes
     }
@@ -95,16 +98,51 @@ impl Top<'_> {
         }
     }
 
+    /// The groups that are shown, where stacks that look alike are one, each with how many others
+    /// it stands for.
+    fn merged(&self, groups: &[Statistic]) -> Vec<(Statistic, usize)> {
+        let mut merged: Vec<(Statistic, usize)> = Vec::new();
+        let mut by_outline: HashMap<Vec<String>, usize> = HashMap::new();
+        for group in groups {
+            if group.is_plumbing && !self.view.is_full {
+                continue;
+            }
+            let outline = self.view.outline(&group.key, self.snapshot);
+            if let Some(outline) = outline.filter(|_| group.parts.is_empty()) {
+                match by_outline.entry(outline) {
+                    Entry::Occupied(at) => {
+                        let (known, others) = &mut merged[*at.get()];
+                        known.size += group.size;
+                        known.count += group.count;
+                        *others += 1;
+                        continue;
+                    }
+                    Entry::Vacant(at) => at.insert(merged.len()),
+                };
+            }
+            merged.push((group.clone(), 0));
+        }
+        if merged.iter().any(|(_, others)| *others > 0) {
+            let average = |it: &Statistic| it.size.get() as f64 / it.count.max(1) as f64;
+            match self.view.by.order() {
+                SortBy::Blocks => merged.sort_by_key(|(it, _)| Reverse(it.count)),
+                SortBy::Average => {
+                    merged.sort_by(|(a, _), (b, _)| average(b).total_cmp(&average(a)));
+                }
+                _ => merged.sort_by_key(|(it, _)| Reverse(it.size)),
+            }
+        }
+        merged
+    }
+
     /// The largest of some groups, each followed by what is in it, and what the others sum up to.
     fn add_rows(&self, groups: &[Statistic], level: usize, total: Amount, rows: &mut Vec<Row>) {
-        let groups: Vec<&Statistic> = groups
-            .iter()
-            .filter(|it| self.view.is_full || !it.wraps)
-            .collect();
+        let groups = self.merged(groups);
+        let groups: Vec<&(Statistic, usize)> = groups.iter().collect();
         let (shown, others) = groups.split_at(self.view.rows_at(level).min(groups.len()));
-        let keys = shown.iter().map(|it| &it.key);
+        let keys = shown.iter().map(|(it, _)| &it.key);
         let places = self.view.places(keys, self.snapshot);
-        for ((&statistic, (place, source)), rank) in shown.iter().zip(places).zip(1u64..) {
+        for (((statistic, alike), (place, source)), rank) in shown.iter().zip(places).zip(1u64..) {
             let rank = (level == 0).then(|| text::grouped(rank));
             rows.push(Row {
                 style: self.view.style(&statistic.parts),
@@ -112,7 +150,9 @@ impl Top<'_> {
                 level,
                 place,
                 source,
-                details: self.view.details(&statistic.key, level, self.snapshot),
+                details: self
+                    .view
+                    .details(&statistic.key, *alike, level, self.snapshot),
             });
             self.add_rows(&statistic.parts, level + 1, total, rows);
         }
@@ -196,9 +236,9 @@ fn amount_of(statistic: &Statistic) -> Amount {
     Amount::new(statistic.size.get(), statistic.count)
 }
 
-fn sum(statistics: &[&Statistic]) -> Amount {
+fn sum(statistics: &[&(Statistic, usize)]) -> Amount {
     let mut sum = Amount::default();
-    for statistic in statistics {
+    for (statistic, _) in statistics {
         sum += amount_of(statistic);
     }
     sum

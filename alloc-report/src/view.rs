@@ -73,7 +73,8 @@ impl View {
         total
     }
 
-    /// What stands at the right of the numbers of each row, and the line of source that belongs to it.
+    /// What stands at the right of the numbers of each row, and the line of source that belongs to
+    /// it.
     ///
     /// Two files whose short paths are the same have their whole ones.
     pub(crate) fn places<'a>(
@@ -113,7 +114,15 @@ impl View {
     }
 
     /// The stack below a row, if it is stacks that are shown.
-    pub(crate) fn details(&self, key: &GroupKey, level: usize, snapshot: &Snapshot) -> Vec<String> {
+    ///
+    /// It stands for so many `others` that look alike.
+    pub(crate) fn details(
+        &self,
+        key: &GroupKey,
+        others: usize,
+        level: usize,
+        snapshot: &Snapshot,
+    ) -> Vec<String> {
         let GroupKey::Traceback(traceback) = key else {
             return Vec::new();
         };
@@ -122,6 +131,7 @@ impl View {
             width: self.width.saturating_sub(indent.len()),
             is_full: self.is_full,
             depth: self.depth,
+            others,
             paint: self.paint(),
         };
         let lines = stack::lines(traceback, snapshot.charged_frame(traceback), shape);
@@ -129,6 +139,17 @@ impl View {
             .into_iter()
             .map(|line| indent.clone() + &line)
             .collect()
+    }
+
+    /// What a stack looks like; nothing if it is no stack, or each frame is shown.
+    pub(crate) fn outline(&self, key: &GroupKey, snapshot: &Snapshot) -> Option<Vec<String>> {
+        match key {
+            GroupKey::Traceback(traceback) if !self.is_full => {
+                let charged = snapshot.charged_frame(traceback);
+                Some(stack::outline(traceback, charged, self.depth))
+            }
+            _ => None,
+        }
     }
 
     pub(crate) fn paint(&self) -> Paint {
@@ -233,7 +254,8 @@ impl View {
         }
     }
 
-    /// Heading, table and notes as one text. The heading begins with the processes that the numbers are of.
+    /// Heading, table and notes as one text. The heading begins with the processes that the numbers
+    /// are of.
     pub(crate) fn page(
         &self,
         processes: Vec<String>,
@@ -331,8 +353,9 @@ macro_rules! builder {
 
             /// Shows every frame of a stack, and every function that is counted cumulatively.
             ///
-            /// Otherwise frames of the standard library and of dependencies that follow each other are one line, and
-            /// functions that [only call](alloc_core::Statistic::wraps) the program are left out.
+            /// Otherwise frames of the standard library and of dependencies that follow each other
+            /// are one line, stacks that look alike then are one row, and functions that are
+            /// [plumbing](alloc_core::Statistic::is_plumbing) are left out.
             pub fn full(mut self) -> Self {
                 self.view.is_full = true;
                 self

@@ -275,6 +275,64 @@ fn a_stack_folds_what_is_not_the_program() {
 }
 
 #[test]
+fn stacks_that_look_alike_are_one_row() {
+    let tokio = "/c/registry/src/i-1/tokio-1.47.0/src/lib.rs";
+    let stack = |line, polls, bytes| {
+        let mut frames = vec![("demo::login", "src/main.rs", line)];
+        frames.extend((0..polls).map(|poll| ("tokio::poll", tokio, poll + 1)));
+        frames.push(("demo::main", "src/main.rs", 3));
+        trace(&frames, bytes, 1)
+    };
+    let old = snapshot(vec![stack(12, 4, 200), stack(14, 4, 300)]);
+    let new = snapshot(vec![
+        stack(12, 4, 200),
+        stack(14, 4, 300),
+        stack(12, 7, 150),
+        stack(12, 5, 10),
+    ]);
+    let table = alloc_report::top(&new, 1).by(GroupBy::Traceback);
+    expect![[r#"
+        660 B in 4 live blocks, by traceback; at the peak 660 B
+
+        #   size   share  count  average  traceback
+        1  360 B   54.5%      3    120 B  src/main.rs:12
+               src/main.rs:12  demo::login
+               … 4 frames of tokio
+               src/main.rs:3   demo::main
+               … and 2 other stacks that look the same
+
+           300 B   45.5%      1    300 B  other (1 traceback)
+           660 B  100.0%      4    165 B  total"#]]
+    .assert_eq(&table.to_string());
+    expect![[r#"
+        660 B in 4 live blocks, by traceback; at the peak 660 B
+
+        #   size   share  count  average  traceback
+        1  300 B   45.5%      1    300 B  src/main.rs:14
+               src/main.rs:14             demo::login
+               tokio-1.47.0/src/lib.rs:1  tokio::poll
+               … 4 frames further out
+
+           360 B   54.5%      3    120 B  other (3 tracebacks)
+           660 B  100.0%      4    165 B  total"#]]
+    .assert_eq(&table.full().depth(2).to_string());
+    let table = alloc_report::diff(&new, &old, 5).by(GroupBy::Traceback);
+    expect![[r#"
+        660 B (+160 B) in 4 live blocks (+2), by traceback; at the peak 660 B
+
+        #   size  change  count  change  average  traceback
+        1  360 B  +160 B      3      +2    120 B  src/main.rs:12
+               src/main.rs:12  demo::login
+               … 7 frames of tokio
+               src/main.rs:3   demo::main
+               … and 2 other stacks that look the same
+
+           300 B    +0 B      1      +0    300 B  other (1 traceback, unchanged)
+           660 B  +160 B      4      +2    165 B  total"#]]
+    .assert_eq(&table.to_string());
+}
+
+#[test]
 fn stacks_that_differ_in_the_depth_of_a_recursion_are_one_when_folded() {
     let stack = |depth: usize| {
         let mut frames = vec![("demo::value", "src/json.rs", 7)];
