@@ -238,6 +238,7 @@ fn follow(child: &mut Child, writer: &mut Writer) -> Result<ExitStatus> {
     let mut live = Live::new(live::path_for(&writer.folder, process));
     let mut progress = Progress::new();
     let mut looks = 0;
+    let mut last = 0.0;
     loop {
         let status = child.try_wait().context("cannot wait for the program")?;
         if !live.is_there()
@@ -255,6 +256,9 @@ fn follow(child: &mut Child, writer: &mut Writer) -> Result<ExitStatus> {
         if status.is_none() {
             live::look(&mut moment, process, looks % LOOKS_WITHOUT_PAGES == 0);
         }
+        // A line may have waited for a moment before it was written.
+        moment.seconds = moment.seconds.max(last);
+        last = moment.seconds;
         if moment.heap_bytes.is_some() || moment.rss_bytes.is_some() {
             writer.append(moment)?;
             progress.show(moment);

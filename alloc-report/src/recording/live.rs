@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
-use super::{Moment, now};
+use super::Moment;
 
 /// The file that a traced program adds its heap's numbers to (`ALLOC_TRACE_LIVE`), while it grows.
 pub(crate) struct Live {
@@ -54,11 +54,12 @@ impl Live {
 }
 
 fn parse(line: &str) -> Option<Moment> {
-    let mut fields = line.split(',').map(|it| it.parse::<u64>().ok());
-    fields.next()?;
+    let (seconds, numbers) = line.split_once(',')?;
+    let mut fields = numbers.split(',').map(|it| it.parse::<u64>().ok());
     let mut next = || fields.next().flatten();
     Some(Moment {
-        seconds: now(),
+        // NOTE: by the program's own clock, as the snapshots, so that both agree.
+        seconds: seconds.parse().ok().filter(|it: &f64| it.is_finite())?,
         heap_bytes: next(),
         heap_peak_bytes: next(),
         total_bytes: next(),
@@ -122,7 +123,7 @@ mod tests {
             )
         };
         let all = (Some(11), Some(20), Some(30), Some(4), Some(50));
-        assert_eq!(numbers(newest), all);
+        assert_eq!((newest.seconds, numbers(newest)), (1.6, all));
         assert!(live.newest().is_none());
         writeln!(file, ",21,,,").unwrap();
         assert_eq!(

@@ -86,10 +86,13 @@ pub(crate) struct Peak {
 }
 
 impl Peak {
+    /// The time from one look at the heap to the next, with some patience.
+    const LOOK: f64 = 0.15;
+
     /// When it was, if that is known well enough to be a moment of a picture that ends then.
     pub(crate) fn moment(&self, end: f64) -> Option<(f64, f64)> {
         let (from, to) = self.between?;
-        (to - from <= end / 50.0).then_some((from, to))
+        (to - from <= (end / 50.0).max(Peak::LOOK)).then_some((from, to))
     }
 
     pub(crate) fn when(&self) -> String {
@@ -166,6 +169,18 @@ fn of_recording(recording: &Recording) -> Result<Timeline> {
         Peak { bytes, between }
     });
     let seen = Seen::read(&recording.snapshots()?)?;
+    // A snapshot may have been taken at the very moment.
+    if let Some(peak) = &mut timeline.peak
+        && let Some(at) = seen.at(peak.bytes)
+    {
+        peak.between = Some((at - start, at - start));
+    }
+    // What a snapshot counted is a look at the heap like any other.
+    let looks = seen.looks.iter();
+    timeline
+        .heap
+        .extend(looks.map(|it| (it.seconds - start, it.current)));
+    timeline.heap.sort_by(|a, b| a.0.total_cmp(&b.0));
     timeline.add_looks(seen, start);
     if timeline.heap.is_empty() && timeline.resident.is_empty() && timeline.times.is_empty() {
         bail!("the recording has no numbers: the program ended at once");
@@ -315,11 +330,16 @@ impl Seen {
         Ok(seen)
     }
 
+    /// When the first snapshot of so much was taken.
+    fn at(&self, bytes: u64) -> Option<f64> {
+        let look = self.looks.iter().find(|it| it.current == bytes);
+        look.map(|it| it.seconds)
+    }
+
     /// Between which snapshots the peak was, or at which.
     fn when(&self, peak: &Look) -> Option<(f64, f64)> {
-        let at = self.looks.iter().find(|it| it.current == peak.current);
-        if let Some(at) = at {
-            return Some((at.seconds, at.seconds));
+        if let Some(at) = self.at(peak.current) {
+            return Some((at, at));
         }
         let before = self.looks.iter().rfind(|it| it.seconds < peak.seconds)?;
         Some((before.seconds, peak.seconds))

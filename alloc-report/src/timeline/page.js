@@ -149,8 +149,8 @@ function draw() {
   const peak = data.peak;
   if (peak?.between && peak.between[1] >= from && peak.between[0] <= to) {
     const [x1, x2] = peak.between.map(plot.x), y = plot.y(peak.bytes);
-    if (x2 - x1 > (right - left) / 50) make("line", { class: "peak", x1, x2, y1: y, y2: y }, svg);
-    else make("circle", { class: "dot", cx: x2, cy: y, r: 4 }, svg);
+    if (x2 - x1 > 10) make("line", { class: "peak", x1, x2, y1: y, y2: y }, svg);
+    if (data.peakIsMoment) make("circle", { class: "dot", cx: x2, cy: y, r: 4 }, svg);
     const isRight = x2 > width / 2;
     make("text", { class: "strong halo", x: isRight ? x2 - 8 : x1 + 8, y: y - 8,
       "text-anchor": isRight ? "end" : "start" }, svg, "peak " + size(peak.bytes));

@@ -140,6 +140,7 @@ pub(crate) fn page(timeline: &Timeline) -> String {
         "peak": timeline.peak,
         "peakWhen": timeline.peak.map(|it| it.when()),
         "isPeak": is_peak,
+        "peakIsMoment": moment.is_some(),
     });
     // NOTE: within a script, only this could end it.
     let data = data.to_string().replace('<', "\\u003c");
@@ -248,7 +249,7 @@ fn thin(points: &[(f64, u64)], scale: &Scale) -> Vec<(f64, u64)> {
     kept
 }
 
-/// A dot where the peak was measured, or else a line over the time in which it was. Nothing where that is not known.
+/// A dot where the peak was measured, with a line over the time in which it was. Nothing where that is not known.
 fn peak(svg: &mut String, timeline: &Timeline, scale: &Scale) {
     let Some(peak) = timeline.peak else {
         return;
@@ -257,14 +258,14 @@ fn peak(svg: &mut String, timeline: &Timeline, scale: &Scale) {
         return;
     };
     let (left, x, y) = (scale.x(from), scale.x(to), scale.y(peak.bytes));
-    match peak.moment(scale.end) {
-        Some(_) => {
-            let _ = writeln!(
-                svg,
-                "<circle class=\"dot\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"/>"
-            );
-        }
-        None => line(svg, "peak", (left, y), (x, y)),
+    if x - left > WIDTH / 100.0 {
+        line(svg, "peak", (left, y), (x, y));
+    }
+    if peak.moment(scale.end).is_some() {
+        let _ = writeln!(
+            svg,
+            "<circle class=\"dot\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"/>"
+        );
     }
     let label = format!("peak {}", Bytes::new(peak.bytes));
     let class = "strong halo";
@@ -591,6 +592,7 @@ mod tests {
             <path class="a1" d="M364.0 383.7H650.0V185.3H936.0V383.7H936.0V412.0H936.0V270.3H650.0V383.7H364.0Z"><title>demo src/b.rs:2</title></path>
             <path class="resident" d="M78.0 355.3H936.0V72.0H936.0"/>
             <path class="heap" d="M78.0 412.0H364.0V270.3H650.0V157.0H936.0V383.7H936.0"/>
+            <line class="peak" x1="635.7" y1="128.7" x2="650.0" y2="128.7"/>
             <circle class="dot" cx="650.0" cy="128.7" r="4"/>
             <text class="strong halo" text-anchor="end" x="641.0" y="120.7">peak 10.0 MiB</text>
             <line class="heap" x1="78.0" y1="466.0" x2="100.0" y2="466.0"/>
@@ -633,7 +635,8 @@ mod tests {
                 has(">peak 10.0 MiB<"),
             )
         };
-        assert_eq!(drawn(Some((1.95, 2.0))), (true, false, true));
+        assert_eq!(drawn(Some((1.98, 2.0))), (true, false, true));
+        assert_eq!(drawn(Some((1.9, 2.0))), (true, true, true));
         assert_eq!(drawn(Some((1.0, 2.0))), (false, true, true));
         assert_eq!(drawn(None), (false, false, false));
     }
