@@ -7,10 +7,14 @@ use alloc_tests::{Tool, program};
 
 /// The rows of `go tool pprof -top`, without the head.
 fn top(file: &Path, sample: &str, unit: &str) -> Option<String> {
-    let mut go = Tool("go").command("version")?;
     let sample = format!("-sample_index={sample}");
-    go.args(["tool", "pprof", "-top", "-lines", &sample, unit])
-        .arg(file);
+    pprof(file, &["-top", "-lines", &sample, unit])
+}
+
+/// What `go tool pprof` prints of a file.
+fn pprof(file: &Path, arguments: &[&str]) -> Option<String> {
+    let mut go = Tool("go").command("version")?;
+    go.args(["tool", "pprof"]).args(arguments).arg(file);
     // The Go tools want a place for a cache, though they keep nothing there here.
     go.env("HOME", std::env::temp_dir())
         .env("PPROF_TMPDIR", std::env::temp_dir());
@@ -34,6 +38,54 @@ fn check_total(table: &str, sample: &str, sum: &str) {
         .next()
         .expect("a number");
     assert_eq!(total.trim_end_matches('B'), sum, "{table}");
+}
+
+/// What allocates for the program is hidden: its own lines come first, and whole names are shown.
+#[test]
+fn go_tool_pprof_begins_with_the_program_s_lines() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("heap.pb.gz");
+    let argument = path.to_str().expect("a path in UTF-8");
+    let output = program(
+        env!("CARGO_BIN_EXE_traced"),
+        &["collections", argument],
+        &[],
+    );
+    assert!(output.status.success(), "{output:?}");
+    let named = folder.path().join("named.pb.gz");
+    let snapshot = Snapshot::load(&path).expect("it loads");
+    snapshot.dump_with(&named, Names::Symbols).expect("a file");
+    let Some(table) = pprof(
+        &named,
+        &[
+            "-top",
+            "-nodefraction=0",
+            "-sample_index=alloc_space",
+            "-unit=b",
+        ],
+    ) else {
+        return;
+    };
+    let rows: Vec<String> = table
+        .lines()
+        .skip_while(|line| !line.trim_start().starts_with("flat"))
+        .skip(1)
+        .map(|row| row.split_ascii_whitespace().collect::<Vec<_>>())
+        .filter(|row| row[0] != "0")
+        .map(|row| format!("{} {}", row[0], row[5..].join(" ")))
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            "3000000B traced::collections::vector",
+            "2000000B traced::collections::boxes",
+            "1000000B <traced::collections::Text as core::convert::From<usize>>::from",
+        ],
+        "{table}"
+    );
+    // In a file without names the tool finds those that it finds.
+    let table = pprof(&path, &["-top", "-sample_index=alloc_space"]).expect("the tool");
+    assert!(!table.contains("__rust_alloc"), "{table}");
 }
 
 #[test]

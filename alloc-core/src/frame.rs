@@ -97,6 +97,11 @@ impl Frame {
         self.name().map(|name| &*name.text)
     }
 
+    /// The function's name as the linker has it, if that is known and another.
+    pub(crate) fn mangled(&self) -> Option<&str> {
+        self.name()?.mangled.as_deref()
+    }
+
     /// The source file.
     pub fn file(&self) -> Option<&SourcePath> {
         self.0.function.0.file.as_ref()
@@ -287,11 +292,20 @@ pub(crate) struct Name {
     text: Arc<str>,
     hash: u64,
     by_name: ByName,
+    /// What it is to the linker, if that is known and another. Names do not differ in it.
+    mangled: Option<Arc<str>>,
 }
 
 impl Name {
     /// How much memory one takes up beside its text.
     pub(crate) const SIZE: usize = size_of::<Name>() + SHARED;
+
+    pub(crate) fn with_mangled(self, mangled: Option<Box<str>>) -> Name {
+        Name {
+            mangled: mangled.map(Arc::from),
+            ..self
+        }
+    }
 }
 
 impl<T: Into<Arc<str>>> From<T> for Name {
@@ -301,6 +315,7 @@ impl<T: Into<Arc<str>>> From<T> for Name {
             hash: hash_of(&text),
             by_name: ByName::of(&text),
             text,
+            mangled: None,
         }
     }
 }

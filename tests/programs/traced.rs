@@ -58,6 +58,7 @@ fn main() -> ExitCode {
             std::mem::forget(hundred_boxes());
         }
         "dump" => dump(),
+        "collections" => collections::dump(),
         "fork" => fork_keeps_tracing(),
         "fork-while-others-allocate" => fork_while_others_allocate(200),
         "fork-on-a-thread" => std::thread::spawn(|| fork_while_others_allocate(50))
@@ -287,4 +288,42 @@ fn fork_while_others_allocate(forks: usize) {
 fn is_whole(snapshot: &Snapshot) -> bool {
     sum_of(snapshot, |_| true).current.bytes == traced_memory().current
         && at_function(snapshot, "block_of_the_child").current.blocks == 1
+}
+
+/// Blocks that the standard library allocates for the program, in ways of its own.
+mod collections {
+    use super::{Config, black_box, take_snapshot};
+
+    #[inline(never)]
+    fn vector() -> Vec<u64> {
+        let mut vector = Vec::new();
+        vector.reserve_exact(375_000);
+        vector
+    }
+
+    #[inline(never)]
+    fn boxes() -> (Box<[u8; 1_000_000]>, Box<[u8]>) {
+        (
+            Box::new(black_box([0; 1_000_000])),
+            vec![0; 1_000_000].into_boxed_slice(),
+        )
+    }
+
+    struct Text(String);
+
+    impl From<usize> for Text {
+        #[inline(never)]
+        fn from(length: usize) -> Text {
+            Text("x".repeat(length))
+        }
+    }
+
+    pub(super) fn dump() {
+        let path = std::env::args().nth(2).expect("a path");
+        alloc_core::start_with(Config::default()).expect("tracing starts");
+        let kept = black_box((vector(), boxes(), Text::from(1_000_000).0));
+        let snapshot = take_snapshot().expect("tracing is on");
+        drop(kept);
+        snapshot.dump(&path).expect("a file");
+    }
 }

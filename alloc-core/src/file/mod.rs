@@ -7,6 +7,8 @@
 //! functions inlined there. What the format has no field for (the heap's peak, the health, the command line)
 //! stands in an extension field ([`proto::Extension`]) that other readers skip.
 //!
+//! Readers are told to hide the frames of allocation itself ([`drop_frames`]). Ours does not.
+//!
 //! A file that the traced process writes is [raw](raw): it has addresses, and the paths and build ids of the modules
 //! that they lie in, by which readers name them. One of a snapshot that has names is self-contained: it
 //! has functions, files and lines.
@@ -15,6 +17,7 @@
 //! reader known wants ids that count from 1 without gaps, which is how they are written.
 
 mod budget;
+mod drop_frames;
 mod gzip;
 mod index;
 mod locations;

@@ -4,6 +4,7 @@
 //! memory, and the address of each call. A file is put together callsite by callsite, and takes up its own length
 //! and some 500 KiB, plus at most 24 bytes for each address. See [`file`](super) for the format.
 
+use super::drop_frames::DROP_FRAMES;
 use super::gzip::Gzip;
 use super::locations::Locations;
 use super::message::{self, Message};
@@ -67,7 +68,7 @@ impl Text {
 }
 
 /// The strings that every file begins with, besides the empty one and the names of the sample types.
-const STRINGS: [&str; 12] = [
+const STRINGS: [&str; 13] = [
     "count",
     "bytes",
     "space",
@@ -80,6 +81,7 @@ const STRINGS: [&str; 12] = [
     THREAD_LABEL,
     OVERFLOW_NAME,
     HEAP_NAME,
+    DROP_FRAMES,
 ];
 
 /// The functions that stand for callsites without a stack.
@@ -288,6 +290,7 @@ impl RawFile {
         self.message.clear();
         self.message.fields(&Profile {
             default_sample_type: fixed("inuse_space"),
+            drop_frames: fixed(DROP_FRAMES),
             period_type: Some(proto::ValueType {
                 r#type: fixed("space"),
                 unit: fixed("bytes"),

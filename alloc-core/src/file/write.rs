@@ -8,6 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use prost::Message as _;
 
+use super::drop_frames;
 use super::proto::{self, Extension, Function, Label, Line, Location, Mapping, Profile, Sample};
 use super::{
     BROKEN, DOMAIN_LABEL, FORMAT, OVERFLOW, SAMPLE_TYPES, STACK_LABEL, THREAD_LABEL, TRUNCATED,
@@ -31,7 +32,7 @@ pub(crate) fn write(snapshot: &Snapshot, writer: impl Write) -> Result<(), Error
 struct Builder {
     profile: Profile,
     strings: HashMap<String, i64>,
-    functions: HashMap<(i64, i64), u64>,
+    functions: HashMap<(i64, i64, i64), u64>,
     /// By the identity of the location's innermost frame.
     locations: HashMap<(usize, usize), u64>,
 }
@@ -56,6 +57,7 @@ impl Builder {
             let sample = self.sample(trace);
             self.profile.sample.push(sample);
         }
+        self.profile.drop_frames = self.string(&drop_frames::of(snapshot));
         self.profile.extension = Some(extension(snapshot));
         self.profile
     }
@@ -173,15 +175,24 @@ impl Builder {
     }
 
     fn function(&mut self, frame: &Frame) -> u64 {
-        let name = self.string(frame.function().unwrap_or_default());
+        let text = frame.function().unwrap_or_default();
+        let name = self.string(text);
+        let system_name = match frame.mangled() {
+            Some(mangled) => self.string(mangled),
+            // NOTE: where both names are the same, readers take what is in angle brackets for arguments of a
+            // template, and leave it out.
+            None if text.contains(['<', ':']) => self.string(""),
+            None => name,
+        };
         let filename = self.string(frame.file().map_or("", |file| file.full()));
         let next = self.functions.len() as u64 + 1;
-        let id = *self.functions.entry((name, filename)).or_insert(next);
+        let function = (name, system_name, filename);
+        let id = *self.functions.entry(function).or_insert(next);
         if id == next {
             self.profile.function.push(Function {
                 id,
                 name,
-                system_name: name,
+                system_name,
                 filename,
             });
         }
@@ -212,5 +223,43 @@ fn extension(snapshot: &Snapshot) -> Extension {
         unknown_frees: health.unknown_frees,
         lost_blocks: health.lost_blocks,
         unnamed: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Name;
+    use crate::{Counters, Traceback};
+
+    /// Each function by its name, and what it is to the linker.
+    #[test]
+    fn readers_are_told_what_the_linker_has() {
+        let frame = |name: &str, mangled: Option<&str>| {
+            let name = Name::from(name).with_mangled(mangled.map(Into::into));
+            Frame::within(crate::frame::Function::new(Some(name), None), 1, 1)
+        };
+        let frames = vec![
+            frame("<demo::Key<u8> as demo::T>::new", Some("_RNvXCs0_4demo")),
+            frame("<demo::Key<u8> as demo::T>::old", None),
+            frame("demo::main", None),
+            frame("main", None),
+        ];
+        let trace = Trace::new(Traceback::new(frames), Counters::default());
+        let profile = Builder::default().profile(&Snapshot::from_traces(vec![trace], 32));
+        let text = |at: i64| profile.string_table[at as usize].as_str();
+        let functions = profile.function.iter();
+        let names: Vec<(&str, &str)> = functions
+            .map(|it| (text(it.name), text(it.system_name)))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                ("<demo::Key<u8> as demo::T>::new", "_RNvXCs0_4demo"),
+                ("<demo::Key<u8> as demo::T>::old", ""),
+                ("demo::main", ""),
+                ("main", "main"),
+            ]
+        );
     }
 }

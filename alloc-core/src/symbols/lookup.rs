@@ -7,7 +7,7 @@ use alloc_core_symbols::{Identity, Named};
 
 use super::cache::{self, Place};
 use super::{Gap, Location, Symbols};
-use crate::frame::Frame;
+use crate::frame::{Frame, Function, Name};
 use crate::modules::Module;
 
 /// Whether the files of this process's modules are read. Miri has no mappings of files.
@@ -145,7 +145,10 @@ impl Symbols<'_> {
             .into_iter()
             .map(|frame| {
                 let file = frame.file.as_deref().map(|path| self.paths.path(path));
-                Frame::of(frame.function, file, frame.line, frame.column)
+                let mangled = frame.mangled;
+                let name = |text: Box<str>| Name::from(text).with_mangled(mangled);
+                let function = Function::new(frame.function.map(name), file);
+                Frame::within(function, frame.line, frame.column)
             })
             .collect();
         if frames.is_empty() {
@@ -172,6 +175,7 @@ fn by_backtrace(address: usize) -> Vec<alloc_core_symbols::Frame> {
     backtrace::resolve(std::ptr::without_provenance_mut(address), |symbol| {
         frames.push(alloc_core_symbols::Frame {
             function: symbol.name().map(|name| format!("{name:#}").into()),
+            mangled: None,
             file: symbol.filename().map(|it| it.to_string_lossy().into()),
             line: symbol.lineno().unwrap_or(0),
             column: symbol.colno().unwrap_or(0),

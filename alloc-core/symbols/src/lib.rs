@@ -59,6 +59,8 @@ pub enum Identity {
 pub struct Frame {
     /// The function's name, demangled, without a hash.
     pub function: Option<Box<str>>,
+    /// The function's name as the linker has it, if that is another.
+    pub mangled: Option<Box<str>>,
     /// The source file, as the compiler wrote it down.
     pub file: Option<Box<str>>,
     /// The line, counted from 1; 0 if it is unknown.

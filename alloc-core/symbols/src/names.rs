@@ -247,19 +247,24 @@ impl<'a> Reader<'a> {
 
 fn of_debug_info(frame: &addr2line::Frame<'_, Slice<'_>>) -> Frame {
     let location = frame.location.as_ref();
+    let names = frame.function.as_ref().map(|it| names(it.name.slice()));
+    let (function, mangled) = names.unzip();
     Frame {
-        function: frame.function.as_ref().map(|it| demangled(it.name.slice())),
+        function,
+        mangled: mangled.flatten(),
         file: location.and_then(|it| it.file).map(Into::into),
         line: location.and_then(|it| it.line).unwrap_or(0),
         column: location.and_then(|it| it.column).unwrap_or(0),
     }
 }
 
-fn demangled(name: &[u8]) -> Box<str> {
+/// A function's name, demangled, and the one that it has for the linker, if that is another.
+fn names(name: &[u8]) -> (Box<str>, Option<Box<str>>) {
     let known = std::str::from_utf8(name).ok();
-    match known.and_then(|it| rustc_demangle::try_demangle(it).ok()) {
-        Some(name) => format!("{name:#}").into(),
-        None => String::from_utf8_lossy(name).into(),
+    let demangled = known.and_then(|it| Some((it, rustc_demangle::try_demangle(it).ok()?)));
+    match demangled {
+        Some((mangled, name)) => (format!("{name:#}").into(), Some(mangled.into())),
+        None => (String::from_utf8_lossy(name).into(), None),
     }
 }
 
@@ -307,12 +312,13 @@ fn fill_in<'s>(
     }
     for ((_, frames), best) in wanted.iter_mut().zip(best) {
         let Some((_, name)) = best else { continue };
-        let function = Some(demangled(name));
+        let (function, mangled) = names(name);
         if frames.is_empty() {
             frames.push(Frame::default());
         }
         for frame in frames.iter_mut() {
-            frame.function.clone_from(&function);
+            frame.function = Some(function.clone());
+            frame.mangled.clone_from(&mangled);
         }
     }
 }

@@ -66,6 +66,10 @@ fn by_backtrace(address: u64) -> Vec<Frame> {
     backtrace::resolve((address + 1) as *mut c_void, |symbol| {
         frames.push(Frame {
             function: symbol.name().map(|it| format!("{it:#}").into()),
+            mangled: symbol.name().and_then(|it| {
+                let mangled = it.as_str()?;
+                (format!("{it:#}") != mangled).then(|| mangled.into())
+            }),
             file: symbol.filename().map(|it| it.to_string_lossy().into()),
             line: symbol.lineno().unwrap_or(0),
             column: symbol.colno().unwrap_or(0),
@@ -77,6 +81,7 @@ fn by_backtrace(address: u64) -> Vec<Frame> {
 fn without_names(frames: &[Frame]) -> Vec<Frame> {
     let without_name = |frame: &Frame| Frame {
         function: None,
+        mangled: None,
         ..frame.clone()
     };
     frames.iter().map(without_name).collect()
