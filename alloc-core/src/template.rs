@@ -140,8 +140,9 @@ impl Template {
         false
     }
 
-    /// The path as far as it is known at the program's start, with a zero behind it, and whether that is all of it: else
-    /// it is the folder before the first place. `None` where it does not fit. Does not allocate.
+    /// The path as far as it is known at the program's start, with a zero behind it, and whether
+    /// that is all of it: else it is the folder before the first place. `None` where it does not
+    /// fit. Does not allocate.
     #[cfg(any(unix, test))]
     pub(crate) fn known_part(self, room: &mut [u8]) -> Option<(&std::ffi::CStr, bool)> {
         let separator: &[u8] = if self.folder.is_empty() { b"" } else { b"/" };
