@@ -11,22 +11,23 @@
 //!                              1 to 64MiB, as 524288 or 512KiB. With 128 frames, unless ALLOC_TRACE
 //!                              says otherwise.
 //! ALLOC_TRACE_THREADS=1        Tell threads apart by their names, for alloc-report --by thread.
-//! ALLOC_TRACE_EXACT_PEAK=1     Have the heap's peak exact where several threads allocate at once. Each
-//!                              allocation and each free costs more.
+//! ALLOC_TRACE_EXACT_PEAK=1     Have the heap's peak exact where several threads allocate at once.
+//!                              Each allocation and each free costs more.
 //! ALLOC_TRACE_MAX_CALLSITES=N  Tell so many callsites apart: 1 to 1048576; 262144 is the default.
 //! ALLOC_TRACE_OUT=PATH         Write a snapshot when the process ends.
 //! ALLOC_TRACE_EVERY=SECONDS    Write a numbered snapshot each time that so many seconds have passed:
 //!                              0.01 to 1000000.
 //! ALLOC_TRACE_SIGNAL=NAME      Write a numbered snapshot when this signal comes: USR1, USR2, HUP, QUIT,
 //!                              ALRM, WINCH, URG, IO or PROF. Standard error says where it went.
-//! ALLOC_TRACE_KEEP=N           Keep the newest so many of a process's numbered snapshots, and remove
-//!                              the others that it wrote: 1 to 1000000. All are kept unless it is set.
+//! ALLOC_TRACE_KEEP=N           Keep the newest so many of a process's numbered snapshots, and
+//!                              remove the others that it wrote: 1 to 1000000. All are kept
+//!                              unless it is set.
 //! ALLOC_TRACE_NAMES=1          Write snapshots with the names of functions, files and lines, and not with
 //!                              addresses that alloc-report names. The process reads its debug information
 //!                              each time, which takes time and memory.
 //! ALLOC_TRACE_LIVE=PATH        Add a line with the heap's numbers to a file ten times a second:
 //!                              seconds since 1970, current, peak, and with every tenth line the bytes and
-//!                              blocks ever allocated, and the bytes that the tracer itself takes up.
+//!                              blocks ever allocated, and the bytes that the tracer takes up.
 //!
 //! In a PATH, %p is the process id, %n the number of the snapshot, %t the time in UTC as 20260131T235959Z,
 //! %h the host's name, and %% a percent sign. Where a numbered snapshot's path has no %n, the number stands
@@ -40,18 +41,20 @@
 //! ```
 //!
 //! A variable that is empty is as one that is not set. A wrong value ends the program at its start, with
-//! status 2 and a message that says what was expected and what was found. A variable that begins with `ALLOC_TRACE` and
-//! is none of these is named on standard error, with the one that it is most like; the program goes on.
+//! status 2 and a message that says what was expected and what was found. A variable that begins
+//! with `ALLOC_TRACE` and is none of these is named on standard error, with the one that it is most
+//! like; the program goes on.
 //!
 //! # Who starts tracing
 //!
 //! `ALLOC_TRACE` and `ALLOC_TRACE_SAMPLE` do. The others have snapshots written whoever starts it; as long as
-//! nobody does, nothing is written, which is said at the start. A program that starts tracing itself is spared that
-//! message with `ALLOC_TRACE=0`. What the environment started goes before what the program asks
-//! [`start_with`](crate::start_with) for.
+//! nobody does, nothing is written, which is said at the start. A program that starts tracing
+//! itself is spared that message with `ALLOC_TRACE=0`. What the environment started goes before
+//! what the program asks [`start_with`](crate::start_with) for.
 //!
-//! `ALLOC_TRACE_THREADS`, `ALLOC_TRACE_EXACT_PEAK` and `ALLOC_TRACE_MAX_CALLSITES` are of the configuration that these two
-//! start with: [`Config::threads`](crate::Config::threads), [`Config::exact_peak`](crate::Config::exact_peak) and
+//! `ALLOC_TRACE_THREADS`, `ALLOC_TRACE_EXACT_PEAK` and `ALLOC_TRACE_MAX_CALLSITES` are of the
+//! configuration that these two start with: [`Config::threads`](crate::Config::threads),
+//! [`Config::exact_peak`](crate::Config::exact_peak) and
 //! [`Config::max_callsites`](crate::Config::max_callsites).
 //!
 //! # Who may ask
@@ -76,9 +79,11 @@
 //! or a descriptor of the program, such as `/dev/stdout`, is written through; a pipe that nobody reads is an error. A file
 //! keeps its mode, and its owner where that is permitted; a new one has the mode that the umask leaves.
 //!
-//! A path at which nothing can be written is told on standard error at the program's start, as far as it is known there,
-//! and the program goes on: it may make the folder. A file that cannot be written is said there as well, and nothing else
-//! changes: no signal comes of it, and nothing is left of it. So is a file that the snapshot at the end replaces, if it was written while the process ran.
+//! A path at which nothing can be written is told on standard error at the program's start, as far
+//! as it is known there, and the program goes on: it may make the folder. A file that cannot be
+//! written is said there as well, and nothing else changes: no signal comes of it, and nothing is
+//! left of it. So is a file that the snapshot at the end replaces, if it was written while the
+//! process ran.
 //!
 //! # What it costs
 //!

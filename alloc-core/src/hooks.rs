@@ -283,8 +283,8 @@ mod imp {
         (!value.is_null()).then(|| unsafe { std::ffi::CStr::from_ptr(value) })
     }
 
-    /// Calls `act` with each variable of the environment, as `NAME=value`, without allocating or locking; with none where
-    /// [`environment`] has none.
+    /// Calls `act` with each variable of the environment, as `NAME=value`, without allocating or
+    /// locking; with none where [`environment`] has none.
     pub(crate) fn for_each_variable(mut act: impl FnMut(&std::ffi::CStr)) {
         #[cfg(any(target_os = "macos", target_os = "ios"))]
         fn all() -> *const *const libc::c_char {
@@ -299,7 +299,8 @@ mod imp {
             unsafe extern "C" {
                 static environ: *const *const libc::c_char;
             }
-            // SAFETY: a pointer of the C library's, read before the program's own code can change it.
+            // SAFETY: a pointer of the C library's, read before the program's own code can change
+            // it.
             unsafe { environ }
         }
         if has_more_rights_than_its_user() {
@@ -308,14 +309,16 @@ mod imp {
         let mut place = all();
         // SAFETY: null, or an array of strings that ends in a null.
         while let Some(&variable) = unsafe { place.as_ref() }.filter(|it| !it.is_null()) {
-            // SAFETY: a string of the environment, which ends in a zero and stays as `environment` says.
+            // SAFETY: a string of the environment, which ends in a zero and stays as `environment`
+            // says.
             act(unsafe { std::ffi::CStr::from_ptr(variable) });
             // SAFETY: the next one, or the null at the end.
             place = unsafe { place.add(1) };
         }
     }
 
-    /// What the system says of a path: whether there is a folder, or something else, or why neither can be told.
+    /// What the system says of a path: whether there is a folder, or something else, or why neither
+    /// can be told.
     pub(crate) fn is_folder(path: &std::ffi::CStr) -> Result<bool, i32> {
         let mut found = std::mem::MaybeUninit::<libc::stat>::zeroed();
         // SAFETY: a string that ends in a zero, and room for the answer.

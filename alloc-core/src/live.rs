@@ -20,7 +20,8 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// How often a row is added, and with how many the totals and the tracer's memory, which take longer.
+    /// How often a row is added, and with how many the totals and the tracer's memory, which take
+    /// longer.
     const EVERY: Duration = Duration::from_millis(100);
     const ROWS_WITHOUT_TOTALS: u32 = 10;
 
@@ -33,7 +34,8 @@ impl Live {
         }
     }
 
-    /// Seconds since 1970, heap, peak, and now and then the bytes and blocks ever allocated, and the tracer's own memory.
+    /// Seconds since 1970, heap, peak, and now and then the bytes and blocks ever allocated, and
+    /// the tracer's own memory.
     pub(crate) fn append(&mut self) {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let seconds = since.unwrap_or_default().as_secs_f64();

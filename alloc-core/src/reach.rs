@@ -1,10 +1,11 @@
-//! Whether a file can be written where the environment asks for one, as far as that is known at the program's start.
+//! Whether a file can be written where the environment asks for one, as far as that is known at the
+//! program's start.
 
 use crate::hooks;
 use crate::template::Template;
 
-/// Says what is wrong with the path that a variable asks for. The program may mend it before a file is written, so it
-/// goes on. Does not allocate.
+/// Says what is wrong with the path that a variable asks for. The program may mend it before a file
+/// is written, so it goes on. Does not allocate.
 pub(crate) fn tell_if_out_of_reach(variable: &str, template: Template) {
     #[cfg(unix)]
     if let Some(trouble) = unix::Trouble::of(template) {

@@ -83,7 +83,8 @@ static HAS_THREAD: AtomicBool = AtomicBool::new(false);
 static WAS_SIGNALLED: AtomicBool = AtomicBool::new(false);
 /// How many numbered snapshots there are.
 static NUMBER: AtomicU32 = AtomicU32::new(0);
-/// The numbered snapshots that are [kept](Order::keep), the oldest first, and the process that wrote them.
+/// The numbered snapshots that are [kept](Order::keep), the oldest first, and the process that
+/// wrote them.
 static KEPT: Mutex<(u32, VecDeque<PathBuf>)> = Mutex::new((0, VecDeque::new()));
 /// Held while one is written, so that the process does not end in the middle of it.
 static WRITING: Mutex<()> = Mutex::new(());

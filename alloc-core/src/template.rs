@@ -1,6 +1,6 @@
 //! [`Template`]: where snapshots are written that the environment asks for.
 
-use std::ffi::{CStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -140,9 +140,11 @@ impl Template {
         false
     }
 
-    /// The path as far as it is known at the program's start, with a zero behind it, and whether that is all of it: else
-    /// it is the folder before the first place. `None` where it does not fit. Does not allocate.
-    pub(crate) fn known_part(self, room: &mut [u8]) -> Option<(&CStr, bool)> {
+    /// The path as far as it is known at the program's start, with a zero behind it, and whether
+    /// that is all of it: else it is the folder before the first place. `None` where it does not
+    /// fit. Does not allocate.
+    #[cfg(any(unix, test))]
+    pub(crate) fn known_part(self, room: &mut [u8]) -> Option<(&std::ffi::CStr, bool)> {
         let separator: &[u8] = if self.folder.is_empty() { b"" } else { b"/" };
         let mut bytes = [self.folder, separator, self.text].into_iter().flatten();
         let (mut len, mut is_whole) = (0, true);
@@ -164,7 +166,7 @@ impl Template {
             });
         }
         *room.get_mut(len)? = 0;
-        let path = CStr::from_bytes_with_nul(&room[..=len]).ok()?;
+        let path = std::ffi::CStr::from_bytes_with_nul(&room[..=len]).ok()?;
         Some((path, is_whole))
     }
 

@@ -83,7 +83,8 @@ const FARTHEST: usize = 2;
 /// A name that is longer is none of ours.
 const LONGEST: usize = 32;
 
-/// How many letters have to be changed, put in or taken out to make one name of another: Levenshtein's distance.
+/// How many letters have to be changed, put in or taken out to make one name of another:
+/// Levenshtein's distance.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     if a.len() > LONGEST || b.len() > LONGEST {

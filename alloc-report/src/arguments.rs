@@ -67,8 +67,8 @@ pub(crate) enum Command {
     /// Show what changed most between two snapshots
     #[command(after_help = DIFF_EXAMPLES)]
     Diff {
-        /// The snapshot file to compare with; alone, a profile of what changed, or the folder of a recording, whose first
-        /// and last snapshot are compared
+        /// The snapshot file to compare with; alone, a profile of what changed, or the folder of a
+        /// recording, whose first and last snapshot are compared
         #[arg(value_name = "OLD")]
         old: PathBuf,
         /// The later snapshot file

@@ -85,8 +85,8 @@
 //! `blocks_diff`; where a callsite counts in many rows, these are `null` in `other`. A `diff` counts
 //! unchanged rows too; the table for people leaves them to "other".
 //!
-//! `alloc-report check OLD NEW --format json` prints an object with `report` (`"check"`), `passed`, `by`, the paths `old`
-//! and `new`, `notes`, and an array `metrics`:
+//! `alloc-report check OLD NEW --format json` prints an object with `report` (`"check"`), `passed`,
+//! `by`, the paths `old` and `new`, `notes`, and an array `metrics`:
 //!
 //! | key of a metric | meaning |
 //! | --- | --- |

@@ -1,4 +1,5 @@
-//! Files that the command writes for people: a file that is there is replaced only by whoever says so.
+//! Files that the command writes for people: a file that is there is replaced only by whoever says
+//! so.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};

@@ -45,7 +45,8 @@ pub(crate) struct PeakOptions {
 
 #[derive(Args, Debug)]
 pub(crate) struct CleanOptions {
-    /// Folders of recordings, or their numbers in the list; unless given, all of this folder's, after a question
+    /// Folders of recordings, or their numbers in the list; unless given, all of this folder's,
+    /// after a question
     #[arg(value_name = "DIR", allow_negative_numbers = true)]
     recordings: Vec<PathBuf>,
     /// Remove all recordings of this folder, and do not ask

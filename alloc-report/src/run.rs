@@ -42,7 +42,8 @@ pub(crate) struct Options {
     /// Tell threads apart, for top --by thread
     #[arg(long)]
     threads: bool,
-    /// Have the heap's peak exact where several threads allocate at once, at a cost for each allocation
+    /// Have the heap's peak exact where several threads allocate at once, at a cost for each
+    /// allocation
     #[arg(long)]
     exact_peak: bool,
     /// How many callsites to tell apart; 262144 unless given
@@ -278,7 +279,8 @@ struct Progress {
     started: Instant,
     is_terminal: bool,
     next: Instant,
-    /// The newest of each number: those that come late, as while a snapshot is written, stand until they come.
+    /// The newest of each number: those that come late, as while a snapshot is written, stand until
+    /// they come.
     newest: Moment,
     /// The last totals, and when they were looked at.
     totals: Option<(f64, u64)>,

@@ -1787,7 +1787,8 @@ fn a_check_is_an_object_too() {
     );
 }
 
-/// What a program with threads does differently each time it runs fails no check that was not told to be strict.
+/// What a program with threads does differently each time it runs fails no check that was not told
+/// to be strict.
 #[test]
 fn a_check_passes_over_the_noise_of_threads_and_says_what_cannot_be_compared() {
     let folder = folder();

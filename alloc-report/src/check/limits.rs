@@ -79,8 +79,8 @@ fn parse_growth(text: &str) -> Option<Growth> {
     number.checked_mul(unit).map(Growth::Bytes)
 }
 
-/// The metrics to look at, with how much each may grow: those of `asked`, or else the usual ones and those that a limit
-/// names.
+/// The metrics to look at, with how much each may grow: those of `asked`, or else the usual ones
+/// and those that a limit names.
 pub(super) fn of(limits: &[Limit], asked: &[Gauge]) -> Vec<(Gauge, Growth)> {
     let named = limits.iter().filter_map(|it| it.gauge);
     let has_common = limits.is_empty() || limits.iter().any(|it| it.gauge.is_none());
@@ -107,7 +107,8 @@ pub(super) fn of(limits: &[Limit], asked: &[Gauge]) -> Vec<(Gauge, Growth)> {
 impl Growth {
     /// The most that a metric may be, where it was `old`.
     pub(super) fn most(self, gauge: Gauge, old: u64) -> u64 {
-        // NOTE: rounded down, so that a limit is never exceeded; a number beyond 2^53 is none of a heap's.
+        // NOTE: rounded down, so that a limit is never exceeded; a number beyond 2^53 is none of a
+        // heap's.
         let part = |percent: f64| (old as f64 * (percent / 100.0)) as u64;
         let more = match self {
             Growth::Percent(percent) => part(percent),

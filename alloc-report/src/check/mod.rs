@@ -36,11 +36,13 @@ pub(crate) struct Options {
     /// The later snapshot file
     #[arg(value_name = "NEW")]
     new: PathBuf,
-    /// How much a metric may grow: a part of the old number, as 5%, or an amount, as 1MiB; for one metric as peak=5%
+    /// How much a metric may grow: a part of the old number, as 5%, or an amount, as 1MiB; for one
+    /// metric as peak=5%
     ///
-    /// Amounts are in B, KiB, MiB or GiB, for allocations a mere number. Metrics without a limit may grow by 2%, or by 64
-    /// KiB or 100 allocations if that is more: what threads make of the same program from run to run. With 0, nothing may
-    /// grow. A peak that is not exact may grow by its error as well.
+    /// Amounts are in B, KiB, MiB or GiB, for allocations a mere number. Metrics without a limit
+    /// may grow by 2%, or by 64 KiB or 100 allocations if that is more: what threads make of the
+    /// same program from run to run. With 0, nothing may grow. A peak that is not exact may grow by
+    /// its error as well.
     #[arg(long, value_name = "LIMIT,...", value_delimiter = ',', value_parser = limits::parse)]
     max_growth: Vec<Limit>,
     /// What may not grow; peak and allocations, unless metrics or limits for them are given

@@ -81,7 +81,8 @@ pub(crate) struct Source {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Peak {
     pub(crate) bytes: u64,
-    /// After the first time it was not yet reached, at the second it was. Nothing where the first time is not known.
+    /// After the first time it was not yet reached, at the second it was. Nothing where the first
+    /// time is not known.
     pub(crate) between: Option<(f64, f64)>,
 }
 

@@ -120,7 +120,8 @@ pub(crate) fn svg(timeline: &Timeline) -> String {
     svg + "</svg>\n"
 }
 
-/// A page that draws the same for the width of the reader's screen, reads the numbers, zooms and shows source.
+/// A page that draws the same for the width of the reader's screen, reads the numbers, zooms and
+/// shows source.
 pub(crate) fn page(timeline: &Timeline) -> String {
     let end = timeline.end().max(1e-3);
     let areas = timeline
@@ -249,7 +250,8 @@ fn thin(points: &[(f64, u64)], scale: &Scale) -> Vec<(f64, u64)> {
     kept
 }
 
-/// A dot where the peak was measured, with a line over the time in which it was. Nothing where that is not known.
+/// A dot where the peak was measured, with a line over the time in which it was. Nothing where that
+/// is not known.
 fn peak(svg: &mut String, timeline: &Timeline, scale: &Scale) {
     let Some(peak) = timeline.peak else {
         return;
@@ -355,7 +357,8 @@ fn legend(timeline: &Timeline) -> Vec<Entry> {
     entries
 }
 
-/// The text in lines of so many characters, which end after a slash, a colon or a space where there is one.
+/// The text in lines of so many characters, which end after a slash, a colon or a space where there
+/// is one.
 fn wrapped(text: &str, most: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut rest: Vec<char> = text.chars().collect();
