@@ -27,12 +27,14 @@ use crate::{Amount, GroupBy, Metric, thread};
 /// ```
 ///
 /// Async: `assert_memory_snapshot!("load", async load())`. Threads:
-/// `assert_memory_snapshot!("load", threads = "all", load())`. Both are as with [`assert_memory!`](crate::assert_memory!).
+/// `assert_memory_snapshot!("load", threads = "all", load())`. Both are as with
+/// [`assert_memory!`](crate::assert_memory!).
 ///
 /// # Panics
 ///
-/// If it allocates something else, with what changed, function by function; if there is no file; and as
-/// [`assert_memory!`](crate::assert_memory!) if the work started threads, and where the numbers would not be true.
+/// If it allocates something else, with what changed, function by function; if there is no file;
+/// and as [`assert_memory!`](crate::assert_memory!) if the work started threads, and where the
+/// numbers would not be true.
 #[macro_export]
 #[collapse_debuginfo(yes)]
 macro_rules! assert_memory_snapshot {

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 /// Why the tracer could not do what it was asked.
 ///
-/// The message names what was expected and what was found. `Debug` says the same as `Display`, so it is readable where
-/// `main` returns it. What a program can decide on is told by
-/// the `is_*` methods.
+/// The message names what was expected and what was found. `Debug` says the same as `Display`, so
+/// it is readable where `main` returns it. What a program can decide on is told by the `is_*`
+/// methods.
 ///
 /// ```
 /// // This program did not install `TraceAlloc`.

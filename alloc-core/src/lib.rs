@@ -253,11 +253,11 @@ pub use alloc_core_macros::profile;
 /// Bytes are a number, or text with a unit: `"64 KiB"`. What the harness takes to start the test and what
 /// other tests do does not count. What the test's own thread allocates does.
 ///
-/// A test that starts threads fails, and says so, unless it tells what becomes of them: with `threads = "own"`
-/// what they do does not count. With `threads = "all"` it does, and what threads do that they start, as
-/// [`Scope::enter_with_threads`] says. What the test did not wait for, and what a runtime or a pool leaves in the own
-/// storage of the test's thread, counts as live. How threads are noticed, and which are not, is said at
-/// [`assert_memory!`].
+/// A test that starts threads fails, and says so, unless it tells what becomes of them: with
+/// `threads = "own"` what they do does not count. With `threads = "all"` it does, and what threads
+/// do that they start, as [`Scope::enter_with_threads`] says. What the test did not wait for, and
+/// what a runtime or a pool leaves in the own storage of the test's thread, counts as live. How
+/// threads are noticed, and which are not, is said at [`assert_memory!`].
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -273,7 +273,8 @@ pub use alloc_core_macros::profile;
 /// ```
 ///
 /// It works together with other attributes that make tests, such as `#[tokio::test]` and `#[rstest]`, which
-/// stand below it, with `#[should_panic]`, and with tests that return a `Result`. `#[test]` beside it is not needed.
+/// stand below it, with `#[should_panic]`, and with tests that return a `Result`. `#[test]` beside
+/// it is not needed.
 ///
 /// # Async tests
 ///
@@ -284,10 +285,11 @@ pub use alloc_core_macros::profile;
 /// async fn nobody_runs_it() {}
 /// ```
 ///
-/// What the test's thread allocates from the first line of the test to its last counts: so do the tasks that run on it.
-/// With `threads = "own"` only the test's future does, on whichever thread it is polled. With `threads = "all"` all
-/// that the runtime does counts, which is then made within the test. A runtime of several threads, as
-/// `#[tokio::test(flavor = "multi_thread")]` makes one, needs one of the two:
+/// What the test's thread allocates from the first line of the test to its last counts: so do the
+/// tasks that run on it. With `threads = "own"` only the test's future does, on whichever thread it
+/// is polled. With `threads = "all"` all that the runtime does counts, which is then made within
+/// the test. A runtime of several threads, as `#[tokio::test(flavor = "multi_thread")]` makes one,
+/// needs one of the two:
 ///
 /// ```compile_fail
 /// #[alloc_core::memory_test(peak = "64 KiB")]

@@ -1,7 +1,8 @@
 //! What stands above an attribute in the source.
 //!
-//! An attribute that stands above another is gone when the one below is looked at. So whether `#[test]` or
-//! `#[tokio::test]` stands there is told by the text of the file. Where there is none to be read, nothing is said.
+//! An attribute that stands above another is gone when the one below is looked at. So whether
+//! `#[test]` or `#[tokio::test]` stands there is told by the text of the file. Where there is none
+//! to be read, nothing is said.
 
 use proc_macro::Span;
 
@@ -23,7 +24,8 @@ fn expect_no_test_in(above: &str) -> Result<(), String> {
     }
 }
 
-/// Whether an attribute with this path makes a test: `rstest`, which passes on what stands below it, does not.
+/// Whether an attribute with this path makes a test: `rstest`, which passes on what stands below
+/// it, does not.
 fn is_test(path: &str) -> bool {
     path == "test" || path.ends_with("::test")
 }
@@ -44,7 +46,8 @@ fn text_before(span: Span) -> Option<String> {
     Some(before)
 }
 
-/// The paths of the attributes at the end of a text, the last first. Comments may stand between them.
+/// The paths of the attributes at the end of a text, the last first. Comments may stand between
+/// them.
 fn attributes_above(text: &str) -> impl Iterator<Item = String> {
     let mut rest = text;
     std::iter::from_fn(move || {

@@ -1,7 +1,7 @@
 //! What keeps the assertions from a future that nobody polls.
 //!
-//! Whether a value is a future is seen where a method of [`Value`] is looked up: one that takes `self` comes before one
-//! that takes `&self`, and futures alone have it.
+//! Whether a value is a future is seen where a method of [`Value`] is looked up: one that takes
+//! `self` comes before one that takes `&self`, and futures alone have it.
 
 use std::marker::PhantomData;
 
@@ -88,8 +88,8 @@ impl<F: Future> IsFuture for F {
 
 /// Runs the work of an assertion, if it is not a future.
 ///
-/// The second arm is never taken. It comes second, so that the value's type is known by then where it is
-/// told by what the value is for.
+/// The second arm is never taken. It comes second, so that the value's type is known by then where
+/// it is told by what the value is for.
 #[doc(hidden)]
 #[macro_export]
 #[collapse_debuginfo(yes)]

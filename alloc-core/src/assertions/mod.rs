@@ -54,8 +54,8 @@ pub use has_run::{Arm, OfAny, OfFuture, Value, expect_run};
 ///
 /// # Async work
 ///
-/// With `async` before the work, the macro awaits it. What it allocates counts on whichever thread it is
-/// polled. A task that it spawns on a runtime does not count.
+/// With `async` before the work, the macro awaits it. What it allocates counts on whichever thread
+/// it is polled. A task that it spawns on a runtime does not count.
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -94,8 +94,8 @@ pub use has_run::{Arm, OfAny, OfFuture, Value, expect_run};
 ///
 /// # Threads
 ///
-/// Work that starts threads fails, unless it is said what becomes of them: with `threads = "all"` what they do
-/// counts, and what threads do that they start; with `threads = "own"` it does not.
+/// Work that starts threads fails, unless it is said what becomes of them: with `threads = "all"`
+/// what they do counts, and what threads do that they start; with `threads = "own"` it does not.
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -109,15 +109,16 @@ pub use has_run::{Arm, OfAny, OfFuture, Value, expect_run};
 /// );
 /// ```
 ///
-/// Threads are those that `std::thread` starts: scoped ones, and those of a rayon pool or a tokio runtime that is
-/// made by the work. They are noticed on Linux. Threads that are there already, such as those of rayon's
-/// global pool in its second use, are not told from those of other tests: they neither count nor are noticed. For
-/// these see [`ScopeHandle::run`](crate::ScopeHandle::run).
+/// Threads are those that `std::thread` starts: scoped ones, and those of a rayon pool or a tokio
+/// runtime that is made by the work. They are noticed on Linux. Threads that are there already,
+/// such as those of rayon's global pool in its second use, are not told from those of other tests:
+/// they neither count nor are noticed. For these see [`ScopeHandle::run`](crate::ScopeHandle::run).
 ///
 /// # Panics
 ///
-/// If a limit is not kept, with by how much, and the lines that did it with their stacks; if the work started
-/// threads; and where the numbers would not be true, as [`measure`](crate::measure()) does.
+/// If a limit is not kept, with by how much, and the lines that did it with their stacks; if the
+/// work started threads; and where the numbers would not be true, as [`measure`](crate::measure())
+/// does.
 #[macro_export]
 #[collapse_debuginfo(yes)]
 macro_rules! assert_memory {
@@ -141,7 +142,8 @@ macro_rules! assert_memory {
 /// assert_eq!(text.len(), 5000);
 /// ```
 ///
-/// Async: `assert_peak!(async load(), <= 8 KiB)`. Threads: `assert_peak!(load(), <= 8 KiB, threads = "all")`.
+/// Async: `assert_peak!(async load(), <= 8 KiB)`.
+/// Threads: `assert_peak!(load(), <= 8 KiB, threads = "all")`.
 ///
 /// # Panics
 ///
@@ -217,13 +219,13 @@ macro_rules! assert_no_leak {
 /// alloc_core::assert_no_growth!(rounds = 5, warmup = 2, || last = "request".repeat(10));
 /// ```
 ///
-/// Async work is an async closure: `assert_no_growth!(rounds = 5, async || service.handle().await)`. Threads:
-/// `assert_no_growth!(rounds = 5, threads = "all", || service.handle())`.
+/// Async, with an async closure: `assert_no_growth!(rounds = 5, async || handle().await)`.
+/// Threads: `assert_no_growth!(rounds = 5, threads = "all", || handle())`.
 ///
 /// # Panics
 ///
-/// If a line grows, with how much it holds after each round; and as [`assert_memory!`] if the work started
-/// threads, and where the numbers would not be true.
+/// If a line grows, with how much it holds after each round; and as [`assert_memory!`] if the work
+/// started threads, and where the numbers would not be true.
 #[macro_export]
 #[collapse_debuginfo(yes)]
 macro_rules! assert_no_growth {
@@ -577,7 +579,8 @@ impl<T> From<Result<T, String>> for Checked<T> {
 }
 
 impl<T> Checked<T> {
-    /// NOTE: the panic is the caller's, which is why an async assertion calls this where the macro stands.
+    /// NOTE: the panic is the caller's, which is why an async assertion calls this where the macro
+    /// stands.
     #[track_caller]
     pub fn or_panic(self) -> T {
         match self.0 {
@@ -642,8 +645,8 @@ pub async fn assert_memory_async<F: Future>(
     Checked(measured.await)
 }
 
-/// The same for a future that one thread polls, with all that this thread does from its begin to its end: so tasks
-/// count that run on this thread beside it.
+/// The same for a future that one thread polls, with all that this thread does from its begin to
+/// its end: so tasks count that run on this thread beside it.
 pub async fn assert_memory_on_thread<F: Future>(future: F, terms: &[Term]) -> Checked<F::Output> {
     let measured = async {
         let scope = Threads::of(terms).enter().map_err(cannot_measure)?;
@@ -701,7 +704,8 @@ const STACKS: usize = 3;
 const FRAMES: usize = 5;
 
 fn lines(message: &mut String, snapshot: &Snapshot, metric: Metric, what: &str) -> fmt::Result {
-    // NOTE: stacks that look alike are one: they differ in a column, or in frames that are not shown.
+    // NOTE: stacks that look alike are one: they differ in a column, or in frames that are not
+    // shown.
     let mut stacks: HashMap<String, Amount> = HashMap::new();
     for trace in snapshot.traces() {
         let amount = trace.counters.amount(metric);
@@ -891,7 +895,8 @@ impl Held {
             by_stack: held,
             last,
         } = self;
-        // Names take time, so stacks are looked at first: where a line grows, some stack of it does.
+        // Names take time, so stacks are looked at first: where a line grows, some stack of it
+        // does.
         let has_grown = |round: usize| held.values().any(|bytes| bytes[round - 1] < bytes[round]);
         if !(1..=*rounds).all(has_grown) {
             return Ok(());

@@ -1,8 +1,9 @@
-//! Which frames other readers of a file hide: those between the line that allocated and the allocator.
+//! Which frames other readers of a file hide: those between the line that allocated and the
+//! allocator.
 //!
-//! A reader takes a regular expression, and hides each function whose whole name matches, with all that it
-//! called. So no name may match that the standard library has between itself and code of the user's, as
-//! `FnOnce::call_once` is: that code would go with it.
+//! A reader takes a regular expression, and hides each function whose whole name matches, with all
+//! that it called. So no name may match that the standard library has between itself and code of
+//! the user's, as `FnOnce::call_once` is: that code would go with it.
 
 use std::collections::BTreeSet;
 
@@ -12,8 +13,8 @@ use crate::{Origin, Snapshot};
 /// Of a file without names: the functions that the compiler calls to allocate.
 pub(super) const DROP_FRAMES: &str = "(.*::)?__rust_(alloc|alloc_zeroed|realloc)";
 
-/// Of a snapshot with names: what of the standard library stands between the allocator and other code, and in
-/// no stack anywhere else. Of each stack the outermost such function is enough.
+/// Of a snapshot with names: what of the standard library stands between the allocator and other
+/// code, and in no stack anywhere else. Of each stack the outermost such function is enough.
 pub(super) fn of(snapshot: &Snapshot) -> String {
     let stacks = || snapshot.traces().iter().map(|it| &it.traceback[..]);
     let mut elsewhere = BTreeSet::new();

@@ -43,7 +43,8 @@ pub(super) struct Profile {
     pub(super) function: Vec<Function>,
     #[prost(string, repeated, tag = "6")]
     pub(super) string_table: Vec<String>,
-    /// A regular expression: a reader hides the functions whose whole names match, with all that they called.
+    /// A regular expression: a reader hides the functions whose whole names match, with all that
+    /// they called.
     #[prost(int64, tag = "7")]
     pub(super) drop_frames: i64,
     #[prost(int64, tag = "9")]

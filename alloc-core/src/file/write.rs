@@ -179,8 +179,8 @@ impl Builder {
         let name = self.string(text);
         let system_name = match frame.mangled() {
             Some(mangled) => self.string(mangled),
-            // NOTE: where both names are the same, readers take what is in angle brackets for arguments of a
-            // template, and leave it out.
+            // NOTE: where both names are the same, readers take what is in angle brackets for
+            // arguments of a template, and leave it out.
             None if text.contains(['<', ':']) => self.string(""),
             None => name,
         };

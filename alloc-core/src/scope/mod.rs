@@ -270,11 +270,13 @@ impl Scope {
         Ok(scope)
     }
 
-    /// As [`enter_with_stacks`](Self::enter_with_stacks), and [tells](Self::has_started_threads) whether threads
-    /// were started in it, which do not count; where they cannot be told apart it never does.
+    /// As [`enter_with_stacks`](Self::enter_with_stacks), and [tells](Self::has_started_threads)
+    /// whether threads were started in it, which do not count; where they cannot be told apart it
+    /// never does.
     pub(crate) fn enter_noticing_threads() -> Result<Scope, Error> {
         let scope = Scope::enter_with_stacks()?;
-        // NOTE: elsewhere than on Linux there is no list. That is said where assertions are documented.
+        // NOTE: elsewhere than on Linux there is no list. That is said where assertions are
+        // documented.
         let _ = crate::untraced(|| started::look_out(scope.id, Started::IsNoted));
         Ok(scope)
     }
@@ -445,7 +447,8 @@ impl ScopeHandle {
         Scope::enter_with_stacks().map(|scope| scope.handle())
     }
 
-    /// Whether a thread was started in the scope that does not count there, as [`Scope::has_started_threads`].
+    /// Whether a thread was started in the scope that does not count there, as
+    /// [`Scope::has_started_threads`].
     pub(crate) fn has_started_threads(&self) -> bool {
         has_started_threads(self.id)
     }

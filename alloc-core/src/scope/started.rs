@@ -4,9 +4,9 @@
 //! to run. So a thread that was never seen before, and frees a block of a scope, was started in it. Nobody is
 //! seen while there are no scopes, so the threads that are older than the scope are listed, and left out.
 //!
-//! It does so before it runs anything, so whoever joins it, or hears from it otherwise, finds that it was noticed. A
-//! thread that did not get so far did no work either. The threads of others, such as tests beside this one, free
-//! blocks of their own starters first, and are seen from then on.
+//! It does so before it runs anything, so whoever joins it, or hears from it otherwise, finds that
+//! it was noticed. A thread that did not get so far did no work either. The threads of others, such
+//! as tests beside this one, free blocks of their own starters first, and are seen from then on.
 
 use std::io;
 
