@@ -193,13 +193,14 @@ fn round(seed: u64) {
     let (arrive, leave) = untraced(|| (Barrier::new(WORKERS + 1), Barrier::new(WORKERS + 1)));
     let threads: [AtomicUsize; WORKERS] = Default::default();
     thread::scope(|scope| {
+        let mut handles = untraced(|| Vec::with_capacity(WORKERS));
         for (worker, id) in threads.iter().enumerate() {
             let (arrive, leave) = (&arrive, &leave);
-            scope.spawn(move || {
+            handles.push(scope.spawn(move || {
                 // SAFETY: a call without arguments.
                 id.store(unsafe { libc::pthread_self() } as usize, Release);
                 work(seed ^ (worker as u64 + 1) << 40, arrive, leave);
-            });
+            }));
         }
         for rest in 0..RESTS {
             while threads.iter().any(|it| it.load(Acquire) == 0) {
@@ -219,6 +220,11 @@ fn round(seed: u64) {
             RESTING.store(rest + 1 == RESTS, Release);
             leave.wait();
         }
+        // NOTE: the scope waits for what they do, and not for their end, where they free something still.
+        for handle in handles.drain(..) {
+            handle.join().expect("it ends well");
+        }
+        untraced(|| drop(handles));
     });
     // What is in the mailbox still.
     on_signal(0);
