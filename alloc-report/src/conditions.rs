@@ -66,7 +66,7 @@ impl Conditions {
         let has_name = |trace: &Trace| trace.thread.is_some();
         if key == GroupBy::Thread && !snapshot.traces().iter().any(has_name) {
             return Some(
-                "threads were not told apart: trace with Config::threads(true)".to_owned(),
+                "threads were not told apart: trace with ALLOC_TRACE_THREADS=1 or Config::threads(true)".to_owned(),
             );
         }
         let by = Grouping::by(key).with_metric(Metric::Total);

@@ -111,7 +111,7 @@ fn without_threads(snapshot: &Snapshot, view: &View) -> Option<String> {
     let by_thread = view.by.keys().any(|key| key == Some(GroupBy::Thread));
     let nobody_has_a_name = snapshot.traces().iter().all(|it| it.thread.is_none());
     (by_thread && nobody_has_a_name && !snapshot.traces().is_empty()).then(|| {
-        "threads were not told apart: trace with Config::threads(true) to have their names"
+        "threads were not told apart: trace with ALLOC_TRACE_THREADS=1 or Config::threads(true) to have their names"
             .to_owned()
     })
 }
