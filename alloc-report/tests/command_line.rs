@@ -1313,7 +1313,7 @@ fn filters_that_leave_nothing_say_what_there_is() {
     check(
         "top new --include thread=worker-*",
         "no callsite meets --include thread=worker-*; threads were not told apart: trace \
-         with Config::threads(true)",
+         with ALLOC_TRACE_THREADS=1 or Config::threads(true)",
     );
     check(
         "top new --include function=main",
@@ -1447,14 +1447,14 @@ fn threads_that_were_not_told_apart_are_explained() {
     check(
         "top new --by thread",
         expect![[r#"
-        11.9 MiB in 99,749 live blocks, by thread; at the peak 12.1 MiB
+            11.9 MiB in 99,749 live blocks, by thread; at the peak 12.1 MiB
 
-        #      size   share   count  average  thread
-        1  11.9 MiB  100.0%  99,749    125 B  <thread not recorded>
-           11.9 MiB  100.0%  99,749    125 B  total
+            #      size   share   count  average  thread
+            1  11.9 MiB  100.0%  99,749    125 B  <thread not recorded>
+               11.9 MiB  100.0%  99,749    125 B  total
 
-        note: threads were not told apart: trace with Config::threads(true) to have their names
-    "#]],
+            note: threads were not told apart: trace with ALLOC_TRACE_THREADS=1 or Config::threads(true) to have their names
+        "#]],
     );
 }
 
