@@ -12,6 +12,7 @@ alloc_tests::tests!(
     an_empty_scope_counts_nothing,
     a_scope_counts_to_the_byte,
     reallocations_are_one_change,
+    reallocations_are_charged_to_their_callers,
     blocks_from_before_are_counted_apart,
     nested_scopes_count_in_all_around_them,
     a_block_belongs_to_the_scope_that_allocated_it,
@@ -79,6 +80,29 @@ fn reallocations_are_one_change() {
     assert_eq!(usage.peak, amount(300, 1));
     assert_eq!(usage.current, amount(300, 1));
     assert_eq!(usage.reallocations, 1);
+}
+
+fn reallocations_are_charged_to_their_callers() {
+    let scope = Scope::enter_with_stacks().unwrap();
+    let mut grown = block(100);
+    grown.reserve_exact(300);
+    let snapshot = scope.snapshot().unwrap();
+    drop(scope);
+    let held = |it: &&alloc_core::Trace| it.counters.current.bytes.get() == 300;
+    let trace = snapshot.traces().iter().find(held).expect("the block");
+    let names: Vec<_> = trace
+        .traceback
+        .iter()
+        .filter_map(|it| it.function())
+        .collect();
+    // NOTE: and not at one of the tracer's own.
+    assert!(names[0].starts_with("alloc::"), "{names:?}");
+    assert!(
+        names
+            .iter()
+            .any(|it| it.ends_with("reallocations_are_charged_to_their_callers"))
+    );
+    drop(grown);
 }
 
 fn blocks_from_before_are_counted_apart() {

@@ -103,7 +103,7 @@ const TRACER_FILES: [&str; 10] = [
     "allocator.rs",
     "tracer.rs",
     "track.rs",
-    "assertions.rs",
+    "assertions/mod.rs",
     "baseline.rs",
     "scope/mod.rs",
     "scope/slots.rs",

@@ -150,9 +150,7 @@ impl<'a> Symbols<'a> {
         }
         let locations = addresses.iter().filter_map(|it| self.locations.get(it));
         let locations: Vec<&Location> = locations.collect();
-        let is_tracer = |frame: &&Frame| frame.origin() == Origin::Tracer;
-        let tracer = locations.iter().flat_map(|it| it.iter());
-        let tracer = tracer.take_while(is_tracer).count();
+        let tracer = frames_of_the_tracer(locations.iter().flat_map(|it| it.iter()));
         let whole: Vec<Frame> = locations
             .iter()
             .flat_map(|it| it.iter().cloned())
@@ -188,6 +186,21 @@ impl<'a> Symbols<'a> {
         let module = after.checked_sub(1)?;
         (call < self.modules[module].end).then_some(module)
     }
+}
+
+/// How many of the innermost frames are those of a record. In a build without optimization the standard library calls
+/// closures of the tracer in between.
+fn frames_of_the_tracer<'f>(frames: impl Iterator<Item = &'f Frame>) -> usize {
+    const MOST_BETWEEN: usize = 4;
+    let (mut ours, mut between) = (0, 0);
+    for (at, frame) in frames.enumerate() {
+        match frame.origin() {
+            Origin::Tracer => (ours, between) = (at + 1, 0),
+            Origin::Std if between < MOST_BETWEEN => between += 1,
+            _ => break,
+        }
+    }
+    ours
 }
 
 #[cfg(all(test, not(miri)))]
