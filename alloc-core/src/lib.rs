@@ -472,7 +472,7 @@ fn traceback(addresses: &[usize], end: recorded::StackEnd, limit: u16) -> Traceb
 ///
 /// alloc_core::start()?;
 /// let snapshot = alloc_core::take_snapshot()?;
-/// assert_eq!(snapshot.traceback_limit(), 32);
+/// assert_eq!(snapshot.traceback_limit(), 128);
 /// # Ok::<(), alloc_core::Error>(())
 /// ```
 pub fn take_snapshot() -> Result<Snapshot, Error> {
