@@ -35,13 +35,13 @@ fn words_are_as_before() {
     assert!(text.starts_with("word word"));
 }
 
-/// The same words, and the same file.
+/// The same words, made by a future.
 #[test]
 fn async_words_are_as_before() {
     let n = 10 + more();
     let mut test = std::pin::pin!(async {
         let words = async || words(n);
-        assert_memory_snapshot!("words", async { joined(&words().await) })
+        assert_memory_snapshot!("async words", async { joined(&words().await) })
     });
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let std::task::Poll::Ready(text) = test.as_mut().poll(&mut context) else {
