@@ -1,17 +1,15 @@
 //! [`diff`]: what grew, and what shrank.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
 
-use alloc_core::{Amount, Bytes, Snapshot};
+use alloc_core::{Amount, Bytes, GroupKey, Snapshot};
 use anstyle::Style;
 
 use crate::compare::{BytesDiff, CompareTo, StatisticDiff, difference};
 use crate::notes;
 use crate::table::{BOLD, Cell, DIM, PLAIN, Row, Table};
 use crate::text;
-use crate::view::{View, builder, process};
+use crate::view::{Group, View, builder, process};
 
 /// The `n` lines that changed most between two snapshots, as a table for people.
 ///
@@ -168,32 +166,9 @@ impl Diff<'_> {
         }
     }
 
-    /// The groups that are shown, where stacks that look alike are one, each with how many others
-    /// it stands for.
+    /// The groups that are [shown](View::merged), in order.
     fn merged(&self, diffs: &[StatisticDiff]) -> Vec<(StatisticDiff, usize)> {
-        let mut merged: Vec<(StatisticDiff, usize)> = Vec::new();
-        let mut by_outline: HashMap<Vec<String>, usize> = HashMap::new();
-        for diff in diffs {
-            if diff.is_plumbing && !self.view.is_full {
-                continue;
-            }
-            let outline = self.view.outline(&diff.key, self.new);
-            if let Some(outline) = outline.filter(|_| diff.parts.is_empty()) {
-                match by_outline.entry(outline) {
-                    Entry::Occupied(at) => {
-                        let (known, others) = &mut merged[*at.get()];
-                        known.size += diff.size;
-                        known.size_diff = known.size_diff + diff.size_diff;
-                        known.count += diff.count;
-                        known.count_diff = known.count_diff.saturating_add(diff.count_diff);
-                        *others += 1;
-                        continue;
-                    }
-                    Entry::Vacant(at) => at.insert(merged.len()),
-                };
-            }
-            merged.push((diff.clone(), 0));
-        }
+        let mut merged = self.view.merged(diffs, self.new);
         if merged.iter().any(|(_, others)| *others > 0) {
             let order = self.view.by.order();
             merged.sort_by(|(a, _), (b, _)| a.compare(b, order));
@@ -278,5 +253,26 @@ impl Sum {
             count: new.blocks,
             count_diff: difference(new.blocks, old.blocks),
         }
+    }
+}
+
+impl Group for StatisticDiff {
+    fn key(&self) -> &GroupKey {
+        &self.key
+    }
+
+    fn has_parts(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    fn is_plumbing(&self) -> bool {
+        self.is_plumbing
+    }
+
+    fn add(&mut self, other: &StatisticDiff) {
+        self.size += other.size;
+        self.size_diff = self.size_diff + other.size_diff;
+        self.count += other.count;
+        self.count_diff = self.count_diff.saturating_add(other.count_diff);
     }
 }

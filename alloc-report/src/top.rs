@@ -1,17 +1,15 @@
 //! [`top`]: what holds the memory.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
 
-use alloc_core::{Amount, Bytes, Snapshot, SortBy, Statistic};
+use alloc_core::{Amount, Bytes, GroupKey, Snapshot, SortBy, Statistic};
 use anstyle::Style;
 
 use crate::notes;
 use crate::table::{BOLD, Cell, DIM, PLAIN, Row, Table};
 use crate::text;
-use crate::view::{View, builder, process};
+use crate::view::{Group, View, builder, process};
 
 /// The `n` lines of a snapshot that hold the most memory, as a table for people.
 ///
@@ -98,30 +96,9 @@ impl Top<'_> {
         }
     }
 
-    /// The groups that are shown, where stacks that look alike are one, each with how many others
-    /// it stands for.
+    /// The groups that are [shown](View::merged), in order.
     fn merged(&self, groups: &[Statistic]) -> Vec<(Statistic, usize)> {
-        let mut merged: Vec<(Statistic, usize)> = Vec::new();
-        let mut by_outline: HashMap<Vec<String>, usize> = HashMap::new();
-        for group in groups {
-            if group.is_plumbing && !self.view.is_full {
-                continue;
-            }
-            let outline = self.view.outline(&group.key, self.snapshot);
-            if let Some(outline) = outline.filter(|_| group.parts.is_empty()) {
-                match by_outline.entry(outline) {
-                    Entry::Occupied(at) => {
-                        let (known, others) = &mut merged[*at.get()];
-                        known.size += group.size;
-                        known.count += group.count;
-                        *others += 1;
-                        continue;
-                    }
-                    Entry::Vacant(at) => at.insert(merged.len()),
-                };
-            }
-            merged.push((group.clone(), 0));
-        }
+        let mut merged = self.view.merged(groups, self.snapshot);
         if merged.iter().any(|(_, others)| *others > 0) {
             let average = |it: &Statistic| it.size.get() as f64 / it.count.max(1) as f64;
             match self.view.by.order() {
@@ -242,4 +219,23 @@ fn sum(statistics: &[&(Statistic, usize)]) -> Amount {
         sum += amount_of(statistic);
     }
     sum
+}
+
+impl Group for Statistic {
+    fn key(&self) -> &GroupKey {
+        &self.key
+    }
+
+    fn has_parts(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    fn is_plumbing(&self) -> bool {
+        self.is_plumbing
+    }
+
+    fn add(&mut self, other: &Statistic) {
+        self.size += other.size;
+        self.count += other.count;
+    }
 }

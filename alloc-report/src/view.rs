@@ -1,6 +1,7 @@
 //! What a table shows, and how: shared by [`Top`](crate::Top) and [`Diff`](crate::Diff).
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use alloc_core::{
     Amount, Bytes, ChargeTo, Frame, GroupBy, GroupKey, Grouping, Metric, Snapshot, SortBy,
@@ -16,6 +17,15 @@ const WIDTH: usize = 100;
 
 /// How far what is within a group stands to the right of it.
 pub(crate) const INDENT: usize = 2;
+
+/// A row before it is one: what [`View::merged`] asks of it.
+pub(crate) trait Group: Clone {
+    fn key(&self) -> &GroupKey;
+    fn has_parts(&self) -> bool;
+    fn is_plumbing(&self) -> bool;
+    /// Adds one that looks the same.
+    fn add(&mut self, other: &Self);
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct View {
@@ -142,7 +152,7 @@ impl View {
     }
 
     /// What a stack looks like; nothing if it is no stack, or each frame is shown.
-    pub(crate) fn outline(&self, key: &GroupKey, snapshot: &Snapshot) -> Option<Vec<String>> {
+    fn outline(&self, key: &GroupKey, snapshot: &Snapshot) -> Option<Vec<String>> {
         match key {
             GroupKey::Traceback(traceback) if !self.is_full => {
                 let charged = snapshot.charged_frame(traceback);
@@ -150,6 +160,32 @@ impl View {
             }
             _ => None,
         }
+    }
+
+    /// The groups that are shown, where stacks that look alike are one, each with how many others
+    /// it stands for.
+    pub(crate) fn merged<G: Group>(&self, groups: &[G], snapshot: &Snapshot) -> Vec<(G, usize)> {
+        let mut merged: Vec<(G, usize)> = Vec::new();
+        let mut by_outline: HashMap<Vec<String>, usize> = HashMap::new();
+        for group in groups {
+            if group.is_plumbing() && !self.is_full {
+                continue;
+            }
+            let outline = self.outline(group.key(), snapshot);
+            if let Some(outline) = outline.filter(|_| !group.has_parts()) {
+                match by_outline.entry(outline) {
+                    Entry::Occupied(at) => {
+                        let (known, others) = &mut merged[*at.get()];
+                        known.add(group);
+                        *others += 1;
+                        continue;
+                    }
+                    Entry::Vacant(at) => at.insert(merged.len()),
+                };
+            }
+            merged.push((group.clone(), 0));
+        }
+        merged
     }
 
     pub(crate) fn paint(&self) -> Paint {
