@@ -391,7 +391,7 @@ macro_rules! builder {
             ///
             /// Otherwise frames of the standard library and of dependencies that follow each other
             /// are one line, stacks that look alike then are one row, and functions that are
-            /// [plumbing](alloc_core::Statistic::is_plumbing) are left out.
+            /// [plumbing](field@alloc_core::Statistic::is_plumbing) are left out.
             pub fn full(mut self) -> Self {
                 self.view.is_full = true;
                 self
