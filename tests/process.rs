@@ -202,7 +202,7 @@ fn check_snapshot_at_end(case: &str, trace: &str, status: i32, live: u64) {
     for trace in snapshot.traces() {
         let is_tracer = |frame: &Frame| {
             let file = frame.file().map_or("", |path| path.full());
-            file.contains("alloc-core/src/startup.rs")
+            file.contains("alloc-core/src/environment/startup.rs")
         };
         assert!(!trace.traceback.iter().any(is_tracer), "{trace}");
     }

@@ -6,58 +6,68 @@
 
 #![cfg(test)]
 
-#[path = "../src/counters.rs"]
+#[path = "../src/tables/counters.rs"]
 mod counters;
-#[path = "../src/numbers.rs"]
+#[path = "../src/snapshot/numbers.rs"]
 mod numbers;
-#[path = "../src/open_gap.rs"]
+#[path = "../src/tables/open_gap.rs"]
 mod open_gap;
-#[path = "../src/tally.rs"]
+#[path = "../src/tables/tally.rs"]
 mod tally;
-#[path = "../src/version.rs"]
+#[path = "../src/tables/version.rs"]
 mod version;
 
-mod sync {
-    pub(crate) use loom::sync::atomic::{
-        AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
-    };
+mod system {
+    pub(crate) mod sync {
+        pub(crate) use loom::sync::atomic::{
+            AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+        };
 
-    /// More than there are changes in a test: whoever is in the way comes first.
-    pub(crate) const ATTEMPTS: usize = 100;
+        /// More than there are changes in a test: whoever is in the way comes first.
+        pub(crate) const ATTEMPTS: usize = 100;
 
-    pub(crate) fn wait(_: usize) {
-        loom::thread::yield_now();
+        pub(crate) fn wait(_: usize) {
+            loom::thread::yield_now();
+        }
+    }
+
+    pub(crate) mod arena {
+        pub(crate) fn prefetch<T>(_: &T) {}
     }
 }
 
-mod arena {
-    pub(crate) fn prefetch<T>(_: &T) {}
-}
+mod tables {
+    pub(crate) use crate::{counters, open_gap, tally, version};
 
-mod sampling {
-    #[derive(Clone, Copy)]
-    pub(crate) struct Weighted {
-        pub(crate) bytes: i64,
-        pub(crate) blocks: i32,
-    }
+    pub(crate) mod sampling {
+        #[derive(Clone, Copy)]
+        pub(crate) struct Weighted {
+            pub(crate) bytes: i64,
+            pub(crate) blocks: i32,
+        }
 
-    impl Weighted {
-        pub(crate) fn one(size: usize) -> Weighted {
-            Weighted {
-                bytes: size as i64,
-                blocks: 1,
+        impl Weighted {
+            pub(crate) fn one(size: usize) -> Weighted {
+                Weighted {
+                    bytes: size as i64,
+                    blocks: 1,
+                }
             }
         }
     }
 }
 
+mod snapshot {
+    pub(crate) use crate::numbers;
+}
+
 use loom::sync::Arc;
 use loom::thread;
 
-use counters::{Account, Cell, CellCeiling, Company, HeldBack, Heap, SharedCounters};
+use counters::{Account, Cell, CellCeiling, Company, Heap, HeldBack, SharedCounters};
 use open_gap::OpenGap;
-use sampling::Weighted;
-use sync::{AtomicU64, AtomicUsize, Ordering};
+use system::sync::{AtomicU64, AtomicUsize, Ordering};
+use tables::sampling::Weighted;
 use tally::Tally;
 
 /// All orders with at most so many turns that a thread is made to give up.
@@ -265,7 +275,9 @@ fn a_cell_is_read_while_it_is_taken_over() {
     model(3, || {
         let both = Arc::new((Cell::default(), SharedCounters::default()));
         both.0.empty_for(1, 0);
-        let _ = both.0.allocated(Weighted::one(7), false, 0, CellCeiling::MANY_THREADS);
+        let _ = both
+            .0
+            .allocated(Weighted::one(7), false, 0, CellCeiling::MANY_THREADS);
         let reader = thread::spawn({
             let both = Arc::clone(&both);
             move || {
@@ -278,7 +290,9 @@ fn a_cell_is_read_while_it_is_taken_over() {
             }
         });
         both.0.fold_into(&both.1, 2, 0);
-        let _ = both.0.allocated(Weighted::one(3), false, 0, CellCeiling::MANY_THREADS);
+        let _ = both
+            .0
+            .allocated(Weighted::one(3), false, 0, CellCeiling::MANY_THREADS);
         reader.join().unwrap();
     });
 }

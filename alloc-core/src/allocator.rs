@@ -3,9 +3,9 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 
 use crate::control::{self, GranuleHint, Look};
-use crate::counting::Counter;
+use crate::record::counting::Counter;
+use crate::record::tracer::{self, AtOnce, Follow, Outside, Recorder, Right};
 use crate::scope;
-use crate::tracer::{self, AtOnce, Follow, Outside, Recorder, Right};
 
 /// A global allocator that forwards everything to `A`, and records it while tracing is on.
 ///

@@ -94,95 +94,46 @@
 //! | the epoch of the peak | when the heap first shrinks after a new peak |
 
 mod allocator;
-mod apart;
-mod arena;
-mod assertions;
-mod baseline;
-mod bench;
-mod blocks;
-mod callsites;
 mod capture;
-mod clock;
 mod control;
-mod counted;
-mod counters;
-mod counting;
 pub mod environment;
 mod error;
-mod escape;
-mod file;
-mod filter;
-mod frame;
-mod gaps;
-mod grouping;
-mod growing;
-mod hooks;
-mod label;
-mod live;
-mod memory_usage;
-mod modules;
-mod numbers;
-mod open_gap;
-mod origin;
-mod package;
-mod pattern;
-mod profile;
-mod quiet;
-mod reach;
-mod recorded;
-mod reporter;
-mod resident;
-mod retry;
-mod sampling;
+mod record;
 mod scope;
-mod signal_mask;
-mod signals;
 mod snapshot;
-mod startup;
-mod statistics;
-mod symbols;
-mod sync;
-mod tally;
-mod template;
-mod thread;
-mod traceback;
-mod traceback_text;
+mod system;
+mod tables;
+mod testing;
 pub mod tracemalloc;
-mod tracer;
-mod track;
-mod utc;
-mod variables;
-mod version;
-mod waiting;
-mod wake;
-mod words;
 
 pub use alloc_core_symbols::Search as SymbolSearch;
 pub use allocator::TraceAlloc;
-#[cfg(feature = "criterion")]
-pub use bench::criterion::{Memory, TimeAndMemory, TimedMemory};
-pub use bench::{BenchMemory, BenchMemoryTable, bench_memory, bench_memory_of};
 pub use capture::CaptureMethod;
 pub use control::Config;
+pub use control::track::{track, untrack};
 pub use error::Error;
-pub use escape::Escaped;
-pub use file::Names;
-pub use filter::Filter;
-pub use frame::{Frame, SourcePath};
-pub use grouping::{GroupBy, Grouping, Metric, SortBy};
-pub use memory_usage::{MemorySample, MemoryUsage, memory_usage};
-pub use numbers::{Amount, Bytes, Counters, Health, TracedMemory};
-pub use origin::Origin;
-pub use pattern::FunctionPattern;
-pub use resident::{ResidentMemory, resident_memory, resident_memory_of, resident_set_size};
 pub use scope::{
     Instrumented, Measured, Scope, ScopeHandle, Usage, measure, measure_future, try_measure,
 };
-pub use snapshot::{MissingDebugInfo, Snapshot, Trace};
-pub use statistics::{GroupKey, Statistic};
-pub use traceback::{ChargeTo, Traceback};
-pub use traceback_text::TracebackText;
-pub use track::{track, untrack};
+pub use snapshot::escape::Escaped;
+pub use snapshot::file::Names;
+pub use snapshot::filter::Filter;
+pub use snapshot::frame::{Frame, SourcePath};
+pub use snapshot::grouping::{GroupBy, Grouping, Metric, SortBy};
+pub use snapshot::numbers::{Amount, Bytes, Counters, Health, TracedMemory};
+pub use snapshot::origin::Origin;
+pub use snapshot::pattern::FunctionPattern;
+pub use snapshot::snapshot::{MissingDebugInfo, Snapshot, Trace};
+pub use snapshot::statistics::{GroupKey, Statistic};
+pub use snapshot::traceback::{ChargeTo, Traceback};
+pub use snapshot::traceback_text::TracebackText;
+#[cfg(feature = "criterion")]
+pub use testing::bench::criterion::{Memory, TimeAndMemory, TimedMemory};
+pub use testing::bench::{BenchMemory, BenchMemoryTable, bench_memory, bench_memory_of};
+pub use testing::memory_usage::{MemorySample, MemoryUsage, memory_usage};
+pub use testing::resident::{
+    ResidentMemory, resident_memory, resident_memory_of, resident_set_size,
+};
 
 /// Prints, each time the function returns, what the call allocated: all in all, and by the lines of the
 /// function, each with what it called.
@@ -301,14 +252,17 @@ pub use alloc_core_macros::memory_test;
 /// For the attributes and the macros.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::assertions::{
+    pub use crate::testing::assertions::{
         Arm, Checked, Comparison, Limit, OfAny, OfFuture, Quantity, Term, Threads, Value,
         assert_memory, assert_memory_async, assert_memory_on_thread, assert_no_growth,
         assert_no_growth_async, expect_run,
     };
-    pub use crate::baseline::{Baseline, assert_baseline, assert_baseline_async};
-    pub use crate::profile::{Output, Profile, Site, profile_future};
+    pub use crate::testing::baseline::{Baseline, assert_baseline, assert_baseline_async};
+    pub use crate::testing::profile::{Output, Profile, Site, profile_future};
 }
+
+use record::thread;
+use snapshot::{modules, recorded, symbols};
 
 #[cfg(test)]
 #[global_allocator]

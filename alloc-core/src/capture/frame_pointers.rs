@@ -5,9 +5,9 @@ use std::hint::black_box;
 use super::{
     Buffer, CaptureMethod, Captured, MAX_FRAMES, StackBounds, fallback, hash_of, stack_bounds,
 };
-use crate::callsites::{CallsiteId, Stack};
-use crate::recorded::StackEnd;
-use crate::sync::{AtomicBool, Ordering::Relaxed};
+use crate::snapshot::recorded::StackEnd;
+use crate::system::sync::{AtomicBool, Ordering::Relaxed};
+use crate::tables::callsites::{CallsiteId, Stack};
 
 /// Whether the program keeps frame pointers; not before [`prepare`] proved it.
 static ARE_KEPT: AtomicBool = AtomicBool::new(false);

@@ -23,32 +23,6 @@
 
 mod bounds;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-mod checks;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-mod every_register;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-mod frame_size;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-mod functions;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-mod libraries;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-mod links;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-mod memo;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-mod objects;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-mod region;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-mod registers;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-mod rules;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-mod spare_stack;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-mod tables;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod unwind;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 use unwind as imp;
@@ -68,7 +42,7 @@ use frame_pointers as imp;
 pub(crate) use bounds::StackBounds;
 pub(crate) use imp::Walker;
 
-use crate::callsites::CallsiteId;
+use crate::tables::callsites::CallsiteId;
 
 /// The most frames that a walk can keep.
 pub(crate) const MAX_FRAMES: usize = 1024;
@@ -103,7 +77,7 @@ impl Captured {
 /// For the first thread the C library reads a list of all that is mapped, which takes more stack than a record may.
 pub(crate) fn stack_bounds() -> StackBounds {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-    return spare_stack::run(bounds::stack_bounds);
+    return unwind::spare_stack::run(bounds::stack_bounds);
     #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
     bounds::stack_bounds()
 }
@@ -139,7 +113,7 @@ pub(crate) fn prepare_for_line() {
 /// After a fork, in the child: what other threads had of the walker's is free.
 pub(crate) fn after_fork_in_child() {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-    spare_stack::free_all();
+    unwind::spare_stack::free_all();
 }
 
 /// Whether a stack is that of what `print!` does for itself, where that is sure.
@@ -152,11 +126,11 @@ pub(crate) fn is_for_the_test_harness() -> bool {
     imp::is_for_the_test_harness()
 }
 
-/// The address by which readers find the code that lay at a return address in an [era](crate::callsites::Stack::era): that
+/// The address by which readers find the code that lay at a return address in an [era](crate::tables::callsites::Stack::era): that
 /// of a library that is gone has one of its own. NOTE: as of the last [look](look).
 pub(crate) fn then(address: usize, era: u16) -> usize {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-    return libraries::then(address, era);
+    return unwind::libraries::then(address, era);
     #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
     {
         let _ = era;
@@ -167,13 +141,13 @@ pub(crate) fn then(address: usize, era: u16) -> usize {
 /// Takes note of which libraries are gone. NOTE: it enters the loader.
 pub(crate) fn look() {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-    libraries::look();
+    unwind::libraries::look();
 }
 
 /// Hands over the libraries that are gone, as of the last [look](look), at the addresses that [`then`] tells.
-pub(crate) fn for_each_gone(each: &mut dyn FnMut(crate::modules::Listed<'_>)) {
+pub(crate) fn for_each_gone(each: &mut dyn FnMut(crate::snapshot::modules::Listed<'_>)) {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-    libraries::for_each_gone(each);
+    unwind::libraries::for_each_gone(each);
     #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
     let _ = each;
 }

@@ -6,10 +6,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::error::Error;
-use crate::recorded::Recorded;
-use crate::snapshot::Snapshot;
-use crate::thread::Stage;
-use crate::{Amount, TracedMemory, control, thread};
+use crate::record::thread::Stage;
+use crate::snapshot::recorded::Recorded;
+use crate::snapshot::snapshot::Snapshot;
+use crate::{Amount, TracedMemory, control, record::thread};
 
 mod sites;
 mod slots;
@@ -564,12 +564,12 @@ pub(crate) fn resident() -> usize {
 }
 
 /// Makes room for scopes. `None` where the system has no memory to give.
-pub(crate) fn prepare(granule: crate::blocks::Granule) -> Option<()> {
+pub(crate) fn prepare(granule: crate::tables::blocks::Granule) -> Option<()> {
     slots::prepare(granule)
 }
 
 /// Makes room for scopes that count by callsite.
-pub(crate) fn prepare_stacks(granule: crate::blocks::Granule) -> Option<()> {
+pub(crate) fn prepare_stacks(granule: crate::tables::blocks::Granule) -> Option<()> {
     sites::prepare(granule)
 }
 

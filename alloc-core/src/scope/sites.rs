@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
-use crate::blocks::{Granule, PageMap};
-use crate::callsites::{CallsiteId, Callsites, MAX_CALLSITES, Stack};
-use crate::hooks::ThreadId;
-use crate::label::Label;
-use crate::recorded::{Recorded, RecordedCallsite};
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use crate::{Amount, Counters, TracedMemory, capture, control, thread, tracer};
+use crate::snapshot::recorded::{Recorded, RecordedCallsite};
+use crate::system::hooks::ThreadId;
+use crate::system::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::tables::blocks::{Granule, PageMap};
+use crate::tables::callsites::{CallsiteId, Callsites, MAX_CALLSITES, Stack};
+use crate::tables::label::Label;
+use crate::{Amount, Counters, TracedMemory, capture, control, record::thread, record::tracer};
 
 use super::slots::SlotId;
 use super::started::Started;
@@ -61,7 +61,7 @@ struct Counts {
     peak: i64,
     /// Whether the scope did not shrink since its peak.
     is_rising: bool,
-    /// Moves when the scope first shrinks after a peak, as in [`counters`](crate::counters).
+    /// Moves when the scope first shrinks after a peak, as in [`counters`](crate::tables::counters).
     epoch: u64,
 }
 

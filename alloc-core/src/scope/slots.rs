@@ -2,10 +2,10 @@
 
 use std::num::NonZeroU32;
 
-use crate::arena::{Reserved, Zeroed};
-use crate::blocks::{PageMap, Word};
-use crate::sync::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use crate::{Amount, Bytes, control, thread};
+use crate::system::arena::{Reserved, Zeroed};
+use crate::system::sync::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::tables::blocks::{PageMap, Word};
+use crate::{Amount, Bytes, control, record::thread};
 use Ordering::Relaxed;
 
 use super::sites::{self, Allocator, Sites};
@@ -86,7 +86,7 @@ static USED: AtomicU32 = AtomicU32::new(0);
 static BLOCKS: PageMap<Owner> = PageMap::new();
 
 /// Makes room. `None` where the system has no memory to give.
-pub(super) fn prepare(granule: crate::blocks::Granule) -> Option<()> {
+pub(super) fn prepare(granule: crate::tables::blocks::Granule) -> Option<()> {
     BLOCKS.prepare(granule, true)
 }
 

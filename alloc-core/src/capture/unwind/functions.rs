@@ -1,0 +1,311 @@
+//! Which code is surely the user's: where a walk may end that looks for one line only.
+
+use std::fmt::{self, Write};
+use std::ptr::{self, NonNull};
+use std::slice;
+use std::sync::OnceLock;
+
+use object::Endianness;
+use object::elf::{FileHeader64, SHT_SYMTAB, STT_FUNC};
+use object::read::elf::{FileHeader, SectionHeader, SectionTable, Sym, SymbolTable};
+
+use crate::snapshot::origin::Origin;
+use crate::{snapshot::origin, system::arena};
+
+/// The functions of the program.
+static FUNCTIONS: OnceLock<Option<Functions>> = OnceLock::new();
+
+/// Reads the program's table of symbols, once. Off the hot path.
+pub(super) fn prepare() {
+    FUNCTIONS.get_or_init(Functions::of_the_program);
+}
+
+/// Whether the code before a return address is a function of the user's, of a dependency among them,
+/// and not of the standard library or the tracer.
+///
+/// `false` where that is not sure: for a program without symbols, and for other objects. Allocates
+/// nothing, and takes about a microsecond.
+pub(super) fn is_surely_of_the_user(pc: usize) -> bool {
+    let functions = FUNCTIONS.get().and_then(Option::as_ref);
+    let name = functions.and_then(|functions| functions.name_at(pc.wrapping_sub(1)));
+    name.is_some_and(is_of_the_user)
+}
+
+fn is_of_the_user(mangled: &str) -> bool {
+    Start::of(mangled).is_some_and(|start| origin::is_surely_of_the_user(start.text()))
+}
+
+/// Whether a stack is that of what `print!` and its like do for themselves: whatever of the user's formats what
+/// is printed, it is `std::io` that allocates.
+///
+/// NOTE: taken for that is also what a `Display` of the user's writes to a vector of its own by `std::io`,
+/// while it is printed.
+///
+/// `false` where that is not sure. It takes about a microsecond for each address, innermost first.
+pub(super) fn is_of_printing(addresses: &[usize]) -> bool {
+    let Some(functions) = FUNCTIONS.get().and_then(Option::as_ref) else {
+        return false;
+    };
+    let (mut is_io, mut is_of_user) = (false, false);
+    for &pc in addresses {
+        let name = functions.name_at(pc.wrapping_sub(1));
+        let Some(start) = name.and_then(Start::of) else {
+            continue;
+        };
+        let name = start.text();
+        if name.starts_with("std::io::stdio::") {
+            return true;
+        }
+        is_of_user |= !matches!(origin::of(Some(name), None), Origin::Std | Origin::Tracer);
+        is_io |= !is_of_user && name.contains("std::io::");
+        if is_of_user && !is_io {
+            return false;
+        }
+    }
+    false
+}
+
+/// Whether the program is made of tests for the standard library's harness.
+///
+/// `false` where that is not sure: for a program without symbols. It searches all names of the program.
+pub(super) fn is_for_the_test_harness() -> bool {
+    let Some(file) = map_the_program() else {
+        return false;
+    };
+    let is_for_it = names(file).is_some_and(|names| contains(names, MAIN_OF_THE_TEST_HARNESS));
+    // SAFETY: mapped above with that length, and no reference into it is left.
+    unsafe { libc::munmap(file.as_ptr().cast_mut().cast(), file.len()) };
+    is_for_it
+}
+
+/// What the `main` of such a program calls, as both manglings have it.
+const MAIN_OF_THE_TEST_HARNESS: &[u8] = b"4test16test_main_static";
+
+/// The names of all functions in an ELF file, one after the other.
+fn names(file: &[u8]) -> Option<&[u8]> {
+    let (endian, sections, symbols) = symbols(file)?;
+    let names = sections.section(symbols.string_section()).ok()?;
+    names.data(endian, file).ok()
+}
+
+type Elf = FileHeader64<Endianness>;
+
+/// The table of symbols of an ELF file, with what it takes to read it.
+fn symbols(file: &[u8]) -> Option<(Endianness, SectionTable<'_, Elf>, SymbolTable<'_, Elf>)> {
+    let header = Elf::parse(file).ok()?;
+    let endian = header.endian().ok()?;
+    let sections = header.sections(endian, file).ok()?;
+    let symbols = sections.symbols(endian, file, SHT_SYMTAB).ok()?;
+    Some((endian, sections, symbols))
+}
+
+/// PERF: by the C library, which is fast in a debug build, too: there may be a hundred megabytes of names.
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    // SAFETY: two slices with their lengths.
+    let found = unsafe {
+        libc::memmem(
+            haystack.as_ptr().cast(),
+            haystack.len(),
+            needle.as_ptr().cast(),
+            needle.len(),
+        )
+    };
+    !found.is_null()
+}
+
+/// The beginning of a name.
+struct Start {
+    bytes: [u8; 256],
+    len: usize,
+}
+
+impl Default for Start {
+    fn default() -> Start {
+        Start {
+            bytes: [0; 256],
+            len: 0,
+        }
+    }
+}
+
+impl Start {
+    /// Of a name of Rust's, demangled.
+    fn of(mangled: &str) -> Option<Start> {
+        let demangled = rustc_demangle::try_demangle(mangled).ok()?;
+        let mut start = Start::default();
+        // NOTE: an error says that there is no room for the rest.
+        let _ = write!(start, "{demangled:#}");
+        Some(start)
+    }
+
+    fn text(&self) -> &str {
+        str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+    }
+}
+
+impl Write for Start {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = self.bytes.get_mut(self.len..self.len + text.len());
+        room.ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.len += text.len();
+        Ok(())
+    }
+}
+
+/// The functions of one object, by address.
+struct Functions {
+    /// What an address in the file is less than the one in memory.
+    base: usize,
+    sorted: &'static [Function],
+    /// The names, each with a zero after it.
+    names: object::StringTable<'static>,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Function {
+    start: u32,
+    end: u32,
+    name: u32,
+}
+
+impl Functions {
+    /// Those of the program that runs. `None` if it has no symbols, or they cannot be read.
+    fn of_the_program() -> Option<Functions> {
+        let file = map_the_program()?;
+        // SAFETY: always safe to ask.
+        let entry = unsafe { libc::getauxval(libc::AT_ENTRY) } as usize;
+        Functions::of_file(file, entry)
+    }
+
+    /// Those of an ELF file that was loaded so that it begins to run at `entry`.
+    fn of_file(file: &'static [u8], entry: usize) -> Option<Functions> {
+        let header = Elf::parse(file).ok()?;
+        let (endian, _, symbols) = symbols(file)?;
+        let function = |symbol: &<Elf as FileHeader>::Sym| {
+            let start = u32::try_from(symbol.st_value(endian)).ok()?;
+            let size = u32::try_from(symbol.st_size(endian)).ok()?;
+            (symbol.st_type() == STT_FUNC && size > 0).then_some(Function {
+                start,
+                end: start.checked_add(size)?,
+                name: symbol.st_name(endian),
+            })
+        };
+        let sorted = sorted(symbols.iter().filter_map(function))?;
+        Some(Functions {
+            base: entry.wrapping_sub(header.e_entry(endian) as usize),
+            sorted,
+            names: symbols.strings(),
+        })
+    }
+
+    fn name_at(&self, address: usize) -> Option<&str> {
+        let address = u32::try_from(address.wrapping_sub(self.base)).ok()?;
+        let after = self.sorted.partition_point(|it| it.start <= address);
+        let function = self.sorted[..after].last()?;
+        let name = self.names.get(function.name).ok()?;
+        (address < function.end).then(|| str::from_utf8(name).ok())?
+    }
+}
+
+/// The functions in the order of their addresses, in memory that is kept.
+fn sorted(functions: impl Iterator<Item = Function> + Clone) -> Option<&'static [Function]> {
+    let len = functions.clone().count();
+    if len == 0 {
+        return None;
+    }
+    let place: NonNull<Function> = arena::reserve(len * size_of::<Function>())?.cast();
+    // SAFETY: reserved with room for as many, zeroed, which is a value of every field, aligned to a page,
+    // ours alone, and never released.
+    let all = unsafe { slice::from_raw_parts_mut(place.as_ptr(), len) };
+    all.iter_mut()
+        .zip(functions)
+        .for_each(|(place, function)| *place = function);
+    all.sort_unstable_by_key(|function| function.start);
+    Some(all)
+}
+
+/// The file of the program that runs, mapped to be read.
+///
+/// NOTE: nobody can write to it or shorten it as long as it runs: the system refuses (`ETXTBSY`).
+fn map_the_program() -> Option<&'static [u8]> {
+    // SAFETY: a path that ends in a zero.
+    let file = unsafe { libc::open(c"/proc/self/exe".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
+    if file < 0 {
+        return None;
+    }
+    // SAFETY: a struct of integers, for which zero is a value.
+    let mut status: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: an open file and room for its status.
+    let failed = unsafe { libc::fstat(file, &mut status) } != 0;
+    let len = usize::try_from(status.st_size).unwrap_or(0);
+    let base = if failed || len == 0 {
+        libc::MAP_FAILED
+    } else {
+        let (protection, flags) = (libc::PROT_READ, libc::MAP_PRIVATE);
+        // SAFETY: a new mapping at an address of the system's choice touches no memory of ours.
+        unsafe { libc::mmap(ptr::null_mut(), len, protection, flags, file, 0) }
+    };
+    // SAFETY: opened above; the mapping does not need it.
+    unsafe { libc::close(file) };
+    if base == libc::MAP_FAILED {
+        return None;
+    }
+    // SAFETY: mapped just above with that length, to be read, and never unmapped or written.
+    Some(unsafe { slice::from_raw_parts(base.cast(), len) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_are_found_by_any_address_in_them() {
+        prepare();
+        let functions = FUNCTIONS.get().and_then(Option::as_ref).unwrap();
+        let own = functions_are_found_by_any_address_in_them as *const () as usize;
+        let name = functions.name_at(own + 10).unwrap();
+        let demangled = format!("{:#}", rustc_demangle::demangle(name));
+        assert!(
+            demangled.ends_with("functions_are_found_by_any_address_in_them"),
+            "{demangled}"
+        );
+        assert_eq!(functions.name_at(0), None);
+        assert_eq!(functions.name_at(usize::MAX), None);
+    }
+
+    #[test]
+    fn names_of_either_mangling_tell_whose_a_function_is() {
+        for (name, expected) in [
+            ("_ZN4demo4fill17h0123456789abcdefE", true),
+            (
+                "_ZN5alloc3vec12Vec$LT$T$GT$4push17h0123456789abcdefE",
+                false,
+            ),
+            ("_RNvCsgStHSCytQ6I_4demo4fill", true),
+            ("_RNvCsgStHSCytQ6I_5alloc4fill", false),
+            ("main", false),
+            ("qsort", false),
+            ("", false),
+        ] {
+            assert_eq!(is_of_the_user(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_program_of_tests_is_told_by_its_names() {
+        assert!(is_for_the_test_harness());
+        assert!(!contains(
+            b"_ZN4demo4test9something",
+            MAIN_OF_THE_TEST_HARNESS
+        ));
+        assert!(!contains(b"", MAIN_OF_THE_TEST_HARNESS));
+        assert!(names(b"#!/bin/sh").is_none());
+    }
+
+    #[test]
+    fn a_file_that_is_not_elf_has_no_functions() {
+        assert!(Functions::of_file(b"#!/bin/sh", 0).is_none());
+        assert!(Functions::of_file(&[], 0).is_none());
+    }
+}

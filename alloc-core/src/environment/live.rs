@@ -1,0 +1,103 @@
+//! [`Live`]: a file to which the heap's numbers are added, for whoever follows it.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use crate::environment::clock::Clock;
+use crate::environment::template::Template;
+use crate::error::Error;
+use crate::snapshot::file::Reserve;
+use crate::{control, snapshot::recorded, system::hooks};
+
+/// It is opened for each row: what is held open, the program may close, and have its own under that number.
+pub(crate) struct Live {
+    path: PathBuf,
+    pub(crate) clock: Clock,
+    rows: u32,
+    has_complained: bool,
+}
+
+impl Live {
+    /// How often a row is added, and with how many the totals and the tracer's memory, which take
+    /// longer.
+    const EVERY: Duration = Duration::from_millis(100);
+    const ROWS_WITHOUT_TOTALS: u32 = 10;
+
+    pub(crate) fn new(path: Template) -> Live {
+        Live {
+            path: path.last(std::process::id(), 0),
+            clock: Clock::begun(Live::EVERY, Duration::ZERO),
+            rows: 0,
+            has_complained: false,
+        }
+    }
+
+    /// Seconds since 1970, heap, peak, and now and then the bytes and blocks ever allocated, and
+    /// the tracer's own memory.
+    pub(crate) fn append(&mut self) {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let seconds = since.unwrap_or_default().as_secs_f64();
+        let memory = control::traced_memory();
+        let (current, peak) = (memory.current.get(), memory.peak.get());
+        let with_totals = self.rows.is_multiple_of(Live::ROWS_WITHOUT_TOTALS);
+        let total = with_totals.then(recorded::total).and_then(Result::ok);
+        // NOTE: on the stack: where memory is short, a row must not end the program.
+        let mut buffer = [0_u8; 160];
+        let mut rest = &mut buffer[..];
+        let _ = write!(rest, "{seconds:.3},{current},{peak},");
+        let _ = match total {
+            Some(total) => {
+                let own = control::tracer_memory();
+                writeln!(rest, "{},{},{}", total.bytes.get(), total.blocks, own.get())
+            }
+            None => writeln!(rest, ",,"),
+        };
+        let left = rest.len();
+        let row = &buffer[..buffer.len() - left];
+        self.rows += 1;
+        let written = self.write(row);
+        if let (Err(error), false) = (written, self.has_complained) {
+            self.has_complained = true;
+            if Reserve::take().is_none() {
+                hooks::write_to_stderr(&[
+                    "alloc-core: ALLOC_TRACE_LIVE: no line written, and no memory to say why\n",
+                ]);
+                return;
+            }
+            let error = Error::from(error).about("cannot write", &self.path);
+            let error = error.to_string();
+            hooks::write_to_stderr(&["alloc-core: ALLOC_TRACE_LIVE: ", &error, "\n"]);
+        }
+    }
+
+    fn write(&self, row: &[u8]) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        options.append(true).create(true);
+        // A pipe that nobody reads yet is not waited for.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::custom_flags(
+            &mut options,
+            libc::O_NONBLOCK | libc::O_NOCTTY,
+        );
+        let is_gone = |error: &io::Error| {
+            let kind = error.kind();
+            matches!(kind, io::ErrorKind::BrokenPipe | io::ErrorKind::WouldBlock) || {
+                #[cfg(unix)]
+                let nobody_reads = error.raw_os_error() == Some(libc::ENXIO);
+                #[cfg(not(unix))]
+                let nobody_reads = false;
+                nobody_reads
+            }
+        };
+        let written = options
+            .open(&self.path)
+            .and_then(|mut file| file.write_all(row));
+        match written {
+            // Whoever followed it may be gone, or slow.
+            Err(error) if is_gone(&error) => Ok(()),
+            written => written,
+        }
+    }
+}

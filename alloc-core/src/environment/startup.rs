@@ -1,0 +1,287 @@
+//! What the environment asks for: see [`environment`](crate::environment).
+//!
+//! Read at the very first allocation, before `main`, by code that does not allocate. A wrong value
+//! ends the program there, with a message that says what was expected.
+
+use std::ffi::CStr;
+use std::time::Duration;
+
+use crate::control::Config;
+use crate::environment::reporter::{self, Order};
+use crate::environment::signals::{self, Signal};
+use crate::environment::template::{Beginning, Template};
+use crate::snapshot::file::Names;
+use crate::tables::callsites::MAX_CALLSITES;
+use crate::tables::sampling::Interval;
+use crate::{environment::reach, environment::variables, system::hooks};
+
+const PATH: &str = "a path in which %p is the process id, %n the number of the snapshot, \
+    %t the time, %h the host's name and %% a percent sign";
+
+const SECONDS: &str = "a number of seconds from 0.01 to 1000000";
+const BYTES: &str = "a number of bytes from 1 to 64MiB, as 524288 or 512KiB";
+const NAMES: &str = "1 for snapshots with names, or 0 for addresses";
+const FRAMES: &str = "a number of frames from 1 to 1000, or 0 for off";
+const THREADS: &str = "1 to tell threads apart, or 0 not to";
+const EXACT_PEAK: &str = "1 for an exact peak, or 0 for the default";
+const CALLSITES: &str = "a number of callsites from 1 to 1048576";
+const KEEP: &str = "a number of snapshots from 1 to 1000000";
+
+/// The configuration that the environment asks for, if it asks for tracing.
+///
+/// What else it asks for is noted with the [`reporter`], whoever starts tracing.
+pub(crate) fn config_from_environment() -> Option<Config> {
+    variables::tell_of_unknown();
+    let out = value(c"ALLOC_TRACE_OUT", PATH, valid_template);
+    let live = value(c"ALLOC_TRACE_LIVE", PATH, valid_template);
+    let every = number(c"ALLOC_TRACE_EVERY", SECONDS, parse_seconds);
+    let signal = number(c"ALLOC_TRACE_SIGNAL", signals::EXPECTED, Signal::from_name);
+    let keep = number(c"ALLOC_TRACE_KEEP", KEEP, |it| parse_count(it, 1_000_000));
+    let names = number(c"ALLOC_TRACE_NAMES", NAMES, parse_switch);
+    let sample = number(c"ALLOC_TRACE_SAMPLE", BYTES, parse_bytes);
+    let frames = number(c"ALLOC_TRACE", FRAMES, parse_frames);
+    let threads = number(c"ALLOC_TRACE_THREADS", THREADS, parse_switch);
+    let exact_peak = number(c"ALLOC_TRACE_EXACT_PEAK", EXACT_PEAK, parse_switch);
+    let callsites = number(c"ALLOC_TRACE_MAX_CALLSITES", CALLSITES, |it| {
+        parse_count(it, MAX_CALLSITES)
+    });
+    // The first that has something written: what is said of the others is said of it.
+    let asking = [
+        out.map(|_| "ALLOC_TRACE_OUT"),
+        every.map(|_| "ALLOC_TRACE_EVERY"),
+        signal.map(|_| "ALLOC_TRACE_SIGNAL"),
+        live.map(|_| "ALLOC_TRACE_LIVE"),
+    ];
+    let asking = asking.into_iter().flatten().next();
+    if let Some(asking) = asking {
+        let beginning = Beginning::here();
+        let kept =
+            |text: Option<_>| text.map_or(Some(None), |it| Template::new(it, beginning).map(Some));
+        let (Some(at_exit), Some(live)) = (kept(out), kept(live)) else {
+            // The program runs without it, as it would.
+            hooks::write_to_stderr(&[
+                "alloc-core: tracing could not be started: the system gave no memory for a path\n",
+            ]);
+            return None;
+        };
+        let order = Order {
+            every,
+            signal,
+            live,
+            numbered: at_exit.unwrap_or(Template::unasked(beginning)),
+            at_exit,
+            keep,
+            names: match names {
+                Some(true) => Names::Symbols,
+                _ => Names::Addresses,
+            },
+        };
+        if frames != Some(0) {
+            if at_exit.is_some() || every.is_some() || signal.is_some() {
+                reach::tell_if_out_of_reach(asking, order.numbered);
+            }
+            if let Some(live) = live {
+                reach::tell_if_out_of_reach("ALLOC_TRACE_LIVE", live);
+            }
+        }
+        if !reporter::order(order) {
+            refuse(&["the system refused to call us at the program's end\n"]);
+        }
+    }
+    if frames.is_none() && sample.is_none() {
+        if let Some(asking) = asking {
+            hooks::write_to_stderr(&[
+                "alloc-core: ",
+                asking,
+                ": nothing is traced yet: set ALLOC_TRACE=32 as well, unless the program calls \
+                 alloc_core::start()\n",
+            ]);
+        }
+        let of_config = [
+            threads.map(|_| "ALLOC_TRACE_THREADS"),
+            exact_peak.map(|_| "ALLOC_TRACE_EXACT_PEAK"),
+            callsites.map(|_| "ALLOC_TRACE_MAX_CALLSITES"),
+        ];
+        for name in of_config.into_iter().flatten() {
+            hooks::write_to_stderr(&[
+                "alloc-core: ",
+                name,
+                ": has no effect without ALLOC_TRACE or ALLOC_TRACE_SAMPLE\n",
+            ]);
+        }
+    }
+    match (frames, sample) {
+        (Some(0), _) | (None, None) => None,
+        (frames, sample) => {
+            let default = Config::default();
+            let mut config = default
+                .sample_every(sample.unwrap_or(0))
+                .threads(threads.unwrap_or(false))
+                .exact_peak(exact_peak.unwrap_or(false));
+            if let Some(frames) = frames {
+                config = config.frames(frames);
+            }
+            if let Some(callsites) = callsites {
+                config = config.max_callsites(callsites);
+            }
+            Some(config)
+        }
+    }
+}
+
+fn valid_template(text: &'static [u8]) -> Option<&'static [u8]> {
+    Template::is_valid(text).then_some(text)
+}
+
+/// The value of a variable that is a number or a name. A wrong one ends the program.
+fn number<T>(
+    name: &'static CStr,
+    expected: &str,
+    parse: impl FnOnce(&'static str) -> Option<T>,
+) -> Option<T> {
+    value(name, expected, |text| {
+        str::from_utf8(text).ok().and_then(parse)
+    })
+}
+
+/// The value of a variable, unless it is empty. A wrong one ends the program.
+fn value<T>(
+    name: &'static CStr,
+    expected: &str,
+    parse: impl FnOnce(&'static [u8]) -> Option<T>,
+) -> Option<T> {
+    let found = hooks::environment(name).filter(|it| !it.is_empty())?;
+    let parsed = parse(found.to_bytes());
+    if parsed.is_none() {
+        let name = name.to_str().unwrap_or_default();
+        let found = found.to_str().unwrap_or("a value that is not UTF-8");
+        refuse(&[name, ": expected ", expected, "; found \"", found, "\"\n"]);
+    }
+    parsed
+}
+
+/// Ends the program: it was started with something that cannot be done.
+pub(crate) fn refuse(message: &[&str]) -> ! {
+    hooks::write_to_stderr(&["alloc-core: "]);
+    hooks::write_to_stderr(message);
+    hooks::exit_at_once(2)
+}
+
+/// NOTE: `parse` takes signs, exponents and names of numbers, which no one means.
+fn is_plain(digits: &str) -> bool {
+    digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.')
+}
+
+/// A number of frames; 0 means off.
+fn parse_frames(text: &str) -> Option<u16> {
+    let frames = text.parse().ok().filter(|_| is_plain(text))?;
+    (frames <= Config::MAX_FRAMES).then_some(frames)
+}
+
+fn parse_switch(text: &str) -> Option<bool> {
+    match text {
+        "0" => Some(false),
+        "1" => Some(true),
+        _ => None,
+    }
+}
+
+fn parse_count(text: &str, most: u32) -> Option<u32> {
+    let count = text.parse().ok().filter(|_| is_plain(text))?;
+    (1..=most).contains(&count).then_some(count)
+}
+
+fn parse_seconds(text: &str) -> Option<Duration> {
+    let seconds: f64 = text.parse().ok().filter(|_| is_plain(text))?;
+    (0.01..=1e6)
+        .contains(&seconds)
+        .then(|| Duration::from_secs_f64(seconds))
+}
+
+/// A number of bytes, with or without a unit.
+fn parse_bytes(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        _ => return None,
+    };
+    let number: u64 = digits.parse().ok().filter(|_| is_plain(digits))?;
+    let bytes = number.checked_mul(unit)?;
+    (1..=Interval::MOST).contains(&bytes).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_a_plain_number_in_range() {
+        assert_eq!(parse_frames("0"), Some(0));
+        assert_eq!(parse_frames("1"), Some(1));
+        assert_eq!(parse_frames("1000"), Some(1000));
+        for wrong in [
+            "-1",
+            "+5",
+            "1001",
+            "65536",
+            "1073741824",
+            "abc",
+            "1 ",
+            "1.0",
+            "yes",
+            "0x10",
+        ] {
+            assert_eq!(parse_frames(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn seconds_are_a_plain_decimal_in_range() {
+        assert_eq!(parse_seconds("0.01"), Some(Duration::from_millis(10)));
+        assert_eq!(parse_seconds("60"), Some(Duration::from_secs(60)));
+        assert_eq!(parse_seconds("1."), Some(Duration::from_secs(1)));
+        assert_eq!(
+            parse_seconds("1000000"),
+            Some(Duration::from_secs(1_000_000))
+        );
+        for wrong in [
+            "0", "0.009", "-1", "+1", "1e3", "inf", "NaN", ".5", "1s", "1000001", "1.2.3",
+        ] {
+            assert_eq!(parse_seconds(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn counts_are_plain_and_in_range() {
+        assert_eq!(parse_count("1", 9), Some(1));
+        assert_eq!(parse_count("9", 9), Some(9));
+        for wrong in ["0", "10", "+1", "-1", "1.0", "", "many"] {
+            assert_eq!(parse_count(wrong, 9), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn bytes_may_have_a_unit() {
+        assert_eq!(parse_bytes("1"), Some(1));
+        assert_eq!(parse_bytes("524288"), parse_bytes("512KiB"));
+        assert_eq!(parse_bytes("64MiB"), Some(64 << 20));
+        for wrong in [
+            "0",
+            "-1",
+            "65MiB",
+            "1GiB",
+            "1kb",
+            "KiB",
+            "1.5MiB",
+            "99999999999999999999",
+            "1 MiB",
+        ] {
+            assert_eq!(parse_bytes(wrong), None, "{wrong}");
+        }
+    }
+}

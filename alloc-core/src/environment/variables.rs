@@ -1,0 +1,148 @@
+//! The environment's variables of the tracer, and those that are spelled wrong.
+
+use std::ffi::CStr;
+
+use crate::system::hooks;
+
+/// What the name of each begins with.
+const PREFIX: &str = "ALLOC_TRACE";
+
+/// All that are read. See [`environment`](crate::environment).
+const KNOWN: [&str; 11] = [
+    PREFIX,
+    "ALLOC_TRACE_SAMPLE",
+    "ALLOC_TRACE_OUT",
+    "ALLOC_TRACE_EVERY",
+    "ALLOC_TRACE_SIGNAL",
+    "ALLOC_TRACE_KEEP",
+    "ALLOC_TRACE_NAMES",
+    "ALLOC_TRACE_LIVE",
+    "ALLOC_TRACE_THREADS",
+    "ALLOC_TRACE_EXACT_PEAK",
+    "ALLOC_TRACE_MAX_CALLSITES",
+];
+
+/// What else somebody may call them.
+const SYNONYMS: [(&str, &str); 8] = [
+    ("ALLOC_TRACE_FRAMES", PREFIX),
+    ("ALLOC_TRACE_DEPTH", PREFIX),
+    ("ALLOC_TRACE_FILE", "ALLOC_TRACE_OUT"),
+    ("ALLOC_TRACE_PATH", "ALLOC_TRACE_OUT"),
+    ("ALLOC_TRACE_OUTPUT", "ALLOC_TRACE_OUT"),
+    ("ALLOC_TRACE_INTERVAL", "ALLOC_TRACE_EVERY"),
+    ("ALLOC_TRACE_LIMIT", "ALLOC_TRACE_KEEP"),
+    ("ALLOC_TRACE_CALLSITES", "ALLOC_TRACE_MAX_CALLSITES"),
+];
+
+/// Says which variables of the environment look like the tracer's and are not. Does not allocate.
+pub(crate) fn tell_of_unknown() {
+    hooks::for_each_variable(|variable| {
+        if let Some(name) = unknown(variable) {
+            match nearest(name) {
+                Some(near) => {
+                    hooks::write_to_stderr(&["alloc-core: ", name, ": did you mean ", near, "?\n"]);
+                }
+                None => {
+                    hooks::write_to_stderr(&[
+                        "alloc-core: ",
+                        name,
+                        ": no variable of the tracer has this name\n",
+                    ]);
+                }
+            }
+        }
+    });
+}
+
+/// The name of a variable that is not empty, if it has the prefix and is not known.
+fn unknown(variable: &CStr) -> Option<&str> {
+    let bytes = variable.to_bytes();
+    if !bytes.starts_with(PREFIX.as_bytes()) {
+        return None;
+    }
+    let (name, value) = variable.to_str().ok()?.split_once('=')?;
+    // NOTE: another's may begin with the same letters, such as ALLOC_TRACER_HOME.
+    let rest = &name[PREFIX.len()..];
+    let is_ours = rest.is_empty() || rest.starts_with('_') || nearest(name).is_some();
+    (is_ours && !value.is_empty() && !KNOWN.contains(&name)).then_some(name)
+}
+
+/// The variable that somebody may have meant.
+fn nearest(name: &str) -> Option<&'static str> {
+    let synonym = SYNONYMS.iter().find(|(other, _)| *other == name);
+    if let Some((_, known)) = synonym {
+        return Some(known);
+    }
+    let distances = KNOWN.iter().map(|known| (distance(name, known), *known));
+    let (distance, known) = distances.min_by_key(|(distance, _)| *distance)?;
+    (distance <= FARTHEST).then_some(known)
+}
+
+/// How many letters may be wrong.
+const FARTHEST: usize = 2;
+/// A name that is longer is none of ours.
+const LONGEST: usize = 32;
+
+/// How many letters have to be changed, put in or taken out to make one name of another:
+/// Levenshtein's distance.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() > LONGEST || b.len() > LONGEST {
+        return usize::MAX;
+    }
+    // The distances of what was seen of `a` from each beginning of `b`.
+    let mut row: [usize; LONGEST + 1] = std::array::from_fn(|at| at);
+    for (at, letter) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = at + 1;
+        for (column, other) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != other);
+            diagonal = row[column + 1];
+            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_name_has_a_near_one() {
+        for (wrong, meant) in [
+            ("ALLOC_TRACE_EVRY", Some("ALLOC_TRACE_EVERY")),
+            ("ALLOC_TRACES", Some("ALLOC_TRACE")),
+            ("ALLOC_TRACE_SIGNALS", Some("ALLOC_TRACE_SIGNAL")),
+            ("ALLOC_TRACE_FRAMES", Some("ALLOC_TRACE")),
+            ("ALLOC_TRACE_OUTPUT", Some("ALLOC_TRACE_OUT")),
+            ("ALLOC_TRACE_EXACTPEAK", Some("ALLOC_TRACE_EXACT_PEAK")),
+            ("ALLOC_TRACE_COLOUR", None),
+            ("ALLOC_TRACE_A_NAME_LONGER_THAN_ANY_OF_OURS", None),
+        ] {
+            assert_eq!(nearest(wrong), meant, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_what_looks_like_ours_is_unknown() {
+        for (variable, name) in [
+            (c"ALLOC_TRACE_EVRY=1", Some("ALLOC_TRACE_EVRY")),
+            (c"ALLOC_TRACE_COLOUR=1", Some("ALLOC_TRACE_COLOUR")),
+            (c"ALLOC_TRACE_EVRY=", None),
+            (c"ALLOC_TRACE=1", None),
+            (c"ALLOC_TRACER_HOME=/", None),
+            (c"PATH=/", None),
+        ] {
+            assert_eq!(unknown(variable), name, "{variable:?}");
+        }
+    }
+
+    #[test]
+    fn each_variable_is_described() {
+        let described = include_str!("mod.rs");
+        for name in KNOWN {
+            assert!(described.contains(&format!("//! {name}=")), "{name}");
+        }
+    }
+}

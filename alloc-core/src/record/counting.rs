@@ -1,0 +1,283 @@
+//! The hot steps of a session that counts every block and captures no stacks.
+//!
+//! There is no callsite and no epoch, and as long as blocks lie in a [gap](crate::tables::gaps) no index. In instructions,
+//! as callgrind counts them, a pair of an allocation and a free takes some 110: 10 each in the compiler's shims, where
+//! it is seen what to do, 13 each for the guard, 4 each for the gap, 5 and 13 for the tally; the rest saves registers and
+//! calls the inner allocator.
+
+use crate::record::thread::ThreadState;
+use crate::record::tracer::{self, AtOnce, Follow, TABLES};
+use crate::system::sync::AtomicU8;
+use crate::{control, tables::counted, tables::open_gap};
+
+/// The right to count one event, as a [`Recorder`](crate::record::tracer::Recorder) is to record one.
+pub(crate) struct Counter {
+    state: &'static ThreadState,
+}
+
+impl Drop for Counter {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.state.leave(0);
+    }
+}
+
+impl Counter {
+    /// For a thread that has begun a record, and joined the phase of a session that only counts.
+    #[inline(always)]
+    pub(crate) fn with(state: &'static ThreadState) -> Counter {
+        Counter { state }
+    }
+
+    /// Counts a reallocation, where the new block or the old one does not count.
+    #[cold]
+    #[inline(never)]
+    fn reallocated_in_part(
+        &self,
+        was_counted: bool,
+        old_size: usize,
+        (address, size): (usize, usize),
+    ) {
+        let tally = &self.state.tally;
+        if was_counted {
+            // There was no room for the new one.
+            self.shrink(old_size as i64);
+            tally.freed(old_size);
+        } else if self.insert(address) {
+            tally.allocated(size);
+            tally.add_reallocation();
+            self.grow(size as i64);
+        }
+    }
+
+    /// Forgets a block that is counted, and returns whether it is one that it could.
+    #[inline(always)]
+    fn forget_at_once(&self, address: usize) -> bool {
+        match self.noted(address) {
+            Noted::Nothing => true,
+            // NOTE: if there is nothing, nothing has happened.
+            Noted::At(place) => counted::forget(place),
+            Noted::Elsewhere => false,
+        }
+    }
+
+    /// Where it is noted that a block is counted.
+    #[inline(always)]
+    fn noted(&self, address: usize) -> Noted<'_> {
+        if self.state.open_gap.holds(address) {
+            return Noted::Nothing;
+        }
+        // SAFETY: a record is under way, and as long as the counter lives.
+        match unsafe { self.state.outside_place(address) } {
+            Some(place) => Noted::At(place),
+            None => Noted::Elsewhere,
+        }
+    }
+
+    /// Notes a block, and returns whether it counts.
+    #[inline(always)]
+    fn insert(&self, address: usize) -> bool {
+        match self.noted(address) {
+            Noted::Nothing => true,
+            Noted::At(place) => {
+                if counted::note(place) {
+                    self.state.events.lost_block();
+                }
+                true
+            }
+            Noted::Elsewhere => insert_slowly(self.state, address),
+        }
+    }
+
+    /// Whether the tally is all of the thread's part of the heap.
+    #[inline(always)]
+    fn is_alone(&self) -> bool {
+        self.state.account.is_alone()
+    }
+
+    #[inline(always)]
+    fn grow(&self, bytes: i64) {
+        if !self.is_alone() && self.state.account.grow(bytes, &TABLES.heap) {
+            self.state.look_after_tally();
+        }
+    }
+
+    /// NOTE: before the tally shrinks.
+    #[inline(always)]
+    fn shrink(&self, bytes: i64) {
+        let account = &self.state.account;
+        if !self.is_alone() && account.shrink(bytes, &TABLES.heap, &TABLES.epoch) {
+            self.state.look_after_tally();
+        }
+        if self.state.tally.must_look() {
+            self.state.look();
+        }
+    }
+}
+
+impl AtOnce for Counter {
+    #[inline(always)]
+    fn enter_at_once() -> Option<Counter> {
+        tracer::enter_if(ThreadState::counts_at).map(Counter::with)
+    }
+
+    #[inline(always)]
+    fn freed_at_once(&self, address: usize, size: usize) -> bool {
+        let state = self.state;
+        if state.tally.must_look() {
+            return false;
+        }
+        // PERF: twice, and not with a choice in the middle that is made again at the end.
+        if self.is_alone() {
+            if !self.forget_at_once(address) {
+                return false;
+            }
+        } else {
+            let Some(left) = state.account.left_without_settling(size as i64) else {
+                return false;
+            };
+            if !self.forget_at_once(address) {
+                return false;
+            }
+            state.account.keep(left);
+        }
+        state.tally.freed(size);
+        true
+    }
+}
+
+impl Follow for Counter {
+    /// Whether the block was counted.
+    type Taken = bool;
+
+    #[inline(always)]
+    fn allocated(&self, address: usize, size: usize) {
+        if self.insert(address) {
+            self.state.tally.allocated(size);
+            self.grow(size as i64);
+        }
+    }
+
+    fn freed(&self, address: usize, size: usize) {
+        if self.take((address, size)) {
+            self.shrink(size as i64);
+            self.state.tally.freed(size);
+        } else {
+            self.state.events.unknown_free();
+        }
+    }
+
+    #[inline(always)]
+    fn take(&self, (address, _): (usize, usize)) -> bool {
+        match self.noted(address) {
+            Noted::Nothing => true,
+            Noted::At(place) => counted::forget(place),
+            Noted::Elsewhere => take_slowly(self.state, address),
+        }
+    }
+
+    #[cold]
+    fn put_back(&self, address: usize, was_counted: bool) {
+        if was_counted {
+            TABLES.counted.put_back(address);
+        } else {
+            leave_out(address);
+        }
+    }
+
+    /// NOTE: for the heap it is one change.
+    #[inline(always)]
+    fn reallocated(
+        &self,
+        was_counted: bool,
+        (_, old_size): (usize, usize),
+        (address, size): (usize, usize),
+    ) {
+        if was_counted && self.insert(address) {
+            let grown = size as i64 - old_size as i64;
+            if grown < 0 {
+                self.shrink(-grown);
+            }
+            self.state.tally.reallocated(old_size, size);
+            if grown >= 0 {
+                self.grow(grown);
+            }
+        } else {
+            self.reallocated_in_part(was_counted, old_size, (address, size));
+        }
+    }
+}
+
+// PERF: these take the state and not the counter, which so needs no place on the stack, and a free can end in a
+// jump to the inner allocator.
+
+#[inline(never)]
+fn insert_slowly(state: &ThreadState, address: usize) -> bool {
+    if state.gap().holds(address) {
+        // One that was freed unseen may have been left out.
+        forget_left_out(state, address);
+        return true;
+    }
+    state.keep_around(address);
+    match TABLES.counted.insert(address) {
+        Ok(false) => true,
+        Ok(true) => {
+            state.events.lost_block();
+            true
+        }
+        Err(error) => {
+            state.events.not_inserted(error);
+            false
+        }
+    }
+}
+
+/// Forgets that a block in the thread's gap was left out, and returns whether it was.
+fn forget_left_out(state: &ThreadState, address: usize) -> bool {
+    let was_left_out = TABLES.counted.forget_left_out_in_gap(address);
+    if !TABLES.counted.has_left_out() {
+        state.open_gap();
+    }
+    was_left_out
+}
+
+#[inline(never)]
+fn take_slowly(state: &ThreadState, address: usize) -> bool {
+    if state.gap().holds(address) {
+        return !forget_left_out(state, address);
+    }
+    state.keep_around(address);
+    TABLES.counted.remove(address)
+}
+
+/// Where it is noted that a block is counted.
+enum Noted<'a> {
+    /// It need not be: it lies in a gap, and no block there is left out.
+    Nothing,
+    /// In a table.
+    At(&'a AtomicU8),
+    /// It must be found out.
+    Elsewhere,
+}
+
+impl ThreadState {
+    /// Saves what the tally held at the peak, if there was one, and folds it where there are others.
+    #[cold]
+    pub(crate) fn look_after_tally(&self) {
+        self.tally.save_if_old(TABLES.epoch());
+        if !self.account.is_alone() {
+            self.fold_tally();
+        }
+    }
+}
+
+/// Notes that a block is not counted, where one that is not noted would be: whoever allocated it had no right to
+/// count it, or did not want it to be.
+#[cold]
+#[inline(never)]
+pub(crate) fn leave_out(address: usize) {
+    if control::is_on() && control::only_counts() {
+        let gaps = TABLES.threads.iter().map(|state| &state.open_gap);
+        open_gap::leave_out(|| TABLES.counted.leave_out(address), gaps);
+    }
+}

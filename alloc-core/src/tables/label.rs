@@ -1,0 +1,159 @@
+//! What tells callsites apart beside their stacks: a domain, and the name of a thread.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::system::hooks;
+
+/// The domain of memory that a block lies in, and the thread that allocated it, as far as a session
+/// tells threads apart.
+///
+/// It is a part of a callsite's identity: what one stack allocates in two domains, or on two threads
+/// of different names, is two callsites. So a thread records with one label all its life, and a
+/// record does nothing for it but to mix one number into the hash of the stack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Label {
+    /// 0 is the heap of the program.
+    pub(crate) domain: u32,
+    pub(crate) thread: ThreadName,
+}
+
+impl Label {
+    /// The label as a word; zero for the heap's blocks where threads are not told apart.
+    pub(crate) fn word(self) -> u64 {
+        u64::from(self.domain) << 32 | u64::from(self.thread.0)
+    }
+
+    pub(crate) fn from_word(word: u64) -> Label {
+        Label {
+            domain: (word >> 32) as u32,
+            thread: ThreadName(word as u32),
+        }
+    }
+
+    /// What is mixed into the hash of a stack, by an exclusive or. Zero for a word of zero, and never
+    /// the uppermost bit, which every hash has.
+    pub(crate) fn salt(self) -> u64 {
+        // The finalizer of MurmurHash3, which leads from zero to zero.
+        let mut salt = self.word();
+        salt = (salt ^ salt >> 33).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
+        salt = (salt ^ salt >> 33).wrapping_mul(0xC4CE_B9FE_1A85_EC53);
+        (salt ^ salt >> 33) & !(1 << 63)
+    }
+}
+
+/// The name of a thread, or that threads are not told apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct ThreadName(u32);
+
+/// A name as the system keeps it: at most fifteen bytes, then zeros.
+pub(crate) type SystemName = [u8; 16];
+
+/// How many names are told apart. Threads of further names have the last.
+const MOST_NAMES: usize = 1024;
+const OTHERS: SystemName = *b"<other threads>\0";
+
+/// All names of threads that were met, in the order in which they were.
+///
+/// NOTE: never holds memory of the program's heap, since a thread is named in the middle of a record.
+struct Names {
+    len: usize,
+    names: [SystemName; MOST_NAMES],
+}
+
+static NAMES: Mutex<Names> = Mutex::new(Names {
+    len: 0,
+    names: [[0; 16]; MOST_NAMES],
+});
+
+impl ThreadName {
+    /// The calling thread's. To be called once for each thread and session: it locks, and makes
+    /// system calls.
+    pub(crate) fn of_this_thread() -> ThreadName {
+        ThreadName::of(hooks::thread_name())
+    }
+
+    fn of(name: SystemName) -> ThreadName {
+        let mut known = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+        let Names { len, names } = &mut *known;
+        let at = match names[..*len].iter().position(|it| *it == name) {
+            Some(at) => at,
+            None if *len < MOST_NAMES => {
+                names[*len] = name;
+                *len += 1;
+                *len - 1
+            }
+            None => MOST_NAMES,
+        };
+        ThreadName(at as u32 + 1)
+    }
+
+    /// How many [numbers](Self::number) there are.
+    pub(crate) const NUMBERS: usize = MOST_NAMES + 2;
+
+    /// Tells names apart; zero where threads are not told apart.
+    pub(crate) fn number(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The name; nothing where threads are not told apart.
+    pub(crate) fn text(self) -> Option<String> {
+        let name = self.name()?;
+        Some(String::from_utf8_lossy(bytes_of(&name)).into_owned())
+    }
+
+    /// The same, without allocating.
+    pub(crate) fn name(self) -> Option<SystemName> {
+        let at = self.number().checked_sub(1)?;
+        let known = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(known.names.get(at).copied().unwrap_or(OTHERS))
+    }
+}
+
+/// The bytes of a name, without the zeros.
+pub(crate) fn bytes_of(name: &SystemName) -> &[u8] {
+    let end = name.iter().position(|&byte| byte == 0);
+    &name[..end.unwrap_or(name.len())]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn labels_come_back_from_their_words_and_have_salts_of_their_own() {
+        let mut salts = HashSet::new();
+        for domain in [0, 1, 2, 389_047, u32::MAX] {
+            for thread in [0, 1, 2, 3, 1024, 1025] {
+                let thread = ThreadName(thread);
+                let label = Label { domain, thread };
+                assert_eq!(Label::from_word(label.word()), label);
+                assert_eq!(label.salt() >> 63, 0);
+                // The part that the index keeps of a hash.
+                salts.insert(label.salt() >> 24);
+            }
+        }
+        assert_eq!(salts.len(), 30);
+        assert_eq!(Label::default().salt(), 0);
+    }
+
+    #[test]
+    fn equal_names_are_one_and_beyond_the_last_all_are() {
+        let name = |i: usize| {
+            let mut name = SystemName::default();
+            let text = format!("worker-{i}");
+            name[..text.len()].copy_from_slice(text.as_bytes());
+            ThreadName::of(name)
+        };
+        let (one, two) = (name(1), name(2));
+        assert_eq!(one, name(1));
+        assert_ne!(one, two);
+        assert_eq!(two.text().as_deref(), Some("worker-2"));
+        assert_eq!(ThreadName::default().text(), None);
+        (0..2 * MOST_NAMES).for_each(|i| _ = name(i));
+        let last = name(2 * MOST_NAMES);
+        assert_eq!(last.text().as_deref(), Some("<other threads>"));
+        assert_eq!(two, name(2));
+    }
+}

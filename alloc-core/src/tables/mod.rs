@@ -1,0 +1,17 @@
+//! Where records are written: one table a file.
+//!
+//! In: a block's address, size and callsite. Out: counters and callsites, read while threads go on. Never: a lock, an
+//! allocation, a call stack.
+
+pub(crate) mod blocks;
+pub(crate) mod callsites;
+pub(crate) mod counted;
+pub(crate) mod counters;
+pub(crate) mod gaps;
+pub(crate) mod growing;
+pub(crate) mod label;
+pub(crate) mod open_gap;
+pub(crate) mod sampling;
+pub(crate) mod tally;
+pub(crate) mod version;
+pub(crate) mod words;

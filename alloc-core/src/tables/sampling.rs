@@ -1,0 +1,365 @@
+//! Which blocks a sampled tracer records, how many others each of them stands for, and where they lie.
+
+use std::num::NonZeroU64;
+use std::ptr::NonNull;
+
+use crate::system::arena;
+use crate::system::sync::{AtomicU8, Ordering};
+use crate::tables::callsites::CallsiteId;
+
+/// A Poisson sample over allocated bytes.
+///
+/// # Why sums are unbiased
+///
+/// Each byte that the program allocates is drawn with the same small chance, one in `interval`, and a
+/// block is recorded if one of its bytes is: a block of size *s* with the chance *p = 1 - exp(-s /
+/// interval)*. It is then counted as *1/p* blocks of *s/p* bytes, its own chance and not that of a
+/// mean, so that the expectation of every sum is the true sum, whatever the sizes are. (Correcting a
+/// sum by the chance of the mean size is what makes other tools' sampled numbers biased.)
+///
+/// How many blocks that is is rounded up or down at random, and the index [keeps](Drawn) which: so what a block counts
+/// for is taken off again exactly when it is freed, and nothing goes negative.
+///
+/// # Cost
+///
+/// An allocation that is not drawn costs a subtraction and a branch, a free of such a block a look at
+/// [`DrawnPlaces`]; both without the guard of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Interval(NonZeroU64);
+
+/// What a block counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Weighted {
+    pub(crate) bytes: i64,
+    pub(crate) blocks: i32,
+}
+
+impl Weighted {
+    /// A block that counts for itself.
+    #[inline(always)]
+    pub(crate) fn one(size: usize) -> Weighted {
+        Weighted {
+            bytes: size as i64,
+            blocks: 1,
+        }
+    }
+
+    pub(crate) fn of(sampling: Option<Interval>, size: usize, rounding: Rounding) -> Weighted {
+        match sampling {
+            None => Weighted::one(size),
+            Some(interval) => interval.weigh(size, rounding),
+        }
+    }
+}
+
+impl Interval {
+    /// Beyond this one block could stand for more than counters hold.
+    pub(crate) const MOST: u64 = 64 << 20;
+
+    /// `bytes` on average from one drawn byte to the next; nothing for 0.
+    pub(crate) fn from_bytes(bytes: u64) -> Option<Interval> {
+        NonZeroU64::new(bytes).map(Interval)
+    }
+
+    pub(crate) fn bytes(self) -> u64 {
+        self.0.get()
+    }
+
+    /// The chance of a block to be recorded.
+    pub(crate) fn chance(self, size: f64) -> f64 {
+        -(-size / self.0.get() as f64).exp_m1()
+    }
+
+    /// What a block that was recorded counts for.
+    pub(crate) fn weigh(self, size: usize, rounding: Rounding) -> Weighted {
+        // A size of zero never reaches an allocator, but a wrong layout may.
+        let size = size.max(1) as f64;
+        let others = 1.0 / self.chance(size);
+        Weighted {
+            bytes: (size * others).round() as i64,
+            blocks: (others + rounding.fraction()) as i32,
+        }
+    }
+
+    /// How many bytes from here on to the next that is drawn, and how the block that was drawn last is rounded.
+    pub(crate) fn draw(self, random: &mut u64) -> (i64, Rounding) {
+        *random = random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = mix(*random);
+        // In (0, 1], so that the logarithm is finite.
+        let uniform = 1.0 - fraction(mixed);
+        let until = (-uniform.ln() * self.0.get() as f64) as i64 + 1;
+        (until, Rounding::new(mixed))
+    }
+}
+
+/// Where between two whole numbers of blocks it is rounded up what one counts for: drawn with the block.
+///
+/// NOTE: not told from the address. A loop gets the same block again and again, and one half too many each time is no
+/// error that evens out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rounding(u32);
+
+impl Rounding {
+    const BITS: u32 = 11;
+    const STEPS: u32 = 1 << Rounding::BITS;
+
+    /// By the bits that a [fraction] of the same random number has not.
+    fn new(random: u64) -> Rounding {
+        Rounding(random as u32 % Rounding::STEPS)
+    }
+
+    fn fraction(self) -> f64 {
+        (f64::from(self.0) + 0.5) / f64::from(Rounding::STEPS)
+    }
+}
+
+/// What the live-block index holds of a block that was drawn. Of a session that records every block it is the callsite
+/// alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Drawn {
+    pub(crate) callsite: CallsiteId,
+    pub(crate) rounding: Rounding,
+}
+
+impl Drawn {
+    const CALLSITE_BITS: u32 = u32::BITS - Rounding::BITS;
+    const CALLSITES: u32 = (1 << Drawn::CALLSITE_BITS) - 1;
+
+    /// As one word in the place of a callsite's.
+    pub(crate) fn pack(self) -> CallsiteId {
+        let rounding = self.rounding.0 << Drawn::CALLSITE_BITS;
+        CallsiteId::from_word(self.callsite.get() | rounding).unwrap_or(self.callsite)
+    }
+
+    pub(crate) fn unpack(packed: CallsiteId) -> Option<Drawn> {
+        let callsite = CallsiteId::from_word(packed.get() & Drawn::CALLSITES)?;
+        let rounding = Rounding(packed.get() >> Drawn::CALLSITE_BITS);
+        Some(Drawn { callsite, rounding })
+    }
+}
+
+impl From<CallsiteId> for Drawn {
+    fn from(callsite: CallsiteId) -> Drawn {
+        Drawn {
+            callsite,
+            rounding: Rounding::default(),
+        }
+    }
+}
+
+const _: () = assert!(CallsiteId::MOST <= Drawn::CALLSITES);
+
+/// Where blocks lie that were drawn: how many in each place of 16 KiB.
+///
+/// Nearly every free is of a block that was not drawn, and learns it here with one load; the live-block
+/// index, of which four bytes for each granule would pass through the cache, is asked about the rest.
+///
+/// # Why nothing is overlooked
+///
+/// A block is counted before its address leaves the allocator and until its record is taken out, and a
+/// pointer reaches the thread that frees it by some synchronization. So that thread sees one or more.
+/// Places share a counter if their addresses are equal but for multiples of 1 GiB, and one that counted as far as
+/// it can stays there: then a look in the index is wasted.
+///
+/// PERF: a part of the program and not reserved, so that a look has no pointer to follow; and of bytes, so that those
+/// of a heap of 100 MiB take an eighth of the cache nearest to the processor. What no heap lies in is never touched.
+#[repr(align(4096))]
+pub(crate) struct DrawnPlaces {
+    counts: [AtomicU8; PLACES],
+}
+
+const PLACES: usize = 1 << 16;
+const PLACE_BITS: u32 = 14;
+
+impl DrawnPlaces {
+    pub(crate) const fn new() -> DrawnPlaces {
+        DrawnPlaces {
+            counts: [const { AtomicU8::new(0) }; PLACES],
+        }
+    }
+
+    /// Counts a block that was drawn.
+    pub(crate) fn add(&self, address: usize) {
+        self.change(address, |count| count.checked_add(1));
+    }
+
+    /// Takes a block off that was [added](Self::add).
+    pub(crate) fn take(&self, address: usize) {
+        self.change(address, |count| match count {
+            0 | u8::MAX => None,
+            count => Some(count - 1),
+        });
+    }
+
+    fn change(&self, address: usize, to: impl Fn(u8) -> Option<u8>) {
+        // NOTE: an error is a count that stays as it is.
+        let _ = self
+            .count(address)
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, to);
+    }
+
+    /// Whether the block may be one that was drawn.
+    #[inline(always)]
+    pub(crate) fn may_hold(&self, address: usize) -> bool {
+        self.count(address).load(Ordering::Relaxed) != 0
+    }
+
+    /// Forgets all. NOTE: only while all threads stand still; they may look meanwhile.
+    pub(crate) fn clear(&self) {
+        for count in &self.counts {
+            // Where nothing was counted, no page is touched.
+            if count.load(Ordering::Relaxed) != 0 {
+                count.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The physical memory that the counts take up.
+    pub(crate) fn resident(&self) -> usize {
+        arena::resident(NonNull::from(&self.counts).cast(), PLACES)
+    }
+
+    #[inline(always)]
+    fn count(&self, address: usize) -> &AtomicU8 {
+        &self.counts[(address >> PLACE_BITS) % PLACES]
+    }
+}
+
+/// The variance of the estimated bytes of `blocks` blocks of a mean size, both estimated.
+///
+/// Of each recorded block *s/p* bytes were counted, with the chance *p*: so a block adds the variance
+/// *s² (1 - p) / p* (Horvitz and Thompson, 1952).
+pub(crate) fn variance(interval: Interval, bytes: u64, blocks: u64) -> f64 {
+    if blocks == 0 {
+        return 0.0;
+    }
+    let size = bytes as f64 / blocks as f64;
+    let chance = interval.chance(size.max(1.0));
+    blocks as f64 * size * size * (1.0 - chance) / chance
+}
+
+/// In [0, 1).
+fn fraction(random: u64) -> f64 {
+    (random >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// SplitMix64, by Vigna.
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ z >> 31
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The mean over many runs is the truth to within four standard errors of the mean, for sizes
+    /// below, at and above the interval.
+    #[test]
+    fn sums_are_unbiased_for_every_size_and_errors_are_as_large_as_stated() {
+        let interval = Interval::from_bytes(4096).unwrap();
+        for (size, count) in [(16, 20_000_u64), (500, 2_000), (4096, 400), (10_000, 200)] {
+            const RUNS: u64 = 400;
+            let mut random = 7;
+            let (mut sum_bytes, mut sum_squares, mut sum_blocks) = (0.0, 0.0, 0.0);
+            for _ in 0..RUNS {
+                let (mut bytes, mut blocks) = (0, 0);
+                let (mut until, _) = interval.draw(&mut random);
+                for _ in 0..count {
+                    until -= size as i64;
+                    if until <= 0 {
+                        let rounding;
+                        (until, rounding) = interval.draw(&mut random);
+                        let weighted = interval.weigh(size, rounding);
+                        bytes += weighted.bytes;
+                        blocks += i64::from(weighted.blocks);
+                    }
+                }
+                sum_bytes += bytes as f64;
+                sum_squares += (bytes as f64).powi(2);
+                sum_blocks += blocks as f64;
+            }
+            let runs = RUNS as f64;
+            let truth = (size as u64 * count) as f64;
+            let mean = sum_bytes / runs;
+            let spread = (sum_squares / runs - mean * mean).sqrt();
+            let stated = variance(interval, size as u64 * count, count).sqrt();
+            let of_mean = stated / runs.sqrt();
+            assert!(
+                (mean - truth).abs() <= 4.0 * of_mean + 1.0,
+                "{size}: {mean} for {truth}"
+            );
+            assert!(
+                (spread - stated).abs() <= 0.25 * stated + 1.0,
+                "{size}: spread {spread}, stated {stated}"
+            );
+            let blocks = sum_blocks / runs;
+            // Rounding of single blocks adds at most a half to the spread of each.
+            let bound = 4.0 * (of_mean / size as f64 + (count as f64).sqrt() / 2.0 / runs.sqrt());
+            assert!(
+                (blocks - count as f64).abs() <= bound + 1e-9,
+                "{size}: {blocks} for {count}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_rounded_is_right_on_average_and_the_index_keeps_it() {
+        let interval = Interval::from_bytes(1000).unwrap();
+        let all = || (0..Rounding::STEPS).map(Rounding);
+        for size in [1, 700, 1000, 1500, 9000] {
+            let sum: i64 = all()
+                .map(|it| i64::from(interval.weigh(size, it).blocks))
+                .sum();
+            let mean = sum as f64 / f64::from(Rounding::STEPS);
+            let truth = 1.0 / interval.chance(size as f64);
+            assert!((mean - truth).abs() < 0.001, "{size}: {mean} for {truth}");
+        }
+        let ids = [1, 2, 3, 77, CallsiteId::MOST].map(|id| CallsiteId::from_word(id).unwrap());
+        for (callsite, rounding) in ids.into_iter().flat_map(|id| all().map(move |it| (id, it))) {
+            let drawn = Drawn { callsite, rounding };
+            assert_eq!(Drawn::unpack(drawn.pack()), Some(drawn));
+        }
+        let whole = ids.map(|id| Drawn::unpack(id).unwrap());
+        assert_eq!(whole, ids.map(Drawn::from));
+    }
+
+    /// Wherever in a place blocks lie, and also one that lies 1 GiB further. A count that reached its end stays.
+    #[test]
+    fn places_hold_what_was_added_and_not_taken() {
+        let places = Box::new(DrawnPlaces::new());
+        let (at, shares, other) = (0x7f00_0000_4000_usize, 0x7f00_4000_4040, 0x7f00_0000_8000);
+        assert!(!places.may_hold(at));
+        for taken_at in [254, 0, 1] {
+            (0..254).for_each(|block| places.add(at + block * 64));
+            assert!(places.may_hold(at) && places.may_hold(shares) && !places.may_hold(other));
+            (0..254).for_each(|_| places.take(at + taken_at * 64));
+            assert!(!places.may_hold(at));
+        }
+        (0..300).for_each(|block| places.add(at + block * 32));
+        (0..300).for_each(|block| places.take(at + block * 32));
+        assert!(
+            places.may_hold(at),
+            "300 blocks were more than a byte counts"
+        );
+        places.add(other);
+        places.clear();
+        assert!(!places.may_hold(at) && !places.may_hold(other));
+    }
+
+    #[test]
+    fn a_block_much_larger_than_the_interval_counts_for_itself() {
+        let interval = Interval::from_bytes(1024).unwrap();
+        let weighted = interval.weigh(1 << 20, Rounding::default());
+        assert_eq!(
+            weighted,
+            Weighted {
+                bytes: 1 << 20,
+                blocks: 1
+            }
+        );
+        let most = Interval::from_bytes(Interval::MOST).unwrap();
+        assert!(most.weigh(1, Rounding(Rounding::STEPS - 1)).blocks < 1 << 27);
+    }
+}

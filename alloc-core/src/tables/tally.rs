@@ -1,0 +1,313 @@
+//! [`Tally`]: the counters of a session that counts blocks, and nothing else.
+
+use crate::system::sync::{ATTEMPTS, AtomicI64, AtomicU64, Ordering, fence, wait};
+use crate::tables::counters::{Account, Delta, Heap, SharedCounters, Signed};
+use crate::tables::version::Version;
+use Ordering::Relaxed;
+
+/// What one thread changed of the whole heap since it last folded, in a session that counts blocks and nothing
+/// else: what a [`Cell`](crate::tables::counters::Cell) is for a callsite.
+///
+/// # Why no peak is missed
+///
+/// What is highest is higher than what comes next. So an allocation only adds, and a free looks first, before it
+/// subtracts: is there as much as ever, of bytes or of blocks?
+///
+/// *Alone*, a thread's tally is its part of the heap, and is not in its [`Account`]. When it looks and the heap
+/// is at its peak, that is noted, and the epoch moves, since the heap shrinks now. *With others* the account has it as
+/// well and settles as ever; whoever settles, or moves the epoch, has the tally [save](Self::save_if_old) and
+/// [fold](Self::fold_into).
+///
+/// # Cost
+///
+/// What is allocated is added to two words, and what is freed to the two that a free compares them with. So an
+/// allocation looks at nothing, and a free at four words that the processor has at hand.
+#[repr(C)]
+#[cfg_attr(loom, derive(Default))]
+pub(crate) struct Tally {
+    total_bytes: AtomicI64,
+    total_blocks: AtomicI64,
+    /// With how many bytes allocated, or with more than how many blocks, a free must [look](Self::look): the limit, and
+    /// what was freed.
+    most_bytes: AtomicI64,
+    most_blocks: AtomicI64,
+    /// The least of how many bytes there may be, here or in the heap, before there are as many as ever.
+    limit_bytes: AtomicI64,
+    /// The most that there were when a free looked. As many blocks are the limit.
+    high_bytes: AtomicI64,
+    high_blocks: AtomicI64,
+    /// What there was at the heap's peak, if `epoch` is the current one.
+    saved_bytes: AtomicI64,
+    saved_blocks: AtomicI64,
+    epoch: AtomicU64,
+    reallocations: AtomicU64,
+    /// Of changes to more than one of these words.
+    version: Version,
+}
+
+impl Tally {
+    #[inline(always)]
+    pub(crate) fn allocated(&self, size: usize) {
+        add(&self.total_bytes, size as i64);
+        add(&self.total_blocks, 1);
+    }
+
+    /// Whether a free must [look](Self::look) first: there is as much as ever.
+    #[inline(always)]
+    pub(crate) fn must_look(&self) -> bool {
+        self.total_bytes.load(Relaxed) >= self.most_bytes.load(Relaxed)
+            || self.total_blocks.load(Relaxed) > self.most_blocks.load(Relaxed)
+    }
+
+    /// Counts the end of a block, after a look if there must be one.
+    #[inline(always)]
+    pub(crate) fn freed(&self, size: usize) {
+        add(&self.most_bytes, size as i64);
+        add(&self.most_blocks, 1);
+    }
+
+    /// Counts that a counted block became another, after a look if it shrank and there must be one.
+    #[inline(always)]
+    pub(crate) fn reallocated(&self, old_size: usize, size: usize) {
+        self.version.change(|| {
+            self.allocated(size);
+            self.freed(old_size);
+            self.add_reallocation();
+        });
+    }
+
+    pub(crate) fn add_reallocation(&self) {
+        self.reallocations
+            .store(self.reallocations.load(Relaxed) + 1, Relaxed);
+    }
+
+    /// Takes note of what there is, which may be as much as ever: before it shrinks.
+    #[inline(never)]
+    pub(crate) fn look(&self, account: &Account, heap: &Heap, epoch: &AtomicU64) {
+        let net = self.net();
+        self.version.change(|| {
+            self.raise(net);
+            if account.is_alone() && heap.note_peak(account.net() + net.bytes) {
+                let next = epoch.load(Relaxed) + 1;
+                self.save(net, next);
+                epoch.store(next, Relaxed);
+                // It shrinks now, and with the next block it is as high again.
+                self.limit_to(net, net.bytes);
+            } else {
+                self.limit_to(net, account.room_of_tally(heap));
+            }
+        });
+    }
+
+    /// Takes note that the heap changed beside the tally: alone, and after a look if it shrank.
+    pub(crate) fn limit_anew(&self, account: &Account, heap: &Heap) {
+        let net = self.net();
+        self.version
+            .change(|| self.limit_to(net, account.room_of_tally(heap)));
+    }
+
+    #[inline(always)]
+    fn raise(&self, net: Signed) {
+        if net.bytes > self.high_bytes.load(Relaxed) {
+            self.high_bytes.store(net.bytes, Relaxed);
+        }
+        if net.blocks > self.high_blocks.load(Relaxed) {
+            self.high_blocks.store(net.blocks, Relaxed);
+            // As many as were allocated: one more is more than ever.
+            self.most_blocks
+                .store(self.total_blocks.load(Relaxed), Relaxed);
+        }
+    }
+
+    #[inline(always)]
+    fn limit_to(&self, net: Signed, room_of_heap: i64) {
+        let limit = room_of_heap.min(self.high_bytes.load(Relaxed));
+        let freed = self.total_bytes.load(Relaxed) - net.bytes;
+        self.limit_bytes.store(limit, Relaxed);
+        self.most_bytes.store(limit + freed, Relaxed);
+    }
+
+    /// Keeps the present values as those at the peak, unless that was done in this epoch.
+    pub(crate) fn save_if_old(&self, epoch: u64) {
+        if self.epoch.load(Relaxed) != epoch {
+            self.save(self.net(), epoch);
+        }
+    }
+
+    fn save(&self, net: Signed, epoch: u64) {
+        self.saved_bytes.store(net.bytes, Relaxed);
+        self.saved_blocks.store(net.blocks, Relaxed);
+        self.epoch.store(epoch, Relaxed);
+    }
+
+    /// Whether it has counted nothing since it last folded.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.total_blocks.load(Relaxed) == 0 && self.net() == Signed::default()
+    }
+
+    /// Moves what was counted into the shared counters, and alone into the account, too.
+    pub(crate) fn fold_into(&self, shared: &SharedCounters, account: &Account, epoch: u64) {
+        let delta = self.read();
+        self.version.change(|| {
+            if account.is_alone() {
+                account.add(delta.net.bytes);
+            }
+            shared.fold(&delta, epoch, || self.empty(epoch));
+        });
+    }
+
+    /// Has counted nothing.
+    pub(crate) fn empty(&self, epoch: u64) {
+        for number in [
+            &self.total_bytes,
+            &self.total_blocks,
+            &self.most_bytes,
+            &self.most_blocks,
+            &self.limit_bytes,
+            &self.high_bytes,
+            &self.high_blocks,
+        ] {
+            number.store(0, Relaxed);
+        }
+        self.reallocations.store(0, Relaxed);
+        // What it held at the peak is in the shared part, so its own part of the peak is nothing.
+        self.save(Signed::default(), epoch);
+    }
+
+    /// What there is now.
+    #[inline(always)]
+    fn net(&self) -> Signed {
+        let net = |total: &AtomicI64, most: &AtomicI64, limit: &AtomicI64| {
+            total.load(Relaxed) - (most.load(Relaxed) - limit.load(Relaxed))
+        };
+        Signed::new(
+            net(&self.total_bytes, &self.most_bytes, &self.limit_bytes),
+            net(&self.total_blocks, &self.most_blocks, &self.high_blocks),
+        )
+    }
+}
+
+/// What others may do while the owner counts.
+impl Tally {
+    /// What `read` reads of this and of the account, at a moment when neither becomes another.
+    ///
+    /// NOTE: it waits for an owner that the system has put aside, but not forever: then the last try counts. Nor does
+    /// it wait `at_once`, as a signal handler that may have interrupted the owner must not.
+    pub(crate) fn steadily<R>(&self, at_once: bool, read: impl Fn() -> R) -> R {
+        for attempt in 0..ATTEMPTS {
+            let before = self.version.before();
+            // The acquire pairs with the release in `add`.
+            let most = self.most_bytes.load(Ordering::Acquire);
+            let it = read();
+            fence(Ordering::Acquire);
+            // With as much freed before and after, what there was is what there was when the total was loaded.
+            let is_steady = self.most_bytes.load(Relaxed) == most;
+            if is_steady && before == Some(self.version.after()) {
+                return it;
+            }
+            if at_once {
+                break;
+            }
+            wait(attempt);
+        }
+        read()
+    }
+
+    pub(crate) fn net_bytes(&self) -> i64 {
+        self.net().bytes
+    }
+
+    pub(crate) fn read(&self) -> Delta {
+        let net = self.net();
+        let high = Signed::new(
+            self.high_bytes.load(Relaxed),
+            self.high_blocks.load(Relaxed),
+        );
+        Delta {
+            net,
+            high: high.max(net),
+            saved: Signed::new(
+                self.saved_bytes.load(Relaxed),
+                self.saved_blocks.load(Relaxed),
+            ),
+            epoch: self.epoch.load(Relaxed),
+            total_bytes: self.total_bytes.load(Relaxed) as u64,
+            total_blocks: self.total_blocks.load(Relaxed) as u64,
+            reallocations: self.reallocations.load(Relaxed),
+        }
+    }
+}
+
+/// Adds to what others read, in the order in which it is done.
+#[inline(always)]
+fn add(to: &AtomicI64, number: i64) {
+    // The release pairs with the acquires in `steadily` and after it.
+    to.store(to.load(Relaxed).wrapping_add(number), Ordering::Release);
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::system::sync::AtomicBool;
+    use crate::tables::counters::Company;
+
+    fn zeroed<T>() -> T {
+        // SAFETY: used below for structs of atomics only, for which zero is a value.
+        unsafe { std::mem::zeroed() }
+    }
+
+    /// Whatever the owner is about, who reads sees what there was between two of its steps.
+    #[test]
+    fn another_thread_reads_what_there_was_at_one_moment() {
+        let (tally, account, shared): (Tally, Account, SharedCounters) =
+            (zeroed(), zeroed(), zeroed());
+        let (heap, epoch, is_done) = (Heap::new(), AtomicU64::new(1), AtomicBool::new(false));
+        account.begin(Company::Alone, &heap);
+        // With what the heap has beside, a block is smaller, larger, and gone.
+        let beside = 7;
+        account.add(beside);
+        let valid = [beside, beside + 1_000, beside + 3_000];
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                let free = |size| {
+                    if tally.must_look() {
+                        tally.look(&account, &heap, &epoch);
+                    }
+                    tally.freed(size);
+                };
+                // Some of them as far apart as those of a program are.
+                let rest = |round: usize| (0..round % 64).for_each(|_| std::hint::spin_loop());
+                for round in 0..100_000 {
+                    tally.allocated(1_000);
+                    rest(round);
+                    if round % 3 == 0 {
+                        tally.reallocated(1_000, 3_000);
+                        rest(round);
+                        free(3_000);
+                    } else {
+                        free(1_000);
+                    }
+                    if round % 7 == 0 {
+                        tally.allocated(1_000);
+                        tally.look(&account, &heap, &epoch);
+                        tally.fold_into(&shared, &account, epoch.load(Relaxed));
+                        rest(round);
+                        tally.look(&account, &heap, &epoch);
+                        tally.freed(1_000);
+                    }
+                    rest(round);
+                }
+                is_done.store(true, Ordering::Release);
+            });
+            while !is_done.load(Ordering::Acquire) {
+                let held_back = tally.steadily(false, || account.net() + tally.net_bytes());
+                assert!(valid.contains(&held_back), "{held_back}");
+            }
+        });
+        assert_eq!(
+            heap.read(|| account.held_back(true, || account.net() + tally.net_bytes()))
+                .peak,
+            3_000 + beside as u64
+        );
+    }
+}

@@ -1,0 +1,407 @@
+//! What a piece of work allocates, kept in a file beside the test and compared with it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+use crate::scope::{Scope, Usage};
+use crate::snapshot::snapshot::Snapshot;
+use crate::testing::assertions::{Checked, Term, Threads, Value, cannot_measure, refuse_threads};
+use crate::{Amount, GroupBy, Metric, record::thread};
+
+/// Asserts that a piece of work allocates what it did before, and returns its value.
+///
+/// What it did before stands in a small text file beside the test, in the folder `memory`: bytes and blocks
+/// allocated, the peak, and the functions that allocated the most. With `ALLOC_BLESS=1` in the environment the
+/// file is written anew. Debug and release builds have files of their own. Functions, and not lines,
+/// are told apart, so edits elsewhere in the file change nothing.
+///
+/// ```no_run
+/// # fn parse() -> Vec<u8> { vec![] }
+/// use alloc_core::assert_memory_snapshot;
+///
+/// let document = assert_memory_snapshot!("parse", { parse() });
+/// // Bytes and blocks may be off by so many per cent.
+/// let document = assert_memory_snapshot!("parse", tolerance = 5 %, { parse() });
+/// ```
+///
+/// Async: `assert_memory_snapshot!("load", async load())`. Threads:
+/// `assert_memory_snapshot!("load", threads = "all", load())`. Both are as with
+/// [`assert_memory!`](crate::assert_memory!).
+///
+/// # Panics
+///
+/// If it allocates something else, with what changed, function by function; if there is no file;
+/// and as [`assert_memory!`](crate::assert_memory!) if the work started threads, and where the
+/// numbers would not be true.
+#[macro_export]
+#[collapse_debuginfo(yes)]
+macro_rules! assert_memory_snapshot {
+    ($name:expr, tolerance = $percent:literal %, threads = $threads:tt, $($work:tt)+) => {
+        $crate::__assert_baseline!([$name, $percent, $threads] $($work)+)
+    };
+    ($name:expr, tolerance = $percent:literal %, $($work:tt)+) => {
+        $crate::__assert_baseline!([$name, $percent, none] $($work)+)
+    };
+    ($name:expr, threads = $threads:tt, $($work:tt)+) => {
+        $crate::__assert_baseline!([$name, 0, $threads] $($work)+)
+    };
+    ($name:expr, $($work:tt)+) => {
+        $crate::__assert_baseline!([$name, 0, none] $($work)+)
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+#[collapse_debuginfo(yes)]
+macro_rules! __assert_baseline {
+    ([$($baseline:tt)*] async move $work:block $(,)?) => {
+        $crate::__assert_baseline!(@ [$($baseline)*] async move $work)
+    };
+    ([$($baseline:tt)*] async $work:block $(,)?) => {
+        $crate::__assert_baseline!(@ [$($baseline)*] async $work)
+    };
+    ([$($baseline:tt)*] async $work:expr $(,)?) => {
+        $crate::__assert_baseline!(@ [$($baseline)*] async { $work.await })
+    };
+    ([$($baseline:tt)*] $work:expr $(,)?) => {
+        $crate::__run!(|value| {
+            $crate::__private::assert_baseline(
+                $crate::__baseline!($($baseline)*),
+                || $work,
+                &value,
+            )
+        })
+    };
+    (@ [$($baseline:tt)*] $($work:tt)+) => {
+        $crate::__run!(|value| {
+            $crate::__private::assert_baseline_async(
+                $crate::__baseline!($($baseline)*),
+                $($work)+,
+                &value,
+            )
+            .await
+            .or_panic()
+        })
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+#[collapse_debuginfo(yes)]
+macro_rules! __baseline {
+    ($name:expr, $percent:literal, $threads:tt) => {
+        $crate::__private::Baseline {
+            name: $name,
+            file: file!(),
+            package: env!("CARGO_MANIFEST_DIR"),
+            is_debug: cfg!(debug_assertions),
+            tolerance: f64::from($percent),
+            threads: $crate::__term!(threads = $threads),
+        }
+    };
+}
+
+/// Where a baseline is, and how far off it may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Baseline<'a> {
+    /// What the test calls it.
+    pub name: &'a str,
+    /// The source file of the test, as the compiler has it.
+    pub file: &'a str,
+    /// The folder of the test's package.
+    pub package: &'a str,
+    /// Whether the test is built for debugging.
+    pub is_debug: bool,
+    /// Per cent.
+    pub tolerance: f64,
+    /// What becomes of what threads do that the work starts.
+    pub threads: Term,
+}
+
+/// How many functions a file has.
+const FUNCTIONS: usize = 20;
+
+/// The numbers of a file: of the whole, and of its functions, each bytes and blocks.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Numbers {
+    allocated: u64,
+    allocations: u64,
+    peak: u64,
+    functions: BTreeMap<String, (u64, u64)>,
+}
+
+/// Runs `work`, and panics if it does not allocate what the baseline says.
+#[track_caller]
+pub fn assert_baseline<T>(
+    baseline: Baseline<'_>,
+    work: impl FnOnce() -> T,
+    _value: &Value<T>,
+) -> T {
+    let measured = || {
+        let scope = baseline.enter().map_err(cannot_measure)?;
+        let value = work();
+        refuse_threads(scope.has_started_threads())?;
+        baseline.check(scope.usage(), || scope.snapshot())?;
+        Ok(value)
+    };
+    Checked::from(measured()).or_panic()
+}
+
+/// The same for a future, whichever threads poll it.
+pub async fn assert_baseline_async<F: Future>(
+    baseline: Baseline<'_>,
+    future: F,
+    _value: &Value<F::Output>,
+) -> Checked<F::Output> {
+    let measured = async {
+        let handle = baseline.enter().map(|scope| scope.handle());
+        let handle = handle.map_err(cannot_measure)?;
+        let value = handle.instrument(future).await;
+        refuse_threads(handle.has_started_threads())?;
+        baseline.check(handle.usage(), || handle.snapshot())?;
+        Ok(value)
+    };
+    Checked::from(measured.await)
+}
+
+impl Numbers {
+    fn of(usage: Usage, snapshot: &Snapshot) -> Numbers {
+        let charged = snapshot.charged_only();
+        let statistics = charged.statistics_by(GroupBy::Function, Metric::Total);
+        let functions = statistics.iter().take(FUNCTIONS).map(|it| {
+            let Amount { bytes, blocks } = it.counters.total;
+            (it.key.to_string(), (bytes.get(), blocks))
+        });
+        Numbers {
+            allocated: usage.allocated.bytes.get(),
+            allocations: usage.allocated.blocks,
+            peak: usage.peak.bytes.get(),
+            functions: functions.collect(),
+        }
+    }
+
+    /// The file's text: the functions that allocated the most come first.
+    fn text(&self) -> String {
+        let mut text = format!(
+            "allocated    {} B\nallocations  {}\npeak         {} B\n\n",
+            self.allocated, self.allocations, self.peak
+        );
+        let mut functions: Vec<_> = self.functions.iter().collect();
+        functions
+            .sort_by_key(|(name, (bytes, blocks))| (std::cmp::Reverse((*bytes, *blocks)), *name));
+        for (name, (bytes, blocks)) in functions {
+            // NOTE: writing to a string does not fail.
+            let _ = writeln!(text, "{bytes:>10} B {blocks:>8}  {name}");
+        }
+        text
+    }
+
+    /// An error is the number of the line that is not as it must be.
+    fn parse(text: &str) -> Result<Numbers, usize> {
+        let mut numbers = Numbers::default();
+        for (line, at) in text.lines().zip(1..) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let number = |word: &str| word.parse::<u64>().map_err(|_| at);
+            match words[..] {
+                [] => {}
+                ["allocated", bytes, "B"] => numbers.allocated = number(bytes)?,
+                ["allocations", blocks] => numbers.allocations = number(blocks)?,
+                ["peak", bytes, "B"] => numbers.peak = number(bytes)?,
+                [bytes, "B", blocks, ..] => {
+                    // The rest of the line, whose spaces are its own.
+                    let name = line
+                        .split_once(" B ")
+                        .and_then(|(_, it)| it.trim_start().split_once("  "));
+                    let (_, name) = name.ok_or(at)?;
+                    let amount = (number(bytes)?, number(blocks)?);
+                    numbers.functions.insert(name.to_owned(), amount);
+                }
+                _ => return Err(at),
+            }
+        }
+        Ok(numbers)
+    }
+}
+
+impl Baseline<'_> {
+    fn enter(&self) -> Result<Scope, Error> {
+        Threads::of(&[self.threads]).enter()
+    }
+
+    fn check(
+        &self,
+        usage: Result<Usage, Error>,
+        snapshot: impl FnOnce() -> Result<Snapshot, Error>,
+    ) -> Result<(), String> {
+        let usage = usage.map_err(cannot_measure)?;
+        let snapshot = snapshot().map_err(cannot_measure)?;
+        let _muted = thread::mute();
+        self.compare(&Numbers::of(usage, &snapshot))
+    }
+
+    fn compare(&self, found: &Numbers) -> Result<(), String> {
+        let path = self.path();
+        let shown = path.display();
+        let bless = "ALLOC_BLESS=1 in the environment writes it";
+        if std::env::var_os("ALLOC_BLESS").is_some_and(|it| it == "1") {
+            return write(&path, &found.text())
+                .map_err(|error| format!("cannot write {shown}: {error}"));
+        }
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(format!("there is no {shown}; {bless}"));
+            }
+            Err(error) => return Err(format!("cannot read {shown}: {error}")),
+        };
+        let expected = Numbers::parse(&text).map_err(|line| {
+            format!("{shown}:{line}: expected a number as alloc_core writes it; {bless} anew")
+        })?;
+        let changes = self.changes(&expected, found);
+        if changes.is_empty() {
+            return Ok(());
+        }
+        Err(format!("not as in {shown}\n{changes}{bless} anew"))
+    }
+
+    /// What is off by more than it may: nothing if it is only the functions that are, and their sums are not.
+    fn changes(&self, expected: &Numbers, found: &Numbers) -> String {
+        let mut changes = String::new();
+        let mut change = |what: &str, unit: &str, old: u64, new: u64| {
+            if self.is_off(old, new) {
+                let sign = if new < old { '-' } else { '+' };
+                let by = new.abs_diff(old);
+                let _ = writeln!(
+                    changes,
+                    "  {what}: expected {old}{unit}, found {new}{unit} ({sign}{by})"
+                );
+            }
+        };
+        change("allocated", " B", expected.allocated, found.allocated);
+        change("allocations", "", expected.allocations, found.allocations);
+        change("peak", " B", expected.peak, found.peak);
+        let names: Vec<&String> = expected
+            .functions
+            .keys()
+            .chain(found.functions.keys())
+            .collect();
+        let mut seen = std::collections::HashSet::new();
+        for name in names.into_iter().filter(|name| seen.insert(name.as_str())) {
+            let amount =
+                |numbers: &Numbers| numbers.functions.get(name).copied().unwrap_or_default();
+            let ((old, old_blocks), (new, new_blocks)) = (amount(expected), amount(found));
+            change(&format!("allocated by {name}"), " B", old, new);
+            change(
+                &format!("allocations by {name}"),
+                "",
+                old_blocks,
+                new_blocks,
+            );
+        }
+        changes
+    }
+
+    fn is_off(&self, old: u64, new: u64) -> bool {
+        new.abs_diff(old) as f64 > old as f64 * self.tolerance / 100.0
+    }
+
+    /// `memory/FILE-NAME.debug.txt` in the folder of the test's file.
+    fn path(&self) -> PathBuf {
+        let build = if self.is_debug { "debug" } else { "release" };
+        let stem = Path::new(self.file)
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy();
+        let is_plain = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+        let name: String = self
+            .name
+            .chars()
+            .map(|c| if is_plain(c) { c } else { '-' })
+            .collect();
+        let name = format!("{stem}-{name}.{build}.txt");
+        // NOTE: the compiler's path is relative to the folder of the workspace, which is above the package.
+        let package = Path::new(self.package);
+        let file = package
+            .ancestors()
+            .map(|it| it.join(self.file))
+            .find(|it| it.is_file());
+        let folder = file.as_deref().and_then(Path::parent).unwrap_or(package);
+        folder.join("memory").join(name)
+    }
+}
+
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(path, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers() -> Numbers {
+        let functions = [
+            ("demo::parse", (900, 3)),
+            ("<demo::Key as demo::T<u8, u16>>::new", (100, 1)),
+        ];
+        Numbers {
+            allocated: 1000,
+            allocations: 4,
+            peak: 600,
+            functions: functions.map(|(name, it)| (name.to_owned(), it)).into(),
+        }
+    }
+
+    fn baseline(tolerance: f64) -> Baseline<'static> {
+        Baseline {
+            name: "a name/1",
+            file: "alloc-core/src/testing/baseline.rs",
+            package: env!("CARGO_MANIFEST_DIR"),
+            is_debug: true,
+            tolerance,
+            threads: Term::Threads(Threads::None),
+        }
+    }
+
+    #[test]
+    fn files_are_read_back() {
+        let text = numbers().text();
+        assert_eq!(Numbers::parse(&text), Ok(numbers()), "{text}");
+        assert_eq!(Numbers::parse("allocated 5 B\nhello\n"), Err(2));
+        assert_eq!(Numbers::parse("allocated x B"), Err(1));
+    }
+
+    #[test]
+    fn changes_are_told_function_by_function() {
+        let mut found = numbers();
+        found.allocated += 50;
+        found.allocations += 1;
+        found.functions.insert("demo::new".to_owned(), (50, 1));
+        let changes = baseline(0.0).changes(&numbers(), &found);
+        assert_eq!(
+            changes,
+            "  allocated: expected 1000 B, found 1050 B (+50)\n  \
+               allocations: expected 4, found 5 (+1)\n  \
+               allocated by demo::new: expected 0 B, found 50 B (+50)\n  \
+               allocations by demo::new: expected 0, found 1 (+1)\n"
+        );
+        assert_eq!(baseline(0.0).changes(&numbers(), &numbers()), "");
+        found.functions.remove("demo::new");
+        // Fifty of a thousand are five per cent, and one of four is a quarter.
+        assert_eq!(baseline(25.0).changes(&numbers(), &found), "");
+        assert!(!baseline(24.0).changes(&numbers(), &found).is_empty());
+    }
+
+    #[test]
+    fn files_stand_beside_the_test() {
+        let path = baseline(0.0).path();
+        assert!(
+            path.ends_with("alloc-core/src/testing/memory/baseline-a-name-1.debug.txt"),
+            "{path:?}"
+        );
+    }
+}
