@@ -37,7 +37,7 @@ mod system {
 }
 
 mod tables {
-    pub(crate) use crate::{counters, open_gap, tally, version};
+    pub(crate) use crate::{counters, version};
 
     pub(crate) mod sampling {
         #[derive(Clone, Copy)]
