@@ -223,14 +223,15 @@ fn the_configuration_has_variables() {
         assert_eq!(String::from_utf8(output.stdout).expect("UTF-8"), expected);
         assert!(output.stderr.is_empty());
     };
-    check(&[], "false false false\n");
-    check(&[("ALLOC_TRACE_THREADS", "0")], "false false false\n");
+    check(&[], "false false false false\n");
+    check(&[("ALLOC_TRACE_THREADS", "0")], "false false false false\n");
     let all = [
         ("ALLOC_TRACE_THREADS", "1"),
+        ("ALLOC_TRACE_SIZES", "1"),
         ("ALLOC_TRACE_EXACT_PEAK", "1"),
         ("ALLOC_TRACE_MAX_CALLSITES", "1"),
     ];
-    check(&all, "true true true\n");
+    check(&all, "true true true true\n");
     let path = folder.join("heap.pb.gz");
     let variables = [
         ("ALLOC_TRACE", Path::new("8")),
@@ -281,6 +282,11 @@ fn what_nothing_comes_of_is_said_at_the_start() {
         "threads-alone",
         &[("ALLOC_TRACE_THREADS", "1")],
         "alloc-core: ALLOC_TRACE_THREADS: has no effect without ALLOC_TRACE or ALLOC_TRACE_SAMPLE\n",
+    );
+    check_said(
+        "sizes-alone",
+        &[("ALLOC_TRACE_SIZES", "1")],
+        "alloc-core: ALLOC_TRACE_SIZES: has no effect without ALLOC_TRACE or ALLOC_TRACE_SAMPLE\n",
     );
 }
 
@@ -458,6 +464,11 @@ fn wrong_values_end_the_program_and_say_what_was_expected() {
         "ALLOC_TRACE_THREADS",
         "yes",
         "1 to tell threads apart, or 0 not to",
+    );
+    check(
+        "ALLOC_TRACE_SIZES",
+        "true",
+        "1 to class blocks by their own size, or 0 not to",
     );
     check(
         "ALLOC_TRACE_EXACT_PEAK",

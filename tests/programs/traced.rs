@@ -117,9 +117,10 @@ fn configuration() {
     std::mem::forget(hundred_boxes());
     let snapshot = take_snapshot().expect("tracing is on");
     let has_names = snapshot.traces().iter().any(|it| it.thread.is_some());
+    let has_sizes = snapshot.traces().iter().any(|it| it.size_class.is_some());
     let is_exact = snapshot.traced_memory().peak_error == 0;
     let has_overflowed = snapshot.health().overflowed > 0;
-    println!("{has_names} {is_exact} {has_overflowed}");
+    println!("{has_names} {has_sizes} {is_exact} {has_overflowed}");
 }
 
 fn start_with_another_limit() {

@@ -117,6 +117,9 @@ impl Walker {
     /// As above.
     pub(crate) fn remember(&mut self, _: CallsiteId) {}
 
+    /// Nothing is remembered, so nothing is distinguished.
+    pub(crate) fn set_tag(&mut self, _: u64) {}
+
     /// The stack of the last walk.
     pub(crate) fn stack(&mut self) -> Stack<'_> {
         let addresses = &self.buffer[..self.len];

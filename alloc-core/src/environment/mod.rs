@@ -11,6 +11,7 @@
 //!                              1 to 64MiB, as 524288 or 512KiB. With 128 frames, unless ALLOC_TRACE
 //!                              says otherwise.
 //! ALLOC_TRACE_THREADS=1        Tell threads apart by their names, for alloc-report --by thread.
+//! ALLOC_TRACE_SIZES=1          Class blocks by their own size, for alloc-report --by size-class.
 //! ALLOC_TRACE_EXACT_PEAK=1     Have the heap's peak exact where several threads allocate at once.
 //!                              Each allocation and each free costs more.
 //! ALLOC_TRACE_MAX_CALLSITES=N  Tell so many callsites apart: 1 to 1048576; 262144 is the default.
@@ -52,8 +53,9 @@
 //! itself is spared that message with `ALLOC_TRACE=0`. What the environment started goes before
 //! what the program asks [`start_with`](crate::start_with) for.
 //!
-//! `ALLOC_TRACE_THREADS`, `ALLOC_TRACE_EXACT_PEAK` and `ALLOC_TRACE_MAX_CALLSITES` are of the
-//! configuration that these two start with: [`Config::threads`](crate::Config::threads),
+//! `ALLOC_TRACE_THREADS`, `ALLOC_TRACE_SIZES`, `ALLOC_TRACE_EXACT_PEAK` and
+//! `ALLOC_TRACE_MAX_CALLSITES` are of the configuration that these two start with:
+//! [`Config::threads`](crate::Config::threads), [`Config::sizes`](crate::Config::sizes),
 //! [`Config::exact_peak`](crate::Config::exact_peak) and
 //! [`Config::max_callsites`](crate::Config::max_callsites).
 //!

@@ -23,6 +23,7 @@ const BYTES: &str = "a number of bytes from 1 to 64MiB, as 524288 or 512KiB";
 const NAMES: &str = "1 for snapshots with names, or 0 for addresses";
 const FRAMES: &str = "a number of frames from 1 to 1000, or 0 for off";
 const THREADS: &str = "1 to tell threads apart, or 0 not to";
+const SIZES: &str = "1 to class blocks by their own size, or 0 not to";
 const EXACT_PEAK: &str = "1 for an exact peak, or 0 for the default";
 const CALLSITES: &str = "a number of callsites from 1 to 1048576";
 const KEEP: &str = "a number of snapshots from 1 to 1000000";
@@ -41,6 +42,7 @@ pub(crate) fn config_from_environment() -> Option<Config> {
     let sample = number(c"ALLOC_TRACE_SAMPLE", BYTES, parse_bytes);
     let frames = number(c"ALLOC_TRACE", FRAMES, parse_frames);
     let threads = number(c"ALLOC_TRACE_THREADS", THREADS, parse_switch);
+    let sizes = number(c"ALLOC_TRACE_SIZES", SIZES, parse_switch);
     let exact_peak = number(c"ALLOC_TRACE_EXACT_PEAK", EXACT_PEAK, parse_switch);
     let callsites = number(c"ALLOC_TRACE_MAX_CALLSITES", CALLSITES, |it| {
         parse_count(it, MAX_CALLSITES)
@@ -99,6 +101,7 @@ pub(crate) fn config_from_environment() -> Option<Config> {
         }
         let of_config = [
             threads.map(|_| "ALLOC_TRACE_THREADS"),
+            sizes.map(|_| "ALLOC_TRACE_SIZES"),
             exact_peak.map(|_| "ALLOC_TRACE_EXACT_PEAK"),
             callsites.map(|_| "ALLOC_TRACE_MAX_CALLSITES"),
         ];
@@ -117,6 +120,7 @@ pub(crate) fn config_from_environment() -> Option<Config> {
             let mut config = default
                 .sample_every(sample.unwrap_or(0))
                 .threads(threads.unwrap_or(false))
+                .sizes(sizes.unwrap_or(false))
                 .exact_peak(exact_peak.unwrap_or(false));
             if let Some(frames) = frames {
                 config = config.frames(frames);

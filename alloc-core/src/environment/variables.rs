@@ -8,7 +8,7 @@ use crate::system::hooks;
 const PREFIX: &str = "ALLOC_TRACE";
 
 /// All that are read. See [`environment`](crate::environment).
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 12] = [
     PREFIX,
     "ALLOC_TRACE_SAMPLE",
     "ALLOC_TRACE_OUT",
@@ -17,6 +17,7 @@ const KNOWN: [&str; 11] = [
     "ALLOC_TRACE_KEEP",
     "ALLOC_TRACE_NAMES",
     "ALLOC_TRACE_LIVE",
+    "ALLOC_TRACE_SIZES",
     "ALLOC_TRACE_THREADS",
     "ALLOC_TRACE_EXACT_PEAK",
     "ALLOC_TRACE_MAX_CALLSITES",

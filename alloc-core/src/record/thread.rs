@@ -22,7 +22,7 @@ use crate::tables::counters::{
 };
 use crate::tables::gaps::Range;
 use crate::tables::growing::Growing;
-use crate::tables::label::{Label, ThreadName};
+use crate::tables::label::{Label, SizeClass, ThreadName};
 use crate::tables::open_gap::OpenGap;
 use crate::tables::sampling::{Interval, Rounding};
 use crate::tables::tally::Tally;
@@ -72,6 +72,7 @@ pub(crate) struct ThreadState {
     sample_every: AtomicU64,
     captures: AtomicBool,
     captures_line: AtomicBool,
+    labels_sizes: AtomicBool,
     only_counts: AtomicBool,
     /// What tells this thread's callsites apart from others', as a word, and its salt.
     label: AtomicU64,
@@ -310,11 +311,12 @@ impl ThreadState {
         if self.session.swap(control::session(), Relaxed) != control::session() {
             walker.forget();
             self.recent.clear();
-            self.name();
+            self.name(walker);
         }
         walker.set_limit(control::capture_limit());
         self.frames.store(control::capture_limit(), Relaxed);
         self.captures_line.store(control::captures_line(), Relaxed);
+        self.labels_sizes.store(control::labels_sizes(), Relaxed);
         self.captures.store(control::capture_limit() != 0, Relaxed);
         self.only_counts.store(control::only_counts(), Relaxed);
         let every = control::sampling().map_or(0, Interval::bytes);
@@ -400,7 +402,7 @@ impl ThreadState {
     }
 
     /// Notes who the thread is, if the session tells threads apart.
-    fn name(&self) {
+    fn name(&self, walker: &mut Walker) {
         let label = Label {
             domain: 0,
             thread: if control::tells_threads_apart() {
@@ -408,9 +410,33 @@ impl ThreadState {
             } else {
                 ThreadName::default()
             },
+            size: SizeClass::default(),
         };
+        self.set_label(label, walker);
+    }
+
+    fn set_label(&self, label: Label, walker: &mut Walker) {
         self.label.store(label.word(), Relaxed);
         self.salt.store(label.salt(), Relaxed);
+        walker.set_tag(label.word());
+    }
+
+    /// Whether the session distinguishes callsites by the size of their blocks.
+    #[inline(always)]
+    pub(crate) fn labels_sizes(&self) -> bool {
+        self.labels_sizes.load(Relaxed)
+    }
+
+    /// Labels what is allocated next with its size class. The caller owns the state, and a record is under way.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn label_size(&self, size: usize) {
+        let (label, size) = (self.label(), SizeClass::of(size));
+        if label.size != size {
+            // SAFETY: this is the owner, a record is under way, and the reference ends here.
+            let walker = unsafe { self.walker() };
+            self.set_label(Label { size, ..label }, walker);
+        }
     }
 
     /// What tells this thread's callsites apart from others'.

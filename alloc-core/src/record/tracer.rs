@@ -371,9 +371,9 @@ impl Drop for Recorder {
 impl Recorder {
     /// Captures the stack and notes the block.
     #[inline(always)]
-    fn insert(&self, address: usize) -> Option<CallsiteId> {
+    fn insert(&self, address: usize, size: usize) -> Option<CallsiteId> {
         let slot = TABLES.blocks.prefetched(address);
-        let callsite = capture(self.state);
+        let callsite = capture(self.state, size);
         let Some(slot) = slot else {
             return insert_anew(self.state, address, callsite.into(), None).map(|()| callsite);
         };
@@ -426,7 +426,7 @@ impl Follow for Recorder {
 
     #[inline(always)]
     fn allocated(&self, address: usize, size: usize) {
-        if let Some(callsite) = self.insert(address) {
+        if let Some(callsite) = self.insert(address, size) {
             self.begin(callsite, size);
         }
     }
@@ -456,7 +456,7 @@ impl Follow for Recorder {
         (address, size): (usize, usize),
     ) {
         // NOTE: no closure around what captures, which would be a frame of its own in a debug build.
-        let callsite = self.insert(address);
+        let callsite = self.insert(address, size);
         let gone = taken.map(|callsite| (callsite, Weighted::one(old_size)));
         let come = callsite.map(|callsite| (callsite, Weighted::one(size)));
         replace(self.state, gone, come);
@@ -470,10 +470,10 @@ impl Sampler {
 
     /// Captures the stack and notes the block.
     #[inline(always)]
-    fn insert(&self, address: usize, rounding: Rounding) -> Option<Drawn> {
+    fn insert(&self, address: usize, size: usize, rounding: Rounding) -> Option<Drawn> {
         let state = self.state();
         let callsite = if state.captures() {
-            capture(state)
+            capture(state, size)
         } else {
             CallsiteId::HEAP
         };
@@ -495,7 +495,7 @@ impl Follow for Sampler {
         let Some(rounding) = state.drawn(size, self.interval) else {
             return;
         };
-        if let Some(drawn) = self.insert(address, rounding) {
+        if let Some(drawn) = self.insert(address, size, rounding) {
             let weighted = self.weigh(size, drawn);
             credit(state, drawn.callsite, weighted, false);
             state.account.grow(weighted.bytes, &TABLES.heap);
@@ -528,16 +528,19 @@ impl Follow for Sampler {
     ) {
         let state = self.state();
         let rounding = state.drawn(size, self.interval);
-        let come = rounding.and_then(|rounding| self.insert(address, rounding));
+        let come = rounding.and_then(|rounding| self.insert(address, size, rounding));
         let gone = taken.map(|drawn| (drawn.callsite, self.weigh(old_size, drawn)));
         let come = come.map(|drawn| (drawn.callsite, self.weigh(size, drawn)));
         replace(state, gone, come);
     }
 }
 
-/// The callsite of the stack here.
+/// The callsite of the stack here, for a block of `size` bytes.
 #[inline(always)]
-fn capture(state: &ThreadState) -> CallsiteId {
+fn capture(state: &ThreadState, size: usize) -> CallsiteId {
+    if state.labels_sizes() {
+        state.label_size(size);
+    }
     // SAFETY: the caller is the owner, a record is under way, and the reference ends with the walk.
     let walker = unsafe { state.walker() };
     let captured = if state.captures_line() {
@@ -708,6 +711,9 @@ impl Aside {
             fold_directly(callsite, |epoch| Delta::allocated(weighted, epoch));
             return callsite;
         };
+        if state.labels_sizes() {
+            state.label_size(size);
+        }
         // SAFETY: this is the owner, a record is under way, and the reference ends with the search.
         let walker = unsafe { state.walker() };
         let stack = if state.captures() {

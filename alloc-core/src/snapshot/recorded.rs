@@ -14,7 +14,9 @@ use crate::record::tracer::TABLES;
 use crate::tables::callsites::CallsiteId;
 use crate::tables::label::{Label, ThreadName};
 use crate::tables::sampling::Interval;
-use crate::{Amount, Counters, Health, TracedMemory, control, control::track, record::thread};
+use crate::{
+    Amount, Bytes, Counters, Health, TracedMemory, control, control::track, record::thread,
+};
 
 /// Everything the tables held at one moment.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +45,8 @@ pub(crate) struct RecordedCallsite {
     pub(crate) domain: u32,
     /// The name of the thread, if threads were told apart.
     pub(crate) thread: Option<Arc<str>>,
+    /// The size of the largest blocks of its size class, if blocks were classed by their own size.
+    pub(crate) size_class: Option<Bytes>,
 }
 
 /// How a captured stack ended at its outer end.
@@ -73,7 +77,11 @@ impl Recorded {
             let start = recorded.addresses.len();
             recorded.addresses.try_reserve(seen.stack.len())?;
             recorded.addresses.extend_from_slice(seen.stack);
-            let Label { domain, thread } = seen.label;
+            let Label {
+                domain,
+                thread,
+                size,
+            } = seen.label;
             let thread = threads
                 .entry(thread)
                 .or_insert_with(|| thread.text().map(Into::into));
@@ -84,6 +92,7 @@ impl Recorded {
                 counters: seen.counters,
                 domain,
                 thread: thread.clone(),
+                size_class: size.largest().map(Bytes::from),
             });
             Ok(())
         })?;

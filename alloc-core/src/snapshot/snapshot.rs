@@ -35,6 +35,9 @@ pub struct Trace {
     pub domain: u32,
     /// The name of the thread that allocated, if the session [told threads apart](crate::Config::threads).
     pub thread: Option<Arc<str>>,
+    /// The size of the largest blocks of its size class, a power of two, if blocks were
+    /// [classed by their own size](crate::Config::sizes) or the profile has their size.
+    pub size_class: Option<Bytes>,
 }
 
 impl Trace {
@@ -45,6 +48,7 @@ impl Trace {
             counters,
             domain: 0,
             thread: None,
+            size_class: None,
         }
     }
 
@@ -60,9 +64,23 @@ impl Trace {
         self
     }
 
+    /// The same with blocks of at most so many bytes each, in a class that ends at the next power of two.
+    pub fn with_block_size(mut self, size: impl Into<Bytes>) -> Trace {
+        self.size_class = Some(class_of(size.into()));
+        self
+    }
+
     /// The thread's name, or what stands for it.
     pub(crate) fn thread_name(&self) -> &str {
         self.thread.as_deref().unwrap_or("<thread not recorded>")
+    }
+}
+
+/// The end of the size class of blocks of `size` bytes: the next power of two.
+pub(crate) fn class_of(size: Bytes) -> Bytes {
+    match size.get() {
+        0 => Bytes::default(),
+        size => size.checked_next_power_of_two().unwrap_or(u64::MAX).into(),
     }
 }
 
@@ -288,6 +306,7 @@ impl Snapshot {
                 counters: trace.counters,
                 domain: trace.domain,
                 thread: trace.thread,
+                size_class: trace.size_class,
             });
         }
         let mut snapshot = Snapshot::of_parts(Vec::new(), recorded, about);
@@ -336,6 +355,7 @@ impl Snapshot {
                 counters: callsite.counters,
                 domain: callsite.domain,
                 thread: callsite.thread.clone(),
+                size_class: callsite.size_class,
             })
             .collect()
     }

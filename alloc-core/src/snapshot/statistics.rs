@@ -10,7 +10,7 @@ use crate::snapshot::frame::{Frame, Function};
 use crate::snapshot::grouping::{GroupBy, Grouping, Key, Metric, SortBy};
 use crate::snapshot::origin::Origin;
 use crate::snapshot::package::Crates;
-use crate::snapshot::snapshot::{Snapshot, Trace};
+use crate::snapshot::snapshot::{Snapshot, Trace, class_of};
 use crate::snapshot::traceback::{ChargeTo, Traceback};
 use crate::{Amount, Bytes, Counters};
 use crate::{record::thread, tables::sampling};
@@ -149,19 +149,11 @@ impl GroupKey {
         })
     }
 
-    fn of_size(counters: &Counters) -> GroupKey {
-        // A profile from elsewhere may know only what is live.
-        let known = [counters.total, counters.current, counters.peak];
-        let Amount { bytes, blocks } = known
-            .into_iter()
-            .find(|amount| amount.blocks > 0)
-            .unwrap_or_default();
-        let mean = bytes.get().div_ceil(blocks.max(1));
-        let class = match mean {
-            0 => 0,
-            mean => mean.checked_next_power_of_two().unwrap_or(u64::MAX),
-        };
-        GroupKey::SizeClass(class.into())
+    fn of_size(trace: &Trace) -> GroupKey {
+        let class = trace
+            .size_class
+            .unwrap_or_else(|| mean_class(&trace.counters));
+        GroupKey::SizeClass(class)
     }
 
     /// The frame that stands for the group: of a whole stack, the one it is charged to. Nothing if
@@ -182,6 +174,17 @@ impl GroupKey {
             GroupKey::Name(_) | GroupKey::SizeClass(_) | GroupKey::Domain(_) => None,
         }
     }
+}
+
+/// The size class of the mean size of a callsite's blocks.
+fn mean_class(counters: &Counters) -> Bytes {
+    // A profile from elsewhere may know only what is live.
+    let known = [counters.total, counters.current, counters.peak];
+    let Amount { bytes, blocks } = known
+        .into_iter()
+        .find(|amount| amount.blocks > 0)
+        .unwrap_or_default();
+    class_of(bytes.get().div_ceil(blocks.max(1)).into())
 }
 
 impl fmt::Display for GroupKey {
@@ -407,7 +410,7 @@ impl<'a> Of<'a> {
             GroupBy::Crate => self.crates.crate_of(frame).into(),
             GroupBy::Traceback => GroupKey::Traceback(trace.traceback.clone()),
             GroupBy::FoldedTraceback => GroupKey::Traceback(trace.traceback.folded()),
-            GroupBy::SizeClass => GroupKey::of_size(&trace.counters),
+            GroupBy::SizeClass => GroupKey::of_size(trace),
             GroupBy::Thread => trace.thread_name().into(),
             GroupBy::Domain => GroupKey::Domain(trace.domain),
         }

@@ -1,32 +1,34 @@
-//! What tells callsites apart beside their stacks: a domain, and the name of a thread.
+//! What distinguishes callsites besides their stacks: a domain, the name of a thread, a size class.
 
 use std::sync::{Mutex, PoisonError};
 
 use crate::system::hooks;
 
-/// The domain of memory that a block lies in, and the thread that allocated it, as far as a session
-/// tells threads apart.
+/// The domain of a block's memory, the thread that allocated it and the class of its size, as far as a
+/// session distinguishes threads and sizes.
 ///
-/// It is a part of a callsite's identity: what one stack allocates in two domains, or on two threads
-/// of different names, is two callsites. So a thread records with one label all its life, and a
-/// record does nothing for it but to mix one number into the hash of the stack.
+/// It is a part of a callsite's identity: one stack that allocates in two domains, on two threads of
+/// different names or in two size classes is two callsites. A record mixes one number into the hash of
+/// the stack for it. That number changes only with the size class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Label {
     /// 0 is the heap of the program.
     pub(crate) domain: u32,
     pub(crate) thread: ThreadName,
+    pub(crate) size: SizeClass,
 }
 
 impl Label {
     /// The label as a word; zero for the heap's blocks where threads are not told apart.
     pub(crate) fn word(self) -> u64 {
-        u64::from(self.domain) << 32 | u64::from(self.thread.0)
+        u64::from(self.domain) << 32 | u64::from(self.size.0) << 24 | u64::from(self.thread.0)
     }
 
     pub(crate) fn from_word(word: u64) -> Label {
         Label {
             domain: (word >> 32) as u32,
-            thread: ThreadName(word as u32),
+            thread: ThreadName(word as u32 & 0xFF_FFFF),
+            size: SizeClass((word >> 24) as u8),
         }
     }
 
@@ -38,6 +40,24 @@ impl Label {
         salt = (salt ^ salt >> 33).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
         salt = (salt ^ salt >> 33).wrapping_mul(0xC4CE_B9FE_1A85_EC53);
         (salt ^ salt >> 33) & !(1 << 63)
+    }
+}
+
+/// The class of a block's size, a power of two, or that sizes are not distinguished.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct SizeClass(u8);
+
+impl SizeClass {
+    /// The class of blocks of `size` bytes.
+    pub(crate) fn of(size: usize) -> SizeClass {
+        let bits = usize::BITS - size.saturating_sub(1).leading_zeros();
+        SizeClass(bits as u8 + 1)
+    }
+
+    /// The size of the largest blocks of the class; `None` if sizes are not distinguished.
+    pub(crate) fn largest(self) -> Option<u64> {
+        let bits = self.0.checked_sub(1)?;
+        Some(1_u64.checked_shl(bits.into()).unwrap_or(u64::MAX))
     }
 }
 
@@ -125,9 +145,16 @@ mod tests {
     fn labels_come_back_from_their_words_and_have_salts_of_their_own() {
         let mut salts = HashSet::new();
         for domain in [0, 1, 2, 389_047, u32::MAX] {
-            for thread in [0, 1, 2, 3, 1024, 1025] {
-                let thread = ThreadName(thread);
-                let label = Label { domain, thread };
+            for (thread, size) in [0, 1, 2, 3, 1024, 1025]
+                .into_iter()
+                .zip([0, 1, 2, 64, 65, 65])
+            {
+                let (thread, size) = (ThreadName(thread), SizeClass(size));
+                let label = Label {
+                    domain,
+                    thread,
+                    size,
+                };
                 assert_eq!(Label::from_word(label.word()), label);
                 assert_eq!(label.salt() >> 63, 0);
                 // The part that the index keeps of a hash.
@@ -136,6 +163,24 @@ mod tests {
         }
         assert_eq!(salts.len(), 30);
         assert_eq!(Label::default().salt(), 0);
+    }
+
+    #[test]
+    fn a_size_class_ends_at_a_power_of_two() {
+        let largest = |size| SizeClass::of(size).largest();
+        for (size, expected) in [
+            (0, 1),
+            (1, 1),
+            (2, 2),
+            (3, 4),
+            (512, 512),
+            (513, 1024),
+            (1568 << 10, 2 << 20),
+            (usize::MAX, u64::MAX),
+        ] {
+            assert_eq!(largest(size), Some(expected), "{size}");
+        }
+        assert_eq!(SizeClass::default().largest(), None);
     }
 
     #[test]

@@ -139,6 +139,8 @@ pub(crate) struct Walker {
     /// Where the last walk began, and where others do: there is one for each way to allocate.
     entry: Entry,
     entries: [Entry; 3],
+    /// What distinguishes remembered stacks besides their words: the label that the thread records with.
+    tag: usize,
     /// Where the last walk began, if it was of the thread's own stack.
     beginning: Option<Beginning>,
     last_newcomer: Newcomer,
@@ -216,6 +218,11 @@ impl Walker {
     pub(crate) fn forget(&mut self) {
         self.memos.clear();
         self.last_newcomer.callsite = 0;
+    }
+
+    /// Recalls only stacks that were remembered with the same tag from now on.
+    pub(crate) fn set_tag(&mut self, tag: u64) {
+        self.tag = tag as usize;
     }
 
     /// Shows `limit` frames of a stack from now on. NOTE: what is remembered must be forgotten before, if it
@@ -306,7 +313,8 @@ impl Walker {
         let Entry { by_bp, offset, .. } = self.entry;
         let slot = if by_bp { bp } else { sp } + offset;
         let beginning = Beginning {
-            from,
+            // Not to be mistaken for a stack that was remembered with another label.
+            from: from ^ self.tag,
             bp,
             slot,
             // SAFETY: by the rule of the function that these registers are of, its return address.

@@ -80,6 +80,8 @@ const UNCAPTURED: &str = "uncaptured";
 /// of a thread.
 const DOMAIN_LABEL: &str = "domain";
 const THREAD_LABEL: &str = "thread";
+/// The label with the size of a sample's blocks, as Go and tcmalloc write it; here the end of their size class.
+const SIZE_LABEL: &str = "bytes";
 
 /// The values of a sample, in the order of [`SAMPLE_TYPES`].
 fn values(counters: &Counters) -> [u64; SAMPLE_TYPES.len()] {

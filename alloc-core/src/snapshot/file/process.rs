@@ -30,6 +30,7 @@ pub(super) fn of_tables(moment: Moment) -> Result<Pages<u8>, Error> {
             counters: seen.counters,
             domain: seen.label.domain,
             thread: Text::from_number(*place),
+            size_class: seen.label.size.largest(),
         })?;
         Ok(())
     })?;
@@ -104,6 +105,7 @@ pub(super) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Error> {
             counters: callsite.counters,
             domain: callsite.domain,
             thread,
+            size_class: callsite.size_class.map(|it| it.get()),
         })?;
     }
     for module in modules {

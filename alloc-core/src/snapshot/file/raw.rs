@@ -11,8 +11,8 @@ use super::message::{self, Message};
 use super::pages::{NoMemory, Pages};
 use super::proto::{self, Extension, Function, Label, Line, Location, Mapping, Profile, field};
 use super::{
-    BROKEN, DOMAIN_LABEL, FORMAT, OVERFLOW, SAMPLE_TYPES, STACK_LABEL, THREAD_LABEL, TRUNCATED,
-    UNCAPTURED, values,
+    BROKEN, DOMAIN_LABEL, FORMAT, OVERFLOW, SAMPLE_TYPES, SIZE_LABEL, STACK_LABEL, THREAD_LABEL,
+    TRUNCATED, UNCAPTURED, values,
 };
 use crate::snapshot::recorded::StackEnd;
 use crate::{Counters, Health, TracedMemory};
@@ -27,6 +27,8 @@ pub(super) struct Callsite<'a> {
     pub(super) domain: u32,
     /// What [`RawFile::thread`] returned, if threads are told apart.
     pub(super) thread: Option<Text>,
+    /// The size of the largest blocks of its class, if it has one.
+    pub(super) size_class: Option<u64>,
 }
 
 /// A module as it is written: see [`Module`](crate::snapshot::modules::Module).
@@ -212,6 +214,11 @@ impl RawFile {
                 key: fixed(DOMAIN_LABEL),
                 str: 0,
                 num: callsite.domain.into(),
+            }),
+            callsite.size_class.map(|largest| Label {
+                key: fixed(SIZE_LABEL),
+                str: 0,
+                num: largest.try_into().unwrap_or(i64::MAX),
             }),
         ];
         for label in labels.iter().flatten() {
@@ -424,6 +431,7 @@ mod tests {
                 counters: counters(bytes, bytes / 10),
                 domain,
                 thread: Some(thread).filter(|_| domain == 7),
+                size_class: Some(16).filter(|_| domain == 7),
             })
             .unwrap();
         }
@@ -597,6 +605,7 @@ mod tests {
                 counters: counters(callsite as u64 * 48, callsite as u64),
                 domain: 0,
                 thread: None,
+                size_class: None,
             });
             written.unwrap();
         }

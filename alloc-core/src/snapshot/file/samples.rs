@@ -9,12 +9,14 @@ use super::places::Places;
 use super::sample_types::{COLUMNS, SampleTypes};
 use super::wire::Fields;
 use super::{
-    BROKEN, DOMAIN_LABEL, OVERFLOW, STACK_LABEL, THREAD_LABEL, TRUNCATED, UNCAPTURED, counters,
+    BROKEN, DOMAIN_LABEL, OVERFLOW, SIZE_LABEL, STACK_LABEL, THREAD_LABEL, TRUNCATED, UNCAPTURED,
+    counters,
 };
+use crate::Bytes;
 use crate::error::Error;
 use crate::snapshot::frame::Frame;
 use crate::snapshot::recorded::StackEnd;
-use crate::snapshot::snapshot::Trace;
+use crate::snapshot::snapshot::{Trace, class_of};
 use crate::snapshot::traceback::Traceback;
 
 /// The traces of a profile.
@@ -52,6 +54,7 @@ struct Labels {
     end: StackEnd,
     domain: u32,
     thread: Option<Arc<str>>,
+    size_class: Option<Bytes>,
 }
 
 impl<'a, 'b> Samples<'a, 'b> {
@@ -99,6 +102,7 @@ impl<'a, 'b> Samples<'a, 'b> {
             end: StackEnd::Complete,
             domain: 0,
             thread: None,
+            size_class: None,
         };
         for at in sample {
             match at? {
@@ -140,6 +144,7 @@ impl<'a, 'b> Samples<'a, 'b> {
             counters: Default::default(),
             domain: labels.domain,
             thread: labels.thread,
+            size_class: labels.size_class,
         };
         self.push(trace, &values, budget)
     }
@@ -242,6 +247,8 @@ impl<'a, 'b> Samples<'a, 'b> {
             })?;
         } else if key == THREAD_LABEL.as_bytes() && text != 0 {
             labels.thread = Some(self.thread(text, budget)?);
+        } else if key == SIZE_LABEL.as_bytes() && number > 0 {
+            labels.size_class = Some(class_of((number as u64).into()));
         }
         Ok(())
     }

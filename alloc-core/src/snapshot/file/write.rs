@@ -11,8 +11,8 @@ use prost::Message as _;
 use super::drop_frames;
 use super::proto::{self, Extension, Function, Label, Line, Location, Mapping, Profile, Sample};
 use super::{
-    BROKEN, DOMAIN_LABEL, FORMAT, OVERFLOW, SAMPLE_TYPES, STACK_LABEL, THREAD_LABEL, TRUNCATED,
-    UNCAPTURED, values,
+    BROKEN, DOMAIN_LABEL, FORMAT, OVERFLOW, SAMPLE_TYPES, SIZE_LABEL, STACK_LABEL, THREAD_LABEL,
+    TRUNCATED, UNCAPTURED, values,
 };
 use crate::error::Error;
 use crate::snapshot::frame::Frame;
@@ -122,6 +122,13 @@ impl Builder {
             label.push(Label {
                 key: self.string(DOMAIN_LABEL),
                 num: trace.domain.into(),
+                ..Label::default()
+            });
+        }
+        if let Some(class) = trace.size_class {
+            label.push(Label {
+                key: self.string(SIZE_LABEL),
+                num: class.get().try_into().unwrap_or(i64::MAX),
                 ..Label::default()
             });
         }
