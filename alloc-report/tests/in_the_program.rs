@@ -50,8 +50,8 @@ fn tables_of_a_traced_program() {
     assert!(!stack.contains("lang_start"), "{stack}");
 }
 
-/// With one frame outside the standard library, a stack is long enough to charge its caller, but not
-/// the caller of another library.
+/// With one frame outside the standard library, a stack is long enough to charge its caller, but
+/// not the caller of another library.
 fn a_note_says_where_a_truncated_stack_matters() {
     let snapshot = snapshot_of(Config::default().frames(1), || {
         serde_json::from_str::<serde_json::Value>("\"text\"").unwrap()

@@ -145,7 +145,7 @@ impl Selection {
                 if lines.insert((key, frame.line())) {
                     let (own, inclusive) = function.lines.entry(frame.line()).or_default();
                     *inclusive += trace.counters;
-                    // NOTE: the innermost frame of a line comes first, so a recursion is charged once.
+                    // NOTE: the innermost frame of a line comes first: recursion is charged once.
                     if frame == charged {
                         *own += trace.counters;
                     }

@@ -24,7 +24,7 @@ use source::Sources;
 /// The default number of functions.
 const FUNCTIONS: usize = 8;
 
-/// By default, a function needs one part in so many of all allocations, or of the peak.
+/// By default, a function needs 1/100 of all allocations or of the peak.
 const LEAST_PART: u64 = 100;
 
 /// Annotates the functions that matter: what each line allocated, still holds, and held at most.
@@ -155,7 +155,7 @@ impl Annotate<'_> {
     /// # let traces = vec![Trace::new(Traceback::new(vec![frame]), counters)];
     /// # let snapshot = Snapshot::from_traces(traces, 32);
     /// let annotated = alloc_report::annotate(&snapshot);
-    /// assert!(annotated.to_string().contains("note: the source of /elsewhere/Cargo.toml is missing"));
+    /// assert!(annotated.to_string().contains("the source of /elsewhere/Cargo.toml is missing"));
     /// assert!(annotated.source_root(root).to_string().contains("[package]"));
     /// ```
     pub fn source_root(mut self, folder: impl Into<PathBuf>) -> Self {

@@ -57,7 +57,7 @@ pub(crate) enum Command {
     /// Show what holds the most memory
     #[command(after_help = TOP_EXAMPLES)]
     Top {
-        /// A snapshot file, a recording folder, for its last snapshot, or - for standard input
+        /// A snapshot file, a recording folder (for its last snapshot), or - for standard input
         #[arg(value_name = "FILE")]
         file: PathBuf,
         #[command(flatten)]
@@ -67,7 +67,7 @@ pub(crate) enum Command {
     #[command(after_help = DIFF_EXAMPLES)]
     Diff {
         /// The older snapshot file; without NEW, a profile that holds a difference, or a recording
-        /// folder, for its first and last snapshots
+        /// folder (for its first and last snapshots)
         #[arg(value_name = "OLD")]
         old: PathBuf,
         /// The newer snapshot file

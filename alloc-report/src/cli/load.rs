@@ -14,19 +14,20 @@ use crate::{recording, symbols};
 
 /// A filtered snapshot.
 ///
-/// NOTE: it is never dropped. The process ends soon, and the system frees millions of frames faster.
+/// NOTE: it is never dropped. The process ends soon, and the kernel frees millions of frames
+/// faster.
 pub(crate) struct Loaded {
     pub(crate) snapshot: ManuallyDrop<Snapshot>,
     /// The message if the filters leave no callsite.
     pub(crate) nothing: Option<String>,
 }
 
-/// Reads the snapshot at `path`, a file or a recording; charges and filters it as `view` says.
+/// Reads the snapshot at `path`, a file or a recording. Charges and filters it according to `view`.
 pub(crate) fn load(path: &Path, view: &View) -> Result<Loaded> {
     Ok(filtered(charged(read(path)?, view), view))
 }
 
-/// Reads a file that holds a difference. Returns its two sides, what was added and what was removed.
+/// Reads a file that holds a difference. Returns its two sides: the additions and the removals.
 pub(crate) fn load_difference(path: &Path, view: &View) -> Result<(Loaded, Loaded)> {
     let sides = read_as(path, Snapshot::read_difference);
     let (added, removed) =
@@ -98,7 +99,7 @@ fn filtered(snapshot: Snapshot, view: &View) -> Loaded {
     }
 }
 
-/// The message if the filters leave no callsite. `outer` says whether they would match outer frames.
+/// The message if the filters leave no callsite. `outer`: whether they would match outer frames.
 fn nothing_left(snapshot: &Snapshot, view: &View, outer: bool) -> String {
     let Some(first) = view.include.first() else {
         let first = view.exclude.first().map_or("", |it| it.text.as_str());

@@ -31,7 +31,7 @@ pub(crate) fn phrase(known: &[String], word: &str) -> String {
     }
 }
 
-/// The names that contain the word, in any case, or else those whose last part is spelled similarly.
+/// The names that contain the word, ignoring case, or else names with a similar last part.
 fn near<'a>(known: &'a [String], word: &str) -> Vec<&'a String> {
     let word = word.replace(['*', '?'], "").to_lowercase();
     if word.is_empty() {

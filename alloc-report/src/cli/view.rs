@@ -56,11 +56,11 @@ pub(crate) struct View {
     /// Show only what matches these conditions; repeat to show what matches any of several
     ///
     /// A condition is FILE or FILE:LINE, or one of file=, line=, function=, crate=, thread= and
-    /// domain=. All conditions of a comma-separated list must match. A pattern matches a whole name:
-    /// ? is any character, [a-z] one of a range, and * any number of characters, also slashes. A
-    /// FILE without a slash matches the file name; with one, it matches the path as shown in the
-    /// table or as recorded by the compiler. A function= without * and ? also matches functions with
-    /// it in their path, as Cache::fill matches demo::Cache<T>::fill.
+    /// domain=. All conditions of a comma-separated list must match. A pattern matches a whole
+    /// name: ? is any character, [a-z] one of a range, and * any number of characters, also
+    /// slashes. A FILE without a slash matches the file name; with one, it matches the path as
+    /// shown in the table or as recorded by the compiler. A function= without * and ? also matches
+    /// functions with it in their path, as Cache::fill matches demo::Cache<T>::fill.
     #[arg(long, value_name = "CONDITIONS")]
     pub(crate) include: Vec<Conditions>,
     /// Hide what matches these conditions; repeat to hide what matches any of several

@@ -35,8 +35,8 @@ pub use statistic_diff::StatisticDiff;
 pub trait CompareTo {
     /// Compares the live memory of `self` with that of `old`; the largest change comes first.
     ///
-    /// The order is that of Python's `tracemalloc`: descending by the absolute change in bytes, then
-    /// by the bytes, the absolute change in blocks, the blocks, and the key. With
+    /// The order is that of Python's `tracemalloc`: descending by the absolute change in bytes,
+    /// then by the bytes, the absolute change in blocks, the blocks, and the key. With
     /// [`SortBy::Blocks`](alloc_core::SortBy::Blocks), blocks are compared before bytes; with
     /// [`SortBy::Average`](alloc_core::SortBy::Average), the change of the average comes before
     /// everything else. A key that only `old` has is listed with a size of zero, and an unchanged

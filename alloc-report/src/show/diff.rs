@@ -154,7 +154,7 @@ impl Diff<'_> {
         let places = self
             .view
             .places(shown.iter().map(|(it, _)| &it.key), self.new);
-        for (((diff, alike), (place, source)), rank) in shown.iter().zip(places).zip(1u64..) {
+        for (((diff, duplicates), (place, source)), rank) in shown.iter().zip(places).zip(1u64..) {
             let rank = (level == 0).then(|| text::grouped(rank));
             rows.push(Row {
                 style: if diff.parts.is_empty() { PLAIN } else { BOLD },
@@ -162,7 +162,7 @@ impl Diff<'_> {
                 level,
                 place,
                 source,
-                details: self.view.details(&diff.key, *alike, level, self.new),
+                details: self.view.details(&diff.key, *duplicates, level, self.new),
             });
             self.add_rows(&diff.parts, level + 1, rows);
         }

@@ -23,7 +23,8 @@ use super::view::{Group, View, builder, example, process};
 /// let frame = Frame::new(Some("demo::fill"), Some("src/cache.rs"), 41, 9);
 /// let total = Amount::new(1_000_000, 1_000);
 /// let counters = Counters { total, ..Counters::default() };
-/// let snapshot = Snapshot::from_traces(vec![Trace::new(Traceback::new(vec![frame]), counters)], 32);
+/// let traces = vec![Trace::new(Traceback::new(vec![frame]), counters)];
+/// let snapshot = Snapshot::from_traces(traces, 32);
 ///
 /// let table = alloc_report::top(&snapshot, 10).by(GroupBy::Function).metric(Metric::Total);
 /// assert_eq!(
@@ -70,7 +71,8 @@ impl Top<'_> {
     /// use alloc_core::{Amount, Counters, Metric, Snapshot, Trace, Traceback};
     ///
     /// let counters = Counters { peak: Amount::new(64, 1), ..Counters::default() };
-    /// let snapshot = Snapshot::from_traces(vec![Trace::new(Traceback::new(vec![]), counters)], 32);
+    /// let traces = vec![Trace::new(Traceback::new(vec![]), counters)];
+    /// let snapshot = Snapshot::from_traces(traces, 32);
     ///
     /// let notes = alloc_report::top(&snapshot, 10).metric(Metric::Peak).notes();
     /// assert_eq!(
@@ -140,7 +142,9 @@ impl Top<'_> {
         let (shown, others) = groups.split_at(self.view.rows_at(level).min(groups.len()));
         let keys = shown.iter().map(|(it, _)| &it.key);
         let places = self.view.places(keys, self.snapshot);
-        for (((statistic, alike), (place, source)), rank) in shown.iter().zip(places).zip(1u64..) {
+        for (((statistic, duplicates), (place, source)), rank) in
+            shown.iter().zip(places).zip(1u64..)
+        {
             let rank = (level == 0).then(|| text::grouped(rank));
             rows.push(Row {
                 style: self.view.style(&statistic.parts),
@@ -150,7 +154,7 @@ impl Top<'_> {
                 source,
                 details: self
                     .view
-                    .details(&statistic.key, *alike, level, self.snapshot),
+                    .details(&statistic.key, *duplicates, level, self.snapshot),
             });
             self.add_rows(&statistic.parts, level + 1, total, rows);
         }

@@ -416,7 +416,7 @@ macro_rules! builder {
                 self
             }
 
-            /// Fits the table into `width` columns; 100 is the default, and `usize::MAX` is no limit.
+            /// Fits the table into `width` columns; 100 is the default, `usize::MAX` no limit.
             ///
             /// Paths, names and lines of source are wrapped or cut; numbers and notes never are.
             ///

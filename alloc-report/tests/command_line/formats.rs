@@ -1,4 +1,4 @@
-//! JSON and CSV, and what is escaped in every format.
+//! JSON and CSV, and escaping in every format.
 
 use alloc_core::Snapshot;
 use expect_test::expect;

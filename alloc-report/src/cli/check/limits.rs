@@ -81,8 +81,8 @@ fn parse_growth(text: &str) -> Option<Growth> {
 
 /// The metrics to check, each with its allowed growth.
 ///
-/// They are the `selected` ones, or else the usual ones if a limit applies to all metrics, and those
-/// that a limit names.
+/// They are the `selected` ones, or else the usual ones if a limit applies to all metrics, and
+/// those that a limit names.
 pub(super) fn of(limits: &[Limit], selected: &[Gauge]) -> Vec<(Gauge, Growth)> {
     let named = limits.iter().filter_map(|it| it.gauge);
     let has_common = limits.is_empty() || limits.iter().any(|it| it.gauge.is_none());

@@ -3,7 +3,8 @@
 //! Two snapshots and limits go in; a table of metrics, the groups that changed, and an exit status
 //! come out. Nothing is written to a file.
 //!
-//! Each module imports only from those before it: `gauge`, `limits`, `compared`, `changes`; `table`.
+//! Each module imports only from those before it: `gauge`, `limits`, `compared`, `changes`,
+//! `table`.
 
 use std::path::PathBuf;
 

@@ -161,7 +161,8 @@ pub(crate) fn ends(folder: &Path) -> Result<(PathBuf, PathBuf)> {
     Ok((first.unwrap_or_else(|| last.clone()), last))
 }
 
-/// Finds a recording by its folder, or by its number in [`all_here`]: 0 is the oldest, -1 the newest.
+/// Finds a recording by its folder, or by its number in [`all_here`]: 0 is the oldest, -1 the
+/// newest.
 pub(crate) fn find(name: &Path) -> Result<Recording> {
     let number: Option<i64> = name.to_str().and_then(|it| it.parse().ok());
     let Some(number) = number.filter(|_| !name.exists()) else {

@@ -1,8 +1,8 @@
 //! Names for snapshots that have only addresses.
 //!
-//! A snapshot without names goes in and gets names. The search covers the folders of `--symbols` and
-//! the servers in `DEBUGINFOD_URLS`. Files are written only to the cache of downloads, never
-//! to a snapshot.
+//! A snapshot without names goes in; the same snapshot with names comes out. The search covers the
+//! folders of `--symbols` and the servers in `DEBUGINFOD_URLS`. Files are written only to the cache
+//! of downloads, never to a snapshot.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

@@ -10,7 +10,7 @@ use super::source::Source;
 
 /// The maximum number of lines with their own area.
 const AREAS: usize = 8;
-/// A line whose maximum is below one part in so many of the largest has no area of its own.
+/// A line below this fraction of the largest line, 1/200, has no area of its own.
 const LEAST_PART: u64 = 200;
 
 impl Timeline {
@@ -21,7 +21,7 @@ impl Timeline {
         let end = self
             .end()
             .max(looks.last().map_or(0.0, |it| it.seconds - start));
-        // A later snapshot contains what was live at the peak.
+        // A later snapshot contains the live memory at the peak.
         if let (Some(measured), Some(peak)) = (self.peak, seen.peak)
             && peak.current == measured.bytes
             && let Some((from, to)) = measured.moment(end)

@@ -1,4 +1,4 @@
-//! [`Seen`]: what a timeline needs of some snapshots.
+//! [`Seen`]: the parts of snapshots that a timeline needs.
 
 use std::path::PathBuf;
 
