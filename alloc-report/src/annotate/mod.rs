@@ -25,7 +25,7 @@ use source::Sources;
 const FUNCTIONS: usize = 8;
 
 /// By default, a function needs 1/100 of all allocations or of the peak.
-const LEAST_PART: u64 = 100;
+const MIN_FRACTION: u64 = 100;
 
 /// Annotates the functions that matter: what each line allocated, still holds, and held at most.
 ///
@@ -245,7 +245,7 @@ impl Annotate<'_> {
     fn count(&self, sources: &mut Sources) -> Vec<Annotated> {
         let part = match self.selection.is_explicit() {
             true => 0,
-            false => LEAST_PART,
+            false => MIN_FRACTION,
         };
         let mut functions = self.selection.count(self.snapshot, sources, part);
         functions.truncate(self.most);

@@ -15,9 +15,9 @@ const GAP: &str = "  ";
 /// The minimum width for all columns.
 const WIDE: usize = 112;
 /// The minimum width of a line of source, however narrow the terminal.
-const LEAST_SOURCE: usize = 20;
+const MIN_SOURCE_WIDTH: usize = 20;
 /// The longest run of lines without numbers that is shown whole.
-const LONGEST_RUN: u32 = 7;
+const MAX_RUN: u32 = 7;
 
 const HOT: Style = AnsiColor::Red.on_default().bold();
 const WARM: Style = AnsiColor::Yellow.on_default();
@@ -144,7 +144,7 @@ fn table(
     let last = rows.iter().filter_map(Row::number).max().unwrap_or(0);
     let digits = last.to_string().len().max(4);
     let taken = digits + widths.iter().map(|it| it + GAP.len()).sum::<usize>() + GAP.len() + 2;
-    let room = page_width.saturating_sub(taken).max(LEAST_SOURCE);
+    let room = page_width.saturating_sub(taken).max(MIN_SOURCE_WIDTH);
 
     let mut lines = vec![heading(function, paint)];
     lines.extend(heads(&columns, &widths, digits, paint));
@@ -281,13 +281,9 @@ fn rows(function: &Annotated, source: Option<&Source>) -> Vec<Row> {
 /// Adds the lines `start..end`, which have no numbers. A long run is cut in its middle.
 fn plain(rows: &mut Vec<Row>, start: u32, end: u32) {
     let run = end.saturating_sub(start);
-    let kept = if run > LONGEST_RUN {
-        LONGEST_RUN / 2
-    } else {
-        run
-    };
+    let kept = if run > MAX_RUN { MAX_RUN / 2 } else { run };
     rows.extend((start..start + kept).map(|number| Row::Line(number, None)));
-    if run > LONGEST_RUN {
+    if run > MAX_RUN {
         rows.push(Row::Skipped(run - 2 * kept));
         rows.extend((end - kept..end).map(|number| Row::Line(number, None)));
     }

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::load::read;
-use crate::near;
+use crate::suggest;
 use crate::terminal::Stream;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -69,7 +69,7 @@ pub(crate) fn report(options: &Options) -> Result<String> {
         bail!(
             "no stack contains {}; {}",
             what(options),
-            near(&annotated, &snapshot, options),
+            suggestions(&annotated, &snapshot, options),
         );
     }
     Ok(format!("{annotated}\n"))
@@ -88,13 +88,13 @@ fn what(options: &Options) -> String {
 }
 
 /// Suggestions for the name that was not found.
-fn near(annotated: &Annotate<'_>, snapshot: &Snapshot, options: &Options) -> String {
+fn suggestions(annotated: &Annotate<'_>, snapshot: &Snapshot, options: &Options) -> String {
     if let Some(function) = &options.function {
-        return near::phrase(&annotated.known_functions(), function);
+        return suggest::phrase(&annotated.known_functions(), function);
     }
     let by = Grouping::by(GroupBy::File).with_metric(Metric::Total);
     let files = by.cumulative().map(|by| snapshot.statistics(by));
     let files = files.unwrap_or_default().into_iter();
     let files: Vec<String> = files.map(|it| it.key.to_string()).collect();
-    near::phrase(&files, options.file.as_deref().unwrap_or_default())
+    suggest::phrase(&files, options.file.as_deref().unwrap_or_default())
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use alloc_core::{Filter, GroupBy, Grouping, Metric, Snapshot, Trace};
 
-use crate::near;
+use crate::suggest;
 
 /// Conditions on a callsite, all of which must match: `cache.rs:41,thread=worker-*`.
 ///
@@ -46,7 +46,7 @@ impl Conditions {
     }
 
     /// Suggestions for the first condition that no callsite of the snapshot matches.
-    pub(crate) fn near(&self, snapshot: &Snapshot, all_frames: bool) -> Option<String> {
+    pub(crate) fn suggestions(&self, snapshot: &Snapshot, all_frames: bool) -> Option<String> {
         let is_met_nowhere = |condition: &&Condition| {
             let alone = Conditions {
                 text: String::new(),
@@ -78,7 +78,7 @@ impl Conditions {
         };
         let known = snapshot.statistics(by).into_iter();
         let known: Vec<String> = known.map(|it| it.key.to_string()).collect();
-        Some(near::phrase(&known, word))
+        Some(suggest::phrase(&known, word))
     }
 
     /// The filter that drops matching callsites.

@@ -114,8 +114,8 @@ fn nothing_left(snapshot: &Snapshot, view: &View, outer: bool) -> String {
     }
     if outer {
         text += "; outer frames of stacks do: add --all-frames";
-    } else if let Some(near) = first.near(snapshot, view.all_frames) {
-        text += &format!("; {near}");
+    } else if let Some(suggestions) = first.suggestions(snapshot, view.all_frames) {
+        text += &format!("; {suggestions}");
     }
     text
 }

@@ -3,7 +3,7 @@
 //! A command line goes in; text for standard output and an exit status come out. Only commands with
 //! an output option write files, and only with `--force` do they replace one.
 //!
-//! Each module imports only from those before it: `terminal`, `output`, `near`, `conditions`,
+//! Each module imports only from those before it: `terminal`, `output`, `suggest`, `conditions`,
 //! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `check`, `annotate`,
 //! `symbolize`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`,
 //! `shell`.
@@ -14,13 +14,14 @@ mod check;
 mod conditions;
 mod formats;
 mod load;
-mod near;
+
 mod output;
 mod recording;
 mod recordings;
 #[cfg(unix)]
 mod run;
 mod shell;
+mod suggest;
 mod symbolize;
 mod symbols;
 mod tables;

@@ -108,7 +108,7 @@ fn frames(n: usize) -> String {
 ///
 /// Frames of the standard library are omitted if there are others, since those call them.
 fn libraries(frames: &[Frame]) -> String {
-    const MOST: usize = 4;
+    const MAX_NAMES: usize = 4;
     let mut packages: Vec<(&str, usize)> = Vec::new();
     let of_dependencies = frames
         .iter()
@@ -121,11 +121,14 @@ fn libraries(frames: &[Frame]) -> String {
         }
     }
     packages.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
-    let names = packages.iter().take(MOST).map(|(name, _)| text::name(name));
+    let names = packages
+        .iter()
+        .take(MAX_NAMES)
+        .map(|(name, _)| text::name(name));
     let names: Vec<String> = names.collect();
     match packages.len() {
         0 => "the standard library".to_owned(),
-        n if n > MOST => format!("{} and {} more", names.join(", "), n - MOST),
+        n if n > MAX_NAMES => format!("{} and {} more", names.join(", "), n - MAX_NAMES),
         _ => names.join(", "),
     }
 }

@@ -19,10 +19,10 @@ const GAP: &str = "  ";
 pub(crate) const INDENT: usize = 2;
 
 /// The minimum width of a place, however narrow the terminal: a shorter one is unreadable.
-const LEAST_ROOM: usize = 24;
+const MIN_PLACE_WIDTH: usize = 24;
 
 /// The minimum width of a line of source next to its place. A narrower one moves below the place.
-const LEAST_SOURCE: usize = 32;
+const MIN_SOURCE_WIDTH: usize = 32;
 
 /// Whether text is written in colour.
 #[derive(Clone, Copy, Debug)]
@@ -225,7 +225,7 @@ impl Table {
         let texts = self.texts();
         let widths = self.widths(&texts);
         let left: usize = widths.iter().map(|width| width + GAP.len()).sum();
-        let room = width.saturating_sub(left).max(LEAST_ROOM);
+        let room = width.saturating_sub(left).max(MIN_PLACE_WIDTH);
         let source_column = self.place_width_next_to_sources(room);
 
         let mut lines = Vec::new();
@@ -306,7 +306,7 @@ impl Table {
         let sources = with_source
             .flat_map(|row| row.source.as_deref().map(text::width))
             .max()?;
-        (places + GAP.len() + sources.min(LEAST_SOURCE) <= room).then_some(places)
+        (places + GAP.len() + sources.min(MIN_SOURCE_WIDTH) <= room).then_some(places)
     }
 }
 

@@ -8,7 +8,7 @@ use super::{average, diffs, name_of, statistics, total};
 use crate::view::View;
 
 /// The columns that identify a row.
-const OF_KEYS: [&str; 8] = [
+const KEY_COLUMNS: [&str; 8] = [
     "rank",
     "by",
     "key",
@@ -19,7 +19,7 @@ const OF_KEYS: [&str; 8] = [
     "functions",
 ];
 
-const OF_TOP: [&str; 15] = [
+const TOP_COLUMNS: [&str; 15] = [
     "bytes",
     "blocks",
     "average_bytes",
@@ -37,7 +37,7 @@ const OF_TOP: [&str; 15] = [
     "reallocations",
 ];
 
-const OF_DIFF: [&str; 5] = [
+const DIFF_COLUMNS: [&str; 5] = [
     "bytes",
     "bytes_diff",
     "blocks",
@@ -47,7 +47,7 @@ const OF_DIFF: [&str; 5] = [
 
 pub(crate) fn top(snapshot: &Snapshot, view: &View, by: &Grouping) -> Result<String> {
     let total = total(snapshot, by).bytes.get();
-    let mut rows = Rows::new(snapshot, view, by, &OF_TOP)?;
+    let mut rows = Rows::new(snapshot, view, by, &TOP_COLUMNS)?;
     rows.add(&statistics(snapshot, view, by), &|statistic: &Statistic| {
         let (bytes, blocks) = (statistic.size.get(), statistic.count);
         let share = (total > 0).then(|| bytes as f64 / total as f64);
@@ -72,7 +72,7 @@ pub(crate) fn top(snapshot: &Snapshot, view: &View, by: &Grouping) -> Result<Str
 }
 
 pub(crate) fn diff(new: &Snapshot, old: &Snapshot, view: &View, by: &Grouping) -> Result<String> {
-    let mut rows = Rows::new(new, view, by, &OF_DIFF)?;
+    let mut rows = Rows::new(new, view, by, &DIFF_COLUMNS)?;
     let diffs = diffs(new, old, view, by);
     let levels = !new.is_difference();
     let knows_blocks = new.knows_blocks();
@@ -130,7 +130,7 @@ impl<'a> Rows<'a> {
         numbers: &[&str],
     ) -> Result<Rows<'a>> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(OF_KEYS.iter().chain(numbers))?;
+        writer.write_record(KEY_COLUMNS.iter().chain(numbers))?;
         let names = by.to_string().split(',').map(str::to_owned).collect();
         Ok(Rows {
             writer,

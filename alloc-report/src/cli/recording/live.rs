@@ -24,7 +24,7 @@ impl Live {
     }
 
     /// Whether the program has created the file.
-    pub(crate) fn is_there(&self) -> bool {
+    pub(crate) fn exists(&self) -> bool {
         self.file.is_some()
     }
 
@@ -111,7 +111,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = path_for(folder.path(), 7);
         let mut live = Live::new(path.clone());
-        assert!(live.newest().is_none() && !live.is_there());
+        assert!(live.newest().is_none() && !live.exists());
         let mut file = File::create(path).unwrap();
         write!(file, "1.5,10,20,30,4,50\n1.6,11,20,,,\n1.7,12").unwrap();
         let newest = live.newest().unwrap();

@@ -78,7 +78,7 @@ fn template(folder: &Path, name: &str) -> OsString {
 /// Forwards signals to the program until `signals` is closed.
 ///
 /// A terminal sends SIGINT and SIGQUIT to its whole foreground group, the program included.
-pub(super) fn pass_on(signals: &mut Signals, process: u32) {
+pub(super) fn forward_signals(signals: &mut Signals, process: u32) {
     let Some(process) = Pid::from_raw(process as i32) else {
         return;
     };
@@ -95,7 +95,7 @@ pub(super) fn pass_on(signals: &mut Signals, process: u32) {
 ///
 /// A program without the allocator, such as a shell or cargo, may start one with it. Then the first
 /// such process is measured.
-pub(super) fn follow(child: &mut Child, writer: &mut Writer) -> Result<ExitStatus> {
+pub(super) fn measure(child: &mut Child, writer: &mut Writer) -> Result<ExitStatus> {
     let mut process = child.id();
     let mut live = Live::new(live::path_for(&writer.folder, process));
     let mut progress = Progress::new();
@@ -103,7 +103,7 @@ pub(super) fn follow(child: &mut Child, writer: &mut Writer) -> Result<ExitStatu
     let mut last = 0.0;
     loop {
         let status = child.try_wait().context("cannot wait for the program")?;
-        if !live.is_there()
+        if !live.exists()
             && let Some(&first) = live::processes(&writer.folder).first()
             && first != process
         {
@@ -126,7 +126,7 @@ pub(super) fn follow(child: &mut Child, writer: &mut Writer) -> Result<ExitStatu
             writer.append(moment)?;
             progress.show(moment);
         }
-        writer.about.traced |= live.is_there();
+        writer.about.traced |= live.exists();
         if let Some(status) = status {
             progress.end();
             return Ok(status);

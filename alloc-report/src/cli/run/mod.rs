@@ -24,7 +24,7 @@ mod child;
 mod options;
 mod progress;
 
-use child::{SIGNALS, follow, pass_on, start};
+use child::{SIGNALS, forward_signals, measure, start};
 pub(crate) use options::Options;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -80,8 +80,8 @@ pub(crate) fn run(options: &Options) -> Result<u8> {
     writer.write_about()?;
     let handle = signals.handle();
     let process = child.id();
-    let forwarder = std::thread::spawn(move || pass_on(&mut signals, process));
-    let status = follow(&mut child, &mut writer);
+    let forwarder = std::thread::spawn(move || forward_signals(&mut signals, process));
+    let status = measure(&mut child, &mut writer);
     handle.close();
     let _ = forwarder.join();
     let status = status?;

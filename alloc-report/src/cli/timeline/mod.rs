@@ -3,7 +3,7 @@
 //! A recording or snapshot files go in; an SVG or a self-contained page comes out. Source files are
 //! read for the page; only the output file is written.
 //!
-//! Each module imports only from those before it: `source`, `data`, `looks`, `areas`; `axis`,
+//! Each module imports only from those before it: `source`, `data`, `series`, `areas`; `axis`,
 //! `shapes`, `legend`, `svg`, `page`.
 
 use std::path::PathBuf;
@@ -19,14 +19,15 @@ mod areas;
 mod axis;
 mod data;
 mod legend;
-mod looks;
+
 mod page;
+mod series;
 mod shapes;
 mod source;
 mod svg;
 
 use data::{Peak, Timeline};
-use looks::Seen;
+use series::Series;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -114,20 +115,20 @@ fn of_recording(recording: &Recording) -> Result<Timeline> {
         let between = Some((from.min(to), to));
         Peak { bytes, between }
     });
-    let seen = Seen::read(&recording.snapshots()?)?;
+    let series = Series::read(&recording.snapshots()?)?;
     // A snapshot with exactly that many bytes was taken at the peak.
     if let Some(peak) = &mut timeline.peak
-        && let Some(at) = seen.at(peak.bytes)
+        && let Some(at) = series.at(peak.bytes)
     {
         peak.between = Some((at - start, at - start));
     }
     // A snapshot is a measurement of the heap like any other.
-    let looks = seen.looks.iter();
+    let states = series.states.iter();
     timeline
         .heap
-        .extend(looks.map(|it| (it.seconds - start, it.current)));
+        .extend(states.map(|it| (it.seconds - start, it.current)));
     timeline.heap.sort_by(|a, b| a.0.total_cmp(&b.0));
-    timeline.add_looks(seen, start);
+    timeline.add_areas(series, start);
     if timeline.heap.is_empty() && timeline.resident.is_empty() && timeline.times.is_empty() {
         bail!("the recording has no numbers: the program ended at once");
     }
@@ -135,22 +136,24 @@ fn of_recording(recording: &Recording) -> Result<Timeline> {
 }
 
 fn of_snapshots(paths: &[PathBuf]) -> Result<Timeline> {
-    let seen = Seen::read(paths)?;
-    let start = seen.looks.first().map_or(0.0, |first| first.seconds);
+    let series = Series::read(paths)?;
+    let start = series.states.first().map_or(0.0, |first| first.seconds);
     let mut timeline = Timeline {
-        title: seen.program.clone(),
-        heap: seen
-            .looks
+        title: series.program.clone(),
+        heap: series
+            .states
             .iter()
             .map(|it| (it.seconds - start, it.current))
             .collect(),
         ..Timeline::default()
     };
-    timeline.peak = seen.peak.as_ref().map(|peak| Peak {
+    timeline.peak = series.peak.as_ref().map(|peak| Peak {
         bytes: peak.current,
-        between: seen.when(peak).map(|(from, to)| (from - start, to - start)),
+        between: series
+            .when(peak)
+            .map(|(from, to)| (from - start, to - start)),
     });
-    timeline.add_looks(seen, start);
+    timeline.add_areas(series, start);
     Ok(timeline)
 }
 

@@ -45,7 +45,7 @@ const count = (points, at, time) => {
   return low;
 };
 const valueAt = (points, at) => points[count(points, at, it => it[0]) - 1]?.[1];
-const lookAt = at => count(data.times, at, it => it) - 1;
+const momentAt = at => count(data.times, at, it => it) - 1;
 
 let from = 0, to = data.end;
 let chosen = -1;
@@ -96,7 +96,7 @@ const highest = () => {
     const start = Math.max(0, count(line, from, it => it[0]) - 1);
     for (let i = start; i < line.length && line[i][0] <= to; i++) most = Math.max(most, line[i][1]);
   }
-  for (let i = Math.max(0, lookAt(from)); i < data.times.length && data.times[i] <= to; i++)
+  for (let i = Math.max(0, momentAt(from)); i < data.times.length && data.times[i] <= to; i++)
     most = Math.max(most, data.areas.reduce((sum, it) => sum + it.bytes[i], 0));
   const peak = data.peak;
   if (peak?.between && peak.between[1] >= from && peak.between[0] <= to) most = Math.max(most, peak.bytes);
@@ -135,11 +135,11 @@ function draw() {
     const bases = tops.map(([at]) => [at, valueAt(data.heap, at) ?? 0]);
     make("path", { class: "tracer", d: band(tops, bases, data.end) }, svg);
   }
-  const first = Math.max(0, lookAt(from));
-  const looks = data.times.map((at, i) => [at, i]).slice(first).filter(([at]) => at <= to);
-  let below = looks.map(([at]) => [at, 0]);
+  const first = Math.max(0, momentAt(from));
+  const moments = data.times.map((at, i) => [at, i]).slice(first).filter(([at]) => at <= to);
+  let below = moments.map(([at]) => [at, 0]);
   data.areas.forEach((area, number) => {
-    const above = looks.map(([at, i], n) => [at, below[n][1] + area.bytes[i]]);
+    const above = moments.map(([at, i], n) => [at, below[n][1] + area.bytes[i]]);
     const path = make("path", { class: "a" + Math.min(number, 8) + (number === chosen ? " chosen" : ""),
       d: band(above, below, data.end) }, svg);
     path.addEventListener("click", () => choose(number));
@@ -179,12 +179,12 @@ function showNumbers(x) {
   row("heap", valueAt(data.heap, at));
   const own = data.tracer[count(data.tracer, at, it => it[0]) - 1];
   row("tracer", own && own[2] - own[1]);
-  const look = lookAt(at);
-  if (look >= 0) {
+  const moment = momentAt(at);
+  if (moment >= 0) {
     const taken = data.snapshots[count(data.snapshots, at, it => it) - 1];
-    html("div", tip, data.isPeak === look || taken === undefined ? "at the peak" : "snapshot at " + taken.toFixed(2) + " s");
-    [...data.areas.keys()].reverse().filter(i => data.areas[i].bytes[look]).forEach(i =>
-      row(data.areas[i].name, data.areas[i].bytes[look]));
+    html("div", tip, data.isPeak === moment || taken === undefined ? "at the peak" : "snapshot at " + taken.toFixed(2) + " s");
+    [...data.areas.keys()].reverse().filter(i => data.areas[i].bytes[moment]).forEach(i =>
+      row(data.areas[i].name, data.areas[i].bytes[moment]));
   }
   tip.hidden = false;
   const space = plot.width - tip.offsetWidth;

@@ -73,8 +73,8 @@ pub(crate) fn svg(timeline: &Timeline) -> String {
     }
     tracer(&mut svg, timeline, &scale);
     areas(&mut svg, timeline, &scale);
-    stairs(&mut svg, "resident", &timeline.resident, &scale);
-    stairs(&mut svg, "heap", &timeline.heap, &scale);
+    step_line(&mut svg, "resident", &timeline.resident, &scale);
+    step_line(&mut svg, "heap", &timeline.heap, &scale);
     peak(&mut svg, timeline, &scale);
     let mut y = bottom + LEGEND.0;
     for entry in &entries {
@@ -143,7 +143,7 @@ fn tracer(svg: &mut String, timeline: &Timeline, scale: &Scale) {
     }
 }
 
-fn stairs(svg: &mut String, class: &str, points: &[(f64, u64)], scale: &Scale) {
+fn step_line(svg: &mut String, class: &str, points: &[(f64, u64)], scale: &Scale) {
     if points.is_empty() {
         return;
     }

@@ -1,4 +1,4 @@
-//! [`Seen`]: the parts of snapshots that a timeline needs.
+//! [`Series`]: the parts of snapshots that a timeline needs.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::recording::taken_at;
 
 /// The live memory at one moment.
 #[derive(Clone)]
-pub(super) struct Look {
+pub(super) struct HeapState {
     /// Seconds since 1970.
     pub(super) seconds: f64,
     /// All live bytes.
@@ -27,8 +27,8 @@ pub(super) struct Line {
     pub(super) bytes: u64,
 }
 
-impl Look {
-    fn at(snapshot: &Snapshot, metric: Metric, current: u64) -> Look {
+impl HeapState {
+    fn at(snapshot: &Snapshot, metric: Metric, current: u64) -> HeapState {
         let by = Grouping::by(GroupBy::Crate).then(GroupBy::Line);
         let crates = snapshot.statistics_by(by, metric);
         let line = |of: &GroupKey, it: &Statistic| Line {
@@ -42,7 +42,7 @@ impl Look {
         let lines = crates
             .iter()
             .flat_map(|of| of.parts.iter().map(move |it| line(&of.key, it)));
-        Look {
+        HeapState {
             seconds: taken_at(snapshot),
             current,
             lines: lines.collect(),
@@ -63,69 +63,71 @@ fn name(of: &str, line: &str) -> String {
 /// The needed parts of some snapshots.
 ///
 /// Each snapshot is dropped before the next is read: a recording of a day has many.
-pub(super) struct Seen {
+pub(super) struct Series {
     /// The name of the first one's program.
     pub(super) program: String,
     /// The moments of the snapshots in order of time.
-    pub(super) looks: Vec<Look>,
+    pub(super) states: Vec<HeapState>,
     /// The moment of the highest peak, from the first snapshot after it.
-    pub(super) peak: Option<Look>,
+    pub(super) peak: Option<HeapState>,
 }
 
-impl Seen {
-    pub(super) fn read(paths: &[PathBuf]) -> Result<Seen> {
-        let mut seen = Seen {
+impl Series {
+    pub(super) fn read(paths: &[PathBuf]) -> Result<Series> {
+        let mut series = Series {
             program: String::new(),
-            looks: Vec::new(),
+            states: Vec::new(),
             peak: None,
         };
         for path in paths {
             let snapshot = read(path)?;
             let (memory, seconds) = (snapshot.traced_memory(), taken_at(&snapshot));
-            if seen.looks.is_empty() {
+            if series.states.is_empty() {
                 let name = snapshot.program().rsplit('/').next();
-                seen.program = name.unwrap_or_default().to_owned();
+                series.program = name.unwrap_or_default().to_owned();
             }
             let peak = memory.peak.get();
             // Files may be given in any order.
-            let is_news = seen.peak.as_ref().is_none_or(|known| {
+            let is_news = series.peak.as_ref().is_none_or(|known| {
                 peak > known.current || peak == known.current && seconds < known.seconds
             });
             if is_news {
-                seen.peak = Some(Look::at(&snapshot, Metric::AtPeak, peak));
+                series.peak = Some(HeapState::at(&snapshot, Metric::AtPeak, peak));
             }
-            let look = Look::at(&snapshot, Metric::Current, memory.current.get());
-            seen.looks.push(look);
+            let state = HeapState::at(&snapshot, Metric::Current, memory.current.get());
+            series.states.push(state);
         }
-        seen.looks.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
-        Ok(seen)
+        series
+            .states
+            .sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        Ok(series)
     }
 
     /// The time of the first snapshot with this many live bytes.
     pub(super) fn at(&self, bytes: u64) -> Option<f64> {
-        let look = self.looks.iter().find(|it| it.current == bytes);
-        look.map(|it| it.seconds)
+        let state = self.states.iter().find(|it| it.current == bytes);
+        state.map(|it| it.seconds)
     }
 
     /// The snapshots before and after the peak, or twice the snapshot at the peak.
-    pub(super) fn when(&self, peak: &Look) -> Option<(f64, f64)> {
+    pub(super) fn when(&self, peak: &HeapState) -> Option<(f64, f64)> {
         if let Some(at) = self.at(peak.current) {
             return Some((at, at));
         }
-        let before = self.looks.iter().rfind(|it| it.seconds < peak.seconds)?;
+        let before = self.states.iter().rfind(|it| it.seconds < peak.seconds)?;
         Some((before.seconds, peak.seconds))
     }
 }
 
 /// A moment at which these lines hold memory.
 #[cfg(test)]
-pub(super) fn look(seconds: f64, lines: &[(&str, u64)]) -> Look {
+pub(super) fn state(seconds: f64, lines: &[(&str, u64)]) -> HeapState {
     let line = |&(name, bytes): &(&str, u64)| Line {
         name: name.to_owned(),
         frame: None,
         bytes,
     };
-    Look {
+    HeapState {
         seconds,
         current: lines.iter().map(|(_, bytes)| bytes).sum(),
         lines: lines.iter().map(line).collect(),
@@ -150,14 +152,14 @@ mod tests {
 
     #[test]
     fn the_peak_is_between_two_snapshots_or_at_one() {
-        let seen = |peak| Seen {
+        let series = |peak| Series {
             program: String::new(),
-            looks: vec![look(1.0, &[("a", 10)]), look(2.0, &[("a", 20)])],
+            states: vec![state(1.0, &[("a", 10)]), state(2.0, &[("a", 20)])],
             peak: Some(peak),
         };
-        let when = |peak: Look| seen(peak.clone()).when(&peak);
-        assert_eq!(when(look(2.0, &[("a", 50)])), Some((1.0, 2.0)));
-        assert_eq!(when(look(2.0, &[("a", 20)])), Some((2.0, 2.0)));
-        assert_eq!(when(look(1.0, &[("a", 50)])), None);
+        let when = |peak: HeapState| series(peak.clone()).when(&peak);
+        assert_eq!(when(state(2.0, &[("a", 50)])), Some((1.0, 2.0)));
+        assert_eq!(when(state(2.0, &[("a", 20)])), Some((2.0, 2.0)));
+        assert_eq!(when(state(1.0, &[("a", 50)])), None);
     }
 }

@@ -3,23 +3,23 @@
 use alloc_core::Escaped;
 
 /// The maximum number of suggestions.
-const MOST: usize = 5;
+const MAX_SUGGESTIONS: usize = 5;
 
 /// The minimum similarity of a suggestion: six of ten letters match.
-const ALIKE: f64 = 0.6;
+const MIN_SIMILARITY: f64 = 0.6;
 
 /// A phrase with suggestions for `word`, to follow a semicolon.
 ///
 /// The suggestions are similar names, or else the first names. The known names are sorted: the
 /// largest allocator comes first.
 pub(crate) fn phrase(known: &[String], word: &str) -> String {
-    let near = near(known, word);
-    let (what, names) = match near.is_empty() {
+    let similar = similar(known, word);
+    let (what, names) = match similar.is_empty() {
         true => (
             "the largest allocators are",
-            known.iter().take(MOST).collect(),
+            known.iter().take(MAX_SUGGESTIONS).collect(),
         ),
-        false => ("did you mean", near),
+        false => ("did you mean", similar),
     };
     let names: Vec<String> = names
         .into_iter()
@@ -32,27 +32,31 @@ pub(crate) fn phrase(known: &[String], word: &str) -> String {
 }
 
 /// The names that contain the word, ignoring case, or else names with a similar last part.
-fn near<'a>(known: &'a [String], word: &str) -> Vec<&'a String> {
+fn similar<'a>(known: &'a [String], word: &str) -> Vec<&'a String> {
     let word = word.replace(['*', '?'], "").to_lowercase();
     if word.is_empty() {
         return Vec::new();
     }
     let has_it = |name: &&String| name.to_lowercase().contains(&word);
-    let names: Vec<&String> = known.iter().filter(has_it).take(MOST).collect();
+    let names: Vec<&String> = known.iter().filter(has_it).take(MAX_SUGGESTIONS).collect();
     if !names.is_empty() {
         return names;
     }
-    let likeness = |name: &str| {
+    let similarity = |name: &str| {
         let name = last_part(name).to_lowercase();
         strsim::normalized_damerau_levenshtein(&name, last_part(&word))
     };
-    let mut alike: Vec<(&String, f64)> = known
+    let mut similar_names: Vec<(&String, f64)> = known
         .iter()
-        .map(|name| (name, likeness(name)))
-        .filter(|(_, likeness)| *likeness >= ALIKE)
+        .map(|name| (name, similarity(name)))
+        .filter(|(_, similarity)| *similarity >= MIN_SIMILARITY)
         .collect();
-    alike.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-    alike.into_iter().map(|(name, _)| name).take(MOST).collect()
+    similar_names.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    similar_names
+        .into_iter()
+        .map(|(name, _)| name)
+        .take(MAX_SUGGESTIONS)
+        .collect()
 }
 
 /// The part of a path or of a function's name after the last separator.
