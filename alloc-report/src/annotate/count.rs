@@ -1,8 +1,9 @@
 //! Which function and which line an allocation passed: the numbers behind the page.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use alloc_core::{ChargeTo, Counters, FunctionPattern, Origin, Snapshot, SourcePath};
+use alloc_core::{ChargeTo, Counters, FunctionPattern, Origin, Snapshot, SourcePath, Trace};
 
 use super::names::{bare_name, full_name, name_of};
 use super::source::Sources;
@@ -90,101 +91,26 @@ pub(super) struct Selection {
     pub(super) file: Option<String>,
 }
 
-/// Identifies a function while stacks are counted: its file, its bare name, and its first line.
-type Key<'a> = (&'a SourcePath, &'a str, Option<u32>);
-
-#[derive(Default)]
-struct Counts<'a> {
-    name: &'a str,
-    inclusive: Counters,
-    lines: BTreeMap<u32, (Counters, Counters)>,
-}
-
 impl Selection {
     /// Whether any condition was given.
     pub(super) fn is_explicit(&self) -> bool {
         self.function.is_some() || self.file.is_some()
     }
 
-    /// Counts the selected functions; the one that allocated most comes first.
+    /// Counts the selected functions; the largest allocator comes first.
     ///
-    /// Functions with less than one `part` of the whole are omitted; 0 omits none.
+    /// Functions with less than 1/`part` of the whole are omitted; 0 omits none.
     pub(super) fn count(
         &self,
         snapshot: &Snapshot,
         sources: &mut Sources,
         part: u64,
     ) -> Vec<Annotated> {
-        let mut whole = Counters::default();
-        let mut functions: HashMap<Key<'_>, Counts<'_>> = HashMap::new();
-        let mut starts: HashMap<(&SourcePath, &str, u32), Option<u32>> = HashMap::new();
+        let mut counts = Counts::default();
         for trace in snapshot.traces() {
-            whole += trace.counters;
-            let charged = trace.traceback.charged(ChargeTo::Caller);
-            let (mut seen, mut lines) = (HashSet::new(), HashSet::new());
-            for frame in trace.traceback.iter() {
-                let (Some(file), Some(name)) = (frame.file(), name_of(frame)) else {
-                    continue;
-                };
-                if frame.line() == 0 || !self.contains(frame.origin(), file, frame.function()) {
-                    continue;
-                }
-                let start = *starts.entry((file, name, frame.line())).or_insert_with(|| {
-                    let source = sources.file(file)?;
-                    source.start_of(name, frame.line())
-                });
-                let key = (file, name, start);
-                let function = functions.entry(key).or_default();
-                let whole_name = full_name(frame.function().unwrap_or_default());
-                if whole_name.len() > function.name.len() {
-                    function.name = whole_name;
-                }
-                if seen.insert(key) {
-                    function.inclusive += trace.counters;
-                }
-                if lines.insert((key, frame.line())) {
-                    let (own, inclusive) = function.lines.entry(frame.line()).or_default();
-                    *inclusive += trace.counters;
-                    // NOTE: the innermost frame of a line comes first: recursion is charged once.
-                    if frame == charged {
-                        *own += trace.counters;
-                    }
-                }
-            }
+            counts.add(trace, self, sources);
         }
-        let matters = |counters: &Counters| {
-            let is_part = |mine: u64, all: u64| mine > 0 && mine.saturating_mul(part) >= all;
-            is_part(counters.total.bytes.get(), whole.total.bytes.get())
-                || is_part(counters.peak.bytes.get(), whole.peak.bytes.get())
-        };
-        let mut annotated: Vec<Annotated> = functions
-            .into_iter()
-            .filter(|(_, counts)| part == 0 || matters(&counts.inclusive))
-            .map(|((file, _, start), counts)| Annotated {
-                name: counts.name.to_owned(),
-                file: file.clone(),
-                start,
-                end: start.and_then(|start| sources.file(file)?.end_of(start)),
-                inclusive: counts.inclusive,
-                lines: counts
-                    .lines
-                    .into_iter()
-                    .map(|(line, (own, inclusive))| AnnotatedLine {
-                        line,
-                        own,
-                        inclusive,
-                    })
-                    .collect(),
-            })
-            .collect();
-        annotated.sort_by(|a, b| {
-            let order = |it: &Annotated| std::cmp::Reverse(it.inclusive.total.bytes);
-            let place = |it: &Annotated| (it.file.clone(), it.lines.first().map(|it| it.line));
-            order(a)
-                .cmp(&order(b))
-                .then_with(|| place(a).cmp(&place(b)))
-        });
-        annotated
+        counts.annotated(sources, part)
     }
 
     fn contains(&self, origin: Origin, file: &SourcePath, function: Option<&str>) -> bool {
@@ -199,6 +125,101 @@ impl Selection {
         match (by_function, by_file) {
             (None, None) => origin == Origin::Workspace,
             (by_function, by_file) => by_function.unwrap_or(true) && by_file.unwrap_or(true),
+        }
+    }
+}
+
+/// Identifies a function: its file, its bare name, and its first line.
+type Key<'a> = (&'a SourcePath, &'a str, Option<u32>);
+
+/// The functions that were counted so far.
+#[derive(Default)]
+struct Counts<'a> {
+    whole: Counters,
+    functions: HashMap<Key<'a>, Function<'a>>,
+    /// The first line of the function with this file and name that contains this line.
+    starts: HashMap<(&'a SourcePath, &'a str, u32), Option<u32>>,
+}
+
+#[derive(Default)]
+struct Function<'a> {
+    name: &'a str,
+    inclusive: Counters,
+    /// The own and the inclusive numbers of each line.
+    lines: BTreeMap<u32, (Counters, Counters)>,
+}
+
+impl<'a> Counts<'a> {
+    fn add(&mut self, trace: &'a Trace, selection: &Selection, sources: &mut Sources) {
+        self.whole += trace.counters;
+        let charged = trace.traceback.charged(ChargeTo::Caller);
+        let (mut functions, mut lines) = (HashSet::new(), HashSet::new());
+        for frame in trace.traceback.iter() {
+            let (Some(file), Some(name)) = (frame.file(), name_of(frame)) else {
+                continue;
+            };
+            if frame.line() == 0 || !selection.contains(frame.origin(), file, frame.function()) {
+                continue;
+            }
+            let start = self.starts.entry((file, name, frame.line()));
+            let start = *start.or_insert_with(|| {
+                let source = sources.file(file)?;
+                source.start_of(name, frame.line())
+            });
+            let key = (file, name, start);
+            let function = self.functions.entry(key).or_default();
+            let whole_name = full_name(frame.function().unwrap_or_default());
+            if whole_name.len() > function.name.len() {
+                function.name = whole_name;
+            }
+            if functions.insert(key) {
+                function.inclusive += trace.counters;
+            }
+            if lines.insert((key, frame.line())) {
+                let (own, inclusive) = function.lines.entry(frame.line()).or_default();
+                *inclusive += trace.counters;
+                // NOTE: the innermost frame of a line comes first: recursion is charged once.
+                if frame == charged {
+                    *own += trace.counters;
+                }
+            }
+        }
+    }
+
+    fn annotated(self, sources: &mut Sources, part: u64) -> Vec<Annotated> {
+        let whole = self.whole;
+        let is_large = |counters: &Counters| {
+            let is_part = |mine: u64, all: u64| mine > 0 && mine.saturating_mul(part) >= all;
+            is_part(counters.total.bytes.get(), whole.total.bytes.get())
+                || is_part(counters.peak.bytes.get(), whole.peak.bytes.get())
+        };
+        let functions = self.functions.into_iter();
+        let functions = functions.filter(|(_, it)| part == 0 || is_large(&it.inclusive));
+        let mut annotated: Vec<Annotated> = functions
+            .map(|(key, function)| function.annotated(key, sources))
+            .collect();
+        annotated.sort_by_cached_key(|it| {
+            let first = it.lines.first().map(|it| it.line);
+            (Reverse(it.inclusive.total.bytes), it.file.clone(), first)
+        });
+        annotated
+    }
+}
+
+impl Function<'_> {
+    fn annotated(self, (file, _, start): Key<'_>, sources: &mut Sources) -> Annotated {
+        let line = |(line, (own, inclusive))| AnnotatedLine {
+            line,
+            own,
+            inclusive,
+        };
+        Annotated {
+            name: self.name.to_owned(),
+            file: file.clone(),
+            start,
+            end: start.and_then(|start| sources.file(file)?.end_of(start)),
+            inclusive: self.inclusive,
+            lines: self.lines.into_iter().map(line).collect(),
         }
     }
 }

@@ -12,7 +12,7 @@ pub(crate) fn check_free(path: &Path, force: bool) -> Result<()> {
     match fs::metadata(path) {
         Ok(found) if found.is_file() && !force => bail!(
             "expected a new path, found a file at {}; --force replaces it",
-            shown(path)
+            escaped(path)
         ),
         _ => Ok(()),
     }
@@ -34,10 +34,11 @@ pub(crate) fn write(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
         },
     };
     let written = created.and_then(|mut file| file.write_all(bytes));
-    written.with_context(|| format!("cannot write {}", shown(path)))
+    written.with_context(|| format!("cannot write {}", escaped(path)))
 }
 
-fn shown(path: &Path) -> String {
+/// A path that is safe to print.
+pub(crate) fn escaped(path: &Path) -> String {
     Escaped(&path.display().to_string()).to_string()
 }
 

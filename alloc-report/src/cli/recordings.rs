@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use unicode_width::UnicodeWidthStr as _;
 
+use crate::output::escaped;
 use crate::recording::{self, Recording};
 
 pub(crate) const LIST_EXAMPLES: &str = "\
@@ -70,7 +71,7 @@ pub(crate) fn list(options: &ListOptions) -> Result<String> {
     if recordings.is_empty() {
         return Ok("No recordings in this folder; alloc-report run makes one.\n".to_owned());
     }
-    let names: Vec<String> = recordings.iter().map(|it| shown(&it.folder)).collect();
+    let names: Vec<String> = recordings.iter().map(|it| escaped(&it.folder)).collect();
     let width = names.iter().map(|it| it.width()).max().unwrap_or(0);
     let mut text = String::new();
     for ((number, it), name) in recordings.iter().enumerate().zip(names) {
@@ -86,17 +87,13 @@ pub(crate) fn list(options: &ListOptions) -> Result<String> {
     Ok(text)
 }
 
-fn shown(folder: &Path) -> String {
-    alloc_core::Escaped(&folder.display().to_string()).to_string()
-}
-
 /// Shows the peak of live and of resident memory of each recording.
 pub(crate) fn peak(options: &PeakOptions) -> Result<String> {
     let mut text = String::new();
     for recording in chosen(&options.recordings)? {
         text += &format!(
             "{}  heap {}, resident {}\n",
-            shown(&recording.folder),
+            escaped(&recording.folder),
             size(recording.heap_peak()),
             size(recording.resident_peak()),
         );
@@ -133,11 +130,11 @@ pub(crate) fn clean(options: &CleanOptions) -> Result<String> {
     for recording in recordings {
         let folder = &recording.folder;
         if options.dry_run {
-            text += &format!("would remove {}\n", shown(folder));
+            text += &format!("would remove {}\n", escaped(folder));
             continue;
         }
         remove(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-        text += &format!("removed {}\n", shown(folder));
+        text += &format!("removed {}\n", escaped(folder));
     }
     Ok(text)
 }
@@ -146,7 +143,7 @@ pub(crate) fn clean(options: &CleanOptions) -> Result<String> {
 fn ask(recordings: &[Recording]) -> Result<()> {
     let mut question = String::new();
     for recording in recordings {
-        question += &format!("{}  {}\n", shown(&recording.folder), recording.command());
+        question += &format!("{}  {}\n", escaped(&recording.folder), recording.command());
     }
     question += match recordings.len() {
         1 => "Remove this recording? [y/N] ",

@@ -1,8 +1,8 @@
 //! The command `symbolize`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use alloc_core::{Escaped, Names};
+use alloc_core::Names;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
@@ -39,15 +39,11 @@ pub(crate) fn symbolize(options: &Options) -> Result<String> {
     if let Some(missing) = snapshot.missing_debug_info()
         && options.output.is_none()
     {
-        bail!("{} is unchanged: {missing}", shown(&options.file));
+        bail!("{} is unchanged: {missing}", output::escaped(&options.file));
     }
     snapshot
         .dump_with(output, Names::Symbols)
-        .with_context(|| format!("cannot name {}", shown(&options.file)))?;
+        .with_context(|| format!("cannot name {}", output::escaped(&options.file)))?;
     let missing = snapshot.missing_debug_info();
     Ok(missing.map_or_else(String::new, |it| format!("note: {it}\n")))
-}
-
-fn shown(path: &Path) -> String {
-    Escaped(&path.to_string_lossy()).to_string()
 }

@@ -106,6 +106,7 @@ enum Format {
     Json,
 }
 
+/// Compares the snapshots. Returns the text to print and the exit status.
 pub(crate) fn report(options: &Options) -> Result<(String, u8)> {
     let (old, new) = (read(&options.old)?, read(&options.new)?);
     let compared: Vec<Compared> = limits::of(&options.max_growth, &options.metric)
@@ -121,8 +122,8 @@ pub(crate) fn report(options: &Options) -> Result<(String, u8)> {
     let text = match options.format {
         Format::Json => json(options, &compared, changes, notes, is_passed),
         Format::Text | Format::Markdown => {
-            let tables = changes.map(|it| show(&it, options));
-            summary(&compared, options) + &tables.collect::<String>() + &shown(&notes, options)
+            let tables = changes.map(|it| show_changes(&it, options));
+            summary(&compared, options) + &tables.collect::<String>() + &show_notes(&notes, options)
         }
     };
     Ok((text, if is_passed { 0 } else { GREW }))
@@ -142,7 +143,8 @@ fn notes(compared: &[Compared], old: &Snapshot, new: &Snapshot) -> Vec<String> {
     notes
 }
 
-fn shown(notes: &[String], options: &Options) -> String {
+/// The notes as lines of text or items of a list.
+fn show_notes(notes: &[String], options: &Options) -> String {
     let prefix = match options.format {
         Format::Markdown => "- ",
         _ => "note: ",
@@ -155,6 +157,7 @@ fn shown(notes: &[String], options: &Options) -> String {
     }
 }
 
+/// The table of metrics.
 fn summary(compared: &[Compared], options: &Options) -> String {
     let rows: Vec<[String; 6]> = compared
         .iter()
@@ -178,7 +181,7 @@ fn summary(compared: &[Compared], options: &Options) -> String {
 }
 
 /// The changes of a metric, with a title.
-fn show(changes: &Changes, options: &Options) -> String {
+fn show_changes(changes: &Changes, options: &Options) -> String {
     if changes.rows.is_empty() {
         return String::new();
     }

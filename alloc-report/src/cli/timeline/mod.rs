@@ -8,7 +8,6 @@
 
 use std::path::PathBuf;
 
-use alloc_core::Escaped;
 use anyhow::{Result, bail};
 use clap::Args;
 
@@ -71,10 +70,7 @@ pub(crate) fn report(options: &Options) -> Result<String> {
         svg::svg(&timeline)
     };
     output::write(&options.output, picture.as_bytes(), options.force)?;
-    Ok(format!(
-        "Written to {}\n",
-        Escaped(&options.output.display().to_string())
-    ))
+    Ok(format!("Written to {}\n", output::escaped(&options.output)))
 }
 
 fn timeline(sources: &[PathBuf]) -> Result<Timeline> {
