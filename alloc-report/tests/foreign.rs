@@ -183,7 +183,7 @@ fn notes_name_the_metrics_that_a_profile_lacks() {
     ));
     expect![[r#"
         heap, 2026-11-25 20:10:31 UTC
-        ? in ? blocks summed over own peaks, by function
+        ? in ? blocks summed over individual peaks, by function
 
         note: the file does not contain the peak of each callsite
     "#]]

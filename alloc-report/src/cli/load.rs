@@ -107,10 +107,10 @@ fn nothing_left(snapshot: &Snapshot, view: &View, outer: bool) -> String {
     };
     let mut text = match view.include.len() {
         1 => format!("no callsite matches --include {}", Escaped(&first.text)),
-        n => format!("no callsite matches any of the {n} --include"),
+        n => format!("no callsite matches any of the {n} --include options"),
     };
     if !view.exclude.is_empty() {
-        text += " and is left by --exclude";
+        text += " and remains after --exclude";
     }
     if outer {
         text += "; outer frames of stacks do: add --all-frames";

@@ -266,7 +266,7 @@ impl View {
     /// The words for the metric's sum in a heading.
     pub(crate) fn what(&self) -> &'static str {
         match self.metric() {
-            Metric::Peak => " summed over own peaks",
+            Metric::Peak => " summed over individual peaks",
             Metric::AtPeak => " at the peak",
             Metric::Total => " ever allocated",
             Metric::Freed => " ever freed",

@@ -98,7 +98,7 @@ fn filters_that_leave_nothing_suggest_names() {
     );
     check(
         "top new --include a.rs --include b.rs",
-        "no callsite matches any of the 2 --include; the largest allocators are: src/cache.rs, \
+        "no callsite matches any of the 2 --include options; the largest allocators are: src/cache.rs, \
          src/load.rs, src/index.rs",
     );
     // Each condition matches alone, but not both.
@@ -108,7 +108,7 @@ fn filters_that_leave_nothing_suggest_names() {
     );
     check(
         "top new --include cache.rs --exclude function=fill",
-        "no callsite matches --include cache.rs and is left by --exclude",
+        "no callsite matches --include cache.rs and remains after --exclude",
     );
     check(
         "diff old new --exclude crate=demo",

@@ -167,7 +167,7 @@ fn top_groups_by_file_and_function_and_sorts_by_other_metrics() {
     check(
         "top new --by line --sort peak -n 2",
         expect![[r#"
-            12.2 MiB in 99,752 blocks summed over own peaks, by line; at the peak 12.1 MiB
+            12.2 MiB in 99,752 blocks summed over individual peaks, by line; at the peak 12.1 MiB
 
             #      size   share   count    average  line
             1  11.9 MiB   97.6%  99,746      125 B  src/cache.rs:41
