@@ -87,8 +87,8 @@ impl Diff<'_> {
 
     fn notes_on(&self, diffs: &[StatisticDiff]) -> Vec<String> {
         let mut notes = notes::of_both(self.new, self.old, &self.view);
-        let left_out = diffs.iter().filter(|it| it.is_plumbing).count();
-        notes.extend(notes::left_out(left_out, &self.view));
+        let hidden = diffs.iter().filter(|it| it.is_plumbing).count();
+        notes.extend(notes::hidden(hidden, &self.view));
         notes
     }
 

@@ -19,7 +19,7 @@ fn of_one(snapshot: &Snapshot, view: &View, shows_peak: bool) -> Vec<String> {
     notes.extend(without_threads(snapshot, view));
     notes.extend(filtered(snapshot));
     notes.extend(sampled(snapshot));
-    notes.extend(own_peaks(snapshot, view));
+    notes.extend(individual_peaks(snapshot, view));
     notes.extend(peak_error(snapshot).filter(|_| shows_peak));
     notes.extend(truncated(snapshot, view));
     notes.extend(broken(snapshot));
@@ -71,7 +71,7 @@ pub(crate) fn of_both(new: &Snapshot, old: &Snapshot, view: &View) -> Vec<String
 }
 
 /// The note on `n` functions that are hidden as plumbing.
-pub(crate) fn left_out(n: usize, view: &View) -> Option<String> {
+pub(crate) fn hidden(n: usize, view: &View) -> Option<String> {
     let functions = plural(n as u64, view.noun(0));
     let (call, allocate, them) = match n {
         1 => ("calls", "allocates", "it"),
@@ -134,7 +134,7 @@ fn sampled(snapshot: &Snapshot) -> Option<String> {
     ))
 }
 
-fn own_peaks(snapshot: &Snapshot, view: &View) -> Option<String> {
+fn individual_peaks(snapshot: &Snapshot, view: &View) -> Option<String> {
     (view.metric() == Metric::Peak && snapshot.knows(Metric::Peak)).then(|| {
         format!(
             "each row peaked at its own moment: the sum may exceed the heap's peak, {}",
@@ -158,7 +158,7 @@ fn peak_error(snapshot: &Snapshot) -> Option<String> {
 /// frame to charge is missing.
 fn truncated(snapshot: &Snapshot, view: &View) -> Option<String> {
     let charge = snapshot.charged_to();
-    let of_stacks = view.is_of_stacks();
+    let of_stacks = view.groups_by_stack();
     let n = count(snapshot, |trace| {
         trace.traceback.is_truncated() && (of_stacks || !has_charged_frame(trace, charge))
     });

@@ -89,8 +89,8 @@ impl Top<'_> {
 
     fn notes_on(&self, statistics: &[Statistic]) -> Vec<String> {
         let mut notes = notes::of(self.snapshot, &self.view);
-        let left_out = statistics.iter().filter(|it| it.is_plumbing).count();
-        notes.extend(notes::left_out(left_out, &self.view));
+        let hidden = statistics.iter().filter(|it| it.is_plumbing).count();
+        notes.extend(notes::hidden(hidden, &self.view));
         notes
     }
 

@@ -225,7 +225,7 @@ impl View {
     }
 
     /// Whether the grouping depends on whole stacks.
-    pub(crate) fn is_of_stacks(&self) -> bool {
+    pub(crate) fn groups_by_stack(&self) -> bool {
         let is_stack = |key| matches!(key, Some(GroupBy::Traceback | GroupBy::FoldedTraceback));
         self.by.is_cumulative() || self.by.keys().any(is_stack)
     }

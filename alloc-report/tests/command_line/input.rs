@@ -50,49 +50,24 @@ fn an_unreadable_file_is_named_with_what_was_expected() {
     fs::write(folder.join("cut"), &whole[..whole.len() / 2]).unwrap();
     fs::create_dir(folder.join("sub")).unwrap();
 
-    let expected = "expected a heap profile in pprof's format, found";
-    check_failure(
-        folder,
-        "top missing",
-        1,
-        "cannot read the snapshot missing: No such file",
-    );
     check_error(
         folder,
         "top sub",
         "expected a snapshot file or a recording by alloc-report run, found another folder at sub",
     );
-    check_failure(
-        folder,
-        "top notes.txt",
-        1,
-        &format!("cannot read the snapshot notes.txt: {expected}"),
-    );
-    check_failure(
-        folder,
-        "top empty",
-        1,
-        &format!("cannot read the snapshot empty: {expected}"),
-    );
-    check_failure(
-        folder,
-        "top cut",
-        1,
-        &format!("cannot read the snapshot cut: {expected}"),
-    );
-    check_failure(
-        folder,
-        "top cut --format json",
-        1,
-        "cannot read the snapshot cut",
-    );
-    check_failure(
-        folder,
-        "diff missing new",
-        1,
-        "cannot read the snapshot missing",
-    );
-    check_failure(folder, "diff old cut", 1, "cannot read the snapshot cut");
+    let not_a_profile = "expected a heap profile in pprof's format, found";
+    for (arguments, file, found) in [
+        ("top missing", "missing", "No such file"),
+        ("top notes.txt", "notes.txt", not_a_profile),
+        ("top empty", "empty", not_a_profile),
+        ("top cut", "cut", not_a_profile),
+        ("top cut --format json", "cut", not_a_profile),
+        ("diff missing new", "missing", "No such file"),
+        ("diff old cut", "cut", not_a_profile),
+    ] {
+        let message = format!("cannot read the snapshot {file}: {found}");
+        check_failure(folder, arguments, 1, &message);
+    }
 }
 
 #[test]

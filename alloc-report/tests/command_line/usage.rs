@@ -14,85 +14,53 @@ use crate::support::{check_failure, stdout};
 fn a_wrong_command_line_exits_with_2() {
     let folder = folder();
     let folder = folder.path();
-    check_failure(folder, "", 2, "Usage: alloc-report [OPTIONS] <COMMAND>");
-    check_failure(folder, "top", 2, "<FILE>");
-    check_failure(
-        folder,
-        "diff old",
-        1,
-        "use diff OLD NEW to compare two snapshots",
-    );
-    check_failure(folder, "diff", 2, "<OLD>");
-    check_failure(
-        folder,
-        "top new --by colour",
-        2,
-        "line, file, function, module, crate, traceback, folded, size-class, thread, domain",
-    );
-    check_failure(
-        folder,
-        "top new --sort colour",
-        2,
-        "current, peak, at-peak, total, freed, bytes, blocks, average",
-    );
-    check_failure(
-        folder,
-        "top new --by line,lines",
-        2,
-        "invalid value 'lines'",
-    );
-    check_failure(
-        folder,
-        "top new --sort peak,total",
-        2,
-        "expected at most one metric",
-    );
-    check_failure(
-        folder,
-        "top new --sort blocks,bytes",
-        2,
-        "at most one order",
-    );
-    check_failure(
-        folder,
-        "top new --by traceback --cumulative",
-        2,
-        "expected line, file, function, module or crate, found traceback",
-    );
-    check_failure(
-        folder,
-        "top new --include fuction=main",
-        2,
-        "expected a file, or one of file=, line=, function=, crate=, thread=, domain=, found fuction=",
-    );
-    check_failure(
-        folder,
-        "diff old new --exclude cache.rs:forty",
-        2,
-        "expected a line number after the last colon, found \"forty\"",
-    );
-    check_failure(
-        folder,
-        "top new --include=",
-        2,
-        "expected a condition, found nothing",
-    );
-    check_failure(
-        folder,
-        "top new --all-frames",
-        2,
-        "<--include <CONDITIONS>|--exclude <CONDITIONS>>",
-    );
-    check_failure(
-        folder,
-        "completions tcsh",
-        2,
-        "bash, elvish, fish, powershell, zsh",
-    );
-    check_failure(folder, "top new --charge me", 2, "caller, workspace");
-    check_failure(folder, "top new --format xml", 2, "text, json, csv");
-    check_failure(folder, "top new -n -1", 2, "invalid value '-1'");
-    check_failure(folder, "flame new", 2, "unrecognized subcommand");
+    for (arguments, message) in [
+        ("", "Usage: alloc-report [OPTIONS] <COMMAND>"),
+        ("top", "<FILE>"),
+        ("diff", "<OLD>"),
+        (
+            "top new --by colour",
+            "line, file, function, module, crate, traceback, folded, size-class, thread, domain",
+        ),
+        (
+            "top new --sort colour",
+            "current, peak, at-peak, total, freed, bytes, blocks, average",
+        ),
+        ("top new --by line,lines", "invalid value 'lines'"),
+        ("top new --sort peak,total", "expected at most one metric"),
+        ("top new --sort blocks,bytes", "at most one order"),
+        (
+            "top new --by traceback --cumulative",
+            "expected line, file, function, module or crate, found traceback",
+        ),
+        (
+            "top new --include fuction=main",
+            "expected a file, or one of file=, line=, function=, crate=, thread=, domain=, found fuction=",
+        ),
+        (
+            "diff old new --exclude cache.rs:forty",
+            "expected a line number after the last colon, found \"forty\"",
+        ),
+        ("top new --include=", "expected a condition, found nothing"),
+        (
+            "top new --all-frames",
+            "<--include <CONDITIONS>|--exclude <CONDITIONS>>",
+        ),
+        ("completions tcsh", "bash, elvish, fish, powershell, zsh"),
+        ("top new --charge me", "caller, workspace"),
+        ("top new --format xml", "text, json, csv"),
+        ("top new -n -1", "invalid value '-1'"),
+        ("flame new", "unrecognized subcommand"),
+    ] {
+        check_failure(folder, arguments, 2, message);
+    }
+}
+
+#[test]
+fn a_diff_of_one_ordinary_snapshot_is_an_error() {
+    let folder = folder();
+    let message = "use diff OLD NEW to compare two snapshots";
+    check_failure(folder.path(), "diff old", 1, message);
 }
 
 #[test]

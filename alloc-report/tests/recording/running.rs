@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::io::Read as _;
+use std::path::Path;
 use std::process::Stdio;
 
 use alloc_core::{GroupBy, Snapshot};
 
-use crate::set_up::{MIB, ROLE, SNAPSHOTS, csv_rows, files, folder, record, snapshots, succeeds};
+use crate::set_up::{MIB, ROLE, SNAPSHOTS, files, folder, memory, record, snapshots, succeeds};
 use crate::support::{check_error, check_failure, command, run, stdout, text};
 
 pub(crate) fn a_recording_is_complete() {
@@ -27,52 +28,57 @@ pub(crate) fn a_recording_is_complete() {
         "{shown}"
     );
 
-    let mut rows = csv_rows(&recording);
-    let row = rows
-        .iter()
-        .rfind(|it| it[1] > 0.0)
-        .expect("rows with a heap");
-    let held = (10 * MIB) as f64;
-    assert!(row[1] >= held && row[1] < held + 2e5, "{row:?}");
-    assert!(
-        row[2] >= 4.0 * held && row[2] < 4.0 * held + 2e5,
-        "the peak: {row:?}"
-    );
-    assert!(rows.iter().any(|it| it[8] > 4096.0), "the tracer's own");
-    rows.retain(|it| it[5] > 0.0);
-    assert!(rows.iter().any(|it| it[5] >= held), "resident");
-    assert!(
-        rows.iter()
-            .any(|it| it[7] > 0.0 && it[7] <= it[6] && it[6] <= it[5]),
-        "uss, pss, rss"
-    );
+    check_memory(&recording);
+    check_snapshots(&recording);
+    check_commands(folder.path());
+}
 
-    let snapshots = snapshots(&recording);
+/// `memory.csv` has the heap, its peak, the tracer and the resident memory.
+fn check_memory(recording: &Path) {
+    let rows = memory(recording);
+    let last = rows.iter().rfind(|it| it.heap > 0).expect("a heap");
+    let held = 10 * MIB as u64;
+    let range = |bytes| bytes..bytes + 200_000;
+    assert!(range(held).contains(&last.heap), "{last:?}");
+    assert!(range(4 * held).contains(&last.peak), "{last:?}");
+    assert!(rows.iter().any(|it| it.tracer > 4096), "{rows:?}");
+    assert!(rows.iter().any(|it| it.rss >= held), "{rows:?}");
+    let mut page_counts = rows.iter().filter(|it| it.uss > 0 && it.rss > 0);
+    assert!(
+        page_counts.any(|it| it.uss <= it.pss && it.pss <= it.rss),
+        "{rows:?}"
+    );
+}
+
+fn check_snapshots(recording: &Path) {
+    let snapshots = snapshots(recording);
     assert!(snapshots.len() >= 3, "{snapshots:?}");
     let first = Snapshot::load(&snapshots[0]).expect("a snapshot");
     let top = &first.statistics(GroupBy::Line)[0];
     assert_eq!((top.size.get(), top.count), (10 * MIB as u64, 1), "{top}");
+}
 
-    // Each command finds the recording by its name.
-    let list = stdout(folder.path(), "list");
+/// Each command finds the recording by its name.
+fn check_commands(folder: &Path) {
+    let list = stdout(folder, "list");
     assert!(
         list.starts_with("  0  100%n  ") && list.lines().count() == 1,
         "{list}"
     );
-    let path = folder.path().display();
+    let path = folder.display();
     let elsewhere = stdout(&std::env::temp_dir(), &format!("list {path}"));
     assert!(elsewhere.contains("/100%n  "), "{elsewhere}");
-    let last = stdout(folder.path(), "top 100%n --sort at-peak -n 1");
+    let last = stdout(folder, "top 100%n --sort at-peak -n 1");
     assert!(
         last.contains("40.0 MiB") && last.contains("recording/main.rs"),
         "{last}"
     );
-    let ends = stdout(folder.path(), "diff 100%n --sort at-peak");
+    let ends = stdout(folder, "diff 100%n --sort at-peak");
     assert!(ends.contains("40.0 MiB (+30.0 MiB)"), "{ends}");
 
-    let picture = stdout(folder.path(), "timeline 100%n -o x.html");
+    let picture = stdout(folder, "timeline 100%n -o x.html");
     assert_eq!(picture, "Written to x.html\n");
-    let page = fs::read_to_string(folder.path().join("x.html")).expect("a page");
+    let page = fs::read_to_string(folder.join("x.html")).expect("a page");
     for part in [
         "<svg",
         "peak 40.0 MiB",
@@ -81,7 +87,7 @@ pub(crate) fn a_recording_is_complete() {
     ] {
         assert!(page.contains(part), "no {part}");
     }
-    let peak = stdout(folder.path(), "peak 100%n");
+    let peak = stdout(folder, "peak 100%n");
     assert!(
         peak.starts_with("100%n  heap 40.0 MiB, resident "),
         "{peak}"
@@ -99,11 +105,11 @@ pub(crate) fn a_child_of_the_program_is_measured() {
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let shown = text(&output.stderr);
     assert!(shown.contains("heap at most 40.0 MiB"), "{shown}");
-    let held = (10 * MIB) as f64;
-    let rows = csv_rows(&folder.path().join("a"));
+    let held = 10 * MIB as u64;
+    let rows = memory(&folder.path().join("a"));
     // The resident memory is that of the child, not of the shell.
     assert!(
-        rows.iter().any(|it| it[1] >= held && it[5] >= held),
+        rows.iter().any(|it| it.heap >= held && it.rss >= held),
         "{rows:?}"
     );
 }
@@ -153,11 +159,7 @@ pub(crate) fn without_the_allocator_only_resident_memory_is_recorded() {
         shown.contains("sleep does not have alloc_core::TraceAlloc"),
         "{shown}"
     );
-    assert!(
-        csv_rows(&folder.path().join("a"))
-            .iter()
-            .any(|it| it[5] > 0.0)
-    );
+    assert!(memory(&folder.path().join("a")).iter().any(|it| it.rss > 0));
     stdout(folder.path(), "timeline a -o x.svg");
     let svg = fs::read_to_string(folder.path().join("x.svg")).expect("a picture");
     assert!(svg.contains("class=\"resident\"") && !svg.contains("as the tracer counts it"));

@@ -33,26 +33,44 @@ pub(crate) fn succeeds(output: &Output) -> &str {
     text(&output.stdout)
 }
 
-/// The rows of `memory.csv`. An empty cell is 0.
-pub(crate) fn csv_rows(recording: &Path) -> Vec<Vec<f64>> {
+/// A row of `memory.csv`, in bytes. An empty cell is 0.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) heap: u64,
+    pub(crate) peak: u64,
+    pub(crate) rss: u64,
+    pub(crate) pss: u64,
+    pub(crate) uss: u64,
+    pub(crate) tracer: u64,
+}
+
+pub(crate) fn memory(recording: &Path) -> Vec<Row> {
     let text = fs::read_to_string(recording.join("memory.csv")).expect("a file");
     let mut lines = text.lines();
     assert_eq!(
         lines.next(),
         Some(
-            "seconds,heap_bytes,heap_peak_bytes,total_bytes,total_blocks,rss_bytes,pss_bytes,uss_bytes,tracer_bytes"
+            "seconds,heap_bytes,heap_peak_bytes,total_bytes,total_blocks,rss_bytes,pss_bytes,\
+             uss_bytes,tracer_bytes"
         )
     );
-    let number = |it: &str| {
-        if it.is_empty() {
-            0.0
-        } else {
-            it.parse().expect("a number")
-        }
+    lines.map(row).collect()
+}
+
+fn row(line: &str) -> Row {
+    let cells: Vec<&str> = line.split(',').collect();
+    let number = |column: usize| match cells[column] {
+        "" => 0,
+        digits => digits.parse().expect("a number"),
     };
-    lines
-        .map(|line| line.split(',').map(number).collect())
-        .collect()
+    Row {
+        heap: number(1),
+        peak: number(2),
+        rss: number(5),
+        pss: number(6),
+        uss: number(7),
+        tracer: number(8),
+    }
 }
 
 pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {

@@ -30,7 +30,7 @@ pub(crate) struct About {
 pub(crate) fn remove_files(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if is_of_recording(&entry) {
+        if is_part_of_recording(&entry) {
             fs::remove_file(entry.path())?;
         }
     }
@@ -38,14 +38,14 @@ pub(crate) fn remove_files(folder: &Path) -> Result<()> {
 }
 
 /// Whether a folder contains a recording and nothing else.
-pub(crate) fn has_nothing_else(folder: &Path) -> bool {
+pub(crate) fn contains_only_recording(folder: &Path) -> bool {
     let Ok(mut entries) = fs::read_dir(folder) else {
         return false;
     };
-    folder.join(ABOUT).exists() && entries.all(|it| it.is_ok_and(|it| is_of_recording(&it)))
+    folder.join(ABOUT).exists() && entries.all(|it| it.is_ok_and(|it| is_part_of_recording(&it)))
 }
 
-fn is_of_recording(entry: &fs::DirEntry) -> bool {
+fn is_part_of_recording(entry: &fs::DirEntry) -> bool {
     let name = entry.file_name().to_string_lossy().into_owned();
     matches!(name.as_str(), ABOUT | MEMORY)
         || name.starts_with("heap-") && name.contains(".pb.gz")

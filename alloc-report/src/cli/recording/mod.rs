@@ -18,7 +18,7 @@ mod moment;
 mod writer;
 
 use folder::{ABOUT, MEMORY};
-pub(crate) use folder::{About, PREFIX, has_nothing_else, remove_files};
+pub(crate) use folder::{About, PREFIX, contains_only_recording, remove_files};
 use moment::read_moments;
 pub(crate) use moment::{Moment, now, stamp, taken_at};
 pub(crate) use writer::Writer;

@@ -63,7 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<u8> {
     };
     // NOTE: registered before the program starts, so that no signal is missed.
     let mut signals = Signals::new(SIGNALS).context("cannot catch signals")?;
-    if options.force && recording::has_nothing_else(&folder) {
+    if options.force && recording::contains_only_recording(&folder) {
         recording::remove_files(&folder)
             .with_context(|| format!("cannot replace {}", folder.display()))?;
     }
