@@ -34,18 +34,14 @@
 //! # The command
 //!
 //! `alloc-report top FILE` and `alloc-report diff OLD NEW` print these tables. `alloc-report diff
-//! FILE` prints the table of a profile with negative values, which holds only changes. `--help`
+//! FILE` prints the table of a profile that holds only changes, positive or negative. `--help`
 //! explains the options, with examples of filters and groupings. `alloc-report completions SHELL`
 //! and `alloc-report man` print shell completions and the manual page. The exit status is 0 on
 //! success, 1 if a file cannot be read or filters leave nothing, and 2 for a wrong command line.
-//!
-//! # Modules
-//!
-//! Each module imports only from those before it: `compare`, `show` (`text`, `table`, `stack`,
-//! `view`, `notes`, then `top` and `diff`), `annotate`.
-#![doc = "\n"]
 #![doc = include_str!("formats.md")]
 
+// Each module imports only from those before it: `compare`, `show` (`text`, `table`, `stack`,
+// `view`, `notes`, `builder`, then `top` and `diff`), `annotate`.
 mod annotate;
 mod compare;
 mod show;

@@ -5,10 +5,11 @@ use std::fmt;
 use alloc_core::{Amount, Bytes, GroupKey, Snapshot};
 use anstyle::Style;
 
+use super::builder::{builder, example};
 use super::notes;
 use super::table::{BOLD, Cell, DIM, PLAIN, Row, Table};
 use super::text;
-use super::view::{Group, View, builder, example, process};
+use super::view::{Group, View, process};
 use crate::compare::{BytesDiff, CompareTo, StatisticDiff, difference};
 
 /// Makes a table of the `n` lines that changed most between two snapshots.

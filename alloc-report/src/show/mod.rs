@@ -4,6 +4,7 @@
 //! are opened are source files, to quote a line; nothing is written. The numbers come from
 //! [`Snapshot::statistics`](alloc_core::Snapshot::statistics) and from [`compare`](crate::compare).
 
+mod builder;
 mod diff;
 pub(crate) mod notes;
 mod stack;

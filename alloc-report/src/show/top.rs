@@ -6,10 +6,11 @@ use std::fmt;
 use alloc_core::{Amount, Bytes, GroupKey, Snapshot, SortBy, Statistic};
 use anstyle::Style;
 
+use super::builder::{builder, example};
 use super::notes;
 use super::table::{BOLD, Cell, DIM, PLAIN, Row, Table};
 use super::text;
-use super::view::{Group, View, builder, example, process};
+use super::view::{Group, View, process};
 
 /// Makes a table of the `n` lines of a snapshot that hold the most memory.
 ///

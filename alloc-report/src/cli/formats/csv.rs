@@ -74,15 +74,15 @@ pub(crate) fn top(snapshot: &Snapshot, view: &View, by: &Grouping) -> Result<Str
 pub(crate) fn diff(new: &Snapshot, old: &Snapshot, view: &View, by: &Grouping) -> Result<String> {
     let mut rows = Rows::new(new, view, by, &DIFF_COLUMNS)?;
     let diffs = diffs(new, old, view, by);
-    let levels = !new.is_difference();
+    let has_amounts = !new.is_difference();
     let knows_blocks = new.knows_blocks();
     rows.add(&diffs, &|diff: &StatisticDiff| {
         vec![
-            known(levels.then(|| diff.size.get())),
+            known(has_amounts.then(|| diff.size.get())),
             diff.size_diff.get().to_string(),
-            known((levels && knows_blocks).then_some(diff.count)),
+            known((has_amounts && knows_blocks).then_some(diff.count)),
             known(knows_blocks.then_some(diff.count_diff)),
-            known(average(diff.size.get(), diff.count).filter(|_| levels && knows_blocks)),
+            known(average(diff.size.get(), diff.count).filter(|_| has_amounts && knows_blocks)),
         ]
     })?;
     rows.text()

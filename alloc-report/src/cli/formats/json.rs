@@ -50,7 +50,7 @@ pub(crate) fn diff(
 ) -> Result<String> {
     let diffs = diffs(new, old, view, by);
     let (now, then) = (total(new, by), total(old, by));
-    let levels = !new.is_difference();
+    let has_amounts = !new.is_difference();
     let (shown, other) = diff_rows(&diffs, new, view, by);
     to_text(&Diff {
         report: "diff",
@@ -61,9 +61,9 @@ pub(crate) fn diff(
         other,
         total: DiffSum {
             rows: diffs.len(),
-            bytes: levels.then(|| now.bytes.get()),
+            bytes: has_amounts.then(|| now.bytes.get()),
             bytes_diff: Some(BytesDiff::between(now.bytes, then.bytes).get()),
-            blocks: (levels && new.knows_blocks()).then_some(now.blocks),
+            blocks: (has_amounts && new.knows_blocks()).then_some(now.blocks),
             blocks_diff: new
                 .knows_blocks()
                 .then_some(now.blocks as i64 - then.blocks as i64),

@@ -64,17 +64,17 @@ pub(super) fn diff_rows(
     view: &View,
     by: &Grouping,
 ) -> (Vec<DiffRow>, DiffSum) {
-    let levels = !new.is_difference();
+    let has_amounts = !new.is_difference();
     let knows_blocks = new.knows_blocks();
     let (shown, others) = diffs.split_at(view.rows.min(diffs.len()));
     let rows = shown.iter().zip(1..).map(|(diff, rank)| DiffRow {
         rank,
         key: Key::of(&diff.key, new),
-        bytes: levels.then(|| diff.size.get()),
+        bytes: has_amounts.then(|| diff.size.get()),
         bytes_diff: diff.size_diff.get(),
-        blocks: (levels && knows_blocks).then_some(diff.count),
+        blocks: (has_amounts && knows_blocks).then_some(diff.count),
         blocks_diff: knows_blocks.then_some(diff.count_diff),
-        average_bytes: average(diff.size.get(), diff.count).filter(|_| levels && knows_blocks),
+        average_bytes: average(diff.size.get(), diff.count).filter(|_| has_amounts && knows_blocks),
         within: (!diff.parts.is_empty()).then(|| {
             let (rows, other) = diff_rows(&diff.parts, new, view, by);
             Within { rows, other }
@@ -221,14 +221,14 @@ pub(super) struct DiffSum {
 
 impl DiffSum {
     fn of(diffs: &[StatisticDiff], new: &Snapshot, by: &Grouping) -> DiffSum {
-        let levels = !new.is_difference();
+        let has_amounts = !new.is_difference();
         let knows_blocks = new.knows_blocks();
         let add_up = !by.is_cumulative();
         DiffSum {
             rows: diffs.len(),
-            bytes: (add_up && levels).then(|| diffs.iter().map(|it| it.size.get()).sum()),
+            bytes: (add_up && has_amounts).then(|| diffs.iter().map(|it| it.size.get()).sum()),
             bytes_diff: add_up.then(|| diffs.iter().map(|it| it.size_diff.get()).sum()),
-            blocks: (add_up && levels && knows_blocks)
+            blocks: (add_up && has_amounts && knows_blocks)
                 .then(|| diffs.iter().map(|it| it.count).sum()),
             blocks_diff: (add_up && knows_blocks)
                 .then(|| diffs.iter().map(|it| it.count_diff).sum()),
