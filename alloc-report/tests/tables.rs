@@ -82,6 +82,38 @@ fn long_names_are_wrapped_and_numbers_are_not() {
 }
 
 #[test]
+fn blocks_are_classed_by_their_own_size_where_it_is_known() {
+    let place = [("demo::read", "src/read.rs", 7)];
+    let large = 1568 << 10;
+    let mean = snapshot(vec![trace(&place, large + 4 * 100, 5)]);
+    let own = snapshot(vec![
+        trace(&place, large, 1).with_block_size(large),
+        trace(&place, 4 * 100, 4).with_block_size(100),
+    ]);
+    let table = |snapshot| {
+        alloc_report::top(snapshot, 10)
+            .by(GroupBy::SizeClass)
+            .to_string()
+    };
+    expect![[r#"
+        1568 KiB in 5 live blocks, by size class; at the peak 1568 KiB
+
+        #         size   share  count    average  size class
+        1  1,568.4 KiB  100.0%      5  321,206 B  up to 512 KiB
+           1,568.4 KiB  100.0%      5  321,206 B  total
+
+        note: classes are those of each callsite's mean size: for each block's own size, trace with ALLOC_TRACE_SIZES=1 or Config::sizes(true)"#]].assert_eq(&table(&mean));
+    expect![[r#"
+        1568 KiB in 5 live blocks, by size class; at the peak 1568 KiB
+
+        #         size   share  count      average  size class
+        1  1,568.0 KiB  >99.9%      1  1,605,632 B  up to 2048 KiB
+        2      0.4 KiB   <0.1%      4        100 B  up to 128 B
+           1,568.4 KiB  100.0%      5    321,206 B  total"#]]
+    .assert_eq(&table(&own));
+}
+
+#[test]
 fn no_two_rows_look_alike() {
     let file =
         |package: &str| format!("/c/registry/src/i-1/{package}-1.0.0/src/a/long/way/down/lib.rs");

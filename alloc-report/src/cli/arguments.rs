@@ -10,7 +10,7 @@ use crate::view::View;
 /// Shows which lines of a Rust program hold its memory, and what grew.
 ///
 /// Reads the snapshot files of alloc_core. To write one, call Snapshot::dump(path) in the program,
-/// or set ALLOC_TRACE=32 ALLOC_TRACE_OUT=heap.pb.gz in its environment.
+/// or set ALLOC_TRACE=128 ALLOC_TRACE_OUT=heap.pb.gz in its environment.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Arguments {
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   Write a snapshot when the program ends, and show the ten lines that hold the most memory:
-    ALLOC_TRACE=32 ALLOC_TRACE_OUT=heap.pb.gz ./server
+    ALLOC_TRACE=128 ALLOC_TRACE_OUT=heap.pb.gz ./server
     alloc-report top heap.pb.gz
 
   Show what was still live, with the stacks that allocated it:

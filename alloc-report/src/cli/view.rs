@@ -109,10 +109,7 @@ impl ValueEnum for By {
             Crate => ("crate", "A crate, with its version if the path contains it"),
             Traceback => ("traceback", "A whole call stack"),
             FoldedTraceback => ("folded", "A call stack without its recursion"),
-            SizeClass => (
-                "size-class",
-                "The mean size of a callsite's blocks, by powers of two",
-            ),
+            SizeClass => ("size-class", "The size of the blocks, by powers of two"),
             Thread => ("thread", "The name of the thread that allocated"),
             Domain => (
                 "domain",

@@ -17,6 +17,7 @@ fn of_one(snapshot: &Snapshot, view: &View, shows_peak: bool) -> Vec<String> {
     notes.extend(changes(snapshot));
     notes.extend(unknown(snapshot, view));
     notes.extend(without_threads(snapshot, view));
+    notes.extend(without_sizes(snapshot, view));
     notes.extend(filtered(snapshot));
     notes.extend(sampled(snapshot));
     notes.extend(individual_peaks(snapshot, view));
@@ -111,6 +112,16 @@ fn without_threads(snapshot: &Snapshot, view: &View) -> Option<String> {
     let all_unnamed = snapshot.traces().iter().all(|it| it.thread.is_none());
     (by_thread && all_unnamed && !snapshot.traces().is_empty()).then(|| {
         "threads were not recorded: trace with ALLOC_TRACE_THREADS=1 or Config::threads(true)"
+            .to_owned()
+    })
+}
+
+fn without_sizes(snapshot: &Snapshot, view: &View) -> Option<String> {
+    let by_size = view.by.keys().any(|key| key == Some(GroupBy::SizeClass));
+    let are_mean = snapshot.traces().iter().any(|it| it.size_class.is_none());
+    (by_size && are_mean).then(|| {
+        "classes are those of each callsite's mean size: for each block's own size, trace with \
+         ALLOC_TRACE_SIZES=1 or Config::sizes(true)"
             .to_owned()
     })
 }

@@ -192,11 +192,11 @@ impl Unit {
 
     /// The unit of a column: the one in which [`Bytes`] print its largest cell.
     ///
-    /// Averages are mostly small; they stay in bytes up to 10 MiB.
+    /// Averages stay in bytes: one large block must not turn all others into `<0.1 MiB`.
     fn of<'a>(cells: impl Iterator<Item = &'a Cell> + Clone) -> Unit {
         let most = cells.clone().filter_map(Cell::bytes).max().unwrap_or(0);
         let is_average = |cell: &Cell| matches!(cell.content, Content::Average(_));
-        let most = match cells.clone().any(is_average) && most < 10 << 20 {
+        let most = match cells.clone().any(is_average) {
             true => 0,
             false => most,
         };
@@ -358,7 +358,7 @@ mod tests {
         check(&[average(209_715), average(48)], &["104,858 B", "24 B"]);
         check(
             &[average(209_715_200), average(48)],
-            &["100.0 MiB", "<0.1 MiB"],
+            &["104,857,600 B", "24 B"],
         );
     }
 }

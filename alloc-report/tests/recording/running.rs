@@ -220,7 +220,7 @@ pub(crate) fn errors_name_what_was_expected() {
 
 pub(crate) fn the_options_configure_the_tracer() {
     let folder = folder();
-    let options = "--threads --exact-peak --max-callsites 1000 --keep 2 --every 0.1 \
+    let options = "--threads --sizes --exact-peak --max-callsites 1000 --keep 2 --every 0.1 \
                    --sample 1KiB -o a";
     let output = record(folder.path(), "hold", options)
         .output()
@@ -236,6 +236,7 @@ pub(crate) fn the_options_configure_the_tracer() {
     assert_eq!(last.sampled_every(), Some(1024.into()));
     let threads = last.traces().iter().map(|it| it.thread.as_deref());
     assert!(threads.flatten().any(|it| it == "main"));
+    assert!(last.traces().iter().all(|it| it.size_class.is_some()));
     // A recording of another program, without a sample.
     let other = folder.path().join("other");
     fs::copy(std::env::current_exe().expect("a path"), &other).expect("a copy");

@@ -17,6 +17,9 @@ pub(crate) struct Options {
     /// Record thread names, for top --by thread
     #[arg(long)]
     pub(super) threads: bool,
+    /// Class blocks by their own size, for top --by size-class
+    #[arg(long)]
+    pub(super) sizes: bool,
     /// Keep the heap's peak exact if several threads allocate at once, at a cost for each
     /// allocation
     #[arg(long)]
