@@ -1,9 +1,11 @@
 //! [`Links`]: the stack as the last walk found it.
 
-use super::KEPT;
 use super::checks::{self, Check};
 use super::registers::Registers;
-use crate::capture::StackHash;
+use crate::capture::{MAX_FRAMES, StackHash};
+
+/// How many links are kept at most.
+pub(super) const KEPT: usize = 2 * MAX_FRAMES;
 
 /// How a step found what it found, as far as that matters to links: which of the marks of the link outside of it
 /// [pass on](Marks::passed_on) to the one inside of it, in the lower two bits, and which it sets, in the next two.
@@ -27,17 +29,6 @@ impl Way {
 
     pub(super) fn has(self, other: Way) -> bool {
         self.0 & other.0 != 0
-    }
-
-    /// The place of a return address of zero with what else it says that it was found in this way.
-    pub(super) fn mark(self, zero: usize) -> usize {
-        zero | (self.0 >> 2) as usize
-    }
-
-    /// The place alone, whether finding it took rbp, and whether the code may be unloaded.
-    pub(super) fn read_mark(marked: usize) -> (usize, bool, bool) {
-        let has = |mark: u32| marked & mark as usize != 0;
-        (marked & !7, has(Marks::TAKES_BP), has(Marks::FLEETS))
     }
 }
 
