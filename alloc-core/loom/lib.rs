@@ -6,7 +6,7 @@
 
 #![cfg(test)]
 
-#[path = "../src/tables/counters.rs"]
+#[path = "../src/tables/counters/mod.rs"]
 mod counters;
 #[path = "../src/snapshot/numbers.rs"]
 mod numbers;

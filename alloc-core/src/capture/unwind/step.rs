@@ -2,7 +2,7 @@
 
 use super::RULES;
 use super::checks::{Check, read_stack};
-use super::links::{Found, Origin, Way};
+use super::links::{Flags, Found, Origin};
 use super::registers::Registers;
 use super::rules::{Base, Kept, Packed, Rule};
 
@@ -10,7 +10,7 @@ use super::rules::{Base, Kept, Packed, Rule};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
     /// The return address at `address` is zero, so the stack ends. `way` says how it was found.
-    Zero { address: usize, way: Way },
+    Zero { address: usize, way: Flags },
     /// The rule says that there is no caller.
     NoCaller { is_unloadable: bool },
     /// There is no rule, or the rule leads to where no frame can be.
@@ -29,7 +29,7 @@ impl Stop {
     /// Whether this is the bottom of a stack, in code that stays.
     pub(super) fn is_bottom(self) -> bool {
         match self {
-            Stop::Zero { way, .. } => !way.has(Way::FLEETING),
+            Stop::Zero { way, .. } => !way.has(Flags::UNLOADABLE),
             Stop::NoCaller { is_unloadable } => !is_unloadable,
             _ => false,
         }
@@ -56,10 +56,10 @@ pub(super) fn step_by(
             return Err(Stop::Beyond);
         }
         match rule.saved_bp() {
-            0 => (cfa, Check::of_register(bp), Way::KEPT),
+            0 => (cfa, Check::of_register(bp), Flags::BP_KEPT),
             below => {
                 // SAFETY: it lies between `sp` and `cfa` by what a plain rule is, and all are aligned.
-                (cfa, unsafe { Check::of(cfa - below) }, Way::SAVED)
+                (cfa, unsafe { Check::of(cfa - below) }, Flags::BP_SAVED)
             }
         }
     } else if rule == Packed::FRAME_POINTER {
@@ -72,7 +72,7 @@ pub(super) fn step_by(
         if bp >= high || cfa > high {
             return Err(Stop::Beyond);
         }
-        const WAY: Way = Way::SAVED.and(Way::COUNTED_FROM_BP);
+        const WAY: Flags = Flags::BP_SAVED.and(Flags::CFA_FROM_BP);
         // SAFETY: `sp <= bp < cfa <= high`, all aligned.
         (cfa, unsafe { Check::of(bp) }, WAY)
     } else {
@@ -93,7 +93,7 @@ pub(super) fn step_by(
 }
 
 /// The CFA, rbp as it was in the caller, and how they were found.
-type Step = (usize, Check, Way);
+type Step = (usize, Check, Flags);
 
 /// The steps that are rarer: from rbp by another offset, and by long rules.
 #[inline(never)]
@@ -101,7 +101,7 @@ fn step(rule: Packed, sp: usize, bp: usize, high: usize) -> Result<Step, Stop> {
     if rule.is_long() {
         return step_long(rule, sp, bp, high);
     }
-    let way = Way::COUNTED_FROM_BP;
+    let way = Flags::CFA_FROM_BP;
     let cfa = bp.wrapping_add(rule.offset());
     let saved_at = cfa.wrapping_sub(rule.saved_bp());
     check_frame(sp, cfa, high)?;
@@ -109,10 +109,14 @@ fn step(rule: Packed, sp: usize, bp: usize, high: usize) -> Result<Step, Stop> {
         return Err(Stop::Lost);
     }
     if saved_at == cfa {
-        return Ok((cfa, Check::of_register(bp), Way::KEPT.and(way)));
+        return Ok((cfa, Check::of_register(bp), Flags::BP_KEPT.and(way)));
     }
     // SAFETY: `sp <= saved_at < cfa <= high`, all aligned.
-    Ok((cfa, unsafe { Check::of(saved_at) }, Way::SAVED.and(way)))
+    Ok((
+        cfa,
+        unsafe { Check::of(saved_at) },
+        Flags::BP_SAVED.and(way),
+    ))
 }
 
 #[cold]
@@ -132,21 +136,21 @@ fn step_long(rule: Packed, sp: usize, bp: usize, high: usize) -> Result<Step, St
         Rule::Other => return Err(Stop::NeedsAllRegisters),
         Rule::Unknown => return Err(Stop::Lost),
     };
-    let mut way = Way::NONE;
+    let mut way = Flags::NONE;
     if rule.is_fleeting() {
-        way = way.and(Way::FLEETING);
+        way = way.and(Flags::UNLOADABLE);
     }
     let base = match base {
         Base::Rsp => sp,
         Base::Rbp => {
-            way = way.and(Way::COUNTED_FROM_BP);
+            way = way.and(Flags::CFA_FROM_BP);
             bp
         }
     };
     let cfa = base.wrapping_add_signed(offset as isize);
     check_frame(sp, cfa, high)?;
     let Some(below) = saved_bp else {
-        return Ok((cfa, Check::of_register(bp), Way::KEPT.and(way)));
+        return Ok((cfa, Check::of_register(bp), Flags::BP_KEPT.and(way)));
     };
     let saved_at = cfa.wrapping_add_signed(below as isize);
     // NOTE: that it lies below the CFA is what [`Checks`] are ordered by.
@@ -154,7 +158,11 @@ fn step_long(rule: Packed, sp: usize, bp: usize, high: usize) -> Result<Step, St
         return Err(Stop::Lost);
     }
     // SAFETY: checked just above.
-    Ok((cfa, unsafe { Check::of(saved_at) }, Way::SAVED.and(way)))
+    Ok((
+        cfa,
+        unsafe { Check::of(saved_at) },
+        Flags::BP_SAVED.and(way),
+    ))
 }
 
 /// The step of a function that keeps its CFA in its frame.
@@ -182,7 +190,9 @@ fn step_kept(kept: Kept, sp: usize, bp: usize, high: usize) -> Result<Step, Stop
     Ok((cfa, unsafe { Check::of(saved_at) }, KEPT_WAY))
 }
 
-pub(super) const KEPT_WAY: Way = Way::SAVED.and(Way::COUNTED_FROM_BP).and(Way::FLEETING);
+pub(super) const KEPT_WAY: Flags = Flags::BP_SAVED
+    .and(Flags::CFA_FROM_BP)
+    .and(Flags::UNLOADABLE);
 
 /// That a frame may end at `cfa`: above where it began, in the stack, and aligned.
 #[inline(always)]

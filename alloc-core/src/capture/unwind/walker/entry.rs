@@ -7,7 +7,7 @@ use super::light::LIGHT_WALKS;
 use crate::capture::Captured;
 use crate::capture::unwind::RULES;
 use crate::capture::unwind::checks::{Check, read_stack};
-use crate::capture::unwind::links::Way;
+use crate::capture::unwind::links::Flags;
 use crate::capture::unwind::memo::{Beginning, Walk};
 use crate::capture::unwind::region::is_readable;
 use crate::capture::unwind::registers::Registers;
@@ -144,7 +144,7 @@ impl Walker {
         let Ok(found) = outward(frame, self.bounds.high) else {
             return false;
         };
-        let by_bp = found.from.way.has(Way::COUNTED_FROM_BP);
+        let by_bp = found.from.way.has(Flags::CFA_FROM_BP);
         let entry = Entry {
             from,
             rule: RULES.get(frame),

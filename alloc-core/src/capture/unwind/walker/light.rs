@@ -4,7 +4,7 @@ use super::Walker;
 use super::line::LINE_FRAMES;
 use crate::capture::hash_of;
 use crate::capture::unwind::RULES;
-use crate::capture::unwind::links::Way;
+use crate::capture::unwind::links::Flags;
 use crate::capture::unwind::registers::Registers;
 use crate::capture::unwind::step::step_by;
 use crate::snapshot::recorded::StackEnd;
@@ -32,7 +32,7 @@ impl Walker {
         let mut len = 0;
         self.end = loop {
             let found = match step_by(rule, frame, self.bounds.high) {
-                Ok(found) if !found.from.way.has(Way::FLEETING) => found,
+                Ok(found) if !found.from.way.has(Flags::UNLOADABLE) => found,
                 Err(stop) if stop.is_bottom() => break StackEnd::Complete,
                 _ => return None,
             };

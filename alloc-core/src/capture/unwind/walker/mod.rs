@@ -47,7 +47,7 @@ use reuse::Reach;
 /// *Nor is a step the same function for ever*: in code that may be unloaded ([`Rules`]) another
 /// library may have come to the same return address, with another frame size, and the dead
 /// library's words may still lie in their places. A link that was found by such a rule says so
-/// ([`Way::FLEETING`]) and holds only if the step is made again and finds the same.
+/// ([`Flags::UNLOADABLE`]) and holds only if the step is made again and finds the same.
 ///
 /// # What is kept
 ///

@@ -3,7 +3,7 @@
 use super::Walker;
 use crate::capture::StackHash;
 use crate::capture::unwind::checks::read_stack;
-use crate::capture::unwind::links::{Found, KEPT, Start, Way};
+use crate::capture::unwind::links::{Flags, Found, KEPT, Start};
 use crate::capture::unwind::registers::Registers;
 use crate::capture::unwind::step::{Stop, outward};
 use crate::snapshot::recorded::StackEnd;
@@ -73,7 +73,7 @@ impl Walker {
     unsafe fn lead_on(&self, at: usize, outer: usize) -> bool {
         let mut frame = self.kept.registers(at);
         for link in (outer + 1..at).rev() {
-            if self.kept.way(link).has(Way::FLEETING) {
+            if self.kept.way(link).has(Flags::UNLOADABLE) {
                 let again = outward(frame, self.bounds.high);
                 let is_it =
                     |it: Found| self.kept.is(link, &it) && self.kept.was_found_like(link, &it);
@@ -101,12 +101,12 @@ impl Walker {
         let fleeting;
         (self.end, self.bottom, needs_bp, fleeting) = match stop {
             Stop::Zero { address, way } => {
-                let needs_bp = way.has(Way::COUNTED_FROM_BP);
+                let needs_bp = way.has(Flags::CFA_FROM_BP);
                 (
                     StackEnd::Complete,
                     address,
                     needs_bp,
-                    way.has(Way::FLEETING),
+                    way.has(Flags::UNLOADABLE),
                 )
             }
             Stop::NoCaller { is_unloadable } => (StackEnd::Complete, 0, false, is_unloadable),
@@ -145,7 +145,7 @@ impl Walker {
         self.conclude(self.kept.sum(self.len))
     }
 
-    /// The same, if they were found by plain rules and that link [stands alone](Links::stands_alone).
+    /// The same, if they were found by plain rules and that link [stands alone](Links::needs_no_rbp).
     #[inline(always)]
     pub(super) fn push_plainly(&mut self, at: usize, new: usize) -> u64 {
         let at = self.make_way(at, new);

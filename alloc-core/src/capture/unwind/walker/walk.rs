@@ -4,7 +4,7 @@ use super::line::LINE_FRAMES;
 use super::{SLACK, Walker};
 use crate::capture::unwind::checks::Check;
 use crate::capture::unwind::every_register::{self, AllRegisters, End, Return};
-use crate::capture::unwind::links::{Found, Origin, Way};
+use crate::capture::unwind::links::{Flags, Found, Origin};
 use crate::capture::unwind::region::Region;
 use crate::capture::unwind::registers::Registers;
 use crate::capture::unwind::rules::Packed;
@@ -73,7 +73,7 @@ impl Walker {
                     // SAFETY: both are in the same array.
                     let at = unsafe { kept.offset_from_unsigned(links) };
                     // SAFETY: one of the links.
-                    let is_plain = unsafe { self.kept.stands_alone(at) };
+                    let is_plain = unsafe { self.kept.needs_no_rbp(at) };
                     return (is_plain && at + new >= self.reach.least).then_some((at, new));
                 }
             }
@@ -194,7 +194,7 @@ impl Walker {
                 return false;
             }
             let pc = Check { address, word: pc };
-            let (bp, way) = (Check::of_register(0), Way::FLEETING);
+            let (bp, way) = (Check::of_register(0), Flags::UNLOADABLE);
             let from = Origin { bp, way };
             fresh.set(new, Found { pc, from });
             new += 1;
