@@ -3,8 +3,12 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 
 use crate::control::{self, GranuleHint, Look};
+use crate::environment;
 use crate::record::counting::Counter;
-use crate::record::tracer::{self, AtOnce, Follow, Outside, Recorder, Right};
+use crate::record::enter::{self, Right};
+use crate::record::hooks::{AtOnce, Follow};
+use crate::record::recorder::Recorder;
+use crate::record::unguarded::Outside;
 use crate::scope;
 
 /// A global allocator that forwards everything to `A`, and records it while tracing is on.
@@ -90,7 +94,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let look = control::look();
-        if tracer::ignores_birth(look, layout.size()) {
+        if enter::ignores_birth(look, layout.size()) {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.alloc(layout) };
         }
@@ -101,7 +105,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         let look = control::look();
-        if tracer::ignores_birth(look, layout.size()) {
+        if enter::ignores_birth(look, layout.size()) {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.alloc_zeroed(layout) };
         }
@@ -112,7 +116,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let look = control::look();
-        if tracer::ignores_end(look, block.addr()) {
+        if enter::ignores_end(look, block.addr()) {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.dealloc(block, layout) };
         }
@@ -132,7 +136,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         let look = control::look();
-        if tracer::ignores_end(look, block.addr()) && tracer::ignores_birth(look, new_size) {
+        if enter::ignores_end(look, block.addr()) && enter::ignores_birth(look, new_size) {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.realloc(block, layout, new_size) };
         }
@@ -170,14 +174,14 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         if control::is_unset() {
             self.begin();
         }
-        tracer::enter()
+        enter::enter()
     }
 
     /// The first call of all.
     #[cold]
     #[inline(never)]
     fn begin(&self) {
-        control::begin(self.granule, || {
+        environment::begin(self.granule, || {
             let layout = Layout::new::<u8>();
             // SAFETY: the layout is not empty.
             let block = unsafe { self.inner.alloc(layout) };
@@ -256,7 +260,7 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     ) -> *mut u8 {
         // SAFETY: those of a layout.
         let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-        let block = if tracer::enters_at_birth(size) {
+        let block = if enter::enters_at_birth(size) {
             // SAFETY: the caller's promise, passed on.
             unsafe { this.alloc_by_right::<ZEROED>(layout) }
         } else {
@@ -350,7 +354,7 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         // SAFETY: those of a layout.
         let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
         scope::died(block.addr(), size);
-        if tracer::enters_at_end(block.addr()) {
+        if enter::enters_at_end(block.addr()) {
             // SAFETY: the caller's promise, passed on.
             unsafe { Self::dealloc_entered(block, size, align, this) }
         } else {
@@ -419,7 +423,7 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     #[inline(never)]
     unsafe fn realloc_in_scope(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         let left = scope::leave(block.addr());
-        let moved = if tracer::enters_at_end(block.addr()) || tracer::enters_at_birth(new_size) {
+        let moved = if enter::enters_at_end(block.addr()) || enter::enters_at_birth(new_size) {
             // SAFETY: the caller's promise, passed on.
             unsafe { self.realloc_by_right(block, layout, new_size) }
         } else {

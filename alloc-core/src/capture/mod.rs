@@ -47,6 +47,10 @@ use crate::tables::callsites::CallsiteId;
 /// The most frames that a walk can keep.
 pub(crate) const MAX_FRAMES: usize = 1024;
 
+/// Frames captured beyond those that are kept: the standard library's between the allocator and
+/// the user's line, and the tracer's own.
+pub(crate) const LIBRARY_FRAMES: usize = 14;
+
 /// What a walk comes to.
 ///
 /// PERF: not an enum, whose two kinds of numbers would not be returned in registers.

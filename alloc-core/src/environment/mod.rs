@@ -127,6 +127,7 @@
 //!
 //! On Windows no variable is read.
 
+mod above;
 pub(crate) mod apart;
 pub(crate) mod clock;
 pub(crate) mod live;
@@ -139,3 +140,5 @@ pub(crate) mod template;
 pub(crate) mod utc;
 pub(crate) mod variables;
 pub(crate) mod wake;
+
+pub(crate) use above::{begin, tracer_memory};

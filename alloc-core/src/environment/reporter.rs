@@ -39,7 +39,7 @@ use crate::snapshot::file::{self, Moment, Names, Reserve};
 use crate::system::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::tables::counters::Company;
 use crate::{
-    control, environment::apart, environment::retry, environment::wake, record::tracer,
+    control, environment::apart, environment::retry, environment::wake, record::stack_here,
     system::hooks, system::waiting,
 };
 
@@ -256,7 +256,7 @@ fn tell_that_it_is_off() {
 }
 
 extern "C" fn at_exit() {
-    if tracer::may_be_within_allocation() {
+    if stack_here::may_be_within_allocation() {
         // NOTE: nor does it wait for one that is being written, maybe by what was interrupted.
         HAS_ENDED.store(true, Ordering::Relaxed);
         if ORDER.get().is_some_and(|it| it.at_exit.is_some()) {

@@ -5,12 +5,14 @@
 //! it is seen what to do, 13 each for the guard, 4 each for the gap, 5 and 13 for the tally; the rest saves registers and
 //! calls the inner allocator.
 
+use crate::record::enter::enter_if;
+use crate::record::hooks::{AtOnce, Follow};
+use crate::record::session::TABLES;
 use crate::record::thread::ThreadState;
-use crate::record::tracer::{self, AtOnce, Follow, TABLES};
 use crate::system::sync::AtomicU8;
 use crate::{control, tables::counted, tables::open_gap};
 
-/// The right to count one event, as a [`Recorder`](crate::record::tracer::Recorder) is to record one.
+/// The right to count one event, as a [`Recorder`](crate::record::recorder::Recorder) is to record one.
 pub(crate) struct Counter {
     state: &'static ThreadState,
 }
@@ -118,7 +120,7 @@ impl Counter {
 impl AtOnce for Counter {
     #[inline(always)]
     fn enter_at_once() -> Option<Counter> {
-        tracer::enter_if(ThreadState::counts_at).map(Counter::with)
+        enter_if(ThreadState::counts_at).map(Counter::with)
     }
 
     #[inline(always)]

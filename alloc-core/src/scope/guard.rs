@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use super::prepare;
 use super::sites::Sites;
 use super::started::{self, Started};
 use super::{ScopeHandle, SlotId, Usage};
@@ -85,8 +86,8 @@ impl Scope {
     ///
     /// As [`enter`](Self::enter).
     pub fn enter_with_stacks() -> Result<Scope, Error> {
-        control::prepare_scopes()?;
-        control::prepare_scopes_with_stacks()?;
+        prepare::prepare_scopes()?;
+        prepare::prepare_scopes_with_stacks()?;
         // What is allocated here is not the program's.
         let sites = crate::untraced(|| Box::into_raw(Box::<Sites>::default()));
         let entered = Scope::enter_with(sites);
@@ -144,7 +145,7 @@ impl Scope {
     }
 
     fn enter_with(sites: *mut Sites) -> Result<Scope, Error> {
-        control::prepare_scopes()?;
+        prepare::prepare_scopes()?;
         if thread::stage() == Stage::Fresh {
             control::attached();
         }

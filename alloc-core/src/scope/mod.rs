@@ -6,6 +6,7 @@
 mod guard;
 mod handle;
 mod measure;
+mod prepare;
 mod sites;
 mod slots;
 mod started;

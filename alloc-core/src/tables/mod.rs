@@ -12,6 +12,7 @@ pub(crate) mod growing;
 pub(crate) mod label;
 pub(crate) mod open_gap;
 pub(crate) mod sampling;
+pub(crate) mod slot_id;
 pub(crate) mod tally;
 pub(crate) mod version;
 pub(crate) mod words;

@@ -8,26 +8,12 @@ pub(super) use blocks::prepare;
 pub(crate) use blocks::{born, died, leave, moved, stay};
 pub(super) use slot::Slot;
 
-use std::num::NonZeroU32;
+pub(crate) use crate::tables::slot_id::SlotId;
 
 use crate::system::arena::Reserved;
 use crate::system::sync::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-/// Names a scope from when it is entered until nothing refers to it: no guard, no handle, no scope
-/// within, no block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SlotId(NonZeroU32);
-
 impl SlotId {
-    /// As a word of the index, or of a thread; zero is no scope.
-    pub(crate) fn get(self) -> u32 {
-        self.0.get()
-    }
-
-    pub(crate) fn from_word(word: u32) -> Option<SlotId> {
-        NonZeroU32::new(word).map(SlotId)
-    }
-
     pub(in crate::scope) fn slot(self) -> &'static Slot {
         // NOTE: whoever has the number has it from `take_fresh`, which made the slot.
         static NONE: Slot = Slot::new();

@@ -9,7 +9,7 @@ use crate::capture::unwind::step::Stop;
 use crate::snapshot::recorded::StackEnd;
 
 /// How many frames a walk for one line shows at most: those of the library, and the user's.
-pub(super) const LINE_FRAMES: usize = crate::control::LIBRARY_FRAMES + 1;
+pub(super) const LINE_FRAMES: usize = crate::capture::LIBRARY_FRAMES + 1;
 
 impl Walker {
     /// Walks from these registers outwards to the user's line: two to five steps, so nothing is reused of the
