@@ -89,11 +89,11 @@ impl Scope {
         prepare::prepare_scopes()?;
         prepare::prepare_scopes_with_stacks()?;
         // What is allocated here is not the program's.
-        let sites = crate::untraced(|| Box::into_raw(Box::<Sites>::default()));
+        let sites = thread::untraced(|| Box::into_raw(Box::<Sites>::default()));
         let entered = Scope::enter_with(sites);
         if entered.is_err() {
             // SAFETY: from just above, and nobody knows of it.
-            crate::untraced(|| drop(unsafe { Box::from_raw(sites) }));
+            thread::untraced(|| drop(unsafe { Box::from_raw(sites) }));
         }
         entered
     }
@@ -135,7 +135,7 @@ impl Scope {
         let scope = Scope::enter_with_stacks()?;
         // NOTE: elsewhere than on Linux there is no list. That is said where assertions are
         // documented.
-        let _ = crate::untraced(|| started::look_out(scope.id, Started::IsNoted));
+        let _ = thread::untraced(|| started::look_out(scope.id, Started::IsNoted));
         Ok(scope)
     }
 

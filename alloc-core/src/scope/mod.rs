@@ -14,6 +14,7 @@ mod usage;
 
 pub use guard::Scope;
 pub use handle::{Instrumented, ScopeHandle};
+#[cfg(feature = "criterion")]
 pub(crate) use measure::or_panic;
 pub use measure::{Measured, measure, measure_future, try_measure};
 pub(crate) use slots::SlotId;

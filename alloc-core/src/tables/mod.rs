@@ -13,6 +13,7 @@ pub(crate) mod label;
 pub(crate) mod open_gap;
 pub(crate) mod sampling;
 pub(crate) mod slot_id;
+pub(crate) mod stack_hash;
 pub(crate) mod tally;
 pub(crate) mod version;
 pub(crate) mod words;

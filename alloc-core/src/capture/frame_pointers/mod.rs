@@ -157,12 +157,12 @@ impl Walker {
     }
 
     /// The same as [`stack`](Self::stack): nothing is known of other callsites.
-    pub(crate) fn newcomer(&mut self) -> Stack<'_> {
+    pub(crate) fn new_stack(&mut self) -> Stack<'_> {
         self.stack()
     }
 
     /// As above.
-    pub(crate) fn becomes(&mut self, _: CallsiteId) {}
+    pub(crate) fn set_callsite(&mut self, _: CallsiteId) {}
 
     #[inline(never)]
     fn follow(&mut self, registers: Registers) -> u64 {

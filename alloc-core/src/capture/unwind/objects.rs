@@ -3,9 +3,9 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::OnceLock;
 
-use crate::capture::fold;
 use crate::snapshot::modules::{self, Listed};
 use crate::system::sync::{AtomicUsize, Ordering};
+use crate::tables::stack_hash::fold;
 
 /// A loaded object: the program or a shared library.
 #[derive(Clone, Copy, Debug)]

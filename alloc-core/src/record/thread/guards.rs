@@ -73,6 +73,12 @@ pub(crate) fn mute() -> Muted {
     }
 }
 
+/// Runs `work` with the calling thread muted.
+pub(crate) fn untraced<R>(work: impl FnOnce() -> R) -> R {
+    let _muted = mute();
+    work()
+}
+
 impl Drop for Muted {
     fn drop(&mut self) {
         change_muted(|muted| muted - 1);

@@ -23,7 +23,7 @@ pub(crate) struct Callsite {
     outer: AtomicU32,
     skip: AtomicU16,
     /// That of its [stack](Stack::era).
-    pub(super) era: AtomicU16,
+    pub(crate) era: AtomicU16,
     /// Zero until the rest is written, then one plus the number of the [`StackEnd`].
     end: AtomicU8,
 }
@@ -33,7 +33,7 @@ unsafe impl Zeroed for Callsite {}
 
 impl Callsite {
     /// How its stack ends, if it is written.
-    pub(super) fn end(&self) -> Option<StackEnd> {
+    pub(crate) fn end(&self) -> Option<StackEnd> {
         // The acquire pairs with the release in `write`.
         match self.end.load(Ordering::Acquire) {
             0 => None,
@@ -46,7 +46,7 @@ impl Callsite {
     }
 
     /// The innermost addresses, those that it has itself. NOTE: of a callsite that is written.
-    pub(super) fn own_addresses(&self) -> &[usize] {
+    pub(crate) fn own_addresses(&self) -> &[usize] {
         let len = self.own_len.load(Ordering::Relaxed);
         if len == 0 {
             return &[];
@@ -58,7 +58,7 @@ impl Callsite {
     }
 
     /// Where its stack goes on. NOTE: of a callsite that is written.
-    pub(super) fn outer(&self) -> Option<Outer> {
+    pub(crate) fn outer(&self) -> Option<Outer> {
         Some(Outer {
             callsite: CallsiteId::from_word(self.outer.load(Ordering::Relaxed))?,
             skip: self.skip.load(Ordering::Relaxed).into(),

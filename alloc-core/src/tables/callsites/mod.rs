@@ -7,17 +7,17 @@ mod stack;
 #[cfg(test)]
 mod tests;
 
-use crate::capture::{self, Walker, hash_of};
 use crate::snapshot::recorded::StackEnd;
 use crate::system::arena::{Arena, Reserved};
 use crate::system::sync::{AtomicU32, Ordering};
 use crate::tables::label::Label;
+use crate::tables::stack_hash::hash_of;
 use crate::tables::words::{Insertion, WordSet};
 
 pub(crate) use callsite::Callsite;
 pub(crate) use id::CallsiteId;
 pub(crate) use recent::Recent;
-pub(crate) use stack::{Outer, Stack};
+pub(crate) use stack::{LastStack, Outer, Stack};
 
 /// All callsites of a tracing session.
 ///
@@ -124,7 +124,7 @@ impl Callsites {
     /// The id of the stack that was walked last, with this label, new if the two are.
     #[cold]
     #[inline(never)]
-    pub(crate) fn insert_last_of(&self, walker: &mut Walker, label: Label) -> CallsiteId {
+    pub(crate) fn insert_last_of(&self, walker: &mut impl LastStack, label: Label) -> CallsiteId {
         let most = self.frames_for_newcomers();
         if most != usize::MAX {
             // PERF: nearly half of them are known by their inner part.
@@ -134,9 +134,9 @@ impl Callsites {
                 .or_else(|| self.try_insert(walker.innermost(most), label))
                 .unwrap_or(CallsiteId::OVERFLOW);
         }
-        let callsite = self.insert(walker.newcomer(), label);
+        let callsite = self.insert(walker.new_stack(), label);
         if callsite != CallsiteId::OVERFLOW {
-            walker.becomes(callsite);
+            walker.set_callsite(callsite);
         }
         callsite
     }
@@ -183,7 +183,7 @@ impl Callsites {
 
     /// The same addresses where a callsite has the first of them itself, so that it does not take many steps to
     /// find them.
-    fn owner_of(&self, mut outer: Outer) -> Outer {
+    pub(crate) fn owner_of(&self, mut outer: Outer) -> Outer {
         while let Some(callsite) = self.get(outer.callsite)
             && let Some(inner_len) = outer.skip.checked_sub(callsite.own_addresses().len())
             && let Some(next) = callsite.outer()
@@ -192,36 +192,6 @@ impl Callsites {
             outer.skip = next.skip + inner_len;
         }
         outer
-    }
-
-    /// Appends the stack of a callsite to `addresses`, and returns how it ends, if it is written.
-    pub(crate) fn append_stack(
-        &self,
-        callsite: &Callsite,
-        addresses: &mut Vec<usize>,
-    ) -> Option<StackEnd> {
-        let end = callsite.end()?;
-        let start = addresses.len();
-        addresses.extend_from_slice(callsite.own_addresses());
-        let mut rest = callsite.outer();
-        while let Some(outer) = rest.filter(|outer| outer.len > 0) {
-            let outer = self.owner_of(outer);
-            let owner = self.get(outer.callsite)?;
-            let own = owner.own_addresses();
-            let part = own.get(outer.skip..)?;
-            let part = &part[..part.len().min(outer.len)];
-            addresses.extend_from_slice(part);
-            rest = owner.outer().map(|next| Outer {
-                len: outer.len - part.len(),
-                ..next
-            });
-        }
-        let era = callsite.era.load(Ordering::Relaxed);
-        if era != 0 {
-            let own = addresses[start..].iter_mut();
-            own.for_each(|address| *address = capture::then(*address, era));
-        }
-        Some(end)
     }
 
     /// The callsite behind an id of this session.

@@ -1,8 +1,8 @@
 //! [`Stack`]: a call stack as captured, before it has an id.
 
 use super::CallsiteId;
-use crate::capture::hash_of;
 use crate::snapshot::recorded::StackEnd;
+use crate::tables::stack_hash::hash_of;
 
 /// A stack as captured: return addresses, innermost first, with their hash.
 #[derive(Clone, Copy)]
@@ -45,4 +45,19 @@ impl Stack<'_> {
             era: 0,
         }
     }
+}
+
+/// What the interner asks of the last walk of a stack.
+pub(crate) trait LastStack {
+    /// The hash of the innermost addresses, if there are more than so many.
+    fn hash_of_innermost(&self, addresses: usize) -> Option<u64>;
+
+    /// The stack, cut to so many addresses.
+    fn innermost(&mut self, addresses: usize) -> Stack<'_>;
+
+    /// The stack, without the outer addresses that the last new stack has.
+    fn new_stack(&mut self) -> Stack<'_>;
+
+    /// Says that the last [new stack](Self::new_stack) is that of `callsite`.
+    fn set_callsite(&mut self, callsite: CallsiteId);
 }

@@ -7,7 +7,8 @@ mod tests;
 
 use super::checks::{self, Check};
 use super::registers::Registers;
-use crate::capture::{MAX_FRAMES, StackHash};
+use crate::capture::MAX_FRAMES;
+use crate::tables::stack_hash::StackHash;
 use flags::FlagsAndHeld;
 
 pub(super) use flags::Flags;

@@ -2,9 +2,9 @@
 
 use super::Walker;
 use crate::capture::unwind::{libraries, objects};
-use crate::capture::{StackHash, hash_of};
 use crate::snapshot::recorded::StackEnd;
 use crate::tables::callsites::{CallsiteId, Outer, Stack};
+use crate::tables::stack_hash::{StackHash, hash_of};
 
 /// A stack that became a callsite.
 #[derive(Clone, Copy)]
@@ -58,7 +58,7 @@ impl Walker {
     }
 
     /// The same as [`stack`](Self::stack), without the outer addresses that the last newcomer has.
-    pub(crate) fn newcomer(&mut self) -> Stack<'_> {
+    pub(crate) fn new_stack(&mut self) -> Stack<'_> {
         if self.light_len > 0 {
             return self.stack();
         }
@@ -115,8 +115,8 @@ impl Walker {
         objects::salt(pcs.iter().map(|pc| pc.word - 1))
     }
 
-    /// Takes note that the last [newcomer](Self::newcomer) is the stack of `callsite`.
-    pub(crate) fn becomes(&mut self, callsite: CallsiteId) {
+    /// Takes note that the last [newcomer](Self::new_stack) is the stack of `callsite`.
+    pub(crate) fn set_callsite(&mut self, callsite: CallsiteId) {
         if self.light_len > 0 {
             return;
         }

@@ -11,8 +11,9 @@ mod walk;
 
 use super::links::{Fresh, Links};
 use super::memo::{Beginning, Memos};
-use crate::capture::{Buffer, MAX_FRAMES, StackBounds, StackHash};
+use crate::capture::{Buffer, MAX_FRAMES, StackBounds};
 use crate::snapshot::recorded::StackEnd;
+use crate::tables::stack_hash::StackHash;
 use entry::Entry;
 use interning::Newcomer;
 use light::LIGHT_FRAMES;

@@ -1,12 +1,12 @@
 //! What a walk reuses of the walk before it, and what it leaves for the next.
 
 use super::Walker;
-use crate::capture::StackHash;
 use crate::capture::unwind::checks::read_stack;
 use crate::capture::unwind::links::{Flags, Found, KEPT, Start};
 use crate::capture::unwind::registers::Registers;
 use crate::capture::unwind::step::{Stop, outward};
 use crate::snapshot::recorded::StackEnd;
+use crate::tables::stack_hash::StackHash;
 
 /// What a walk asks of kept links to reuse them.
 #[derive(Clone, Copy)]

@@ -137,7 +137,7 @@ impl Shapes {
     fn keep(&mut self, hash: u64) {
         let callsite = self.kept.find(hash).unwrap_or_else(|| {
             let label = Label::default();
-            self.kept.insert_last_of(&mut self.remembering, label)
+            self.kept.insert_last_of(&mut *self.remembering, label)
         });
         let mut addresses = Vec::new();
         let callsite = self.kept.get(callsite).unwrap();
