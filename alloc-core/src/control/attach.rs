@@ -22,7 +22,7 @@ impl Control {
         // The first companion: whoever was alone must stop thinking so before this one records.
         // With more, only the share of each is new.
         if self.attached == 2 && self.session.is_some() {
-            self.stand_still(|_| {
+            self.stop_the_world(|_| {
                 TABLES.threads.claimed().for_each(ThreadState::fold_all);
             });
             self.publish();
@@ -33,7 +33,7 @@ impl Control {
     }
 
     /// Takes the calling thread's state away. It may go on allocating: see
-    /// [`alone_with_the_tables`].
+    /// [`with_exclusive_tables`].
     fn detach(&mut self, state: &'static ThreadState) {
         thread::set(None, Stage::Gone);
         self.take_back(state);
@@ -67,7 +67,7 @@ pub(crate) fn attached() -> Option<&'static ThreadState> {
     match thread::stage() {
         Stage::Attached => thread::current(),
         Stage::Busy => thread::current(),
-        Stage::Gone | Stage::Apart => None,
+        Stage::Gone | Stage::Internal => None,
         Stage::Fresh => {
             let _busy = Busy::begin();
             lock().attach()
@@ -93,20 +93,20 @@ pub(super) unsafe extern "C" fn at_thread_end(state: *mut c_void) {
     // SAFETY: the caller's promise.
     let state: &'static ThreadState = unsafe { &*state.cast_const().cast() };
     let calls_again = || hooks::call_at_thread_end(NonNull::from(state).cast());
-    if !thread::is_last_farewell(state) && calls_again() {
+    if !thread::is_last_tls_destructor_round(state) && calls_again() {
         return;
     }
     thread_ended(state);
 }
 
 /// Runs `change` for a thread that has no state any more.
-pub(crate) fn alone_with_the_tables<R>(change: impl FnOnce() -> Option<R>) -> Option<R> {
+pub(crate) fn with_exclusive_tables<R>(change: impl FnOnce() -> Option<R>) -> Option<R> {
     let _busy = Busy::begin();
     let mut control = lock();
     control.session.as_ref()?;
     // A thread that is alone counts on being the only one to change the heap and to fold.
     let result = if control.attached <= 1 {
-        control.stand_still(|_| {
+        control.stop_the_world(|_| {
             for state in TABLES.threads.claimed() {
                 state.tell_peak();
             }

@@ -3,7 +3,7 @@
 use crate::Bytes;
 use crate::capture::{LIBRARY_FRAMES, MAX_FRAMES};
 use crate::error::Error;
-use crate::record::gate::How;
+use crate::record::gate::Mode;
 use crate::tables::callsites::MAX_CALLSITES;
 use crate::tables::sampling::Interval;
 
@@ -156,11 +156,11 @@ impl Config {
         Interval::from_bytes(self.sample_every)
     }
 
-    pub(super) fn how(&self) -> How {
+    pub(super) fn how(&self) -> Mode {
         match (self.sampling(), self.frames) {
-            (Some(_), _) => How::Sampled,
-            (None, 0) => How::Counted,
-            (None, _) => How::Whole,
+            (Some(_), _) => Mode::Sampled,
+            (None, 0) => Mode::Counted,
+            (None, _) => Mode::Whole,
         }
     }
 

@@ -24,7 +24,7 @@ pub(crate) fn before_fork() -> Fork {
     let readers = lock_readers();
     let mut control = lock();
     // NOTE: without a session, too: scopes that count by stack lock as well.
-    control.stand_still(|_| ());
+    control.stop_the_world(|_| ());
     Fork {
         _readers: readers,
         control,

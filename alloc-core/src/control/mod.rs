@@ -37,12 +37,12 @@ use crate::error::Error;
 use crate::record::thread::{self, Busy, ScopeOwners, Stage};
 use crate::system::hooks::{self, ForkHandlers};
 use crate::tables::blocks::Granule;
-use crate::tables::counters::Company;
+use crate::tables::counters::Concurrency;
 use gate::STILL;
 
 pub(crate) use crate::record::gate::{self, *};
 pub(crate) use crate::record::settings::*;
-pub(crate) use attach::{alone_with_the_tables, attached};
+pub(crate) use attach::{attached, with_exclusive_tables};
 pub use config::Config;
 pub(crate) use config::GranuleHint;
 pub(crate) use fork::{
@@ -64,7 +64,7 @@ pub(crate) struct Above {
     /// Starts to report. Called without a lock.
     pub(crate) start_reporter: fn(),
     /// Whether the reporter waits for a thread to [answer](gate::answer), in this company.
-    pub(crate) waits_for_an_answer: fn(Company) -> bool,
+    pub(crate) waits_for_an_answer: fn(Concurrency) -> bool,
     pub(crate) answer: fn(),
     pub(crate) fork: ForkHandlers,
     pub(crate) scopes: ScopeOwners,
@@ -94,7 +94,7 @@ pub(crate) struct Control {
     from_environment: bool,
     granule: Option<Granule>,
     method: Option<CaptureMethod>,
-    waits_for_an_answer: fn(Company) -> bool,
+    waits_for_an_answer: fn(Concurrency) -> bool,
     fork_handlers: Option<&'static ForkHandlers>,
 }
 

@@ -4,7 +4,7 @@ use super::{Config, lock, lock_readers};
 use crate::capture::{self, CaptureMethod};
 use crate::error::Error;
 use crate::record::gate::{check_fault, is_on};
-use crate::record::session::{DRAWN, TABLES};
+use crate::record::session::{SAMPLE_FILTER, TABLES};
 use crate::record::settings::{only_counts, sampling};
 use crate::record::thread::{self, Busy, ThreadState};
 use crate::tables::counters::HeldBack;
@@ -53,7 +53,7 @@ pub(crate) fn tracer_memory(others: impl FnOnce() -> usize) -> Bytes {
         + TABLES.counted.resident()
         + TABLES.callsites.resident()
         + TABLES.threads.resident()
-        + DRAWN.resident()
+        + SAMPLE_FILTER.resident()
         + capture::resident()
         + others();
     Bytes::new(bytes as u64)

@@ -4,8 +4,8 @@ use super::config::ROOM;
 use super::{Above, Config, Control, GranuleHint, lock, lock_readers};
 use crate::capture::{self, LIBRARY_FRAMES};
 use crate::error::Error;
-use crate::record::gate::{self, Fault, How, OFF, UNSET, check_fault, give_up, phase, set_phase};
-use crate::record::session::{DRAWN, TABLES};
+use crate::record::gate::{self, Fault, Mode, OFF, UNSET, check_fault, give_up, phase, set_phase};
+use crate::record::session::{SAMPLE_FILTER, TABLES};
 use crate::record::settings;
 use crate::record::thread::{self, AtStage, Busy, Stage, ThreadState};
 use crate::system::sync::{AtomicBool, Ordering};
@@ -29,9 +29,9 @@ impl Control {
             capture::prepare_for_line();
         }
         let index = match config.how() {
-            How::Whole => TABLES.blocks.prepare(granule, true),
-            How::Sampled => TABLES.blocks.prepare(granule, false),
-            How::Counted | How::Off => TABLES.counted.prepare(granule),
+            Mode::Whole => TABLES.blocks.prepare(granule, true),
+            Mode::Sampled => TABLES.blocks.prepare(granule, false),
+            Mode::Counted | Mode::Off => TABLES.counted.prepare(granule),
         };
         index
             .and_then(|()| TABLES.callsites.prepare(config.max_callsites))
@@ -49,7 +49,7 @@ impl Control {
 
     /// Forgets everything that was recorded, and gives the memory back.
     fn clear(&mut self) {
-        self.stand_still(|_| {
+        self.stop_the_world(|_| {
             // SAFETY: no thread records, none can begin to, and the readers' lock is held: see
             // `clear_all`. No id outlives this: cells are emptied here too.
             unsafe {
@@ -63,7 +63,7 @@ impl Control {
             unsafe {
                 TABLES.counted.clear();
             }
-            DRAWN.clear();
+            SAMPLE_FILTER.clear();
             TABLES.threads.iter().for_each(ThreadState::clear);
             TABLES.events.clear();
             TABLES.heap.clear();
@@ -189,7 +189,7 @@ pub(crate) fn reset_peak() {
     if control.session.is_none() {
         return;
     }
-    control.stand_still(|_| {
+    control.stop_the_world(|_| {
         // So that no thread goes on to hold back what is no part of the peak any more.
         TABLES.threads.claimed().for_each(ThreadState::fold_all);
         TABLES

@@ -2,8 +2,8 @@
 
 use super::Control;
 use crate::record::gate::{
-    ALONE, COUNTED, FIRST_PHASE, How, OFF, PAUSED, PHASES, SAMPLED, STILL, ask, company, is_broken,
-    set_phase,
+    ALONE, COUNTED, FIRST_PHASE, Mode, OFF, PAUSED, PHASES, SAMPLED, STILL, ask, concurrency,
+    is_broken, set_phase,
 };
 use crate::record::session::TABLES;
 use crate::record::thread::{self, ThreadState};
@@ -12,7 +12,7 @@ use crate::system::sync::{Ordering, fence};
 impl Control {
     /// Runs `change` while no other thread records. The phase is [`STILL`] after; whoever calls
     /// this goes on to [`publish`](Self::publish) another.
-    pub(super) fn stand_still<R>(&mut self, change: impl FnOnce(&mut Control) -> R) -> R {
+    pub(super) fn stop_the_world<R>(&mut self, change: impl FnOnce(&mut Control) -> R) -> R {
         set_phase(PAUSED, Ordering::SeqCst);
         barrier();
         wait_for_others(ThreadState::is_recording);
@@ -31,9 +31,9 @@ impl Control {
         let next = match &self.session {
             Some(config) => {
                 let how = match config.how() {
-                    How::Whole => 0,
-                    How::Sampled => SAMPLED,
-                    How::Counted | How::Off => COUNTED,
+                    Mode::Whole => 0,
+                    Mode::Sampled => SAMPLED,
+                    Mode::Counted | Mode::Off => COUNTED,
                 };
                 // NOTE: a thread would have to miss exactly as many phases as there are to take a new one
                 // for an old one.
@@ -42,7 +42,7 @@ impl Control {
             None => OFF,
         };
         set_phase(next, Ordering::Release);
-        if self.session.is_some() && (self.waits_for_an_answer)(company(next)) {
+        if self.session.is_some() && (self.waits_for_an_answer)(concurrency(next)) {
             ask();
         }
         if is_broken() {

@@ -128,7 +128,7 @@
 //! On Windows no variable is read.
 
 mod above;
-pub(crate) mod apart;
+pub(crate) mod background;
 pub(crate) mod clock;
 pub(crate) mod live;
 pub(crate) mod reach;

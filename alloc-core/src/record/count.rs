@@ -40,7 +40,7 @@ pub(super) fn replace(
 
 #[cold]
 #[inline(never)]
-pub(super) fn credit_slowly(state: &ThreadState, callsite: CallsiteId, bytes: i64) {
+pub(super) fn credit_slow(state: &ThreadState, callsite: CallsiteId, bytes: i64) {
     let weighted = Weighted { bytes, blocks: 1 };
     credit(state, callsite, weighted, false);
 }

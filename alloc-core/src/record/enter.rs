@@ -13,24 +13,24 @@
 //! session that only counts has steps of [its own](super::counting).
 
 use super::counting::Counter;
-use super::gate::{self, How, Look};
+use super::gate::{self, GateWord, Mode};
 use super::recorder::Recorder;
 use super::sampler::Sampler;
-use super::session::{DRAWN, TABLES};
+use super::session::{SAMPLE_FILTER, TABLES};
 use super::thread::{self, Stage, ThreadState};
 use crate::control;
 
 /// Whether nothing is to be done about an allocation: there are no scopes, and tracing is off, or the sample passes it
 /// over.
 #[inline(always)]
-pub(crate) fn ignores_birth(look: Look, size: usize) -> bool {
-    look.is_idle() || !look.is_of_every_block() && passes_over_at_birth(look, size)
+pub(crate) fn skips_alloc(look: GateWord, size: usize) -> bool {
+    look.is_idle() || !look.is_exact() && sample_skips_alloc(look, size)
 }
 
 /// The same of a free.
 #[inline(always)]
-pub(crate) fn ignores_end(look: Look, address: usize) -> bool {
-    look.is_idle() || !look.is_of_every_block() && passes_over_at_end(look, address)
+pub(crate) fn skips_free(look: GateWord, address: usize) -> bool {
+    look.is_idle() || !look.is_exact() && sample_skips_free(look, address)
 }
 
 /// Whether there are no scopes, and the sample passes over an allocation.
@@ -38,32 +38,32 @@ pub(crate) fn ignores_end(look: Look, address: usize) -> bool {
 /// NOTE: what the tracer itself allocates, and what is muted, is counted off the sample as well. The
 /// distance to the next byte that is drawn has no memory, so that changes no chance.
 #[inline(always)]
-fn passes_over_at_birth(look: Look, size: usize) -> bool {
-    thread::current().is_some_and(|state| state.passes_over(size, look))
+fn sample_skips_alloc(look: GateWord, size: usize) -> bool {
+    thread::current().is_some_and(|state| state.skips(size, look))
 }
 
 /// Whether there are no scopes, and a block that is about to be freed is not of the sample.
 #[inline(always)]
-fn passes_over_at_end(look: Look, address: usize) -> bool {
-    !look.sees_scopes() && !DRAWN.may_hold(address)
+fn sample_skips_free(look: GateWord, address: usize) -> bool {
+    !look.sees_scopes() && !SAMPLE_FILTER.may_hold(address)
 }
 
 /// Whether something is to be done about an allocation beside telling scopes.
-pub(crate) fn enters_at_birth(size: usize) -> bool {
-    enters(|look| passes_over_at_birth(look, size))
+pub(crate) fn must_enter_for_alloc(size: usize) -> bool {
+    enters(|look| sample_skips_alloc(look, size))
 }
 
 /// Whether something is to be done about a free beside telling scopes.
-pub(crate) fn enters_at_end(address: usize) -> bool {
-    enters(|look| passes_over_at_end(look, address))
+pub(crate) fn must_enter_for_free(address: usize) -> bool {
+    enters(|look| sample_skips_free(look, address))
 }
 
-fn enters(passes_over: impl FnOnce(Look) -> bool) -> bool {
+fn enters(skips: impl FnOnce(GateWord) -> bool) -> bool {
     let look = control::look();
     match look.how() {
-        How::Off => false,
-        How::Sampled => !passes_over(look.without_scopes()),
-        How::Whole | How::Counted => true,
+        Mode::Off => false,
+        Mode::Sampled => !skips(look.without_scopes()),
+        Mode::Whole | Mode::Counted => true,
     }
 }
 
@@ -71,8 +71,8 @@ fn enters(passes_over: impl FnOnce(Look) -> bool) -> bool {
 ///
 /// PERF: `may` is one comparison, of the word that says what to do with what it was when the thread took note of it.
 #[inline(always)]
-pub(crate) fn enter_if(
-    may: impl FnOnce(&ThreadState, Look) -> bool,
+pub(crate) fn try_enter_fast(
+    may: impl FnOnce(&ThreadState, GateWord) -> bool,
 ) -> Option<&'static ThreadState> {
     let state = thread::current()?;
     if state.is_inside() {
@@ -88,23 +88,23 @@ pub(crate) fn enter_if(
 }
 
 /// The right to do what the session does about an event.
-pub(crate) enum Right {
+pub(crate) enum Guard {
     Record(Recorder),
     Sample(Sampler),
     Count(Counter),
 }
 
-impl Right {
+impl Guard {
     /// For a thread that has begun a record, and joined the phase.
     #[inline(always)]
-    fn of(state: &'static ThreadState) -> Right {
+    fn of(state: &'static ThreadState) -> Guard {
         if state.only_counts() {
-            return Right::Count(Counter::with(state));
+            return Guard::Count(Counter::with(state));
         }
         let recorder = Recorder { state };
         match state.sampling() {
-            None => Right::Record(recorder),
-            Some(interval) => Right::Sample(Sampler { recorder, interval }),
+            None => Guard::Record(recorder),
+            Some(interval) => Guard::Sample(Sampler { recorder, interval }),
         }
     }
 }
@@ -112,32 +112,32 @@ impl Right {
 /// The right to do what the session does about an event. `None` where tracing is off, or this is inside the tracer
 /// itself.
 #[inline(always)]
-pub(crate) fn enter() -> Option<Right> {
-    enter_somehow().map(Right::of)
+pub(crate) fn enter() -> Option<Guard> {
+    enter_state().map(Guard::of)
 }
 
 /// The state of the thread, which has begun a record.
 #[inline(never)]
-fn enter_somehow() -> Option<&'static ThreadState> {
+fn enter_state() -> Option<&'static ThreadState> {
     if let Some(state) = thread::current()
         && !state.is_inside()
     {
         state.enter_from_outside();
-        // Looked after, as in `enter_if`.
+        // Looked after, as in `try_enter_fast`.
         if control::is_undisturbed_at(state.phase()) {
             return Some(state);
         }
         state.leave(0);
     }
-    enter_slowly()
+    enter_slow()
 }
 
 /// The same, where it may take a state for the thread, a new phase, or a wait.
 #[cold]
 #[inline(never)]
-fn enter_slowly() -> Option<&'static ThreadState> {
+fn enter_slow() -> Option<&'static ThreadState> {
     loop {
-        if thread::stage() == Stage::Apart {
+        if thread::stage() == Stage::Internal {
             return None;
         }
         let current = thread::current();
@@ -172,7 +172,7 @@ fn enter_slowly() -> Option<&'static ThreadState> {
             }
             phase => {
                 if phase != state.phase() {
-                    state.join(phase, control::company(phase));
+                    state.join(phase, control::concurrency(phase));
                 }
                 return Some(state);
             }

@@ -24,7 +24,7 @@ use std::sync::OnceLock;
 use crate::error::Error;
 use crate::system::hooks;
 use crate::system::sync::{AtomicU32, AtomicU64, Ordering, compiler_fence, fence};
-use crate::tables::counters::Company;
+use crate::tables::counters::Concurrency;
 use Ordering::Relaxed;
 
 /// Tracing is off. It looks like no phase that records.
@@ -87,7 +87,7 @@ pub(crate) fn is_paused(phase: u64) -> bool {
 
 /// What there is to do about an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum How {
+pub(crate) enum Mode {
     /// Record it, as every block, with its stack. What is no phase that records counts as such.
     Whole,
     /// Record it if the sample draws it.
@@ -100,22 +100,22 @@ pub(crate) enum How {
 
 /// One look at the word.
 #[derive(Clone, Copy)]
-pub(crate) struct Look(u64);
+pub(crate) struct GateWord(u64);
 
 #[inline(always)]
-pub(crate) fn look() -> Look {
+pub(crate) fn look() -> GateWord {
     // The acquire as in `phase`.
-    Look(PHASE.load(Ordering::Acquire))
+    GateWord(PHASE.load(Ordering::Acquire))
 }
 
-impl Look {
+impl GateWord {
     /// What is seen in this phase while there are no scopes.
-    pub(crate) fn at(phase: u64) -> Look {
-        Look(phase << SCOPE_BITS)
+    pub(crate) fn at(phase: u64) -> GateWord {
+        GateWord(phase << SCOPE_BITS)
     }
 
     /// What is never seen: there is no such phase.
-    pub(crate) const NEVER: Look = Look(0);
+    pub(crate) const NEVER: GateWord = GateWord(0);
 
     pub(crate) fn word(self) -> u64 {
         self.0
@@ -133,7 +133,7 @@ impl Look {
     /// NOTE: whoever is in a scope, or was given a block from one, sees so without any further order: the
     /// word was changed before, by this thread or by one that this thread learned of the block from.
     #[inline(always)]
-    pub(crate) fn is_of_every_block(self) -> bool {
+    pub(crate) fn is_exact(self) -> bool {
         self.0 & (SCOPES | SAMPLED << SCOPE_BITS) == 0
     }
 
@@ -150,28 +150,28 @@ impl Look {
     }
 
     /// The same while there are no scopes.
-    pub(crate) fn without_scopes(self) -> Look {
-        Look(self.0 & !SCOPES)
+    pub(crate) fn without_scopes(self) -> GateWord {
+        GateWord(self.0 & !SCOPES)
     }
 
     /// What tracing has to do about an event, whether there are scopes or not.
     #[inline(always)]
-    pub(crate) fn how(self) -> How {
+    pub(crate) fn how(self) -> Mode {
         let is = |flag: u64| self.0 & flag << SCOPE_BITS != 0;
         match (is(SAMPLED), is(COUNTED)) {
-            (false, false) => How::Whole,
-            (true, false) => How::Sampled,
-            (false, true) => How::Counted,
-            (true, true) => How::Off,
+            (false, false) => Mode::Whole,
+            (true, false) => Mode::Sampled,
+            (false, true) => Mode::Counted,
+            (true, true) => Mode::Off,
         }
     }
 }
 
-pub(crate) fn company(phase: u64) -> Company {
+pub(crate) fn concurrency(phase: u64) -> Concurrency {
     if phase & ALONE != 0 {
-        Company::Alone
+        Concurrency::Single
     } else {
-        Company::WithOthers
+        Concurrency::Multi
     }
 }
 

@@ -3,7 +3,7 @@
 /// What is done about the events of a block, by whoever has the right to do it.
 ///
 /// A block is its address and its size.
-pub(crate) trait Follow {
+pub(crate) trait Hooks {
     /// What was known of a block that is about to be reallocated.
     type Taken;
 
@@ -24,14 +24,14 @@ pub(crate) trait Follow {
 }
 
 /// One whose right can be had, and whose work can be done, where nothing is in the way.
-pub(crate) trait AtOnce: Follow + Sized {
+pub(crate) trait FastPath: Hooks + Sized {
     /// The right, for a thread that has taken note of all that there is, while there are no scopes.
-    fn enter_at_once() -> Option<Self>;
+    fn try_enter() -> Option<Self>;
 
     /// A block is about to go back to the inner allocator. Returns whether that could be followed: else nothing
-    /// has happened, and [`freed`](Follow::freed) does it.
+    /// has happened, and [`freed`](Hooks::freed) does it.
     ///
     /// PERF: all that could be in the way is looked at first. So nothing is called that others must be saved from, and
     /// a free can end in a jump to the inner allocator.
-    fn freed_at_once(&self, address: usize, size: usize) -> bool;
+    fn try_free_fast(&self, address: usize, size: usize) -> bool;
 }

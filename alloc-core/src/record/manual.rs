@@ -1,4 +1,4 @@
-//! [`Aside`]: records blocks that the allocator does not see.
+//! [`ManualRecorder`]: records blocks that the allocator does not see.
 
 use super::count::{credit, debit, fold_directly};
 use super::session::TABLES;
@@ -11,14 +11,15 @@ use crate::tables::label::Label;
 use crate::tables::sampling::Weighted;
 
 /// The right to record blocks that the allocator does not see: see [`track`](crate::control::track()).
-pub(crate) struct Aside(Option<&'static ThreadState>);
+pub(crate) struct ManualRecorder(Option<&'static ThreadState>);
 
 /// Runs `record` while the tables are sure to stay, in a thread that is muted.
-pub(crate) fn aside<R>(record: impl FnOnce(&Aside) -> R) -> Result<R, Error> {
+pub(crate) fn record<R>(record: impl FnOnce(&ManualRecorder) -> R) -> Result<R, Error> {
     let Some(state) = control::attached() else {
         // At a thread's end.
         let mut record = Some(record);
-        let recorded = control::alone_with_the_tables(|| record.take().map(|it| it(&Aside(None))));
+        let recorded =
+            control::with_exclusive_tables(|| record.take().map(|it| it(&ManualRecorder(None))));
         return recorded.ok_or_else(control::why_off);
     };
     if state.is_waited_for() {
@@ -38,16 +39,16 @@ pub(crate) fn aside<R>(record: impl FnOnce(&Aside) -> R) -> Result<R, Error> {
             Err(control::why_off())
         } else {
             if phase != state.phase() {
-                state.join(phase, control::company(phase));
+                state.join(phase, control::concurrency(phase));
             }
-            Ok(record(&Aside(Some(state))))
+            Ok(record(&ManualRecorder(Some(state))))
         };
         state.leave(mode);
         return recorded;
     }
 }
 
-impl Aside {
+impl ManualRecorder {
     /// Records a block of `size` bytes in `domain`, allocated here.
     pub(crate) fn tracked(&self, domain: u32, size: usize) -> CallsiteId {
         let weighted = Weighted::one(size);

@@ -1,13 +1,13 @@
 //! [`Recorder`]: records every block, with its stack.
 
-use super::count::{credit_slowly, end, replace};
-use super::enter::enter_if;
-use super::hooks::{AtOnce, Follow};
+use super::count::{credit_slow, end, replace};
+use super::enter::try_enter_fast;
+use super::hooks::{FastPath, Hooks};
 use super::session::TABLES;
 use super::thread::ThreadState;
 use crate::tables::blocks::Word;
 use crate::tables::callsites::CallsiteId;
-use crate::tables::sampling::{Drawn, Interval, Weighted};
+use crate::tables::sampling::{Interval, SampledBlock, Weighted};
 
 /// The right to record one event of a session that records every block, taken before the inner allocator is
 /// called.
@@ -25,14 +25,14 @@ impl Drop for Recorder {
     }
 }
 
-impl AtOnce for Recorder {
+impl FastPath for Recorder {
     #[inline(always)]
-    fn enter_at_once() -> Option<Recorder> {
-        enter_if(ThreadState::records_at).map(|state| Recorder { state })
+    fn try_enter() -> Option<Recorder> {
+        try_enter_fast(ThreadState::records_at).map(|state| Recorder { state })
     }
 
     #[inline(always)]
-    fn freed_at_once(&self, address: usize, size: usize) -> bool {
+    fn try_free_fast(&self, address: usize, size: usize) -> bool {
         let (state, bytes) = (self.state, size as i64);
         let Some((slot, callsite)) = TABLES.blocks.find(address) else {
             return false;
@@ -41,16 +41,16 @@ impl AtOnce for Recorder {
         let Some(left) = cell.bytes_after(callsite.get(), bytes, state.ceiling()) else {
             return false;
         };
-        if !state.account.shrink_at_once(bytes) {
+        if !state.account.try_shrink(bytes) {
             return false;
         }
-        cell.freed_at_once(left, TABLES.epoch());
+        cell.free_fast(left, TABLES.epoch());
         slot.write(None);
         true
     }
 }
 
-impl Follow for Recorder {
+impl Hooks for Recorder {
     type Taken = Option<CallsiteId>;
 
     #[inline(always)]
@@ -99,7 +99,7 @@ impl Recorder {
         let slot = TABLES.blocks.prefetched(address);
         let callsite = capture(self.state, size);
         let Some(slot) = slot else {
-            return insert_anew(self.state, address, callsite.into(), None).map(|()| callsite);
+            return insert_cold(self.state, address, callsite.into(), None).map(|()| callsite);
         };
         if slot.replace(Some(callsite)).is_some() {
             // It was released without our knowledge.
@@ -113,8 +113,8 @@ impl Recorder {
     fn begin(&self, callsite: CallsiteId, size: usize) {
         let (state, bytes) = (self.state, size as i64);
         let cell = state.place_of(callsite);
-        if !cell.allocated_at_once(callsite.get(), bytes, TABLES.epoch(), state.ceiling()) {
-            credit_slowly(state, callsite, bytes);
+        if !cell.try_alloc_fast(callsite.get(), bytes, TABLES.epoch(), state.ceiling()) {
+            credit_slow(state, callsite, bytes);
         }
         state.account.grow(bytes, &TABLES.heap);
     }
@@ -143,7 +143,7 @@ pub(super) fn capture(state: &ThreadState, size: usize) -> CallsiteId {
 #[inline(always)]
 fn callsite_of(state: &ThreadState, hash: u64) -> CallsiteId {
     let recent = state.recent().find(hash);
-    let callsite = recent.unwrap_or_else(|| callsite_from_afar(state, hash));
+    let callsite = recent.unwrap_or_else(|| lookup_callsite_slow(state, hash));
     // SAFETY: as in `capture`.
     unsafe { state.walker() }.remember(callsite);
     callsite
@@ -151,7 +151,7 @@ fn callsite_of(state: &ThreadState, hash: u64) -> CallsiteId {
 
 /// The callsite with this hash, which was not met lately.
 #[inline(never)]
-fn callsite_from_afar(state: &ThreadState, hash: u64) -> CallsiteId {
+fn lookup_callsite_slow(state: &ThreadState, hash: u64) -> CallsiteId {
     let callsites = &TABLES.callsites;
     let callsite = callsites.find(hash).unwrap_or_else(|| {
         // SAFETY: as in `capture`.
@@ -165,10 +165,10 @@ fn callsite_from_afar(state: &ThreadState, hash: u64) -> CallsiteId {
 /// Notes a block, maybe the first around its place. `None` if it could not.
 #[cold]
 #[inline(never)]
-pub(super) fn insert_anew(
+pub(super) fn insert_cold(
     state: &ThreadState,
     address: usize,
-    drawn: Drawn,
+    drawn: SampledBlock,
     sampling: Option<Interval>,
 ) -> Option<()> {
     match TABLES.insert(address, drawn, sampling) {

@@ -1,12 +1,12 @@
 //! [`Sampler`]: records the blocks that the sample draws.
 
 use super::count::{credit, end, replace};
-use super::hooks::Follow;
-use super::recorder::{Recorder, capture, insert_anew};
+use super::hooks::Hooks;
+use super::recorder::{Recorder, capture, insert_cold};
 use super::session::TABLES;
 use super::thread::ThreadState;
 use crate::tables::callsites::CallsiteId;
-use crate::tables::sampling::{Drawn, Interval, Rounding, Weighted};
+use crate::tables::sampling::{Interval, Rounding, SampledBlock, Weighted};
 
 /// The same, of a session that takes a sample.
 pub(crate) struct Sampler {
@@ -14,8 +14,8 @@ pub(crate) struct Sampler {
     pub(super) interval: Interval,
 }
 
-impl Follow for Sampler {
-    type Taken = Option<Drawn>;
+impl Hooks for Sampler {
+    type Taken = Option<SampledBlock>;
 
     #[inline(always)]
     fn allocated(&self, address: usize, size: usize) {
@@ -37,11 +37,11 @@ impl Follow for Sampler {
         }
     }
 
-    fn take(&self, (address, _): (usize, usize)) -> Option<Drawn> {
+    fn take(&self, (address, _): (usize, usize)) -> Option<SampledBlock> {
         TABLES.remove(address, Some(self.interval))
     }
 
-    fn put_back(&self, address: usize, taken: Option<Drawn>) {
+    fn put_back(&self, address: usize, taken: Option<SampledBlock>) {
         if let Some(drawn) = taken {
             TABLES.put_back(address, drawn, Some(self.interval));
         }
@@ -50,7 +50,7 @@ impl Follow for Sampler {
     #[inline(always)]
     fn reallocated(
         &self,
-        taken: Option<Drawn>,
+        taken: Option<SampledBlock>,
         (_, old_size): (usize, usize),
         (address, size): (usize, usize),
     ) {
@@ -70,18 +70,18 @@ impl Sampler {
 
     /// Captures the stack and notes the block.
     #[inline(always)]
-    fn insert(&self, address: usize, size: usize, rounding: Rounding) -> Option<Drawn> {
+    fn insert(&self, address: usize, size: usize, rounding: Rounding) -> Option<SampledBlock> {
         let state = self.state();
         let callsite = if state.captures() {
             capture(state, size)
         } else {
             CallsiteId::HEAP
         };
-        let drawn = Drawn { callsite, rounding };
-        insert_anew(state, address, drawn, Some(self.interval)).map(|()| drawn)
+        let drawn = SampledBlock { callsite, rounding };
+        insert_cold(state, address, drawn, Some(self.interval)).map(|()| drawn)
     }
 
-    fn weigh(&self, size: usize, drawn: Drawn) -> Weighted {
+    fn weigh(&self, size: usize, drawn: SampledBlock) -> Weighted {
         self.interval.weigh(size, drawn.rounding)
     }
 }

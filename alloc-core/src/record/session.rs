@@ -7,7 +7,7 @@ use crate::tables::blocks::{InsertError, PageMap};
 use crate::tables::callsites::{CallsiteId, Callsites};
 use crate::tables::counted::Counted;
 use crate::tables::counters::Heap;
-use crate::tables::sampling::{Drawn, DrawnPlaces, Interval};
+use crate::tables::sampling::{Interval, SampleFilter, SampledBlock};
 
 /// Everything that is recorded.
 pub(crate) struct Tables {
@@ -36,7 +36,7 @@ pub(crate) static TABLES: Tables = Tables {
 /// Where in the live-block index there is something, of a sample.
 ///
 /// NOTE: not one of [`TABLES`], since it is zero at first, and so takes up no room in a file.
-pub(crate) static DRAWN: DrawnPlaces = DrawnPlaces::new();
+pub(crate) static SAMPLE_FILTER: SampleFilter = SampleFilter::new();
 
 impl Tables {
     #[inline(always)]
@@ -46,18 +46,22 @@ impl Tables {
 
     /// The callsite of a live block, if it is known. A session that only counts knows none.
     pub(crate) fn callsite_of(&self, address: usize) -> Option<CallsiteId> {
-        Some(Drawn::unpack(self.blocks.get(address)?)?.callsite)
+        Some(SampledBlock::unpack(self.blocks.get(address)?)?.callsite)
     }
 
     /// Takes out the record of a block that is about to end, off the hot path.
-    pub(super) fn remove(&self, address: usize, sampling: Option<Interval>) -> Option<Drawn> {
+    pub(super) fn remove(
+        &self,
+        address: usize,
+        sampling: Option<Interval>,
+    ) -> Option<SampledBlock> {
         if only_counts() {
             let was_counted = self.counted.remove(address);
             return was_counted.then(|| CallsiteId::HEAP.into());
         }
-        let drawn = Drawn::unpack(self.blocks.remove(address)?);
+        let drawn = SampledBlock::unpack(self.blocks.remove(address)?);
         if sampling.is_some() {
-            DRAWN.take(address);
+            SAMPLE_FILTER.take(address);
         }
         drawn
     }
@@ -66,18 +70,18 @@ impl Tables {
     pub(super) fn insert(
         &self,
         address: usize,
-        drawn: Drawn,
+        drawn: SampledBlock,
         sampling: Option<Interval>,
     ) -> Result<bool, InsertError> {
         let before = self.blocks.insert_apart(address, drawn.pack())?;
         if before.is_none() && sampling.is_some() {
-            DRAWN.add(address);
+            SAMPLE_FILTER.add(address);
         }
         Ok(before.is_some())
     }
 
     /// Puts back what [`remove`](Self::remove) took out, in the same session.
-    pub(super) fn put_back(&self, address: usize, drawn: Drawn, sampling: Option<Interval>) {
+    pub(super) fn put_back(&self, address: usize, drawn: SampledBlock, sampling: Option<Interval>) {
         // The place was there before, so neither kind of error can be.
         if only_counts() {
             return self.counted.put_back(address);

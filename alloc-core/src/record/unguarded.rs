@@ -1,50 +1,55 @@
-//! [`Outside`]: what is done where no record can be made: inside the tracer, at a thread's end, while tracing is off.
+//! [`Unguarded`]: what is done where no record can be made: inside the tracer, at a thread's end, while tracing is off.
 
 use super::count::fold_directly;
 use super::counting;
-use super::hooks::Follow;
+use super::hooks::Hooks;
 use super::session::TABLES;
 use super::thread::{self, Stage, ThreadState};
 use crate::control;
 use crate::tables::counters::Delta;
-use crate::tables::sampling::{Drawn, Weighted};
+use crate::tables::sampling::{SampledBlock, Weighted};
 
 /// One who has no right to record: inside the tracer, at a thread's end, or while tracing is off.
-pub(crate) struct Outside;
+pub(crate) struct Unguarded;
 
-impl Follow for Outside {
-    type Taken = Option<Forgotten>;
+impl Hooks for Unguarded {
+    type Taken = Option<RemovedRecord>;
 
     fn allocated(&self, address: usize, _: usize) {
-        counting::leave_out(address);
+        counting::exclude(address);
     }
 
     fn freed(&self, address: usize, size: usize) {
         forget(address, size);
     }
 
-    fn take(&self, (address, size): (usize, usize)) -> Option<Forgotten> {
+    fn take(&self, (address, size): (usize, usize)) -> Option<RemovedRecord> {
         forget(address, size)
     }
 
-    fn put_back(&self, _: usize, taken: Option<Forgotten>) {
+    fn put_back(&self, _: usize, taken: Option<RemovedRecord>) {
         taken.into_iter().for_each(restore);
     }
 
-    fn reallocated(&self, _: Option<Forgotten>, _: (usize, usize), (address, _): (usize, usize)) {
-        counting::leave_out(address);
+    fn reallocated(
+        &self,
+        _: Option<RemovedRecord>,
+        _: (usize, usize),
+        (address, _): (usize, usize),
+    ) {
+        counting::exclude(address);
     }
 }
 
 /// A record that was taken out by [`forget`], to be put back if the block stays after all.
-pub(crate) enum Forgotten {
+pub(crate) enum RemovedRecord {
     Recorded {
-        drawn: Drawn,
+        drawn: SampledBlock,
         address: usize,
         size: usize,
     },
     /// It was not counted, and noted as such.
-    LeftOut(usize),
+    Excluded(usize),
 }
 
 /// Records the end of a block where there is no [`Recorder`]: inside the tracer, in a signal
@@ -53,11 +58,11 @@ pub(crate) enum Forgotten {
 /// The block's callsite and the heap are changed directly, with atomics, since the thread's own
 /// counters may be in the middle of a change, or gone.
 #[inline(always)]
-pub(crate) fn forget(address: usize, size: usize) -> Option<Forgotten> {
-    if TABLES.counted.forget_left_out(address) {
-        return Some(Forgotten::LeftOut(address));
+pub(crate) fn forget(address: usize, size: usize) -> Option<RemovedRecord> {
+    if TABLES.counted.forget_excluded(address) {
+        return Some(RemovedRecord::Excluded(address));
     }
-    if control::phase() == control::OFF || thread::stage() == Stage::Apart {
+    if control::phase() == control::OFF || thread::stage() == Stage::Internal {
         None
     } else {
         forget_directly(address, size)
@@ -66,7 +71,7 @@ pub(crate) fn forget(address: usize, size: usize) -> Option<Forgotten> {
 
 #[cold]
 #[inline(never)]
-fn forget_directly(address: usize, size: usize) -> Option<Forgotten> {
+fn forget_directly(address: usize, size: usize) -> Option<RemovedRecord> {
     directly(|state| {
         let sampling = control::sampling();
         let drawn = TABLES.remove(address, sampling)?;
@@ -78,7 +83,7 @@ fn forget_directly(address: usize, size: usize) -> Option<Forgotten> {
             state.fold_callsite(callsite);
         }
         fold_directly(callsite, |epoch| Delta::freed(weighted, epoch));
-        Some(Forgotten::Recorded {
+        Some(RemovedRecord::Recorded {
             drawn,
             address,
             size,
@@ -88,10 +93,10 @@ fn forget_directly(address: usize, size: usize) -> Option<Forgotten> {
 
 /// Undoes [`forget`].
 #[cold]
-pub(crate) fn restore(forgotten: Forgotten) {
+pub(crate) fn restore(forgotten: RemovedRecord) {
     let (drawn, address, size) = match forgotten {
-        Forgotten::LeftOut(address) => return counting::leave_out(address),
-        Forgotten::Recorded {
+        RemovedRecord::Excluded(address) => return counting::exclude(address),
+        RemovedRecord::Recorded {
             drawn,
             address,
             size,
@@ -147,6 +152,6 @@ fn directly<R>(change: impl Fn(Option<&ThreadState>) -> Option<R>) -> Option<R> 
             state.leave(mode);
             return result;
         },
-        (None, _) => control::alone_with_the_tables(|| change(None)),
+        (None, _) => control::with_exclusive_tables(|| change(None)),
     }
 }

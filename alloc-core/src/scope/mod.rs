@@ -18,7 +18,7 @@ pub use handle::{Instrumented, ScopeHandle};
 pub(crate) use measure::or_panic;
 pub use measure::{Measured, measure, measure_future, try_measure};
 pub(crate) use slots::SlotId;
-pub(crate) use slots::{born, died, leave, moved, stay};
+pub(crate) use slots::{abort_realloc, begin_realloc, finish_realloc, on_alloc, on_free};
 pub use usage::Usage;
 
 /// The physical memory that scopes take up.

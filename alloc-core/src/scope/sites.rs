@@ -302,7 +302,13 @@ impl CallsiteSet {
 
 /// Counts a block by the stack that allocated it, where that is asked for.
 #[inline]
-pub(super) fn born(scope: SlotId, address: usize, size: usize, by: Allocator, reallocated: bool) {
+pub(super) fn on_alloc(
+    scope: SlotId,
+    address: usize,
+    size: usize,
+    by: Allocator,
+    reallocated: bool,
+) {
     if let Allocator::At(callsite) = by {
         born_at_site(scope, address, size, callsite, reallocated);
     }
@@ -338,7 +344,7 @@ fn change_all(scope: SlotId, mut change: impl FnMut(&mut Counts)) {
 
 /// Counts the end of a block of `owner`.
 #[inline]
-pub(super) fn died(owner: SlotId, address: usize, size: usize) {
+pub(super) fn on_free(owner: SlotId, address: usize, size: usize) {
     if counting(owner).next().is_some() {
         died_at_site(owner, address, size);
     }

@@ -14,6 +14,6 @@ pub(crate) mod open_gap;
 pub(crate) mod sampling;
 pub(crate) mod slot_id;
 pub(crate) mod stack_hash;
+pub(crate) mod tag_set;
 pub(crate) mod tally;
 pub(crate) mod version;
-pub(crate) mod words;

@@ -54,7 +54,7 @@ impl Tally {
 
     /// Whether a free must [look](Self::look) first: there is as much as ever.
     #[inline(always)]
-    pub(crate) fn must_look(&self) -> bool {
+    pub(crate) fn needs_peak_check(&self) -> bool {
         self.total_bytes.load(Relaxed) >= self.most_bytes.load(Relaxed)
             || self.total_blocks.load(Relaxed) > self.most_blocks.load(Relaxed)
     }
@@ -193,7 +193,7 @@ impl Tally {
     ///
     /// NOTE: it waits for an owner that the system has put aside, but not forever: then the last try counts. Nor does
     /// it wait `at_once`, as a signal handler that may have interrupted the owner must not.
-    pub(crate) fn steadily<R>(&self, at_once: bool, read: impl Fn() -> R) -> R {
+    pub(crate) fn read_consistent<R>(&self, at_once: bool, read: impl Fn() -> R) -> R {
         for attempt in 0..ATTEMPTS {
             let before = self.version.before();
             // The acquire pairs with the release in `add`.
@@ -241,7 +241,7 @@ impl Tally {
 /// Adds to what others read, in the order in which it is done.
 #[inline(always)]
 fn add(to: &AtomicI64, number: i64) {
-    // The release pairs with the acquires in `steadily` and after it.
+    // The release pairs with the acquires in `read_consistent` and after it.
     to.store(to.load(Relaxed).wrapping_add(number), Ordering::Release);
 }
 
@@ -249,7 +249,7 @@ fn add(to: &AtomicI64, number: i64) {
 mod tests {
     use super::*;
     use crate::system::sync::AtomicBool;
-    use crate::tables::counters::Company;
+    use crate::tables::counters::Concurrency;
 
     fn zeroed<T>() -> T {
         // SAFETY: used below for structs of atomics only, for which zero is a value.
@@ -262,7 +262,7 @@ mod tests {
         let (tally, account, shared): (Tally, Account, SharedCounters) =
             (zeroed(), zeroed(), zeroed());
         let (heap, epoch, is_done) = (Heap::new(), AtomicU64::new(1), AtomicBool::new(false));
-        account.begin(Company::Alone, &heap);
+        account.begin(Concurrency::Single, &heap);
         // With what the heap has beside, a block is smaller, larger, and gone.
         let beside = 7;
         account.add(beside);
@@ -270,7 +270,7 @@ mod tests {
         std::thread::scope(|threads| {
             threads.spawn(|| {
                 let free = |size| {
-                    if tally.must_look() {
+                    if tally.needs_peak_check() {
                         tally.look(&account, &heap, &epoch);
                     }
                     tally.freed(size);
@@ -300,7 +300,7 @@ mod tests {
                 is_done.store(true, Ordering::Release);
             });
             while !is_done.load(Ordering::Acquire) {
-                let held_back = tally.steadily(false, || account.net() + tally.net_bytes());
+                let held_back = tally.read_consistent(false, || account.net() + tally.net_bytes());
                 assert!(valid.contains(&held_back), "{held_back}");
             }
         });

@@ -13,7 +13,7 @@ use std::cell::UnsafeCell;
 use super::objects::{self, Object};
 use super::spare_stack;
 use crate::snapshot::modules::{self, Listed};
-use crate::system::arena::{Reserved, Zeroed};
+use crate::system::arena::{LazyTable, Zeroed};
 use crate::system::sync::{AtomicBool, AtomicU32, Ordering};
 
 /// How many libraries are noted at most. One that comes back to where another was is noted again. What comes later has no
@@ -24,7 +24,7 @@ const MOST: usize = 512;
 const GONE: usize = 1 << 62;
 const APART: usize = 1 << 40;
 
-static LIBRARIES: Reserved<Library, MOST> = Reserved::new();
+static LIBRARIES: LazyTable<Library, MOST> = LazyTable::new();
 static NOTED: AtomicU32 = AtomicU32::new(0);
 
 /// A library, as it was when it was noted.

@@ -12,7 +12,7 @@ impl ThreadState {
     pub(crate) fn cell(&self, id: CallsiteId, epoch: u64) -> &Cell {
         let cell = self.place_of(id);
         if cell.callsite() != id.get() {
-            return self.take_over(cell, id, epoch);
+            return self.evict(cell, id, epoch);
         }
         cell
     }
@@ -26,7 +26,7 @@ impl ThreadState {
     /// The cell for a callsite, which another had. NOTE: a record is under way, in the phase that the account
     /// belongs to.
     #[cold]
-    fn take_over(&self, cell: &Cell, id: CallsiteId, epoch: u64) -> &Cell {
+    fn evict(&self, cell: &Cell, id: CallsiteId, epoch: u64) -> &Cell {
         if cell.callsite() != 0 && self.cells.has_made_way() {
             self.fold_cells();
             self.cells.grow();
@@ -74,7 +74,7 @@ impl ThreadState {
     /// What the thread holds back of a callsite's counters.
     pub(crate) fn delta(&self, id: CallsiteId) -> Option<Delta> {
         if id == CallsiteId::HEAP && settings::only_counts() {
-            return Some(self.steadily(|| self.tally.read()));
+            return Some(self.read_consistent(|| self.tally.read()));
         }
         self.place_of(id).read_of(id.get())
     }

@@ -14,8 +14,8 @@ impl ThreadState {
     /// Has the gap at hand as long as no block is left out.
     pub(crate) fn open_gap(&self) {
         let Range { start, len } = self.gap.get();
-        let is_one_left_out = || TABLES.counted.has_left_out();
-        self.open_gap.open(start, len, is_one_left_out);
+        let is_one_excluded = || TABLES.counted.has_excluded();
+        self.open_gap.open(start, len, is_one_excluded);
     }
 
     /// The place of a block in the table of what lies between two gaps, if that is at hand.
@@ -24,7 +24,7 @@ impl ThreadState {
     ///
     /// The caller is the owner, and a record is under way that counts, as long as the place is used.
     #[inline(always)]
-    pub(crate) unsafe fn outside_place(&self, address: usize) -> Option<&AtomicU8> {
+    pub(crate) unsafe fn mapped_place(&self, address: usize) -> Option<&AtomicU8> {
         // SAFETY: no other reference is alive; what is pointed to is the table, by the caller's promise.
         let outside = unsafe { &*self.outside.as_ptr() };
         // SAFETY: the caller's promise.

@@ -15,7 +15,7 @@ pub(crate) struct AtStage {
 impl AtStage {
     /// As if it were the tracer's own.
     pub(crate) fn apart() -> AtStage {
-        AtStage::begin(Stage::Apart)
+        AtStage::begin(Stage::Internal)
     }
 
     fn begin(stage: Stage) -> AtStage {

@@ -45,12 +45,12 @@ impl ThreadState {
             self.account.net() + tally
         };
         self.account
-            .held_back(self.is_own(), || self.steadily(read))
+            .held_back(self.is_own(), || self.read_consistent(read))
     }
 
     /// Reads tally and account at one moment.
-    pub(super) fn steadily<R>(&self, read: impl Fn() -> R) -> R {
-        self.tally.steadily(self.is_own(), read)
+    pub(super) fn read_consistent<R>(&self, read: impl Fn() -> R) -> R {
+        self.tally.read_consistent(self.is_own(), read)
     }
 
     /// Whether it is the calling thread's.

@@ -2,12 +2,12 @@
 
 use super::ThreadState;
 use crate::capture::Walker;
-use crate::record::gate::Look;
+use crate::record::gate::GateWord;
 use crate::record::session::TABLES;
 use crate::record::settings;
 use crate::system::sync::Ordering::Relaxed;
-use crate::tables::counted::Outside;
-use crate::tables::counters::{CellCeiling, Company};
+use crate::tables::counted::MappedRange;
+use crate::tables::counters::{CellCeiling, Concurrency};
 use crate::tables::gaps::Range;
 use crate::tables::label::{Label, SizeClass, ThreadName};
 use crate::tables::sampling::Interval;
@@ -22,19 +22,19 @@ impl ThreadState {
     /// Whether what was seen is the phase that the thread last joined, without scopes, and its session records every
     /// block.
     #[inline(always)]
-    pub(crate) fn records_at(&self, look: Look) -> bool {
+    pub(crate) fn records_at(&self, look: GateWord) -> bool {
         look.word() == self.recording.load(Relaxed)
     }
 
     /// The same for a session that only counts.
     #[inline(always)]
-    pub(crate) fn counts_at(&self, look: Look) -> bool {
+    pub(crate) fn counts_at(&self, look: GateWord) -> bool {
         look.word() == self.counting.load(Relaxed)
     }
 
     /// The same for a session that takes a sample.
     #[inline(always)]
-    pub(super) fn samples_at(&self, look: Look) -> bool {
+    pub(super) fn samples_at(&self, look: GateWord) -> bool {
         look.word() == self.drawing.load(Relaxed)
     }
 
@@ -47,12 +47,12 @@ impl ThreadState {
     }
 
     /// Takes part in `phase`, in this company.
-    pub(crate) fn join(&self, phase: u64, company: Company) {
+    pub(crate) fn join(&self, phase: u64, concurrency: Concurrency) {
         // NOTE: alone, it is no part of the account; see `Tally`.
         self.fold_tally();
-        let ceiling = match company {
-            Company::Alone => CellCeiling::ONE_THREAD,
-            Company::WithOthers => CellCeiling::MANY_THREADS,
+        let ceiling = match concurrency {
+            Concurrency::Single => CellCeiling::ONE_THREAD,
+            Concurrency::Multi => CellCeiling::MANY_THREADS,
         };
         if self.ceiling.swap(ceiling.0, Relaxed) != ceiling.0 {
             self.fold_cells();
@@ -77,8 +77,8 @@ impl ThreadState {
         }
         // NOTE: whoever moved the epoch for this thread, where it could not record, had it join again.
         self.tally.save_if_old(TABLES.epoch());
-        self.account.begin(company, &TABLES.heap);
-        let (look, never) = (Look::at(phase).word(), Look::NEVER.word());
+        self.account.begin(concurrency, &TABLES.heap);
+        let (look, never) = (GateWord::at(phase).word(), GateWord::NEVER.word());
         let (recording, counting, drawing) = match settings::sampling() {
             _ if settings::only_counts() => (never, look, never),
             None => (look, never, never),
@@ -86,7 +86,7 @@ impl ThreadState {
         };
         self.gap.set(Range::default());
         self.open_gap.shut();
-        self.outside.set(Outside::NONE);
+        self.outside.set(MappedRange::NONE);
         self.recording.store(recording, Relaxed);
         self.counting.store(counting, Relaxed);
         self.drawing.store(drawing, Relaxed);
@@ -98,9 +98,9 @@ impl ThreadState {
         // NOTE: no phase is this one. Were it that of a stopped tracer, a record that began just before
         // the stop would be made after it.
         self.phase.store(u64::MAX, Relaxed);
-        self.recording.store(Look::NEVER.word(), Relaxed);
-        self.counting.store(Look::NEVER.word(), Relaxed);
-        self.drawing.store(Look::NEVER.word(), Relaxed);
+        self.recording.store(GateWord::NEVER.word(), Relaxed);
+        self.counting.store(GateWord::NEVER.word(), Relaxed);
+        self.drawing.store(GateWord::NEVER.word(), Relaxed);
     }
 
     /// Notes who the thread is, if the session tells threads apart.

@@ -40,7 +40,7 @@ pub(crate) enum Stage {
     /// Its end has come and its state is given back.
     Gone,
     /// It is the tracer's own, and never records.
-    Apart,
+    Internal,
 }
 
 struct Local {
@@ -98,10 +98,10 @@ pub(crate) fn set(state: Option<&'static ThreadState>, stage: Stage) {
 ///
 /// Other destructors may still come and allocate or free, so the first calls ask to be called
 /// again.
-pub(crate) fn is_last_farewell(state: &ThreadState) -> bool {
+pub(crate) fn is_last_tls_destructor_round(state: &ThreadState) -> bool {
     // POSIX promises at least four rounds (PTHREAD_DESTRUCTOR_ITERATIONS).
     const ROUNDS: u32 = 3;
-    let round = state.farewells.load(Relaxed) + 1;
-    state.farewells.store(round, Relaxed);
+    let round = state.tls_destructor_rounds.load(Relaxed) + 1;
+    state.tls_destructor_rounds.store(round, Relaxed);
     round >= ROUNDS
 }

@@ -76,7 +76,7 @@ impl Threads {
         unsafe { state.walker() }.begin(bounds);
         // NOTE: no session is this one, so that the next thread is named anew.
         state.session.store(u64::MAX, Relaxed);
-        state.farewells.store(0, Relaxed);
+        state.tls_destructor_rounds.store(0, Relaxed);
         state.is_of_this_thread();
         state.mode.store(MUTED * muted(), Relaxed);
         state.rejoin_later();

@@ -1,7 +1,7 @@
 //! How far it is to the next byte that is drawn for the sample.
 
 use super::ThreadState;
-use crate::record::gate::Look;
+use crate::record::gate::GateWord;
 use crate::record::settings;
 use crate::system::sync::Ordering::Relaxed;
 use crate::tables::sampling::{Interval, Rounding};
@@ -10,16 +10,16 @@ impl ThreadState {
     /// Whether an allocation of this size is known, without a record, not to be drawn for the sample of
     /// the phase that was seen.
     #[inline(always)]
-    pub(crate) fn passes_over(&self, size: usize, look: Look) -> bool {
+    pub(crate) fn skips(&self, size: usize, look: GateWord) -> bool {
         if !self.samples_at(look) {
             return false;
         }
         let (until, size) = (self.until_sample.load(Relaxed), size as i64);
-        let passes_over = until > size;
-        if passes_over {
+        let skips = until > size;
+        if skips {
             self.until_sample.store(until - size, Relaxed);
         }
-        passes_over
+        skips
     }
 
     /// Whether a block of this size is drawn for the sample, and how it is rounded then.

@@ -10,7 +10,7 @@ use crate::system::sync::{
     Ordering::Relaxed,
 };
 use crate::tables::callsites::Recent;
-use crate::tables::counted::Outside;
+use crate::tables::counted::MappedRange;
 use crate::tables::counters::{Account, Cell};
 use crate::tables::gaps::Range;
 use crate::tables::growing::Growing;
@@ -30,7 +30,7 @@ const MOST_CELLS: usize = 8192;
 ///
 /// Only the owner, the thread that claimed the state, changes it, with plain loads and stores;
 /// others read the counters for a snapshot. The one exception is
-/// [`Control::stand_still`](crate::control::Control::stand_still): while the owner is known not to
+/// [`Control::stop_the_world`](crate::control::Control::stop_the_world): while the owner is known not to
 /// record, the holder of the control lock may change everything.
 ///
 /// # Its life
@@ -71,7 +71,7 @@ pub(crate) struct ThreadState {
     /// A gap, and what lies between two, where a session that only counts met blocks: see
     /// [`Counted`](crate::tables::counted::Counted).
     pub(super) gap: Own<Range>,
-    pub(super) outside: Own<Outside>,
+    pub(super) outside: Own<MappedRange>,
     /// The gap again, as long as no block is left out.
     pub(crate) open_gap: OpenGap,
     pub(crate) tally: Tally,
@@ -82,7 +82,7 @@ pub(crate) struct ThreadState {
     pub(super) uses_begun: AtomicU32,
     pub(super) uses: AtomicU32,
     /// How often the end of the thread was put off, for other destructors to run before.
-    pub(super) farewells: AtomicU32,
+    pub(super) tls_destructor_rounds: AtomicU32,
     /// The thread, as the system names it.
     pub(super) thread: AtomicI32,
     pub(super) next: AtomicPtr<ThreadState>,

@@ -44,12 +44,12 @@ pub(super) fn resident() -> usize {
     BLOCKS.resident()
 }
 
-/// What [`leave`] took out of the index.
+/// What [`begin_realloc`] took out of the index.
 #[derive(Clone, Copy)]
-pub(crate) struct Left(Option<SlotId>);
+pub(crate) struct BegunRealloc(Option<SlotId>);
 
 /// Counts a block that was just allocated, if the thread is in a scope.
-pub(crate) fn born(address: usize, size: usize) {
+pub(crate) fn on_alloc(address: usize, size: usize) {
     let Some(scope) = thread::scope_of_event() else {
         return;
     };
@@ -59,9 +59,9 @@ pub(crate) fn born(address: usize, size: usize) {
     }
     note(address, scope);
     for it in scope.chain() {
-        it.slot().born(size);
+        it.slot().on_alloc(size);
     }
-    sites::born(scope, address, size, by, false);
+    sites::on_alloc(scope, address, size, by, false);
 }
 
 /// Notes whose the block is.
@@ -92,7 +92,7 @@ fn debit(scope: SlotId, size: usize, outer: Option<SlotId>) {
 }
 
 /// Counts a block that is about to be freed.
-pub(crate) fn died(address: usize, size: usize) {
+pub(crate) fn on_free(address: usize, size: usize) {
     let owner = BLOCKS.remove(address);
     if let Some(owner) = owner.filter(|_| !thread::was_seen()) {
         started::look_at(owner);
@@ -103,18 +103,18 @@ pub(crate) fn died(address: usize, size: usize) {
         }
     }
     if let Some(owner) = owner {
-        sites::died(owner, address, size);
+        sites::on_free(owner, address, size);
         debit(owner, size, None);
     }
 }
 
 /// Takes out what is known of a block that is about to be reallocated.
-pub(crate) fn leave(address: usize) -> Left {
-    Left(BLOCKS.remove(address))
+pub(crate) fn begin_realloc(address: usize) -> BegunRealloc {
+    BegunRealloc(BLOCKS.remove(address))
 }
 
-/// Undoes [`leave`]: the block stayed where it was, as it was.
-pub(crate) fn stay(left: Left, address: usize) {
+/// Undoes [`begin_realloc`]: the block stayed where it was, as it was.
+pub(crate) fn abort_realloc(left: BegunRealloc, address: usize) {
     if let Some(owner) = left.0 {
         note(address, owner);
     }
@@ -122,8 +122,8 @@ pub(crate) fn stay(left: Left, address: usize) {
 
 /// Counts a block that was reallocated: it belongs to the scope that did so. Where that is within the one
 /// it was of, there is one change, so that what grows at the peak does not shrink first.
-pub(crate) fn moved(left: Left, old: (usize, usize), new: (usize, usize)) {
-    let Left(owner) = left;
+pub(crate) fn finish_realloc(left: BegunRealloc, old: (usize, usize), new: (usize, usize)) {
+    let BegunRealloc(owner) = left;
     let scope = thread::scope_of_event();
     let by = scope.map_or(Allocator::Anyone, sites::allocator_here);
     if owner.is_none() && by == Allocator::Printing {
@@ -131,22 +131,22 @@ pub(crate) fn moved(left: Left, old: (usize, usize), new: (usize, usize)) {
     }
     let ((old, old_size), (new, new_size)) = (old, new);
     if let Some(owner) = owner {
-        sites::died(owner, old, old_size);
+        sites::on_free(owner, old, old_size);
     }
     let common = SlotId::common(scope, owner);
     if let Some(scope) = scope {
         note(new, scope);
         for it in scope.chain_up_to(common) {
             it.slot().freed_before(old_size);
-            it.slot().born(new_size);
+            it.slot().on_alloc(new_size);
         }
         for it in common.into_iter().flat_map(SlotId::chain) {
-            it.slot().reborn(old_size, new_size);
+            it.slot().on_realloc(old_size, new_size);
         }
         for it in scope.chain() {
             it.slot().reallocations.fetch_add(1, Relaxed);
         }
-        sites::born(scope, new, new_size, by, true);
+        sites::on_alloc(scope, new, new_size, by, true);
     }
     if let Some(owner) = owner {
         debit(owner, old_size, common);

@@ -5,12 +5,12 @@ mod lifetime;
 mod slot;
 
 pub(super) use blocks::prepare;
-pub(crate) use blocks::{born, died, leave, moved, stay};
+pub(crate) use blocks::{abort_realloc, begin_realloc, finish_realloc, on_alloc, on_free};
 pub(super) use slot::Slot;
 
 pub(crate) use crate::tables::slot_id::SlotId;
 
-use crate::system::arena::Reserved;
+use crate::system::arena::LazyTable;
 use crate::system::sync::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 impl SlotId {
@@ -54,7 +54,7 @@ impl SlotId {
     }
 }
 
-static SLOTS: [Reserved<Slot, CHUNK>; CHUNKS] = [const { Reserved::new() }; CHUNKS];
+static SLOTS: [LazyTable<Slot, CHUNK>; CHUNKS] = [const { LazyTable::new() }; CHUNKS];
 
 /// How many scopes there can be at once, counting those that ended but of which a block is live.
 const MOST_SCOPES: usize = 1 << 20;
@@ -72,5 +72,5 @@ static USED: AtomicU32 = AtomicU32::new(0);
 
 /// The physical memory that scopes take up.
 pub(crate) fn resident() -> usize {
-    SLOTS.iter().map(Reserved::resident).sum::<usize>() + blocks::resident()
+    SLOTS.iter().map(LazyTable::resident).sum::<usize>() + blocks::resident()
 }

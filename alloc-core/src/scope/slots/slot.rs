@@ -129,7 +129,7 @@ impl Slot {
         }
     }
 
-    pub(super) fn born(&self, size: usize) {
+    pub(super) fn on_alloc(&self, size: usize) {
         self.count(size);
         let live = (self.references.fetch_add(1, Relaxed) + 1) & LIVE;
         if live > self.peak_blocks.load(Relaxed) {
@@ -138,7 +138,7 @@ impl Slot {
         self.grow(size as i64);
     }
 
-    pub(super) fn reborn(&self, old_size: usize, size: usize) {
+    pub(super) fn on_realloc(&self, old_size: usize, size: usize) {
         self.count(size);
         self.grow(size as i64 - old_size as i64);
     }

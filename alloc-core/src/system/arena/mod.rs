@@ -9,10 +9,10 @@
 //! all resident that is reserved then: 1.1 MiB for each thread, and 20 MiB at most for the tables of a session with few
 //! callsites. So lock first, and trace then.
 
+mod lazy_table;
 #[cfg(not(unix))]
 mod other;
 mod pages;
-mod reserved;
 #[cfg(test)]
 mod tests;
 #[cfg(unix)]
@@ -22,8 +22,8 @@ use std::ptr::{self, NonNull};
 
 use crate::system::sync::{AtomicPtr, AtomicUsize, Ordering};
 
+pub(crate) use lazy_table::{LazyTable, Zeroed};
 pub(crate) use pages::{PAGE, has_room, populate, prefetch, release, reserve, resident};
-pub(crate) use reserved::{Reserved, Zeroed};
 
 /// Memory that is handed out in pieces and stays: the frames of callsites, parts of the live-block index.
 ///

@@ -8,11 +8,11 @@ mod stack;
 mod tests;
 
 use crate::snapshot::recorded::StackEnd;
-use crate::system::arena::{Arena, Reserved};
+use crate::system::arena::{Arena, LazyTable};
 use crate::system::sync::{AtomicU32, Ordering};
 use crate::tables::label::Label;
 use crate::tables::stack_hash::hash_of;
-use crate::tables::words::{Insertion, WordSet};
+use crate::tables::tag_set::{Insertion, TagSet};
 
 pub(crate) use callsite::Callsite;
 pub(crate) use id::CallsiteId;
@@ -40,14 +40,14 @@ pub(crate) use stack::{LastStack, Outer, Stack};
 /// they are charged to [`CallsiteId::OVERFLOW`], visibly.
 pub(crate) struct Callsites {
     index: Index,
-    chunks: [Reserved<Callsite, CHUNK>; CHUNKS],
+    chunks: [LazyTable<Callsite, CHUNK>; CHUNKS],
     next: AtomicU32,
     limit: AtomicU32,
     frames: Arena,
 }
 
 /// Room for the callsites of most programs in 256 KiB, and for all of them in 2 and 16 MiB more.
-type Index = WordSet<{ 1 << 12 }, { 1 << 15 }, { 1 << 18 }>;
+type Index = TagSet<{ 1 << 12 }, { 1 << 15 }, { 1 << 18 }>;
 
 /// The most callsites that a session can tell apart.
 pub(crate) const MAX_CALLSITES: u32 = 1 << 20;
@@ -59,8 +59,8 @@ const ID_BITS: u32 = 24;
 impl Callsites {
     pub(crate) const fn new() -> Callsites {
         Callsites {
-            index: WordSet::new(),
-            chunks: [const { Reserved::new() }; CHUNKS],
+            index: TagSet::new(),
+            chunks: [const { LazyTable::new() }; CHUNKS],
             next: AtomicU32::new(0),
             limit: AtomicU32::new(0),
             frames: Arena::new(),
@@ -234,7 +234,7 @@ impl Callsites {
 
     /// The physical memory that the callsites take up.
     pub(crate) fn resident(&self) -> usize {
-        let chunks = self.chunks.iter().map(Reserved::resident).sum::<usize>();
+        let chunks = self.chunks.iter().map(LazyTable::resident).sum::<usize>();
         self.index.resident() + self.frames.resident() + chunks
     }
 }

@@ -7,9 +7,9 @@ use Ordering::Relaxed;
 
 /// Whether a thread is the only one that takes part in the heap's peak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Company {
-    Alone,
-    WithOthers,
+pub(crate) enum Concurrency {
+    Single,
+    Multi,
 }
 
 /// One thread's part of the heap: what it changed since it last settled with [`Heap`].
@@ -91,7 +91,7 @@ impl Account {
     /// Counts `size` bytes fewer, and returns whether it could: not if it should settle, or the heap falls from its
     /// peak; then nothing has happened.
     #[inline(always)]
-    pub(crate) fn shrink_at_once(&self, size: i64) -> bool {
+    pub(crate) fn try_shrink(&self, size: i64) -> bool {
         let left = self.left_without_settling(size);
         if let Some(left) = left {
             self.keep(left);
@@ -218,14 +218,15 @@ impl Account {
     }
 
     /// Settles, and begins anew in this company.
-    pub(crate) fn begin(&self, company: Company, heap: &Heap) {
+    pub(crate) fn begin(&self, concurrency: Concurrency, heap: &Heap) {
         let total = self.settle(heap);
         if total >= heap.peak.load(Relaxed) {
             heap.peak.fetch_max(total, Relaxed);
             heap.rising.store(true, Relaxed);
         }
-        self.alone.store(company == Company::Alone, Relaxed);
-        if company == Company::WithOthers {
+        self.alone
+            .store(concurrency == Concurrency::Single, Relaxed);
+        if concurrency == Concurrency::Multi {
             // NOTE: who was alone until now and has not joined again must not take a peak for exact.
             heap.exact_above.store(i64::MAX, Relaxed);
             return self.open_window(total, heap);

@@ -1,6 +1,6 @@
 //! [`Cell`]: what one thread counts at one callsite.
 
-use super::fold::Alone;
+use super::fold::Unlocked;
 use super::{Delta, SharedCounters, Signed};
 use crate::system::sync::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use crate::tables::sampling::Weighted;
@@ -81,7 +81,7 @@ impl Cell {
     /// Counts an allocation of one block, and returns whether it could: not if the cell is another callsite's, or
     /// should be folded; then nothing has happened.
     #[inline(always)]
-    pub(crate) fn allocated_at_once(
+    pub(crate) fn try_alloc_fast(
         &self,
         callsite: u32,
         size: i64,
@@ -128,7 +128,7 @@ impl Cell {
     }
 
     /// How many bytes there are after one block of this callsite ends, if that can be counted
-    /// [at once](Self::freed_at_once): not as [`allocated_at_once`](Self::allocated_at_once).
+    /// [at once](Self::free_fast): not as [`try_alloc_fast`](Self::try_alloc_fast).
     #[inline(always)]
     pub(crate) fn bytes_after(
         &self,
@@ -145,7 +145,7 @@ impl Cell {
 
     /// Counts the end of one block, after which there are so many [bytes](Self::bytes_after).
     #[inline(always)]
-    pub(crate) fn freed_at_once(&self, bytes: i64, epoch: u64) {
+    pub(crate) fn free_fast(&self, bytes: i64, epoch: u64) {
         self.subtract(bytes, 1, epoch);
     }
 
@@ -196,7 +196,7 @@ impl Cell {
 
     /// The same, while no other thread folds.
     pub(crate) fn fold_alone_into(&self, shared: &SharedCounters, next: u32, epoch: u64) {
-        shared.fold_as::<Alone>(&self.read(), epoch, || self.empty_for(next, epoch));
+        shared.fold_as::<Unlocked>(&self.read(), epoch, || self.empty_for(next, epoch));
     }
 
     /// Makes the cell one of `callsite` that has counted nothing.

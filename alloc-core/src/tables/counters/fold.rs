@@ -12,9 +12,9 @@ pub(super) trait Folder {
 }
 
 /// One thread among others.
-pub(super) struct Among;
+pub(super) struct Locked;
 
-impl Folder for Among {
+impl Folder for Locked {
     #[inline(always)]
     fn add(to: &AtomicI64, number: i64) -> i64 {
         to.fetch_add(number, Relaxed)
@@ -31,10 +31,10 @@ impl Folder for Among {
 /// PERF: a locked instruction waits for all that came before and holds up what comes after, and a fold has
 /// eight of them. One without the lock is still whole for a signal handler that comes between.
 #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
-pub(super) struct Alone;
+pub(super) struct Unlocked;
 
 #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
-impl Folder for Alone {
+impl Folder for Unlocked {
     #[inline(always)]
     fn add(to: &AtomicI64, mut number: i64) -> i64 {
         // SAFETY: changes the number, which is an atomic's and so may be changed through a shared reference,
@@ -65,4 +65,4 @@ impl Folder for Alone {
 }
 
 #[cfg(not(all(target_arch = "x86_64", not(miri), not(loom))))]
-pub(super) type Alone = Among;
+pub(super) type Unlocked = Locked;

@@ -30,7 +30,7 @@ mod shared;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
-pub(crate) use account::{Account, Company};
+pub(crate) use account::{Account, Concurrency};
 pub(crate) use cell::{Cell, CellCeiling};
 pub(crate) use delta::{Delta, Signed};
 pub(crate) use heap::{Heap, HeldBack};

@@ -1,6 +1,6 @@
 //! [`SharedCounters`]: one callsite's counters, which all threads fold into.
 
-use super::fold::{Among, Folder};
+use super::fold::{Folder, Locked};
 use super::{Delta, Signed, raise};
 use crate::snapshot::numbers::{Amount, Counters};
 use crate::system::sync::{ATTEMPTS, AtomicI64, AtomicU64, Ordering, fence, wait};
@@ -33,7 +33,7 @@ pub(crate) struct SharedCounters {
 impl SharedCounters {
     /// Adds `delta`; `emptied` runs where the reader's check covers it.
     pub(crate) fn fold(&self, delta: &Delta, epoch: u64, emptied: impl FnOnce()) {
-        self.fold_as::<Among>(delta, epoch, emptied);
+        self.fold_as::<Locked>(delta, epoch, emptied);
     }
 
     #[inline(always)]

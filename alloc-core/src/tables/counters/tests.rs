@@ -62,7 +62,7 @@ impl Tables {
 
     fn begin(&self) {
         if self.must_begin.swap(false, Relaxed) {
-            self.account.begin(Company::Alone, &self.heap);
+            self.account.begin(Concurrency::Single, &self.heap);
         }
     }
 
@@ -100,7 +100,7 @@ impl Tables {
         let (number, bytes) = (callsite as u32 + 1, size as i64);
         let (epoch, ceiling) = (self.epoch.load(Relaxed), CellCeiling::ONE_THREAD);
         let cell = &self.cells[callsite % CELLS];
-        if !cell.allocated_at_once(number, bytes, epoch, ceiling) {
+        if !cell.try_alloc_fast(number, bytes, epoch, ceiling) {
             let cell = self.cell(callsite);
             let _ = cell.allocated(Weighted::one(size), false, epoch, ceiling);
         }
@@ -113,8 +113,8 @@ impl Tables {
         let ceiling = CellCeiling::ONE_THREAD;
         let cell = &self.cells[callsite % CELLS];
         match cell.bytes_after(number, bytes, ceiling) {
-            Some(left) if self.account.shrink_at_once(bytes) => {
-                cell.freed_at_once(left, self.epoch.load(Relaxed));
+            Some(left) if self.account.try_shrink(bytes) => {
+                cell.free_fast(left, self.epoch.load(Relaxed));
             }
             _ => {
                 self.account.shrink(bytes, &self.heap, &self.epoch);
@@ -220,7 +220,7 @@ fn with_others_the_total_is_exact_and_the_peak_is_within_its_error() {
     let accounts: [Account; 2] = [zeroed(), zeroed()];
     accounts
         .iter()
-        .for_each(|account| account.begin(Company::WithOthers, &heap));
+        .for_each(|account| account.begin(Concurrency::Multi, &heap));
     let (mut current, mut peak) = (0_i64, 0_i64);
     let mut random = 88_172_645_463_325_252_u64;
     for step in 0..100_000_i64 {
@@ -250,7 +250,7 @@ fn with_others_the_total_is_exact_and_the_peak_is_within_its_error() {
     }
     // Alone again: what is beyond the doubt is exact.
     accounts[1].settle(&heap);
-    accounts[0].begin(Company::Alone, &heap);
+    accounts[0].begin(Concurrency::Single, &heap);
     accounts[0].grow(3 * MOST_CREDIT + peak - current, &heap);
     let read = heap.read(|| held_back(&accounts[0]));
     assert_eq!((read.peak_error.get(), read.peak), (0, read.current));

@@ -9,9 +9,9 @@ mod tests;
 use super::objects::{self, Object};
 use super::registers::Registers;
 use super::{functions, spare_stack, tables};
-use crate::system::arena::Reserved;
+use crate::system::arena::LazyTable;
 use crate::system::sync::{AtomicU32, AtomicU64, Ordering};
-use crate::tables::words::{Insertion, WordSet};
+use crate::tables::tag_set::{Insertion, TagSet};
 use packed::{pack_long, unpack_long};
 use sizes::Sizes;
 
@@ -46,7 +46,7 @@ pub(super) use rule::{Base, Kept, Rule};
 pub(super) struct Rules {
     words: Words,
     /// Of most of those that are plain, what a plain walk needs.
-    sizes: Reserved<Sizes, 1>,
+    sizes: LazyTable<Sizes, 1>,
     /// The same for code that may be unloaded. The upper half of the key is one more than the place
     /// of the fingerprint, the lower is the address, counted from where the object begins.
     loaded: Words,
@@ -59,7 +59,7 @@ pub(super) struct Rules {
 }
 
 /// Room for 8,192 return addresses in 64 KiB, and for half a million more.
-type Words = WordSet<FEW, { 1 << 13 }, { 1 << 16 }>;
+type Words = TagSet<FEW, { 1 << 13 }, { 1 << 16 }>;
 
 const FEW: usize = 1 << 10;
 
@@ -71,10 +71,10 @@ const MOST_LOADS: usize = 1024;
 impl Rules {
     pub(super) const fn new() -> Rules {
         Rules {
-            words: WordSet::new(),
-            sizes: Reserved::new(),
-            loaded: WordSet::new(),
-            lines: WordSet::new(),
+            words: TagSet::new(),
+            sizes: LazyTable::new(),
+            loaded: TagSet::new(),
+            lines: TagSet::new(),
             loads: [const { AtomicU64::new(0) }; MOST_LOADS],
             long: [const { AtomicU64::new(0) }; MOST_LONG],
             long_len: AtomicU32::new(0),
@@ -105,11 +105,11 @@ impl Rules {
         if size.is_some() {
             return size;
         }
-        self.plain_size_from_afar(pc)
+        self.lookup_plain_size_slow(pc)
     }
 
     #[inline(never)]
-    fn plain_size_from_afar(&self, pc: usize) -> Option<usize> {
+    fn lookup_plain_size_slow(&self, pc: usize) -> Option<usize> {
         // NOTE: an empty place is like the rule of an address of zero.
         let is_it = |word: u64| word >> 16 == pc as u64 && word != 0;
         Packed::stored(self.words.find(hash(pc), is_it)?).plain_size()
@@ -273,7 +273,7 @@ impl Rules {
 
     pub(super) fn resident(&self) -> usize {
         let sets = [&self.words, &self.loaded, &self.lines];
-        let sets = sets.map(WordSet::resident).iter().sum::<usize>();
+        let sets = sets.map(TagSet::resident).iter().sum::<usize>();
         sets + self.sizes.resident()
     }
 }

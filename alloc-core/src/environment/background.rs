@@ -18,7 +18,7 @@ mod imp {
     }
 
     extern "C" fn run_service(service: *mut c_void) -> *mut c_void {
-        thread::set(None, Stage::Apart);
+        thread::set(None, Stage::Internal);
         // SAFETY: `serve` passed a function of this type.
         let service = unsafe { std::mem::transmute::<*mut c_void, fn()>(service) };
         // A panic must not cross into the C library.
@@ -45,7 +45,7 @@ mod imp {
     type Work = Box<dyn FnOnce() + Send>;
 
     extern "C" fn run_once(work: *mut c_void) -> *mut c_void {
-        thread::set(None, Stage::Apart);
+        thread::set(None, Stage::Internal);
         // SAFETY: what `run` passed on, and nobody else has it.
         let work = unsafe { Box::from_raw(work.cast::<Work>()) };
         // A panic must not cross into the C library; whoever waits sees that nothing came.
@@ -84,7 +84,7 @@ mod imp {
 
     pub(crate) fn run(work: impl FnOnce() + Send + 'static) -> bool {
         let work = || {
-            crate::record::thread::set(None, crate::record::thread::Stage::Apart);
+            crate::record::thread::set(None, crate::record::thread::Stage::Internal);
             work()
         };
         std::thread::Builder::new().spawn(work).is_ok()

@@ -1,4 +1,4 @@
-//! [`Reserved`]: an array for which memory is reserved when it is needed.
+//! [`LazyTable`]: an array for which memory is reserved when it is needed.
 
 use std::ptr::{self, NonNull};
 
@@ -21,7 +21,7 @@ unsafe impl Zeroed for crate::system::sync::AtomicU64 {}
 // SAFETY: as above.
 unsafe impl<T> Zeroed for AtomicPtr<T> {}
 // SAFETY: a null pointer is "not reserved yet".
-unsafe impl<T, const LEN: usize> Zeroed for Reserved<T, LEN> {}
+unsafe impl<T, const LEN: usize> Zeroed for LazyTable<T, LEN> {}
 
 /// An array of `LEN` items, all zero at first, for which memory is reserved when it is needed.
 ///
@@ -29,14 +29,14 @@ unsafe impl<T, const LEN: usize> Zeroed for Reserved<T, LEN> {}
 /// wins and the other gives its memory back. It is itself null at first, so that arrays of arrays
 /// can be built.
 #[repr(transparent)]
-pub(crate) struct Reserved<T, const LEN: usize>(AtomicPtr<T>);
+pub(crate) struct LazyTable<T, const LEN: usize>(AtomicPtr<T>);
 
-impl<T, const LEN: usize> Reserved<T, LEN> {
+impl<T, const LEN: usize> LazyTable<T, LEN> {
     const BYTES: usize = LEN * size_of::<T>();
 
     /// An array for which nothing is reserved yet.
-    pub(crate) const fn new() -> Reserved<T, LEN> {
-        Reserved(AtomicPtr::new(ptr::null_mut()))
+    pub(crate) const fn new() -> LazyTable<T, LEN> {
+        LazyTable(AtomicPtr::new(ptr::null_mut()))
     }
 
     /// The physical memory that the array takes up.
@@ -59,7 +59,7 @@ impl<T, const LEN: usize> Reserved<T, LEN> {
     }
 }
 
-impl<T: Zeroed, const LEN: usize> Reserved<T, LEN> {
+impl<T: Zeroed, const LEN: usize> LazyTable<T, LEN> {
     /// The array, if it was reserved.
     #[inline(always)]
     pub(crate) fn get(&self) -> Option<&[T; LEN]> {

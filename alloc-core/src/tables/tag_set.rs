@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::system::arena::{Reserved, Zeroed};
+use crate::system::arena::{LazyTable, Zeroed};
 use crate::system::sync::{AtomicU64, Ordering};
 
 /// Eight words, one cache line.
@@ -33,10 +33,10 @@ const WORDS: usize = 8;
 /// on the empty place that ended the search, and a lost race continues the search from there.
 ///
 /// A hit costs one cache line, as long as the first level is large enough for the program.
-pub(crate) struct WordSet<const SMALL: usize, const MEDIUM: usize, const LARGE: usize> {
-    small: Reserved<Line, SMALL>,
-    medium: Reserved<Line, MEDIUM>,
-    large: Reserved<Line, LARGE>,
+pub(crate) struct TagSet<const SMALL: usize, const MEDIUM: usize, const LARGE: usize> {
+    small: LazyTable<Line, SMALL>,
+    medium: LazyTable<Line, MEDIUM>,
+    large: LazyTable<Line, LARGE>,
 }
 
 /// What became of an insertion.
@@ -50,12 +50,12 @@ pub(crate) enum Insertion {
     Full,
 }
 
-impl<const SMALL: usize, const MEDIUM: usize, const LARGE: usize> WordSet<SMALL, MEDIUM, LARGE> {
-    pub(crate) const fn new() -> WordSet<SMALL, MEDIUM, LARGE> {
-        WordSet {
-            small: Reserved::new(),
-            medium: Reserved::new(),
-            large: Reserved::new(),
+impl<const SMALL: usize, const MEDIUM: usize, const LARGE: usize> TagSet<SMALL, MEDIUM, LARGE> {
+    pub(crate) const fn new() -> TagSet<SMALL, MEDIUM, LARGE> {
+        TagSet {
+            small: LazyTable::new(),
+            medium: LazyTable::new(),
+            large: LazyTable::new(),
         }
     }
 
@@ -134,7 +134,7 @@ impl<const SMALL: usize, const MEDIUM: usize, const LARGE: usize> WordSet<SMALL,
 /// The word in a level, or `Some(None)` if there is none in this level or any after it.
 #[inline(always)]
 fn search_in<const LINES: usize>(
-    level: &Reserved<Line, LINES>,
+    level: &LazyTable<Line, LINES>,
     hash: u64,
     is_it: impl Fn(u64) -> bool,
 ) -> Option<Option<u64>> {
@@ -152,13 +152,13 @@ trait Level {
     /// The same, if there is memory for a table.
     fn line_or_reserve(&self, hash: u64) -> Option<(&Line, usize)>;
 
-    /// See [`Reserved::clear`].
+    /// See [`LazyTable::clear`].
     unsafe fn clear(&self);
 
     fn resident(&self) -> usize;
 }
 
-impl<const LINES: usize> Level for Reserved<Line, LINES> {
+impl<const LINES: usize> Level for LazyTable<Line, LINES> {
     #[inline(always)]
     fn line(&self, hash: u64) -> Option<(&Line, usize)> {
         let place = place_of::<LINES>(hash);
@@ -172,11 +172,11 @@ impl<const LINES: usize> Level for Reserved<Line, LINES> {
 
     unsafe fn clear(&self) {
         // SAFETY: the caller's promise is the same.
-        unsafe { Reserved::clear(self) };
+        unsafe { LazyTable::clear(self) };
     }
 
     fn resident(&self) -> usize {
-        Reserved::resident(self)
+        LazyTable::resident(self)
     }
 }
 
@@ -215,7 +215,7 @@ impl Line {
 mod tests {
     use super::*;
 
-    type Few = WordSet<{ 1 << 10 }, { 1 << 12 }, { 1 << 16 }>;
+    type Few = TagSet<{ 1 << 10 }, { 1 << 12 }, { 1 << 16 }>;
 
     fn hash(key: u64) -> u64 {
         key.wrapping_mul(0x9E37_79B9_7F4A_7C15)
