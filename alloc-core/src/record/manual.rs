@@ -69,7 +69,7 @@ impl ManualRecorder {
         // SAFETY: this is the owner, a record is under way, and the reference ends with the search.
         let walker = unsafe { state.walker() };
         let stack = if state.captures() {
-            walker.capture_anew(state.captures_line())
+            walker.capture_now(state.captures_line())
         } else {
             Stack::uncaptured()
         };

@@ -22,7 +22,7 @@ pub(crate) fn with_stack_here<R>(with: impl FnOnce(Stack<'_>) -> R) -> Option<R>
     let _muted = thread::mute();
     // SAFETY: the thread is muted, so it records nothing, and the reference ends with `with`.
     let walker = unsafe { state.walker_for(SCOPE_ADDRESSES) };
-    Some(with(walker.capture_anew(false)))
+    Some(with(walker.capture_now(false)))
 }
 
 /// Whether the calling thread may be in the middle of an allocation, or of the tracer: it runs in a signal handler that

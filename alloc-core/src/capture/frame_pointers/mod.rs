@@ -106,7 +106,7 @@ impl Walker {
 
     /// The stack itself.
     #[inline(never)]
-    pub(crate) fn capture_anew(&mut self, _line: bool) -> Stack<'_> {
+    pub(crate) fn capture_now(&mut self, _line: bool) -> Stack<'_> {
         self.capture();
         self.stack()
     }

@@ -76,7 +76,7 @@ impl<const MOST: usize> Bytes<MOST> {
 }
 
 impl Details {
-    fn holds(&self, address: usize) -> bool {
+    fn is_valid(&self, address: usize) -> bool {
         (self.start..self.end).contains(&address)
     }
 
@@ -173,8 +173,8 @@ fn note(object: &Object) -> bool {
 /// The address by which readers find the code that lay at a return address in an era, as of the last [look](look).
 pub(in crate::capture) fn then(address: usize, era: u16) -> usize {
     let call = address.wrapping_sub(1);
-    let holds = |(number, it): (usize, &Library)| {
-        let details = it.details().filter(|details| details.holds(call))?;
+    let is_valid = |(number, it): (usize, &Library)| {
+        let details = it.details().filter(|details| details.is_valid(call))?;
         let is_here = it.is_here.load(Ordering::Relaxed);
         Some(if is_here {
             address
@@ -182,7 +182,7 @@ pub(in crate::capture) fn then(address: usize, era: u16) -> usize {
             address - details.start + base_of(number)
         })
     };
-    until(era.into()).find_map(holds).unwrap_or(address)
+    until(era.into()).find_map(is_valid).unwrap_or(address)
 }
 
 fn base_of(number: usize) -> usize {

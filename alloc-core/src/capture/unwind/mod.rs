@@ -3,14 +3,14 @@
 //! In: the registers of a frame. Out: return addresses, or a callsite that is known already. Never: a lock, an allocation,
 //! or a system call, but for code that comes and goes and for stacks that are not the thread's own.
 
+mod cached_stack;
 mod checks;
 mod every_register;
 mod frame_size;
 mod functions;
 pub(super) mod libraries;
-mod links;
-mod memo;
 mod objects;
+mod previous_stack;
 mod region;
 mod registers;
 mod rules;

@@ -323,8 +323,8 @@ type Objects = [Option<Object>; MOST_OBJECTS];
 static AT_START: OnceLock<Objects> = OnceLock::new();
 
 fn find_in_list(objects: &Objects, address: usize) -> Option<Object> {
-    let holds = |it: &&Object| (it.start..it.end).contains(&address);
-    objects.iter().flatten().find(holds).copied()
+    let is_valid = |it: &&Object| (it.start..it.end).contains(&address);
+    objects.iter().flatten().find(is_valid).copied()
 }
 
 fn read_list() -> Objects {

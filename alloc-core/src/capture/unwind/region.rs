@@ -2,7 +2,7 @@
 
 use super::RULES;
 use super::checks::{Check, read_stack};
-use super::links::{Found, Origin};
+use super::previous_stack::{Found, Origin};
 use super::registers::Registers;
 use super::rules::{Kept, Packed, Rule};
 use super::step::{KEPT_WAY, Stop, step_by};

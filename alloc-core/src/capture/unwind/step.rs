@@ -2,7 +2,7 @@
 
 use super::RULES;
 use super::checks::{Check, read_stack};
-use super::links::{Flags, Found, Origin};
+use super::previous_stack::{Flags, Found, Origin};
 use super::registers::Registers;
 use super::rules::{Base, Kept, Packed, Rule};
 
@@ -49,7 +49,7 @@ pub(super) fn step_by(
     Registers { sp, bp, .. }: Registers,
     high: usize,
 ) -> Result<Found, Stop> {
-    let (cfa, bp, way) = if rule.is_plain() {
+    let (cfa, bp, way) = if rule.is_sp_only() {
         // Most code without a frame pointer.
         let cfa = sp + rule.offset();
         if cfa > high {
@@ -130,14 +130,14 @@ fn step_long(rule: Packed, sp: usize, bp: usize, high: usize) -> Result<Step, St
             saved_bp,
         } => (base, offset, saved_bp),
         Rule::Bottom => {
-            let is_unloadable = rule.is_fleeting();
+            let is_unloadable = rule.is_unloadable();
             return Err(Stop::NoCaller { is_unloadable });
         }
         Rule::Other => return Err(Stop::NeedsAllRegisters),
         Rule::Unknown => return Err(Stop::Lost),
     };
     let mut way = Flags::NONE;
-    if rule.is_fleeting() {
+    if rule.is_unloadable() {
         way = way.and(Flags::UNLOADABLE);
     }
     let base = match base {

@@ -91,7 +91,7 @@ impl Rules {
         }
     }
 
-    /// Where most rules that are [plain](Packed::is_plain) are, for [`plain_size`](Self::plain_size). `None` as long as none
+    /// Where most rules that are [plain](Packed::is_sp_only) are, for [`sp_only_size`](Self::sp_only_size). `None` as long as none
     /// is.
     #[inline(always)]
     pub(super) fn sizes(&self) -> Option<&Sizes> {
@@ -100,19 +100,19 @@ impl Rules {
 
     /// How large the frame at `pc` is, if its rule was met before and is plain.
     #[inline(always)]
-    pub(super) fn plain_size(&self, sizes: &Sizes, pc: usize) -> Option<usize> {
+    pub(super) fn sp_only_size(&self, sizes: &Sizes, pc: usize) -> Option<usize> {
         let size = sizes.get(pc);
         if size.is_some() {
             return size;
         }
-        self.lookup_plain_size_slow(pc)
+        self.lookup_sp_only_size_slow(pc)
     }
 
     #[inline(never)]
-    fn lookup_plain_size_slow(&self, pc: usize) -> Option<usize> {
+    fn lookup_sp_only_size_slow(&self, pc: usize) -> Option<usize> {
         // NOTE: an empty place is like the rule of an address of zero.
         let is_it = |word: u64| word >> 16 == pc as u64 && word != 0;
-        Packed::stored(self.words.find(hash(pc), is_it)?).plain_size()
+        Packed::stored(self.words.find(hash(pc), is_it)?).sp_only_size()
     }
 
     /// The same as [`get`](Self::get), and whether the code is surely the user's.
@@ -136,7 +136,7 @@ impl Rules {
     fn ask_for_line(&self, frame: Registers) -> (Packed, bool) {
         let (pc, rule) = (frame.pc, self.get(frame));
         let of_the_user = spare_stack::run(|| functions::is_surely_of_the_user(pc));
-        if !rule.is_fleeting() && pc >> 47 == 0 {
+        if !rule.is_unloadable() && pc >> 47 == 0 {
             let flag = if of_the_user { OF_THE_USER } else { 0 };
             let word = flag | (pc as u64) << 16 | u64::from(rule.0);
             let is_it = |there: u64| there << 1 >> 17 == pc as u64;
@@ -149,7 +149,7 @@ impl Rules {
     /// What a rule says that is [long](Packed::is_long).
     #[cold]
     pub(super) fn whole(&self, rule: Packed) -> Rule {
-        match Packed(rule.0 & !Packed::FLEETING) {
+        match Packed(rule.0 & !Packed::UNLOADABLE) {
             Packed::BOTTOM => return Rule::Bottom,
             Packed::OTHER => return Rule::Other,
             Packed::UNKNOWN => return Rule::Unknown,
@@ -210,13 +210,13 @@ impl Rules {
         if let (Some(key), None) = (key, known) {
             keep(&self.loaded, key, rule);
         }
-        Packed(rule.0 | Packed::FLEETING)
+        Packed(rule.0 | Packed::UNLOADABLE)
     }
 
     /// Keeps the rule of code that stays.
     fn keep(&self, pc: usize, rule: Packed) {
         keep(&self.words, pc, rule);
-        if let Some(size) = rule.plain_size()
+        if let Some(size) = rule.sp_only_size()
             && let Some([sizes]) = self.sizes.get_or_reserve()
         {
             sizes.keep(pc, size as u16);

@@ -15,7 +15,7 @@ use super::rule::{Base, Kept, Rule};
 pub(in crate::capture::unwind) struct Packed(pub(super) u32);
 
 impl Packed {
-    pub(super) const FLEETING: u32 = 1 << 16;
+    pub(super) const UNLOADABLE: u32 = 1 << 16;
     pub(super) const LONG: u32 = 1 << 15;
     const RBP: u32 = 1 << 14;
     pub(super) const BOTTOM: Packed = Packed(Packed::LONG);
@@ -31,14 +31,14 @@ impl Packed {
     /// Whether it is short and counts from rsp: then the frame ends above where it began, and rbp was saved
     /// within.
     #[inline(always)]
-    pub(in crate::capture::unwind) fn is_plain(self) -> bool {
+    pub(in crate::capture::unwind) fn is_sp_only(self) -> bool {
         self.0 < Packed::RBP
     }
 
     /// How large the frame is, if it is plain.
     #[inline(always)]
-    pub(in crate::capture::unwind) fn plain_size(self) -> Option<usize> {
-        self.is_plain().then(|| self.offset())
+    pub(in crate::capture::unwind) fn sp_only_size(self) -> Option<usize> {
+        self.is_sp_only().then(|| self.offset())
     }
 
     /// That of a stored word.
@@ -54,8 +54,8 @@ impl Packed {
     }
 
     /// Whether the code may be unloaded, and another come to its place with another rule.
-    pub(in crate::capture::unwind) fn is_fleeting(self) -> bool {
-        self.0 & Packed::FLEETING != 0
+    pub(in crate::capture::unwind) fn is_unloadable(self) -> bool {
+        self.0 & Packed::UNLOADABLE != 0
     }
 
     #[inline(always)]

@@ -19,10 +19,10 @@ fn sizes_are_those_of_plain_rules() {
     }
     let sizes = rules.sizes().unwrap();
     for (pc, rule) in known {
-        assert_eq!(rules.plain_size(sizes, pc), rule.plain_size(), "{pc:x}");
+        assert_eq!(rules.sp_only_size(sizes, pc), rule.sp_only_size(), "{pc:x}");
     }
     for stranger in [0, 1, 0x1000 + 2 * SIZES, 0x1004, !0, !0x1004] {
-        assert_eq!(rules.plain_size(sizes, stranger), None, "{stranger:x}");
+        assert_eq!(rules.sp_only_size(sizes, stranger), None, "{stranger:x}");
     }
 }
 
@@ -41,10 +41,10 @@ fn short_rules_come_back_from_sixteen_bits() {
                     continue;
                 };
                 assert!(!packed.is_long());
-                assert_eq!(packed.is_plain(), base == Base::Rsp);
-                let fleeting = Packed(packed.0 | Packed::FLEETING);
-                assert!(fleeting.is_long() && fleeting.is_fleeting());
-                assert_eq!(Rules::new().whole(fleeting), rule);
+                assert_eq!(packed.is_sp_only(), base == Base::Rsp);
+                let is_unloadable = Packed(packed.0 | Packed::UNLOADABLE);
+                assert!(is_unloadable.is_long() && is_unloadable.is_unloadable());
+                assert_eq!(Rules::new().whole(is_unloadable), rule);
                 assert_eq!(packed.counts_from_rbp(), base == Base::Rbp);
                 assert_eq!(packed.offset(), offset as usize);
                 assert_eq!(
@@ -88,7 +88,7 @@ fn long_rules_come_back_from_the_side_table_and_equal_ones_share_a_place() {
             assert_eq!(Packed::of(rule), None);
             let packed = rules.number_of(rule).unwrap();
             assert_eq!(rules.whole(packed), rule);
-            assert_eq!(rules.whole(Packed(packed.0 | Packed::FLEETING)), rule);
+            assert_eq!(rules.whole(Packed(packed.0 | Packed::UNLOADABLE)), rule);
         }
     }
     assert_eq!(rules.long_len.load(Ordering::Relaxed), 4);

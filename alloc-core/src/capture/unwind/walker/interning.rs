@@ -8,7 +8,7 @@ use crate::tables::stack_hash::{StackHash, hash_of};
 
 /// A stack that became a callsite.
 #[derive(Clone, Copy)]
-pub(super) struct Newcomer {
+pub(super) struct NewStack {
     /// Or zero.
     pub(super) callsite: u32,
     /// The link outside of all that it shows, and the innermost.
@@ -62,7 +62,7 @@ impl Walker {
         if self.light_len > 0 {
             return self.stack();
         }
-        let (outermost, last) = (self.outermost(), self.last_newcomer);
+        let (outermost, last) = (self.outermost(), self.last_new_stack);
         match CallsiteId::from_word(last.callsite) {
             Some(callsite) if last.outermost <= outermost && outermost < self.common => {
                 let outer = Outer {
@@ -78,7 +78,7 @@ impl Walker {
 
     /// The links inside of that at `at`, and `outer` outside of them.
     fn stack_inside_of(&mut self, at: usize, outer: Option<Outer>) -> Stack<'_> {
-        let inner = self.kept.pcs(at, self.len);
+        let inner = self.previous.pcs(at, self.len);
         for (address, pc) in self.buffer.iter_mut().zip(inner.iter().rev()) {
             *address = pc.word;
         }
@@ -97,10 +97,10 @@ impl Walker {
 
     /// The era of the last stack.
     fn era(&self) -> u16 {
-        if !self.kept.fleets(self.len) {
+        if !self.previous.reaches_unloadable(self.len) {
             return 0;
         }
-        let pcs = self.kept.pcs(self.outermost(), self.len);
+        let pcs = self.previous.pcs(self.outermost(), self.len);
         libraries::era_of(pcs.iter().map(|pc| pc.word - 1))
     }
 
@@ -108,10 +108,10 @@ impl Walker {
     /// fingerprints of those on it that may be unloaded. Zero where there is none.
     #[inline(never)]
     pub(super) fn salt_of_libraries(&self) -> u64 {
-        if !self.kept.fleets(self.len) {
+        if !self.previous.reaches_unloadable(self.len) {
             return 0;
         }
-        let pcs = self.kept.pcs(self.outermost(), self.len);
+        let pcs = self.previous.pcs(self.outermost(), self.len);
         objects::salt(pcs.iter().map(|pc| pc.word - 1))
     }
 
@@ -120,7 +120,7 @@ impl Walker {
         if self.light_len > 0 {
             return;
         }
-        self.last_newcomer = Newcomer {
+        self.last_new_stack = NewStack {
             callsite: callsite.get(),
             outermost: self.outermost(),
             len: self.len,
@@ -137,8 +137,8 @@ impl Walker {
     /// That of the links inside of that at `outer`, where `power` is the base's to their number.
     #[inline(always)]
     fn hash_inside_of(&self, outer: usize, power: u64) -> u64 {
-        let beyond = self.kept.sum(outer).wrapping_mul(power);
-        StackHash::of_sum(self.kept.sum(self.len).wrapping_sub(beyond))
+        let beyond = self.previous.sum(outer).wrapping_mul(power);
+        StackHash::of_sum(self.previous.sum(self.len).wrapping_sub(beyond))
     }
 
     /// The hash of the innermost addresses of the last stack, if there are more than so many.

@@ -4,7 +4,7 @@ use super::Walker;
 use super::line::LINE_FRAMES;
 use crate::capture::hash_of;
 use crate::capture::unwind::RULES;
-use crate::capture::unwind::links::Flags;
+use crate::capture::unwind::previous_stack::Flags;
 use crate::capture::unwind::registers::Registers;
 use crate::capture::unwind::step::step_by;
 use crate::snapshot::recorded::StackEnd;

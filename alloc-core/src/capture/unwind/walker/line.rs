@@ -17,37 +17,37 @@ impl Walker {
     #[inline(never)]
     pub(super) fn walk_line(&mut self, pc: usize, sp: usize, bp: usize) -> u64 {
         let frame = Registers { pc, sp, bp };
-        let Some(new) = self.walk_line_plainly(frame) else {
+        let Some(new) = self.walk_line_sp_only(frame) else {
             return self.walk_line_with_bp(frame) ^ self.salt_of_libraries();
         };
         (self.end, self.bottom) = (StackEnd::Truncated, 0);
-        self.kept.begin(0, false);
-        let hash = self.push_plainly(0, new);
+        self.previous.begin(0, false);
+        let hash = self.push_sp_only(0, new);
         self.reuse_nothing();
         self.is_whole = true;
         hash
     }
 
-    /// The same as [`walk_plainly`](Self::walk_plainly), to the user's line. Returns how many frames that takes.
+    /// The same as [`walk_sp_only`](Self::walk_sp_only), to the user's line. Returns how many frames that takes.
     #[inline(always)]
-    fn walk_line_plainly(&mut self, frame: Registers) -> Option<usize> {
+    fn walk_line_sp_only(&mut self, frame: Registers) -> Option<usize> {
         let (sp, high) = (frame.sp, self.bounds.high);
         if sp < self.bounds.low {
             return None;
         }
-        let mut cfa = sp + self.first_rule(frame).plain_size()?;
+        let mut cfa = sp + self.first_rule(frame).sp_only_size()?;
         for new in 0..LINE_FRAMES {
             if cfa > high {
                 return None;
             }
             // SAFETY: it lies between `sp` and `high`, both aligned.
             let next = unsafe { Check::of(cfa - 8) };
-            self.fresh.set_pc(new, next);
+            self.new_frames.set_pc(new, next);
             let (rule, of_the_user) = RULES.get_known_for_line(next.word)?;
             if of_the_user {
                 return Some(new + 1);
             }
-            cfa += rule.plain_size()?;
+            cfa += rule.sp_only_size()?;
         }
         Some(LINE_FRAMES)
     }
@@ -64,7 +64,7 @@ impl Walker {
                 Ok(found) => found,
                 Err(stop) => break stop,
             };
-            self.fresh.set(new, found);
+            self.new_frames.set(new, found);
             new += 1;
             frame = found.registers();
             let of_the_user;
@@ -76,7 +76,7 @@ impl Walker {
         if stop == Stop::NeedsAllRegisters {
             return self.walk_with_every_register(first.sp, new, true);
         }
-        let hash = self.begin_anew(stop, region.is_own(), new);
+        let hash = self.begin_new(stop, region.is_own(), new);
         self.reuse_nothing();
         hash
     }

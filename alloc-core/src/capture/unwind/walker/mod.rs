@@ -1,6 +1,6 @@
 //! [`Walker`]: what a thread keeps to walk its stack.
 
-mod entry;
+mod capture;
 mod interning;
 mod light;
 mod line;
@@ -9,13 +9,13 @@ mod reuse;
 mod tests;
 mod walk;
 
-use super::links::{Fresh, Links};
-use super::memo::{Beginning, Memos};
+use super::cached_stack::{CachedStacks, StackKey};
+use super::previous_stack::{NewFrames, PreviousStack};
 use crate::capture::{Buffer, MAX_FRAMES, StackBounds};
 use crate::snapshot::recorded::StackEnd;
 use crate::tables::stack_hash::StackHash;
-use entry::Entry;
-use interning::Newcomer;
+use capture::CaptureSite;
+use interning::NewStack;
 use light::LIGHT_FRAMES;
 use reuse::Reach;
 
@@ -34,7 +34,7 @@ use reuse::Reach;
 /// stack pointer `sp`, and `bp`), and of the words that it reads: the return address of the next
 /// frame and, if the rule says so, the saved rbp. A link holds where both words lie and what they
 /// were. If a link meets a new step in place and return address, the frame's `pc` and `sp` are the
-/// same; if its rbp is the same too, or not [needed](Links::is) further out, then by induction
+/// same; if its rbp is the same too, or not [needed](PreviousStack::is) further out, then by induction
 /// each link beyond is what a step would find, as long as the words in its places are unchanged.
 /// That is what is verified.
 ///
@@ -66,7 +66,7 @@ use reuse::Reach;
 /// # Whole stacks
 ///
 /// Most walks find what one before found, if not the last one. So stacks that come back are
-/// [remembered](Memos) as a whole, with their callsite, and a walk begins by asking whether all words
+/// [remembered](CachedStacks) as a whole, with their callsite, and a walk begins by asking whether all words
 /// that such a stack was found by are still there: nine of ten walks of a JSON parser end there.
 ///
 /// # Cost
@@ -100,21 +100,21 @@ pub(crate) struct Walker {
     /// Whether the last walk was of the thread's own stack and found all that it was to show.
     is_whole: bool,
     /// Where the last walk began, and where others do: there is one for each way to allocate.
-    entry: Entry,
-    entries: [Entry; 3],
+    site: CaptureSite,
+    other_sites: [CaptureSite; 3],
     /// What distinguishes remembered stacks besides their words: the label that the thread records with.
     tag: usize,
     /// Where the last walk began, if it was of the thread's own stack.
-    beginning: Option<Beginning>,
-    last_newcomer: Newcomer,
+    start: Option<StackKey>,
+    last_new_stack: NewStack,
     /// How many links, from the outermost, are still those of the last newcomer.
     common: usize,
     /// What light walks find. NOTE: all that they use is above, here, and at the front of what follows, on one page or two.
     light: [usize; LIGHT_FRAMES],
-    memos: Memos,
+    cached: CachedStacks,
     /// Those of the last walk.
-    kept: Links,
-    fresh: Fresh,
+    previous: PreviousStack,
+    new_frames: NewFrames,
     buffer: Buffer,
 }
 
@@ -137,15 +137,15 @@ impl Walker {
         self.keeps = true;
         self.light_len = 0;
         (self.bottom, self.end) = (0, StackEnd::Complete);
-        self.kept.begin(0, true);
+        self.previous.begin(0, true);
         self.len = 0;
         self.reuse_nothing();
     }
 
     /// Forgets callsites: there are others now.
     pub(crate) fn forget(&mut self) {
-        self.memos.clear();
-        self.last_newcomer.callsite = 0;
+        self.cached.clear();
+        self.last_new_stack.callsite = 0;
     }
 
     /// Recalls only stacks that were remembered with the same tag from now on.

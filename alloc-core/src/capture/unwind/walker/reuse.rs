@@ -2,7 +2,7 @@
 
 use super::Walker;
 use crate::capture::unwind::checks::read_stack;
-use crate::capture::unwind::links::{Flags, Found, KEPT, Start};
+use crate::capture::unwind::previous_stack::{Flags, Found, KEPT, Start};
 use crate::capture::unwind::registers::Registers;
 use crate::capture::unwind::step::{Stop, outward};
 use crate::snapshot::recorded::StackEnd;
@@ -43,11 +43,11 @@ impl Walker {
     /// Kept links are of this thread's stack and outside of a live frame.
     #[cold]
     #[inline(never)]
-    pub(super) unsafe fn holds(&mut self, at: usize, new: usize, start: Start) -> bool {
-        let found = self.fresh.get(new);
-        if !self.kept.was_found_like(at, &found) {
+    pub(super) unsafe fn is_valid(&mut self, at: usize, new: usize, start: Start) -> bool {
+        let found = self.new_frames.get(new);
+        if !self.previous.was_found_like(at, &found) {
             // Another function inside of it led here.
-            self.kept.put(at, &found);
+            self.previous.put(at, &found);
         }
         let outer = (at + new).saturating_sub(self.limit);
         if outer == 0 && (self.end == StackEnd::Truncated || !self.bottom_holds()) {
@@ -56,39 +56,43 @@ impl Walker {
         // With more links inside than a stack shows, there are none to verify.
         let (outermost, innermost) = (outer.min(at - 1), at - 1);
         // SAFETY: the caller's promise.
-        if !unsafe { self.kept.hold_outside_of(start, outermost, innermost) } {
+        if !unsafe {
+            self.previous
+                .are_valid_outside_of(start, outermost, innermost)
+        } {
             return false;
         }
         // Where code may have come and gone, look closer.
         //
         // SAFETY: the caller's promise.
-        !self.kept.fleets(innermost) || unsafe { self.lead_on(at, outer) }
+        !self.previous.reaches_unloadable(innermost) || unsafe { self.revalidate(at, outer) }
     }
 
     /// Whether the links from that at `at` to that at `outer`, which hold, are found by the same steps still.
     ///
     /// # Safety
     ///
-    /// As [`holds`](Self::holds).
-    unsafe fn lead_on(&self, at: usize, outer: usize) -> bool {
-        let mut frame = self.kept.registers(at);
+    /// As [`is_valid`](Self::is_valid).
+    unsafe fn revalidate(&self, at: usize, outer: usize) -> bool {
+        let mut frame = self.previous.registers(at);
         for link in (outer + 1..at).rev() {
-            if self.kept.way(link).has(Flags::UNLOADABLE) {
+            if self.previous.way(link).has(Flags::UNLOADABLE) {
                 let again = outward(frame, self.bounds.high);
-                let is_it =
-                    |it: Found| self.kept.is(link, &it) && self.kept.was_found_like(link, &it);
+                let is_it = |it: Found| {
+                    self.previous.is(link, &it) && self.previous.was_found_like(link, &it)
+                };
                 if !again.is_ok_and(is_it) {
                     return false;
                 }
             }
             let mut bp = frame.bp;
-            if let Some(saved_at) = self.kept.saved_at(link) {
+            if let Some(saved_at) = self.previous.saved_at(link) {
                 // SAFETY: the caller's promise; it lies inside of the link's own place.
                 bp = unsafe { read_stack(saved_at) };
             }
             frame = Registers {
                 bp,
-                ..self.kept.registers(link)
+                ..self.previous.registers(link)
             };
         }
         true
@@ -96,10 +100,10 @@ impl Walker {
 
     /// Forgets what lies outside of the fresh links.
     #[inline(never)]
-    pub(super) fn begin_anew(&mut self, stop: Stop, own: bool, new: usize) -> u64 {
+    pub(super) fn begin_new(&mut self, stop: Stop, own: bool, new: usize) -> u64 {
         let needs_bp;
-        let fleeting;
-        (self.end, self.bottom, needs_bp, fleeting) = match stop {
+        let is_unloadable;
+        (self.end, self.bottom, needs_bp, is_unloadable) = match stop {
             Stop::Zero { address, way } => {
                 let needs_bp = way.has(Flags::CFA_FROM_BP);
                 (
@@ -116,13 +120,13 @@ impl Walker {
             Stop::Limit => (StackEnd::Truncated, 0, true, false),
             Stop::Line => (StackEnd::Truncated, 0, false, false),
         };
-        self.kept.begin(0, needs_bp);
+        self.previous.begin(0, needs_bp);
         let hash = self.push(0, new);
-        if !own || fleeting {
+        if !own || is_unloadable {
             self.reuse_nothing();
         }
         let shows_all = self.len > self.limit || stop == Stop::Line;
-        self.is_whole = own && !fleeting && (shows_all || self.end == StackEnd::Complete);
+        self.is_whole = own && !is_unloadable && (shows_all || self.end == StackEnd::Complete);
         hash
     }
 
@@ -137,20 +141,20 @@ impl Walker {
     /// Puts the fresh links inside of that at `at`, and returns the hash.
     pub(super) fn push(&mut self, at: usize, new: usize) -> u64 {
         let at = self.make_way(at, new);
-        self.kept.push(at, new, &self.fresh);
+        self.previous.push(at, new, &self.new_frames);
         self.reach = Reach {
             least: 0,
             start: Start::OUTERMOST,
         };
-        self.conclude(self.kept.sum(self.len))
+        self.conclude(self.previous.sum(self.len))
     }
 
-    /// The same, if they were found by plain rules and that link [stands alone](Links::needs_no_rbp).
+    /// The same, if they were found by plain rules and that link [stands alone](PreviousStack::needs_no_rbp).
     #[inline(always)]
-    pub(super) fn push_plainly(&mut self, at: usize, new: usize) -> u64 {
+    pub(super) fn push_sp_only(&mut self, at: usize, new: usize) -> u64 {
         let at = self.make_way(at, new);
         // SAFETY: there is room, now.
-        let sum = unsafe { self.kept.push_plainly(at, new, &self.fresh) };
+        let sum = unsafe { self.previous.push_sp_only(at, new, &self.new_frames) };
         self.conclude(sum)
     }
 
@@ -173,7 +177,7 @@ impl Walker {
             // What a stack does not show need not hold. But a shorter one shows more of it, or more than is kept.
             self.reach = Reach {
                 least: self.len,
-                start: self.kept.start_inside_of(self.len - self.limit),
+                start: self.previous.start_inside_of(self.len - self.limit),
             };
             return self.hash();
         }
@@ -185,7 +189,7 @@ impl Walker {
     fn make_room(&mut self, at: usize, new: usize) -> usize {
         self.common = 0;
         let left = self.limit.saturating_sub(new).min(at);
-        self.kept.drop_outer(at - left + 1, at);
+        self.previous.drop_outer(at - left + 1, at);
         (self.end, self.bottom) = (StackEnd::Truncated, 0);
         left
     }

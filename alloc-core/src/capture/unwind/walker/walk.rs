@@ -4,7 +4,7 @@ use super::line::LINE_FRAMES;
 use super::{SLACK, Walker};
 use crate::capture::unwind::checks::Check;
 use crate::capture::unwind::every_register::{self, AllRegisters, End, Return};
-use crate::capture::unwind::links::{Flags, Found, Origin};
+use crate::capture::unwind::previous_stack::{Flags, Found, Origin};
 use crate::capture::unwind::region::Region;
 use crate::capture::unwind::registers::Registers;
 use crate::capture::unwind::rules::Packed;
@@ -18,25 +18,25 @@ impl Walker {
     /// own registers. Every address is checked against the stack's bounds before it is read; the
     /// frame addresses must rise, so a walk ends.
     ///
-    /// Nearly all walks are [plain](Self::walk_plainly). The others are [begun again](Self::walk_with_bp).
+    /// Nearly all walks are [plain](Self::walk_sp_only). The others are [begun again](Self::walk_with_bp).
     #[inline(never)]
     pub(super) fn walk(&mut self, pc: usize, sp: usize, bp: usize) -> u64 {
         let frame = Registers { pc, sp, bp };
-        let Some((at, new)) = self.walk_plainly(frame) else {
+        let Some((at, new)) = self.walk_sp_only(frame) else {
             return self.walk_with_bp(frame) ^ self.salt_of_libraries();
         };
         self.is_whole = true;
-        self.push_plainly(at, new)
+        self.push_sp_only(at, new)
     }
 
-    /// Steps by [plain](Packed::is_plain) rules to a link that no step outside of which takes rbp, and so knows nothing of
+    /// Steps by [plain](Packed::is_sp_only) rules to a link that no step outside of which takes rbp, and so knows nothing of
     /// rbp. Returns which link it is, and how many lie inside of it. `None` if there is another step or link on the way.
     ///
     /// PERF: pointers instead of indices, which the compiler would keep in step with as many other variables. A
     /// parser's walk, four steps and twenty-six checks, takes 380 instructions. It took 550 with rbp, and 820 where
     /// a link was looked for first and verified then, one in four times in vain.
     #[inline(always)]
-    fn walk_plainly(&mut self, frame: Registers) -> Option<(usize, usize)> {
+    fn walk_sp_only(&mut self, frame: Registers) -> Option<(usize, usize)> {
         let (sp, high) = (frame.sp, self.bounds.high);
         if sp < self.bounds.low {
             return None;
@@ -44,13 +44,13 @@ impl Walker {
         // What lies further in has changed, or belongs to calls that have returned.
         //
         // SAFETY: kept links are of this thread's stack, which is in use from here on, or lies below.
-        let innermost = unsafe { self.kept.innermost_that_holds(self.start(), sp) };
-        let links = self.kept.place(0);
-        let mut kept = self.kept.place(innermost);
+        let innermost = unsafe { self.previous.innermost_valid(self.start(), sp) };
+        let links = self.previous.place(0);
+        let mut kept = self.previous.place(innermost);
 
         let sizes = RULES.sizes()?;
-        let mut cfa = sp + self.first_rule(frame).plain_size()?;
-        let fresh = self.fresh.pcs();
+        let mut cfa = sp + self.first_rule(frame).sp_only_size()?;
+        let new_frames = self.new_frames.pcs();
         for new in 0..self.limit + SLACK {
             if cfa > high {
                 return None;
@@ -58,7 +58,7 @@ impl Walker {
             // SAFETY: it lies between `sp` and `high`, both aligned.
             let next = unsafe { Check::of(cfa - 8) };
             // SAFETY: there are more places than the most frames and this.
-            let place = unsafe { fresh.add(new) };
+            let place = unsafe { new_frames.add(new) };
             // SAFETY: one of them.
             unsafe { place.write(next) };
             // SAFETY: one of the links.
@@ -73,12 +73,12 @@ impl Walker {
                     // SAFETY: both are in the same array.
                     let at = unsafe { kept.offset_from_unsigned(links) };
                     // SAFETY: one of the links.
-                    let is_plain = unsafe { self.kept.needs_no_rbp(at) };
-                    return (is_plain && at + new >= self.reach.least).then_some((at, new));
+                    let is_sp_only = unsafe { self.previous.needs_no_rbp(at) };
+                    return (is_sp_only && at + new >= self.reach.least).then_some((at, new));
                 }
             }
             // NOTE: that of zero, which ends a stack, is not known.
-            cfa += RULES.plain_size(sizes, next.word)?;
+            cfa += RULES.sp_only_size(sizes, next.word)?;
         }
         None
     }
@@ -88,12 +88,12 @@ impl Walker {
     fn walk_with_bp(&mut self, first: Registers) -> u64 {
         let sp = first.sp;
         if !self.bounds.hold(sp) {
-            return self.walk_anew(first);
+            return self.walk_full(first);
         }
         let high = self.bounds.high;
         let start = self.start();
         // SAFETY: kept links are of this thread's stack, which is in use from here on.
-        let mut at = unsafe { self.kept.innermost_that_holds(start, sp) };
+        let mut at = unsafe { self.previous.innermost_valid(start, sp) };
         let mut frame = first;
         let mut rule = self.first_rule(frame);
         let mut new = 0;
@@ -104,25 +104,25 @@ impl Walker {
                     if !self.bounds.hold(frame.bp) && RULES.goes_by_rbp(rule) =>
                 {
                     // It leads to another stack.
-                    return self.walk_anew(first);
+                    return self.walk_full(first);
                 }
                 Err(Stop::NeedsAllRegisters) => {
                     return self.walk_with_every_register(sp, new, false);
                 }
                 Err(stop) => break stop,
             };
-            self.fresh.set(new, found);
+            self.new_frames.set(new, found);
             // That at 0 lies beyond every place, so it ends the search.
-            while self.kept.pc(at).address < found.pc.address {
+            while self.previous.pc(at).address < found.pc.address {
                 at -= 1;
             }
-            if self.kept.is(at, &found) {
-                let is_simple = self.kept.was_found_like(at, &found)
-                    && !self.kept.fleets(at)
+            if self.previous.is(at, &found) {
+                let is_simple = self.previous.was_found_like(at, &found)
+                    && !self.previous.reaches_unloadable(at)
                     && at + new >= self.reach.least;
                 // SAFETY: kept links are of this stack, and lie outside of the one just found.
-                if !is_simple && !unsafe { self.holds(at, new, start) } {
-                    return self.walk_anew(first);
+                if !is_simple && !unsafe { self.is_valid(at, new, start) } {
+                    return self.walk_full(first);
                 }
                 self.is_whole = true;
                 return self.push(at, new);
@@ -134,14 +134,14 @@ impl Walker {
             frame = found.registers();
             rule = RULES.get(frame);
         };
-        self.begin_anew(stop, true, new)
+        self.begin_new(stop, true, new)
     }
 
     /// The rule of the function that begins a walk.
     #[inline(always)]
     pub(super) fn first_rule(&self, frame: Registers) -> Packed {
-        if self.entry.from == frame.pc {
-            self.entry.rule
+        if self.site.from == frame.pc {
+            self.site.rule
         } else {
             RULES.get(frame)
         }
@@ -150,7 +150,7 @@ impl Walker {
     /// Walks where there is nothing to reuse, from any stack, and on to others.
     #[cold]
     #[inline(never)]
-    fn walk_anew(&mut self, first: Registers) -> u64 {
+    fn walk_full(&mut self, first: Registers) -> u64 {
         let mut frame = first;
         let mut region = Region::around(frame.sp, self.bounds);
         let mut new = 0;
@@ -161,7 +161,7 @@ impl Walker {
                     break Stop::Limit;
                 }
                 Ok(found) => {
-                    self.fresh.set(new, found);
+                    self.new_frames.set(new, found);
                     new += 1;
                     frame = found.registers();
                 }
@@ -171,7 +171,7 @@ impl Walker {
                 Err(stop) => break stop,
             }
         };
-        self.begin_anew(stop, region.is_own(), new)
+        self.begin_new(stop, region.is_own(), new)
     }
 
     /// Walks by [all registers](every_register), where `found` return addresses above `sp` were found without.
@@ -180,7 +180,7 @@ impl Walker {
     pub(super) fn walk_with_every_register(&mut self, sp: usize, found: usize, line: bool) -> u64 {
         let most = if line { LINE_FRAMES } else { self.limit };
         let (mut new, mut stop) = (0, Stop::Lost);
-        let fresh = &mut self.fresh;
+        let new_frames = &mut self.new_frames;
         let mut is_above = false;
         let end = every_register::walk(AllRegisters::here(), self.bounds, |Return { pc, cfa }| {
             let address = cfa.wrapping_sub(8);
@@ -196,7 +196,7 @@ impl Walker {
             let pc = Check { address, word: pc };
             let (bp, way) = (Check::of_register(0), Flags::UNLOADABLE);
             let from = Origin { bp, way };
-            fresh.set(new, Found { pc, from });
+            new_frames.set(new, Found { pc, from });
             new += 1;
             if line && functions::is_surely_of_the_user(pc.word) {
                 stop = Stop::Line;
@@ -209,7 +209,7 @@ impl Walker {
                 is_unloadable: false,
             };
         }
-        let hash = self.begin_anew(stop, false, new.max(found).min(most));
+        let hash = self.begin_new(stop, false, new.max(found).min(most));
         self.reuse_nothing();
         hash
     }

@@ -16,7 +16,7 @@ fn walker() -> Box<Walker> {
     walker.begin(stack_bounds());
     walker.set_limit(MAX_FRAMES);
     walker.begin_to_keep();
-    walker.memos.wake();
+    walker.cached.wake();
     walker
 }
 

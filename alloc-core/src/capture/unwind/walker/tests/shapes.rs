@@ -156,7 +156,7 @@ impl Shapes {
         // A walk from the same place, so that the innermost address is the same too.
         self.forgetful.begin(self.forgetful.bounds);
         let Registers { sp, bp, .. } = Registers::here();
-        self.forgetful.walk(self.recalling.entry.from, sp, bp);
+        self.forgetful.walk(self.recalling.site.from, sp, bp);
         let stack = self.forgetful.stack().addresses.to_vec();
         let next = CallsiteId::from_word(1 + self.callsites.len() as u32).unwrap();
         let callsite = *self.callsites.entry(stack).or_insert(next);

@@ -230,8 +230,8 @@ fn a_walk_for_one_line_is_the_inner_part_of_the_whole() {
             black_box(());
         }
         recurse(depth, &mut || {
-            walker.memos.clear();
-            walker.memos.wake();
+            walker.cached.clear();
+            walker.cached.wake();
             let Captured { known: None, hash } = walker.capture_line() else {
                 panic!("nothing is remembered")
             };

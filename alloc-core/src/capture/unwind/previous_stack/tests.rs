@@ -4,8 +4,8 @@ use super::*;
 
 /// Links of a stack that is made up, and which of them should hold.
 struct Model {
-    links: Box<Links>,
-    fresh: Box<Fresh>,
+    links: Box<PreviousStack>,
+    new_frames: Box<NewFrames>,
     stack: Vec<usize>,
     found: Vec<Found>,
 }
@@ -18,9 +18,9 @@ impl Model {
     /// Frames that were found in ways drawn at random, outermost first.
     fn new(random: &mut impl FnMut(u64) -> u64) -> Model {
         // SAFETY: numbers, for which zero is a value.
-        let mut links = unsafe { Box::<Links>::new_zeroed().assume_init() };
+        let mut links = unsafe { Box::<PreviousStack>::new_zeroed().assume_init() };
         // SAFETY: as above.
-        let mut fresh = unsafe { Box::<Fresh>::new_zeroed().assume_init() };
+        let mut new_frames = unsafe { Box::<NewFrames>::new_zeroed().assume_init() };
         let stack: Vec<usize> = (0..FRAMES * WORDS).map(|at| 1_000 + at).collect();
         let address = |at: usize| &raw const stack[at] as usize;
         let check = |at: usize| Check {
@@ -42,13 +42,13 @@ impl Model {
             })
             .collect();
         for (at, found) in found.iter().rev().enumerate() {
-            fresh.set(at, *found);
+            new_frames.set(at, *found);
         }
         links.begin(0, false);
-        links.push(0, FRAMES, &fresh);
+        links.push(0, FRAMES, &new_frames);
         Model {
             links,
-            fresh,
+            new_frames,
             stack,
             found,
         }
@@ -80,7 +80,7 @@ impl Model {
     fn said(&self, start: Start, dropped: usize) -> usize {
         let sp = self.stack.as_ptr().addr();
         // SAFETY: words of the vector are there from the first on.
-        dropped + unsafe { self.links.innermost_that_holds(start, sp) }
+        dropped + unsafe { self.links.innermost_valid(start, sp) }
     }
 }
 
@@ -118,7 +118,7 @@ fn a_link_holds_if_all_that_it_was_found_by_is_there() {
             };
             assert_eq!(model.said(start, 0), expected, "{changed} from {from}");
             // SAFETY: as in `said`.
-            let outside = unsafe { model.links.hold_outside_of(start, 0, FRAMES) };
+            let outside = unsafe { model.links.are_valid_outside_of(start, 0, FRAMES) };
             assert_eq!(outside, seen || expected == model.expected(changed));
             model.stack[changed] ^= 1;
         }
@@ -135,7 +135,7 @@ fn links_hold_as_before_when_others_outside_of_them_are_dropped() {
         let (sum, outside) = (model.links.sum(FRAMES), model.links.sum(dropped));
         model.links.drop_outer(dropped + 1, FRAMES);
         let new = 0;
-        model.links.push(FRAMES - dropped, new, &model.fresh);
+        model.links.push(FRAMES - dropped, new, &model.new_frames);
         let left = FRAMES - dropped;
         assert_eq!(model.links.sum(left), sum);
         assert_eq!(model.links.sum(0), outside);

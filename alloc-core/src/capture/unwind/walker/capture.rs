@@ -6,9 +6,9 @@ use super::Walker;
 use super::light::LIGHT_WALKS;
 use crate::capture::Captured;
 use crate::capture::unwind::RULES;
+use crate::capture::unwind::cached_stack::{StackKey, Walk};
 use crate::capture::unwind::checks::{Check, read_stack};
-use crate::capture::unwind::links::Flags;
-use crate::capture::unwind::memo::{Beginning, Walk};
+use crate::capture::unwind::previous_stack::Flags;
 use crate::capture::unwind::region::is_readable;
 use crate::capture::unwind::registers::Registers;
 use crate::capture::unwind::rules::Packed;
@@ -17,7 +17,7 @@ use crate::tables::callsites::{CallsiteId, Stack};
 
 /// Where one of the functions that begin a walk has its return address: so far above rsp, or rbp.
 #[derive(Clone, Copy)]
-pub(super) struct Entry {
+pub(super) struct CaptureSite {
     pub(super) from: usize,
     pub(super) rule: Packed,
     by_bp: bool,
@@ -33,8 +33,8 @@ impl Walker {
         if !self.keeps {
             return self.capture_lightly(pc, sp, bp, false);
         }
-        if self.memos.are_resting() {
-            self.beginning = None;
+        if self.cached.are_backing_off() {
+            self.start = None;
             return Captured::hashed(self.walk(pc, sp, bp));
         }
         self.capture_from(pc, sp, bp)
@@ -44,7 +44,7 @@ impl Walker {
     #[cold]
     #[inline(never)]
     fn capture_lightly(&mut self, pc: usize, sp: usize, bp: usize, line: bool) -> Captured {
-        self.beginning = None;
+        self.start = None;
         if self.light_walks < LIGHT_WALKS
             && let Some(hash) = self.walk_lightly(Registers { pc, sp, bp }, line)
         {
@@ -61,7 +61,7 @@ impl Walker {
 
     #[inline(never)]
     fn capture_from(&mut self, pc: usize, sp: usize, bp: usize) -> Captured {
-        if self.entry.from != pc {
+        if self.site.from != pc {
             return self.enter_and_capture(pc, sp, bp, false);
         }
         match self.recall(pc, sp, bp) {
@@ -72,9 +72,9 @@ impl Walker {
 
     /// The caller's stack, walked whatever is remembered, and not to be remembered.
     #[inline(never)]
-    pub(crate) fn capture_anew(&mut self, line: bool) -> Stack<'_> {
+    pub(crate) fn capture_now(&mut self, line: bool) -> Stack<'_> {
         let Registers { pc, sp, bp } = Registers::here();
-        self.beginning = None;
+        self.start = None;
         if !self.keeps {
             self.begin_to_keep();
         }
@@ -88,19 +88,19 @@ impl Walker {
 
     /// What a signal's handler got as its third argument, if the caller runs in one: the registers of what it interrupted.
     pub(crate) fn context_of_signal(&mut self) -> Option<*const c_void> {
-        self.capture_anew(false);
-        let pcs = self.kept.pcs(self.outermost(), self.len);
+        self.capture_now(false);
+        let pcs = self.previous.pcs(self.outermost(), self.len);
         let returns_there = pcs.iter().rev().find(|pc| is_signal_return(pc.word))?;
         // The system puts it just above the return address of the handler.
         Some(std::ptr::with_exposed_provenance(returns_there.address + 8))
     }
 
-    /// The callsite of the stack that these registers lead to, those of the [entry](Self::entry), if it is remembered.
+    /// The callsite of the stack that these registers lead to, those of the [entry](Self::site), if it is remembered.
     #[inline(always)]
     fn recall(&mut self, from: usize, sp: usize, bp: usize) -> Option<CallsiteId> {
-        let Entry { by_bp, offset, .. } = self.entry;
+        let CaptureSite { by_bp, offset, .. } = self.site;
         let slot = if by_bp { bp } else { sp } + offset;
-        let beginning = Beginning {
+        let start = StackKey {
             // Not to be mistaken for a stack that was remembered with another label.
             from: from ^ self.tag,
             bp,
@@ -110,9 +110,9 @@ impl Walker {
         };
         // SAFETY: that of a walk of the stack that the thread runs on. What is remembered is of its own, so one that
         // begins in the same place is, too, and that is in use from there on.
-        let known = unsafe { self.memos.recall(&beginning) };
+        let known = unsafe { self.cached.recall(&start) };
         if known.is_none() {
-            self.beginning = Some(beginning);
+            self.start = Some(start);
         }
         known
     }
@@ -133,9 +133,9 @@ impl Walker {
     /// Finds out where the function has its return address that begins a walk, if it can.
     fn enter(&mut self, frame: Registers) -> bool {
         let Registers { pc: from, sp, bp } = frame;
-        self.beginning = None;
-        if let Some(at) = self.entries.iter().position(|entry| entry.from == from) {
-            std::mem::swap(&mut self.entry, &mut self.entries[at]);
+        self.start = None;
+        if let Some(at) = self.other_sites.iter().position(|site| site.from == from) {
+            std::mem::swap(&mut self.site, &mut self.other_sites[at]);
             return true;
         }
         if !self.bounds.hold(sp) {
@@ -145,46 +145,46 @@ impl Walker {
             return false;
         };
         let by_bp = found.from.way.has(Flags::CFA_FROM_BP);
-        let entry = Entry {
+        let site = CaptureSite {
             from,
             rule: RULES.get(frame),
             by_bp,
             offset: found.pc.address - if by_bp { bp } else { sp },
         };
-        let before = std::mem::replace(&mut self.entry, entry);
-        self.entries.rotate_right(1);
-        self.entries[0] = before;
+        let before = std::mem::replace(&mut self.site, site);
+        self.other_sites.rotate_right(1);
+        self.other_sites[0] = before;
         true
     }
 
     /// Remembers that the stack of the last walk is that of `callsite`.
     #[inline(always)]
     pub(crate) fn remember(&mut self, callsite: CallsiteId) {
-        if let Some(beginning) = self.beginning
+        if let Some(start) = self.start
             && self.is_whole
         {
-            self.remember_from(beginning, callsite);
+            self.remember_from(start, callsite);
         }
     }
 
     #[inline(never)]
-    fn remember_from(&mut self, beginning: Beginning, callsite: CallsiteId) {
+    fn remember_from(&mut self, start: StackKey, callsite: CallsiteId) {
         let (outer, len) = (self.outermost(), self.len);
-        if self.kept.fleets(len) {
+        if self.previous.reaches_unloadable(len) {
             return;
         }
         let walk = Walk {
-            beginning,
-            takes_bp: self.kept.takes_bp(len),
-            pcs: self.kept.pcs(outer, len),
-            held: self.kept.held(outer, len),
+            start,
+            takes_bp: self.previous.takes_bp(len),
+            pcs: self.previous.pcs(outer, len),
+            held: self.previous.held(outer, len),
             bottom: (outer == 0 && self.bottom != 0).then_some(Check {
                 address: self.bottom,
                 word: 0,
             }),
         };
         // SAFETY: nothing has returned since the walk, which was of the thread's own stack.
-        unsafe { self.memos.remember(walk, callsite) };
+        unsafe { self.cached.remember(walk, callsite) };
     }
 
     /// The caller's stack up to the first frame that is surely the user's: its callsite if it is remembered,
@@ -203,7 +203,7 @@ impl Walker {
 
     #[inline(never)]
     fn capture_line_from(&mut self, pc: usize, sp: usize, bp: usize) -> Captured {
-        if self.entry.from != pc {
+        if self.site.from != pc {
             return self.enter_and_capture(pc, sp, bp, true);
         }
         match self.recall(pc, sp, bp) {

@@ -1,4 +1,4 @@
-//! [`Memos`]: whole stacks, by the words that they begin with.
+//! [`CachedStacks`]: whole stacks, by the words that they begin with.
 
 use super::checks::{self, Check, read_stack};
 use crate::tables::callsites::CallsiteId;
@@ -19,7 +19,7 @@ use crate::tables::callsites::CallsiteId;
 /// 4 instructions for a word, against some 75 for a step and 4 for a link that is verified; and none of
 /// the loads waits for another.
 #[repr(C, align(64))]
-struct Memo {
+struct CachedStack {
     /// What led here: a hash of the beginning and of the words at branches.
     key: u64,
     /// Where the walk began, and where it found its first return address.
@@ -41,14 +41,14 @@ const MOST_FOURS: usize = 12;
 
 /// Where a walk begins: what the registers hold, and the first return address.
 #[derive(Clone, Copy)]
-pub(super) struct Beginning {
+pub(super) struct StackKey {
     pub(super) from: usize,
     pub(super) bp: usize,
     pub(super) slot: usize,
     pub(super) pc: usize,
 }
 
-impl Memo {
+impl CachedStack {
     #[inline(always)]
     fn checks(&self) -> &[Check] {
         debug_assert!(self.fours as usize <= MOST_FOURS);
@@ -63,7 +63,7 @@ impl Memo {
     /// The stack of the calling thread is in use from the walk's beginning on, which is the one that is
     /// remembered.
     #[inline(always)]
-    unsafe fn holds(&self, bp: usize) -> bool {
+    unsafe fn is_valid(&self, bp: usize) -> bool {
         // SAFETY: places further out than the beginning, by the caller's promise.
         let hold = unsafe { checks::hold(self.checks()) };
         hold && (!self.takes_bp || bp == self.bp)
@@ -71,15 +71,15 @@ impl Memo {
 
     /// Whether this key leads here, and from a walk that begins so: then all of its places lie further out.
     #[inline(always)]
-    fn is_at(&self, key: u64, beginning: &Beginning) -> bool {
-        self.key == key && self.slot == beginning.slot && self.from == beginning.from
+    fn is_at(&self, key: u64, start: &StackKey) -> bool {
+        self.key == key && self.slot == start.slot && self.from == start.from
     }
 
     /// A place where the stack is not as it was.
     ///
     /// # Safety
     ///
-    /// As [`holds`](Self::holds).
+    /// As [`is_valid`](Self::is_valid).
     unsafe fn first_change(&self) -> Option<usize> {
         // SAFETY: the caller's promise.
         let changed = |check: &&Check| unsafe { read_stack(check.address) } != check.word;
@@ -98,13 +98,13 @@ impl Memo {
         let rbps = kept[pcs..len].iter_mut();
         rbps.zip(walk.held).for_each(|(place, held)| *place = held);
         let first = Check {
-            address: walk.beginning.slot,
-            word: walk.beginning.pc,
+            address: walk.start.slot,
+            word: walk.start.pc,
         };
         kept[len] = walk.bottom.unwrap_or(first);
         rest.iter_mut().take(3).for_each(|place| *place = first);
         self.fours = (len + 1).div_ceil(4) as u32;
-        self.bp = walk.beginning.bp;
+        self.bp = walk.start.bp;
         self.takes_bp = walk.takes_bp;
         self.callsite = callsite.get();
     }
@@ -112,7 +112,7 @@ impl Memo {
 
 /// What a walk read.
 pub(super) struct Walk<'a, H> {
-    pub(super) beginning: Beginning,
+    pub(super) start: StackKey,
     /// Whether its first step took rbp, or left it to one that did.
     pub(super) takes_bp: bool,
     /// Return addresses, outermost first, and the saved rbps that steps further out take.
@@ -143,48 +143,48 @@ pub(super) struct Walk<'a, H> {
 ///
 /// It rests at first, too: a thread that allocates little has no use for it, and each stack would be on a page of its own.
 #[repr(C)]
-pub(super) struct Memos {
+pub(super) struct CachedStacks {
     /// Since the last look at how well it does.
     recalled: u32,
     missed: u32,
     /// How many walks the table rests for still, and how many it rested for the last time.
-    rest: u32,
-    last_rest: u32,
+    backoff: u32,
+    last_backoff: u32,
     // NOTE: last, since most threads use no page of it.
-    table: [Memo; MEMOS],
+    table: [CachedStack; CACHED_STACKS],
 }
 
 /// How many walks that were not recalled there are from one look to the next.
 const MISSED: u32 = 512;
-const FIRST_REST: u32 = 1 << 8;
-const LEAST_REST: u32 = 1 << 14;
-const MOST_REST: u32 = 1 << 19;
-const MEMOS: usize = 256;
+const FIRST_BACKOFF: u32 = 1 << 8;
+const LEAST_BACKOFF: u32 = 1 << 14;
+const MOST_BACKOFF: u32 = 1 << 19;
+const CACHED_STACKS: usize = 256;
 /// How often a way through the table may branch.
 const MOST_TURNS: usize = 4;
 
-impl Memos {
+impl CachedStacks {
     /// Forgets all, also how well it did.
     pub(super) fn clear(&mut self) {
         (self.recalled, self.missed) = (0, 0);
-        (self.rest, self.last_rest) = (FIRST_REST, 0);
-        for memo in self.table.iter_mut().filter(|memo| memo.key != 0) {
-            memo.key = 0;
+        (self.backoff, self.last_backoff) = (FIRST_BACKOFF, 0);
+        for cached in self.table.iter_mut().filter(|cached| cached.key != 0) {
+            cached.key = 0;
         }
     }
 
     /// Rests no more.
     #[cfg(test)]
     pub(super) fn wake(&mut self) {
-        self.rest = 0;
+        self.backoff = 0;
     }
 
     /// Whether the table is not to be asked about this walk.
     #[inline(always)]
-    pub(super) fn are_resting(&mut self) -> bool {
-        let resting = self.rest > 0;
+    pub(super) fn are_backing_off(&mut self) -> bool {
+        let resting = self.backoff > 0;
         if resting {
-            self.rest -= 1;
+            self.backoff -= 1;
         }
         resting
     }
@@ -196,12 +196,12 @@ impl Memos {
     /// The beginning is that of a walk of the stack that the calling thread runs on. What was
     /// [remembered](Self::remember) is of stacks that are in use from there on, if there is one in that place.
     #[inline(always)]
-    pub(super) unsafe fn recall(&mut self, beginning: &Beginning) -> Option<CallsiteId> {
+    pub(super) unsafe fn recall(&mut self, start: &StackKey) -> Option<CallsiteId> {
         // SAFETY: the caller's promise is the same.
-        let memo = unsafe { self.way(beginning) }?;
-        let callsite = CallsiteId::from_word(memo.callsite)?;
+        let cached = unsafe { self.way(start) }?;
+        let callsite = CallsiteId::from_word(cached.callsite)?;
         // SAFETY: the caller's promise, and it begins as the one that is remembered.
-        if !unsafe { memo.holds(beginning.bp) } {
+        if !unsafe { cached.is_valid(start.bp) } {
             return None;
         }
         self.recalled = self.recalled.wrapping_add(1);
@@ -215,16 +215,16 @@ impl Memos {
     ///
     /// As [`recall`](Self::recall).
     #[inline(always)]
-    unsafe fn way(&self, beginning: &Beginning) -> Option<&Memo> {
-        let mut key = mixed(beginning.slot, beginning.pc);
+    unsafe fn way(&self, start: &StackKey) -> Option<&CachedStack> {
+        let mut key = mixed(start.slot, start.pc);
         for _ in 0..MOST_TURNS {
-            let memo = self.memo(key, beginning)?;
-            if memo.branch == 0 {
-                return Some(memo);
+            let cached = self.cached(key, start)?;
+            if cached.branch == 0 {
+                return Some(cached);
             }
             // SAFETY: further out than the beginning, which is the same.
-            key = mixed(key as usize ^ memo.branch, unsafe {
-                read_stack(memo.branch)
+            key = mixed(key as usize ^ cached.branch, unsafe {
+                read_stack(cached.branch)
             });
         }
         None
@@ -234,22 +234,22 @@ impl Memos {
     ///
     /// PERF: a reference, where a place would be multiplied by a memo's size again and again.
     #[inline(always)]
-    fn memo(&self, key: u64, beginning: &Beginning) -> Option<&Memo> {
+    fn cached(&self, key: u64, start: &StackKey) -> Option<&CachedStack> {
         let first = first_place(key);
-        let memos = [&self.table[first], &self.table[first ^ 1]];
-        memos.into_iter().find(|memo| memo.is_at(key, beginning))
+        let cached = [&self.table[first], &self.table[first ^ 1]];
+        cached.into_iter().find(|cached| cached.is_at(key, start))
     }
 
     /// The same, to be changed.
-    fn memo_mut(&mut self, key: u64, beginning: &Beginning) -> Option<&mut Memo> {
+    fn cached_mut(&mut self, key: u64, start: &StackKey) -> Option<&mut CachedStack> {
         let first = first_place(key);
-        let is_it = |at: &usize| self.table[*at].is_at(key, beginning);
+        let is_it = |at: &usize| self.table[*at].is_at(key, start);
         let at = [first, first ^ 1].into_iter().find(is_it)?;
         Some(&mut self.table[at])
     }
 
     /// Puts an empty memo with this key in the place of another: of one that was seen once, if there is.
-    fn make_place(&mut self, key: u64, beginning: &Beginning) {
+    fn make_place(&mut self, key: u64, start: &StackKey) {
         let first = first_place(key);
         let is_used = |at: usize| self.table[at].callsite != 0 || self.table[at].branch != 0;
         let at = match (is_used(first), is_used(first ^ 1)) {
@@ -258,9 +258,9 @@ impl Memos {
             // In turns, so that none stays for ever.
             (true, true) => first ^ (self.missed & 1) as usize,
         };
-        let memo = &mut self.table[at];
-        (memo.key, memo.from, memo.slot) = (key, beginning.from, beginning.slot);
-        (memo.branch, memo.callsite) = (0, 0);
+        let cached = &mut self.table[at];
+        (cached.key, cached.from, cached.slot) = (key, start.from, start.slot);
+        (cached.branch, cached.callsite) = (0, 0);
     }
 
     /// Remembers that a walk led to `callsite`, which [`recall`](Self::recall) did not know, if a walk began
@@ -278,29 +278,29 @@ impl Memos {
         if self.missed >= MISSED {
             let few = self.recalled < 2 * self.missed;
             (self.recalled, self.missed) = (0, 0);
-            self.rest = if few {
-                (2 * self.last_rest).clamp(LEAST_REST, MOST_REST)
+            self.backoff = if few {
+                (2 * self.last_backoff).clamp(LEAST_BACKOFF, MOST_BACKOFF)
             } else {
                 0
             };
-            self.last_rest = self.rest;
+            self.last_backoff = self.backoff;
         }
-        let beginning = &walk.beginning;
-        let mut key = mixed(beginning.slot, beginning.pc);
+        let start = &walk.start;
+        let mut key = mixed(start.slot, start.pc);
         for _ in 0..MOST_TURNS {
-            let Some(memo) = self.memo_mut(key, beginning) else {
-                return self.make_place(key, beginning);
+            let Some(cached) = self.cached_mut(key, start) else {
+                return self.make_place(key, start);
             };
-            if memo.branch == 0 && memo.callsite != 0 {
+            if cached.branch == 0 && cached.callsite != 0 {
                 // SAFETY: the caller's promise, and it begins as the one that is remembered.
-                memo.branch = unsafe { memo.first_change() }.unwrap_or(0);
+                cached.branch = unsafe { cached.first_change() }.unwrap_or(0);
             }
-            if memo.branch == 0 {
-                return memo.keep(walk, callsite);
+            if cached.branch == 0 {
+                return cached.keep(walk, callsite);
             }
             // SAFETY: further out than the beginning, which is the same.
-            key = mixed(key as usize ^ memo.branch, unsafe {
-                read_stack(memo.branch)
+            key = mixed(key as usize ^ cached.branch, unsafe {
+                read_stack(cached.branch)
             });
         }
     }
@@ -308,7 +308,7 @@ impl Memos {
 
 #[inline(always)]
 fn first_place(key: u64) -> usize {
-    (key >> (64 - MEMOS.ilog2())) as usize
+    (key >> (64 - CACHED_STACKS.ilog2())) as usize
 }
 
 /// A hash of an address and the word there. Never zero, which is the key of an empty memo.
@@ -325,23 +325,23 @@ mod tests {
     /// Words of a stack, and memos that saw walks which read them.
     struct Fixture {
         stack: [usize; 8],
-        memos: Box<Memos>,
+        cached: Box<CachedStacks>,
     }
 
     impl Fixture {
         fn new() -> Fixture {
             // SAFETY: numbers and flags, for which zero is a value.
-            let memos = unsafe { Box::<Memos>::new_zeroed().assume_init() };
+            let cached = unsafe { Box::<CachedStacks>::new_zeroed().assume_init() };
             let stack = [11, 12, 13, 14, 15, 16, 17, 0];
-            Fixture { stack, memos }
+            Fixture { stack, cached }
         }
 
         fn address(&self, at: usize) -> usize {
             &raw const self.stack[at] as usize
         }
 
-        fn beginning(&self, bp: usize) -> Beginning {
-            Beginning {
+        fn start(&self, bp: usize) -> StackKey {
+            StackKey {
                 from: 0x1000,
                 bp,
                 slot: self.address(0),
@@ -355,7 +355,7 @@ mod tests {
                 word: self.stack[at],
             };
             let walk = Walk {
-                beginning: self.beginning(bp),
+                start: self.start(bp),
                 takes_bp,
                 pcs: &[1, 2, 3, 4].map(check),
                 held: [5, 6].map(check).into_iter(),
@@ -363,13 +363,13 @@ mod tests {
             };
             let callsite = CallsiteId::from_word(callsite).unwrap();
             // SAFETY: all places are words of a local.
-            unsafe { self.memos.remember(walk, callsite) };
+            unsafe { self.cached.remember(walk, callsite) };
         }
 
         fn recall(&mut self, bp: usize) -> Option<u32> {
-            let beginning = self.beginning(bp);
+            let start = self.start(bp);
             // SAFETY: as above.
-            unsafe { self.memos.recall(&beginning) }.map(CallsiteId::get)
+            unsafe { self.cached.recall(&start) }.map(CallsiteId::get)
         }
     }
 
@@ -382,7 +382,7 @@ mod tests {
         fixture.remember(1, false, 5);
         assert_eq!(fixture.recall(1), Some(5));
         assert_eq!(fixture.recall(2), Some(5), "rbp does not matter");
-        fixture.memos.clear();
+        fixture.cached.clear();
         assert_eq!(fixture.recall(1), None);
     }
 
@@ -445,7 +445,7 @@ mod tests {
         for (len, recalled) in [(MOST_FOURS * 4, None), (MOST_FOURS * 4 - 1, Some(9))] {
             for _ in 0..2 {
                 let walk = Walk {
-                    beginning: fixture.beginning(1),
+                    start: fixture.start(1),
                     takes_bp: false,
                     pcs: &vec![check; len],
                     held: [].into_iter(),
@@ -453,7 +453,7 @@ mod tests {
                 };
                 let callsite = CallsiteId::from_word(9).unwrap();
                 // SAFETY: all places are words of a local.
-                unsafe { fixture.memos.remember(walk, callsite) };
+                unsafe { fixture.cached.remember(walk, callsite) };
             }
             assert_eq!(fixture.recall(1), recalled, "{len}");
         }

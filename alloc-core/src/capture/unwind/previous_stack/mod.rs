@@ -1,4 +1,4 @@
-//! [`Links`]: the stack as the last walk found it.
+//! [`PreviousStack`]: the stack as the last walk found it.
 
 mod flags;
 mod new_frames;
@@ -12,7 +12,7 @@ use crate::tables::stack_hash::StackHash;
 use flags::FlagsAndHeld;
 
 pub(super) use flags::Flags;
-pub(super) use new_frames::{Found, Fresh, Origin};
+pub(super) use new_frames::{Found, NewFrames, Origin};
 
 /// How many links are kept at most.
 pub(super) const KEPT: usize = 2 * MAX_FRAMES;
@@ -22,7 +22,7 @@ pub(super) const KEPT: usize = 2 * MAX_FRAMES;
 /// That at 0 stands for all that lies outside: its place is beyond every other.
 ///
 /// PERF: a plain walk reads and writes `pcs` and `numbers` only, half a cache line for each link.
-pub(super) struct Links {
+pub(super) struct PreviousStack {
     /// Four that lie below every stack, so that a search which begins there ends at once. Then those of the links,
     /// which lie further and further down the stack, and four that end them.
     pcs: [Check; FIRST + KEPT + 4],
@@ -38,7 +38,7 @@ pub(super) struct Links {
 /// Where the places of links begin.
 const FIRST: usize = 4;
 
-impl Links {
+impl PreviousStack {
     /// Has this stand for all that lies outside: what it adds to the hash, and whether its steps take rbp.
     pub(super) fn begin(&mut self, sum: u64, needs_bp: bool) {
         self.pcs[FIRST] = Check {
@@ -92,7 +92,7 @@ impl Links {
     /// # Safety
     ///
     /// Links were found on the calling thread's stack, of which that part is in use.
-    pub(super) unsafe fn hold_outside_of(&self, start: Start, from: usize, to: usize) -> bool {
+    pub(super) unsafe fn are_valid_outside_of(&self, start: Start, from: usize, to: usize) -> bool {
         let (places, held) = (FIRST + from + 1, self.held_until(from));
         let places_end = start.place.clamp(places, FIRST + to + 1);
         let held_end = start.held.clamp(held, self.held_until(to));
@@ -116,7 +116,7 @@ impl Links {
     }
 
     /// Whether the link, or one further out, is of code that may be unloaded.
-    pub(super) fn fleets(&self, at: usize) -> bool {
+    pub(super) fn reaches_unloadable(&self, at: usize) -> bool {
         self.flags(at).reaches_unloadable()
     }
 
@@ -194,9 +194,9 @@ impl Links {
     }
 
     /// Puts the first `new` that are fresh inside of the link at `at`.
-    pub(super) fn push(&mut self, at: usize, new: usize, fresh: &Fresh) {
+    pub(super) fn push(&mut self, at: usize, new: usize, new_frames: &NewFrames) {
         for (inner, found) in (0..new).rev().enumerate() {
-            self.put(at + 1 + inner, &fresh.get(found));
+            self.put(at + 1 + inner, &new_frames.get(found));
         }
         let last = self.numbers(at + new).ties;
         // SAFETY: it was put there.
@@ -210,14 +210,19 @@ impl Links {
     ///
     /// There is room for so many.
     #[inline(always)]
-    pub(super) unsafe fn push_plainly(&mut self, at: usize, new: usize, fresh: &Fresh) -> u64 {
+    pub(super) unsafe fn push_sp_only(
+        &mut self,
+        at: usize,
+        new: usize,
+        new_frames: &NewFrames,
+    ) -> u64 {
         debug_assert!(at + new < KEPT);
         // SAFETY: the caller's promise.
         let Numbers { mut sum, ties } = unsafe { *self.numbers.get_unchecked(at) };
         let ties = ties.of_sp_only();
         for (inner, found) in (0..new).rev().enumerate() {
             // SAFETY: as above, and that many are fresh.
-            let pc = unsafe { fresh.pcs.get_unchecked(found) }.read_by_word();
+            let pc = unsafe { new_frames.pcs.get_unchecked(found) }.read_by_word();
             sum = StackHash::add(sum, pc.word);
             // SAFETY: as above.
             unsafe { *self.pcs.get_unchecked_mut(FIRST + at + 1 + inner) = pc };
@@ -273,7 +278,7 @@ impl Links {
     ///
     /// Links were found on the calling thread's stack, which is in use from `sp` on.
     #[inline(always)]
-    pub(super) unsafe fn innermost_that_holds(&self, start: Start, sp: usize) -> usize {
+    pub(super) unsafe fn innermost_valid(&self, start: Start, sp: usize) -> usize {
         // SAFETY: the caller's promise.
         let wrong = unsafe { self.first_wrong(start.place, sp) };
         let link = wrong.saturating_sub(FIRST + 1);
@@ -292,7 +297,7 @@ impl Links {
     ///
     /// # Safety
     ///
-    /// As [`innermost_that_holds`](Self::innermost_that_holds).
+    /// As [`innermost_valid`](Self::innermost_valid).
     #[inline(always)]
     unsafe fn first_wrong(&self, start: usize, sp: usize) -> usize {
         let mut at = start;
@@ -301,11 +306,11 @@ impl Links {
             // SAFETY: where there are no more, four end them.
             let four = unsafe { &*four };
             if four[3].address < sp {
-                let holds = |check: &Check| {
+                let is_valid = |check: &Check| {
                     // SAFETY: it lies in what is in use.
                     check.address >= sp && unsafe { check.change() } == 0
                 };
-                return at + four.iter().take_while(|check| holds(check)).count();
+                return at + four.iter().take_while(|check| is_valid(check)).count();
             }
             for (past, check) in four.iter().enumerate() {
                 // SAFETY: it lies higher than the last of the four.

@@ -28,13 +28,13 @@ impl Found {
 }
 
 /// What a walk under way found, innermost first.
-pub(in crate::capture::unwind) struct Fresh {
+pub(in crate::capture::unwind) struct NewFrames {
     /// An sp-only walk writes nothing else.
     pub(super) pcs: [Check; KEPT],
     from: [Origin; KEPT],
 }
 
-impl Fresh {
+impl NewFrames {
     #[inline(always)]
     pub(in crate::capture::unwind) fn set(&mut self, at: usize, found: Found) {
         self.pcs[at % KEPT] = found.pc;
