@@ -103,7 +103,7 @@ impl Alone {
 
     fn free(&self, size: usize) {
         if self.tally.needs_peak_check() {
-            self.tally.look(&self.account, &self.heap, &self.epoch);
+            self.tally.check_peak(&self.account, &self.heap, &self.epoch);
         }
         self.tally.freed(size);
     }

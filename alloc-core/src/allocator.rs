@@ -93,39 +93,39 @@ impl<A> TraceAlloc<A> {
 unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let look = control::look();
-        if enter::skips_alloc(look, layout.size()) {
+        let word = control::gate_word();
+        if enter::skips_alloc(word, layout.size()) {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.alloc(layout) };
         }
         // SAFETY: as above.
-        unsafe { self.alloc_followed::<false>(layout, look) }
+        unsafe { self.alloc_followed::<false>(layout, word) }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        let look = control::look();
-        if enter::skips_alloc(look, layout.size()) {
+        let word = control::gate_word();
+        if enter::skips_alloc(word, layout.size()) {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.alloc_zeroed(layout) };
         }
         // SAFETY: as above.
-        unsafe { self.alloc_followed::<true>(layout, look) }
+        unsafe { self.alloc_followed::<true>(layout, word) }
     }
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        let look = control::look();
-        if enter::skips_free(look, block.addr()) {
+        let word = control::gate_word();
+        if enter::skips_free(word, block.addr()) {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.dealloc(block, layout) };
         }
         let (size, align) = (layout.size(), layout.align());
-        if !look.is_exact() {
+        if !word.is_exact() {
             // SAFETY: as above.
-            return unsafe { Self::dealloc_otherwise(block, size, align, look, self) };
+            return unsafe { Self::dealloc_otherwise(block, size, align, word, self) };
         }
-        if look.only_counts() {
+        if word.only_counts() {
             // SAFETY: as above.
             return unsafe { Self::dealloc_as::<Counter>(block, size, align, self) };
         }
@@ -135,16 +135,16 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        let look = control::look();
-        if enter::skips_free(look, block.addr()) && enter::skips_alloc(look, new_size) {
+        let word = control::gate_word();
+        if enter::skips_free(word, block.addr()) && enter::skips_alloc(word, new_size) {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.realloc(block, layout, new_size) };
         }
-        if !look.is_exact() {
+        if !word.is_exact() {
             // SAFETY: as above.
-            return unsafe { self.realloc_otherwise(block, layout, new_size, look) };
+            return unsafe { self.realloc_otherwise(block, layout, new_size, word) };
         }
-        if look.only_counts() {
+        if word.only_counts() {
             // SAFETY: as above.
             return unsafe { self.realloc_as::<Counter>(block, layout, new_size) };
         }
@@ -205,13 +205,13 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     }
 
     #[inline(always)]
-    unsafe fn alloc_followed<const ZEROED: bool>(&self, layout: Layout, look: GateWord) -> *mut u8 {
+    unsafe fn alloc_followed<const ZEROED: bool>(&self, layout: Layout, word: GateWord) -> *mut u8 {
         let (size, align) = (layout.size(), layout.align());
-        if !look.is_exact() {
+        if !word.is_exact() {
             // SAFETY: the caller's promise, passed on.
-            return unsafe { Self::alloc_otherwise::<ZEROED>(size, align, look, self) };
+            return unsafe { Self::alloc_otherwise::<ZEROED>(size, align, word, self) };
         }
-        if look.only_counts() {
+        if word.only_counts() {
             // SAFETY: as above.
             return unsafe { Self::alloc_as::<ZEROED, Counter>(size, align, self) };
         }
@@ -240,10 +240,10 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     unsafe fn alloc_otherwise<const ZEROED: bool>(
         size: usize,
         align: usize,
-        look: GateWord,
+        word: GateWord,
         this: &Self,
     ) -> *mut u8 {
-        if look.sees_scopes() {
+        if word.sees_scopes() {
             // SAFETY: the caller's promise, passed on.
             return unsafe { Self::alloc_in_scope::<ZEROED>(size, align, this) };
         }
@@ -337,10 +337,10 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         block: *mut u8,
         size: usize,
         align: usize,
-        look: GateWord,
+        word: GateWord,
         this: &Self,
     ) {
-        if look.sees_scopes() {
+        if word.sees_scopes() {
             // SAFETY: the caller's promise, passed on.
             return unsafe { Self::dealloc_in_scope(block, size, align, this) };
         }
@@ -410,9 +410,9 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         block: *mut u8,
         layout: Layout,
         new_size: usize,
-        look: GateWord,
+        word: GateWord,
     ) -> *mut u8 {
-        if look.sees_scopes() {
+        if word.sees_scopes() {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.realloc_in_scope(block, layout, new_size) };
         }

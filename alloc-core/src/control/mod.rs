@@ -6,13 +6,13 @@
 //! # Standing still
 //!
 //! To clear the tables, or to go from one thread to several, nobody may be recording. Whoever holds
-//! the control lock sets the phase to [`PAUSED`], makes every processor see it with one system call
+//! the control lock sets the generation to [`PAUSED`], makes every processor see it with one system call
 //! ([`barrier`]), and waits until no thread is in the middle of a record. That takes microseconds; a
 //! thread that wants to record meanwhile waits for the lock. So the hot path pays for this with one
 //! load and two plain stores.
 //!
-//! A signal handler that interrupted a record must not wait while the phase is paused: the holder of the
-//! lock may be waiting for that very record. Once all records are done the phase is [`STILL`]. From then on
+//! A signal handler that interrupted a record must not wait while the generation is paused: the holder of the
+//! lock may be waiting for that very record. Once all records are done the generation is [`STILL`]. From then on
 //! nobody waits for a record, so a handler may wait for the lock; before, it goes on, and
 //! [says so](ThreadState::use_tables), which the holder waits for as well. So do those who change what scopes
 //! count by stack. See [`beside_record`].
@@ -85,7 +85,7 @@ static CONTROL: Mutex<Control> = Mutex::new(Control {
 
 /// What the control lock guards.
 pub(crate) struct Control {
-    /// Counts phases, so that no two are equal.
+    /// Counts generations, so that no two are equal.
     serial: u64,
     /// How many threads have a state.
     attached: u32,
@@ -118,7 +118,7 @@ pub(crate) fn wait() {
 pub(crate) fn beside_record<R>(work: impl FnOnce() -> R) -> Option<R> {
     match (thread::current(), thread::stage()) {
         (_, Stage::Busy) => None,
-        (Some(state), _) => Some(state.use_tables(|| phase() != STILL, wait, work)),
+        (Some(state), _) => Some(state.use_tables(|| generation() != STILL, wait, work)),
         (None, _) => {
             let _busy = Busy::begin();
             let _control = lock();

@@ -4,7 +4,9 @@ use super::config::ROOM;
 use super::{Above, Config, Control, GranuleHint, lock, lock_readers};
 use crate::capture::{self, LIBRARY_FRAMES};
 use crate::error::Error;
-use crate::record::gate::{self, Fault, Mode, OFF, UNSET, check_fault, give_up, phase, set_phase};
+use crate::record::gate::{
+    self, Fault, Mode, OFF, UNSET, check_fault, generation, give_up, set_generation,
+};
 use crate::record::session::{SAMPLE_FILTER, TABLES};
 use crate::record::settings;
 use crate::record::thread::{self, AtStage, Busy, Stage, ThreadState};
@@ -73,7 +75,7 @@ impl Control {
 
 /// Whether no allocator has called [`begin`] yet.
 pub(crate) fn is_unset() -> bool {
-    phase() == UNSET
+    generation() == UNSET
 }
 
 /// The first call of all, from an allocator. `use_inner` uses the inner one.
@@ -96,7 +98,7 @@ static REPORTER_WAS_STARTED: AtomicBool = AtomicBool::new(false);
 
 fn begin_once(granule: GranuleHint, above: &'static Above) {
     let mut control = lock();
-    if phase() != UNSET {
+    if generation() != UNSET {
         return;
     }
     control.waits_for_an_answer = above.waits_for_an_answer;
@@ -108,7 +110,7 @@ fn begin_once(granule: GranuleHint, above: &'static Above) {
         GranuleHint::Bytes(bytes) => Granule::from_bytes(bytes),
     };
     let Some(config) = (above.config)() else {
-        set_phase(OFF, Ordering::Release);
+        set_generation(OFF, Ordering::Release);
         return;
     };
     control.from_environment = true;
@@ -117,7 +119,7 @@ fn begin_once(granule: GranuleHint, above: &'static Above) {
         // The program runs without it, as it would.
         Err(error) if error.is_broken() => {
             control.from_environment = false;
-            set_phase(OFF, Ordering::Release);
+            set_generation(OFF, Ordering::Release);
             hooks::write_to_stderr(&[
                 "alloc-core: tracing could not be started: the system gave no memory for the tracer's tables\n",
             ]);

@@ -2,28 +2,28 @@
 
 use super::Control;
 use crate::record::gate::{
-    ALONE, COUNTED, FIRST_PHASE, Mode, OFF, PAUSED, PHASES, SAMPLED, STILL, ask, concurrency,
-    is_broken, set_phase,
+    ALONE, COUNTED, FIRST_GENERATION, GENERATIONS, Mode, OFF, PAUSED, SAMPLED, STILL, ask,
+    concurrency, is_broken, set_generation,
 };
 use crate::record::session::TABLES;
 use crate::record::thread::{self, ThreadState};
 use crate::system::sync::{Ordering, fence};
 
 impl Control {
-    /// Runs `change` while no other thread records. The phase is [`STILL`] after; whoever calls
+    /// Runs `change` while no other thread records. The generation is [`STILL`] after; whoever calls
     /// this goes on to [`publish`](Self::publish) another.
     pub(super) fn stop_the_world<R>(&mut self, change: impl FnOnce(&mut Control) -> R) -> R {
-        set_phase(PAUSED, Ordering::SeqCst);
+        set_generation(PAUSED, Ordering::SeqCst);
         barrier();
         wait_for_others(ThreadState::is_recording);
-        set_phase(STILL, Ordering::SeqCst);
+        set_generation(STILL, Ordering::SeqCst);
         // The fence pairs with that of `use_tables`.
         fence(Ordering::SeqCst);
         wait_for_others(ThreadState::uses_tables);
         change(self)
     }
 
-    /// Lets threads record again, in a phase that none of them has joined.
+    /// Lets threads record again, in a generation that none of them has joined.
     pub(super) fn publish(&mut self) {
         TABLES.heap.set_threads(self.attached);
         self.serial += 1;
@@ -35,18 +35,18 @@ impl Control {
                     Mode::Sampled => SAMPLED,
                     Mode::Counted | Mode::Off => COUNTED,
                 };
-                // NOTE: a thread would have to miss exactly as many phases as there are to take a new one
+                // NOTE: a thread would have to miss exactly as many generations as there are to take a new one
                 // for an old one.
-                (FIRST_PHASE * (1 + self.serial % PHASES)) | how | alone
+                (FIRST_GENERATION * (1 + self.serial % GENERATIONS)) | how | alone
             }
             None => OFF,
         };
-        set_phase(next, Ordering::Release);
+        set_generation(next, Ordering::Release);
         if self.session.is_some() && (self.waits_for_an_answer)(concurrency(next)) {
             ask();
         }
         if is_broken() {
-            set_phase(OFF, Ordering::Release);
+            set_generation(OFF, Ordering::Release);
         }
     }
 }
@@ -68,7 +68,7 @@ fn wait_for_others(is_busy: impl Fn(&ThreadState) -> bool) {
     }
 }
 
-/// Makes the change of the phase visible to every processor that runs a thread of ours, and their
+/// Makes the change of the generation visible to every processor that runs a thread of ours, and their
 /// earlier stores to us: with it, [`fence_after_enter`](crate::record::gate::fence_after_enter) need not be a real fence.
 ///
 /// `sys_membarrier` on Linux, and where a sandbox forbids it the revocation of a page's rights,

@@ -181,14 +181,14 @@ pub(crate) fn answer() {
     let Some((order, since)) = order else {
         return control::unask();
     };
-    match control::phase() {
+    match control::generation() {
         // A session that begins asks again; it may have done so just now.
         control::OFF | control::UNSET => ask_no_more_unless(control::is_on),
         // Whoever pauses it is about to say in what company the thread is.
-        phase if control::is_paused(phase) => {}
-        phase => {
+        generation if control::is_paused(generation) => {}
+        generation => {
             let is_time = order.every.is_some() && since >= Order::GRACE;
-            let has_others = control::concurrency(phase) == Concurrency::Multi;
+            let has_others = control::concurrency(generation) == Concurrency::Multi;
             let was_signalled = || WAS_SIGNALLED.load(Ordering::Relaxed);
             if is_time || has_others || was_signalled() {
                 control::unask();

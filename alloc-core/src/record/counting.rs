@@ -25,7 +25,7 @@ impl Drop for Counter {
 }
 
 impl Counter {
-    /// For a thread that has begun a record, and joined the phase of a session that only counts.
+    /// For a thread that has begun a record, and joined the generation of a session that only counts.
     #[inline(always)]
     pub(crate) fn with(state: &'static ThreadState) -> Counter {
         Counter { state }
@@ -112,7 +112,7 @@ impl Counter {
             self.state.look_after_tally();
         }
         if self.state.tally.needs_peak_check() {
-            self.state.look();
+            self.state.check_peak();
         }
     }
 }

@@ -23,14 +23,14 @@ use crate::control;
 /// Whether nothing is to be done about an allocation: there are no scopes, and tracing is off, or the sample passes it
 /// over.
 #[inline(always)]
-pub(crate) fn skips_alloc(look: GateWord, size: usize) -> bool {
-    look.is_idle() || !look.is_exact() && sample_skips_alloc(look, size)
+pub(crate) fn skips_alloc(word: GateWord, size: usize) -> bool {
+    word.is_idle() || !word.is_exact() && sample_skips_alloc(word, size)
 }
 
 /// The same of a free.
 #[inline(always)]
-pub(crate) fn skips_free(look: GateWord, address: usize) -> bool {
-    look.is_idle() || !look.is_exact() && sample_skips_free(look, address)
+pub(crate) fn skips_free(word: GateWord, address: usize) -> bool {
+    word.is_idle() || !word.is_exact() && sample_skips_free(word, address)
 }
 
 /// Whether there are no scopes, and the sample passes over an allocation.
@@ -38,31 +38,31 @@ pub(crate) fn skips_free(look: GateWord, address: usize) -> bool {
 /// NOTE: what the tracer itself allocates, and what is muted, is counted off the sample as well. The
 /// distance to the next byte that is drawn has no memory, so that changes no chance.
 #[inline(always)]
-fn sample_skips_alloc(look: GateWord, size: usize) -> bool {
-    thread::current().is_some_and(|state| state.skips(size, look))
+fn sample_skips_alloc(word: GateWord, size: usize) -> bool {
+    thread::current().is_some_and(|state| state.skips(size, word))
 }
 
 /// Whether there are no scopes, and a block that is about to be freed is not of the sample.
 #[inline(always)]
-fn sample_skips_free(look: GateWord, address: usize) -> bool {
-    !look.sees_scopes() && !SAMPLE_FILTER.may_hold(address)
+fn sample_skips_free(word: GateWord, address: usize) -> bool {
+    !word.sees_scopes() && !SAMPLE_FILTER.may_hold(address)
 }
 
 /// Whether something is to be done about an allocation beside telling scopes.
 pub(crate) fn must_enter_for_alloc(size: usize) -> bool {
-    enters(|look| sample_skips_alloc(look, size))
+    enters(|word| sample_skips_alloc(word, size))
 }
 
 /// Whether something is to be done about a free beside telling scopes.
 pub(crate) fn must_enter_for_free(address: usize) -> bool {
-    enters(|look| sample_skips_free(look, address))
+    enters(|word| sample_skips_free(word, address))
 }
 
 fn enters(skips: impl FnOnce(GateWord) -> bool) -> bool {
-    let look = control::look();
-    match look.how() {
+    let word = control::gate_word();
+    match word.how() {
         Mode::Off => false,
-        Mode::Sampled => !skips(look.without_scopes()),
+        Mode::Sampled => !skips(word.without_scopes()),
         Mode::Whole | Mode::Counted => true,
     }
 }
@@ -79,8 +79,8 @@ pub(crate) fn try_enter_fast(
         return None;
     }
     state.enter_from_outside();
-    // Looked again: whoever changes the phase and waits for records sees ours, or we see the change.
-    if may(state, control::look()) {
+    // Looked again: whoever changes the generation and waits for records sees ours, or we see the change.
+    if may(state, control::gate_word()) {
         return Some(state);
     }
     state.leave(0);
@@ -95,7 +95,7 @@ pub(crate) enum Guard {
 }
 
 impl Guard {
-    /// For a thread that has begun a record, and joined the phase.
+    /// For a thread that has begun a record, and joined the generation.
     #[inline(always)]
     fn of(state: &'static ThreadState) -> Guard {
         if state.only_counts() {
@@ -124,7 +124,7 @@ fn enter_state() -> Option<&'static ThreadState> {
     {
         state.enter_from_outside();
         // Looked after, as in `try_enter_fast`.
-        if control::is_undisturbed_at(state.phase()) {
+        if control::is_undisturbed_at(state.generation()) {
             return Some(state);
         }
         state.leave(0);
@@ -132,7 +132,7 @@ fn enter_state() -> Option<&'static ThreadState> {
     enter_slow()
 }
 
-/// The same, where it may take a state for the thread, a new phase, or a wait.
+/// The same, where it may take a state for the thread, a new generation, or a wait.
 #[cold]
 #[inline(never)]
 fn enter_slow() -> Option<&'static ThreadState> {
@@ -149,7 +149,7 @@ fn enter_slow() -> Option<&'static ThreadState> {
             // Muted: not recorded on purpose.
             return None;
         }
-        if matches!(control::phase(), control::OFF | control::UNSET) {
+        if matches!(control::generation(), control::OFF | control::UNSET) {
             gate::answer();
             return None;
         }
@@ -163,16 +163,16 @@ fn enter_slow() -> Option<&'static ThreadState> {
         }
         gate::answer();
         let mode = state.enter();
-        match control::phase() {
+        match control::generation() {
             control::OFF | control::UNSET => {}
-            phase if control::is_paused(phase) => {
+            generation if control::is_paused(generation) => {
                 state.leave(mode);
                 control::wait();
                 continue;
             }
-            phase => {
-                if phase != state.phase() {
-                    state.join(phase, control::concurrency(phase));
+            generation => {
+                if generation != state.generation() {
+                    state.join(generation, control::concurrency(generation));
                 }
                 return Some(state);
             }

@@ -1,12 +1,12 @@
 //! The gate: one word that says what to do about an event, which every record looks at.
 //!
-//! # The phase
+//! # The generation
 //!
 //! The word changes whenever threads must take note of something: a new session, a first companion, a peak that was
-//! reset. A thread whose own copy differs joins the new phase before it records.
+//! reset. A thread whose own copy differs joins the new generation before it records.
 //!
 //! The lowest bits of the word count the scopes that are alive, or a block of which is. So one look shows that there is
-//! nothing to do at all. Scopes come and go without a lock, and phases do not care.
+//! nothing to do at all. Scopes come and go without a lock, and generations do not care.
 //!
 //! The highest bit says that something is [asked for](ask) of the next thread that allocates or frees.
 //!
@@ -16,7 +16,7 @@
 //! | 24 | the thread is alone |
 //! | 25 | a sample is recorded |
 //! | 27 | blocks are only counted; with bit 25, tracing is off |
-//! | 28 to 62 | the serial number of the phase; zero in those that do not record |
+//! | 28 to 62 | the serial number of the generation; zero in those that do not record |
 //! | 63 | something is asked for |
 
 use std::sync::OnceLock;
@@ -27,7 +27,7 @@ use crate::system::sync::{AtomicU32, AtomicU64, Ordering, compiler_fence, fence}
 use crate::tables::counters::Concurrency;
 use Ordering::Relaxed;
 
-/// Tracing is off. It looks like no phase that records.
+/// Tracing is off. It looks like no generation that records.
 pub(crate) const OFF: u64 = SAMPLED | COUNTED;
 
 /// Nothing was ever recorded: the environment has not been read yet.
@@ -39,9 +39,9 @@ pub(crate) const PAUSED: u64 = 4;
 /// The same, and no record is under way any more: the tables may change.
 pub(crate) const STILL: u64 = 5;
 
-/// In phases that record the low bits say how, the rest is a serial number: whether a thread is alone,
+/// In generations that record the low bits say how, the rest is a serial number: whether a thread is alone,
 /// and whether a sample is recorded, or all, or whether only the heap is counted.
-pub(crate) const FIRST_PHASE: u64 = 16;
+pub(crate) const FIRST_GENERATION: u64 = 16;
 
 pub(crate) const ALONE: u64 = 1;
 
@@ -49,8 +49,8 @@ pub(crate) const SAMPLED: u64 = 2;
 
 pub(crate) const COUNTED: u64 = 8;
 
-/// How many phases there are before their numbers begin again.
-pub(crate) const PHASES: u64 = (1 << (63 - SCOPE_BITS)) / FIRST_PHASE - 1;
+/// How many generations there are before their numbers begin again.
+pub(crate) const GENERATIONS: u64 = (1 << (63 - SCOPE_BITS)) / FIRST_GENERATION - 1;
 
 /// How many bits of the word, the lowest, count scopes.
 const SCOPE_BITS: u32 = 24;
@@ -60,35 +60,35 @@ const SCOPES: u64 = (1 << SCOPE_BITS) - 1;
 /// Bit of the word: see [`ask`].
 const ASKED: u64 = 1 << 63;
 
-static PHASE: AtomicU64 = AtomicU64::new(UNSET << SCOPE_BITS);
+static GATE: AtomicU64 = AtomicU64::new(UNSET << SCOPE_BITS);
 
 #[inline(always)]
-pub(crate) fn phase() -> u64 {
-    // The acquire pairs with the release in `set_phase`: a new phase's tables are seen.
-    (PHASE.load(Ordering::Acquire) & !ASKED) >> SCOPE_BITS
+pub(crate) fn generation() -> u64 {
+    // The acquire pairs with the release in `set_generation`: a new generation's tables are seen.
+    (GATE.load(Ordering::Acquire) & !ASKED) >> SCOPE_BITS
 }
 
-/// Whether this is the phase, and nothing is asked for.
+/// Whether this is the generation, and nothing is asked for.
 #[inline(always)]
-pub(crate) fn is_undisturbed_at(phase: u64) -> bool {
-    // The acquire as in `phase`.
-    PHASE.load(Ordering::Acquire) >> SCOPE_BITS == phase
+pub(crate) fn is_undisturbed_at(generation: u64) -> bool {
+    // The acquire as in `generation`.
+    GATE.load(Ordering::Acquire) >> SCOPE_BITS == generation
 }
 
 /// Whether records are made, now or after a pause.
 pub(crate) fn is_on() -> bool {
-    !matches!(phase(), OFF | UNSET)
+    !matches!(generation(), OFF | UNSET)
 }
 
 /// Whether nobody may begin a record: wait, and look again.
-pub(crate) fn is_paused(phase: u64) -> bool {
-    matches!(phase, PAUSED | STILL)
+pub(crate) fn is_paused(generation: u64) -> bool {
+    matches!(generation, PAUSED | STILL)
 }
 
 /// What there is to do about an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Record it, as every block, with its stack. What is no phase that records counts as such.
+    /// Record it, as every block, with its stack. What is no generation that records counts as such.
     Whole,
     /// Record it if the sample draws it.
     Sampled,
@@ -98,23 +98,23 @@ pub(crate) enum Mode {
     Off,
 }
 
-/// One look at the word.
+/// The word as it was at one load.
 #[derive(Clone, Copy)]
 pub(crate) struct GateWord(u64);
 
 #[inline(always)]
-pub(crate) fn look() -> GateWord {
-    // The acquire as in `phase`.
-    GateWord(PHASE.load(Ordering::Acquire))
+pub(crate) fn gate_word() -> GateWord {
+    // The acquire as in `generation`.
+    GateWord(GATE.load(Ordering::Acquire))
 }
 
 impl GateWord {
-    /// What is seen in this phase while there are no scopes.
-    pub(crate) fn at(phase: u64) -> GateWord {
-        GateWord(phase << SCOPE_BITS)
+    /// What is seen in this generation while there are no scopes.
+    pub(crate) fn at(generation: u64) -> GateWord {
+        GateWord(generation << SCOPE_BITS)
     }
 
-    /// What is never seen: there is no such phase.
+    /// What is never seen: there is no such generation.
     pub(crate) const NEVER: GateWord = GateWord(0);
 
     pub(crate) fn word(self) -> u64 {
@@ -128,7 +128,7 @@ impl GateWord {
     }
 
     /// Whether there are no scopes, and the session, if there is one, records every block, or counts it. What is no
-    /// phase that records looks like one that records every block.
+    /// generation that records looks like one that records every block.
     ///
     /// NOTE: whoever is in a scope, or was given a block from one, sees so without any further order: the
     /// word was changed before, by this thread or by one that this thread learned of the block from.
@@ -167,8 +167,8 @@ impl GateWord {
     }
 }
 
-pub(crate) fn concurrency(phase: u64) -> Concurrency {
-    if phase & ALONE != 0 {
+pub(crate) fn concurrency(generation: u64) -> Concurrency {
+    if generation & ALONE != 0 {
         Concurrency::Single
     } else {
         Concurrency::Multi
@@ -181,33 +181,33 @@ pub(crate) fn concurrency(phase: u64) -> Concurrency {
 /// the hot path pays nothing for it.
 pub(crate) fn ask() {
     // The release shows why to the acquire in `unask`.
-    PHASE.fetch_or(ASKED, Ordering::Release);
+    GATE.fetch_or(ASKED, Ordering::Release);
 }
 
 pub(crate) fn unask() {
     // The acquire pairs with the release in `ask`.
-    PHASE.fetch_and(!ASKED, Ordering::Acquire);
+    GATE.fetch_and(!ASKED, Ordering::Acquire);
 }
 
 pub(crate) fn is_asked() -> bool {
-    PHASE.load(Relaxed) & ASKED != 0
+    GATE.load(Relaxed) & ASKED != 0
 }
 
 pub(crate) fn scope_began() {
-    PHASE.fetch_add(1, Relaxed);
+    GATE.fetch_add(1, Relaxed);
 }
 
 pub(crate) fn scope_ended() {
-    PHASE.fetch_sub(1, Relaxed);
+    GATE.fetch_sub(1, Relaxed);
 }
 
-/// Another phase, with as many scopes as there are, and what is asked for.
-pub(crate) fn set_phase(phase: u64, order: Ordering) {
-    let changed = |word: u64| Some(word & (ASKED | SCOPES) | phase << SCOPE_BITS);
-    let _ = PHASE.fetch_update(order, Relaxed, changed);
+/// Another generation, with as many scopes as there are, and what is asked for.
+pub(crate) fn set_generation(generation: u64, order: Ordering) {
+    let changed = |word: u64| Some(word & (ASKED | SCOPES) | generation << SCOPE_BITS);
+    let _ = GATE.fetch_update(order, Relaxed, changed);
 }
 
-/// Orders the mark of a record before the load of the phase.
+/// Orders the mark of a record before the load of the generation.
 #[inline(always)]
 pub(crate) fn fence_after_enter() {
     if cfg!(all(target_os = "linux", target_arch = "x86_64", not(miri))) {
@@ -260,7 +260,7 @@ pub(crate) fn give_up(fault: Fault) {
     let first = FAULT
         .compare_exchange(0, fault as u32, Relaxed, Relaxed)
         .is_ok();
-    set_phase(OFF, Ordering::Release);
+    set_generation(OFF, Ordering::Release);
     if let (true, Some(reason)) = (first, Fault::reason(fault as u32)) {
         hooks::write_to_stderr(&["alloc-core: tracing stopped: ", reason, "\n"]);
     }

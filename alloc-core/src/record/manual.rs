@@ -29,17 +29,17 @@ pub(crate) fn record<R>(record: impl FnOnce(&ManualRecorder) -> R) -> Result<R, 
     }
     loop {
         let mode = state.enter();
-        let phase = control::phase();
-        if control::is_paused(phase) {
+        let generation = control::generation();
+        if control::is_paused(generation) {
             state.leave(mode);
             control::wait();
             continue;
         }
-        let recorded = if matches!(phase, control::OFF | control::UNSET) {
+        let recorded = if matches!(generation, control::OFF | control::UNSET) {
             Err(control::why_off())
         } else {
-            if phase != state.phase() {
-                state.join(phase, control::concurrency(phase));
+            if generation != state.generation() {
+                state.join(generation, control::concurrency(generation));
             }
             Ok(record(&ManualRecorder(Some(state))))
         };

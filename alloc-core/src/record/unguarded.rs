@@ -62,7 +62,7 @@ pub(crate) fn forget(address: usize, size: usize) -> Option<RemovedRecord> {
     if TABLES.counted.forget_excluded(address) {
         return Some(RemovedRecord::Excluded(address));
     }
-    if control::phase() == control::OFF || thread::stage() == Stage::Internal {
+    if control::generation() == control::OFF || thread::stage() == Stage::Internal {
         None
     } else {
         forget_directly(address, size)
@@ -135,13 +135,13 @@ fn directly<R>(change: impl Fn(Option<&ThreadState>) -> Option<R>) -> Option<R> 
         }
         (Some(state), _) => loop {
             let mode = state.enter();
-            let phase = control::phase();
-            if control::is_paused(phase) {
+            let generation = control::generation();
+            if control::is_paused(generation) {
                 state.leave(mode);
                 control::wait();
                 continue;
             }
-            let result = if phase == control::OFF {
+            let result = if generation == control::OFF {
                 None
             } else {
                 state.tell_peak();

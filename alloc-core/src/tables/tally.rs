@@ -27,7 +27,7 @@ use Ordering::Relaxed;
 pub(crate) struct Tally {
     total_bytes: AtomicI64,
     total_blocks: AtomicI64,
-    /// With how many bytes allocated, or with more than how many blocks, a free must [look](Self::look): the limit, and
+    /// With how many bytes allocated, or with more than how many blocks, a free must [look](Self::check_peak): the limit, and
     /// what was freed.
     most_bytes: AtomicI64,
     most_blocks: AtomicI64,
@@ -52,7 +52,7 @@ impl Tally {
         add(&self.total_blocks, 1);
     }
 
-    /// Whether a free must [look](Self::look) first: there is as much as ever.
+    /// Whether a free must [look](Self::check_peak) first: there is as much as ever.
     #[inline(always)]
     pub(crate) fn needs_peak_check(&self) -> bool {
         self.total_bytes.load(Relaxed) >= self.most_bytes.load(Relaxed)
@@ -83,7 +83,7 @@ impl Tally {
 
     /// Takes note of what there is, which may be as much as ever: before it shrinks.
     #[inline(never)]
-    pub(crate) fn look(&self, account: &Account, heap: &Heap, epoch: &AtomicU64) {
+    pub(crate) fn check_peak(&self, account: &Account, heap: &Heap, epoch: &AtomicU64) {
         let net = self.net();
         self.version.change(|| {
             self.raise(net);
@@ -271,7 +271,7 @@ mod tests {
             threads.spawn(|| {
                 let free = |size| {
                     if tally.needs_peak_check() {
-                        tally.look(&account, &heap, &epoch);
+                        tally.check_peak(&account, &heap, &epoch);
                     }
                     tally.freed(size);
                 };
@@ -289,10 +289,10 @@ mod tests {
                     }
                     if round % 7 == 0 {
                         tally.allocated(1_000);
-                        tally.look(&account, &heap, &epoch);
+                        tally.check_peak(&account, &heap, &epoch);
                         tally.fold_into(&shared, &account, epoch.load(Relaxed));
                         rest(round);
-                        tally.look(&account, &heap, &epoch);
+                        tally.check_peak(&account, &heap, &epoch);
                         tally.freed(1_000);
                     }
                     rest(round);

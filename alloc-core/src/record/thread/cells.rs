@@ -23,7 +23,7 @@ impl ThreadState {
         self.cells.place(id.get() as usize)
     }
 
-    /// The cell for a callsite, which another had. NOTE: a record is under way, in the phase that the account
+    /// The cell for a callsite, which another had. NOTE: a record is under way, in the generation that the account
     /// belongs to.
     #[cold]
     fn evict(&self, cell: &Cell, id: CallsiteId, epoch: u64) -> &Cell {

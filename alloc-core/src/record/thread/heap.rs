@@ -18,15 +18,16 @@ impl ThreadState {
             && !self.tally.is_empty()
             && let Some(heap) = TABLES.callsites.get(CallsiteId::HEAP)
         {
-            self.look();
+            self.check_peak();
             self.tally
                 .fold_into(&heap.shared, &self.account, TABLES.epoch());
         }
     }
 
     /// Takes note of what the tally has, in a session that only counts.
-    pub(crate) fn look(&self) {
-        self.tally.look(&self.account, &TABLES.heap, &TABLES.epoch);
+    pub(crate) fn check_peak(&self) {
+        self.tally
+            .check_peak(&self.account, &TABLES.heap, &TABLES.epoch);
     }
 
     /// Whether the tally is no part of the account: the thread is alone in a session that only counts.
@@ -62,7 +63,7 @@ impl ThreadState {
     /// than the thread's counters. NOTE: only by the owner, or while it stands still.
     pub(crate) fn tell_peak(&self) {
         if self.tally_is_apart() {
-            self.look();
+            self.check_peak();
         } else {
             self.account.tell_peak(&TABLES.heap);
         }
@@ -89,7 +90,7 @@ impl ThreadState {
     /// The end of what [`grow`](Self::grow) counted.
     pub(crate) fn shrink(&self, bytes: i64) {
         if self.tally_is_apart() {
-            self.look();
+            self.check_peak();
             self.account.add(-bytes);
             self.tally.limit_anew(&self.account, &TABLES.heap);
         } else if self.account.shrink(bytes, &TABLES.heap, &TABLES.epoch) {

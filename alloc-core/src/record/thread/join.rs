@@ -1,4 +1,4 @@
-//! A thread joins a phase: what it keeps of the session where a record looks anyway.
+//! A thread joins a generation: what it keeps of the session where a record looks anyway.
 
 use super::ThreadState;
 use crate::capture::Walker;
@@ -13,29 +13,29 @@ use crate::tables::label::{Label, SizeClass, ThreadName};
 use crate::tables::sampling::Interval;
 
 impl ThreadState {
-    /// The phase that the thread last joined.
+    /// The generation that the thread last joined.
     #[inline(always)]
-    pub(crate) fn phase(&self) -> u64 {
-        self.phase.load(Relaxed)
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Relaxed)
     }
 
-    /// Whether what was seen is the phase that the thread last joined, without scopes, and its session records every
+    /// Whether what was seen is the generation that the thread last joined, without scopes, and its session records every
     /// block.
     #[inline(always)]
-    pub(crate) fn records_at(&self, look: GateWord) -> bool {
-        look.word() == self.recording.load(Relaxed)
+    pub(crate) fn records_at(&self, word: GateWord) -> bool {
+        word.word() == self.recording.load(Relaxed)
     }
 
     /// The same for a session that only counts.
     #[inline(always)]
-    pub(crate) fn counts_at(&self, look: GateWord) -> bool {
-        look.word() == self.counting.load(Relaxed)
+    pub(crate) fn counts_at(&self, word: GateWord) -> bool {
+        word.word() == self.counting.load(Relaxed)
     }
 
     /// The same for a session that takes a sample.
     #[inline(always)]
-    pub(super) fn samples_at(&self, look: GateWord) -> bool {
-        look.word() == self.drawing.load(Relaxed)
+    pub(super) fn samples_at(&self, word: GateWord) -> bool {
+        word.word() == self.drawing.load(Relaxed)
     }
 
     /// Whether the session that the thread last joined only counts.
@@ -46,8 +46,8 @@ impl ThreadState {
         self.only_counts.load(Relaxed)
     }
 
-    /// Takes part in `phase`, in this company.
-    pub(crate) fn join(&self, phase: u64, concurrency: Concurrency) {
+    /// Takes part in `generation`, in this company.
+    pub(crate) fn join(&self, generation: u64, concurrency: Concurrency) {
         // NOTE: alone, it is no part of the account; see `Tally`.
         self.fold_tally();
         let ceiling = match concurrency {
@@ -78,11 +78,11 @@ impl ThreadState {
         // NOTE: whoever moved the epoch for this thread, where it could not record, had it join again.
         self.tally.save_if_old(TABLES.epoch());
         self.account.begin(concurrency, &TABLES.heap);
-        let (look, never) = (GateWord::at(phase).word(), GateWord::NEVER.word());
+        let (word, never) = (GateWord::at(generation).word(), GateWord::NEVER.word());
         let (recording, counting, drawing) = match settings::sampling() {
-            _ if settings::only_counts() => (never, look, never),
-            None => (look, never, never),
-            Some(_) => (never, never, look),
+            _ if settings::only_counts() => (never, word, never),
+            None => (word, never, never),
+            Some(_) => (never, never, word),
         };
         self.gap.set(Range::default());
         self.open_gap.shut();
@@ -90,14 +90,14 @@ impl ThreadState {
         self.recording.store(recording, Relaxed);
         self.counting.store(counting, Relaxed);
         self.drawing.store(drawing, Relaxed);
-        self.phase.store(phase, Relaxed);
+        self.generation.store(generation, Relaxed);
     }
 
-    /// Has the thread join the present phase again before its next record.
+    /// Has the thread join the present generation again before its next record.
     pub(crate) fn rejoin_later(&self) {
-        // NOTE: no phase is this one. Were it that of a stopped tracer, a record that began just before
+        // NOTE: no generation is this one. Were it that of a stopped tracer, a record that began just before
         // the stop would be made after it.
-        self.phase.store(u64::MAX, Relaxed);
+        self.generation.store(u64::MAX, Relaxed);
         self.recording.store(GateWord::NEVER.word(), Relaxed);
         self.counting.store(GateWord::NEVER.word(), Relaxed);
         self.drawing.store(GateWord::NEVER.word(), Relaxed);

@@ -60,8 +60,8 @@ impl ThreadState {
         let (begun, uses) = (self.uses_begun.load(Relaxed), self.uses.load(Relaxed));
         loop {
             self.uses_begun.store(begun + 1, Relaxed);
-            // The fence orders the mark before the look at the phase; it pairs with that of `Control::stop_the_world`, between the
-            // phase and the look at the marks. Either the phase is seen here, or the mark there.
+            // The fence orders the mark before the look at the generation; it pairs with that of `Control::stop_the_world`, between the
+            // generation and the look at the marks. Either the generation is seen here, or the mark there.
             fence(Ordering::SeqCst);
             if uses > 0 || may() {
                 break;

@@ -8,10 +8,10 @@ use crate::tables::sampling::{Interval, Rounding};
 
 impl ThreadState {
     /// Whether an allocation of this size is known, without a record, not to be drawn for the sample of
-    /// the phase that was seen.
+    /// the generation that was seen.
     #[inline(always)]
-    pub(crate) fn skips(&self, size: usize, look: GateWord) -> bool {
-        if !self.samples_at(look) {
+    pub(crate) fn skips(&self, size: usize, word: GateWord) -> bool {
+        if !self.samples_at(word) {
             return false;
         }
         let (until, size) = (self.until_sample.load(Relaxed), size as i64);

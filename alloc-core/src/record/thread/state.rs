@@ -43,9 +43,9 @@ pub(crate) struct ThreadState {
     pub(super) cells: Growing<Cell, FEW_CELLS, MOST_CELLS>,
     pub(super) mode: AtomicU32,
     pub(super) claimed: AtomicBool,
-    /// The last phase of the tracer that the thread saw: [`Account`] and ceiling belong to it.
-    pub(super) phase: AtomicU64,
-    /// What a [look](control::look) sees in that phase while there are no scopes, if its session records every
+    /// The last generation of the tracer that the thread saw: [`Account`] and ceiling belong to it.
+    pub(super) generation: AtomicU64,
+    /// What the [gate](crate::record::gate) holds in that generation while there are no scopes, if its session records every
     /// block, if it only counts, and if it takes a sample; else what is never seen.
     pub(super) recording: AtomicU64,
     pub(super) counting: AtomicU64,

@@ -22,7 +22,7 @@ impl ThreadState {
         unsafe { &mut *self.walker.get() }
     }
 
-    /// What walks the stack, showing `frames` frames until the thread joins a phase again.
+    /// What walks the stack, showing `frames` frames until the thread joins a generation again.
     ///
     /// # Safety
     ///
