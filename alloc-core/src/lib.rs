@@ -359,7 +359,7 @@ pub fn reset_peak() {
 /// The physical memory that the tracer's own tables take up.
 #[doc(alias = "get_tracemalloc_memory")]
 pub fn tracer_memory() -> Bytes {
-    control::tracer_memory()
+    environment::tracer_memory()
 }
 
 /// The number of frames that a traceback keeps; nothing if tracing is off.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::capture::{self, MAX_FRAMES};
 use crate::error::Error;
-use crate::record::tracer::TABLES;
+use crate::record::session::TABLES;
 use crate::tables::callsites::CallsiteId;
 use crate::tables::label::{Label, ThreadName};
 use crate::tables::sampling::Interval;
