@@ -8,7 +8,7 @@
 
 #[path = "../src/tables/counters.rs"]
 mod counters;
-#[path = "../src/snapshot/numbers.rs"]
+#[path = "../snapshot/src/numbers.rs"]
 mod numbers;
 #[path = "../src/tables/open_gap.rs"]
 mod open_gap;

@@ -22,6 +22,7 @@
 //! - *The bottom's return address of zero* is never part of a stack; the platform's unwinder may show it.
 
 mod bounds;
+pub(crate) mod modules;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod unwind;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
@@ -145,7 +146,7 @@ pub(crate) fn look() {
 }
 
 /// Hands over the libraries that are gone, as of the last [look](look), at the addresses that [`then`] tells.
-pub(crate) fn for_each_gone(each: &mut dyn FnMut(crate::snapshot::modules::Listed<'_>)) {
+pub(crate) fn for_each_gone(each: &mut dyn FnMut(crate::capture::modules::Listed<'_>)) {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
     unwind::libraries::for_each_gone(each);
     #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]

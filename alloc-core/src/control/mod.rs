@@ -30,12 +30,13 @@
 //! [`READERS`] keeps the tables from being cleared while a snapshot is read; [`CONTROL`] guards
 //! everything else, in this order. Neither is ever taken by a record in the steady state. A fork holds both.
 
+pub(crate) mod read_tables;
 pub(crate) mod track;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::Error;
 use crate::capture::{self, CaptureMethod, MAX_FRAMES};
-use crate::error::Error;
 use crate::record::thread::{self, AtStage, Busy, Stage, ThreadState};
 use crate::record::tracer::{DRAWN, TABLES};
 use crate::system::arena;
@@ -47,8 +48,7 @@ use crate::tables::callsites::MAX_CALLSITES;
 use crate::tables::counters::{Company, HeldBack};
 use crate::tables::sampling::Interval;
 use crate::{
-    Bytes, TracedMemory, environment::reporter, environment::startup, scope, snapshot::symbols,
-    system::hooks,
+    Bytes, TracedMemory, environment::reporter, environment::startup, process, scope, system::hooks,
 };
 use Ordering::Relaxed;
 
@@ -820,6 +820,7 @@ pub(crate) fn begin(granule: GranuleHint, use_inner: impl FnOnce()) {
 static REPORTER_WAS_STARTED: AtomicBool = AtomicBool::new(false);
 
 fn begin_once(granule: GranuleHint) {
+    process::register_hooks();
     let mut control = lock();
     if phase() != UNSET {
         return;
@@ -1026,7 +1027,7 @@ pub(crate) fn tracer_memory() -> Bytes {
         + DRAWN.resident()
         + scope::resident()
         + capture::resident()
-        + symbols::resident();
+        + process::resident_names();
     Bytes::new(bytes as u64)
 }
 

@@ -1061,6 +1061,23 @@ impl Drop for Muted {
     }
 }
 
+/// Mutes the calling thread until [`end_mute`], and returns the scope that it leaves.
+///
+/// For the crate of the reading side, which holds no [`Muted`].
+pub(crate) fn begin_mute() -> u32 {
+    change_muted(|muted| muted + 1);
+    replace_scope(None).map_or(0, SlotId::get)
+}
+
+/// Ends what one [`begin_mute`] began, on the same thread.
+pub(crate) fn end_mute(scope: u32) {
+    change_muted(|muted| muted - 1);
+    // NOTE: none, unless a guard was made meanwhile and is still there.
+    if let Some(scope) = replace_scope(SlotId::from_word(scope)) {
+        scope.disown(1);
+    }
+}
+
 fn change_muted(change: impl Fn(u32) -> u32) {
     let _ = LOCAL.try_with(|local| {
         local.muted.set(change(local.muted.get()));

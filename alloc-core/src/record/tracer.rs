@@ -12,8 +12,8 @@
 //! looks first whether anything is in the way, and then changes four words. A sample leaves nearly everything out; a
 //! session that only counts has steps of [its own](crate::record::counting).
 
+use crate::Error;
 use crate::environment::reporter;
-use crate::error::Error;
 use crate::record::counting::{self, Counter};
 use crate::record::thread::{self, Events, Stage, ThreadState, Threads};
 use crate::system::sync::{AtomicU64, Ordering};

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::error::Error;
+use crate::Error;
 use crate::record::thread::Stage;
 use crate::snapshot::recorded::Recorded;
 use crate::snapshot::snapshot::Snapshot;
@@ -366,7 +366,7 @@ fn snapshot_of(id: SlotId, forks: u32) -> Result<Snapshot, Error> {
             ..Recorded::default()
         },
     };
-    Ok(Snapshot::of_this_process(recorded))
+    Ok(crate::process::snapshot_of(recorded))
 }
 
 impl Drop for Scope {

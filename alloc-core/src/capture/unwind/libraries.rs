@@ -12,7 +12,7 @@ use std::cell::UnsafeCell;
 
 use super::objects::{self, Object};
 use super::spare_stack;
-use crate::snapshot::modules::{self, Listed};
+use crate::capture::modules::{self, Listed};
 use crate::system::arena::{Reserved, Zeroed};
 use crate::system::sync::{AtomicBool, AtomicU32, Ordering};
 

@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_char, c_void};
 use std::sync::OnceLock;
 
 use crate::capture::fold;
-use crate::snapshot::modules::{self, Listed};
+use crate::capture::modules::{self, Listed};
 use crate::system::sync::{AtomicUsize, Ordering};
 
 /// A loaded object: the program or a shared library.
