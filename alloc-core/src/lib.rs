@@ -49,7 +49,7 @@
 //!
 //! # Environment
 //!
-//! `ALLOC_TRACE=32 ALLOC_TRACE_OUT=heap.pb.gz ./program` traces a program from before `main` to its end.
+//! `ALLOC_TRACE=128 ALLOC_TRACE_OUT=heap.pb.gz ./program` traces a program from before `main` to its end.
 //! Snapshots by the clock, on a signal, and of a sample: see [`environment`].
 //!
 //! # Coming from Python

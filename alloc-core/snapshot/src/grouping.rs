@@ -42,8 +42,8 @@ pub enum GroupBy {
     FoldedTraceback,
     /// The size of the blocks, by powers of two.
     ///
-    /// A trace is not a block: what is classed is the mean size of all blocks that its callsite ever
-    /// allocated.
+    /// Each block is classed by its own size if the session [recorded sizes](crate::Config::sizes), or the
+    /// profile has them. Otherwise all blocks of a callsite are in the class of their mean size.
     SizeClass,
     /// The name of the thread that allocated, if the session
     /// [told threads apart](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.threads); else all are one group.

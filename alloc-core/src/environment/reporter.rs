@@ -251,7 +251,7 @@ pub(crate) fn hold() -> MutexGuard<'static, ()> {
 /// For a signal that comes while nothing is traced. A signal's handler may call it.
 fn tell_that_it_is_off() {
     hooks::write_to_stderr(&[
-        "alloc-core: ALLOC_TRACE_SIGNAL: no snapshot written: tracing is off; with ALLOC_TRACE=32 it is on from the \
+        "alloc-core: ALLOC_TRACE_SIGNAL: no snapshot written: tracing is off; with ALLOC_TRACE=128 it is on from the \
          start\n",
     ]);
 }
