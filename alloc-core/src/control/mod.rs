@@ -32,8 +32,8 @@ pub(crate) mod track;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::Error;
 use crate::capture::CaptureMethod;
-use crate::error::Error;
 use crate::record::thread::{self, Busy, ScopeOwners, Stage};
 use crate::system::hooks::{self, ForkHandlers};
 use crate::tables::blocks::Granule;

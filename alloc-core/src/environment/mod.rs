@@ -137,7 +137,6 @@ pub(crate) mod retry;
 pub(crate) mod signals;
 pub(crate) mod startup;
 pub(crate) mod template;
-pub(crate) mod utc;
 pub(crate) mod variables;
 pub(crate) mod wake;
 
