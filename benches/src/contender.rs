@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ use std::time::Instant;
 use alloc_core::{CaptureMethod, Config};
 
 use crate::workloads::{Size, Workload};
-use crate::{counting, machine};
+use crate::{counting, latency, machine};
 
 /// The work of one run, passed on the contender's command line.
 #[derive(Clone, Debug)]
@@ -42,6 +42,11 @@ pub struct Outcome(BTreeMap<String, String>);
 ///
 /// If the command line is not one that [`Task::run`] writes.
 pub fn run(begin: impl FnOnce(), facts: impl FnOnce(&mut Outcome)) {
+    if let Some(task) = latency::Task::from_command_line() {
+        begin();
+        print!("{}", task.measure());
+        return;
+    }
     let task = Task::from_command_line();
     begin();
     let live_at_begin = counting::tally().live;
@@ -111,6 +116,32 @@ pub fn add_tracer_facts(outcome: &mut Outcome) {
     outcome.set("capture", capture);
 }
 
+/// Runs a contender with these words on its command line, and waits for it.
+pub(crate) fn run_program(
+    program: &Path,
+    words: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    environment: &[(&str, OsString)],
+) -> Result<Outcome, Box<dyn Error>> {
+    let output = Command::new(program)
+        .args(words)
+        // A tracer started from the environment would turn this into another contender.
+        .env_remove("ALLOC_TRACE")
+        .env_remove("ALLOC_TRACE_OUT")
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("{} did not start: {error}", program.display()))?;
+    if !output.status.success() {
+        return Err(format!(
+            "{} was expected to succeed, found {}",
+            program.display(),
+            output.status
+        )
+        .into());
+    }
+    String::from_utf8(output.stdout)?.parse()
+}
+
 impl Task {
     /// Runs `program` with this task and waits for it.
     ///
@@ -122,27 +153,14 @@ impl Task {
         program: &Path,
         environment: &[(&str, OsString)],
     ) -> Result<Outcome, Box<dyn Error>> {
-        let output = Command::new(program)
-            .arg(self.workload.name())
-            .arg(self.size.name())
-            .arg(self.threads.to_string())
-            .args(&self.sources)
-            // A tracer started from the environment would turn this into another contender.
-            .env_remove("ALLOC_TRACE")
-            .env_remove("ALLOC_TRACE_OUT")
-            .envs(environment.iter().map(|(name, value)| (name, value)))
-            .stderr(Stdio::inherit())
-            .output()
-            .map_err(|error| format!("{} did not start: {error}", program.display()))?;
-        if !output.status.success() {
-            return Err(format!(
-                "{} was expected to succeed, found {}",
-                program.display(),
-                output.status
-            )
-            .into());
-        }
-        String::from_utf8(output.stdout)?.parse()
+        let words = [
+            self.workload.name(),
+            self.size.name(),
+            &self.threads.to_string(),
+        ];
+        let words = words.into_iter().map(OsStr::new);
+        let sources = self.sources.iter().map(|source| source.as_os_str());
+        run_program(program, words.chain(sources), environment)
     }
 
     fn from_command_line() -> Task {

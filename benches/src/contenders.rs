@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::contender::{MODE, Outcome, Task};
+use crate::latency;
 
 /// A program of `contenders/` in one build and with one setting.
 #[derive(Clone, Debug)]
@@ -93,6 +94,19 @@ impl Contender {
     ///
     /// If its build is missing, or [`Task::run`] fails.
     pub fn run(&self, programs: &Programs, task: &Task) -> Result<Outcome, Box<dyn Error>> {
+        task.run(&programs.path(self.build, self.program)?, &self.environment)
+    }
+
+    /// Runs it with this latency task and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// If its build is missing, or [`latency::Task::run`] fails.
+    pub fn run_latency(
+        &self,
+        programs: &Programs,
+        task: latency::Task,
+    ) -> Result<Outcome, Box<dyn Error>> {
         task.run(&programs.path(self.build, self.program)?, &self.environment)
     }
 

@@ -5,6 +5,7 @@
 //! cargo bench -p alloc-benches --bench overhead -- --quick             # half a minute
 //! cargo bench -p alloc-benches --bench overhead -- --frame-pointers    # and with frame pointers
 //! cargo bench -p alloc-benches --bench overhead --features dhat        # and a peer
+//! cargo bench -p alloc-benches --bench latency                         # p50 to p99.99, and max
 //! cargo bench -p alloc-benches --bench scaling                         # from 1 to 64 threads
 //! cargo bench -p alloc-benches --bench reading                         # large snapshots
 //! ```
@@ -21,6 +22,7 @@ pub mod cargo;
 pub mod contender;
 pub mod contenders;
 pub mod counting;
+pub mod latency;
 pub mod machine;
 pub mod random;
 pub mod readme;
