@@ -6,19 +6,19 @@
 //! one, as in the bench `overhead`. The clock is read before and after each operation. Its own cost
 //! is part of every figure; the row "the clock alone" has two readings with nothing between them,
 //! taken before every measured allocation of the first contender. Its tail is that of the machine:
-//! interrupts and other processes. A contender's histograms of all rounds are added, so `max` is the
-//! maximum of all rounds.
+//! interrupts and other processes. A contender's histograms of all rounds are added, so `max` is
+//! the maximum of all rounds.
 //!
 //! A first tenth of the pairs warms up and is not recorded, except with short-lived threads, where
-//! the first operations of each thread are the subject. Contenders with frame pointers take no part.
-//! No figure fails the bench. It fails if a figure is missing.
+//! the first operations of each thread are the subject. Contenders with frame pointers take no
+//! part. No figure fails the bench. It fails if a figure is missing.
 
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
 use alloc_benches::contenders::{self, Build, Contender, Programs};
-use alloc_benches::latency::{Latencies, Row, Scenario, Task, clock_step, table};
+use alloc_benches::latency::{Latencies, Row, Scenario, Task, clock_step, overview, table};
 use alloc_benches::machine;
 use alloc_benches::summary::thousands;
 
@@ -77,13 +77,14 @@ fn run() -> Result<(), Box<dyn Error>> {
         options.rounds,
         clock_step(),
     );
+    let mut all = Vec::new();
     for &scenario in &options.scenarios {
         println!("\n{}: {}", scenario.name(), scenario.description());
-        print!(
-            "{}",
-            table(&measure(scenario, &options, &contenders, &programs)?)
-        );
+        let rows = measure(scenario, &options, &contenders, &programs)?;
+        print!("{}", table(&rows));
+        all.push((scenario, rows));
     }
+    print!("\n{}", overview(&all));
     Ok(())
 }
 
@@ -119,7 +120,7 @@ fn measure(
     Ok(rows)
 }
 
-/// Fails if a run recorded no allocation, or as many frees as it did not make allocations.
+/// Fails if a run recorded no allocation, or another number of frees.
 fn check(
     scenario: Scenario,
     contender: &Contender,

@@ -2,16 +2,16 @@
 //!
 //! # Method
 //!
-//! Each run is a process of its own. Within a round all contenders run in turn, and each round begins
-//! with another one, so that a machine that slows down slows down all of them alike. A figure is the
-//! median over the rounds of the wall time of the workload, without the preparation of its input and
-//! the start of the process. Ratios are ratios of medians. The number of allocations comes from a
-//! contender that only counts. The time added to a pair of an allocation and a free is wall time
-//! too: several threads share it. Memory is the peak of resident memory of the process, input
-//! included.
+//! Each run is a process of its own. Within a round all contenders run in turn, and each round
+//! begins with another one, so that a machine that slows down slows down all of them alike. A
+//! figure is the median over the rounds of the wall time of the workload, without the preparation
+//! of its input and the start of the process. Ratios are ratios of medians. The number of
+//! allocations comes from a contender that only counts. The time added to a pair of an allocation
+//! and a free is wall time too: several threads share it. Memory is the peak of resident memory of
+//! the process, input included.
 //!
-//! Programs with frame pointers run in the same rounds and are compared with a bare program that has
-//! frame pointers too.
+//! Programs with frame pointers run in the same rounds and are compared with a bare program that
+//! has frame pointers too.
 //!
 //! A checksum that differs is an error: the contender did not do the same work.
 

@@ -1,5 +1,5 @@
-//! Reading: a snapshot of 200,000 callsites with stacks of thirty frames is written, loaded, grouped,
-//! printed and compared with another.
+//! Reading: a snapshot of 200,000 callsites with stacks of thirty frames is written, loaded,
+//! grouped, printed and compared with another.
 //!
 //! Each round runs every step once. A row has the median and the best of all rounds. The last two
 //! rows are the work of `alloc-report top FILE` and `alloc-report diff OLD NEW` in this process. No

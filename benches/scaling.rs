@@ -1,9 +1,9 @@
 //! Scaling: the same work on each of 1 to 64 threads, bare and traced.
 //!
 //! The workload is `many-threads`. Each run is a process of its own, and all contenders with all
-//! numbers of threads run in turn, as in the bench `overhead`. A figure is the throughput divided by
-//! that of one thread, both of the best runs: other work on the machine takes more from two threads
-//! than from one. No figure fails the bench.
+//! numbers of threads run in turn, as in the bench `overhead`. A figure is the throughput divided
+//! by that of one thread, both of the best runs: other work on the machine takes more from two
+//! threads than from one. No figure fails the bench.
 
 use std::error::Error;
 use std::path::Path;

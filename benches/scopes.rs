@@ -1,5 +1,5 @@
-//! Scopes: the cost of entering and leaving one, and of a pair of an allocation and a free inside and
-//! outside.
+//! Scopes: the cost of entering and leaving one, and of a pair of an allocation and a free inside
+//! and outside.
 //!
 //!     cargo bench -p alloc-benches --bench scopes
 

@@ -1,7 +1,7 @@
 //! Calls of Cargo: the resolved dependencies, and a second build with frame pointers.
 //!
-//! The second build keeps the rows of peers that need frame pointers honest: each is compared with a
-//! bare program that has them too.
+//! The second build keeps the rows of peers that need frame pointers honest: each is compared with
+//! a bare program that has them too.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -73,8 +73,8 @@ impl Dependencies {
         Some(Dependencies(dependencies?))
     }
 
-    /// The source folders of `syn` and `serde_json`: real code, present wherever the bench is built, and
-    /// fixed by `Cargo.lock`.
+    /// The source folders of `syn` and `serde_json`: real code, present wherever the bench is
+    /// built, and fixed by `Cargo.lock`.
     ///
     /// # Errors
     ///

@@ -33,10 +33,10 @@ pub struct Outcome(BTreeMap<String, String>);
 
 /// The `main` of a contender.
 ///
-/// `begin` starts the contender's allocator. It runs first, so that the workload's input is recorded
-/// too, as in a real program. The measured time is that of the workload alone, without the start of
-/// the process and the preparation of the input. `facts` runs last and adds values that only this
-/// contender has.
+/// `begin` starts the contender's allocator. It runs first, so that the workload's input is
+/// recorded too, as in a real program. The measured time is that of the workload alone, without the
+/// start of the process and the preparation of the input. `facts` runs last and adds values that
+/// only this contender has.
 ///
 /// # Panics
 ///

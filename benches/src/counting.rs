@@ -151,7 +151,8 @@ mod tests {
         let (small, large) = (Layout::new::<[u8; 40]>(), Layout::new::<[u8; 100]>());
         // SAFETY: the layout is not empty.
         let block = unsafe { Counting.alloc(small) };
-        // SAFETY: `alloc` has just returned the block for this layout, and the new size is not zero.
+        // SAFETY: `alloc` has just returned the block for this layout, and the new size is not
+        // zero.
         let block = unsafe { Counting.realloc(block, small, large.size()) };
         // SAFETY: the layout is not empty.
         let zeroed = unsafe { Counting.alloc_zeroed(small) };

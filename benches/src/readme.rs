@@ -63,8 +63,8 @@ pub fn with_table(page: &str, table: &str) -> Result<String, String> {
 
 /// The results in Markdown: a row for each contender, a column for each workload.
 ///
-/// A cell has the ratio and, in small print below, the time added to a pair and the peak of resident
-/// memory. A contender that others are compared with has its time in place of a ratio.
+/// A cell has the ratio and, in small print below, the time added to a pair and the peak of
+/// resident memory. A contender that others are compared with has its time in place of a ratio.
 pub fn markdown(all: &[Measured], rows: Rows) -> String {
     let Some(first) = all.first() else {
         return String::new();

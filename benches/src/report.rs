@@ -34,7 +34,8 @@ pub struct Entrant {
     pub outcome: Outcome,
 }
 
-/// All workloads side by side: ratios of medians, ratios of best runs, and the time added to a pair.
+/// All workloads side by side: ratios of medians, ratios of best runs, and the time added to a
+/// pair.
 ///
 /// The best runs suffer least from other work on the machine.
 pub fn overview(all: &[Measured]) -> String {

@@ -325,8 +325,8 @@ mod tests {
         );
     }
 
-    /// A changed workload changes these checksums. Those of churn and cross-thread were also computed
-    /// by another program, from the sizes alone.
+    /// A changed workload changes these checksums. Those of churn and cross-thread were also
+    /// computed by another program, from the sizes alone.
     #[test]
     fn the_work_is_the_same_everywhere() {
         let sources = [Path::new(env!("CARGO_MANIFEST_DIR")).join("contenders")];

@@ -1,7 +1,7 @@
 //! The attributes above an attribute in the source.
 //!
-//! In: the span of the attribute. Out: an error if a test attribute is above it. Never: an error where
-//! the file cannot be read.
+//! In: the span of the attribute. Out: an error if a test attribute is above it. Never: an error
+//! where the file cannot be read.
 //!
 //! The compiler removes an attribute before it expands the next one. So only the text of the file
 //! shows that `#[test]` or `#[tokio::test]` comes first.
@@ -28,8 +28,8 @@ fn expect_no_test_in(above: &str) -> Result<(), String> {
     }
 }
 
-/// Whether an attribute with this path makes a test. `rstest` passes the attributes below it on, so it
-/// does not count.
+/// Whether an attribute with this path makes a test. `rstest` passes the attributes below it on, so
+/// it does not count.
 fn is_test(path: &str) -> bool {
     path == "test" || path.ends_with("::test")
 }
@@ -50,7 +50,8 @@ fn text_before(span: proc_macro::Span) -> Option<String> {
     Some(before)
 }
 
-/// The paths of the attributes at the end of a text, the last first. Comments between them are skipped.
+/// The paths of the attributes at the end of a text, the last first. Comments between them are
+/// skipped.
 fn attributes_above(text: &str) -> impl Iterator<Item = String> {
     let mut rest = text;
     std::iter::from_fn(move || {

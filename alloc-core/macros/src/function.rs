@@ -1,7 +1,7 @@
 //! A function item, as far as the attributes need it.
 //!
-//! In: the tokens of a function. Out: the function with another body, made of its own. Never: a parse
-//! of the body or of the returned type, which keep their tokens and spans.
+//! In: the tokens of a function. Out: the function with another body, made of its own. Never: a
+//! parse of the body or of the returned type, which keep their tokens and spans.
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -64,8 +64,8 @@ impl Parse for Function {
     }
 }
 
-/// The tokens up to `end`, or up to the braces at the very end: other braces belong to a type, as in
-/// `Buffer<{ SIZE * 2 }>`.
+/// The tokens up to `end`, or up to the braces at the very end: other braces belong to a type, as
+/// in `Buffer<{ SIZE * 2 }>`.
 fn tokens_until(
     input: ParseStream<'_>,
     end: impl Fn(ParseStream<'_>) -> bool,
@@ -116,8 +116,8 @@ impl Function {
 
     /// The body as a block within a block.
     ///
-    /// NOTE: its braces keep their place but are not the user's. A lint would tell the user to remove
-    /// them.
+    /// NOTE: its braces keep their place but are not the user's. A lint would tell the user to
+    /// remove them.
     pub(crate) fn block(&self) -> TokenTree {
         let mut body = self.body.clone();
         body.set_span(body.span().resolved_at(Span::call_site()));
@@ -149,8 +149,8 @@ impl Function {
         quote!(#(#attributes)* #signature { #body })
     }
 
-    /// An async test as a plain test. It holds the async one, with its test attributes, and calls it
-    /// through `call`, so that the runtime is made within.
+    /// An async test as a plain test. It holds the async one, with its test attributes, and calls
+    /// it through `call`, so that the runtime is made within.
     pub(crate) fn with_inner_test(
         &self,
         call: impl FnOnce(TokenStream) -> TokenStream,

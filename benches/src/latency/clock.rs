@@ -22,14 +22,17 @@ impl Clock {
         ticks
     }
 
-    /// The smallest step of the clock, in nanoseconds. Some processors count only every 10 ns.
+    /// The step of the clock in nanoseconds, as the median of many. Some processors count every 10
+    /// ns.
     pub(super) fn step(&self) -> u64 {
         let step = || {
             let start = self.0.raw();
             let next = std::iter::repeat_with(|| self.0.raw()).find(|&now| now != start);
             self.nanoseconds(start, next.unwrap_or(start))
         };
-        (0..10_000).map(|_| step()).min().unwrap_or(0)
+        let mut steps: Vec<u64> = (0..1_001).map(|_| step()).collect();
+        steps.sort_unstable();
+        steps[steps.len() / 2]
     }
 
     /// The nanoseconds between two readings.

@@ -1,8 +1,8 @@
 //! Latency: the time of single allocations and frees, and its tail.
 //!
 //! In: a [`Task`] on the command line of a contender. Out: one histogram of nanoseconds for each
-//! operation, as an [`Outcome`], and the harness's table of percentiles. Never: an allocation between
-//! two readings of the clock other than the measured one.
+//! operation, as an [`Outcome`], and the harness's table of percentiles. Never: an allocation
+//! between two readings of the clock other than the measured one.
 
 mod clock;
 mod histogram;
@@ -12,7 +12,7 @@ mod table;
 
 pub use histogram::Latencies;
 pub use scenario::Scenario;
-pub use table::{Row, table};
+pub use table::{Row, overview, table};
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -20,7 +20,7 @@ use std::path::Path;
 
 use crate::contender::{Outcome, run_program};
 
-/// The smallest step of the clock on this machine, in nanoseconds.
+/// The step of the clock on this machine, in nanoseconds.
 pub fn clock_step() -> u64 {
     clock::Clock::new().step()
 }

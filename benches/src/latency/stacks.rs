@@ -5,8 +5,8 @@ use std::hint::black_box;
 /// Frames between the caller and the work.
 pub(super) const DEPTH: u32 = 20;
 
-/// Calls `work` from a stack of [`DEPTH`] frames. Each `path` has a stack of its own: its bits choose
-/// one of two functions for each frame, from the outermost.
+/// Calls `work` from a stack of [`DEPTH`] frames. Each `path` has a stack of its own: its bits
+/// choose one of two functions for each frame, from the outermost.
 pub(super) fn call<R>(path: u32, mut work: impl FnMut() -> R) -> R {
     let mut result = None;
     descend(path, DEPTH, &mut || result = Some(work()));

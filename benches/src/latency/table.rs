@@ -2,7 +2,7 @@
 
 use hdrhistogram::Histogram;
 
-use super::Latencies;
+use super::{Latencies, Scenario};
 use crate::summary;
 
 /// A contender's latencies under its name.
@@ -23,8 +23,8 @@ const COLUMNS: [(&str, f64); 5] = [
     ("max", 1.0),
 ];
 
-/// The percentiles of one scenario: allocations, then frees. The first row of each part is the clock
-/// alone, from the process of the first contender.
+/// The percentiles of one scenario: allocations, then frees. The first row of each part is the
+/// clock alone, from the process of the first contender.
 pub fn table(rows: &[Row]) -> String {
     let Some(first) = rows.first() else {
         return String::new();
@@ -40,6 +40,28 @@ pub fn table(rows: &[Row]) -> String {
         cells.push(std::iter::once(title.to_owned()).chain(head).collect());
         cells.push(row("the clock alone", &first.latencies.nothing));
         cells.extend(rows.iter().map(|it| row(&it.label, part(&it.latencies))));
+    }
+    summary::table(&cells)
+}
+
+/// The p99.9 of one allocation in all scenarios side by side: the figure that a request with 1,000
+/// allocations meets about once.
+pub fn overview(all: &[(Scenario, Vec<Row>)]) -> String {
+    let Some((_, first)) = all.first() else {
+        return String::new();
+    };
+    let scenarios = all.iter().map(|(scenario, _)| scenario.name().to_owned());
+    let head = std::iter::once("p99.9 of one allocation".to_owned()).chain(scenarios);
+    let mut cells = vec![head.collect()];
+    for (place, contender) in first.iter().enumerate() {
+        let figures = all
+            .iter()
+            .map(|(_, rows)| duration(rows[place].latencies.alloc.value_at_quantile(0.999)));
+        cells.push(
+            std::iter::once(contender.label.clone())
+                .chain(figures)
+                .collect(),
+        );
     }
     summary::table(&cells)
 }
@@ -77,23 +99,37 @@ mod tests {
         assert_eq!(texts, expected);
     }
 
+    fn row(label: &str, factor: u64) -> Row {
+        let mut latencies = Latencies::new();
+        let record = |histogram: &mut Histogram<u64>, value, count| {
+            histogram.record_n(value, count).expect("in bounds");
+        };
+        record(&mut latencies.nothing, 8, 10_000);
+        record(&mut latencies.alloc, 20 * factor, 9_800);
+        record(&mut latencies.alloc, 90 * factor, 150);
+        record(&mut latencies.alloc, 2_000 * factor, 50);
+        record(&mut latencies.free, 12 * factor, 10_000);
+        Row {
+            label: label.to_owned(),
+            latencies,
+        }
+    }
+
+    #[test]
+    fn the_overview_has_a_column_for_each_scenario() {
+        let rows = || vec![row("bare", 1), row("traced", 3)];
+        let all = [(Scenario::Steady, rows()), (Scenario::Threads, rows())];
+        let expected = "\
+p99.9 of one allocation  steady  threads
+bare                     2.0 µs   2.0 µs
+traced                   6.0 µs   6.0 µs
+";
+        assert_eq!(overview(&all), expected);
+        assert_eq!(overview(&[]), "");
+    }
+
     #[test]
     fn each_part_has_the_clock_and_all_contenders() {
-        let row = |label: &str, factor: u64| {
-            let mut latencies = Latencies::new();
-            let record = |histogram: &mut Histogram<u64>, value, count| {
-                histogram.record_n(value, count).expect("in bounds");
-            };
-            record(&mut latencies.nothing, 8, 10_000);
-            record(&mut latencies.alloc, 20 * factor, 9_800);
-            record(&mut latencies.alloc, 90 * factor, 150);
-            record(&mut latencies.alloc, 2_000 * factor, 50);
-            record(&mut latencies.free, 12 * factor, 10_000);
-            Row {
-                label: label.to_owned(),
-                latencies,
-            }
-        };
         let expected = "\
 one allocation     p50     p99   p99.9  p99.99     max
 the clock alone   8 ns    8 ns    8 ns    8 ns    8 ns
