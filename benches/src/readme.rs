@@ -9,8 +9,8 @@ use crate::report::Measured;
 use crate::summary::short_ratio;
 
 /// What the small print of the table means.
-pub const BELOW: &str = "what is added to a pair of an allocation and a free, and the most memory that was \
-                         ever resident; of those that others are compared with, the time itself";
+pub const BELOW: &str = "the nanoseconds added to a pair of an allocation and a free, and the peak of \
+                         resident memory; a base has its time in place of a ratio";
 
 /// The pages with a table, and the rows of each.
 pub const PAGES: [(&str, Rows); 2] = [
