@@ -70,7 +70,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     contenders.retain(|contender| contender.build == Build::Ordinary);
     println!("machine   {}", machine::description());
     println!(
-        "method    {} pairs in each of {} rounds, each run a process of its own, contenders in turn;\n\
+        "method    rounds of {} pairs, {} in all, each run a process of its own, contenders in turn;\n\
          \x20         blocks of 16 to 511 bytes, from stacks of 20 frames\n\
          clock     steps of {} ns; its own cost is part of every figure",
         thousands(options.pairs),
