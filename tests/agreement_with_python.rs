@@ -8,7 +8,7 @@ use alloc_core::{
     Amount, Counters, Filter, Frame, GroupBy, GroupKey, Grouping, Snapshot, Trace, Traceback,
 };
 use alloc_report::CompareTo as _;
-use alloc_tests::Tool;
+use alloc_tests::{Random, Tool};
 
 /// Reads cases as Rust prints them, and answers with a line for each number that is compared.
 const SCRIPT: &str = r#"
@@ -54,16 +54,12 @@ type Condition = (u8, &'static str, i64, u8, i64);
 
 type Case = (Vec<Block>, Vec<Block>, Vec<Condition>);
 
-/// xorshift64*, by Vigna.
-struct Random(u64);
+/// Draws cases at random.
+struct Cases(Random);
 
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let bits = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33;
-        bits as usize % n
+impl Cases {
+    fn below(&mut self, end: usize) -> usize {
+        self.0.below(end)
     }
 
     /// Files are different within a stack: where they are not, Python counts a block more than once.
@@ -208,8 +204,8 @@ fn random_snapshots_are_grouped_compared_and_filtered_as_by_python() {
     let Some(mut python) = Tool("python3").command("--version") else {
         return;
     };
-    let mut random = Random(1);
-    let cases: Vec<Case> = (0..500).map(|_| random.case()).collect();
+    let mut drawn = Cases(Random::new(1));
+    let cases: Vec<Case> = (0..500).map(|_| drawn.case()).collect();
     let mut python = python
         .args(["-I", "-c", SCRIPT])
         .stdin(Stdio::piped())

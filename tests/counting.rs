@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use std::sync::{Arc, Barrier, mpsc};
 
 use alloc_core::{Amount, Config, Counters, Snapshot, TraceAlloc, traced_memory, untraced};
+use alloc_tests::Random;
 
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
@@ -123,16 +124,9 @@ fn start() {
     alloc_core::start_with(Config::default().frames(0)).expect("it starts");
 }
 
-/// Xorshift, by Marsaglia.
-fn below(random: &mut u64, n: usize) -> usize {
-    *random ^= *random << 13;
-    *random ^= *random >> 7;
-    *random ^= *random << 17;
-    (*random >> 16) as usize % n
-}
-
-fn random_work_agrees(mut random: u64) {
+fn random_work_agrees(seed: u64) {
     const STEPS: usize = 60_000;
+    let mut random = Random::new(seed);
     let mut live: Vec<Block> = Vec::with_capacity(STEPS);
     let mut kept: Vec<Snapshot> = Vec::with_capacity(4);
     let mut tracked: Vec<(usize, usize)> = Vec::with_capacity(STEPS);
@@ -140,19 +134,19 @@ fn random_work_agrees(mut random: u64) {
     start();
     model.forget(&mut live, &mut tracked);
     for step in 0..STEPS {
-        let size = match below(&mut random, 40) {
-            0 => 200_000 + below(&mut random, 100_000),
-            _ => 1 + below(&mut random, 900),
+        let size = match random.below(40) {
+            0 => 200_000 + random.below(100_000),
+            _ => 1 + random.below(900),
         };
-        let is_muted = below(&mut random, 8) == 0;
+        let is_muted = random.below(8) == 0;
         let muted = |work: &mut dyn FnMut() -> *mut u8| {
             if is_muted { untraced(work) } else { work() }
         };
         // It goes up and down, so that early memory comes again, and memory is given back.
         let limit = 50 + (step / 64 * 37) % 900;
-        match below(&mut random, 5) {
+        match random.below(5) {
             _ if live.len() > limit => {
-                let block = live.swap_remove(below(&mut random, live.len()));
+                let block = live.swap_remove(random.below(live.len()));
                 muted(&mut || {
                     // SAFETY: a live block with its layout.
                     unsafe { ALLOC.dealloc(block.address, layout(block.size)) };
@@ -163,7 +157,7 @@ fn random_work_agrees(mut random: u64) {
                 }
             }
             0 if !live.is_empty() => {
-                let at = below(&mut random, live.len());
+                let at = random.below(live.len());
                 let block = &mut live[at];
                 let (address, old) = (block.address, block.size);
                 // SAFETY: a live block with its layout, and a size that is not zero.
@@ -193,9 +187,9 @@ fn random_work_agrees(mut random: u64) {
             }
         }
         // Memory that the allocator does not see, from one line.
-        if below(&mut random, 16) == 0 {
-            if tracked.len() > 20 || !tracked.is_empty() && below(&mut random, 2) == 0 {
-                let (at, size) = tracked.swap_remove(below(&mut random, tracked.len()));
+        if random.below(16) == 0 {
+            if tracked.len() > 20 || !tracked.is_empty() && random.below(2) == 0 {
+                let (at, size) = tracked.swap_remove(random.below(tracked.len()));
                 alloc_core::untrack(DOMAIN, at).expect("tracing is on");
                 model.change(TRACKED, Some(size), None, false);
             } else {
@@ -204,7 +198,7 @@ fn random_work_agrees(mut random: u64) {
                 model.change(TRACKED, None, Some(size), false);
             }
         }
-        match below(&mut random, 4_000) {
+        match random.below(4_000) {
             0 => {
                 alloc_core::clear_traces();
                 model.forget(&mut live, &mut tracked);
@@ -221,7 +215,7 @@ fn random_work_agrees(mut random: u64) {
             6..20 => {
                 // It is the tracer's own, and is freed by the program while others are counted.
                 if kept.len() == 4 {
-                    drop(kept.swap_remove(below(&mut random, 4)));
+                    drop(kept.swap_remove(random.below(4)));
                 }
                 kept.push(alloc_core::take_snapshot().expect("a snapshot"));
             }
@@ -245,7 +239,7 @@ fn random_work_agrees(mut random: u64) {
 }
 
 fn a_session_that_begins_alone_agrees() {
-    random_work_agrees(0x9E37_79B9_7F4A_7C15);
+    random_work_agrees(1);
 }
 
 fn a_session_that_begins_beside_a_thread_agrees() {
@@ -259,7 +253,7 @@ fn a_session_that_begins_beside_a_thread_agrees() {
         }
     });
     barrier.wait();
-    random_work_agrees(0xD1B5_4A32_D192_ED03);
+    random_work_agrees(2);
     barrier.wait();
     other.join().expect("no panic");
 }
@@ -312,20 +306,20 @@ fn what_was_left_out_in_another_session_counts_in_this() {
 /// Large enough to lie where nothing was mapped when the session began.
 const FAR: usize = 300_000;
 
-fn far(random: &mut u64) -> Vec<u8> {
-    block(FAR + below(random, FAR))
+fn far(random: &mut Random) -> Vec<u8> {
+    block(FAR + random.below(FAR))
 }
 
 /// While nothing is left out a block that lies there is known to count, and no longer when something is.
 fn blocks_are_left_out_between_others_that_need_no_look() {
-    let mut random = 0x2545_F491_4F6C_DD1D;
+    let mut random = Random::new(3);
     let (mut counted, mut left_out) = (Vec::with_capacity(64), Vec::with_capacity(64));
     start();
     let mut expected = 0;
     for round in 0..20_000 {
         // In every other stretch all that is left out goes, before what counts comes and goes by itself.
         let leaves_out = (round / 200) % 2 == 0;
-        match below(&mut random, 4) {
+        match random.below(4) {
             0 if leaves_out && left_out.len() < 8 => {
                 left_out.push(untraced(|| far(&mut random)));
             }
@@ -335,7 +329,7 @@ fn blocks_are_left_out_between_others_that_need_no_look() {
                 expected += counted.last().map_or(0, Vec::capacity);
             }
             _ if !counted.is_empty() => {
-                let gone: Vec<u8> = counted.swap_remove(below(&mut random, counted.len()));
+                let gone: Vec<u8> = counted.swap_remove(random.below(counted.len()));
                 expected -= gone.capacity();
             }
             _ => {}
@@ -354,7 +348,7 @@ fn what_another_thread_leaves_out_is_not_subtracted() {
     let place = Arc::new(AtomicPtr::<Vec<u8>>::default());
     let given = Arc::clone(&place);
     start();
-    let (before, mut random) = (traced_memory().current, 1);
+    let (before, mut random) = (traced_memory().current, Random::new(4));
     let work = move || {
         for _ in 0..ROUNDS {
             let block = untraced(|| Box::into_raw(Box::new(block(FAR))));
@@ -388,10 +382,10 @@ fn threads_add_up() {
     let (sender, receiver) = mpsc::channel::<Vec<Vec<u8>>>();
     let before = traced_memory().current;
     let work = move |seed: usize, sender: mpsc::Sender<Vec<Vec<u8>>>| {
-        let mut random = 0x9E37_79B9 + seed as u64;
+        let mut random = Random::new(seed as u64);
         let mut kept = untraced(|| Vec::with_capacity(ROUNDS));
         for _ in 0..ROUNDS {
-            let size = 1 + below(&mut random, 500);
+            let size = 1 + random.below(500);
             drop(std::hint::black_box(Vec::<u8>::with_capacity(size)));
             kept.push(std::hint::black_box(Vec::<u8>::with_capacity(7)));
         }

@@ -1,8 +1,7 @@
 //! Eight threads that allocate, grow, hand over and free blocks of random sizes, while snapshots
 //! are taken: at the end each number is what the threads counted themselves.
 
-use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, realloc};
-use std::hint::black_box;
+use std::alloc::{Layout, dealloc};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicI64, AtomicPtr, AtomicUsize, Ordering::Relaxed};
 use std::sync::atomic::{Ordering, fence};
@@ -10,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use alloc_core::{Amount, Counters, Snapshot, TraceAlloc, start, take_snapshot, traced_memory};
-use alloc_tests::{at_function, sum_of};
+use alloc_tests::{Random, at_function, sum_of};
 
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
@@ -31,37 +30,29 @@ struct Block {
     site: usize,
 }
 
-const SITES: usize = 6;
-const NAMES: [&str; SITES] = ["site_0", "site_1", "site_2", "site_3", "site_4", "site_5"];
+alloc_tests::sites!();
 
 fn layout(size: usize) -> Layout {
     Layout::from_size_align(size, align_of::<Block>()).unwrap()
 }
 
-macro_rules! sites {
-    ($($site:ident: |$old:ident, $size:ident| $allocation:expr;)*) => {
-        $(
-            #[inline(never)]
-            fn $site($old: *mut Block, $size: usize) -> *mut Block {
-                black_box(stringify!($site));
-                // SAFETY: the size is not zero; what is reallocated is live and has that layout.
-                black_box(unsafe { $allocation }).cast()
-            }
-        )*
-        /// The first so many make a block, the others grow the one they are given.
-        const PERFORM: [fn(*mut Block, usize) -> *mut Block; SITES] = [$($site),*];
-    };
+/// Callsites: first those that make a block, then those that grow the one they are given.
+const CALLSITES: usize = 2 * SITES;
+
+fn name_of(callsite: usize) -> &'static str {
+    NAMES[callsite % SITES][callsite / SITES]
 }
 
-sites! {
-    site_0: |_old, size| alloc(layout(size));
-    site_1: |_old, size| alloc(layout(size));
-    site_2: |_old, size| alloc_zeroed(layout(size));
-    site_3: |_old, size| alloc(layout(size));
-    site_4: |old, size| realloc(old.cast(), layout((*old).size), size);
-    site_5: |old, size| realloc(old.cast(), layout((*old).size), size);
+/// Makes a block at a callsite below `SITES`, and grows `old` at the others.
+fn perform(callsite: usize, old: *mut Block, size: usize) -> *mut Block {
+    if callsite < SITES {
+        return MAKE[callsite](layout(size), callsite == 2).cast();
+    }
+    // SAFETY: the thread that took a block is the only one that has it.
+    let layout = layout(unsafe { (*old).size });
+    // SAFETY: the block is live and has that layout; sizes are small and not zero.
+    unsafe { GROW[callsite - SITES](old.cast(), layout, size).cast() }
 }
-const MAKERS: usize = 4;
 
 /// The bytes live, counted as late as possible when they come and as early as possible when they
 /// go, and the other way round: the truth lies between.
@@ -112,16 +103,13 @@ struct Counted {
 }
 
 struct Worker {
-    random: u64,
-    counted: [Counted; SITES],
+    random: Random,
+    counted: [Counted; CALLSITES],
 }
 
 impl Worker {
     fn below(&mut self, end: usize) -> usize {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        (self.random >> 33) as usize % end
+        self.random.below(end)
     }
 
     fn size(&mut self) -> usize {
@@ -134,10 +122,10 @@ impl Worker {
         let taken = PLACES[place].swap(std::ptr::null_mut(), Ordering::AcqRel);
         let size = self.size();
         let block = if taken.is_null() {
-            let site = self.below(MAKERS);
+            let site = self.below(SITES);
             self.perform(site, taken, size)
         } else if self.below(4) == 0 {
-            let site = MAKERS + self.below(SITES - MAKERS);
+            let site = SITES + self.below(SITES);
             self.perform(site, taken, size)
         } else {
             self.free(taken);
@@ -160,7 +148,7 @@ impl Worker {
             self.counted[site].reallocations += 1;
             old_size = old.size;
         }
-        let block = LIVE.around(size as i64 - old_size as i64, || PERFORM[site](old, size));
+        let block = LIVE.around(size as i64 - old_size as i64, || perform(site, old, size));
         self.counted[site].came += Amount::new(size as u64, 1);
         // SAFETY: a block at least that long, ours alone.
         unsafe { block.write(Block { size, site }) };
@@ -191,9 +179,8 @@ fn eight_threads_and_snapshots_meanwhile() {
         let threads: [_; THREADS] = std::array::from_fn(|number| {
             let (begin, end) = (&begin, &end);
             scope.spawn(move || {
-                let random = 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(number as u64 + 1);
                 let mut worker = Worker {
-                    random,
+                    random: Random::new(number as u64),
                     counted: Default::default(),
                 };
                 begin.wait();
@@ -220,7 +207,7 @@ fn eight_threads_and_snapshots_meanwhile() {
         let standing = take_snapshot().unwrap();
         let memory = traced_memory();
         end.wait();
-        let mut counted = [Counted::default(); SITES];
+        let mut counted = [Counted::default(); CALLSITES];
         for thread in threads {
             for (sum, part) in counted.iter_mut().zip(thread.join().unwrap()) {
                 sum.came += part.came;
@@ -234,7 +221,7 @@ fn eight_threads_and_snapshots_meanwhile() {
         snapshots.iter().for_each(check_meanwhile);
         for snapshot in [standing, ended] {
             for (site, counted) in counted.iter().enumerate() {
-                let counters = at_function(&snapshot, NAMES[site]);
+                let counters = at_function(&snapshot, name_of(site));
                 check_site(counters, counted);
             }
             let sum = sum_of(&snapshot, |it| it.traceback.iter().any(is_of_a_site));
@@ -265,7 +252,7 @@ fn is_of_a_site(frame: &alloc_core::Frame) -> bool {
     let name = frame
         .function()
         .and_then(|function| function.rsplit("::").next());
-    name.is_some_and(|name| NAMES.contains(&name))
+    name.is_some_and(|name| NAMES.as_flattened().contains(&name))
 }
 
 #[track_caller]

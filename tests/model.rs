@@ -4,6 +4,7 @@ use std::alloc::{Layout, alloc, dealloc, realloc};
 use std::hint::black_box;
 
 use alloc_core::{Amount, Counters, Snapshot, TraceAlloc, take_snapshot, traced_memory};
+use alloc_tests::{Random, call_by_bits, path_of};
 
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
@@ -13,73 +14,20 @@ alloc_tests::tests![
     more_callsites_than_a_thread_has_cells_agree,
 ];
 
-/// A callsite of this program: a path of calls to `left` and `right`, then `make` or `grow`.
-///
-/// The functions differ in a constant, so that no compiler makes one of two.
-#[derive(Clone, Copy)]
-struct Site {
-    path: u32,
-    depth: u32,
+/// The number of the callsite that a trace belongs to: its path of `depth` bits, and above them whether
+/// the block was grown there.
+fn site_of(trace: &alloc_core::Trace, depth: u32) -> usize {
+    let functions = || trace.traceback.iter().filter_map(|it| it.function());
+    let is_in = |name: &str| functions().any(|it| it.rsplit("::").next() == Some(name));
+    let grows = is_in("grow");
+    assert!(grows != is_in("make"), "{}", trace.traceback);
+    usize::from(grows) << depth | path_of(functions()) as usize
 }
 
-#[derive(Clone, Copy)]
-enum Operation {
-    Make(usize),
-    Grow(*mut u8, usize, usize),
-}
-
-impl Site {
-    fn perform(self, operation: Operation) -> *mut u8 {
-        let Some(depth) = self.depth.checked_sub(1) else {
-            return match operation {
-                Operation::Make(size) => make(size),
-                Operation::Grow(block, old, new) => grow(block, old, new),
-            };
-        };
-        let rest = Site {
-            path: self.path >> 1,
-            depth,
-        };
-        if self.path & 1 == 0 {
-            left(rest, operation)
-        } else {
-            right(rest, operation)
-        }
-    }
-
-    /// The number of the callsite that a trace is of.
-    fn number_of(trace: &alloc_core::Trace) -> usize {
-        let is = |frame: &alloc_core::Frame, name: &str| {
-            frame
-                .function()
-                .is_some_and(|function| function.rsplit("::").next() == Some(name))
-        };
-        let (mut path, mut depth, mut grows) = (0, 0, None);
-        for frame in trace.traceback.iter() {
-            if is(frame, "make") || is(frame, "grow") {
-                grows = Some(is(frame, "grow"));
-            } else if is(frame, "left") || is(frame, "right") {
-                // Innermost first, so the last bit comes first.
-                path = path << 1 | usize::from(is(frame, "right"));
-                depth += 1;
-            }
-        }
-        let grows = grows.expect("a block of `make` or `grow`");
-        usize::from(grows) << depth | path
-    }
-}
-
-#[inline(never)]
-fn left(rest: Site, operation: Operation) -> *mut u8 {
-    let block = rest.perform(operation);
-    black_box(0);
-    block
-}
-
-#[inline(never)]
-fn right(rest: Site, operation: Operation) -> *mut u8 {
-    let block = rest.perform(operation);
-    black_box(1);
+/// Calls `make` or `grow` through `depth` calls, chosen by the bits of `path`.
+fn at_path(path: usize, depth: u32, act: impl Fn() -> *mut u8) -> *mut u8 {
+    let mut block = std::ptr::null_mut();
+    call_by_bits(path as u32, depth, &mut || block = act());
     block
 }
 
@@ -101,6 +49,8 @@ fn grow(block: *mut u8, old: usize, new: usize) -> *mut u8 {
 
 /// What the tables should say, kept the slow way: all counters are copied at every peak.
 struct Model {
+    /// Calls above `make` and `grow`: two to this power is the number of paths.
+    depth: u32,
     sites: Vec<Counters>,
     at_peak: Vec<Amount>,
     current: u64,
@@ -121,8 +71,10 @@ struct Block {
 }
 
 impl Model {
-    fn new(sites: usize) -> Model {
+    fn new(depth: u32) -> Model {
+        let sites = 2 << depth;
         Model {
+            depth,
             sites: vec![Counters::default(); sites],
             at_peak: vec![Amount::default(); sites],
             current: 0,
@@ -194,7 +146,7 @@ impl Model {
             }
         };
         for trace in snapshot.traces() {
-            let site = Site::number_of(trace);
+            let site = site_of(trace, self.depth);
             assert_eq!(trace.counters, expected(site), "site {site} at step {step}");
         }
         let used = self
@@ -211,36 +163,17 @@ impl Model {
     }
 }
 
-/// xorshift: the same numbers in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 33) as usize % end
-    }
-}
-
 /// Runs `steps` operations over two to the `depth` paths, with a snapshot after each `interval`.
 /// Everything is forgotten four times in `session` steps, and the peak reset six times.
 fn run(depth: u32, steps: u32, interval: u32, session: usize, seed: u64) {
     const MOST_BLOCKS: usize = 5000;
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     // Reserved before: from here on only what the model knows of is allocated.
-    let mut model = Model::new(2 << depth);
+    let mut model = Model::new(depth);
     let mut live = Vec::<Block>::with_capacity(MOST_BLOCKS);
     alloc_core::start().unwrap();
     for step in 0..steps {
         let path = random.below(1 << depth);
-        let perform = |operation| {
-            Site {
-                path: path as u32,
-                depth,
-            }
-            .perform(operation)
-        };
         // Few sizes, so that equal peaks are common, and now and then a large one.
         let size = match random.below(50) {
             0 => 1 + random.below(300_000),
@@ -250,7 +183,7 @@ fn run(depth: u32, steps: u32, interval: u32, session: usize, seed: u64) {
         let wave = 4 + (step / 300 % 2) as usize * 3;
         match random.below(12) {
             choice if choice < wave && live.len() < MOST_BLOCKS || live.is_empty() => {
-                let address = perform(Operation::Make(size));
+                let address = at_path(path, depth, || make(size));
                 let block = Block {
                     address,
                     size,
@@ -263,7 +196,7 @@ fn run(depth: u32, steps: u32, interval: u32, session: usize, seed: u64) {
             10 | 11 => {
                 let place = random.below(live.len());
                 let old = live[place];
-                let address = perform(Operation::Grow(old.address, old.size, size));
+                let address = at_path(path, depth, || grow(old.address, old.size, size));
                 let site = 1 << depth | path;
                 let block = Block {
                     address,
@@ -317,17 +250,11 @@ fn run(depth: u32, steps: u32, interval: u32, session: usize, seed: u64) {
 
 fn few_callsites_agree_after_every_step() {
     for seed in 1..=4 {
-        run(
-            2,
-            2000,
-            1,
-            2000,
-            0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed),
-        );
+        run(2, 2000, 1, 2000, seed);
     }
 }
 
 /// A thread counts for 2,048 callsites at once; of these, several share each of its cells.
 fn more_callsites_than_a_thread_has_cells_agree() {
-    run(13, 60_000, 6000, 80_000, 0x2545_F491_4F6C_DD1D);
+    run(13, 60_000, 6000, 80_000, 5);
 }

@@ -4,6 +4,7 @@ use std::alloc::{GlobalAlloc, Layout};
 use std::sync::{Barrier, mpsc};
 
 use alloc_core::{Amount, Config, Metric, Scope, TraceAlloc, Usage, assert_memory, measure};
+use alloc_tests::Random;
 
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
@@ -710,13 +711,8 @@ fn random_work_equals_a_model() {
         /// How many scopes it was allocated in.
         depth: usize,
     }
-    let mut random = 88_172_645_463_325_252_u64;
-    let mut below = |n: usize| {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        (random >> 33) as usize % n
-    };
+    let mut random = Random::new(1);
+    let mut below = |end| random.below(end);
     let layout = |size| Layout::from_size_align(size, 8).unwrap();
     let mut blocks: Vec<Block> = untraced_room(100_000);
     let mut scopes: Vec<Scope> = untraced_room(16);

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Instant;
 
 use alloc_core::{Config, GroupBy, TraceAlloc, start, start_with, take_snapshot, traced_memory};
-use alloc_tests::{at_function, resident_memory};
+use alloc_tests::{at_function, call_by_bits, resident_memory};
 
 /// The system's allocator, and what it has handed out and not taken back.
 struct Counting;
@@ -158,21 +158,11 @@ fn the_tracer_s_memory_is_what_the_system_sees() {
 #[cfg(not(target_os = "linux"))]
 fn the_tracer_s_memory_is_what_the_system_sees() {}
 
-/// A block from a stack of its own for each number of so many bits.
+/// A block from a stack of its own for each number below two to the power of `bits`.
 fn by_bits(number: u32, bits: u32) -> Box<[u8; 24]> {
-    #[inline(never)]
-    fn zero(number: u32, bits: u32) -> Box<[u8; 24]> {
-        black_box(by_bits(black_box(number), bits))
-    }
-    #[inline(never)]
-    fn one(number: u32, bits: u32) -> Box<[u8; 24]> {
-        black_box(by_bits(black_box(number), bits))
-    }
-    match bits {
-        0 => leaf(),
-        _ if number >> (bits - 1) & 1 == 0 => zero(number, bits - 1),
-        _ => one(number, bits - 1),
-    }
+    let mut block = None;
+    call_by_bits(number, bits, &mut || block = Some(leaf()));
+    block.expect("the leaf is called")
 }
 
 #[inline(never)]

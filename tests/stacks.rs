@@ -19,7 +19,7 @@ use std::thread;
 use alloc_core::{
     Config, Origin, Scope, TraceAlloc, Traceback, start_with, take_snapshot, traceback_of,
 };
-use alloc_tests::{Tool, boxed_afar};
+use alloc_tests::{Random, Tool, boxed_afar};
 
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
@@ -236,7 +236,7 @@ fn over_aligned_frames_at_the_same_place() {
     start_with(Config::default().frames(ALL)).unwrap();
     let mut shapes = Shapes::new(62, usize::MAX, &[]);
     for _ in 0..500 {
-        let caller = shapes.below(10) as usize;
+        let caller = shapes.below(10);
         CALLERS[caller](&mut shapes);
     }
     for leaf in &shapes.leaves {
@@ -643,7 +643,7 @@ impl Block {
 /// The leaves of one tree follow each other on nearly the same stack, which is what the tracer's walk
 /// makes use of, and could be wrong about.
 struct Shapes<'l> {
-    random: u64,
+    random: Random,
     most: usize,
     leaves: Vec<Leaf>,
     libraries: &'l [Library],
@@ -659,7 +659,7 @@ impl<'l> Shapes<'l> {
     fn new(seed: u64, most: usize, libraries: &'l [Library]) -> Shapes<'l> {
         LazyLock::force(&QUIET);
         Shapes {
-            random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15),
+            random: Random::new(seed),
             most,
             leaves: Vec::new(),
             libraries,
@@ -669,19 +669,15 @@ impl<'l> Shapes<'l> {
     }
 
     /// Calls until there are as many leaves as asked for.
-    fn run(&mut self, depth: u64) {
+    fn run(&mut self, depth: usize) {
         while self.leaves.len() < self.most {
-            let depth = 1 + self.below(depth) as usize;
+            let depth = 1 + self.below(depth);
             self.call(depth);
         }
     }
 
-    fn below(&mut self, n: u64) -> u64 {
-        // xorshift64*, by Vigna.
-        self.random ^= self.random >> 12;
-        self.random ^= self.random << 25;
-        self.random ^= self.random >> 27;
-        (self.random.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % n
+    fn below(&mut self, end: usize) -> usize {
+        self.random.below(end)
     }
 
     #[inline(never)]
@@ -714,7 +710,7 @@ impl<'l> Shapes<'l> {
         if depth == 0 || self.leaves.len() >= self.most {
             return self.leaf();
         }
-        let kind = self.below(Shapes::KINDS as u64) as usize;
+        let kind = self.below(Shapes::KINDS);
         self.calls[kind] += 1;
         // Where a panic ends the process there is nothing to catch.
         match kind {
@@ -967,9 +963,9 @@ impl<'l> Shapes<'l> {
         if self.libraries.is_empty() {
             return self.plain::<4>(depth);
         }
-        let at = self.below(self.libraries.len() as u64) as usize;
-        let function = self.below(Library::FUNCTIONS.len() as u64) as usize;
-        let size = 1 + self.below(9000) as usize;
+        let at = self.below(self.libraries.len());
+        let function = self.below(Library::FUNCTIONS.len());
+        let size = 1 + self.below(9000);
         self.through_own_c(depth, at, function, size);
     }
 
@@ -988,8 +984,8 @@ impl<'l> Shapes<'l> {
         if self.libraries.is_empty() {
             return self.panicking(depth);
         }
-        let at = self.below(self.libraries.len() as u64) as usize;
-        let function = self.below(Library::FUNCTIONS.len() as u64) as usize;
+        let at = self.below(self.libraries.len());
+        let function = self.below(Library::FUNCTIONS.len());
         let call = self.libraries[at].functions[function];
         let shapes = RefCell::new(self);
         let result = catch_unwind(AssertUnwindSafe(|| {
@@ -1073,7 +1069,7 @@ impl<'l> Shapes<'l> {
                 black_box(levels);
             })
         }
-        let levels = 1 + self.below(12) as usize;
+        let levels = 1 + self.below(12);
         block_on(nested(self, depth, levels));
     }
 

@@ -3,9 +3,8 @@
 //!
 //! Short unless `STRESS_SECONDS` or `STRESS_ROUNDS` say otherwise; `STRESS_SEED` repeats a round.
 
-use std::alloc::{GlobalAlloc, Layout, System, alloc, alloc_zeroed, dealloc, realloc};
+use std::alloc::{GlobalAlloc, Layout, System, dealloc};
 use std::ffi::c_void;
-use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
 use alloc_core::{
@@ -85,37 +84,7 @@ fn check<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) {
     }
 }
 
-const SITES: usize = 4;
-
-/// Functions that allocate, which no compiler makes one.
-macro_rules! sites {
-    ($($number:literal $make:ident $grow:ident),*) => {
-        $(
-            #[inline(never)]
-            fn $make(layout: Layout, zeroed: bool) -> *mut u8 {
-                black_box($number);
-                black_box(match zeroed {
-                    // SAFETY: the layout is not empty.
-                    true => unsafe { alloc_zeroed(layout) },
-                    // SAFETY: as above.
-                    false => unsafe { alloc(layout) },
-                })
-            }
-
-            #[inline(never)]
-            fn $grow(block: Block, size: usize) -> *mut u8 {
-                black_box($number);
-                // SAFETY: the block is live and has that layout.
-                black_box(unsafe { realloc(block.address, layout(block.size), size) })
-            }
-        )*
-        const MAKE: [fn(Layout, bool) -> *mut u8; SITES] = [$($make),*];
-        const GROW: [fn(Block, usize) -> *mut u8; SITES] = [$($grow),*];
-        const NAMES: [[&str; 2]; SITES] = [$([stringify!($make), stringify!($grow)]),*];
-    };
-}
-
-sites!(0 make_a grow_a, 1 make_b grow_b, 2 make_c grow_c, 3 make_d grow_d);
+alloc_tests::sites!();
 
 fn layout(size: usize) -> Layout {
     Layout::from_size_align(size, 8).expect("a small size")
@@ -131,6 +100,13 @@ struct Block {
     session: u32,
     /// The innermost scope that it belongs to.
     owner: Option<usize>,
+}
+
+impl Block {
+    fn grow(self, site: usize, size: usize) -> *mut u8 {
+        // SAFETY: the block is live and has that layout; sizes are small and not zero.
+        unsafe { GROW[site](self.address, layout(self.size), size) }
+    }
 }
 
 /// What a scope should say.
@@ -383,7 +359,7 @@ impl Run {
         let (size, site) = (self.size(), self.random.below(SITES));
         let at = self.random.below(self.live.len());
         let old = self.live[at];
-        let work = || GROW[site](old, size);
+        let work = || old.grow(site, size);
         let address = if muted { untraced(work) } else { work() };
         let scope = self.innermost().filter(|_| !muted);
         let block = Block {
@@ -420,7 +396,7 @@ impl Run {
         REFUSES.store(true, Relaxed);
         let made = MAKE[site](layout(size), self.random.one_in(2));
         let grown = match self.live.first() {
-            Some(&block) => GROW[site](block, size),
+            Some(&block) => block.grow(site, size),
             None => std::ptr::null_mut(),
         };
         REFUSES.store(false, Relaxed);

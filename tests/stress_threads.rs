@@ -3,7 +3,7 @@
 //! Short unless `STRESS_SECONDS` or `STRESS_ROUNDS` say otherwise; `STRESS_SEED` repeats what is drawn, not how threads
 //! take turns. A round that does not end in a minute is ended, and says where its threads are.
 
-use std::alloc::{Layout, alloc, dealloc, realloc};
+use std::alloc::{Layout, alloc, dealloc};
 use std::ffi::c_void;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU64, AtomicUsize, Ordering::*};
@@ -19,35 +19,11 @@ use alloc_tests::{Bump, Random, Stress};
 #[global_allocator]
 static ALLOC: TraceAlloc<Bump> = TraceAlloc::with_granule(Bump, 16);
 
-const SITES: usize = 4;
 const WORKERS: usize = 4;
 /// How often all of them rest in a round.
 const RESTS: usize = 3;
 
-macro_rules! sites {
-    ($($number:literal $make:ident $grow:ident),*) => {
-        $(
-            #[inline(never)]
-            fn $make(size: usize) -> *mut u8 {
-                black_box($number);
-                // SAFETY: the layout is not empty.
-                black_box(unsafe { alloc(layout(size)) })
-            }
-
-            #[inline(never)]
-            fn $grow(block: Block, size: usize) -> *mut u8 {
-                black_box($number);
-                // SAFETY: the block is live and has that layout.
-                black_box(unsafe { realloc(block.address as *mut u8, layout(block.size), size) })
-            }
-        )*
-        const MAKE: [fn(usize) -> *mut u8; SITES] = [$($make),*];
-        const GROW: [fn(Block, usize) -> *mut u8; SITES] = [$($grow),*];
-        const NAMES: [[&str; 2]; SITES] = [$([stringify!($make), stringify!($grow)]),*];
-    };
-}
-
-sites!(0 make_a grow_a, 1 make_b grow_b, 2 make_c grow_c, 3 make_d grow_d);
+alloc_tests::sites!();
 
 fn layout(size: usize) -> Layout {
     Layout::from_size_align(size, 8).expect("a small size")
@@ -58,6 +34,13 @@ struct Block {
     address: usize,
     size: usize,
     site: usize,
+}
+
+impl Block {
+    fn grow(self, site: usize, size: usize) -> usize {
+        // SAFETY: the block is live and has that layout; sizes are small and not zero.
+        unsafe { GROW[site](self.address as *mut u8, layout(self.size), size) as usize }
+    }
 }
 
 /// What all threads made and freed, by callsite.
@@ -131,7 +114,7 @@ fn free(block: Block) {
 }
 
 fn make(site: usize, size: usize) -> Block {
-    let address = MAKE[site](size) as usize;
+    let address = MAKE[site](layout(size), false) as usize;
     let block = Block {
         address,
         size,
@@ -336,7 +319,7 @@ fn work(seed: u64, arrive: &Barrier, leave: &Barrier) {
                 8..10 if !live.is_empty() => {
                     let at = random.below(live.len());
                     let old = live[at];
-                    let address = GROW[site](old, size) as usize;
+                    let address = old.grow(site, size);
                     TRUTH.died(old);
                     live[at] = Block {
                         address,

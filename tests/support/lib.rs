@@ -2,8 +2,10 @@
 //! and the programs' common cases.
 
 mod bump;
+mod calls;
 mod folder;
 mod message;
+mod random;
 mod runner;
 mod snapshots;
 mod stress;
@@ -11,11 +13,13 @@ mod system;
 pub mod workloads;
 
 pub use bump::Bump;
+pub use calls::{call_by_bits, path_of};
 pub use folder::Folder;
 pub use message::Message;
+pub use random::Random;
 pub use runner::{Test, run};
 pub use snapshots::{at_function, at_line, sum_of};
-pub use stress::{Random, Stress};
+pub use stress::Stress;
 pub use system::{Tool, copy_program, high_water_mark, program, resident_memory};
 
 /// A box that is made by code which has no part in the program's choice of an allocator: so it is one call that makes

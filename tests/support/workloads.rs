@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
+use crate::Random;
+
 /// Grows a vector of bytes to `bytes` by `push`, and returns how often its address changed.
 pub fn moves_of_a_growing_vec(bytes: usize) -> u32 {
     let mut grown = Vec::new();
@@ -28,16 +30,13 @@ pub enum Value {
 
 /// Records of some fields each, with text of `bytes` in all: about twice that is live then.
 pub fn records(bytes: usize) -> Vec<Value> {
-    let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut random = Random::new(1);
     let mut asked_for = 0;
     let mut records = Vec::new();
     while asked_for < bytes {
         let fields = (0..6).map(|field| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
             // From 48 to 128 bytes.
-            let length = 48 + (random >> 32) as usize % 81;
+            let length = 48 + random.below(81);
             asked_for += length;
             let text = Value::Text("x".repeat(length));
             (format!("the field with the long number {field:020}"), text)
