@@ -7,9 +7,12 @@ use alloc_core::{
     Amount, TraceAlloc, assert_memory, assert_no_alloc, assert_no_growth, assert_no_leak,
     assert_peak, measure,
 };
+use alloc_tests::Source;
 
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
+
+const HERE: Source = alloc_tests::source!();
 
 /// One, where all budgets shall be wrong by a byte.
 fn off() -> u64 {
@@ -122,14 +125,15 @@ fn off_by_one_byte_all_fail_and_name_their_lines() {
     let text = text(&output);
     assert!(text.contains("0 passed; 60 failed"), "{text}");
     assert_eq!(
-        text.matches(" panicked at tests/assertions.rs:").count(),
+        text.matches(&format!(" panicked at {}:", HERE.file))
+            .count(),
         BUDGETS,
         "{text}"
     );
     assert_eq!(text.matches(": 1 B too much\n").count(), BUDGETS, "{text}");
     // The text, and the list that had grown: these two, each with its line.
     assert!(
-        text.matches("held at the peak by\n    tests/assertions.rs:")
+        text.matches(&format!("held at the peak by\n    {}:", HERE.file))
             .count()
             >= 2 * BUDGETS
     );
@@ -145,27 +149,20 @@ fn message(work: impl FnOnce() + std::panic::UnwindSafe) -> String {
 
 #[inline(never)]
 fn large() -> Vec<u8> {
-    std::hint::black_box(Vec::with_capacity(3000))
+    std::hint::black_box(Vec::with_capacity(3000)) // mark: large
 }
 
 #[test]
 fn a_failure_tells_by_how_much_and_which_lines() {
-    let line = |text: &str| {
-        let source = include_str!("assertions.rs").lines();
-        source
-            .zip(1..)
-            .find(|(it, _)| it.contains(text))
-            .expect("a line")
-            .1
-    };
-    let text = message(|| drop(assert_peak!((large(), large()), <= 4 KiB)));
+    let text = message(|| drop(assert_peak!((large(), large()), <= 4 KiB))); // mark: failure
     let name = "assertions::a_failure_tells_by_how_much_and_which_lines::{{closure}}::{{closure}}";
+    let file = HERE.file;
     let stack = format!(
         "  6000 B in 2 blocks held at the peak by\n    \
-             tests/assertions.rs:{} assertions::large\n    \
-             tests/assertions.rs:{} {name}",
-        line("Vec::with_capacity(3000)"),
-        line("assert_peak!((large(), large()), <= 4 KiB)"),
+             {file}:{} assertions::large\n    \
+             {file}:{} {name}",
+        HERE.line("large"),
+        HERE.line("failure"),
     );
     let head = "peak: expected at most 4096 B, found 6000 B: 1904 B too much";
     // Two places in one line, which are not told apart.
@@ -217,8 +214,10 @@ fn work_that_starts_threads_is_counted_or_refused() {
     let (head, rest) = counted.split_once('\n').expect("lines");
     assert!(
         head.starts_with("peak: expected at most 64.0 KiB (65536 B), found ")
-            && rest
-                .starts_with("  1024 KiB in 1 block held at the peak by\n    tests/assertions.rs:"),
+            && rest.starts_with(&format!(
+                "  1024 KiB in 1 block held at the peak by\n    {}:",
+                HERE.file
+            )),
         "{counted}"
     );
     assert_peak!(started(), <= 64 KiB, threads = "own");

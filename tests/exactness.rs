@@ -9,7 +9,7 @@ use alloc_core::{
     Amount, ChargeTo, Config, Counters, Frame, GroupBy, Metric, Snapshot, TraceAlloc, start,
     take_snapshot, traced_memory,
 };
-use alloc_tests::at_function;
+use alloc_tests::{Source, at_function};
 
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
@@ -48,10 +48,7 @@ alloc_tests::tests![
     panics_that_unwind,
 ];
 
-/// The counters of a line of this file.
-fn at(snapshot: &Snapshot, line: u32) -> Counters {
-    alloc_tests::at_line(snapshot, file!(), line)
-}
+const HERE: Source = alloc_tests::source!();
 
 /// A snapshot whose parts were found to add up to the heap.
 fn checked_snapshot() -> Snapshot {
@@ -67,34 +64,49 @@ fn checked_snapshot() -> Snapshot {
     snapshot
 }
 
-/// What a line did, as (current bytes, blocks), (at peak), (total) and reallocations.
+/// What a line did: its mark, then bytes and blocks that are current, that are at peak, and in total, and
+/// reallocations.
+type Row<'a> = (&'a str, (u64, u64), (u64, u64), (u64, u64), u64);
+
 #[track_caller]
-fn check(
-    counters: Counters,
-    current: (u64, u64),
-    at_peak: (u64, u64),
-    total: (u64, u64),
-    reallocations: u64,
-) {
+fn check_line(source: Source, snapshot: &Snapshot, expected: Row<'_>) {
+    check(source.counters(snapshot, expected.0), expected);
+}
+
+#[track_caller]
+fn check(counters: Counters, (what, current, at_peak, total, reallocations): Row<'_>) {
     let amount = |(bytes, blocks)| Amount::new(bytes, blocks);
-    assert_eq!(counters.current, amount(current), "current");
-    assert_eq!(counters.at_peak, amount(at_peak), "at peak");
-    assert_eq!(counters.total, amount(total), "total");
-    assert_eq!(counters.reallocations, reallocations, "reallocations");
+    assert_eq!(counters.current, amount(current), "{what}: current");
+    assert_eq!(counters.at_peak, amount(at_peak), "{what}: at peak");
+    assert_eq!(counters.total, amount(total), "{what}: total");
+    assert_eq!(
+        counters.reallocations, reallocations,
+        "{what}: reallocations"
+    );
+}
+
+/// The bytes of the heap now, and at its peak.
+#[track_caller]
+fn check_heap(current: u64, peak: u64) {
+    let memory = traced_memory();
+    assert_eq!((memory.current.get(), memory.peak.get()), (current, peak));
 }
 
 fn a_thousand_boxes() {
     let mut boxes = Vec::with_capacity(1000);
     start().unwrap();
-    let line = line!() + 1;
-    boxes.extend((0..1000).map(|_| Box::new([0_u8; 1000])));
+    boxes.extend((0..1000).map(|_| Box::new([0_u8; 1000]))); // mark: thousand boxes
     let snapshot = checked_snapshot();
-    check(
-        at(&snapshot, line),
-        (1_000_000, 1000),
-        (1_000_000, 1000),
-        (1_000_000, 1000),
-        0,
+    check_line(
+        HERE,
+        &snapshot,
+        (
+            "thousand boxes",
+            (1_000_000, 1000),
+            (1_000_000, 1000),
+            (1_000_000, 1000),
+            0,
+        ),
     );
     assert_eq!(traced_memory().current, 1_000_000);
 
@@ -104,8 +116,9 @@ fn a_thousand_boxes() {
         (1_000_000, 1000)
     );
     let expected = format!(
-        "{}:{line}: size=977 KiB, count=1000, average=1000 B",
-        file!()
+        "{}:{}: size=977 KiB, count=1000, average=1000 B",
+        HERE.file,
+        HERE.line("thousand boxes"),
     );
     let printed = statistics[0].to_string();
     let name = expected.strip_prefix("tests/").unwrap_or(&expected);
@@ -113,13 +126,16 @@ fn a_thousand_boxes() {
 
     boxes.truncate(400);
     let snapshot = checked_snapshot();
-    let after = at(&snapshot, line);
+    let after = HERE.counters(&snapshot, "thousand boxes");
     check(
         after,
-        (400_000, 400),
-        (1_000_000, 1000),
-        (1_000_000, 1000),
-        0,
+        (
+            "after the truncation",
+            (400_000, 400),
+            (1_000_000, 1000),
+            (1_000_000, 1000),
+            0,
+        ),
     );
     assert_eq!(after.peak, Amount::new(1_000_000, 1000));
     assert_eq!(after.freed(), Amount::new(600_000, 600));
@@ -130,13 +146,12 @@ fn a_growing_vec() {
     start().unwrap();
     let mut numbers = Vec::new();
     for number in 0..100_u64 {
-        let line = line!() + 1;
-        numbers.push(black_box(number));
+        numbers.push(black_box(number)); // mark: push
         if number == 99 {
             let bytes = 8 * 128;
             let total = 8 * (4 + 8 + 16 + 32 + 64 + 128);
-            let counters = at(&checked_snapshot(), line);
-            check(counters, (bytes, 1), (bytes, 1), (total, 6), 5);
+            let counters = HERE.counters(&checked_snapshot(), "push");
+            check(counters, ("push", (bytes, 1), (bytes, 1), (total, 6), 5));
             // The library makes the first block at one place and grows it at another: two
             // callsites on the line, whose own peaks add up.
             assert_eq!(counters.peak, Amount::new(8 * 4 + bytes, 2));
@@ -147,19 +162,28 @@ fn a_growing_vec() {
 
 fn a_shrunk_vec() {
     start().unwrap();
-    let made = line!() + 1;
-    let mut bytes = Vec::<u8>::with_capacity(black_box(10_000));
+    let mut bytes = Vec::<u8>::with_capacity(black_box(10_000)); // mark: with_capacity
     bytes.extend_from_slice(&[1; 100]);
-    let shrunk = line!() + 1;
-    bytes.shrink_to_fit();
+    bytes.shrink_to_fit(); // mark: shrink_to_fit
     let snapshot = checked_snapshot();
-    check(at(&snapshot, made), (0, 0), (10_000, 1), (10_000, 1), 0);
-    check(at(&snapshot, shrunk), (100, 1), (0, 0), (100, 1), 1);
+    check_line(
+        HERE,
+        &snapshot,
+        ("with_capacity", (0, 0), (10_000, 1), (10_000, 1), 0),
+    );
+    check_line(
+        HERE,
+        &snapshot,
+        ("shrink_to_fit", (100, 1), (0, 0), (100, 1), 1),
+    );
 
-    let boxed = line!() + 1;
-    let boxed_bytes = Vec::from(&black_box([7_u8; 64])[..32]).into_boxed_slice();
+    let boxed_bytes = Vec::from(&black_box([7_u8; 64])[..32]).into_boxed_slice(); // mark: boxed bytes
     let snapshot = checked_snapshot();
-    check(at(&snapshot, boxed), (32, 1), (0, 0), (32, 1), 0);
+    check_line(
+        HERE,
+        &snapshot,
+        ("boxed bytes", (32, 1), (0, 0), (32, 1), 0),
+    );
     drop(boxed_bytes);
 
     bytes.clear();
@@ -170,48 +194,53 @@ fn a_shrunk_vec() {
 fn a_realloc_moves_the_block_to_the_line_that_grew_it() {
     let layout = |size| Layout::from_size_align(size, 8).unwrap();
     start().unwrap();
-    let made = line!() + 2;
     // SAFETY: the size is not zero; freed below with the layout that it has then.
-    let first = black_box(unsafe { alloc(layout(24)) });
-    let grown = line!() + 2;
+    let first = black_box(unsafe { alloc(layout(24)) }); // mark: alloc
     // SAFETY: from `alloc` with that layout.
-    let second = black_box(unsafe { realloc(first, layout(24), 5000) });
+    let second = black_box(unsafe { realloc(first, layout(24), 5000) }); // mark: realloc
     let snapshot = checked_snapshot();
-    check(at(&snapshot, made), (0, 0), (0, 0), (24, 1), 0);
-    check(at(&snapshot, grown), (5000, 1), (5000, 1), (5000, 1), 1);
+    check_line(HERE, &snapshot, ("alloc", (0, 0), (0, 0), (24, 1), 0));
+    check_line(
+        HERE,
+        &snapshot,
+        ("realloc", (5000, 1), (5000, 1), (5000, 1), 1),
+    );
 
     // To the same size is a reallocation as well.
-    let same = line!() + 2;
     // SAFETY: from `realloc` with that size.
-    let third = black_box(unsafe { realloc(second, layout(5000), 5000) });
+    let third = black_box(unsafe { realloc(second, layout(5000), 5000) }); // mark: same size
     let snapshot = checked_snapshot();
-    check(at(&snapshot, grown), (0, 0), (0, 0), (5000, 1), 1);
-    check(at(&snapshot, same), (5000, 1), (5000, 1), (5000, 1), 1);
+    check_line(HERE, &snapshot, ("realloc", (0, 0), (0, 0), (5000, 1), 1));
+    check_line(
+        HERE,
+        &snapshot,
+        ("same size", (5000, 1), (5000, 1), (5000, 1), 1),
+    );
     assert_eq!(traced_memory().peak, 5000);
 
     // SAFETY: from `realloc` with that size.
     unsafe { dealloc(third, layout(5000)) };
     let snapshot = checked_snapshot();
-    check(at(&snapshot, same), (0, 0), (5000, 1), (5000, 1), 1);
+    check_line(
+        HERE,
+        &snapshot,
+        ("same size", (0, 0), (5000, 1), (5000, 1), 1),
+    );
     assert_eq!(traced_memory().current, 0);
 }
 
 fn zeroed_memory() {
     start().unwrap();
-    let line_of_vec = line!() + 1;
-    let zeros = vec![0_u8; black_box(5000)];
-    let line_of_call = line!() + 2;
+    let zeros = vec![0_u8; black_box(5000)]; // mark: zeroed vec
     // SAFETY: the size is not zero.
-    let block = black_box(unsafe { alloc_zeroed(Layout::new::<[u64; 16]>()) });
+    let block = black_box(unsafe { alloc_zeroed(Layout::new::<[u64; 16]>()) }); // mark: zeroed
     let snapshot = checked_snapshot();
-    check(
-        at(&snapshot, line_of_vec),
-        (5000, 1),
-        (5000, 1),
-        (5000, 1),
-        0,
+    check_line(
+        HERE,
+        &snapshot,
+        ("zeroed vec", (5000, 1), (5000, 1), (5000, 1), 0),
     );
-    check(at(&snapshot, line_of_call), (128, 1), (128, 1), (128, 1), 0);
+    check_line(HERE, &snapshot, ("zeroed", (128, 1), (128, 1), (128, 1), 0));
     // SAFETY: from `alloc_zeroed` with that layout.
     unsafe { dealloc(block, Layout::new::<[u64; 16]>()) };
     drop(zeros);
@@ -232,10 +261,7 @@ fn zero_sized_types() {
         HashMap::<u64, u64>::new(),
         vec![0_u32; 0],
     ));
-    assert_eq!(
-        (traced_memory().current.get(), traced_memory().peak.get()),
-        (0, 0)
-    );
+    check_heap(0, 0);
     assert!(checked_snapshot().traces().is_empty());
 }
 
@@ -245,24 +271,29 @@ struct Page([u8; 4096]);
 
 fn over_aligned_types() {
     start().unwrap();
-    let boxed = line!() + 1;
-    let page = black_box(Box::new(Page([1; 4096])));
+    let page = black_box(Box::new(Page([1; 4096]))); // mark: boxed page
     let mut pages = Vec::new();
     for number in 0..3 {
-        let pushed = line!() + 1;
-        pages.push(Page([number; 4096]));
+        pages.push(Page([number; 4096])); // mark: pushed pages
         if number == 2 {
             // One at first, since a page is large; then two, then four.
-            let counters = at(&checked_snapshot(), pushed);
-            check(counters, (4 * 4096, 1), (4 * 4096, 1), (7 * 4096, 3), 2);
+            let counters = HERE.counters(&checked_snapshot(), "pushed pages");
+            check(
+                counters,
+                (
+                    "pushed pages",
+                    (4 * 4096, 1),
+                    (4 * 4096, 1),
+                    (7 * 4096, 3),
+                    2,
+                ),
+            );
         }
     }
-    check(
-        at(&checked_snapshot(), boxed),
-        (4096, 1),
-        (4096, 1),
-        (4096, 1),
-        0,
+    check_line(
+        HERE,
+        &checked_snapshot(),
+        ("boxed page", (4096, 1), (4096, 1), (4096, 1), 0),
     );
     assert_eq!(page.0.as_ptr().addr() % 4096, 0);
     assert_eq!(pages[2].0.as_ptr().addr() % 4096, 0);
@@ -284,16 +315,17 @@ fn over_aligned_types() {
 
 fn strings() {
     start().unwrap();
-    let first = line!() + 1;
-    let hello = String::from(black_box("hello"));
-    let second = line!() + 1;
-    let repeated = hello.repeat(20);
-    let third = line!() + 1;
-    let copy: Box<str> = Box::from(repeated.as_str());
+    let hello = String::from(black_box("hello")); // mark: from
+    let repeated = hello.repeat(20); // mark: repeat
+    let copy: Box<str> = Box::from(repeated.as_str()); // mark: boxed str
     let snapshot = checked_snapshot();
-    check(at(&snapshot, first), (5, 1), (5, 1), (5, 1), 0);
-    check(at(&snapshot, second), (100, 1), (100, 1), (100, 1), 0);
-    check(at(&snapshot, third), (100, 1), (100, 1), (100, 1), 0);
+    check_line(HERE, &snapshot, ("from", (5, 1), (5, 1), (5, 1), 0));
+    check_line(HERE, &snapshot, ("repeat", (100, 1), (100, 1), (100, 1), 0));
+    check_line(
+        HERE,
+        &snapshot,
+        ("boxed str", (100, 1), (100, 1), (100, 1), 0),
+    );
     drop((hello, repeated, copy));
     assert_eq!(traced_memory().current, 0);
 }
@@ -306,14 +338,11 @@ fn hash_maps() {
     // The keys of the hasher are made, and kept, by the thread's first map.
     drop(black_box(HashMap::<u64, u64>::new()));
     start().unwrap();
-    let line = line!() + 1;
-    let map = HashMap::<u64, u64>::with_capacity(black_box(100));
-    check(
-        at(&checked_snapshot(), line),
-        (table(128), 1),
-        (table(128), 1),
-        (table(128), 1),
-        0,
+    let map = HashMap::<u64, u64>::with_capacity(black_box(100)); // mark: map
+    check_line(
+        HERE,
+        &checked_snapshot(),
+        ("map", (table(128), 1), (table(128), 1), (table(128), 1), 0),
     );
     drop(map);
 
@@ -321,7 +350,7 @@ fn hash_maps() {
     let mut map = HashMap::new();
     (0..15).for_each(|key| insert(&mut map, black_box(key)));
     let total = table(4) + table(8) + table(16) + table(32);
-    let counters = alloc_tests::at_function(&checked_snapshot(), "insert");
+    let counters = at_function(&checked_snapshot(), "insert");
     assert_eq!(counters.current, Amount::new(table(32), 1));
     assert_eq!(counters.total, Amount::new(total, 4));
     // The new table is there before the old one goes.
@@ -338,17 +367,22 @@ fn insert(map: &mut HashMap<u64, u64>, key: u64) {
 /// Adapters, `collect` and comparison functions are the library's: the caller is charged.
 fn inlined_and_generic_library_code() {
     start().unwrap();
-    let collected = line!() + 1;
-    let numbers: Vec<u32> = (0..black_box(1000_u32)).rev().collect();
-    let shared = line!() + 1;
-    let counted: std::rc::Rc<[u8]> = std::rc::Rc::from(&[1_u8; 48][..]);
-    let cloned = line!() + 1;
-    let copy = numbers.clone();
+    let numbers: Vec<u32> = (0..black_box(1000_u32)).rev().collect(); // mark: collect
+    let counted: std::rc::Rc<[u8]> = std::rc::Rc::from(&[1_u8; 48][..]); // mark: rc
+    let copy = numbers.clone(); // mark: clone
     let snapshot = checked_snapshot();
-    check(at(&snapshot, collected), (4000, 1), (4000, 1), (4000, 1), 0);
+    check_line(
+        HERE,
+        &snapshot,
+        ("collect", (4000, 1), (4000, 1), (4000, 1), 0),
+    );
     // Two counts before the bytes.
-    check(at(&snapshot, shared), (64, 1), (64, 1), (64, 1), 0);
-    check(at(&snapshot, cloned), (4000, 1), (4000, 1), (4000, 1), 0);
+    check_line(HERE, &snapshot, ("rc", (64, 1), (64, 1), (64, 1), 0));
+    check_line(
+        HERE,
+        &snapshot,
+        ("clone", (4000, 1), (4000, 1), (4000, 1), 0),
+    );
     drop((numbers, counted, copy));
     assert_eq!(traced_memory().current, 0);
 }
@@ -364,8 +398,11 @@ fn two_lines_of_one_function() {
     start().unwrap();
     let boxes: [_; 10] = std::array::from_fn(|_| two_boxes());
     let snapshot = checked_snapshot();
-    let function = alloc_tests::at_function(&snapshot, "two_boxes");
-    check(function, (1400, 20), (1400, 20), (1400, 20), 0);
+    let function = at_function(&snapshot, "two_boxes");
+    check(
+        function,
+        ("two_boxes", (1400, 20), (1400, 20), (1400, 20), 0),
+    );
 
     let grouped = |by| {
         let statistics = snapshot.statistics(by);
@@ -390,45 +427,43 @@ fn two_lines_of_one_function() {
 
 fn the_peak_and_its_parts() {
     start().unwrap();
-    let first = line!() + 1;
-    let kept = vec![1_u8; black_box(3000)];
-    let second = line!() + 1;
-    let gone = vec![2_u8; black_box(2000)];
-    assert_eq!(
-        (traced_memory().current.get(), traced_memory().peak.get()),
-        (5000, 5000)
-    );
+    let kept = vec![1_u8; black_box(3000)]; // mark: kept
+    let gone = vec![2_u8; black_box(2000)]; // mark: gone
+    check_heap(5000, 5000);
     drop(gone);
-    let third = line!() + 1;
-    let later = vec![3_u8; black_box(1500)];
-    assert_eq!(
-        (traced_memory().current.get(), traced_memory().peak.get()),
-        (4500, 5000)
-    );
+    let later = vec![3_u8; black_box(1500)]; // mark: later
+    check_heap(4500, 5000);
     let snapshot = checked_snapshot();
-    check(at(&snapshot, first), (3000, 1), (3000, 1), (3000, 1), 0);
-    check(at(&snapshot, second), (0, 0), (2000, 1), (2000, 1), 0);
-    check(at(&snapshot, third), (1500, 1), (0, 0), (1500, 1), 0);
+    check_line(
+        HERE,
+        &snapshot,
+        ("kept", (3000, 1), (3000, 1), (3000, 1), 0),
+    );
+    check_line(HERE, &snapshot, ("gone", (0, 0), (2000, 1), (2000, 1), 0));
+    check_line(HERE, &snapshot, ("later", (1500, 1), (0, 0), (1500, 1), 0));
     drop((kept, later));
     let snapshot = checked_snapshot();
-    assert_eq!(
-        (traced_memory().current.get(), traced_memory().peak.get()),
-        (0, 5000)
-    );
-    check(at(&snapshot, first), (0, 0), (3000, 1), (3000, 1), 0);
-    check(at(&snapshot, third), (0, 0), (0, 0), (1500, 1), 0);
-    assert_eq!(at(&snapshot, third).peak, Amount::new(1500, 1));
+    check_heap(0, 5000);
+    check_line(HERE, &snapshot, ("kept", (0, 0), (3000, 1), (3000, 1), 0));
+    check_line(HERE, &snapshot, ("later", (0, 0), (0, 0), (1500, 1), 0));
+    assert_eq!(HERE.counters(&snapshot, "later").peak, Amount::new(1500, 1));
 }
 
 fn of_equal_peaks_the_later_counts() {
     start().unwrap();
-    let first = line!() + 1;
-    drop(black_box(vec![1_u8; black_box(3000)]));
-    let second = line!() + 1;
-    drop(black_box(vec![2_u8; black_box(3000)]));
+    drop(black_box(vec![1_u8; black_box(3000)])); // mark: first peak
+    drop(black_box(vec![2_u8; black_box(3000)])); // mark: equal peak
     let snapshot = checked_snapshot();
-    check(at(&snapshot, first), (0, 0), (0, 0), (3000, 1), 0);
-    check(at(&snapshot, second), (0, 0), (3000, 1), (3000, 1), 0);
+    check_line(
+        HERE,
+        &snapshot,
+        ("first peak", (0, 0), (0, 0), (3000, 1), 0),
+    );
+    check_line(
+        HERE,
+        &snapshot,
+        ("equal peak", (0, 0), (3000, 1), (3000, 1), 0),
+    );
 }
 
 /// Only the net growth counts: the old and the new block are never there together.
@@ -437,63 +472,52 @@ fn a_block_that_grows_at_the_peak() {
     let kept = vec![0_u8; black_box(100)];
     let mut grown = Vec::<u8>::with_capacity(black_box(1000));
     grown.reserve_exact(black_box(4000));
-    assert_eq!(
-        (traced_memory().current.get(), traced_memory().peak.get()),
-        (4100, 4100)
-    );
+    check_heap(4100, 4100);
     grown.shrink_to(500);
-    assert_eq!(
-        (traced_memory().current.get(), traced_memory().peak.get()),
-        (600, 4100)
-    );
+    check_heap(600, 4100);
     checked_snapshot();
     drop(kept);
 }
 
 fn reset_peak() {
     start().unwrap();
-    let line_of_kept = line!() + 1;
-    let kept = vec![1_u8; black_box(1000)];
-    let line_of_gone = line!() + 1;
-    drop(black_box(vec![2_u8; black_box(4000)]));
+    let kept = vec![1_u8; black_box(1000)]; // mark: kept at a reset
+    drop(black_box(vec![2_u8; black_box(4000)])); // mark: gone before a reset
     assert_eq!(traced_memory().peak, 5000);
     alloc_core::reset_peak();
-    assert_eq!(
-        (traced_memory().current.get(), traced_memory().peak.get()),
-        (1000, 1000)
-    );
+    check_heap(1000, 1000);
     let snapshot = checked_snapshot();
-    check(
-        at(&snapshot, line_of_kept),
-        (1000, 1),
-        (1000, 1),
-        (1000, 1),
-        0,
+    check_line(
+        HERE,
+        &snapshot,
+        ("kept at a reset", (1000, 1), (1000, 1), (1000, 1), 0),
     );
     // What was allocated in all is not forgotten.
-    check(at(&snapshot, line_of_gone), (0, 0), (0, 0), (4000, 1), 0);
-    assert_eq!(at(&snapshot, line_of_gone).peak, Amount::default());
+    check_line(
+        HERE,
+        &snapshot,
+        ("gone before a reset", (0, 0), (0, 0), (4000, 1), 0),
+    );
+    assert_eq!(
+        HERE.counters(&snapshot, "gone before a reset").peak,
+        Amount::default()
+    );
 
-    let line_of_next = line!() + 1;
-    drop(black_box(vec![3_u8; black_box(500)]));
-    assert_eq!(
-        (traced_memory().current.get(), traced_memory().peak.get()),
-        (1000, 1500)
-    );
+    drop(black_box(vec![3_u8; black_box(500)])); // mark: after a reset
+    check_heap(1000, 1500);
     let snapshot = checked_snapshot();
-    check(
-        at(&snapshot, line_of_kept),
-        (1000, 1),
-        (1000, 1),
-        (1000, 1),
-        0,
+    check_line(
+        HERE,
+        &snapshot,
+        ("kept at a reset", (1000, 1), (1000, 1), (1000, 1), 0),
     );
-    check(at(&snapshot, line_of_next), (0, 0), (500, 1), (500, 1), 0);
+    check_line(
+        HERE,
+        &snapshot,
+        ("after a reset", (0, 0), (500, 1), (500, 1), 0),
+    );
     drop(kept);
-    assert_eq!(
-        (traced_memory().current.get(), traced_memory().peak.get()),
-        (0, 1500)
-    );
+    check_heap(0, 1500);
     alloc_core::reset_peak();
     assert_eq!(traced_memory().peak, 0);
     checked_snapshot();
@@ -505,19 +529,19 @@ fn clear_traces() {
     assert_eq!(traced_memory().current, 3000);
     alloc_core::clear_traces();
     assert!(alloc_core::is_tracing());
-    assert_eq!(
-        (traced_memory().current.get(), traced_memory().peak.get()),
-        (0, 0)
-    );
+    check_heap(0, 0);
     assert!(checked_snapshot().traces().is_empty());
     assert!(alloc_core::traceback_of(&*before[0]).is_none());
 
-    let line = line!() + 1;
-    let after = vec![1_u8; black_box(700)];
+    let after = vec![1_u8; black_box(700)]; // mark: after a clear
     let unknown = take_snapshot().unwrap().health().unknown_frees;
     drop(before);
     let snapshot = checked_snapshot();
-    check(at(&snapshot, line), (700, 1), (700, 1), (700, 1), 0);
+    check_line(
+        HERE,
+        &snapshot,
+        ("after a clear", (700, 1), (700, 1), (700, 1), 0),
+    );
     assert_eq!(traced_memory().current, 700);
     // The ten boxes; and what the first snapshot was made of may have been freed since.
     let unknown = snapshot.health().unknown_frees - unknown;
@@ -540,15 +564,11 @@ fn stop_and_start() {
     drop(first);
 
     start().unwrap();
-    assert_eq!(
-        (traced_memory().current.get(), traced_memory().peak.get()),
-        (0, 0)
-    );
-    let line = line!() + 1;
-    let seen = vec![3_u8; black_box(400)];
+    check_heap(0, 0);
+    let seen = vec![3_u8; black_box(400)]; // mark: seen
     drop(unseen);
     let snapshot = checked_snapshot();
-    check(at(&snapshot, line), (400, 1), (400, 1), (400, 1), 0);
+    check_line(HERE, &snapshot, ("seen", (400, 1), (400, 1), (400, 1), 0));
     assert_eq!(snapshot.traces().len(), 1);
     assert_eq!(snapshot.health().unknown_frees, 1);
     drop(seen);
@@ -559,25 +579,16 @@ fn blocks_from_before() {
     let mut older = Vec::<u8>::with_capacity(black_box(1000));
     start().unwrap();
     drop(std::mem::take(&mut older));
-    assert_eq!(
-        (traced_memory().current.get(), traced_memory().peak.get()),
-        (0, 0)
-    );
+    check_heap(0, 0);
     // It is heard of for the first time when it grows.
-    let line = line!() + 1;
-    old.reserve_exact(black_box(2500));
-    check(
-        at(&checked_snapshot(), line),
-        (2500, 1),
-        (2500, 1),
-        (2500, 1),
-        1,
+    old.reserve_exact(black_box(2500)); // mark: grown from before
+    check_line(
+        HERE,
+        &checked_snapshot(),
+        ("grown from before", (2500, 1), (2500, 1), (2500, 1), 1),
     );
     drop(old);
-    assert_eq!(
-        (traced_memory().current.get(), traced_memory().peak.get()),
-        (0, 2500)
-    );
+    check_heap(0, 2500);
 }
 
 fn tracing_nothing() {
@@ -697,8 +708,7 @@ fn traceback_of_a_block() {
     let before = black_box(Box::new(1_u64));
     let on_the_stack = black_box([0_u64; 8]);
     start().unwrap();
-    let called = line!() + 1;
-    let block = made_in_a_function();
+    let block = made_in_a_function(); // mark: call of made_in_a_function
     let traceback = alloc_core::traceback_of(&*block).unwrap();
     let innermost = traceback.charged(ChargeTo::Caller);
     assert!(
@@ -709,7 +719,7 @@ fn traceback_of_a_block() {
         "{innermost}"
     );
     assert!(
-        innermost.file().unwrap().full().ends_with(file!()),
+        innermost.file().unwrap().full().ends_with(HERE.file),
         "{innermost}"
     );
     let place = traceback
@@ -721,7 +731,7 @@ fn traceback_of_a_block() {
         caller.function().unwrap().ends_with("traceback_of_a_block"),
         "{caller}"
     );
-    assert_eq!(caller.line(), called);
+    assert_eq!(caller.line(), HERE.line("call of made_in_a_function"));
     assert!(!traceback.is_truncated() && !traceback.is_broken() && !traceback.is_overflow());
     let outermost = traceback.iter().filter_map(|frame| frame.function());
     assert!(
@@ -759,8 +769,8 @@ fn few_frames() {
         let blocks = (deep(300), deep(300), deep(301));
         let snapshot = checked_snapshot();
         assert_eq!(snapshot.traceback_limit(), frames);
-        let function = alloc_tests::at_function(&snapshot, "deep");
-        check(function, (288, 3), (288, 3), (288, 3), 0);
+        let function = at_function(&snapshot, "deep");
+        check(function, ("deep", (288, 3), (288, 3), (288, 3), 0));
 
         let traceback = alloc_core::traceback_of(&*blocks.0).unwrap();
         let is_deep = |name: &str| name.rsplit("::").next() == Some("deep");
@@ -844,10 +854,7 @@ fn a_full_callsite_table() {
         ($($size:literal)*) => { ($(Box::new(black_box([0_u8; $size])),)*) };
     }
     let mut boxes = boxes!(10 20 30 40 50 60 70 80 90 100 110 120 130 140 150 160 170 180 190 200);
-    assert_eq!(
-        (traced_memory().current.get(), traced_memory().peak.get()),
-        (2100, 2100)
-    );
+    check_heap(2100, 2100);
     let snapshot = checked_snapshot();
     let told_apart = snapshot
         .traces()
@@ -861,10 +868,7 @@ fn a_full_callsite_table() {
 
     // Once freed, a block of it is taken off it.
     boxes.19 = Box::new(black_box([1; 200]));
-    assert_eq!(
-        (traced_memory().current.get(), traced_memory().peak.get()),
-        (2100, 2300)
-    );
+    check_heap(2100, 2300);
     let overflow = alloc_tests::sum_of(&checked_snapshot(), |it| it.traceback.is_overflow());
     assert_eq!(overflow.current.blocks, 20 - told_apart as u64);
     assert_eq!(overflow.total.blocks, 21 - told_apart as u64);
@@ -875,19 +879,30 @@ fn a_full_callsite_table() {
 
 fn a_snapshot_stays_as_it_is() {
     start().unwrap();
-    let line = line!() + 1;
-    let block = vec![1_u8; black_box(1000)];
+    let block = vec![1_u8; black_box(1000)]; // mark: snapshot
     let snapshot = checked_snapshot();
     drop(block);
     let other = vec![2_u8; black_box(9000)];
-    check(at(&snapshot, line), (1000, 1), (1000, 1), (1000, 1), 0);
+    check_line(
+        HERE,
+        &snapshot,
+        ("snapshot", (1000, 1), (1000, 1), (1000, 1), 0),
+    );
     assert_eq!(snapshot.traced_memory().peak, 1000);
     alloc_core::stop();
-    check(at(&snapshot, line), (1000, 1), (1000, 1), (1000, 1), 0);
+    check_line(
+        HERE,
+        &snapshot,
+        ("snapshot", (1000, 1), (1000, 1), (1000, 1), 0),
+    );
     assert_eq!(snapshot.statistics(GroupBy::Line).len(), 1);
     start().unwrap();
     assert!(checked_snapshot().traces().is_empty());
-    check(at(&snapshot, line), (1000, 1), (1000, 1), (1000, 1), 0);
+    check_line(
+        HERE,
+        &snapshot,
+        ("snapshot", (1000, 1), (1000, 1), (1000, 1), 0),
+    );
     drop(other);
 }
 
@@ -952,15 +967,13 @@ fn a_dumped_snapshot_is_loaded_whole() {
 
 fn statistics_are_sorted_and_printed_as_tracemalloc_does() {
     start().unwrap();
-    let small = line!() + 1;
-    let boxes: [_; 3] = std::array::from_fn(|_| Box::new(black_box([0_u8; 100])));
-    let large = line!() + 1;
-    let vec = vec![0_u8; black_box(20_480)];
-    let gone = line!() + 1;
-    drop(black_box(vec![0_u8; black_box(50_000)]));
+    let boxes: [_; 3] = std::array::from_fn(|_| Box::new(black_box([0_u8; 100]))); // mark: small
+    let vec = vec![0_u8; black_box(20_480)]; // mark: large
+    drop(black_box(vec![0_u8; black_box(50_000)])); // mark: largest
     let snapshot = checked_snapshot();
     alloc_core::stop();
 
+    let [small, large, largest] = ["small", "large", "largest"].map(|mark| HERE.line(mark));
     let texts = |metric| {
         let statistics = snapshot.statistics_by(GroupBy::Line, metric);
         let without_path = |it: &alloc_core::Statistic| {
@@ -981,7 +994,7 @@ fn statistics_are_sorted_and_printed_as_tracemalloc_does() {
     let at_peak = texts(Metric::AtPeak);
     assert_eq!(
         at_peak[0],
-        format!("{gone}: size=48.8 KiB, count=1, average=48.8 KiB")
+        format!("{largest}: size=48.8 KiB, count=1, average=48.8 KiB")
     );
     assert_eq!(
         at_peak[1],
@@ -1013,7 +1026,10 @@ fn panics_that_unwind() {
     let snapshot = checked_snapshot();
     alloc_core::stop();
     std::panic::set_hook(hook);
-    let boxes = alloc_tests::at_function(&snapshot, "two_hundred_bytes");
-    check(boxes, (0, 0), (1400, 7), (14_000, 70), 0);
+    let boxes = at_function(&snapshot, "two_hundred_bytes");
+    check(
+        boxes,
+        ("two_hundred_bytes", (0, 0), (1400, 7), (14_000, 70), 0),
+    );
     assert_eq!(snapshot.traced_memory().current, 0);
 }

@@ -7,11 +7,14 @@ use alloc_core::{
     Amount, Scope, ScopeHandle, TraceAlloc, Usage, assert_memory, assert_no_alloc,
     assert_no_growth, assert_no_leak, assert_peak, measure_future,
 };
+use alloc_tests::Source;
 use rayon::prelude::*;
 use tokio::sync::mpsc;
 
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
+
+const HERE: Source = alloc_tests::source!();
 
 fn block(size: usize) -> Vec<u8> {
     std::hint::black_box(Vec::with_capacity(size))
@@ -344,7 +347,7 @@ async fn async_work_is_awaited_and_counted() {
 mod failing {
     use super::{block, work};
 
-    #[alloc_core::memory_test(allocations = 20)]
+    #[alloc_core::memory_test(allocations = 20)] // mark: attribute
     #[tokio::test]
     #[ignore = "it is run by the test below"]
     async fn attribute() {
@@ -354,21 +357,21 @@ mod failing {
     #[tokio::test]
     #[ignore = "it is run by the test below"]
     async fn limit() {
-        super::assert_no_alloc!(async work(10, 60));
+        super::assert_no_alloc!(async work(10, 60)); // mark: limit
     }
 
     #[tokio::test]
     #[ignore = "it is run by the test below"]
     async fn growth() {
         let mut kept = Vec::new();
-        super::assert_no_growth!(rounds = 2, async || kept.push(work(1, 60).await));
+        super::assert_no_growth!(rounds = 2, async || kept.push(work(1, 60).await)); // mark: growth
     }
 
     #[tokio::test]
     #[ignore = "it is run by the test below"]
     async fn threads() {
         let task = async { tokio::task::spawn_blocking(|| drop(block(9))).await };
-        super::assert_peak!(async task, <= 1 MiB).expect("no panic");
+        super::assert_peak!(async task, <= 1 MiB).expect("no panic"); // mark: threads
     }
 }
 
@@ -380,32 +383,15 @@ fn async_failures_are_the_test_s() {
         .output()
         .expect("it runs");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
-    let line = |text: &str| {
-        let mut lines = include_str!("runtimes.rs").lines().zip(1..);
-        lines
-            .find(|(it, _)| it.trim().starts_with(text))
-            .expect("a line")
-            .1
-    };
-    for (test, at, message) in [
+    for (test, message) in [
         (
             "attribute",
-            "#[alloc_core::memory_test(allocations = 20)]",
             "allocations: expected at most 20, found 21: 1 too many",
         ),
-        (
-            "limit",
-            "super::assert_no_alloc!(async work",
-            "allocations: expected 0, found 21: 21 too many",
-        ),
-        (
-            "growth",
-            "super::assert_no_growth!(rounds = 2, async",
-            "2 lines hold more after each of 2 rounds",
-        ),
+        ("limit", "allocations: expected 0, found 21: 21 too many"),
+        ("growth", "2 lines hold more after each of 2 rounds"),
         (
             "threads",
-            "super::assert_peak!(async task",
             "this work started threads; use `threads = \"all\"` to count what they do, or \
              `threads = \"own\"` to leave it out",
         ),
@@ -414,7 +400,7 @@ fn async_failures_are_the_test_s() {
             .split_once(&format!("thread 'failing::{test}'"))
             .expect(&text);
         let (place, rest) = failure.split_once(":\n").expect(&text);
-        let expected = format!(" panicked at tests/runtimes.rs:{}:", line(at));
+        let expected = format!(" panicked at {}:{}:", HERE.file, HERE.line(test));
         assert!(place.contains(&expected), "{expected}: {text}");
         assert_eq!(rest.lines().next(), Some(message), "{text}");
     }

@@ -6,6 +6,7 @@ use std::hint::black_box;
 use alloc_core::{
     Bytes, Config, GroupBy, Metric, Scope, Snapshot, Statistic, TraceAlloc, take_snapshot,
 };
+use alloc_tests::Source;
 
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
@@ -21,6 +22,7 @@ alloc_tests::tests![
     wrong_intervals,
 ];
 
+const HERE: Source = alloc_tests::source!();
 const INTERVAL: u64 = 16 << 10;
 
 fn sampled(interval: u64, work: impl FnOnce()) -> Snapshot {
@@ -31,10 +33,10 @@ fn sampled(interval: u64, work: impl FnOnce()) -> Snapshot {
     snapshot
 }
 
-/// The statistic of the line of this file that a metric is charged to.
-fn at(snapshot: &Snapshot, line: u32, metric: Metric) -> Statistic {
+/// The statistic of a marked line of this file.
+fn at(snapshot: &Snapshot, mark: &str, metric: Metric) -> Statistic {
     let statistics = snapshot.statistics_by(GroupBy::Line, metric);
-    let key = format!("tests/sampling.rs:{line}");
+    let key = format!("{}:{}", HERE.file, HERE.line(mark));
     let found = statistics.iter().find(|it| it.key.to_string() == key);
     found
         .unwrap_or_else(|| panic!("no {key} in {statistics:?}"))
@@ -81,14 +83,12 @@ fn sums_are_within_their_stated_errors() {
     for size in [48, 1_000, 20_000] {
         let count = 40_000_000 / size;
         let mut kept = Vec::with_capacity(count);
-        let mut line = 0;
         let snapshot = sampled(INTERVAL, || {
             for _ in 0..count {
-                line = line!() + 1;
-                kept.push(black_box(vec![1_u8; size]));
+                kept.push(black_box(vec![1_u8; size])); // mark: kept
             }
         });
-        let statistic = at(&snapshot, line, Metric::Current);
+        let statistic = at(&snapshot, "kept", Metric::Current);
         check(&statistic, (size * count) as u64, count as u64);
         assert!(statistic.to_string().contains(" ±"), "{statistic}");
         // What a record costs is what is saved: a sample has few of them.
@@ -108,18 +108,16 @@ fn sums_are_within_their_stated_errors() {
 
 fn what_is_freed_is_taken_off_exactly() {
     let before: Vec<Vec<u8>> = (0..2_000).map(|_| vec![3; 500]).collect();
-    let mut line = 0;
     let snapshot = sampled(INTERVAL, || {
         for round in 0..20_000_usize {
-            line = line!() + 1;
-            drop(black_box(vec![1_u8; 16 + round % 3_000]));
+            drop(black_box(vec![1_u8; 16 + round % 3_000])); // mark: dropped
         }
         drop(before);
     });
     assert_eq!(snapshot.traced_memory().current, 0);
     assert!(snapshot.statistics(GroupBy::Line).is_empty());
     let sizes = (0..20_000).map(|round| 16 + round % 3_000);
-    check_each(&at(&snapshot, line, Metric::Total), sizes);
+    check_each(&at(&snapshot, "dropped", Metric::Total), sizes);
     assert_eq!(snapshot.health(), Default::default());
 }
 
@@ -127,41 +125,36 @@ fn what_is_freed_is_taken_off_exactly() {
 fn blocks_in_one_place_are_not_all_rounded_alike() {
     const COUNT: usize = 20_000;
     for size in [INTERVAL, INTERVAL / 2, 3 * INTERVAL / 2] {
-        let mut line = 0;
         let snapshot = sampled(INTERVAL, || {
             for _ in 0..COUNT {
-                line = line!() + 1;
-                drop(black_box(Vec::<u8>::with_capacity(size as usize)));
+                drop(black_box(Vec::<u8>::with_capacity(size as usize))); // mark: same place
             }
         });
         let sizes = std::iter::repeat_n(size, COUNT);
-        check_each(&at(&snapshot, line, Metric::Total), sizes);
+        check_each(&at(&snapshot, "same place", Metric::Total), sizes);
         assert_eq!(snapshot.traced_memory().current, 0);
     }
 }
 
 fn reallocations_move_what_blocks_stand_for() {
     let mut vectors: Vec<Vec<u8>> = Vec::with_capacity(4_000);
-    let (mut made, mut grown) = (0, 0);
     let snapshot = sampled(INTERVAL, || {
         for _ in 0..4_000 {
-            made = line!() + 1;
-            vectors.push(black_box(Vec::with_capacity(1_000)));
+            vectors.push(black_box(Vec::with_capacity(1_000))); // mark: made
         }
         for vector in &mut vectors {
-            grown = line!() + 1;
-            vector.reserve_exact(3_000);
+            vector.reserve_exact(3_000); // mark: grown
         }
     });
-    check(&at(&snapshot, grown, Metric::Current), 12_000_000, 4_000);
-    check(&at(&snapshot, made, Metric::Total), 4_000_000, 4_000);
+    check(&at(&snapshot, "grown", Metric::Current), 12_000_000, 4_000);
+    check(&at(&snapshot, "made", Metric::Total), 4_000_000, 4_000);
     let left = snapshot.statistics(GroupBy::Line);
+    let made = format!(":{}", HERE.line("made"));
     assert!(
-        left.iter()
-            .all(|it| !it.key.to_string().ends_with(&format!(":{made}"))),
+        left.iter().all(|it| !it.key.to_string().ends_with(&made)),
         "{left:?}"
     );
-    let statistic = at(&snapshot, grown, Metric::Total);
+    let statistic = at(&snapshot, "grown", Metric::Total);
     assert!(statistic.counters.reallocations > 0);
 }
 
@@ -170,17 +163,14 @@ fn reallocations_move_what_blocks_stand_for() {
 fn a_scope_changes_nothing_and_counts_all() {
     const COUNT: usize = 20_000;
     let mut kept: Vec<Vec<u8>> = Vec::with_capacity(COUNT);
-    let (mut made, mut grown) = (0, 0);
     let snapshot = sampled(INTERVAL, || {
         let before: Vec<Vec<u8>> = (0..2_000).map(|_| vec![3; 500]).collect();
         let scope = Scope::enter().unwrap();
         for _ in 0..COUNT {
-            made = line!() + 1;
-            kept.push(black_box(Vec::with_capacity(300)));
+            kept.push(black_box(Vec::with_capacity(300))); // mark: made in a scope
         }
         for vector in &mut kept[..COUNT / 2] {
-            grown = line!() + 1;
-            vector.reserve_exact(900);
+            vector.reserve_exact(900); // mark: grown in a scope
         }
         drop(before);
         let usage = scope.usage().unwrap();
@@ -191,14 +181,18 @@ fn a_scope_changes_nothing_and_counts_all() {
         kept.drain(..COUNT / 4);
     });
     let (count, quarter) = (COUNT as u64, COUNT as u64 / 4);
-    check(&at(&snapshot, made, Metric::Total), count * 300, count);
     check(
-        &at(&snapshot, made, Metric::Current),
+        &at(&snapshot, "made in a scope", Metric::Total),
+        count * 300,
+        count,
+    );
+    check(
+        &at(&snapshot, "made in a scope", Metric::Current),
         count * 150,
         count / 2,
     );
     check(
-        &at(&snapshot, grown, Metric::Current),
+        &at(&snapshot, "grown in a scope", Metric::Current),
         quarter * 900,
         quarter,
     );
@@ -213,25 +207,25 @@ fn a_scope_changes_nothing_and_counts_all() {
 
 fn threads_draw_for_themselves() {
     const THREADS: usize = 8;
-    let mut line = 0;
     let snapshot = sampled(INTERVAL, || {
         let threads: [_; THREADS] = std::array::from_fn(|_| {
             std::thread::spawn(|| {
                 let mut kept = Vec::with_capacity(2_000);
-                let mut line = 0;
                 for _ in 0..2_000 {
-                    line = line!() + 1;
-                    kept.push(black_box(vec![1_u8; 700]));
+                    kept.push(black_box(vec![1_u8; 700])); // mark: on threads
                 }
-                (kept, line)
+                kept
             })
         });
         let kept = threads.map(|thread| thread.join().unwrap());
-        line = kept[0].1;
         // Freed by another thread, at once or never: what is left is what was not freed.
-        kept.into_iter().skip(THREADS / 2).for_each(|it| drop(it.0));
+        kept.into_iter().skip(THREADS / 2).for_each(drop);
     });
-    check(&at(&snapshot, line, Metric::Total), 16_000 * 700, 16_000);
+    check(
+        &at(&snapshot, "on threads", Metric::Total),
+        16_000 * 700,
+        16_000,
+    );
 }
 
 fn snapshots_and_files_say_that_they_are_samples() {

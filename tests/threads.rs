@@ -51,13 +51,12 @@ fn block_of_64() -> Box<[u8; 64]> {
 
 fn lines_add_up_over_threads() {
     start().unwrap();
-    let line = line!() + 1;
-    let work = |n: usize| (0..n).map(|_| Box::new([0_u8; 100])).collect::<Vec<_>>();
+    let work = |n: usize| (0..n).map(|_| Box::new([0_u8; 100])).collect::<Vec<_>>(); // mark: boxes
     let mut kept: Vec<_> = thread::scope(|scope| {
         let threads = [100, 200, 300, 400].map(|n| scope.spawn(move || work(n)));
         threads.map(|thread| thread.join().unwrap()).into()
     });
-    let counters = |snapshot: &Snapshot| alloc_tests::at_line(snapshot, file!(), line);
+    let counters = |snapshot: &Snapshot| alloc_tests::source!().counters(snapshot, "boxes");
     let vectors = 8 * (100 + 200 + 300 + 400);
     let boxes = 100 * (100 + 200 + 300 + 400);
     let all = Amount::new(boxes + vectors, 1000 + 4);

@@ -9,6 +9,7 @@ use alloc_core::{
     Amount, ChargeTo, Config, Filter, Origin, Snapshot, TraceAlloc, TracedMemory, is_tracing,
     start, start_with, take_snapshot, traceback_of, traced_memory, tracer_memory,
 };
+use alloc_tests::Source;
 
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
@@ -33,6 +34,7 @@ alloc_tests::tests![
     filters_and_threads_on_a_live_snapshot,
 ];
 
+const HERE: Source = alloc_tests::source!();
 const MIB: u64 = 1 << 20;
 
 /// The line that a live block was allocated at, in this file.
@@ -40,7 +42,7 @@ fn line_of<T: ?Sized>(block: &T) -> Option<u32> {
     let traceback = traceback_of(block)?;
     let charged = traceback.charged(ChargeTo::Caller);
     let file = charged.file().map_or("", |file| file.full());
-    assert!(file.ends_with(file!()), "{traceback}");
+    assert!(file.ends_with(HERE.file), "{traceback}");
     Some(charged.line())
 }
 
@@ -58,8 +60,8 @@ fn t02_get_tracemalloc_memory() {
 
 fn t03_get_object_traceback() {
     start().unwrap();
-    let block = Box::new(black_box([0_u8; 123]));
-    assert_eq!(line_of(&*block), Some(line!() - 1));
+    let block = Box::new(black_box([0_u8; 123])); // mark: block
+    assert_eq!(line_of(&*block), Some(HERE.line("block")));
 }
 
 /// A block at the address of one that was freed has a traceback of its own.
@@ -67,13 +69,13 @@ fn t04_new_reference() {
     start().unwrap();
     let mut reused = 0;
     for _ in 0..100 {
-        let old = Box::new(black_box([1_u8; 200]));
-        let (address, old_line) = (old.as_ptr(), line!() - 1);
-        assert_eq!(line_of(&*old), Some(old_line));
+        let old = Box::new(black_box([1_u8; 200])); // mark: old
+        let address = old.as_ptr();
+        assert_eq!(line_of(&*old), Some(HERE.line("old")));
         drop(old);
         assert!(traceback_of(address).is_none());
-        let new = Box::new(black_box([2_u8; 200]));
-        assert_eq!(line_of(&*new), Some(line!() - 1));
+        let new = Box::new(black_box([2_u8; 200])); // mark: new
+        assert_eq!(line_of(&*new), Some(HERE.line("new")));
         reused += u32::from(new.as_ptr() == address);
     }
     assert!(reused > 0, "the allocator never gave an address again");

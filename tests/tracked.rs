@@ -11,6 +11,7 @@ use alloc_core::{
     Amount, ChargeTo, Config, Filter, GroupBy, TraceAlloc, start, take_snapshot,
     traceback_of_tracked, traced_memory, track, untrack,
 };
+use alloc_tests::Source;
 
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
@@ -29,6 +30,7 @@ alloc_tests::tests![
     sizes_that_no_memory_has_are_refused,
 ];
 
+const HERE: Source = alloc_tests::source!();
 const DOMAIN: u32 = 5;
 const ADDRESS: usize = 0x7000_1230;
 
@@ -44,7 +46,7 @@ fn line_of(address: usize) -> Option<u32> {
     let traceback = traceback_of_tracked(DOMAIN, address)?;
     let charged = traceback.charged(ChargeTo::Caller);
     let file = charged.file().map_or("", |file| file.full());
-    assert!(file.ends_with(file!()), "{traceback}");
+    assert!(file.ends_with(HERE.file), "{traceback}");
     Some(charged.line())
 }
 
@@ -59,8 +61,8 @@ fn t42_zero_bytes() {
 fn t43_track() {
     start().unwrap();
     let before = traced_memory().current;
-    track(DOMAIN, ADDRESS, 123).unwrap();
-    assert_eq!(line_of(ADDRESS), Some(line!() - 1));
+    track(DOMAIN, ADDRESS, 123).unwrap(); // mark: tracked
+    assert_eq!(line_of(ADDRESS), Some(HERE.line("tracked")));
     assert_eq!(traced_memory().current, before + 123.into());
     assert_eq!(in_domain(), Amount::new(123, 1));
     // The same address in another domain is another block.
@@ -100,8 +102,8 @@ fn t45_track_already_tracked() {
     start().unwrap();
     track(DOMAIN, ADDRESS, 123).unwrap();
     let before = line_of(ADDRESS);
-    track(DOMAIN, ADDRESS, 45).unwrap();
-    assert_eq!(line_of(ADDRESS), Some(line!() - 1));
+    track(DOMAIN, ADDRESS, 45).unwrap(); // mark: tracked again
+    assert_eq!(line_of(ADDRESS), Some(HERE.line("tracked again")));
     assert_ne!(line_of(ADDRESS), before);
     assert_eq!(in_domain(), Amount::new(45, 1));
 }

@@ -8,6 +8,7 @@ mod message;
 mod random;
 mod runner;
 mod snapshots;
+mod source;
 mod stress;
 mod system;
 pub mod workloads;
@@ -19,6 +20,7 @@ pub use message::Message;
 pub use random::Random;
 pub use runner::{Test, run};
 pub use snapshots::{at_function, at_line, sum_of};
+pub use source::Source;
 pub use stress::Stress;
 pub use system::{Tool, copy_program, high_water_mark, program, resident_memory};
 
