@@ -5,12 +5,17 @@ use std::process::ExitCode;
 /// A named test.
 pub type Test = (&'static str, fn());
 
-/// Defines `main`, which runs the named functions in order.
+/// Defines `main`, which runs the named functions in order: of this file, or in braces of a module.
 #[macro_export]
 macro_rules! tests {
     ($($test:ident),* $(,)?) => {
         fn main() -> std::process::ExitCode {
             $crate::run(&[$((stringify!($test), $test as fn())),*])
+        }
+    };
+    ($($module:ident { $($test:ident),* $(,)? })*) => {
+        fn main() -> std::process::ExitCode {
+            $crate::run(&[$($((stringify!($test), $module::$test as fn())),*),*])
         }
     };
 }

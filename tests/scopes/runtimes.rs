@@ -241,7 +241,9 @@ async fn with_own_threads_only_the_test_s_own_future_counts() {
 
 #[alloc_core::memory_test(peak = "100 KiB")]
 #[tokio::test]
-#[should_panic(expected = "  977 KiB in 1 block held at the peak by\n    tests/runtimes.rs:")]
+#[should_panic(
+    expected = "  977 KiB in 1 block held at the peak by\n    tests/scopes/runtimes.rs:"
+)]
 async fn tasks_on_the_test_s_thread_count() {
     megabyte_in_a_task().await;
 }
@@ -256,7 +258,9 @@ async fn an_async_test_that_starts_threads_is_refused() {
 
 #[alloc_core::memory_test(peak = "100 KiB", threads = "all")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[should_panic(expected = "  977 KiB in 1 block held at the peak by\n    tests/runtimes.rs:")]
+#[should_panic(
+    expected = "  977 KiB in 1 block held at the peak by\n    tests/scopes/runtimes.rs:"
+)]
 async fn tasks_count_with_all_threads() {
     megabyte_in_a_task().await;
 }

@@ -116,7 +116,7 @@ fn a_baseline_that_is_not_there_is_written_on_demand() {
         "release"
     };
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("memory")
+        .join("scopes/memory")
         .join(format!("baselines-never.{build}.txt"));
     let missing = again("never_blessed", &[]);
     assert!(!missing.status.success() && !path.exists());

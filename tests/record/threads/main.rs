@@ -1,0 +1,58 @@
+//! Known allocations on several threads, and what happens at the end of a thread.
+
+mod blocks;
+mod ends;
+mod many;
+mod peaks;
+
+use std::hint::black_box;
+
+use alloc_core::{Snapshot, TraceAlloc, take_snapshot, traced_memory};
+use alloc_tests::sum_of;
+
+#[global_allocator]
+static ALLOC: TraceAlloc = TraceAlloc::system();
+
+alloc_tests::tests! {
+    blocks {
+        lines_add_up_over_threads,
+        blocks_freed_on_another_thread,
+        blocks_of_a_thread_that_is_gone,
+        a_producer_and_its_consumer_hold_little,
+        tracing_starts_and_stops_while_threads_allocate,
+    }
+    many {
+        many_threads_one_after_the_other,
+        many_threads_at_once_take_little,
+    }
+    ends {
+        threads_that_first_allocate_when_all_is_over,
+        rust_thread_locals_at_a_thread_s_end,
+        c_thread_locals_at_a_thread_s_end,
+    }
+    peaks {
+        after_threads_the_peak_is_exact_again,
+        a_peak_that_threads_reach_in_turns,
+    }
+}
+
+/// A snapshot, with no other thread running: the parts add up to the heap.
+fn checked_snapshot() -> Snapshot {
+    let snapshot = take_snapshot().unwrap();
+    let current = sum_of(&snapshot, |_| true).current.bytes;
+    assert_eq!(current, snapshot.traced_memory().current);
+    assert_eq!(current, traced_memory().current);
+    assert!(snapshot.traced_memory().peak >= current);
+    assert_eq!(snapshot.health().lost_blocks, 0);
+    snapshot
+}
+
+#[inline(never)]
+fn block_of_640() -> Box<[u8; 640]> {
+    Box::new(black_box([1; 640]))
+}
+
+#[inline(never)]
+fn block_of_64() -> Box<[u8; 64]> {
+    Box::new(black_box([2; 64]))
+}

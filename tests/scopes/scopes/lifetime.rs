@@ -1,0 +1,104 @@
+//! Guards, slots and processes: a scope ends in any order, and its slot is used again.
+
+use alloc_core::{Scope, measure};
+
+use crate::{amount, block, untraced_room};
+
+pub(crate) fn panics_leave_a_scope() {
+    std::panic::set_hook(Box::new(|_| {}));
+    let failed = std::panic::catch_unwind(|| measure(|| panic!("on purpose")));
+    assert!(failed.is_err());
+    drop(std::panic::take_hook());
+    let outer = Scope::enter().unwrap();
+    drop(block(10));
+    assert_eq!(outer.usage().unwrap().allocated, amount(10, 1));
+}
+
+pub(crate) fn guards_in_any_order_are_safe() {
+    let first = Scope::enter().unwrap();
+    let second = Scope::enter().unwrap();
+    drop(first);
+    drop(block(5));
+    assert_eq!(second.usage().unwrap().allocated, amount(5, 1));
+    drop(second);
+    // Out of both: a new one has no parent that counts.
+    assert_eq!(measure(|| drop(block(8))).usage.allocated, amount(8, 1));
+
+    let third = Scope::enter().unwrap();
+    let handle = third.handle();
+    handle.run(|| drop(third));
+    drop(handle);
+    let escaped = measure(|| Scope::enter().unwrap()).value;
+    drop(block(3));
+    assert_eq!(escaped.usage().unwrap().allocated, amount(3, 1));
+    drop(escaped);
+    std::mem::forget(Scope::enter().unwrap());
+    assert_eq!(measure(|| drop(block(8))).usage.allocated, amount(8, 1));
+}
+
+pub(crate) fn slots_are_used_again() {
+    const SURVIVORS: usize = 100_000;
+    let mut room = untraced_room(SURVIVORS);
+    let mut memory = untraced_room(3);
+    for _ in 0..3 {
+        for i in 0..SURVIVORS {
+            let measured = measure(|| block(1 + i % 7));
+            assert_eq!(measured.usage.allocated.bytes, 1 + (i % 7) as u64);
+            // Blocks that outlive their scopes hold their places.
+            room.push(measured.value);
+        }
+        memory.push(alloc_core::tracer_memory().get());
+        room.clear();
+    }
+    assert_eq!(memory[1], memory[2], "{memory:?}");
+}
+
+pub(crate) fn more_scopes_than_there_can_be_are_refused() {
+    let mut kept: Vec<Scope> = untraced_room((1 << 20) + 1);
+    let error = loop {
+        // Not one within the other.
+        match alloc_core::untraced(Scope::enter) {
+            Ok(scope) => kept.push(scope),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.is_broken(), "{error}");
+    assert!(kept.len() > 1_000_000, "{}", kept.len());
+    drop(kept);
+    assert_eq!(measure(|| drop(block(8))).usage.allocated, amount(8, 1));
+}
+
+pub(crate) fn freed_behind_a_scope_s_back() {
+    // Many blocks whose scopes ended, freed while no scope is alive, and their addresses come back.
+    for round in 0..50 {
+        let kept: Vec<_> = (0..100).map(|_| measure(|| block(64)).value).collect();
+        drop(kept);
+        let others: Vec<_> = (0..100).map(|_| block(64)).collect();
+        let usage = measure(|| drop(others)).usage;
+        // And the vector that held them.
+        assert_eq!(usage.freed_before.blocks, 101, "{round}");
+        assert_eq!(
+            (usage.allocated, usage.current),
+            (amount(0, 0), amount(0, 0))
+        );
+    }
+}
+
+pub(crate) fn a_child_of_a_fork_is_refused() {
+    let scope = Scope::enter().unwrap();
+    drop(block(10));
+    // SAFETY: the child calls nothing that another thread may have been in the middle of: there is none.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let refused = scope.usage().is_err_and(|error| error.is_forked());
+        // Its own are as good as any.
+        let own = measure(|| drop(block(7))).usage.allocated == amount(7, 1);
+        // SAFETY: ends the child without what belongs to its parent.
+        unsafe { libc::_exit(i32::from(!(refused && own))) };
+    }
+    let mut status = 0;
+    // SAFETY: a child of ours, and room for a status.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert_eq!(status, 0);
+    assert_eq!(scope.usage().unwrap().allocated, amount(10, 1));
+}

@@ -1,0 +1,67 @@
+//! What scopes count, compared with exact arithmetic: on one thread, across threads, nested, under load.
+
+mod lifetime;
+mod model;
+mod one_thread;
+mod stacks;
+mod started;
+mod threads;
+
+use alloc_core::{Amount, TraceAlloc};
+
+#[global_allocator]
+static ALLOC: TraceAlloc = TraceAlloc::system();
+
+alloc_tests::tests! {
+    one_thread {
+        an_empty_scope_counts_nothing,
+        a_scope_counts_to_the_byte,
+        reallocations_are_one_change,
+        reallocations_are_charged_to_their_callers,
+        blocks_from_before_are_counted_apart,
+        nested_scopes_count_in_all_around_them,
+        scopes_do_not_mind_tracing,
+        the_tracer_s_own_does_not_count,
+    }
+    threads {
+        a_block_belongs_to_the_scope_that_allocated_it,
+        other_threads_do_not_count,
+        handles_take_a_scope_along,
+        the_peak_of_many_threads_in_turn_is_exact,
+        futures_take_their_scope_along,
+        many_threads_with_scopes_of_their_own,
+    }
+    started {
+        threads_are_counted_where_they_are_started,
+        only_what_is_started_in_a_scope_is_taken_in,
+        assertions_notice_threads_however_tracing_is_done,
+        threads_give_a_scope_back,
+    }
+    lifetime {
+        panics_leave_a_scope,
+        guards_in_any_order_are_safe,
+        slots_are_used_again,
+        more_scopes_than_there_can_be_are_refused,
+        freed_behind_a_scope_s_back,
+        a_child_of_a_fork_is_refused,
+    }
+    stacks {
+        stacks_of_a_scope_add_up,
+        at_the_scope_s_peak,
+    }
+    model {
+        random_work_equals_a_model,
+    }
+}
+
+fn block(size: usize) -> Vec<u8> {
+    std::hint::black_box(Vec::with_capacity(size))
+}
+
+fn amount(bytes: u64, blocks: u64) -> Amount {
+    Amount::new(bytes, blocks)
+}
+
+fn untraced_room<T>(len: usize) -> Vec<T> {
+    alloc_core::untraced(|| Vec::with_capacity(len))
+}

@@ -1,0 +1,193 @@
+//! Threads that a scope starts, and counts if it is asked to.
+
+use std::sync::mpsc;
+
+use alloc_core::{Config, Scope, assert_memory, measure};
+
+use crate::{amount, block};
+
+/// Starts threads that start threads, each with blocks of a size, and waits for all.
+///
+/// What their starts take is the same each time, as long as there are no more than eleven at once: the standard library
+/// keeps a tree of those that are alive, and as many fit into one node.
+fn family(size: usize) {
+    let parent = move || {
+        let children: Vec<_> = (0..CHILDREN)
+            .map(|_| std::thread::spawn(move || drop((block(size), block(2 * size)))))
+            .collect();
+        drop(block(size));
+        children.into_iter().for_each(|it| it.join().unwrap());
+    };
+    let parents: Vec<_> = (0..PARENTS).map(|_| std::thread::spawn(parent)).collect();
+    parents.into_iter().for_each(|it| it.join().unwrap());
+}
+
+const PARENTS: usize = 2;
+
+/// Of each.
+const CHILDREN: usize = 3;
+
+pub(crate) fn threads_are_counted_where_they_are_started() {
+    let usage = |size| {
+        let scope = Scope::enter_with_threads().unwrap();
+        family(size);
+        scope.usage().unwrap()
+    };
+    let (none, some) = (usage(0), usage(1000));
+    assert_eq!(some.current, none.current);
+    let children = (PARENTS * CHILDREN) as u64;
+    let parents = PARENTS as u64;
+    // Two blocks of each child, and one of each parent.
+    let work = amount(children * 3_000 + parents * 1_000, children * 2 + parents);
+    assert_eq!(some.allocated.bytes, none.allocated.bytes + work.bytes);
+    assert_eq!(some.allocated.blocks, none.allocated.blocks + work.blocks);
+
+    // In a scope within, and in one that does not ask for threads, they are the outer one's.
+    let outer = Scope::enter_with_threads().unwrap();
+    let before = outer.usage().unwrap();
+    let inner = Scope::enter().unwrap();
+    family(1000);
+    let (inner, outer) = (inner.usage().unwrap(), outer.usage().unwrap());
+    assert!(inner.allocated.bytes + work.bytes <= outer.allocated.bytes);
+    let (bytes, blocks) = (outer.allocated.bytes, outer.allocated.blocks);
+    assert_eq!(bytes - before.allocated.bytes, some.allocated.bytes);
+    assert_eq!(blocks - before.allocated.blocks, some.allocated.blocks);
+    let kept = inner.current.bytes.get() + inner.freed.bytes.get();
+    assert_eq!(kept, inner.allocated.bytes.get());
+}
+
+/// What a thread that is there already does for others.
+type Task = Box<dyn FnOnce() + Send>;
+
+fn worker() -> (mpsc::Sender<Task>, std::thread::JoinHandle<()>) {
+    let (sender, tasks) = mpsc::channel::<Task>();
+    let work = move || tasks.into_iter().for_each(|task| task());
+    let thread = std::thread::spawn(work);
+    let (done, is_done) = mpsc::channel();
+    sender
+        .send(Box::new(move || done.send(()).unwrap()))
+        .unwrap();
+    is_done.recv().unwrap();
+    (sender, thread)
+}
+
+pub(crate) fn only_what_is_started_in_a_scope_is_taken_in() {
+    // While there is a scope, neither of these allocates or frees before the scope's block reaches it.
+    let (older, older_thread) = worker();
+    let (starter, starter_thread) = worker();
+    let scope = Scope::enter_with_threads().unwrap();
+    let before = scope.usage().unwrap().allocated;
+    let sent = [block(100), block(200)];
+    let sent_blocks = scope.usage().unwrap().allocated.blocks - before.blocks;
+    let [one, other] = sent;
+    let (done, is_done) = alloc_core::untraced(mpsc::channel);
+    alloc_core::untraced(|| {
+        // The thread is older than the scope: the block is the first thing that it frees.
+        let (done, also_done) = (done.clone(), done);
+        let task = move || {
+            drop(one);
+            drop(block(10_000));
+            done.send(()).unwrap();
+        };
+        older.send(Box::new(task)).unwrap();
+        is_done.recv().unwrap();
+        // This one is younger, but nobody in the scope started it.
+        let task = move || {
+            let work = move || {
+                drop(other);
+                drop(block(10_000));
+            };
+            std::thread::spawn(work).join().unwrap();
+            also_done.send(()).unwrap();
+        };
+        starter.send(Box::new(task)).unwrap();
+        is_done.recv().unwrap();
+    });
+    let usage = scope.usage().unwrap();
+    assert_eq!(sent_blocks, 2);
+    assert_eq!(usage.allocated.bytes, before.bytes + 300.into());
+    assert_eq!(usage.current, before);
+    drop((scope, older, starter));
+    older_thread.join().unwrap();
+    starter_thread.join().unwrap();
+}
+
+pub(crate) fn assertions_notice_threads_however_tracing_is_done() {
+    std::panic::set_hook(Box::new(|_| {}));
+    let is_refused = |work: fn()| {
+        let panic = std::panic::catch_unwind(|| assert_memory!(work(), peak <= 1 MiB));
+        let Err(panic) = panic else { return false };
+        let message = panic.downcast_ref::<String>().unwrap();
+        assert!(
+            message.starts_with("this work started threads; "),
+            "{message}"
+        );
+        true
+    };
+    let join = || drop(std::thread::spawn(|| drop(block(9))).join());
+    let scoped = || {
+        std::thread::scope(|threads| {
+            threads.spawn(|| drop(block(9)));
+        });
+    };
+    let within = || {
+        // The inner one counts its threads, and so does the outer one.
+        let join = || drop(std::thread::spawn(|| drop(block(9))).join());
+        assert_memory!(join(), allocated >= 9 B, threads = "all");
+    };
+    let left_out = || {
+        let join = || drop(std::thread::spawn(|| drop(block(9))).join());
+        assert_memory!(join(), allocated >= 9 B, threads = "own");
+    };
+    let check = |what: &str| {
+        assert!(is_refused(join) && is_refused(scoped), "{what}");
+        assert!(
+            is_refused(left_out),
+            "{what}: left out by the inner one only"
+        );
+        assert!(
+            !is_refused(within) && !is_refused(|| drop(block(9))),
+            "{what}"
+        );
+    };
+    check("off");
+    for config in [
+        Config::default(),
+        Config::default().frames(0),
+        Config::default().sample_every(4096),
+    ] {
+        alloc_core::start_with(config.clone()).unwrap();
+        check(&format!("{config:?}"));
+        alloc_core::stop();
+    }
+    drop(std::panic::take_hook());
+}
+
+pub(crate) fn threads_give_a_scope_back() {
+    // All the tables that there will be.
+    for _ in 0..100 {
+        let scope = Scope::enter_with_threads().unwrap();
+        std::thread::spawn(|| drop(block(10))).join().unwrap();
+        assert!(scope.usage().unwrap().allocated.blocks >= 2);
+    }
+    let memory = || alloc_core::tracer_memory().get();
+    let before = memory();
+    for _ in 0..1_000 {
+        let scope = Scope::enter_with_threads().unwrap();
+        std::thread::spawn(|| drop(block(10))).join().unwrap();
+        drop(scope);
+    }
+    // Not a slot for each. Which pages of the heap are in use may differ.
+    assert!(memory() < before + 100_000, "{before}, {}", memory());
+    // One that goes on counts to the end of its own.
+    let (sender, receiver) = mpsc::channel::<()>();
+    let scope = Scope::enter_with_threads().unwrap();
+    let thread = std::thread::spawn(move || {
+        let _ = receiver.recv();
+        block(7)
+    });
+    drop(scope);
+    assert_eq!(measure(|| drop(block(8))).usage.allocated, amount(8, 1));
+    drop(sender);
+    assert_eq!(thread.join().unwrap().capacity(), 7);
+}
