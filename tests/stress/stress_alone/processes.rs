@@ -1,0 +1,110 @@
+//! Steps that fork, and that start a thread.
+
+use std::alloc::dealloc;
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
+
+use alloc_core::untraced;
+
+use crate::checks::check;
+use crate::{Alive, Block, MOST_BLOCKS, Run, SITES, layout};
+
+impl Run {
+    /// The child goes on for some steps, and must find all as it was.
+    pub(crate) fn fork(&mut self) {
+        // SAFETY: this process has no other thread now.
+        let child = unsafe { libc::fork() };
+        assert!(child >= 0);
+        if child == 0 {
+            // SAFETY: a number; what hangs is ended by the signal.
+            unsafe { libc::alarm(20) };
+            self.is_child = true;
+            for (_, alive) in &self.alive {
+                let usage = || match alive {
+                    Alive::Guard(it) => it.usage(),
+                    Alive::Handle(it) => it.usage(),
+                };
+                untraced(|| assert!(usage().is_err_and(|it| it.is_forked())));
+            }
+            for _ in 0..20 {
+                match self.random.below(4) {
+                    0 => self.free_some(),
+                    1 => self.grow_some(false),
+                    _ if self.live.len() < MOST_BLOCKS => self.make_some(false),
+                    _ => {}
+                }
+                self.check();
+            }
+            self.read();
+            // SAFETY: a number.
+            unsafe { libc::_exit(0) };
+        }
+        let mut status = 0;
+        // SAFETY: a child of ours, and room for its status.
+        unsafe { libc::waitpid(child, &mut status, 0) };
+        check("the status of a child", status, 0);
+    }
+
+    /// Another thread makes and frees while this one waits, and frees more when it ends.
+    pub(crate) fn thread(&mut self) {
+        static KEY: AtomicUsize = AtomicUsize::new(usize::MAX);
+        static LAST: AtomicPtr<Block> = AtomicPtr::new(std::ptr::null_mut());
+        unsafe extern "C" fn at_end(_: *mut c_void) {
+            // SAFETY: null, or the block that `work` left, which lives until the thread is joined.
+            if let Some(block) = unsafe { LAST.load(Relaxed).as_ref() } {
+                // SAFETY: it is live and has that layout.
+                unsafe { dealloc(block.address, layout(block.size)) };
+            }
+        }
+        extern "C" fn work(run: *mut c_void) -> *mut c_void {
+            // SAFETY: the run, which the thread that waits does not touch.
+            let run = unsafe { &mut *run.cast::<Run>() };
+            for _ in 0..run.random.below(30) {
+                if run.random.one_in(2) && !run.live.is_empty() {
+                    let at = run.random.below(run.live.len());
+                    let block = run.live.swap_remove(at);
+                    // SAFETY: it is live and has that layout.
+                    unsafe { dealloc(block.address, layout(block.size)) };
+                    run.freed(block, None);
+                } else if run.live.len() < MOST_BLOCKS {
+                    let (size, site) = (run.size(), run.random.below(SITES));
+                    run.make_in(None, size, site, false, false);
+                }
+                run.check();
+            }
+            // SAFETY: the key was made.
+            unsafe {
+                let key = KEY.load(Relaxed) as libc::pthread_key_t;
+                libc::pthread_setspecific(key, std::ptr::without_provenance(1));
+            }
+            std::ptr::null_mut()
+        }
+        if KEY.load(Relaxed) == usize::MAX {
+            let mut key = 0;
+            // SAFETY: room for a key, and a function of the right type.
+            unsafe { libc::pthread_key_create(&mut key, Some(at_end)) };
+            KEY.store(key as usize, Relaxed);
+        }
+        self.is_alone = false;
+        let last = self.live.pop();
+        self.has_last = last.is_some();
+        let mut kept = last;
+        let place = kept
+            .as_mut()
+            .map_or(std::ptr::null_mut(), std::ptr::from_mut);
+        LAST.store(place, Relaxed);
+        let mut thread = std::mem::MaybeUninit::uninit();
+        let (at, run) = (thread.as_mut_ptr(), std::ptr::from_mut(self).cast());
+        // SAFETY: room for a thread, and a function of the right type; the run outlives it.
+        let failed = unsafe { libc::pthread_create(at, std::ptr::null(), work, run) };
+        check("a thread", failed, 0);
+        // SAFETY: it was made.
+        let thread = unsafe { thread.assume_init() };
+        // SAFETY: nobody else waits for it.
+        unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
+        self.has_last = false;
+        if let Some(block) = last {
+            self.freed(block, None);
+        }
+    }
+}
