@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
 
 use alloc_core::Snapshot;
+use alloc_tests::skip;
 
 const ALONE: &str = env!("CARGO_BIN_EXE_alone");
 const TRACED: &str = env!("CARGO_BIN_EXE_traced");
@@ -287,7 +288,7 @@ fn a_path_that_is_out_of_reach_is_said() {
     let variables = [("ALLOC_TRACE", "8"), ("ALLOC_TRACE_OUT", "heap.pb.gz")];
     let output = run(&folder, "chroot", &variables);
     if said(&output) == ["refused"] {
-        return skip("it takes a right to change the root");
+        return skip("this user may not change the root folder");
     }
     let message = String::from_utf8_lossy(&output.stderr);
     let path = folder.join("heap.pb.gz");
@@ -295,10 +296,6 @@ fn a_path_that_is_out_of_reach_is_said() {
         message.contains("no snapshot written") && message.contains(path.to_str().expect("UTF-8")),
         "{message}"
     );
-}
-
-fn skip(why: &str) {
-    eprintln!("SKIPPED: {why}");
 }
 
 /// A copy of a program where everyone may run it, in a folder that everyone may write to.

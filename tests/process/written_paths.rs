@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use alloc_core::Snapshot;
-use alloc_tests::Folder;
+use alloc_tests::{Folder, skip};
 
 const WRITING: &str = env!("CARGO_BIN_EXE_writing");
 const STATUS: i32 = 5;
@@ -56,12 +56,12 @@ fn check_is_snapshot_at(path: &Path) {
     check_is_snapshot(&fs::read(path).unwrap());
 }
 
-/// Whether this is root, who may give files away. Says aloud if it is not.
+/// Whether the test runs as root, who may give files away. If not, the test is reported as skipped.
 fn is_root() -> bool {
     // SAFETY: a call without arguments.
     let is_root = unsafe { libc::geteuid() } == 0;
     if !is_root {
-        eprintln!("SKIPPED: only root can give files away");
+        skip("only root can give files away");
     }
     is_root
 }
@@ -138,8 +138,7 @@ fn a_device_is_written_through_and_stays() {
         .args(["c", "1", "3"])
         .status();
     if !made.unwrap().success() {
-        eprintln!("SKIPPED: no device can be made here");
-        return;
+        return skip("no device can be made here");
     }
     let output = command("return", &device).output().unwrap();
     let message = message_of(&output);
@@ -286,8 +285,7 @@ fn where_the_folder_is_closed_the_file_is_written_in_place() {
     let started = command.output();
     set_mode(folder.path(), 0o755);
     let Ok(output) = started else {
-        eprintln!("SKIPPED: another user cannot start the program where it is");
-        return;
+        return skip("another user cannot start the program where it is");
     };
     assert_eq!(message_of(&output), "");
     check_is_snapshot_at(&out);

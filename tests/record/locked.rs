@@ -38,7 +38,7 @@ fn lock(flags: libc::c_int) -> bool {
     // SAFETY: a number.
     let is_locked = unsafe { libc::mlockall(flags) } == 0;
     if !is_locked {
-        println!("SKIPPED: the system does not let this process lock its memory");
+        alloc_tests::skip("the system does not let this process lock its memory");
     }
     is_locked
 }

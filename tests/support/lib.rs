@@ -22,7 +22,7 @@ pub use runner::{Test, run};
 pub use snapshots::{at_function, at_line, sum_of};
 pub use source::Source;
 pub use stress::Stress;
-pub use system::{Tool, copy_program, high_water_mark, program, resident_memory};
+pub use system::{Tool, copy_program, high_water_mark, program, resident_memory, skip};
 
 /// A box that is made by code which has no part in the program's choice of an allocator: so it is one call that makes
 /// it, whatever the allocator does.

@@ -1,3 +1,4 @@
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -34,11 +35,18 @@ pub fn program(path: &str, arguments: &[&str], environment: &[(&str, &Path)]) ->
         .unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Another program that a test holds the tracer against.
+/// Reports on standard error that the test, or the rest of it, is skipped, and why.
+///
+/// It writes past libtest, which keeps what `eprintln!` prints to itself while a test passes.
+pub fn skip(why: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
+}
+
+/// Another program, which a test needs or compares with.
 pub struct Tool(pub &'static str);
 
 impl Tool {
-    /// A command of the tool, or `None`, said aloud, where it is not installed.
+    /// A command of the tool, or `None` where it is not installed, which [`skip`] reports.
     ///
     /// # Panics
     ///
@@ -54,7 +62,7 @@ impl Tool {
             !required,
             "{name} is not installed, and ALLOC_TESTS_REQUIRE_TOOLS is set"
         );
-        eprintln!("SKIPPED: {name} is not installed");
+        skip(&format!("{name} is not installed"));
         None
     }
 }

@@ -1,8 +1,9 @@
 //! Guards, slots and processes: a scope ends in any order, and its slot is used again.
 
 use alloc_core::{Scope, measure};
+use expect_test::expect;
 
-use crate::{amount, block, untraced_room};
+use crate::{amount, block, check, untraced_room};
 
 pub(crate) fn panics_leave_a_scope() {
     std::panic::set_hook(Box::new(|_| {}));
@@ -11,7 +12,10 @@ pub(crate) fn panics_leave_a_scope() {
     drop(std::panic::take_hook());
     let outer = Scope::enter().unwrap();
     drop(block(10));
-    assert_eq!(outer.usage().unwrap().allocated, amount(10, 1));
+    check(
+        outer.usage().unwrap(),
+        expect!["allocated 10 in 1, freed 10 in 1, peak 10 in 1"],
+    );
 }
 
 pub(crate) fn guards_in_any_order_are_safe() {
@@ -19,10 +23,16 @@ pub(crate) fn guards_in_any_order_are_safe() {
     let second = Scope::enter().unwrap();
     drop(first);
     drop(block(5));
-    assert_eq!(second.usage().unwrap().allocated, amount(5, 1));
+    check(
+        second.usage().unwrap(),
+        expect!["allocated 5 in 1, freed 5 in 1, peak 5 in 1"],
+    );
     drop(second);
     // Out of both: a new one has no parent that counts.
-    assert_eq!(measure(|| drop(block(8))).usage.allocated, amount(8, 1));
+    check(
+        measure(|| drop(block(8))).usage,
+        expect!["allocated 8 in 1, freed 8 in 1, peak 8 in 1"],
+    );
 
     let third = Scope::enter().unwrap();
     let handle = third.handle();
@@ -30,10 +40,16 @@ pub(crate) fn guards_in_any_order_are_safe() {
     drop(handle);
     let escaped = measure(|| Scope::enter().unwrap()).value;
     drop(block(3));
-    assert_eq!(escaped.usage().unwrap().allocated, amount(3, 1));
+    check(
+        escaped.usage().unwrap(),
+        expect!["allocated 3 in 1, freed 3 in 1, peak 3 in 1"],
+    );
     drop(escaped);
     std::mem::forget(Scope::enter().unwrap());
-    assert_eq!(measure(|| drop(block(8))).usage.allocated, amount(8, 1));
+    check(
+        measure(|| drop(block(8))).usage,
+        expect!["allocated 8 in 1, freed 8 in 1, peak 8 in 1"],
+    );
 }
 
 pub(crate) fn slots_are_used_again() {
@@ -65,7 +81,10 @@ pub(crate) fn more_scopes_than_there_can_be_are_refused() {
     assert!(error.is_broken(), "{error}");
     assert!(kept.len() > 1_000_000, "{}", kept.len());
     drop(kept);
-    assert_eq!(measure(|| drop(block(8))).usage.allocated, amount(8, 1));
+    check(
+        measure(|| drop(block(8))).usage,
+        expect!["allocated 8 in 1, freed 8 in 1, peak 8 in 1"],
+    );
 }
 
 pub(crate) fn freed_behind_a_scope_s_back() {
@@ -100,5 +119,8 @@ pub(crate) fn a_child_of_a_fork_is_refused() {
     // SAFETY: a child of ours, and room for a status.
     assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
     assert_eq!(status, 0);
-    assert_eq!(scope.usage().unwrap().allocated, amount(10, 1));
+    check(
+        scope.usage().unwrap(),
+        expect!["allocated 10 in 1, freed 10 in 1, peak 10 in 1"],
+    );
 }

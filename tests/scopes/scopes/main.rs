@@ -7,7 +7,8 @@ mod stacks;
 mod started;
 mod threads;
 
-use alloc_core::{Amount, TraceAlloc};
+use alloc_core::{Amount, TraceAlloc, Usage};
+use expect_test::Expect;
 
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
@@ -56,6 +57,32 @@ alloc_tests::tests! {
 
 fn block(size: usize) -> Vec<u8> {
     std::hint::black_box(Vec::with_capacity(size))
+}
+
+/// Compares all numbers of a scope, as text: bytes "in" blocks. Those that are zero are left out.
+#[track_caller]
+fn check(usage: Usage, expected: Expect) {
+    // The text is no work of a scope that is still open.
+    alloc_core::untraced(|| expected.assert_eq(&text_of(usage)));
+}
+
+fn text_of(usage: Usage) -> String {
+    let amounts = [
+        ("allocated", usage.allocated),
+        ("freed", usage.freed),
+        ("live", usage.current),
+        ("peak", usage.peak),
+        ("freed from before", usage.freed_before),
+    ];
+    let mut parts: Vec<String> = amounts
+        .iter()
+        .filter(|(_, amount)| *amount != Amount::default())
+        .map(|(name, it)| format!("{name} {} in {}", it.bytes.get(), it.blocks))
+        .collect();
+    if usage.reallocations > 0 {
+        parts.push(format!("reallocations {}", usage.reallocations));
+    }
+    parts.join(", ")
 }
 
 fn amount(bytes: u64, blocks: u64) -> Amount {

@@ -2,56 +2,50 @@
 
 use std::sync::mpsc;
 
-use alloc_core::{Config, Scope, assert_memory, measure};
+use alloc_core::{Amount, Config, Scope, assert_memory, measure};
 
 use crate::{amount, block};
 
-/// Starts threads that start threads, each with blocks of a size, and waits for all.
-///
-/// What their starts take is the same each time, as long as there are no more than eleven at once: the standard library
-/// keeps a tree of those that are alive, and as many fit into one node.
-fn family(size: usize) {
+const PARENTS: u64 = 2;
+/// Of each parent.
+const CHILDREN: u64 = 3;
+/// Mebibytes that a family allocates: three by each child, and one by each parent.
+const WORK: u64 = PARENTS * CHILDREN * 3 + PARENTS;
+
+/// Starts threads that start threads, and waits for all of them. Each block is a mebibyte or two.
+fn family() {
+    const MIB: usize = 1 << 20;
+    let child = || drop((block(MIB), block(2 * MIB)));
     let parent = move || {
-        let children: Vec<_> = (0..CHILDREN)
-            .map(|_| std::thread::spawn(move || drop((block(size), block(2 * size)))))
-            .collect();
-        drop(block(size));
+        let children: Vec<_> = (0..CHILDREN).map(|_| std::thread::spawn(child)).collect();
+        drop(block(MIB));
         children.into_iter().for_each(|it| it.join().unwrap());
     };
     let parents: Vec<_> = (0..PARENTS).map(|_| std::thread::spawn(parent)).collect();
     parents.into_iter().for_each(|it| it.join().unwrap());
 }
 
-const PARENTS: usize = 2;
-
-/// Of each.
-const CHILDREN: usize = 3;
+/// Whole mebibytes: without what the standard library allocates for a thread, which is far less.
+fn mebibytes(amount: Amount) -> u64 {
+    amount.bytes.get() >> 20
+}
 
 pub(crate) fn threads_are_counted_where_they_are_started() {
-    let usage = |size| {
-        let scope = Scope::enter_with_threads().unwrap();
-        family(size);
-        scope.usage().unwrap()
-    };
-    let (none, some) = (usage(0), usage(1000));
-    assert_eq!(some.current, none.current);
-    let children = (PARENTS * CHILDREN) as u64;
-    let parents = PARENTS as u64;
-    // Two blocks of each child, and one of each parent.
-    let work = amount(children * 3_000 + parents * 1_000, children * 2 + parents);
-    assert_eq!(some.allocated.bytes, none.allocated.bytes + work.bytes);
-    assert_eq!(some.allocated.blocks, none.allocated.blocks + work.blocks);
+    let scope = Scope::enter_with_threads().unwrap();
+    family();
+    let usage = scope.usage().unwrap();
+    drop(scope);
+    let all = [usage.allocated, usage.freed, usage.current].map(mebibytes);
+    assert_eq!(all, [WORK, WORK, 0]);
+    assert!(usage.allocated.blocks >= PARENTS * CHILDREN * 2 + PARENTS);
 
-    // In a scope within, and in one that does not ask for threads, they are the outer one's.
+    // An inner scope that does not count threads leaves them to the outer scope.
     let outer = Scope::enter_with_threads().unwrap();
-    let before = outer.usage().unwrap();
     let inner = Scope::enter().unwrap();
-    family(1000);
+    family();
     let (inner, outer) = (inner.usage().unwrap(), outer.usage().unwrap());
-    assert!(inner.allocated.bytes + work.bytes <= outer.allocated.bytes);
-    let (bytes, blocks) = (outer.allocated.bytes, outer.allocated.blocks);
-    assert_eq!(bytes - before.allocated.bytes, some.allocated.bytes);
-    assert_eq!(blocks - before.allocated.blocks, some.allocated.blocks);
+    assert_eq!([inner.allocated, outer.allocated].map(mebibytes), [0, WORK]);
+    assert!(outer.allocated.blocks >= inner.allocated.blocks + PARENTS * CHILDREN * 2 + PARENTS);
     let kept = inner.current.bytes.get() + inner.freed.bytes.get();
     assert_eq!(kept, inner.allocated.bytes.get());
 }

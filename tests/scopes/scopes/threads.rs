@@ -3,8 +3,9 @@
 use std::sync::{Barrier, mpsc};
 
 use alloc_core::{Scope, Usage, measure};
+use expect_test::expect;
 
-use crate::{amount, block, untraced_room};
+use crate::{amount, block, check, untraced_room};
 
 pub(crate) fn a_block_belongs_to_the_scope_that_allocated_it() {
     let scope = Scope::enter().unwrap();
@@ -41,9 +42,9 @@ pub(crate) fn other_threads_do_not_count() {
             kept
         })
         .usage;
-        assert_eq!(
-            (usage.allocated, usage.peak),
-            (amount(10, 1), amount(10, 1))
+        check(
+            usage,
+            expect!["allocated 10 in 1, live 10 in 1, peak 10 in 1"],
         );
     });
 }
@@ -51,22 +52,20 @@ pub(crate) fn other_threads_do_not_count() {
 pub(crate) fn handles_take_a_scope_along() {
     let scope = Scope::enter().unwrap();
     let handle = scope.handle();
-    let before = scope.usage().unwrap();
-    assert_eq!(
-        before,
-        Usage::default(),
-        "a handle is no work of the program's"
-    );
+    // What a handle takes is not counted.
+    check(scope.usage().unwrap(), expect![""]);
     let kept = untracked_thread(|| handle.run(|| (block(100), measure(|| block(7)).value)));
-    let after = scope.usage().unwrap();
-    assert_eq!(
-        (after.allocated, after.current),
-        (amount(107, 2), amount(107, 2))
+    check(
+        scope.usage().unwrap(),
+        expect!["allocated 107 in 2, live 107 in 2, peak 107 in 2"],
     );
     untracked_thread(|| drop(kept));
-    assert_eq!(scope.usage().unwrap().freed, amount(107, 2));
+    check(
+        scope.usage().unwrap(),
+        expect!["allocated 107 in 2, freed 107 in 2, peak 107 in 2"],
+    );
     drop(scope);
-    // Nobody sees it, and nothing happens.
+    // A handle whose scope has ended does no harm.
     handle.run(|| drop(block(5)));
 }
 
@@ -88,12 +87,12 @@ pub(crate) fn the_peak_of_many_threads_in_turn_is_exact() {
         });
         kept.push(block);
     }
-    let usage = scope.usage().unwrap();
-    let sum: u64 = (1..=50).sum();
-    assert_eq!(usage.allocated, amount(50 * 10_000 + sum, 100));
-    assert_eq!(usage.current, amount(sum, 50));
-    // The last thread found what 49 had kept.
-    assert_eq!(usage.peak, amount(10_000 + sum - 50, 50));
+    // The threads keep 1 + 2 + ... + 50 = 1275 bytes. The last one allocates 10,000 bytes on top of what
+    // the 49 before it kept.
+    check(
+        scope.usage().unwrap(),
+        expect!["allocated 501275 in 100, freed 500000 in 50, live 1275 in 50, peak 11225 in 50"],
+    );
 }
 
 pub(crate) fn futures_take_their_scope_along() {
@@ -142,10 +141,11 @@ pub(crate) fn futures_take_their_scope_along() {
         // Dropped outside as well, before it is done.
         drop(future);
     });
-    let usage = scope.usage().unwrap();
-    // Fifty kept, three times ten, and fifty in the destructor.
-    assert_eq!(usage.allocated, amount(50 + 30 + 50, 5));
-    assert_eq!((usage.current, usage.peak), (amount(0, 0), amount(100, 2)));
+    // Fifty bytes are kept, ten are allocated three times, and fifty in the destructor.
+    check(
+        scope.usage().unwrap(),
+        expect!["allocated 130 in 5, freed 130 in 5, peak 100 in 2"],
+    );
 }
 
 pub(crate) fn many_threads_with_scopes_of_their_own() {
