@@ -1,5 +1,6 @@
-//! Stacks that are not the thread's own: segments of a recursion that grows, coroutines, the small stacks of signal
-//! handlers, and C functions that align their frames anew. The user's line is never lost on them.
+//! Stacks that are not the thread's own: segments of a recursion that grows, coroutines, the small
+//! stacks of signal handlers, and C functions that realign their frames. None of them loses the
+//! user's line.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
@@ -14,7 +15,7 @@ static ALLOC: TraceAlloc = TraceAlloc::system();
 alloc_tests::tests![
     a_recursion_on_segments_keeps_its_lines,
     segments_come_and_go,
-    coroutines_go_on_to_whoever_resumed_them,
+    coroutines_continue_to_the_function_that_resumes_them,
     a_frame_that_is_found_by_more_than_three_registers,
     large_frames_on_a_segment_are_stepped_over,
     a_record_takes_little_stack,
@@ -48,7 +49,7 @@ fn plan(depth: usize, kept: &mut Vec<Box<[u8; 64]>>) -> usize {
     })
 }
 
-/// As DataFusion's planner recurses.
+/// Recursion in the way of DataFusion's planner.
 fn a_recursion_on_segments_keeps_its_lines() {
     const DEPTH: usize = 40_000;
     for config in modes() {
@@ -64,7 +65,7 @@ fn a_recursion_on_segments_keeps_its_lines() {
     }
 }
 
-/// Whole stacks are found from segments that are mapped, freed and mapped again at the same addresses.
+/// Stacks are whole from segments that are mapped, freed and mapped again at the same addresses.
 fn segments_come_and_go() {
     start_with(Config::default().frames(1_000)).unwrap();
     for round in 0..200 {
@@ -77,7 +78,7 @@ fn segments_come_and_go() {
     }
 }
 
-/// A segment is walked to its end, however far that is.
+/// The walk follows a segment to its end, at any distance.
 fn large_frames_on_a_segment_are_stepped_over() {
     #[inline(never)]
     fn large(depth: usize) -> Box<[u8; 80]> {
@@ -98,7 +99,7 @@ fn large_frames_on_a_segment_are_stepped_over() {
     }
 }
 
-fn coroutines_go_on_to_whoever_resumed_them() {
+fn coroutines_continue_to_the_function_that_resumes_them() {
     use corosensei::{Coroutine, CoroutineResult};
     start_with(Config::default().frames(1_000)).unwrap();
     let mut coroutine = Coroutine::new(|yielder, ()| {
@@ -111,7 +112,10 @@ fn coroutines_go_on_to_whoever_resumed_them() {
         let traceback = traceback_of(&raw const *block).unwrap();
         assert!(has(&traceback, "{{closure}}"), "{traceback}");
         assert!(
-            has(&traceback, "coroutines_go_on_to_whoever_resumed_them"),
+            has(
+                &traceback,
+                "coroutines_continue_to_the_function_that_resumes_them"
+            ),
             "{traceback}"
         );
         blocks += 1;
@@ -119,11 +123,11 @@ fn coroutines_go_on_to_whoever_resumed_them() {
     assert_eq!(blocks, 50);
 }
 
-// Compiled from C as compilers do where a local must be aligned: the CFA is what the frame keeps.
+// As compiled from C where a local needs alignment: the frame stores the CFA.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 std::arch::global_asm!(
-    ".globl call_aligned_anew",
-    "call_aligned_anew:",
+    ".globl call_realigned",
+    "call_realigned:",
     ".cfi_startproc",
     "lea r10, [rsp + 8]",
     ".cfi_def_cfa 10, 0",
@@ -131,7 +135,7 @@ std::arch::global_asm!(
     "push qword ptr [r10 - 8]",
     "push rbp",
     "mov rbp, rsp",
-    // The saved rbp lies at rbp.
+    // The saved rbp is at rbp.
     ".cfi_escape 0x10, 0x6, 0x2, 0x76, 0",
     "push r10",
     // The CFA is the word at rbp - 8.
@@ -148,7 +152,7 @@ std::arch::global_asm!(
     ".cfi_endproc",
 );
 
-// Counts from rbx, as code that is written by hand may.
+// The CFA is relative to rbx, as in code written by hand.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 std::arch::global_asm!(
     ".globl call_by_rbx",
@@ -170,8 +174,8 @@ std::arch::global_asm!(
     ".cfi_endproc",
 );
 
-// Keeps its caller's rbp with five added, from where only its value can be told: by the word below the CFA's two, less
-// five. The caller counts from rbp.
+// Stores its caller's rbp plus five, so that only an expression gives its value: the word below the
+// last two of the CFA, less five. The caller's CFA is relative to rbp.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 std::arch::global_asm!(
     ".globl call_with_value",
@@ -209,15 +213,15 @@ std::arch::global_asm!(
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 unsafe extern "C" {
-    fn call_aligned_anew(call: extern "C" fn());
+    fn call_realigned(call: extern "C" fn());
     fn call_by_rbx(call: extern "C" fn());
     fn call_with_value(call: extern "C" fn());
 }
 
-/// The functions above.
+/// The functions in assembly.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 const KEEPERS: [unsafe extern "C" fn(extern "C" fn()); 3] =
-    [call_aligned_anew, call_by_rbx, call_with_value];
+    [call_realigned, call_by_rbx, call_with_value];
 
 static BLOCK: AtomicUsize = AtomicUsize::new(0);
 
@@ -230,14 +234,14 @@ extern "C" fn block_in_aligned() {
 #[inline(never)]
 fn call_from(depth: usize, keeper: usize) {
     match depth {
-        // SAFETY: a function of this type, which does not unwind.
+        // SAFETY: the function has this type and does not unwind.
         0 => unsafe { KEEPERS[keeper](block_in_aligned) },
         _ => call_from(depth - 1, keeper),
     }
     black_box(depth);
 }
 
-/// From many depths, so that frames are aligned by other distances each time.
+/// Calls come from many depths, so that frames are aligned by different distances.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn a_frame_that_is_found_by_more_than_three_registers() {
     start_with(Config::default().frames(1_000)).unwrap();
@@ -261,7 +265,7 @@ fn a_frame_that_is_found_by_more_than_three_registers() {
     }
 }
 
-/// How many bytes of stack the deepest call below `work` writes to.
+/// The bytes of stack that `work` and its calls write to.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #[inline(never)]
 fn stack_used_by(work: fn()) -> usize {
@@ -269,7 +273,8 @@ fn stack_used_by(work: fn()) -> usize {
     const ROOM: usize = 64 << 10;
     const RED_ZONE: usize = 128;
     let top: usize;
-    // SAFETY: what lies below the red zone of a live frame is nobody's, and the thread's stack has as much room.
+    // SAFETY: no code uses the stack below the red zone of a live frame, and the thread's stack has
+    // that much room.
     unsafe {
         std::arch::asm!(
             "lea rdi, [rsp - {ROOM}]",
@@ -283,13 +288,13 @@ fn stack_used_by(work: fn()) -> usize {
         );
     }
     work();
-    // SAFETY: as above; whatever is there is a byte.
+    // SAFETY: the address is in the range painted above, which is mapped, and any byte is valid.
     let is_painted = |&at: &usize| unsafe { (at as *const u8).read_volatile() } == PAINT;
     let untouched = (top - ROOM..top).take_while(is_painted).count();
     ROOM - untouched
 }
 
-/// A block that comes, grows and goes: from one line each time, or from three.
+/// Allocates, grows and frees a block, at three lines.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #[inline(never)]
 fn blocks_of(allocator: &impl GlobalAlloc) {
@@ -298,10 +303,10 @@ fn blocks_of(allocator: &impl GlobalAlloc) {
         let layout = Layout::from_size_align(size, 8).unwrap();
         // SAFETY: the layout is not empty.
         let block = unsafe { allocator.alloc(layout) };
-        // SAFETY: from just above, with this layout.
+        // SAFETY: the block was allocated above with this layout.
         let block = unsafe { allocator.realloc(block, layout, 3 * size) };
         let layout = Layout::from_size_align(3 * size, 8).unwrap();
-        // SAFETY: from just above, with this layout.
+        // SAFETY: the block was allocated above with this layout.
         unsafe { allocator.dealloc(black_box(block), layout) };
     }
     block_of(allocator, 16);
@@ -310,16 +315,16 @@ fn blocks_of(allocator: &impl GlobalAlloc) {
     block_of(allocator, 32);
 }
 
-/// What a record may take of the stack, beyond what the inner allocator does. Without optimization every value of every
-/// function that is inlined has a place of its own.
+/// The stack that a record may use, in addition to the inner allocator. Without optimization, every
+/// value of every inlined function has its own place.
 const MOST_STACK: usize = if cfg!(debug_assertions) {
     24 << 10
 } else {
     2 << 10
 };
 
-/// What a record takes of the stack beyond what the inner allocator does: with rules and callsites that are new, and in
-/// the steady state.
+/// The stack that a record uses in addition to the inner allocator: with new unwind rules and
+/// callsites, and in the steady state.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn a_record_takes_little_stack() {
     let bare = stack_used_by(|| blocks_of(&System));
@@ -351,8 +356,8 @@ fn a_record_takes_little_stack() {
     assert!(most <= Some(MOST_STACK), "{bare} bare, and {found:?} more");
 }
 
-/// A handler has the stack that the system asks for at least, as much again for what it does itself, and no more than a
-/// record takes; below lies a page that nobody may touch.
+/// A handler runs on the smallest stack that the system allows, plus 2 KiB for the handler and the
+/// stack of a record. A protected page is below.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn a_handler_on_a_small_stack_allocates() {
     const PAGE: usize = 4096;
@@ -365,7 +370,7 @@ fn a_handler_on_a_small_stack_allocates() {
         blocks_of(&ALLOC);
         block_in_aligned();
     }
-    // SAFETY: always safe to ask.
+    // SAFETY: `getauxval` takes any key.
     let least = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) } as usize;
     let size = least.max(libc::MINSIGSTKSZ) + OWN + MOST_STACK;
     let len = size.next_multiple_of(PAGE) + PAGE;
@@ -373,10 +378,10 @@ fn a_handler_on_a_small_stack_allocates() {
         libc::PROT_READ | libc::PROT_WRITE,
         libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
     );
-    // SAFETY: a new mapping at an address of the system's choice.
+    // SAFETY: a new mapping at an address that the system chooses.
     let base = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
     assert_ne!(base, libc::MAP_FAILED);
-    // SAFETY: the mapping's first page, which nobody uses.
+    // SAFETY: the page is the first of the mapping, which is not used yet.
     let failed = unsafe { libc::mprotect(base, PAGE, libc::PROT_NONE) };
     assert_eq!(failed, 0);
     let stack = libc::stack_t {
@@ -384,28 +389,28 @@ fn a_handler_on_a_small_stack_allocates() {
         ss_flags: 0,
         ss_size: size,
     };
-    // SAFETY: memory that is never unmapped.
+    // SAFETY: the memory is never unmapped.
     let failed = unsafe { libc::sigaltstack(&stack, std::ptr::null_mut()) };
     assert_eq!(failed, 0);
-    // SAFETY: numbers and a null pointer.
+    // SAFETY: all zeros are a valid `sigaction`.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     let handler: extern "C" fn(libc::c_int) = on_signal;
     action.sa_sigaction = handler as *const () as libc::sighandler_t;
     action.sa_flags = libc::SA_ONSTACK;
-    // SAFETY: a handler that is only run by `raise` below, where it may allocate.
+    // SAFETY: only `raise` below runs the handler, at a point where it may allocate.
     let failed = unsafe { libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()) };
     assert_eq!(failed, 0);
     for config in modes() {
         start_with(config).unwrap();
         for _ in 0..600 {
-            // SAFETY: the handler above.
+            // SAFETY: the signal has the handler installed above.
             assert_eq!(unsafe { libc::raise(libc::SIGUSR1) }, 0);
             let block = BLOCK.load(Relaxed) as *mut [u8; 80];
             // SAFETY: from `Box::into_raw`, once.
             let block = unsafe { Box::from_raw(block) };
             drop(block);
         }
-        // SAFETY: as above.
+        // SAFETY: the signal has the handler installed above.
         assert_eq!(unsafe { libc::raise(libc::SIGUSR1) }, 0);
         let block = BLOCK.load(Relaxed) as *mut [u8; 80];
         let traceback = traceback_of(block).unwrap();

@@ -1,5 +1,5 @@
-//! Stacks through libraries that are opened, closed and replaced at the same addresses, and on stacks
-//! that are not the thread's own.
+//! Stacks through libraries that are opened, closed and replaced at the same addresses, and on
+//! stacks that are not the thread's own.
 
 use std::alloc::Layout;
 use std::ffi::{CString, c_void};
@@ -17,7 +17,7 @@ static ALLOC: TraceAlloc = TraceAlloc::system();
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 alloc_tests::tests![
     libraries_replaced_at_the_same_address,
-    libraries_at_one_address_count_apart,
+    libraries_at_one_address_have_their_own_counters,
     libraries_at_one_address_have_their_own_names,
     a_library_that_is_gone_without_its_file_is_named_as_such,
     handlers_on_the_normal_and_on_an_alternate_stack,
@@ -27,8 +27,8 @@ alloc_tests::tests![
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 alloc_tests::tests![];
 
-/// `enter(call, argument)` calls back from a frame of `SIZE` bytes. The instructions are as long
-/// whatever the size, so the return address is the same in all libraries.
+/// `enter(call, argument)` calls back from a frame of `SIZE` bytes. The instructions have the same
+/// length for every size, so the return address is the same in all libraries.
 const SOURCE: &str = r#"
     .text
     .globl enter
@@ -62,9 +62,9 @@ unsafe extern "C" {
     fn enter_below_4(enter: Enter, call: Call, argument: *mut c_void, below: usize);
 }
 
-/// Each calls `enter(call, argument)` with the stack pointer `below` bytes further down: one for each
-/// library, since a stale rule leads to the words that the last library left behind, and only its
-/// caller's address gives them away.
+/// Each calls `enter(call, argument)` with the stack pointer `below` bytes further down. There is
+/// one for each library: a stale unwind rule leads to words that the last library left behind,
+/// which only the address of its caller exposes.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 const CALLERS: [unsafe extern "C" fn(Enter, Call, *mut c_void, usize); 5] = [
     enter_below_0,
@@ -127,34 +127,34 @@ impl Library {
         Some(Library { path, size })
     }
 
-    /// Runs `call` through the library while it is open, and returns where its function lay.
+    /// Runs `call` through the library while it is open, and returns the address of its function.
     fn with<R>(&self, call: impl FnOnce(Enter) -> R) -> (usize, R) {
-        // SAFETY: a library without constructors.
+        // SAFETY: the library has no constructors.
         let library = unsafe { libc::dlopen(self.path.as_ptr(), libc::RTLD_NOW) };
         assert!(!library.is_null());
-        // SAFETY: an open library and a name.
+        // SAFETY: the library is open, and the name ends in a zero.
         let enter = unsafe { libc::dlsym(library, c"enter".as_ptr()) };
         assert!(!enter.is_null());
-        // SAFETY: the function is of that type.
+        // SAFETY: the function has that type.
         let result = call(unsafe { std::mem::transmute::<*mut c_void, Enter>(enter) });
-        // SAFETY: nobody is in the library any more.
+        // SAFETY: none of the library's functions is running.
         assert_eq!(unsafe { libc::dlclose(library) }, 0);
         (enter.addr(), result)
     }
 }
 
-/// A call through a library, maybe to another, and in the end the stack twice.
+/// A call through a library, or through two, which captures the stack twice at the end.
 struct Visit {
     enter: [Enter; 2],
     left: usize,
     below: [usize; 2],
-    /// Which of [`CALLERS`].
+    /// An index into [`CALLERS`].
     caller: usize,
     checked: bool,
 }
 
 unsafe extern "C" fn call_back(visit: *mut c_void) {
-    // SAFETY: `visit` was passed on by the library.
+    // SAFETY: the library passes `visit` on, and its owner waits.
     let visit = unsafe { &mut *visit.cast::<Visit>() };
     if visit.left > 0 {
         return go_in(visit);
@@ -170,7 +170,7 @@ fn go_in(visit: &mut Visit) {
     let (enter, below) = (visit.enter[visit.left], visit.below[visit.left]);
     let enter_below = CALLERS[visit.caller];
     let argument: *mut Visit = visit;
-    // SAFETY: the library passes the argument on to the call.
+    // SAFETY: the function has this type, and passes the argument on to the call.
     unsafe { enter_below(enter, call_back, argument.cast(), below) };
     black_box(());
 }
@@ -185,7 +185,7 @@ fn captured() -> Vec<u64> {
     own.map(|frame| frame.address()).collect()
 }
 
-/// From the library's innermost frame outwards, the captured stack and the truth are the same.
+/// Checks that the captured stack equals the truth from the library's innermost frame outwards.
 #[inline(never)]
 fn check(enter: usize) {
     let mut truth = Vec::new();
@@ -235,9 +235,9 @@ fn libraries_replaced_at_the_same_address() {
             });
         }
         let (mut last, mut replaced, mut visits) = (0, 0, 0);
-        // The callback has its frame at the same place in every round, so far down that nobody
-        // overwrites what the last library left there, or where the loader does. In between this
-        // thread allocates nothing: a walk further out would forget the links.
+        // The callback has its frame at the same address in every round, so far down that nothing
+        // overwrites what the last library left there, or the loader's frames. This thread
+        // allocates nothing in between: a walk from further out would evict the previous stack.
         for (total, left) in [(400_000, 1), (400_000, 2), (30_000, 1), (30_000, 2)] {
             for round in 0..100 {
                 let caller = (round * 7 + round / 5) % libraries.len();
@@ -267,9 +267,9 @@ fn libraries_replaced_at_the_same_address() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-/// A library whose frame is as large as that of the one before, at its address, has counters of its own; and one that comes
-/// back has those that it had.
-fn libraries_at_one_address_count_apart() {
+/// A library at the address of an earlier one, with a frame of the same size, has its own counters.
+/// A library that is loaded again gets its earlier counters back.
+fn libraries_at_one_address_have_their_own_counters() {
     static BLOCK: AtomicUsize = AtomicUsize::new(0);
     unsafe extern "C" fn make(_: *mut c_void) {
         BLOCK.store(
@@ -279,7 +279,7 @@ fn libraries_at_one_address_count_apart() {
     }
     let folder = std::env::temp_dir().join(format!("alloc-tests-{}-apart", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    // Of those without a build id the path tells.
+    // Libraries without a build id are distinguished by their paths.
     for (size, ids) in [(72, ["0x11223344", "0x55667788"]), (56, ["none"; 2])] {
         let libraries = [0, 1].map(|at| {
             let folder = folder.join(at.to_string());
@@ -291,13 +291,13 @@ fn libraries_at_one_address_count_apart() {
         };
         start_with(Config::default()).unwrap();
         let mut places = Vec::new();
-        // As many turns as only the program knows when it runs: so all calls are from one place.
+        // The compiler does not know the number of turns, so all calls are from one place.
         for library in black_box(vec![&first, &second, &first, &first, &second]) {
-            // SAFETY: a function of this type, which calls back.
+            // SAFETY: the function has this type, and calls back.
             let (place, ()) = library.with(|enter| unsafe { enter(make, std::ptr::null_mut()) });
             places.push(place);
         }
-        // Where the system puts them elsewhere there is nothing to see.
+        // If the system loads them elsewhere, there is nothing to compare.
         if places.iter().all(|place| *place == places[0]) {
             let snapshot = alloc_core::take_snapshot().unwrap();
             let is_one = |trace: &&alloc_core::Trace| {
@@ -314,7 +314,7 @@ fn libraries_at_one_address_count_apart() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-/// What was named of one library is not taken for another's that comes to its place.
+/// The names of one library are not used for another at the same address.
 fn libraries_at_one_address_have_their_own_names() {
     static BLOCK: AtomicUsize = AtomicUsize::new(0);
     unsafe extern "C" fn make(_: *mut c_void) {
@@ -325,7 +325,7 @@ fn libraries_at_one_address_have_their_own_names() {
     std::fs::create_dir_all(&folder).unwrap();
     start_with(Config::default()).unwrap();
     let names = ["the_first", "another_one", "one_without"];
-    // The function that is looked up is only an entrance: the frame is that of one with a name of its own.
+    // The function that is looked up jumps to one with its own name, which has the frame.
     for (name, build_id) in names.into_iter().zip(["0x1122", "0x3344", "none"]) {
         let source = SOURCE.replace("enter:", &format!("enter: jmp {name}\n{name}:"));
         let source = source.replace(".size enter", &format!(".size {name}"));
@@ -334,7 +334,7 @@ fn libraries_at_one_address_have_their_own_names() {
             return;
         };
         library.with(|enter| {
-            // SAFETY: a function of this type, which calls back.
+            // SAFETY: the function has this type, and calls back.
             unsafe { enter(make, std::ptr::null_mut()) };
             let block = std::ptr::without_provenance::<u8>(BLOCK.load(Relaxed));
             let traceback = traceback_of(block).unwrap();
@@ -345,7 +345,7 @@ fn libraries_at_one_address_have_their_own_names() {
             );
         });
     }
-    // All are gone, and named by their files, in this process as well as from a file.
+    // All libraries are closed, and named by their files: in this process and from a snapshot file.
     let snapshot = alloc_core::take_snapshot().unwrap();
     let file = folder.join("snapshot.pb.gz");
     snapshot.dump(&file).unwrap();
@@ -362,7 +362,8 @@ fn libraries_at_one_address_have_their_own_names() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-/// Of a library that is gone nothing else is known than where its code was in which file, if that is gone too.
+/// A closed library whose file is deleted is named by the path of its file and the offset of the
+/// code.
 fn a_library_that_is_gone_without_its_file_is_named_as_such() {
     unsafe extern "C" fn make(_: *mut c_void) {
         drop(black_box(Box::new([3_u8; 104])));
@@ -373,7 +374,7 @@ fn a_library_that_is_gone_without_its_file_is_named_as_such() {
         return;
     };
     start_with(Config::default()).unwrap();
-    // SAFETY: a function of this type, which calls back.
+    // SAFETY: the function has this type, and calls back.
     library.with(|enter| unsafe { enter(make, std::ptr::null_mut()) });
     std::fs::remove_dir_all(&folder).unwrap();
     let snapshot = alloc_core::take_snapshot().unwrap();
@@ -385,9 +386,9 @@ fn a_library_that_is_gone_without_its_file_is_named_as_such() {
     assert_eq!(blocks, 1, "{:?}", snapshot.traces());
 }
 
-/// What a handler or a coroutine captured: how many frames.
+/// The number of frames that a handler or a coroutine captured.
 static FRAMES: AtomicUsize = AtomicUsize::new(0);
-/// Whether it runs on the thread's own stack.
+/// Whether the capture was on the thread's own stack.
 static OWN_STACK: AtomicBool = AtomicBool::new(false);
 
 #[inline(never)]
@@ -395,8 +396,8 @@ fn block_elsewhere() {
     for _ in 0..3 {
         let block = Box::new(black_box([2_u8; 40]));
         let traceback = traceback_of(&raw const *block).expect("it is recorded");
-        // Of a stack that is not the thread's own only one page is surely there, so its stack may be
-        // so short that no frame of the program is in it.
+        // Only one page of a foreign stack is known to be mapped, so the captured stack may be too
+        // short to contain a frame of the program.
         let is_ours = |name: &str| name.contains("block_elsewhere");
         let mut names = traceback.iter().filter_map(|frame| frame.function());
         assert!(
@@ -413,7 +414,7 @@ extern "C" fn on_signal(_: libc::c_int) {
 
 fn handlers_on_the_normal_and_on_an_alternate_stack() {
     start_with(Config::default().frames(1_000)).unwrap();
-    // The handler looks symbols up, which takes more than a page.
+    // The handler finds symbols, which needs more than a page.
     const ROOM: usize = 1 << 20;
     let layout = Layout::from_size_align(ROOM, 4096).unwrap();
     // SAFETY: the size is not zero.
@@ -423,24 +424,24 @@ fn handlers_on_the_normal_and_on_an_alternate_stack() {
         ss_flags: 0,
         ss_size: ROOM,
     };
-    // SAFETY: memory that outlives its use as a stack: it is never freed.
+    // SAFETY: the memory is never freed.
     let failed = unsafe { libc::sigaltstack(&stack, std::ptr::null_mut()) };
     assert_eq!(failed, 0);
     for flags in [0, libc::SA_ONSTACK, 0, libc::SA_ONSTACK] {
-        // SAFETY: numbers and a null pointer.
+        // SAFETY: all zeros are a valid `sigaction`.
         let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
         let handler: extern "C" fn(libc::c_int) = on_signal;
         action.sa_sigaction = handler as *const () as libc::sighandler_t;
         action.sa_flags = flags;
-        // SAFETY: a handler that is only run by `raise` below, where it may allocate.
+        // SAFETY: only `raise` below runs the handler, at a point where it may allocate.
         let failed = unsafe { libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()) };
         assert_eq!(failed, 0);
         FRAMES.store(0, Relaxed);
         OWN_STACK.store(flags == 0, Relaxed);
         for _ in 0..10 {
-            // SAFETY: always safe.
+            // SAFETY: the function has no preconditions.
             assert_eq!(unsafe { libc::raise(libc::SIGUSR1) }, 0);
-            // The thread's own stack is whole again.
+            // The thread's own stack is whole afterwards.
             assert!(captured().len() > 5);
         }
         assert!(FRAMES.load(Relaxed) > 0);
@@ -450,7 +451,7 @@ fn handlers_on_the_normal_and_on_an_alternate_stack() {
 fn a_stack_that_was_switched() {
     start_with(Config::default().frames(1_000)).unwrap();
     const ROOM: usize = 1 << 20;
-    // On the heap, and within the thread's own stack.
+    // The other stack is on the heap, or within the thread's own stack.
     let mut on_heap = vec![0_u8; ROOM];
     let mut on_stack = [0_u8; ROOM];
     for room in [&mut on_heap[..], &mut on_stack[..]].map(|room| room.as_mut_ptr()) {
@@ -467,17 +468,17 @@ fn switch_to(room: *mut u8, size: usize) {
     extern "C" fn run() {
         block_elsewhere();
     }
-    // SAFETY: numbers and pointers, filled in below.
+    // SAFETY: all zeros are a valid `ucontext_t`, which is filled in below.
     let mut here: libc::ucontext_t = unsafe { std::mem::zeroed() };
-    // SAFETY: as above.
+    // SAFETY: all zeros are a valid `ucontext_t`, which is filled in below.
     let mut there: libc::ucontext_t = unsafe { std::mem::zeroed() };
-    // SAFETY: room for a context.
+    // SAFETY: `there` is a valid place for a context.
     assert_eq!(unsafe { libc::getcontext(&mut there) }, 0);
     there.uc_stack.ss_sp = room.cast();
     there.uc_stack.ss_size = size;
     there.uc_link = &mut here;
-    // SAFETY: a context with a stack of its own, and a function without arguments.
+    // SAFETY: the context has its own stack, and the function has no arguments.
     unsafe { libc::makecontext(&mut there, run, 0) };
-    // SAFETY: both are valid; the function returns to `here`.
+    // SAFETY: both contexts are valid, and the function returns to `here`.
     assert_eq!(unsafe { libc::swapcontext(&mut here, &there) }, 0);
 }

@@ -1,4 +1,5 @@
-//! Names of frames, wherever the program's file is by then, and what they cost.
+//! Names of frames when the program's file has been moved, deleted or replaced, and what names
+//! cost.
 
 #![cfg(target_os = "linux")]
 
@@ -55,10 +56,10 @@ fn a_program_whose_file_is_gone_or_replaced_keeps_its_names() {
     copy.prints_its_line(&["replaced", path(&copy.at("other"))]);
 }
 
-/// Only root may.
+/// Only root may change the root folder.
 #[test]
-fn where_the_file_is_out_of_reach_the_hint_says_so() {
-    // SAFETY: always safe.
+fn an_unreachable_file_is_named_in_a_hint() {
+    // SAFETY: the function has no preconditions.
     if unsafe { libc::geteuid() } != 0 {
         return alloc_tests::skip("only root may change the root folder");
     }
@@ -80,7 +81,7 @@ fn memory_for_names_is_given_back_and_what_is_kept_is_counted() {
         .lines()
         .map(|it| it.parse().expect("a number"))
         .collect();
-    // Debug information of some ten megabytes was read.
+    // About ten megabytes of debug information are read.
     assert!(numbers[0] < 3 << 20, "resident: {output}");
     assert!(numbers[1] > 1000 && numbers[1] < 4 << 20, "kept: {output}");
 }
@@ -112,7 +113,7 @@ fn a_file_is_named_where_it_is_read_and_by_no_other_build() {
         assert_eq!(one.traceback.is_truncated(), other.traceback.is_truncated());
     }
 
-    // The one that says what it is in itself needs no file; the other says what it lacks.
+    // A snapshot with symbols needs no file. A snapshot with addresses names the file it lacks.
     std::fs::rename(copy.at("names"), copy.at("elsewhere")).expect("it was there");
     assert_eq!(
         top(&Snapshot::load(&named).expect("it loads")),
@@ -129,7 +130,7 @@ fn a_file_is_named_where_it_is_read_and_by_no_other_build() {
         "{other}"
     );
 
-    // Debug information is found in a folder, and the program stripped.
+    // The program is stripped, and its debug information is in a folder.
     copy.objcopy(&["--only-keep-debug", "elsewhere", "names.debug"]);
     copy.objcopy(&["--strip-all", "elsewhere", "names"]);
     std::fs::remove_file(copy.at("elsewhere")).expect("it was there");
@@ -146,7 +147,8 @@ fn a_file_is_named_where_it_is_read_and_by_no_other_build() {
     assert!(frame.address() > 0);
 }
 
-/// Linux puts ` (deleted)` after the path of such a program, where a deployment puts the new file.
+/// Linux appends ` (deleted)` to the path of such a program. A deployment puts the new file at the
+/// path.
 #[test]
 fn a_file_of_a_program_that_was_deleted_is_named_by_the_same_build_at_its_place() {
     let copy = Copy::new();

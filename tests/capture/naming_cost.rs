@@ -1,4 +1,4 @@
-//! What names cost on the heap: nothing where nobody looks at them, and a bounded part where somebody does.
+//! What names cost on the heap: nothing while none is used, and a bounded amount otherwise.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
@@ -6,24 +6,24 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use alloc_core::{TraceAlloc, assert_no_growth, start, take_snapshot};
 
-/// The system's allocator, which knows how much is live and was at most.
+/// The system's allocator, which counts the live bytes and their peak.
 struct Counting;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: all memory is the system's. What is not implemented is made of these two.
+// SAFETY: all memory comes from the system's allocator. The default methods call these two.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let live = LIVE.fetch_add(layout.size(), Relaxed) + layout.size();
         MOST.fetch_max(live, Relaxed);
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller's promises are the ones that the system's allocator needs.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         LIVE.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller's promises are the ones that the system's allocator needs.
         unsafe { System.dealloc(block, layout) };
     }
 }
@@ -36,7 +36,7 @@ alloc_tests::tests![
     names_take_a_bounded_part_of_the_heap_for_a_while,
 ];
 
-/// How much more than now was live at most while `work` ran, and is live after it.
+/// The growth of the live bytes while `work` runs: at their peak, and after it.
 fn most_and_kept(work: impl FnOnce()) -> (usize, usize) {
     let before = LIVE.load(Relaxed);
     MOST.store(before, Relaxed);
@@ -52,7 +52,7 @@ fn an_assertion_that_holds_names_nothing() {
         assert_no_growth!(rounds = 5, warmup = 1, || {
             round += 1;
             drop(black_box(vec![1_u8; 100]));
-            // What grows once is no leak.
+            // Growth in the first round is no leak.
             if round == 3 {
                 kept.push(black_box(vec![2_u8; 1000]));
             }
@@ -71,7 +71,8 @@ fn names_take_a_bounded_part_of_the_heap_for_a_while() {
         assert!(!snapshot.traces().is_empty());
     });
     println!("{most} bytes at most, {after} after");
-    // Some ten MiB for this program; twenty more where the C library's debug file is installed, and compressed.
+    // About ten MiB for this program, and twenty more where a compressed debug file of the C
+    // library is installed.
     assert!(most < 40 << 20, "{most}");
     assert!(after < 2 << 20, "{after}");
     drop(kept);

@@ -1,4 +1,4 @@
-//! A library that has the tracer is closed while threads are alive that it was called on.
+//! A library with the tracer is closed while threads that called it are alive.
 
 use std::ffi::CString;
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ fn a_thread_ends_after_the_library_was_closed() {
             std::env::args().next_back().expect("a path"),
         ));
     }
-    // In a process of its own: what is wrong ends it.
+    // The test runs in its own process, which an error ends.
     let output = Command::new(std::env::current_exe().expect("a path"))
         .args([
             "--exact",
@@ -46,23 +46,23 @@ fn a_thread_ends_after_the_library_was_closed() {
 
 fn open_and_close(path: &std::path::Path) {
     let path = CString::new(path.to_str().expect("UTF-8")).expect("no zeros");
-    // SAFETY: a library of this workspace; what it runs when it is opened is Rust's own.
+    // SAFETY: the library is part of this workspace, and has no initializers but Rust's.
     let library = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) };
     assert!(!library.is_null());
-    // SAFETY: it is open, and a name that ends in zero.
+    // SAFETY: the library is open, and the name ends in a zero.
     let fill = unsafe { libc::dlsym(library, c"fill".as_ptr()) };
     assert!(!fill.is_null());
-    // SAFETY: a function of this type.
+    // SAFETY: the function has this type.
     let fill = unsafe { std::mem::transmute::<*mut libc::c_void, Fill>(fill) };
-    let (tell_filled, filled) = channel();
-    let (tell_closed, closed) = channel();
+    let (send_filled, filled) = channel();
+    let (send_closed, closed) = channel();
     let thread = std::thread::spawn(move || {
-        tell_filled.send(fill()).expect("somebody waits");
+        send_filled.send(fill()).expect("a thread waits");
         closed.recv().expect("it is closed");
     });
     assert_eq!(filled.recv(), Ok(1000));
-    // SAFETY: opened above; nobody calls it any more.
+    // SAFETY: the library was opened above, and none of its functions is running.
     assert_eq!(unsafe { libc::dlclose(library) }, 0);
-    tell_closed.send(()).expect("it waits");
+    send_closed.send(()).expect("it waits");
     thread.join().expect("it ends well");
 }

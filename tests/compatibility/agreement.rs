@@ -1,13 +1,13 @@
-//! Totals against those of an independent tool.
+//! Totals compared with those of valgrind.
 
 use std::process::Output;
 
 use alloc_tests::{Tool, program};
 
-/// Blocks and bytes allocated, a reallocation being one of the new size.
+/// Blocks and bytes allocated. A reallocation counts as a block of the new size.
 type Total = (u64, u64);
 
-/// What valgrind's memcheck says that a case of a program allocated, the runtime's start included.
+/// What a case of a program allocates by valgrind's memcheck, including the start of the runtime.
 fn total_by_valgrind(program: &str, case: &str) -> Option<Total> {
     let mut valgrind = Tool("valgrind").command("--version")?;
     valgrind.args([
@@ -38,7 +38,7 @@ fn total_by_valgrind(program: &str, case: &str) -> Option<Total> {
     Some((numbers[0], numbers[2]))
 }
 
-/// What the workload alone allocated: the same program with it and without it.
+/// What the workload alone allocates: the difference between the program with it and without it.
 fn workload_by_valgrind(program: &str) -> Option<Total> {
     let with = total_by_valgrind(program, "some-of-everything")?;
     let without = total_by_valgrind(program, "nothing-whatsoever")?;
@@ -65,7 +65,7 @@ fn memcheck_counts_the_same_blocks_and_bytes() {
     assert!(found[0] > 10_000 && found[2] > 10, "{found:?}");
 }
 
-/// The tracer itself takes nothing from the program's heap while it records.
+/// The tracer allocates nothing on the program's heap while it records.
 #[test]
 fn memcheck_sees_nothing_that_the_tracer_allocated() {
     let total = |path, case| total_by_valgrind(path, case);

@@ -1,4 +1,4 @@
-//! Statistics, differences and filters against Python's `tracemalloc` itself, on random snapshots.
+//! Statistics, differences and filters compared with Python's `tracemalloc`, on random snapshots.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use alloc_core::{
 use alloc_report::CompareTo as _;
 use alloc_tests::{Random, Tool};
 
-/// Reads cases as Rust prints them, and answers with a line for each number that is compared.
+/// Reads cases as Rust prints them, and prints a line for each compared number.
 const SCRIPT: &str = r#"
 import ast, sys, tracemalloc
 
@@ -46,10 +46,10 @@ for number, (old, new, filters) in enumerate(ast.literal_eval(sys.stdin.read()))
             print("changes", *order(lines), sep="\n")
 "#;
 
-/// Domain, bytes, and the frames, innermost first; a block each.
+/// A block: domain, bytes, and frames, innermost first.
 type Block = (u32, u64, Vec<(&'static str, u32)>);
 
-/// Inclusive, pattern, line, all frames, domain; -1 is none.
+/// A filter: inclusive, pattern, line, all frames, domain. -1 stands for none.
 type Condition = (u8, &'static str, i64, u8, i64);
 
 type Case = (Vec<Block>, Vec<Block>, Vec<Condition>);
@@ -62,7 +62,7 @@ impl Cases {
         self.0.below(end)
     }
 
-    /// Files are different within a stack: where they are not, Python counts a block more than once.
+    /// The files within a stack differ: otherwise Python counts a block more than once.
     fn block(&mut self) -> Block {
         let mut files = vec!["a.py", "b.py", "src/c.py", "src/d.py", "<unknown>"];
         let depth = 1 + self.below(3);
@@ -76,7 +76,7 @@ impl Cases {
             (file, line)
         };
         let frames = (0..depth).map(frame).collect();
-        // So few sizes that many groups are equal, and the order is decided by what comes next.
+        // There are few sizes, so many groups are equal, and the other keys decide their order.
         (self.below(3) as u32, 10 * self.below(3) as u64, frames)
     }
 
@@ -158,7 +158,7 @@ fn place(key: &GroupKey) -> String {
     }
 }
 
-/// What the script says, in our words.
+/// The output that the script should print.
 fn ours(number: usize, (old, new, conditions): &Case) -> String {
     let filters: Vec<Filter> = conditions.iter().map(filter).collect();
     let [old, new] = [old, new].map(|blocks| snapshot(blocks).filter_traces(&filters));
@@ -188,7 +188,8 @@ fn ours(number: usize, (old, new, conditions): &Case) -> String {
             });
             let mut lists = [statistics.collect::<Vec<_>>(), changes.collect()];
             if by == GroupBy::Traceback {
-                // Equal groups are in the order of their frames, which Python looks at from the other end.
+                // Equal groups are ordered by their frames, and Python compares these from the
+                // other end.
                 lists.iter_mut().for_each(|list| list.sort());
             }
             let flag = if cumulative { "True" } else { "False" };

@@ -1,4 +1,4 @@
-//! Heap profiles as other tools write them: what is read of each is what Go's pprof shows of it.
+//! Heap profiles of other tools, read with the result that Go's pprof shows.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -112,7 +112,7 @@ fn read(file: &[u8]) -> Snapshot {
 /// Numbers by function, without those that are zero.
 type ByFunction = BTreeMap<String, i64>;
 
-/// What is charged to each function: bytes, or blocks.
+/// The bytes or blocks charged to each function.
 fn ours(snapshot: &Snapshot, metric: Metric, is_of_bytes: bool) -> ByFunction {
     let groups = snapshot.statistics_by(GroupBy::Function, metric);
     let rows = groups.iter().map(|group| {
@@ -126,7 +126,7 @@ fn ours(snapshot: &Snapshot, metric: Metric, is_of_bytes: bool) -> ByFunction {
     rows.filter(|(_, number)| *number != 0).collect()
 }
 
-/// What pprof shows, which is nothing where there is no Go.
+/// What pprof shows, or `None` where Go is not installed.
 fn pprofs(name: &str, file: &[u8], value: usize, unit: &str) -> Option<ByFunction> {
     let mut go = Tool("go").command("version")?;
     let file_name = format!("alloc-tests-{name}-{}", std::process::id());
@@ -160,7 +160,7 @@ fn pprofs(name: &str, file: &[u8], value: usize, unit: &str) -> Option<ByFunctio
     Some(rows.filter(|(_, number)| *number != 0).collect())
 }
 
-/// Reads a file, and compares each of its values with what pprof shows.
+/// Reads a file, and compares each of its values with pprof's.
 #[track_caller]
 fn check(name: &str, file: &[u8], values: &[(Metric, bool)]) {
     let snapshot = read(file);
@@ -205,7 +205,7 @@ fn packed_in_each_way_that_pprof_knows() {
         ..go()
     };
     check("unpacked-fields", &gzip(&unpacked.bytes()), &OF_GO);
-    // pprof refuses it; gzip itself only warns.
+    // pprof refuses the file, although gzip only warns.
     let after = [&gzip(&bytes)[..], b"\n"].concat();
     assert_eq!(read(&after).traces(), read(&bytes).traces());
 }

@@ -1,8 +1,8 @@
-//! Files that say little and would stand for much: in every field of a profile, what reading takes up stays within
-//! sixteen times the file and 4 MiB.
+//! Small files that would expand to much, in every field of a profile: reading allocates at most
+//! sixteen times the size of the file, and 4 MiB.
 //!
-//! Time is bounded too, and not measured: each file has half a million bytes or more, so that a reader that compares each of one
-//! thing with each of another does not come to an end.
+//! Time is bounded too, but not measured. Each file has half a million bytes or more, so that a
+//! quadratic reader would not end.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Write as _;
@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use alloc_core::Snapshot;
 use alloc_tests::Message;
 
-/// The system's allocator, and the most that was live.
+/// The system's allocator, which counts the peak of live bytes.
 struct Counting;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
-/// What the last file took up.
+/// The peak of live bytes of the last file.
 static TOOK: AtomicUsize = AtomicUsize::new(0);
 
 fn grew(bytes: usize) {
@@ -24,25 +24,25 @@ fn grew(bytes: usize) {
     MOST.fetch_max(live, Relaxed);
 }
 
-// SAFETY: all blocks are the system allocator's, which is told the same layouts.
+// SAFETY: all blocks come from the system's allocator, with the same layouts.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         grew(layout.size());
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: the caller's promises are the ones that the system's allocator needs.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         LIVE.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: the caller's promises are the ones that the system's allocator needs.
         unsafe { System.dealloc(block, layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // As if both blocks were there at once, as they are where it is moved.
+        // Both blocks count at once, because they coexist when the block moves.
         grew(size);
         LIVE.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: the caller's promises are the ones that the system's allocator needs.
         unsafe { System.realloc(block, layout, size) }
     }
 }
@@ -60,7 +60,7 @@ alloc_tests::tests![
     samples,
     labels,
     mappings,
-    what_our_own_files_have_beside,
+    what_our_own_files_add,
     what_is_not_read,
     what_is_packed,
 ];
@@ -68,7 +68,7 @@ alloc_tests::tests![
 const TIMES: usize = 16;
 const BESIDE: usize = 4 << 20;
 
-/// Reads it, within the bound; says how it ended.
+/// Reads a file within the bound, and returns the result.
 #[track_caller]
 fn end_of(file: &[u8], unpacked: usize) -> Result<Snapshot, String> {
     let before = LIVE.load(Relaxed);
@@ -81,7 +81,7 @@ fn end_of(file: &[u8], unpacked: usize) -> Result<Snapshot, String> {
     read.map_err(|error| error.to_string())
 }
 
-/// The same for a profile that is packed, but by nothing: as large as it is.
+/// Reads a profile in a gzip file that stores it without compression.
 #[track_caller]
 fn end_of_profile(profile: &Message) -> Result<Snapshot, String> {
     let bytes = profile.bytes();
@@ -102,7 +102,7 @@ fn is_refused(profile: &Message, found: &str) {
     assert!(error.contains(found), "{error}");
 }
 
-/// A profile with one sample type, and the strings "", "inuse_space", "f" and those that are asked for.
+/// A profile with one sample type, and the strings "", "inuse_space", "f" and those in `strings`.
 fn profile(strings: &[&[u8]]) -> Message {
     let mut profile = Message::new();
     profile.message(1, Message::new().number(1, 1));
@@ -130,7 +130,8 @@ fn function(id: u64, name: u64, path: u64) -> Message {
     function
 }
 
-/// As large programs have them: 30,000 stacks of thirty calls, with the functions inlined there, or without names.
+/// A profile like that of a large program: 30,000 stacks of thirty calls, with inlined functions,
+/// or without names.
 fn true_files_are_far_from_the_bound() {
     for lines in [0, 1, 3] {
         let mut profile = Message::new();
@@ -181,14 +182,14 @@ fn true_files_are_far_from_the_bound() {
     }
 }
 
-/// A profile that is read, and the most that it took up.
+/// A profile that is read, and its peak of live bytes.
 fn measured(profile: &Message) -> (Snapshot, usize) {
     let snapshot = is_read(profile);
     (snapshot, TOOK.load(Relaxed))
 }
 
 fn frames_of_locations_in_samples() {
-    // Each sample would have 100,000 frames for a byte.
+    // Each byte of a sample would make 100,000 frames.
     let with = |lines: usize, ids: usize, samples: usize| {
         let mut profile = profile(&[]);
         let mut location = Message::new();
@@ -210,7 +211,7 @@ fn frames_of_locations_in_samples() {
     let many = is_read(&with(100_000, 1, 1));
     assert_eq!(many.traces()[0].traceback.len(), 100_000);
 
-    // Locations without lines, and lines that say nothing.
+    // Locations without lines, and lines without contents.
     let mut bare = profile(&[]);
     for id in 0..200_000 {
         bare.message(4, Message::new().number(1, id));
@@ -270,11 +271,11 @@ fn roots_and_paths() {
         format!("/r/{at:x}/a.rs")
     }));
     assert_eq!(apart.traces()[0].traceback[0].to_string(), "a.rs:7");
-    // None is around any.
+    // No folder contains another.
     is_read(&with(&|at| format!("/r/{at:x}"), &|at| {
         format!("/r/x{at:x}")
     }));
-    // Each is within the one before.
+    // Each folder is within the one before.
     let nested = |at: u64| "/d".repeat(at as usize % 300);
     is_read(&with(&nested, &|at| nested(at) + "/e"));
     let mut many = profile(&[]);
@@ -291,7 +292,7 @@ fn strings() {
         empty.bytes_of(6, b"");
     }
     is_read(&empty);
-    // Each of its bytes becomes three.
+    // Each byte becomes three.
     let wrong = [0xFF; 2_000_000];
     let mut profile = profile(&[&wrong]);
     profile.message(5, &function(1, 3, 3));
@@ -302,7 +303,7 @@ fn strings() {
 }
 
 fn sample_types() {
-    // A long name and a long unit, in very many.
+    // Many samples with a long name and a long unit.
     let long = [b'n'; 100_000];
     let mut named = profile(&[&long]);
     for _ in 0..50_000 {
@@ -330,13 +331,13 @@ fn samples() {
         empty.message(2, &Message::new());
     }
     is_refused(&empty, "in memory, with its samples");
-    // As small as can be: a value and nothing else.
+    // The smallest sample: one value and nothing else.
     let mut small = profile(&[]);
     for _ in 0..200_000 {
         small.message(2, Message::new().number(2, 1));
     }
     is_refused(&small, "in memory, with its samples");
-    // Two sides of each, since one has a negative value.
+    // Each has two sides, since one value is negative.
     let mut changes = profile(&[]);
     for at in 0..200_000_u64 {
         let value = if at % 2 == 0 { u64::MAX } else { 1 };
@@ -378,7 +379,7 @@ fn mappings() {
     is_refused(&empty, "in memory, with its mappings");
 }
 
-fn what_our_own_files_have_beside() {
+fn what_our_own_files_add() {
     let with = |fill: &dyn Fn(&mut Message, u64)| {
         let mut extension = Message::new();
         (0..1_000_000).for_each(|at| fill(&mut extension, at));
@@ -396,7 +397,7 @@ fn what_our_own_files_have_beside() {
         }),
         "in memory, with its metadata",
     );
-    // As many extensions as there are, each to be joined with those before.
+    // Many extensions, each to be joined with those before.
     let mut joined = profile(&[]);
     let mut part = Message::new();
     part.bytes_of(6, b"demo").bytes_of(10, b"");
@@ -427,11 +428,11 @@ fn what_is_packed() {
         file.write_all(bytes).expect("memory");
         file.finish().expect("memory")
     };
-    // A bomb: it would be 200 MiB.
+    // A gzip bomb of 200 MiB.
     let bomb = pack(&vec![0; 200 << 20]);
     let error = end_of(&bomb, 250 * bomb.len() + (1 << 20)).expect_err("it is refused");
     assert!(error.contains("unpacks to more than 250 times"), "{error}");
-    // Members of nothing.
+    // Empty members.
     let members = pack(b"").repeat(100_000);
     let error = end_of(&members, members.len()).expect_err("it is refused");
     assert!(error.contains("without sample types"), "{error}");

@@ -1,4 +1,4 @@
-//! Snapshot files in the tool that the format comes from.
+//! Snapshot files read by Go's pprof, from which the format comes.
 
 use std::path::Path;
 
@@ -11,11 +11,11 @@ fn top(file: &Path, sample: &str, unit: &str) -> Option<String> {
     pprof(file, &["-top", "-lines", &sample, unit])
 }
 
-/// What `go tool pprof` prints of a file.
+/// The output of `go tool pprof` for a file.
 fn pprof(file: &Path, arguments: &[&str]) -> Option<String> {
     let mut go = Tool("go").command("version")?;
     go.args(["tool", "pprof"]).args(arguments).arg(file);
-    // The Go tools want a place for a cache, though they keep nothing there here.
+    // The Go tools need a folder for a cache, even if they store nothing in it.
     go.env("HOME", std::env::temp_dir())
         .env("PPROF_TMPDIR", std::env::temp_dir());
     let output = go.output().expect("go runs");
@@ -40,7 +40,8 @@ fn check_total(table: &str, sample: &str, sum: &str) {
     assert_eq!(total.trim_end_matches('B'), sum, "{table}");
 }
 
-/// What allocates for the program is hidden: its own lines come first, and whole names are shown.
+/// Functions that allocate for the program are hidden, so its own lines come first. Names are
+/// complete.
 #[test]
 fn go_tool_pprof_begins_with_the_program_s_lines() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -83,7 +84,7 @@ fn go_tool_pprof_begins_with_the_program_s_lines() {
         ],
         "{table}"
     );
-    // In a file without names the tool finds those that it finds.
+    // The tool looks for names itself if the file has none.
     let table = pprof(&path, &["-top", "-sample_index=alloc_space"]).expect("the tool");
     assert!(!table.contains("__rust_alloc"), "{table}");
 }
@@ -100,10 +101,10 @@ fn go_tool_pprof_shows_the_same_sums_and_lines() {
         String::from_utf8_lossy(&output.stderr)
     );
     let printed = String::from_utf8(output.stdout).expect("it prints UTF-8");
-    // Bytes and blocks live, then bytes and blocks in all.
+    // Live bytes and blocks, then total bytes and blocks.
     let numbers = printed.split_ascii_whitespace().collect::<Vec<_>>();
 
-    // The tool names addresses in its own way, so rows are compared with a file that has names.
+    // The tool formats names in its own way, so rows are compared with a file that has names.
     let named =
         std::env::temp_dir().join(format!("alloc-tests-pprof-{}.named", std::process::id()));
     let snapshot = Snapshot::load(&path).expect("it loads");
@@ -122,7 +123,7 @@ fn go_tool_pprof_shows_the_same_sums_and_lines() {
         check_total(&table, sample, sum);
         let table = top(&named, sample, unit).expect("the tool");
         check_total(&table, sample, sum);
-        // The boxes' own line has them flat, under the function's name.
+        // The line of the boxes has them as flat values, under the name of the function.
         let row = table
             .lines()
             .find(|row| row.contains("thousand_bytes"))

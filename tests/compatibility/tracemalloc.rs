@@ -1,7 +1,7 @@
-//! What CPython's own tests of `tracemalloc` assert of a running tracer, written anew: one test for
-//! each, under its number in the table of `alloc_core::tracemalloc`. Those of snapshots made by hand are
-//! in `tracemalloc_snapshots.rs`, of memory that was told of in `tracked.rs`, of the environment and of
-//! forks in `process.rs`.
+//! CPython's tests of `tracemalloc` for a running tracer: one test for each, under its number in
+//! the table in `alloc_core::tracemalloc`. Tests of snapshots made by hand are in
+//! `tracemalloc_snapshots`, those of tracked memory in `tracked.rs`, and those of the environment
+//! and of forks in `process.rs`.
 
 use std::hint::black_box;
 
@@ -37,7 +37,7 @@ alloc_tests::tests![
 const HERE: Source = alloc_tests::source!();
 const MIB: u64 = 1 << 20;
 
-/// The line that a live block was allocated at, in this file.
+/// The line of this file that allocated a live block.
 fn line_of<T: ?Sized>(block: &T) -> Option<u32> {
     let traceback = traceback_of(block)?;
     let charged = traceback.charged(ChargeTo::Caller);
@@ -64,7 +64,7 @@ fn t03_get_object_traceback() {
     assert_eq!(line_of(&*block), Some(HERE.line("block")));
 }
 
-/// A block at the address of one that was freed has a traceback of its own.
+/// A block at a reused address has its own traceback.
 fn t04_new_reference() {
     start().unwrap();
     let mut reused = 0;
@@ -84,14 +84,14 @@ fn t04_new_reference() {
 #[inline(never)]
 fn deep(levels: usize) -> Box<[u8; 96]> {
     if levels > 0 {
-        // Something is left to do after the call, so it stays one.
+        // The work after the call keeps it from becoming a jump.
         black_box(deep(black_box(levels - 1)))
     } else {
         Box::new(black_box([0; 96]))
     }
 }
 
-/// How many calls of `deep` are in a block's traceback.
+/// The number of calls of `deep` in the traceback of a block.
 fn calls_of_deep(block: &[u8; 96]) -> usize {
     let traceback = traceback_of(block).unwrap();
     let is_deep = |name: &str| name.rsplit("::").next() == Some("deep");
@@ -127,11 +127,11 @@ fn t06_get_traces() {
     drop(block);
 }
 
-/// Two blocks from one stack are one trace, whatever their sizes.
+/// Two blocks of different sizes from one stack are one trace.
 fn t07_get_traces_intern_traceback() {
     let mut blocks = black_box(vec![Vec::<u8>::new(); 2]);
     start().unwrap();
-    // So many that the compiler does not know: it leaves one call there.
+    // The compiler does not know the number of rounds, so it keeps one call.
     for (block, &size) in blocks.iter_mut().zip(black_box(&[123, 125][..])) {
         *block = Vec::with_capacity(size);
     }
@@ -171,7 +171,7 @@ fn t09_clear_traces() {
     assert!(traceback_of(&*block).is_some());
     alloc_core::clear_traces();
     assert!(traceback_of(&*block).is_none());
-    // Tracing goes on, and what was forgotten is freed without a trace.
+    // Tracing continues, and blocks from before are freed without effect.
     let other = Box::new(black_box([0_u8; 125]));
     assert!(traceback_of(&*other).is_some());
     drop(block);
@@ -209,7 +209,7 @@ fn t12_snapshot() {
         error,
         "expected that tracing is on, found it off: call alloc_core::start() first"
     );
-    // How many frames there are beyond the limit is not counted: it is known where the stack is whole.
+    // Frames beyond the limit are not counted, so the total is only known if the stack is whole.
     start_with(Config::default().frames(1)).unwrap();
     let cut = deep(20);
     assert_eq!(traceback_of(&*cut).unwrap().total_nframe(), None);
@@ -250,7 +250,7 @@ fn t13_snapshot_save_attr() {
     );
 }
 
-/// No traceback shows the tracer at work, or the compiler's shims in front of it.
+/// No traceback contains frames of the tracer, or of the compiler's shims in front of it.
 fn t15_no_incomplete_frames() {
     start().unwrap();
     let mut text = String::new();
@@ -267,7 +267,7 @@ fn t15_no_incomplete_frames() {
     drop(boxes);
 }
 
-/// `-X tracemalloc=N`: what the environment's number is, a program says by a [`Config`].
+/// `-X tracemalloc=N`: a program sets the number by a [`Config`].
 fn t40_frames_are_a_number_in_range() {
     for (config, limit) in [
         (Config::default(), 128),
@@ -293,7 +293,7 @@ fn t41_frames_out_of_range() {
     }
 }
 
-/// Rust asks an allocator for no block of no bytes, so there is none to trace.
+/// Rust never requests a block of zero bytes, so there is none to trace.
 fn t42_zero_bytes() {
     start().unwrap();
     let none = (
@@ -306,7 +306,7 @@ fn t42_zero_bytes() {
     drop(none);
 }
 
-/// Filters and keys on what was recorded, where the numbers are known.
+/// Filters and keys on a live snapshot with known numbers.
 fn filters_and_threads_on_a_live_snapshot() {
     start_with(Config::default().threads(true)).unwrap();
     let make = || (deep(2), Box::new(black_box([0_u8; 50])));

@@ -1,6 +1,6 @@
-//! What CPython's own tests of `tracemalloc`'s C functions assert, written anew: one test for each, under
-//! its number in the table of `alloc_core::tracemalloc`, and those that were added later. The
-//! addresses are of no memory: nothing is ever read or written there.
+//! CPython's tests of the C functions of `tracemalloc`: one test for each, under its number in the
+//! table in `alloc_core::tracemalloc`, and some of our own. The addresses are not mapped, and never
+//! read or written.
 
 use std::cell::RefCell;
 use std::hint::black_box;
@@ -34,14 +34,14 @@ const HERE: Source = alloc_tests::source!();
 const DOMAIN: u32 = 5;
 const ADDRESS: usize = 0x7000_1230;
 
-/// What is live in the domain.
+/// The live bytes and blocks of the domain.
 fn in_domain() -> Amount {
     let snapshot = take_snapshot().unwrap();
     let traces = snapshot.filter_traces(&[Filter::include_domain(DOMAIN)]);
     alloc_tests::sum_of(&traces, |_| true).current
 }
 
-/// The line that the block was told of at, in this file.
+/// The line of this file that tracked the block.
 fn line_of(address: usize) -> Option<u32> {
     let traceback = traceback_of_tracked(DOMAIN, address)?;
     let charged = traceback.charged(ChargeTo::Caller);
@@ -65,7 +65,7 @@ fn t43_track() {
     assert_eq!(line_of(ADDRESS), Some(HERE.line("tracked")));
     assert_eq!(traced_memory().current, before + 123.into());
     assert_eq!(in_domain(), Amount::new(123, 1));
-    // The same address in another domain is another block.
+    // An address in another domain is another block.
     assert!(traceback_of_tracked(DOMAIN + 1, ADDRESS).is_none());
     let snapshot = take_snapshot().unwrap();
     let statistics = snapshot.statistics(GroupBy::Domain);
@@ -77,7 +77,7 @@ fn t43_track() {
     );
 }
 
-/// From a thread that the tracer never saw, and from one whose thread-locals are being destroyed.
+/// Tracks from a new thread, and from one whose thread-locals are being destroyed.
 fn t44_track_without_gil() {
     struct AtEnd;
     impl Drop for AtEnd {
@@ -116,7 +116,7 @@ fn t46_untrack() {
     assert!(traceback_of_tracked(DOMAIN, ADDRESS).is_none());
     assert_eq!(traced_memory().current, before);
     assert_eq!(in_domain(), Amount::default());
-    // Again, and what never was.
+    // A block may be untracked twice, or without having been tracked.
     untrack(DOMAIN, ADDRESS).unwrap();
     untrack(DOMAIN, ADDRESS + 8).unwrap();
     assert_eq!(traced_memory().current, before);
@@ -127,7 +127,7 @@ fn t47_stop_track() {
     assert!(traceback_of_tracked(DOMAIN, ADDRESS).is_none());
     start().unwrap();
     assert!(traceback_of_tracked(DOMAIN, ADDRESS).is_none());
-    // The Rust heap's blocks are the allocator's.
+    // Blocks of the Rust heap cannot be untracked: they belong to the allocator.
     assert!(track(0, ADDRESS, 123).unwrap_err().is_invalid_config());
 }
 
@@ -136,7 +136,7 @@ fn t48_stop_untrack() {
     track(DOMAIN, ADDRESS, 123).unwrap();
     alloc_core::stop();
     assert!(untrack(DOMAIN, ADDRESS).unwrap_err().is_not_tracing());
-    // What was told in one session means nothing in the next.
+    // Blocks tracked in one session are unknown in the next.
     start().unwrap();
     untrack(DOMAIN, ADDRESS).unwrap();
     assert_eq!(in_domain(), Amount::default());
@@ -150,16 +150,16 @@ fn untrack_without_gil() {
     assert_eq!(in_domain(), Amount::default());
 }
 
-/// Threads that tell of blocks while another stops and starts tracing.
+/// Threads track blocks while another stops and starts tracing.
 fn tracemalloc_track_race() {
     static DONE: AtomicBool = AtomicBool::new(false);
     thread::scope(|scope| {
         for number in 0..3 {
             scope.spawn(move || {
-                let mut told = 0_u32;
+                let mut tracked = 0_u32;
                 while !DONE.load(Ordering::Relaxed) {
-                    let address = ADDRESS + 4096 * number + (told as usize % 64) * 8;
-                    told += u32::from(track(DOMAIN, address, 8).is_ok());
+                    let address = ADDRESS + 4096 * number + (tracked as usize % 64) * 8;
+                    tracked += u32::from(track(DOMAIN, address, 8).is_ok());
                     let _ = untrack(DOMAIN, black_box(address));
                 }
             });
@@ -177,7 +177,7 @@ fn tracemalloc_track_race() {
     assert_eq!(in_domain(), Amount::new(8, 1));
 }
 
-/// A destructor that runs when the thread's own are through.
+/// Untracks in a destructor that runs late in the end of a thread.
 fn late_untrack() {
     struct AtEnd;
     impl Drop for AtEnd {
@@ -195,7 +195,8 @@ fn late_untrack() {
     assert_eq!(in_domain(), Amount::default());
 }
 
-/// Neither a size nor a sum of sizes may be more than is counted, in any mode; what was there stays.
+/// Sizes and sums of sizes beyond the range of the counters are refused in every mode, without
+/// effect.
 fn sizes_that_no_memory_has_are_refused() {
     const LARGEST: usize = 1 << 47;
     for frames in [32, 1, 0] {
@@ -211,7 +212,7 @@ fn sizes_that_no_memory_has_are_refused() {
             });
             assert_eq!(traced_memory().current, before.current);
         }
-        // As many of the largest as there may be.
+        // Tracks as many of the largest blocks as possible.
         let most = (1_usize << 62) / LARGEST;
         for block in 0..most {
             alloc_core::track(1, block, LARGEST).unwrap();
@@ -220,7 +221,7 @@ fn sizes_that_no_memory_has_are_refused() {
         assert_eq!(now.current, before.current + (1 << 62).into());
         let error = alloc_core::track(1, most, 1).unwrap_err();
         assert!(error.is_invalid_config(), "{error}");
-        // In the place of another there is room.
+        // A block may replace another of its size.
         alloc_core::track(1, 0, LARGEST).unwrap();
         assert_eq!(traced_memory().current, now.current);
         for block in 0..most {

@@ -1,5 +1,5 @@
-//! What the environment asks of a traced program while it runs: snapshots by the clock and on a signal, a
-//! sample, the heap's numbers as they go.
+//! Environment variables for a program that runs: periodic snapshots, snapshots on a signal,
+//! sampling, and live numbers of the heap.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -29,7 +29,7 @@ fn files(folder: &Path) -> Vec<String> {
     names
 }
 
-/// A program that holds a hundred blocks of a thousand bytes until it is told to end.
+/// A program that holds a hundred blocks of a thousand bytes until its input ends.
 struct Holding(Child);
 
 impl Holding {
@@ -43,7 +43,7 @@ impl Holding {
             .stderr(Stdio::piped())
             .envs(variables.iter().copied());
         let mut child = command.spawn().expect("the program starts");
-        // It says so when it holds them.
+        // The program prints a byte when it holds them.
         let mut byte = [0];
         let stdout = child.stdout.as_mut().expect("a pipe");
         std::io::Read::read_exact(stdout, &mut byte).expect("a byte");
@@ -51,11 +51,11 @@ impl Holding {
     }
 
     fn signal(&self, signal: i32) {
-        // SAFETY: two numbers.
+        // SAFETY: the process is a child of this one that has not been waited for.
         assert_eq!(unsafe { libc::kill(self.0.id() as i32, signal) }, 0);
     }
 
-    /// Waits until there are files, which takes as long as the machine is busy.
+    /// Waits until a condition holds, for up to a minute on a busy machine.
     fn wait_for(&self, what: &str, mut is_there: impl FnMut() -> bool) {
         let start = Instant::now();
         while !is_there() {
@@ -102,7 +102,8 @@ fn snapshots_by_the_clock_are_numbered() {
     assert!(last.exists(), "and one at the end");
     assert!(Snapshot::load(&last).unwrap().is_at_exit());
     assert!(!Snapshot::load(&third).unwrap().is_at_exit());
-    // The thread that writes them is none of the program's: alone, its peak is exact.
+    // The thread that writes them is not the program's. The program has one thread, so its peak is
+    // exact.
     assert_eq!(
         Snapshot::load(third).unwrap().traced_memory().peak_error,
         Bytes::ZERO
@@ -131,7 +132,7 @@ fn a_signal_asks_for_a_snapshot() {
 
 #[test]
 fn a_signal_interrupts_nothing() {
-    // A thousand of them, while the program allocates and reads.
+    // Sends a thousand signals while the program allocates and reads.
     let folder = folder("storm");
     let variables = [("ALLOC_TRACE", "8"), ("ALLOC_TRACE_SIGNAL", "USR2")];
     let program = Holding::start(&folder, &variables);
@@ -141,14 +142,14 @@ fn a_signal_interrupts_nothing() {
     program.wait_for("snapshot", || !files(&folder).is_empty());
     let output = program.end();
     assert!(output.status.success(), "{output:?}");
-    // Nothing but where the snapshots are.
+    // The output only says where the snapshots are.
     let said = String::from_utf8(output.stderr).expect("UTF-8");
     let prefix = format!("alloc-core: wrote {}/alloc-trace-", folder.display());
     assert!(said.lines().all(|it| it.starts_with(&prefix)), "{said}");
 }
 
 #[test]
-fn a_snapshot_by_signal_says_where_it_is() {
+fn a_snapshot_on_a_signal_says_where_it_is() {
     let folder = folder("signal-says");
     let variables = [
         ("ALLOC_TRACE", "8"),
@@ -157,7 +158,7 @@ fn a_snapshot_by_signal_says_where_it_is() {
     ];
     let mut program = Holding::start(&folder, &variables);
     program.signal(libc::SIGUSR1);
-    // It is said after the file is there.
+    // The message comes after the file is complete.
     let stderr = program.0.stderr.take().expect("a pipe");
     let mut line = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(stderr), &mut line).expect("UTF-8");
@@ -250,7 +251,7 @@ fn the_configuration_has_variables() {
     assert_eq!(boxes.and_then(|it| it.thread.as_deref()), Some("main"));
 }
 
-/// What is said to a program that goes on.
+/// A program that continues, and the messages it gets.
 #[track_caller]
 fn check_said(case: &str, variables: &[(&str, &str)], expected: &str) {
     let folder = folder(case);
@@ -266,7 +267,7 @@ fn check_said(case: &str, variables: &[(&str, &str)], expected: &str) {
 }
 
 #[test]
-fn what_nothing_comes_of_is_said_at_the_start() {
+fn settings_without_effect_are_reported_at_the_start() {
     check_said(
         "out-alone",
         &[("ALLOC_TRACE_OUT", "heap.pb.gz")],
@@ -310,10 +311,10 @@ fn a_variable_that_is_not_known_is_named() {
 }
 
 #[test]
-fn a_path_out_of_reach_is_told_at_the_start() {
+fn an_unreachable_path_is_reported_at_the_start() {
     #[track_caller]
     fn check(case: &str, variable: &str, path: &str, expected: &str) {
-        // Off when it ends: of the end there is nothing to say.
+        // Tracing is off at the end, so there is no snapshot of the end.
         let variables = [("ALLOC_TRACE_SAMPLE", "1MiB"), (variable, path)];
         let folder = folder(case);
         let mut program = Command::new(TRACED);
@@ -377,7 +378,7 @@ fn forked_children_write_their_own() {
 }
 
 #[test]
-fn a_sample_of_the_environment_s() {
+fn the_environment_sets_the_sampling_interval() {
     let folder = folder("sample");
     let path = folder.join("heap.pb.gz");
     for (sample, bytes) in [("4096", 4096), ("1KiB", 1024)] {
@@ -391,7 +392,7 @@ fn a_sample_of_the_environment_s() {
         assert_eq!(snapshot.sampled_every(), Some(Bytes::new(bytes)));
         assert_eq!(snapshot.traceback_limit(), 128);
     }
-    // Off is off, whatever else is said.
+    // Tracing that is off stays off with any other variable.
     let off = [
         ("ALLOC_TRACE", Path::new("0")),
         ("ALLOC_TRACE_SAMPLE", Path::new("1KiB")),
@@ -421,10 +422,10 @@ fn the_heap_s_numbers_as_they_go() {
             "{pair:?}"
         );
     }
-    // Totals come with the first and with each tenth after.
+    // The first row has totals, and each tenth row after it.
     assert!(rows[0][3].is_some() && rows[1][3].is_none(), "{rows:?}");
     assert!(rows[10][3].unwrap() >= 100_000.0 && rows[10][4].unwrap() >= 100.0);
-    // And so does what the tracer takes up.
+    // The same rows have the tracer's own memory.
     assert!(rows[10][5].unwrap() >= 4096.0 && rows[1][5].is_none());
 }
 

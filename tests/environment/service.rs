@@ -1,4 +1,5 @@
-//! What the environment asks of a program costs it neither descriptors nor a thread, and is asked by those who may.
+//! Environment variables cost a program neither descriptors nor a thread until they are needed, and
+//! have no effect on programs with more rights than their user.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::ffi::OsStrExt as _;
@@ -20,7 +21,7 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// The files of a folder, sorted by name, but for those that are being written.
+/// The files of a folder, sorted by name, without those that are being written.
 fn files(folder: &Path) -> Vec<String> {
     let files = std::fs::read_dir(folder).expect("a folder");
     let names = files.map(|it| it.expect("a file").file_name());
@@ -32,7 +33,7 @@ fn files(folder: &Path) -> Vec<String> {
     names
 }
 
-/// The program in a folder, with variables of the tracer.
+/// A command for the program in a folder, with variables of the tracer.
 fn command(folder: &Path, case: &str, variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(ALONE);
     command.arg(case).current_dir(folder);
@@ -59,7 +60,7 @@ const SIGNAL: [(&str, &str); 2] = [("ALLOC_TRACE", "8"), ("ALLOC_TRACE_SIGNAL", 
 const EVERY_MINUTE: [(&str, &str); 2] = [("ALLOC_TRACE", "8"), ("ALLOC_TRACE_EVERY", "60")];
 const EVERY_SECOND: [(&str, &str); 2] = [("ALLOC_TRACE", "8"), ("ALLOC_TRACE_EVERY", "1")];
 
-/// A program that goes on until its input ends.
+/// A program that runs until its input ends.
 struct Running {
     child: Child,
     output: BufReader<ChildStdout>,
@@ -81,11 +82,11 @@ impl Running {
     }
 
     fn signal(&self, signal: i32) {
-        // SAFETY: two numbers.
+        // SAFETY: the process is a child of this one that has not been waited for.
         assert_eq!(unsafe { libc::kill(self.child.id() as i32, signal) }, 0);
     }
 
-    /// Waits until the program has nothing to do.
+    /// Waits until the program sleeps.
     fn wait_until_asleep(&self) {
         let stat = format!("/proc/{}/stat", self.child.id());
         let is_asleep = || {
@@ -160,7 +161,7 @@ fn a_program_that_ends_while_its_thread_starts_ends_well() {
         let variables = [&SIGNAL[..], &[("ALLOC_TRACE_OUT", "heap.pb.gz")]].concat();
         let output = run(&folder, "ask-and-end", &variables);
         assert!(output.status.success(), "{output:?}");
-        // At most that the snapshot came before the end.
+        // At most, the program may report the snapshot before its end.
         let said = String::from_utf8_lossy(&output.stderr);
         let wrote = |line: &str| line.starts_with("alloc-core: wrote ");
         assert!(said.lines().all(wrote), "{said}");
@@ -172,7 +173,7 @@ fn a_program_that_ends_while_its_thread_starts_ends_well() {
 }
 
 #[test]
-fn who_handled_the_signal_before_handles_it_still() {
+fn an_earlier_signal_handler_still_runs() {
     let folder = folder("handle");
     let variables = [&SIGNAL[..], &[("ALONE_HANDLES", "1")]].concat();
     assert_eq!(said(&run(&folder, "handle", &variables)), ["1"]);
@@ -203,7 +204,7 @@ fn the_clock_ticks_though_the_thread_starts_late() {
     let mut program = Running::start(&folder, "allocate", &EVERY_SECOND);
     assert_eq!(program.line(), "1");
     assert_eq!(program.line(), "written");
-    // And goes on ticking while the program waits.
+    // The clock keeps ticking while the program waits.
     program.wait_for_files(&folder, 3);
 }
 
@@ -250,7 +251,7 @@ fn live_rows_are_added_to_what_is_there() {
         std::thread::sleep(Duration::from_millis(5));
     }
     assert!(rows().starts_with("what was there\n"));
-    // A file that is taken away, as when logs are rotated, comes again.
+    // A file that is removed, as by log rotation, is created again.
     std::fs::remove_file(&path).expect("it is there");
     while rows().lines().count() < 2 {
         std::thread::sleep(Duration::from_millis(5));
@@ -283,7 +284,7 @@ fn a_relative_path_begins_where_the_program_began() {
 }
 
 #[test]
-fn a_path_that_is_out_of_reach_is_said() {
+fn an_unreachable_path_is_reported() {
     let folder = folder("chroot");
     let variables = [("ALLOC_TRACE", "8"), ("ALLOC_TRACE_OUT", "heap.pb.gz")];
     let output = run(&folder, "chroot", &variables);
@@ -298,7 +299,7 @@ fn a_path_that_is_out_of_reach_is_said() {
     );
 }
 
-/// A copy of a program where everyone may run it, in a folder that everyone may write to.
+/// A copy of a program that every user may run, in a folder that every user may write to.
 struct Privileged(PathBuf);
 
 impl Privileged {
@@ -315,7 +316,7 @@ impl Privileged {
         self.0.join("program")
     }
 
-    /// Runs it as nobody, and returns what it left behind beside itself.
+    /// Runs the program as the user nobody, and returns the files that it leaves in the folder.
     fn run_as_nobody(&self) -> Vec<String> {
         let command = Command::new("setpriv")
             .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
@@ -338,7 +339,7 @@ impl Drop for Privileged {
     }
 }
 
-/// Whether this is root, which alone can give a program rights, and `setpriv` is there.
+/// Whether the test can give a program rights: it runs as root, and `setpriv` is installed.
 fn can_give_rights() -> bool {
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|it| it.uid() == 0);
     is_root && Command::new("setpriv").arg("--version").output().is_ok()
@@ -363,12 +364,12 @@ fn a_program_with_capabilities_of_its_file_ignores_the_environment() {
         return skip("it takes root and setpriv to give a program rights");
     }
     let program = Privileged::new("capabilities");
-    // The second version, effective: CAP_NET_RAW, which is the thirteenth of the first word, is permitted.
+    // Version two, effective: CAP_NET_RAW, bit 13 of the first word, is permitted.
     let words = [0x0200_0001_u32, 1 << 13, 0, 0, 0];
     let value: Vec<u8> = words.iter().flat_map(|it| it.to_le_bytes()).collect();
     let path = std::ffi::CString::new(program.program().as_os_str().as_bytes()).expect("no zero");
     let name = c"security.capability".as_ptr();
-    // SAFETY: two strings that end in a zero, and as many bytes as are said.
+    // SAFETY: both strings end in a zero, and the length is that of the value.
     let failed =
         unsafe { libc::setxattr(path.as_ptr(), name, value.as_ptr().cast(), value.len(), 0) } != 0;
     if failed {
@@ -378,7 +379,7 @@ fn a_program_with_capabilities_of_its_file_ignores_the_environment() {
 }
 
 #[test]
-fn processes_with_one_path_number_their_snapshots_apart() {
+fn processes_with_one_path_number_their_snapshots_separately() {
     let folder = folder("fork-one-path");
     let variables = [&SIGNAL[..], &[("ALLOC_TRACE_OUT", "heap.pb.gz")]].concat();
     let output = run(&folder, "fork-and-ask", &variables);
@@ -395,7 +396,7 @@ fn processes_with_one_path_number_their_snapshots_apart() {
 }
 
 #[test]
-fn a_program_that_another_becomes_goes_on_numbering() {
+fn a_program_after_exec_continues_the_numbering() {
     for out in ["%p", "heap-%p-%n", "a-%t-%p"] {
         let folder = folder("exec");
         let out = format!("{out}.pb.gz");
@@ -440,7 +441,7 @@ fn a_path_may_name_the_time_and_the_host() {
 }
 
 #[test]
-fn a_name_that_is_too_long_is_said() {
+fn a_name_that_is_too_long_is_reported() {
     let folder = folder("long");
     let check = |name: &str, expected: &str| {
         let variables = [("ALLOC_TRACE", "8"), ("ALLOC_TRACE_OUT", name)];

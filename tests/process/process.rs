@@ -1,4 +1,4 @@
-//! The process from outside: its environment, its end, its children and its signals.
+//! The process from outside: its environment, its exit, its children and its signals.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -38,7 +38,7 @@ fn check_limit(value: &str, limit: &str) {
     assert_eq!(text(&output.stdout), limit, "ALLOC_TRACE={value}");
 }
 
-// Tests with numbers are those of CPython's `tracemalloc`: see the table of `alloc_core::tracemalloc`.
+// Numbered tests are those of CPython's `tracemalloc`: see the table in `alloc_core::tracemalloc`.
 #[test]
 fn t34_env_var_disabled_by_default() {
     let unset = program(TRACED, &["state"], &[]);
@@ -63,7 +63,8 @@ fn t38_env_limit() {
     check_limit("1000", "Some(1000)\n");
 }
 
-/// Line mode walks to the first frame that is surely the user's: the line must be that of whole stacks.
+/// Line mode walks to the first frame that certainly belongs to the user. It must charge the same
+/// line as whole stacks.
 #[test]
 fn one_frame_charges_the_same_lines_as_whole_stacks() {
     let folder = Folder::new("one-frame");
@@ -78,7 +79,7 @@ fn one_frame_charges_the_same_lines_as_whole_stacks() {
     });
     let lines = |snapshot: &Snapshot| -> BTreeMap<String, Counters> {
         let statistics = snapshot.statistics_by(GroupBy::Line, Metric::Total);
-        // The sum of the callsites' own peaks depends on how many there are.
+        // The sum of the callsites' peaks depends on the number of callsites.
         let counters = |it: &Statistic| Counters {
             peak: Amount::default(),
             ..it.counters
@@ -132,7 +133,7 @@ fn the_environment_wins_over_the_program() {
     assert_succeeded(&with_trace("start-with-another-limit", "15"));
 }
 
-/// A path of this test run's own, with `%p` in it, and what it becomes is looked for by name.
+/// A folder for snapshots of this test run.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -143,7 +144,7 @@ impl Folder {
         Folder(folder)
     }
 
-    /// The snapshots in it, with their names.
+    /// The snapshots in the folder, with their names.
     fn snapshots(&self) -> Vec<(String, Snapshot)> {
         let files = std::fs::read_dir(&self.0)
             .unwrap()
@@ -161,7 +162,7 @@ impl Drop for Folder {
     }
 }
 
-/// However the process ends in order, the snapshot is there, and the exit status stays.
+/// Checks that a process that ends in order leaves a snapshot and keeps its exit status.
 #[track_caller]
 fn check_snapshot_at_end(case: &str, trace: &str, status: i32, live: u64) {
     let folder = Folder::new(case);
@@ -198,7 +199,7 @@ fn check_snapshot_at_end(case: &str, trace: &str, status: i32, live: u64) {
     let boxes = at_function(snapshot, "thousand_bytes");
     assert_eq!(boxes.total, Amount::new(100_000, 100));
     assert_eq!(boxes.current, Amount::new(live * 1000, live));
-    // The tracer itself is not part of the program's heap.
+    // The tracer's memory is not part of the program's heap.
     for trace in snapshot.traces() {
         let is_tracer = |frame: &Frame| {
             let file = frame.file().map_or("", |path| path.full());
@@ -229,7 +230,7 @@ fn a_snapshot_is_written_after_a_panic_in_main() {
 }
 
 #[test]
-fn a_snapshot_is_written_whoever_started_tracing() {
+fn a_snapshot_is_written_if_the_program_started_tracing() {
     check_snapshot_at_end("start-late", "0", 0, 100);
 }
 
@@ -261,7 +262,7 @@ fn a_wrong_alloc_trace_out_ends_the_program_before_it_begins() {
 }
 
 #[test]
-fn a_path_that_cannot_be_written_changes_nothing_but_is_said() {
+fn a_path_that_cannot_be_written_is_reported_and_changes_nothing() {
     for path in ["/no/such/folder/snapshot.pb.gz", "/proc/snapshot.pb.gz"] {
         let variables = [
             ("ALLOC_TRACE", Path::new("1")),
@@ -303,13 +304,18 @@ fn a_thread_that_forks_is_the_child_s_only_one() {
 #[test]
 fn a_signal_handler_that_allocates_interrupts_records() {
     let output = program(env!("CARGO_BIN_EXE_signals"), &[], &[]);
-    assert_ne!(output.status.signal(), Some(libc::SIGALRM), "it hung");
+    assert_ne!(
+        output.status.signal(),
+        Some(libc::SIGALRM),
+        "the program hung"
+    );
     assert_succeeded(&output);
     let runs = text(&output.stdout)
         .split(' ')
         .next()
         .and_then(|runs| runs.parse().ok());
-    // The timer is no finer than the system's clock tick, 1 to 10 ms, in a second or so of churn.
+    // The timer is as coarse as the system's clock tick of 1 to 10 ms, and the program runs for
+    // about a second.
     assert!(
         runs.is_some_and(|runs: u64| runs >= 10),
         "{}",
@@ -317,7 +323,7 @@ fn a_signal_handler_that_allocates_interrupts_records() {
     );
 }
 
-/// No child of a fork finds a lock of the tracer's taken, whatever other threads were in the middle of.
+/// No child of a fork finds a lock of the tracer taken, no matter what other threads were doing.
 #[test]
 fn children_of_a_fork_find_no_lock_taken() {
     for what in [
@@ -332,7 +338,8 @@ fn children_of_a_fork_find_no_lock_taken() {
     }
 }
 
-/// A handler that calls `exit` ends the program as it would without the tracer, whatever it interrupted.
+/// A handler that calls `exit` ends the program as it would without the tracer, no matter what it
+/// interrupts.
 #[test]
 fn a_handler_may_end_the_program() {
     let folder = Folder::new("exit-in-handler");
@@ -352,7 +359,7 @@ fn a_handler_may_end_the_program() {
         assert!(path.exists() || is_said, "{message}");
     }
     let _ = std::fs::remove_file(&path);
-    // What it interrupts is a wait: nobody is in the middle of an allocation.
+    // The handler interrupts a wait, so no allocation is in progress.
     let arguments = ["wait", "20000", "0"];
     let program = program(
         env!("CARGO_BIN_EXE_exits_in_handler"),
@@ -364,7 +371,8 @@ fn a_handler_may_end_the_program() {
     assert!(snapshot.traced_memory().current >= 1000);
 }
 
-/// The inner allocator's own handlers of a fork run within the tracer's, though tracing begins before its first use.
+/// The inner allocator's fork handlers run within the tracer's, although tracing begins before its
+/// first use.
 #[test]
 fn an_inner_allocator_may_register_handlers_of_forks_when_it_is_first_used() {
     check_forks("environment", &[("ALLOC_TRACE", Path::new("8"))]);
@@ -373,11 +381,11 @@ fn an_inner_allocator_may_register_handlers_of_forks_when_it_is_first_used() {
 fn check_forks(what: &str, environment: &[(&str, &Path)]) {
     let output = program(env!("CARGO_BIN_EXE_forks"), &[what], environment);
     let hung = output.status.signal() == Some(libc::SIGALRM);
-    assert!(!hung, "{what}: it hung");
+    assert!(!hung, "{what}: the program hung");
     assert_succeeded(&output);
 }
 
-/// A handler that interrupted a record never waits for whoever waits for that record.
+/// A handler that interrupts a record never waits for a thread that waits for that record.
 #[test]
 fn a_signal_handler_that_frees_interrupts_records_while_others_stop_the_world() {
     for [mode, other] in [
@@ -392,7 +400,7 @@ fn a_signal_handler_that_frees_interrupts_records_while_others_stop_the_world() 
     ] {
         let output = program(env!("CARGO_BIN_EXE_interrupted"), &[mode, other], &[]);
         let hung = output.status.signal() == Some(libc::SIGALRM);
-        assert!(!hung, "{mode}, {other}: it hung");
+        assert!(!hung, "{mode}, {other}: the program hung");
         assert_succeeded(&output);
     }
 }

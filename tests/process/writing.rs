@@ -1,4 +1,4 @@
-//! What it costs to write a snapshot, and what becomes of it where there is little memory or little room.
+//! The cost of writing a snapshot, and what happens with little memory or little disk space.
 
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
@@ -8,7 +8,7 @@ use alloc_core::{Amount, Counters, Snapshot};
 use alloc_tests::Folder;
 
 const WRITING: &str = env!("CARGO_BIN_EXE_writing");
-/// What every case of the program ends with.
+/// The exit status of every case.
 const STATUS: i32 = 5;
 
 fn command(arguments: &[&str]) -> Command {
@@ -20,20 +20,20 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// A resource of which the program has no more than so much.
+/// A resource limit for the program.
 fn limited(mut command: Command, resource: libc::__rlimit_resource_t, limit: u64) -> Output {
     let set = move || {
         let limit = libc::rlimit {
             rlim_cur: limit,
             rlim_max: limit,
         };
-        // SAFETY: a resource, and a limit of it.
+        // SAFETY: `limit` is valid.
         match unsafe { libc::setrlimit(resource, &limit) } {
             0 => Ok(()),
             _ => Err(std::io::Error::last_os_error()),
         }
     };
-    // SAFETY: a system call, which allocates nothing and takes no lock.
+    // SAFETY: the closure only makes a system call, which neither allocates nor locks.
     unsafe { command.pre_exec(set) };
     command.output().expect("it starts")
 }
@@ -42,7 +42,8 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The program's end stays its own, and there is a whole file or a word about it, and nothing else.
+/// Checks that the program ends as it would, and leaves either a complete file or a message, and
+/// nothing else.
 #[track_caller]
 fn check_little_memory(case: &str, variables: &[(&str, &str)]) {
     const STEP: u64 = 500 << 10;
@@ -133,7 +134,7 @@ fn beyond_the_limit_of_a_file_s_size_nothing_is_left_and_the_old_file_stays() {
     }
 }
 
-/// Nor does the word about it do any harm, if there is no room for that either.
+/// A message for which there is no disk space does no harm.
 #[test]
 fn a_message_that_cannot_be_written_ends_no_program() {
     let folder = Folder::new("no-room-for-a-word");
@@ -150,7 +151,7 @@ fn a_message_that_cannot_be_written_ends_no_program() {
     assert_eq!(folder.names(), ["messages"]);
 }
 
-/// By the clock as well, on the thread that does that.
+/// Periodic snapshots are written on the tracer's thread.
 #[test]
 fn numbered_snapshots_beyond_the_limit_of_a_file_s_size_do_no_harm() {
     let folder = Folder::new("numbered-file-size");
@@ -166,7 +167,7 @@ fn numbered_snapshots_beyond_the_limit_of_a_file_s_size_do_no_harm() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
-/// What the program prints: what is resident, and what was at most.
+/// The resident memory and its peak, as the program prints them.
 fn resident(output: &Output) -> [u64; 2] {
     assert_eq!(
         output.status.code(),
@@ -179,7 +180,7 @@ fn resident(output: &Output) -> [u64; 2] {
     numbers.collect::<Vec<u64>>().try_into().unwrap()
 }
 
-/// Both with the tracer: what the snapshots add.
+/// Both runs are traced, so the difference is what the snapshots add.
 #[track_caller]
 fn check_residence(callsites: u32) {
     let run = |every: Option<&str>, files: &str| {
@@ -203,7 +204,7 @@ fn check_residence(callsites: u32) {
         "{callsites} callsites: {without} without, {with} with, {at_most} at most; the file has {file}"
     );
     assert!(with <= without + (3 << 20), "{with} and {without}");
-    // The buffer of the file grows by doubling, and is copied then.
+    // The file's buffer is copied when it doubles.
     assert!(
         at_most <= without + (3 << 20) + 3 * file,
         "{at_most} and {without}"
@@ -220,7 +221,7 @@ fn twenty_thousand_callsites_are_written_in_little_memory() {
     check_residence(20_000);
 }
 
-/// From a snapshot in the program, and from the tables at its end: the same.
+/// A snapshot taken in the program equals the one written from the tables at its end.
 #[test]
 fn what_is_read_back_is_what_the_tables_held() {
     let folder = Folder::new("both-ways");
@@ -265,7 +266,7 @@ fn what_is_read_back_is_what_the_tables_held() {
         ..first.iter().find(|it| it.1 == 7).unwrap().0
     };
     assert_eq!(first.iter().find(|it| it.1 == 7).unwrap().0, tracked);
-    // What ended since is what the program frees at its end.
+    // Blocks in between are those that the program frees at its end.
     let total = |parts: &[(Counters, u32, String, Vec<u64>)]| -> Amount {
         let totals = parts.iter().map(|it| it.0.total);
         let add = |sum: Amount, it: Amount| {
@@ -286,7 +287,7 @@ fn what_is_read_back_is_what_the_tables_held() {
     assert_eq!(by_hand.process_id(), at_end.process_id());
 }
 
-/// Whoever knows pprof's format can read the file.
+/// Any reader of pprof's format can read the file.
 #[test]
 fn go_tool_pprof_opens_the_file() {
     let Some(mut go) = alloc_tests::Tool("go").command("version") else {

@@ -1,4 +1,4 @@
-//! Where a snapshot goes: a path is what it is.
+//! Where a snapshot is written: to files, pipes, sockets, devices and links.
 
 use std::fs;
 use std::io::Read as _;
@@ -13,7 +13,7 @@ use alloc_tests::{Folder, skip};
 
 const WRITING: &str = env!("CARGO_BIN_EXE_writing");
 const STATUS: i32 = 5;
-/// Users that no test belongs to.
+/// Users that run no test.
 const NOBODY: u32 = 65534;
 const SOMEBODY: u32 = 54321;
 
@@ -26,7 +26,7 @@ fn command(case: &str, out: &Path) -> Command {
     command
 }
 
-/// What the tracer says. The program ends as it would.
+/// The tracer's message. Checks that the program ends as it would.
 #[track_caller]
 fn message_of(output: &Output) -> String {
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -34,7 +34,7 @@ fn message_of(output: &Output) -> String {
     message
 }
 
-/// Writes a snapshot, without a word.
+/// Writes a snapshot, and checks that there is no message.
 #[track_caller]
 fn write(out: &Path) {
     write_as(command("return", out));
@@ -58,7 +58,7 @@ fn check_is_snapshot_at(path: &Path) {
 
 /// Whether the test runs as root, who may give files away. If not, the test is reported as skipped.
 fn is_root() -> bool {
-    // SAFETY: a call without arguments.
+    // SAFETY: the function has no arguments and no preconditions.
     let is_root = unsafe { libc::geteuid() } == 0;
     if !is_root {
         skip("only root can give files away");
@@ -80,7 +80,8 @@ fn a_pipe_is_written_through_and_stays() {
     let pipe = folder.path().join("pipe");
     let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
     assert!(made.success());
-    // Open for both, so that nobody waits for anybody, and kept until it was read.
+    // The pipe is open for both directions, so neither side waits for the other, until it has been
+    // read.
     let mut reader = fs::OpenOptions::new()
         .read(true)
         .write(true)
@@ -95,7 +96,7 @@ fn a_pipe_is_written_through_and_stays() {
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_is_not_waited_for() {
+fn a_pipe_without_a_reader_is_not_waited_for() {
     let folder = Folder::new("unread-pipe");
     let pipe = folder.path().join("pipe");
     let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
@@ -142,7 +143,7 @@ fn a_device_is_written_through_and_stays() {
     }
     let output = command("return", &device).output().unwrap();
     let message = message_of(&output);
-    // Where the file system has no devices, that is said.
+    // A file system without devices yields a message.
     assert!(
         message.is_empty() || message.contains("ermission denied"),
         "{message}"
@@ -152,7 +153,7 @@ fn a_device_is_written_through_and_stays() {
     assert_eq!(folder.names(), ["null"]);
 }
 
-/// What the program printed stays in front of it, whatever its standard output is.
+/// The program's own output stays in front of the snapshot, for every kind of standard output.
 #[test]
 fn a_link_to_a_descriptor_is_written_through() {
     let folder = Folder::new("descriptor");
@@ -239,11 +240,11 @@ fn a_file_keeps_its_mode_and_a_new_one_has_that_of_the_umask() {
         fs::remove_file(&out).unwrap();
         let mut command = command("return", &out);
         let set = move || {
-            // SAFETY: a number.
+            // SAFETY: the function takes any number.
             unsafe { libc::umask(umask) };
             Ok(())
         };
-        // SAFETY: a system call, which allocates nothing and takes no lock.
+        // SAFETY: the closure only makes a system call, which neither allocates nor locks.
         let with_umask = unsafe { command.pre_exec(set) };
         assert_eq!(message_of(&with_umask.output().unwrap()), "");
         assert_eq!(mode_of(&out), 0o666 & !umask);
@@ -268,7 +269,7 @@ fn a_file_keeps_its_owner_where_that_is_permitted() {
     assert_eq!(mode_of(&out), 0o640);
 }
 
-/// In a folder that one may not write to, and in one where only a file's owner may replace it.
+/// A folder without write permission: the program cannot replace the file.
 #[test]
 fn where_the_folder_is_closed_the_file_is_written_in_place() {
     let folder = Folder::new("in-place");
@@ -278,7 +279,7 @@ fn where_the_folder_is_closed_the_file_is_written_in_place() {
     set_mode(folder.path(), 0o555);
     let inode = fs::metadata(&out).unwrap().ino();
     let mut command = command("return", &out);
-    // SAFETY: a call without arguments.
+    // SAFETY: the function has no arguments and no preconditions.
     if unsafe { libc::geteuid() } == 0 {
         command.uid(NOBODY).gid(NOBODY);
     }
@@ -293,13 +294,13 @@ fn where_the_folder_is_closed_the_file_is_written_in_place() {
     assert_eq!(folder.names(), ["heap.pb.gz"]);
 }
 
-/// What another user put into a folder that all share leads nowhere.
+/// A link that another user planted in a shared folder is not followed.
 #[test]
 fn a_planted_link_is_not_followed() {
     let folder = Folder::new("planted");
     let victim = folder.path().join("victim");
     fs::write(&victim, "precious").unwrap();
-    // The name of what was once written beside the file, which could be told before.
+    // An earlier version wrote to a temporary file of this name, which was predictable.
     let old_name = format!(
         "ln -s victim {0}/heap.pb.gz.$$.tmp; exec {WRITING} return",
         folder.path().display()
@@ -327,7 +328,7 @@ fn a_planted_link_is_not_followed() {
     let expected = "found there what another user put into a folder that all share";
     assert!(message.contains(expected), "{message}");
     assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
-    // The folder's owner may lead elsewhere.
+    // A link of the folder's owner is followed.
     std::os::unix::fs::lchown(&link, Some(SOMEBODY), None).unwrap();
     write(&link);
     check_is_snapshot_at(&victim);
@@ -368,7 +369,7 @@ fn of_many_that_write_to_one_path_one_whole_file_stays() {
 }
 
 #[test]
-fn who_replaces_what_a_child_wrote_says_so() {
+fn replacing_the_file_of_a_child_is_reported() {
     let folder = Folder::new("child");
     let out = folder.path().join("heap.pb.gz");
     let output = command("with-a-child", &out).output().unwrap();

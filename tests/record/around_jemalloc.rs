@@ -6,8 +6,8 @@ use tikv_jemallocator::Jemalloc;
 #[global_allocator]
 static ALLOC: TraceAlloc<Jemalloc> = TraceAlloc::new(Jemalloc);
 
-alloc_tests::tests![every_block_is_told_apart];
+alloc_tests::tests![every_block_is_distinguished];
 
-fn every_block_is_told_apart() {
+fn every_block_is_distinguished() {
     alloc_tests::workloads::check_blocks_of_all_sizes();
 }

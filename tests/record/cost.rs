@@ -1,4 +1,4 @@
-//! What the tracer costs in memory, and what it leaves as it is.
+//! What the tracer costs in memory, and what it does not change.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use alloc_tests::program;
 const BARE: &str = env!("CARGO_BIN_EXE_bare");
 const TRACED: &str = env!("CARGO_BIN_EXE_traced");
 
-/// The numbers that a case printed; with `ALLOC_TRACE` set to `frames`.
+/// The numbers that a case prints with `ALLOC_TRACE` set to `frames`.
 fn numbers(path: &str, case: &str, frames: &str) -> Vec<u64> {
     let output = program(path, &[case], &[("ALLOC_TRACE", Path::new(frames))]);
     let message = String::from_utf8_lossy(&output.stderr);
@@ -40,15 +40,15 @@ fn memory_on_top_of_a_heap_of_small_blocks() {
         *tables <= allowed,
         "{tables} bytes of tables for {live}, allowed {allowed}"
     );
-    // What the tracer says of itself is what the system sees: within its code, which without optimization is 4.3 MB
-    // with its tables and constants, and the stack.
+    // The tracer's own figure agrees with the system's within the size of its code, which is 4.3 MB
+    // with its tables and constants in a build without optimization, and its stack.
     assert!(
         on_top.abs_diff(*tables) <= 5 << 20,
         "{on_top} bytes on top, {tables} said"
     );
 }
 
-/// Tracing begins before `main`, so that the program's heap is the same in both.
+/// Tracing begins before `main`, so the heap is the same in both programs.
 #[test]
 fn a_growing_vec_moves_as_often_as_without_the_tracer() {
     let moves = numbers(BARE, "grow", "");

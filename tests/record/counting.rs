@@ -1,5 +1,5 @@
-//! What a session counts that captures no stacks, held against a model after every step: whether it began alone,
-//! when blocks are told by where they lie, or beside another thread, when they are told by an index.
+//! What a session without stacks counts, compared with a model after every step. Such a session
+//! finds blocks by address ranges if it begins with one thread, and by an index otherwise.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::AtomicPtr;
@@ -13,12 +13,12 @@ use alloc_tests::Random;
 static ALLOC: TraceAlloc = TraceAlloc::system();
 
 alloc_tests::tests!(
-    a_session_that_begins_alone_agrees,
-    a_session_that_begins_beside_a_thread_agrees,
-    what_is_left_out_is_not_subtracted_when_it_is_freed,
-    what_was_left_out_in_another_session_counts_in_this,
-    blocks_are_left_out_between_others_that_need_no_look,
-    what_another_thread_leaves_out_is_not_subtracted,
+    a_session_that_begins_with_one_thread_agrees,
+    a_session_that_begins_with_two_threads_agrees,
+    an_untraced_block_is_not_subtracted_when_it_is_freed,
+    a_block_at_the_address_of_an_earlier_untraced_one_counts,
+    untraced_blocks_between_blocks_that_need_no_look_up,
+    an_untraced_block_of_another_thread_is_not_subtracted,
     threads_add_up,
 );
 
@@ -32,10 +32,10 @@ fn layout(size: usize) -> Layout {
     Layout::from_size_align(size, 8).expect("a layout")
 }
 
-/// What the tables should say, kept the plain way.
+/// The expected counters, kept the simple way.
 #[derive(Default)]
 struct Model {
-    /// Of the Rust heap, and of the memory that is tracked.
+    /// Counters of the Rust heap, and of tracked memory.
     parts: [Counters; 2],
     current: u64,
     peak: u64,
@@ -47,7 +47,7 @@ const TRACKED: usize = 1;
 const DOMAIN: u32 = 7;
 
 impl Model {
-    /// One change of a part: what goes, and what comes.
+    /// One change of a part: the size that is freed, and the size that is allocated.
     fn change(
         &mut self,
         part: usize,
@@ -142,13 +142,14 @@ fn random_work_agrees(seed: u64) {
         let muted = |work: &mut dyn FnMut() -> *mut u8| {
             if is_muted { untraced(work) } else { work() }
         };
-        // It goes up and down, so that early memory comes again, and memory is given back.
+        // The limit goes up and down, so that addresses are reused and memory is returned to the
+        // system.
         let limit = 50 + (step / 64 * 37) % 900;
         match random.below(5) {
             _ if live.len() > limit => {
                 let block = live.swap_remove(random.below(live.len()));
                 muted(&mut || {
-                    // SAFETY: a live block with its layout.
+                    // SAFETY: the block is live and has that layout.
                     unsafe { ALLOC.dealloc(block.address, layout(block.size)) };
                     std::ptr::null_mut()
                 });
@@ -160,7 +161,7 @@ fn random_work_agrees(seed: u64) {
                 let at = random.below(live.len());
                 let block = &mut live[at];
                 let (address, old) = (block.address, block.size);
-                // SAFETY: a live block with its layout, and a size that is not zero.
+                // SAFETY: the block is live and has that layout, and the new size is not zero.
                 block.address = muted(&mut || unsafe { ALLOC.realloc(address, layout(old), size) });
                 block.size = size;
                 let gone = block.is_counted.then_some(old);
@@ -173,7 +174,7 @@ fn random_work_agrees(seed: u64) {
                 let address = muted(&mut || match kind {
                     // SAFETY: the size is not zero.
                     1 => unsafe { ALLOC.alloc_zeroed(layout(size)) },
-                    // SAFETY: as above.
+                    // SAFETY: the size is not zero.
                     _ => unsafe { ALLOC.alloc(layout(size)) },
                 });
                 live.push(Block {
@@ -186,7 +187,7 @@ fn random_work_agrees(seed: u64) {
                 }
             }
         }
-        // Memory that the allocator does not see, from one line.
+        // Memory that the allocator does not see is tracked at one line.
         if random.below(16) == 0 {
             if tracked.len() > 20 || !tracked.is_empty() && random.below(2) == 0 {
                 let (at, size) = tracked.swap_remove(random.below(tracked.len()));
@@ -213,7 +214,8 @@ fn random_work_agrees(seed: u64) {
                 model.reset_peak();
             }
             6..20 => {
-                // It is the tracer's own, and is freed by the program while others are counted.
+                // The memory of a snapshot belongs to the tracer, and the program frees it while
+                // other blocks are counted.
                 if kept.len() == 4 {
                     drop(kept.swap_remove(random.below(4)));
                 }
@@ -228,7 +230,7 @@ fn random_work_agrees(seed: u64) {
         }
     }
     for block in live {
-        // SAFETY: a live block with its layout.
+        // SAFETY: the block is live and has that layout.
         unsafe { ALLOC.dealloc(block.address, layout(block.size)) };
         if block.is_counted {
             model.change(HEAP, Some(block.size), None, false);
@@ -238,12 +240,12 @@ fn random_work_agrees(seed: u64) {
     model.check(&alloc_core::take_snapshot().expect("a snapshot"), STEPS);
 }
 
-fn a_session_that_begins_alone_agrees() {
+fn a_session_that_begins_with_one_thread_agrees() {
     random_work_agrees(1);
 }
 
-fn a_session_that_begins_beside_a_thread_agrees() {
-    // Which allocates nothing while it waits.
+fn a_session_that_begins_with_two_threads_agrees() {
+    // The thread allocates nothing while it waits.
     let barrier = Arc::new(Barrier::new(2));
     let other = std::thread::spawn({
         let barrier = Arc::clone(&barrier);
@@ -258,11 +260,11 @@ fn a_session_that_begins_beside_a_thread_agrees() {
     other.join().expect("no panic");
 }
 
-fn what_is_left_out_is_not_subtracted_when_it_is_freed() {
+fn an_untraced_block_is_not_subtracted_when_it_is_freed() {
     const MANY: usize = 20_000;
     let from_before: Vec<Vec<u8>> = (0..MANY).map(|_| Vec::with_capacity(500)).collect();
     start();
-    // Where there was no memory before, and both kinds side by side.
+    // Counted and untraced blocks lie side by side, in memory that was not mapped before.
     let mut counted = untraced(|| Vec::with_capacity(MANY));
     let mut left_out = untraced(|| Vec::with_capacity(MANY));
     for _ in 0..MANY {
@@ -284,8 +286,8 @@ fn what_is_left_out_is_not_subtracted_when_it_is_freed() {
     );
 }
 
-/// One that was left out, and freed after its session, says nothing of the next block in its place.
-fn what_was_left_out_in_another_session_counts_in_this() {
+/// An untraced block that is freed after its session does not affect the next block at its address.
+fn a_block_at_the_address_of_an_earlier_untraced_one_counts() {
     start();
     let left_out: Vec<Vec<u8>> = untraced(|| (0..5_000).map(|_| block(3_000)).collect());
     alloc_core::stop();
@@ -303,21 +305,23 @@ fn what_was_left_out_in_another_session_counts_in_this() {
     }
 }
 
-/// Large enough to lie where nothing was mapped when the session began.
+/// Large enough to be mapped outside of all memory that was mapped at session start.
 const FAR: usize = 300_000;
 
 fn far(random: &mut Random) -> Vec<u8> {
     block(FAR + random.below(FAR))
 }
 
-/// While nothing is left out a block that lies there is known to count, and no longer when something is.
-fn blocks_are_left_out_between_others_that_need_no_look() {
+/// While no block is untraced, a block at such an address counts without a look-up. Untraced blocks
+/// end that.
+fn untraced_blocks_between_blocks_that_need_no_look_up() {
     let mut random = Random::new(3);
     let (mut counted, mut left_out) = (Vec::with_capacity(64), Vec::with_capacity(64));
     start();
     let mut expected = 0;
     for round in 0..20_000 {
-        // In every other stretch all that is left out goes, before what counts comes and goes by itself.
+        // In every other stretch the untraced blocks are freed first, and then only counted blocks
+        // come and go.
         let leaves_out = (round / 200) % 2 == 0;
         match random.below(4) {
             0 if leaves_out && left_out.len() < 8 => {
@@ -342,8 +346,8 @@ fn blocks_are_left_out_between_others_that_need_no_look() {
     }
 }
 
-/// The thread that counts learns of a block that is left out with the block itself.
-fn what_another_thread_leaves_out_is_not_subtracted() {
+/// A thread that receives an untraced block also sees that it is untraced.
+fn an_untraced_block_of_another_thread_is_not_subtracted() {
     const ROUNDS: usize = 3_000;
     let place = Arc::new(AtomicPtr::<Vec<u8>>::default());
     let given = Arc::clone(&place);
@@ -361,11 +365,11 @@ fn what_another_thread_leaves_out_is_not_subtracted() {
     let other = untraced(|| std::thread::spawn(work));
     let mut received = 0;
     while received < ROUNDS {
-        // So that the gap is at hand whenever nothing is left out.
+        // These keep the address range cached while no block is untraced.
         drop((far(&mut random), far(&mut random)));
         let block = place.swap(std::ptr::null_mut(), AcqRel);
         if !block.is_null() {
-            // SAFETY: from a box, and given to this thread alone.
+            // SAFETY: the pointer is from a box, and the swap hands it to this thread alone.
             drop(unsafe { Box::from_raw(block) });
             received += 1;
         }
@@ -374,7 +378,7 @@ fn what_another_thread_leaves_out_is_not_subtracted() {
     assert_eq!(traced_memory().current, before);
 }
 
-/// With threads, what they hold and what they ever allocated is exact as soon as they rest.
+/// The current and total numbers of threads are exact as soon as the threads rest.
 fn threads_add_up() {
     start();
     const THREADS: usize = 4;
@@ -410,6 +414,6 @@ fn threads_add_up() {
     assert!(counters.peak.blocks >= counters.current.blocks);
     let held = traced_memory().current.get();
     drop(all);
-    // And what threads themselves take, which is gone.
+    // The memory of the threads themselves has been freed before.
     assert_eq!(held - traced_memory().current.get(), 7 * blocks);
 }

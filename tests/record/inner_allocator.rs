@@ -1,5 +1,5 @@
-//! Whatever the inner allocator does: what it is asked for, what it refuses, and when it allocates
-//! itself.
+//! The inner allocator: which calls it receives, what happens when it refuses, and when it
+//! allocates itself.
 
 use std::alloc::{GlobalAlloc, Layout, System, alloc, alloc_zeroed, dealloc, realloc};
 use std::cell::Cell;
@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use alloc_core::{Amount, TraceAlloc, start, take_snapshot, traceback_of, traced_memory};
 use alloc_tests::{at_function, sum_of};
 
-/// The system's allocator, which counts, refuses on demand, and calls its own program back.
+/// The system's allocator, which counts its calls, refuses on demand, and calls back into the
+/// program.
 struct Probe;
 
 #[global_allocator]
@@ -25,7 +26,7 @@ thread_local! {
 }
 
 impl Probe {
-    /// Whether to go on.
+    /// Whether it continues.
     fn asked(&self, method: usize) -> bool {
         CALLS[method].fetch_add(1, Relaxed);
         if CALL_BACK.load(Relaxed) && !IN_CALL_BACK.replace(true) {
@@ -36,22 +37,22 @@ impl Probe {
     }
 }
 
-/// Allocates through the program's allocator, which is the one that is calling.
+/// Allocates through the program's allocator, while that is calling the inner one.
 #[inline(never)]
 fn call_back() {
     let mut block = Box::new(black_box([0_u8; 333]));
     block[0] = 1;
     let mut list = vec![block];
     list.reserve(black_box(100));
-    // Dots, so that a hang shows where it was.
+    // Prints dots, so that the output shows where a hang is.
     print!(".");
 }
 
-// SAFETY: the system's allocator, or null.
+// SAFETY: memory comes from the system's allocator, or the result is null.
 unsafe impl GlobalAlloc for Probe {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if self.asked(0) {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller's promises are the ones that the system's allocator needs.
             unsafe { System.alloc(layout) }
         } else {
             std::ptr::null_mut()
@@ -60,13 +61,13 @@ unsafe impl GlobalAlloc for Probe {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         self.asked(1);
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's promises are the ones that the system's allocator needs.
         unsafe { System.dealloc(block, layout) };
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         if self.asked(2) {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller's promises are the ones that the system's allocator needs.
             unsafe { System.alloc_zeroed(layout) }
         } else {
             std::ptr::null_mut()
@@ -75,7 +76,7 @@ unsafe impl GlobalAlloc for Probe {
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         if self.asked(3) {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller's promises are the ones that the system's allocator needs.
             unsafe { System.realloc(block, layout, new_size) }
         } else {
             std::ptr::null_mut()
@@ -94,7 +95,7 @@ alloc_tests::tests![
 
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();
 
-/// Calls of each method made by `act`.
+/// The calls of each method during `act`.
 fn calls_of(act: impl FnOnce()) -> [u64; 4] {
     let calls = || CALLS.each_ref().map(|calls| calls.load(Relaxed));
     let before = calls();
@@ -126,7 +127,7 @@ fn each_method_is_forwarded_to_its_own() {
         assert_eq!(calls_of(|| drop(black_box(vec![0_u8; 100]))), [0, 1, 1, 0]);
         assert_eq!(calls_of(|| drop(black_box(Box::new(7)))), [1, 1, 0, 0]);
     }
-    // The tracer's books take nothing from the inner allocator.
+    // The tracer's tables take nothing from the inner allocator.
     let calls = calls_of(|| {
         for size in 1..1000 {
             drop(black_box(Vec::<u8>::with_capacity(size)));
@@ -222,7 +223,7 @@ fn zeroed_memory_stays_not_resident() {
     let after = alloc_tests::resident_memory();
     assert_eq!(zeros[100 << 20], 0);
     assert!(traced_memory().current >= 256 << 20);
-    // Reading the number takes a buffer and a page of the tracer's tables for each callsite.
+    // Reading the number takes a buffer, and a page of the tracer's tables for each callsite.
     let more = after.saturating_sub(before);
     assert!(more < 1 << 20, "{more} bytes became resident");
 }
@@ -241,7 +242,8 @@ fn an_inner_allocator_that_allocates_through_the_outer() {
     CALL_BACK.store(false, Relaxed);
     println!();
     assert_eq!(current, 5000 + 100_000 + 5000);
-    // What was allocated inside is the inner allocator's own: it is skipped, and that is counted.
+    // An allocation inside of the inner allocator belongs to it: it is skipped, and the skip is
+    // counted.
     assert_eq!(at_function(&snapshot, "call_back").total.blocks, 0);
     assert!(snapshot.health().skipped >= 2 * (50 + 3 + 1));
     assert_eq!(sum_of(&snapshot, |_| true).current.bytes, current);

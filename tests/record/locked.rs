@@ -1,4 +1,4 @@
-//! A program that locks its memory: what the tracer reserves does not become resident for that.
+//! A program that locks its memory: the lock does not make the tracer's reserved memory resident.
 
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -14,7 +14,7 @@ alloc_tests::tests![
     memory_that_is_locked_later
 ];
 
-/// Runs eight threads that allocate, and returns what the tracer takes up while they live.
+/// Runs eight threads that allocate, and returns the tracer's memory while they live.
 fn with_eight_threads(then: impl FnOnce()) -> u64 {
     let (ready, done) = (Barrier::new(9), Barrier::new(9));
     thread::scope(|threads| {
@@ -35,7 +35,7 @@ fn with_eight_threads(then: impl FnOnce()) -> u64 {
 }
 
 fn lock(flags: libc::c_int) -> bool {
-    // SAFETY: a number.
+    // SAFETY: the function takes any number.
     let is_locked = unsafe { libc::mlockall(flags) } == 0;
     if !is_locked {
         alloc_tests::skip("the system does not let this process lock its memory");
@@ -49,12 +49,12 @@ fn memory_that_is_locked_from_the_start() {
         let memory = with_eight_threads(|| {});
         assert!(memory < 3 << 20, "{memory}");
         alloc_core::stop();
-        // SAFETY: a call without arguments.
+        // SAFETY: the function has no arguments and no preconditions.
         unsafe { libc::munlockall() };
     }
 }
 
-/// The bound that `arena` states.
+/// The bound is documented at the tracer's `arena`.
 fn memory_that_is_locked_later() {
     start().unwrap();
     let mut is_locked = false;

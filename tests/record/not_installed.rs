@@ -1,4 +1,4 @@
-//! A program without the allocator: it cannot be traced, and is told so.
+//! A program without the allocator cannot be traced, and gets an error.
 
 alloc_tests::tests![says_so, main_says_so, nothing_is_measured];
 
@@ -10,7 +10,7 @@ fn says_so() {
     assert!(!alloc_core::is_tracing());
     assert_eq!(alloc_core::traced_memory(), Default::default());
     assert_eq!(alloc_core::traceback_limit(), None);
-    // That it is off is the nearer reason than that it cannot be on.
+    // The error is that tracing is off, not that it cannot be on.
     let error = alloc_core::take_snapshot().unwrap_err();
     assert!(
         error.is_not_tracing() || error.is_not_installed(),
@@ -23,7 +23,7 @@ fn says_so() {
     assert!(alloc_core::traceback_of(&*block).is_none());
 }
 
-/// `main` prints an error by `Debug`.
+/// A `main` that returns an error prints it by `Debug`.
 fn main_says_so() {
     let output = alloc_tests::program(env!("CARGO_BIN_EXE_uninstalled"), &[], &[]);
     assert_eq!(output.status.code(), Some(1));

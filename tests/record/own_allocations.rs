@@ -1,4 +1,4 @@
-//! What the tracer itself allocates is in no number, to the byte.
+//! No number contains a byte that the tracer itself allocates.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -18,7 +18,7 @@ alloc_tests::tests![
     the_first_start_counts_nothing,
     calls_of_the_tracer_count_nothing,
     scopes_count_nothing_of_their_own,
-    what_is_untraced_stays_so_if_tracing_starts_meanwhile,
+    untraced_work_stays_untraced_if_tracing_starts_meanwhile,
 ];
 
 fn total() -> Amount {
@@ -47,7 +47,7 @@ fn the_first_start_counts_nothing() {
     }
 }
 
-/// Each call, with what it makes dropped in it.
+/// Each call of the library, which drops its result.
 const CALLS: [(&str, fn()); 16] = [
     ("start again", || {
         let _ = alloc_core::start_with(Config::default());
@@ -135,7 +135,7 @@ fn calls_of_the_tracer_count_nothing() {
     }
 }
 
-/// What is done within a scope, by its own numbers.
+/// Each call within a scope, by the numbers of the scope.
 fn scopes_count_nothing_of_their_own() {
     for tracing in [false, true] {
         if tracing {
@@ -147,7 +147,7 @@ fn scopes_count_nothing_of_their_own() {
                 false => Scope::enter().unwrap(),
             };
             for (what, call) in CALLS {
-                // What asks for tracing has to have it.
+                // Calls that need tracing get it.
                 let needs_tracing = ["questions", "a snapshot", "a file", "a tracked block"];
                 if !tracing && (needs_tracing.contains(&what) || what.starts_with("start")) {
                     continue;
@@ -160,7 +160,7 @@ fn scopes_count_nothing_of_their_own() {
     }
 }
 
-fn what_is_untraced_stays_so_if_tracing_starts_meanwhile() {
+fn untraced_work_stays_untraced_if_tracing_starts_meanwhile() {
     static IS_UNTRACED: AtomicBool = AtomicBool::new(false);
     let thread = thread::spawn(|| {
         while !IS_UNTRACED.load(Relaxed) {
@@ -173,7 +173,7 @@ fn what_is_untraced_stays_so_if_tracing_starts_meanwhile() {
         while !alloc_core::is_tracing() {
             thread::yield_now();
         }
-        // Of a size that nothing else has.
+        // No other block has this size.
         black_box(vec![1_u8; 123_457])
     });
     thread.join().unwrap();

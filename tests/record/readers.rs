@@ -1,4 +1,4 @@
-//! What is read while threads record: never a number that the heap never had.
+//! Numbers read while threads record: each is one that the heap had.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::hint::black_box;
@@ -37,11 +37,11 @@ fn allocate(size: usize) -> *mut u8 {
 }
 
 fn free(block: *mut u8, size: usize) {
-    // SAFETY: what `allocate` returned for this size.
+    // SAFETY: `allocate` returned the block for this size.
     unsafe { dealloc(block, layout(size)) };
 }
 
-/// One thread allocates and frees one block, so the heap never holds two.
+/// One thread allocates and frees one block at a time, so the heap never holds two.
 fn no_byte_is_read_twice_while_a_thread_settles() {
     const BIG: usize = 1 << 30;
     for config in modes() {
@@ -53,7 +53,7 @@ fn no_byte_is_read_twice_while_a_thread_settles() {
                 free(allocate(BIG), BIG);
             }
         });
-        // Others, so that nobody is alone and settles never.
+        // With other threads, the writer is not alone and settles its numbers now and then.
         let others = [(); 3].map(|()| {
             thread::spawn(|| {
                 black_box(vec![0_u8; 10]);
@@ -78,7 +78,7 @@ fn no_byte_is_read_twice_while_a_thread_settles() {
     }
 }
 
-/// A thread that frees what it is sent, one block after the other.
+/// A thread that frees the blocks it receives.
 struct Freeing {
     send: Sender<(usize, usize)>,
     done: Receiver<()>,
@@ -87,11 +87,11 @@ struct Freeing {
 impl Freeing {
     fn start() -> Freeing {
         let (send, blocks) = channel::<(usize, usize)>();
-        let (tell, done) = channel();
+        let (sender, done) = channel();
         thread::spawn(move || {
             for (block, size) in blocks {
                 free(block as *mut u8, size);
-                tell.send(()).unwrap();
+                sender.send(()).unwrap();
             }
         });
         Freeing { send, done }
@@ -108,7 +108,8 @@ fn a_peak_that_was_reset_is_within_its_error() {
         alloc_core::start_with(config.clone()).unwrap();
         let other = Freeing::start();
         other.free(100);
-        // Far below the peak, so that threads may hold back much; the other thread holds back less than nothing.
+        // Far below the peak, a thread may hold back much. The other thread holds back a negative
+        // amount.
         free(allocate(100 << 20), 100 << 20);
         other.free(1 << 20);
         let block = allocate(60 << 10);
@@ -132,7 +133,8 @@ fn a_peak_that_was_reset_is_within_its_error() {
     }
 }
 
-/// What a sleeping thread held back is shared at a reset, and the callsites' peaks are the present.
+/// A reset folds what a sleeping thread held back, and sets the peaks of callsites to their current
+/// values.
 fn a_sleeping_thread_holds_nothing_back_after_a_reset() {
     alloc_core::start().unwrap();
     let other = Freeing::start();

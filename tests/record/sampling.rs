@@ -1,5 +1,5 @@
-//! A sampled tracer: sums are right on average and said to be estimates, and what is freed is taken off
-//! again to the last byte.
+//! Sampling: sums are right on average and marked as estimates, and a free subtracts exactly what
+//! its allocation added.
 
 use std::hint::black_box;
 
@@ -13,7 +13,7 @@ static ALLOC: TraceAlloc = TraceAlloc::system();
 
 alloc_tests::tests![
     sums_are_within_their_stated_errors,
-    what_is_freed_is_taken_off_exactly,
+    frees_subtract_exactly_what_was_added,
     blocks_in_one_place_are_not_all_rounded_alike,
     reallocations_move_what_blocks_stand_for,
     a_scope_changes_nothing_and_counts_all,
@@ -43,7 +43,7 @@ fn at(snapshot: &Snapshot, mark: &str, metric: Metric) -> Statistic {
         .clone()
 }
 
-/// Of blocks of one size, within five standard errors: wrong once in two million runs.
+/// Checks blocks of one size, within five standard errors: wrong once in two million runs.
 #[track_caller]
 fn check(statistic: &Statistic, bytes: u64, blocks: u64) {
     let error = check_bytes(statistic, bytes);
@@ -52,7 +52,7 @@ fn check(statistic: &Statistic, bytes: u64, blocks: u64) {
     assert!(off <= 5 * error / size + 1, "{statistic}, truth {blocks}");
 }
 
-/// The same for bytes alone. Returns the standard error.
+/// Checks the bytes alone, and returns their standard error.
 #[track_caller]
 fn check_bytes(statistic: &Statistic, bytes: u64) -> u64 {
     let error = statistic.error.expect("it is a sample").get();
@@ -62,12 +62,13 @@ fn check_bytes(statistic: &Statistic, bytes: u64) -> u64 {
     error
 }
 
-/// The same of blocks of these sizes. The small ones stand for many each, so that what is said of bytes says little of
-/// how many there are.
+/// Checks blocks of these sizes. A small sampled block stands for many, so the error of the bytes
+/// says little about the number of blocks.
 #[track_caller]
 fn check_each(statistic: &Statistic, sizes: impl Iterator<Item = u64> + Clone) {
     check_bytes(statistic, sizes.clone().sum());
-    // One counts for 1/p with the chance p, or for one of the two whole numbers next to it.
+    // A block counts with the chance p, as 1/p blocks, rounded at random to one of the two nearest
+    // whole numbers.
     let variance_of_one = |size: u64| {
         let chance = -(-(size as f64) / INTERVAL as f64).exp_m1();
         let part = (1.0 / chance).fract();
@@ -91,7 +92,7 @@ fn sums_are_within_their_stated_errors() {
         let statistic = at(&snapshot, "kept", Metric::Current);
         check(&statistic, (size * count) as u64, count as u64);
         assert!(statistic.to_string().contains(" ±"), "{statistic}");
-        // What a record costs is what is saved: a sample has few of them.
+        // A sample has few records, which is what it saves.
         let memory = snapshot.traced_memory();
         assert!(memory.sampled);
         assert_eq!(
@@ -106,7 +107,7 @@ fn sums_are_within_their_stated_errors() {
     }
 }
 
-fn what_is_freed_is_taken_off_exactly() {
+fn frees_subtract_exactly_what_was_added() {
     let before: Vec<Vec<u8>> = (0..2_000).map(|_| vec![3; 500]).collect();
     let snapshot = sampled(INTERVAL, || {
         for round in 0..20_000_usize {
@@ -121,7 +122,8 @@ fn what_is_freed_is_taken_off_exactly() {
     assert_eq!(snapshot.health(), Default::default());
 }
 
-/// Each stands for a block and a part of one, and a loop gets the same one again and again.
+/// Each block stands for one block and a fraction, and a loop gets the same address again and
+/// again.
 fn blocks_in_one_place_are_not_all_rounded_alike() {
     const COUNT: usize = 20_000;
     for size in [INTERVAL, INTERVAL / 2, 3 * INTERVAL / 2] {
@@ -158,8 +160,8 @@ fn reallocations_move_what_blocks_stand_for() {
     assert!(statistic.counters.reallocations > 0);
 }
 
-/// What a scope counts is no sample, and what is drawn is as without one: also of blocks that are freed after it, or
-/// were there before.
+/// A scope counts every block, and does not change the sample: neither of blocks freed after it,
+/// nor of blocks from before it.
 fn a_scope_changes_nothing_and_counts_all() {
     const COUNT: usize = 20_000;
     let mut kept: Vec<Vec<u8>> = Vec::with_capacity(COUNT);
@@ -174,7 +176,7 @@ fn a_scope_changes_nothing_and_counts_all() {
         }
         drop(before);
         let usage = scope.usage().unwrap();
-        // A reallocation is an allocation.
+        // A reallocation counts as an allocation.
         assert_eq!(usage.allocated.blocks, COUNT as u64 * 3 / 2);
         assert_eq!(usage.current.bytes, COUNT as u64 / 2 * (300 + 900));
         drop(scope);
@@ -218,7 +220,7 @@ fn threads_draw_for_themselves() {
             })
         });
         let kept = threads.map(|thread| thread.join().unwrap());
-        // Freed by another thread, at once or never: what is left is what was not freed.
+        // Half of the blocks are freed by another thread, the others never.
         kept.into_iter().skip(THREADS / 2).for_each(drop);
     });
     check(

@@ -1,4 +1,4 @@
-//! Size classes that count each block by its own size, held against a model.
+//! Size classes that count each block by its own size, compared with a model.
 
 use std::collections::BTreeMap;
 
@@ -21,10 +21,10 @@ alloc_tests::tests![
     a_file_keeps_the_classes,
 ];
 
-/// Bytes and blocks by the end of their size class.
+/// Bytes and blocks by the upper end of their size class.
 type Classes = BTreeMap<u64, Amount>;
 
-/// What the function of this file allocated, by size class.
+/// What a function of this file allocated, by size class.
 fn classes(snapshot: &Snapshot, metric: Metric, function: &str) -> Classes {
     let filter = Filter::include("*/sizes.rs").function(&format!("*::{function}"));
     let grouping = Grouping::by(GroupBy::SizeClass).with_metric(metric);
@@ -40,7 +40,7 @@ fn add(classes: &mut Classes, size: usize) {
     *classes.entry(size.next_power_of_two() as u64).or_default() += Amount::new(size as u64, 1);
 }
 
-/// Allocates at one line, again and again, and keeps every third block. Returns what is kept.
+/// Allocates many times at one line, and returns every third block on average.
 #[inline(never)]
 fn allocate(seed: u64, total: &mut Classes, current: &mut Classes) -> Vec<Vec<u8>> {
     let mut random = Random::new(seed);
@@ -84,7 +84,7 @@ fn one_call_of_many_sizes_with_lines() {
     check_one_call(Config::default().frames(1));
 }
 
-/// Blocks much larger than the interval are all drawn, and each counts for itself.
+/// Blocks much larger than the interval are all sampled, and each counts for itself.
 fn a_sample_classes_blocks_by_their_own_size() {
     start_with(Config::default().sample_every(64).sizes(true)).unwrap();
     let _blocks = blocks_of_one_line([2000, 5000, 70_000, 5001]);

@@ -1,4 +1,4 @@
-//! Many snapshots, large ones, and what the tracer says of its own memory.
+//! Many snapshots, large snapshots, and the tracer's figure of its own memory.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
@@ -9,7 +9,7 @@ use std::time::Instant;
 use alloc_core::{Config, GroupBy, TraceAlloc, start, start_with, take_snapshot, traced_memory};
 use alloc_tests::{at_function, call_by_bits, resident_memory};
 
-/// The system's allocator, and what it has handed out and not taken back.
+/// The system's allocator, which counts live bytes and blocks.
 struct Counting;
 
 static LIVE_BYTES: AtomicI64 = AtomicI64::new(0);
@@ -20,11 +20,10 @@ fn count(bytes: usize, blocks: i64) {
     LIVE_BLOCKS.fetch_add(blocks, Relaxed);
 }
 
-// SAFETY: all memory is the system's; only successes are counted. What is not implemented is made of
-// these two.
+// SAFETY: all memory comes from the system's allocator. The default methods call these two.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller's promises are the ones that the system's allocator needs.
         let block = unsafe { System.alloc(layout) };
         if !block.is_null() {
             count(layout.size(), 1);
@@ -33,7 +32,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller's promises are the ones that the system's allocator needs.
         unsafe { System.dealloc(block, layout) };
         count(layout.size(), -1);
     }
@@ -43,21 +42,22 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOC: TraceAlloc<Counting> = TraceAlloc::with_granule(Counting, 16);
 
 alloc_tests::tests![
-    // First: names are kept on the heap, and not in mappings.
+    // This test is first: names, which later tests find, are on the heap and not in mappings.
     the_tracer_s_memory_is_what_the_system_sees,
-    snapshots_beside_threads_that_allocate_leak_nothing,
+    snapshots_while_threads_allocate_leak_nothing,
     a_snapshot_of_a_hundred_thousand_callsites,
 ];
 
 const SNAPSHOTS: usize = 10_000;
 
-/// What is live once no other thread is: at the inner allocator, and as the tracer has it.
+/// What is live when no other thread runs: bytes and blocks of the inner allocator, and bytes by
+/// the tracer.
 fn live() -> (i64, i64, u64) {
     let current = traced_memory().current.get();
     (LIVE_BYTES.load(Relaxed), LIVE_BLOCKS.load(Relaxed), current)
 }
 
-fn snapshots_beside_threads_that_allocate_leak_nothing() {
+fn snapshots_while_threads_allocate_leak_nothing() {
     start().unwrap();
     let rounds = [SNAPSHOTS / 10, SNAPSHOTS / 10, SNAPSHOTS].map(|snapshots| {
         static DONE: AtomicBool = AtomicBool::new(false);
@@ -84,7 +84,7 @@ fn snapshots_beside_threads_that_allocate_leak_nothing() {
         (live_before, resident_before),
         (live_after, resident_after),
     ] = rounds;
-    // Names are found once for each address, and stay: of a few that had not been met before.
+    // Names are found once for each address, and kept. A few addresses may be new.
     let ((bytes_before, blocks_before, traced_before), (bytes, blocks, traced)) =
         (live_before, live_after);
     println!("live: {live_before:?} and {live_after:?}");
@@ -93,11 +93,12 @@ fn snapshots_beside_threads_that_allocate_leak_nothing() {
     assert!(bytes - bytes_before < SNAPSHOTS as i64 * 2);
     let grown = resident_after.saturating_sub(resident_before);
     println!("resident memory grew by {grown} bytes");
-    // Not a byte for each snapshot would be seen, but far less than the smallest of them has.
+    // A leak of one byte for each snapshot would go unnoticed, a leak of the smallest snapshot
+    // would not.
     assert!(grown < 2 << 20, "{grown}");
 }
 
-/// Keeps allocating and freeing, and in the end has nothing.
+/// Allocates and frees until `done`, and frees everything at the end.
 fn work(step: usize, done: &AtomicBool) {
     let mut kept: [Vec<u64>; 32] = Default::default();
     let mut size = 1;
@@ -107,8 +108,8 @@ fn work(step: usize, done: &AtomicBool) {
     }
 }
 
-/// What `/proc/self/smaps` says of mappings that are neither accounted for nor ever of huge pages: nobody
-/// but the tracer asks for both.
+/// The resident memory of the mappings that are neither accounted nor ever of huge pages, by
+/// `/proc/self/smaps`: only the tracer asks for both.
 fn resident_mappings_of_the_tracer() -> u64 {
     let maps = alloc_core::untraced(|| std::fs::read_to_string("/proc/self/smaps").unwrap());
     let (mut resident, mut sum) = (0, 0);
@@ -133,7 +134,7 @@ fn the_tracer_s_memory_is_what_the_system_sees() {
         let seen = resident_mappings_of_the_tracer();
         println!("{what}: {said} bytes said, {seen} seen");
         assert!(
-            // A page here and there.
+            // A few pages may differ.
             said.abs_diff(seen) <= seen / 20 + (32 << 10),
             "{what}: {said} and {seen}"
         );
@@ -172,7 +173,7 @@ fn leaf() -> Box<[u8; 24]> {
     Box::new(black_box([0; 24]))
 }
 
-/// How long it takes is printed: in a release build at most 50 ms, before names are found.
+/// Prints the time it takes: at most 50 ms in a release build, before names are found.
 fn a_snapshot_of_a_hundred_thousand_callsites() {
     const CALLSITES: u32 = 100_000;
     start_with(Config::default().frames(64).max_callsites(1 << 20)).unwrap();

@@ -1,5 +1,6 @@
-//! Sixty tests with exact budgets, as a library's author would write them: under libtest, which runs them in
-//! threads of one process, they hold each time, and off by one byte each fails and names its own line.
+//! Assertions in tests, as the author of a library writes them. Sixty tests have exact budgets:
+//! under libtest, which runs them in threads of one process, they hold each time. Off by one byte,
+//! each fails and names its own line.
 
 use std::process::{Command, Output};
 
@@ -14,12 +15,12 @@ static ALLOC: TraceAlloc = TraceAlloc::system();
 
 const HERE: Source = alloc_tests::source!();
 
-/// One, where all budgets shall be wrong by a byte.
+/// One if all budgets are to be wrong by a byte.
 fn off() -> u64 {
     u64::from(std::env::var_os("BUDGETS_ARE_OFF").is_some())
 }
 
-/// What a parser might do: a buffer, words that are kept, and a list that grows.
+/// Works like a parser: a buffer, words that are kept, and a list that grows.
 #[inline(never)]
 fn parse(size: usize) -> Vec<String> {
     let text = "word ".repeat(size);
@@ -35,8 +36,8 @@ macro_rules! budgets {
         $(
             #[test]
             fn $name() {
-                // The text, eight words of four letters, and room for four strings and then for eight: while
-                // it grows, the block is in one place at a time.
+                // The text, eight words of four letters, and room for four strings and then for
+                // eight. A block that grows is in one place at a time.
                 let peak = 5 * $size + 8 * 4 + 8 * 24;
                 let words = assert_memory!(
                     parse($size),
@@ -86,10 +87,10 @@ fn text(output: &Output) -> String {
 }
 
 #[test]
-fn all_budgets_hold_however_they_are_run() {
+fn all_budgets_hold_in_every_way_to_run_them() {
     let busy = std::sync::atomic::AtomicBool::new(true);
     std::thread::scope(|threads| {
-        // A neighbour who takes a processor.
+        // A busy neighbour takes one processor.
         threads.spawn(|| {
             while busy.load(std::sync::atomic::Ordering::Relaxed) {
                 drop(std::hint::black_box(parse(1_000)));
@@ -106,7 +107,7 @@ fn all_budgets_hold_however_they_are_run() {
                 assert!(text(&output).contains("60 passed"), "{}", text(&output));
             }
         }
-        // As nextest does it: a process for each.
+        // Each test in its own process, as under nextest.
         for number in 1..=BUDGETS {
             let output = again(&["--exact", &format!("budget_{number:02}")], false);
             assert!(
@@ -131,7 +132,7 @@ fn off_by_one_byte_all_fail_and_name_their_lines() {
         "{text}"
     );
     assert_eq!(text.matches(": 1 B too much\n").count(), BUDGETS, "{text}");
-    // The text, and the list that had grown: these two, each with its line.
+    // The text and the grown list are both reported, each with its line.
     assert!(
         text.matches(&format!("held at the peak by\n    {}:", HERE.file))
             .count()
@@ -139,7 +140,7 @@ fn off_by_one_byte_all_fail_and_name_their_lines() {
     );
 }
 
-/// What a failure says, without the place, which is the macro's caller.
+/// The message of a failure, without the place, which is the macro's caller.
 #[track_caller]
 fn message(work: impl FnOnce() + std::panic::UnwindSafe) -> String {
     let panic = std::panic::catch_unwind(work).expect_err("it fails");
@@ -153,9 +154,10 @@ fn large() -> Vec<u8> {
 }
 
 #[test]
-fn a_failure_tells_by_how_much_and_which_lines() {
+fn a_failure_says_by_how_much_and_on_which_lines() {
     let text = message(|| drop(assert_peak!((large(), large()), <= 4 KiB))); // mark: failure
-    let name = "assertions::a_failure_tells_by_how_much_and_which_lines::{{closure}}::{{closure}}";
+    let name =
+        "assertions::a_failure_says_by_how_much_and_on_which_lines::{{closure}}::{{closure}}";
     let file = HERE.file;
     let stack = format!(
         "  6000 B in 2 blocks held at the peak by\n    \
@@ -165,7 +167,7 @@ fn a_failure_tells_by_how_much_and_which_lines() {
         HERE.line("failure"),
     );
     let head = "peak: expected at most 4096 B, found 6000 B: 1904 B too much";
-    // Two places in one line, which are not told apart.
+    // The two calls on one line are not distinguished.
     assert_eq!(text, format!("{head}\n{stack}"));
 }
 
@@ -189,7 +191,7 @@ fn stacks_that_look_alike_are_one() {
     );
 }
 
-/// A megabyte on another thread.
+/// Allocates a mebibyte on another thread.
 fn started() {
     let work = || drop(std::hint::black_box(vec![1_u8; 1 << 20]));
     std::thread::spawn(work).join().expect("no panic");
@@ -226,7 +228,7 @@ fn work_that_starts_threads_is_counted_or_refused() {
     assert_no_growth!(rounds = 2, warmup = 2, threads = "all", started);
 }
 
-/// Threads of others are not this work's: neither of tests beside it, nor those that were there.
+/// Other threads do not count: neither those of other tests, nor those from before the work.
 #[test]
 fn only_threads_of_the_work_are_refused() {
     let (sender, receiver) = std::sync::mpsc::channel::<Vec<u8>>();
@@ -246,7 +248,7 @@ fn only_threads_of_the_work_are_refused() {
         for _ in 0..300 {
             assert_memory!(
                 {
-                    // It is freed on another thread, which did not start here.
+                    // The block is freed on another thread, which the work did not start.
                     let sent = large();
                     alloc_core::untraced(|| sender.send(sent)).expect("a receiver");
                 },
@@ -298,7 +300,7 @@ fn each_limit_says_what_it_is_on() {
     ] {
         assert!(text.starts_with(expected), "{text}");
     }
-    // Two limits, two sentences, and each list of lines once.
+    // Two limits make two sentences, and each list of lines appears once.
     let text = message(|| drop(assert_memory!(large(), allocations == 0, allocated == 0 B)));
     assert_eq!(
         text.matches("3000 B in 1 block allocated by").count(),
@@ -323,7 +325,7 @@ fn values_are_returned_and_borrows_end() {
     drop(assert_peak!(large(), == 3_000 B));
 }
 
-/// A cache without bound, beside one with, and a list whose room grows now and then.
+/// A cache without a bound, one with a bound, and a list that grows now and then.
 #[derive(Default)]
 struct Service {
     unbounded: Vec<Vec<u8>>,
@@ -347,7 +349,7 @@ impl Service {
 }
 
 #[test]
-fn what_grows_in_every_round_is_told() {
+fn what_grows_in_every_round_is_reported() {
     let mut service = Service::default();
     assert_no_growth!(rounds = 6, warmup = 4, || service.bounded());
     assert_no_growth!(rounds = 6, || drop(large()));
@@ -377,7 +379,7 @@ fn other_threads_neither_count_nor_are_hindered() {
     });
 }
 
-/// Sixteen kilobytes in all, of which nothing is left.
+/// Allocates sixteen kilobytes in total, and frees all of them.
 #[alloc_core::memory_test(peak = "10 KiB", leaked = 0, allocations = 2, allocated = 16_000)]
 fn an_attribute_keeps_a_test_to_its_limits() {
     drop(std::hint::black_box(vec![1_u8; 10_000]));
@@ -392,7 +394,7 @@ fn an_attribute_fails_a_test_that_does_not() {
 
 #[alloc_core::memory_test(leaked = "0 B")]
 #[should_panic(expected = "leaked: expected at most 0 B, found 10 B: 10 B too much")]
-fn what_a_test_leaks_is_told() {
+fn what_a_test_leaks_is_reported() {
     std::mem::forget(std::hint::black_box(vec![1_u8; 10]));
 }
 
@@ -409,17 +411,17 @@ fn a_test_that_is_one_already_is_no_other() {
     drop(large());
 }
 
-/// Under the harness what is printed is kept in memory, by this thread; with `--nocapture` it is not.
+/// The test harness keeps printed text in memory, on this thread. With `--nocapture` it does not.
 #[test]
 fn what_is_printed_does_not_count() {
-    /// Its text takes memory of its own, which counts.
+    /// Formatting allocates memory of its own, which counts.
     struct Shown;
     impl std::fmt::Display for Shown {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str(&"shown".repeat(4))
         }
     }
-    // Room for what is printed without a harness, once in the life of the process.
+    // Without a harness, standard output allocates its buffer once in a process.
     println!("first");
     assert_memory!(
         for round in 0..100 {

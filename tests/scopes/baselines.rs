@@ -8,7 +8,7 @@ use alloc_core::{TraceAlloc, assert_memory_snapshot};
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
 
-/// How many more words there are than when the baseline was written.
+/// How many words there are in addition to those of the baseline.
 fn more() -> usize {
     std::env::var("MORE_WORDS").map_or(0, |it| it.parse().expect("a number"))
 }
@@ -27,7 +27,7 @@ fn joined(words: &[String]) -> String {
     words.join(" ")
 }
 
-/// The file in `memory` is part of the repository.
+/// Its baseline in `memory` is part of the repository.
 #[test]
 fn words_are_as_before() {
     let n = 10 + more();
@@ -35,7 +35,7 @@ fn words_are_as_before() {
     assert!(text.starts_with("word word"));
 }
 
-/// The same words, made by a future.
+/// The words, made by a future.
 #[test]
 fn async_words_are_as_before() {
     let n = 10 + more();
@@ -76,11 +76,11 @@ fn text(output: &Output) -> String {
 }
 
 #[test]
-fn one_word_more_is_told_by_function() {
+fn one_more_word_is_reported_by_function() {
     let output = again("words_are_as_before", &[("MORE_WORDS", "1")]);
     assert!(!output.status.success());
     let text = text(&output);
-    // Ten words of four letters, room for ten strings, and the text; with one more of each.
+    // Ten words of four letters, room for ten strings, and the text, each with one more.
     let (old, new) = (10 * 4 + 10 * 24 + 49, 11 * 4 + 11 * 24 + 54);
     for line in [
         format!(
@@ -89,13 +89,13 @@ fn one_word_more_is_told_by_function() {
         ),
         "  allocations: expected 12, found 13 (+1)".to_owned(),
         "words: expected 280 B, found 308 B (+28)".to_owned(),
-        // Where it was inlined it has another name.
+        // A function that is inlined has another name.
         ": expected 49 B, found 54 B (+5)".to_owned(),
         "ALLOC_BLESS=1 in the environment writes it anew".to_owned(),
     ] {
         assert!(text.contains(&line), "no {line} in {text}");
     }
-    // Four of a hundred words are within five per cent, six are not.
+    // Four words of a hundred are within five per cent, six are not.
     assert!(
         again("within_five_per_cent", &[("MORE_WORDS", "4")])
             .status

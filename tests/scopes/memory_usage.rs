@@ -1,4 +1,4 @@
-//! The heap over time while something runs, against exact arithmetic.
+//! The heap over time during a piece of work, compared with exact arithmetic.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ static ALLOC: TraceAlloc = TraceAlloc::system();
 alloc_tests::tests!(
     the_peak_is_exact_and_the_work_runs_once,
     no_sample_is_later_than_the_end,
-    without_a_new_peak_the_samples_tell,
-    resident_memory_stands_beside_the_heap,
+    without_a_new_peak_the_samples_give_it,
+    resident_memory_is_sampled_with_the_heap,
     a_panic_goes_on,
-    untraced_there_is_what_is_resident,
+    without_tracing_resident_memory_is_sampled,
 );
 
 const INTERVAL: Duration = Duration::from_millis(2);
 const MIB: usize = 1 << 20;
 
-/// Long enough for a sample on a busy machine.
+/// Waits long enough for a sample on a busy machine.
 fn wait() {
     std::thread::sleep(Duration::from_millis(60));
 }
@@ -32,7 +32,7 @@ fn the_peak_is_exact_and_the_work_runs_once() {
         runs += 1;
         let kept = vec![1_u8; 3 * MIB];
         wait();
-        // Shorter than any interval.
+        // This is shorter than any interval.
         drop(vec![1_u8; 5 * MIB]);
         kept
     });
@@ -50,7 +50,8 @@ fn the_peak_is_exact_and_the_work_runs_once() {
         .iter()
         .filter(|it| above(it.heap.current) == 3 * MIB as u64);
     assert!(within.count() >= 2, "{:?}", usage.samples);
-    // The thread that looks is none of the program's: alone, its peak is exact.
+    // The thread that samples is not the program's. The program has one thread, so its peak is
+    // exact.
     assert!(
         usage
             .samples
@@ -74,7 +75,7 @@ fn no_sample_is_later_than_the_end() {
     }
 }
 
-fn without_a_new_peak_the_samples_tell() {
+fn without_a_new_peak_the_samples_give_it() {
     start().unwrap();
     drop(vec![0_u8; 20 * MIB]);
     let before = alloc_core::traced_memory().current;
@@ -91,7 +92,7 @@ fn without_a_new_peak_the_samples_tell() {
     assert_eq!(usage.peak.unwrap().get() - before.get(), 2 * MIB as u64);
 }
 
-fn resident_memory_stands_beside_the_heap() {
+fn resident_memory_is_sampled_with_the_heap() {
     start().unwrap();
     let usage = memory_usage(INTERVAL, || {
         let touched = vec![1_u8; 50 * MIB];
@@ -113,7 +114,7 @@ fn a_panic_goes_on() {
     assert_eq!(panic.downcast_ref(), Some(&"on purpose"));
 }
 
-fn untraced_there_is_what_is_resident() {
+fn without_tracing_resident_memory_is_sampled() {
     let usage = memory_usage(INTERVAL, wait);
     assert_eq!((usage.peak, usage.highest()), (None, Bytes::ZERO));
     assert!(

@@ -7,8 +7,8 @@ use expect_test::expect;
 
 const PROFILED: &str = env!("CARGO_BIN_EXE_profiled");
 
-/// Prints one table for each call. Generic functions are one function, a block of no bytes is none, and
-/// a closure belongs to its function, while a function that it calls does not.
+/// Prints one table for each call. Generic functions are one function, a block of no bytes is none,
+/// and a closure belongs to its function, while a function that it calls does not.
 #[test]
 fn each_call_prints_its_lines() {
     let output = program(PROFILED, &[], &[]);

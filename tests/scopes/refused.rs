@@ -1,17 +1,17 @@
-//! Assertions that would test nothing do not compile, and say what to write instead.
+//! Assertions that would test nothing do not compile, and the errors say what to write instead.
 
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The compiled libraries that a program with the tracer and with tokio is linked with.
+/// The compiled libraries for a program with the tracer and tokio.
 struct Libraries {
     folder: PathBuf,
     alloc_core: PathBuf,
     tokio: PathBuf,
 }
 
-/// Those that this test is linked with: cargo knows where they are.
+/// The libraries of this test, whose places cargo knows.
 fn libraries() -> &'static Libraries {
     static LIBRARIES: OnceLock<Libraries> = OnceLock::new();
     LIBRARIES.get_or_init(|| {
@@ -47,7 +47,7 @@ fn libraries() -> &'static Libraries {
     })
 }
 
-/// The errors and warnings that the compiler has for a program, each with its line.
+/// The compiler's errors and warnings for a program, each with its line.
 fn errors(name: &str, program: &str) -> Vec<String> {
     let Libraries {
         folder,
@@ -92,7 +92,7 @@ fn errors(name: &str, program: &str) -> Vec<String> {
         if let (Some(number), Some((_, message))) = (place, line.split_once(": ")) {
             errors.push(format!("{number}: {message}"));
         }
-        // What to write instead.
+        // The error says what to write instead.
         if let Some((_, note)) = line.split_once("= note: write ") {
             errors.push(format!("  write {note}"));
         }
@@ -115,7 +115,7 @@ const WRITE: &str = "  write `assert_memory!(async f(), ..)`, `assert_peak!(asyn
                      `assert_no_growth!(rounds = 3, async || f().await)`, without `.await` after it";
 
 #[test]
-fn futures_that_nobody_polls() {
+fn futures_that_are_not_polled() {
     let program = r#"use alloc_core::*;
 async fn f() {}
 async fn work() {
@@ -137,7 +137,7 @@ async fn work() {
     check("futures", program, &expected);
 }
 
-/// All that is no future compiles as it did, if its type is told by what it is for.
+/// A value that is no future compiles, also if its type is inferred from its use.
 #[test]
 fn values_of_all_kinds_are_taken() {
     let program = r#"use alloc_core::*;
@@ -178,7 +178,7 @@ fn of_the_standard_library() {
 }
 
 #[test]
-fn values_whose_type_is_told_later() {
+fn values_whose_type_is_inferred_later() {
     let program = r#"use alloc_core::*;
 fn takes(_: u32) {}
 fn main() {
@@ -233,7 +233,7 @@ fn main() {
     );
 }
 
-/// The compiler's own lints, all of them, find in code with attributes what they find without.
+/// All of the compiler's lints find the same in code with and without the attributes.
 #[test]
 fn attributes_bring_no_lints() {
     let program = r#"#![warn(unused, nonstandard_style, future_incompatible, let_underscore, rust_2018_idioms)]
@@ -274,7 +274,7 @@ async fn all() -> Result<(), String> { Ok(()) }
     check("tests", tests, &[]);
 }
 
-/// With all of the library's names in scope, among which none hides one of the standard library.
+/// A glob import of the library hides no name of the standard library.
 #[test]
 fn attributes_in_the_wrong_order() {
     let program = r#"use alloc_core::*;

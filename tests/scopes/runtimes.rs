@@ -1,4 +1,5 @@
-//! Scopes on the threads of tokio and of rayon, against exact arithmetic, beside each other under libtest.
+//! Scopes on the threads of tokio and rayon, compared with exact arithmetic. The tests run side by
+//! side under libtest.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -29,7 +30,7 @@ fn tokio(workers: usize) -> tokio::runtime::Runtime {
         .expect("a runtime")
 }
 
-/// Allocates on whichever thread it is polled, and gives the thread away each time.
+/// Allocates on the thread that polls it, and yields after each round.
 async fn work(rounds: usize, size: usize) -> Vec<Vec<u8>> {
     let mut kept = Vec::with_capacity(rounds);
     for _ in 0..rounds {
@@ -40,7 +41,7 @@ async fn work(rounds: usize, size: usize) -> Vec<Vec<u8>> {
     kept
 }
 
-/// As tokio's own, which now and then takes memory to remember who yielded.
+/// Yields once. Tokio's `yield_now` allocates now and then to queue its task.
 async fn yield_once() {
     let mut yielded = false;
     let poll = |context: &mut Context<'_>| {
@@ -53,7 +54,7 @@ async fn yield_once() {
     poll_fn(poll).await;
 }
 
-/// What `work` allocates: its list, and two blocks a round, of which one is kept.
+/// What `work` allocates: its list, and two blocks in each round, of which it keeps one.
 fn of_work(rounds: u64, size: u64) -> (Amount, Amount) {
     let list = 24 * rounds;
     (
@@ -65,7 +66,7 @@ fn of_work(rounds: u64, size: u64) -> (Amount, Amount) {
 #[test]
 fn a_future_is_measured_wherever_it_is_polled() {
     let runtime = tokio(4);
-    // Other tasks, which do not count.
+    // Other tasks do not count.
     let others: Vec<_> = (0..8).map(|_| runtime.spawn(work(200, 99))).collect();
     let measured: Vec<_> = (1..=8)
         .map(|size| runtime.spawn(async move { measure_future(work(100, size)).await }))
@@ -78,7 +79,7 @@ fn a_future_is_measured_wherever_it_is_polled() {
         let (allocated, current) = of_work(100, size);
         assert_eq!(measured.usage.allocated, allocated);
         assert_eq!(measured.usage.current, current);
-        // At the last round the other block is there as well.
+        // In the last round the second block is live, too.
         assert_eq!(measured.usage.peak.bytes, current.bytes + (9 * size).into());
     }
     others.into_iter().for_each(|it| drop(runtime.block_on(it)));
@@ -88,7 +89,7 @@ fn a_future_is_measured_wherever_it_is_polled() {
 fn tasks_that_a_scope_spawns_share_it() {
     let runtime = tokio(4);
     let handle = ScopeHandle::new().expect("a scope");
-    // The tasks themselves are made outside of it.
+    // The tasks themselves are allocated outside of the scope.
     let tasks: Vec<_> = (0..50)
         .map(|_| runtime.spawn(handle.instrument(work(20, 7))))
         .collect();
@@ -123,7 +124,7 @@ fn what_is_sent_belongs_to_the_sender_s_scope() {
     let sending = handle.instrument(async move {
         for _ in 0..100 {
             let block = block(1000);
-            // The channel's own memory is no part of the arithmetic.
+            // The channel's own memory is not part of the arithmetic.
             alloc_core::untraced(|| sender.send(block).expect("it is received"));
             yield_once().await;
         }
@@ -206,7 +207,7 @@ fn a_pool_whose_threads_live_in_a_scope_is_counted_whole() {
             .for_each(|size| drop(block(size)))
     });
     let usage = handle.usage().expect("a usage");
-    // And what rayon takes for itself.
+    // Rayon allocates some memory of its own.
     assert!(
         usage.allocated.bytes >= 1000 * 1001 / 2 && usage.allocated.blocks >= 1000,
         "{usage}"
@@ -216,7 +217,7 @@ fn a_pool_whose_threads_live_in_a_scope_is_counted_whole() {
 #[alloc_core::memory_test(peak = 1_560, leaked = 0, allocations = 21, threads = "own")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_async_test_keeps_to_its_limits() {
-    // Room for ten vectors, ten blocks of sixty, and the last of six hundred: see `of_work`.
+    // Room for ten vectors, ten blocks of sixty bytes, and the last of six hundred: see `of_work`.
     drop(work(10, 60).await);
 }
 
@@ -227,7 +228,7 @@ async fn an_async_test_that_does_not_fails() {
     drop(work(10, 60).await);
 }
 
-/// A task for itself, on whichever thread of the runtime.
+/// Allocates a megabyte in a task on any thread of the runtime.
 async fn megabyte_in_a_task() {
     let task = tokio::spawn(async { drop(block(1_000_000)) });
     task.await.expect("no panic");
@@ -267,12 +268,12 @@ async fn tasks_count_with_all_threads() {
 
 #[alloc_core::memory_test(peak = "1500 KiB", leaked = "1 KiB", threads = "all")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-/// The runtime keeps a way to wake it in the own storage of the test's thread.
+/// The runtime keeps its waker in a thread-local of the test's thread.
 async fn a_runtime_s_threads_keep_to_limits() -> Result<(), tokio::task::JoinError> {
     tokio::spawn(megabyte_in_a_task()).await
 }
 
-/// Neither the visibility nor what is returned is an argument.
+/// Parentheses in the visibility and in the return type are no arguments.
 #[alloc_core::memory_test(peak = "100 KiB", threads = "all")]
 #[tokio::test]
 pub(crate) async fn a_test_with_other_parentheses_has_no_arguments() -> Result<(), (u8, u8)> {
@@ -347,7 +348,7 @@ async fn async_work_is_awaited_and_counted() {
     assert_no_growth!(rounds = 3, async || drop(work(10, 60).await));
 }
 
-/// What these print when they fail is read below.
+/// Tests that fail. The test below reads their output.
 mod failing {
     use super::{block, work};
 

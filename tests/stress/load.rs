@@ -1,5 +1,5 @@
-//! Eight threads that allocate, grow, hand over and free blocks of random sizes, while snapshots
-//! are taken: at the end each number is what the threads counted themselves.
+//! Eight threads allocate, grow, exchange and free blocks of random sizes while snapshots are
+//! taken. At the end each number equals what the threads counted themselves.
 
 use std::alloc::{Layout, dealloc};
 use std::sync::Barrier;
@@ -18,12 +18,11 @@ alloc_tests::tests![eight_threads_and_snapshots_meanwhile];
 
 const THREADS: usize = 8;
 const STEPS: usize = 150_000;
-/// Where blocks wait for whoever takes them: the threads' only way to each other, and it allocates
-/// nothing.
+/// Slots through which threads exchange blocks, without allocating.
 static PLACES: [AtomicPtr<Block>; 4096] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 4096];
 const LARGEST: usize = 20_000;
 
-/// What stands at the start of each block.
+/// The header at the start of each block.
 #[repr(C)]
 struct Block {
     size: usize,
@@ -36,26 +35,26 @@ fn layout(size: usize) -> Layout {
     Layout::from_size_align(size, align_of::<Block>()).unwrap()
 }
 
-/// Callsites: first those that make a block, then those that grow the one they are given.
+/// Callsites: first those that allocate a block, then those that reallocate one.
 const CALLSITES: usize = 2 * SITES;
 
 fn name_of(callsite: usize) -> &'static str {
     NAMES[callsite % SITES][callsite / SITES]
 }
 
-/// Makes a block at a callsite below `SITES`, and grows `old` at the others.
+/// Allocates a block at a callsite below `SITES`, and reallocates `old` at the others.
 fn perform(callsite: usize, old: *mut Block, size: usize) -> *mut Block {
     if callsite < SITES {
         return MAKE[callsite](layout(size), callsite == 2).cast();
     }
-    // SAFETY: the thread that took a block is the only one that has it.
+    // SAFETY: the thread that took a block is its only owner.
     let layout = layout(unsafe { (*old).size });
     // SAFETY: the block is live and has that layout; sizes are small and not zero.
     unsafe { GROW[callsite - SITES](old.cast(), layout, size).cast() }
 }
 
-/// The bytes live, counted as late as possible when they come and as early as possible when they
-/// go, and the other way round: the truth lies between.
+/// Lower and upper bounds of the live bytes. The lower bound counts allocations late and frees
+/// early, the upper bound the other way round.
 struct Between {
     least: AtomicI64,
     most: AtomicI64,
@@ -71,7 +70,7 @@ static LIVE: Between = Between {
 };
 
 impl Between {
-    /// Runs what makes the heap grow by `bytes`, which may be fewer than none.
+    /// Runs `change`, which changes the heap by `bytes`.
     fn around<R>(&self, bytes: i64, change: impl FnOnce() -> R) -> R {
         let add = |live: &AtomicI64, peak: &AtomicI64| {
             let now = live.fetch_add(bytes, Relaxed) + bytes;
@@ -94,7 +93,7 @@ impl Between {
     }
 }
 
-/// What one thread did at each site: bytes and blocks that came and went, and reallocations.
+/// What one thread did at a callsite: allocations, frees, and reallocations.
 #[derive(Clone, Copy, Default)]
 struct Counted {
     came: Amount,
@@ -131,7 +130,7 @@ impl Worker {
             self.free(taken);
             return;
         };
-        // To another place, so that another thread is likely to have it next.
+        // The block goes to another slot, where another thread is likely to find it.
         let place = self.below(PLACES.len());
         let before = PLACES[place].swap(block, Ordering::AcqRel);
         if !before.is_null() {
@@ -142,7 +141,7 @@ impl Worker {
     fn perform(&mut self, site: usize, old: *mut Block, size: usize) -> *mut Block {
         let mut old_size = 0;
         if !old.is_null() {
-            // SAFETY: whoever took a block is the only one that has it.
+            // SAFETY: the thread that took a block is its only owner.
             let old = unsafe { &*old };
             self.counted[old.site].went += Amount::new(old.size as u64, 1);
             self.counted[site].reallocations += 1;
@@ -150,13 +149,13 @@ impl Worker {
         }
         let block = LIVE.around(size as i64 - old_size as i64, || perform(site, old, size));
         self.counted[site].came += Amount::new(size as u64, 1);
-        // SAFETY: a block at least that long, ours alone.
+        // SAFETY: the block is at least that long, and this thread is its only owner.
         unsafe { block.write(Block { size, site }) };
         block
     }
 
     fn free(&mut self, block: *mut Block) {
-        // SAFETY: whoever took a block is the only one that has it.
+        // SAFETY: the thread that took a block is its only owner.
         let Block { size, site } = unsafe { block.read() };
         self.counted[site].went += Amount::new(size as u64, 1);
         // SAFETY: it is live and has that layout.
@@ -167,7 +166,7 @@ impl Worker {
 }
 
 fn eight_threads_and_snapshots_meanwhile() {
-    // A thread that fails would leave the others waiting for it.
+    // A panic ends the process, because the other threads would wait forever.
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         print(panic);
@@ -191,11 +190,11 @@ fn eight_threads_and_snapshots_meanwhile() {
                 worker.counted
             })
         });
-        // From here on nothing is allocated but by the workers.
+        // From here on only the workers allocate.
         start().unwrap();
         begin.wait();
         let began = Instant::now();
-        // Looked at later: finding the symbols takes its time from the workers.
+        // The snapshots are checked later: finding symbols would slow down the workers.
         let mut snapshots = Vec::new();
         while AT_WORK.load(Relaxed) > 0 {
             snapshots.push(alloc_core::untraced(|| take_snapshot().unwrap()));
@@ -203,7 +202,7 @@ fn eight_threads_and_snapshots_meanwhile() {
         }
         end.wait();
         let took = began.elapsed();
-        // All stand still, with what they hold back unfolded.
+        // All workers rest, with cells that are not folded yet.
         let standing = take_snapshot().unwrap();
         let memory = traced_memory();
         end.wait();
@@ -236,7 +235,7 @@ fn eight_threads_and_snapshots_meanwhile() {
     for place in &PLACES {
         let block = place.swap(std::ptr::null_mut(), Relaxed);
         if !block.is_null() {
-            // SAFETY: no other thread is left.
+            // SAFETY: no other thread is left, and the block is live.
             let size = unsafe { (*block).size };
             // SAFETY: it is live and has that layout.
             unsafe { dealloc(block.cast(), layout(size)) };
@@ -271,20 +270,21 @@ fn check_site(counters: Counters, counted: &Counted) {
     assert!(counters.peak.blocks >= counters.current.blocks);
 }
 
-/// The documented bound: the true peak is within `peak_error` of what is said.
+/// Checks the documented bound: the true peak is within `peak_error` of the reported peak.
 fn check_peak(memory: alloc_core::TracedMemory) {
     let error = memory.peak_error.get() as i64;
     let peak = memory.peak.get() as i64;
     let (least, most) = (LIVE.least_peak.load(Relaxed), LIVE.most_peak.load(Relaxed));
     assert!(peak + error >= least, "{memory:?}, at least {least}");
     assert!(peak - error <= most, "{memory:?}, at most {most}");
-    // 64 KiB a thread are held back at most, and this one is the ninth.
+    // Each of nine threads holds back at most 64 KiB.
     assert!(error <= 9 * (64 << 10), "{memory:?}");
 }
 
-/// While others write, numbers are of slightly different moments, but none is absurd.
+/// Checks a snapshot taken during the work: its numbers are from slightly different moments, but
+/// plausible.
 fn check_meanwhile(snapshot: &Snapshot) {
-    // What all places and all hands can hold.
+    // What all slots and all threads can hold.
     let most = ((PLACES.len() + 2 * THREADS) * LARGEST) as u64;
     for trace in snapshot.traces() {
         let Counters {

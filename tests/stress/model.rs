@@ -14,8 +14,8 @@ alloc_tests::tests![
     more_callsites_than_a_thread_has_cells_agree,
 ];
 
-/// The number of the callsite that a trace belongs to: its path of `depth` bits, and above them whether
-/// the block was grown there.
+/// The number of the callsite that a trace belongs to: its path of `depth` bits, and above them
+/// whether the block was grown there.
 fn site_of(trace: &alloc_core::Trace, depth: u32) -> usize {
     let functions = || trace.traceback.iter().filter_map(|it| it.function());
     let is_in = |name: &str| functions().any(|it| it.rsplit("::").next() == Some(name));
@@ -47,7 +47,7 @@ fn grow(block: *mut u8, old: usize, new: usize) -> *mut u8 {
     black_box(unsafe { realloc(block, layout(old), new) })
 }
 
-/// What the tables should say, kept the slow way: all counters are copied at every peak.
+/// The expected tables, kept the slow way: all counters are copied at every peak.
 struct Model {
     /// Calls above `make` and `grow`: two to this power is the number of paths.
     depth: u32,
@@ -55,13 +55,14 @@ struct Model {
     at_peak: Vec<Amount>,
     current: u64,
     peak: u64,
-    /// The heap has not shrunk since its peak, so what is at peak is what is there now.
+    /// Whether the heap has not shrunk since its peak. Then the counters at peak are the current
+    /// ones.
     rising: bool,
-    /// Moves when everything is forgotten.
+    /// The number of the session, which changes when everything is cleared.
     session: u32,
 }
 
-/// A live block, and what the tracer knows of it: the callsite, in its session.
+/// A live block, with its callsite and its session.
 #[derive(Clone, Copy)]
 struct Block {
     address: *mut u8,
@@ -97,7 +98,7 @@ impl Model {
         (self.peak, self.rising) = (self.current, true);
     }
 
-    /// At one moment, a block ends (`gone`) and another begins (`come`), or only one of them.
+    /// One change: a block is freed (`gone`), another is allocated (`come`), or both at once.
     fn change(&mut self, gone: Option<Block>, come: Option<Block>) {
         let gone = gone.filter(|block| block.session == self.session);
         let size = |block: Option<Block>| block.map_or(0, |block| block.size as u64);
@@ -163,23 +164,23 @@ impl Model {
     }
 }
 
-/// Runs `steps` operations over two to the `depth` paths, with a snapshot after each `interval`.
-/// Everything is forgotten four times in `session` steps, and the peak reset six times.
+/// Runs `steps` operations on two to the `depth` paths, with a snapshot after each `interval`. On
+/// average, everything is cleared four times in `session` steps, and the peak is reset six times.
 fn run(depth: u32, steps: u32, interval: u32, session: usize, seed: u64) {
     const MOST_BLOCKS: usize = 5000;
     let mut random = Random::new(seed);
-    // Reserved before: from here on only what the model knows of is allocated.
+    // The vectors are allocated before tracing: from here on the model knows every block.
     let mut model = Model::new(depth);
     let mut live = Vec::<Block>::with_capacity(MOST_BLOCKS);
     alloc_core::start().unwrap();
     for step in 0..steps {
         let path = random.below(1 << depth);
-        // Few sizes, so that equal peaks are common, and now and then a large one.
+        // There are few sizes, so that equal peaks are common, and a large one now and then.
         let size = match random.below(50) {
             0 => 1 + random.below(300_000),
             _ => 16 * (1 + random.below(4)),
         };
-        // Waves: now more blocks come than go, now fewer.
+        // The number of blocks grows and shrinks in waves.
         let wave = 4 + (step / 300 % 2) as usize * 3;
         match random.below(12) {
             choice if choice < wave && live.len() < MOST_BLOCKS || live.is_empty() => {
@@ -254,7 +255,7 @@ fn few_callsites_agree_after_every_step() {
     }
 }
 
-/// A thread counts for 2,048 callsites at once; of these, several share each of its cells.
+/// A thread has cells for 2,048 callsites, so several callsites compete for each cell.
 fn more_callsites_than_a_thread_has_cells_agree() {
     run(13, 60_000, 6000, 80_000, 5);
 }

@@ -1,7 +1,9 @@
-//! Many threads at once, with signals, forks, snapshots and scopes: exact by callsite whenever all of them rest.
+//! Many threads at once, with signals, forks, snapshots and scopes. The numbers of each callsite
+//! are exact whenever all threads rest.
 //!
-//! Short unless `STRESS_SECONDS` or `STRESS_ROUNDS` say otherwise; `STRESS_SEED` repeats what is drawn, not how threads
-//! take turns. A round that does not end in a minute is ended, and says where its threads are.
+//! It is short unless `STRESS_SECONDS` or `STRESS_ROUNDS` is set. `STRESS_SEED` repeats the random
+//! numbers, but not the order of threads. A round that takes more than a minute ends the process
+//! and prints the stacks of all threads.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::ffi::c_void;
@@ -15,12 +17,12 @@ use alloc_core::{
 };
 use alloc_tests::{Bump, Random, Stress};
 
-/// What a signal handler may use at any moment.
+/// An allocator that a signal handler may use.
 #[global_allocator]
 static ALLOC: TraceAlloc<Bump> = TraceAlloc::with_granule(Bump, 16);
 
 const WORKERS: usize = 4;
-/// How often all of them rest in a round.
+/// How often all threads rest in a round.
 const RESTS: usize = 3;
 
 alloc_tests::sites!();
@@ -43,7 +45,7 @@ impl Block {
     }
 }
 
-/// What all threads made and freed, by callsite.
+/// The live blocks and the total of all threads, by callsite.
 #[derive(Default)]
 struct Truth {
     bytes: [AtomicI64; SITES],
@@ -70,11 +72,12 @@ static TRUTH: Truth = Truth {
     total: [const { AtomicU64::new(0) }; SITES],
 };
 
-/// Blocks that whoever comes by frees: another thread, or a signal handler.
+/// Blocks for other threads or signal handlers to free.
 static MAILBOX: [AtomicPtr<Block>; 16] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 16];
 
-/// Leaves a block for others, and returns the one that was there. `nodes` are made before, so that it allocates nothing.
-#[expect(clippy::vec_box, reason = "each node goes its own way")]
+/// Puts a block into the mailbox, and returns the one it replaces. It takes a node from `nodes`, so
+/// that it allocates nothing.
+#[expect(clippy::vec_box, reason = "each node is handed over on its own")]
 fn post(nodes: &mut Vec<Box<Block>>, block: Block, at: usize) -> Option<Block> {
     let mut node = nodes.pop()?;
     *node = block;
@@ -92,12 +95,14 @@ extern "C" fn on_signal(_: libc::c_int) {
     for place in &MAILBOX {
         let node = place.swap(std::ptr::null_mut(), AcqRel);
         if !node.is_null() {
-            // SAFETY: a node that is nobody else's now. It is never given back, which a handler could not do muted.
+            // SAFETY: the swap hands the node to this handler. The node leaks, because a handler
+            // could not free it untraced.
             let block = unsafe { *node };
             free(block);
         }
     }
-    // In the middle of a record it is left out, else it is recorded, and gone at once.
+    // The block is skipped in the middle of a record. Otherwise it is recorded, and freed right
+    // away.
     // SAFETY: the layout is not empty.
     let block = unsafe { alloc(layout(24)) };
     // SAFETY: from just above.
@@ -108,7 +113,7 @@ extern "C" fn on_signal(_: libc::c_int) {
 static HANDLED: AtomicU64 = AtomicU64::new(0);
 
 fn free(block: Block) {
-    // SAFETY: it is live, nobody else has it, and it has that layout.
+    // SAFETY: the block is live and has that layout, and this thread is its only owner.
     unsafe { dealloc(block.address as *mut u8, layout(block.size)) };
     TRUTH.died(block);
 }
@@ -127,7 +132,7 @@ fn make(site: usize, size: usize) -> Block {
 fn main() {
     let mut stress = untraced(|| Stress::from_environment("stress_threads", 4));
     let handler: extern "C" fn(libc::c_int) = on_signal;
-    // SAFETY: the handler uses atomics and an allocator that is made for it.
+    // SAFETY: the handler only uses atomics and an allocator that is async-signal-safe.
     unsafe { libc::signal(libc::SIGUSR1, handler as *const () as libc::sighandler_t) };
     while let Some(seed) = untraced(|| stress.next_round()) {
         round(seed);
@@ -136,7 +141,7 @@ fn main() {
     println!("test result: 1 passed; 0 failed");
 }
 
-/// Ends the process if a round does not end, and says where its threads are.
+/// Watches a round. If it does not end, prints the stacks of all threads and ends the process.
 fn watch(seed: u64) -> mpsc::Sender<()> {
     let (done, wait) = mpsc::channel::<()>();
     let look = move || {
@@ -180,7 +185,7 @@ fn round(seed: u64) {
         for (worker, id) in threads.iter().enumerate() {
             let (arrive, leave) = (&arrive, &leave);
             handles.push(scope.spawn(move || {
-                // SAFETY: a call without arguments.
+                // SAFETY: the function has no arguments and no preconditions.
                 id.store(unsafe { libc::pthread_self() } as usize, Release);
                 work(seed ^ (worker as u64 + 1) << 40, arrive, leave);
             }));
@@ -192,7 +197,7 @@ fn round(seed: u64) {
             RESTING.store(false, Release);
             for _ in 0..150 {
                 let signalled = threads[random.below(WORKERS)].load(Acquire);
-                // SAFETY: a thread of this scope, which ends only after the last rest.
+                // SAFETY: the thread belongs to this scope, and ends only after the last rest.
                 unsafe { libc::pthread_kill(signalled as libc::pthread_t, libc::SIGUSR1) };
                 disturb(&mut random);
             }
@@ -203,20 +208,20 @@ fn round(seed: u64) {
             RESTING.store(rest + 1 == RESTS, Release);
             leave.wait();
         }
-        // NOTE: the scope waits for what they do, and not for their end, where they free something still.
+        // NOTE: the threads are joined, because a scope does not wait for their last frees.
         for handle in handles.drain(..) {
             handle.join().expect("it ends well");
         }
         untraced(|| drop(handles));
     });
-    // What is in the mailbox still.
+    // Frees the blocks that are still in the mailbox.
     on_signal(0);
     check(seed, &config);
     alloc_core::stop();
     untraced(|| drop(watch));
 }
 
-/// What another thread of the program, or whoever is on call, may do at any moment.
+/// Makes a random call that another thread of a program may make at any moment.
 fn disturb(random: &mut Random) {
     match random.below(40) {
         0..12 => alloc_core::reset_peak(),
@@ -239,28 +244,28 @@ fn disturb(random: &mut Random) {
     }
 }
 
-/// The child allocates, reads, and ends.
+/// Forks a child that allocates, reads and ends.
 fn fork() {
-    // SAFETY: the child does what the tracer says it may.
+    // SAFETY: the child only does what the tracer allows in a child.
     let child = unsafe { libc::fork() };
     assert!(child >= 0);
     if child == 0 {
-        // SAFETY: a number; what hangs is ended by the signal.
+        // SAFETY: `alarm` takes any number. The signal ends a process that hangs.
         unsafe { libc::alarm(20) };
         drop(black_box(Box::new(1)));
         let memory = traced_memory();
         let snapshot = take_snapshot().expect("tracing is on");
         let is_right = snapshot.traced_memory().current == memory.current;
-        // SAFETY: a number.
+        // SAFETY: the function takes any number.
         unsafe { libc::_exit(if is_right { 0 } else { 3 }) };
     }
     let mut status = 0;
-    // SAFETY: a child of ours, and room for its status.
+    // SAFETY: the process is a child of this one, and `status` is a valid place.
     unsafe { libc::waitpid(child, &mut status, 0) };
     assert_eq!(status, 0, "the child hung or failed");
 }
 
-/// A thread that allocates for the first time in the last round of its destructors.
+/// Runs a thread whose first allocation is in the last round of its destructors.
 fn late_thread() {
     static KEY: AtomicUsize = AtomicUsize::new(usize::MAX);
     unsafe extern "C" fn at_end(round: *mut c_void) {
@@ -268,11 +273,11 @@ fn late_thread() {
             return free(make(2, 48));
         }
         let next = std::ptr::without_provenance(round.addr() + 1);
-        // SAFETY: the key was made.
+        // SAFETY: the key was created.
         unsafe { libc::pthread_setspecific(KEY.load(Relaxed) as libc::pthread_key_t, next) };
     }
     extern "C" fn work(_: *mut c_void) -> *mut c_void {
-        // SAFETY: the key was made.
+        // SAFETY: the key was created.
         unsafe {
             let key = KEY.load(Relaxed) as libc::pthread_key_t;
             libc::pthread_setspecific(key, std::ptr::without_provenance(1));
@@ -281,22 +286,23 @@ fn late_thread() {
     }
     if KEY.load(Relaxed) == usize::MAX {
         let mut key = 0;
-        // SAFETY: room for a key, and a function of the right type.
+        // SAFETY: `key` is a valid place, and the function has the right type.
         unsafe { libc::pthread_key_create(&mut key, Some(at_end)) };
         KEY.store(key as usize, Relaxed);
     }
     let mut thread = std::mem::MaybeUninit::uninit();
     let none = std::ptr::null_mut();
-    // SAFETY: room for a thread, and a function of the right type.
+    // SAFETY: `thread` is a valid place, and the function has the right type and ignores its
+    // argument.
     let failed = unsafe { libc::pthread_create(thread.as_mut_ptr(), std::ptr::null(), work, none) };
     assert_eq!(failed, 0);
-    // SAFETY: it was made.
+    // SAFETY: `pthread_create` succeeded and wrote it.
     let thread = unsafe { thread.assume_init() };
-    // SAFETY: nobody else waits for it.
+    // SAFETY: the thread is joinable, and no other thread joins it.
     unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
 }
 
-/// A thread of the program, until the last rest.
+/// The work of a thread, until the last rest.
 fn work(seed: u64, arrive: &Barrier, leave: &Barrier) {
     let mut random = Random::new(seed);
     let mut live: Vec<Block> = untraced(|| Vec::with_capacity(256));
@@ -360,7 +366,7 @@ fn work(seed: u64, arrive: &Barrier, leave: &Barrier) {
             untraced(|| drop(std::mem::take(&mut live)));
             untraced(|| drop(std::mem::take(&mut nodes)));
         }
-        // A handler that runs while others rest would be in the middle of a block.
+        // Signals are blocked while the threads rest, so that no handler changes the numbers.
         hold_back(true);
         arrive.wait();
         leave.wait();
@@ -371,25 +377,25 @@ fn work(seed: u64, arrive: &Barrier, leave: &Barrier) {
     }
 }
 
-/// Has signals wait that the handler is for, or not any more.
+/// Blocks the signal of the handler, or unblocks it.
 fn hold_back(signals: bool) {
-    // SAFETY: numbers, for which zero is a value.
+    // SAFETY: all zeros are a valid `sigset_t`.
     let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
-    // SAFETY: room for a set.
+    // SAFETY: `set` is a valid place.
     unsafe { libc::sigemptyset(&mut set) };
-    // SAFETY: the set made just above.
+    // SAFETY: `set` was initialized above.
     unsafe { libc::sigaddset(&mut set, libc::SIGUSR1) };
     let how = if signals {
         libc::SIG_BLOCK
     } else {
         libc::SIG_UNBLOCK
     };
-    // SAFETY: a set to read, and no old one is asked for.
+    // SAFETY: `set` is valid, and a null pointer asks for no old value.
     let failed = unsafe { libc::pthread_sigmask(how, &set, std::ptr::null_mut()) };
     assert_eq!(failed, 0);
 }
 
-/// While all rest: every callsite has what the threads say.
+/// Checks, while all threads rest, that every callsite has the numbers of the threads.
 fn check(seed: u64, config: &Config) {
     untraced(|| {
         let snapshot = take_snapshot().expect("tracing is on");
@@ -408,7 +414,7 @@ fn check(seed: u64, config: &Config) {
                         name.is_some_and(|it| names.contains(&it))
                     })
                 };
-                // A handler's stack goes on to what it interrupted.
+                // The stack of a handler continues to the interrupted function.
                 has(&names[..]) && !has(&["on_signal"])
             });
             let expected = (

@@ -6,11 +6,11 @@ use std::hint::black_box;
 /// own: four pairs, or pairs of the names given.
 ///
 /// `MAKE[site](layout, zeroed)` allocates, `GROW[site](block, layout, new_size)` reallocates and is
-/// unsafe for the reasons that `realloc` is. `NAMES[site]` has the names of both, and `SITES` is the
-/// number of pairs.
+/// unsafe for the reasons that `realloc` is. `NAMES[site]` has the names of both, and `SITES` is
+/// the number of pairs.
 ///
-/// It is a macro, so that the functions are compiled in the crate that chooses the allocator, and the
-/// compiler may inline the allocator into them.
+/// It is a macro, so that the functions are compiled in the crate that chooses the allocator, and
+/// the compiler may inline the allocator into them.
 #[macro_export]
 macro_rules! sites {
     () => {
@@ -72,7 +72,8 @@ fn one(path: u32, bits: u32, act: &mut dyn FnMut()) {
     black_box(1);
 }
 
-/// The path of a stack that [`call_by_bits`] made, from the names of its functions, innermost first.
+/// The path of a stack that [`call_by_bits`] made, from the names of its functions, innermost
+/// first.
 pub fn path_of<'a>(functions: impl Iterator<Item = &'a str>) -> u32 {
     let bits = functions.filter_map(|function| match function.rsplit("::").next() {
         Some("zero") => Some(0),

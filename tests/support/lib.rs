@@ -1,5 +1,5 @@
-//! What the whole-program tests share: a runner that keeps out of the way, questions to a snapshot,
-//! and the programs' common cases.
+//! What the whole-program tests share: a runner that allocates nothing while a test runs, queries
+//! on snapshots, marks in source files, random numbers, and workloads.
 
 mod bump;
 mod calls;
@@ -24,8 +24,8 @@ pub use source::Source;
 pub use stress::Stress;
 pub use system::{Tool, copy_program, high_water_mark, program, resident_memory, skip};
 
-/// A box that is made by code which has no part in the program's choice of an allocator: so it is one call that makes
-/// it, whatever the allocator does.
+/// Makes a box in this crate, which does not choose the allocator, so that the allocation is a call
+/// to the allocator and never inlined.
 #[inline(never)]
 pub fn boxed_afar() -> Box<[u8; 48]> {
     Box::new(std::hint::black_box([1; 48]))

@@ -17,7 +17,8 @@ macro_rules! source {
     () => {
         $crate::Source {
             file: file!(),
-            // Paths are relative to the workspace, and `include_str!` takes them relative to the file.
+            // Paths are relative to the workspace, and `include_str!` takes them relative to the
+            // file.
             text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../", file!())),
         }
     };
@@ -40,8 +41,8 @@ impl Source {
         self.only_line(is_marked, "// mark: ", name)
     }
 
-    /// The number of the line that has `text` in it, for a file whose lines are printed and so bear no
-    /// marks.
+    /// The number of the line that has `text` in it, for a file whose lines are printed and so bear
+    /// no marks.
     ///
     /// It neither allocates nor frees.
     ///

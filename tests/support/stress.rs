@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// The rounds of a stress program: `STRESS_ROUNDS` of them, or as many as fit into `STRESS_SECONDS`, or a
-/// few by default.
+/// The rounds of a stress program: `STRESS_ROUNDS` of them, or as many as fit into
+/// `STRESS_SECONDS`, or a few by default.
 pub struct Stress {
     seed: u64,
     rounds: u64,
@@ -12,7 +12,8 @@ pub struct Stress {
 }
 
 impl Stress {
-    /// The rounds that the environment asks for, or `rounds` of them. `STRESS_SEED` repeats one round.
+    /// The rounds that the environment asks for, or `rounds` of them. `STRESS_SEED` repeats one
+    /// round.
     ///
     /// # Panics
     ///

@@ -34,7 +34,8 @@ impl Shapes<'_> {
     ) {
         let call = self.libraries[library].functions[function];
         let mut called = (self, depth);
-        // SAFETY: a function of `stacks.c`, which passes the pointer on; it outlives the call.
+        // SAFETY: the function is one of `functions.c`. It passes the pointer on, which outlives
+        // the call.
         unsafe { call(call_back, (&raw mut called).cast(), size) };
     }
 }
@@ -57,7 +58,7 @@ pub(crate) fn each_c_function_at_each_optimization() {
     check_health();
 }
 
-/// A library is unloaded, and the next one, whose frames differ, is loaded to its addresses.
+/// A library is unloaded, and the next one, with other frames, is loaded at its addresses.
 pub(crate) fn libraries_that_come_and_go() {
     start_with(Config::default().frames(ALL)).unwrap();
     let Some(files) = &*FILES else { return };
@@ -80,13 +81,13 @@ pub(crate) fn libraries_that_come_and_go() {
             library.close();
         }
     }
-    // Else nothing was tested.
+    // Otherwise the test would prove nothing.
     assert!(places.values().any(|&times| times > 1), "{places:?}");
     check_health();
 }
 
 unsafe extern "C-unwind" fn call_back(called: *mut c_void) {
-    // SAFETY: what `through_own_c` passes, and waits.
+    // SAFETY: `through_own_c` passes the pointer, and waits for this call.
     let (shapes, depth) = unsafe { &mut *called.cast::<(&mut Shapes<'_>, usize)>() };
     shapes.call(*depth - 1);
     black_box(());
@@ -100,7 +101,7 @@ const SOURCE: &str = include_str!("functions.c");
 
 /// A library of [`SOURCE`], loaded into this process.
 pub(crate) struct Library {
-    /// What the loader calls it by, a number to everybody else.
+    /// The loader's handle, as a number.
     handle: usize,
     pub(crate) functions: [CFunction; Library::FUNCTIONS.len()],
 }
@@ -115,7 +116,7 @@ impl Library {
         "aligned",
     ];
 
-    /// One of each optimization; none, said aloud, where there is no C compiler.
+    /// One library for each optimization, or none where there is no C compiler.
     pub(crate) fn all() -> Vec<Library> {
         let files = FILES.as_deref().unwrap_or_default();
         files.iter().map(Library::open).collect()
@@ -139,15 +140,15 @@ impl Library {
 
 pub(crate) fn symbol(handle: usize, name: &str) -> CFunction {
     let name = CString::new(name).unwrap();
-    // SAFETY: a loaded library, and a string that ends in zero.
+    // SAFETY: the library is open, and the name ends in a zero.
     let address = unsafe { libc::dlsym(with_exposed_provenance_mut(handle), name.as_ptr()) };
     assert!(!address.is_null(), "{name:?} is missing");
     // SAFETY: all functions of the source have this type.
     unsafe { std::mem::transmute::<*mut c_void, CFunction>(address) }
 }
 
-/// The libraries, one for each set of flags; nothing without a C compiler, and on other processors, where
-/// these tests may run under emulation and the compiler is this machine's.
+/// The libraries, one for each set of flags. `None` without a C compiler, and on other processors:
+/// there the tests may run under emulation, and the compiler is the host's.
 pub(crate) static FILES: LazyLock<Option<Vec<CString>>> = LazyLock::new(|| {
     if !cfg!(target_arch = "x86_64") {
         alloc_tests::skip("the C functions are compiled for x86-64 only");
@@ -165,10 +166,10 @@ pub(crate) static FILES: LazyLock<Option<Vec<CString>>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Compiles [`SOURCE`] to a library with this name.
+/// Compiles [`SOURCE`] to a library.
 fn compile(name: &str, flags: &[&str]) -> Option<CString> {
     let mut compiler = Tool("cc").command("--version")?;
-    // Not shared with another build's tests that run at the same time.
+    // The process id keeps the file apart from those of tests that run at the same time.
     let base = format!(
         "{}/{name}-{}",
         env!("CARGO_TARGET_TMPDIR"),

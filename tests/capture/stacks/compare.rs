@@ -6,15 +6,15 @@ use std::ffi::c_void;
 
 use alloc_core::{Origin, Traceback, traceback_of};
 
-/// Asserts that a stack is the true one, and returns whether outer frames were cut off.
+/// Asserts that a stack is the true one, and returns whether it is truncated.
 ///
-/// Both have the addresses of the leaf's callers, and these must be equal, down to the bottom. They
-/// differ in this, by their nature:
+/// The addresses of the leaf's callers must be equal, down to the bottom of the stack. The two
+/// stacks differ by their nature in this:
 ///
 /// * Inside of the leaf one shows the way to the allocator, the other that into the unwinder. What
 ///   the traceback has there must be the standard library's.
 /// * The leaf's own address is that of another call.
-/// * The unwinder may report the return address of zero that ends a stack; the traceback never does.
+/// * The unwinder may report the zero return address that ends a stack; the traceback never does.
 /// * What a signal interrupted differs by one: see [`check_inner_part`].
 /// * Of a stack that is deeper than the configured number of frames, the traceback has exactly that
 ///   many addresses, counted from the leaf's own, and says so.
@@ -35,8 +35,8 @@ pub(crate) fn check(leaf: &Leaf, frames: u16) -> bool {
     is_truncated
 }
 
-/// Asserts that a stack is the true one, or where frame pointers are followed the inner part of it. Returns whether it is
-/// known up to the function `whole`.
+/// Asserts that a stack is the true one, or its inner part where the walk follows frame pointers.
+/// Returns whether the stack contains the function `whole`.
 #[track_caller]
 pub(crate) fn check_inner_part(leaf: &Leaf, whole: &str) -> bool {
     let traceback = traceback_of(leaf.block.address()).expect("the block is traced");
@@ -51,7 +51,7 @@ pub(crate) fn check_inner_part(leaf: &Leaf, whole: &str) -> bool {
         ..
     } = Compared::new(leaf);
     if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        // What was interrupted is shown as if it had called.
+        // The interrupted function is shown as if it had made a call.
         let pairs = captured.iter_mut().zip(&truth);
         let mut interrupted = pairs.filter(|(captured, truth)| **captured == **truth + 1);
         if let Some((captured, truth)) = interrupted.next() {
@@ -59,7 +59,7 @@ pub(crate) fn check_inner_part(leaf: &Leaf, whole: &str) -> bool {
         }
         assert_eq!(captured, truth, "{}", differ(&captured, &truth));
     } else {
-        // By frame pointers the walk goes on beyond a signal's frame, as well as it can.
+        // A walk by frame pointers continues beyond a signal's frame, but not exactly.
         let is_whole =
             |it: &usize| name(*it).is_some_and(|it| it.rsplit("::").next() == Some(whole));
         let at = captured.iter().position(is_whole);
@@ -71,7 +71,7 @@ pub(crate) fn check_inner_part(leaf: &Leaf, whole: &str) -> bool {
     has(&traceback, whole)
 }
 
-/// The addresses of a leaf's callers, as the tracer captured them and as they are.
+/// The addresses of a leaf's callers: as captured by the tracer, and the truth.
 pub(crate) struct Compared {
     captured: Vec<usize>,
     truth: Vec<usize>,
@@ -116,7 +116,7 @@ impl Compared {
     }
 }
 
-/// The name of the function that returns to this address, whatever was inlined into it.
+/// The name of the function with this return address, without functions inlined into it.
 pub(crate) fn name(address: usize) -> Option<String> {
     thread_local! {
         static KNOWN: RefCell<HashMap<usize, Option<String>>> = RefCell::default();
@@ -133,7 +133,7 @@ pub(crate) fn name(address: usize) -> Option<String> {
     })
 }
 
-/// Where two stacks differ, for the message of a failed test.
+/// The place where two stacks differ, for the message of a failed test.
 fn differ(captured: &[usize], truth: &[usize]) -> String {
     let equal = captured.iter().zip(truth).take_while(|(a, b)| a == b);
     let equal = equal.count();
@@ -155,11 +155,11 @@ fn differ(captured: &[usize], truth: &[usize]) -> String {
 /// A block and the stack of the function that allocated it.
 pub(crate) struct Leaf {
     pub(crate) block: Block,
-    /// As the platform's unwinder has it, from inside of its own on.
+    /// The stack by the platform's unwinder, which starts inside of the unwinder.
     pub(crate) truth: Vec<usize>,
 }
 
-/// Memory that was come by in different ways.
+/// A block that is allocated in one of several ways.
 pub(crate) enum Block {
     Boxed(Box<[u8; 48]>),
     Bytes(Vec<u8>),

@@ -12,7 +12,7 @@ impl<'l> Shapes<'l> {
         black_box(N);
     }
 
-    /// Its frame is found by rbp, wherever the stack pointer was.
+    /// The unwinder finds its frame by rbp.
     #[inline(never)]
     pub(crate) fn aligned<const N: usize>(&mut self, depth: usize) {
         #[repr(align(128))]
@@ -43,7 +43,8 @@ impl<'l> Shapes<'l> {
         act(self);
     }
 
-    /// Three functions and a closure of the program, and an iterator of the library, in one frame.
+    /// Three functions and a closure of the program, and an iterator of the standard library, in
+    /// one frame.
     #[inline(never)]
     pub(crate) fn inlined(&mut self, depth: usize) {
         #[inline(always)]
@@ -60,7 +61,7 @@ impl<'l> Shapes<'l> {
         black_box(3);
     }
 
-    /// In release builds a jump, so that neither stack has this frame.
+    /// A jump in release builds, so that neither stack has this frame.
     #[inline(never)]
     pub(crate) fn tail(&mut self, depth: usize) {
         black_box(depth);

@@ -26,7 +26,7 @@ impl Shapes<'_> {
         block_on(outer(self, depth));
     }
 
-    /// Two futures take turns; the one that is slower is dropped in the middle.
+    /// Two futures take turns, and the slower one is dropped before its end.
     #[inline(never)]
     pub(crate) fn joining(&mut self, depth: usize) {
         async fn task(shapes: &RefCell<&mut Shapes<'_>>, depth: usize, turns: usize) {
@@ -54,7 +54,7 @@ impl Shapes<'_> {
         }));
     }
 
-    /// A future in a future in a future, polled from the outermost each time.
+    /// Nested futures, polled from the outermost each time.
     #[inline(never)]
     pub(crate) fn nesting(&mut self, depth: usize) {
         fn nested<'f>(
@@ -77,7 +77,7 @@ impl Shapes<'_> {
     }
 }
 
-/// Pending once.
+/// A future that is pending once.
 pub(crate) struct Yield(pub(crate) bool);
 
 impl Future for Yield {

@@ -11,12 +11,12 @@ use crate::panics::OnDrop;
 use crate::shapes::{COMPARED, Shapes, call_compared, compare};
 
 impl<'l> Shapes<'l> {
-    /// Through the C library and back.
+    /// A call through the C library and back.
     #[inline(never)]
     pub(crate) fn searching(&mut self, depth: usize) {
         COMPARED.set(Some((std::ptr::from_mut(self).cast(), depth)));
         let numbers = [7_i32];
-        // SAFETY: one element of that size, and a function that compares two.
+        // SAFETY: the array has one element of that size, and the function compares two.
         unsafe {
             libc::bsearch(
                 numbers.as_ptr().cast(),
@@ -28,12 +28,12 @@ impl<'l> Shapes<'l> {
         };
     }
 
-    /// The C library's own recursion and, for elements that are large, its memory.
+    /// Recursion in the C library, which allocates for large elements.
     #[inline(never)]
     pub(crate) fn sorting(&mut self, depth: usize) {
         COMPARED.set(Some((std::ptr::from_mut(self).cast(), depth)));
         let mut numbers = [[3_i32; 12], [1; 12], [2; 12]];
-        // SAFETY: three elements of that size, and a function that compares two.
+        // SAFETY: the array has three elements of that size, and the function compares two.
         unsafe {
             libc::qsort(
                 numbers.as_mut_ptr().cast(),
@@ -44,7 +44,7 @@ impl<'l> Shapes<'l> {
         };
     }
 
-    /// A closure that the library calls from functions that are not inlined.
+    /// A closure that the standard library calls from functions that are not inlined.
     #[inline(never)]
     pub(crate) fn comparing(&mut self, depth: usize) {
         let mut numbers = [3, 1, 2];
@@ -90,7 +90,7 @@ impl<'l> Shapes<'l> {
         }
         COMPARED.set(Some((std::ptr::from_mut(self).cast(), depth)));
         let mut once = 0;
-        // SAFETY: a number that says that the function did not run yet.
+        // SAFETY: `once` is zero, the value of `PTHREAD_ONCE_INIT`.
         assert_eq!(unsafe { pthread_once(&mut once, run) }, 0);
     }
 
@@ -111,14 +111,14 @@ impl<'l> Shapes<'l> {
         let numbers = [2_i32, 1, 3];
         let mut root = null_mut();
         for number in &numbers {
-            // SAFETY: elements begin with a number and outlive the tree.
+            // SAFETY: each element is a number, and outlives the tree.
             unsafe { tsearch((&raw const *number).cast(), &mut root, compare) };
         }
         COMPARED.set(Some((std::ptr::from_mut(self).cast(), depth)));
-        // SAFETY: the tree that was just built.
+        // SAFETY: `root` is the tree that was built above.
         unsafe { twalk(root, visit) };
         for number in &numbers {
-            // SAFETY: as above.
+            // SAFETY: each element is a number, and in the tree.
             unsafe { tdelete((&raw const *number).cast(), &mut root, compare) };
         }
         assert!(root.is_null());

@@ -1,5 +1,5 @@
-//! Every stack of a program of random calls, held against what `backtrace::trace` says in the same
-//! function: equal, address by address, or different in a way that is listed at [`check`].
+//! Every stack of a program of random calls, compared with the stack by `backtrace::trace` in the same
+//! function. They are equal, address by address, or differ in a way that `compare::check` lists.
 
 mod c_functions;
 mod compare;
@@ -33,7 +33,7 @@ alloc_tests::tests! {
         over_aligned_frames_at_the_same_place,
         the_bottoms_of_main_and_of_threads,
         coroutines,
-        however_a_block_is_recorded_its_stack_is_the_same,
+        every_way_to_record_a_block_captures_the_same_stack,
     }
     signals {
         signal_handlers_on_the_same_stack_and_on_another,
@@ -41,7 +41,7 @@ alloc_tests::tests! {
     }
 }
 
-/// More frames than any stack of these programs has, but for the deep recursion.
+/// More frames than any stack of these programs has, except in the deep recursion.
 const ALL: u16 = 1000;
 
 fn check_health() {

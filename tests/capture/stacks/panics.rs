@@ -11,7 +11,7 @@ use crate::c_functions::Library;
 use crate::shapes::{HOOKED, Shapes};
 
 impl Shapes<'_> {
-    /// Destructors call while the stack is unwound, and one of them after another.
+    /// Destructors call while the stack is unwound, one after another.
     #[inline(never)]
     pub(crate) fn panicking(&mut self, depth: usize) {
         #[inline(never)]
@@ -47,7 +47,7 @@ impl Shapes<'_> {
         let shapes = RefCell::new(self);
         let result = catch_unwind(AssertUnwindSafe(|| {
             let _guard = OnDrop(&shapes, depth);
-            // SAFETY: a function of `stacks.c`, which is compiled with tables for unwinding.
+            // SAFETY: the function is one of `functions.c`, which is compiled with unwind tables.
             unsafe { call(throw, null_mut(), 100) };
         }));
         assert!(result.unwrap_err().is::<Thrown>());
@@ -63,7 +63,7 @@ impl Shapes<'_> {
         self.call(depth - 1);
     }
 
-    /// What is thrown inside is caught inside; what is thrown outside goes through.
+    /// The inner panic is caught inside, and the outer one passes through.
     #[inline(never)]
     pub(crate) fn catching(&mut self, depth: usize) {
         let shapes = RefCell::new(self);
@@ -79,14 +79,14 @@ impl Shapes<'_> {
     }
 }
 
-/// What these tests throw, without a message.
+/// The payload of the panics of these tests, which are not printed.
 pub(crate) struct Thrown;
 
 pub(crate) static QUIET: LazyLock<()> = LazyLock::new(|| {
     let say = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
         if let Some(shapes) = HOOKED.take() {
-            // SAFETY: set by a caller that waits for us.
+            // SAFETY: the pointer was set by a caller that waits for this call.
             unsafe { &mut *shapes.cast::<Shapes<'_>>() }.leaf();
         }
         if !panic.payload().is::<Thrown>() {

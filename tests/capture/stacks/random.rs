@@ -30,7 +30,7 @@ pub(crate) fn random_calls() {
     check_health();
 }
 
-/// Outer frames are cut off where they have to be, while the walk remembers more than it shows.
+/// Stacks are truncated at the limit, while the walk remembers more frames than it records.
 pub(crate) fn random_calls_with_few_frames() {
     let libraries = Library::all();
     on_a_large_stack(|| {
@@ -73,7 +73,7 @@ pub(crate) fn random_calls_on_many_threads() {
     check_health();
 }
 
-/// Threads with as little stack as a thread can have; what they find is checked outside of them.
+/// Threads with small stacks. The stacks that they capture are checked outside of them.
 pub(crate) fn small_threads() {
     start_with(Config::default().frames(ALL)).unwrap();
     let mut found = Vec::new();
@@ -94,7 +94,7 @@ pub(crate) fn small_threads() {
     check_health();
 }
 
-/// Leaves on the way in and on the way out, at depths that fit, that just fit, and that do not.
+/// Leaves on the way in and on the way out, at depths below, at and above the limit of frames.
 pub(crate) fn a_recursion_of_two_thousand() {
     #[inline(never)]
     fn recurse(shapes: &mut Shapes<'_>, depth: usize) {
@@ -127,7 +127,7 @@ pub(crate) fn a_recursion_of_two_thousand() {
 
 pub(crate) const LARGE_STACK: usize = 256 << 20;
 
-/// Debug builds have large frames, and depth multiplies them.
+/// Runs on a stack that is large enough for the frames of debug builds.
 pub(crate) fn on_a_large_stack(run: impl FnOnce() + Send) {
     thread::scope(|scope| {
         let thread = thread::Builder::new().stack_size(LARGE_STACK);

@@ -11,18 +11,18 @@ use crate::c_functions::Library;
 use crate::compare::{Block, Leaf};
 use crate::panics::QUIET;
 
-/// A tree of calls of many shapes, drawn at random, and what was found at its leaves.
+/// A tree of calls of random shapes, and what is found at its leaves.
 ///
-/// The leaves of one tree follow each other on nearly the same stack, which is what the tracer's walk
-/// makes use of, and could be wrong about.
+/// The leaves of one tree follow each other on nearly the same stack. The tracer's walk relies on
+/// that, and could be wrong about it.
 pub(crate) struct Shapes<'l> {
     pub(crate) random: Random,
     pub(crate) most: usize,
     pub(crate) leaves: Vec<Leaf>,
     pub(crate) libraries: &'l [Library],
-    /// No frames that would not fit into a small stack.
+    /// Whether to avoid frames that do not fit on a small stack.
     pub(crate) is_small: bool,
-    /// How often each shape was called.
+    /// Calls of each shape.
     pub(crate) calls: [usize; Shapes::KINDS],
 }
 
@@ -41,7 +41,7 @@ impl<'l> Shapes<'l> {
         }
     }
 
-    /// Calls until there are as many leaves as asked for.
+    /// Calls until there are `most` leaves.
     pub(crate) fn run(&mut self, depth: usize) {
         while self.leaves.len() < self.most {
             let depth = 1 + self.below(depth);
@@ -78,14 +78,14 @@ impl<'l> Shapes<'l> {
         self.leaves.push(Leaf { block, truth });
     }
 
-    /// A call of a shape drawn at random, `depth` levels above the leaves.
+    /// Calls a random shape, `depth` levels above the leaves.
     pub(crate) fn call(&mut self, depth: usize) {
         if depth == 0 || self.leaves.len() >= self.most {
             return self.leaf();
         }
         let kind = self.below(Shapes::KINDS);
         self.calls[kind] += 1;
-        // Where a panic ends the process there is nothing to catch.
+        // A panic that ends the process cannot be caught.
         match kind {
             14 | 18 | 21 | 23 if cfg!(panic = "abort") => self.plain::<0>(depth),
             0 => self.plain::<0>(depth),
@@ -118,17 +118,18 @@ impl<'l> Shapes<'l> {
 }
 
 thread_local! {
-    /// Whose leaf the panic hook is to call.
+    /// The tree whose leaf the panic hook calls.
     pub(crate) static HOOKED: Cell<Option<*mut c_void>> = const { Cell::new(None) };
-    /// For callbacks of C functions, which have no other way to be told; taken by the first comparison.
+    /// The tree and the depth for callbacks of C functions without an argument. The first callback
+    /// takes it.
     pub(crate) static COMPARED: Cell<Option<(*mut c_void, usize)>> = const { Cell::new(None) };
 }
 
-/// Calls what [`COMPARED`] says, if nobody did.
+/// Continues the tree in [`COMPARED`], unless another callback has.
 #[inline(never)]
 pub(crate) fn call_compared() {
     if let Some((shapes, depth)) = COMPARED.take() {
-        // SAFETY: set by a caller that waits for us.
+        // SAFETY: the pointer was set by a caller that waits for this call.
         let shapes = unsafe { &mut *shapes.cast::<Shapes<'_>>() };
         shapes.call(depth - 1);
     }
@@ -137,9 +138,9 @@ pub(crate) fn call_compared() {
 
 pub(crate) unsafe extern "C" fn compare(a: *const c_void, b: *const c_void) -> i32 {
     call_compared();
-    // SAFETY: elements begin with a number.
+    // SAFETY: the pointer is to an element, which begins with a number.
     let a = unsafe { *a.cast::<i32>() };
-    // SAFETY: as above.
+    // SAFETY: the pointer is to an element, which begins with a number.
     let b = unsafe { *b.cast::<i32>() };
     a.cmp(&b) as i32
 }

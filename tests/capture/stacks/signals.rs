@@ -11,16 +11,16 @@ use crate::compare::{Leaf, check, check_inner_part};
 use crate::shapes::{COMPARED, Shapes, call_compared};
 
 impl Shapes<'_> {
-    /// A handler that runs where it interrupts, if it is on this stack.
+    /// A call through a signal handler on the same stack.
     #[inline(never)]
     pub(crate) fn interrupted(&mut self, depth: usize) {
         COMPARED.set(Some((std::ptr::from_mut(self).cast(), depth)));
-        // SAFETY: the handler is one of these tests'.
+        // SAFETY: the signal has a handler of these tests.
         assert_eq!(unsafe { libc::raise(libc::SIGUSR2) }, 0);
     }
 }
 
-/// The stack of a handler goes on to what the signal interrupted, also from a stack of its own.
+/// The stack of a handler continues to the interrupted function, also from an alternate stack.
 pub(crate) fn signal_handlers_on_the_same_stack_and_on_another() {
     start_with(Config::default().frames(ALL)).unwrap();
     const ROOM: usize = 8 << 20;
@@ -30,7 +30,7 @@ pub(crate) fn signal_handlers_on_the_same_stack_and_on_another() {
         ss_flags: 0,
         ss_size: ROOM,
     };
-    // SAFETY: memory that outlives its use as a stack, which ends below.
+    // SAFETY: the memory outlives its use as a stack, which ends below.
     assert_eq!(unsafe { libc::sigaltstack(&stack, null_mut()) }, 0);
     for (seed, flags) in [(71, 0), (72, libc::SA_ONSTACK), (73, 0)] {
         handle(libc::SIGUSR2, flags);
@@ -39,7 +39,7 @@ pub(crate) fn signal_handlers_on_the_same_stack_and_on_another() {
             shapes.interrupted(4);
             let handler = shapes.leaves.last().unwrap();
             assert!(check_inner_part(handler, "on_signal"));
-            // The thread's own stack is whole again.
+            // The thread's own stack is whole afterwards.
             shapes.plain::<0>(1);
             check(shapes.leaves.last().unwrap(), ALL);
         }
@@ -48,12 +48,12 @@ pub(crate) fn signal_handlers_on_the_same_stack_and_on_another() {
         ss_flags: libc::SS_DISABLE,
         ..stack
     };
-    // SAFETY: nobody is on the stack any more.
+    // SAFETY: no handler is running on the stack.
     assert_eq!(unsafe { libc::sigaltstack(&none, null_mut()) }, 0);
 }
 
-/// A timer interrupts a loop at any instruction of its own and of the `clock_gettime` that the system maps
-/// into the program. The loop neither allocates nor locks, so the handler may.
+/// A timer interrupts a loop at any instruction, also in the `clock_gettime` of the vdso. The loop
+/// neither allocates nor locks, so the handler may.
 pub(crate) fn a_signal_in_the_middle_of_anything() {
     start_with(Config::default().frames(ALL)).unwrap();
     handle(libc::SIGPROF, 0);
@@ -64,7 +64,7 @@ pub(crate) fn a_signal_in_the_middle_of_anything() {
         COMPARED.set(Some((std::ptr::from_mut(&mut shapes).cast(), 1)));
         while COMPARED.get().is_some() {
             let mut time = MaybeUninit::<libc::timespec>::uninit();
-            // SAFETY: room for the time.
+            // SAFETY: `time` is a valid place.
             unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, time.as_mut_ptr()) };
         }
     }
@@ -79,14 +79,14 @@ pub(crate) fn a_signal_in_the_middle_of_anything() {
     println!("{in_vdso} of 50 signals came in the vdso");
 }
 
-/// Has signals handled by [`on_signal`].
+/// Installs [`on_signal`] as the handler of a signal.
 pub(crate) fn handle(signal: libc::c_int, flags: libc::c_int) {
-    // SAFETY: numbers and a null pointer.
+    // SAFETY: all zeros are a valid `sigaction`.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     let handler: extern "C" fn(libc::c_int) = on_signal;
     action.sa_sigaction = handler as *const () as libc::sighandler_t;
     action.sa_flags = flags | libc::SA_RESTART;
-    // SAFETY: the handler allocates only where what it interrupts does not.
+    // SAFETY: the handler allocates, and only interrupts code that does not.
     let failed = unsafe { libc::sigaction(signal, &action, null_mut()) };
     assert_eq!(failed, 0);
 }
@@ -96,7 +96,7 @@ pub(crate) extern "C" fn on_signal(_: libc::c_int) {
     black_box(());
 }
 
-/// Has a signal sent after each so many microseconds of processor time; never with 0.
+/// Sends SIGPROF after every `microseconds` of processor time; 0 turns the timer off.
 fn set_timer(microseconds: libc::suseconds_t) {
     let interval = libc::timeval {
         tv_sec: 0,
@@ -106,12 +106,12 @@ fn set_timer(microseconds: libc::suseconds_t) {
         it_interval: interval,
         it_value: interval,
     };
-    // SAFETY: a timer to read, and no old one is asked for.
+    // SAFETY: `timer` is valid, and a null pointer asks for no old value.
     let failed = unsafe { libc::setitimer(libc::ITIMER_PROF, &timer, null_mut()) };
     assert_eq!(failed, 0);
 }
 
-/// Where the system's own code lies in the program.
+/// The address range of the vdso.
 fn vdso() -> std::ops::Range<usize> {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let line = maps.lines().find(|line| line.ends_with("[vdso]"));

@@ -1,4 +1,5 @@
-//! Stacks that one shape makes again and again: aligned frames, bottoms, coroutines, and each path of a record.
+//! Special stacks: aligned frames, the bottoms of stacks, coroutines, and each way to record a
+//! block.
 
 use std::ffi::c_void;
 use std::hint::black_box;
@@ -13,8 +14,8 @@ use crate::compare::{Leaf, check, check_inner_part};
 use crate::shapes::{COMPARED, Shapes, call_compared};
 use crate::{ALL, check_health};
 
-/// An over-aligned frame lies at the same place below callers of ten sizes, so that only its frame pointer
-/// tells them apart: the return address to the caller before still lies where it was.
+/// An over-aligned frame is at the same address below callers of ten sizes. Only its frame pointer
+/// distinguishes them: the return address to an earlier caller is still where it was.
 pub(crate) fn over_aligned_frames_at_the_same_place() {
     #[repr(align(256))]
     struct Aligned([u8; 256]);
@@ -55,7 +56,8 @@ pub(crate) fn over_aligned_frames_at_the_same_place() {
     check_health();
 }
 
-/// Where stacks end: in `main`, in a thread of the library, and in one that C started.
+/// The bottoms of stacks: in `main`, in a thread of the standard library, and in a thread started
+/// by C.
 pub(crate) fn the_bottoms_of_main_and_of_threads() {
     fn leaves() -> Vec<Leaf> {
         let mut shapes = Shapes::new(61, 20, &[]);
@@ -64,18 +66,18 @@ pub(crate) fn the_bottoms_of_main_and_of_threads() {
         shapes.leaves
     }
     extern "C" fn start(found: *mut c_void) -> *mut c_void {
-        // SAFETY: what is passed below, by a thread that waits for this one.
+        // SAFETY: the pointer is passed below, by a thread that waits for this one.
         unsafe { *found.cast::<Vec<Leaf>>() = leaves() };
         null_mut()
     }
     start_with(Config::default().frames(ALL)).unwrap();
     let mut of_c = Vec::new();
     let mut thread = 0;
-    // SAFETY: the function takes what it is passed, which outlives the thread.
+    // SAFETY: the function has the right type, and its argument outlives the thread.
     let failed =
         unsafe { libc::pthread_create(&mut thread, null_mut(), start, (&raw mut of_c).cast()) };
     assert_eq!(failed, 0);
-    // SAFETY: a thread of ours that nobody else waits for.
+    // SAFETY: the thread is joinable, and no other thread joins it.
     assert_eq!(unsafe { libc::pthread_join(thread, null_mut()) }, 0);
     let of_rust = thread::spawn(leaves).join().unwrap();
     for found in [leaves(), of_rust, of_c] {
@@ -87,7 +89,7 @@ pub(crate) fn the_bottoms_of_main_and_of_threads() {
     check_health();
 }
 
-/// On a stack of its own a coroutine sees itself, and never what lies beyond its stack.
+/// The stack of a coroutine contains the coroutine, and nothing beyond its own stack.
 pub(crate) fn coroutines() {
     start_with(Config::default().frames(ALL)).unwrap();
     let mut shapes = Shapes::new(91, usize::MAX, &[]);
@@ -104,8 +106,8 @@ pub(crate) fn coroutines() {
     assert_eq!(shapes.leaves.len(), 200);
 }
 
-/// At once, or after the thread has taken note of what is new.
-pub(crate) fn however_a_block_is_recorded_its_stack_is_the_same() {
+/// A block is recorded on the fast path, or on the slow path after something has changed.
+pub(crate) fn every_way_to_record_a_block_captures_the_same_stack() {
     let ways: [fn(); 8] = [
         || start_with(Config::default()).unwrap(),
         || (),
@@ -113,18 +115,19 @@ pub(crate) fn however_a_block_is_recorded_its_stack_is_the_same() {
         || thread::spawn(|| drop(boxed_afar())).join().unwrap(),
         || alloc_core::untraced(|| drop(boxed_afar())),
         || (),
-        // It stays, and the last is made in it, too.
+        // The scope stays open for the last block, too.
         || std::mem::forget(Scope::enter().unwrap()),
         || (),
     ];
-    // Where calls leave frames, scopes are told in another.
+    // In debug builds, calls for scopes leave other frames.
     let ways = if cfg!(debug_assertions) {
         &ways[..6]
     } else {
         &ways[..]
     };
     let mut kept = Vec::with_capacity(ways.len());
-    // A loop and not a call for each, whoever optimizes.
+    // The slice is opaque, so that the compiler does not unroll the loop: all boxes come from one
+    // call.
     for way in black_box(ways) {
         way();
         kept.push(boxed_afar());
@@ -145,17 +148,17 @@ fn on_another_stack(room: &mut [u8]) {
         call_compared();
         black_box(());
     }
-    // SAFETY: numbers and pointers, filled in below.
+    // SAFETY: all zeros are a valid `ucontext_t`, which is filled in below.
     let mut here: libc::ucontext_t = unsafe { std::mem::zeroed() };
-    // SAFETY: as above.
+    // SAFETY: all zeros are a valid `ucontext_t`, which is filled in below.
     let mut there: libc::ucontext_t = unsafe { std::mem::zeroed() };
-    // SAFETY: room for a context.
+    // SAFETY: `there` is a valid place for a context.
     assert_eq!(unsafe { libc::getcontext(&mut there) }, 0);
     there.uc_stack.ss_sp = room.as_mut_ptr().cast();
     there.uc_stack.ss_size = room.len();
     there.uc_link = &mut here;
-    // SAFETY: a context with a stack of its own, and a function without arguments.
+    // SAFETY: the context has its own stack, and the function has no arguments.
     unsafe { libc::makecontext(&mut there, run, 0) };
-    // SAFETY: both are valid; the function returns to `here`.
+    // SAFETY: both contexts are valid, and the function returns to `here`.
     assert_eq!(unsafe { libc::swapcontext(&mut here, &there) }, 0);
 }

@@ -6,7 +6,7 @@ use alloc_core::{Filter, Snapshot, Trace};
 
 use crate::{old, trace};
 
-/// The innermost frames of what the filters let through.
+/// The innermost frames of the traces that pass the filters.
 fn kept(snapshot: &Snapshot, filters: &[Filter]) -> Vec<String> {
     let filtered = snapshot.filter_traces(filters);
     let innermost = |it: &Trace| it.traceback[0].to_string();
@@ -21,7 +21,7 @@ fn t17_filter_traces() {
         without_b,
         ["a.py:2", "a.py:2", "a.py:2", "a.py:5", "<unknown>"]
     );
-    // The one that it is called on stays as it is.
+    // The original snapshot does not change.
     assert_eq!(snapshot.traces(), old().traces());
     let two_lines = [
         Filter::include("a.py").line(2),
@@ -34,7 +34,7 @@ fn t17_filter_traces() {
     let copy = snapshot.filter_traces(&[]);
     assert_eq!(copy.traces(), snapshot.traces());
     assert_eq!(copy.traceback_limit(), 2);
-    // What is no list of filters does not compile.
+    // A value that is no list of filters does not compile.
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn t29_filter_attributes() {
     let filter = Filter::include("abc");
     assert!(filter.is_inclusive() && !Filter::exclude("abc").is_inclusive());
     assert_eq!(filter.file_pattern(), "abc");
-    // Nothing more is asked for.
+    // The other conditions are not set.
     assert_eq!(filter, Filter::include("abc").all_frames(false));
     let more = [
         Filter::include("abc").line(0),
@@ -81,11 +81,11 @@ fn t29_filter_attributes() {
         Filter::exclude("abc"),
     ];
     assert!(more.iter().all(|other| *other != filter));
-    // In whatever order.
+    // The order of conditions does not matter.
     assert_eq!(filter.clone().line(5).domain(2), filter.domain(2).line(5));
 }
 
-/// Whether a filter lets a frame's trace through.
+/// Whether a trace with one frame passes a filter.
 fn lets_through(filter: &Filter, file: &str, line: u32) -> bool {
     let snapshot = Snapshot::from_traces(vec![trace(0, 1, &[(file, line)])], 1);
     !kept(&snapshot, std::slice::from_ref(filter)).is_empty()
@@ -101,7 +101,7 @@ fn t30_filter_match() {
         ("12356", 5),
     ] {
         let is_abc = file == "abc";
-        // No line is any, 0 is a line like another.
+        // Without a line any line matches; 0 is an ordinary line.
         for wanted in [None, Some(5), Some(0)] {
             let with_line = |filter: Filter| match wanted {
                 None => filter,
@@ -156,7 +156,8 @@ fn t32_filter_match_filename_joker() {
     check("abcbdefeg", "a*bd*cx", false);
     check("/a/x/b.py", "/a/*", true);
     check("/a/b.py", "*b.py", true);
-    // Case and separators count but on Windows. There is no suffix such as `.pyc` to be folded.
+    // Case and separators matter, except on Windows. There is no suffix like `.pyc` to be
+    // normalized.
     check("aBC", "ABc", cfg!(windows));
     check("aBcDe", "Ab*dE", cfg!(windows));
     check(r"a\b", "a/b", cfg!(windows));

@@ -1,13 +1,13 @@
-//! What CPython's own tests of `tracemalloc` assert of snapshots made by hand, written anew: one test
-//! for each, under its number in the table of `alloc_core::tracemalloc`. Those that trace are in
-//! `tracemalloc.rs` and `tracked.rs`, those of the environment in `process.rs`.
+//! CPython's tests of `tracemalloc` for snapshots made by hand: one test for each, under its number
+//! in the table in `alloc_core::tracemalloc`. Tests that trace are in `tracemalloc.rs` and
+//! `tracked.rs`, those of the environment in `process.rs`.
 
 mod filters;
 mod statistics;
 
 use alloc_core::{Amount, Counters, Frame, Snapshot, Trace, Traceback};
 
-/// A frame as Python has it: a file that is called `<unknown>` is not known.
+/// A frame as in Python, where a file `<unknown>` is unknown.
 fn frame(file: &str, line: u32) -> Frame {
     Frame::new(
         None,
@@ -37,7 +37,7 @@ fn trace(domain: u32, bytes: u64, frames: &[(&str, u32)]) -> Trace {
     Trace::new(stack(frames), counters).with_domain(domain)
 }
 
-/// The first of the two snapshots of CPython's tests.
+/// The first of the two snapshots in CPython's tests.
 fn old() -> Snapshot {
     let same = || trace(0, 10, &[("a.py", 2), ("b.py", 4)]);
     let traces = vec![
@@ -94,7 +94,7 @@ fn t27_slices() {
 
 #[test]
 fn t28_format_traceback() {
-    // A file of five lines, and a stack that goes through all of them, the last one innermost.
+    // A file of five lines, and a stack through all of them, the last one innermost.
     let name = format!("alloc-tests-{}-t28.py", std::process::id());
     let path = std::env::temp_dir().join(name);
     std::fs::write(&path, "  one()\ntwo()\n\nfour()\n\tfive()\n").unwrap();
@@ -110,7 +110,7 @@ fn t28_format_traceback() {
         }
         lines
     };
-    // The third line is empty, which is left out as in CPython.
+    // The third line is empty, and is left out as in CPython.
     let all = [
         (1, "one()"),
         (2, "two()"),
@@ -131,14 +131,15 @@ fn t28_format_traceback() {
     );
     assert_eq!(format().most_recent(0).lines(), [""; 0]);
     assert_eq!(format().most_recent(99).lines(), lines(&reversed));
-    // limit=-1 as documented, where CPython leaves the most recent one out; most_recent_first as well.
+    // limit=-1 works as documented; CPython leaves out the most recent frame. So does
+    // most_recent_first.
     assert_eq!(format().oldest(1).lines(), lines(&all[..1]));
     assert_eq!(format().oldest(2).oldest_first().lines(), lines(&all[..2]));
     assert_eq!(format().oldest(2).lines(), lines(&[all[1], all[0]]));
     assert_eq!(format().oldest(99).oldest_first().lines(), lines(&all));
     assert_eq!(stack(&[]).format().lines(), [""; 0]);
     std::fs::remove_file(&path).unwrap();
-    // Without the file there are no sources.
+    // There are no source lines without the file.
     let places = stack(&[("gone.py", 3), ("<unknown>", 0)])
         .format()
         .to_string();

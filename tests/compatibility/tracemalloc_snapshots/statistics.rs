@@ -5,7 +5,7 @@ use alloc_report::{CompareTo as _, StatisticDiff};
 
 use crate::{old, stack, trace};
 
-/// The second.
+/// The second of the two snapshots.
 pub(crate) fn new() -> Snapshot {
     let same = || trace(0, 10, &[("a.py", 2), ("b.py", 4)]);
     let traces = vec![
@@ -19,7 +19,7 @@ pub(crate) fn new() -> Snapshot {
     Snapshot::from_traces(traces, 2)
 }
 
-/// Key, bytes and blocks.
+/// Key, bytes and blocks of each statistic.
 fn numbers(statistics: &[Statistic]) -> Vec<(String, u64, u64)> {
     let numbers = |it: &Statistic| (it.key.to_string(), it.size.get(), it.count);
     statistics.iter().map(numbers).collect()
@@ -34,7 +34,7 @@ fn check_statistics(snapshot: &Snapshot, by: impl Into<Grouping>, expected: &[(&
     assert_eq!(numbers(&snapshot.statistics(by)), expected);
 }
 
-/// Key, bytes, their change, blocks, their change.
+/// Checks the key, bytes, their change, blocks, and their change.
 #[track_caller]
 fn check_differences(by: GroupBy, expected: &[(&str, u64, i64, u64, i64)]) {
     let diffs = new().compare_to(&old(), by);
@@ -137,7 +137,7 @@ fn t22_snapshot_group_by_traceback() {
     );
     let error = Grouping::by(GroupBy::Traceback).cumulative().unwrap_err();
     assert!(error.is_invalid_grouping(), "{error}");
-    // A key that there is not.
+    // This key does not exist.
     assert!(
         "lineno"
             .parse::<Grouping>()
@@ -165,7 +165,7 @@ fn t23_snapshot_group_by_cumulative() {
             ("a.py:5", 2, 1),
         ],
     );
-    // Where CPython counts 300 bytes in 3 blocks.
+    // CPython counts 300 bytes in 3 blocks here.
     let recursion = trace(
         0,
         100,
@@ -176,7 +176,7 @@ fn t23_snapshot_group_by_cumulative() {
     check_statistics(&snapshot, cumulative(GroupBy::Line), &once);
 }
 
-/// CPython's trace prints as its oldest frame, `b.py:4`; here it is the line that is charged.
+/// A trace prints as the line that is charged; CPython's prints as its oldest frame, `b.py:4`.
 #[test]
 fn t24_trace_format() {
     let snapshot = old();

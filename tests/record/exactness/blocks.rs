@@ -71,8 +71,8 @@ pub(crate) fn a_growing_vec() {
             let total = 8 * (4 + 8 + 16 + 32 + 64 + 128);
             let counters = HERE.counters(&checked_snapshot(), "push");
             check(counters, ("push", (bytes, 1), (bytes, 1), (total, 6), 5));
-            // The library makes the first block at one place and grows it at another: two
-            // callsites on the line, whose own peaks add up.
+            // The standard library makes the first block at one place and grows it at another, so
+            // the line has two callsites, whose peaks are added.
             assert_eq!(counters.peak, Amount::new(8 * 4 + bytes, 2));
         }
     }
@@ -125,7 +125,7 @@ pub(crate) fn a_realloc_moves_the_block_to_the_line_that_grew_it() {
         ("realloc", (5000, 1), (5000, 1), (5000, 1), 1),
     );
 
-    // To the same size is a reallocation as well.
+    // A reallocation to the same size counts, too.
     // SAFETY: from `realloc` with that size.
     let third = black_box(unsafe { realloc(second, layout(5000), 5000) }); // mark: same size
     let snapshot = checked_snapshot();
@@ -166,7 +166,7 @@ pub(crate) fn zeroed_memory() {
     assert_eq!(traced_memory().current, 0);
 }
 
-/// What holds no bytes is no block: the allocator never hears of it.
+/// A value of no bytes is no block: the allocator is never called.
 pub(crate) fn zero_sized_types() {
     start().unwrap();
     let mut units = Vec::new();
@@ -195,7 +195,7 @@ pub(crate) fn over_aligned_types() {
     for number in 0..3 {
         pages.push(Page([number; 4096])); // mark: pushed pages
         if number == 2 {
-            // One at first, since a page is large; then two, then four.
+            // The capacity is one at first, since a page is large, then two, then four.
             let counters = HERE.counters(&checked_snapshot(), "pushed pages");
             check(
                 counters,
@@ -249,9 +249,10 @@ pub(crate) fn strings() {
     assert_eq!(traced_memory().current, 0);
 }
 
-/// How large a table is, is up to the standard library: the heap's size gives it after each growth.
+/// The standard library decides how large a table is, so the sizes are read from the heap after
+/// each growth.
 pub(crate) fn hash_maps() {
-    // The thread's first map makes the keys of the hasher, which stay.
+    // The thread's first map makes the keys of its hasher, which are never freed.
     drop(black_box(HashMap::<u64, u64>::new()));
     start().unwrap();
     let map = HashMap::<u64, u64>::with_capacity(black_box(100)); // mark: map
@@ -290,13 +291,14 @@ pub(crate) fn hash_maps() {
     assert_eq!(counters.reallocations, 0);
 }
 
-/// What is done with the result keeps the call from becoming a jump, which leaves no frame.
+/// The use of the result keeps the call from becoming a jump, which would leave no frame.
 #[inline(never)]
 fn insert(map: &mut HashMap<u64, u64>, key: u64) {
     black_box(map.insert(key, key));
 }
 
-/// Adapters, `collect` and comparison functions are the library's: the caller is charged.
+/// Adapters, `collect` and comparison functions belong to the standard library: their caller is
+/// charged.
 pub(crate) fn inlined_and_generic_library_code() {
     start().unwrap();
     let numbers: Vec<u32> = (0..black_box(1000_u32)).rev().collect(); // mark: collect
@@ -308,7 +310,7 @@ pub(crate) fn inlined_and_generic_library_code() {
         &snapshot,
         ("collect", (4000, 1), (4000, 1), (4000, 1), 0),
     );
-    // Two counts before the bytes.
+    // Two counts precede the bytes.
     check_line(HERE, &snapshot, ("rc", (64, 1), (64, 1), (64, 1), 0));
     check_line(
         HERE,
@@ -367,7 +369,7 @@ fn panic_with_blocks(boxes: u64) {
     std::panic::panic_any(kept.len());
 }
 
-/// What unwinding drops is freed as usual; the rest belongs to the panic's own machinery.
+/// Unwinding frees what it drops. The other blocks belong to the machinery of panics.
 pub(crate) fn panics_that_unwind() {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| ()));

@@ -33,7 +33,7 @@ alloc_tests::tests! {
         of_equal_peaks_the_later_counts,
         a_block_that_grows_at_the_peak,
         reset_peak,
-        peaks_are_exact_beside_muted_frees,
+        peaks_are_exact_with_untraced_frees,
     }
     sessions {
         clear_traces,
@@ -57,7 +57,7 @@ alloc_tests::tests! {
     }
 }
 
-/// A snapshot whose parts were found to add up to the heap.
+/// Takes a snapshot, and checks that its parts add up to the heap.
 fn checked_snapshot() -> Snapshot {
     let memory = traced_memory();
     let snapshot = take_snapshot().unwrap();
@@ -71,7 +71,7 @@ fn checked_snapshot() -> Snapshot {
     snapshot
 }
 
-/// What a line did: its mark, then bytes and blocks that are current, that are at peak, and in total, and
+/// The expected counters of a line: its mark, then bytes and blocks (current, at peak, total), and
 /// reallocations.
 type Row<'a> = (&'a str, (u64, u64), (u64, u64), (u64, u64), u64);
 
@@ -92,7 +92,7 @@ fn check(counters: Counters, (what, current, at_peak, total, reallocations): Row
     );
 }
 
-/// The bytes of the heap now, and at its peak.
+/// Compares the current bytes of the heap and its peak.
 #[track_caller]
 fn check_heap(current: u64, peak: u64) {
     let memory = traced_memory();

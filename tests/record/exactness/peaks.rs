@@ -50,7 +50,7 @@ pub(crate) fn of_equal_peaks_the_later_counts() {
     );
 }
 
-/// Only the net growth counts: the old and the new block are never there together.
+/// Only the net growth counts: the old and the new block never exist together.
 pub(crate) fn a_block_that_grows_at_the_peak() {
     start().unwrap();
     let kept = vec![0_u8; black_box(100)];
@@ -76,7 +76,7 @@ pub(crate) fn reset_peak() {
         &snapshot,
         ("kept at a reset", (1000, 1), (1000, 1), (1000, 1), 0),
     );
-    // What was allocated in all is not forgotten.
+    // The total survives a reset.
     check_line(
         HERE,
         &snapshot,
@@ -112,18 +112,19 @@ fn kept_for_now() -> Box<[u8; 100]> {
     Box::new(black_box([3; 100]))
 }
 
-pub(crate) fn peaks_are_exact_beside_muted_frees() {
+pub(crate) fn peaks_are_exact_with_untraced_frees() {
     start().unwrap();
     let mut boxes: Vec<_> = alloc_core::untraced(|| Vec::with_capacity(3));
     for round in 0..black_box(4) {
-        // Two go where nothing is recorded, and one comes: never more than three at once. NOTE: from one line, so
-        // that it must be one call, too, whoever optimizes.
+        // Two blocks are freed untraced, and one is allocated, so there are never more than three.
+        // NOTE: all calls are on one line, and the condition is opaque, so that the compiler keeps
+        // one call.
         if black_box(round) == 3 {
             alloc_core::untraced(|| boxes.truncate(1));
         }
         boxes.push(kept_for_now());
     }
-    // The heap's peak comes later than the callsite's.
+    // The heap peaks later than the callsite.
     drop(black_box(vec![3_u8; 10_000]));
     let here = at_function(&take_snapshot().unwrap(), "kept_for_now");
     assert_eq!(here.current, Amount::new(200, 2));

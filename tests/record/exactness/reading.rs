@@ -1,4 +1,4 @@
-//! A snapshot while the program goes on, in a file, and as text.
+//! A snapshot after the program has continued, in a file, and as text.
 
 use std::hint::black_box;
 

@@ -1,4 +1,4 @@
-//! Where tracing starts, stops and forgets, and what it is started with.
+//! How tracing starts, stops and forgets, and with which configuration.
 
 use std::hint::black_box;
 
@@ -29,7 +29,7 @@ pub(crate) fn clear_traces() {
         ("after a clear", (700, 1), (700, 1), (700, 1), 0),
     );
     assert_eq!(traced_memory().current, 700);
-    // The ten boxes; and what the first snapshot was made of may have been freed since.
+    // At least the ten boxes are unknown. Memory of the first snapshot may have been freed since.
     let unknown = snapshot.health().unknown_frees - unknown;
     assert!(unknown >= 10, "{unknown}");
     drop(after);
@@ -45,7 +45,7 @@ pub(crate) fn stop_and_start() {
     assert_eq!(traced_memory(), Default::default());
     assert!(take_snapshot().unwrap_err().is_not_tracing());
     assert!(alloc_core::traceback_of(first.as_ptr()).is_none());
-    // Neither is heard of.
+    // Neither block is recorded.
     let unseen = vec![2_u8; black_box(200)];
     drop(first);
 
@@ -66,7 +66,7 @@ pub(crate) fn blocks_from_before() {
     start().unwrap();
     drop(std::mem::take(&mut older));
     check_heap(0, 0);
-    // It is heard of for the first time when it grows.
+    // The block is recorded for the first time when it grows.
     old.reserve_exact(black_box(2500)); // mark: grown from before
     check_line(
         HERE,
@@ -93,7 +93,7 @@ pub(crate) fn start_twice() {
     start().unwrap();
     assert_eq!(alloc_core::traceback_limit(), Some(128));
     let kept = vec![0_u8; black_box(64)];
-    // The same once more changes nothing.
+    // Starting again with the same configuration changes nothing.
     start().unwrap();
     alloc_core::start_with(Config::default().frames(128)).unwrap();
     assert_eq!(traced_memory().current, 64);
@@ -106,7 +106,7 @@ pub(crate) fn start_twice() {
     );
     assert_eq!(alloc_core::traceback_limit(), Some(128));
     drop((message, error));
-    // Only the same block is there: errors were dropped.
+    // Only the same block is left: the errors were dropped.
     assert_eq!(traced_memory().current, 64);
     alloc_core::stop();
     alloc_core::start_with(Config::default().frames(5)).unwrap();
@@ -142,7 +142,8 @@ pub(crate) fn counters_without_stacks() {
     drop(black_box(vec![7_u8; 3000]));
     let memory = traced_memory();
     let earlier = take_snapshot().unwrap();
-    // Ten boxes and their vector from before tracing began: they are unknown, and change nothing.
+    // The ten boxes and their vector are from before the session. They are unknown, and change
+    // nothing.
     drop(before);
     assert_eq!(traced_memory(), memory);
     let snapshot = take_snapshot().unwrap();

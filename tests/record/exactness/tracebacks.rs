@@ -1,4 +1,4 @@
-//! The stack of a block: whole, cut, folded, and where the table of callsites is full.
+//! The stack of a block: whole, truncated, folded, and in a full table of callsites.
 
 use std::hint::black_box;
 
@@ -56,7 +56,7 @@ pub(crate) fn traceback_of_a_block() {
     drop(block);
     assert!(alloc_core::traceback_of(address).is_none());
 
-    // What the block is of, and how long it is, does not matter.
+    // The type and the length of the block do not matter.
     let text = String::from(black_box("a text"));
     assert!(alloc_core::traceback_of(text.as_str()).is_some());
     let slice = vec![1_u16; black_box(3)];
@@ -66,7 +66,7 @@ pub(crate) fn traceback_of_a_block() {
 #[inline(never)]
 fn deep(levels: usize) -> Box<[u8; 96]> {
     if levels > 0 {
-        // Something is left to do after the call, so it stays one.
+        // The work after the call keeps it from becoming a jump.
         black_box(deep(black_box(levels - 1)))
     } else {
         Box::new(black_box([0; 96]))
@@ -91,7 +91,7 @@ pub(crate) fn few_frames() {
         if frames == 1000 {
             assert_eq!((calls, traceback.is_truncated()), (301, false));
         } else {
-            // The frames that are kept count from the line that is charged.
+            // The number of kept frames counts from the line that is charged.
             assert_eq!(
                 (calls, traceback.is_truncated()),
                 (frames.into(), true),
@@ -145,7 +145,7 @@ pub(crate) fn a_recursion_of_any_depth_is_one_folded_stack() {
         folded.iter().map(numbers).collect::<Vec<_>>(),
         [(50 * 96, 50, 50)]
     );
-    // The first call of the pair has nothing to be folded with.
+    // The first call of the pair has no other to be folded with.
     let folded = of("there", GroupBy::FoldedTraceback);
     assert_eq!(of("there", GroupBy::Traceback).len(), 50);
     assert_eq!(
@@ -157,7 +157,7 @@ pub(crate) fn a_recursion_of_any_depth_is_one_folded_stack() {
     drop((blocks, pairs));
 }
 
-/// Twenty callsites, of which eight can be told apart.
+/// Twenty callsites in a table with room for eight.
 pub(crate) fn a_full_callsite_table() {
     alloc_core::start_with(Config::default().max_callsites(8)).unwrap();
     macro_rules! boxes {
@@ -176,7 +176,7 @@ pub(crate) fn a_full_callsite_table() {
     assert_eq!(overflow.current.blocks, 20 - told_apart as u64);
     assert_eq!(snapshot.health().overflowed, overflow.total.blocks);
 
-    // Once freed, a block of it is taken off it.
+    // A block that is freed is subtracted from the overflow.
     boxes.19 = Box::new(black_box([1; 200]));
     check_heap(2100, 2300);
     let overflow = alloc_tests::sum_of(&checked_snapshot(), |it| it.traceback.is_overflow());

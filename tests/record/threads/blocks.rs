@@ -79,12 +79,12 @@ pub(crate) fn blocks_of_a_thread_that_is_gone() {
     );
 }
 
-/// No callsite's peak adds up a producer's blocks and forgets that they are freed elsewhere.
-pub(crate) fn a_producer_and_its_consumer_hold_little() {
+/// A producer's blocks do not add up in the peak of their callsite while another thread frees them.
+pub(crate) fn a_producer_and_its_consumer_have_a_small_peak() {
     const BLOCKS: u64 = 20_000;
     start().unwrap();
     let (sender, receiver) = std::sync::mpsc::sync_channel(4);
-    // NOTE: joined, since a scope ends a little before its threads do.
+    // NOTE: the threads are joined, because a scope ends slightly before its threads do.
     let producer = move || (0..BLOCKS).for_each(|_| sender.send(block_of_640()).unwrap());
     let consumer = move || receiver.iter().for_each(|block| drop(black_box(block)));
     let threads = [thread::spawn(producer), thread::spawn(consumer)];
@@ -94,7 +94,7 @@ pub(crate) fn a_producer_and_its_consumer_hold_little() {
     let counters = at_function(&checked_snapshot(), "block_of_640");
     assert_eq!(counters.current, Amount::default());
     assert_eq!(counters.total, Amount::new(640 * BLOCKS, BLOCKS));
-    // Six blocks are on their way at most; two threads hold back 16 KiB each, and one block more.
+    // At most six blocks are on their way. Two threads hold back 16 KiB each, and one block more.
     let bound = 6 * 640 + 2 * ((16 << 10) + 640);
     assert!(counters.peak.bytes <= bound, "{:?}", counters.peak);
 }
@@ -114,7 +114,7 @@ pub(crate) fn tracing_starts_and_stops_while_threads_allocate() {
         start().unwrap();
         thread::yield_now();
         let memory = traced_memory();
-        // Each of three threads has 17 of the large and one of the small at most.
+        // Each of the three threads has at most 17 large blocks and one small one.
         assert!(memory.current < 3 * (17 * 640 + 64) + 10_000, "{memory:?}");
         match round % 4 {
             0 => alloc_core::clear_traces(),

@@ -1,4 +1,4 @@
-//! The end of a thread: its thread-locals, and the state that the tracer takes back.
+//! The end of a thread: its thread-locals, and the state that the tracer reclaims.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::cell::RefCell;
@@ -77,7 +77,7 @@ fn block_of_c() -> *mut u8 {
     black_box(unsafe { alloc(OF_C) })
 }
 
-/// In each round of destructors frees the block of the round before and allocates another.
+/// Frees the block of the round before and allocates another, in each round of destructors.
 unsafe extern "C" fn next_round(block: *mut libc::c_void) {
     // SAFETY: from `block_of_c`.
     unsafe { dealloc(block.cast(), OF_C) };
@@ -85,26 +85,26 @@ unsafe extern "C" fn next_round(block: *mut libc::c_void) {
     LAST.store(next, Relaxed);
     ROUNDS.fetch_add(1, Relaxed);
     let key = KEY.load(Relaxed) as libc::pthread_key_t;
-    // SAFETY: a key that was created, and never deleted.
+    // SAFETY: the key was created, and is never deleted.
     unsafe { libc::pthread_setspecific(key, next.cast()) };
 }
 
-/// Destructors that run after the tracer let the thread go are passed through: the block that was
-/// recorded is taken off, the one that is allocated then is not recorded.
+/// Destructors that run after the tracer has released the thread bypass it: a recorded block is
+/// subtracted, and a new block is not recorded.
 pub(crate) fn c_thread_locals_at_a_thread_s_end() {
     let mut key = 0;
-    // SAFETY: room for a key, and a function of the right type.
+    // SAFETY: `key` is a valid place, and the function has the right type.
     let failed = unsafe { libc::pthread_key_create(&mut key, Some(next_round)) };
     assert_eq!(failed, 0);
     KEY.store(key as usize, Relaxed);
     start().unwrap();
     let thread = thread::spawn(move || {
         let block = block_of_c();
-        // SAFETY: a key that was created just now.
+        // SAFETY: the key was created above.
         unsafe { libc::pthread_setspecific(key, block.cast()) };
     });
     thread.join().unwrap();
-    // As many as POSIX promises and glibc has.
+    // POSIX promises four rounds, and glibc has as many.
     assert_eq!(ROUNDS.load(Relaxed), 4);
     let snapshot = checked_snapshot();
     let blocks = at_function(&snapshot, "block_of_c");
@@ -125,17 +125,17 @@ pub(crate) fn c_thread_locals_at_a_thread_s_end() {
     );
 }
 
-/// A thread whose first block comes in the last round of its destructors is not told of its end: no other is called
-/// after. Its state is taken back all the same.
-pub(crate) fn threads_that_first_allocate_when_all_is_over() {
+/// The tracer is not called at the end of a thread whose first allocation is in the last round of
+/// its destructors. It reclaims the thread's state anyway.
+pub(crate) fn threads_that_first_allocate_in_their_last_destructor() {
     start().unwrap();
     static KEY: AtomicUsize = AtomicUsize::new(0);
-    /// Asks to be called again, and allocates in the last round.
+    /// Requests another round, and allocates in the last one.
     unsafe extern "C" fn at_end(round: *mut libc::c_void) {
         let round = round.addr();
         if round < 4 {
             let next = std::ptr::without_provenance(round + 1);
-            // SAFETY: the key was made, and the value is a number.
+            // SAFETY: the key was created, and the value is a number.
             unsafe { libc::pthread_setspecific(KEY.load(Relaxed) as libc::pthread_key_t, next) };
         } else {
             drop(black_box(Box::new([0_u8; 24])));
@@ -143,24 +143,24 @@ pub(crate) fn threads_that_first_allocate_when_all_is_over() {
     }
     extern "C" fn work(_: *mut libc::c_void) -> *mut libc::c_void {
         let first = std::ptr::without_provenance(1);
-        // SAFETY: as above.
+        // SAFETY: the key was created, and the value is a number.
         unsafe { libc::pthread_setspecific(KEY.load(Relaxed) as libc::pthread_key_t, first) };
         std::ptr::null_mut()
     }
     let mut key = 0;
-    // SAFETY: room for a key, and a function of the right type.
+    // SAFETY: `key` is a valid place, and the function has the right type.
     let failed = unsafe { libc::pthread_key_create(&mut key, Some(at_end)) };
     assert_eq!(failed, 0);
     KEY.store(key as usize, Relaxed);
     let run = || {
         let mut thread = std::mem::MaybeUninit::uninit();
         let (place, none) = (thread.as_mut_ptr(), std::ptr::null());
-        // SAFETY: room for a thread, and a function that allocates nothing of Rust's.
+        // SAFETY: `place` is valid, and the function has the right type and ignores its argument.
         let failed = unsafe { libc::pthread_create(place, none, work, std::ptr::null_mut()) };
         assert_eq!(failed, 0);
-        // SAFETY: it was made.
+        // SAFETY: `pthread_create` succeeded and wrote it.
         let thread = unsafe { thread.assume_init() };
-        // SAFETY: nobody else waits for it.
+        // SAFETY: the thread is joinable, and no other thread joins it.
         unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
     };
     (0..10).for_each(|_| run());
@@ -168,7 +168,8 @@ pub(crate) fn threads_that_first_allocate_when_all_is_over() {
     (0..500).for_each(|_| run());
     let after = alloc_core::tracer_memory().get();
     assert!(after < before + (256 << 10), "{before}, {after}");
-    // And this thread is alone again, so that the peak is exact: a snapshot looks for more of those that are gone.
+    // This thread is alone again, so its peaks are exact once the tracer has noticed. Each snapshot
+    // looks for more threads that have ended.
     for _ in 0..50 {
         drop(take_snapshot());
         thread::sleep(std::time::Duration::from_millis(1));

@@ -18,15 +18,15 @@ alloc_tests::tests! {
         lines_add_up_over_threads,
         blocks_freed_on_another_thread,
         blocks_of_a_thread_that_is_gone,
-        a_producer_and_its_consumer_hold_little,
+        a_producer_and_its_consumer_have_a_small_peak,
         tracing_starts_and_stops_while_threads_allocate,
     }
     many {
         many_threads_one_after_the_other,
-        many_threads_at_once_take_little,
+        many_threads_at_once_take_little_memory,
     }
     ends {
-        threads_that_first_allocate_when_all_is_over,
+        threads_that_first_allocate_in_their_last_destructor,
         rust_thread_locals_at_a_thread_s_end,
         c_thread_locals_at_a_thread_s_end,
     }
@@ -36,7 +36,7 @@ alloc_tests::tests! {
     }
 }
 
-/// A snapshot, with no other thread running: the parts add up to the heap.
+/// Takes a snapshot while no other thread runs, and checks that its parts add up to the heap.
 fn checked_snapshot() -> Snapshot {
     let snapshot = take_snapshot().unwrap();
     let current = sum_of(&snapshot, |_| true).current.bytes;

@@ -9,7 +9,7 @@ use alloc_tests::at_function;
 
 use crate::{block_of_64, block_of_640, checked_snapshot};
 
-/// A thread's end leaves nothing behind: no numbers lost, no table that grows.
+/// The end of a thread loses no numbers, and leaves no memory behind.
 pub(crate) fn many_threads_one_after_the_other() {
     start().unwrap();
     let mut memory = [0; 3];
@@ -30,18 +30,18 @@ pub(crate) fn many_threads_one_after_the_other() {
         at_function(&snapshot, "block_of_64").total,
         Amount::new(19_200, 300)
     );
-    // Blocks may come to lie on new pages, whose part of the page map is a page each.
+    // Blocks may be on new pages, and each needs a page of the page map.
     assert!(memory[2] - memory[1] <= 64 << 10, "{memory:?}");
 }
 
-/// Many threads at once, each with a few callsites.
-pub(crate) fn many_threads_at_once_take_little() {
+/// The memory that the tracer takes for each of many threads with a few callsites.
+pub(crate) fn many_threads_at_once_take_little_memory() {
     const THREADS: usize = 500;
     start().unwrap();
     static READY: AtomicUsize = AtomicUsize::new(0);
     static DONE: AtomicUsize = AtomicUsize::new(0);
     let work = || {
-        // Eleven blocks at as many callsites.
+        // Eleven blocks at eleven callsites.
         let kept = (
             (
                 Box::new(black_box(1)),

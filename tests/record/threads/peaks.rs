@@ -10,7 +10,8 @@ use alloc_tests::sum_of;
 
 use crate::checked_snapshot;
 
-/// Once one thread is left and the heap rises above what was in doubt, nothing is in doubt.
+/// The peak is exact again once one thread is left and the heap rises above the earlier peak and
+/// its error.
 pub(crate) fn after_threads_the_peak_is_exact_again() {
     start().unwrap();
     thread::spawn(|| drop(black_box(vec![0_u8; 100_000])))
@@ -31,11 +32,11 @@ pub(crate) fn after_threads_the_peak_is_exact_again() {
     assert_eq!(traced_memory().peak_error, 0);
 }
 
-/// Two threads take turns, so that the true peak is known; each turn changes less than a thread may
-/// hold back.
+/// Two threads take turns, so the true peak is known. Each turn changes less than a thread may hold
+/// back.
 pub(crate) fn a_peak_that_threads_reach_in_turns() {
     const SIZE: usize = 64;
-    /// Whose turn it is, and by how many blocks it changes what it holds.
+    /// The thread whose turn it is, and by how many blocks it grows or shrinks.
     const TURNS: [(usize, isize); 12] = [
         (0, 10),
         (1, 25),
@@ -68,7 +69,7 @@ pub(crate) fn a_peak_that_threads_reach_in_turns() {
                 let layout = Layout::new::<[u8; SIZE]>();
                 let mut held = [std::ptr::null_mut(); 64];
                 let mut len = 0;
-                // A first record each, so that both have all they need.
+                // Each thread records once, so that its state exists.
                 drop(black_box(Box::new([0_u8; 8])));
                 READY.fetch_add(1, Relaxed);
                 for (turn, (whose, by)) in TURNS.into_iter().enumerate() {
@@ -85,13 +86,14 @@ pub(crate) fn a_peak_that_threads_reach_in_turns() {
                     }
                     for _ in by..0 {
                         len -= 1;
-                        // SAFETY: allocated above, with this layout, and held once.
+                        // SAFETY: the block was allocated above with this layout, and is removed
+                        // from `held`.
                         unsafe { dealloc(held[len], layout) };
                     }
                     TURN.store(turn + 1, Relaxed);
                 }
                 for block in &held[..len] {
-                    // SAFETY: as above.
+                    // SAFETY: the block was allocated above with this layout.
                     unsafe { dealloc(*block, layout) };
                 }
             }

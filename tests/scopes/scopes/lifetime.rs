@@ -28,7 +28,7 @@ pub(crate) fn guards_in_any_order_are_safe() {
         expect!["allocated 5 in 1, freed 5 in 1, peak 5 in 1"],
     );
     drop(second);
-    // Out of both: a new one has no parent that counts.
+    // Both scopes have ended, so a new one has no parent that counts.
     check(
         measure(|| drop(block(8))).usage,
         expect!["allocated 8 in 1, freed 8 in 1, peak 8 in 1"],
@@ -52,7 +52,7 @@ pub(crate) fn guards_in_any_order_are_safe() {
     );
 }
 
-pub(crate) fn slots_are_used_again() {
+pub(crate) fn slots_are_reused() {
     const SURVIVORS: usize = 100_000;
     let mut room = untraced_room(SURVIVORS);
     let mut memory = untraced_room(3);
@@ -60,7 +60,7 @@ pub(crate) fn slots_are_used_again() {
         for i in 0..SURVIVORS {
             let measured = measure(|| block(1 + i % 7));
             assert_eq!(measured.usage.allocated.bytes, 1 + (i % 7) as u64);
-            // Blocks that outlive their scopes hold their places.
+            // Blocks that outlive their scopes keep the slots in use.
             room.push(measured.value);
         }
         memory.push(alloc_core::tracer_memory().get());
@@ -72,7 +72,7 @@ pub(crate) fn slots_are_used_again() {
 pub(crate) fn more_scopes_than_there_can_be_are_refused() {
     let mut kept: Vec<Scope> = untraced_room((1 << 20) + 1);
     let error = loop {
-        // Not one within the other.
+        // Untraced, so that the scopes are not nested.
         match alloc_core::untraced(Scope::enter) {
             Ok(scope) => kept.push(scope),
             Err(error) => break error,
@@ -87,14 +87,15 @@ pub(crate) fn more_scopes_than_there_can_be_are_refused() {
     );
 }
 
-pub(crate) fn freed_behind_a_scope_s_back() {
-    // Many blocks whose scopes ended, freed while no scope is alive, and their addresses come back.
+pub(crate) fn blocks_freed_after_their_scopes_leave_no_trace() {
+    // Many blocks outlive their scopes and are freed while there is no scope. Then their addresses
+    // are reused.
     for round in 0..50 {
         let kept: Vec<_> = (0..100).map(|_| measure(|| block(64)).value).collect();
         drop(kept);
         let others: Vec<_> = (0..100).map(|_| block(64)).collect();
         let usage = measure(|| drop(others)).usage;
-        // And the vector that held them.
+        // One of the blocks is the vector's.
         assert_eq!(usage.freed_before.blocks, 101, "{round}");
         assert_eq!(
             (usage.allocated, usage.current),
@@ -106,17 +107,17 @@ pub(crate) fn freed_behind_a_scope_s_back() {
 pub(crate) fn a_child_of_a_fork_is_refused() {
     let scope = Scope::enter().unwrap();
     drop(block(10));
-    // SAFETY: the child calls nothing that another thread may have been in the middle of: there is none.
+    // SAFETY: the process has no other thread, so the child may do anything.
     let child = unsafe { libc::fork() };
     if child == 0 {
         let refused = scope.usage().is_err_and(|error| error.is_forked());
-        // Its own are as good as any.
+        // The child's own scopes work.
         let own = measure(|| drop(block(7))).usage.allocated == amount(7, 1);
-        // SAFETY: ends the child without what belongs to its parent.
+        // SAFETY: the child ends at once and runs no destructor of its parent's.
         unsafe { libc::_exit(i32::from(!(refused && own))) };
     }
     let mut status = 0;
-    // SAFETY: a child of ours, and room for a status.
+    // SAFETY: the process is a child of this one, and `status` is a valid place.
     assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
     assert_eq!(status, 0);
     check(

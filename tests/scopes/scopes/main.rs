@@ -1,4 +1,5 @@
-//! What scopes count, compared with exact arithmetic: on one thread, across threads, nested, under load.
+//! What scopes count, compared with exact arithmetic: on one thread, across threads, nested, under
+//! load.
 
 mod lifetime;
 mod model;
@@ -19,31 +20,31 @@ alloc_tests::tests! {
         a_scope_counts_to_the_byte,
         reallocations_are_one_change,
         reallocations_are_charged_to_their_callers,
-        blocks_from_before_are_counted_apart,
-        nested_scopes_count_in_all_around_them,
-        scopes_do_not_mind_tracing,
-        the_tracer_s_own_does_not_count,
+        blocks_from_before_are_counted_separately,
+        nested_scopes_count_in_every_scope_around_them,
+        tracing_does_not_change_scopes,
+        the_tracer_s_own_memory_does_not_count,
     }
     threads {
         a_block_belongs_to_the_scope_that_allocated_it,
         other_threads_do_not_count,
-        handles_take_a_scope_along,
+        handles_carry_a_scope_to_other_threads,
         the_peak_of_many_threads_in_turn_is_exact,
-        futures_take_their_scope_along,
+        futures_carry_their_scope,
         many_threads_with_scopes_of_their_own,
     }
     started {
         threads_are_counted_where_they_are_started,
-        only_what_is_started_in_a_scope_is_taken_in,
-        assertions_notice_threads_however_tracing_is_done,
-        threads_give_a_scope_back,
+        only_threads_started_in_a_scope_count,
+        assertions_notice_threads_in_every_mode,
+        threads_release_their_scope,
     }
     lifetime {
         panics_leave_a_scope,
         guards_in_any_order_are_safe,
-        slots_are_used_again,
+        slots_are_reused,
         more_scopes_than_there_can_be_are_refused,
-        freed_behind_a_scope_s_back,
+        blocks_freed_after_their_scopes_leave_no_trace,
         a_child_of_a_fork_is_refused,
     }
     stacks {
@@ -59,10 +60,10 @@ fn block(size: usize) -> Vec<u8> {
     std::hint::black_box(Vec::with_capacity(size))
 }
 
-/// Compares all numbers of a scope, as text: bytes "in" blocks. Those that are zero are left out.
+/// Compares all numbers of a scope, as text: bytes "in" blocks. Numbers that are zero are left out.
 #[track_caller]
 fn check(usage: Usage, expected: Expect) {
-    // The text is no work of a scope that is still open.
+    // The text must not count in a scope that is still open.
     alloc_core::untraced(|| expected.assert_eq(&text_of(usage)));
 }
 

@@ -7,7 +7,7 @@ use alloc_tests::Random;
 
 use crate::{ALLOC, untraced_room};
 
-/// What a scope should have counted, by the definition.
+/// What a scope should have counted, by definition.
 #[derive(Clone, Default)]
 struct Model {
     allocated: Amount,
@@ -46,7 +46,7 @@ pub(crate) fn random_work_equals_a_model() {
     struct Block {
         address: *mut u8,
         size: usize,
-        /// How many scopes it was allocated in.
+        /// The number of scopes around its allocation.
         depth: usize,
     }
     let mut random = Random::new(1);
@@ -68,7 +68,7 @@ pub(crate) fn random_work_equals_a_model() {
                     .unwrap()
                     .check(scopes.last().unwrap().usage().unwrap());
                 drop(scopes.pop());
-                // What it had is the outer scope's now.
+                // The blocks of the scope belong to the outer scope from here on.
                 let depth = scopes.len();
                 blocks
                     .iter_mut()
@@ -77,7 +77,7 @@ pub(crate) fn random_work_equals_a_model() {
             }
             2..10 => {
                 let size = 1 + below(500);
-                // SAFETY: a layout that is not empty.
+                // SAFETY: the layout is not empty.
                 let address = unsafe { ALLOC.alloc(layout(size)) };
                 let depth = scopes.len();
                 models.iter_mut().for_each(|it| it.born(size as u64));
@@ -90,7 +90,7 @@ pub(crate) fn random_work_equals_a_model() {
             10..13 if !blocks.is_empty() => {
                 let at = below(blocks.len());
                 let (old, size) = (&mut blocks[at], 1 + below(900));
-                // SAFETY: a live block with its layout, and a size that is not zero.
+                // SAFETY: the block is live and has that layout, and the new size is not zero.
                 let address = unsafe { ALLOC.realloc(old.address, layout(old.size), size) };
                 for (depth, model) in models.iter_mut().enumerate() {
                     model.reallocations += 1;
@@ -110,7 +110,7 @@ pub(crate) fn random_work_equals_a_model() {
             _ if !blocks.is_empty() => {
                 let at = below(blocks.len());
                 let block = blocks.swap_remove(at);
-                // SAFETY: a live block with its layout.
+                // SAFETY: the block is live and has that layout.
                 unsafe { ALLOC.dealloc(block.address, layout(block.size)) };
                 for (depth, model) in models.iter_mut().enumerate() {
                     if depth < block.depth {
@@ -128,7 +128,7 @@ pub(crate) fn random_work_equals_a_model() {
         models.pop().unwrap().check(scope.usage().unwrap());
     }
     for block in blocks {
-        // SAFETY: a live block with its layout.
+        // SAFETY: the block is live and has that layout.
         unsafe { ALLOC.dealloc(block.address, layout(block.size)) };
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn reallocations_are_charged_to_their_callers() {
         .iter()
         .filter_map(|it| it.function())
         .collect();
-    // NOTE: and not at one of the tracer's own.
+    // NOTE: no frame of the tracer is in front of it.
     assert!(names[0].starts_with("alloc::"), "{names:?}");
     assert!(
         names
@@ -63,7 +63,7 @@ pub(crate) fn reallocations_are_charged_to_their_callers() {
     drop(grown);
 }
 
-pub(crate) fn blocks_from_before_are_counted_apart() {
+pub(crate) fn blocks_from_before_are_counted_separately() {
     let (old, mut grown) = (block(700), block(10));
     let usage = measure(|| {
         drop(old);
@@ -78,7 +78,7 @@ pub(crate) fn blocks_from_before_are_counted_apart() {
     );
 }
 
-pub(crate) fn nested_scopes_count_in_all_around_them() {
+pub(crate) fn nested_scopes_count_in_every_scope_around_them() {
     let mut inner = Usage::default();
     let mut innermost = Usage::default();
     let outer = measure(|| {
@@ -110,7 +110,7 @@ pub(crate) fn nested_scopes_count_in_all_around_them() {
     );
 }
 
-pub(crate) fn scopes_do_not_mind_tracing() {
+pub(crate) fn tracing_does_not_change_scopes() {
     let work = || {
         let mut kept = Vec::new();
         (0..100).for_each(|i| kept.push(i));
@@ -129,7 +129,7 @@ pub(crate) fn scopes_do_not_mind_tracing() {
         assert_eq!(measure(work).usage, off, "{config:?}");
         alloc_core::stop();
     }
-    // Tracing that begins and ends within a scope.
+    // Tracing begins and ends within a scope.
     let usage = measure(|| {
         let kept = block(40);
         alloc_core::start().unwrap();
@@ -146,7 +146,7 @@ pub(crate) fn scopes_do_not_mind_tracing() {
     );
 }
 
-pub(crate) fn the_tracer_s_own_does_not_count() {
+pub(crate) fn the_tracer_s_own_memory_does_not_count() {
     alloc_core::start().unwrap();
     let usage = measure(|| {
         let kept = block(9);
@@ -157,6 +157,6 @@ pub(crate) fn the_tracer_s_own_does_not_count() {
     })
     .usage;
     alloc_core::stop();
-    // Not the whole text: the snapshot that is dropped in the scope was allocated outside of it.
+    // Other numbers vary: the dropped snapshot was allocated outside of the scope.
     assert_eq!(usage.allocated, amount(9, 1));
 }

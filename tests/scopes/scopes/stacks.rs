@@ -36,7 +36,7 @@ pub(crate) fn stacks_of_a_scope_add_up() {
             let mut functions = it.traceback.iter().filter_map(|it| it.function());
             functions.any(|it| it.contains("leak_like"))
         };
-        // NOTE: where the compiler unrolled the loop, several stacks.
+        // NOTE: there are several stacks if the compiler unrolls the loop.
         let held = snapshot
             .traces()
             .iter()

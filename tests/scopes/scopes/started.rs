@@ -1,4 +1,4 @@
-//! Threads that a scope starts, and counts if it is asked to.
+//! Threads that are started in a scope, which counts them if it is entered that way.
 
 use std::sync::mpsc;
 
@@ -7,7 +7,7 @@ use alloc_core::{Amount, Config, Scope, assert_memory, measure};
 use crate::{amount, block};
 
 const PARENTS: u64 = 2;
-/// Of each parent.
+/// Children of each parent.
 const CHILDREN: u64 = 3;
 /// Mebibytes that a family allocates: three by each child, and one by each parent.
 const WORK: u64 = PARENTS * CHILDREN * 3 + PARENTS;
@@ -50,7 +50,7 @@ pub(crate) fn threads_are_counted_where_they_are_started() {
     assert_eq!(kept, inner.allocated.bytes.get());
 }
 
-/// What a thread that is there already does for others.
+/// A task for a worker.
 type Task = Box<dyn FnOnce() + Send>;
 
 fn worker() -> (mpsc::Sender<Task>, std::thread::JoinHandle<()>) {
@@ -65,8 +65,9 @@ fn worker() -> (mpsc::Sender<Task>, std::thread::JoinHandle<()>) {
     (sender, thread)
 }
 
-pub(crate) fn only_what_is_started_in_a_scope_is_taken_in() {
-    // While there is a scope, neither of these allocates or frees before the scope's block reaches it.
+pub(crate) fn only_threads_started_in_a_scope_count() {
+    // While the scope is open, neither worker allocates or frees before it receives a block of the
+    // scope.
     let (older, older_thread) = worker();
     let (starter, starter_thread) = worker();
     let scope = Scope::enter_with_threads().unwrap();
@@ -76,7 +77,7 @@ pub(crate) fn only_what_is_started_in_a_scope_is_taken_in() {
     let [one, other] = sent;
     let (done, is_done) = alloc_core::untraced(mpsc::channel);
     alloc_core::untraced(|| {
-        // The thread is older than the scope: the block is the first thing that it frees.
+        // This thread is older than the scope. The block is the first that it frees.
         let (done, also_done) = (done.clone(), done);
         let task = move || {
             drop(one);
@@ -85,7 +86,7 @@ pub(crate) fn only_what_is_started_in_a_scope_is_taken_in() {
         };
         older.send(Box::new(task)).unwrap();
         is_done.recv().unwrap();
-        // This one is younger, but nobody in the scope started it.
+        // This thread is younger, but was not started in the scope.
         let task = move || {
             let work = move || {
                 drop(other);
@@ -106,7 +107,7 @@ pub(crate) fn only_what_is_started_in_a_scope_is_taken_in() {
     starter_thread.join().unwrap();
 }
 
-pub(crate) fn assertions_notice_threads_however_tracing_is_done() {
+pub(crate) fn assertions_notice_threads_in_every_mode() {
     std::panic::set_hook(Box::new(|_| {}));
     let is_refused = |work: fn()| {
         let panic = std::panic::catch_unwind(|| assert_memory!(work(), peak <= 1 MiB));
@@ -125,7 +126,7 @@ pub(crate) fn assertions_notice_threads_however_tracing_is_done() {
         });
     };
     let within = || {
-        // The inner one counts its threads, and so does the outer one.
+        // The inner assertion counts its threads, and so does the outer one.
         let join = || drop(std::thread::spawn(|| drop(block(9))).join());
         assert_memory!(join(), allocated >= 9 B, threads = "all");
     };
@@ -157,8 +158,8 @@ pub(crate) fn assertions_notice_threads_however_tracing_is_done() {
     drop(std::panic::take_hook());
 }
 
-pub(crate) fn threads_give_a_scope_back() {
-    // All the tables that there will be.
+pub(crate) fn threads_release_their_scope() {
+    // The first rounds create all tables.
     for _ in 0..100 {
         let scope = Scope::enter_with_threads().unwrap();
         std::thread::spawn(|| drop(block(10))).join().unwrap();
@@ -171,9 +172,9 @@ pub(crate) fn threads_give_a_scope_back() {
         std::thread::spawn(|| drop(block(10))).join().unwrap();
         drop(scope);
     }
-    // Not a slot for each. Which pages of the heap are in use may differ.
+    // A thread keeps no slot. Different pages of the heap may be in use.
     assert!(memory() < before + 100_000, "{before}, {}", memory());
-    // One that goes on counts to the end of its own.
+    // A thread that outlives the scope is harmless.
     let (sender, receiver) = mpsc::channel::<()>();
     let scope = Scope::enter_with_threads().unwrap();
     let thread = std::thread::spawn(move || {

@@ -16,7 +16,7 @@ pub(crate) fn a_block_belongs_to_the_scope_that_allocated_it() {
     drop(sender);
     far.join().unwrap();
     let after = scope.usage().unwrap();
-    // The message's own memory is the channel's, whichever thread frees it.
+    // The channel allocates for the message, and either thread may free that.
     let large = |usage: Usage| {
         (
             usage.allocated.bytes.get() >> 20,
@@ -49,7 +49,7 @@ pub(crate) fn other_threads_do_not_count() {
     });
 }
 
-pub(crate) fn handles_take_a_scope_along() {
+pub(crate) fn handles_carry_a_scope_to_other_threads() {
     let scope = Scope::enter().unwrap();
     let handle = scope.handle();
     // What a handle takes is not counted.
@@ -69,7 +69,7 @@ pub(crate) fn handles_take_a_scope_along() {
     handle.run(|| drop(block(5)));
 }
 
-/// Runs on another thread, whose start and end are in no scope.
+/// Runs `work` on another thread. Its start and end are in no scope.
 fn untracked_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     alloc_core::untraced(|| std::thread::scope(|threads| threads.spawn(work).join().unwrap()))
 }
@@ -87,15 +87,15 @@ pub(crate) fn the_peak_of_many_threads_in_turn_is_exact() {
         });
         kept.push(block);
     }
-    // The threads keep 1 + 2 + ... + 50 = 1275 bytes. The last one allocates 10,000 bytes on top of what
-    // the 49 before it kept.
+    // The threads keep 1 + 2 + ... + 50 = 1275 bytes. The last one allocates 10,000 bytes on top of
+    // what the 49 before it kept.
     check(
         scope.usage().unwrap(),
         expect!["allocated 501275 in 100, freed 500000 in 50, live 1275 in 50, peak 11225 in 50"],
     );
 }
 
-pub(crate) fn futures_take_their_scope_along() {
+pub(crate) fn futures_carry_their_scope() {
     use std::future::{Future, poll_fn};
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
@@ -127,7 +127,7 @@ pub(crate) fn futures_take_their_scope_along() {
         let mut context = Context::from_waker(Waker::noop());
         let mut future = Box::pin(future);
         for _ in 0..4 {
-            // Each poll on a thread of its own, all of them outside of the scope.
+            // Each poll is on its own thread, and outside of the scope.
             let polled = std::thread::scope(|threads| {
                 let poll = || {
                     let mut context = Context::from_waker(Waker::noop());
@@ -138,10 +138,10 @@ pub(crate) fn futures_take_their_scope_along() {
             assert!(!polled);
         }
         assert!(pin!(async {}).poll(&mut context).is_ready());
-        // Dropped outside as well, before it is done.
+        // The drop is outside of the scope, too, before the future has ended.
         drop(future);
     });
-    // Fifty bytes are kept, ten are allocated three times, and fifty in the destructor.
+    // Fifty bytes are kept, ten are allocated three times, and the destructor allocates fifty.
     check(
         scope.usage().unwrap(),
         expect!["allocated 130 in 5, freed 130 in 5, peak 100 in 2"],

@@ -76,7 +76,7 @@ impl Run {
     }
 }
 
-/// Where a run is, for whoever reports a failure.
+/// The position of a run, for the message of a failure.
 pub(crate) struct Now {
     pub(crate) seed: AtomicUsize,
     pub(crate) step: AtomicUsize,
@@ -87,7 +87,7 @@ pub(crate) static NOW: Now = Now {
     step: AtomicUsize::new(0),
 };
 
-/// Compares, and says where.
+/// Compares two values. A failure names the seed and the step.
 #[track_caller]
 pub(crate) fn check<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) {
     if found != expected {

@@ -1,7 +1,7 @@
-//! One thread at a time, in lockstep with a model: whatever a program may do to its heap and to the tracer, in every mode,
-//! compared after each step.
+//! Everything that a program may do to its heap and to the tracer, one thread at a time and in
+//! every mode, compared with a model after each step.
 //!
-//! Short unless `STRESS_SECONDS` or `STRESS_ROUNDS` say otherwise; `STRESS_SEED` repeats a round.
+//! It is short unless `STRESS_SECONDS` or `STRESS_ROUNDS` is set. `STRESS_SEED` repeats a round.
 
 mod checks;
 mod model;
@@ -23,7 +23,7 @@ use refusing::Refusing;
 static ALLOC: TraceAlloc<Refusing> = TraceAlloc::new(Refusing);
 
 fn main() {
-    // What is not traced is written in any case; a test runner would do as well.
+    // A test runner would allocate; what is printed here is untraced.
     let mut stress = Stress::from_environment("stress_alone", 12);
     while let Some(seed) = untraced(|| stress.next_round()) {
         untraced(|| NOW.seed.store(seed as usize, Relaxed));
@@ -38,15 +38,15 @@ fn layout(size: usize) -> Layout {
     Layout::from_size_align(size, 8).expect("a small size")
 }
 
-/// A live block, and what is known of it.
+/// A live block.
 #[derive(Clone, Copy, Debug)]
 struct Block {
     address: *mut u8,
     size: usize,
-    /// Its callsite, if the session knows it.
+    /// Its callsite, if it was recorded.
     site: Option<usize>,
     session: u32,
-    /// The innermost scope that it belongs to.
+    /// The innermost scope around its allocation.
     owner: Option<usize>,
 }
 
@@ -65,7 +65,7 @@ enum Mode {
     Sampled,
 }
 
-/// A scope that is alive: its guard or its handle, and its number.
+/// A live scope, held by its guard or by a handle.
 enum Alive {
     Guard(Scope),
     Handle(ScopeHandle),
@@ -91,14 +91,14 @@ struct Run {
     current: u64,
     peak: u64,
     rising: bool,
-    /// Whether only one thread recorded since the session began: then peaks are exact.
+    /// Whether only one thread has recorded in this session. Then peaks are exact.
     is_alone: bool,
     scopes: Vec<ScopeModel>,
     alive: Vec<(usize, Alive)>,
     tracked: Vec<(usize, usize)>,
-    /// Whether this is a child, of which the scopes of before know nothing.
+    /// Whether this is a forked child, where scopes of the parent are refused.
     is_child: bool,
-    /// Whether there is a block beside the live ones, which a thread frees at its end.
+    /// Whether there is one more live block, which a thread frees at its end.
     has_last: bool,
 }
 
@@ -108,7 +108,7 @@ const MOST_SCOPES: usize = 4;
 
 impl Run {
     fn new(seed: u64) -> Run {
-        // Reserved before: from here on only what the model knows of is allocated.
+        // The vectors are allocated before tracing: from here on the model knows every block.
         untraced(|| Run {
             random: Random::new(seed),
             live: Vec::with_capacity(MOST_BLOCKS),
@@ -170,7 +170,7 @@ impl Run {
             250..260 => self.read(),
             260..420 => self.grow_some(false),
             other => {
-                // Waves: now more blocks come than go, now fewer.
+                // The number of blocks grows and shrinks in waves.
                 let wave = if (NOW.step.load(Relaxed) / 200).is_multiple_of(2) {
                     780
                 } else {

@@ -1,4 +1,4 @@
-//! What the heap, the callsites and the scopes should say.
+//! The expected numbers of the heap, the callsites and the scopes.
 
 use alloc_core::{Amount, Usage};
 
@@ -6,7 +6,7 @@ use crate::checks::check;
 use crate::{Block, Mode, Run};
 
 impl Run {
-    /// At one moment, a block ends (`gone`) and another begins (`come`), or only one of them.
+    /// One change: a block is freed (`gone`), another is allocated (`come`), or both at once.
     pub(crate) fn change(&mut self, gone: Option<Block>, come: Option<Block>, reallocated: bool) {
         if matches!(self.mode, Mode::Off | Mode::Sampled) {
             return;
@@ -33,7 +33,7 @@ impl Run {
         self.add(grown);
     }
 
-    /// Memory that is no block of a site.
+    /// A change of the heap by tracked memory, which belongs to no callsite of the model.
     pub(crate) fn change_heap(&mut self, bytes: i64) {
         if matches!(self.mode, Mode::Off | Mode::Sampled) {
             return;
@@ -58,7 +58,7 @@ impl Run {
         }
     }
 
-    /// The scopes around `scope`, itself first, up to `end`.
+    /// Calls `act` for `scope` and the scopes around it, up to `end`.
     pub(crate) fn each_around(
         &mut self,
         scope: Option<usize>,
@@ -82,7 +82,7 @@ impl Run {
         false
     }
 
-    /// The innermost scope that both are in.
+    /// The innermost scope around both.
     pub(crate) fn common(&self, one: Option<usize>, other: Option<usize>) -> Option<usize> {
         let mut next = one;
         while let Some(number) = next.filter(|it| !self.is_within(other, *it)) {
@@ -115,7 +115,7 @@ impl Run {
     }
 }
 
-/// What a scope should say.
+/// The expected numbers of a scope.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ScopeModel {
     pub(crate) parent: Option<usize>,

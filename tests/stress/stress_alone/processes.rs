@@ -10,13 +10,13 @@ use crate::checks::check;
 use crate::{Alive, Block, MOST_BLOCKS, Run, SITES, layout};
 
 impl Run {
-    /// The child goes on for some steps, and must find all as it was.
+    /// Forks a child, which continues for some steps and agrees with the model.
     pub(crate) fn fork(&mut self) {
-        // SAFETY: this process has no other thread now.
+        // SAFETY: this process has no other thread.
         let child = unsafe { libc::fork() };
         assert!(child >= 0);
         if child == 0 {
-            // SAFETY: a number; what hangs is ended by the signal.
+            // SAFETY: `alarm` takes any number. The signal ends a process that hangs.
             unsafe { libc::alarm(20) };
             self.is_child = true;
             for (_, alive) in &self.alive {
@@ -36,28 +36,28 @@ impl Run {
                 self.check();
             }
             self.read();
-            // SAFETY: a number.
+            // SAFETY: the function takes any number.
             unsafe { libc::_exit(0) };
         }
         let mut status = 0;
-        // SAFETY: a child of ours, and room for its status.
+        // SAFETY: the process is a child of this one, and `status` is a valid place.
         unsafe { libc::waitpid(child, &mut status, 0) };
         check("the status of a child", status, 0);
     }
 
-    /// Another thread makes and frees while this one waits, and frees more when it ends.
+    /// Another thread allocates and frees while this one waits, and frees one block at its end.
     pub(crate) fn thread(&mut self) {
         static KEY: AtomicUsize = AtomicUsize::new(usize::MAX);
         static LAST: AtomicPtr<Block> = AtomicPtr::new(std::ptr::null_mut());
         unsafe extern "C" fn at_end(_: *mut c_void) {
-            // SAFETY: null, or the block that `work` left, which lives until the thread is joined.
+            // SAFETY: the pointer is null, or to `kept`, which lives until the thread is joined.
             if let Some(block) = unsafe { LAST.load(Relaxed).as_ref() } {
                 // SAFETY: it is live and has that layout.
                 unsafe { dealloc(block.address, layout(block.size)) };
             }
         }
         extern "C" fn work(run: *mut c_void) -> *mut c_void {
-            // SAFETY: the run, which the thread that waits does not touch.
+            // SAFETY: the pointer is to the run, which the waiting thread does not use.
             let run = unsafe { &mut *run.cast::<Run>() };
             for _ in 0..run.random.below(30) {
                 if run.random.one_in(2) && !run.live.is_empty() {
@@ -72,7 +72,7 @@ impl Run {
                 }
                 run.check();
             }
-            // SAFETY: the key was made.
+            // SAFETY: the key was created.
             unsafe {
                 let key = KEY.load(Relaxed) as libc::pthread_key_t;
                 libc::pthread_setspecific(key, std::ptr::without_provenance(1));
@@ -81,7 +81,7 @@ impl Run {
         }
         if KEY.load(Relaxed) == usize::MAX {
             let mut key = 0;
-            // SAFETY: room for a key, and a function of the right type.
+            // SAFETY: `key` is a valid place, and the function has the right type.
             unsafe { libc::pthread_key_create(&mut key, Some(at_end)) };
             KEY.store(key as usize, Relaxed);
         }
@@ -95,12 +95,13 @@ impl Run {
         LAST.store(place, Relaxed);
         let mut thread = std::mem::MaybeUninit::uninit();
         let (at, run) = (thread.as_mut_ptr(), std::ptr::from_mut(self).cast());
-        // SAFETY: room for a thread, and a function of the right type; the run outlives it.
+        // SAFETY: `at` is a valid place, the function has the right type, and the run outlives the
+        // thread.
         let failed = unsafe { libc::pthread_create(at, std::ptr::null(), work, run) };
         check("a thread", failed, 0);
-        // SAFETY: it was made.
+        // SAFETY: `pthread_create` succeeded and wrote it.
         let thread = unsafe { thread.assume_init() };
-        // SAFETY: nobody else waits for it.
+        // SAFETY: the thread is joinable, and no other thread joins it.
         unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
         self.has_last = false;
         if let Some(block) = last {

@@ -8,13 +8,13 @@ pub(crate) struct Refusing;
 
 pub(crate) static REFUSES: AtomicBool = AtomicBool::new(false);
 
-// SAFETY: the system's allocator, or null.
+// SAFETY: memory comes from the system's allocator, or the result is null.
 unsafe impl GlobalAlloc for Refusing {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if REFUSES.load(Relaxed) {
             return std::ptr::null_mut();
         }
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: the caller's promises are the ones that the system's allocator needs.
         unsafe { System.alloc(layout) }
     }
 
@@ -22,12 +22,12 @@ unsafe impl GlobalAlloc for Refusing {
         if REFUSES.load(Relaxed) {
             return std::ptr::null_mut();
         }
-        // SAFETY: as above.
+        // SAFETY: the caller's promises are the ones that the system's allocator needs.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: as above.
+        // SAFETY: the caller's promises are the ones that the system's allocator needs.
         unsafe { System.dealloc(block, layout) };
     }
 
@@ -35,7 +35,7 @@ unsafe impl GlobalAlloc for Refusing {
         if REFUSES.load(Relaxed) {
             return std::ptr::null_mut();
         }
-        // SAFETY: as above.
+        // SAFETY: the caller's promises are the ones that the system's allocator needs.
         unsafe { System.realloc(block, layout, new_size) }
     }
 }

@@ -103,10 +103,10 @@ impl Run {
         }
     }
 
-    /// Reads and asks, which changes nothing.
+    /// Takes a snapshot, which changes nothing.
     pub(crate) fn read(&mut self) {
         if self.mode != Mode::Off {
-            // NOTE: what a snapshot takes up is no block of the model, nor is it one of the scopes' from before.
+            // NOTE: untraced, because the blocks of a snapshot are unknown to the model.
             untraced(|| self.check_sites(&take_snapshot().expect("tracing is on")));
         }
     }

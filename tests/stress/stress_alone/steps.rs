@@ -103,14 +103,14 @@ impl Run {
                 let block = self.live.swap_remove(at);
                 // SAFETY: it is live and has that layout.
                 untraced(|| unsafe { dealloc(block.address, layout(block.size)) });
-                // NOTE: the thread is in no scope while it is muted.
+                // NOTE: a muted thread is in no scope.
                 self.freed(block, None);
             }
             _ => {}
         }
     }
 
-    /// The inner allocator has nothing to give: nothing happens.
+    /// The inner allocator refuses, and nothing changes.
     pub(crate) fn refused(&mut self) {
         let (size, site) = (self.size(), self.random.below(SITES));
         REFUSES.store(true, Relaxed);
