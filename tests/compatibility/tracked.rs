@@ -127,7 +127,7 @@ fn t47_stop_track() {
     assert!(traceback_of_tracked(DOMAIN, ADDRESS).is_none());
     start().unwrap();
     assert!(traceback_of_tracked(DOMAIN, ADDRESS).is_none());
-    // Blocks of the Rust heap cannot be untracked: they belong to the allocator.
+    // Domain 0 is the Rust heap, whose blocks belong to the allocator.
     assert!(track(0, ADDRESS, 123).unwrap_err().is_invalid_config());
 }
 

@@ -251,9 +251,9 @@ fn the_configuration_has_variables() {
     assert_eq!(boxes.and_then(|it| it.thread.as_deref()), Some("main"));
 }
 
-/// A program that continues, and the messages it gets.
+/// Checks the messages that a program gets, which starts nevertheless.
 #[track_caller]
-fn check_said(case: &str, variables: &[(&str, &str)], expected: &str) {
+fn check_messages(case: &str, variables: &[(&str, &str)], expected: &str) {
     let folder = folder(case);
     let mut program = Command::new(TRACED);
     program
@@ -268,23 +268,23 @@ fn check_said(case: &str, variables: &[(&str, &str)], expected: &str) {
 
 #[test]
 fn settings_without_effect_are_reported_at_the_start() {
-    check_said(
+    check_messages(
         "out-alone",
         &[("ALLOC_TRACE_OUT", "heap.pb.gz")],
         "alloc-core: ALLOC_TRACE_OUT: nothing is traced yet: set ALLOC_TRACE=32 as well, unless the program \
          calls alloc_core::start()\n",
     );
-    check_said(
+    check_messages(
         "off",
         &[("ALLOC_TRACE_OUT", "heap.pb.gz"), ("ALLOC_TRACE", "0")],
         "",
     );
-    check_said(
+    check_messages(
         "threads-alone",
         &[("ALLOC_TRACE_THREADS", "1")],
         "alloc-core: ALLOC_TRACE_THREADS: has no effect without ALLOC_TRACE or ALLOC_TRACE_SAMPLE\n",
     );
-    check_said(
+    check_messages(
         "sizes-alone",
         &[("ALLOC_TRACE_SIZES", "1")],
         "alloc-core: ALLOC_TRACE_SIZES: has no effect without ALLOC_TRACE or ALLOC_TRACE_SAMPLE\n",
@@ -294,12 +294,12 @@ fn settings_without_effect_are_reported_at_the_start() {
 #[test]
 fn a_variable_that_is_not_known_is_named() {
     let traced = ("ALLOC_TRACE", "8");
-    check_said(
+    check_messages(
         "misspelled",
         &[traced, ("ALLOC_TRACE_EVRY", "1")],
         "alloc-core: ALLOC_TRACE_EVRY: did you mean ALLOC_TRACE_EVERY?\n",
     );
-    check_said(
+    check_messages(
         "unknown",
         &[
             traced,

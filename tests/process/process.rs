@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Output;
 
 use alloc_core::{Amount, Counters, Frame, GroupBy, Metric, Snapshot, Statistic};
-use alloc_tests::{at_function, program};
+use alloc_tests::{Folder, at_function, program};
 
 const TRACED: &str = env!("CARGO_BIN_EXE_traced");
 
@@ -69,7 +69,7 @@ fn t38_env_limit() {
 fn one_frame_charges_the_same_lines_as_whole_stacks() {
     let folder = Folder::new("one-frame");
     let [one, whole] = ["1", "32"].map(|frames| {
-        let path = folder.0.join(frames);
+        let path = folder.path().join(frames);
         let variables = [
             ("ALLOC_TRACE", Path::new(frames)),
             ("ALLOC_TRACE_OUT", &path),
@@ -133,40 +133,20 @@ fn the_environment_wins_over_the_program() {
     assert_succeeded(&with_trace("start-with-another-limit", "15"));
 }
 
-/// A folder for snapshots of this test run.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let name = format!("alloc-tests-{}-{name}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir(&folder).unwrap();
-        Folder(folder)
-    }
-
-    /// The snapshots in the folder, with their names.
-    fn snapshots(&self) -> Vec<(String, Snapshot)> {
-        let files = std::fs::read_dir(&self.0)
-            .unwrap()
-            .map(|entry| entry.unwrap());
-        let name = |name: std::ffi::OsString| name.into_string().unwrap();
-        files
-            .map(|file| (name(file.file_name()), Snapshot::load(file.path()).unwrap()))
-            .collect()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// The snapshots in a folder, with their names.
+fn snapshots(folder: &Folder) -> Vec<(String, Snapshot)> {
+    let load = |name: String| {
+        let snapshot = Snapshot::load(folder.path().join(&name)).unwrap();
+        (name, snapshot)
+    };
+    folder.names().into_iter().map(load).collect()
 }
 
 /// Checks that a process that ends in order leaves a snapshot and keeps its exit status.
 #[track_caller]
 fn check_snapshot_at_end(case: &str, trace: &str, status: i32, live: u64) {
     let folder = Folder::new(case);
-    let template = folder.0.join("100%%-%p.pb.gz");
+    let template = folder.path().join("100%%-%p.pb.gz");
     let variables = [
         ("ALLOC_TRACE", Path::new(trace)),
         ("ALLOC_TRACE_OUT", &template),
@@ -183,7 +163,7 @@ fn check_snapshot_at_end(case: &str, trace: &str, status: i32, live: u64) {
         "{}",
         text(&output.stderr)
     );
-    let snapshots = folder.snapshots();
+    let snapshots = snapshots(&folder);
     assert_eq!(snapshots.len(), 1);
     let (name, snapshot) = &snapshots[0];
     assert_eq!(*name, format!("100%-{}.pb.gz", snapshot.process_id()));
@@ -237,10 +217,10 @@ fn a_snapshot_is_written_if_the_program_started_tracing() {
 #[test]
 fn without_tracing_there_is_nothing_to_write() {
     let folder = Folder::new("off");
-    let template = folder.0.join("off.pb.gz");
+    let template = folder.path().join("off.pb.gz");
     let output = program(TRACED, &["return"], &[("ALLOC_TRACE_OUT", &template)]);
     assert_eq!(output.status.code(), Some(5));
-    assert!(folder.snapshots().is_empty());
+    assert!(snapshots(&folder).is_empty());
 }
 
 #[test]
@@ -343,7 +323,7 @@ fn children_of_a_fork_find_no_lock_taken() {
 #[test]
 fn a_handler_may_end_the_program() {
     let folder = Folder::new("exit-in-handler");
-    let path = folder.0.join("heap");
+    let path = folder.path().join("heap");
     let variables = [("ALLOC_TRACE", Path::new("16")), ("ALLOC_TRACE_OUT", &path)];
     for run in 0..30 {
         let (after, threads) = ((2_000 + run * 37).to_string(), (run % 3).to_string());

@@ -24,7 +24,7 @@ fn main() {
         "poll" => wait(|| until_end_of_input(|input| poll(input, -1))),
         "pause" => wait(|| {
             loop {
-                // SAFETY: the function has no arguments and always succeeds.
+                // SAFETY: the function has no preconditions.
                 unsafe { libc::pause() };
             }
         }),
@@ -99,7 +99,7 @@ fn wait_for_files(count: usize) {
     }
 }
 
-/// Does what a process with one thread may do, as in the first lines of a program.
+/// Calls `unshare`, which needs a process with one thread, as programs do in their first lines.
 fn unshare() {
     // SAFETY: the function takes any number.
     let failed = unsafe { libc::unshare(libc::CLONE_NEWUSER) } != 0;
@@ -112,13 +112,13 @@ fn unshare() {
     say(threads());
 }
 
-/// Prints that it runs, and then only waits.
+/// Prints the number of threads, and then only waits.
 fn wait(how: impl FnOnce()) {
     say(threads());
     how();
 }
 
-/// Two threads that wait for each other and for their input.
+/// Waits for a thread that is parked forever.
 fn wait_with_a_companion() {
     let companion = std::thread::spawn(|| {
         loop {
@@ -129,8 +129,8 @@ fn wait_with_a_companion() {
     let _ = companion.join();
 }
 
-/// Counts signals in a handler installed before the first allocation, as in a program that loads a
-/// library with the tracer later.
+/// Prints the signals counted by a handler from before the first allocation, as in a program that
+/// loads a library with the tracer later.
 fn handle() {
     ask_for_one_more();
     say(HANDLED.load(Ordering::Relaxed));

@@ -10,7 +10,7 @@ fn says_so() {
     assert!(!alloc_core::is_tracing());
     assert_eq!(alloc_core::traced_memory(), Default::default());
     assert_eq!(alloc_core::traceback_limit(), None);
-    // The error is that tracing is off, not that it cannot be on.
+    // Both errors are true: tracing is off, and cannot be on.
     let error = alloc_core::take_snapshot().unwrap_err();
     assert!(
         error.is_not_tracing() || error.is_not_installed(),

@@ -7,7 +7,7 @@ use std::thread;
 use alloc_core::{Amount, Snapshot, start, take_snapshot, traced_memory};
 use alloc_tests::at_function;
 
-use crate::{block_of_64, block_of_640, checked_snapshot};
+use crate::{block_of_64, block_of_640, check, checked_snapshot};
 
 pub(crate) fn lines_add_up_over_threads() {
     start().unwrap();
@@ -40,43 +40,23 @@ pub(crate) fn blocks_freed_on_another_thread() {
         });
         thread.join().unwrap()
     });
-    let snapshot = checked_snapshot();
-    let large = at_function(&snapshot, "block_of_640");
-    assert_eq!(large.current, Amount::default());
-    assert_eq!(large.total, Amount::new(320_000, 500));
-    assert_eq!(large.peak, Amount::new(320_000, 500));
-    let small = at_function(&snapshot, "block_of_64");
-    assert_eq!(
-        (small.current, small.total),
-        (Amount::new(32_000, 500), Amount::new(32_000, 500))
-    );
+    check("block_of_640", (0, 0), (320_000, 500));
+    check("block_of_64", (32_000, 500), (32_000, 500));
+    let peak = at_function(&checked_snapshot(), "block_of_640").peak;
+    assert_eq!(peak, Amount::new(320_000, 500));
     drop(others);
-    assert_eq!(
-        at_function(&checked_snapshot(), "block_of_64").current,
-        Amount::default()
-    );
+    check("block_of_64", (0, 0), (32_000, 500));
 }
 
 pub(crate) fn blocks_of_a_thread_that_is_gone() {
     start().unwrap();
     let boxes = thread::spawn(|| std::array::from_fn::<_, 100, _>(|_| block_of_640()));
     let mut boxes = Vec::from(boxes.join().unwrap());
-    assert_eq!(
-        at_function(&checked_snapshot(), "block_of_640")
-            .current
-            .blocks,
-        100
-    );
+    check("block_of_640", (64_000, 100), (64_000, 100));
     boxes.truncate(30);
-    assert_eq!(
-        at_function(&checked_snapshot(), "block_of_640").current,
-        Amount::new(19_200, 30)
-    );
+    check("block_of_640", (19_200, 30), (64_000, 100));
     thread::spawn(move || drop(boxes)).join().unwrap();
-    assert_eq!(
-        at_function(&checked_snapshot(), "block_of_640").current,
-        Amount::default()
-    );
+    check("block_of_640", (0, 0), (64_000, 100));
 }
 
 /// A producer's blocks do not add up in the peak of their callsite while another thread frees them.

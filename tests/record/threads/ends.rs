@@ -10,7 +10,7 @@ use std::thread;
 use alloc_core::{Amount, start, take_snapshot, traced_memory};
 use alloc_tests::at_function;
 
-use crate::{block_of_640, checked_snapshot};
+use crate::{block_of_640, check, checked_snapshot};
 
 #[inline(never)]
 fn at_the_end() -> Vec<u8> {
@@ -44,22 +44,10 @@ pub(crate) fn rust_thread_locals_at_a_thread_s_end() {
         });
         thread.join().unwrap();
     }
-    let snapshot = checked_snapshot();
-    let held = at_function(&snapshot, "block_of_640");
-    assert_eq!(
-        (held.current.blocks, held.total),
-        (0, Amount::new(12_800, 20))
-    );
-    let left = at_function(&snapshot, "at_the_end");
-    assert_eq!(
-        (left.current, left.total),
-        (Amount::new(4000, 20), Amount::new(8000, 40))
-    );
+    check("block_of_640", (0, 0), (12_800, 20));
+    check("at_the_end", (4000, 20), (8000, 40));
     LEFT_BEHIND.lock().unwrap().clear();
-    assert_eq!(
-        at_function(&checked_snapshot(), "at_the_end").current,
-        Amount::default()
-    );
+    check("at_the_end", (0, 0), (8000, 40));
     *LEFT_BEHIND.lock().unwrap() = Vec::new();
 }
 

@@ -8,7 +8,7 @@ mod peaks;
 use std::hint::black_box;
 
 use alloc_core::{Snapshot, TraceAlloc, take_snapshot, traced_memory};
-use alloc_tests::sum_of;
+use alloc_tests::{at_function, sum_of};
 
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
@@ -45,6 +45,14 @@ fn checked_snapshot() -> Snapshot {
     assert!(snapshot.traced_memory().peak >= current);
     assert_eq!(snapshot.health().lost_blocks, 0);
     snapshot
+}
+
+/// Takes a snapshot, and compares what a function allocated: bytes and blocks, current and in total.
+#[track_caller]
+fn check(function: &str, current: (u64, u64), total: (u64, u64)) {
+    let counters = at_function(&checked_snapshot(), function);
+    let amounts = [counters.current, counters.total].map(|it| (it.bytes.get(), it.blocks));
+    assert_eq!(amounts, [current, total], "{function}");
 }
 
 #[inline(never)]

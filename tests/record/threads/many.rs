@@ -4,10 +4,9 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
-use alloc_core::{Amount, start};
-use alloc_tests::at_function;
+use alloc_core::start;
 
-use crate::{block_of_64, block_of_640, checked_snapshot};
+use crate::{block_of_64, block_of_640, check};
 
 /// The end of a thread loses no numbers, and leaves no memory behind.
 pub(crate) fn many_threads_one_after_the_other() {
@@ -21,15 +20,8 @@ pub(crate) fn many_threads_one_after_the_other() {
         }
         *round = alloc_core::tracer_memory().get();
     }
-    let snapshot = checked_snapshot();
-    assert_eq!(
-        at_function(&snapshot, "block_of_640").total,
-        Amount::new(192_000, 300)
-    );
-    assert_eq!(
-        at_function(&snapshot, "block_of_64").total,
-        Amount::new(19_200, 300)
-    );
+    check("block_of_640", (0, 0), (192_000, 300));
+    check("block_of_64", (0, 0), (19_200, 300));
     // Blocks may be on new pages, and each needs a page of the page map.
     assert!(memory[2] - memory[1] <= 64 << 10, "{memory:?}");
 }

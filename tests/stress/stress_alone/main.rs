@@ -23,7 +23,7 @@ use refusing::Refusing;
 static ALLOC: TraceAlloc<Refusing> = TraceAlloc::new(Refusing);
 
 fn main() {
-    // A test runner would allocate; what is printed here is untraced.
+    // Printing allocates, so it is untraced.
     let mut stress = Stress::from_environment("stress_alone", 12);
     while let Some(seed) = untraced(|| stress.next_round()) {
         untraced(|| NOW.seed.store(seed as usize, Relaxed));
