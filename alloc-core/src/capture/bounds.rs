@@ -47,7 +47,7 @@ pub(super) fn stack_bounds() -> StackBounds {
     let own = unsafe { libc::pthread_self() };
     // SAFETY: the thread is alive.
     let high = unsafe { libc::pthread_get_stackaddr_np(own) } as usize;
-    // SAFETY: as above.
+    // SAFETY: the thread is alive.
     let size = unsafe { libc::pthread_get_stacksize_np(own) };
     StackBounds {
         low: high.saturating_sub(size),

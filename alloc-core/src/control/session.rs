@@ -57,11 +57,13 @@ impl Control {
             unsafe {
                 TABLES.blocks.clear();
             }
-            // SAFETY: as above.
+            // SAFETY: no thread records, none can begin to, and the readers' lock is held: see
+            // `clear_all`.
             unsafe {
                 TABLES.callsites.clear();
             }
-            // SAFETY: as above.
+            // SAFETY: no thread records, none can begin to, and the readers' lock is held: see
+            // `clear_all`.
             unsafe {
                 TABLES.counted.clear();
             }

@@ -77,7 +77,8 @@ mod imp {
             return WAITS.contains(&number)
                 || number == libc::SYS_futex && waits_for_another(second);
         }
-        // SAFETY: as above; what is before it is on the same page.
+        // SAFETY: the thread's next instruction is there, and so is all of its page; what is before
+        // it is on the same page.
         result == -i64::from(libc::EINTR) && at % PAGE >= LEN && unsafe { is_system_call(at - LEN) }
     }
 

@@ -234,9 +234,9 @@ impl<W: Word> PageMap<W> {
         let granule = self.granule.load(Ordering::Relaxed);
         // SAFETY: a chunk has a word for each granule of its addresses.
         let slot = unsafe { chunk.add(place_in_chunk(address, granule)) };
-        // SAFETY: as above, so it is not null.
+        // SAFETY: a chunk has a word for each granule of its addresses, so it is not null.
         let slot = unsafe { NonNull::new_unchecked(slot) };
-        // SAFETY: as above; it lives until `clear`.
+        // SAFETY: a chunk has a word for each granule of its addresses; it lives until `clear`.
         Some(unsafe { slot.as_ref() })
     }
 

@@ -85,7 +85,7 @@ impl Registers {
         unsafe {
             std::arch::asm!("mov {}, sp", "mov {}, x29", out(reg) sp, out(reg) fp, options(nostack, nomem, preserves_flags));
         }
-        // SAFETY: as above.
+        // SAFETY: reads two registers and changes none but the outputs.
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         unsafe {
             std::arch::asm!("mov {}, rsp", "mov {}, rbp", out(reg) sp, out(reg) fp, options(nostack, nomem, preserves_flags));

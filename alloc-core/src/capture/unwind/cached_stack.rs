@@ -368,7 +368,7 @@ mod tests {
 
         fn recall(&mut self, bp: usize) -> Option<u32> {
             let start = self.start(bp);
-            // SAFETY: as above.
+            // SAFETY: all places are words of a local.
             unsafe { self.cached.recall(&start) }.map(CallsiteId::get)
         }
     }

@@ -35,7 +35,7 @@ impl Check {
     pub(super) fn read_by_word(&self) -> Check {
         // SAFETY: a reference can be read.
         let address = unsafe { (&raw const self.address).read_volatile() };
-        // SAFETY: as above.
+        // SAFETY: a reference can be read.
         let word = unsafe { (&raw const self.word).read_volatile() };
         Check { address, word }
     }
@@ -102,7 +102,7 @@ mod tests {
             assert!(unsafe { hold(&checks[..len]) });
             for differs in 0..stack.len() {
                 checks[differs].word ^= 1 << 63;
-                // SAFETY: as above.
+                // SAFETY: words of a local.
                 assert_eq!(unsafe { hold(&checks[..len]) }, differs >= len);
                 checks[differs].word ^= 1 << 63;
             }

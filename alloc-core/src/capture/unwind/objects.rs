@@ -149,7 +149,7 @@ fn program_headers(page: &[u8]) -> Option<&[libc::Elf64_Phdr]> {
     let start = usize::try_from(header.e_phoff).ok()?;
     let len = usize::from(header.e_phnum) * size_of::<libc::Elf64_Phdr>();
     let bytes = page.get(start..start.checked_add(len)?)?;
-    // SAFETY: as above.
+    // SAFETY: integers, of which any bytes are values.
     let (before, headers, after) = unsafe { bytes.align_to::<libc::Elf64_Phdr>() };
     (before.is_empty() && after.is_empty()).then_some(headers)
 }

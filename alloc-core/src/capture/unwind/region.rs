@@ -107,7 +107,7 @@ impl Region {
         }
         // SAFETY: aligned, and between where the next stack was entered and its end.
         let bp = unsafe { Check::of(saved_at) };
-        // SAFETY: as above.
+        // SAFETY: aligned, and between where the next stack was entered and its end.
         let word = unsafe { read_stack(pc_at) };
         // NOTE: the caller's stack pointer is the CFA, which is told by this address.
         let pc = Check {

@@ -17,9 +17,9 @@ pub(super) fn map(len: usize) -> Option<NonNull<u8>> {
     // SAFETY: the mapping just made.
     unsafe { libc::munlock(base, len) };
     let protection = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: as above.
+    // SAFETY: the mapping just made.
     if unsafe { libc::mprotect(base, len, protection) } != 0 {
-        // SAFETY: as above, and nothing refers to it.
+        // SAFETY: the mapping just made, and nothing refers to it.
         unsafe { libc::munmap(base, len) };
         return None;
     }

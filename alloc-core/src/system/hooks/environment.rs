@@ -89,11 +89,11 @@ fn has_more_rights_than_its_user() -> bool {
     {
         // SAFETY: a call without arguments.
         let user = unsafe { libc::getuid() };
-        // SAFETY: as above.
+        // SAFETY: a call without arguments.
         let group = unsafe { libc::getgid() };
-        // SAFETY: as above.
+        // SAFETY: a call without arguments.
         let is_its_user = user == unsafe { libc::geteuid() };
-        // SAFETY: as above.
+        // SAFETY: a call without arguments.
         !is_its_user || group != unsafe { libc::getegid() }
     }
 }

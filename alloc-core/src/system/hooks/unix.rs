@@ -27,7 +27,7 @@ pub(crate) fn set_errno(error: i32) {
     // SAFETY: it has no conditions.
     let place = unsafe { libc::__errno_location() };
     #[cfg(target_os = "macos")]
-    // SAFETY: as above.
+    // SAFETY: it has no conditions.
     let place = unsafe { libc::__error() };
     #[cfg(any(target_os = "linux", target_os = "macos"))]
     // SAFETY: the thread's own place for it.

@@ -52,7 +52,8 @@ impl Folder for Unlocked {
 
     #[inline(always)]
     fn add_unsigned(to: &AtomicU64, number: u64) {
-        // SAFETY: as above.
+        // SAFETY: changes the number, which is an atomic's and so may be changed through a shared
+        // reference, in one instruction, and no memory besides.
         unsafe {
             std::arch::asm!(
                 "add [{to}], {number}",

@@ -98,7 +98,7 @@ impl PreviousStack {
         let held_end = start.held.clamp(held, self.held_until(to));
         // SAFETY: the caller's promise.
         let hold = unsafe { checks::hold(&self.pcs[places..places_end]) };
-        // SAFETY: as above.
+        // SAFETY: the caller's promise.
         hold && self.held[held..held_end]
             .iter()
             .all(|it| unsafe { it.bp.change() } == 0)
@@ -221,15 +221,15 @@ impl PreviousStack {
         let Numbers { mut sum, ties } = unsafe { *self.numbers.get_unchecked(at) };
         let ties = ties.of_sp_only();
         for (inner, found) in (0..new).rev().enumerate() {
-            // SAFETY: as above, and that many are fresh.
+            // SAFETY: the caller's promise, and that many are fresh.
             let pc = unsafe { new_frames.pcs.get_unchecked(found) }.read_by_word();
             sum = StackHash::add(sum, pc.word);
-            // SAFETY: as above.
+            // SAFETY: the caller's promise.
             unsafe { *self.pcs.get_unchecked_mut(FIRST + at + 1 + inner) = pc };
-            // SAFETY: as above.
+            // SAFETY: the caller's promise.
             unsafe { *self.numbers.get_unchecked_mut(at + 1 + inner) = Numbers { sum, ties } };
         }
-        // SAFETY: as above.
+        // SAFETY: the caller's promise.
         unsafe { self.end(at + new, ties) };
         sum
     }

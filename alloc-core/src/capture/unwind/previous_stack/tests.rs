@@ -19,7 +19,7 @@ impl Model {
     fn new(random: &mut impl FnMut(u64) -> u64) -> Model {
         // SAFETY: numbers, for which zero is a value.
         let mut links = unsafe { Box::<PreviousStack>::new_zeroed().assume_init() };
-        // SAFETY: as above.
+        // SAFETY: numbers, for which zero is a value.
         let mut new_frames = unsafe { Box::<NewFrames>::new_zeroed().assume_init() };
         let stack: Vec<usize> = (0..FRAMES * WORDS).map(|at| 1_000 + at).collect();
         let address = |at: usize| &raw const stack[at] as usize;

@@ -63,7 +63,7 @@ impl Walker {
             unsafe { place.write(next) };
             // SAFETY: one of the links.
             if unsafe { (*kept).address } <= next.address {
-                // SAFETY: as above; that at 0 lies beyond every place.
+                // SAFETY: one of the links; that at 0 lies beyond every place.
                 while unsafe { (*kept).address } < next.address {
                     // SAFETY: so there is another.
                     kept = unsafe { kept.sub(1) };

@@ -98,7 +98,7 @@ fn a_callback_through_c_equals_the_truth() {
         check(black_box(both()));
         // SAFETY: `qsort` passes pointers to two elements of the array below.
         let a = unsafe { a.cast::<i32>().read() };
-        // SAFETY: as above.
+        // SAFETY: `qsort` passes pointers to two elements of the array below.
         let b = unsafe { b.cast::<i32>().read() };
         a.cmp(&b) as i32
     }
