@@ -86,10 +86,11 @@ impl<A> TraceAlloc<A> {
 // and goes back to it with the layout it came with; so its promises are ours. Recording neither
 // touches blocks nor unwinds.
 //
-// PERF: whether there is anything to do is seen in the method itself, which then jumps into the inner allocator: while
-// tracing is off after one load and one branch, and where a sample passes over a block after some ten instructions.
-// All else goes in steps, each out of line, so that none pays for the registers that the next one saves; a free that
-// nothing is in the way of ends in such a jump, too.
+// PERF: whether there is anything to do is seen in the method itself, which then jumps into the
+// inner allocator: while tracing is off after one load and one branch, and where a sample passes
+// over a block after some ten instructions. All else goes in steps, each out of line, so that none
+// pays for the registers that the next one saves; a free that nothing is in the way of ends in such
+// a jump, too.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

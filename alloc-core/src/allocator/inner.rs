@@ -2,8 +2,8 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 
-/// The inner allocator. Nothing else can call it, since its field is private to this file: so all memory comes from
-/// it, and goes back to it, by one of these three methods.
+/// The inner allocator. Nothing else can call it, since its field is private to this file: so all
+/// memory comes from it, and goes back to it, by one of these three methods.
 #[derive(Debug)]
 pub(super) struct Inner<A>(A);
 
@@ -32,10 +32,12 @@ impl<A: GlobalAlloc> Inner<A> {
 
     /// # Safety
     ///
-    /// That of [`GlobalAlloc::dealloc`]: the block came from [`alloc`](Self::alloc) or [`realloc`](Self::realloc).
+    /// That of [`GlobalAlloc::dealloc`]: the block came from [`alloc`](Self::alloc) or
+    /// [`realloc`](Self::realloc).
     #[inline(always)]
     pub(super) unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise. The block came from this allocator, since there is no other.
+        // SAFETY: the caller's promise. The block came from this allocator, since there is no
+        // other.
         unsafe { self.0.dealloc(block, layout) }
     }
 
@@ -44,7 +46,8 @@ impl<A: GlobalAlloc> Inner<A> {
     /// That of [`GlobalAlloc::realloc`].
     #[inline(always)]
     pub(super) unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: the caller's promise. The block came from this allocator, since there is no other.
+        // SAFETY: the caller's promise. The block came from this allocator, since there is no
+        // other.
         unsafe { self.0.realloc(block, layout, size) }
     }
 }

@@ -13,11 +13,12 @@ use crate::{control, environment, scope};
 
 /// Whether a call in tail position is a jump, as in an optimized program.
 ///
-/// Whatever it takes to get there, a block must be recorded from one place, so that all stacks begin alike: where calls
-/// leave frames, from one call.
+/// Whatever it takes to get there, a block must be recorded from one place, so that all stacks
+/// begin alike: where calls leave frames, from one call.
 const JUMPS: bool = !cfg!(debug_assertions);
 
-/// The steps of an event. Each has the safety contract of the [`GlobalAlloc`] method that its name begins with.
+/// The steps of an event. Each has the safety contract of the [`GlobalAlloc`] method that its name
+/// begins with.
 ///
 /// | step | when |
 /// | --- | --- |
@@ -27,9 +28,9 @@ const JUMPS: bool = !cfg!(debug_assertions);
 /// | `_guarded` | slow path: takes the guard, and maybe a state for the thread, a new generation, or a wait |
 /// | `_with` | calls the inner allocator and the hooks of the guard |
 ///
-/// PERF: sizes and alignments are passed where, and in the order in which, the compiler's shims get them: they stay in
-/// their registers. The step is chosen in the shims: one more jump makes small vectors 3 % slower. Steps that are rare
-/// are cold, which keeps them out of line: 2 % there.
+/// PERF: sizes and alignments are passed where, and in the order in which, the compiler's shims get
+/// them: they stay in their registers. The step is chosen in the shims: one more jump makes small
+/// vectors 3 % slower. Steps that are rare are cold, which keeps them out of line: 2 % there.
 impl<A: GlobalAlloc> TraceAlloc<A> {
     /// The right to do what the session does about an event.
     #[inline(always)]

@@ -40,7 +40,8 @@ pub(super) fn stack_bounds() -> StackBounds {
     }
 }
 
-/// The stack bounds of the calling thread. What the system calls the stack's address is its upper end.
+/// The stack bounds of the calling thread. What the system calls the stack's address is its upper
+/// end.
 #[cfg(target_os = "macos")]
 pub(super) fn stack_bounds() -> StackBounds {
     // SAFETY: always safe to ask.

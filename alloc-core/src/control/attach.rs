@@ -52,8 +52,8 @@ impl Control {
 
     /// Takes back states of threads that are gone and did not say so, of the next so many.
     ///
-    /// Whoever starts looks at more of them than it may leave behind, so there are never many, and the last thread is
-    /// alone again.
+    /// Whoever starts looks at more of them than it may leave behind, so there are never many, and
+    /// the last thread is alone again.
     pub(super) fn detach_gone(&mut self, states: usize) {
         for state in TABLES.threads.gone(states) {
             self.take_back(state);
@@ -88,7 +88,8 @@ fn thread_ended(state: &'static ThreadState) {
 ///
 /// # Safety
 ///
-/// `state` is what [`hooks::call_at_thread_end`] was called with on this thread: a state, which is never freed.
+/// `state` is what [`hooks::call_at_thread_end`] was called with on this thread: a state, which is
+/// never freed.
 pub(super) unsafe extern "C" fn at_thread_end(state: *mut c_void) {
     // SAFETY: the caller's promise.
     let state: &'static ThreadState = unsafe { &*state.cast_const().cast() };

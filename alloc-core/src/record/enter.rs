@@ -2,14 +2,15 @@
 //!
 //! # What a record costs
 //!
-//! In the steady state: two loads of the word that says what to do, the thread-local, the guard, a look whether the
-//! stack is one that is remembered, one store to the page map, one cell, one account. Nothing that another thread
-//! writes, no lock, no allocation, no system call.
+//! In the steady state: two loads of the word that says what to do, the thread-local, the guard, a
+//! look whether the stack is one that is remembered, one store to the page map, one cell, one
+//! account. Nothing that another thread writes, no lock, no allocation, no system call.
 //!
-//! In instructions, as callgrind counts them, for a pair of an allocation and a free of small vectors, of 320: 10
-//! each in the compiler's shims, where it is seen what to do, 13 each for the guard, 19 each for the page map, 50 and 28
-//! for cell and account, 110 for the stack; the rest saves registers and calls the inner allocator. A free saves none: it
-//! looks first whether anything is in the way, and then changes four words. A sample leaves nearly everything out; a
+//! In instructions, as callgrind counts them, for a pair of an allocation and a free of small
+//! vectors, of 320: 10 each in the compiler's shims, where it is seen what to do, 13 each for the
+//! guard, 19 each for the page map, 50 and 28 for cell and account, 110 for the stack; the rest
+//! saves registers and calls the inner allocator. A free saves none: it looks first whether
+//! anything is in the way, and then changes four words. A sample leaves nearly everything out; a
 //! session that only counts has steps of [its own](super::counting).
 
 use super::counting::Counter;
@@ -20,8 +21,8 @@ use super::session::{SAMPLE_FILTER, TABLES};
 use super::thread::{self, Stage, ThreadState};
 use crate::control;
 
-/// Whether nothing is to be done about an allocation: there are no scopes, and tracing is off, or the sample passes it
-/// over.
+/// Whether nothing is to be done about an allocation: there are no scopes, and tracing is off, or
+/// the sample passes it over.
 #[inline(always)]
 pub(crate) fn skips_alloc(word: GateWord, size: usize) -> bool {
     word.is_idle() || !word.is_exact() && sample_skips_alloc(word, size)
@@ -35,8 +36,8 @@ pub(crate) fn skips_free(word: GateWord, address: usize) -> bool {
 
 /// Whether there are no scopes, and the sample passes over an allocation.
 ///
-/// NOTE: what the tracer itself allocates, and what is muted, is counted off the sample as well. The
-/// distance to the next byte that is drawn has no memory, so that changes no chance.
+/// NOTE: what the tracer itself allocates, and what is muted, is counted off the sample as well.
+/// The distance to the next byte that is drawn has no memory, so that changes no chance.
 #[inline(always)]
 fn sample_skips_alloc(word: GateWord, size: usize) -> bool {
     thread::current().is_some_and(|state| state.skips(size, word))
@@ -67,9 +68,11 @@ fn enters(skips: impl FnOnce(GateWord) -> bool) -> bool {
     }
 }
 
-/// The state of the thread, which has begun a record, if `may` says so of it and of what is seen then.
+/// The state of the thread, which has begun a record, if `may` says so of it and of what is seen
+/// then.
 ///
-/// PERF: `may` is one comparison, of the word that says what to do with what it was when the thread took note of it.
+/// PERF: `may` is one comparison, of the word that says what to do with what it was when the thread
+/// took note of it.
 #[inline(always)]
 pub(crate) fn try_enter_fast(
     may: impl FnOnce(&ThreadState, GateWord) -> bool,
@@ -79,7 +82,8 @@ pub(crate) fn try_enter_fast(
         return None;
     }
     state.enter_from_outside();
-    // Looked again: whoever changes the generation and waits for records sees ours, or we see the change.
+    // Looked again: whoever changes the generation and waits for records sees ours, or we see the
+    // change.
     if may(state, control::gate_word()) {
         return Some(state);
     }
@@ -109,8 +113,8 @@ impl Guard {
     }
 }
 
-/// The right to do what the session does about an event. `None` where tracing is off, or this is inside the tracer
-/// itself.
+/// The right to do what the session does about an event. `None` where tracing is off, or this is
+/// inside the tracer itself.
 #[inline(always)]
 pub(crate) fn enter() -> Option<Guard> {
     enter_state().map(Guard::of)

@@ -2,13 +2,16 @@
 //!
 //! # The generation
 //!
-//! The word changes whenever threads must take note of something: a new session, a first companion, a peak that was
-//! reset. A thread whose own copy differs joins the new generation before it records.
+//! The word changes whenever threads must take note of something: a new session, a first companion,
+//! a peak that was reset. A thread whose own copy differs joins the new generation before it
+//! records.
 //!
-//! The lowest bits of the word count the scopes that are alive, or a block of which is. So one look shows that there is
-//! nothing to do at all. Scopes come and go without a lock, and generations do not care.
+//! The lowest bits of the word count the scopes that are alive, or a block of which is. So one look
+//! shows that there is nothing to do at all. Scopes come and go without a lock, and generations do
+//! not care.
 //!
-//! The highest bit says that something is [asked for](ask) of the next thread that allocates or frees.
+//! The highest bit says that something is [asked for](ask) of the next thread that allocates or
+//! frees.
 //!
 //! | bits | meaning |
 //! | --- | --- |
@@ -39,8 +42,8 @@ pub(crate) const PAUSED: u64 = 4;
 /// The same, and no record is under way any more: the tables may change.
 pub(crate) const STILL: u64 = 5;
 
-/// In generations that record the low bits say how, the rest is a serial number: whether a thread is alone,
-/// and whether a sample is recorded, or all, or whether only the heap is counted.
+/// In generations that record the low bits say how, the rest is a serial number: whether a thread
+/// is alone, and whether a sample is recorded, or all, or whether only the heap is counted.
 pub(crate) const FIRST_GENERATION: u64 = 16;
 
 pub(crate) const ALONE: u64 = 1;
@@ -88,7 +91,8 @@ pub(crate) fn is_paused(generation: u64) -> bool {
 /// What there is to do about an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Record it, as every block, with its stack. What is no generation that records counts as such.
+    /// Record it, as every block, with its stack. What is no generation that records counts as
+    /// such.
     Whole,
     /// Record it if the sample draws it.
     Sampled,
@@ -121,17 +125,19 @@ impl GateWord {
         self.0
     }
 
-    /// Whether there is nothing to do: tracing is off, and neither a scope nor a block of one is alive.
+    /// Whether there is nothing to do: tracing is off, and neither a scope nor a block of one is
+    /// alive.
     #[inline(always)]
     pub(crate) fn is_idle(self) -> bool {
         self.0 == OFF << SCOPE_BITS
     }
 
-    /// Whether there are no scopes, and the session, if there is one, records every block, or counts it. What is no
-    /// generation that records looks like one that records every block.
+    /// Whether there are no scopes, and the session, if there is one, records every block, or
+    /// counts it. What is no generation that records looks like one that records every block.
     ///
-    /// NOTE: whoever is in a scope, or was given a block from one, sees so without any further order: the
-    /// word was changed before, by this thread or by one that this thread learned of the block from.
+    /// NOTE: whoever is in a scope, or was given a block from one, sees so without any further
+    /// order: the word was changed before, by this thread or by one that this thread learned of the
+    /// block from.
     #[inline(always)]
     pub(crate) fn is_exact(self) -> bool {
         self.0 & (SCOPES | SAMPLED << SCOPE_BITS) == 0
@@ -177,8 +183,8 @@ pub(crate) fn concurrency(generation: u64) -> Concurrency {
 
 /// Has every thread call [`answer`] before its next record, until that is [done](unask).
 ///
-/// May be called by a signal's handler. While it is asked for, no look at the word is what a thread took note of: so
-/// the hot path pays nothing for it.
+/// May be called by a signal's handler. While it is asked for, no look at the word is what a thread
+/// took note of: so the hot path pays nothing for it.
 pub(crate) fn ask() {
     // The release shows why to the acquire in `unask`.
     GATE.fetch_or(ASKED, Ordering::Release);
@@ -211,8 +217,8 @@ pub(crate) fn set_generation(generation: u64, order: Ordering) {
 #[inline(always)]
 pub(crate) fn fence_after_enter() {
     if cfg!(all(target_os = "linux", target_arch = "x86_64", not(miri))) {
-        // PERF: the compiler must not reorder; the processor is dealt with by `control::barrier`. A real
-        // fence would add some 6 ns to every record.
+        // PERF: the compiler must not reorder; the processor is dealt with by `control::barrier`. A
+        // real fence would add some 6 ns to every record.
         compiler_fence(Ordering::SeqCst);
     } else {
         fence(Ordering::SeqCst);

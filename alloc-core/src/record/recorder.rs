@@ -9,8 +9,8 @@ use crate::tables::blocks::Word;
 use crate::tables::callsites::CallsiteId;
 use crate::tables::sampling::{Interval, SampledBlock, Weighted};
 
-/// The right to record one event of a session that records every block, taken before the inner allocator is
-/// called.
+/// The right to record one event of a session that records every block, taken before the inner
+/// allocator is called.
 ///
 /// It is the guard against recursion: as long as it lives, what this thread allocates is not
 /// recorded. It keeps the tables from being cleared, so it must be dropped soon.
@@ -84,7 +84,8 @@ impl Hooks for Recorder {
         (_, old_size): (usize, usize),
         (address, size): (usize, usize),
     ) {
-        // NOTE: no closure around what captures, which would be a frame of its own in a debug build.
+        // NOTE: no closure around what captures, which would be a frame of its own in a debug
+        // build.
         let callsite = self.insert(address, size);
         let gone = taken.map(|callsite| (callsite, Weighted::one(old_size)));
         let come = callsite.map(|callsite| (callsite, Weighted::one(size)));

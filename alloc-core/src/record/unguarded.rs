@@ -1,4 +1,5 @@
-//! [`Unguarded`]: what is done where no record can be made: inside the tracer, at a thread's end, while tracing is off.
+//! [`Unguarded`]: what is done where no record can be made: inside the tracer, at a thread's end,
+//! while tracing is off.
 
 use super::count::fold_directly;
 use super::counting;
@@ -112,8 +113,8 @@ pub(crate) fn restore(forgotten: RemovedRecord) {
     });
 }
 
-/// Runs `change` while the tables are sure to stay, without a [`Recorder`]. It gets the thread's state, unless that
-/// is in the middle of a record.
+/// Runs `change` while the tables are sure to stay, without a [`Recorder`]. It gets the thread's
+/// state, unless that is in the middle of a record.
 fn directly<R>(change: impl Fn(Option<&ThreadState>) -> Option<R>) -> Option<R> {
     if !control::is_on() {
         return None;

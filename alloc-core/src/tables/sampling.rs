@@ -1,4 +1,5 @@
-//! Which blocks a sampled tracer records, how many others each of them stands for, and where they lie.
+//! Which blocks a sampled tracer records, how many others each of them stands for, and where they
+//! lie.
 
 use std::num::NonZeroU64;
 use std::ptr::NonNull;
@@ -11,19 +12,21 @@ use crate::tables::callsites::CallsiteId;
 ///
 /// # Why sums are unbiased
 ///
-/// Each byte that the program allocates is drawn with the same small chance, one in `interval`, and a
-/// block is recorded if one of its bytes is: a block of size *s* with the chance *p = 1 - exp(-s /
-/// interval)*. It is then counted as *1/p* blocks of *s/p* bytes, its own chance and not that of a
-/// mean, so that the expectation of every sum is the true sum, whatever the sizes are. (Correcting a
-/// sum by the chance of the mean size is what makes other tools' sampled numbers biased.)
+/// Each byte that the program allocates is drawn with the same small chance, one in `interval`, and
+/// a block is recorded if one of its bytes is: a block of size *s* with the chance *p = 1 - exp(-s
+/// / interval)*. It is then counted as *1/p* blocks of *s/p* bytes, its own chance and not that of
+/// a mean, so that the expectation of every sum is the true sum, whatever the sizes are.
+/// (Correcting a sum by the chance of the mean size is what makes other tools' sampled numbers
+/// biased.)
 ///
-/// How many blocks that is is rounded up or down at random, and the index [keeps](SampledBlock) which: so what a block counts
-/// for is taken off again exactly when it is freed, and nothing goes negative.
+/// How many blocks that is is rounded up or down at random, and the index [keeps](SampledBlock)
+/// which: so what a block counts for is taken off again exactly when it is freed, and nothing goes
+/// negative.
 ///
 /// # Cost
 ///
-/// An allocation that is not drawn costs a subtraction and a branch, a free of such a block a look at
-/// [`SampleFilter`]; both without the guard of a record.
+/// An allocation that is not drawn costs a subtraction and a branch, a free of such a block a look
+/// at [`SampleFilter`]; both without the guard of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Interval(NonZeroU64);
 
@@ -81,7 +84,8 @@ impl Interval {
         }
     }
 
-    /// How many bytes from here on to the next that is drawn, and how the block that was drawn last is rounded.
+    /// How many bytes from here on to the next that is drawn, and how the block that was drawn last
+    /// is rounded.
     pub(crate) fn draw(self, random: &mut u64) -> (i64, Rounding) {
         *random = random.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = mix(*random);
@@ -92,10 +96,11 @@ impl Interval {
     }
 }
 
-/// Where between two whole numbers of blocks it is rounded up what one counts for: drawn with the block.
+/// Where between two whole numbers of blocks it is rounded up what one counts for: drawn with the
+/// block.
 ///
-/// NOTE: not told from the address. A loop gets the same block again and again, and one half too many each time is no
-/// error that evens out.
+/// NOTE: not told from the address. A loop gets the same block again and again, and one half too
+/// many each time is no error that evens out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rounding(u32);
 
@@ -113,8 +118,8 @@ impl Rounding {
     }
 }
 
-/// What the live-block index holds of a block that was drawn. Of a session that records every block it is the callsite
-/// alone.
+/// What the live-block index holds of a block that was drawn. Of a session that records every block
+/// it is the callsite alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SampledBlock {
     pub(crate) callsite: CallsiteId,
@@ -151,18 +156,20 @@ const _: () = assert!(CallsiteId::MOST <= SampledBlock::CALLSITES);
 
 /// Where blocks lie that were drawn: how many in each place of 16 KiB.
 ///
-/// Nearly every free is of a block that was not drawn, and learns it here with one load; the live-block
-/// index, of which four bytes for each granule would pass through the cache, is asked about the rest.
+/// Nearly every free is of a block that was not drawn, and learns it here with one load; the
+/// live-block index, of which four bytes for each granule would pass through the cache, is asked
+/// about the rest.
 ///
 /// # Why nothing is overlooked
 ///
-/// A block is counted before its address leaves the allocator and until its record is taken out, and a
-/// pointer reaches the thread that frees it by some synchronization. So that thread sees one or more.
-/// Places share a counter if their addresses are equal but for multiples of 1 GiB, and one that counted as far as
-/// it can stays there: then a look in the index is wasted.
+/// A block is counted before its address leaves the allocator and until its record is taken out,
+/// and a pointer reaches the thread that frees it by some synchronization. So that thread sees one
+/// or more. Places share a counter if their addresses are equal but for multiples of 1 GiB, and one
+/// that counted as far as it can stays there: then a look in the index is wasted.
 ///
-/// PERF: a part of the program and not reserved, so that a look has no pointer to follow; and of bytes, so that those
-/// of a heap of 100 MiB take an eighth of the cache nearest to the processor. What no heap lies in is never touched.
+/// PERF: a part of the program and not reserved, so that a look has no pointer to follow; and of
+/// bytes, so that those of a heap of 100 MiB take an eighth of the cache nearest to the processor.
+/// What no heap lies in is never touched.
 #[repr(align(4096))]
 pub(crate) struct SampleFilter {
     counts: [AtomicU8; PLACES],
@@ -227,8 +234,8 @@ impl SampleFilter {
 
 /// The variance of the estimated bytes of `blocks` blocks of a mean size, both estimated.
 ///
-/// Of each recorded block *s/p* bytes were counted, with the chance *p*: so a block adds the variance
-/// *s² (1 - p) / p* (Horvitz and Thompson, 1952).
+/// Of each recorded block *s/p* bytes were counted, with the chance *p*: so a block adds the
+/// variance *s² (1 - p) / p* (Horvitz and Thompson, 1952).
 pub(crate) fn variance(interval: Interval, bytes: u64, blocks: u64) -> f64 {
     if blocks == 0 {
         return 0.0;
@@ -325,7 +332,8 @@ mod tests {
         assert_eq!(whole, ids.map(SampledBlock::from));
     }
 
-    /// Wherever in a place blocks lie, and also one that lies 1 GiB further. A count that reached its end stays.
+    /// Wherever in a place blocks lie, and also one that lies 1 GiB further. A count that reached
+    /// its end stays.
     #[test]
     fn places_hold_what_was_added_and_not_taken() {
         let places = Box::new(SampleFilter::new());

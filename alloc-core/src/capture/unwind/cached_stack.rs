@@ -3,21 +3,22 @@
 use super::checks::{self, Check, read_stack};
 use crate::tables::callsites::CallsiteId;
 
-/// What a walk found, in a form in which it can be asked at once whether it would find the same again.
+/// What a walk found, in a form in which it can be asked at once whether it would find the same
+/// again.
 ///
 /// # Why it is exact
 ///
 /// A step is a function of three registers and of the words that it reads; see
-/// [`Walker`](super::Walker). So a walk that begins with the same registers and finds the same words in
-/// the same places takes the same steps and finds the same stack. The registers are compared (rbp only
-/// where a step takes it), and so is every word that was read: each return address, each saved rbp that
-/// a step further out takes, and the zero at the bottom. A stack with code that may be unloaded is not
-/// remembered.
+/// [`Walker`](super::Walker). So a walk that begins with the same registers and finds the same
+/// words in the same places takes the same steps and finds the same stack. The registers are
+/// compared (rbp only where a step takes it), and so is every word that was read: each return
+/// address, each saved rbp that a step further out takes, and the zero at the bottom. A stack with
+/// code that may be unloaded is not remembered.
 ///
 /// # Cost
 ///
-/// 4 instructions for a word, against some 75 for a step and 4 for a link that is verified; and none of
-/// the loads waits for another.
+/// 4 instructions for a word, against some 75 for a step and 4 for a link that is verified; and
+/// none of the loads waits for another.
 #[repr(C, align(64))]
 struct CachedStack {
     /// What led here: a hash of the beginning and of the words at branches.
@@ -60,8 +61,8 @@ impl CachedStack {
     ///
     /// # Safety
     ///
-    /// The stack of the calling thread is in use from the walk's beginning on, which is the one that is
-    /// remembered.
+    /// The stack of the calling thread is in use from the walk's beginning on, which is the one
+    /// that is remembered.
     #[inline(always)]
     unsafe fn is_valid(&self, bp: usize) -> bool {
         // SAFETY: places further out than the beginning, by the caller's promise.
@@ -69,7 +70,8 @@ impl CachedStack {
         hold && (!self.takes_bp || bp == self.bp)
     }
 
-    /// Whether this key leads here, and from a walk that begins so: then all of its places lie further out.
+    /// Whether this key leads here, and from a walk that begins so: then all of its places lie
+    /// further out.
     #[inline(always)]
     fn is_at(&self, key: u64, start: &StackKey) -> bool {
         self.key == key && self.slot == start.slot && self.from == start.from
@@ -126,22 +128,24 @@ pub(super) struct Walk<'a, H> {
 ///
 /// # Implementation
 ///
-/// A small table with two places for each key: that of the place and value of the first return address,
-/// which names the call of the allocator, and how deep it was. Where two stacks begin alike and differ
-/// further out, the memo becomes a *branch*: it names a place where they differ, and the word that lies
-/// there leads on, to another memo. A few such turns tell most stacks of a recursive program apart;
-/// whatever they lead to is checked as a whole, so a wrong turn costs time and nothing else.
+/// A small table with two places for each key: that of the place and value of the first return
+/// address, which names the call of the allocator, and how deep it was. Where two stacks begin
+/// alike and differ further out, the memo becomes a *branch*: it names a place where they differ,
+/// and the word that lies there leads on, to another memo. A few such turns tell most stacks of a
+/// recursive program apart; whatever they lead to is checked as a whole, so a wrong turn costs time
+/// and nothing else.
 ///
-/// A stack is remembered when it is seen the second time, so that those that never come back cost one line
-/// of the table.
+/// A stack is remembered when it is seen the second time, so that those that never come back cost
+/// one line of the table.
 ///
 /// # Where stacks do not come back
 ///
-/// To ask in vain costs as much as it saves where the answer is yes. So where fewer than two in three walks
-/// are recalled, the table rests for a while: it is neither asked nor written. Each time that it finds no
-/// better afterwards, it rests twice as long, up to a fraction of a second.
+/// To ask in vain costs as much as it saves where the answer is yes. So where fewer than two in
+/// three walks are recalled, the table rests for a while: it is neither asked nor written. Each
+/// time that it finds no better afterwards, it rests twice as long, up to a fraction of a second.
 ///
-/// It rests at first, too: a thread that allocates little has no use for it, and each stack would be on a page of its own.
+/// It rests at first, too: a thread that allocates little has no use for it, and each stack would
+/// be on a page of its own.
 #[repr(C)]
 pub(super) struct CachedStacks {
     /// Since the last look at how well it does.
@@ -194,7 +198,8 @@ impl CachedStacks {
     /// # Safety
     ///
     /// The beginning is that of a walk of the stack that the calling thread runs on. What was
-    /// [remembered](Self::remember) is of stacks that are in use from there on, if there is one in that place.
+    /// [remembered](Self::remember) is of stacks that are in use from there on, if there is one in
+    /// that place.
     #[inline(always)]
     pub(super) unsafe fn recall(&mut self, start: &StackKey) -> Option<CallsiteId> {
         // SAFETY: the caller's promise is the same.
@@ -208,8 +213,8 @@ impl CachedStacks {
         Some(callsite)
     }
 
-    /// The memo that the way leads to which a stack takes that begins so: one that is no branch. `None` if it
-    /// leads to another stack's.
+    /// The memo that the way leads to which a stack takes that begins so: one that is no branch.
+    /// `None` if it leads to another stack's.
     ///
     /// # Safety
     ///
@@ -248,7 +253,8 @@ impl CachedStacks {
         Some(&mut self.table[at])
     }
 
-    /// Puts an empty memo with this key in the place of another: of one that was seen once, if there is.
+    /// Puts an empty memo with this key in the place of another: of one that was seen once, if
+    /// there is.
     fn make_place(&mut self, key: u64, start: &StackKey) {
         let first = first_place(key);
         let is_used = |at: usize| self.table[at].callsite != 0 || self.table[at].branch != 0;
@@ -263,8 +269,8 @@ impl CachedStacks {
         (cached.branch, cached.callsite) = (0, 0);
     }
 
-    /// Remembers that a walk led to `callsite`, which [`recall`](Self::recall) did not know, if a walk began
-    /// so before.
+    /// Remembers that a walk led to `callsite`, which [`recall`](Self::recall) did not know, if a
+    /// walk began so before.
     ///
     /// # Safety
     ///

@@ -19,8 +19,8 @@ impl ThreadState {
         self.generation.load(Relaxed)
     }
 
-    /// Whether what was seen is the generation that the thread last joined, without scopes, and its session records every
-    /// block.
+    /// Whether what was seen is the generation that the thread last joined, without scopes, and its
+    /// session records every block.
     #[inline(always)]
     pub(crate) fn records_at(&self, word: GateWord) -> bool {
         word.word() == self.recording.load(Relaxed)
@@ -75,7 +75,8 @@ impl ThreadState {
         if let Some(interval) = self.sampling() {
             self.draw(interval);
         }
-        // NOTE: whoever moved the epoch for this thread, where it could not record, had it join again.
+        // NOTE: whoever moved the epoch for this thread, where it could not record, had it join
+        // again.
         self.tally.save_if_old(TABLES.epoch());
         self.account.begin(concurrency, &TABLES.heap);
         let (word, never) = (GateWord::at(generation).word(), GateWord::NEVER.word());
@@ -95,8 +96,8 @@ impl ThreadState {
 
     /// Has the thread join the present generation again before its next record.
     pub(crate) fn rejoin_later(&self) {
-        // NOTE: no generation is this one. Were it that of a stopped tracer, a record that began just before
-        // the stop would be made after it.
+        // NOTE: no generation is this one. Were it that of a stopped tracer, a record that began
+        // just before the stop would be made after it.
         self.generation.store(u64::MAX, Relaxed);
         self.recording.store(GateWord::NEVER.word(), Relaxed);
         self.counting.store(GateWord::NEVER.word(), Relaxed);
@@ -129,7 +130,8 @@ impl ThreadState {
         self.labels_sizes.load(Relaxed)
     }
 
-    /// Labels what is allocated next with its size class. The caller owns the state, and a record is under way.
+    /// Labels what is allocated next with its size class. The caller owns the state, and a record
+    /// is under way.
     #[cold]
     #[inline(never)]
     pub(crate) fn label_size(&self, size: usize) {

@@ -46,11 +46,11 @@ impl ThreadState {
         self.mode.store(mode, Ordering::Release);
     }
 
-    /// Runs `work`, which uses the tables beside a record or within one, as soon as `may` says that it may.
-    /// In between it calls `wait`.
+    /// Runs `work`, which uses the tables beside a record or within one, as soon as `may` says that
+    /// it may. In between it calls `wait`.
     ///
-    /// A signal handler may interrupt one use by another. That goes on at once if the first may, since whoever has all
-    /// stand still waits for it.
+    /// A signal handler may interrupt one use by another. That goes on at once if the first may,
+    /// since whoever has all stand still waits for it.
     pub(crate) fn use_tables<R>(
         &self,
         may: impl Fn() -> bool,
@@ -60,13 +60,15 @@ impl ThreadState {
         let (begun, uses) = (self.uses_begun.load(Relaxed), self.uses.load(Relaxed));
         loop {
             self.uses_begun.store(begun + 1, Relaxed);
-            // The fence orders the mark before the look at the generation; it pairs with that of `Control::stop_the_world`, between the
-            // generation and the look at the marks. Either the generation is seen here, or the mark there.
+            // The fence orders the mark before the look at the generation; it pairs with that of
+            // `Control::stop_the_world`, between the generation and the look at the marks. Either
+            // the generation is seen here, or the mark there.
             fence(Ordering::SeqCst);
             if uses > 0 || may() {
                 break;
             }
-            // NOTE: nor is one within which this began before it looked, and which looks after this.
+            // NOTE: nor is one within which this began before it looked, and which looks after
+            // this.
             self.uses_begun.store(0, Ordering::Release);
             wait();
         }
@@ -78,13 +80,14 @@ impl ThreadState {
         result
     }
 
-    /// Whether the [use](Self::use_tables) of the tables that is under way interrupted another. NOTE: by the owner.
+    /// Whether the [use](Self::use_tables) of the tables that is under way interrupted another.
+    /// NOTE: by the owner.
     pub(crate) fn uses_tables_within(&self) -> bool {
         self.uses.load(Relaxed) > 1
     }
 
-    /// Whether somebody may wait for the thread: it records, or uses the tables beside. So a signal handler of its own
-    /// must not wait for that one.
+    /// Whether somebody may wait for the thread: it records, or uses the tables beside. So a signal
+    /// handler of its own must not wait for that one.
     pub(crate) fn is_waited_for(&self) -> bool {
         self.is_recording() || self.uses_tables()
     }

@@ -73,8 +73,8 @@ pub(crate) fn was_seen() -> bool {
     LOCAL.try_with(was_seen).unwrap_or(true)
 }
 
-/// Has the calling thread in another scope, and returns the one that it was in. The thread owns a share of
-/// its scope: what is passed here is given to it, and what is returned is the caller's.
+/// Has the calling thread in another scope, and returns the one that it was in. The thread owns a
+/// share of its scope: what is passed here is given to it, and what is returned is the caller's.
 pub(crate) fn replace_scope(scope: Option<SlotId>) -> Option<SlotId> {
     let scope = scope.map_or(0, SlotId::get);
     let before = LOCAL.try_with(|local| local.scope.replace(scope));

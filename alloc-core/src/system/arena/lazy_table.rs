@@ -80,8 +80,8 @@ impl<T: Zeroed, const LEN: usize> LazyTable<T, LEN> {
         let base = self.0.load(Ordering::Acquire);
         // SAFETY: the caller's promise.
         let item = unsafe { base.add(at) };
-        // SAFETY: the caller's promise. All items are zero at first, which `Zeroed` allows, and `clear` runs only when nobody
-        // refers to the array.
+        // SAFETY: the caller's promise. All items are zero at first, which `Zeroed` allows, and
+        // `clear` runs only when nobody refers to the array.
         unsafe { &*item }
     }
 

@@ -7,10 +7,12 @@ use crate::system::sync::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, 
 use crate::tables::counters::SharedCounters;
 use crate::tables::label::Label;
 
-/// What is known of a callsite: its stack and label, written once, and the counters that threads share.
+/// What is known of a callsite: its stack and label, written once, and the counters that threads
+/// share.
 ///
-/// Of its stack it has the innermost addresses only, if the callsite that its thread met as a newcomer before has
-/// the others: in a program that recurses over its data stacks of thirty frames differ in three or four.
+/// Of its stack it has the innermost addresses only, if the callsite that its thread met as a
+/// newcomer before has the others: in a program that recurses over its data stacks of thirty frames
+/// differ in three or four.
 #[repr(C, align(64))]
 pub(crate) struct Callsite {
     pub(crate) shared: SharedCounters,
@@ -71,7 +73,8 @@ impl Callsite {
         Label::from_word(self.label.load(Ordering::Relaxed))
     }
 
-    /// Writes it. NOTE: stacks have no more than [`MAX_FRAMES`](crate::capture::MAX_FRAMES) addresses.
+    /// Writes it. NOTE: stacks have no more than [`MAX_FRAMES`](crate::capture::MAX_FRAMES)
+    /// addresses.
     pub(super) fn write(
         &self,
         own: &[usize],

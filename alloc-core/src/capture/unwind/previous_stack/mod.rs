@@ -17,14 +17,15 @@ pub(super) use new_frames::{Found, NewFrames, Origin};
 /// How many links are kept at most.
 pub(super) const KEPT: usize = 2 * MAX_FRAMES;
 
-/// Return addresses that were found, and what is needed to find them again: outermost first, from 1 on.
+/// Return addresses that were found, and what is needed to find them again: outermost first, from 1
+/// on.
 ///
 /// That at 0 stands for all that lies outside: its place is beyond every other.
 ///
 /// PERF: a plain walk reads and writes `pcs` and `numbers` only, half a cache line for each link.
 pub(super) struct PreviousStack {
-    /// Four that lie below every stack, so that a search which begins there ends at once. Then those of the links,
-    /// which lie further and further down the stack, and four that end them.
+    /// Four that lie below every stack, so that a search which begins there ends at once. Then
+    /// those of the links, which lie further and further down the stack, and four that end them.
     pcs: [Check; FIRST + KEPT + 4],
     numbers: [Numbers; KEPT],
     /// Of a link that a plain walk found there is what another left.
@@ -39,7 +40,8 @@ pub(super) struct PreviousStack {
 const FIRST: usize = 4;
 
 impl PreviousStack {
-    /// Has this stand for all that lies outside: what it adds to the hash, and whether its steps take rbp.
+    /// Has this stand for all that lies outside: what it adds to the hash, and whether its steps
+    /// take rbp.
     pub(super) fn begin(&mut self, sum: u64, needs_bp: bool) {
         self.pcs[FIRST] = Check {
             address: usize::MAX,
@@ -66,7 +68,8 @@ impl PreviousStack {
         self.numbers(at).sum
     }
 
-    /// The return addresses of the links inside of that at `from`, to that at `to`, with their places.
+    /// The return addresses of the links inside of that at `from`, to that at `to`, with their
+    /// places.
     pub(super) fn pcs(&self, from: usize, to: usize) -> &[Check] {
         &self.pcs[FIRST + from + 1..=FIRST + to]
     }
@@ -86,8 +89,8 @@ impl PreviousStack {
         }
     }
 
-    /// Whether all words are as they were of the links inside of that at `from`, to that at `to`, which lie outside
-    /// of the start.
+    /// Whether all words are as they were of the links inside of that at `from`, to that at `to`,
+    /// which lie outside of the start.
     ///
     /// # Safety
     ///
@@ -120,9 +123,10 @@ impl PreviousStack {
         self.flags(at).reaches_unloadable()
     }
 
-    /// Whether neither this link nor one outside of it says anything of what lies inside: no step takes rbp as it was
-    /// in the frame inside of this one, nor did the step to this one, and none is fleeting. Then its return address
-    /// and the place of that are all that it takes to be met again.
+    /// Whether neither this link nor one outside of it says anything of what lies inside: no step
+    /// takes rbp as it was in the frame inside of this one, nor did the step to this one, and none
+    /// is fleeting. Then its return address and the place of that are all that it takes to be met
+    /// again.
     ///
     /// # Safety
     ///
@@ -203,8 +207,8 @@ impl PreviousStack {
         unsafe { self.end(at + new, last) };
     }
 
-    /// The same, if they were found by plain rules and the link [stands alone](Self::needs_no_rbp). Returns the sum of
-    /// the hash.
+    /// The same, if they were found by plain rules and the link [stands alone](Self::needs_no_rbp).
+    /// Returns the sum of the hash.
     ///
     /// # Safety
     ///
@@ -250,8 +254,8 @@ impl PreviousStack {
         self.held_len = ties.held();
     }
 
-    /// Drops links, so that those from `from` to `to` are the outermost, inside of what stands for all that lies
-    /// outside, where no rbp is known.
+    /// Drops links, so that those from `from` to `to` are the outermost, inside of what stands for
+    /// all that lies outside, where no rbp is known.
     pub(super) fn drop_outer(&mut self, from: usize, to: usize) {
         let outside = *self.numbers(from - 1);
         let (shift, held) = (from - 1, outside.ties.held());
@@ -269,8 +273,8 @@ impl PreviousStack {
         }
     }
 
-    /// The innermost link that may hold: its return address and those of all links outside of it, up to the start, are
-    /// where they were, and so are the rbps, and none of them lies below `sp`.
+    /// The innermost link that may hold: its return address and those of all links outside of it,
+    /// up to the start, are where they were, and so are the rbps, and none of them lies below `sp`.
     ///
     /// PERF: 5 instructions for each link, and none waits for another.
     ///
@@ -332,8 +336,8 @@ struct Numbers {
     ties: FlagsAndHeld,
 }
 
-/// A saved rbp that must be as it was, and the link that it was saved at: if it is another, links inside of that do not
-/// hold.
+/// A saved rbp that must be as it was, and the link that it was saved at: if it is another, links
+/// inside of that do not hold.
 #[derive(Clone, Copy)]
 struct Held {
     bp: Check,

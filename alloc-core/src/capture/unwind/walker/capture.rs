@@ -86,7 +86,8 @@ impl Walker {
         self.stack()
     }
 
-    /// What a signal's handler got as its third argument, if the caller runs in one: the registers of what it interrupted.
+    /// What a signal's handler got as its third argument, if the caller runs in one: the registers
+    /// of what it interrupted.
     pub(crate) fn context_of_signal(&mut self) -> Option<*const c_void> {
         self.capture_now(false);
         let pcs = self.previous.pcs(self.outermost(), self.len);
@@ -95,7 +96,8 @@ impl Walker {
         Some(std::ptr::with_exposed_provenance(returns_there.address + 8))
     }
 
-    /// The callsite of the stack that these registers lead to, those of the [entry](Self::site), if it is remembered.
+    /// The callsite of the stack that these registers lead to, those of the [entry](Self::site), if
+    /// it is remembered.
     #[inline(always)]
     fn recall(&mut self, from: usize, sp: usize, bp: usize) -> Option<CallsiteId> {
         let CaptureSite { by_bp, offset, .. } = self.site;
@@ -108,8 +110,8 @@ impl Walker {
             // SAFETY: by the rule of the function that these registers are of, its return address.
             pc: unsafe { read_stack(slot) },
         };
-        // SAFETY: that of a walk of the stack that the thread runs on. What is remembered is of its own, so one that
-        // begins in the same place is, too, and that is in use from there on.
+        // SAFETY: that of a walk of the stack that the thread runs on. What is remembered is of its
+        // own, so one that begins in the same place is, too, and that is in use from there on.
         let known = unsafe { self.cached.recall(&start) };
         if known.is_none() {
             self.start = Some(start);
@@ -117,8 +119,9 @@ impl Walker {
         known
     }
 
-    /// The same as [`capture_from`](Self::capture_from), or [`capture_line_from`](Self::capture_line_from), where the
-    /// last walk began in another function.
+    /// The same as [`capture_from`](Self::capture_from), or
+    /// [`capture_line_from`](Self::capture_line_from), where the last walk began in another
+    /// function.
     #[cold]
     #[inline(never)]
     fn enter_and_capture(&mut self, from: usize, sp: usize, bp: usize, line: bool) -> Captured {
@@ -187,11 +190,11 @@ impl Walker {
         unsafe { self.cached.remember(walk, callsite) };
     }
 
-    /// The caller's stack up to the first frame that is surely the user's: its callsite if it is remembered,
-    /// else the hash of what it is.
+    /// The caller's stack up to the first frame that is surely the user's: its callsite if it is
+    /// remembered, else the hash of what it is.
     ///
-    /// Where it is not sure whose code it is, the walk goes on: what it shows then is more than one line
-    /// needs, and none the wrong one.
+    /// Where it is not sure whose code it is, the walk goes on: what it shows then is more than one
+    /// line needs, and none the wrong one.
     #[inline(always)]
     pub(crate) fn capture_line(&mut self) -> Captured {
         let Registers { pc, sp, bp } = Registers::here();
@@ -213,7 +216,8 @@ impl Walker {
     }
 }
 
-/// Whether this is where signal handlers return to: code that calls `rt_sigreturn`, by which debuggers know it, too.
+/// Whether this is where signal handlers return to: code that calls `rt_sigreturn`, by which
+/// debuggers know it, too.
 fn is_signal_return(pc: usize) -> bool {
     /// `mov $15, %rax; syscall`
     const CODE: [u8; 9] = [0x48, 0xC7, 0xC0, 0x0F, 0, 0, 0, 0x0F, 0x05];

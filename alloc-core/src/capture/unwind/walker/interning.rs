@@ -104,8 +104,9 @@ impl Walker {
         libraries::era_of(pcs.iter().map(|pc| pc.word - 1))
     }
 
-    /// What tells the last stack from one with the same addresses in another library that lay there, or will: the
-    /// fingerprints of those on it that may be unloaded. Zero where there is none.
+    /// What tells the last stack from one with the same addresses in another library that lay
+    /// there, or will: the fingerprints of those on it that may be unloaded. Zero where there is
+    /// none.
     #[inline(never)]
     pub(super) fn salt_of_libraries(&self) -> u64 {
         if !self.previous.reaches_unloadable(self.len) {

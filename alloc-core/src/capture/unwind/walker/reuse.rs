@@ -28,15 +28,16 @@ impl Walker {
         }
     }
 
-    /// Whether the zero that ends the stack lies where it did, if links are of the thread's own stack.
+    /// Whether the zero that ends the stack lies where it did, if links are of the thread's own
+    /// stack.
     #[inline(always)]
     fn bottom_holds(&self) -> bool {
         // SAFETY: of the thread's own stack, and outside of all links, so it is in use.
         self.bottom == 0 || self.reach.start.is_none() || unsafe { read_stack(self.bottom) } == 0
     }
 
-    /// Whether the kept links outside of that at `at` hold, which was found again, as far as a stack with `new`
-    /// more shows them, and reach as far. Those from `start` on do.
+    /// Whether the kept links outside of that at `at` hold, which was found again, as far as a
+    /// stack with `new` more shows them, and reach as far. Those from `start` on do.
     ///
     /// # Safety
     ///
@@ -68,7 +69,8 @@ impl Walker {
         !self.previous.reaches_unloadable(innermost) || unsafe { self.revalidate(at, outer) }
     }
 
-    /// Whether the links from that at `at` to that at `outer`, which hold, are found by the same steps still.
+    /// Whether the links from that at `at` to that at `outer`, which hold, are found by the same
+    /// steps still.
     ///
     /// # Safety
     ///
@@ -149,7 +151,8 @@ impl Walker {
         self.conclude(self.previous.sum(self.len))
     }
 
-    /// The same, if they were found by plain rules and that link [stands alone](PreviousStack::needs_no_rbp).
+    /// The same, if they were found by plain rules and that link [stands
+    /// alone](PreviousStack::needs_no_rbp).
     #[inline(always)]
     pub(super) fn push_sp_only(&mut self, at: usize, new: usize) -> u64 {
         let at = self.make_way(at, new);
@@ -169,12 +172,15 @@ impl Walker {
         at
     }
 
-    /// Takes note of what the next walk asks of the links, whose sum is this, and returns their hash.
+    /// Takes note of what the next walk asks of the links, whose sum is this, and returns their
+    /// hash.
     #[inline(always)]
     fn conclude(&mut self, sum: u64) -> u64 {
-        // NOTE: as many as the limit may lie inside of links that were dropped, whose sum is in theirs.
+        // NOTE: as many as the limit may lie inside of links that were dropped, whose sum is in
+        // theirs.
         if self.len >= self.limit {
-            // What a stack does not show need not hold. But a shorter one shows more of it, or more than is kept.
+            // What a stack does not show need not hold. But a shorter one shows more of it, or more
+            // than is kept.
             self.reach = Reach {
                 least: self.len,
                 start: self.previous.start_inside_of(self.len - self.limit),

@@ -14,11 +14,12 @@ use crate::capture::unwind::{RULES, functions};
 impl Walker {
     /// Walks from these registers outwards.
     ///
-    /// The function's own frame and what it calls must be alive, as they are when a caller passes its
-    /// own registers. Every address is checked against the stack's bounds before it is read; the
-    /// frame addresses must rise, so a walk ends.
+    /// The function's own frame and what it calls must be alive, as they are when a caller passes
+    /// its own registers. Every address is checked against the stack's bounds before it is read;
+    /// the frame addresses must rise, so a walk ends.
     ///
-    /// Nearly all walks are [plain](Self::walk_sp_only). The others are [begun again](Self::walk_with_bp).
+    /// Nearly all walks are [plain](Self::walk_sp_only). The others are [begun
+    /// again](Self::walk_with_bp).
     #[inline(never)]
     pub(super) fn walk(&mut self, pc: usize, sp: usize, bp: usize) -> u64 {
         let frame = Registers { pc, sp, bp };
@@ -29,12 +30,14 @@ impl Walker {
         self.push_sp_only(at, new)
     }
 
-    /// Steps by [plain](Packed::is_sp_only) rules to a link that no step outside of which takes rbp, and so knows nothing of
-    /// rbp. Returns which link it is, and how many lie inside of it. `None` if there is another step or link on the way.
+    /// Steps by [plain](Packed::is_sp_only) rules to a link that no step outside of which takes
+    /// rbp, and so knows nothing of rbp. Returns which link it is, and how many lie inside of it.
+    /// `None` if there is another step or link on the way.
     ///
-    /// PERF: pointers instead of indices, which the compiler would keep in step with as many other variables. A
-    /// parser's walk, four steps and twenty-six checks, takes 380 instructions. It took 550 with rbp, and 820 where
-    /// a link was looked for first and verified then, one in four times in vain.
+    /// PERF: pointers instead of indices, which the compiler would keep in step with as many other
+    /// variables. A parser's walk, four steps and twenty-six checks, takes 380 instructions. It
+    /// took 550 with rbp, and 820 where a link was looked for first and verified then, one in four
+    /// times in vain.
     #[inline(always)]
     fn walk_sp_only(&mut self, frame: Registers) -> Option<(usize, usize)> {
         let (sp, high) = (frame.sp, self.bounds.high);
@@ -43,7 +46,8 @@ impl Walker {
         }
         // What lies further in has changed, or belongs to calls that have returned.
         //
-        // SAFETY: kept links are of this thread's stack, which is in use from here on, or lies below.
+        // SAFETY: kept links are of this thread's stack, which is in use from here on, or lies
+        // below.
         let innermost = unsafe { self.previous.innermost_valid(self.start(), sp) };
         let links = self.previous.place(0);
         let mut kept = self.previous.place(innermost);
@@ -174,7 +178,8 @@ impl Walker {
         self.begin_new(stop, region.is_own(), new)
     }
 
-    /// Walks by [all registers](every_register), where `found` return addresses above `sp` were found without.
+    /// Walks by [all registers](every_register), where `found` return addresses above `sp` were
+    /// found without.
     #[cold]
     #[inline(never)]
     pub(super) fn walk_with_every_register(&mut self, sp: usize, found: usize, line: bool) -> u64 {
