@@ -19,8 +19,8 @@ impl Control {
         }
         self.attached += 1;
         self.detach_gone(2);
-        // The first companion: whoever was alone must stop thinking so before this one records.
-        // With more, only the share of each is new.
+        // The second thread: the first one must join a generation with others before this one
+        // records. With more, only the share of each is new.
         if self.attached == 2 && self.session.is_some() {
             self.stop_the_world(|_| {
                 TABLES.threads.claimed().for_each(ThreadState::fold_all);

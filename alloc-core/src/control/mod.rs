@@ -3,7 +3,7 @@
 //! In: calls of the program, the end of threads, forks. Out: a session whose tables exist, and
 //! threads that have a state. Never: a lock that a record takes in the steady state.
 //!
-//! # Standing still
+//! # Stopping the world
 //!
 //! To clear the tables, or to go from one thread to several, nobody may be recording. Whoever holds
 //! the control lock sets the generation to [`PAUSED`], makes every processor see it with one system
@@ -65,7 +65,7 @@ pub(crate) struct Above {
     pub(crate) refuse: fn(&Error),
     /// Starts to report. Called without a lock.
     pub(crate) start_reporter: fn(),
-    /// Whether the reporter waits for a thread to [answer](gate::answer), in this company.
+    /// Whether the reporter waits for a thread to [answer](gate::answer), at this concurrency.
     pub(crate) waits_for_an_answer: fn(Concurrency) -> bool,
     pub(crate) answer: fn(),
     pub(crate) fork: ForkHandlers,
@@ -110,7 +110,7 @@ fn lock() -> Lock {
     CONTROL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits until a pause is over. Not for whoever holds the control lock.
+/// Waits until the world runs again. NOTE: never while holding the control lock.
 pub(crate) fn wait() {
     drop(lock());
 }

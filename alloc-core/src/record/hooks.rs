@@ -1,6 +1,6 @@
 //! What is done about the events of a block: one trait for each session's way.
 
-/// What is done about the events of a block, by whoever has the right to do it.
+/// The hooks around the inner allocator: what a session does about the events of a block.
 ///
 /// A block is its address and its size.
 pub(crate) trait Hooks {

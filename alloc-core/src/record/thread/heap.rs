@@ -71,8 +71,8 @@ impl ThreadState {
         }
     }
 
-    /// The same, where a record is under way: as far as it is counted, and what there is at the
-    /// peak is not kept.
+    /// Like [`tell_peak`](Self::tell_peak), within a record: counts what is complete, and does not
+    /// save the contents at the peak.
     pub(crate) fn tell_peak_within_record(&self) {
         self.account.tell_peak(&TABLES.heap);
         if self.tally_is_apart() {

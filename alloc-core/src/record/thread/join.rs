@@ -26,13 +26,14 @@ impl ThreadState {
         word.word() == self.recording.load(Relaxed)
     }
 
-    /// The same for a session that only counts.
+    /// Whether the thread has joined that generation, without scopes, and its session only counts.
     #[inline(always)]
     pub(crate) fn counts_at(&self, word: GateWord) -> bool {
         word.word() == self.counting.load(Relaxed)
     }
 
-    /// The same for a session that takes a sample.
+    /// Whether the thread has joined that generation, without scopes, and its session records a
+    /// sample.
     #[inline(always)]
     pub(super) fn samples_at(&self, word: GateWord) -> bool {
         word.word() == self.drawing.load(Relaxed)
@@ -46,7 +47,7 @@ impl ThreadState {
         self.only_counts.load(Relaxed)
     }
 
-    /// Takes part in `generation`, in this company.
+    /// Joins a generation.
     pub(crate) fn join(&self, generation: u64, concurrency: Concurrency) {
         // NOTE: alone, it is no part of the account; see `Tally`.
         self.fold_tally();
@@ -104,7 +105,7 @@ impl ThreadState {
         self.drawing.store(GateWord::NEVER.word(), Relaxed);
     }
 
-    /// Notes who the thread is, if the session tells threads apart.
+    /// Labels the thread's callsites with its name, if the session distinguishes threads.
     fn name(&self, walker: &mut Walker) {
         let label = Label {
             domain: 0,
@@ -143,7 +144,7 @@ impl ThreadState {
         }
     }
 
-    /// What tells this thread's callsites apart from others'.
+    /// The label of this thread's callsites.
     pub(crate) fn label(&self) -> Label {
         Label::from_word(self.label.load(Relaxed))
     }

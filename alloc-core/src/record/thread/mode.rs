@@ -33,7 +33,8 @@ impl ThreadState {
         mode
     }
 
-    /// The same, for a thread that is not [inside](Self::is_inside): to be left with zero.
+    /// Marks the begin of a record of a thread that is not [inside](Self::is_inside). Leave it with
+    /// zero.
     #[inline(always)]
     pub(crate) fn enter_from_outside(&self) {
         self.mode.store(RECORDING, Relaxed);

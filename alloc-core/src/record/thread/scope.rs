@@ -56,7 +56,7 @@ pub(crate) fn scope() -> Option<SlotId> {
     SlotId::from_word(scope.unwrap_or(0))
 }
 
-/// The same, for one who tells scopes of what the thread allocates or frees.
+/// The scope that the calling thread is in, for an event that scopes count.
 #[inline(always)]
 pub(crate) fn scope_of_event() -> Option<SlotId> {
     let scope = LOCAL.try_with(|local| {
