@@ -7,14 +7,14 @@
 //!
 //! To clear the tables, or to go from one thread to several, nobody may be recording. Whoever holds
 //! the control lock sets the generation to [`PAUSED`], makes every processor see it with one system
-//! call ([`barrier`]), and waits until no thread is in the middle of a record. That takes
+//! call (`barrier`), and waits until no thread is in the middle of a record. That takes
 //! microseconds; a thread that wants to record meanwhile waits for the lock. So the hot path pays
 //! for this with one load and two plain stores.
 //!
 //! A signal handler that interrupted a record must not wait while the generation is paused: the
 //! holder of the lock may be waiting for that very record. Once all records are done the generation
 //! is [`STILL`]. From then on nobody waits for a record, so a handler may wait for the lock;
-//! before, it goes on, and [says so](ThreadState::use_tables), which the holder waits for as well.
+//! before, it goes on, and [says so](thread::ThreadState::use_tables), which the holder waits for as well.
 //! So do those who change what scopes count by stack. See [`beside_record`].
 //!
 //! # Locks

@@ -53,7 +53,7 @@ pub(crate) enum RemovedRecord {
     Excluded(usize),
 }
 
-/// Records the end of a block where there is no [`Recorder`]: inside the tracer, in a signal
+/// Records the end of a block where there is no [`Recorder`](super::recorder::Recorder): inside the tracer, in a signal
 /// handler that interrupted it, or at a thread's end.
 ///
 /// The block's callsite and the heap are changed directly, with atomics, since the thread's own
@@ -113,7 +113,7 @@ pub(crate) fn restore(forgotten: RemovedRecord) {
     });
 }
 
-/// Runs `change` while the tables are sure to stay, without a [`Recorder`]. It gets the thread's
+/// Runs `change` while the tables are sure to stay, without a [`Recorder`](super::recorder::Recorder). It gets the thread's
 /// state, unless that is in the middle of a record.
 fn directly<R>(change: impl Fn(Option<&ThreadState>) -> Option<R>) -> Option<R> {
     if !control::is_on() {

@@ -122,7 +122,7 @@ impl Word for AtomicU8 {
 }
 
 impl PageMap {
-    /// The same as [`insert`](Self::insert), where maybe nothing lies around the place.
+    /// Slow path of [`insert`](Self::insert): the page may be missing.
     ///
     /// PERF: written before it is read. To read first a page that nobody has touched takes one
     /// fault more, for the page of zeros that all share.

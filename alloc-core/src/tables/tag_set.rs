@@ -150,7 +150,7 @@ trait Level {
     /// The line that a hash names, if there is a table, and where in it a search starts.
     fn line(&self, hash: u64) -> Option<(&Line, usize)>;
 
-    /// The same, if there is memory for a table.
+    /// Inserts, if there is memory for a table.
     fn line_or_reserve(&self, hash: u64) -> Option<(&Line, usize)>;
 
     /// See [`LazyTable::clear`].

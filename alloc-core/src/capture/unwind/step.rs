@@ -42,7 +42,7 @@ pub(super) fn outward(frame: Registers, high: usize) -> Result<Found, Stop> {
     step_by(RULES.get(frame), frame, high)
 }
 
-/// The same, by the rule of the frame's code.
+/// Steps to the return address of the frame, by the rule of its code.
 #[inline(always)]
 pub(super) fn step_by(
     rule: Packed,

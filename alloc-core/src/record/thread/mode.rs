@@ -8,7 +8,7 @@ use Ordering::Relaxed;
 /// Bit of `mode`: a record is being made; the tables must stay as they are.
 pub(super) const RECORDING: u32 = 1;
 
-/// Step of `mode`: how many [`Muted`] guards are alive.
+/// Step of `mode`: how many [`Muted`](super::guards::Muted) guards are alive.
 pub(super) const MUTED: u32 = 2;
 
 impl ThreadState {

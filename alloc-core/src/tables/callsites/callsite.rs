@@ -24,7 +24,7 @@ pub(crate) struct Callsite {
     /// The callsite that has the rest, or zero, and how many of its innermost are not among them.
     outer: AtomicU32,
     skip: AtomicU16,
-    /// That of its [stack](Stack::era).
+    /// That of its [stack](super::Stack::era).
     pub(crate) era: AtomicU16,
     /// Zero until the rest is written, then one plus the number of the [`StackEnd`].
     end: AtomicU8,

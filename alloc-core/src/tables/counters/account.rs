@@ -245,7 +245,7 @@ impl Account {
         }
     }
 
-    /// Hands the thread's part to the heap, and returns the heap's settled total.
+    /// Moves the thread's part to the heap, and returns the heap's settled total.
     pub(crate) fn settle(&self, heap: &Heap) -> i64 {
         self.tell_peak(heap);
         self.forget_peak();

@@ -196,7 +196,7 @@ impl Cell {
         shared.fold(&self.read(), epoch, || self.empty_for(next, epoch));
     }
 
-    /// The same, while no other thread folds.
+    /// Folds while no other thread does, without locked instructions.
     pub(crate) fn fold_alone_into(&self, shared: &SharedCounters, next: u32, epoch: u64) {
         shared.fold_as::<Unlocked>(&self.read(), epoch, || self.empty_for(next, epoch));
     }

@@ -47,10 +47,10 @@ pub(super) struct Rules {
     words: Words,
     /// Of most of those that are plain, what a plain walk needs.
     sizes: LazyTable<Sizes, 1>,
-    /// The same for code that may be unloaded. The upper half of the key is one more than the place
+    /// The rules of code that may be unloaded. The upper half of the key is one more than the place
     /// of the fingerprint, the lower is the address, counted from where the object begins.
     loaded: Words,
-    /// The same as `words`, for walks that look for the user's line: the uppermost bit says that
+    /// The rules, for walks to the user's line: the uppermost bit says that
     /// the code is [surely the user's](functions::is_surely_of_the_user).
     lines: Words,
     loads: [AtomicU64; MOST_LOADS],
@@ -115,14 +115,14 @@ impl Rules {
         Packed::stored(self.words.find(hash(pc), is_it)?).sp_only_size()
     }
 
-    /// The same as [`get`](Self::get), and whether the code is surely the user's.
+    /// The rule for a frame, and whether its code is surely the user's.
     #[inline(always)]
     pub(super) fn get_for_line(&self, frame: Registers) -> (Packed, bool) {
         let known = self.get_known_for_line(frame.pc);
         known.unwrap_or_else(|| self.ask_for_line(frame))
     }
 
-    /// The same, if it was met before.
+    /// The rule and whether the code is the user's, if the return address was met before.
     #[inline(always)]
     pub(super) fn get_known_for_line(&self, pc: usize) -> Option<(Packed, bool)> {
         // NOTE: addresses have 47 bits, so that one more is free. An empty place is like the rule

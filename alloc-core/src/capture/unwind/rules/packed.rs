@@ -47,7 +47,7 @@ impl Packed {
         Packed(u32::from(word as u16))
     }
 
-    /// Whether [`Rules::whole`] must tell what it says.
+    /// Whether [`Rules::whole`](super::Rules::whole) must tell what it says.
     #[inline(always)]
     pub(in crate::capture::unwind) fn is_long(self) -> bool {
         self.0 >= Packed::LONG

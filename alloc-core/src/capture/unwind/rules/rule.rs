@@ -15,7 +15,7 @@ pub(in crate::capture::unwind) enum Rule {
     Kept(Kept),
     /// The function has no caller: the bottom of a stack.
     Bottom,
-    /// There is one that takes [more registers](super::every_register).
+    /// There is one that takes [more registers](crate::capture::unwind::every_register).
     Other,
     /// There is no rule, or none that the walk can follow.
     Unknown,
@@ -61,7 +61,7 @@ impl Rule {
         saved_bp: Some(-16),
     };
 
-    /// The same, of one whose frame ends `size` bytes above rsp.
+    /// The rule of a function that saves rbp and whose frame ends `size` bytes above rsp.
     pub(in crate::capture::unwind) fn of_frame(size: usize) -> Option<Rule> {
         i32::try_from(size).ok().map(|offset| Rule::Step {
             base: Base::Rsp,

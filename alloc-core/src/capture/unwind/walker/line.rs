@@ -28,7 +28,7 @@ impl Walker {
         hash
     }
 
-    /// The same as [`walk_sp_only`](Self::walk_sp_only), to the user's line. Returns how many
+    /// Fast path: steps by sp-only rules to the user's line. Returns how many
     /// frames that takes.
     #[inline(always)]
     fn walk_line_sp_only(&mut self, frame: Registers) -> Option<usize> {
@@ -53,7 +53,7 @@ impl Walker {
         Some(LINE_FRAMES)
     }
 
-    /// The same as [`walk_line`](Self::walk_line), by all rules and from any stack.
+    /// Slow path: walks to the user's line by all rules, from any stack.
     #[inline(never)]
     fn walk_line_with_bp(&mut self, first: Registers) -> u64 {
         let mut frame = first;
