@@ -8,7 +8,7 @@
 
 #[path = "../src/tables/counters/mod.rs"]
 mod counters;
-#[path = "../src/snapshot/numbers.rs"]
+#[path = "../snapshot/src/numbers.rs"]
 mod numbers;
 #[path = "../src/tables/open_gap.rs"]
 mod open_gap;
@@ -313,7 +313,7 @@ fn a_gap_is_shut_before_a_block_that_is_left_out_is_given_away() {
                     left_out.fetch_add(1, Ordering::Relaxed);
                     true
                 };
-                open_gap::leave_out(count, std::iter::once(gap));
+                open_gap::exclude(count, std::iter::once(gap));
                 given.store(BLOCK, Ordering::Release);
             }
         });

@@ -28,6 +28,7 @@
 //!   show it.
 
 mod bounds;
+pub(crate) mod modules;
 mod stacks;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod unwind;
@@ -171,7 +172,8 @@ pub(crate) fn then(address: usize, era: u16) -> usize {
     }
 }
 
-/// Takes note of which libraries are gone. NOTE: it enters the loader.
+/// Takes note of which libraries are gone. It enters the loader, so the caller keeps forks away,
+/// and is not in a record.
 pub(crate) fn look() {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
     unwind::libraries::look();
@@ -179,7 +181,7 @@ pub(crate) fn look() {
 
 /// Hands over the libraries that are gone, as of the last [look](look), at the addresses that
 /// [`then`] tells.
-pub(crate) fn for_each_gone(each: &mut dyn FnMut(crate::snapshot::modules::Listed<'_>)) {
+pub(crate) fn for_each_gone(each: &mut dyn FnMut(crate::capture::modules::Listed<'_>)) {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
     unwind::libraries::for_each_gone(each);
     #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]

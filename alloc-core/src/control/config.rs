@@ -1,8 +1,8 @@
 //! [`Config`]: how to trace.
 
 use crate::Bytes;
+use crate::Error;
 use crate::capture::{LIBRARY_FRAMES, MAX_FRAMES};
-use crate::error::Error;
 use crate::record::gate::Mode;
 use crate::tables::callsites::MAX_CALLSITES;
 use crate::tables::sampling::Interval;

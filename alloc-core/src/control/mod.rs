@@ -14,8 +14,8 @@
 //! A signal handler that interrupted a record must not wait while the generation is paused: the
 //! holder of the lock may be waiting for that very record. Once all records are done the generation
 //! is [`STILL`]. From then on nobody waits for a record, so a handler may wait for the lock;
-//! before, it goes on, and [says so](thread::ThreadState::use_tables), which the holder waits for as well.
-//! So do those who change what scopes count by stack. See [`beside_record`].
+//! before, it goes on, and [says so](thread::ThreadState::use_tables), which the holder waits for
+//! as well. So do those who change what scopes count by stack. See [`beside_record`].
 //!
 //! # Locks
 //!
@@ -33,8 +33,8 @@ pub(crate) mod track;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::Error;
 use crate::capture::CaptureMethod;
-use crate::error::Error;
 use crate::record::thread::{self, Busy, ScopeOwners, Stage};
 use crate::system::hooks::{self, ForkHandlers};
 use crate::tables::blocks::Granule;

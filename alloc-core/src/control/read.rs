@@ -1,8 +1,8 @@
 //! What readers of the tables call: totals, and a lock against a clear.
 
 use super::{Config, lock, lock_readers};
+use crate::Error;
 use crate::capture::{self, CaptureMethod};
-use crate::error::Error;
 use crate::record::gate::{check_fault, is_on};
 use crate::record::session::{SAMPLE_FILTER, TABLES};
 use crate::record::settings::{only_counts, sampling};

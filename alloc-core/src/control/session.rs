@@ -2,8 +2,8 @@
 
 use super::config::ROOM;
 use super::{Above, Config, Control, GranuleHint, lock, lock_readers};
+use crate::Error;
 use crate::capture::{self, LIBRARY_FRAMES};
-use crate::error::Error;
 use crate::record::gate::{
     self, Fault, Mode, OFF, UNSET, check_fault, generation, give_up, set_generation,
 };

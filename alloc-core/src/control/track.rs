@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-use crate::error::Error;
+use crate::Error;
 use crate::tables::callsites::CallsiteId;
 use crate::{control, record::manual, record::thread};
 

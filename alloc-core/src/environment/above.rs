@@ -6,9 +6,8 @@ use std::sync::MutexGuard;
 use super::{reporter, startup};
 use crate::control::{self, Above, GranuleHint, track};
 use crate::record::thread::{ScopeOwners, Stage, stage};
-use crate::snapshot::symbols;
 use crate::system::hooks::{self, ForkHandlers};
-use crate::{Bytes, scope};
+use crate::{Bytes, process, scope};
 
 static ABOVE: Above = Above {
     config: startup::config_from_environment,
@@ -29,12 +28,13 @@ static ABOVE: Above = Above {
 
 /// The first call of all, from an allocator. `use_inner` uses the inner one.
 pub(crate) fn begin(granule: GranuleHint, use_inner: impl FnOnce()) {
+    process::register_hooks();
     control::begin(granule, use_inner, &ABOVE);
 }
 
 /// The physical memory of the tracer.
 pub(crate) fn tracer_memory() -> Bytes {
-    control::tracer_memory(|| scope::resident() + symbols::resident())
+    control::tracer_memory(|| scope::resident() + process::resident_names())
 }
 
 /// What a fork holds on to, from before it to after.

@@ -29,15 +29,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use crate::Error;
 use crate::environment::clock::Clock;
 use crate::environment::live::Live;
 use crate::environment::signals::{self, Signal};
 use crate::environment::template::{self, Template};
-use crate::error::Error;
 use crate::record::thread::{self, Busy, Stage, ThreadState};
-use crate::snapshot::file::{self, Moment, Names, Reserve};
+use crate::snapshot::file::Names;
 use crate::system::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::tables::counters::Concurrency;
+use crate::write::{self, Moment, Reserve};
 use crate::{
     control, environment::background, environment::retry, environment::wake, record::stack_here,
     system::hooks, system::waiting,
@@ -97,7 +98,7 @@ static HAS_ENDED: AtomicBool = AtomicBool::new(false);
 /// Takes note of what is to be done while the program runs, and of whether a snapshot is to be written at its
 /// end. Does not allocate. `false` where the system refuses to call us at the end.
 pub(crate) fn order(order: Order) -> bool {
-    file::begin();
+    write::begin();
     begin_to_count();
     hooks::stay_loaded();
     let _ = ORDER.set(order);
@@ -250,7 +251,7 @@ pub(crate) fn hold() -> MutexGuard<'static, ()> {
 /// For a signal that comes while nothing is traced. A signal's handler may call it.
 fn tell_that_it_is_off() {
     hooks::write_to_stderr(&[
-        "alloc-core: ALLOC_TRACE_SIGNAL: no snapshot written: tracing is off; with ALLOC_TRACE=32 it is on from the \
+        "alloc-core: ALLOC_TRACE_SIGNAL: no snapshot written: tracing is off; with ALLOC_TRACE=128 it is on from the \
          start\n",
     ]);
 }
@@ -295,7 +296,7 @@ fn write(path: impl FnOnce(u32, u32) -> PathBuf) -> Result<(), String> {
     writing(|| {
         let path = path(std::process::id(), NUMBER.load(Ordering::Relaxed));
         template::check_length(&path)?;
-        let packed = file::pack(names(), Moment::Exit).map_err(|error| about(error, &path))?;
+        let packed = write::pack(names(), Moment::Exit).map_err(|error| about(error, &path))?;
         let others = packed.put(&path).map_err(|error| about(error, &path))?;
         if others {
             let path = path.to_string_lossy();
@@ -353,7 +354,7 @@ fn write_numbered(out: Template, moment: Moment) -> Result<Option<PathBuf>, Stri
         };
         let mut path = next();
         template::check_length(&path)?;
-        let packed = file::pack(names(), moment).map_err(|error| about(error, &path))?;
+        let packed = write::pack(names(), moment).map_err(|error| about(error, &path))?;
         while !packed.put_new(&path).map_err(|error| about(error, &path))? {
             path = next();
         }

@@ -95,7 +95,7 @@ pub(crate) fn config_from_environment() -> Option<Config> {
             hooks::write_to_stderr(&[
                 "alloc-core: ",
                 asking,
-                ": nothing is traced yet: set ALLOC_TRACE=32 as well, unless the program calls \
+                ": nothing is traced yet: set ALLOC_TRACE=128 as well, unless the program calls \
                  alloc_core::start()\n",
             ]);
         }

@@ -24,7 +24,7 @@
 
 use std::sync::OnceLock;
 
-use crate::error::Error;
+use crate::Error;
 use crate::system::hooks;
 use crate::system::sync::{AtomicU32, AtomicU64, Ordering, compiler_fence, fence};
 use crate::tables::counters::Concurrency;

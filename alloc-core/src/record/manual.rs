@@ -3,8 +3,8 @@
 use super::count::{credit, debit, fold_directly};
 use super::session::TABLES;
 use super::thread::ThreadState;
+use crate::Error;
 use crate::control;
-use crate::error::Error;
 use crate::tables::callsites::{CallsiteId, Stack};
 use crate::tables::counters::Delta;
 use crate::tables::label::Label;

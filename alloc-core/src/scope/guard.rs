@@ -7,11 +7,11 @@ use super::prepare;
 use super::sites::Sites;
 use super::started::{self, Started};
 use super::{ScopeHandle, SlotId, Usage};
-use crate::error::Error;
+use crate::Error;
 use crate::record::thread::{self, Stage};
 use crate::snapshot::recorded::Recorded;
 use crate::snapshot::snapshot::Snapshot;
-use crate::{TracedMemory, control};
+use crate::{TracedMemory, control, process};
 
 /// From when it is entered until it is dropped, counts what this thread allocates and frees.
 ///
@@ -230,7 +230,7 @@ pub(super) fn snapshot_of(id: SlotId, forks: u32) -> Result<Snapshot, Error> {
             ..Recorded::default()
         },
     };
-    Ok(Snapshot::of_this_process(recorded))
+    Ok(process::snapshot_of(recorded))
 }
 
 impl Drop for Scope {

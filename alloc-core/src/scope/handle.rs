@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use super::guard::{has_started_threads, snapshot_of, usage_of};
 use super::{Scope, SlotId, Usage};
-use crate::error::Error;
+use crate::Error;
 use crate::record::thread;
 use crate::snapshot::snapshot::Snapshot;
 

@@ -1,7 +1,7 @@
 //! [`measure`] and its kin: a scope around one piece of work.
 
 use super::{Scope, ScopeHandle, Usage};
-use crate::error::Error;
+use crate::Error;
 
 /// What [`measure`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

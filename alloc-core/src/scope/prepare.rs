@@ -1,6 +1,6 @@
 //! Makes room for scopes, the first time.
 
-use crate::error::Error;
+use crate::Error;
 use crate::system::sync::{AtomicBool, Ordering};
 use crate::{capture, control};
 

@@ -191,7 +191,7 @@ impl Sites {
             ..Recorded::default()
         };
         recorded.health.lost_blocks = self.lost.load(Ordering::Relaxed);
-        crate::capture::look();
+        control::beside_record(crate::capture::look);
         let read = control::beside_record(|| self.read_into(&mut recorded));
         debug_assert!(read.is_some(), "no signal handler takes snapshots");
         recorded

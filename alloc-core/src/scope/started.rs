@@ -11,7 +11,7 @@
 
 use std::io;
 
-use crate::error::Error;
+use crate::Error;
 use crate::{control, record::thread, system::hooks};
 
 use super::slots::SlotId;

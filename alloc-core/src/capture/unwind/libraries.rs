@@ -14,7 +14,7 @@ use std::cell::UnsafeCell;
 
 use super::objects::{self, Object};
 use super::spare_stack;
-use crate::snapshot::modules::{self, Listed};
+use crate::capture::modules::{self, Listed};
 use crate::system::arena::{LazyTable, Zeroed};
 use crate::system::sync::{AtomicBool, AtomicU32, Ordering};
 
@@ -201,7 +201,7 @@ pub(in crate::capture) fn look() {
         return;
     }
     let (mut here, mut any) = ([false; MOST], false);
-    modules::for_each_loaded(&mut |listed| {
+    modules::list(&mut |listed| {
         any = true;
         let mut there = until(noted()).filter_map(|(number, it)| Some((number, it.details()?)));
         if let Some((number, _)) = there.find(|(_, details)| details.is(&listed)) {

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::OnceLock;
 
-use crate::snapshot::modules::{self, Listed};
+use crate::capture::modules::{self, Listed};
 use crate::system::sync::{AtomicUsize, Ordering};
 use crate::tables::stack_hash::fold;
 

@@ -19,7 +19,7 @@ use crate::system::sync::Ordering::Relaxed;
 
 pub(crate) use events::Events;
 use guards::muted;
-pub(crate) use guards::{AtStage, Busy, mute, untraced};
+pub(crate) use guards::{AtStage, Busy, begin_mute, end_mute, mute, untraced};
 pub(crate) use registry::Threads;
 pub(crate) use scope::{
     ScopeOwners, disown_scope, give_back_spare_slot, keep_spare_slot, outside_scope,

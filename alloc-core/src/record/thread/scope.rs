@@ -20,7 +20,7 @@ pub(crate) fn register_scopes(owners: &'static ScopeOwners) {
     let _ = OWNERS.set(owners);
 }
 
-fn owners() -> &'static ScopeOwners {
+pub(super) fn owners() -> &'static ScopeOwners {
     const NONE: &ScopeOwners = &ScopeOwners {
         disown: |_| (),
         give_back: |_| (),
