@@ -18,3 +18,4 @@ pub(crate) mod statistics;
 pub(crate) mod symbols;
 pub(crate) mod traceback;
 pub(crate) mod traceback_text;
+pub(crate) mod types;
