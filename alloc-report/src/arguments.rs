@@ -249,6 +249,7 @@ impl ValueEnum for By {
             By(Traceback),
             By(FoldedTraceback),
             By(SizeClass),
+            By(Type),
             By(Thread),
             By(Domain),
         ];
@@ -271,6 +272,10 @@ impl ValueEnum for By {
             SizeClass => (
                 "size-class",
                 "The mean size of a callsite's blocks, by powers of two",
+            ),
+            Type => (
+                "type",
+                "The type that blocks were allocated for, as far as debug information tells",
             ),
             Thread => ("thread", "The name of the thread that allocated"),
             Domain => (

@@ -45,6 +45,12 @@ pub enum GroupBy {
     /// A trace is not a block: what is classed is the mean size of all blocks that its callsite ever
     /// allocated.
     SizeClass,
+    /// The type that the blocks were allocated for: `Vec<String>`, `HashMap<u64, demo::Session>`.
+    ///
+    /// Blocks have no type at run time. It comes from the generic arguments of the standard library's functions in the
+    /// stack, which debug information has (`debug = 1`), and the newer mangling of names. Where they are not known it is
+    /// `<unknown>`: it is never guessed.
+    Type,
     /// The name of the thread that allocated, if the session
     /// [told threads apart](crate::Config::threads); else all are one group.
     Thread,
@@ -339,6 +345,7 @@ names!(
     Traceback = "traceback",
     FoldedTraceback = "folded",
     SizeClass = "size-class",
+    Type = "type",
     Thread = "thread",
     Domain = "domain",
 );

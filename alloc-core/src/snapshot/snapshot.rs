@@ -18,6 +18,7 @@ use crate::snapshot::origin::{self, Origin};
 use crate::snapshot::recorded::{Recorded, RecordedCallsite};
 use crate::snapshot::symbols::{Gap, Symbols};
 use crate::snapshot::traceback::{ChargeTo, Traceback};
+use crate::snapshot::types::Types;
 use crate::tables::sampling::Interval;
 use crate::{Bytes, Counters, Frame, Health, Metric, TracedMemory};
 
@@ -38,6 +39,9 @@ pub struct Trace {
     /// The size of the largest blocks of its size class, a power of two, if blocks were
     /// [classed by their own size](crate::Config::sizes) or the profile has their size.
     pub size_class: Option<Bytes>,
+    /// The type that the blocks were allocated for, as a person would write it, if debug information or the
+    /// functions' names tell it.
+    pub type_name: Option<Arc<str>>,
 }
 
 impl Trace {
@@ -49,6 +53,7 @@ impl Trace {
             domain: 0,
             thread: None,
             size_class: None,
+            type_name: None,
         }
     }
 
@@ -68,6 +73,17 @@ impl Trace {
     pub fn with_block_size(mut self, size: impl Into<Bytes>) -> Trace {
         self.size_class = Some(class_of(size.into()));
         self
+    }
+
+    /// The same with blocks of a type.
+    pub fn with_type(mut self, name: impl Into<Arc<str>>) -> Trace {
+        self.type_name = Some(name.into());
+        self
+    }
+
+    /// The type's name, or what stands for it.
+    pub(crate) fn type_or_unknown(&self) -> &str {
+        self.type_name.as_deref().unwrap_or("<unknown>")
     }
 
     /// The thread's name, or what stands for it.
@@ -349,8 +365,10 @@ impl Snapshot {
 
     fn with_tracebacks(&self, tracebacks: Vec<Traceback>) -> Vec<Trace> {
         let callsites = tracebacks.into_iter().zip(&self.recorded.callsites);
+        let mut types = Types::default();
         callsites
             .map(|(traceback, callsite)| Trace {
+                type_name: types.of(&traceback),
                 traceback,
                 counters: callsite.counters,
                 domain: callsite.domain,

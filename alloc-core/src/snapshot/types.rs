@@ -8,6 +8,10 @@
 mod parse;
 mod shown;
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::snapshot::traceback::Traceback;
 use parse::Call;
 
 /// A function, as frames have it.
@@ -84,6 +88,27 @@ const NODES: &[(&str, &str)] = &[
 
 /// Crates whose functions say what they allocate, or call those that do.
 const TRANSPARENT: &[&str] = &["alloc", "core", "std", "hashbrown", "allocator_api2"];
+
+/// The types of tracebacks, each once.
+#[derive(Default)]
+pub(crate) struct Types(HashMap<String, Arc<str>>);
+
+impl Types {
+    pub(crate) fn of(&mut self, traceback: &Traceback) -> Option<Arc<str>> {
+        let name = type_of(traceback.iter().filter_map(|frame| {
+            Some(Named {
+                function: frame.function()?,
+                generic: frame.generic(),
+            })
+        }))?;
+        if let Some(known) = self.0.get(&name) {
+            return Some(Arc::clone(known));
+        }
+        let shared: Arc<str> = name.as_str().into();
+        self.0.insert(name, Arc::clone(&shared));
+        Some(shared)
+    }
+}
 
 /// The type that the stack of these functions, innermost first, allocated for, as a person would write it.
 pub(crate) fn type_of<'a>(functions: impl IntoIterator<Item = Named<'a>>) -> Option<String> {
