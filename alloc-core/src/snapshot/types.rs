@@ -303,6 +303,22 @@ mod tests {
              demo::main | -",
             "PathBuf",
         );
+        check(
+            "alloc::slice::<impl [T]>::to_vec | to_vec<u8>
+             alloc::slice::<impl alloc::borrow::ToOwned for [T]>::to_owned | to_owned<u8>
+             <str as alloc::borrow::ToOwned>::to_owned | -
+             demo::main | -",
+            "String",
+        );
+        check(
+            "<alloc::vec::Vec<u8>>::with_capacity_in | -
+             <u8 as <[_]>::to_vec_in::ConvertVec>::to_vec::<alloc::alloc::Global> | -
+             <[u8]>::to_vec_in::<alloc::alloc::Global> | -
+             <alloc::vec::Vec<u8> as core::clone::Clone>::clone | -
+             <alloc::string::String as core::clone::Clone>::clone | -
+             demo::main | -",
+            "String",
+        );
         // A vector of strings clones each of them.
         check(
             "<[u8]>::to_vec | -

@@ -32,9 +32,10 @@ impl<'a> Call<'a> {
         self.path.split("::").next().unwrap_or_default()
     }
 
-    /// Whether it is a method of a type of the language, as `<[u8]>::to_vec` is: only the standard library has these.
+    /// Whether it is a method of a type of the language, or one of its own traits, as in
+    /// `<u8 as <[_]>::to_vec_in::ConvertVec>::to_vec`: only the standard library has these.
     pub(super) fn is_of_the_language(&self) -> bool {
-        !self.path.contains("::") && self.krate().starts_with("__r")
+        self.krate().is_empty() || self.krate().starts_with("__r")
     }
 
     pub(super) fn argument(&self, at: usize) -> Option<&'a str> {
@@ -79,26 +80,15 @@ fn path_of(function: &str) -> (String, Vec<&str>) {
             head(this).1,
         );
     }
+    let path = |module: &str| module.to_owned() + &without_arguments(method);
     match of_trait {
-        Some(of_trait) => (
-            without_arguments(of_trait) + &without_arguments(method),
-            Vec::new(),
-        ),
+        _ if this == "str" => (path("alloc::str"), Vec::new()),
+        Some(of_trait) => (path(&without_arguments(of_trait)), Vec::new()),
         None if this.starts_with('[') => {
             let element = this.trim_start_matches('[').trim_end_matches(']');
-            (
-                "alloc::slice".to_owned() + &without_arguments(method),
-                vec![element],
-            )
+            (path("alloc::slice"), vec![element])
         }
-        None if this == "str" => (
-            "alloc::str".to_owned() + &without_arguments(method),
-            Vec::new(),
-        ),
-        None => (
-            without_arguments(method).trim_start_matches(':').to_owned(),
-            Vec::new(),
-        ),
+        None => (path(""), Vec::new()),
     }
 }
 
