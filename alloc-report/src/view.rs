@@ -208,7 +208,9 @@ impl View {
         let mut words = format!("by {}", names.join(", then "));
         let is_charged = |key| match key {
             Some(GroupBy::Traceback | GroupBy::FoldedTraceback) => false,
-            Some(GroupBy::Thread | GroupBy::Type | GroupBy::Domain | GroupBy::SizeClass) | None => false,
+            Some(GroupBy::Thread | GroupBy::Type | GroupBy::Domain | GroupBy::SizeClass) | None => {
+                false
+            }
             Some(_) => true,
         };
         if self.by.is_cumulative() {

@@ -83,7 +83,7 @@ const NODES: &[(&str, &str)] = &[
     ("alloc::collections::btree::node::LeafNode", "BTreeMap"),
     ("alloc::collections::btree::node::InternalNode", "BTreeMap"),
     ("alloc::collections::linked_list::Node", "LinkedList"),
-    ("std::sync::mpmc::list::Block", "mpsc::Sender"),
+    ("std::sync::mpmc::list::Block", "Channel"),
 ];
 
 /// Crates whose functions say what they allocate, or call those that do.
@@ -152,6 +152,9 @@ impl Found {
         let found = |owner, arguments| Some(Found { owner, arguments });
         match allocates {
             Allocates::Exactly(name) => found(name, Vec::new()),
+            Allocates::Of(owner @ ("Rc" | "Arc")) if call.is_of_slice() => {
+                found(owner, vec![format!("[{}]", argument(0)?)])
+            }
             Allocates::Of(owner) => found(owner, vec![argument(0)?]),
             Allocates::Map(owner) => found(owner, vec![argument(0)?, argument(1)?]),
             Allocates::Table => {
@@ -194,6 +197,14 @@ impl Found {
             return name == "OsString";
         }
         let element = self.arguments.first().map(String::as_str);
+        // A shared string is made as a slice of bytes.
+        if matches!(self.owner, "Rc" | "Arc") && element == Some("[u8]") {
+            let is_string = call.argument(0) == Some("str");
+            if is_string {
+                self.arguments = vec!["str".to_owned()];
+            }
+            return !is_string && allocates == Allocates::Of(self.owner);
+        }
         let is_buffer = self.owner == "Vec" || self.owner == "Box" && element == Some("[u8]");
         if !is_buffer {
             return false;
@@ -257,7 +268,7 @@ mod tests {
         );
         check(
             "alloc::sync::Arc<[T]>::allocate_for_slice | allocate_for_slice<u8>",
-            "Arc<u8>",
+            "Arc<[u8]>",
         );
         check(
             "alloc::boxed::Box<T>::new | new<alloc::collections::btree::node::LeafNode<u64, alloc::string::String>>

@@ -100,7 +100,7 @@ impl<'a> Generics<'a> {
         });
         let start = |header: &UnitHeader<Slice<'a>>| header.debug_info_offset().map(|it| it.0);
         let after = headers.partition_point(|it| start(it).is_some_and(|it| it <= offset.0));
-        let header = headers.get(after.checked_sub(1)?)?.clone();
+        let header = *headers.get(after.checked_sub(1)?)?;
         let within = offset.to_unit_offset(&header)?;
         self.last = Some(dwarf.unit(header).ok()?);
         Some(within)

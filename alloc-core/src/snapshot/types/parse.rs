@@ -7,6 +7,7 @@ use super::Named;
 pub(super) struct Call<'a> {
     /// The path without generic arguments: `alloc::vec::Vec::push`.
     path: String,
+    is_of_slice: bool,
     arguments: Vec<&'a str>,
 }
 
@@ -21,11 +22,20 @@ impl<'a> Call<'a> {
                 .filter(|it| !is_placeholder(it))
                 .collect(),
         };
-        Call { path, arguments }
+        Call {
+            path,
+            is_of_slice: function.contains("Rc<[") || function.contains("Arc<["),
+            arguments,
+        }
     }
 
     pub(super) fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Whether it is a method of a shared slice, whose generic argument is an element.
+    pub(super) fn is_of_slice(&self) -> bool {
+        self.is_of_slice
     }
 
     pub(super) fn krate(&self) -> &str {
