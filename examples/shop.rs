@@ -1,6 +1,6 @@
 //! The program of the README's first page: a service that keeps a page for each session, for good.
 //!
-//!     ALLOC_TRACE=32 ALLOC_TRACE_OUT=heap.pb.gz cargo run --release --example shop
+//!     ALLOC_TRACE=128 ALLOC_TRACE_OUT=heap.pb.gz cargo run --release --example shop
 //!     alloc-report top heap.pb.gz
 
 use std::collections::HashMap;

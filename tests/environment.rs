@@ -176,9 +176,9 @@ fn a_signal_to_a_program_that_is_not_traced_is_answered() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(
         String::from_utf8(output.stderr).expect("UTF-8"),
-        "alloc-core: ALLOC_TRACE_SIGNAL: nothing is traced yet: set ALLOC_TRACE=32 as well, unless the \
+        "alloc-core: ALLOC_TRACE_SIGNAL: nothing is traced yet: set ALLOC_TRACE=128 as well, unless the \
          program calls alloc_core::start()\n\
-         alloc-core: ALLOC_TRACE_SIGNAL: no snapshot written: tracing is off; with ALLOC_TRACE=32 it is on \
+         alloc-core: ALLOC_TRACE_SIGNAL: no snapshot written: tracing is off; with ALLOC_TRACE=128 it is on \
          from the start\n"
     );
 }
@@ -270,7 +270,7 @@ fn what_nothing_comes_of_is_said_at_the_start() {
     check_said(
         "out-alone",
         &[("ALLOC_TRACE_OUT", "heap.pb.gz")],
-        "alloc-core: ALLOC_TRACE_OUT: nothing is traced yet: set ALLOC_TRACE=32 as well, unless the program \
+        "alloc-core: ALLOC_TRACE_OUT: nothing is traced yet: set ALLOC_TRACE=128 as well, unless the program \
          calls alloc_core::start()\n",
     );
     check_said(

@@ -49,7 +49,7 @@
 //!
 //! # Environment
 //!
-//! `ALLOC_TRACE=32 ALLOC_TRACE_OUT=heap.pb.gz ./program` traces a program from before `main` to its end.
+//! `ALLOC_TRACE=128 ALLOC_TRACE_OUT=heap.pb.gz ./program` traces a program from before `main` to its end.
 //! Snapshots by the clock, on a signal, and of a sample: see [`environment`].
 //!
 //! # Coming from Python
@@ -97,7 +97,7 @@ mod allocator;
 mod capture;
 mod control;
 pub mod environment;
-mod error;
+mod process;
 mod record;
 mod scope;
 mod snapshot;
@@ -105,28 +105,21 @@ mod system;
 mod tables;
 mod testing;
 pub mod tracemalloc;
+mod write;
 
-pub use alloc_core_symbols::Search as SymbolSearch;
+#[doc(inline)]
+pub use alloc_core_snapshot::{
+    Amount, Bytes, ChargeTo, Counters, Error, Escaped, Filter, Frame, FunctionPattern, GroupBy,
+    GroupKey, Grouping, Health, Metric, MissingDebugInfo, Names, Origin, Snapshot, SortBy,
+    SourcePath, Statistic, SymbolSearch, Trace, Traceback, TracebackText, TracedMemory,
+};
 pub use allocator::TraceAlloc;
 pub use capture::CaptureMethod;
 pub use control::Config;
 pub use control::track::{track, untrack};
-pub use error::Error;
 pub use scope::{
     Instrumented, Measured, Scope, ScopeHandle, Usage, measure, measure_future, try_measure,
 };
-pub use snapshot::escape::Escaped;
-pub use snapshot::file::Names;
-pub use snapshot::filter::Filter;
-pub use snapshot::frame::{Frame, SourcePath};
-pub use snapshot::grouping::{GroupBy, Grouping, Metric, SortBy};
-pub use snapshot::numbers::{Amount, Bytes, Counters, Health, TracedMemory};
-pub use snapshot::origin::Origin;
-pub use snapshot::pattern::FunctionPattern;
-pub use snapshot::snapshot::{MissingDebugInfo, Snapshot, Trace};
-pub use snapshot::statistics::{GroupKey, Statistic};
-pub use snapshot::traceback::{ChargeTo, Traceback};
-pub use snapshot::traceback_text::TracebackText;
 #[cfg(feature = "criterion")]
 pub use testing::bench::criterion::{Memory, TimeAndMemory, TimedMemory};
 pub use testing::bench::{BenchMemory, BenchMemoryTable, bench_memory, bench_memory_of};
@@ -261,8 +254,10 @@ pub mod __private {
     pub use crate::testing::profile::{Output, Profile, Site, profile_future};
 }
 
+use process::modules;
+use process::read_tables;
 use record::thread;
-use snapshot::{modules, recorded, symbols};
+use snapshot::{recorded::StackEnd, symbols};
 
 #[cfg(test)]
 #[global_allocator]
@@ -359,7 +354,7 @@ pub fn reset_peak() {
 /// The physical memory that the tracer's own tables take up.
 #[doc(alias = "get_tracemalloc_memory")]
 pub fn tracer_memory() -> Bytes {
-    control::tracer_memory()
+    environment::tracer_memory()
 }
 
 /// The number of frames that a traceback keeps; nothing if tracing is off.
@@ -391,7 +386,7 @@ pub fn traceback_limit() -> Option<u16> {
 #[doc(alias = "get_object_traceback")]
 pub fn traceback_of<T: ?Sized>(block: *const T) -> Option<Traceback> {
     let _muted = thread::mute();
-    let (addresses, end) = recorded::stack_of(block.addr())?;
+    let (addresses, end) = read_tables::stack_of(block.addr())?;
     let limit = control::traceback_limit()?;
     Some(traceback(&addresses, end, limit))
 }
@@ -399,14 +394,14 @@ pub fn traceback_of<T: ?Sized>(block: *const T) -> Option<Traceback> {
 /// Where the block at `address` of a domain was [tracked](track()); nothing if it is not.
 pub fn traceback_of_tracked(domain: u32, address: usize) -> Option<Traceback> {
     let _muted = thread::mute();
-    let (addresses, end) = recorded::stack_of_tracked(domain, address)?;
+    let (addresses, end) = read_tables::stack_of_tracked(domain, address)?;
     let limit = control::traceback_limit()?;
     Some(traceback(&addresses, end, limit))
 }
 
-fn traceback(addresses: &[usize], end: recorded::StackEnd, limit: u16) -> Traceback {
-    let (modules, search) = (modules::known(), SymbolSearch::default());
-    symbols::Symbols::of_this_process(&modules, &search).traceback(addresses, end, limit)
+fn traceback(addresses: &[usize], end: StackEnd, limit: u16) -> Traceback {
+    process::register_hooks();
+    symbols::traceback_here(&modules::known(), addresses, end, limit)
 }
 
 /// Reads what every callsite holds now, held at the peak, and allocated in total.
@@ -430,7 +425,7 @@ fn traceback(addresses: &[usize], end: recorded::StackEnd, limit: u16) -> Traceb
 /// # Ok::<(), alloc_core::Error>(())
 /// ```
 pub fn take_snapshot() -> Result<Snapshot, Error> {
-    Snapshot::take()
+    process::take_snapshot()
 }
 
 /// Runs `work` without recording what it allocates on this thread, also if tracing starts meanwhile.

@@ -18,7 +18,7 @@
 //! | `get_traceback_limit()` | [`traceback_limit`](crate::traceback_limit) | `None` when tracing is off, where Python answers with the last one and its documentation promises an exception |
 //! | `get_object_traceback(obj)` | [`traceback_of`](crate::traceback_of) | takes the address of a block: a value may lie on the stack, and has no header |
 //! | `take_snapshot()` | [`take_snapshot`](crate::take_snapshot) | returns an error where Python raises one |
-//! | `PyTraceMalloc_Track` | [`track`](crate::control::track()) | domain 0 is refused: its blocks are the allocator's |
+//! | `PyTraceMalloc_Track` | [`track`](crate::track()) | domain 0 is refused: its blocks are the allocator's |
 //! | `PyTraceMalloc_Untrack` | [`untrack`](crate::untrack) | |
 //! | | [`traceback_of_tracked`](crate::traceback_of_tracked) | Python asks its own test module for it |
 //! | `-X tracemalloc`, `PYTHONTRACEMALLOC` | `ALLOC_TRACE` | as many frames as a [`Config`] allows. There is no switch to ignore the variable: it is read at the first allocation, before the program has said anything. `env -u ALLOC_TRACE` starts a program without it |

@@ -1,11 +1,11 @@
-//! Snapshots made by hand.
+//! Synthetic snapshots for the unit tests.
 
 use alloc_core::{Amount, Counters, Frame, Snapshot, Trace, Traceback};
 
-/// File and line of the innermost frame, those of the outer frames, bytes, blocks.
+/// File and line of the innermost frame, files and lines of the outer frames, bytes, blocks.
 pub(crate) type Row<'a> = (&'a str, u32, &'a [(&'a str, u32)], u64, u64);
 
-/// The first of the two snapshots of CPython's own tests.
+/// The first of the two snapshots in CPython's own tests.
 pub(crate) const S1: &[Row<'static>] = &[
     ("a.py", 2, &[("b.py", 4)], 10, 1),
     ("a.py", 2, &[("b.py", 4)], 10, 1),
@@ -15,7 +15,7 @@ pub(crate) const S1: &[Row<'static>] = &[
     ("", 0, &[], 7, 1),
 ];
 
-/// The second.
+/// The second of the two snapshots in CPython's own tests.
 pub(crate) const S2: &[Row<'static>] = &[
     ("a.py", 2, &[("b.py", 4)], 10, 1),
     ("a.py", 2, &[("b.py", 4)], 10, 1),
@@ -25,8 +25,7 @@ pub(crate) const S2: &[Row<'static>] = &[
     ("c.py", 578, &[], 400, 1),
 ];
 
-/// A snapshot in which all blocks are live now and were at the peak; a file without a name is not
-/// known.
+/// A snapshot in which all blocks are live, now and at the peak. An empty name is an unknown file.
 pub(crate) fn snapshot(rows: &[Row<'_>]) -> Snapshot {
     let traces = rows.iter().map(|&(file, line, outer, bytes, blocks)| {
         let frames = [(file, line)].into_iter().chain(outer.iter().copied());

@@ -1,13 +1,15 @@
-//! Annotated source, from snapshots made by hand.
+//! Annotated source of synthetic snapshots, by the library and by the command.
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
 
 use alloc_core::{Amount, Counters, Frame, Snapshot, Trace, Traceback};
 use alloc_report::annotate;
 use expect_test::expect;
 use tempfile::TempDir;
+
+mod support;
+
+use support::{check_error, check_failure, stdout};
 
 const SOURCE: &str = "\
 use std::mem;
@@ -47,7 +49,7 @@ fn trace(total: u64, held: u64, frames: Vec<Frame>) -> Trace {
     Trace::new(Traceback::new(frames), counters)
 }
 
-/// A folder with a source file, and the snapshot of a program made from it elsewhere.
+/// A folder with a source file, and a snapshot of the program, which was built elsewhere.
 fn folder() -> (TempDir, Snapshot) {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("src")).unwrap();
@@ -69,9 +71,9 @@ fn folder() -> (TempDir, Snapshot) {
             0,
             vec![push(), frame("demo::entries", file, 18), fill(4)],
         ),
-        // A recursion, through one line twice.
+        // A recursion that passes one line twice.
         trace(64, 64, vec![fill(5), fill(5), frame("fill<u16>", file, 5)]),
-        // Another's code.
+        // Code of a dependency.
         trace(
             9999,
             9999,
@@ -88,7 +90,7 @@ fn folder() -> (TempDir, Snapshot) {
 }
 
 #[test]
-fn the_table_shows_what_each_line_did_itself_and_with_its_callees() {
+fn a_line_has_its_own_and_inclusive_numbers() {
     let (folder, snapshot) = folder();
     let annotated = annotate(&snapshot).source_root(folder.path()).width(150);
     expect![[r#"
@@ -119,21 +121,21 @@ fn the_table_shows_what_each_line_did_itself_and_with_its_callees() {
 }
 
 #[test]
-fn a_stack_counts_for_a_line_and_for_a_function_once() {
+fn a_stack_counts_once_for_a_line_and_for_a_function() {
     let (folder, snapshot) = folder();
     let functions = annotate(&snapshot).source_root(folder.path()).functions();
     let fill = functions
         .iter()
         .find(|it| it.bare_name() == "fill")
         .unwrap();
-    // Its closures and instances are one function, and the recursion is there once.
+    // Closures and instances are one function, and the recursion counts once.
     assert_eq!(fill.inclusive.total, Amount::new(1000 + 8192 + 64, 3));
     assert_eq!(fill.lines[1].inclusive.total, Amount::new(1064, 2));
     assert_eq!((fill.start, fill.end), (Some(3), Some(7)));
 }
 
 #[test]
-fn functions_of_others_are_shown_if_they_are_asked_for() {
+fn functions_of_dependencies_are_shown_if_selected() {
     let (_folder, snapshot) = folder();
     let names = |annotated: alloc_report::Annotate<'_>| -> Vec<String> {
         let functions = annotated.functions();
@@ -156,7 +158,7 @@ fn functions_of_others_are_shown_if_they_are_asked_for() {
 }
 
 #[test]
-fn what_allocated_little_is_left_out() {
+fn functions_below_1_percent_are_hidden() {
     let at = |line, bytes| {
         trace(
             bytes,
@@ -170,62 +172,53 @@ fn what_allocated_little_is_left_out() {
         .into_iter()
         .map(|it| it.name)
         .collect();
-    // One of a hundred, and one of two hundred.
+    // `f2` has 1 % of everything, `f3` half of that.
     assert_eq!(names, ["demo::f1", "demo::f2"]);
 }
 
-fn command(folder: &Path, arguments: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_alloc-report"))
-        .current_dir(folder)
-        .args(arguments.split_whitespace())
-        .env_remove("CLICOLOR_FORCE")
-        .output()
-        .expect("the command runs")
-}
+#[test]
+fn the_command_shows_source_and_notes_a_missing_file() {
+    let (folder, _) = folder();
+    let text = stdout(folder.path(), "annotate heap --source-root .");
+    assert!(text.contains("cache.insert(entry)"), "{text}");
+    assert!(!text.contains('\u{1b}'));
 
-#[track_caller]
-fn fails(folder: &Path, arguments: &str, message: &str) {
-    let output = command(folder, arguments);
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(output.stdout.is_empty());
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.contains(message), "{error}");
+    let text = stdout(folder.path(), "annotate heap --function fill");
+    expect![[r#"
+        demo::fill  /elsewhere/demo/src/cache.rs:4
+        9256 B allocated in 3 blocks, 464 B held, peak 9256 B
+              the line itself ──────────────────────  with callees ───────────
+        line  allocated  freed   held    peak  count  allocated   held    peak    source
+           4          ·      ·      ·       ·      ·     9192 B  400 B  9192 B  █
+           5     1064 B  600 B  464 B  1064 B      2     1064 B  464 B  1064 B  ▒
+
+        note: the source of /elsewhere/demo/src/cache.rs is missing; --source-root DIR looks for it below DIR
+    "#]].assert_eq(&text);
 }
 
 #[test]
-fn the_command_shows_it_and_says_what_is_missing() {
+fn a_wrong_selection_is_an_error() {
     let (folder, _) = folder();
-    let output = command(folder.path(), "annotate heap --source-root .");
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        output.status.success() && text.contains("cache.insert(entry)"),
-        "{text}"
-    );
-    assert!(!text.contains('\u{1b}'));
-
-    let without = command(folder.path(), "annotate heap --function fill");
-    let text = String::from_utf8(without.stdout).unwrap();
-    let note = "note: the source of /elsewhere/demo/src/cache.rs is not at hand; --source-root DIR";
-    assert!(text.contains(note) && text.contains("9192 B"), "{text}");
-
-    fails(
+    check_error(
         folder.path(),
         "annotate heap --function Fil",
-        "a function \"Fil\"; near it: demo::fill",
+        "no stack contains a function \"Fil\"; did you mean: demo::fill",
     );
-    fails(
+    check_failure(
         folder.path(),
         "annotate heap --file nowhere.rs",
-        "no stack passes a file \"nowhere.rs\"; those of which the most was allocated: ",
+        1,
+        "no stack contains a file \"nowhere.rs\"; the largest allocators are: ",
     );
-    fails(
+    check_error(
         folder.path(),
         "annotate heap --source-root nowhere",
         "expected a folder after --source-root, found nowhere",
     );
-    fails(
+    check_failure(
         folder.path(),
         "annotate src/cache.rs",
+        1,
         "cannot read the snapshot src/cache.rs: expected a heap profile in pprof's format",
     );
 }

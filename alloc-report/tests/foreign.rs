@@ -1,26 +1,29 @@
-//! Heap profiles that Go and jemalloc wrote, opened by `top` and `diff`. How they were made stands in
-//! `data/README.md`, and so their sizes are known: those of the size classes that the requests fall into.
+//! Heap profiles of Go and jemalloc in `top` and `diff`.
+//!
+//! `data/README.md` says how they were made. So their sizes are known: they are the size classes of
+//! the requests.
 
-use std::path::Path;
-use std::process::{Command, Output};
+use std::path::{Path, PathBuf};
 
 use expect_test::expect;
 use serde_json::Value;
 
+mod support;
+
 const KIB: u64 = 1024;
 
-fn run(arguments: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_alloc-report"))
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data"))
-        .args(arguments.split_whitespace())
-        .output()
-        .expect("the command runs")
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
 }
 
+#[track_caller]
+fn stdout(arguments: &str) -> String {
+    support::stdout(&data(), arguments)
+}
+
+#[track_caller]
 fn json(arguments: &str) -> Value {
-    let output = run(&format!("{arguments} --format json"));
-    assert!(output.status.success(), "{output:?}");
-    serde_json::from_slice(&output.stdout).expect("an object")
+    support::json(&data(), arguments)
 }
 
 /// The row of a function, by the end of its name.
@@ -36,6 +39,7 @@ fn row<'a>(report: &'a Value, function: &str) -> &'a Value {
         .unwrap_or_else(|| panic!("no {function} in {report}"))
 }
 
+#[track_caller]
 fn check(row: &Value, expected: &[(&str, i64)]) {
     for &(key, number) in expected {
         assert_eq!(row[key].as_i64(), Some(number), "{key} of {row}");
@@ -44,7 +48,7 @@ fn check(row: &Value, expected: &[(&str, i64)]) {
 
 /// Go rounds 100,000 up to 104 KiB, 200,000 to 200 KiB and 50,000 to 56 KiB.
 #[test]
-fn a_profile_of_go_s() {
+fn a_profile_of_go() {
     let report = json("top go-new.pb.gz --by function");
     let kept = 10 * 104 * KIB + 20 * 200 * KIB;
     check(
@@ -78,7 +82,7 @@ fn a_profile_of_go_s() {
 
 /// jemalloc rounds 100,000 up to 112 KiB and 200,000 to 224 KiB.
 #[test]
-fn a_profile_of_jemalloc_s() {
+fn a_profile_of_jemalloc() {
     let kept = 10 * 112 * 1024 + 20 * 224 * 1024;
     let report = json("top jemalloc-new.pb.gz --by function --charge workspace");
     check(row(&report, "keep"), &[("bytes", kept)]);
@@ -88,15 +92,14 @@ fn a_profile_of_jemalloc_s() {
         row(&report, "keep"),
         &[("bytes", kept), ("bytes_diff", 20 * 224 * 1024)],
     );
-    // What the allocator does for itself is not charged to it.
-    let text = run("top jemalloc-old.pb.gz");
-    let text = String::from_utf8(text.stdout).expect("UTF-8");
+    // The allocator's own allocations are charged to its callers.
+    let text = stdout("top jemalloc-old.pb.gz");
     assert!(!text.contains("prof_sys.c"), "{text}");
 }
 
-/// From the newer to the older one, so that 20 times 200 KiB are less.
+/// The difference from the newer to the older profile shrinks by 20 times 200 KiB.
 #[test]
-fn what_changed_is_shown_with_its_sign() {
+fn a_difference_has_signed_changes() {
     let shrunk = -20 * 200 * KIB as i64;
     let report = json("diff go-delta.pb.gz --by function");
     let keep = row(&report, "main.keep");
@@ -106,52 +109,50 @@ fn what_changed_is_shown_with_its_sign() {
         (&Value::Null, &Value::Null)
     );
     assert_eq!(report["new"]["current_bytes"], Value::Null);
-    // As of the two that it is made of.
+    // The difference equals the comparison of its two profiles.
     let two = json("diff go-new.pb.gz go-old.pb.gz --by function --sort freed");
     let one = json("diff go-delta.pb.gz --by function --sort freed");
     assert_eq!(one["total"]["bytes_diff"], two["total"]["bytes_diff"]);
 
-    let text = run("diff go-delta.pb.gz --by function --no-source").stdout;
-    let text = String::from_utf8(text).expect("UTF-8");
-    // With a table of the library's that is made once.
-    let head = "heap, 2026-11-25 20:10:31 UTC\n-4008 KiB in -21 live blocks, by function\n\n#        change  count  function\n";
-    assert!(text.starts_with(head), "{text}");
-    assert!(
-        text.contains("1  -4,000.0 KiB    -20  main.keep\n"),
-        "{text}"
-    );
-    assert!(text.contains("note: the file tells what changed"), "{text}");
+    // The second function is a table that Go's runtime allocates once.
+    expect![[r#"
+        heap, 2026-11-25 20:10:31 UTC
+        -4008 KiB in -21 live blocks, by function
 
-    let error = run("top go-delta.pb.gz");
-    let message = String::from_utf8(error.stderr).expect("UTF-8");
-    assert_eq!(error.status.code(), Some(1));
-    assert!(
-        message.contains("`alloc-report diff FILE` shows it"),
-        "{message}"
-    );
+        #        change  count  function
+        1  -4,000.0 KiB    -20  main.keep
+        2      -8.0 KiB     -1  hash/crc32.slicingMakeTable
+               +0.0 KiB     +0  other (5 functions, unchanged)
+           -4,008.0 KiB    -21  total
+
+        note: the file holds the change between two moments, not the amount at either
+    "#]]
+    .assert_eq(&stdout("diff go-delta.pb.gz --by function --no-source"));
+
+    let message = "`alloc-report diff FILE` shows it";
+    support::check_failure(&data(), "top go-delta.pb.gz", 1, message);
 }
 
 #[test]
-fn what_a_profile_does_not_tell_is_said() {
+fn notes_name_the_metrics_that_a_profile_lacks() {
     #[track_caller]
-    fn says(arguments: &str, note: &str) {
-        let text = String::from_utf8(run(arguments).stdout).expect("UTF-8");
+    fn check_note(arguments: &str, note: &str) {
+        let text = stdout(arguments);
         assert!(text.contains(note), "{text}");
         assert!(!text.contains("; at the peak "), "{text}");
     }
-    says(
+    check_note(
         "top go-new.pb.gz --sort at-peak",
-        "note: the file does not tell what was live at the peak",
+        "note: the file does not contain live memory at the peak\n",
     );
-    says(
+    check_note(
         "top jemalloc-new.pb.gz --sort total",
-        "note: the file does not tell what was ever allocated, nor how many blocks there are",
+        "note: the file does not contain total allocations or block counts\n",
     );
-    says(
+    check_note(
         "top jemalloc-new.pb.gz",
-        "note: the file does not tell how many blocks there are",
+        "note: the file does not contain block counts\n",
     );
-    let whole = |arguments| String::from_utf8(run(arguments).stdout).expect("UTF-8");
     expect![[r#"
         jeprof, 2026-11-25 20:12:07 UTC
         47.6 MiB in ? live blocks, by function of the workspace
@@ -162,9 +163,9 @@ fn what_a_profile_does_not_tell_is_said() {
         3  <0.1 MiB   <0.1%      ?        ?  main
            47.6 MiB  100.0%      ?        ?  total
 
-        note: the file does not tell how many blocks there are
+        note: the file does not contain block counts
     "#]]
-    .assert_eq(&whole(
+    .assert_eq(&stdout(
         "top jemalloc-new.pb.gz --by function --charge workspace --no-source",
     ));
     expect![[r#"
@@ -177,16 +178,16 @@ fn what_a_profile_does_not_tell_is_said() {
         6,crate,jemalloc_pprof 0.8.2,,,,,,16,-80,,,
         7,crate,tempfile 3.27.0,,,,,,0,-16,,,
         8,crate,fastrand 2.5.0,,,,,,48,0,,,
-    "#]].assert_eq(&whole(
+    "#]].assert_eq(&stdout(
         "diff jemalloc-old.pb.gz jemalloc-new.pb.gz --by crate --format csv",
     ));
     expect![[r#"
         heap, 2026-11-25 20:10:31 UTC
-        ? in ? blocks summed over own peaks, by function
+        ? in ? blocks summed over individual peaks, by function
 
-        note: the file does not tell the peaks of callsites
+        note: the file does not contain the peak of each callsite
     "#]]
-    .assert_eq(&whole("top go-new.pb.gz --sort peak --by function"));
+    .assert_eq(&stdout("top go-new.pb.gz --sort peak --by function"));
     let report = json("top jemalloc-new.pb.gz --by function --charge workspace");
     let row = &report["rows"][0];
     assert_eq!(
@@ -198,9 +199,7 @@ fn what_a_profile_does_not_tell_is_said() {
         json("top go-new.pb.gz --sort peak")["total"]["bytes"],
         Value::Null
     );
-    let text = String::from_utf8(run("top go-new.pb.gz").stdout).expect("UTF-8");
-    assert!(
-        !text.contains("does not tell") && !text.contains("at the peak"),
-        "{text}"
-    );
+    let text = stdout("top go-new.pb.gz");
+    assert!(!text.contains("does not contain"), "{text}");
+    assert!(!text.contains("at the peak"), "{text}");
 }

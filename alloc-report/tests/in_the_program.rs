@@ -1,6 +1,6 @@
-//! Tables made in the traced program itself, from true snapshots, and what their notes say.
+//! Tables that a traced program makes of its own snapshots, and their notes.
 //!
-//! Without the test harness, which allocates on threads of its own.
+//! This runs without the test harness, which allocates on threads of its own.
 
 use alloc_core::{ChargeTo, Config, GroupBy, Snapshot, TraceAlloc};
 
@@ -9,8 +9,8 @@ static ALLOC: TraceAlloc = TraceAlloc::system();
 
 fn main() {
     tables_of_a_traced_program();
-    a_stack_that_was_cut_is_told_where_it_matters();
-    a_full_table_of_callsites_is_told();
+    a_note_says_where_a_truncated_stack_matters();
+    a_note_says_that_the_table_of_callsites_was_full();
 }
 
 fn tables_of_a_traced_program() {
@@ -44,20 +44,20 @@ fn tables_of_a_traced_program() {
     let stack = alloc_report::top(&new, 1)
         .by(GroupBy::Traceback)
         .to_string();
-    // Without full debug information the name is `main` alone.
+    // With line tables only, the name is `main` without a path.
     assert!(stack.lines().any(|line| line.ends_with("main")), "{stack}");
     assert!(stack.contains(" frames of the runtime"), "{stack}");
     assert!(!stack.contains("lang_start"), "{stack}");
 }
 
-/// One frame is kept beyond those of the standard library: enough to charge its caller, but not the
-/// caller of another library.
-fn a_stack_that_was_cut_is_told_where_it_matters() {
+/// With one frame outside the standard library, a stack is long enough to charge its caller, but
+/// not the caller of another library.
+fn a_note_says_where_a_truncated_stack_matters() {
     let snapshot = snapshot_of(Config::default().frames(1), || {
         serde_json::from_str::<serde_json::Value>("\"text\"").unwrap()
     });
     assert_eq!(notes(&snapshot, GroupBy::Line), [""; 0]);
-    let cut = "1 of 1 stack is cut at 1 frame";
+    let cut = "1 of 1 stack is truncated at 1 frame";
     assert_eq!(
         notes(&snapshot, GroupBy::Traceback),
         [format!("{cut}: trace with more frames to see more")]
@@ -79,16 +79,19 @@ fn a_stack_that_was_cut_is_told_where_it_matters() {
     assert_eq!(
         notes(&snapshot, GroupBy::Line),
         [format!(
-            "{cut} before a line to charge was met: trace with more frames to see more"
+            "{cut}, before a frame to charge: trace with more frames to see more"
         )]
     );
     let stack = alloc_report::top(&snapshot, 1)
         .by(GroupBy::Traceback)
         .to_string();
-    assert!(stack.contains("… outer frames were not kept"), "{stack}");
+    assert!(
+        stack.contains("… outer frames were not recorded"),
+        "{stack}"
+    );
 }
 
-fn a_full_table_of_callsites_is_told() {
+fn a_note_says_that_the_table_of_callsites_was_full() {
     let snapshot = snapshot_of(Config::default().max_callsites(1), || {
         (Box::new(1), ["two", "three"].concat(), vec![4])
     });
@@ -102,7 +105,8 @@ fn a_full_table_of_callsites_is_told() {
     assert_eq!(
         notes(&snapshot, GroupBy::Line),
         [format!(
-            "{full}: {overflowed} allocations were charged to no line; raise Config::max_callsites"
+            "{full}: {overflowed} allocations were not charged to a line; raise \
+             Config::max_callsites"
         )]
     );
 }
@@ -111,7 +115,7 @@ fn snapshot_of<R>(config: Config, work: impl FnOnce() -> R) -> Snapshot {
     alloc_core::start_with(config).unwrap();
     let kept = std::hint::black_box(work());
     let snapshot = alloc_core::take_snapshot().unwrap();
-    // Read before tracing ends, as a program would.
+    // Read before tracing ends, as in a real program.
     assert!(!snapshot.traces().is_empty());
     alloc_core::stop();
     drop(kept);

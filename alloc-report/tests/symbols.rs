@@ -1,4 +1,4 @@
-//! Snapshots of addresses are named by the command: from folders, and from a server.
+//! Snapshots with addresses only are named from folders and from a debuginfod server.
 
 #![cfg(target_os = "linux")]
 
@@ -13,7 +13,7 @@ use alloc_core::{Snapshot, TraceAlloc};
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
 
-/// What is run by itself, as a program that writes a snapshot.
+/// The test that runs in a child process, as a program that writes a snapshot.
 const PROGRAM: &str = "a_program_that_writes_a_snapshot";
 
 #[test]
@@ -27,17 +27,31 @@ fn a_program_that_writes_a_snapshot() {
     drop(kept);
 }
 
-/// A folder with a snapshot, `heap.pb.gz`, of a program of which only `whole.debug` is left, elsewhere.
+/// A folder with the snapshot `heap.pb.gz` of a deleted program, and another folder with its debug
+/// file `whole.debug`.
 struct Case {
     folder: tempfile::TempDir,
     symbols: tempfile::TempDir,
 }
 
 impl Case {
-    fn new() -> Case {
+    /// Without `objcopy` and `readelf`, there is no case, and the test says that it is skipped.
+    fn new() -> Option<Case> {
+        for tool in ["objcopy", "readelf"] {
+            if Command::new(tool).arg("--version").output().is_err() {
+                let required = std::env::var_os("ALLOC_TESTS_REQUIRE_TOOLS").is_some();
+                assert!(
+                    !required,
+                    "{tool} is not installed, and ALLOC_TESTS_REQUIRE_TOOLS is set"
+                );
+                eprintln!("skipped: {tool} is not installed");
+                return None;
+            }
+        }
         let (folder, symbols) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let program = folder.path().join("program");
-        // NOTE: not by this process, of which a child may have the file open for a moment; then it cannot be run.
+        // NOTE: copied by another process. A concurrent fork of this one could inherit the open
+        // file, and then the program could not be executed.
         let mut copy = Command::new("cp");
         copy.arg(std::env::current_exe().unwrap()).arg(&program);
         assert!(copy.status().unwrap().success());
@@ -49,12 +63,12 @@ impl Case {
         assert!(output.status.success(), "{output:?}");
         let mut objcopy = Command::new("objcopy");
         objcopy.arg("--only-keep-debug").arg(&program);
-        // As distributions ship them; only the command reads that.
+        // As distributions compress them. Only the command can read this format.
         objcopy.arg("--compress-debug-sections=zstd");
         let status = objcopy.arg(symbols.path().join("whole.debug")).status();
         assert!(status.unwrap().success());
         std::fs::remove_file(program).unwrap();
-        Case { folder, symbols }
+        Some(Case { folder, symbols })
     }
 
     fn file(&self) -> PathBuf {
@@ -81,8 +95,8 @@ impl Case {
 const LINE: &str = "alloc-report/tests/symbols.rs:";
 
 #[test]
-fn frames_are_named_from_a_folder_and_stay_named_in_what_symbolize_writes() {
-    let case = Case::new();
+fn symbolize_writes_the_names_that_a_folder_provides() {
+    let Some(case) = Case::new() else { return };
     let without = case.top(&[], &[]);
     assert!(
         without.contains("program+0x") && !without.contains(LINE),
@@ -97,7 +111,7 @@ fn frames_are_named_from_a_folder_and_stay_named_in_what_symbolize_writes() {
     let named = case.top(&["--symbols", folder], &[]);
     assert!(named.contains(LINE) && !named.contains("+0x"), "{named}");
 
-    // What cannot be named is not written over.
+    // A file is not replaced if names are missing.
     let file = case.file();
     let before = std::fs::read(&file).unwrap();
     let output = case.run(&[Path::new("symbolize"), &file], &[]);
@@ -117,12 +131,12 @@ fn frames_are_named_from_a_folder_and_stay_named_in_what_symbolize_writes() {
     assert_eq!(case.top(&[], &[]), named);
 }
 
-/// Serves `content` for the debug file of every build id but those of others, and notes what it was asked for.
+/// Serves `content` as the debug file of `id`. Returns its URL, and the list of requested paths.
 fn serve(content: Vec<u8>, id: String) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let noted = asked.clone();
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let log = requests.clone();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
@@ -131,10 +145,10 @@ fn serve(content: Vec<u8>, id: String) -> (String, Arc<Mutex<Vec<String>>>) {
             lines.map_while(Result::ok).find(|line| line.is_empty());
             let path = request.split(' ').nth(1).unwrap().to_owned();
             let is_it = path == format!("/buildid/{id}/debuginfo");
-            noted.lock().unwrap().push(path);
+            log.lock().unwrap().push(path);
             let (status, body) = match is_it {
                 true => ("200 OK", &content[..]),
-                false => ("404 Not Found", &b"nobody knows it"[..]),
+                false => ("404 Not Found", &b"not found"[..]),
             };
             let length = body.len();
             let head = format!(
@@ -144,12 +158,12 @@ fn serve(content: Vec<u8>, id: String) -> (String, Arc<Mutex<Vec<String>>>) {
             stream.write_all(body).unwrap();
         }
     });
-    (url, asked)
+    (url, requests)
 }
 
 #[test]
-fn debug_files_are_fetched_from_a_server_once_and_only_if_they_are_right() {
-    let case = Case::new();
+fn debug_files_are_fetched_once_and_verified() {
+    let Some(case) = Case::new() else { return };
     let mut content = Vec::new();
     let debug = case.symbols.path().join("whole.debug");
     std::fs::File::open(debug)
@@ -168,7 +182,7 @@ fn debug_files_are_fetched_from_a_server_once_and_only_if_they_are_right() {
         id.lines().next().unwrap().trim().to_owned()
     };
     let id = build_id();
-    let (url, asked) = serve(content, id.clone());
+    let (url, requests) = serve(content, id.clone());
     let urls = format!("http://127.0.0.1:1/nobody {url}");
     let named = case.top(&[], &[("DEBUGINFOD_URLS", &urls)]);
     assert!(named.contains(LINE), "{named}");
@@ -180,23 +194,15 @@ fn debug_files_are_fetched_from_a_server_once_and_only_if_they_are_right() {
             .join("debuginfo")
             .is_file()
     );
-    let before = asked
-        .lock()
-        .unwrap()
-        .iter()
-        .filter(|it| it.contains(&id))
-        .count();
-    assert_eq!(before, 1);
+    let count = || {
+        let requests = requests.lock().unwrap();
+        requests.iter().filter(|it| it.contains(&id)).count()
+    };
+    assert_eq!(count(), 1);
     assert!(case.top(&[], &[("DEBUGINFOD_URLS", &urls)]).contains(LINE));
-    let after = asked
-        .lock()
-        .unwrap()
-        .iter()
-        .filter(|it| it.contains(&id))
-        .count();
-    assert_eq!(after, 1);
+    assert_eq!(count(), 1);
 
-    // Of another build: it is not taken, and not kept.
+    // A file of another build is neither used nor kept.
     let other = tempfile::tempdir().unwrap();
     let (url, _) = serve(std::fs::read("/bin/true").unwrap(), id.clone());
     let cache = other.path().to_str().unwrap();
@@ -206,10 +212,10 @@ fn debug_files_are_fetched_from_a_server_once_and_only_if_they_are_right() {
     ];
     let output = case.run(&[Path::new("top"), &case.file()], &variables);
     assert!(!String::from_utf8_lossy(&output.stdout).contains(LINE));
-    let said = String::from_utf8_lossy(&output.stderr);
+    let message = String::from_utf8_lossy(&output.stderr);
     assert!(
-        said.contains("expected build id ") && said.contains(", found "),
-        "{said}"
+        message.contains("expected build id ") && message.contains(", found "),
+        "{message}"
     );
     assert!(!other.path().join(id).join("debuginfo").exists());
 
@@ -217,21 +223,21 @@ fn debug_files_are_fetched_from_a_server_once_and_only_if_they_are_right() {
         ("DEBUGINFOD_URLS", "https://127.0.0.1:1/"),
         ("DEBUGINFOD_CACHE_PATH", cache),
     ];
-    let fresh = Case::new();
+    let fresh = Case::new().unwrap();
     let output = fresh.run(&[Path::new("top"), &fresh.file()], &variables);
     assert!(output.status.success(), "{output:?}");
     if cfg!(not(feature = "https")) {
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.contains("this build has no TLS"), "{said}");
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.contains("this build has no TLS"), "{message}");
     }
 }
 
 #[test]
-fn a_program_names_what_another_run_of_it_wrote() {
-    let case = Case::new();
+fn a_program_names_the_snapshot_of_another_run() {
+    let Some(case) = Case::new() else { return };
     let snapshot = Snapshot::load(case.file()).unwrap();
     assert!(!snapshot.is_named());
-    // The program's file is gone, and this process is of the same build.
+    // The program's file is gone, but this process runs the same build.
     let table = alloc_report::top(&snapshot, 3).to_string();
     assert!(table.contains(LINE), "{table}");
 }

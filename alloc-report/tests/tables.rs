@@ -1,4 +1,4 @@
-//! The tables for people, whole: what goes on below, where lines of source stand, what is coloured.
+//! Whole tables for people: wrapped places, lines of source, stacks, and colours.
 
 use std::fs;
 
@@ -24,7 +24,7 @@ fn snapshot(traces: Vec<Trace>) -> Snapshot {
 }
 
 #[test]
-fn long_names_go_on_below_and_numbers_are_whole() {
+fn long_names_are_wrapped_and_numbers_are_not() {
     let clone = "<tree_sitter::Tree as core::clone::Clone>::clone::from_raw_parts";
     let snapshot = snapshot(vec![
         trace(
@@ -70,7 +70,7 @@ fn long_names_go_on_below_and_numbers_are_whole() {
     .assert_eq(&table.clone().by(GroupBy::Function).to_string());
     for width in 0..100 {
         let text = table.clone().width(width).to_string();
-        // The heading is never cut, and a place always keeps 24 columns beside 48 of numbers.
+        // The heading is never cut. Next to 48 columns of numbers, a place keeps at least 24.
         for line in text.lines().skip(1) {
             let columns = unicode_width::UnicodeWidthStr::width(line);
             assert!(
@@ -82,7 +82,39 @@ fn long_names_go_on_below_and_numbers_are_whole() {
 }
 
 #[test]
-fn no_two_rows_are_the_same_text() {
+fn blocks_are_classed_by_their_own_size_where_it_is_known() {
+    let place = [("demo::read", "src/read.rs", 7)];
+    let large = 1568 << 10;
+    let mean = snapshot(vec![trace(&place, large + 4 * 100, 5)]);
+    let own = snapshot(vec![
+        trace(&place, large, 1).with_block_size(large),
+        trace(&place, 4 * 100, 4).with_block_size(100),
+    ]);
+    let table = |snapshot| {
+        alloc_report::top(snapshot, 10)
+            .by(GroupBy::SizeClass)
+            .to_string()
+    };
+    expect![[r#"
+        1568 KiB in 5 live blocks, by size class; at the peak 1568 KiB
+
+        #         size   share  count    average  size class
+        1  1,568.4 KiB  100.0%      5  321,206 B  up to 512 KiB
+           1,568.4 KiB  100.0%      5  321,206 B  total
+
+        note: classes are those of each callsite's mean size: for each block's own size, trace with ALLOC_TRACE_SIZES=1 or Config::sizes(true)"#]].assert_eq(&table(&mean));
+    expect![[r#"
+        1568 KiB in 5 live blocks, by size class; at the peak 1568 KiB
+
+        #         size   share  count      average  size class
+        1  1,568.0 KiB  >99.9%      1  1,605,632 B  up to 2048 KiB
+        2      0.4 KiB   <0.1%      4        100 B  up to 128 B
+           1,568.4 KiB  100.0%      5    321,206 B  total"#]]
+    .assert_eq(&table(&own));
+}
+
+#[test]
+fn no_two_rows_look_alike() {
     let file =
         |package: &str| format!("/c/registry/src/i-1/{package}-1.0.0/src/a/long/way/down/lib.rs");
     let at = |function: &str, file: &str, bytes| trace(&[(function, file, 10)], bytes, 1);
@@ -130,9 +162,9 @@ fn no_two_rows_are_the_same_text() {
 }
 
 #[test]
-fn lines_of_source_stand_beside_where_they_fit_and_below_otherwise() {
+fn lines_of_source_follow_the_place_or_go_below() {
     let folder = tempfile::tempdir().unwrap();
-    // As in a registry, so that the short path does not depend on the place of the folder.
+    // The path of a registry makes the short path independent of the temporary folder.
     let root = folder.path().join("registry/src/i-1/demo-1.0.0/src");
     fs::create_dir_all(&root).unwrap();
     let path = root.join("cache.rs");
@@ -181,7 +213,7 @@ fn fill() {
 }
 
 #[test]
-fn colours_are_added_to_the_same_text() {
+fn colours_do_not_change_the_text() {
     let old = snapshot(vec![
         trace(&[("f", "a.rs", 1)], 10, 1),
         trace(&[("f", "a.rs", 2)], 3, 1),
@@ -205,7 +237,7 @@ fn colours_are_added_to_the_same_text() {
 }
 
 #[test]
-fn the_charged_frame_is_bold_in_its_innermost_call_only() {
+fn only_the_innermost_call_of_the_charged_frame_is_bold() {
     let frames = [
         ("f", "src/walk.rs", 7),
         ("g", "src/walk.rs", 9),
@@ -231,7 +263,7 @@ fn the_charged_frame_is_bold_in_its_innermost_call_only() {
 }
 
 #[test]
-fn a_stack_folds_what_is_not_the_program() {
+fn a_stack_folds_the_standard_library_and_the_runtime() {
     let std = "/rustc/59807616e/library/core/src/iter/map.rs";
     let short = "std::sys::backtrace::__rust_begin_short_backtrace";
     let whole = [
@@ -275,7 +307,7 @@ fn a_stack_folds_what_is_not_the_program() {
 }
 
 #[test]
-fn stacks_that_look_alike_are_one_row() {
+fn stacks_that_look_the_same_share_a_row() {
     let tokio = "/c/registry/src/i-1/tokio-1.47.0/src/lib.rs";
     let stack = |line, polls, bytes| {
         let mut frames = vec![("demo::login", "src/main.rs", line)];
@@ -333,7 +365,7 @@ fn stacks_that_look_alike_are_one_row() {
 }
 
 #[test]
-fn stacks_that_differ_in_the_depth_of_a_recursion_are_one_when_folded() {
+fn folded_stacks_ignore_the_depth_of_a_recursion() {
     let stack = |depth: usize| {
         let mut frames = vec![("demo::value", "src/json.rs", 7)];
         frames.resize(depth, ("demo::value", "src/json.rs", 9));
@@ -356,8 +388,8 @@ fn stacks_that_differ_in_the_depth_of_a_recursion_are_one_when_folded() {
 }
 
 #[test]
-fn unchanged_lines_are_only_counted_even_where_they_are_larger() {
-    // By tracemalloc's order the large unchanged line comes before the one whose count changed.
+fn unchanged_lines_are_in_other_even_if_they_are_larger() {
+    // In tracemalloc's order, the large unchanged line precedes the line whose count changed.
     let old = snapshot(vec![
         trace(&[("f", "a.rs", 1)], 900, 1),
         trace(&[("f", "a.rs", 2)], 30, 1),
@@ -386,7 +418,7 @@ fn an_empty_snapshot_is_a_heading_without_a_table() {
 }
 
 #[test]
-fn a_comparison_charges_both_sides_as_the_newer_one() {
+fn a_comparison_charges_both_sides_like_the_newer_one() {
     let library = "/c/registry/src/i-1/serde_json-1.0.1/src/de.rs";
     let frames = [("parse", library, 9), ("main", "src/main.rs", 3)];
     let (old, new) = (

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-use crate::error::Error;
+use crate::Error;
 use crate::tables::callsites::CallsiteId;
-use crate::{control, record::thread, record::tracer};
+use crate::{control, record::manual, record::thread};
 
 /// Blocks that the program told of.
 ///
@@ -127,7 +127,7 @@ pub fn track(domain: u32, address: usize, size: usize) -> Result<(), Error> {
     let mut tracked = lock();
     // What is inserted below, where nothing can be allocated, has room.
     tracked.blocks.reserve(1);
-    let is_tracked = tracer::aside(|recorder| {
+    let is_tracked = manual::record(|recorder| {
         let tracked = tracked.of(control::session());
         let before = tracked.blocks.get(&(domain, address));
         let others = tracked.bytes - before.map_or(0, |it| it.size as u64);
@@ -160,7 +160,7 @@ pub fn track(domain: u32, address: usize, size: usize) -> Result<(), Error> {
 pub fn untrack(domain: u32, address: usize) -> Result<(), Error> {
     let _muted = thread::mute();
     let mut tracked = lock();
-    tracer::aside(|recorder| {
+    manual::record(|recorder| {
         let tracked = tracked.of(control::session());
         if let Some(before) = tracked.remove(&(domain, address)) {
             recorder.untracked(before.callsite, before.size);

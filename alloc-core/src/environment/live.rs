@@ -5,11 +5,11 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use crate::Error;
 use crate::environment::clock::Clock;
 use crate::environment::template::Template;
-use crate::error::Error;
 use crate::snapshot::file::Reserve;
-use crate::{control, snapshot::recorded, system::hooks};
+use crate::{control, process::read_tables, system::hooks};
 
 /// It is opened for each row: what is held open, the program may close, and have its own under that number.
 pub(crate) struct Live {
@@ -42,14 +42,14 @@ impl Live {
         let memory = control::traced_memory();
         let (current, peak) = (memory.current.get(), memory.peak.get());
         let with_totals = self.rows.is_multiple_of(Live::ROWS_WITHOUT_TOTALS);
-        let total = with_totals.then(recorded::total).and_then(Result::ok);
+        let total = with_totals.then(read_tables::total).and_then(Result::ok);
         // NOTE: on the stack: where memory is short, a row must not end the program.
         let mut buffer = [0_u8; 160];
         let mut rest = &mut buffer[..];
         let _ = write!(rest, "{seconds:.3},{current},{peak},");
         let _ = match total {
             Some(total) => {
-                let own = control::tracer_memory();
+                let own = super::tracer_memory();
                 writeln!(rest, "{},{},{}", total.bytes.get(), total.blocks, own.get())
             }
             None => writeln!(rest, ",,"),

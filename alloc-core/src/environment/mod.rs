@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! ALLOC_TRACE=FRAMES           Trace from the first allocation on, keeping so many frames of each stack:
-//!                              1 to 1000; 32 is usual, 1 is the line alone. 0: do not trace, whatever
+//!                              1 to 1000; 128 is usual, 1 is the line alone. 0: do not trace, whatever
 //!                              else is said.
 //! ALLOC_TRACE_SAMPLE=BYTES     Trace a sample: a block every so many bytes, with estimates for all;
 //!                              1 to 64MiB, as 524288 or 512KiB. With 128 frames, unless ALLOC_TRACE
@@ -36,9 +36,9 @@
 //! alloc-trace-%p-%n.pb.gz.
 //!
 //! Examples:
-//!   ALLOC_TRACE=32 ALLOC_TRACE_OUT=heap.pb.gz ./server
+//!   ALLOC_TRACE=128 ALLOC_TRACE_OUT=heap.pb.gz ./server
 //!   ALLOC_TRACE_SAMPLE=512KiB ALLOC_TRACE_SIGNAL=USR1 ALLOC_TRACE_OUT=/var/tmp/heap-%p.pb.gz ./server
-//!   ALLOC_TRACE=32 ALLOC_TRACE_EVERY=60 ALLOC_TRACE_OUT=/var/tmp/%h-%t-%p.pb.gz ./server
+//!   ALLOC_TRACE=128 ALLOC_TRACE_EVERY=60 ALLOC_TRACE_OUT=/var/tmp/%h-%t-%p.pb.gz ./server
 //! ```
 //!
 //! A variable that is empty is as one that is not set. A wrong value ends the program at its start, with
@@ -127,7 +127,8 @@
 //!
 //! On Windows no variable is read.
 
-pub(crate) mod apart;
+mod above;
+pub(crate) mod background;
 pub(crate) mod clock;
 pub(crate) mod live;
 pub(crate) mod reach;
@@ -136,6 +137,7 @@ pub(crate) mod retry;
 pub(crate) mod signals;
 pub(crate) mod startup;
 pub(crate) mod template;
-pub(crate) mod utc;
 pub(crate) mod variables;
 pub(crate) mod wake;
+
+pub(crate) use above::{begin, tracer_memory};

@@ -2,7 +2,7 @@
 //!
 //! # The thread
 //!
-//! It stands [apart](crate::environment::apart): nothing that it allocates is recorded, and it is not one of the threads among which
+//! It stands [apart](crate::environment::background): nothing that it allocates is recorded, and it is not one of the threads among which
 //! the heap's peak is divided. A fork takes no threads along, so a child starts its own.
 //!
 //! There are things that only a process of one thread can do, such as to enter a namespace of users, and programs do
@@ -29,17 +29,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use crate::Error;
 use crate::environment::clock::Clock;
 use crate::environment::live::Live;
 use crate::environment::signals::{self, Signal};
 use crate::environment::template::{self, Template};
-use crate::error::Error;
 use crate::record::thread::{self, Busy, Stage, ThreadState};
-use crate::snapshot::file::{self, Moment, Names, Reserve};
+use crate::snapshot::file::Names;
 use crate::system::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use crate::tables::counters::Company;
+use crate::tables::counters::Concurrency;
+use crate::write::{self, Moment, Reserve};
 use crate::{
-    control, environment::apart, environment::retry, environment::wake, record::tracer,
+    control, environment::background, environment::retry, environment::wake, record::stack_here,
     system::hooks, system::waiting,
 };
 
@@ -97,7 +98,7 @@ static HAS_ENDED: AtomicBool = AtomicBool::new(false);
 /// Takes note of what is to be done while the program runs, and of whether a snapshot is to be written at its
 /// end. Does not allocate. `false` where the system refuses to call us at the end.
 pub(crate) fn order(order: Order) -> bool {
-    file::begin();
+    write::begin();
     begin_to_count();
     hooks::stay_loaded();
     let _ = ORDER.set(order);
@@ -159,16 +160,16 @@ fn start_thread() {
         return;
     }
     // The release shows a child what was made ready for the thread; the acquire pairs with it.
-    if !HAS_THREAD.swap(true, Ordering::AcqRel) && !apart::serve(serve) {
+    if !HAS_THREAD.swap(true, Ordering::AcqRel) && !background::serve(serve) {
         hooks::write_to_stderr(&["alloc-core: the system refused a thread to write snapshots\n"]);
     }
 }
 
 /// Whether there is something to be [asked](control::ask) of a session that begins, or is in other company now.
-pub(crate) fn waits_for_an_answer(company: Company) -> bool {
+pub(crate) fn waits_for_an_answer(concurrency: Concurrency) -> bool {
     let waits = |order: &Order| {
         let is_slow = order.every.is_some() || WAS_SIGNALLED.load(Ordering::Relaxed);
-        order.needs_a_thread() && (is_slow || company == Company::WithOthers)
+        order.needs_a_thread() && (is_slow || concurrency == Concurrency::Multi)
     };
     !HAS_THREAD.load(Ordering::Relaxed) && ORDER.get().is_some_and(waits)
 }
@@ -181,14 +182,14 @@ pub(crate) fn answer() {
     let Some((order, since)) = order else {
         return control::unask();
     };
-    match control::phase() {
+    match control::generation() {
         // A session that begins asks again; it may have done so just now.
         control::OFF | control::UNSET => ask_no_more_unless(control::is_on),
         // Whoever pauses it is about to say in what company the thread is.
-        phase if control::is_paused(phase) => {}
-        phase => {
+        generation if control::is_paused(generation) => {}
+        generation => {
             let is_time = order.every.is_some() && since >= Order::GRACE;
-            let has_others = control::company(phase) == Company::WithOthers;
+            let has_others = control::concurrency(generation) == Concurrency::Multi;
             let was_signalled = || WAS_SIGNALLED.load(Ordering::Relaxed);
             if is_time || has_others || was_signalled() {
                 control::unask();
@@ -250,13 +251,13 @@ pub(crate) fn hold() -> MutexGuard<'static, ()> {
 /// For a signal that comes while nothing is traced. A signal's handler may call it.
 fn tell_that_it_is_off() {
     hooks::write_to_stderr(&[
-        "alloc-core: ALLOC_TRACE_SIGNAL: no snapshot written: tracing is off; with ALLOC_TRACE=32 it is on from the \
+        "alloc-core: ALLOC_TRACE_SIGNAL: no snapshot written: tracing is off; with ALLOC_TRACE=128 it is on from the \
          start\n",
     ]);
 }
 
 extern "C" fn at_exit() {
-    if tracer::may_be_within_allocation() {
+    if stack_here::may_be_within_allocation() {
         // NOTE: nor does it wait for one that is being written, maybe by what was interrupted.
         HAS_ENDED.store(true, Ordering::Relaxed);
         if ORDER.get().is_some_and(|it| it.at_exit.is_some()) {
@@ -295,7 +296,7 @@ fn write(path: impl FnOnce(u32, u32) -> PathBuf) -> Result<(), String> {
     writing(|| {
         let path = path(std::process::id(), NUMBER.load(Ordering::Relaxed));
         template::check_length(&path)?;
-        let packed = file::pack(names(), Moment::Exit).map_err(|error| about(error, &path))?;
+        let packed = write::pack(names(), Moment::Exit).map_err(|error| about(error, &path))?;
         let others = packed.put(&path).map_err(|error| about(error, &path))?;
         if others {
             let path = path.to_string_lossy();
@@ -353,7 +354,7 @@ fn write_numbered(out: Template, moment: Moment) -> Result<Option<PathBuf>, Stri
         };
         let mut path = next();
         template::check_length(&path)?;
-        let packed = file::pack(names(), moment).map_err(|error| about(error, &path))?;
+        let packed = write::pack(names(), moment).map_err(|error| about(error, &path))?;
         while !packed.put_new(&path).map_err(|error| about(error, &path))? {
             path = next();
         }

@@ -22,7 +22,7 @@ const SECONDS: &str = "a number of seconds from 0.01 to 1000000";
 const BYTES: &str = "a number of bytes from 1 to 64MiB, as 524288 or 512KiB";
 const NAMES: &str = "1 for snapshots with names, or 0 for addresses";
 const FRAMES: &str = "a number of frames from 1 to 1000, or 0 for off";
-const THREADS: &str = "1 to tell threads apart, or 0 not to";
+const THREADS: &str = "1 to tell threads background, or 0 not to";
 const SIZES: &str = "1 to class blocks by their own size, or 0 not to";
 const EXACT_PEAK: &str = "1 for an exact peak, or 0 for the default";
 const CALLSITES: &str = "a number of callsites from 1 to 1048576";
@@ -95,7 +95,7 @@ pub(crate) fn config_from_environment() -> Option<Config> {
             hooks::write_to_stderr(&[
                 "alloc-core: ",
                 asking,
-                ": nothing is traced yet: set ALLOC_TRACE=32 as well, unless the program calls \
+                ": nothing is traced yet: set ALLOC_TRACE=128 as well, unless the program calls \
                  alloc_core::start()\n",
             ]);
         }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::{environment::utc, system::arena, system::hooks};
+use crate::{snapshot::utc, system::arena, system::hooks};
 
 /// A path in which `%p` is the process id, `%n` the number of the snapshot, `%t` the time, `%h` the host's name, and
 /// `%%` a percent sign. A relative one begins in the folder where the program began.

@@ -1,153 +1,50 @@
 //! Which blocks a sampled tracer records, how many others each of them stands for, and where they lie.
 
-use std::num::NonZeroU64;
 use std::ptr::NonNull;
 
 use crate::system::arena;
 use crate::system::sync::{AtomicU8, Ordering};
 use crate::tables::callsites::CallsiteId;
 
-/// A Poisson sample over allocated bytes.
-///
-/// # Why sums are unbiased
-///
-/// Each byte that the program allocates is drawn with the same small chance, one in `interval`, and a
-/// block is recorded if one of its bytes is: a block of size *s* with the chance *p = 1 - exp(-s /
-/// interval)*. It is then counted as *1/p* blocks of *s/p* bytes, its own chance and not that of a
-/// mean, so that the expectation of every sum is the true sum, whatever the sizes are. (Correcting a
-/// sum by the chance of the mean size is what makes other tools' sampled numbers biased.)
-///
-/// How many blocks that is is rounded up or down at random, and the index [keeps](Drawn) which: so what a block counts
-/// for is taken off again exactly when it is freed, and nothing goes negative.
-///
-/// # Cost
-///
-/// An allocation that is not drawn costs a subtraction and a branch, a free of such a block a look at
-/// [`DrawnPlaces`]; both without the guard of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Interval(NonZeroU64);
-
-/// What a block counts for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Weighted {
-    pub(crate) bytes: i64,
-    pub(crate) blocks: i32,
-}
-
-impl Weighted {
-    /// A block that counts for itself.
-    #[inline(always)]
-    pub(crate) fn one(size: usize) -> Weighted {
-        Weighted {
-            bytes: size as i64,
-            blocks: 1,
-        }
-    }
-
-    pub(crate) fn of(sampling: Option<Interval>, size: usize, rounding: Rounding) -> Weighted {
-        match sampling {
-            None => Weighted::one(size),
-            Some(interval) => interval.weigh(size, rounding),
-        }
-    }
-}
-
-impl Interval {
-    /// Beyond this one block could stand for more than counters hold.
-    pub(crate) const MOST: u64 = 64 << 20;
-
-    /// `bytes` on average from one drawn byte to the next; nothing for 0.
-    pub(crate) fn from_bytes(bytes: u64) -> Option<Interval> {
-        NonZeroU64::new(bytes).map(Interval)
-    }
-
-    pub(crate) fn bytes(self) -> u64 {
-        self.0.get()
-    }
-
-    /// The chance of a block to be recorded.
-    pub(crate) fn chance(self, size: f64) -> f64 {
-        -(-size / self.0.get() as f64).exp_m1()
-    }
-
-    /// What a block that was recorded counts for.
-    pub(crate) fn weigh(self, size: usize, rounding: Rounding) -> Weighted {
-        // A size of zero never reaches an allocator, but a wrong layout may.
-        let size = size.max(1) as f64;
-        let others = 1.0 / self.chance(size);
-        Weighted {
-            bytes: (size * others).round() as i64,
-            blocks: (others + rounding.fraction()) as i32,
-        }
-    }
-
-    /// How many bytes from here on to the next that is drawn, and how the block that was drawn last is rounded.
-    pub(crate) fn draw(self, random: &mut u64) -> (i64, Rounding) {
-        *random = random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = mix(*random);
-        // In (0, 1], so that the logarithm is finite.
-        let uniform = 1.0 - fraction(mixed);
-        let until = (-uniform.ln() * self.0.get() as f64) as i64 + 1;
-        (until, Rounding::new(mixed))
-    }
-}
-
-/// Where between two whole numbers of blocks it is rounded up what one counts for: drawn with the block.
-///
-/// NOTE: not told from the address. A loop gets the same block again and again, and one half too many each time is no
-/// error that evens out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Rounding(u32);
-
-impl Rounding {
-    const BITS: u32 = 11;
-    const STEPS: u32 = 1 << Rounding::BITS;
-
-    /// By the bits that a [fraction] of the same random number has not.
-    fn new(random: u64) -> Rounding {
-        Rounding(random as u32 % Rounding::STEPS)
-    }
-
-    fn fraction(self) -> f64 {
-        (f64::from(self.0) + 0.5) / f64::from(Rounding::STEPS)
-    }
-}
+#[cfg(test)]
+use alloc_core_snapshot::seam::sampling::variance;
+pub(crate) use alloc_core_snapshot::seam::sampling::{Interval, Rounding, Weighted};
 
 /// What the live-block index holds of a block that was drawn. Of a session that records every block it is the callsite
 /// alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Drawn {
+pub(crate) struct SampledBlock {
     pub(crate) callsite: CallsiteId,
     pub(crate) rounding: Rounding,
 }
 
-impl Drawn {
+impl SampledBlock {
     const CALLSITE_BITS: u32 = u32::BITS - Rounding::BITS;
-    const CALLSITES: u32 = (1 << Drawn::CALLSITE_BITS) - 1;
+    const CALLSITES: u32 = (1 << SampledBlock::CALLSITE_BITS) - 1;
 
     /// As one word in the place of a callsite's.
     pub(crate) fn pack(self) -> CallsiteId {
-        let rounding = self.rounding.0 << Drawn::CALLSITE_BITS;
+        let rounding = self.rounding.word() << SampledBlock::CALLSITE_BITS;
         CallsiteId::from_word(self.callsite.get() | rounding).unwrap_or(self.callsite)
     }
 
-    pub(crate) fn unpack(packed: CallsiteId) -> Option<Drawn> {
-        let callsite = CallsiteId::from_word(packed.get() & Drawn::CALLSITES)?;
-        let rounding = Rounding(packed.get() >> Drawn::CALLSITE_BITS);
-        Some(Drawn { callsite, rounding })
+    pub(crate) fn unpack(packed: CallsiteId) -> Option<SampledBlock> {
+        let callsite = CallsiteId::from_word(packed.get() & SampledBlock::CALLSITES)?;
+        let rounding = Rounding::from_word(packed.get() >> SampledBlock::CALLSITE_BITS);
+        Some(SampledBlock { callsite, rounding })
     }
 }
 
-impl From<CallsiteId> for Drawn {
-    fn from(callsite: CallsiteId) -> Drawn {
-        Drawn {
+impl From<CallsiteId> for SampledBlock {
+    fn from(callsite: CallsiteId) -> SampledBlock {
+        SampledBlock {
             callsite,
             rounding: Rounding::default(),
         }
     }
 }
 
-const _: () = assert!(CallsiteId::MOST <= Drawn::CALLSITES);
+const _: () = assert!(CallsiteId::MOST <= SampledBlock::CALLSITES);
 
 /// Where blocks lie that were drawn: how many in each place of 16 KiB.
 ///
@@ -164,16 +61,16 @@ const _: () = assert!(CallsiteId::MOST <= Drawn::CALLSITES);
 /// PERF: a part of the program and not reserved, so that a look has no pointer to follow; and of bytes, so that those
 /// of a heap of 100 MiB take an eighth of the cache nearest to the processor. What no heap lies in is never touched.
 #[repr(align(4096))]
-pub(crate) struct DrawnPlaces {
+pub(crate) struct SampleFilter {
     counts: [AtomicU8; PLACES],
 }
 
 const PLACES: usize = 1 << 16;
 const PLACE_BITS: u32 = 14;
 
-impl DrawnPlaces {
-    pub(crate) const fn new() -> DrawnPlaces {
-        DrawnPlaces {
+impl SampleFilter {
+    pub(crate) const fn new() -> SampleFilter {
+        SampleFilter {
             counts: [const { AtomicU8::new(0) }; PLACES],
         }
     }
@@ -223,31 +120,6 @@ impl DrawnPlaces {
     fn count(&self, address: usize) -> &AtomicU8 {
         &self.counts[(address >> PLACE_BITS) % PLACES]
     }
-}
-
-/// The variance of the estimated bytes of `blocks` blocks of a mean size, both estimated.
-///
-/// Of each recorded block *s/p* bytes were counted, with the chance *p*: so a block adds the variance
-/// *s² (1 - p) / p* (Horvitz and Thompson, 1952).
-pub(crate) fn variance(interval: Interval, bytes: u64, blocks: u64) -> f64 {
-    if blocks == 0 {
-        return 0.0;
-    }
-    let size = bytes as f64 / blocks as f64;
-    let chance = interval.chance(size.max(1.0));
-    blocks as f64 * size * size * (1.0 - chance) / chance
-}
-
-/// In [0, 1).
-fn fraction(random: u64) -> f64 {
-    (random >> 11) as f64 / (1_u64 << 53) as f64
-}
-
-/// SplitMix64, by Vigna.
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ z >> 31
 }
 
 #[cfg(test)]
@@ -307,7 +179,7 @@ mod tests {
     #[test]
     fn what_is_rounded_is_right_on_average_and_the_index_keeps_it() {
         let interval = Interval::from_bytes(1000).unwrap();
-        let all = || (0..Rounding::STEPS).map(Rounding);
+        let all = || (0..Rounding::STEPS).map(Rounding::from_word);
         for size in [1, 700, 1000, 1500, 9000] {
             let sum: i64 = all()
                 .map(|it| i64::from(interval.weigh(size, it).blocks))
@@ -318,17 +190,17 @@ mod tests {
         }
         let ids = [1, 2, 3, 77, CallsiteId::MOST].map(|id| CallsiteId::from_word(id).unwrap());
         for (callsite, rounding) in ids.into_iter().flat_map(|id| all().map(move |it| (id, it))) {
-            let drawn = Drawn { callsite, rounding };
-            assert_eq!(Drawn::unpack(drawn.pack()), Some(drawn));
+            let drawn = SampledBlock { callsite, rounding };
+            assert_eq!(SampledBlock::unpack(drawn.pack()), Some(drawn));
         }
-        let whole = ids.map(|id| Drawn::unpack(id).unwrap());
-        assert_eq!(whole, ids.map(Drawn::from));
+        let whole = ids.map(|id| SampledBlock::unpack(id).unwrap());
+        assert_eq!(whole, ids.map(SampledBlock::from));
     }
 
     /// Wherever in a place blocks lie, and also one that lies 1 GiB further. A count that reached its end stays.
     #[test]
     fn places_hold_what_was_added_and_not_taken() {
-        let places = Box::new(DrawnPlaces::new());
+        let places = Box::new(SampleFilter::new());
         let (at, shares, other) = (0x7f00_0000_4000_usize, 0x7f00_4000_4040, 0x7f00_0000_8000);
         assert!(!places.may_hold(at));
         for taken_at in [254, 0, 1] {
@@ -360,6 +232,10 @@ mod tests {
             }
         );
         let most = Interval::from_bytes(Interval::MOST).unwrap();
-        assert!(most.weigh(1, Rounding(Rounding::STEPS - 1)).blocks < 1 << 27);
+        assert!(
+            most.weigh(1, Rounding::from_word(Rounding::STEPS - 1))
+                .blocks
+                < 1 << 27
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::error::Error;
+use crate::Error;
 use crate::scope::{Scope, Usage};
 use crate::snapshot::snapshot::Snapshot;
 use crate::testing::assertions::{Checked, Term, Threads, Value, cannot_measure, refuse_threads};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::Error;
+use crate::Error;
 use crate::scope::{Usage, try_measure};
 
 /// What [`bench_memory`] found.

@@ -1,7 +1,7 @@
 //! [`ResidentMemory`]: what the process takes up, as the system sees it.
 
 use crate::Bytes;
-use crate::error::Error;
+use crate::Error;
 
 /// The memory of a process as the operating system counts it: the heap, and all else.
 ///

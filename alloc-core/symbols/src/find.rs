@@ -6,22 +6,7 @@ use std::path::{Path, PathBuf};
 use object::Object as _;
 
 use crate::elf::{Binary, hexadecimal};
-use crate::{Identity, Missing, Module, sections};
-
-/// Where files are looked for, in this order: at the path of the module, if the file there is of the same build; in
-/// the folders; where the system keeps debug files; and with the ones who have been asked to fetch it.
-///
-/// Debug information that is apart from the program is found by build id, flat or in `.build-id` as gdb has it, by
-/// the name and checksum in `.gnu_debuglink`, and, where it is split, in `.dwo` files and `.dwp` packages.
-#[derive(Default)]
-pub struct Search {
-    /// Folders with programs or debug files, flat, or by build id as in `.build-id/ab/cdef.debug` or
-    /// `abcdef/debuginfo`.
-    pub folders: Vec<PathBuf>,
-    /// Fetches the debug file of a build id, or else the program; nothing if nobody has it.
-    #[allow(clippy::type_complexity)]
-    pub fetch: Option<Box<dyn Fn(&[u8]) -> Option<PathBuf> + Send + Sync>>,
-}
+use crate::{Identity, Missing, Module, Search, sections};
 
 /// The files of a module.
 pub(crate) struct Found {

@@ -15,19 +15,19 @@
 
 mod chain;
 mod elf;
+mod files;
 mod find;
 mod fingerprint;
 mod generics;
-mod missing;
 mod names;
 mod sections;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-pub use find::Search;
+pub use alloc_core_snapshot::seam::symbolizer::{Frame, Missing, Named, Search};
+pub use files::{Files, identity};
 pub use fingerprint::{fingerprint, fingerprint_of};
-pub use missing::Missing;
 pub use names::held;
 
 /// The code of an ELF file as a process had it in memory.
@@ -53,36 +53,6 @@ pub enum Identity {
     /// Nothing is known: a file of the right path is taken for it.
     #[default]
     Unknown,
-}
-
-/// One function at an address.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Frame {
-    /// The function's name, demangled, without a hash.
-    pub function: Option<Box<str>>,
-    /// The function's name as the linker has it, if that is another.
-    pub mangled: Option<Box<str>>,
-    /// The function's bare name with its generic arguments, `new<demo::Node>`, if it is of the standard library's
-    /// crate `alloc` or of hashbrown, and the debug information has it.
-    pub generic: Option<Box<str>>,
-    /// The source file, as the compiler wrote it down.
-    pub file: Option<Box<str>>,
-    /// The line, counted from 1; 0 if it is unknown.
-    pub line: u32,
-    /// The column, counted from 1; 0 if it is unknown.
-    pub column: u32,
-}
-
-/// What is known of the offsets of a module.
-#[derive(Clone, Debug, Default)]
-pub struct Named {
-    /// For each offset, the innermost inlined function first, the one that the code belongs to last. Empty where
-    /// nothing is known.
-    pub frames: Vec<Vec<Frame>>,
-    /// Why names or lines are missing, as far as the files tell.
-    pub missing: Option<Missing>,
-    /// Whether there was nothing by which to tell that the file is of the same build.
-    pub is_unverified: bool,
 }
 
 /// Names the code at `offsets`, in ascending order, counted from where the module's segment begins.

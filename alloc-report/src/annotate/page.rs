@@ -2,43 +2,44 @@
 
 use std::rc::Rc;
 
-use alloc_core::{Amount, Bytes, Counters};
+use alloc_core::{Amount, Bytes, Counters, Snapshot};
 use anstyle::{AnsiColor, Style};
 
-use super::functions::{Source, Sources};
-use super::{Annotate, Annotated, AnnotatedLine};
-use crate::notes;
-use crate::table::{BOLD, DIM, NOTE, PLAIN, Paint};
-use crate::text;
+use super::count::{Annotated, AnnotatedLine};
+use super::source::{Source, Sources};
+use crate::show::table::{BOLD, DIM, NOTE, PLAIN, Paint};
+use crate::show::{notes, text};
 
-/// What stands between two columns.
+/// The space between two columns.
 const GAP: &str = "  ";
-/// From this width on all columns are shown.
+/// The minimum width for all columns.
 const WIDE: usize = 112;
-/// However narrow the terminal: less of a line of source tells nothing.
-const LEAST_SOURCE: usize = 20;
-/// A run of lines without numbers that is longer than this is cut in its middle.
-const LONGEST_RUN: u32 = 7;
+/// The minimum width of a line of source, however narrow the terminal.
+const MIN_SOURCE_WIDTH: usize = 20;
+/// The longest run of lines without numbers that is shown whole.
+const MAX_RUN: u32 = 7;
 
 const HOT: Style = AnsiColor::Red.on_default().bold();
 const WARM: Style = AnsiColor::Yellow.on_default();
 
 type Number = fn(&Counters) -> String;
 
-/// A column of numbers: its head, what it shows, and whether it is left out where there is little room.
+/// A column of numbers.
 struct Column {
     head: &'static str,
     number: Number,
-    of_callees: bool,
-    may_go: bool,
+    /// Whether the numbers include callees.
+    inclusive: bool,
+    /// Whether a narrow page omits the column.
+    optional: bool,
 }
 
-const fn column(head: &'static str, number: Number, of_callees: bool, may_go: bool) -> Column {
+const fn column(head: &'static str, number: Number, inclusive: bool, optional: bool) -> Column {
     Column {
         head,
         number,
-        of_callees,
-        may_go,
+        inclusive,
+        optional,
     }
 }
 
@@ -67,52 +68,62 @@ fn count(amount: Amount) -> String {
     }
 }
 
-pub(super) fn page(view: &Annotate<'_>, functions: &[Annotated], sources: &mut Sources) -> String {
-    let paint = Paint(view.colour);
-    let mut lines = Vec::new();
-    let mut notes = Vec::new();
-    for function in functions {
-        let source = sources.file(&function.file);
-        lines.extend(table(view, function, source.as_deref(), paint));
-        lines.push(String::new());
-        notes.extend(note(view, function, source));
-    }
-    if functions.is_empty() {
-        lines.push(paint.text(BOLD, "No function to show"));
-        lines.push(String::new());
-    }
-    notes.extend(notes::of_snapshot(view.snapshot));
-    notes.dedup();
-    for note in notes {
-        lines.push(format!("{} {note}", paint.text(NOTE, "note:")));
-    }
-    while lines.last().is_some_and(String::is_empty) {
-        lines.pop();
-    }
-    lines.join("\n")
+/// The page of one snapshot.
+pub(super) struct Page<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) colour: bool,
+    pub(super) width: usize,
 }
 
-fn note(view: &Annotate<'_>, function: &Annotated, source: Option<Rc<Source>>) -> Option<String> {
-    let file = &function.file;
-    let Some(source) = source else {
-        return Some(format!(
-            "the source of {file} is not at hand; --source-root DIR says below which folder to look"
-        ));
-    };
-    let taken = view.snapshot.taken_at();
-    (source.changed_at? > taken && taken != std::time::SystemTime::UNIX_EPOCH)
-        .then(|| format!("{file} changed after the snapshot was taken: lines may have moved"))
+impl Page<'_> {
+    /// A table for each function, and the notes.
+    pub(super) fn text(&self, functions: &[Annotated], sources: &mut Sources) -> String {
+        let paint = Paint(self.colour);
+        let mut lines = Vec::new();
+        let mut notes = Vec::new();
+        for function in functions {
+            let source = sources.file(&function.file);
+            lines.extend(table(function, source.as_deref(), self.width, paint));
+            lines.push(String::new());
+            notes.extend(self.note(function, source));
+        }
+        if functions.is_empty() {
+            lines.push(paint.text(BOLD, "No functions to show"));
+            lines.push(String::new());
+        }
+        notes.extend(notes::of_snapshot(self.snapshot));
+        notes.dedup();
+        for note in notes {
+            lines.push(format!("{} {note}", paint.text(NOTE, "note:")));
+        }
+        while lines.last().is_some_and(String::is_empty) {
+            lines.pop();
+        }
+        lines.join("\n")
+    }
+
+    fn note(&self, function: &Annotated, source: Option<Rc<Source>>) -> Option<String> {
+        let file = &function.file;
+        let Some(source) = source else {
+            return Some(format!(
+                "the source of {file} is missing; --source-root DIR looks for it below DIR"
+            ));
+        };
+        let taken = self.snapshot.taken_at();
+        (source.changed_at? > taken && taken != std::time::SystemTime::UNIX_EPOCH)
+            .then(|| format!("{file} changed after the snapshot was taken: lines may have moved"))
+    }
 }
 
 fn table(
-    view: &Annotate<'_>,
     function: &Annotated,
     source: Option<&Source>,
+    page_width: usize,
     paint: Paint,
 ) -> Vec<String> {
     let columns: Vec<&Column> = COLUMNS
         .iter()
-        .filter(|it| view.width >= WIDE || !it.may_go)
+        .filter(|it| page_width >= WIDE || !it.optional)
         .collect();
     let rows = rows(function, source);
     let cells: Vec<Vec<String>> = rows
@@ -133,7 +144,7 @@ fn table(
     let last = rows.iter().filter_map(Row::number).max().unwrap_or(0);
     let digits = last.to_string().len().max(4);
     let taken = digits + widths.iter().map(|it| it + GAP.len()).sum::<usize>() + GAP.len() + 2;
-    let room = view.width.saturating_sub(taken).max(LEAST_SOURCE);
+    let room = page_width.saturating_sub(taken).max(MIN_SOURCE_WIDTH);
 
     let mut lines = vec![heading(function, paint)];
     lines.extend(heads(&columns, &widths, digits, paint));
@@ -147,7 +158,7 @@ fn table(
         let mut line = paint.text(DIM, &format!("{number:>digits$}"));
         for (cell, (column, width)) in cells.iter().zip(columns.iter().zip(&widths)) {
             let space = " ".repeat(width - text::width(cell));
-            let style = if cell == "·" || column.of_callees && cells[0] == *cell {
+            let style = if cell == "·" || column.inclusive && cells[0] == *cell {
                 DIM
             } else {
                 heat.style()
@@ -192,11 +203,11 @@ fn heading(function: &Annotated, paint: Paint) -> String {
     )
 }
 
-/// Two lines: whose the numbers are, and what.
+/// The two header lines: the groups of columns, and the columns.
 fn heads(columns: &[&Column], widths: &[usize], digits: usize, paint: Paint) -> [String; 2] {
-    let wide = |of_callees: bool| {
+    let wide = |inclusive: bool| {
         let mine = columns.iter().zip(widths);
-        let mine = mine.filter(|(column, _)| column.of_callees == of_callees);
+        let mine = mine.filter(|(column, _)| column.inclusive == inclusive);
         mine.map(|(_, width)| width + GAP.len()).sum::<usize>() - GAP.len()
     };
     let group = |name: &str, width: usize| {
@@ -216,7 +227,7 @@ fn heads(columns: &[&Column], widths: &[usize], digits: usize, paint: Paint) -> 
     ]
 }
 
-/// A line of source: tabs are spaces, the rest is escaped, and what does not fit is cut.
+/// A printable line of source: tabs become spaces, control characters are escaped, the end is cut.
 fn shown(line: &str, room: usize) -> String {
     let line = line.trim_end().replace('\t', "    ");
     text::cut_end(&text::name(&line), room).into_owned()
@@ -224,7 +235,7 @@ fn shown(line: &str, room: usize) -> String {
 
 impl Column {
     fn number_of(&self, line: &AnnotatedLine) -> String {
-        (self.number)(if self.of_callees {
+        (self.number)(if self.inclusive {
             &line.inclusive
         } else {
             &line.own
@@ -234,7 +245,7 @@ impl Column {
 
 enum Row {
     Line(u32, Option<AnnotatedLine>),
-    /// So many lines without numbers.
+    /// The number of lines that are not shown.
     Skipped(u32),
 }
 
@@ -247,7 +258,7 @@ impl Row {
     }
 }
 
-/// From the function's first line to its last, where the source is at hand; else those with numbers.
+/// All lines of the function if the source was found, else the lines with numbers.
 fn rows(function: &Annotated, source: Option<&Source>) -> Vec<Row> {
     let numbered = |line: &AnnotatedLine| Row::Line(line.line, Some(*line));
     let (Some(source), Some(last)) = (source, function.lines.last()) else {
@@ -267,22 +278,18 @@ fn rows(function: &Annotated, source: Option<&Source>) -> Vec<Row> {
     rows
 }
 
-/// Adds lines without numbers, from `start` to before `end`.
+/// Adds the lines `start..end`, which have no numbers. A long run is cut in its middle.
 fn plain(rows: &mut Vec<Row>, start: u32, end: u32) {
     let run = end.saturating_sub(start);
-    let kept = if run > LONGEST_RUN {
-        LONGEST_RUN / 2
-    } else {
-        run
-    };
+    let kept = if run > MAX_RUN { MAX_RUN / 2 } else { run };
     rows.extend((start..start + kept).map(|number| Row::Line(number, None)));
-    if run > LONGEST_RUN {
+    if run > MAX_RUN {
         rows.push(Row::Skipped(run - 2 * kept));
         rows.extend((end - kept..end).map(|number| Row::Line(number, None)));
     }
 }
 
-/// How much of the function's peak a line has.
+/// The part of the function's peak that a line has.
 enum Heat {
     None,
     Little,

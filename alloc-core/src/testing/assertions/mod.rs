@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 
-use crate::error::Error;
+use crate::Error;
 use crate::scope::{Scope, Usage};
 use crate::snapshot::recorded::{Recorded, RecordedCallsite, StackEnd};
 use crate::snapshot::snapshot::Snapshot;

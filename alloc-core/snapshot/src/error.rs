@@ -1,0 +1,205 @@
+//! [`Error`]: what a call could not do, and why.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why the tracer could not do what it was asked.
+///
+/// The message names what was expected and what was found. `Debug` says the same as `Display`, so
+/// it is readable where `main` returns it. What a program can decide on is told by the `is_*`
+/// methods.
+///
+/// ```
+/// // This program did not install `TraceAlloc`.
+/// let error = alloc_core::start().unwrap_err();
+/// assert!(error.is_not_installed());
+/// assert_eq!(format!("{error:?}"), error.to_string());
+/// ```
+// NOTE: not in a box: it takes no memory to say that there is none.
+pub struct Error(Kind);
+
+#[derive(Debug, thiserror::Error)]
+enum Kind {
+    #[error(
+        "the global allocator of this program is not alloc_core::TraceAlloc: expected \
+         `#[global_allocator] static ALLOC: TraceAlloc = TraceAlloc::system();` in the program; \
+         each file in `tests/` is a program of its own, and so is each example and benchmark"
+    )]
+    NotInstalled,
+    #[error("expected that tracing is on, found it off: call alloc_core::start() first")]
+    NotTracing,
+    #[error(
+        "tracing is on already: expected the running {running}, found {asked}; \
+         call alloc_core::stop() first"
+    )]
+    AlreadyTracing { running: String, asked: String },
+    #[error("the configuration cannot be used: {0}")]
+    InvalidConfig(String),
+    #[error("{0}")]
+    InvalidGrouping(String),
+    #[error("the system gave no memory for {0}")]
+    OutOfMemory(&'static str),
+    #[error("the numbers are no longer true, tracing stopped: {0}")]
+    Broken(&'static str),
+    #[error("expected the process that entered the scope, found its child after a fork")]
+    Forked,
+    #[error("{action} {}: {source}", path.display())]
+    File {
+        action: &'static str,
+        path: PathBuf,
+        source: Box<Error>,
+    },
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("expected a heap profile in pprof's format, {0}")]
+    InvalidFile(String),
+}
+
+impl Error {
+    /// The program's global allocator is not [`TraceAlloc`](https://docs.rs/alloc-core/latest/alloc_core/struct.TraceAlloc.html).
+    pub fn is_not_installed(&self) -> bool {
+        matches!(self.0, Kind::NotInstalled)
+    }
+
+    /// Tracing is off.
+    pub fn is_not_tracing(&self) -> bool {
+        matches!(self.0, Kind::NotTracing)
+    }
+
+    /// Tracing is on, with another configuration than the one asked for.
+    pub fn is_already_tracing(&self) -> bool {
+        matches!(self.0, Kind::AlreadyTracing { .. })
+    }
+
+    /// A [`Config`](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html) holds a value out of range.
+    pub fn is_invalid_config(&self) -> bool {
+        matches!(self.0, Kind::InvalidConfig(_))
+    }
+
+    /// A [`Grouping`](crate::Grouping) asks for what makes no sense.
+    pub fn is_invalid_grouping(&self) -> bool {
+        matches!(self.0, Kind::InvalidGrouping(_))
+    }
+
+    /// The tracer ran out of memory for its own tables, now or before: it has no true numbers.
+    pub fn is_broken(&self) -> bool {
+        matches!(self.0, Kind::Broken(_) | Kind::OutOfMemory(_))
+    }
+
+    /// The process is a child of the one that entered a [`Scope`](https://docs.rs/alloc-core/latest/alloc_core/struct.Scope.html): what its other threads did
+    /// is lost.
+    pub fn is_forked(&self) -> bool {
+        matches!(self.0, Kind::Forked)
+    }
+
+    /// The system could not read or write.
+    pub fn is_io(&self) -> bool {
+        match &self.0 {
+            Kind::File { source, .. } => source.is_io(),
+            kind => matches!(kind, Kind::Io(_)),
+        }
+    }
+
+    /// What was read is not a snapshot: something else, or cut off, or damaged.
+    pub fn is_invalid_file(&self) -> bool {
+        match &self.0 {
+            Kind::File { source, .. } => source.is_invalid_file(),
+            kind => matches!(kind, Kind::InvalidFile(_)),
+        }
+    }
+
+    #[doc(hidden)]
+    pub fn not_installed() -> Error {
+        Kind::NotInstalled.into()
+    }
+
+    #[doc(hidden)]
+    pub fn not_tracing() -> Error {
+        Kind::NotTracing.into()
+    }
+
+    #[doc(hidden)]
+    pub fn already_tracing(running: impl fmt::Debug, asked: impl fmt::Debug) -> Error {
+        Kind::AlreadyTracing {
+            running: format!("{running:?}"),
+            asked: format!("{asked:?}"),
+        }
+        .into()
+    }
+
+    #[doc(hidden)]
+    pub fn invalid_config(message: String) -> Error {
+        Kind::InvalidConfig(message).into()
+    }
+
+    #[doc(hidden)]
+    pub fn invalid_grouping(message: String) -> Error {
+        Kind::InvalidGrouping(message).into()
+    }
+
+    #[doc(hidden)]
+    pub fn out_of_memory(what: &'static str) -> Error {
+        Kind::OutOfMemory(what).into()
+    }
+
+    #[doc(hidden)]
+    pub fn broken(reason: &'static str) -> Error {
+        Kind::Broken(reason).into()
+    }
+
+    #[doc(hidden)]
+    pub fn forked() -> Error {
+        Kind::Forked.into()
+    }
+
+    #[doc(hidden)]
+    pub fn invalid_file(found: impl Into<String>) -> Error {
+        Kind::InvalidFile(found.into()).into()
+    }
+
+    /// The same error, with the file that it is about.
+    #[doc(hidden)]
+    pub fn about(self, action: &'static str, path: &Path) -> Error {
+        Kind::File {
+            action,
+            path: path.to_owned(),
+            source: Box::new(self),
+        }
+        .into()
+    }
+}
+
+impl From<Kind> for Error {
+    fn from(kind: Kind) -> Error {
+        Error(kind)
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Error {
+        Kind::Io(error).into()
+    }
+}
+
+impl From<std::collections::TryReserveError> for Error {
+    fn from(_: std::collections::TryReserveError) -> Error {
+        io::Error::from(io::ErrorKind::OutOfMemory).into()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What `Display` says: `main` prints errors by `Debug`, and so does `unwrap`.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+// NOTE: no source: the message has all there is to say.
+impl std::error::Error for Error {}

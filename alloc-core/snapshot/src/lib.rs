@@ -1,0 +1,88 @@
+//! Reads what [`alloc-core`](https://docs.rs/alloc-core) recorded: snapshots, statistics, filters, the file format.
+//!
+//! In: plain numbers and addresses, or a file. Out: statistics by line, tracebacks, a file. Never: part
+//! of a record.
+//!
+//! Programs use these items as `alloc_core::Snapshot` and so on. This crate is for tools that read
+//! snapshots and record nothing, such as `alloc-report`: it needs no allocator, unwinder, libc or
+//! symbolizer.
+
+mod error;
+mod escape;
+mod file;
+mod filter;
+mod frame;
+mod grouping;
+mod missing;
+mod modules;
+mod numbers;
+mod origin;
+mod package;
+mod pattern;
+mod process;
+mod recorded;
+mod sampling;
+mod snapshot;
+mod statistics;
+mod symbolizer;
+mod symbols;
+mod traceback;
+mod traceback_text;
+mod types;
+mod utc;
+
+pub use error::Error;
+pub use escape::Escaped;
+pub use file::Names;
+pub use filter::Filter;
+pub use frame::{Frame, SourcePath};
+pub use grouping::{GroupBy, Grouping, Metric, SortBy};
+pub use numbers::{Amount, Bytes, Counters, Health, TracedMemory};
+pub use origin::Origin;
+pub use pattern::FunctionPattern;
+pub use snapshot::{MissingDebugInfo, Snapshot, Trace};
+pub use statistics::{GroupKey, Statistic};
+pub use symbolizer::Search as SymbolSearch;
+pub use traceback::{ChargeTo, Traceback};
+pub use traceback_text::TracebackText;
+
+/// What alloc-core and the symbolizer use of this crate. Not part of the public interface.
+#[doc(hidden)]
+pub mod seam {
+    pub use crate::process::{Muted, Process, mute, register, register_symbolizer, untraced};
+
+    pub mod file {
+        pub use crate::file::pages::{NoMemory, Pages, Zeroed};
+        pub use crate::file::raw::{Callsite, RawFile, Segment, Summary, Text};
+        pub use crate::file::reserve::Reserve;
+        pub use crate::file::{Names, write_named};
+    }
+    pub mod modules {
+        pub use crate::modules::{FINGERPRINT, Module};
+    }
+    pub mod numbers {
+        pub use crate::numbers::{Amount, Bytes, Counters, Health, TracedMemory};
+    }
+    pub mod origin {
+        pub use crate::origin::{Origin, is_surely_of_the_user, of};
+    }
+    pub mod recorded {
+        pub use crate::recorded::{Recorded, RecordedCallsite, StackEnd};
+    }
+    pub mod sampling {
+        pub use crate::sampling::{Interval, Rounding, Weighted, variance};
+    }
+    pub mod snapshot {
+        pub use crate::snapshot::{About, Snapshot};
+    }
+    pub mod symbolizer {
+        pub use crate::missing::Missing;
+        pub use crate::symbolizer::{Code, Frame, Named, Search, Symbolizer};
+    }
+    pub mod symbols {
+        pub use crate::symbols::{resident, traceback_here};
+    }
+    pub mod utc {
+        pub use crate::utc::to_text;
+    }
+}

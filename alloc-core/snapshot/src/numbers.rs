@@ -1,0 +1,246 @@
+//! The quantities of the public API: bytes, amounts, and the counters of a callsite.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Sub};
+
+/// A number of bytes, as the program requested them.
+///
+/// It prints as `tracemalloc` prints sizes: whole bytes below 10 KiB, then three digits and a
+/// binary unit. It compares with plain numbers.
+///
+/// ```
+/// use alloc_core::Bytes;
+///
+/// assert_eq!(Bytes::new(10_239).to_string(), "10239 B");
+/// assert_eq!(Bytes::new(10_240).to_string(), "10.0 KiB");
+/// assert_eq!(Bytes::mib(12).to_string(), "12.0 MiB");
+/// assert!(Bytes::kib(64) <= 65_536);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Bytes(u64);
+
+impl Bytes {
+    /// No bytes.
+    pub const ZERO: Bytes = Bytes(0);
+
+    /// `n` bytes.
+    pub const fn new(n: u64) -> Bytes {
+        Bytes(n)
+    }
+
+    /// `n` KiB, each 1,024 bytes.
+    pub const fn kib(n: u64) -> Bytes {
+        Bytes(n.saturating_mul(1 << 10))
+    }
+
+    /// `n` MiB, each 1,024 KiB.
+    pub const fn mib(n: u64) -> Bytes {
+        Bytes(n.saturating_mul(1 << 20))
+    }
+
+    /// `n` GiB, each 1,024 MiB.
+    pub const fn gib(n: u64) -> Bytes {
+        Bytes(n.saturating_mul(1 << 30))
+    }
+
+    /// The number of bytes as a plain integer.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The difference, or zero where `other` is larger.
+    pub const fn saturating_sub(self, other: Bytes) -> Bytes {
+        Bytes(self.0.saturating_sub(other.0))
+    }
+}
+
+impl fmt::Display for Bytes {
+    /// The format of CPython's `tracemalloc._format_size`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+        let mut size = self.0 as f64;
+        let mut unit = 0;
+        loop {
+            if unit > 0 && size < 100.0 {
+                return f.pad(&format!("{size:.1} {}", UNITS[unit]));
+            }
+            if size < 10.0 * 1024.0 || unit == UNITS.len() - 1 {
+                return f.pad(&format!("{size:.0} {}", UNITS[unit]));
+            }
+            size /= 1024.0;
+            unit += 1;
+        }
+    }
+}
+
+impl From<u64> for Bytes {
+    fn from(n: u64) -> Bytes {
+        Bytes(n)
+    }
+}
+
+impl Add for Bytes {
+    type Output = Bytes;
+    /// Never beyond the largest number: a file may hold sums that are not true.
+    fn add(self, other: Bytes) -> Bytes {
+        Bytes(self.0.saturating_add(other.0))
+    }
+}
+
+impl AddAssign for Bytes {
+    fn add_assign(&mut self, other: Bytes) {
+        *self = *self + other;
+    }
+}
+
+impl Sub for Bytes {
+    type Output = Bytes;
+    fn sub(self, other: Bytes) -> Bytes {
+        Bytes(self.0 - other.0)
+    }
+}
+
+impl Sum for Bytes {
+    fn sum<I: Iterator<Item = Bytes>>(iter: I) -> Bytes {
+        iter.fold(Bytes::ZERO, Add::add)
+    }
+}
+
+impl PartialEq<u64> for Bytes {
+    fn eq(&self, other: &u64) -> bool {
+        self.0 == *other
+    }
+}
+
+impl PartialOrd<u64> for Bytes {
+    fn partial_cmp(&self, other: &u64) -> Option<Ordering> {
+        self.0.partial_cmp(other)
+    }
+}
+
+/// Some blocks, and the bytes requested for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Amount {
+    /// The bytes requested for the blocks.
+    pub bytes: Bytes,
+    /// The number of blocks.
+    pub blocks: u64,
+}
+
+impl Amount {
+    /// `blocks` blocks that hold `bytes` bytes together.
+    pub const fn new(bytes: u64, blocks: u64) -> Amount {
+        Amount {
+            bytes: Bytes::new(bytes),
+            blocks,
+        }
+    }
+}
+
+impl AddAssign for Amount {
+    fn add_assign(&mut self, other: Amount) {
+        self.bytes += other.bytes;
+        self.blocks = self.blocks.saturating_add(other.blocks);
+    }
+}
+
+/// What a callsite, or a group of callsites, allocated since tracing began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Counters {
+    /// Live at the moment of the snapshot.
+    pub current: Amount,
+    /// The most bytes and the most blocks that were ever live, each at its own moment.
+    ///
+    /// In a group of callsites this is the sum of their own peaks, which the group may never have
+    /// reached at one moment: an upper bound.
+    pub peak: Amount,
+    /// Live at the moment the whole heap was at its peak.
+    pub at_peak: Amount,
+    /// Ever allocated; a reallocation counts as one allocation of the new size.
+    pub total: Amount,
+    /// How many of the allocations in `total` were reallocations.
+    pub reallocations: u64,
+}
+
+impl Counters {
+    /// What was allocated and is no longer live.
+    pub fn freed(&self) -> Amount {
+        Amount {
+            bytes: self.total.bytes.saturating_sub(self.current.bytes),
+            blocks: self.total.blocks.saturating_sub(self.current.blocks),
+        }
+    }
+}
+
+impl AddAssign for Counters {
+    fn add_assign(&mut self, other: Counters) {
+        self.current += other.current;
+        self.peak += other.peak;
+        self.at_peak += other.at_peak;
+        self.total += other.total;
+        self.reallocations = self.reallocations.saturating_add(other.reallocations);
+    }
+}
+
+/// The whole heap, as far as it is traced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TracedMemory {
+    /// Bytes live now.
+    pub current: Bytes,
+    /// The most bytes that were live at one moment since tracing began or the last
+    /// [`reset_peak`](https://docs.rs/alloc-core/latest/alloc_core/fn.reset_peak.html).
+    pub peak: Bytes,
+    /// How far the true peak may lie from [`peak`](Self::peak), either way: zero as long as only one
+    /// thread that allocated is alive.
+    pub peak_error: Bytes,
+    /// Whether all of these are estimates from a [sample](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.sample_every).
+    pub sampled: bool,
+}
+
+/// What the tracer could not record in full, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Health {
+    /// Callsites whose stack was deeper than what is kept.
+    pub truncated_stacks: u64,
+    /// Callsites whose stack could not be followed to its bottom.
+    pub broken_stacks: u64,
+    /// Allocations charged to the overflow callsite because the callsite table was full.
+    pub overflowed: u64,
+    /// Allocations that were not recorded: made inside the tracer, in a signal handler that
+    /// interrupted it, or by a thread whose locals were already gone.
+    pub skipped: u64,
+    /// Frees of blocks that the tracer never saw: from before tracing began, or its own, such as the
+    /// memory of snapshots.
+    pub unknown_frees: u64,
+    /// Blocks that were released behind the tracer's back and whose address came back: they are
+    /// still counted as live.
+    pub lost_blocks: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_print_as_tracemalloc_prints_them() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (5002, "5002 B"),
+            (10_239, "10239 B"),
+            (10_240, "10.0 KiB"),
+            (102_399, "100.0 KiB"),
+            (102_400, "100 KiB"),
+            (10_485_759, "10240 KiB"),
+            (10_485_760, "10.0 MiB"),
+            (12_345_678, "11.8 MiB"),
+            (1 << 40, "1024 GiB"),
+            (1 << 45, "32.0 TiB"),
+            (1 << 60, "1048576 TiB"),
+        ] {
+            assert_eq!(Bytes::new(bytes).to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The hooks that the reading side has into this process, and the snapshots that are taken here.
+//!
+//! In: the tables, the loader's list. Out: a [`Snapshot`], and the hooks of a [`Process`]. Never: names.
+
+pub(crate) mod modules;
+pub(crate) mod read_tables;
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use crate::record::thread;
+use crate::snapshot::recorded::Recorded;
+use crate::snapshot::snapshot::About;
+use crate::snapshot::symbolizer::{Code, Named, Search, Symbolizer};
+use crate::snapshot::{Process, register, register_symbolizer};
+use crate::system::arena;
+use crate::write::output;
+use crate::{Error, Snapshot};
+
+static PROCESS: Process = Process {
+    mute: thread::begin_mute,
+    unmute: thread::end_mute,
+    map: arena::reserve,
+    unmap: arena::release,
+    write: |path, bytes| output::write(path, bytes).map(drop),
+};
+
+/// Registers the hooks. Does not allocate.
+pub(crate) fn register_hooks() {
+    register(&PROCESS);
+    register_symbolizer(&(&Names as &dyn Symbolizer));
+}
+
+/// Registers the hooks as the program is loaded: also a program that only reads snapshots has its
+/// addresses named.
+#[used]
+#[cfg_attr(
+    any(
+        target_os = "linux",
+        target_os = "android",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
+        target_os = "dragonfly",
+        target_os = "illumos",
+        target_os = "solaris"
+    ),
+    unsafe(link_section = ".init_array")
+)]
+#[cfg_attr(
+    target_vendor = "apple",
+    unsafe(link_section = "__DATA,__mod_init_func,mod_init_funcs")
+)]
+#[cfg_attr(windows, unsafe(link_section = ".CRT$XCU"))]
+static AT_LOAD: extern "C" fn() = {
+    extern "C" fn at_load() {
+        register_hooks();
+    }
+    at_load
+};
+
+/// Takes a snapshot of the tables.
+pub(crate) fn take_snapshot() -> Result<Snapshot, Error> {
+    let _muted = thread::mute();
+    Ok(snapshot_of(read_tables::read()?))
+}
+
+/// A snapshot of what was recorded in this process.
+pub(crate) fn snapshot_of(recorded: Recorded) -> Snapshot {
+    let _muted = thread::mute();
+    register_hooks();
+    let about = About {
+        taken_at: SystemTime::now(),
+        process_id: std::process::id(),
+        is_at_exit: false,
+        program: std::env::current_exe()
+            .map(|path| path.to_string_lossy().into_owned())
+            .unwrap_or_default(),
+        command_line: std::env::args_os()
+            .map(|argument| argument.to_string_lossy().into_owned())
+            .collect(),
+        modules: modules::known(),
+        metadata: BTreeMap::new(),
+        unknown: Default::default(),
+    };
+    Snapshot::of_this_process(recorded, about)
+}
+
+/// The bytes that names take up, kept and in the making.
+pub(crate) fn resident_names() -> usize {
+    crate::snapshot::symbols::resident() + alloc_core_symbols::held()
+}
+
+/// Whether the files of this process's modules are read. Miri has no mappings of files.
+const READS_FILES: bool = cfg!(all(target_os = "linux", not(miri)));
+
+/// Names code from ELF files; where this process's own are not read, by the crate `backtrace`.
+struct Names;
+
+impl Symbolizer for Names {
+    fn name(&self, code: &Code<'_>, search: &Search) -> Named {
+        if READS_FILES || !code.is_here {
+            return alloc_core_symbols::Files.name(code, search);
+        }
+        Named {
+            frames: code.addresses.iter().map(|&it| by_backtrace(it)).collect(),
+            ..Named::default()
+        }
+    }
+
+    fn finish(&self) {
+        if !READS_FILES {
+            backtrace::clear_symbol_cache();
+        }
+        alloc_core_symbols::Files.finish();
+    }
+}
+
+/// What the crate `backtrace` knows of the code before a return address of this process.
+fn by_backtrace(address: usize) -> Vec<alloc_core_symbols::Frame> {
+    let mut frames = Vec::new();
+    // NOTE: it looks at the instruction before it.
+    backtrace::resolve(std::ptr::without_provenance_mut(address), |symbol| {
+        frames.push(alloc_core_symbols::Frame {
+            function: symbol.name().map(|name| format!("{name:#}").into()),
+            mangled: None,
+            generic: None,
+            file: symbol.filename().map(|it| it.to_string_lossy().into()),
+            line: symbol.lineno().unwrap_or(0),
+            column: symbol.colno().unwrap_or(0),
+        });
+    });
+    frames
+}
+
+#[cfg(all(test, not(miri)))]
+mod tests {
+    use super::*;
+    use crate::snapshot::recorded::{RecordedCallsite, StackEnd};
+    use crate::snapshot::symbols::traceback_here;
+    use crate::{ChargeTo, Frame, Origin, Traceback};
+
+    fn traceback(addresses: &[usize], end: StackEnd, limit: u16) -> Traceback {
+        register_hooks();
+        traceback_here(&modules::known(), addresses, end, limit)
+    }
+
+    /// Return addresses of the caller, innermost first.
+    #[inline(never)]
+    fn here() -> Vec<usize> {
+        let mut addresses = Vec::new();
+        backtrace::trace(|frame| {
+            addresses.push(frame.ip() as usize);
+            true
+        });
+        addresses
+    }
+
+    #[inline(always)]
+    fn inlined() -> Vec<usize> {
+        here()
+    }
+
+    #[test]
+    fn inlined_functions_are_frames_and_paths_are_relative_to_the_workspace() {
+        let addresses = inlined();
+        let line = line!() - 1;
+        let traceback = traceback(&addresses, StackEnd::Complete, 100);
+        let at = |name: &str| {
+            let found = traceback
+                .iter()
+                .position(|it| it.function().is_some_and(|it| it.ends_with(name)));
+            found.unwrap_or_else(|| panic!("no {name} in {traceback}"))
+        };
+        let (callee, caller) = (at("inlined"), at("are_relative_to_the_workspace"));
+        assert_eq!(callee + 1, caller);
+        assert!(traceback[callee].is_inlined() && !traceback[caller].is_inlined());
+        assert_eq!(traceback[caller].to_string(), format!("{}:{line}", file!()));
+        assert_eq!(traceback[caller].origin(), Origin::Workspace);
+    }
+
+    #[test]
+    fn the_limit_counts_addresses_from_the_charged_one() {
+        let addresses = here();
+        let whole = traceback(&addresses, StackEnd::Complete, 1000);
+        let one = traceback(&addresses, StackEnd::Complete, 1);
+        assert!(!whole.is_truncated() && one.is_truncated());
+        let charged = whole.charged(ChargeTo::Caller);
+        assert_eq!(one.charged(ChargeTo::Caller), charged);
+        assert_eq!(one.last().map(Frame::address), Some(charged.address()));
+        assert_eq!(one[..], whole[..one.len()]);
+    }
+
+    #[test]
+    fn what_has_no_symbol_is_named_by_its_module_or_its_address() {
+        let nowhere = traceback(&[0x11], StackEnd::Broken, 8);
+        assert_eq!(nowhere.charged(ChargeTo::Caller).to_string(), "0x10");
+        assert!(nowhere.is_broken());
+    }
+
+    #[test]
+    fn the_charged_frames_are_those_of_the_whole_stacks() {
+        let mut recorded = Recorded {
+            traceback_limit: 32,
+            ..Recorded::default()
+        };
+        let std = recorded_stack(&mut recorded, here);
+        for depth in 0..std {
+            recorded_stack(&mut recorded, || here().split_off(depth));
+        }
+        let snapshot = snapshot_of(recorded.clone());
+        let charged = snapshot.charged(&recorded);
+        assert_eq!(charged.len(), snapshot.traces().len());
+        for (trace, charged) in snapshot.traces().iter().zip(charged) {
+            assert_eq!(*trace.traceback.charged(ChargeTo::Caller), charged);
+        }
+    }
+
+    fn recorded_stack(recorded: &mut Recorded, stack: impl FnOnce() -> Vec<usize>) -> usize {
+        let (start, stack) = (recorded.addresses.len(), stack());
+        recorded.addresses.extend(&stack);
+        recorded.callsites.push(RecordedCallsite {
+            stack: start..recorded.addresses.len(),
+            ..Default::default()
+        });
+        stack.len()
+    }
+
+    #[test]
+    fn no_frame_at_all_is_an_unknown_one() {
+        let empty = traceback(&[], StackEnd::Broken, 8);
+        assert_eq!(empty.charged(ChargeTo::Caller).to_string(), "<unknown>");
+        let overflow = traceback(&[], StackEnd::Overflow, 8);
+        assert_eq!(overflow.charged(ChargeTo::Caller).to_string(), "<overflow>");
+        let heap = traceback(&[], StackEnd::Uncaptured, 0);
+        assert_eq!(heap.charged(ChargeTo::Caller).to_string(), "<heap>");
+    }
+}

@@ -1,0 +1,162 @@
+//! Reads the tables: into a [`Recorded`], or callsite by callsite.
+//!
+//! In: the tables, while other threads record. Out: plain numbers and addresses. Never: names.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::capture::{self, MAX_FRAMES};
+use crate::record::session::TABLES;
+use crate::snapshot::recorded::{Recorded, RecordedCallsite, StackEnd};
+use crate::tables::callsites::CallsiteId;
+use crate::tables::label::{Label, ThreadName};
+use crate::tables::sampling::Interval;
+use crate::{
+    Amount, Bytes, Counters, Error, Health, TracedMemory, control, control::track, record::thread,
+};
+
+/// Reads the tables, while other threads go on recording.
+pub(crate) fn read() -> Result<Recorded, Error> {
+    let mut recorded = Recorded::default();
+    let mut threads: HashMap<ThreadName, Option<Arc<str>>> = HashMap::new();
+    let whole = read_tables(|seen| {
+        let start = recorded.addresses.len();
+        recorded.addresses.try_reserve(seen.stack.len())?;
+        recorded.addresses.extend_from_slice(seen.stack);
+        let Label {
+            domain,
+            thread,
+            size,
+        } = seen.label;
+        let thread = threads
+            .entry(thread)
+            .or_insert_with(|| thread.text().map(Into::into));
+        recorded.callsites.try_reserve(1)?;
+        recorded.callsites.push(RecordedCallsite {
+            stack: start..recorded.addresses.len(),
+            stack_end: seen.stack_end,
+            counters: seen.counters,
+            domain,
+            thread: thread.clone(),
+            size_class: size.largest().map(Bytes::from),
+        });
+        Ok(())
+    })?;
+    Ok(Recorded {
+        heap: whole.heap,
+        traceback_limit: whole.traceback_limit,
+        health: whole.health,
+        sampling: whole.sampling,
+        ..recorded
+    })
+}
+
+/// A callsite, as it is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen<'a> {
+    pub(crate) stack: &'a [usize],
+    pub(crate) stack_end: StackEnd,
+    pub(crate) counters: Counters,
+    pub(crate) label: Label,
+}
+
+/// What was read of the whole heap: see [`Recorded`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Whole {
+    pub(crate) heap: TracedMemory,
+    pub(crate) traceback_limit: u16,
+    pub(crate) health: Health,
+    pub(crate) sampling: Option<Interval>,
+}
+
+/// Reads the tables, while other threads go on recording, and hands over each callsite that allocated since
+/// tracing began.
+///
+/// Each callsite is read at a moment of its own; with no other thread recording, all moments
+/// are the same. NOTE: a lock is held meanwhile, for which a fork waits.
+pub(crate) fn read_tables(
+    mut each: impl FnMut(Seen<'_>) -> Result<(), Error>,
+) -> Result<Whole, Error> {
+    let _muted = thread::mute();
+    let mut stack = Vec::new();
+    stack.try_reserve_exact(MAX_FRAMES)?;
+    control::beside_record(capture::look);
+    control::reading(|config| {
+        let mut health = Health::default();
+        for (id, callsite) in TABLES.callsites.iter() {
+            let cells = || TABLES.threads.iter().filter_map(|state| state.delta(id));
+            let counters = callsite
+                .shared
+                .sum(cells, TABLES.epoch(), control::is_rising());
+            if counters.total.blocks == 0 {
+                continue;
+            }
+            stack.clear();
+            let Some(stack_end) = TABLES.callsites.append_stack(callsite, &mut stack) else {
+                continue;
+            };
+            match stack_end {
+                StackEnd::Complete | StackEnd::Uncaptured => {}
+                StackEnd::Truncated => health.truncated_stacks += 1,
+                StackEnd::Broken => health.broken_stacks += 1,
+                StackEnd::Overflow => health.overflowed = counters.total.blocks,
+            }
+            each(Seen {
+                stack: &stack,
+                stack_end,
+                counters,
+                label: callsite.label(),
+            })?;
+        }
+        let heap = control::traced_memory();
+        TABLES.events.add_to(&mut health);
+        TABLES
+            .threads
+            .iter()
+            .for_each(|state| state.events.add_to(&mut health));
+        Ok(Whole {
+            heap,
+            traceback_limit: config.traceback_limit(),
+            health,
+            sampling: config.sampling(),
+        })
+    })?
+}
+
+/// What was ever allocated, by all callsites together.
+pub(crate) fn total() -> Result<Amount, Error> {
+    control::reading(|_| {
+        let mut total = Amount::default();
+        for (id, callsite) in TABLES.callsites.iter() {
+            let cells = || TABLES.threads.iter().filter_map(|state| state.delta(id));
+            let (epoch, rising) = (TABLES.epoch(), control::is_rising());
+            total += callsite.shared.sum(cells, epoch, rising).total;
+        }
+        total
+    })
+}
+
+/// The stack of the live block that starts at `address`, if it is traced.
+pub(crate) fn stack_of(address: usize) -> Option<(Vec<usize>, StackEnd)> {
+    stack_behind(|| TABLES.callsite_of(address))
+}
+
+/// The stack of a block that the program told of.
+pub(crate) fn stack_of_tracked(domain: u32, address: usize) -> Option<(Vec<usize>, StackEnd)> {
+    let _muted = thread::mute();
+    let (callsite, session) = track::callsite_of(domain, address)?;
+    stack_behind(|| (control::session() == session).then_some(callsite))
+}
+
+fn stack_behind(callsite: impl FnOnce() -> Option<CallsiteId>) -> Option<(Vec<usize>, StackEnd)> {
+    let _muted = thread::mute();
+    control::beside_record(capture::look);
+    control::reading(|_| {
+        let callsite = TABLES.callsites.get(callsite()?)?;
+        let mut addresses = Vec::new();
+        let end = TABLES.callsites.append_stack(callsite, &mut addresses)?;
+        Some((addresses, end))
+    })
+    .ok()
+    .flatten()
+}

@@ -1,0 +1,103 @@
+//! From the tables of this process to a file, with as little beside them as can be.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::{Moment, Reserve};
+use crate::Error;
+use crate::capture::modules::{LONGEST_PATH, program};
+use crate::process::modules;
+use crate::process::read_tables::read_tables;
+use crate::snapshot::file::{Callsite, NoMemory, Pages, RawFile, Segment, Summary, Text};
+use crate::tables::label::{ThreadName, bytes_of};
+
+/// A file of what the tables hold now. Nothing is on the heap but a stack at a time.
+pub(super) fn of_tables(moment: Moment) -> Result<Pages<u8>, Error> {
+    let _reserve = Reserve::take().ok_or(NoMemory)?;
+    let mut file = RawFile::new()?;
+    // Zero is the empty string, which is no thread's name.
+    let mut threads = Pages::<i64>::zeroed(ThreadName::NUMBERS)?;
+    let whole = read_tables(|seen| {
+        let place = &mut threads[seen.label.thread.number()];
+        if *place == 0
+            && let Some(name) = seen.label.thread.name()
+        {
+            *place = file.thread(bytes_of(&name))?.number();
+        }
+        file.callsite(Callsite {
+            stack: seen.stack,
+            stack_end: seen.stack_end,
+            counters: seen.counters,
+            domain: seen.label.domain,
+            thread: Text::from_number(*place),
+            size_class: seen.label.size.largest(),
+        })?;
+        Ok(())
+    })?;
+
+    let mut failed = None;
+    modules::for_each(&mut |module| {
+        let mut build_id = [0; 128];
+        let written = file.module(Segment {
+            start: module.start,
+            end: module.end,
+            file_offset: module.file_offset,
+            path: module.path,
+            build_id: module.write_build_id(&mut build_id),
+        });
+        failed = failed.or(written.err());
+    });
+    failed.map_or(Ok(()), Err)?;
+
+    let summary = Summary {
+        nanoseconds: nanoseconds(SystemTime::now()),
+        process_id: std::process::id(),
+        at_exit: moment == Moment::Exit,
+        heap: whole.heap,
+        traceback_limit: whole.traceback_limit,
+        sampled_every: whole.sampling.map_or(0, |it| it.bytes()),
+        health: whole.health,
+    };
+    let mut place = [0; LONGEST_PATH];
+    let arguments = arguments()?;
+    Ok(file.finish(
+        &summary,
+        program(&mut place),
+        arguments
+            .split_inclusive(|&byte| byte == 0)
+            .map(|it| &it[..it.len() - 1]),
+        std::iter::empty(),
+    )?)
+}
+
+fn nanoseconds(time: SystemTime) -> i64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos() as i64)
+}
+
+/// The arguments of this process, its own name first, each with a zero after it.
+fn arguments() -> Result<Pages<u8>, NoMemory> {
+    let mut arguments = Pages::new();
+    #[cfg(target_os = "linux")]
+    {
+        let mut added = Ok(());
+        let whole = crate::system::hooks::read_file(c"/proc/self/cmdline", |byte| {
+            if added.is_ok() {
+                added = arguments.push(byte);
+            }
+        });
+        added?;
+        if whole {
+            if arguments.last().is_some_and(|&byte| byte != 0) {
+                arguments.push(0)?;
+            }
+            return Ok(arguments);
+        }
+        arguments.clear();
+    }
+    // Where there is no such file, as after `chroot`.
+    for argument in std::env::args_os() {
+        arguments.extend(argument.as_encoded_bytes())?;
+        arguments.push(0)?;
+    }
+    Ok(arguments)
+}

@@ -1,0 +1,210 @@
+//! The reports as CSV.
+
+use alloc_core::{Amount, Escaped, Frame, GroupKey, Grouping, Metric, Snapshot, Statistic};
+use alloc_report::StatisticDiff;
+use anyhow::Result;
+
+use super::{average, diffs, name_of, statistics, total};
+use crate::view::View;
+
+/// The columns that identify a row.
+const KEY_COLUMNS: [&str; 8] = [
+    "rank",
+    "by",
+    "key",
+    "function",
+    "file",
+    "path",
+    "line",
+    "functions",
+];
+
+const TOP_COLUMNS: [&str; 15] = [
+    "bytes",
+    "blocks",
+    "average_bytes",
+    "share",
+    "current_bytes",
+    "current_blocks",
+    "peak_bytes",
+    "peak_blocks",
+    "at_peak_bytes",
+    "at_peak_blocks",
+    "total_bytes",
+    "total_blocks",
+    "freed_bytes",
+    "freed_blocks",
+    "reallocations",
+];
+
+const DIFF_COLUMNS: [&str; 5] = [
+    "bytes",
+    "bytes_diff",
+    "blocks",
+    "blocks_diff",
+    "average_bytes",
+];
+
+pub(crate) fn top(snapshot: &Snapshot, view: &View, by: &Grouping) -> Result<String> {
+    let total = total(snapshot, by).bytes.get();
+    let mut rows = Rows::new(snapshot, view, by, &TOP_COLUMNS)?;
+    rows.add(&statistics(snapshot, view, by), &|statistic: &Statistic| {
+        let (bytes, blocks) = (statistic.size.get(), statistic.count);
+        let share = (total > 0).then(|| bytes as f64 / total as f64);
+        let counters = &statistic.counters;
+        let knows_blocks = snapshot.knows_blocks();
+        let mut cells = vec![
+            bytes.to_string(),
+            known(knows_blocks.then_some(blocks)),
+            known(average(bytes, blocks).filter(|_| knows_blocks)),
+            known(share),
+        ];
+        for metric in Metric::ALL {
+            let Amount { bytes, blocks } = counters.amount(*metric);
+            let knows = snapshot.knows(*metric);
+            cells.push(known(knows.then(|| bytes.get())));
+            cells.push(known((knows && knows_blocks).then_some(blocks)));
+        }
+        cells.push(counters.reallocations.to_string());
+        cells
+    })?;
+    rows.text()
+}
+
+pub(crate) fn diff(new: &Snapshot, old: &Snapshot, view: &View, by: &Grouping) -> Result<String> {
+    let mut rows = Rows::new(new, view, by, &DIFF_COLUMNS)?;
+    let diffs = diffs(new, old, view, by);
+    let has_amounts = !new.is_difference();
+    let knows_blocks = new.knows_blocks();
+    rows.add(&diffs, &|diff: &StatisticDiff| {
+        vec![
+            known(has_amounts.then(|| diff.size.get())),
+            diff.size_diff.get().to_string(),
+            known((has_amounts && knows_blocks).then_some(diff.count)),
+            known(knows_blocks.then_some(diff.count_diff)),
+            known(average(diff.size.get(), diff.count).filter(|_| has_amounts && knows_blocks)),
+        ]
+    })?;
+    rows.text()
+}
+
+/// A group of either report.
+trait Group {
+    fn key(&self) -> &GroupKey;
+    fn parts(&self) -> &[Self]
+    where
+        Self: Sized;
+}
+
+impl Group for Statistic {
+    fn key(&self) -> &GroupKey {
+        &self.key
+    }
+    fn parts(&self) -> &[Statistic] {
+        &self.parts
+    }
+}
+
+impl Group for StatisticDiff {
+    fn key(&self) -> &GroupKey {
+        &self.key
+    }
+    fn parts(&self) -> &[StatisticDiff] {
+        &self.parts
+    }
+}
+
+/// A table under construction.
+struct Rows<'a> {
+    writer: csv::Writer<Vec<u8>>,
+    snapshot: &'a Snapshot,
+    view: &'a View,
+    names: Vec<String>,
+}
+
+impl<'a> Rows<'a> {
+    fn new(
+        snapshot: &'a Snapshot,
+        view: &'a View,
+        by: &Grouping,
+        numbers: &[&str],
+    ) -> Result<Rows<'a>> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(KEY_COLUMNS.iter().chain(numbers))?;
+        let names = by.to_string().split(',').map(str::to_owned).collect();
+        Ok(Rows {
+            writer,
+            snapshot,
+            view,
+            names,
+        })
+    }
+
+    fn add<G: Group>(&mut self, groups: &[G], numbers: &dyn Fn(&G) -> Vec<String>) -> Result<()> {
+        self.add_within("", 0, groups, numbers)
+    }
+
+    /// Adds the first groups, each followed by its parts.
+    fn add_within<G: Group>(
+        &mut self,
+        rank: &str,
+        level: usize,
+        groups: &[G],
+        numbers: &dyn Fn(&G) -> Vec<String>,
+    ) -> Result<()> {
+        for (group, number) in groups.iter().zip(1..).take(self.view.rows) {
+            let rank = match rank {
+                "" => number.to_string(),
+                outer => format!("{outer}.{number}"),
+            };
+            let mut row = vec![rank.clone(), self.names[level].clone()];
+            row.extend(self.place(group.key()));
+            row.extend(numbers(group));
+            self.writer.write_record(row)?;
+            self.add_within(&rank, level + 1, group.parts(), numbers)?;
+        }
+        Ok(())
+    }
+
+    /// The cells of a key: its text, function, file, path and line, and the functions of a stack.
+    fn place(&self, key: &GroupKey) -> [String; 6] {
+        let name = match key {
+            GroupKey::Traceback(traceback) => {
+                let frames: Vec<String> = traceback.iter().map(Frame::to_string).collect();
+                frames.join(" < ")
+            }
+            key => name_of(key, self.snapshot),
+        };
+        let functions = match key {
+            GroupKey::Traceback(traceback) => {
+                let name = |frame: &Frame| text(frame.function().or(Some("<unknown>")));
+                let functions: Vec<String> = traceback.iter().map(name).collect();
+                Some(functions.join(" < "))
+            }
+            _ => None,
+        };
+        let frame = key.charged_in(self.snapshot);
+        let file = frame.and_then(Frame::file);
+        [
+            name,
+            text(frame.and_then(Frame::function)),
+            text(file.map(|file| file.short())),
+            text(file.map(|file| file.full())),
+            known(frame.map(Frame::line).filter(|line| *line > 0)),
+            known(functions),
+        ]
+    }
+
+    fn text(self) -> Result<String> {
+        Ok(String::from_utf8(self.writer.into_inner()?)?)
+    }
+}
+
+fn text(text: Option<&str>) -> String {
+    text.map_or(String::new(), |it| Escaped(it).to_string())
+}
+
+/// A number, or an empty cell.
+fn known<T: ToString>(number: Option<T>) -> String {
+    number.map_or(String::new(), |number| number.to_string())
+}

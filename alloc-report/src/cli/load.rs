@@ -1,0 +1,121 @@
+//! Snapshots from files: read, named, charged and filtered.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::mem::ManuallyDrop;
+use std::path::Path;
+
+use alloc_core::{Error, Escaped, Filter, Snapshot};
+use anyhow::{Result, anyhow};
+
+use crate::conditions::Conditions;
+use crate::view::View;
+use crate::{recording, symbols};
+
+/// A filtered snapshot.
+///
+/// NOTE: it is never dropped. The process ends soon, and the kernel frees millions of frames
+/// faster.
+pub(crate) struct Loaded {
+    pub(crate) snapshot: ManuallyDrop<Snapshot>,
+    /// The message if the filters leave no callsite.
+    pub(crate) nothing: Option<String>,
+}
+
+/// Reads the snapshot at `path`, a file or a recording. Charges and filters it according to `view`.
+pub(crate) fn load(path: &Path, view: &View) -> Result<Loaded> {
+    Ok(filtered(charged(read(path)?, view), view))
+}
+
+/// Reads a file that holds a difference. Returns its two sides: the additions and the removals.
+pub(crate) fn load_difference(path: &Path, view: &View) -> Result<(Loaded, Loaded)> {
+    let sides = read_as(path, Snapshot::read_difference);
+    let (added, removed) =
+        sides.map_err(|error| anyhow!("{error}; use diff OLD NEW to compare two snapshots"))?;
+    let side = |snapshot| filtered(charged(snapshot, view), view);
+    Ok((side(added), side(removed)))
+}
+
+/// Reads the snapshot at `path`, a file or a recording, and names its frames.
+pub(crate) fn read(path: &Path) -> Result<Snapshot> {
+    let mut snapshot = read_as(path, Snapshot::read_from)?;
+    symbols::name(&mut snapshot);
+    Ok(snapshot)
+}
+
+fn read_as<T>(
+    path: &Path,
+    read: impl FnOnce(Box<dyn Read>) -> std::result::Result<T, Error>,
+) -> Result<T> {
+    let is_standard_input = path == Path::new("-");
+    let path = match is_standard_input {
+        true => path.to_owned(),
+        false => recording::snapshot_at(path)?,
+    };
+    let loaded = match is_standard_input {
+        true => read(Box::new(io::stdin().lock())),
+        false => File::open(&path)
+            .map_err(Error::from)
+            .and_then(|file| read(Box::new(BufReader::new(file)))),
+    };
+    // NOTE: not a chain of errors, since the message contains its cause.
+    loaded.map_err(|error| {
+        let path = path.to_string_lossy();
+        let path = match is_standard_input {
+            true => "from standard input".into(),
+            false => path,
+        };
+        anyhow!("cannot read the snapshot {}: {error}", Escaped(&path))
+    })
+}
+
+fn charged(snapshot: Snapshot, view: &View) -> Snapshot {
+    snapshot.charge_to(view.charge()).skip_crates(&view.skip)
+}
+
+fn filtered(snapshot: Snapshot, view: &View) -> Loaded {
+    let with = |all_frames| {
+        let included = view.include.iter().map(Conditions::include);
+        let excluded = view.exclude.iter().map(Conditions::exclude);
+        let filters = included.chain(excluded);
+        let filters: Vec<Filter> = filters.map(|it| it.all_frames(all_frames)).collect();
+        snapshot.filter_traces(&filters)
+    };
+    if view.include.is_empty() && view.exclude.is_empty() {
+        return Loaded {
+            snapshot: ManuallyDrop::new(snapshot),
+            nothing: None,
+        };
+    }
+    let filtered = ManuallyDrop::new(with(view.all_frames));
+    let is_nothing = filtered.traces().is_empty() && !snapshot.traces().is_empty();
+    let nothing = is_nothing.then(|| {
+        let outer = !view.all_frames && !with(true).traces().is_empty();
+        nothing_left(&snapshot, view, outer)
+    });
+    Loaded {
+        snapshot: filtered,
+        nothing,
+    }
+}
+
+/// The message if the filters leave no callsite. `outer`: whether they would match outer frames.
+fn nothing_left(snapshot: &Snapshot, view: &View, outer: bool) -> String {
+    let Some(first) = view.include.first() else {
+        let first = view.exclude.first().map_or("", |it| it.text.as_str());
+        return format!("--exclude {} leaves no callsite", Escaped(first));
+    };
+    let mut text = match view.include.len() {
+        1 => format!("no callsite matches --include {}", Escaped(&first.text)),
+        n => format!("no callsite matches any of the {n} --include options"),
+    };
+    if !view.exclude.is_empty() {
+        text += " and remains after --exclude";
+    }
+    if outer {
+        text += "; outer frames of stacks do: add --all-frames";
+    } else if let Some(suggestions) = first.suggestions(snapshot, view.all_frames) {
+        text += &format!("; {suggestions}");
+    }
+    text
+}

@@ -1,0 +1,81 @@
+//! The command `alloc-report`: tables, JSON and CSV from snapshot files.
+//!
+//! A command line goes in; text for standard output and an exit status come out. Only commands with
+//! an output option write files, and only with `--force` do they replace one.
+//!
+//! Each module imports only from those before it: `terminal`, `output`, `suggest`, `conditions`,
+//! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `check`, `annotate`,
+//! `symbolize`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`,
+//! `shell`.
+
+mod annotate;
+mod arguments;
+mod check;
+mod conditions;
+mod formats;
+mod load;
+
+mod output;
+mod recording;
+mod recordings;
+#[cfg(unix)]
+mod run;
+mod shell;
+mod suggest;
+mod symbolize;
+mod symbols;
+mod tables;
+mod terminal;
+mod timeline;
+mod view;
+
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::Result;
+use clap::Parser as _;
+
+use arguments::{Arguments, Command, check_usage};
+
+/// The exit status if a file cannot be read or the result cannot be written. Clap exits with 2.
+const FAILED: u8 = 1;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    symbols::search_in(arguments.symbols);
+    let report = report(arguments.command);
+    match report.and_then(|(text, status)| terminal::print(&text).map(|()| status)) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            const RED: Style = AnsiColor::Red.on_default().bold();
+            anstream::eprintln!("{RED}error:{RED:#} {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Runs a command. Returns the text to print and the exit status.
+fn report(command: Command) -> Result<(String, u8)> {
+    let text = match command {
+        #[cfg(unix)]
+        Command::Run(options) => return run::run(&options).map(|status| (String::new(), status)),
+        Command::Check(options) => return check::report(&options),
+        Command::Timeline(options) => timeline::report(&options),
+        Command::Peak(options) => recordings::peak(&options),
+        Command::List(options) => recordings::list(&options),
+        Command::Clean(options) => recordings::clean(&options),
+        Command::Top { file, view } => tables::top(&file, &view, check_usage(view.grouping())),
+        Command::Diff { old, new, view } => {
+            tables::diff(&old, new, &view, check_usage(view.grouping()))
+        }
+        Command::Symbolize(options) => symbolize::symbolize(&options),
+        Command::Annotate(options) => annotate::report(&options),
+        Command::Completions { shell } => shell::completions(shell),
+        Command::Man { folder: None, .. } => shell::page(),
+        Command::Man {
+            folder: Some(folder),
+            force,
+        } => shell::pages(&folder, force),
+    };
+    text.map(|text| (text, 0))
+}

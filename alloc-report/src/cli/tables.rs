@@ -1,0 +1,88 @@
+//! The commands `top` and `diff`.
+
+use std::path::{Path, PathBuf};
+
+use alloc_core::{Grouping, Metric};
+use anyhow::{Result, bail};
+
+use crate::formats::{csv, json};
+use crate::load::{Loaded, load, load_difference};
+use crate::recording;
+use crate::terminal::Stream;
+use crate::view::{Format, View};
+
+/// Formats a table of either kind.
+macro_rules! formatted {
+    ($table:ident, $view:ident) => {{
+        let stdout = Stream::Output;
+        let mut table = $table.colour(stdout.is_colourful()).width(stdout.width());
+        if $view.no_source {
+            table = table.without_sources();
+        }
+        if $view.full {
+            table = table.full();
+        }
+        if let Some(lines) = $view.depth {
+            table = table.depth(lines);
+        }
+        format!("{table}\n")
+    }};
+}
+
+pub(crate) fn top(file: &Path, view: &View, by: Grouping) -> Result<String> {
+    let Loaded { snapshot, nothing } = load(file, view)?;
+    if let Some(nothing) = nothing {
+        bail!(nothing);
+    }
+    let by = with_metric(by, view, snapshot.first_metric());
+    match view.format {
+        Format::Text => {
+            let table = alloc_report::top(&snapshot, view.rows).by(by);
+            Ok(formatted!(table, view))
+        }
+        Format::Json => json::top(&snapshot, file, view, &by),
+        Format::Csv => csv::top(&snapshot, view, &by),
+    }
+}
+
+/// Without `new`, `old` is a recording or a file that holds a difference.
+pub(crate) fn diff(old: &Path, new: Option<PathBuf>, view: &View, by: Grouping) -> Result<String> {
+    let (old, new) = match new {
+        None if old.is_dir() => {
+            let (first, last) = recording::ends(old)?;
+            (first, Some(last))
+        }
+        new => (old.to_owned(), new),
+    };
+    let (new_snapshot, old_snapshot) = match &new {
+        Some(new) => (load(new, view)?, load(&old, view)?),
+        None => load_difference(&old, view)?,
+    };
+    if let (Some(nothing), Some(_)) = (&new_snapshot.nothing, &old_snapshot.nothing) {
+        bail!("{nothing}");
+    }
+    let (new_snapshot, old_snapshot) = (new_snapshot.snapshot, old_snapshot.snapshot);
+    let new = new.as_ref().unwrap_or(&old);
+    let (now, then) = (new_snapshot.first_metric(), old_snapshot.first_metric());
+    let metric = match new_snapshot.knows(Metric::Current) {
+        true if now != then => Metric::Current,
+        _ => now,
+    };
+    let by = with_metric(by, view, metric);
+    match view.format {
+        Format::Text => {
+            let table = alloc_report::diff(&new_snapshot, &old_snapshot, view.rows).by(by);
+            Ok(formatted!(table, view))
+        }
+        Format::Json => json::diff((&new_snapshot, new), (&old_snapshot, &old), view, &by),
+        Format::Csv => csv::diff(&new_snapshot, &old_snapshot, view, &by),
+    }
+}
+
+/// Sets the metric of a grouping, unless `--sort` names one.
+fn with_metric(by: Grouping, view: &View, metric: Metric) -> Grouping {
+    match view.has_metric() {
+        true => by,
+        false => by.with_metric(metric),
+    }
+}

@@ -1,0 +1,17 @@
+//! Tables for people: [`top`] and [`diff`].
+//!
+//! Snapshots go in; text of a chosen width comes out, with colours on request. The only files that
+//! are opened are source files, to quote a line; nothing is written. The numbers come from
+//! [`Snapshot::statistics`](alloc_core::Snapshot::statistics) and from [`compare`](crate::compare).
+
+mod builder;
+mod diff;
+pub(crate) mod notes;
+mod stack;
+pub(crate) mod table;
+pub(crate) mod text;
+mod top;
+mod view;
+
+pub use diff::{Diff, diff};
+pub use top::{Top, top};

@@ -1,0 +1,14 @@
+//! The command `alloc-report`, run as people and programs run it.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod check;
+mod filters;
+mod formats;
+mod input;
+mod set_up;
+mod stacks;
+mod tables;
+mod terminal;
+mod usage;

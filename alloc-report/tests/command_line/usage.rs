@@ -1,0 +1,162 @@
+//! The command line itself: errors, examples, completions and the manual.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use alloc_core::Snapshot;
+use serde_json::json;
+
+use crate::set_up::{folder, new_snapshot, trace};
+use crate::support::{check_failure, stdout};
+
+#[test]
+fn a_wrong_command_line_exits_with_2() {
+    let folder = folder();
+    let folder = folder.path();
+    for (arguments, message) in [
+        ("", "Usage: alloc-report [OPTIONS] <COMMAND>"),
+        ("top", "<FILE>"),
+        ("diff", "<OLD>"),
+        (
+            "top new --by colour",
+            "line, file, function, module, crate, traceback, folded, size-class, type, thread, domain",
+        ),
+        (
+            "top new --sort colour",
+            "current, peak, at-peak, total, freed, bytes, blocks, average",
+        ),
+        ("top new --by line,lines", "invalid value 'lines'"),
+        ("top new --sort peak,total", "expected at most one metric"),
+        ("top new --sort blocks,bytes", "at most one order"),
+        (
+            "top new --by traceback --cumulative",
+            "expected line, file, function, module or crate, found traceback",
+        ),
+        (
+            "top new --include fuction=main",
+            "expected a file, or one of file=, line=, function=, crate=, thread=, domain=, found fuction=",
+        ),
+        (
+            "diff old new --exclude cache.rs:forty",
+            "expected a line number after the last colon, found \"forty\"",
+        ),
+        ("top new --include=", "expected a condition, found nothing"),
+        (
+            "top new --all-frames",
+            "<--include <CONDITIONS>|--exclude <CONDITIONS>>",
+        ),
+        ("completions tcsh", "bash, elvish, fish, powershell, zsh"),
+        ("top new --charge me", "caller, workspace"),
+        ("top new --format xml", "text, json, csv"),
+        ("top new -n -1", "invalid value '-1'"),
+        ("flame new", "unrecognized subcommand"),
+    ] {
+        check_failure(folder, arguments, 2, message);
+    }
+}
+
+#[test]
+fn a_diff_of_one_ordinary_snapshot_is_an_error() {
+    let folder = folder();
+    let message = "use diff OLD NEW to compare two snapshots";
+    check_failure(folder.path(), "diff old", 1, message);
+}
+
+#[test]
+#[cfg(unix)]
+fn the_examples_of_the_help_run() {
+    let folder = folder();
+    for name in [
+        "after.pb.gz",
+        "before.pb.gz",
+        "monday.pb.gz",
+        "friday.pb.gz",
+    ] {
+        fs::copy(folder.path().join("new"), folder.path().join(name)).unwrap();
+    }
+    let worker = trace("demo::work", "src/work.rs", 3, (10, 1), (10, 1)).with_thread("worker-1");
+    let mut traces = new_snapshot().traces().to_vec();
+    traces.push(worker);
+    Snapshot::from_traces(traces, 32)
+        .dump(folder.path().join("heap.pb.gz"))
+        .unwrap();
+    let recording = folder.path().join("morning");
+    fs::create_dir(&recording).unwrap();
+    let about = json!({ "command": [], "process_id": 7, "started_at": 0.0, "traced": true });
+    fs::write(recording.join("run.json"), about.to_string()).unwrap();
+    fs::write(recording.join("memory.csv"), "").unwrap();
+    for (from, to) in [("old", "heap-7.0001.pb.gz"), ("new", "heap-7.pb.gz")] {
+        fs::copy(folder.path().join(from), recording.join(to)).unwrap();
+    }
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let delta = folder.path().join("delta.pb.gz");
+    fs::copy(data.join("go-delta.pb.gz"), delta).unwrap();
+    let mut examples = 0;
+    for help in [
+        "--help",
+        "top --help",
+        "diff --help",
+        "completions --help",
+        "man --help",
+    ] {
+        let help = stdout(folder.path(), help);
+        let lines = help.lines().map(str::trim);
+        for line in lines.filter_map(|line| line.strip_prefix("alloc-report ")) {
+            // Without what the shell does with the output.
+            let arguments = line.split([';', '|', '>']).next().unwrap();
+            let output = Command::new("sh")
+                .args(["-c", &format!("$REPORT {arguments}")])
+                .env("REPORT", env!("CARGO_BIN_EXE_alloc-report"))
+                .env("HOME", folder.path())
+                .current_dir(folder.path())
+                .output()
+                .unwrap();
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(0), "{line}: {stderr}");
+            examples += 1;
+        }
+    }
+    assert_eq!(examples, 33);
+}
+
+/// Completions and the manual are generated from the same description as the help.
+#[test]
+fn completions_and_the_manual_contain_the_options() {
+    let folder = folder();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = stdout(folder.path(), &format!("completions {shell}"));
+        for word in ["diff", "all-frames", "cumulative", "completions"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    let page = stdout(folder.path(), "man");
+    assert!(
+        page.contains(".TH alloc") && page.contains("Exit status"),
+        "{page}"
+    );
+
+    let written = stdout(folder.path(), "man pages");
+    let names = [
+        "",
+        "-top",
+        "-diff",
+        "-check",
+        "-annotate",
+        "-symbolize",
+        "-run",
+        "-timeline",
+        "-peak",
+        "-list",
+        "-clean",
+        "-completions",
+        "-man",
+    ];
+    let expected = names.map(|name| format!("pages/alloc-report{name}.1\n"));
+    assert_eq!(written, expected.concat());
+    let top = fs::read_to_string(folder.path().join("pages/alloc-report-top.1")).unwrap();
+    assert!(
+        top.contains("cumulative") && top.contains("cache.rs:41"),
+        "{top}"
+    );
+}
