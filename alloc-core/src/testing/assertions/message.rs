@@ -23,7 +23,7 @@ pub(super) fn message(terms: &[Term], usage: &Usage, snapshot: &Snapshot) -> Str
         let (metric, what) = limit.quantity.metric();
         if !shown.contains(&metric) {
             shown.push(metric);
-            // NOTE: writing to a string does not fail.
+            // Writing to a string does not fail.
             let _ = lines(&mut message, snapshot, metric, what);
         }
     }
@@ -31,13 +31,13 @@ pub(super) fn message(terms: &[Term], usage: &Usage, snapshot: &Snapshot) -> Str
     message
 }
 
-/// How many stacks a message shows, and how many frames of each.
+/// How many stacks a message shows.
 const STACKS: usize = 3;
+/// How many frames a message shows of a stack.
 const FRAMES: usize = 5;
 
 fn lines(message: &mut String, snapshot: &Snapshot, metric: Metric, what: &str) -> fmt::Result {
-    // NOTE: stacks that look alike are one: they differ in a column, or in frames that are not
-    // shown.
+    // NOTE: stacks with the same text are merged. They differ only in columns or hidden frames.
     let mut stacks: HashMap<String, Amount> = HashMap::new();
     for trace in snapshot.traces() {
         let amount = trace.counters.amount(metric);
@@ -62,7 +62,7 @@ fn lines(message: &mut String, snapshot: &Snapshot, metric: Metric, what: &str) 
     }
 }
 
-/// The lines of a stack.
+/// Formats the shown frames of a stack, one a line.
 fn shown(trace: &Trace) -> Result<String, fmt::Error> {
     let mut text = String::new();
     for frame in frames(trace) {
@@ -72,8 +72,8 @@ fn shown(trace: &Trace) -> Result<String, fmt::Error> {
     Ok(text)
 }
 
-/// The frames that tell something: the program's own and its dependencies', from the line that is charged to
-/// the assertion.
+/// The frames worth showing: those of the program and its dependencies, from the charged line out
+/// to the assertion.
 fn frames(trace: &Trace) -> Vec<&Frame> {
     let frames: &[Frame] = &trace.traceback;
     let is_ours = |frame: &&Frame| frame.origin() == Origin::Tracer;
