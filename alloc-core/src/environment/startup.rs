@@ -32,7 +32,7 @@ const KEEP: &str = "a number of snapshots from 1 to 1000000";
 ///
 /// What else it asks for is noted with the [`reporter`], whoever starts tracing.
 pub(crate) fn config_from_environment() -> Option<Config> {
-    variables::tell_of_unknown();
+    variables::warn_of_unknown();
     let out = value(c"ALLOC_TRACE_OUT", PATH, valid_template);
     let live = value(c"ALLOC_TRACE_LIVE", PATH, valid_template);
     let every = number(c"ALLOC_TRACE_EVERY", SECONDS, parse_seconds);
@@ -80,10 +80,10 @@ pub(crate) fn config_from_environment() -> Option<Config> {
         };
         if frames != Some(0) {
             if at_exit.is_some() || every.is_some() || signal.is_some() {
-                reach::tell_if_out_of_reach(asking, order.numbered);
+                reach::warn_if_unwritable(asking, order.numbered);
             }
             if let Some(live) = live {
-                reach::tell_if_out_of_reach("ALLOC_TRACE_LIVE", live);
+                reach::warn_if_unwritable("ALLOC_TRACE_LIVE", live);
             }
         }
         if !reporter::order(order) {
