@@ -13,8 +13,8 @@ use crate::{control, process::read_tables, system::hooks};
 
 /// Appends rows to a file.
 ///
-/// The file is opened for each row: the program could close a descriptor that is kept open and reuse
-/// its number.
+/// The file is opened for each row: the program could close a descriptor that is kept open and
+/// reuse its number.
 pub(crate) struct Live {
     path: PathBuf,
     pub(crate) clock: Clock,

@@ -70,8 +70,8 @@ impl Signal {
     }
 }
 
-/// The previous handler, or null: that of a program that loads a library with the tracer, or that of
-/// another tracer.
+/// The previous handler, or null: that of a program that loads a library with the tracer, or that
+/// of another tracer.
 static PREVIOUS: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Calls the previous handler, if there is one, with the arguments of this one.
