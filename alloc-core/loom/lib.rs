@@ -6,7 +6,7 @@
 
 #![cfg(test)]
 
-#[path = "../src/tables/counters.rs"]
+#[path = "../src/tables/counters/mod.rs"]
 mod counters;
 #[path = "../snapshot/src/numbers.rs"]
 mod numbers;
@@ -64,7 +64,7 @@ mod snapshot {
 use loom::sync::Arc;
 use loom::thread;
 
-use counters::{Account, Cell, CellCeiling, Company, Heap, HeldBack, SharedCounters};
+use counters::{Account, Cell, CellCeiling, Concurrency, Heap, HeldBack, SharedCounters};
 use open_gap::OpenGap;
 use system::sync::{AtomicU64, AtomicUsize, Ordering};
 use tables::sampling::Weighted;
@@ -97,20 +97,20 @@ struct Alone {
 impl Alone {
     fn new() -> Arc<Alone> {
         let alone = Alone::default();
-        alone.account.begin(Company::Alone, &alone.heap);
+        alone.account.begin(Concurrency::Single, &alone.heap);
         Arc::new(alone)
     }
 
     fn free(&self, size: usize) {
-        if self.tally.must_look() {
-            self.tally.look(&self.account, &self.heap, &self.epoch);
+        if self.tally.needs_peak_check() {
+            self.tally.check_peak(&self.account, &self.heap, &self.epoch);
         }
         self.tally.freed(size);
     }
 
     fn held_back(&self) -> i64 {
         let read = || self.account.net() + self.tally.net_bytes();
-        self.tally.steadily(false, read)
+        self.tally.read_consistent(false, read)
     }
 }
 
@@ -161,7 +161,7 @@ fn a_tally_is_read_while_blocks_come_and_go() {
         },
         |alone| {
             for _ in 0..2 {
-                assert!(!alone.tally.must_look());
+                assert!(!alone.tally.needs_peak_check());
                 alone.tally.allocated(2);
                 alone.tally.freed(2);
             }
@@ -227,7 +227,7 @@ fn two_accounts_settle_at_once() {
         both.0.set_exact(true);
         let work = |(heap, epoch): &(Heap, AtomicU64), size: i64| {
             let account = Account::default();
-            account.begin(Company::WithOthers, heap);
+            account.begin(Concurrency::Multi, heap);
             account.grow(size, heap);
             account.shrink(1, heap, epoch);
         };
@@ -252,7 +252,7 @@ fn a_heap_is_read_while_an_account_settles() {
     model(3, || {
         let all = Arc::new((Heap::default(), Account::default(), AtomicU64::new(1)));
         all.0.set_threads(2);
-        all.1.begin(Company::WithOthers, &all.0);
+        all.1.begin(Concurrency::Multi, &all.0);
         let reader = thread::spawn({
             let all = Arc::clone(&all);
             move || {

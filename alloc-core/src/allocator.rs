@@ -2,9 +2,13 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-use crate::control::{self, GranuleHint, Look};
+use crate::control::{self, GateWord, GranuleHint};
+use crate::environment;
 use crate::record::counting::Counter;
-use crate::record::tracer::{self, AtOnce, Follow, Outside, Recorder, Right};
+use crate::record::enter::{self, Guard};
+use crate::record::hooks::{FastPath, Hooks};
+use crate::record::recorder::Recorder;
+use crate::record::unguarded::Unguarded;
 use crate::scope;
 
 /// A global allocator that forwards everything to `A`, and records it while tracing is on.
@@ -89,39 +93,39 @@ impl<A> TraceAlloc<A> {
 unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let look = control::look();
-        if tracer::ignores_birth(look, layout.size()) {
+        let word = control::gate_word();
+        if enter::skips_alloc(word, layout.size()) {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.alloc(layout) };
         }
         // SAFETY: as above.
-        unsafe { self.alloc_followed::<false>(layout, look) }
+        unsafe { self.alloc_followed::<false>(layout, word) }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        let look = control::look();
-        if tracer::ignores_birth(look, layout.size()) {
+        let word = control::gate_word();
+        if enter::skips_alloc(word, layout.size()) {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.alloc_zeroed(layout) };
         }
         // SAFETY: as above.
-        unsafe { self.alloc_followed::<true>(layout, look) }
+        unsafe { self.alloc_followed::<true>(layout, word) }
     }
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        let look = control::look();
-        if tracer::ignores_end(look, block.addr()) {
+        let word = control::gate_word();
+        if enter::skips_free(word, block.addr()) {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.dealloc(block, layout) };
         }
         let (size, align) = (layout.size(), layout.align());
-        if !look.is_of_every_block() {
+        if !word.is_exact() {
             // SAFETY: as above.
-            return unsafe { Self::dealloc_otherwise(block, size, align, look, self) };
+            return unsafe { Self::dealloc_otherwise(block, size, align, word, self) };
         }
-        if look.only_counts() {
+        if word.only_counts() {
             // SAFETY: as above.
             return unsafe { Self::dealloc_as::<Counter>(block, size, align, self) };
         }
@@ -131,16 +135,16 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        let look = control::look();
-        if tracer::ignores_end(look, block.addr()) && tracer::ignores_birth(look, new_size) {
+        let word = control::gate_word();
+        if enter::skips_free(word, block.addr()) && enter::skips_alloc(word, new_size) {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.inner.realloc(block, layout, new_size) };
         }
-        if !look.is_of_every_block() {
+        if !word.is_exact() {
             // SAFETY: as above.
-            return unsafe { self.realloc_otherwise(block, layout, new_size, look) };
+            return unsafe { self.realloc_otherwise(block, layout, new_size, word) };
         }
-        if look.only_counts() {
+        if word.only_counts() {
             // SAFETY: as above.
             return unsafe { self.realloc_as::<Counter>(block, layout, new_size) };
         }
@@ -166,18 +170,18 @@ const JUMPS: bool = !cfg!(debug_assertions);
 impl<A: GlobalAlloc> TraceAlloc<A> {
     /// The right to do what the session does about an event.
     #[inline(always)]
-    fn enter(&self) -> Option<Right> {
+    fn enter(&self) -> Option<Guard> {
         if control::is_unset() {
             self.begin();
         }
-        tracer::enter()
+        enter::enter()
     }
 
     /// The first call of all.
     #[cold]
     #[inline(never)]
     fn begin(&self) {
-        control::begin(self.granule, || {
+        environment::begin(self.granule, || {
             let layout = Layout::new::<u8>();
             // SAFETY: the layout is not empty.
             let block = unsafe { self.inner.alloc(layout) };
@@ -201,13 +205,13 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     }
 
     #[inline(always)]
-    unsafe fn alloc_followed<const ZEROED: bool>(&self, layout: Layout, look: Look) -> *mut u8 {
+    unsafe fn alloc_followed<const ZEROED: bool>(&self, layout: Layout, word: GateWord) -> *mut u8 {
         let (size, align) = (layout.size(), layout.align());
-        if !look.is_of_every_block() {
+        if !word.is_exact() {
             // SAFETY: the caller's promise, passed on.
-            return unsafe { Self::alloc_otherwise::<ZEROED>(size, align, look, self) };
+            return unsafe { Self::alloc_otherwise::<ZEROED>(size, align, word, self) };
         }
-        if look.only_counts() {
+        if word.only_counts() {
             // SAFETY: as above.
             return unsafe { Self::alloc_as::<ZEROED, Counter>(size, align, self) };
         }
@@ -216,14 +220,14 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     }
 
     #[inline(never)]
-    unsafe fn alloc_as<const ZEROED: bool, F: AtOnce>(
+    unsafe fn alloc_as<const ZEROED: bool, F: FastPath>(
         size: usize,
         align: usize,
         this: &Self,
     ) -> *mut u8 {
         // SAFETY: those of a layout.
         let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-        let follower = if JUMPS { F::enter_at_once() } else { None };
+        let follower = if JUMPS { F::try_enter() } else { None };
         let Some(follower) = follower else {
             // SAFETY: the caller's promise, passed on.
             return unsafe { Self::alloc_entered::<ZEROED>(size, align, this) };
@@ -236,10 +240,10 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     unsafe fn alloc_otherwise<const ZEROED: bool>(
         size: usize,
         align: usize,
-        look: Look,
+        word: GateWord,
         this: &Self,
     ) -> *mut u8 {
-        if look.sees_scopes() {
+        if word.sees_scopes() {
             // SAFETY: the caller's promise, passed on.
             return unsafe { Self::alloc_in_scope::<ZEROED>(size, align, this) };
         }
@@ -256,7 +260,7 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     ) -> *mut u8 {
         // SAFETY: those of a layout.
         let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-        let block = if tracer::enters_at_birth(size) {
+        let block = if enter::must_enter_for_alloc(size) {
             // SAFETY: the caller's promise, passed on.
             unsafe { this.alloc_by_right::<ZEROED>(layout) }
         } else {
@@ -264,7 +268,7 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
             unsafe { this.alloc_inner::<ZEROED>(layout) }
         };
         if !block.is_null() {
-            scope::born(block.addr(), size);
+            scope::on_alloc(block.addr(), size);
         }
         block
     }
@@ -283,20 +287,20 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     unsafe fn alloc_by_right<const ZEROED: bool>(&self, layout: Layout) -> *mut u8 {
         match self.enter() {
             // SAFETY: the caller's promise, passed on.
-            Some(Right::Record(recorder)) => unsafe {
+            Some(Guard::Record(recorder)) => unsafe {
                 self.alloc_by::<ZEROED, _>(layout, recorder)
             },
             // SAFETY: as above.
-            Some(Right::Sample(sampler)) => unsafe { self.alloc_by::<ZEROED, _>(layout, sampler) },
+            Some(Guard::Sample(sampler)) => unsafe { self.alloc_by::<ZEROED, _>(layout, sampler) },
             // SAFETY: as above.
-            Some(Right::Count(counter)) => unsafe { self.alloc_by::<ZEROED, _>(layout, counter) },
+            Some(Guard::Count(counter)) => unsafe { self.alloc_by::<ZEROED, _>(layout, counter) },
             // SAFETY: as above.
-            None => unsafe { self.alloc_by::<ZEROED, _>(layout, Outside) },
+            None => unsafe { self.alloc_by::<ZEROED, _>(layout, Unguarded) },
         }
     }
 
     #[inline(always)]
-    unsafe fn alloc_by<const ZEROED: bool, F: Follow>(
+    unsafe fn alloc_by<const ZEROED: bool, F: Hooks>(
         &self,
         layout: Layout,
         follower: F,
@@ -312,14 +316,14 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     // The record goes first in each of these: once the block is free, its address may be another's.
 
     #[inline(never)]
-    unsafe fn dealloc_as<F: AtOnce>(block: *mut u8, size: usize, align: usize, this: &Self) {
+    unsafe fn dealloc_as<F: FastPath>(block: *mut u8, size: usize, align: usize, this: &Self) {
         // SAFETY: those of a layout.
         let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-        let Some(follower) = F::enter_at_once() else {
+        let Some(follower) = F::try_enter() else {
             // SAFETY: the caller's promise, passed on.
             return unsafe { Self::dealloc_entered(block, size, align, this) };
         };
-        if !follower.freed_at_once(block.addr(), size) {
+        if !follower.try_free_fast(block.addr(), size) {
             // SAFETY: as above.
             return unsafe { this.dealloc_by(block, layout, follower) };
         }
@@ -333,10 +337,10 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         block: *mut u8,
         size: usize,
         align: usize,
-        look: Look,
+        word: GateWord,
         this: &Self,
     ) {
-        if look.sees_scopes() {
+        if word.sees_scopes() {
             // SAFETY: the caller's promise, passed on.
             return unsafe { Self::dealloc_in_scope(block, size, align, this) };
         }
@@ -349,8 +353,8 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     unsafe fn dealloc_in_scope(block: *mut u8, size: usize, align: usize, this: &Self) {
         // SAFETY: those of a layout.
         let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-        scope::died(block.addr(), size);
-        if tracer::enters_at_end(block.addr()) {
+        scope::on_free(block.addr(), size);
+        if enter::must_enter_for_free(block.addr()) {
             // SAFETY: the caller's promise, passed on.
             unsafe { Self::dealloc_entered(block, size, align, this) }
         } else {
@@ -366,18 +370,18 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
         match this.enter() {
             // SAFETY: the caller's promise, passed on.
-            Some(Right::Record(recorder)) => unsafe { this.dealloc_by(block, layout, recorder) },
+            Some(Guard::Record(recorder)) => unsafe { this.dealloc_by(block, layout, recorder) },
             // SAFETY: as above.
-            Some(Right::Sample(sampler)) => unsafe { this.dealloc_by(block, layout, sampler) },
+            Some(Guard::Sample(sampler)) => unsafe { this.dealloc_by(block, layout, sampler) },
             // SAFETY: as above.
-            Some(Right::Count(counter)) => unsafe { this.dealloc_by(block, layout, counter) },
+            Some(Guard::Count(counter)) => unsafe { this.dealloc_by(block, layout, counter) },
             // SAFETY: as above.
-            None => unsafe { this.dealloc_by(block, layout, Outside) },
+            None => unsafe { this.dealloc_by(block, layout, Unguarded) },
         }
     }
 
     #[inline(never)]
-    unsafe fn dealloc_by<F: Follow>(&self, block: *mut u8, layout: Layout, follower: F) {
+    unsafe fn dealloc_by<F: Hooks>(&self, block: *mut u8, layout: Layout, follower: F) {
         follower.freed(block.addr(), layout.size());
         drop(follower);
         // SAFETY: the caller's promise, passed on.
@@ -385,13 +389,13 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     }
 
     #[inline(never)]
-    unsafe fn realloc_as<F: AtOnce>(
+    unsafe fn realloc_as<F: FastPath>(
         &self,
         block: *mut u8,
         layout: Layout,
         new_size: usize,
     ) -> *mut u8 {
-        let follower = if JUMPS { F::enter_at_once() } else { None };
+        let follower = if JUMPS { F::try_enter() } else { None };
         let Some(follower) = follower else {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.realloc_entered(block, layout, new_size) };
@@ -406,9 +410,9 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         block: *mut u8,
         layout: Layout,
         new_size: usize,
-        look: Look,
+        word: GateWord,
     ) -> *mut u8 {
-        if look.sees_scopes() {
+        if word.sees_scopes() {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.realloc_in_scope(block, layout, new_size) };
         }
@@ -418,19 +422,20 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
 
     #[inline(never)]
     unsafe fn realloc_in_scope(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        let left = scope::leave(block.addr());
-        let moved = if tracer::enters_at_end(block.addr()) || tracer::enters_at_birth(new_size) {
-            // SAFETY: the caller's promise, passed on.
-            unsafe { self.realloc_by_right(block, layout, new_size) }
-        } else {
-            // SAFETY: as above.
-            unsafe { self.inner.realloc(block, layout, new_size) }
-        };
+        let left = scope::begin_realloc(block.addr());
+        let moved =
+            if enter::must_enter_for_free(block.addr()) || enter::must_enter_for_alloc(new_size) {
+                // SAFETY: the caller's promise, passed on.
+                unsafe { self.realloc_by_right(block, layout, new_size) }
+            } else {
+                // SAFETY: as above.
+                unsafe { self.inner.realloc(block, layout, new_size) }
+            };
         if moved.is_null() {
-            scope::stay(left, block.addr());
+            scope::abort_realloc(left, block.addr());
         } else {
             let old = (block.addr(), layout.size());
-            scope::moved(left, old, (moved.addr(), new_size));
+            scope::finish_realloc(left, old, (moved.addr(), new_size));
         }
         moved
     }
@@ -446,24 +451,24 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     unsafe fn realloc_by_right(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         match self.enter() {
             // SAFETY: the caller's promise, passed on.
-            Some(Right::Record(recorder)) => unsafe {
+            Some(Guard::Record(recorder)) => unsafe {
                 self.realloc_by(block, layout, new_size, recorder)
             },
             // SAFETY: as above.
-            Some(Right::Sample(sampler)) => unsafe {
+            Some(Guard::Sample(sampler)) => unsafe {
                 self.realloc_by(block, layout, new_size, sampler)
             },
             // SAFETY: as above.
-            Some(Right::Count(counter)) => unsafe {
+            Some(Guard::Count(counter)) => unsafe {
                 self.realloc_by(block, layout, new_size, counter)
             },
             // SAFETY: as above.
-            None => unsafe { self.realloc_by(block, layout, new_size, Outside) },
+            None => unsafe { self.realloc_by(block, layout, new_size, Unguarded) },
         }
     }
 
     #[inline(always)]
-    unsafe fn realloc_by<F: Follow>(
+    unsafe fn realloc_by<F: Hooks>(
         &self,
         block: *mut u8,
         layout: Layout,

@@ -254,8 +254,7 @@ pub mod __private {
     pub use crate::testing::profile::{Output, Profile, Site, profile_future};
 }
 
-use capture::modules;
-use control::read_tables;
+use control::{modules, read_tables};
 use record::thread;
 use snapshot::{recorded::StackEnd, symbols};
 
@@ -354,7 +353,7 @@ pub fn reset_peak() {
 /// The physical memory that the tracer's own tables take up.
 #[doc(alias = "get_tracemalloc_memory")]
 pub fn tracer_memory() -> Bytes {
-    control::tracer_memory()
+    environment::tracer_memory()
 }
 
 /// The number of frames that a traceback keeps; nothing if tracing is off.
@@ -394,7 +393,7 @@ pub fn traceback_of<T: ?Sized>(block: *const T) -> Option<Traceback> {
 /// Where the block at `address` of a domain was [tracked](track()); nothing if it is not.
 pub fn traceback_of_tracked(domain: u32, address: usize) -> Option<Traceback> {
     let _muted = thread::mute();
-    let (addresses, end) = read_tables::stack_of_tracked(domain, address)?;
+    let (addresses, end) = control::track::stack_of(domain, address)?;
     let limit = control::traceback_limit()?;
     Some(traceback(&addresses, end, limit))
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use crate::capture::modules;
+use crate::control::modules;
 use crate::control::read_tables;
 use crate::record::thread;
 use crate::snapshot::recorded::Recorded;

@@ -23,6 +23,7 @@
 
 mod bounds;
 pub(crate) mod modules;
+mod stacks;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 mod unwind;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
@@ -40,13 +41,18 @@ mod frame_pointers;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
 use frame_pointers as imp;
 
+pub(crate) use crate::tables::stack_hash::hash_of;
 pub(crate) use bounds::StackBounds;
 pub(crate) use imp::Walker;
 
-use crate::tables::callsites::CallsiteId;
+use crate::tables::callsites::{CallsiteId, LastStack, Stack};
 
 /// The most frames that a walk can keep.
 pub(crate) const MAX_FRAMES: usize = 1024;
+
+/// Frames captured beyond those that are kept: the standard library's between the allocator and
+/// the user's line, and the tracer's own.
+pub(crate) const LIBRARY_FRAMES: usize = 14;
 
 /// What a walk comes to.
 ///
@@ -127,6 +133,25 @@ pub(crate) fn is_for_the_test_harness() -> bool {
     imp::is_for_the_test_harness()
 }
 
+/// PERF: both walkers have these as methods of their own, which a record calls without a trait.
+impl LastStack for Walker {
+    fn hash_of_innermost(&self, addresses: usize) -> Option<u64> {
+        Walker::hash_of_innermost(self, addresses)
+    }
+
+    fn innermost(&mut self, addresses: usize) -> Stack<'_> {
+        Walker::innermost(self, addresses)
+    }
+
+    fn new_stack(&mut self) -> Stack<'_> {
+        Walker::new_stack(self)
+    }
+
+    fn set_callsite(&mut self, callsite: CallsiteId) {
+        Walker::set_callsite(self, callsite);
+    }
+}
+
 /// The address by which readers find the code that lay at a return address in an [era](crate::tables::callsites::Stack::era): that
 /// of a library that is gone has one of its own. NOTE: as of the last [look](look).
 pub(crate) fn then(address: usize, era: u16) -> usize {
@@ -139,10 +164,12 @@ pub(crate) fn then(address: usize, era: u16) -> usize {
     }
 }
 
-/// Takes note of which libraries are gone. NOTE: it enters the loader.
-pub(crate) fn look() {
+/// Takes note of which libraries are gone, given what lists those that are loaded.
+pub(crate) fn look(list: modules::List) {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-    unwind::libraries::look();
+    unwind::libraries::look(list);
+    #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
+    let _ = list;
 }
 
 /// Hands over the libraries that are gone, as of the last [look](look), at the addresses that [`then`] tells.
@@ -156,57 +183,6 @@ pub(crate) fn for_each_gone(each: &mut dyn FnMut(crate::capture::modules::Listed
 /// The physical memory that capturing takes up.
 pub(crate) fn resident() -> usize {
     imp::resident()
-}
-
-/// The hash of a stack: a polynomial over its addresses, the innermost having the lowest power.
-///
-/// Each address is mixed first, multiplied to 128 bits and folded as in wyhash, and so is the sum at
-/// the end. In between a sum is multiplied by the base and added to: so the sum over a stack is
-/// that over its outer part with a few steps more, and the sum over its innermost part is a difference
-/// of two.
-pub(crate) struct StackHash;
-
-impl StackHash {
-    const BASE: u64 = 0x8EBC_6AF0_9C88_C6E3;
-
-    /// The sum over a stack whose innermost address is `address` and whose outer part sums up to
-    /// `outer`.
-    #[inline(always)]
-    pub(crate) fn add(outer: u64, address: usize) -> u64 {
-        let mixed = fold(
-            address as u64 ^ 0xA076_1D64_78BD_642F,
-            0xE703_7ED1_A0B4_28DB,
-        );
-        outer.wrapping_mul(StackHash::BASE).wrapping_add(mixed)
-    }
-
-    /// What a sum is worth that lies outside of `addresses` others.
-    #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-    pub(crate) fn power(addresses: usize) -> u64 {
-        (0..addresses).fold(1, |power: u64, _| power.wrapping_mul(StackHash::BASE))
-    }
-
-    /// The hash of a stack with this sum; never zero in its upper bits, so that no tag made of them
-    /// is.
-    #[inline(always)]
-    pub(crate) fn of_sum(sum: u64) -> u64 {
-        fold(sum ^ 0x1D8E_4E27_C47D_124F, 0x5899_65CC_7537_4CC3) | 1 << 63
-    }
-}
-
-#[inline(always)]
-fn fold(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b);
-    product as u64 ^ (product >> 64) as u64
-}
-
-/// The hash of a whole stack.
-pub(crate) fn hash_of(addresses: &[usize]) -> u64 {
-    let sum = addresses
-        .iter()
-        .rev()
-        .fold(0, |sum, &address| StackHash::add(sum, address));
-    StackHash::of_sum(sum)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! The modules of this process, as its loader lists them: the program and its shared libraries.
 //!
-//! In: the loader's list, and the libraries that are gone. Out: [`Listed`] or [`Module`]. Never: a file's content.
+//! In: the loader's list. Out: [`Listed`]. Never: a file's content.
 
-use crate::snapshot::modules::{FINGERPRINT, Module};
+use crate::snapshot::modules::FINGERPRINT;
 
-/// A module as the loader lists it, with nothing on the heap. The fields are those of [`Module`].
+/// A module as the loader lists it, with nothing on the heap. The fields are those of a [`Module`](crate::snapshot::modules::Module).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Listed<'a> {
     pub(crate) start: u64,
@@ -17,8 +17,11 @@ pub(crate) struct Listed<'a> {
     pub(crate) fingerprint: u64,
 }
 
+/// Lists modules: calls what it is given for each.
+pub(crate) type List = fn(&mut dyn FnMut(Listed<'_>));
+
 impl Listed<'_> {
-    /// The text of [`Module::build_id`], as much of it as there is room for.
+    /// The text of a module's build id, as much of it as there is room for.
     pub(crate) fn write_build_id<'p>(&self, place: &'p mut [u8; 128]) -> &'p [u8] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let hash = self.fingerprint.to_be_bytes();
@@ -36,37 +39,6 @@ impl Listed<'_> {
         }
         &place[..len]
     }
-}
-
-/// The modules now loaded, the program first, and those that are gone which stacks pass through.
-pub(crate) fn known() -> Vec<Module> {
-    let mut modules = Vec::new();
-    for_each(&mut |it| {
-        modules.push(Module {
-            start: it.start,
-            end: it.end,
-            file_offset: it.file_offset,
-            path: String::from_utf8_lossy(it.path).into_owned(),
-            build_id: String::from_utf8_lossy(it.write_build_id(&mut [0; 128])).into_owned(),
-        });
-    });
-    modules
-}
-
-/// Hands over the modules that are [known](known), the program first. Allocates nothing on Linux.
-///
-/// NOTE: which are gone was seen when the tables were read: see [`look`](crate::capture::look).
-pub(crate) fn for_each(each: &mut dyn FnMut(Listed<'_>)) {
-    for_each_loaded(each);
-    crate::capture::for_each_gone(each);
-}
-
-/// The same of the modules now loaded.
-///
-/// It enters the loader, so it is never called from a record; and beside one, since a fork leaves the loader's lock taken
-/// in the child if another thread has it.
-pub(crate) fn for_each_loaded(each: &mut dyn FnMut(Listed<'_>)) {
-    crate::control::beside_record(|| list(each));
 }
 
 /// The longest path that the system takes.
@@ -154,7 +126,7 @@ pub(crate) fn describe<'a>(base: u64, headers: &'a [Header], path: &'a [u8]) -> 
 }
 
 #[cfg(target_os = "linux")]
-fn list(each: &mut dyn FnMut(Listed<'_>)) {
+pub(crate) fn list(each: &mut dyn FnMut(Listed<'_>)) {
     use std::ffi::{CStr, c_void};
 
     struct List<'a> {
@@ -221,7 +193,7 @@ fn fingerprint(base: u64, headers: &[libc::Elf64_Phdr]) -> u64 {
 
 /// Where modules cannot be listed: the program alone, over all addresses.
 #[cfg(not(target_os = "linux"))]
-fn list(each: &mut dyn FnMut(Listed<'_>)) {
+pub(crate) fn list(each: &mut dyn FnMut(Listed<'_>)) {
     let mut place = [0; LONGEST_PATH];
     each(Listed {
         start: 0,
@@ -255,25 +227,6 @@ pub(crate) fn build_id(mut notes: &[u8]) -> Option<&[u8]> {
 #[cfg(all(test, target_os = "linux", not(miri)))]
 mod tests {
     use super::*;
-
-    #[test]
-    fn this_function_lies_in_the_first_module_and_libc_in_another() {
-        let modules = known();
-        let holds = |address: usize| {
-            modules
-                .iter()
-                .position(|it| (it.start..it.end).contains(&(address as u64)))
-        };
-        assert_eq!(holds(known as *const () as usize), Some(0));
-        let libc = holds(libc::getpid as *const () as usize).unwrap();
-        assert_ne!(libc, 0);
-        assert!(modules[libc].path.contains("libc"));
-        assert!(
-            modules[libc]
-                .name_of(modules[libc].start)
-                .starts_with("libc")
-        );
-    }
 
     #[test]
     fn build_ids_are_found_among_other_notes_and_never_beyond_the_end() {

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use crate::Error;
+use crate::control::read_tables;
+use crate::snapshot::recorded::StackEnd;
 use crate::tables::callsites::CallsiteId;
-use crate::{control, record::thread, record::tracer};
+use crate::{control, record::manual, record::thread};
 
 /// Blocks that the program told of.
 ///
@@ -127,7 +129,7 @@ pub fn track(domain: u32, address: usize, size: usize) -> Result<(), Error> {
     let mut tracked = lock();
     // What is inserted below, where nothing can be allocated, has room.
     tracked.blocks.reserve(1);
-    let is_tracked = tracer::aside(|recorder| {
+    let is_tracked = manual::record(|recorder| {
         let tracked = tracked.of(control::session());
         let before = tracked.blocks.get(&(domain, address));
         let others = tracked.bytes - before.map_or(0, |it| it.size as u64);
@@ -160,7 +162,7 @@ pub fn track(domain: u32, address: usize, size: usize) -> Result<(), Error> {
 pub fn untrack(domain: u32, address: usize) -> Result<(), Error> {
     let _muted = thread::mute();
     let mut tracked = lock();
-    tracer::aside(|recorder| {
+    manual::record(|recorder| {
         let tracked = tracked.of(control::session());
         if let Some(before) = tracked.remove(&(domain, address)) {
             recorder.untracked(before.callsite, before.size);
@@ -168,8 +170,15 @@ pub fn untrack(domain: u32, address: usize) -> Result<(), Error> {
     })
 }
 
-/// The callsite of a block that is tracked, and the session that it is of.
-pub(crate) fn callsite_of(domain: u32, address: usize) -> Option<(CallsiteId, u64)> {
+/// The stack of a block that is tracked.
+pub(crate) fn stack_of(domain: u32, address: usize) -> Option<(Vec<usize>, StackEnd)> {
+    let _muted = thread::mute();
+    let (callsite, session) = callsite_of(domain, address)?;
+    read_tables::stack_behind(|| (control::session() == session).then_some(callsite))
+}
+
+/// The callsite of a block that is tracked, and its session.
+fn callsite_of(domain: u32, address: usize) -> Option<(CallsiteId, u64)> {
     let mut tracked = lock();
     let session = control::session();
     let block = tracked.of(session).blocks.get(&(domain, address))?;

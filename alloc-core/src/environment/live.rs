@@ -49,7 +49,7 @@ impl Live {
         let _ = write!(rest, "{seconds:.3},{current},{peak},");
         let _ = match total {
             Some(total) => {
-                let own = control::tracer_memory();
+                let own = super::tracer_memory();
                 writeln!(rest, "{},{},{}", total.bytes.get(), total.blocks, own.get())
             }
             None => writeln!(rest, ",,"),

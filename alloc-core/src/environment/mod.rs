@@ -127,7 +127,8 @@
 //!
 //! On Windows no variable is read.
 
-pub(crate) mod apart;
+mod above;
+pub(crate) mod background;
 pub(crate) mod clock;
 pub(crate) mod live;
 pub(crate) mod reach;
@@ -138,3 +139,5 @@ pub(crate) mod startup;
 pub(crate) mod template;
 pub(crate) mod variables;
 pub(crate) mod wake;
+
+pub(crate) use above::{begin, tracer_memory};

@@ -2,7 +2,7 @@
 //!
 //! # The thread
 //!
-//! It stands [apart](crate::environment::apart): nothing that it allocates is recorded, and it is not one of the threads among which
+//! It stands [apart](crate::environment::background): nothing that it allocates is recorded, and it is not one of the threads among which
 //! the heap's peak is divided. A fork takes no threads along, so a child starts its own.
 //!
 //! There are things that only a process of one thread can do, such as to enter a namespace of users, and programs do
@@ -37,10 +37,10 @@ use crate::environment::template::{self, Template};
 use crate::record::thread::{self, Busy, Stage, ThreadState};
 use crate::snapshot::file::Names;
 use crate::system::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use crate::tables::counters::Company;
+use crate::tables::counters::Concurrency;
 use crate::write::{self, Moment, Reserve};
 use crate::{
-    control, environment::apart, environment::retry, environment::wake, record::tracer,
+    control, environment::background, environment::retry, environment::wake, record::stack_here,
     system::hooks, system::waiting,
 };
 
@@ -160,16 +160,16 @@ fn start_thread() {
         return;
     }
     // The release shows a child what was made ready for the thread; the acquire pairs with it.
-    if !HAS_THREAD.swap(true, Ordering::AcqRel) && !apart::serve(serve) {
+    if !HAS_THREAD.swap(true, Ordering::AcqRel) && !background::serve(serve) {
         hooks::write_to_stderr(&["alloc-core: the system refused a thread to write snapshots\n"]);
     }
 }
 
 /// Whether there is something to be [asked](control::ask) of a session that begins, or is in other company now.
-pub(crate) fn waits_for_an_answer(company: Company) -> bool {
+pub(crate) fn waits_for_an_answer(concurrency: Concurrency) -> bool {
     let waits = |order: &Order| {
         let is_slow = order.every.is_some() || WAS_SIGNALLED.load(Ordering::Relaxed);
-        order.needs_a_thread() && (is_slow || company == Company::WithOthers)
+        order.needs_a_thread() && (is_slow || concurrency == Concurrency::Multi)
     };
     !HAS_THREAD.load(Ordering::Relaxed) && ORDER.get().is_some_and(waits)
 }
@@ -182,14 +182,14 @@ pub(crate) fn answer() {
     let Some((order, since)) = order else {
         return control::unask();
     };
-    match control::phase() {
+    match control::generation() {
         // A session that begins asks again; it may have done so just now.
         control::OFF | control::UNSET => ask_no_more_unless(control::is_on),
         // Whoever pauses it is about to say in what company the thread is.
-        phase if control::is_paused(phase) => {}
-        phase => {
+        generation if control::is_paused(generation) => {}
+        generation => {
             let is_time = order.every.is_some() && since >= Order::GRACE;
-            let has_others = control::company(phase) == Company::WithOthers;
+            let has_others = control::concurrency(generation) == Concurrency::Multi;
             let was_signalled = || WAS_SIGNALLED.load(Ordering::Relaxed);
             if is_time || has_others || was_signalled() {
                 control::unask();
@@ -257,7 +257,7 @@ fn tell_that_it_is_off() {
 }
 
 extern "C" fn at_exit() {
-    if tracer::may_be_within_allocation() {
+    if stack_here::may_be_within_allocation() {
         // NOTE: nor does it wait for one that is being written, maybe by what was interrupted.
         HAS_ENDED.store(true, Ordering::Relaxed);
         if ORDER.get().is_some_and(|it| it.at_exit.is_some()) {

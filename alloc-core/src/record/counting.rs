@@ -5,12 +5,14 @@
 //! it is seen what to do, 13 each for the guard, 4 each for the gap, 5 and 13 for the tally; the rest saves registers and
 //! calls the inner allocator.
 
+use crate::record::enter::try_enter_fast;
+use crate::record::hooks::{FastPath, Hooks};
+use crate::record::session::TABLES;
 use crate::record::thread::ThreadState;
-use crate::record::tracer::{self, AtOnce, Follow, TABLES};
 use crate::system::sync::AtomicU8;
 use crate::{control, tables::counted, tables::open_gap};
 
-/// The right to count one event, as a [`Recorder`](crate::record::tracer::Recorder) is to record one.
+/// The right to count one event, as a [`Recorder`](crate::record::recorder::Recorder) is to record one.
 pub(crate) struct Counter {
     state: &'static ThreadState,
 }
@@ -23,7 +25,7 @@ impl Drop for Counter {
 }
 
 impl Counter {
-    /// For a thread that has begun a record, and joined the phase of a session that only counts.
+    /// For a thread that has begun a record, and joined the generation of a session that only counts.
     #[inline(always)]
     pub(crate) fn with(state: &'static ThreadState) -> Counter {
         Counter { state }
@@ -68,7 +70,7 @@ impl Counter {
             return Noted::Nothing;
         }
         // SAFETY: a record is under way, and as long as the counter lives.
-        match unsafe { self.state.outside_place(address) } {
+        match unsafe { self.state.mapped_place(address) } {
             Some(place) => Noted::At(place),
             None => Noted::Elsewhere,
         }
@@ -109,22 +111,22 @@ impl Counter {
         if !self.is_alone() && account.shrink(bytes, &TABLES.heap, &TABLES.epoch) {
             self.state.look_after_tally();
         }
-        if self.state.tally.must_look() {
-            self.state.look();
+        if self.state.tally.needs_peak_check() {
+            self.state.check_peak();
         }
     }
 }
 
-impl AtOnce for Counter {
+impl FastPath for Counter {
     #[inline(always)]
-    fn enter_at_once() -> Option<Counter> {
-        tracer::enter_if(ThreadState::counts_at).map(Counter::with)
+    fn try_enter() -> Option<Counter> {
+        try_enter_fast(ThreadState::counts_at).map(Counter::with)
     }
 
     #[inline(always)]
-    fn freed_at_once(&self, address: usize, size: usize) -> bool {
+    fn try_free_fast(&self, address: usize, size: usize) -> bool {
         let state = self.state;
-        if state.tally.must_look() {
+        if state.tally.needs_peak_check() {
             return false;
         }
         // PERF: twice, and not with a choice in the middle that is made again at the end.
@@ -146,7 +148,7 @@ impl AtOnce for Counter {
     }
 }
 
-impl Follow for Counter {
+impl Hooks for Counter {
     /// Whether the block was counted.
     type Taken = bool;
 
@@ -181,7 +183,7 @@ impl Follow for Counter {
         if was_counted {
             TABLES.counted.put_back(address);
         } else {
-            leave_out(address);
+            exclude(address);
         }
     }
 
@@ -215,7 +217,7 @@ impl Follow for Counter {
 fn insert_slowly(state: &ThreadState, address: usize) -> bool {
     if state.gap().holds(address) {
         // One that was freed unseen may have been left out.
-        forget_left_out(state, address);
+        forget_excluded(state, address);
         return true;
     }
     state.keep_around(address);
@@ -233,9 +235,9 @@ fn insert_slowly(state: &ThreadState, address: usize) -> bool {
 }
 
 /// Forgets that a block in the thread's gap was left out, and returns whether it was.
-fn forget_left_out(state: &ThreadState, address: usize) -> bool {
+fn forget_excluded(state: &ThreadState, address: usize) -> bool {
     let was_left_out = TABLES.counted.forget_left_out_in_gap(address);
-    if !TABLES.counted.has_left_out() {
+    if !TABLES.counted.has_excluded() {
         state.open_gap();
     }
     was_left_out
@@ -244,7 +246,7 @@ fn forget_left_out(state: &ThreadState, address: usize) -> bool {
 #[inline(never)]
 fn take_slowly(state: &ThreadState, address: usize) -> bool {
     if state.gap().holds(address) {
-        return !forget_left_out(state, address);
+        return !forget_excluded(state, address);
     }
     state.keep_around(address);
     TABLES.counted.remove(address)
@@ -275,9 +277,9 @@ impl ThreadState {
 /// count it, or did not want it to be.
 #[cold]
 #[inline(never)]
-pub(crate) fn leave_out(address: usize) {
+pub(crate) fn exclude(address: usize) {
     if control::is_on() && control::only_counts() {
         let gaps = TABLES.threads.iter().map(|state| &state.open_gap);
-        open_gap::leave_out(|| TABLES.counted.leave_out(address), gaps);
+        open_gap::exclude(|| TABLES.counted.exclude(address), gaps);
     }
 }

@@ -9,7 +9,7 @@ use crate::system::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::tables::blocks::{Granule, PageMap};
 use crate::tables::callsites::{CallsiteId, Callsites, MAX_CALLSITES, Stack};
 use crate::tables::label::Label;
-use crate::{Amount, Counters, TracedMemory, capture, control, record::thread, record::tracer};
+use crate::{Amount, Counters, TracedMemory, capture, control, record::stack_here, record::thread};
 
 use super::slots::SlotId;
 use super::started::Started;
@@ -184,11 +184,11 @@ impl Sites {
     pub(super) fn recorded(&self, heap: TracedMemory) -> Recorded {
         let mut recorded = Recorded {
             heap,
-            traceback_limit: tracer::SCOPE_FRAMES,
+            traceback_limit: stack_here::SCOPE_FRAMES,
             ..Recorded::default()
         };
         recorded.health.lost_blocks = self.lost.load(Ordering::Relaxed);
-        crate::capture::look();
+        crate::control::modules::look();
         let read = control::beside_record(|| self.read_into(&mut recorded));
         debug_assert!(read.is_some(), "no signal handler takes snapshots");
         recorded
@@ -265,7 +265,7 @@ fn find_allocator() -> Allocator {
             callsite
         })
     };
-    let callsite = tracer::with_stack_here(find).unwrap_or(CallsiteId::OVERFLOW);
+    let callsite = stack_here::with_stack_here(find).unwrap_or(CallsiteId::OVERFLOW);
     match PRINTING.contains(callsite) {
         true => Allocator::Printing,
         false => Allocator::At(callsite),
@@ -302,7 +302,13 @@ impl CallsiteSet {
 
 /// Counts a block by the stack that allocated it, where that is asked for.
 #[inline]
-pub(super) fn born(scope: SlotId, address: usize, size: usize, by: Allocator, reallocated: bool) {
+pub(super) fn on_alloc(
+    scope: SlotId,
+    address: usize,
+    size: usize,
+    by: Allocator,
+    reallocated: bool,
+) {
     if let Allocator::At(callsite) = by {
         born_at_site(scope, address, size, callsite, reallocated);
     }
@@ -338,7 +344,7 @@ fn change_all(scope: SlotId, mut change: impl FnMut(&mut Counts)) {
 
 /// Counts the end of a block of `owner`.
 #[inline]
-pub(super) fn died(owner: SlotId, address: usize, size: usize) {
+pub(super) fn on_free(owner: SlotId, address: usize, size: usize) {
     if counting(owner).next().is_some() {
         died_at_site(owner, address, size);
     }

@@ -28,7 +28,7 @@ pub(crate) enum Started {
 /// stacks](super::Scope::enter_with_stacks).
 pub(super) fn look_out(scope: SlotId, started: Started) -> Result<(), Error> {
     // NOTE: the scope has begun. So a thread that is too young for the list is seen from its first event on.
-    let older = crate::untraced(hooks::threads).map_err(|error| {
+    let older = thread::untraced(hooks::threads).map_err(|error| {
         let expected =
             "expected a list of the process's threads, to tell those that are started in a scope";
         Error::from(io::Error::new(error.kind(), format!("{expected}: {error}")))

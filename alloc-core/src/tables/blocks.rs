@@ -2,7 +2,7 @@
 
 use std::ptr::{self, NonNull};
 
-use crate::system::arena::{self, Arena, Reserved, Zeroed};
+use crate::system::arena::{self, Arena, LazyTable, Zeroed};
 use crate::system::sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use crate::tables::callsites::CallsiteId;
 
@@ -63,7 +63,7 @@ impl Granule {
 /// they are. A trailer in the block would be a little faster, but changes size classes, trusts the
 /// caller's layout, and cannot be walked.
 pub(crate) struct PageMap<W = AtomicU32> {
-    root: Reserved<AtomicPtr<Directory<W>>, ROOT_LEN>,
+    root: LazyTable<AtomicPtr<Directory<W>>, ROOT_LEN>,
     /// How many directories the root has room for: none before it is reserved.
     directories: AtomicUsize,
     granule: AtomicU32,
@@ -139,7 +139,7 @@ impl PageMap {
 impl<W: Word> PageMap<W> {
     pub(crate) const fn new() -> PageMap<W> {
         PageMap {
-            root: Reserved::new(),
+            root: LazyTable::new(),
             directories: AtomicUsize::new(0),
             granule: AtomicU32::new(Granule::SMALLEST.0),
             dense: AtomicBool::new(true),

@@ -6,20 +6,20 @@ use crate::system::arena;
 use crate::system::sync::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use crate::tables::blocks::{Granule, InsertError, PageMap};
 use crate::tables::callsites::CallsiteId;
-use crate::tables::gaps::{Gaps, MOST, Range};
+use crate::tables::gaps::{MOST, Range, UnmappedRanges};
 use Ordering::Relaxed;
 
 /// The blocks that are counted: a block from before the session must not be subtracted when it is freed.
 ///
 /// # Implementation
 ///
-/// In the [gaps](Gaps) of what was mapped when the session began all blocks are counted, but for those that
+/// In the [gaps](UnmappedRanges) of what was mapped when the session began all blocks are counted, but for those that
 /// are noted as left out: what the tracer itself allocates, what is muted, and what is allocated where no
 /// record can be made. So for nearly all blocks of a program that began to count early nothing is noted at all.
-/// Between gaps those are counted that are noted in a [table](Outside) of what lies there, and where there are no
+/// Between gaps those are counted that are noted in a [table](MappedRange) of what lies there, and where there are no
 /// gaps, those that an index has.
 pub(crate) struct Counted {
-    gaps: Gaps,
+    gaps: UnmappedRanges,
     left_out: PageMap<AtomicU8>,
     /// How many blocks are left out.
     left_out_blocks: AtomicU32,
@@ -32,14 +32,14 @@ pub(crate) struct Counted {
 
 /// What lies between two gaps, and a table with a byte for each place there where a block can start.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Outside {
+pub(crate) struct MappedRange {
     range: Range,
     table: *const AtomicU8,
     granule: u32,
 }
 
-impl Outside {
-    pub(crate) const NONE: Outside = Outside {
+impl MappedRange {
+    pub(crate) const NONE: MappedRange = MappedRange {
         range: Range { start: 0, len: 0 },
         table: ptr::null(),
         granule: 0,
@@ -86,7 +86,7 @@ pub(crate) fn forget(place: &AtomicU8) -> bool {
 impl Counted {
     pub(crate) const fn new() -> Counted {
         Counted {
-            gaps: Gaps::new(),
+            gaps: UnmappedRanges::new(),
             left_out: PageMap::new(),
             left_out_blocks: AtomicU32::new(0),
             tables: [const { AtomicPtr::new(ptr::null_mut()) }; MOST + 1],
@@ -135,11 +135,11 @@ impl Counted {
     }
 
     /// The gap around an address, or the table of what lies between two gaps, if it has one.
-    pub(crate) fn around(&self, address: usize) -> Result<Range, Option<Outside>> {
+    pub(crate) fn around(&self, address: usize) -> Result<Range, Option<MappedRange>> {
         self.gaps.around(address).map_err(|(place, range)| {
             let table = self.tables[place].load(Relaxed);
             let granule = self.granule.load(Relaxed);
-            (!table.is_null()).then_some(Outside {
+            (!table.is_null()).then_some(MappedRange {
                 range,
                 table,
                 granule,
@@ -148,7 +148,7 @@ impl Counted {
     }
 
     /// Whether blocks in gaps may be left out, so that one must look.
-    pub(crate) fn has_left_out(&self) -> bool {
+    pub(crate) fn has_excluded(&self) -> bool {
         // NOTE: whoever was given such a block, or knows that it was freed, sees the count of that.
         self.left_out_blocks.load(Relaxed) != 0
     }
@@ -188,26 +188,26 @@ impl Counted {
     }
 
     /// Notes a block that is not counted, and returns whether it had to. It needs no right to record.
-    pub(crate) fn leave_out(&self, address: usize) -> bool {
+    pub(crate) fn exclude(&self, address: usize) -> bool {
         // NOTE: where there is no memory for it, its free is counted and its birth is not.
-        let is_left_out =
+        let is_excluded =
             self.gaps.hold(address) && self.left_out.insert(address, CallsiteId::HEAP) == Ok(None);
-        if is_left_out {
+        if is_excluded {
             self.left_out_blocks.fetch_add(1, Relaxed);
         }
-        is_left_out
+        is_excluded
     }
 
-    /// Forgets a block that was [left out](Self::leave_out), and returns whether it was. It needs no right to
+    /// Forgets a block that was [left out](Self::exclude), and returns whether it was. It needs no right to
     /// record.
-    pub(crate) fn forget_left_out(&self, address: usize) -> bool {
+    pub(crate) fn forget_excluded(&self, address: usize) -> bool {
         // NOTE: elsewhere a mark is one of another session, whose block was freed after it.
-        self.has_left_out() && self.gaps.hold(address) && self.forget_left_out_in_gap(address)
+        self.has_excluded() && self.gaps.hold(address) && self.forget_left_out_in_gap(address)
     }
 
     /// The same, of a block that lies in a gap.
     pub(crate) fn forget_left_out_in_gap(&self, address: usize) -> bool {
-        let was_left_out = self.has_left_out() && self.left_out.remove(address).is_some();
+        let was_left_out = self.has_excluded() && self.left_out.remove(address).is_some();
         if was_left_out {
             self.left_out_blocks.fetch_sub(1, Relaxed);
         }

@@ -32,15 +32,15 @@ const FIRST_OF_HEAP: usize = 1 << 20;
 ///
 /// That holds if nobody was in the middle of an allocation when the gaps were read, which only the sole thread
 /// of a process can know.
-pub(crate) struct Gaps {
+pub(crate) struct UnmappedRanges {
     gaps: [[AtomicUsize; 2]; MOST],
     /// How many there are; none unless they may be used.
     len: AtomicUsize,
 }
 
-impl Gaps {
-    pub(crate) const fn new() -> Gaps {
-        Gaps {
+impl UnmappedRanges {
+    pub(crate) const fn new() -> UnmappedRanges {
+        UnmappedRanges {
             gaps: [const { [const { AtomicUsize::new(0) }; 2] }; MOST],
             len: AtomicUsize::new(0),
         }
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn addresses_are_in_the_gap_that_holds_them_or_in_none() {
-        let gaps = Gaps::new();
+        let gaps = UnmappedRanges::new();
         let everything = Range {
             start: 0,
             len: usize::MAX,
@@ -176,7 +176,7 @@ mod tests {
         std::thread::scope(|threads| {
             let (sender, receiver) = std::sync::mpsc::channel::<()>();
             threads.spawn(move || receiver.recv());
-            let gaps = Gaps::new();
+            let gaps = UnmappedRanges::new();
             assert!(!gaps.find());
             assert_eq!(gaps.len.load(Relaxed), 0);
             drop(sender);
@@ -195,7 +195,7 @@ mod tests {
             let places = [
                 &raw const *block as usize,
                 &raw const local as usize,
-                Gaps::forget as *const () as usize,
+                UnmappedRanges::forget as *const () as usize,
             ];
             for (held, place) in held.iter_mut().zip(places) {
                 *held |= (start..end).contains(&place);

@@ -64,7 +64,7 @@ impl<T: Zeroed, const FEW: usize, const PLACES: usize> Growing<T, FEW, PLACES> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::system::arena::Reserved;
+    use crate::system::arena::LazyTable;
     use crate::system::sync::AtomicU64;
 
     // SAFETY: zero is a value of all fields.
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_table_grows_by_what_makes_way_up_to_its_end() {
-        let memory: Reserved<Growing<AtomicU64, 4, 64>, 1> = Reserved::new();
+        let memory: LazyTable<Growing<AtomicU64, 4, 64>, 1> = LazyTable::new();
         let table = &memory.get_or_reserve().unwrap()[0];
         table.begin();
         for places in [4, 32, 64, 64] {

@@ -66,7 +66,7 @@ impl SizeClass {
 pub(crate) struct ThreadName(u32);
 
 /// A name as the system keeps it: at most fifteen bytes, then zeros.
-pub(crate) type SystemName = [u8; 16];
+pub(crate) use crate::system::hooks::SystemName;
 
 /// How many names are told apart. Threads of further names have the last.
 const MOST_NAMES: usize = 1024;

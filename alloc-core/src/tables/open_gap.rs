@@ -7,7 +7,7 @@ use Ordering::Relaxed;
 ///
 /// # Why no block that is left out is counted
 ///
-/// Whoever leaves a block out counts that, and then [shuts](leave_out) the gaps of all threads, before its address leaves
+/// Whoever leaves a block out counts that, and then [shuts](exclude) the gaps of all threads, before its address leaves
 /// the allocator. A pointer reaches the thread that frees it by some synchronization; so that one finds its gap shut,
 /// unless it opened it meanwhile. But then it opened it first and looked at the count after, with a fence between, as
 /// there is one between the count and the shutting: either it saw the count, or its gap was shut after.
@@ -26,11 +26,11 @@ impl OpenGap {
     }
 
     /// Opens it, unless a block is left out. NOTE: only by its owner.
-    pub(crate) fn open(&self, start: usize, len: usize, is_one_left_out: impl FnOnce() -> bool) {
+    pub(crate) fn open(&self, start: usize, len: usize, is_one_excluded: impl FnOnce() -> bool) {
         self.start.store(start, Relaxed);
         self.len.store(len, Relaxed);
         fence(Ordering::SeqCst);
-        if is_one_left_out() {
+        if is_one_excluded() {
             self.shut();
         }
     }
@@ -41,7 +41,7 @@ impl OpenGap {
 }
 
 /// Leaves a block out, if it is one that `count` counts.
-pub(crate) fn leave_out<'a>(count: impl FnOnce() -> bool, gaps: impl Iterator<Item = &'a OpenGap>) {
+pub(crate) fn exclude<'a>(count: impl FnOnce() -> bool, gaps: impl Iterator<Item = &'a OpenGap>) {
     if count() {
         fence(Ordering::SeqCst);
         gaps.for_each(OpenGap::shut);

@@ -13,38 +13,38 @@ pub(crate) use alloc_core_snapshot::seam::sampling::{Interval, Rounding, Weighte
 /// What the live-block index holds of a block that was drawn. Of a session that records every block it is the callsite
 /// alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Drawn {
+pub(crate) struct SampledBlock {
     pub(crate) callsite: CallsiteId,
     pub(crate) rounding: Rounding,
 }
 
-impl Drawn {
+impl SampledBlock {
     const CALLSITE_BITS: u32 = u32::BITS - Rounding::BITS;
-    const CALLSITES: u32 = (1 << Drawn::CALLSITE_BITS) - 1;
+    const CALLSITES: u32 = (1 << SampledBlock::CALLSITE_BITS) - 1;
 
     /// As one word in the place of a callsite's.
     pub(crate) fn pack(self) -> CallsiteId {
-        let rounding = self.rounding.word() << Drawn::CALLSITE_BITS;
+        let rounding = self.rounding.word() << SampledBlock::CALLSITE_BITS;
         CallsiteId::from_word(self.callsite.get() | rounding).unwrap_or(self.callsite)
     }
 
-    pub(crate) fn unpack(packed: CallsiteId) -> Option<Drawn> {
-        let callsite = CallsiteId::from_word(packed.get() & Drawn::CALLSITES)?;
-        let rounding = Rounding::from_word(packed.get() >> Drawn::CALLSITE_BITS);
-        Some(Drawn { callsite, rounding })
+    pub(crate) fn unpack(packed: CallsiteId) -> Option<SampledBlock> {
+        let callsite = CallsiteId::from_word(packed.get() & SampledBlock::CALLSITES)?;
+        let rounding = Rounding::from_word(packed.get() >> SampledBlock::CALLSITE_BITS);
+        Some(SampledBlock { callsite, rounding })
     }
 }
 
-impl From<CallsiteId> for Drawn {
-    fn from(callsite: CallsiteId) -> Drawn {
-        Drawn {
+impl From<CallsiteId> for SampledBlock {
+    fn from(callsite: CallsiteId) -> SampledBlock {
+        SampledBlock {
             callsite,
             rounding: Rounding::default(),
         }
     }
 }
 
-const _: () = assert!(CallsiteId::MOST <= Drawn::CALLSITES);
+const _: () = assert!(CallsiteId::MOST <= SampledBlock::CALLSITES);
 
 /// Where blocks lie that were drawn: how many in each place of 16 KiB.
 ///
@@ -61,16 +61,16 @@ const _: () = assert!(CallsiteId::MOST <= Drawn::CALLSITES);
 /// PERF: a part of the program and not reserved, so that a look has no pointer to follow; and of bytes, so that those
 /// of a heap of 100 MiB take an eighth of the cache nearest to the processor. What no heap lies in is never touched.
 #[repr(align(4096))]
-pub(crate) struct DrawnPlaces {
+pub(crate) struct SampleFilter {
     counts: [AtomicU8; PLACES],
 }
 
 const PLACES: usize = 1 << 16;
 const PLACE_BITS: u32 = 14;
 
-impl DrawnPlaces {
-    pub(crate) const fn new() -> DrawnPlaces {
-        DrawnPlaces {
+impl SampleFilter {
+    pub(crate) const fn new() -> SampleFilter {
+        SampleFilter {
             counts: [const { AtomicU8::new(0) }; PLACES],
         }
     }
@@ -190,17 +190,17 @@ mod tests {
         }
         let ids = [1, 2, 3, 77, CallsiteId::MOST].map(|id| CallsiteId::from_word(id).unwrap());
         for (callsite, rounding) in ids.into_iter().flat_map(|id| all().map(move |it| (id, it))) {
-            let drawn = Drawn { callsite, rounding };
-            assert_eq!(Drawn::unpack(drawn.pack()), Some(drawn));
+            let drawn = SampledBlock { callsite, rounding };
+            assert_eq!(SampledBlock::unpack(drawn.pack()), Some(drawn));
         }
-        let whole = ids.map(|id| Drawn::unpack(id).unwrap());
-        assert_eq!(whole, ids.map(Drawn::from));
+        let whole = ids.map(|id| SampledBlock::unpack(id).unwrap());
+        assert_eq!(whole, ids.map(SampledBlock::from));
     }
 
     /// Wherever in a place blocks lie, and also one that lies 1 GiB further. A count that reached its end stays.
     #[test]
     fn places_hold_what_was_added_and_not_taken() {
-        let places = Box::new(DrawnPlaces::new());
+        let places = Box::new(SampleFilter::new());
         let (at, shares, other) = (0x7f00_0000_4000_usize, 0x7f00_4000_4040, 0x7f00_0000_8000);
         assert!(!places.may_hold(at));
         for taken_at in [254, 0, 1] {

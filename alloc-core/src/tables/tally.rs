@@ -27,7 +27,7 @@ use Ordering::Relaxed;
 pub(crate) struct Tally {
     total_bytes: AtomicI64,
     total_blocks: AtomicI64,
-    /// With how many bytes allocated, or with more than how many blocks, a free must [look](Self::look): the limit, and
+    /// With how many bytes allocated, or with more than how many blocks, a free must [look](Self::check_peak): the limit, and
     /// what was freed.
     most_bytes: AtomicI64,
     most_blocks: AtomicI64,
@@ -52,9 +52,9 @@ impl Tally {
         add(&self.total_blocks, 1);
     }
 
-    /// Whether a free must [look](Self::look) first: there is as much as ever.
+    /// Whether a free must [look](Self::check_peak) first: there is as much as ever.
     #[inline(always)]
-    pub(crate) fn must_look(&self) -> bool {
+    pub(crate) fn needs_peak_check(&self) -> bool {
         self.total_bytes.load(Relaxed) >= self.most_bytes.load(Relaxed)
             || self.total_blocks.load(Relaxed) > self.most_blocks.load(Relaxed)
     }
@@ -83,7 +83,7 @@ impl Tally {
 
     /// Takes note of what there is, which may be as much as ever: before it shrinks.
     #[inline(never)]
-    pub(crate) fn look(&self, account: &Account, heap: &Heap, epoch: &AtomicU64) {
+    pub(crate) fn check_peak(&self, account: &Account, heap: &Heap, epoch: &AtomicU64) {
         let net = self.net();
         self.version.change(|| {
             self.raise(net);
@@ -193,7 +193,7 @@ impl Tally {
     ///
     /// NOTE: it waits for an owner that the system has put aside, but not forever: then the last try counts. Nor does
     /// it wait `at_once`, as a signal handler that may have interrupted the owner must not.
-    pub(crate) fn steadily<R>(&self, at_once: bool, read: impl Fn() -> R) -> R {
+    pub(crate) fn read_consistent<R>(&self, at_once: bool, read: impl Fn() -> R) -> R {
         for attempt in 0..ATTEMPTS {
             let before = self.version.before();
             // The acquire pairs with the release in `add`.
@@ -241,7 +241,7 @@ impl Tally {
 /// Adds to what others read, in the order in which it is done.
 #[inline(always)]
 fn add(to: &AtomicI64, number: i64) {
-    // The release pairs with the acquires in `steadily` and after it.
+    // The release pairs with the acquires in `read_consistent` and after it.
     to.store(to.load(Relaxed).wrapping_add(number), Ordering::Release);
 }
 
@@ -249,7 +249,7 @@ fn add(to: &AtomicI64, number: i64) {
 mod tests {
     use super::*;
     use crate::system::sync::AtomicBool;
-    use crate::tables::counters::Company;
+    use crate::tables::counters::Concurrency;
 
     fn zeroed<T>() -> T {
         // SAFETY: used below for structs of atomics only, for which zero is a value.
@@ -262,7 +262,7 @@ mod tests {
         let (tally, account, shared): (Tally, Account, SharedCounters) =
             (zeroed(), zeroed(), zeroed());
         let (heap, epoch, is_done) = (Heap::new(), AtomicU64::new(1), AtomicBool::new(false));
-        account.begin(Company::Alone, &heap);
+        account.begin(Concurrency::Single, &heap);
         // With what the heap has beside, a block is smaller, larger, and gone.
         let beside = 7;
         account.add(beside);
@@ -270,8 +270,8 @@ mod tests {
         std::thread::scope(|threads| {
             threads.spawn(|| {
                 let free = |size| {
-                    if tally.must_look() {
-                        tally.look(&account, &heap, &epoch);
+                    if tally.needs_peak_check() {
+                        tally.check_peak(&account, &heap, &epoch);
                     }
                     tally.freed(size);
                 };
@@ -289,10 +289,10 @@ mod tests {
                     }
                     if round % 7 == 0 {
                         tally.allocated(1_000);
-                        tally.look(&account, &heap, &epoch);
+                        tally.check_peak(&account, &heap, &epoch);
                         tally.fold_into(&shared, &account, epoch.load(Relaxed));
                         rest(round);
-                        tally.look(&account, &heap, &epoch);
+                        tally.check_peak(&account, &heap, &epoch);
                         tally.freed(1_000);
                     }
                     rest(round);
@@ -300,7 +300,7 @@ mod tests {
                 is_done.store(true, Ordering::Release);
             });
             while !is_done.load(Ordering::Acquire) {
-                let held_back = tally.steadily(false, || account.net() + tally.net_bytes());
+                let held_back = tally.read_consistent(false, || account.net() + tally.net_bytes());
                 assert!(valid.contains(&held_back), "{held_back}");
             }
         });

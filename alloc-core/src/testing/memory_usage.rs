@@ -4,7 +4,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use crate::testing::resident::resident_set_size;
-use crate::{Bytes, TracedMemory, control, environment::apart, record::thread};
+use crate::{Bytes, TracedMemory, control, environment::background, record::thread};
 
 /// What [`memory_usage`] saw.
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ pub fn memory_usage<T>(interval: Duration, work: impl FnOnce() -> T) -> MemoryUs
         let _ = give.send(samples);
     };
     // NOTE: where the system has no thread to give, there are the first and the last.
-    crate::untraced(|| apart::run(look));
+    crate::untraced(|| background::run(look));
     let value = work();
     let last = sample(start);
     let _muted = thread::mute();

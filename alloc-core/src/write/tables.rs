@@ -4,7 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Moment, Reserve};
 use crate::Error;
-use crate::capture::modules::{self, LONGEST_PATH};
+use crate::capture::modules::{LONGEST_PATH, program};
+use crate::control::modules;
 use crate::control::read_tables::read_tables;
 use crate::snapshot::file::{Callsite, NoMemory, Pages, RawFile, Segment, Summary, Text};
 use crate::tables::label::{ThreadName, bytes_of};
@@ -60,7 +61,7 @@ pub(super) fn of_tables(moment: Moment) -> Result<Pages<u8>, Error> {
     let arguments = arguments()?;
     Ok(file.finish(
         &summary,
-        modules::program(&mut place),
+        program(&mut place),
         arguments
             .split_inclusive(|&byte| byte == 0)
             .map(|it| &it[..it.len() - 1]),

@@ -64,11 +64,11 @@ impl Check {
 pub(super) unsafe fn hold(checks: &[Check]) -> bool {
     let (fours, rest) = checks.as_chunks::<4>();
     // SAFETY: the caller's promise.
-    let holds = |check: &Check| unsafe { check.change() } == 0;
+    let is_valid = |check: &Check| unsafe { check.change() } == 0;
     fours
         .iter()
-        .all(|[a, b, c, d]| holds(a) && holds(b) && holds(c) && holds(d))
-        && rest.iter().all(holds)
+        .all(|[a, b, c, d]| is_valid(a) && is_valid(b) && is_valid(c) && is_valid(d))
+        && rest.iter().all(is_valid)
 }
 
 /// Reads a word of the stack.

@@ -12,8 +12,8 @@ use std::cell::UnsafeCell;
 
 use super::objects::{self, Object};
 use super::spare_stack;
-use crate::capture::modules::{self, Listed};
-use crate::system::arena::{Reserved, Zeroed};
+use crate::capture::modules::{List, Listed};
+use crate::system::arena::{LazyTable, Zeroed};
 use crate::system::sync::{AtomicBool, AtomicU32, Ordering};
 
 /// How many libraries are noted at most. One that comes back to where another was is noted again. What comes later has no
@@ -24,7 +24,7 @@ const MOST: usize = 512;
 const GONE: usize = 1 << 62;
 const APART: usize = 1 << 40;
 
-static LIBRARIES: Reserved<Library, MOST> = Reserved::new();
+static LIBRARIES: LazyTable<Library, MOST> = LazyTable::new();
 static NOTED: AtomicU32 = AtomicU32::new(0);
 
 /// A library, as it was when it was noted.
@@ -76,7 +76,7 @@ impl<const MOST: usize> Bytes<MOST> {
 }
 
 impl Details {
-    fn holds(&self, address: usize) -> bool {
+    fn is_valid(&self, address: usize) -> bool {
         (self.start..self.end).contains(&address)
     }
 
@@ -173,8 +173,8 @@ fn note(object: &Object) -> bool {
 /// The address by which readers find the code that lay at a return address in an era, as of the last [look](look).
 pub(in crate::capture) fn then(address: usize, era: u16) -> usize {
     let call = address.wrapping_sub(1);
-    let holds = |(number, it): (usize, &Library)| {
-        let details = it.details().filter(|details| details.holds(call))?;
+    let is_valid = |(number, it): (usize, &Library)| {
+        let details = it.details().filter(|details| details.is_valid(call))?;
         let is_here = it.is_here.load(Ordering::Relaxed);
         Some(if is_here {
             address
@@ -182,20 +182,20 @@ pub(in crate::capture) fn then(address: usize, era: u16) -> usize {
             address - details.start + base_of(number)
         })
     };
-    until(era.into()).find_map(holds).unwrap_or(address)
+    until(era.into()).find_map(is_valid).unwrap_or(address)
 }
 
 fn base_of(number: usize) -> usize {
     GONE + number * APART
 }
 
-/// Takes note of which libraries are loaded still. NOTE: it enters the loader.
-pub(in crate::capture) fn look() {
+/// Takes note of which libraries are loaded still, given what lists them.
+pub(in crate::capture) fn look(list: List) {
     if noted() == 0 {
         return;
     }
     let (mut here, mut any) = ([false; MOST], false);
-    modules::for_each_loaded(&mut |listed| {
+    list(&mut |listed| {
         any = true;
         let mut there = until(noted()).filter_map(|(number, it)| Some((number, it.details()?)));
         if let Some((number, _)) = there.find(|(_, details)| details.is(&listed)) {
@@ -286,7 +286,7 @@ mod tests {
         }
         assert_eq!(eras, [eras[0], eras[0], eras[0] + 1, eras[0] + 2]);
         // None of them is loaded.
-        look();
+        look(crate::capture::modules::list);
         let lies_at = |address: usize, era: u32| then(pages + address, era as u16);
         let places = [eras[0], eras[2], eras[3]].map(|era| lies_at(5_000, era));
         let numbers = places.map(|place| (place - GONE) / APART);

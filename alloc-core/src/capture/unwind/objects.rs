@@ -3,9 +3,9 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::OnceLock;
 
-use crate::capture::fold;
 use crate::capture::modules::{self, Listed};
 use crate::system::sync::{AtomicUsize, Ordering};
+use crate::tables::stack_hash::fold;
 
 /// A loaded object: the program or a shared library.
 #[derive(Clone, Copy, Debug)]
@@ -323,8 +323,8 @@ type Objects = [Option<Object>; MOST_OBJECTS];
 static AT_START: OnceLock<Objects> = OnceLock::new();
 
 fn find_in_list(objects: &Objects, address: usize) -> Option<Object> {
-    let holds = |it: &&Object| (it.start..it.end).contains(&address);
-    objects.iter().flatten().find(holds).copied()
+    let is_valid = |it: &&Object| (it.start..it.end).contains(&address);
+    objects.iter().flatten().find(is_valid).copied()
 }
 
 fn read_list() -> Objects {

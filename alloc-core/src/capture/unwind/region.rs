@@ -1,10 +1,11 @@
 //! [`Region`]: the stack that a walk is on, where that is not the thread's own.
 
+use super::RULES;
 use super::checks::{Check, read_stack};
-use super::links::{Found, Origin};
+use super::previous_stack::{Found, Origin};
 use super::registers::Registers;
 use super::rules::{Kept, Packed, Rule};
-use super::{KEPT_WAY, RULES, Stop, step_by};
+use super::step::{KEPT_WAY, Stop, step_by};
 use crate::capture::bounds::StackBounds;
 
 /// The smallest page: it can be read as a whole, or not at all.
@@ -55,7 +56,7 @@ impl Region {
         self.questions_left = MOST_QUESTIONS;
         loop {
             match step_by(rule, *frame, self.high) {
-                Err(stop @ (Stop::LOST | Stop::BEYOND)) => {
+                Err(stop @ (Stop::Lost | Stop::Beyond)) => {
                     if let Rule::Kept(kept) = RULES.whole(rule) {
                         return self.step_to_kept(kept, *frame).ok_or(stop);
                     }
@@ -76,7 +77,7 @@ impl Region {
             frame.sp = next;
             return self.go_to(next);
         }
-        let can_grow = stop == Stop::BEYOND && self.high != self.own.high;
+        let can_grow = stop == Stop::Beyond && self.high != self.own.high;
         if can_grow && self.can_read(self.high) {
             self.high += PAGE;
             return true;

@@ -4,7 +4,7 @@ use std::cell::UnsafeCell;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
 
-use crate::system::arena::{Reserved, Zeroed};
+use crate::system::arena::{LazyTable, Zeroed};
 use crate::system::signal_mask::Blocked;
 use crate::system::sync::{AtomicBool, Ordering};
 
@@ -27,7 +27,7 @@ unsafe impl Sync for SpareStack {}
 // SAFETY: any bytes, and an atomic that says that nobody has it.
 unsafe impl Zeroed for SpareStack {}
 
-static STACKS_THERE: Reserved<SpareStack, STACKS> = Reserved::new();
+static STACKS_THERE: LazyTable<SpareStack, STACKS> = LazyTable::new();
 
 /// Reserves the stacks; called off the hot path. Idempotent.
 pub(in crate::capture) fn prepare() {

@@ -17,7 +17,7 @@ use super::{frame_size, spare_stack};
 pub(super) type Slice = EndianSlice<'static, NativeEndian>;
 pub(super) type Row = UnwindTableRow<usize, Fixed>;
 pub(super) type Frames = EhFrame<Slice>;
-type Entry = FrameDescriptionEntry<Slice>;
+type CaptureSite = FrameDescriptionEntry<Slice>;
 
 /// Storage for one evaluation: about 3 KiB. Code for x86-64 has rules for at most 17 registers; a table with more is an
 /// error of gimli's, and so an unknown rule.
@@ -88,7 +88,7 @@ pub(super) fn rule_at(object: &Object, address: usize, seen: Option<usize>) -> R
 pub(super) fn with_row<R>(
     object: &Object,
     address: usize,
-    with: impl FnOnce(&Row, &Frames, &Entry) -> Option<R>,
+    with: impl FnOnce(&Row, &Frames, &CaptureSite) -> Option<R>,
 ) -> Option<R> {
     let tables = Tables::of(object)?;
     let pointer = tables

@@ -1,0 +1,76 @@
+//! [`Rule`]: how to get from a frame to its caller.
+
+/// How to get from a frame to its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::capture::unwind) enum Rule {
+    /// The canonical frame address (CFA) is a register and an offset. The return address lies just
+    /// below it; `saved_bp` is where the caller's rbp was saved, counted from the CFA, or `None`
+    /// where rbp still holds it.
+    Step {
+        base: Base,
+        offset: i32,
+        saved_bp: Option<i32>,
+    },
+    /// The frame keeps its CFA.
+    Kept(Kept),
+    /// The function has no caller: the bottom of a stack.
+    Bottom,
+    /// There is one that takes [more registers](super::every_register).
+    Other,
+    /// There is no rule, or none that the walk can follow.
+    Unknown,
+}
+
+/// The CFA is counted from the word at an offset from rbp: a function that aligns its frame anew keeps there where it
+/// ended before, and one that begins a stack where the other one goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::capture::unwind) struct Kept {
+    pub(in crate::capture::unwind) at: i16,
+    /// What is added to the word.
+    pub(in crate::capture::unwind) offset: i16,
+    /// Where rbp was saved, from rbp or from the CFA.
+    pub(in crate::capture::unwind) bp_at: i16,
+    pub(in crate::capture::unwind) bp_by_cfa: bool,
+    /// Where the return address lies, from the CFA: elsewhere than just below it where a stack begins.
+    pub(in crate::capture::unwind) pc_at: i8,
+}
+
+impl Kept {
+    /// Where the word lies.
+    pub(in crate::capture::unwind) fn place(self, bp: usize) -> usize {
+        bp.wrapping_add_signed(self.at.into())
+    }
+
+    pub(in crate::capture::unwind) fn cfa(self, word: usize) -> usize {
+        word.wrapping_add_signed(self.offset.into())
+    }
+
+    pub(in crate::capture::unwind) fn bp_saved_at(self, bp: usize, cfa: usize) -> usize {
+        let from = if self.bp_by_cfa { cfa } else { bp };
+        from.wrapping_add_signed(self.bp_at.into())
+    }
+}
+
+impl Rule {
+    /// That of a function that keeps a frame pointer: the caller's rbp lies at rbp, and the return address above it.
+    pub(in crate::capture::unwind) const FRAME_POINTER: Rule = Rule::Step {
+        base: Base::Rbp,
+        offset: 16,
+        saved_bp: Some(-16),
+    };
+
+    /// The same, of one whose frame ends `size` bytes above rsp.
+    pub(in crate::capture::unwind) fn of_frame(size: usize) -> Option<Rule> {
+        i32::try_from(size).ok().map(|offset| Rule::Step {
+            base: Base::Rsp,
+            offset,
+            saved_bp: Some(-16),
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::capture::unwind) enum Base {
+    Rsp,
+    Rbp,
+}

@@ -1,0 +1,192 @@
+//! [`Config`]: how to trace.
+
+use crate::Bytes;
+use crate::Error;
+use crate::capture::{LIBRARY_FRAMES, MAX_FRAMES};
+use crate::record::gate::Mode;
+use crate::tables::callsites::MAX_CALLSITES;
+use crate::tables::sampling::Interval;
+
+/// What an allocator knows of the distance between its blocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum GranuleHint {
+    /// It is the system's: find out.
+    System,
+    /// At least so many bytes.
+    Bytes(usize),
+}
+
+/// How to trace: passed to [`start_with`](crate::start_with).
+///
+/// ```
+/// use alloc_core::Config;
+///
+/// let config = Config::default().frames(8);
+/// assert_eq!(config.traceback_limit(), 8);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    pub(super) frames: u16,
+    pub(super) max_callsites: u32,
+    pub(super) sample_every: u64,
+    pub(super) exact_peak: bool,
+    pub(super) threads: bool,
+    pub(super) sizes: bool,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            frames: 128,
+            max_callsites: 1 << 18,
+            sample_every: 0,
+            exact_peak: false,
+            threads: false,
+            sizes: false,
+        }
+    }
+}
+
+/// Address space that tracing needs, of which most is never touched: 18 MiB of tables, a thread's own, and some to grow.
+pub(super) const ROOM: usize = 24 << 20;
+
+impl Config {
+    /// The most frames that can be kept.
+    pub const MAX_FRAMES: u16 = 1000;
+
+    /// Keeps `frames` frames of each stack, counted from the line that a block is charged to: at most
+    /// [`MAX_FRAMES`](Self::MAX_FRAMES). The default is 128: it costs no more than 32
+    /// where stacks are not as deep, and shows the line of a program below a runtime or a query engine.
+    ///
+    /// A frame is one of the machine's; functions that the compiler inlined into it come on top.
+    ///
+    /// With 1 a record looks no further than the line that it charges, and costs less: as `tracemalloc` does
+    /// by default.
+    ///
+    /// With 0 no stacks are captured: the heap's current, peak and total are counted, exactly, at the
+    /// lowest cost, and a snapshot has one trace, `<heap>`.
+    pub fn frames(mut self, frames: u16) -> Config {
+        self.frames = frames;
+        self
+    }
+
+    /// Tells at most `callsites` callsites apart: from 1 to 1,048,576. The default is 262,144.
+    ///
+    /// When a quarter of them is in use, new ones keep their sixteen innermost frames only, from half
+    /// on eight. Beyond the last, allocations are charged to one callsite that is shown as
+    /// `<overflow>`, and counted. A callsite takes about 130 bytes and 8 more for each frame that the one
+    /// before it does not share.
+    pub fn max_callsites(mut self, callsites: u32) -> Config {
+        self.max_callsites = callsites;
+        self
+    }
+
+    /// Records a sample only: every byte allocated is drawn with a chance of one in `bytes`, and the
+    /// block that it is in is recorded and counted for as many as it stands for. At most 64 MiB; 0,
+    /// the default, records all.
+    ///
+    /// Sums are unbiased estimates, and [`Statistic::error`](crate::Statistic::error) tells how far
+    /// off they may be. 512 KiB is what Go's and jemalloc's heap profiles use.
+    pub fn sample_every(mut self, bytes: impl Into<Bytes>) -> Config {
+        self.sample_every = bytes.into().get();
+        self
+    }
+
+    /// Has the heap's peak exact when several threads allocate at once, too:
+    /// [`TracedMemory::peak_error`](crate::TracedMemory::peak_error) stays zero.
+    ///
+    /// It costs what the default avoids: all threads write one shared total, at every allocation and
+    /// every free. With one thread the peak is exact in any case, at no cost.
+    pub fn exact_peak(mut self, exact: bool) -> Config {
+        self.exact_peak = exact;
+        self
+    }
+
+    /// Tells threads apart, by their names: what threads of different names allocate at one stack is two
+    /// traces, each with [`Trace::thread`](crate::Trace::thread).
+    ///
+    /// By names and not by numbers, since threads come and go and their names stay: the eight workers
+    /// of a runtime are one. The first thread is `main`, one without a name has that of the thread
+    /// that made it, and the system keeps fifteen bytes of a name. Up to 1,024 names are told apart. A
+    /// thread has the name that it had when it first allocated in a session: that given to
+    /// [`std::thread::Builder`]. Without stacks, with [`frames(0)`](Self::frames), there is nothing
+    /// to tell apart.
+    pub fn threads(mut self, told_apart: bool) -> Config {
+        self.threads = told_apart;
+        self
+    }
+
+    /// Classes blocks by their own size: a stack that allocates blocks of different size classes is one
+    /// trace for each class, with [`Trace::size_class`](crate::Trace::size_class).
+    ///
+    /// A class ends at a power of two: 17 to 32 bytes, say. Without it
+    /// [`GroupBy::SizeClass`](crate::GroupBy::SizeClass) classes all blocks of a callsite by their mean
+    /// size. With it the classes are exact, in each metric. A stack's own peak is then the sum of the
+    /// peaks of its classes. It takes a callsite for each class that a stack allocates, and, in a full
+    /// trace, up to a tenth more time. Without stacks, with [`frames(0)`](Self::frames), it has no effect.
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// use alloc_core::{Config, Filter, GroupBy};
+    ///
+    /// alloc_core::start_with(Config::default().sizes(true))?;
+    /// let buffers: Vec<Vec<u8>> = [100, 100, 5000].map(Vec::with_capacity).into();
+    /// let snapshot = alloc_core::take_snapshot()?;
+    ///
+    /// let classes = snapshot.statistics(GroupBy::SizeClass);
+    /// assert_eq!(classes[0].key.to_string(), "up to 8 KiB");
+    /// assert_eq!((classes[0].size.get(), classes[0].count), (5000, 1));
+    /// assert_eq!(classes[1].key.to_string(), "up to 128 B");
+    /// # drop(buffers);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn sizes(mut self, classed: bool) -> Config {
+        self.sizes = classed;
+        self
+    }
+
+    /// The number of frames that a traceback keeps.
+    pub fn traceback_limit(&self) -> u16 {
+        self.frames
+    }
+
+    pub(crate) fn sampling(&self) -> Option<Interval> {
+        Interval::from_bytes(self.sample_every)
+    }
+
+    pub(super) fn how(&self) -> Mode {
+        match (self.sampling(), self.frames) {
+            (Some(_), _) => Mode::Sampled,
+            (None, 0) => Mode::Counted,
+            (None, _) => Mode::Whole,
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.frames > Config::MAX_FRAMES {
+            return Err(Error::invalid_config(format!(
+                "the number of frames must be from 0 to {}, found {}",
+                Config::MAX_FRAMES,
+                self.frames
+            )));
+        }
+        if self.sample_every > Interval::MOST {
+            return Err(Error::invalid_config(format!(
+                "the bytes from one sample to the next must be from 0 to {}, found {}",
+                Interval::MOST,
+                self.sample_every
+            )));
+        }
+        if self.max_callsites == 0 || self.max_callsites > MAX_CALLSITES {
+            return Err(Error::invalid_config(format!(
+                "the number of callsites must be from 1 to {MAX_CALLSITES}, found {}",
+                self.max_callsites
+            )));
+        }
+        Ok(())
+    }
+}
+
+const _: () = assert!(Config::MAX_FRAMES as usize + LIBRARY_FRAMES <= MAX_FRAMES);

@@ -1,0 +1,77 @@
+//! What readers of the tables call: totals, and a lock against a clear.
+
+use super::{Config, lock, lock_readers};
+use crate::Error;
+use crate::capture::{self, CaptureMethod};
+use crate::record::gate::{check_fault, is_on};
+use crate::record::session::{SAMPLE_FILTER, TABLES};
+use crate::record::settings::{only_counts, sampling};
+use crate::record::thread::{self, Busy, ThreadState};
+use crate::tables::counters::HeldBack;
+use crate::{Bytes, TracedMemory};
+
+fn held_back() -> HeldBack {
+    let states = TABLES.threads.iter().map(ThreadState::held_back);
+    states.fold(HeldBack::NOTHING, HeldBack::plus)
+}
+
+/// Whether the heap has not shrunk since its peak. Where it is only counted, whoever is alone says so when it does.
+pub(crate) fn is_rising() -> bool {
+    TABLES.heap.rising() || only_counts() && TABLES.heap.is_at_peak(held_back().bytes)
+}
+
+pub(crate) fn traced_memory() -> TracedMemory {
+    if is_on() {
+        TracedMemory {
+            sampled: sampling().is_some(),
+            ..TABLES.heap.read(held_back)
+        }
+    } else {
+        TracedMemory::default()
+    }
+}
+
+/// The number of frames a traceback keeps, while tracing is on.
+pub(crate) fn traceback_limit() -> Option<u16> {
+    let _muted = thread::mute();
+    let _busy = Busy::begin();
+    lock().session.as_ref().map(Config::traceback_limit)
+}
+
+pub(crate) fn capture_method() -> Option<CaptureMethod> {
+    let _muted = thread::mute();
+    let _busy = Busy::begin();
+    lock().method
+}
+
+/// The physical memory of the tracer; `others` adds that of the layers above.
+pub(crate) fn tracer_memory(others: impl FnOnce() -> usize) -> Bytes {
+    let _muted = thread::mute();
+    let _busy = Busy::begin();
+    let _readers = lock_readers();
+    let bytes = TABLES.blocks.resident()
+        + TABLES.counted.resident()
+        + TABLES.callsites.resident()
+        + TABLES.threads.resident()
+        + SAMPLE_FILTER.resident()
+        + capture::resident()
+        + others();
+    Bytes::new(bytes as u64)
+}
+
+/// Runs `read` while the tables are there to be read, and other threads go on recording.
+pub(crate) fn reading<R>(read: impl FnOnce(&Config) -> R) -> Result<R, Error> {
+    let config = {
+        let _busy = Busy::begin();
+        let mut control = lock();
+        control.detach_gone(64);
+        control.session.clone()
+    };
+    // NOTE: between the two locks tracing may stop; then the tables are empty, not gone.
+    let _readers = lock_readers();
+    check_fault()?;
+    match config {
+        Some(config) if is_on() => Ok(read(&config)),
+        _ => Err(Error::not_tracing()),
+    }
+}

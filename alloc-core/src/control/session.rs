@@ -1,0 +1,230 @@
+//! A session begins, is cleared, and ends.
+
+use super::config::ROOM;
+use super::{Above, Config, Control, GranuleHint, lock, lock_readers};
+use crate::Error;
+use crate::capture::{self, LIBRARY_FRAMES};
+use crate::record::gate::{
+    self, Fault, Mode, OFF, UNSET, check_fault, generation, give_up, set_generation,
+};
+use crate::record::session::{SAMPLE_FILTER, TABLES};
+use crate::record::settings;
+use crate::record::thread::{self, AtStage, Busy, Stage, ThreadState};
+use crate::system::sync::{AtomicBool, Ordering};
+use crate::system::{arena, hooks};
+use crate::tables::blocks::Granule;
+use Ordering::Relaxed;
+
+impl Control {
+    pub(super) fn start(&mut self, config: Config) -> Result<(), Error> {
+        let no_memory = || Error::out_of_memory("the tracer's tables");
+        // What is reserved stays. A program that has no room for all of it keeps what it has for itself.
+        if !arena::has_room(ROOM) {
+            return Err(no_memory());
+        }
+        let granule = *self.granule.get_or_insert(Granule::SMALLEST);
+        if !self.prepare_hooks() {
+            return Err(Error::out_of_memory("a key for thread-local data"));
+        }
+        self.method = Some(capture::prepare());
+        if config.frames == 1 {
+            capture::prepare_for_line();
+        }
+        let index = match config.how() {
+            Mode::Whole => TABLES.blocks.prepare(granule, true),
+            Mode::Sampled => TABLES.blocks.prepare(granule, false),
+            Mode::Counted | Mode::Off => TABLES.counted.prepare(granule),
+        };
+        index
+            .and_then(|()| TABLES.callsites.prepare(config.max_callsites))
+            .ok_or_else(no_memory)?;
+        let captured = match config.frames {
+            0 => 0,
+            frames => usize::from(frames) + LIBRARY_FRAMES,
+        };
+        settings::begin_session(captured, config.sample_every, config.threads, config.sizes);
+        TABLES.heap.set_exact(config.exact_peak);
+        self.session = Some(config);
+        self.publish();
+        Ok(())
+    }
+
+    /// Forgets everything that was recorded, and gives the memory back.
+    fn clear(&mut self) {
+        self.stop_the_world(|_| {
+            // SAFETY: no thread records, none can begin to, and the readers' lock is held: see
+            // `clear_all`. No id outlives this: cells are emptied here too.
+            unsafe {
+                TABLES.blocks.clear();
+            }
+            // SAFETY: as above.
+            unsafe {
+                TABLES.callsites.clear();
+            }
+            // SAFETY: as above.
+            unsafe {
+                TABLES.counted.clear();
+            }
+            SAMPLE_FILTER.clear();
+            TABLES.threads.iter().for_each(ThreadState::clear);
+            TABLES.events.clear();
+            TABLES.heap.clear();
+        });
+    }
+}
+
+/// Whether no allocator has called [`begin`] yet.
+pub(crate) fn is_unset() -> bool {
+    generation() == UNSET
+}
+
+/// The first call of all, from an allocator. `use_inner` uses the inner one.
+pub(crate) fn begin(granule: GranuleHint, use_inner: impl FnOnce(), above: &'static Above) {
+    if thread::stage() == Stage::Busy {
+        return;
+    }
+    let _busy = Busy::begin();
+    // NOTE: before anything else, so that what it has called around a fork is called within what we do: the handler
+    // that was registered last comes first, and then has all stand still that holds the inner allocator's locks.
+    use_inner();
+    begin_once(granule, above);
+    if !REPORTER_WAS_STARTED.swap(true, Relaxed) {
+        // NOTE: without the lock, since this calls the C library, which may call back.
+        (above.start_reporter)();
+    }
+}
+
+static REPORTER_WAS_STARTED: AtomicBool = AtomicBool::new(false);
+
+fn begin_once(granule: GranuleHint, above: &'static Above) {
+    let mut control = lock();
+    if generation() != UNSET {
+        return;
+    }
+    control.waits_for_an_answer = above.waits_for_an_answer;
+    control.fork_handlers = Some(&above.fork);
+    gate::register_answer(above.answer);
+    thread::register_scopes(&above.scopes);
+    control.granule = match granule {
+        GranuleHint::System => Granule::from_bytes(hooks::granule_of_system()),
+        GranuleHint::Bytes(bytes) => Granule::from_bytes(bytes),
+    };
+    let Some(config) = (above.config)() else {
+        set_generation(OFF, Ordering::Release);
+        return;
+    };
+    control.from_environment = true;
+    match control.start(config) {
+        Ok(()) => {}
+        // The program runs without it, as it would.
+        Err(error) if error.is_broken() => {
+            control.from_environment = false;
+            set_generation(OFF, Ordering::Release);
+            hooks::write_to_stderr(&[
+                "alloc-core: tracing could not be started: the system gave no memory for the tracer's tables\n",
+            ]);
+        }
+        Err(error) => (above.refuse)(&error),
+    }
+}
+
+/// If the allocator is installed, and nothing was allocated yet, this calls [`begin`].
+pub(super) fn call_begin() {
+    if is_unset() {
+        // What is allocated here is not the program's.
+        let _apart = AtStage::apart();
+        drop(std::hint::black_box(Box::new(0_u8)));
+    }
+}
+
+pub(crate) fn start_with(config: Config) -> Result<(), Error> {
+    let _muted = thread::mute();
+    call_begin();
+    if is_unset() {
+        return Err(Error::not_installed());
+    }
+    config.check()?;
+    let _busy = Busy::begin();
+    let mut control = lock();
+    check_fault()?;
+    match &control.session {
+        None => control.start(config),
+        Some(_) if control.from_environment => Ok(()),
+        Some(running) if *running == config => Ok(()),
+        Some(running) => Err(Error::already_tracing(running, &config)),
+    }
+}
+
+pub(crate) fn stop() {
+    let _muted = thread::mute();
+    let _busy = Busy::begin();
+    let _readers = lock_readers();
+    let mut control = lock();
+    if control.session.is_none() {
+        return;
+    }
+    control.clear();
+    control.session = None;
+    control.from_environment = false;
+    control.publish();
+}
+
+pub(crate) fn clear_traces() {
+    let _muted = thread::mute();
+    let _busy = Busy::begin();
+    let _readers = lock_readers();
+    let mut control = lock();
+    let Some(config) = control.session.take() else {
+        return;
+    };
+    control.clear();
+    if control.start(config).is_err() {
+        give_up(Fault::OutOfMemory);
+    }
+}
+
+pub(crate) fn reset_peak() {
+    let _muted = thread::mute();
+    let _busy = Busy::begin();
+    let _readers = lock_readers();
+    let mut control = lock();
+    if control.session.is_none() {
+        return;
+    }
+    control.stop_the_world(|_| {
+        // So that no thread goes on to hold back what is no part of the peak any more.
+        TABLES.threads.claimed().for_each(ThreadState::fold_all);
+        TABLES
+            .callsites
+            .iter()
+            .for_each(|(_, callsite)| callsite.shared.reset_peak());
+        TABLES.heap.reset_peak();
+    });
+    control.publish();
+}
+
+/// Runs `prepare` under the control lock, unless `ready` says that it ran before, and sets that.
+#[cold]
+pub(crate) fn prepare_once(
+    prepare: impl FnOnce(Granule) -> Option<()>,
+    ready: &AtomicBool,
+) -> Result<(), Error> {
+    let _muted = thread::mute();
+    call_begin();
+    if is_unset() {
+        return Err(Error::not_installed());
+    }
+    let _busy = Busy::begin();
+    let mut control = lock();
+    let granule = *control.granule.get_or_insert(Granule::SMALLEST);
+    if !control.prepare_hooks() {
+        return Err(Error::out_of_memory("a key for thread-local data"));
+    }
+    control.method = Some(capture::prepare());
+    if !ready.load(Relaxed) {
+        prepare(granule).ok_or_else(|| Error::out_of_memory("scopes"))?;
+        // The release shows what was prepared to the acquires above.
+        ready.store(true, Ordering::Release);
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! A block is counted: at its callsite, and in the heap.
+
+use super::session::TABLES;
+use super::thread::ThreadState;
+use crate::tables::callsites::CallsiteId;
+use crate::tables::counters::Delta;
+use crate::tables::sampling::Weighted;
+
+/// Counts the end of a block of a callsite, or of what it stands for.
+pub(super) fn end(state: &ThreadState, callsite: CallsiteId, weighted: Weighted) {
+    let (bytes, heap) = (weighted.bytes, &TABLES.heap);
+    state.account.shrink(bytes, heap, &TABLES.epoch);
+    debit(state, callsite, weighted);
+}
+
+/// Counts that a block came in the place of another.
+///
+/// For the heap it is one change, so that a block that grows at the peak does not shrink the heap first.
+#[inline(always)]
+pub(super) fn replace(
+    state: &ThreadState,
+    gone: Option<(CallsiteId, Weighted)>,
+    come: Option<(CallsiteId, Weighted)>,
+) {
+    let bytes = |it: &Option<(CallsiteId, Weighted)>| it.map_or(0, |(_, it)| it.bytes);
+    let grown = bytes(&come) - bytes(&gone);
+    if grown < 0 {
+        state.account.shrink(-grown, &TABLES.heap, &TABLES.epoch);
+    }
+    if let Some((callsite, weighted)) = gone {
+        debit(state, callsite, weighted);
+    }
+    if let Some((callsite, weighted)) = come {
+        credit(state, callsite, weighted, true);
+    }
+    if grown >= 0 {
+        state.account.grow(grown, &TABLES.heap);
+    }
+}
+
+#[cold]
+#[inline(never)]
+pub(super) fn credit_slow(state: &ThreadState, callsite: CallsiteId, bytes: i64) {
+    let weighted = Weighted { bytes, blocks: 1 };
+    credit(state, callsite, weighted, false);
+}
+
+#[inline(always)]
+pub(super) fn credit(
+    state: &ThreadState,
+    callsite: CallsiteId,
+    weighted: Weighted,
+    reallocation: bool,
+) {
+    let epoch = TABLES.epoch();
+    let cell = state.cell(callsite, epoch);
+    if cell.allocated(weighted, reallocation, epoch, state.ceiling()) {
+        state.fold(cell, epoch);
+    }
+}
+
+#[inline(always)]
+pub(super) fn debit(state: &ThreadState, callsite: CallsiteId, weighted: Weighted) {
+    // NOTE: loaded after the heap shrank, which may have moved it.
+    let epoch = TABLES.epoch();
+    let cell = state.cell(callsite, epoch);
+    if cell.freed(weighted, epoch, state.ceiling()) {
+        state.fold(cell, epoch);
+    }
+}
+
+/// Changes a callsite's counters without a thread's cell.
+pub(super) fn fold_directly(callsite: CallsiteId, delta: impl FnOnce(u64) -> Delta) {
+    let epoch = TABLES.epoch();
+    if let Some(callsite) = TABLES.callsites.get(callsite) {
+        callsite.shared.fold(&delta(epoch), epoch, || {});
+    }
+}

@@ -1,0 +1,100 @@
+//! [`ManualRecorder`]: records blocks that the allocator does not see.
+
+use super::count::{credit, debit, fold_directly};
+use super::session::TABLES;
+use super::thread::ThreadState;
+use crate::Error;
+use crate::control;
+use crate::tables::callsites::{CallsiteId, Stack};
+use crate::tables::counters::Delta;
+use crate::tables::label::Label;
+use crate::tables::sampling::Weighted;
+
+/// The right to record blocks that the allocator does not see: see [`track`](crate::control::track()).
+pub(crate) struct ManualRecorder(Option<&'static ThreadState>);
+
+/// Runs `record` while the tables are sure to stay, in a thread that is muted.
+pub(crate) fn record<R>(record: impl FnOnce(&ManualRecorder) -> R) -> Result<R, Error> {
+    let Some(state) = control::attached() else {
+        // At a thread's end.
+        let mut record = Some(record);
+        let recorded =
+            control::with_exclusive_tables(|| record.take().map(|it| it(&ManualRecorder(None))));
+        return recorded.ok_or_else(control::why_off);
+    };
+    if state.is_waited_for() {
+        // In a signal handler after all, which interrupted a record.
+        state.events.skipped();
+        return Err(Error::not_tracing());
+    }
+    loop {
+        let mode = state.enter();
+        let generation = control::generation();
+        if control::is_paused(generation) {
+            state.leave(mode);
+            control::wait();
+            continue;
+        }
+        let recorded = if matches!(generation, control::OFF | control::UNSET) {
+            Err(control::why_off())
+        } else {
+            if generation != state.generation() {
+                state.join(generation, control::concurrency(generation));
+            }
+            Ok(record(&ManualRecorder(Some(state))))
+        };
+        state.leave(mode);
+        return recorded;
+    }
+}
+
+impl ManualRecorder {
+    /// Records a block of `size` bytes in `domain`, allocated here.
+    pub(crate) fn tracked(&self, domain: u32, size: usize) -> CallsiteId {
+        let weighted = Weighted::one(size);
+        let Some(state) = self.0 else {
+            // What walks the stack went with the thread's state.
+            let label = Label {
+                domain,
+                ..Label::default()
+            };
+            let callsite = TABLES.callsites.find_or_insert(Stack::unknown(), label);
+            TABLES.heap.add_directly(weighted.bytes, &TABLES.epoch);
+            fold_directly(callsite, |epoch| Delta::allocated(weighted, epoch));
+            return callsite;
+        };
+        if state.labels_sizes() {
+            state.label_size(size);
+        }
+        // SAFETY: this is the owner, a record is under way, and the reference ends with the search.
+        let walker = unsafe { state.walker() };
+        let stack = if state.captures() {
+            walker.capture_now(state.captures_line())
+        } else {
+            Stack::uncaptured()
+        };
+        let label = Label {
+            domain,
+            ..state.label()
+        };
+        let callsite = TABLES.callsites.find_or_insert(stack, label);
+        credit(state, callsite, weighted, false);
+        state.grow(weighted.bytes);
+        callsite
+    }
+
+    /// Records the end of a block that was [tracked](Self::tracked) in this session.
+    pub(crate) fn untracked(&self, callsite: CallsiteId, size: usize) {
+        let weighted = Weighted::one(size);
+        match self.0 {
+            Some(state) => {
+                state.shrink(weighted.bytes);
+                debit(state, callsite, weighted);
+            }
+            None => {
+                TABLES.heap.add_directly(-weighted.bytes, &TABLES.epoch);
+                fold_directly(callsite, |epoch| Delta::freed(weighted, epoch));
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! [`Recorder`]: records every block, with its stack.
+
+use super::count::{credit_slow, end, replace};
+use super::enter::try_enter_fast;
+use super::hooks::{FastPath, Hooks};
+use super::session::TABLES;
+use super::thread::ThreadState;
+use crate::tables::blocks::Word;
+use crate::tables::callsites::CallsiteId;
+use crate::tables::sampling::{Interval, SampledBlock, Weighted};
+
+/// The right to record one event of a session that records every block, taken before the inner allocator is
+/// called.
+///
+/// It is the guard against recursion: as long as it lives, what this thread allocates is not
+/// recorded. It keeps the tables from being cleared, so it must be dropped soon.
+pub(crate) struct Recorder {
+    pub(super) state: &'static ThreadState,
+}
+
+impl Drop for Recorder {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.state.leave(0);
+    }
+}
+
+impl FastPath for Recorder {
+    #[inline(always)]
+    fn try_enter() -> Option<Recorder> {
+        try_enter_fast(ThreadState::records_at).map(|state| Recorder { state })
+    }
+
+    #[inline(always)]
+    fn try_free_fast(&self, address: usize, size: usize) -> bool {
+        let (state, bytes) = (self.state, size as i64);
+        let Some((slot, callsite)) = TABLES.blocks.find(address) else {
+            return false;
+        };
+        let cell = state.place_of(callsite);
+        let Some(left) = cell.bytes_after(callsite.get(), bytes, state.ceiling()) else {
+            return false;
+        };
+        if !state.account.try_shrink(bytes) {
+            return false;
+        }
+        cell.free_fast(left, TABLES.epoch());
+        slot.write(None);
+        true
+    }
+}
+
+impl Hooks for Recorder {
+    type Taken = Option<CallsiteId>;
+
+    #[inline(always)]
+    fn allocated(&self, address: usize, size: usize) {
+        if let Some(callsite) = self.insert(address, size) {
+            self.begin(callsite, size);
+        }
+    }
+
+    fn freed(&self, address: usize, size: usize) {
+        match TABLES.blocks.remove(address) {
+            Some(callsite) => end(self.state, callsite, Weighted::one(size)),
+            None => self.state.events.unknown_free(),
+        }
+    }
+
+    fn take(&self, (address, _): (usize, usize)) -> Option<CallsiteId> {
+        TABLES.blocks.remove(address)
+    }
+
+    fn put_back(&self, address: usize, taken: Option<CallsiteId>) {
+        if let Some(callsite) = taken {
+            TABLES.put_back(address, callsite.into(), None);
+        }
+    }
+
+    #[inline(always)]
+    fn reallocated(
+        &self,
+        taken: Option<CallsiteId>,
+        (_, old_size): (usize, usize),
+        (address, size): (usize, usize),
+    ) {
+        // NOTE: no closure around what captures, which would be a frame of its own in a debug build.
+        let callsite = self.insert(address, size);
+        let gone = taken.map(|callsite| (callsite, Weighted::one(old_size)));
+        let come = callsite.map(|callsite| (callsite, Weighted::one(size)));
+        replace(self.state, gone, come);
+    }
+}
+
+impl Recorder {
+    /// Captures the stack and notes the block.
+    #[inline(always)]
+    fn insert(&self, address: usize, size: usize) -> Option<CallsiteId> {
+        let slot = TABLES.blocks.prefetched(address);
+        let callsite = capture(self.state, size);
+        let Some(slot) = slot else {
+            return insert_cold(self.state, address, callsite.into(), None).map(|()| callsite);
+        };
+        if slot.replace(Some(callsite)).is_some() {
+            // It was released without our knowledge.
+            self.state.events.lost_block();
+        }
+        Some(callsite)
+    }
+
+    /// Counts a block of a callsite.
+    #[inline(always)]
+    fn begin(&self, callsite: CallsiteId, size: usize) {
+        let (state, bytes) = (self.state, size as i64);
+        let cell = state.place_of(callsite);
+        if !cell.try_alloc_fast(callsite.get(), bytes, TABLES.epoch(), state.ceiling()) {
+            credit_slow(state, callsite, bytes);
+        }
+        state.account.grow(bytes, &TABLES.heap);
+    }
+}
+
+/// The callsite of the stack here, for a block of `size` bytes.
+#[inline(always)]
+pub(super) fn capture(state: &ThreadState, size: usize) -> CallsiteId {
+    if state.labels_sizes() {
+        state.label_size(size);
+    }
+    // SAFETY: the caller is the owner, a record is under way, and the reference ends with the walk.
+    let walker = unsafe { state.walker() };
+    let captured = if state.captures_line() {
+        walker.capture_line()
+    } else {
+        walker.capture()
+    };
+    match captured.known {
+        Some(callsite) => callsite,
+        None => callsite_of(state, captured.hash ^ state.salt()),
+    }
+}
+
+/// The callsite of the stack that was just captured, which has this hash.
+#[inline(always)]
+fn callsite_of(state: &ThreadState, hash: u64) -> CallsiteId {
+    let recent = state.recent().find(hash);
+    let callsite = recent.unwrap_or_else(|| lookup_callsite_slow(state, hash));
+    // SAFETY: as in `capture`.
+    unsafe { state.walker() }.remember(callsite);
+    callsite
+}
+
+/// The callsite with this hash, which was not met lately.
+#[inline(never)]
+fn lookup_callsite_slow(state: &ThreadState, hash: u64) -> CallsiteId {
+    let callsites = &TABLES.callsites;
+    let callsite = callsites.find(hash).unwrap_or_else(|| {
+        // SAFETY: as in `capture`.
+        let walker = unsafe { state.walker() };
+        callsites.insert_last_of(walker, state.label())
+    });
+    state.recent().keep(hash, callsite);
+    callsite
+}
+
+/// Notes a block, maybe the first around its place. `None` if it could not.
+#[cold]
+#[inline(never)]
+pub(super) fn insert_cold(
+    state: &ThreadState,
+    address: usize,
+    drawn: SampledBlock,
+    sampling: Option<Interval>,
+) -> Option<()> {
+    match TABLES.insert(address, drawn, sampling) {
+        Ok(was_another) => {
+            if was_another {
+                // It was released without our knowledge.
+                state.events.lost_block();
+            }
+            Some(())
+        }
+        Err(error) => {
+            state.events.not_inserted(error);
+            None
+        }
+    }
+}

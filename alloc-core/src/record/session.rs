@@ -1,0 +1,91 @@
+//! [`TABLES`]: everything that is recorded.
+
+use super::settings::only_counts;
+use super::thread::{Events, Threads};
+use crate::system::sync::{AtomicU64, Ordering::Relaxed};
+use crate::tables::blocks::{InsertError, PageMap};
+use crate::tables::callsites::{CallsiteId, Callsites};
+use crate::tables::counted::Counted;
+use crate::tables::counters::Heap;
+use crate::tables::sampling::{Interval, SampleFilter, SampledBlock};
+
+/// Everything that is recorded.
+pub(crate) struct Tables {
+    pub(crate) blocks: PageMap,
+    /// The same as `blocks`, of a session that only counts.
+    pub(crate) counted: Counted,
+    pub(crate) callsites: Callsites,
+    pub(crate) heap: Heap,
+    pub(crate) threads: Threads,
+    /// What threads could not record that are gone.
+    pub(crate) events: Events,
+    /// Moves when the heap first shrinks after a peak; see [`counters`](crate::tables::counters).
+    pub(crate) epoch: AtomicU64,
+}
+
+pub(crate) static TABLES: Tables = Tables {
+    blocks: PageMap::new(),
+    counted: Counted::new(),
+    callsites: Callsites::new(),
+    heap: Heap::new(),
+    threads: Threads::new(),
+    events: Events::new(),
+    epoch: AtomicU64::new(1),
+};
+
+/// Where in the live-block index there is something, of a sample.
+///
+/// NOTE: not one of [`TABLES`], since it is zero at first, and so takes up no room in a file.
+pub(crate) static SAMPLE_FILTER: SampleFilter = SampleFilter::new();
+
+impl Tables {
+    #[inline(always)]
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Relaxed)
+    }
+
+    /// The callsite of a live block, if it is known. A session that only counts knows none.
+    pub(crate) fn callsite_of(&self, address: usize) -> Option<CallsiteId> {
+        Some(SampledBlock::unpack(self.blocks.get(address)?)?.callsite)
+    }
+
+    /// Takes out the record of a block that is about to end, off the hot path.
+    pub(super) fn remove(
+        &self,
+        address: usize,
+        sampling: Option<Interval>,
+    ) -> Option<SampledBlock> {
+        if only_counts() {
+            let was_counted = self.counted.remove(address);
+            return was_counted.then(|| CallsiteId::HEAP.into());
+        }
+        let drawn = SampledBlock::unpack(self.blocks.remove(address)?);
+        if sampling.is_some() {
+            SAMPLE_FILTER.take(address);
+        }
+        drawn
+    }
+
+    /// Notes a block, maybe the first around its place, and returns whether another was there.
+    pub(super) fn insert(
+        &self,
+        address: usize,
+        drawn: SampledBlock,
+        sampling: Option<Interval>,
+    ) -> Result<bool, InsertError> {
+        let before = self.blocks.insert_apart(address, drawn.pack())?;
+        if before.is_none() && sampling.is_some() {
+            SAMPLE_FILTER.add(address);
+        }
+        Ok(before.is_some())
+    }
+
+    /// Puts back what [`remove`](Self::remove) took out, in the same session.
+    pub(super) fn put_back(&self, address: usize, drawn: SampledBlock, sampling: Option<Interval>) {
+        // The place was there before, so neither kind of error can be.
+        if only_counts() {
+            return self.counted.put_back(address);
+        }
+        let _ = self.insert(address, drawn, sampling);
+    }
+}

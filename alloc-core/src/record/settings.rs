@@ -1,0 +1,79 @@
+//! What the session chose, as a record and a snapshot need it.
+
+use crate::capture::LIBRARY_FRAMES;
+use crate::system::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use crate::tables::sampling::Interval;
+
+/// Begins a session with these choices. NOTE: only under the control lock.
+pub(crate) fn begin_session(
+    capture_limit: usize,
+    sample_every: u64,
+    tells_threads_apart: bool,
+    labels_sizes: bool,
+) {
+    CAPTURE_LIMIT.store(capture_limit, Relaxed);
+    SESSION.fetch_add(1, Relaxed);
+    SAMPLE_EVERY.store(sample_every, Relaxed);
+    TELLS_THREADS_APART.store(tells_threads_apart, Relaxed);
+    LABELS_SIZES.store(labels_sizes, Relaxed);
+}
+
+static CAPTURE_LIMIT: AtomicUsize = AtomicUsize::new(0);
+
+static SAMPLE_EVERY: AtomicU64 = AtomicU64::new(0);
+
+static TELLS_THREADS_APART: AtomicBool = AtomicBool::new(false);
+
+static LABELS_SIZES: AtomicBool = AtomicBool::new(false);
+
+/// Counts sessions: what a thread remembers of one means nothing in another.
+static SESSION: AtomicU64 = AtomicU64::new(0);
+
+/// The sampling interval, or `None` if every block is recorded.
+#[inline(always)]
+pub(crate) fn sampling() -> Option<Interval> {
+    Interval::from_bytes(SAMPLE_EVERY.load(Relaxed))
+}
+
+/// A number that differs from run to run: the time.
+pub(crate) fn seed() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(1, |since| since.as_nanos() as u64 | 1)
+}
+
+/// Whether the session counts every block and captures no stacks.
+pub(crate) fn only_counts() -> bool {
+    capture_limit() == 0 && sampling().is_none()
+}
+
+/// Whether callsites of threads with different names are told apart.
+pub(crate) fn tells_threads_apart() -> bool {
+    TELLS_THREADS_APART.load(Relaxed)
+}
+
+/// Whether callsites are distinguished by the size class of their blocks.
+pub(crate) fn labels_sizes() -> bool {
+    LABELS_SIZES.load(Relaxed)
+}
+
+/// The number of the session.
+pub(crate) fn session() -> u64 {
+    SESSION.load(Relaxed)
+}
+
+/// Whether there was a session, or is one.
+pub(crate) fn was_ever_on() -> bool {
+    SESSION.load(Relaxed) > 0
+}
+
+/// Whether a record captures the user's line alone.
+pub(crate) fn captures_line() -> bool {
+    capture_limit() == 1 + LIBRARY_FRAMES
+}
+
+/// How many return addresses a record captures.
+#[inline(always)]
+pub(crate) fn capture_limit() -> usize {
+    CAPTURE_LIMIT.load(Relaxed)
+}

@@ -1,0 +1,117 @@
+//! What keeps a thread from recording: busy, internal, muted.
+
+use super::mode::{MUTED, RECORDING};
+use super::scope::{OutsideScope, leave_scope};
+use super::{LOCAL, Stage};
+use crate::system::signal_mask::Blocked;
+use crate::system::sync::Ordering::Relaxed;
+
+/// Has the calling thread at another stage until it is dropped, or something else happens to it.
+pub(crate) struct AtStage {
+    stage: Stage,
+    before: Stage,
+}
+
+impl AtStage {
+    /// As if it were the tracer's own.
+    pub(crate) fn apart() -> AtStage {
+        AtStage::begin(Stage::Internal)
+    }
+
+    fn begin(stage: Stage) -> AtStage {
+        let before = LOCAL.try_with(|local| local.stage.replace(stage));
+        AtStage {
+            stage,
+            before: before.unwrap_or(Stage::Gone),
+        }
+    }
+}
+
+impl Drop for AtStage {
+    fn drop(&mut self) {
+        let _ = LOCAL.try_with(|local| {
+            // What happened inside may have attached the thread, or sent it off.
+            if local.stage.get() == self.stage {
+                local.stage.set(self.before);
+            }
+        });
+    }
+}
+
+/// As long as it lives, the calling thread is inside the control of the tracer, and no signal handler runs on it: one
+/// could neither wait for the control lock nor change what it guards, so the end of a block would be lost.
+pub(crate) struct Busy {
+    // NOTE: dropped in this order.
+    _at: AtStage,
+    _signals: Blocked,
+}
+
+impl Busy {
+    pub(crate) fn begin() -> Busy {
+        let signals = Blocked::begin();
+        Busy {
+            _at: AtStage::begin(Stage::Busy),
+            _signals: signals,
+        }
+    }
+}
+
+/// As long as it lives, nothing that the calling thread allocates is recorded, nor counted by a scope.
+///
+/// For the tracer's own reading and reporting. What is freed meanwhile is recorded all the same, so
+/// a block from before does not stay behind in the tables.
+#[must_use]
+pub(crate) struct Muted {
+    _outside: OutsideScope,
+}
+
+/// Mutes the calling thread, whether it has a state or is given one meanwhile.
+pub(crate) fn mute() -> Muted {
+    change_muted(|muted| muted + 1);
+    Muted {
+        _outside: leave_scope(),
+    }
+}
+
+/// Runs `work` with the calling thread muted.
+pub(crate) fn untraced<R>(work: impl FnOnce() -> R) -> R {
+    let _muted = mute();
+    work()
+}
+
+impl Drop for Muted {
+    fn drop(&mut self) {
+        change_muted(|muted| muted - 1);
+    }
+}
+
+/// Mutes the calling thread until [`end_mute`], and returns the scope that it leaves.
+///
+/// For the crate of the reading side, which holds no [`Muted`].
+pub(crate) fn begin_mute() -> u32 {
+    change_muted(|muted| muted + 1);
+    leave_scope().into_word()
+}
+
+/// Ends what one [`begin_mute`] began, on the same thread.
+pub(crate) fn end_mute(scope: u32) {
+    change_muted(|muted| muted - 1);
+    drop(OutsideScope::from_word(scope));
+}
+
+fn change_muted(change: impl Fn(u32) -> u32) {
+    let _ = LOCAL.try_with(|local| {
+        local.muted.set(change(local.muted.get()));
+        if let Some(state) = local.state.get() {
+            let recording = state.mode.load(Relaxed) & RECORDING;
+            state
+                .mode
+                .store((MUTED * local.muted.get()) | recording, Relaxed);
+        }
+    });
+}
+
+/// How many [`Muted`] guards of the calling thread are alive.
+pub(super) fn muted() -> u32 {
+    LOCAL.try_with(|local| local.muted.get()).unwrap_or(0)
+}

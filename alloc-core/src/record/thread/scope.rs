@@ -1,0 +1,143 @@
+//! The scope that the calling thread is in.
+
+use std::sync::OnceLock;
+
+use super::{LOCAL, Local, Stage};
+use crate::tables::slot_id::SlotId;
+
+/// What the scopes do with a thread's share of one. Registered, since they are of a layer above.
+pub(crate) struct ScopeOwners {
+    /// Takes one owner away.
+    pub(crate) disown: fn(SlotId),
+    /// Lets others use the slot.
+    pub(crate) give_back: fn(SlotId),
+}
+
+static OWNERS: OnceLock<&'static ScopeOwners> = OnceLock::new();
+
+/// Registers what to do with a thread's share of a scope.
+pub(crate) fn register_scopes(owners: &'static ScopeOwners) {
+    let _ = OWNERS.set(owners);
+}
+
+fn owners() -> &'static ScopeOwners {
+    const NONE: &ScopeOwners = &ScopeOwners {
+        disown: |_| (),
+        give_back: |_| (),
+    };
+    // NOTE: before the first call of the allocator there are no scopes.
+    OWNERS.get().copied().unwrap_or(NONE)
+}
+
+/// The slot that the calling thread kept for its next scope.
+#[inline(always)]
+pub(crate) fn take_spare_slot() -> Option<SlotId> {
+    let slot = LOCAL.try_with(|local| local.spare_slot.replace(0));
+    SlotId::from_word(slot.unwrap_or(0))
+}
+
+/// Keeps a slot for the calling thread's next scope, if it has none and will say when it ends.
+#[inline(always)]
+pub(crate) fn keep_spare_slot(slot: SlotId) -> bool {
+    let kept = LOCAL.try_with(|local| {
+        let keeps = local.stage.get() == Stage::Attached && local.spare_slot.get() == 0;
+        if keeps {
+            local.spare_slot.set(slot.get());
+        }
+        keeps
+    });
+    kept.unwrap_or(false)
+}
+
+/// The scope that the calling thread is in.
+#[inline(always)]
+pub(crate) fn scope() -> Option<SlotId> {
+    let scope = LOCAL.try_with(|local| local.scope.get());
+    SlotId::from_word(scope.unwrap_or(0))
+}
+
+/// The same, for one who tells scopes of what the thread allocates or frees.
+#[inline(always)]
+pub(crate) fn scope_of_event() -> Option<SlotId> {
+    let scope = LOCAL.try_with(|local| {
+        local.was_seen.set(true);
+        local.scope.get()
+    });
+    SlotId::from_word(scope.unwrap_or(0))
+}
+
+/// Whether scopes were told of something that the calling thread did, or tracing was.
+#[inline(always)]
+pub(crate) fn was_seen() -> bool {
+    let was_seen = |local: &Local| local.was_seen.get() || local.stage.get() != Stage::Fresh;
+    LOCAL.try_with(was_seen).unwrap_or(true)
+}
+
+/// Has the calling thread in another scope, and returns the one that it was in. The thread owns a share of
+/// its scope: what is passed here is given to it, and what is returned is the caller's.
+pub(crate) fn replace_scope(scope: Option<SlotId>) -> Option<SlotId> {
+    let scope = scope.map_or(0, SlotId::get);
+    let before = LOCAL.try_with(|local| local.scope.replace(scope));
+    SlotId::from_word(before.unwrap_or(0))
+}
+
+/// The calling thread is in no scope until it is dropped.
+#[must_use]
+pub(crate) struct OutsideScope {
+    scope: Option<SlotId>,
+    // It is this thread's.
+    _not_send: std::marker::PhantomData<*const ()>,
+}
+
+pub(crate) fn leave_scope() -> OutsideScope {
+    OutsideScope {
+        scope: replace_scope(None),
+        _not_send: std::marker::PhantomData,
+    }
+}
+
+impl OutsideScope {
+    /// The scope as a word, to which the thread does not return by itself.
+    pub(super) fn into_word(self) -> u32 {
+        std::mem::ManuallyDrop::new(self)
+            .scope
+            .map_or(0, SlotId::get)
+    }
+
+    /// What [`into_word`](Self::into_word) returned on this thread.
+    pub(super) fn from_word(word: u32) -> OutsideScope {
+        OutsideScope {
+            scope: SlotId::from_word(word),
+            _not_send: std::marker::PhantomData,
+        }
+    }
+}
+
+impl Drop for OutsideScope {
+    fn drop(&mut self) {
+        // NOTE: none, unless a guard was made meanwhile and is still there.
+        if let Some(scope) = replace_scope(self.scope.take()) {
+            (owners().disown)(scope);
+        }
+    }
+}
+
+/// Runs `work` with the calling thread in no scope.
+pub(crate) fn outside_scope<R>(work: impl FnOnce() -> R) -> R {
+    let _outside = leave_scope();
+    work()
+}
+
+/// The calling thread, which ends, is in no scope any more.
+pub(crate) fn disown_scope() {
+    if let Some(scope) = replace_scope(None) {
+        (owners().disown)(scope);
+    }
+}
+
+/// Gives back the slot that the calling thread, which ends, kept for its next scope.
+pub(crate) fn give_back_spare_slot() {
+    if let Some(slot) = take_spare_slot() {
+        (owners().give_back)(slot);
+    }
+}

@@ -1,0 +1,157 @@
+//! [`Unguarded`]: what is done where no record can be made: inside the tracer, at a thread's end, while tracing is off.
+
+use super::count::fold_directly;
+use super::counting;
+use super::hooks::Hooks;
+use super::session::TABLES;
+use super::thread::{self, Stage, ThreadState};
+use crate::control;
+use crate::tables::counters::Delta;
+use crate::tables::sampling::{SampledBlock, Weighted};
+
+/// One who has no right to record: inside the tracer, at a thread's end, or while tracing is off.
+pub(crate) struct Unguarded;
+
+impl Hooks for Unguarded {
+    type Taken = Option<RemovedRecord>;
+
+    fn allocated(&self, address: usize, _: usize) {
+        counting::exclude(address);
+    }
+
+    fn freed(&self, address: usize, size: usize) {
+        forget(address, size);
+    }
+
+    fn take(&self, (address, size): (usize, usize)) -> Option<RemovedRecord> {
+        forget(address, size)
+    }
+
+    fn put_back(&self, _: usize, taken: Option<RemovedRecord>) {
+        taken.into_iter().for_each(restore);
+    }
+
+    fn reallocated(
+        &self,
+        _: Option<RemovedRecord>,
+        _: (usize, usize),
+        (address, _): (usize, usize),
+    ) {
+        counting::exclude(address);
+    }
+}
+
+/// A record that was taken out by [`forget`], to be put back if the block stays after all.
+pub(crate) enum RemovedRecord {
+    Recorded {
+        drawn: SampledBlock,
+        address: usize,
+        size: usize,
+    },
+    /// It was not counted, and noted as such.
+    Excluded(usize),
+}
+
+/// Records the end of a block where there is no [`Recorder`]: inside the tracer, in a signal
+/// handler that interrupted it, or at a thread's end.
+///
+/// The block's callsite and the heap are changed directly, with atomics, since the thread's own
+/// counters may be in the middle of a change, or gone.
+#[inline(always)]
+pub(crate) fn forget(address: usize, size: usize) -> Option<RemovedRecord> {
+    if TABLES.counted.forget_excluded(address) {
+        return Some(RemovedRecord::Excluded(address));
+    }
+    if control::generation() == control::OFF || thread::stage() == Stage::Internal {
+        None
+    } else {
+        forget_directly(address, size)
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn forget_directly(address: usize, size: usize) -> Option<RemovedRecord> {
+    directly(|state| {
+        let sampling = control::sampling();
+        let drawn = TABLES.remove(address, sampling)?;
+        let callsite = drawn.callsite;
+        let weighted = Weighted::of(sampling, size, drawn.rounding);
+        TABLES.heap.add_directly(-weighted.bytes, &TABLES.epoch);
+        // What the thread held back at its highest counts from what was shared until now.
+        if let Some(state) = state {
+            state.fold_callsite(callsite);
+        }
+        fold_directly(callsite, |epoch| Delta::freed(weighted, epoch));
+        Some(RemovedRecord::Recorded {
+            drawn,
+            address,
+            size,
+        })
+    })
+}
+
+/// Undoes [`forget`].
+#[cold]
+pub(crate) fn restore(forgotten: RemovedRecord) {
+    let (drawn, address, size) = match forgotten {
+        RemovedRecord::Excluded(address) => return counting::exclude(address),
+        RemovedRecord::Recorded {
+            drawn,
+            address,
+            size,
+        } => (drawn, address, size),
+    };
+    directly(|_| {
+        let sampling = control::sampling();
+        TABLES.put_back(address, drawn, sampling);
+        let weighted = Weighted::of(sampling, size, drawn.rounding);
+        fold_directly(drawn.callsite, |epoch| Delta::restored(weighted, epoch));
+        TABLES.heap.add_directly(weighted.bytes, &TABLES.epoch);
+        Some(())
+    });
+}
+
+/// Runs `change` while the tables are sure to stay, without a [`Recorder`]. It gets the thread's state, unless that
+/// is in the middle of a record.
+fn directly<R>(change: impl Fn(Option<&ThreadState>) -> Option<R>) -> Option<R> {
+    if !control::is_on() {
+        return None;
+    }
+    match (thread::current(), thread::stage()) {
+        // Whoever holds the control lock can neither wait for it nor change the tables.
+        (_, Stage::Busy) => {
+            TABLES.events.lost_block();
+            None
+        }
+        (Some(state), _) if state.is_waited_for() => {
+            let change = || {
+                state.tell_peak_within_record();
+                state.rejoin_later();
+                change(None)
+            };
+            let may = || if control::is_on() { change() } else { None };
+            control::beside_record(may).flatten()
+        }
+        (Some(state), _) => loop {
+            let mode = state.enter();
+            let generation = control::generation();
+            if control::is_paused(generation) {
+                state.leave(mode);
+                control::wait();
+                continue;
+            }
+            let result = if generation == control::OFF {
+                None
+            } else {
+                state.tell_peak();
+                change(Some(state))
+            };
+            // Its account counted on being the only one to change the heap.
+            state.rejoin_later();
+            state.leave(mode);
+            return result;
+        },
+        (None, _) => control::with_exclusive_tables(|| change(None)),
+    }
+}

@@ -1,0 +1,177 @@
+//! [`ScopeHandle`]: takes a scope along to other threads and into futures.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::guard::{has_started_threads, snapshot_of, usage_of};
+use super::{Scope, SlotId, Usage};
+use crate::Error;
+use crate::record::thread;
+use crate::snapshot::snapshot::Snapshot;
+
+/// A share in a [`Scope`], for other threads and for futures.
+///
+/// The scope lives as long as its guard or a handle does. One without a guard counts what is
+/// [run](Self::run) and [polled](Self::instrument) by its handles:
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// let handle = alloc_core::ScopeHandle::new()?;
+/// let kept = handle.run(|| vec![0_u8; 100]);
+/// let other = vec![0_u8; 5000];
+/// assert_eq!(handle.usage()?.current.bytes, 100);
+/// # drop((kept, other));
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
+pub struct ScopeHandle {
+    /// NOTE: owned.
+    pub(super) id: SlotId,
+    pub(super) forks: u32,
+}
+
+impl Clone for ScopeHandle {
+    fn clone(&self) -> ScopeHandle {
+        self.id.own();
+        ScopeHandle { ..*self }
+    }
+}
+
+impl Drop for ScopeHandle {
+    fn drop(&mut self) {
+        self.id.disown(1);
+    }
+}
+
+impl ScopeHandle {
+    /// A scope within the present one, if there is one, that no thread is in yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`Scope::enter`].
+    pub fn new() -> Result<ScopeHandle, Error> {
+        Scope::enter().map(|scope| scope.handle())
+    }
+
+    /// The same, and counts for each stack on its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Scope::enter`].
+    pub fn with_stacks() -> Result<ScopeHandle, Error> {
+        Scope::enter_with_stacks().map(|scope| scope.handle())
+    }
+
+    /// Whether a thread was started in the scope that does not count there, as
+    /// [`Scope::has_started_threads`].
+    pub(crate) fn has_started_threads(&self) -> bool {
+        has_started_threads(self.id)
+    }
+
+    /// What was allocated and freed so far, as [`Scope::usage`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Scope::usage`].
+    pub fn usage(&self) -> Result<Usage, Error> {
+        usage_of(self.id, self.forks)
+    }
+
+    /// What was allocated and freed so far, by stacks, as [`Scope::snapshot`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Scope::usage`].
+    pub fn snapshot(&self) -> Result<Snapshot, Error> {
+        snapshot_of(self.id, self.forks)
+    }
+
+    /// Runs `work` in the scope, on this thread. If it panics, the thread is out of the scope again.
+    pub fn run<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _inside = Inside::begin(self.id);
+        work()
+    }
+
+    /// A future that runs in the scope, whichever thread polls or drops it.
+    ///
+    /// The future itself was made before; what it allocates when it is polled is the scope's.
+    pub fn instrument<F>(&self, future: F) -> Instrumented<F> {
+        Instrumented {
+            future: Some(future),
+            scope: self.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for ScopeHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScopeHandle").finish_non_exhaustive()
+    }
+}
+
+/// Has the thread in a scope until it is dropped.
+struct Inside {
+    id: SlotId,
+    outer: Option<SlotId>,
+    _not_send: PhantomData<*const ()>,
+}
+
+impl Inside {
+    fn begin(id: SlotId) -> Inside {
+        id.own();
+        Inside {
+            id,
+            outer: thread::replace_scope(Some(id)),
+            _not_send: PhantomData,
+        }
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        if thread::scope() == Some(self.id) {
+            thread::replace_scope(SlotId::come_back(self.outer));
+            self.id.disown(1);
+        } else if let Some(outer) = self.outer {
+            outer.disown(1);
+        }
+    }
+}
+
+/// A future that runs in a scope: see [`ScopeHandle::instrument`].
+#[must_use = "futures do nothing unless polled"]
+pub struct Instrumented<F> {
+    /// NOTE: pinned with the whole: it is never moved out, and dropped where it is. Nothing only in `drop`.
+    future: Option<F>,
+    scope: ScopeHandle,
+}
+
+impl<F: Future> Future for Instrumented<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: nothing is moved out of it here.
+        let this = unsafe { self.get_unchecked_mut() };
+        let _inside = Inside::begin(this.scope.id);
+        let future = this.future.as_mut().expect("only `drop` takes the future");
+        // SAFETY: the whole is pinned, and never lets go of the future but to drop it in place.
+        unsafe { Pin::new_unchecked(future) }.poll(context)
+    }
+}
+
+impl<F> Drop for Instrumented<F> {
+    fn drop(&mut self) {
+        let _inside = Inside::begin(self.scope.id);
+        // NOTE: an assignment drops the old value where it is, as a pinned one must be.
+        self.future = None;
+    }
+}
+
+impl<F> fmt::Debug for Instrumented<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instrumented").finish_non_exhaustive()
+    }
+}

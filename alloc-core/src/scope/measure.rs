@@ -1,0 +1,96 @@
+//! [`measure`] and its kin: a scope around one piece of work.
+
+use super::{Scope, ScopeHandle, Usage};
+use crate::Error;
+
+/// What [`measure`] returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Measured<T> {
+    /// What the work returned. What it holds counts as live.
+    pub value: T,
+    /// What the work allocated and freed.
+    pub usage: Usage,
+}
+
+/// Runs `work`, and counts what it allocates and frees on this thread.
+///
+/// Exact whatever other threads do, so tests may run side by side. It does not need tracing, and does not
+/// disturb it. For work that goes on to other threads, see [`Scope`].
+///
+/// # Panics
+///
+/// If what it counted is not true: where [`Scope::enter`] or [`Scope::usage`] return an error.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// let measured = alloc_core::measure(|| {
+///     drop(vec![0_u8; 1000]);
+///     vec![0_u8; 100]
+/// });
+/// let usage = measured.usage;
+/// assert_eq!(usage.allocated, alloc_core::Amount::new(1100, 2));
+/// assert_eq!(usage.peak.bytes, 1000);
+/// assert_eq!(usage.current.bytes, measured.value.len() as u64);
+/// ```
+#[track_caller]
+pub fn measure<T>(work: impl FnOnce() -> T) -> Measured<T> {
+    or_panic(try_measure(work))
+}
+
+/// For those who promise to panic where they cannot measure.
+#[track_caller]
+pub(crate) fn or_panic<T>(measured: Result<T, Error>) -> T {
+    // NOTE: in a closure the panic would not be the caller's.
+    match measured {
+        Ok(measured) => measured,
+        Err(error) => panic!("cannot measure: {error}"),
+    }
+}
+
+/// The same, with an error where [`measure`] panics.
+///
+/// # Errors
+///
+/// As [`Scope::enter`], before the work, and [`Scope::usage`], after it.
+pub fn try_measure<T>(work: impl FnOnce() -> T) -> Result<Measured<T>, Error> {
+    let scope = Scope::enter()?;
+    let value = work();
+    let usage = scope.usage()?;
+    Ok(Measured { value, usage })
+}
+
+/// Runs a future, and counts what it allocates and frees, whichever threads poll it.
+///
+/// What was allocated to make the future is not counted.
+///
+/// # Errors
+///
+/// As [`try_measure`].
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// # fn block_on<F: Future>(future: F) -> F::Output {
+/// #     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+/// #     match std::pin::pin!(future).poll(&mut context) {
+/// #         std::task::Poll::Ready(value) => value,
+/// #         std::task::Poll::Pending => unreachable!(),
+/// #     }
+/// # }
+/// # block_on(async {
+/// let measured = alloc_core::measure_future(async { vec![0_u8; 100] }).await?;
+/// assert_eq!(measured.usage.current.bytes, measured.value.len() as u64);
+/// # Ok::<(), alloc_core::Error>(())
+/// # })?;
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
+pub async fn measure_future<F: Future>(future: F) -> Result<Measured<F::Output>, Error> {
+    let handle = ScopeHandle::new()?;
+    let value = handle.instrument(future).await;
+    let usage = handle.usage()?;
+    Ok(Measured { value, usage })
+}

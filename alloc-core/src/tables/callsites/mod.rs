@@ -1,0 +1,259 @@
+//! The interner: a stack of return addresses to a [`CallsiteId`].
+
+mod callsite;
+mod id;
+mod recent;
+mod stack;
+#[cfg(test)]
+mod tests;
+
+use crate::snapshot::recorded::StackEnd;
+use crate::system::arena::{Arena, LazyTable};
+use crate::system::sync::{AtomicU32, Ordering};
+use crate::tables::label::Label;
+use crate::tables::stack_hash::hash_of;
+use crate::tables::tag_set::{Insertion, TagSet};
+
+pub(crate) use callsite::Callsite;
+pub(crate) use id::CallsiteId;
+pub(crate) use recent::Recent;
+pub(crate) use stack::{LastStack, Outer, Stack};
+
+/// All callsites of a tracing session.
+///
+/// # Implementation
+///
+/// An index from the hash of a stack to an id, and the callsites themselves, dense by id, in
+/// chunks. Insert-only and lock-free: a new callsite is written in full before the index shows
+/// its id, and of two threads that meet a new stack at once one wins; the other's id stays unused.
+///
+/// A word of the index is 40 bits of the hash and the 24 bits of the id. Twelve to eighteen other
+/// bits of the hash choose the line, so two stacks are taken for one with a chance of one in 2^52
+/// or less: for a program with 100,000 callsites, whose pairs are five thousand million, about one in a
+/// million. The frames are not compared again, since that would cost a second cache miss on every hit.
+///
+/// # Ceiling
+///
+/// A program that recurses over its data, such as a parser, has stacks without number. So newcomers
+/// are cut as the table fills: above a quarter of the limit to their sixteen innermost frames, above
+/// half of it to eight, of which there are far fewer, and which still tell the line. Above the limit
+/// they are charged to [`CallsiteId::OVERFLOW`], visibly.
+pub(crate) struct Callsites {
+    index: Index,
+    chunks: [LazyTable<Callsite, CHUNK>; CHUNKS],
+    next: AtomicU32,
+    limit: AtomicU32,
+    frames: Arena,
+}
+
+/// Room for the callsites of most programs in 256 KiB, and for all of them in 2 and 16 MiB more.
+type Index = TagSet<{ 1 << 12 }, { 1 << 15 }, { 1 << 18 }>;
+
+/// The most callsites that a session can tell apart.
+pub(crate) const MAX_CALLSITES: u32 = 1 << 20;
+
+const CHUNK: usize = 1 << 10;
+const CHUNKS: usize = MAX_CALLSITES as usize / CHUNK + 1;
+const ID_BITS: u32 = 24;
+
+impl Callsites {
+    pub(crate) const fn new() -> Callsites {
+        Callsites {
+            index: TagSet::new(),
+            chunks: [const { LazyTable::new() }; CHUNKS],
+            next: AtomicU32::new(0),
+            limit: AtomicU32::new(0),
+            frames: Arena::new(),
+        }
+    }
+
+    /// Makes room for the first callsites and for the overflow callsite; at most `limit` are told
+    /// apart. `None` where the system has no memory to give.
+    pub(crate) fn prepare(&self, limit: u32) -> Option<()> {
+        self.index.prepare()?;
+        let callsites = self.chunks[0].get_or_reserve()?;
+        for (id, end) in [
+            (CallsiteId::OVERFLOW, StackEnd::Overflow),
+            (CallsiteId::HEAP, StackEnd::Uncaptured),
+        ] {
+            callsites[id.get() as usize].write(&[], None, (end, 0), Label::default());
+        }
+        let limit = limit.min(MAX_CALLSITES) + CallsiteId::RESERVED;
+        self.limit.store(limit, Ordering::Relaxed);
+        self.next.store(CallsiteId::RESERVED, Ordering::Relaxed);
+        Some(())
+    }
+
+    /// The id of the stack with this hash, [salted](Label::salt), if it has one.
+    #[inline(always)]
+    pub(crate) fn find(&self, hash: u64) -> Option<CallsiteId> {
+        let tag = tag(hash);
+        let word = self
+            .index
+            .find(place(hash), |word| word & !ID_MASK == tag)?;
+        Some(id_of(word))
+    }
+
+    /// The id of a stack with this label.
+    pub(crate) fn find_or_insert(&self, stack: Stack<'_>, label: Label) -> CallsiteId {
+        self.find(stack.hash ^ label.salt())
+            .unwrap_or_else(|| self.insert(stack, label))
+    }
+
+    /// The id of a stack with this label, new if the two are.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn insert(&self, stack: Stack<'_>, label: Label) -> CallsiteId {
+        let Some(inner) = stack.addresses.get(..self.frames_for_newcomers()) else {
+            return self
+                .try_insert(stack, label)
+                .unwrap_or(CallsiteId::OVERFLOW);
+        };
+        let short = Stack {
+            addresses: inner,
+            outer: None,
+            end: StackEnd::Truncated,
+            hash: hash_of(inner),
+            era: stack.era,
+        };
+        self.find(short.hash ^ label.salt())
+            .or_else(|| self.try_insert(short, label))
+            .unwrap_or(CallsiteId::OVERFLOW)
+    }
+
+    /// The id of the stack that was walked last, with this label, new if the two are.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn insert_last_of(&self, walker: &mut impl LastStack, label: Label) -> CallsiteId {
+        let most = self.frames_for_newcomers();
+        if most != usize::MAX {
+            // PERF: nearly half of them are known by their inner part.
+            let short = walker.hash_of_innermost(most);
+            return short
+                .and_then(|hash| self.find(hash ^ label.salt()))
+                .or_else(|| self.try_insert(walker.innermost(most), label))
+                .unwrap_or(CallsiteId::OVERFLOW);
+        }
+        let callsite = self.insert(walker.new_stack(), label);
+        if callsite != CallsiteId::OVERFLOW {
+            walker.set_callsite(callsite);
+        }
+        callsite
+    }
+
+    /// How many frames a callsite keeps that is new now.
+    fn frames_for_newcomers(&self) -> usize {
+        let next = self.next.load(Ordering::Relaxed);
+        let limit = self.limit.load(Ordering::Relaxed);
+        if next <= limit / 4 {
+            usize::MAX
+        } else if next <= limit / 2 {
+            16
+        } else {
+            8
+        }
+    }
+
+    fn try_insert(&self, stack: Stack<'_>, label: Label) -> Option<CallsiteId> {
+        // NOTE: checked before it is raised, so that a full table stays just above its limit.
+        if self.next.load(Ordering::Relaxed) >= self.limit.load(Ordering::Relaxed) {
+            return None;
+        }
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        if number >= self.limit.load(Ordering::Relaxed) {
+            return None;
+        }
+        let id = CallsiteId::from_word(number)?;
+        let chunk = self.chunks.get(number as usize / CHUNK)?.get_or_reserve()?;
+        let own = self.frames.store(stack.addresses)?;
+        let outer = stack.outer.map(|outer| self.owner_of(outer));
+        chunk[number as usize % CHUNK].write(own, outer, (stack.end, stack.era), label);
+        let hash = stack.hash ^ label.salt();
+        let tag = tag(hash);
+        let word = tag | u64::from(number);
+        match self
+            .index
+            .insert(place(hash), word, |word| word & !ID_MASK == tag)
+        {
+            Insertion::Inserted => Some(id),
+            Insertion::Found(word) => Some(id_of(word)),
+            Insertion::Full => None,
+        }
+    }
+
+    /// The same addresses where a callsite has the first of them itself, so that it does not take many steps to
+    /// find them.
+    pub(crate) fn owner_of(&self, mut outer: Outer) -> Outer {
+        while let Some(callsite) = self.get(outer.callsite)
+            && let Some(inner_len) = outer.skip.checked_sub(callsite.own_addresses().len())
+            && let Some(next) = callsite.outer()
+        {
+            outer.callsite = next.callsite;
+            outer.skip = next.skip + inner_len;
+        }
+        outer
+    }
+
+    /// The callsite behind an id of this session.
+    #[inline]
+    pub(crate) fn get(&self, id: CallsiteId) -> Option<&Callsite> {
+        let number = id.get() as usize;
+        self.chunks
+            .get(number / CHUNK)?
+            .get()
+            .map(|chunk| &chunk[number % CHUNK])
+    }
+
+    /// All callsites that were written so far, with their ids.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (CallsiteId, &Callsite)> {
+        let limit = self.limit.load(Ordering::Relaxed);
+        let next = self.next.load(Ordering::Relaxed).min(limit);
+        (1..next.max(1)).filter_map(|number| {
+            let id = CallsiteId::from_word(number)?;
+            Some((id, self.get(id)?))
+        })
+    }
+
+    /// Forgets all callsites and gives the memory back.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else uses the callsites until this returns, and no id is used after.
+    pub(crate) unsafe fn clear(&self) {
+        self.limit.store(0, Ordering::Relaxed);
+        self.next.store(0, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { self.index.clear() };
+        // SAFETY: the caller's promise.
+        unsafe { self.frames.clear() };
+        for chunk in &self.chunks {
+            // SAFETY: the caller's promise.
+            unsafe { chunk.clear() };
+        }
+    }
+
+    /// The physical memory that the callsites take up.
+    pub(crate) fn resident(&self) -> usize {
+        let chunks = self.chunks.iter().map(LazyTable::resident).sum::<usize>();
+        self.index.resident() + self.frames.resident() + chunks
+    }
+}
+
+const ID_MASK: u64 = (1 << ID_BITS) - 1;
+
+/// The bits of a hash that a word of the index keeps. Never all zero, so that no word is.
+#[inline(always)]
+fn tag(hash: u64) -> u64 {
+    hash & !ID_MASK
+}
+
+/// The bits that a word of the index does not keep, uppermost, to choose its place.
+#[inline(always)]
+fn place(hash: u64) -> u64 {
+    hash.rotate_left(64 - ID_BITS)
+}
+
+#[inline(always)]
+fn id_of(word: u64) -> CallsiteId {
+    CallsiteId::from_word((word & ID_MASK) as u32).unwrap_or(CallsiteId::OVERFLOW)
+}

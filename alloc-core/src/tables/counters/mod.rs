@@ -1,0 +1,46 @@
+//! Current, peak, total and at peak: for each callsite and for the whole heap.
+//!
+//! # The two levels
+//!
+//! A thread counts in memory of its own and folds what it counted into shared counters now and
+//! then, so that in the steady state no two threads write one cache line. For callsites the
+//! thread's part is a [`Cell`] and the shared part a [`SharedCounters`]; for the heap they are
+//! [`Account`] and [`Heap`]. What a reader sees is the sum of both.
+//!
+//! # At peak, in O(1)
+//!
+//! Nobody copies counters when the heap reaches a peak. A global *epoch* moves when the heap first
+//! shrinks after a new peak. A counter that is about to change and carries another epoch saves its
+//! value first and takes on the epoch. So at any moment, what carries the current epoch answers
+//! with the saved value, and the rest did not change since the peak and answers with the present
+//! one. While the heap stands at its peak ([`Heap::rising`]), present values are the answer for all.
+//! Of equal peaks the later one counts.
+//!
+//! # How exact
+//!
+//! With one thread everything is exact. With several, the heap's peak and the contents at the peak
+//! are exact to within what threads hold back: see [`Account`].
+
+mod account;
+mod cell;
+mod delta;
+mod fold;
+mod heap;
+mod shared;
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+pub(crate) use account::{Account, Concurrency};
+pub(crate) use cell::{Cell, CellCeiling};
+pub(crate) use delta::{Delta, Signed};
+pub(crate) use heap::{Heap, HeldBack};
+pub(crate) use shared::SharedCounters;
+
+use crate::system::sync::{AtomicI64, Ordering};
+
+fn raise(peak: &AtomicI64, candidate: i64) {
+    // PERF: a load is cheaper than an exchange that changes nothing, which is the usual case.
+    if candidate > peak.load(Ordering::Relaxed) {
+        peak.fetch_max(candidate, Ordering::Relaxed);
+    }
+}
