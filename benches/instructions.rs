@@ -1,9 +1,9 @@
-//! How many instructions a record takes, counted by valgrind's callgrind: the same number on a noisy
-//! machine, so that a regression shows where times do not.
+//! Instructions: the instructions of a record, counted by valgrind's callgrind.
 //!
-//! What is counted is the whole program; the difference to the bare program, divided by the pairs of an
-//! allocation and a free, is what a pair costs. A few per cent depend on the compiler and on where the
-//! system puts things, so the limits leave that much.
+//! The number is the same on a noisy machine, so a regression shows where times hide it. Callgrind
+//! counts the whole program. The difference to the bare program, divided by the pairs of an
+//! allocation and a free, is the cost of a pair. A few per cent depend on the compiler and on the
+//! addresses that the system chooses; the limits leave room for them.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,9 @@ use alloc_benches::cargo::Dependencies;
 use alloc_benches::contender::{MODE, Task};
 use alloc_benches::workloads::{Size, THREADS, Workload};
 
-/// What a pair may take, by mode and workload: a tenth above what was counted when it was last changed, on
-/// x86-64 Linux with rustc 1.95; where stacks are captured a fifth for JSON, since which of them share a
-/// place in a thread's memory depends on where the system puts the stack.
+/// The limit of a pair by mode and workload: a tenth above the count of the last change, on x86-64
+/// Linux with rustc 1.95. With stacks JSON has a fifth: which stacks share a slot of the thread's
+/// cache depends on the address of the stack.
 const LIMITS: [(&str, [u64; 3]); 5] = [
     ("stopped", [6, 6, 6]),
     ("counters", [110, 140, 130]),
@@ -24,7 +24,7 @@ const LIMITS: [(&str, [u64; 3]); 5] = [
     ("traced", [440, 365, 810]),
 ];
 
-/// Stacks that come back, the same stack again and again, and stacks most of which are new in their inner part.
+/// Recurring stacks, one stack again and again, and stacks whose inner frames are mostly new.
 const WORKLOADS: [Workload; 3] = [Workload::Json, Workload::Churn, Workload::RustSource];
 
 fn main() -> ExitCode {
@@ -80,7 +80,7 @@ fn task(workload: Workload, sources: &[PathBuf]) -> Task {
     }
 }
 
-/// The pairs of a workload, from the contender that counts.
+/// The pairs of a workload, from the counting contender.
 fn pairs(task: &Task) -> Result<u64, Box<dyn Error>> {
     let outcome = task.run(Path::new(env!("CARGO_BIN_EXE_bench-counted")), &[])?;
     Ok(outcome.number("pairs").ok_or("the count has no pairs")?)

@@ -1,20 +1,19 @@
-//! The harness: every contender runs every workload, and the tables say what it cost.
+//! Overhead: every contender runs every workload.
 //!
 //! # Method
 //!
-//! Each run is a process of its own. Within a round all contenders run one after the other, each
-//! round beginning with another, so that a machine that grows slower or faster in between does so
-//! for all of them alike. What is shown is the median over the rounds of the wall time of the
-//! workload alone; its input is made before, and the process's start does not count. Ratios are
-//! between medians. The number of allocations comes from a contender that counts and does nothing
-//! else; what a pair of an allocation and a free costs more is wall time too, so with several
-//! threads it is what remains after they shared the work. Memory is the most that was ever resident
-//! of the process, input included.
+//! Each run is a process of its own. Within a round all contenders run in turn, and each round
+//! begins with another one, so that a machine that slows down slows down all of them alike. A
+//! figure is the median over the rounds of the wall time of the workload, without the preparation
+//! of its input and the start of the process. Ratios are ratios of medians. The number of
+//! allocations comes from a contender that only counts. The time added to a pair of an allocation
+//! and a free is wall time too: several threads share it. Memory is the peak of resident memory of
+//! the process, input included.
 //!
-//! Programs with frame pointers are compared with a bare program that has them too, and run in the
-//! same rounds.
+//! Programs with frame pointers run in the same rounds and are compared with a bare program that
+//! has frame pointers too.
 //!
-//! Contenders whose checksums differ did not do the same work, and nothing is compared.
+//! A checksum that differs is an error: the contender did not do the same work.
 
 use std::env;
 use std::error::Error;
@@ -26,42 +25,39 @@ use std::time::Duration;
 
 use alloc_benches::cargo::{self, Dependencies};
 use alloc_benches::contender::{Outcome, Task};
-use alloc_benches::lineup::{self, Build, Contender, Programs};
+use alloc_benches::contenders::{self, Build, Contender, Programs};
 use alloc_benches::report::{Entrant, Measured, overview};
 use alloc_benches::summary::Runs;
 use alloc_benches::workloads::{Size, THREADS, Workload};
-use alloc_benches::{machine, picture, readme};
+use alloc_benches::{machine, readme};
 
 const HELP: &str = "\
-What the tracer costs, side by side with its peers
+The overhead of the tracer and of its peers
 
 Usage: cargo bench -p alloc-benches --bench overhead [--features PEER,...] [-- OPTIONS]
 
 Options:
-  --quick            a quarter of the work and 3 rounds: within half a minute
-  --rounds N         how often each contender runs each workload (15)
-  --workload NAME    this one only: json, rust-source, churn, cross-thread, many-threads
-  --frame-pointers   build programs with frame pointers too, and run them in the same rounds
-  --readme           the same; writes benches/overhead.svg and the tables of README.md and benches/README.md
+  --quick            a quarter of the work and 3 rounds: half a minute
+  --rounds N         runs of each contender and workload (15)
+  --workload NAME    only json, rust-source, churn, cross-thread or many-threads
+  --frame-pointers   also build and run programs with frame pointers
+  --readme           --frame-pointers, and write the tables of README.md and benches/README.md
   --help             this text
 
-Peers: dhat, divan, heapscope, heaptrack, jemalloc, mimalloc, peak_alloc, pprof-alloc, stats_alloc;
-benches/Cargo.toml has a paragraph on each. heapscope asks for Rust 1.96: with an older one, say
---ignore-rust-version before the two dashes. All that the README shows:
+Peers: dhat, divan, heapscope, heaptrack, jemalloc, mimalloc, stats_alloc; benches/Cargo.toml has a
+paragraph on each. heapscope needs Rust 1.96 by its manifest: with 1.95, add --ignore-rust-version
+before the two dashes. All rows of the READMEs:
 
   cargo bench -p alloc-benches --bench overhead --all-features --ignore-rust-version -- --readme
 ";
 
-const PICTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/overhead.svg");
-
-/// A contender that has used up so much time on a workload sits out the rest of its rounds.
+/// The time after which a contender runs a workload no more.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A thread's own record may be freed after the time is taken, so a few blocks for each of the
-/// threads of a workload are no fault.
+/// Blocks that may outlive the measured time: a few for each thread's own record.
 const OUTLIVING: u64 = THREADS as u64 * 4;
 
-/// What the command line asks for.
+/// The parsed command line.
 struct Options {
     size: Size,
     rounds: usize,
@@ -70,7 +66,7 @@ struct Options {
     readme: bool,
 }
 
-/// What must be known to judge the numbers.
+/// The context of the numbers.
 struct About {
     machine: String,
     method: String,
@@ -92,7 +88,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         print!("{HELP}");
         return Ok(());
     };
-    let contenders = lineup::contenders(options.frame_pointers);
+    let contenders = contenders::contenders(options.frame_pointers);
     let dependencies = Dependencies::of(&contenders)?;
     let sources = dependencies.rust_sources()?;
     let programs = programs(&contenders)?;
@@ -113,9 +109,6 @@ fn run() -> Result<(), Box<dyn Error>> {
     }
     print!("{}", overview(&all));
     if options.readme {
-        let (size, rounds) = (options.size.name(), options.rounds);
-        let caption = format!("{size} work, medians of {rounds} rounds; {}", about.machine);
-        fs::write(PICTURE, picture::svg(&all, &caption))?;
         let (method, machine, peers) = (&about.method, &about.machine, &about.peers);
         for (page, rows) in readme::PAGES {
             let text = fs::read_to_string(page)?;
@@ -127,12 +120,11 @@ fn run() -> Result<(), Box<dyn Error>> {
             "Method: {method}. Below each ratio: {}. {machine}. Peers: {peers}.",
             readme::BELOW
         );
-        println!("The picture is in {PICTURE}");
     }
     Ok(())
 }
 
-/// Where the programs lie, after those with frame pointers were built if anyone needs them.
+/// The folders of the programs. It first builds the programs with frame pointers, if there are any.
 fn programs(contenders: &[Contender]) -> Result<Programs, Box<dyn Error>> {
     let bare = Path::new(env!("CARGO_BIN_EXE_bench-bare"));
     let ordinary = bare.parent().ok_or("expected a program in a folder")?;
@@ -172,7 +164,7 @@ fn measure(
         return Err(format!("{name}: expected every block to be freed, found {kept} kept").into());
     }
     let expected = value(&counted, "checksum")?;
-    for (round, place) in lineup::turns(rounds, contenders.len()) {
+    for (round, place) in contenders::turns(rounds, contenders.len()) {
         let (contender, entrant) = (&contenders[place], &mut measured.entrants[place]);
         if entrant.runs.spent() > PATIENCE {
             continue;
@@ -199,14 +191,14 @@ impl About {
     fn of(options: &Options, dependencies: &Dependencies) -> About {
         let mut peers = dependencies.peers();
         if cfg!(feature = "heaptrack") {
-            peers.extend(lineup::heaptrack_version());
+            peers.extend(contenders::heaptrack_version());
         }
         About {
             machine: machine::description(),
             method: format!(
                 "{} work, {} rounds, each run a process of its own, contenders in turn; medians of wall \
-                 time; each against bare of the same build unless it says otherwise; who has spent \
-                 {PATIENCE:?} on a workload sits out its later rounds",
+                 time; each against bare of the same build unless noted; no further rounds of a \
+                 workload after {PATIENCE:?}",
                 options.size.name(),
                 options.rounds
             ),
@@ -232,7 +224,7 @@ fn print_header(about: &About, sources: &[PathBuf]) {
 }
 
 impl Options {
-    /// `None` if help is asked for.
+    /// `None` for `--help`.
     fn from_command_line() -> Result<Option<Options>, Box<dyn Error>> {
         use lexopt::prelude::*;
         let mut size = Size::Full;
@@ -249,7 +241,7 @@ impl Options {
                 Long("frame-pointers") => frame_pointers = true,
                 Long("readme") => (readme, frame_pointers) = (true, true),
                 Long("help") | Short('h') => return Ok(None),
-                // Cargo says so to every bench.
+                // Cargo passes it to every bench.
                 Long("bench") => {}
                 _ => return Err(argument.unexpected().into()),
             }

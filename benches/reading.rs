@@ -1,9 +1,9 @@
-//! What reading takes: a snapshot of 200,000 callsites with stacks of thirty frames is written, loaded,
-//! grouped, shown and compared with another.
+//! Reading: a snapshot of 200,000 callsites with stacks of thirty frames is written, loaded,
+//! grouped, printed and compared with another.
 //!
-//! Each step is done in turn for some rounds; shown are the median and the best. The last two rows are
-//! the command line's whole way, `alloc-report top FILE` and `alloc-report diff OLD NEW`, in this
-//! process. It prints numbers and fails on none.
+//! Each round runs every step once. A row has the median and the best of all rounds. The last two
+//! rows are the work of `alloc-report top FILE` and `alloc-report diff OLD NEW` in this process. No
+//! figure fails the bench.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -11,20 +11,20 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use alloc_benches::machine;
-use alloc_benches::made_up::{self, Shape};
 use alloc_benches::summary::{Runs, table};
+use alloc_benches::synthetic::{self, Shape};
 use alloc_core::{GroupBy, Snapshot};
 use alloc_report::CompareTo as _;
 
 const HELP: &str = "\
-How long it takes to read large snapshots
+The time to read large snapshots
 
 Usage: cargo bench -p alloc-benches --bench reading [-- OPTIONS]
 
 Options:
   --quick      a tenth of the callsites, and one round
-  --rounds N   how often each step is done (5)
-  --keep DIR   leave the two snapshots there, as old.pb.gz and new.pb.gz
+  --rounds N   runs of each step (5)
+  --keep DIR   keep the two snapshots in DIR, as old.pb.gz and new.pb.gz
   --help       this text
 ";
 
@@ -90,8 +90,8 @@ fn measure(
     old_file: &Path,
     new_file: &Path,
 ) -> Result<String, Box<dyn Error>> {
-    made_up::snapshot(shape(1)).dump(old_file)?;
-    let made = made_up::snapshot(shape(2));
+    synthetic::snapshot(shape(1)).dump(old_file)?;
+    let made = synthetic::snapshot(shape(2));
     let mut steps: Vec<(&str, Runs)> = Vec::new();
     for _ in 0..options.rounds {
         let mut step = Steps {
@@ -132,14 +132,14 @@ fn measure(
     Ok(table(&rows))
 }
 
-/// The steps of a round, in their order.
+/// The steps of a round, in order.
 struct Steps<'a> {
     steps: &'a mut Vec<(&'static str, Runs)>,
     at: usize,
 }
 
 impl Steps<'_> {
-    /// Does it, and notes how long it took.
+    /// Runs a step and records its time.
     fn time<R>(&mut self, name: &'static str, work: impl FnOnce() -> R) -> R {
         let began = Instant::now();
         let result = work();
@@ -154,7 +154,7 @@ impl Steps<'_> {
 }
 
 impl Options {
-    /// `None` if help is asked for.
+    /// `None` for `--help`.
     fn from_command_line() -> Result<Option<Options>, Box<dyn Error>> {
         use lexopt::prelude::*;
         let mut options = Options {
@@ -169,7 +169,7 @@ impl Options {
                 Long("rounds") => options.rounds = parser.value()?.parse()?,
                 Long("keep") => options.keep = Some(parser.value()?.into()),
                 Long("help") | Short('h') => return Ok(None),
-                // Cargo says so to every bench.
+                // Cargo passes it to every bench.
                 Long("bench") => {}
                 _ => return Err(argument.unexpected().into()),
             }

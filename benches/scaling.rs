@@ -1,10 +1,9 @@
-//! The same work on each of more and more threads: the tracer must not take from a program what its
-//! threads gain.
+//! Scaling: the same work on each of 1 to 64 threads, bare and traced.
 //!
-//! The workload is `many-threads`. Each run is a process of its own, all contenders with all numbers
-//! of threads in turn, as in the bench `overhead`; what is shown is how much more work was done in a
-//! second than by one thread. It is between the best runs: what else the machine does takes more from
-//! two threads than from one. It prints numbers and fails on none.
+//! The workload is `many-threads`. Each run is a process of its own, and all contenders with all
+//! numbers of threads run in turn, as in the bench `overhead`. A figure is the throughput divided
+//! by that of one thread, both of the best runs: other work on the machine takes more from two
+//! threads than from one. No figure fails the bench.
 
 use std::error::Error;
 use std::path::Path;
@@ -12,10 +11,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use alloc_benches::contender::Task;
-use alloc_benches::lineup::{self, Contender, Programs};
+use alloc_benches::contenders::{self, Contender, Programs};
 use alloc_benches::machine;
+use alloc_benches::scaling::{Scaling, report};
 use alloc_benches::summary::Runs;
-use alloc_benches::throughput::{Scaling, report};
 use alloc_benches::workloads::{Size, Workload};
 
 const HELP: &str = "\
@@ -25,14 +24,14 @@ Usage: cargo bench -p alloc-benches --bench scaling [-- OPTIONS]
 
 Options:
   --quick      a quarter of the work, 3 rounds, and 1, 2 and 64 threads only: within 20 seconds
-  --rounds N   how often each contender runs with each number of threads (5)
+  --rounds N   runs of each contender with each number of threads (5)
   --help       this text
 ";
 
-/// The bare one first: the others are compared with it.
+/// The bare program is first: the others are compared with it.
 const CONTENDERS: [&str; 4] = ["bare", "counters", "sampled", "traced"];
 
-/// What the command line asks for.
+/// The parsed command line.
 struct Options {
     size: Size,
     rounds: usize,
@@ -61,7 +60,7 @@ fn run() -> Result<(), Box<dyn Error>> {
             .to_owned(),
         frame_pointers: None,
     };
-    let mut contenders = lineup::contenders(false);
+    let mut contenders = contenders::contenders(false);
     contenders.retain(|contender| CONTENDERS.contains(&contender.name));
     let threads: &[usize] = match options.size {
         Size::Quick => &[1, 2, 64],
@@ -96,7 +95,7 @@ fn measure(
     };
     let mut all: Vec<_> = contenders.iter().map(unmeasured).collect();
     let mut checksums = vec![None; threads.len()];
-    for (_, place) in lineup::turns(options.rounds, contenders.len() * threads.len()) {
+    for (_, place) in contenders::turns(options.rounds, contenders.len() * threads.len()) {
         let (column, row) = (place / threads.len(), place % threads.len());
         let (contender, threads) = (&contenders[column], threads[row]);
         let task = Task {
@@ -108,7 +107,10 @@ fn measure(
         let outcome = contender.run(programs, &task)?;
         let checksum = outcome.number("checksum");
         if *checksums[row].get_or_insert(checksum) != checksum {
-            let message = format!("{}, {threads} threads: another checksum", contender.name);
+            let message = format!(
+                "{}, {threads} threads: the checksum differs",
+                contender.name
+            );
             return Err(message.into());
         }
         let elapsed = outcome.number("nanoseconds");
@@ -120,7 +122,7 @@ fn measure(
 }
 
 impl Options {
-    /// `None` if help is asked for.
+    /// `None` for `--help`.
     fn from_command_line() -> Result<Option<Options>, Box<dyn Error>> {
         use lexopt::prelude::*;
         let mut size = Size::Full;
@@ -131,7 +133,7 @@ impl Options {
                 Long("quick") => size = Size::Quick,
                 Long("rounds") => rounds = Some(parser.value()?.parse()?),
                 Long("help") | Short('h') => return Ok(None),
-                // Cargo says so to every bench.
+                // Cargo passes it to every bench.
                 Long("bench") => {}
                 _ => return Err(argument.unexpected().into()),
             }

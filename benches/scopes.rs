@@ -1,4 +1,5 @@
-//! What scopes cost: entering and leaving one, a pair of an allocation and a free inside and outside.
+//! Scopes: the cost of entering and leaving one, and of a pair of an allocation and a free inside
+//! and outside.
 //!
 //!     cargo bench -p alloc-benches --bench scopes
 
@@ -16,7 +17,7 @@ fn pair() {
     drop(black_box(Vec::<u8>::with_capacity(black_box(40))));
 }
 
-/// Nanoseconds that one call takes: the median of several rounds.
+/// The nanoseconds of one call: the median of several rounds.
 fn nanoseconds(calls: u32, mut call: impl FnMut()) -> f64 {
     let mut round = || -> Duration {
         let start = Instant::now();
@@ -48,16 +49,16 @@ fn main() {
 
     println!("a pair of an allocation and a free of 40 bytes, median of {ROUNDS} rounds");
     for (what, nanoseconds) in [
-        ("before there was a scope", never),
-        ("after one, outside", after),
-        ("outside, while one is alive", outside),
+        ("before the first scope", never),
+        ("outside, after a scope", after),
+        ("outside, while a scope is open", outside),
         ("in a scope", inside),
-        ("in a scope within one that has a handle", twice),
+        ("in a scope inside one with a handle", twice),
         ("in a scope with stacks", with_stacks),
     ] {
         println!("{nanoseconds:>8.1} ns  {what}");
     }
-    println!("a scope that is entered and left");
+    println!("entering and leaving a scope");
     println!("{empty:>8.1} ns  alone");
-    println!("{nested:>8.1} ns  within another");
+    println!("{nested:>8.1} ns  inside another scope");
 }

@@ -1,4 +1,4 @@
-//! Memory in `criterion`: what a parser allocates and holds, in the line that has the time it takes.
+//! Memory in `criterion`: the line with a parser's time also has its allocations and its peak.
 //!
 //!     cargo bench -p alloc-benches --features criterion --bench with_criterion
 

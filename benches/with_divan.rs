@@ -1,4 +1,4 @@
-//! Memory in `divan`: its own profiler goes around this allocator, and what one call allocates is a counter.
+//! Memory in `divan`: its profiler wraps this allocator, and the bytes of one call are a counter.
 //!
 //!     cargo bench -p alloc-benches --features divan --bench with_divan
 
@@ -22,7 +22,7 @@ fn main() {
     divan::main();
 }
 
-/// Bytes allocated for each second, beside divan's own columns for allocations.
+/// Bytes allocated in a second, next to divan's own columns for allocations.
 #[divan::bench]
 fn parse_json(bencher: Bencher<'_, '_>) {
     let allocated = measure(parse).usage.allocated.bytes.get();

@@ -311,7 +311,7 @@ fn a_gap_is_shut_before_a_block_that_is_left_out_is_given_away() {
                     left_out.fetch_add(1, Ordering::Relaxed);
                     true
                 };
-                open_gap::leave_out(count, std::iter::once(gap));
+                open_gap::exclude(count, std::iter::once(gap));
                 given.store(BLOCK, Ordering::Release);
             }
         });

@@ -253,7 +253,8 @@ pub mod __private {
     pub use crate::testing::profile::{Output, Profile, Site, profile_future};
 }
 
-use control::{modules, read_tables};
+use process::modules;
+use process::read_tables;
 use record::thread;
 use snapshot::{recorded::StackEnd, symbols};
 
@@ -392,7 +393,7 @@ pub fn traceback_of<T: ?Sized>(block: *const T) -> Option<Traceback> {
 /// Where the block at `address` of a domain was [tracked](track()); nothing if it is not.
 pub fn traceback_of_tracked(domain: u32, address: usize) -> Option<Traceback> {
     let _muted = thread::mute();
-    let (addresses, end) = control::track::stack_of(domain, address)?;
+    let (addresses, end) = read_tables::stack_of_tracked(domain, address)?;
     let limit = control::traceback_limit()?;
     Some(traceback(&addresses, end, limit))
 }

@@ -1,4 +1,4 @@
-//! The system's allocator with nothing around it: what all others are compared with.
+//! The system's allocator. The other contenders are compared with it.
 
 fn main() {
     alloc_benches::contender::run(|| (), |_| ());

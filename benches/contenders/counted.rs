@@ -1,4 +1,4 @@
-//! The system's allocator, counted: it says how many allocations a workload makes, and is not timed.
+//! The system's allocator with counters: it counts a workload's allocations and is never timed.
 
 use alloc_benches::counting::Counting;
 

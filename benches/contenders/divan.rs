@@ -1,4 +1,4 @@
-//! divan's AllocProfiler: counters of each thread for itself, and no stacks.
+//! divan's AllocProfiler: thread-local counters and no stacks.
 
 use divan::AllocProfiler;
 

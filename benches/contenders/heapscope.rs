@@ -12,12 +12,11 @@ fn main() {
     let begin = || {
         let interval = match env::var(MODE) {
             Ok(_) => 512 << 10,
-            // Every allocation.
             Err(_) => 0,
         };
         let builder = Profiler::builder().no_output().max_depth(32);
         let profiler = builder.sampling(interval).build();
-        // Dropping it would read its tables, which is neither measured nor wanted here.
+        // Its drop would read its tables.
         std::mem::forget(profiler.expect("it is installed, and built with frame pointers"));
     };
     contender::run(begin, |_| ());

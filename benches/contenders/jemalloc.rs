@@ -1,4 +1,4 @@
-//! jemalloc, built with profiling; the harness says through the environment whether it profiles.
+//! jemalloc, built with profiling. The environment turns profiling on.
 
 use tikv_jemallocator::Jemalloc;
 

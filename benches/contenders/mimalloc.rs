@@ -1,4 +1,4 @@
-//! mimalloc with nothing around it: what `mimalloc-traced` is compared with.
+//! mimalloc. `mimalloc-traced` is compared with it.
 
 use mimalloc::MiMalloc;
 

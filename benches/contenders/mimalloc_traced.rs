@@ -1,4 +1,4 @@
-//! The tracer at work around mimalloc: every allocation, with 32 frames.
+//! The started tracer around mimalloc: every allocation with 32 frames.
 
 use alloc_benches::contender;
 use alloc_core::TraceAlloc;
@@ -8,5 +8,5 @@ use mimalloc::MiMalloc;
 static ALLOC: TraceAlloc<MiMalloc> = TraceAlloc::new(MiMalloc);
 
 fn main() {
-    contender::run(contender::start_tracing, contender::tell_of_the_tracer);
+    contender::run(contender::start_tracing, contender::add_tracer_facts);
 }

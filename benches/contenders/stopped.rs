@@ -1,4 +1,4 @@
-//! The tracer installed and never started: what it costs to ship with it.
+//! The tracer installed and never started: the cost of shipping with it.
 
 use alloc_core::TraceAlloc;
 

@@ -1,4 +1,4 @@
-//! The tracer at work: every allocation, with 32 frames, or as the mode says.
+//! The started tracer: every allocation with 32 frames, or another mode.
 
 use alloc_benches::contender;
 use alloc_core::TraceAlloc;
@@ -7,5 +7,5 @@ use alloc_core::TraceAlloc;
 static ALLOC: TraceAlloc = TraceAlloc::system();
 
 fn main() {
-    contender::run(contender::start_tracing, contender::tell_of_the_tracer);
+    contender::run(contender::start_tracing, contender::add_tracer_facts);
 }

@@ -1,14 +1,18 @@
-//! What stands above an attribute in the source.
+//! The attributes above an attribute in the source.
 //!
-//! An attribute that stands above another is gone when the one below is looked at. So whether
-//! `#[test]` or `#[tokio::test]` stands there is told by the text of the file. Where there is none
-//! to be read, nothing is said.
+//! In: the span of the attribute. Out: an error if a test attribute is above it. Never: an error
+//! where the file cannot be read.
+//!
+//! The compiler removes an attribute before it expands the next one. So only the text of the file
+//! shows that `#[test]` or `#[tokio::test]` comes first.
 
-use proc_macro::Span;
+use proc_macro2::Span;
+use syn::Error;
 
-/// An error says in which order the attributes of a test are to stand.
-pub(crate) fn expect_no_test(attribute: Span) -> Result<(), String> {
-    expect_no_test_in(&text_before(attribute).unwrap_or_default())
+/// Fails with the right order of the attributes if a test attribute is above this one.
+pub(crate) fn expect_no_test(attribute: Span) -> syn::Result<()> {
+    let above = text_before(attribute.unwrap()).unwrap_or_default();
+    expect_no_test_in(&above).map_err(|message| Error::new(attribute, message))
 }
 
 fn expect_no_test_in(above: &str) -> Result<(), String> {
@@ -24,14 +28,14 @@ fn expect_no_test_in(above: &str) -> Result<(), String> {
     }
 }
 
-/// Whether an attribute with this path makes a test: `rstest`, which passes on what stands below
-/// it, does not.
+/// Whether an attribute with this path makes a test. `rstest` passes the attributes below it on, so
+/// it does not count.
 fn is_test(path: &str) -> bool {
     path == "test" || path.ends_with("::test")
 }
 
-/// The text of the file before a piece of it.
-fn text_before(span: Span) -> Option<String> {
+/// The text of the file before a span.
+fn text_before(span: proc_macro::Span) -> Option<String> {
     let text = std::fs::read_to_string(span.local_file()?).ok()?;
     let (line, column) = (span.line(), span.column());
     let mut before = String::new();
@@ -46,8 +50,8 @@ fn text_before(span: Span) -> Option<String> {
     Some(before)
 }
 
-/// The paths of the attributes at the end of a text, the last first. Comments may stand between
-/// them.
+/// The paths of the attributes at the end of a text, the last first. Comments between them are
+/// skipped.
 fn attributes_above(text: &str) -> impl Iterator<Item = String> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -58,10 +62,10 @@ fn attributes_above(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// What stands before the attribute that ends a text, and what is in its brackets.
+/// Splits the last attribute off a text: the text before it, and the inside of its brackets.
 fn last_attribute(text: &str) -> Option<(&str, &str)> {
     let mut rest = text.trim_end();
-    // Whole lines of comments: the line that the attribute itself is on may be indented.
+    // Skip whole lines of comments. The line of the attribute itself may be indented.
     while let Some(line) = rest
         .lines()
         .next_back()
@@ -70,7 +74,7 @@ fn last_attribute(text: &str) -> Option<(&str, &str)> {
         rest = rest[..rest.len() - line.len()].trim_end();
     }
     let inner = rest.strip_suffix(']')?;
-    // NOTE: brackets in strings are not told from others. One that has no partner ends the search.
+    // NOTE: brackets in strings count as brackets. An unbalanced one ends the search.
     let mut depth = 1;
     for (at, c) in inner.char_indices().rev() {
         match c {
@@ -105,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_is_said() {
+    fn the_error_has_the_right_order() {
         let check = expect_no_test_in;
         assert_eq!(check("#[should_panic]\n#[cfg(test)]\n#[rstest]\n"), Ok(()));
         let expected = "expected #[tokio::test] below it, found it above: #[alloc_core::memory_test(..)] comes \

@@ -1,219 +1,307 @@
-//! A function, as far as an attribute has to know it.
+//! A function item, as far as the attributes need it.
+//!
+//! In: the tokens of a function. Out: the function with another body, made of its own. Never: a
+//! parse of the body or of the returned type, which keep their tokens and spans.
 
-use std::iter;
-
-use proc_macro::{Delimiter, Group, Spacing, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::parse::{Parse, ParseStream};
+use syn::{Abi, Attribute, Error, Generics, Ident, Result, Token, Visibility, token};
 
 pub(crate) struct Function {
-    /// All but the body.
-    head: Vec<TokenTree>,
+    attributes: Vec<Attribute>,
+    visibility: Visibility,
+    asyncness: Option<Token![async]>,
+    unsafety: Option<Token![unsafe]>,
+    abi: Option<Abi>,
+    fn_token: Token![fn],
+    pub(crate) name: Ident,
+    generics: Generics,
+    arguments: Group,
+    returned: Option<Returned>,
+    /// The `where` clause.
+    bounds: TokenStream,
     body: Group,
-    pub(crate) name: String,
-    pub(crate) is_async: bool,
+}
+
+/// `-> T`.
+struct Returned {
+    arrow: Token![->],
+    ty: TokenStream,
+}
+
+impl Parse for Function {
+    fn parse(input: ParseStream<'_>) -> Result<Function> {
+        let attributes = input.call(Attribute::parse_outer)?;
+        let visibility = input.parse()?;
+        if let Some(token) = input.parse::<Option<Token![const]>>()? {
+            let message = "a const function cannot be looked at when it is run";
+            return Err(Error::new_spanned(token, message));
+        }
+        let (asyncness, unsafety, abi) = (input.parse()?, input.parse()?, input.parse()?);
+        let fn_token = input
+            .parse()
+            .map_err(|error| Error::new(error.span(), "expected a function"))?;
+        let (name, generics) = (input.parse()?, input.parse()?);
+        let arguments = group(input, Delimiter::Parenthesis)?;
+        let arrow: Option<Token![->]> = input.parse()?;
+        let ty = tokens_until(input, |ahead| ahead.peek(Token![where]))?;
+        Ok(Function {
+            attributes,
+            visibility,
+            asyncness,
+            unsafety,
+            abi,
+            fn_token,
+            name,
+            generics,
+            arguments,
+            returned: arrow.map(|arrow| Returned { arrow, ty }),
+            bounds: tokens_until(input, |_| false)?,
+            body: group(input, Delimiter::Brace)
+                .map_err(|error| Error::new(error.span(), "expected a function with a body"))?,
+        })
+    }
+}
+
+/// The tokens up to `end`, or up to the braces at the very end: other braces belong to a type, as
+/// in `Buffer<{ SIZE * 2 }>`.
+fn tokens_until(
+    input: ParseStream<'_>,
+    end: impl Fn(ParseStream<'_>) -> bool,
+) -> Result<TokenStream> {
+    let mut tokens = TokenStream::new();
+    while !input.is_empty() && !end(input) && !is_body(input) {
+        tokens.extend([input.parse::<TokenTree>()?]);
+    }
+    Ok(tokens)
+}
+
+fn is_body(input: ParseStream<'_>) -> bool {
+    let ahead = input.fork();
+    input.peek(token::Brace) && ahead.parse::<TokenTree>().is_ok() && ahead.is_empty()
+}
+
+fn group(input: ParseStream<'_>, delimiter: Delimiter) -> Result<Group> {
+    match input.fork().parse()? {
+        TokenTree::Group(group) if group.delimiter() == delimiter => input.parse(),
+        other => Err(Error::new_spanned(other, "expected a function")),
+    }
 }
 
 impl Function {
-    /// An error says what is not as it must be.
-    pub(crate) fn parse(item: TokenStream) -> Result<Function, String> {
-        let mut head: Vec<TokenTree> = item.into_iter().collect();
-        let body = match head.pop() {
-            Some(TokenTree::Group(body)) if body.delimiter() == Delimiter::Brace => body,
-            _ => return Err("expected a function with a body".to_owned()),
-        };
-        let ident = |token: &TokenTree| match token {
-            TokenTree::Ident(ident) => Some(ident.to_string()),
-            _ => None,
-        };
-        let at = head
-            .iter()
-            .position(|it| ident(it).is_some_and(|it| it == "fn"));
-        let at = at.ok_or("expected a function")?;
-        let name = head.get(at + 1).and_then(ident);
-        let name = name.ok_or("expected a function with a name")?;
-        let has = |word: &str| head[..at].iter().filter_map(ident).any(|it| it == word);
-        if has("const") {
-            return Err("a const function cannot be looked at when it is run".to_owned());
-        }
-        Ok(Function {
-            is_async: has("async"),
-            name,
-            head,
-            body,
-        })
+    pub(crate) fn is_async(&self) -> bool {
+        self.asyncness.is_some()
     }
 
-    /// The line where it ends.
-    pub(crate) fn last_line(&self) -> usize {
-        self.body.span_close().end().line()
-    }
-
-    /// The function with `first` before its body, whose locals are dropped before what `first` made.
-    pub(crate) fn with_body(self, first: &str) -> TokenStream {
-        let first: TokenStream = first.parse().expect("statements");
-        let body = TokenTree::Group(within(&self.body));
-        let block = first.into_iter().chain(iter::once(body)).collect();
-        finish(self.head, block)
-    }
-
-    /// The function with its body as a future between `before` and `after`.
-    pub(crate) fn with_async_body(self, before: &str, after: &str) -> TokenStream {
-        // Never run: it tells the compiler what the body returns, which `?` in it must know.
-        let returned = self.returned().map_or(String::new(), |returned| {
-            format!(
-                "#[allow(unreachable_code, clippy::diverging_sub_expression, clippy::unreachable)] \
-                 if false {{ let returned: {returned} = ::core::unreachable!(); return returned; }}"
-            )
-        });
-        // NOTE: the body is put in as it is, so that it keeps its places in the source.
-        let block = format!("{before} async move {{ {returned} {{ __BODY }} }} {after}");
-        let block: TokenStream = block.parse().expect("an expression");
-        finish(self.head, put(block, &self.body))
-    }
-
-    /// The function with its body as a closure between `before` and `after`.
-    pub(crate) fn with_closure(self, before: &str, after: &str) -> TokenStream {
-        let arrow = self
-            .returned()
-            .map_or(String::new(), |returned| format!("-> {returned}"));
-        let block = format!("{before} move || {arrow} {{ {{ __BODY }} }} {after}");
-        let block: TokenStream = block.parse().expect("an expression");
-        finish(self.head, put(block, &self.body))
-    }
-
-    /// An async test as a plain one, which calls it, with all that its runtime does, between `before` and
-    /// `after`.
-    pub(crate) fn called_in_closure(
-        self,
-        before: &str,
-        after: &str,
-    ) -> Result<TokenStream, String> {
-        // The first parentheses after the name; what stands before may have some, and what is returned.
-        let is_fn = |it: &&TokenTree| matches!(it, TokenTree::Ident(it) if it.to_string() == "fn");
-        let after_fn = self.head.iter().skip_while(|it| !is_fn(it));
-        let mut arguments = after_fn.filter_map(|it| match it {
-            TokenTree::Group(it) if it.delimiter() == Delimiter::Parenthesis => Some(it.stream()),
-            _ => None,
-        });
-        if arguments.next().is_some_and(|it| !it.is_empty()) {
-            return Err("expected an async test without arguments".to_owned());
-        }
-        let (mut outer, mut inner) = (Vec::new(), Vec::new());
-        let mut tokens = self.head.into_iter().peekable();
-        while let Some(TokenTree::Punct(hash)) = tokens.next_if(is_hash) {
-            let pair = iter::once(TokenTree::Punct(hash)).chain(tokens.next());
-            let pair: Vec<TokenTree> = pair.collect();
-            if is_test_attribute(&pair) {
-                inner.extend(pair);
-            } else {
-                outer.extend(pair);
-            }
-        }
-        for token in tokens {
-            inner.push(token.clone());
-            if !matches!(&token, TokenTree::Ident(it) if it.to_string() == "async") {
-                outer.push(token);
-            }
-        }
-        // Nobody but the closure runs the inner one, which is what is wanted.
-        let allow: TokenStream = "#[allow(unnameable_test_items)]"
-            .parse()
-            .expect("an attribute");
-        let outer = allow.into_iter().chain(outer).collect();
-        let call: TokenStream = format!("{before} || {}() {after}", self.name)
-            .parse()
-            .expect("an expression");
-        let test = finish(inner, self.body.stream());
-        Ok(finish(outer, test.into_iter().chain(call).collect()))
+    /// The span of the closing brace.
+    pub(crate) fn end(&self) -> Span {
+        self.body.span_close()
     }
 
     /// Whether another attribute makes a test of it.
     pub(crate) fn has_test_attribute(&self) -> bool {
-        self.head.windows(2).any(is_test_attribute)
+        self.attributes.iter().any(is_test_attribute)
     }
 
-    /// Whether the attribute that makes a test of it asks for a runtime with threads.
+    /// Whether a test attribute asks for a runtime with threads.
     pub(crate) fn has_runtime_with_threads(&self) -> bool {
-        let asks = |pair: &[TokenTree]| match pair {
-            [_, TokenTree::Group(attribute)] => attribute.to_string().contains("\"multi_thread\""),
-            _ => false,
-        };
-        let attributes = self.head.windows(2).filter(|pair| is_test_attribute(pair));
-        attributes.into_iter().any(asks)
+        let mut attributes = self.attributes.iter().filter(|it| is_test_attribute(it));
+        attributes.any(|it| {
+            it.to_token_stream()
+                .to_string()
+                .contains("\"multi_thread\"")
+        })
     }
 
-    /// What stands between the arrow and the body, unless it has no name or is `!`.
-    fn returned(&self) -> Option<TokenStream> {
-        let is_arrow = |pair: &[TokenTree]| match pair {
-            [TokenTree::Punct(dash), TokenTree::Punct(angle)] => {
-                dash.as_char() == '-' && dash.spacing() == Spacing::Joint && angle.as_char() == '>'
+    /// The body as a block within a block.
+    ///
+    /// NOTE: its braces keep their place but are not the user's. A lint would tell the user to
+    /// remove them.
+    pub(crate) fn block(&self) -> TokenTree {
+        let mut body = self.body.clone();
+        body.set_span(body.span().resolved_at(Span::call_site()));
+        TokenTree::Group(body)
+    }
+
+    /// The body as a closure.
+    pub(crate) fn closure(&self) -> TokenStream {
+        let (returned, block) = (self.named_type().map(|ty| quote!(-> #ty)), self.block());
+        quote!(move || #returned { #block })
+    }
+
+    /// The body as a future.
+    pub(crate) fn future(&self) -> TokenStream {
+        // It never runs. It names the type of the body for `?` within.
+        let returned = self.named_type().map(|ty| {
+            quote! {
+                #[allow(unreachable_code, clippy::diverging_sub_expression, clippy::unreachable)]
+                if false { let returned: #ty = ::core::unreachable!(); return returned; }
             }
-            _ => false,
-        };
-        let is_word = |token: &TokenTree, word: &str| matches!(token, TokenTree::Ident(ident) if ident.to_string() == word);
-        // The last: those before are of closures and functions among the arguments' types.
-        let arrow = self.head.windows(2).rposition(is_arrow)?;
-        let rest = &self.head[arrow + 2..];
-        let end = rest.iter().position(|it| is_word(it, "where"));
-        let returned = &rest[..end.unwrap_or(rest.len())];
-        let has_no_name = returned.iter().any(|it| is_word(it, "impl"));
-        let is_never = matches!(returned, [TokenTree::Punct(it)] if it.as_char() == '!');
-        (!has_no_name && !is_never).then(|| returned.iter().cloned().collect())
+        });
+        let block = self.block();
+        quote!(async move { #returned #block })
+    }
+
+    /// The function with another body.
+    pub(crate) fn with_body(&self, body: TokenStream) -> TokenStream {
+        let (attributes, signature) = (&self.attributes, self.signature(true));
+        quote!(#(#attributes)* #signature { #body })
+    }
+
+    /// An async test as a plain test. It holds the async one, with its test attributes, and calls
+    /// it through `call`, so that the runtime is made within.
+    pub(crate) fn with_inner_test(
+        &self,
+        call: impl FnOnce(TokenStream) -> TokenStream,
+    ) -> Result<TokenStream> {
+        if !self.arguments.stream().is_empty() {
+            let message = "expected an async test without arguments";
+            return Err(Error::new_spanned(&self.arguments, message));
+        }
+        let (inner, outer): (Vec<_>, Vec<_>) =
+            self.attributes.iter().partition(|it| is_test_attribute(it));
+        let (name, body) = (&self.name, self.body.stream());
+        let (inner_signature, outer_signature) = (self.signature(true), self.signature(false));
+        let call = call(quote!(|| #name()));
+        // The lint warns that no harness runs the inner test. The closure does.
+        Ok(quote! {
+            #[allow(unnameable_test_items)]
+            #(#outer)*
+            #outer_signature {
+                #(#inner)* #inner_signature { #body }
+                #call
+            }
+        })
+    }
+
+    /// All between the attributes and the body, with or without `async`.
+    fn signature(&self, with_async: bool) -> TokenStream {
+        let Function {
+            visibility,
+            unsafety,
+            abi,
+            fn_token,
+            name,
+            generics,
+            arguments,
+            bounds,
+            ..
+        } = self;
+        let asyncness = self.asyncness.filter(|_| with_async);
+        let returned = self
+            .returned
+            .as_ref()
+            .map(|Returned { arrow, ty }| quote!(#arrow #ty));
+        quote! {
+            #visibility #asyncness #unsafety #abi #fn_token #name #generics #arguments #returned #bounds
+        }
+    }
+
+    /// The returned type, unless it is `!` or has an `impl` in it.
+    fn named_type(&self) -> Option<&TokenStream> {
+        let ty = &self.returned.as_ref()?.ty;
+        let is_never = syn::parse2::<Token![!]>(ty.clone()).is_ok();
+        (!is_never && !has_impl(ty.clone())).then_some(ty)
     }
 }
 
-fn is_hash(token: &TokenTree) -> bool {
-    matches!(token, TokenTree::Punct(it) if it.as_char() == '#')
+fn has_impl(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == "impl",
+        TokenTree::Group(group) => has_impl(group.stream()),
+        _ => false,
+    })
 }
 
-/// Whether it is an attribute whose path ends with a word that has `test` in it.
-fn is_test_attribute(pair: &[TokenTree]) -> bool {
-    let [hash, TokenTree::Group(attribute)] = pair else {
-        return false;
-    };
-    let path = attribute.stream().into_iter().take_while(|it| {
-        matches!(it, TokenTree::Ident(_)) || matches!(it, TokenTree::Punct(p) if p.as_char() == ':')
-    });
-    let last = path.filter(|it| matches!(it, TokenTree::Ident(_))).last();
-    is_hash(hash) && last.is_some_and(|it| it.to_string().contains("test"))
+/// Whether the last word of an attribute's path has `test` in it.
+fn is_test_attribute(attribute: &Attribute) -> bool {
+    let last = attribute.path().segments.last();
+    last.is_some_and(|segment| segment.ident.to_string().contains("test"))
 }
 
-fn finish(head: Vec<TokenTree>, block: TokenStream) -> TokenStream {
-    let block = TokenTree::Group(Group::new(Delimiter::Brace, block));
-    head.into_iter().chain(iter::once(block)).collect()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The body as a block within a block.
-///
-/// NOTE: its braces are where they were, but not the user's, whom a lint would tell to remove them.
-fn within(body: &Group) -> Group {
-    let mut body = body.clone();
-    body.set_span(body.span().resolved_at(Span::call_site()));
-    body
-}
+    fn parse(text: &str) -> Result<Function> {
+        syn::parse_str(text)
+    }
 
-/// Puts the body where its mark is.
-fn put(tokens: TokenStream, body: &Group) -> TokenStream {
-    let put_into = |token: TokenTree| match token {
-        TokenTree::Group(group) => {
-            let inner = group.stream();
-            let is_mark = inner.to_string().trim() == "__BODY";
-            TokenTree::Group(if is_mark {
-                within(body)
-            } else {
-                let mut all = Group::new(group.delimiter(), put(inner, body));
-                all.set_span(group.span());
-                all
-            })
+    #[track_caller]
+    fn check_error(text: &str, expected: &str) {
+        let error = parse(text).err().expect("it is not such a function");
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn a_function_keeps_its_signature() {
+        for text in [
+            "fn f() { }",
+            "pub (crate) async fn f () { 1 ; }",
+            "/// Text.\n#[must_use] pub unsafe extern \"C\" fn f (a : u8) -> u8 { a }",
+            "fn f < 'a , const N : usize , T : Fn (u8) -> u8 > (self , t : & 'a T) -> [u8 ; N] where T : 'a { }",
+            "fn f () -> Buffer < { SIZE * 2 } > { }",
+            "fn f () -> [u8 ; { let n = 2 ; n }] where [u8 ; { 2 }] : Copy { }",
+        ] {
+            let function = parse(text).expect(text);
+            let body = function.body.stream();
+            let expected: TokenStream = text.parse().expect("tokens");
+            assert_eq!(function.with_body(body).to_string(), expected.to_string());
         }
-        other => other,
-    };
-    tokens.into_iter().map(put_into).collect()
-}
+    }
 
-/// An error at compile time, beside the item as it was.
-pub(crate) fn error(message: &str, item: TokenStream) -> TokenStream {
-    let error: TokenStream = format!("::core::compile_error!({message:?});")
-        .parse()
-        .expect("a statement");
-    error.into_iter().chain(item).collect()
+    #[test]
+    fn anything_else_is_refused() {
+        check_error(
+            "const fn f() {}",
+            "a const function cannot be looked at when it is run",
+        );
+        check_error("struct S {}", "expected a function");
+        check_error("fn f();", "expected a function with a body");
+        check_error("fn f {}", "expected a function");
+    }
+
+    #[test]
+    fn a_type_without_a_name_is_not_written_again() {
+        let named = |returned: &str| {
+            let function = parse(&format!("fn f() {returned} {{ }}")).expect("a function");
+            function
+                .named_type()
+                .map(|ty| ty.to_string().replace(' ', ""))
+        };
+        assert_eq!(named("-> Vec<u8>").as_deref(), Some("Vec<u8>"));
+        assert_eq!(named("-> Option<!>").as_deref(), Some("Option<!>"));
+        for unnamed in [
+            "",
+            "-> !",
+            "-> impl Copy",
+            "-> Vec<impl Copy>",
+            "-> (impl Copy, u8)",
+        ] {
+            assert_eq!(named(unnamed), None, "{unnamed}");
+        }
+    }
+
+    #[test]
+    fn a_test_attribute_has_test_in_its_last_word() {
+        let function = |attribute| parse(&format!("{attribute} async fn f() {{}}")).expect("one");
+        let has = |attribute| {
+            let function = function(attribute);
+            (
+                function.has_test_attribute(),
+                function.has_runtime_with_threads(),
+            )
+        };
+        assert_eq!(has("#[tokio::test]"), (true, false));
+        assert_eq!(
+            has("#[tokio::test(flavor = \"multi_thread\")]"),
+            (true, true)
+        );
+        assert_eq!(has("#[rstest]"), (true, false));
+        assert_eq!(
+            has("#[test::case(flavor = \"multi_thread\")]"),
+            (false, false)
+        );
+    }
 }

@@ -164,12 +164,10 @@ pub(crate) fn then(address: usize, era: u16) -> usize {
     }
 }
 
-/// Takes note of which libraries are gone, given what lists those that are loaded.
-pub(crate) fn look(list: modules::List) {
+/// Takes note of which libraries are gone. It enters the loader, so the caller keeps forks away, and is not in a record.
+pub(crate) fn look() {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
-    unwind::libraries::look(list);
-    #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
-    let _ = list;
+    unwind::libraries::look();
 }
 
 /// Hands over the libraries that are gone, as of the last [look](look), at the addresses that [`then`] tells.

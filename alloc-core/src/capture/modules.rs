@@ -1,10 +1,9 @@
 //! The modules of this process, as its loader lists them: the program and its shared libraries.
-//!
-//! In: the loader's list. Out: [`Listed`]. Never: a file's content.
 
 use crate::snapshot::modules::FINGERPRINT;
 
-/// A module as the loader lists it, with nothing on the heap. The fields are those of a [`Module`](crate::snapshot::modules::Module).
+/// A module as the loader lists it, with nothing on the heap. The fields are those of
+/// [`Module`](crate::snapshot::modules::Module).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Listed<'a> {
     pub(crate) start: u64,
@@ -17,11 +16,8 @@ pub(crate) struct Listed<'a> {
     pub(crate) fingerprint: u64,
 }
 
-/// Lists modules: calls what it is given for each.
-pub(crate) type List = fn(&mut dyn FnMut(Listed<'_>));
-
 impl Listed<'_> {
-    /// The text of a module's build id, as much of it as there is room for.
+    /// The text of [`Module::build_id`](crate::snapshot::modules::Module::build_id), as much of it as there is room for.
     pub(crate) fn write_build_id<'p>(&self, place: &'p mut [u8; 128]) -> &'p [u8] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let hash = self.fingerprint.to_be_bytes();
@@ -125,6 +121,10 @@ pub(crate) fn describe<'a>(base: u64, headers: &'a [Header], path: &'a [u8]) -> 
     })
 }
 
+/// Hands over the modules now loaded, the program first. Allocates nothing.
+///
+/// It enters the loader, whose lock a fork leaves taken in the child if another thread has it. So the caller keeps forks
+/// away, and is not in a record.
 #[cfg(target_os = "linux")]
 pub(crate) fn list(each: &mut dyn FnMut(Listed<'_>)) {
     use std::ffi::{CStr, c_void};

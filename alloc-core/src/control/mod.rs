@@ -25,9 +25,7 @@
 mod attach;
 mod config;
 mod fork;
-pub(crate) mod modules;
 mod read;
-pub(crate) mod read_tables;
 mod session;
 mod stop_the_world;
 pub(crate) mod track;

@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use crate::Error;
-use crate::control::read_tables;
-use crate::snapshot::recorded::StackEnd;
 use crate::tables::callsites::CallsiteId;
 use crate::{control, record::manual, record::thread};
 
@@ -170,15 +168,8 @@ pub fn untrack(domain: u32, address: usize) -> Result<(), Error> {
     })
 }
 
-/// The stack of a block that is tracked.
-pub(crate) fn stack_of(domain: u32, address: usize) -> Option<(Vec<usize>, StackEnd)> {
-    let _muted = thread::mute();
-    let (callsite, session) = callsite_of(domain, address)?;
-    read_tables::stack_behind(|| (control::session() == session).then_some(callsite))
-}
-
-/// The callsite of a block that is tracked, and its session.
-fn callsite_of(domain: u32, address: usize) -> Option<(CallsiteId, u64)> {
+/// The callsite of a block that is tracked, and the session that it is of.
+pub(crate) fn callsite_of(domain: u32, address: usize) -> Option<(CallsiteId, u64)> {
     let mut tracked = lock();
     let session = control::session();
     let block = tracked.of(session).blocks.get(&(domain, address))?;

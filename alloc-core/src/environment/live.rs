@@ -9,7 +9,7 @@ use crate::Error;
 use crate::environment::clock::Clock;
 use crate::environment::template::Template;
 use crate::snapshot::file::Reserve;
-use crate::{control, control::read_tables, system::hooks};
+use crate::{control, process::read_tables, system::hooks};
 
 /// It is opened for each row: what is held open, the program may close, and have its own under that number.
 pub(crate) struct Live {

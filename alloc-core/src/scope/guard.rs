@@ -11,7 +11,7 @@ use crate::Error;
 use crate::record::thread::{self, Stage};
 use crate::snapshot::recorded::Recorded;
 use crate::snapshot::snapshot::Snapshot;
-use crate::{TracedMemory, control};
+use crate::{TracedMemory, control, process};
 
 /// From when it is entered until it is dropped, counts what this thread allocates and frees.
 ///
@@ -224,7 +224,7 @@ pub(super) fn snapshot_of(id: SlotId, forks: u32) -> Result<Snapshot, Error> {
             ..Recorded::default()
         },
     };
-    Ok(crate::process::snapshot_of(recorded))
+    Ok(process::snapshot_of(recorded))
 }
 
 impl Drop for Scope {

@@ -188,7 +188,7 @@ impl Sites {
             ..Recorded::default()
         };
         recorded.health.lost_blocks = self.lost.load(Ordering::Relaxed);
-        crate::control::modules::look();
+        control::beside_record(crate::capture::look);
         let read = control::beside_record(|| self.read_into(&mut recorded));
         debug_assert!(read.is_some(), "no signal handler takes snapshots");
         recorded

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use crate::Error;
-use crate::control::read_tables;
+use crate::process::read_tables;
 use crate::process::snapshot_of;
 pub(crate) use crate::snapshot::file::Reserve;
 use crate::snapshot::file::{Names, Pages, write_named};

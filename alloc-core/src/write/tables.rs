@@ -5,8 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::{Moment, Reserve};
 use crate::Error;
 use crate::capture::modules::{LONGEST_PATH, program};
-use crate::control::modules;
-use crate::control::read_tables::read_tables;
+use crate::process::modules;
+use crate::process::read_tables::read_tables;
 use crate::snapshot::file::{Callsite, NoMemory, Pages, RawFile, Segment, Summary, Text};
 use crate::tables::label::{ThreadName, bytes_of};
 

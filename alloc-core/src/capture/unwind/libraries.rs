@@ -12,7 +12,7 @@ use std::cell::UnsafeCell;
 
 use super::objects::{self, Object};
 use super::spare_stack;
-use crate::capture::modules::{List, Listed};
+use crate::capture::modules::{self, Listed};
 use crate::system::arena::{LazyTable, Zeroed};
 use crate::system::sync::{AtomicBool, AtomicU32, Ordering};
 
@@ -189,13 +189,13 @@ fn base_of(number: usize) -> usize {
     GONE + number * APART
 }
 
-/// Takes note of which libraries are loaded still, given what lists them.
-pub(in crate::capture) fn look(list: List) {
+/// Takes note of which libraries are loaded still. NOTE: it enters the loader.
+pub(in crate::capture) fn look() {
     if noted() == 0 {
         return;
     }
     let (mut here, mut any) = ([false; MOST], false);
-    list(&mut |listed| {
+    modules::list(&mut |listed| {
         any = true;
         let mut there = until(noted()).filter_map(|(number, it)| Some((number, it.details()?)));
         if let Some((number, _)) = there.find(|(_, details)| details.is(&listed)) {
@@ -286,7 +286,7 @@ mod tests {
         }
         assert_eq!(eras, [eras[0], eras[0], eras[0] + 1, eras[0] + 2]);
         // None of them is loaded.
-        look(crate::capture::modules::list);
+        look();
         let lies_at = |address: usize, era: u32| then(pages + address, era as u16);
         let places = [eras[0], eras[2], eras[3]].map(|era| lies_at(5_000, era));
         let numbers = places.map(|place| (place - GONE) / APART);

@@ -1,10 +1,11 @@
 //! What keeps a thread from recording: busy, internal, muted.
 
 use super::mode::{MUTED, RECORDING};
-use super::scope::{OutsideScope, leave_scope};
+use super::scope::{OutsideScope, leave_scope, owners, replace_scope};
 use super::{LOCAL, Stage};
 use crate::system::signal_mask::Blocked;
 use crate::system::sync::Ordering::Relaxed;
+use crate::tables::slot_id::SlotId;
 
 /// Has the calling thread at another stage until it is dropped, or something else happens to it.
 pub(crate) struct AtStage {
@@ -90,13 +91,16 @@ impl Drop for Muted {
 /// For the crate of the reading side, which holds no [`Muted`].
 pub(crate) fn begin_mute() -> u32 {
     change_muted(|muted| muted + 1);
-    leave_scope().into_word()
+    replace_scope(None).map_or(0, SlotId::get)
 }
 
 /// Ends what one [`begin_mute`] began, on the same thread.
 pub(crate) fn end_mute(scope: u32) {
     change_muted(|muted| muted - 1);
-    drop(OutsideScope::from_word(scope));
+    // NOTE: none, unless a guard was made meanwhile and is still there.
+    if let Some(scope) = replace_scope(SlotId::from_word(scope)) {
+        (owners().disown)(scope);
+    }
 }
 
 fn change_muted(change: impl Fn(u32) -> u32) {

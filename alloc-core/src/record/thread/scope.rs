@@ -20,7 +20,7 @@ pub(crate) fn register_scopes(owners: &'static ScopeOwners) {
     let _ = OWNERS.set(owners);
 }
 
-fn owners() -> &'static ScopeOwners {
+pub(super) fn owners() -> &'static ScopeOwners {
     const NONE: &ScopeOwners = &ScopeOwners {
         disown: |_| (),
         give_back: |_| (),
@@ -93,23 +93,6 @@ pub(crate) fn leave_scope() -> OutsideScope {
     OutsideScope {
         scope: replace_scope(None),
         _not_send: std::marker::PhantomData,
-    }
-}
-
-impl OutsideScope {
-    /// The scope as a word, to which the thread does not return by itself.
-    pub(super) fn into_word(self) -> u32 {
-        std::mem::ManuallyDrop::new(self)
-            .scope
-            .map_or(0, SlotId::get)
-    }
-
-    /// What [`into_word`](Self::into_word) returned on this thread.
-    pub(super) fn from_word(word: u32) -> OutsideScope {
-        OutsideScope {
-            scope: SlotId::from_word(word),
-            _not_send: std::marker::PhantomData,
-        }
     }
 }
 

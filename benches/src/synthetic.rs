@@ -1,42 +1,56 @@
-//! A snapshot as large as one likes, made up.
+//! Synthetic snapshots of any size.
 
 use alloc_core::{Amount, Counters, Frame, Snapshot, Trace, Traceback};
 
-/// What a made-up snapshot is like.
+use crate::random::Random;
+
+/// The size of a synthetic snapshot.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
-    /// The number of callsites, each with a stack of its own.
+    /// Callsites, each with its own stack.
     pub callsites: usize,
-    /// The frames of a stack.
+    /// Frames of a stack.
     pub depth: usize,
-    /// The same seed gives the same program and the same stacks; the amounts differ from seed to seed.
+    /// The seed of the amounts. Snapshots of all seeds have the same stacks.
     pub seed: u64,
 }
 
-/// The places of code that stacks go through: as many as the parser among the workloads has.
+/// Distinct frames: as many as the workload `rust-source` has.
 const PLACES: usize = 20_000;
 const FUNCTIONS: usize = 4_000;
 const FILES: usize = 400;
 const CRATES: usize = 40;
 
-/// A snapshot of this shape: stacks of a program of forty crates that have their outer frames in
-/// common, as real ones have, and three frames of the standard library at the inner end.
+/// Makes a snapshot of this shape.
+///
+/// The stacks are of a program of forty crates. Neighbours share their outer frames, as real ones
+/// do, and each ends in three frames of the standard library.
+///
+/// ```
+/// use alloc_benches::synthetic::{Shape, snapshot};
+///
+/// let shape = Shape { callsites: 100, depth: 30, seed: 1 };
+/// assert_eq!(snapshot(shape).traces().len(), 100);
+/// ```
 pub fn snapshot(shape: Shape) -> Snapshot {
-    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    let mut random = Random(0);
     let places: Vec<Frame> = (0..PLACES).map(place).collect();
     let std: Vec<Frame> = (0..3).map(of_std).collect();
-    let mut amounts = Random(shape.seed | 1);
-    let mut stack: Vec<usize> = (0..shape.depth).map(|_| random.below(PLACES)).collect();
+    let mut amounts = Random(shape.seed);
+    let mut stack: Vec<usize> = (0..shape.depth)
+        .map(|_| below(&mut random, PLACES))
+        .collect();
     let traces = (0..shape.callsites).map(|_| {
-        // The next stack leaves the last one's somewhere, and more often near its inner end.
-        let kept = random.below(shape.depth).max(random.below(shape.depth));
+        // Each stack keeps the outer frames of the last one. The branch is near the inner end
+        // more often than not.
+        let kept = below(&mut random, shape.depth).max(below(&mut random, shape.depth));
         for place in &mut stack[kept..] {
-            *place = random.below(PLACES);
+            *place = below(&mut random, PLACES);
         }
         let own = stack.iter().rev().map(|&place| places[place].clone());
         let frames = std.iter().cloned().chain(own).take(shape.depth).collect();
-        let blocks = 1 + amounts.below(1_000) as u64;
-        let current = Amount::new(blocks * (8 + amounts.below(500) as u64), blocks);
+        let blocks = 1 + amounts.below(1_000);
+        let current = Amount::new(blocks * (8 + amounts.below(500)), blocks);
         let counters = Counters {
             current,
             peak: current,
@@ -48,6 +62,10 @@ pub fn snapshot(shape: Shape) -> Snapshot {
     });
     let limit = shape.depth.try_into().unwrap_or(u16::MAX);
     Snapshot::from_traces(traces.collect(), limit)
+}
+
+fn below(random: &mut Random, limit: usize) -> usize {
+    random.below(limit as u64) as usize
 }
 
 fn place(number: usize) -> Frame {
@@ -71,17 +89,4 @@ fn of_std(number: usize) -> Frame {
     ][number];
     let path = format!("/rustc/59807616e1b0d9e4f9b1e6bd2f7e2c4d9a6f4d2a/library/alloc/src/{file}");
     Frame::new(Some(function), Some(&path), 300 + number as u32, 9)
-}
-
-/// xorshift64*, by Vigna.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let bits = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33;
-        bits as usize % n
-    }
 }

@@ -1,12 +1,10 @@
-//! The modules of this process: those that are loaded, and those that are gone.
-//!
-//! In: the loader's list. Out: modules, the program first. Never: a call from a record.
+//! The modules of this process: those that are loaded, and those that are gone which stacks pass through.
 
 use crate::capture::modules::{Listed, list};
-use crate::control;
 use crate::snapshot::modules::Module;
+use crate::{capture, control};
 
-/// The modules now loaded, the program first, and those that are gone which stacks pass through.
+/// All modules, the program first.
 pub(crate) fn known() -> Vec<Module> {
     let mut modules = Vec::new();
     for_each(&mut |it| {
@@ -21,25 +19,12 @@ pub(crate) fn known() -> Vec<Module> {
     modules
 }
 
-/// Passes on the modules that are [`known`], the program first. Allocates nothing on Linux.
+/// Hands over the modules that are [known](known). Allocates nothing on Linux.
 ///
-/// NOTE: a library is gone if it was when the tables were read: see [`look`].
+/// NOTE: which are gone was seen when the tables were read: see [`look`](crate::capture::look).
 pub(crate) fn for_each(each: &mut dyn FnMut(Listed<'_>)) {
-    for_each_loaded(each);
-    crate::capture::for_each_gone(each);
-}
-
-/// Takes note of which libraries are gone. Enters the loader.
-pub(crate) fn look() {
-    crate::capture::look(for_each_loaded);
-}
-
-/// Passes on the modules now loaded.
-///
-/// It enters the loader, so it is never called from a record. It runs beside one, since a fork would
-/// leave the loader's lock taken in the child if another thread had it.
-fn for_each_loaded(each: &mut dyn FnMut(Listed<'_>)) {
     control::beside_record(|| list(each));
+    capture::for_each_gone(each);
 }
 
 #[cfg(all(test, target_os = "linux", not(miri)))]

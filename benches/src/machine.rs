@@ -1,26 +1,25 @@
-//! What the numbers were taken on.
+//! The machine that the numbers are from.
 
 use std::fs;
 use std::process::Command;
 
-/// The processor, the number of processors, the kernel, the compiler, and how much else is running,
-/// in one line.
+/// One line with the processor, its cores, the kernel, the compiler and the load.
 pub fn description() -> String {
     let cores = std::thread::available_parallelism().map_or(0, |cores| cores.get());
     format!(
         "{}, {cores} cores, {} {}, {}, load {}",
         processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
         std::env::consts::OS,
-        kernel().unwrap_or_else(|| "(kernel not known)".to_owned()),
-        compiler().unwrap_or_else(|| "(compiler not known)".to_owned()),
-        load().unwrap_or_else(|| "not known".to_owned()),
+        kernel().unwrap_or_else(|| "(kernel unknown)".to_owned()),
+        compiler().unwrap_or_else(|| "(compiler unknown)".to_owned()),
+        load().unwrap_or_else(|| "unknown".to_owned()),
     )
 }
 
-/// The most memory of this process that was ever resident, if the system says so.
+/// The peak of resident memory of this process in KiB, on Linux.
 ///
-/// Linux keeps it from the moment the program was loaded (`VmHWM`), so that what started it does
-/// not count, as it would in `getrusage`.
+/// `VmHWM` counts from the moment the program was loaded. `getrusage` would include the process
+/// that started it.
 pub fn peak_resident_kib() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status
@@ -40,14 +39,13 @@ fn kernel() -> Option<String> {
     Some(release.trim().to_owned())
 }
 
-/// How many tasks wanted a processor over the last minute: near zero on a machine whose numbers can
-/// be trusted.
+/// The load average of the last minute. It is near zero on a machine with reliable numbers.
 fn load() -> Option<String> {
     let averages = fs::read_to_string("/proc/loadavg").ok()?;
     averages.split_whitespace().next().map(str::to_owned)
 }
 
-/// Cargo runs a bench with the toolchain that built it, so this is the compiler of the contenders.
+/// The compiler of the contenders: Cargo runs a bench with the toolchain that built it.
 fn compiler() -> Option<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc).arg("--version").output().ok()?;

@@ -1,8 +1,8 @@
-//! What a contender does: one workload, once, in a process of its own.
+//! A contender: a process that runs one workload once.
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,36 +12,41 @@ use std::time::Instant;
 use alloc_core::{CaptureMethod, Config};
 
 use crate::workloads::{Size, Workload};
-use crate::{counting, machine};
+use crate::{counting, latency, machine};
 
-/// What the harness asks of a contender; the contender's command line.
+/// The work of one run, passed on the contender's command line.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// What to run.
+    /// The workload.
     pub workload: Workload,
-    /// How much of it.
+    /// Its size.
     pub size: Size,
-    /// How many threads [`Workload::ManyThreads`] has.
+    /// The threads of [`Workload::ManyThreads`].
     pub threads: usize,
-    /// The folders of Rust sources that [`Workload::RustSource`] parses.
+    /// The folders whose Rust sources [`Workload::RustSource`] parses.
     pub sources: Vec<PathBuf>,
 }
 
-/// What a contender hands back: a line of text for each value, its name first.
+/// The values that a contender prints, one a line, each after its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome(BTreeMap<String, String>);
 
-/// The whole of a contender's `main`.
+/// The `main` of a contender.
 ///
-/// `begin` switches the contender's allocator on and comes before all that counts, so that the
-/// workload's input is recorded too, as it would be in a program. The time taken is that of the
-/// workload alone, not of the process's start and not of making the input. `facts` is asked when
-/// all is measured, and adds what only this contender knows.
+/// `begin` starts the contender's allocator. It runs first, so that the workload's input is
+/// recorded too, as in a real program. The measured time is that of the workload alone, without the
+/// start of the process and the preparation of the input. `facts` runs last and adds values that
+/// only this contender has.
 ///
 /// # Panics
 ///
 /// If the command line is not one that [`Task::run`] writes.
 pub fn run(begin: impl FnOnce(), facts: impl FnOnce(&mut Outcome)) {
+    if let Some(task) = latency::Task::from_command_line() {
+        begin();
+        print!("{}", task.measure());
+        return;
+    }
     let task = Task::from_command_line();
     begin();
     let live_at_begin = counting::tally().live;
@@ -62,7 +67,7 @@ pub fn run(begin: impl FnOnce(), facts: impl FnOnce(&mut Outcome)) {
     if let Some(kib) = resident {
         outcome.set("resident_kib", kib);
     }
-    // Zero where another allocator is installed.
+    // Zero unless the counting allocator is installed.
     if counted.pairs() != 0 {
         outcome.set("pairs", counted.pairs());
         outcome.set("frees", counted.frees + counted.reallocations);
@@ -73,16 +78,15 @@ pub fn run(begin: impl FnOnce(), facts: impl FnOnce(&mut Outcome)) {
     print!("{outcome}");
 }
 
-/// The environment variable that says how much the tracer records.
+/// The environment variable with the mode of the tracer.
 pub const MODE: &str = "ALLOC_BENCHES_MODE";
 
-/// Starts the tracer as a program would: with 32 frames, unless [`MODE`] says otherwise.
+/// Starts the tracer in the mode of [`MODE`]; by default with 32 frames, as many as its peers have.
 ///
 /// # Panics
 ///
 /// If it cannot be started.
 pub fn start_tracing() {
-    // As many as peers have.
     let config = Config::default().frames(32);
     let config = match std::env::var(MODE).as_deref() {
         Err(_) => config,
@@ -94,11 +98,11 @@ pub fn start_tracing() {
             Err(_) => panic!("expected counters, sampled, line or frames, found {mode:?}"),
         },
     };
-    alloc_core::start_with(config).expect("the tracer is installed and nobody has started it");
+    alloc_core::start_with(config).expect("the tracer is installed and not yet started");
 }
 
-/// What the tracer says of itself.
-pub fn tell_of_the_tracer(outcome: &mut Outcome) {
+/// Adds the tracer's own numbers to an outcome.
+pub fn add_tracer_facts(outcome: &mut Outcome) {
     let memory = alloc_core::traced_memory();
     outcome.set("traced_peak", memory.peak.get());
     outcome.set("traced_peak_error", memory.peak_error.get());
@@ -112,38 +116,51 @@ pub fn tell_of_the_tracer(outcome: &mut Outcome) {
     outcome.set("capture", capture);
 }
 
+/// Runs a contender with these words on its command line, and waits for it.
+pub(crate) fn run_program(
+    program: &Path,
+    words: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    environment: &[(&str, OsString)],
+) -> Result<Outcome, Box<dyn Error>> {
+    let output = Command::new(program)
+        .args(words)
+        // A tracer started from the environment would turn this into another contender.
+        .env_remove("ALLOC_TRACE")
+        .env_remove("ALLOC_TRACE_OUT")
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("{} did not start: {error}", program.display()))?;
+    if !output.status.success() {
+        return Err(format!(
+            "{} was expected to succeed, found {}",
+            program.display(),
+            output.status
+        )
+        .into());
+    }
+    String::from_utf8(output.stdout)?.parse()
+}
+
 impl Task {
     /// Runs `program` with this task and waits for it.
     ///
     /// # Errors
     ///
-    /// If it cannot be started, does not succeed, or prints what is not an outcome.
+    /// If it does not start, fails, or prints something other than an outcome.
     pub fn run(
         &self,
         program: &Path,
         environment: &[(&str, OsString)],
     ) -> Result<Outcome, Box<dyn Error>> {
-        let output = Command::new(program)
-            .arg(self.workload.name())
-            .arg(self.size.name())
-            .arg(self.threads.to_string())
-            .args(&self.sources)
-            // A tracer that is switched on from outside would not be the contender we think it is.
-            .env_remove("ALLOC_TRACE")
-            .env_remove("ALLOC_TRACE_OUT")
-            .envs(environment.iter().map(|(name, value)| (name, value)))
-            .stderr(Stdio::inherit())
-            .output()
-            .map_err(|error| format!("{} did not start: {error}", program.display()))?;
-        if !output.status.success() {
-            return Err(format!(
-                "{} was expected to succeed, found {}",
-                program.display(),
-                output.status
-            )
-            .into());
-        }
-        String::from_utf8(output.stdout)?.parse()
+        let words = [
+            self.workload.name(),
+            self.size.name(),
+            &self.threads.to_string(),
+        ];
+        let words = words.into_iter().map(OsStr::new);
+        let sources = self.sources.iter().map(|source| source.as_os_str());
+        run_program(program, words.chain(sources), environment)
     }
 
     fn from_command_line() -> Task {

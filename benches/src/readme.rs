@@ -4,15 +4,15 @@ use std::fmt::Write;
 
 use alloc_core::Bytes;
 
-use crate::lineup::Contender;
+use crate::contenders::Contender;
 use crate::report::Measured;
 use crate::summary::short_ratio;
 
-/// What the small print of the table says.
-pub const BELOW: &str = "what is added to a pair of an allocation and a free, and the most memory that was \
-                         ever resident; of those that others are compared with, the time itself";
+/// What the small print of the table means.
+pub const BELOW: &str = "the nanoseconds added to a pair of an allocation and a free, and the peak of \
+                         resident memory; a base has its time in place of a ratio";
 
-/// Where the tables go: all rows, and those that a user chooses between.
+/// The pages with a table, and the rows of each.
 pub const PAGES: [(&str, Rows); 2] = [
     (concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"), Rows::All),
     (
@@ -21,12 +21,12 @@ pub const PAGES: [(&str, Rows); 2] = [
     ),
 ];
 
-/// Which contenders a table shows.
+/// The contenders in a table.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Rows {
     /// All of them.
     All,
-    /// Those that a user chooses between.
+    /// The settings that a user chooses between.
     Choice,
 }
 
@@ -45,11 +45,11 @@ impl Rows {
     }
 }
 
-/// The page with another table in the place of the one that it has, between two comments.
+/// Replaces the table of a page, which is between two comments.
 ///
 /// # Errors
 ///
-/// If there are no such comments.
+/// If a comment is missing.
 pub fn with_table(page: &str, table: &str) -> Result<String, String> {
     const BEGIN: &str = "<!-- table -->\n";
     const END: &str = "<!-- end of the table -->";
@@ -61,10 +61,10 @@ pub fn with_table(page: &str, table: &str) -> Result<String, String> {
     Ok(format!("{before}{BEGIN}\n{table}\n{END}{after}"))
 }
 
-/// What was measured, in Markdown: a row for each contender, a column for each workload.
+/// The results in Markdown: a row for each contender, a column for each workload.
 ///
-/// A cell has the ratio, and below it in small print what is added to a pair and the peak of
-/// resident memory; that of a contender which others are compared with has its time instead.
+/// A cell has the ratio and, in small print below, the time added to a pair and the peak of
+/// resident memory. A contender that others are compared with has its time in place of a ratio.
 pub fn markdown(all: &[Measured], rows: Rows) -> String {
     let Some(first) = all.first() else {
         return String::new();
@@ -85,7 +85,8 @@ pub fn markdown(all: &[Measured], rows: Rows) -> String {
             true => String::new(),
             false => format!(", against {}", contender.against),
         };
-        writeln!(text, "| {}{against} | {cells} |", contender.label).expect("a string takes all");
+        writeln!(text, "| {}{against} | {cells} |", contender.label)
+            .expect("writing to a string succeeds");
     }
     text
 }
@@ -94,7 +95,7 @@ fn cell(measured: &Measured, contender: &Contender) -> String {
     let (runs, _) = measured.runs_and_base(contender);
     let resident = match runs.resident_kib() {
         Some(kib) => Bytes::kib(kib).to_string(),
-        None => "memory not known".to_owned(),
+        None => "memory unknown".to_owned(),
     };
     if contender.is_base() {
         let time = runs.median().as_millis();
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_takes_the_place_of_another() {
+    fn a_table_replaces_another() {
         let page = "Before.\n<!-- table -->\nold\n<!-- end of the table -->\nAfter.\n";
         let with = "Before.\n<!-- table -->\n\nnew\n<!-- end of the table -->\nAfter.\n";
         assert_eq!(with_table(page, "new").as_deref(), Ok(with));
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pages_have_places_for_their_tables() {
+    fn each_page_has_both_comments() {
         for (page, _) in PAGES {
             let text = std::fs::read_to_string(page).unwrap();
             assert!(with_table(&text, "").is_ok(), "{page}");

@@ -1,24 +1,21 @@
-//! How much more work gets done with more threads.
+//! Throughput by number of threads, relative to one thread.
 
 use std::time::Duration;
 
 use crate::summary::{Runs, ratio, table};
 
-/// What the project wants of two threads: so much of the bare program's gain.
-const WANTED: f64 = 0.9;
-
-/// One contender's runs with each number of threads, each thread doing as much as the one alone.
+/// The runs of one contender with each number of threads. Each thread does the same work.
 #[derive(Clone, Debug)]
 pub struct Scaling {
-    /// The contender.
+    /// The name of the contender.
     pub name: &'static str,
-    /// The numbers of threads, the first of them one, and the runs with them.
+    /// Numbers of threads, the first of them 1, and the runs with each.
     pub runs: Vec<(usize, Runs)>,
 }
 
 impl Scaling {
-    /// How much more work is done in a second with so many threads than with one, both in the best
-    /// run; `None` if it was not run with them.
+    /// The throughput with so many threads divided by that with one, both in the best run. `None`
+    /// if there is no run with that number of threads.
     pub fn gain(&self, threads: usize) -> Option<f64> {
         let best = |wanted| {
             let mut runs = self.runs.iter();
@@ -29,8 +26,8 @@ impl Scaling {
     }
 }
 
-/// The gains of all side by side, and for all but the first, the bare program, the share that they
-/// keep of the first one's gain. Below, whether that is what the project wants.
+/// The gains side by side. The first contender is the bare program; next to the gain of each other
+/// one is its share of the bare program's gain.
 pub fn report(all: &[Scaling]) -> String {
     let Some((bare, others)) = all.split_first() else {
         return String::new();
@@ -52,25 +49,7 @@ pub fn report(all: &[Scaling]) -> String {
         }
         rows.push(row);
     }
-    let verdicts = others.iter().filter_map(|other| verdict(other, bare));
-    table(&rows) + "\n" + &verdicts.collect::<String>()
-}
-
-/// `None` without one, two, and more threads.
-fn verdict(traced: &Scaling, bare: &Scaling) -> Option<String> {
-    let &(most, _) = traced.runs.last()?;
-    let kept = share(traced, bare, 2)?;
-    let held = |scaling: &Scaling| Some(scaling.gain(most)? / scaling.gain(2)?);
-    Some(format!(
-        "{}: with 2 threads {} of bare's gain, {} the {} wanted; with {most} threads {} of its \
-         throughput with 2, where bare has {}\n",
-        traced.name,
-        percent(Some(kept)),
-        if kept >= WANTED { "within" } else { "BELOW" },
-        percent(Some(WANTED)),
-        percent(held(traced)),
-        percent(held(bare)),
-    ))
+    table(&rows)
 }
 
 fn share(traced: &Scaling, bare: &Scaling, threads: usize) -> Option<f64> {
@@ -100,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gain_is_in_work_done_in_a_second() {
+    fn a_gain_is_a_ratio_of_throughputs() {
         let bare = scaling("bare", &[(1, 100), (2, 100), (4, 200)]);
         let gains = [1, 2, 4, 8].map(|threads| bare.gain(threads));
         assert_eq!(gains, [Some(1.0), Some(2.0), Some(2.0), None]);
@@ -108,15 +87,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_of_the_gain_is_told() {
+    fn the_share_of_the_gain_is_shown() {
         let expected = "\
 threads   bare  counters  of bare  traced  of bare
 1        1.00x     1.00x    100 %   1.00x    100 %
 2        1.98x     1.92x     97 %   1.60x     81 %
 64       2.00x     1.93x     96 %   1.55x     78 %
-
-counters: with 2 threads 97 % of bare's gain, within the 90 % wanted; with 64 threads 101 % of its throughput with 2, where bare has 101 %
-traced: with 2 threads 81 % of bare's gain, BELOW the 90 % wanted; with 64 threads 97 % of its throughput with 2, where bare has 101 %
 ";
         let all = [
             scaling("bare", &[(1, 1000), (2, 1010), (64, 32000)]),

@@ -1,17 +1,17 @@
-//! The independent count: how many allocations a workload makes.
+//! The independent count of a workload's allocations.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// The system's allocator with every call counted; the allocator of the contender `counted`.
+/// The system's allocator with a count of every call; the allocator of the contender `counted`.
 ///
-/// It knows nothing of the tracer, so that what is divided by the number of allocations does not
-/// depend on what is measured. The counters are shared and atomic: exact, and slow with many
-/// threads, which is why this contender is run for its numbers and never timed.
+/// It shares no code with the tracer, so the divisor of each figure is independent of what is
+/// measured. The counters are shared atomics: exact, and slow with many threads. So this contender
+/// is never timed.
 #[derive(Debug)]
 pub struct Counting;
 
-/// What [`Counting`] has counted since the process began.
+/// The counts of [`Counting`] since the process began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Successful `alloc` and `alloc_zeroed`.
@@ -20,7 +20,7 @@ pub struct Tally {
     pub reallocations: u64,
     /// `dealloc`.
     pub frees: u64,
-    /// The bytes asked for by all of them; a reallocation counts with its new size.
+    /// Requested bytes of all of them. A reallocation counts with its new size.
     pub bytes: u64,
     /// Bytes live now.
     pub live: u64,
@@ -44,13 +44,13 @@ pub fn tally() -> Tally {
     }
 }
 
-/// The most bytes that were ever live.
+/// The peak of live bytes.
 pub fn peak() -> u64 {
     PEAK.load(Relaxed)
 }
 
 impl Tally {
-    /// What was counted since `before`; `live` stays what it is.
+    /// The counts since `before`. `live` is unchanged.
     pub fn since(&self, before: &Tally) -> Tally {
         Tally {
             allocations: self.allocations - before.allocations,
@@ -61,7 +61,7 @@ impl Tally {
         }
     }
 
-    /// Pairs of an allocation and a free. A reallocation is one: it frees a block and makes one.
+    /// Pairs of an allocation and a free. A reallocation is a pair of its own.
     pub fn pairs(&self) -> u64 {
         self.allocations + self.reallocations
     }
@@ -77,11 +77,11 @@ fn shrunk(size: usize) {
     LIVE.fetch_sub(size as u64, Relaxed);
 }
 
-// SAFETY: every method hands its arguments to the system's own method of the same name and hands
-// back what that returned; the counters are atomics and never allocate.
+// SAFETY: every method passes its arguments to the system's method of the same name and returns its
+// result. The counters are atomics and never allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promises are the system's.
+        // SAFETY: the caller upholds the same contract as the system's method.
         let block = unsafe { System.alloc(layout) };
         if !block.is_null() {
             ALLOCATIONS.fetch_add(1, Relaxed);
@@ -93,12 +93,12 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         FREES.fetch_add(1, Relaxed);
         shrunk(layout.size());
-        // SAFETY: the caller's promises are the system's.
+        // SAFETY: the caller upholds the same contract as the system's method.
         unsafe { System.dealloc(block, layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promises are the system's.
+        // SAFETY: the caller upholds the same contract as the system's method.
         let block = unsafe { System.alloc_zeroed(layout) };
         if !block.is_null() {
             ALLOCATIONS.fetch_add(1, Relaxed);
@@ -108,11 +108,11 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: the caller's promises are the system's.
+        // SAFETY: the caller upholds the same contract as the system's method.
         let moved = unsafe { System.realloc(block, layout, size) };
         if !moved.is_null() {
             REALLOCATIONS.fetch_add(1, Relaxed);
-            // The old bytes leave first: a reallocation in place is no peak of both sizes.
+            // The old bytes go first: a reallocation in place is no peak of both sizes.
             shrunk(layout.size());
             grown(size);
         }
@@ -145,20 +145,21 @@ mod tests {
         assert_eq!((made.frees, made.bytes, made.live), (7, 300, 60));
     }
 
-    /// Not installed in this program: called by hand, so that no other test is counted.
+    /// Calls the allocator directly. It is not installed, so no other test is counted.
     #[test]
     fn every_call_is_counted_once() {
         let (small, large) = (Layout::new::<[u8; 40]>(), Layout::new::<[u8; 100]>());
         // SAFETY: the layout is not empty.
         let block = unsafe { Counting.alloc(small) };
-        // SAFETY: the block is the one just made, with its layout, and the new size is not zero.
+        // SAFETY: `alloc` has just returned the block for this layout, and the new size is not
+        // zero.
         let block = unsafe { Counting.realloc(block, small, large.size()) };
         // SAFETY: the layout is not empty.
         let zeroed = unsafe { Counting.alloc_zeroed(small) };
         assert_eq!((tally().live, peak()), (140, 140));
-        // SAFETY: the block with the layout that `realloc` left it with, once.
+        // SAFETY: the block has this layout since `realloc`, and is freed once.
         unsafe { Counting.dealloc(block, large) };
-        // SAFETY: the block with its layout, once.
+        // SAFETY: the block was allocated with this layout, and is freed once.
         unsafe { Counting.dealloc(zeroed, small) };
         let expected = Tally {
             allocations: 2,

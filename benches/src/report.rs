@@ -1,4 +1,4 @@
-//! The tables.
+//! The tables on the terminal.
 
 use std::fmt;
 use std::iter;
@@ -6,36 +6,38 @@ use std::iter;
 use alloc_core::Bytes;
 
 use crate::contender::Outcome;
-use crate::lineup::{Build, Contender};
+use crate::contenders::Contender;
 use crate::summary::{self, Runs, table, thousands};
 use crate::workloads::Workload;
 
-/// All that was measured of one workload; it prints as its table.
+/// The results of one workload. It prints as a table.
 #[derive(Clone, Debug)]
 pub struct Measured {
-    /// What was run.
+    /// The workload.
     pub workload: Workload,
-    /// How many allocations it makes, as counted by none of the contenders.
+    /// Its allocations, counted by a program that takes no part.
     pub pairs: u64,
-    /// The most bytes that are ever live in it, counted likewise.
+    /// Its peak of live bytes, counted by the same program.
     pub live_peak: u64,
-    /// Who ran it, in the order of the table.
+    /// The contenders and their runs, in the order of the table.
     pub entrants: Vec<Entrant>,
 }
 
-/// One contender's part.
+/// The runs of one contender.
 #[derive(Clone, Debug)]
 pub struct Entrant {
-    /// Who it is.
+    /// The contender.
     pub contender: Contender,
     /// Its runs.
     pub runs: Runs,
-    /// What it handed back last, for what the tracer says of itself.
+    /// The outcome of its last run, which has the tracer's own numbers.
     pub outcome: Outcome,
 }
 
-/// All workloads side by side: the ratios, between medians and between the best runs, which suffer
-/// least from what else the machine does, and what a pair costs more.
+/// All workloads side by side: ratios of medians, ratios of best runs, and the time added to a
+/// pair.
+///
+/// The best runs suffer least from other work on the machine.
 pub fn overview(all: &[Measured]) -> String {
     type Cell = fn(&Measured, &Contender) -> String;
     let tables: [(&str, Cell); 3] = [
@@ -119,42 +121,19 @@ impl Measured {
         row
     }
 
-    /// What the tracer says of itself, beside what was counted and measured from outside, and beside
-    /// what the project wants of it.
+    /// The tracer's own numbers, compared with the independent count.
     fn fmt_tracer(&self, entrant: &Entrant, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (contender, outcome) = (&entrant.contender, &entrant.outcome);
+        let (name, outcome) = (entrant.contender.name, &entrant.outcome);
         let number = |name| outcome.number(name).unwrap_or(0);
         let (peak, capture) = (number("traced_peak"), outcome.text("capture"));
         writeln!(
             f,
-            "{}: stacks by {}; live at peak {} ({}); its own memory {}",
-            contender.name,
+            "{name}: stacks by {}; live at peak {} ({}); its own memory {}",
             capture.unwrap_or("nothing"),
             Bytes::new(peak),
             self.agreement(peak, number("traced_peak_error")),
             Bytes::new(number("tracer_memory")),
-        )?;
-        let (traced, bare) = self.runs_and_base(contender);
-        if let Some(more) = more_memory(traced, bare) {
-            let allowed = summary::allowed_memory(self.live_peak);
-            writeln!(
-                f,
-                "memory on top of {}: {}, {} the {} wanted (15 % of the live heap and 16 MiB)",
-                contender.against,
-                signed(more),
-                within(more <= allowed as i64),
-                Bytes::new(allowed),
-            )?;
-        }
-        if self.workload == Workload::Json && contender.build == Build::FramePointers {
-            let ratio = self.ratio_of(contender);
-            let verdict = within(ratio <= 1.5);
-            writeln!(
-                f,
-                "time with frame pointers: {ratio:.2}x, {verdict} the 1.5x wanted"
-            )?;
-        }
-        Ok(())
+        )
     }
 
     fn agreement(&self, peak: u64, allowed: u64) -> String {
@@ -168,31 +147,31 @@ impl Measured {
         )
     }
 
-    /// How much longer a contender takes than the one it is compared with.
+    /// The time of a contender divided by the time of its base.
     ///
     /// # Panics
     ///
-    /// If one of them did not take part.
+    /// If the contender or its base did not take part.
     pub fn ratio_of(&self, contender: &Contender) -> f64 {
         let (runs, base) = self.runs_and_base(contender);
         summary::ratio(runs.median(), base.median())
     }
 
-    /// The nanoseconds that a contender adds to each pair.
+    /// The nanoseconds that a contender adds to a pair of an allocation and a free.
     ///
     /// # Panics
     ///
-    /// If it, or the one it is compared with, did not take part.
+    /// If the contender or its base did not take part.
     pub fn added_by(&self, contender: &Contender) -> f64 {
         let (runs, base) = self.runs_and_base(contender);
         summary::added_per_pair(runs.median(), base.median(), self.pairs)
     }
 
-    /// The runs of a contender, and of the one it is compared with.
+    /// The runs of a contender and of its base.
     ///
     /// # Panics
     ///
-    /// If one of them did not take part.
+    /// If the contender or its base did not take part.
     pub fn runs_and_base(&self, contender: &Contender) -> (&Runs, &Runs) {
         let runs = |name| {
             let mut entrants = self.entrants.iter();
@@ -222,16 +201,11 @@ fn signed(bytes: i64) -> String {
     format!("{sign}{}", Bytes::new(bytes.unsigned_abs()))
 }
 
-fn within(yes: bool) -> &'static str {
-    if yes { "within" } else { "ABOVE" }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::lineup::Records;
 
     fn entrant(contender: Contender, runs: &[(u64, u64)], outcome: &str) -> Entrant {
         let mut entrant = Entrant {
@@ -247,7 +221,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn measured(workload: Workload, traced: &str) -> Measured {
-        let contender = |name| Contender::new(name, "program", Records::Everything);
+        let contender = |name| Contender::new(name, "program");
         let mimalloc = |name| contender(name).against("mimalloc");
         let frame_pointers = |name| contender(name).with_frame_pointers();
         let entrants = vec![
@@ -287,16 +261,13 @@ traced, frame pointers     1  121.0ms  121.0ms  1.10x       11.0 ns     70.0 MiB
 mimalloc                   1   50.0ms   50.0ms      -             -     50.0 MiB          -
 mimalloc, traced           1  100.0ms  100.0ms  2.00x       50.0 ns     49.0 MiB  -1024 KiB  against mimalloc
 traced: stacks by unwind tables; live at peak 40.0 MiB (as counted); its own memory 8192 KiB
-memory on top of bare: +23.0 MiB, ABOVE the 22.0 MiB wanted (15 % of the live heap and 16 MiB)
 traced, frame pointers: stacks by frame pointers; live at peak 40.0 MiB (as counted); its own memory 1024 KiB
-memory on top of bare, frame pointers: +10.0 MiB, within the 22.0 MiB wanted (15 % of the live heap and 16 MiB)
-time with frame pointers: 1.10x, within the 1.5x wanted
 ";
         assert_eq!(measured(Workload::Json, traced).to_string(), expected);
     }
 
     #[test]
-    fn a_peak_that_differs_is_told() {
+    fn a_peak_that_differs_is_shown() {
         let traced = "capture unwind tables\ntraced_peak 41940040\ntraced_peak_error 524288";
         let text = measured(Workload::Json, traced).to_string();
         let line = text.lines().find(|line| line.starts_with("traced: "));

@@ -5,14 +5,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::capture::MAX_FRAMES;
-use crate::control::modules;
+use crate::capture::{self, MAX_FRAMES};
 use crate::record::session::TABLES;
 use crate::snapshot::recorded::{Recorded, RecordedCallsite, StackEnd};
 use crate::tables::callsites::CallsiteId;
 use crate::tables::label::{Label, ThreadName};
 use crate::tables::sampling::Interval;
-use crate::{Amount, Bytes, Counters, Error, Health, TracedMemory, control, record::thread};
+use crate::{
+    Amount, Bytes, Counters, Error, Health, TracedMemory, control, control::track, record::thread,
+};
 
 /// Reads the tables, while other threads go on recording.
 pub(crate) fn read() -> Result<Recorded, Error> {
@@ -79,7 +80,7 @@ pub(crate) fn read_tables(
     let _muted = thread::mute();
     let mut stack = Vec::new();
     stack.try_reserve_exact(MAX_FRAMES)?;
-    modules::look();
+    control::beside_record(capture::look);
     control::reading(|config| {
         let mut health = Health::default();
         for (id, callsite) in TABLES.callsites.iter() {
@@ -140,12 +141,16 @@ pub(crate) fn stack_of(address: usize) -> Option<(Vec<usize>, StackEnd)> {
     stack_behind(|| TABLES.callsite_of(address))
 }
 
-/// The stack of a callsite, if there is one.
-pub(crate) fn stack_behind(
-    callsite: impl FnOnce() -> Option<CallsiteId>,
-) -> Option<(Vec<usize>, StackEnd)> {
+/// The stack of a block that the program told of.
+pub(crate) fn stack_of_tracked(domain: u32, address: usize) -> Option<(Vec<usize>, StackEnd)> {
     let _muted = thread::mute();
-    modules::look();
+    let (callsite, session) = track::callsite_of(domain, address)?;
+    stack_behind(|| (control::session() == session).then_some(callsite))
+}
+
+fn stack_behind(callsite: impl FnOnce() -> Option<CallsiteId>) -> Option<(Vec<usize>, StackEnd)> {
+    let _muted = thread::mute();
+    control::beside_record(capture::look);
     control::reading(|_| {
         let callsite = TABLES.callsites.get(callsite()?)?;
         let mut addresses = Vec::new();

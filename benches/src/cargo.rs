@@ -1,5 +1,7 @@
-//! What the harness asks of Cargo: what the bench was built from, and a second build with frame
-//! pointers.
+//! Calls of Cargo: the resolved dependencies, and a second build with frame pointers.
+//!
+//! The second build keeps the rows of peers that need frame pointers honest: each is compared with
+//! a bare program that has them too.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -9,12 +11,12 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::lineup::{Build, Contender};
+use crate::contenders::{Build, Contender};
 
 const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 const FRAME_POINTERS: &str = "-Cforce-frame-pointers=yes";
 
-/// This package's own dependencies, as Cargo resolved them.
+/// The resolved dependencies of this package.
 #[derive(Clone, Debug)]
 pub struct Dependencies(Vec<Dependency>);
 
@@ -27,11 +29,11 @@ struct Dependency {
 }
 
 impl Dependencies {
-    /// Those of a build with the features of these contenders.
+    /// The dependencies of a build with the features of these contenders.
     ///
     /// # Errors
     ///
-    /// If Cargo does not know them.
+    /// If `cargo metadata` fails.
     pub fn of(contenders: &[Contender]) -> Result<Dependencies, Box<dyn Error>> {
         let output = cargo()
             .args(["metadata", "--format-version", "1"])
@@ -71,12 +73,12 @@ impl Dependencies {
         Some(Dependencies(dependencies?))
     }
 
-    /// The sources of `syn` and `serde_json`: real code that is at hand wherever the bench was built,
-    /// and the same wherever `Cargo.lock` is.
+    /// The source folders of `syn` and `serde_json`: real code, present wherever the bench is
+    /// built, and fixed by `Cargo.lock`.
     ///
     /// # Errors
     ///
-    /// If they are not among the dependencies.
+    /// If one of them is no dependency.
     pub fn rust_sources(&self) -> Result<Vec<PathBuf>, Box<dyn Error>> {
         let source = |name| {
             let found = self.0.iter().find(|dependency| dependency.name == name);
@@ -86,7 +88,7 @@ impl Dependencies {
         ["syn", "serde_json"].into_iter().map(source).collect()
     }
 
-    /// The peers' names and versions.
+    /// The names and versions of the peers.
     pub fn peers(&self) -> Vec<String> {
         let peers = self.0.iter().filter(|dependency| dependency.optional);
         peers
@@ -95,12 +97,13 @@ impl Dependencies {
     }
 }
 
-/// Builds the programs of those contenders that need frame pointers, in a target folder beside the
-/// one of `programs`, and hands back where they lie.
+/// Builds the programs of the contenders that need frame pointers, and returns their folder.
+///
+/// The target folder is next to `programs`.
 ///
 /// # Errors
 ///
-/// If they cannot be built.
+/// If the build fails.
 pub fn build_with_frame_pointers(
     contenders: &[Contender],
     programs: &Path,
@@ -112,12 +115,12 @@ pub fn build_with_frame_pointers(
     // target/release
     let target = programs
         .parent()
-        .ok_or("expected the programs to lie in a target folder")?
+        .ok_or("expected the programs in a target folder")?
         .join("frame-pointers");
     let flags = env::var("RUSTFLAGS").unwrap_or_default();
     let status = cargo()
         .args(["build", "--release", "--manifest-path", MANIFEST])
-        // Who asked for these contenders has said so already to build the harness.
+        // The build of the harness with these contenders was given this flag too.
         .arg("--ignore-rust-version")
         .arg("--target-dir")
         .arg(&target)
@@ -175,7 +178,7 @@ mod tests {
                 "nodes": [{ "id": "own", "deps": [{ "pkg": "a" }, { "pkg": "b" }] }],
             },
         });
-        let found = Dependencies::from_metadata(&metadata).expect("all is there");
+        let found = Dependencies::from_metadata(&metadata).expect("the metadata is complete");
         assert_eq!(found.peers(), ["dhat 0.3.3"]);
         let error = found.rust_sources().expect_err("there is no serde_json");
         assert_eq!(

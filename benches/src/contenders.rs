@@ -1,4 +1,4 @@
-//! Who takes part.
+//! The table of contenders: every program that takes part, and the build and settings of each.
 
 use std::env;
 use std::error::Error;
@@ -6,44 +6,26 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
-use Records::{Counts, Everything, Nothing, Samples};
-
 use crate::contender::{MODE, Outcome, Task};
+use crate::latency;
 
-/// One program of `contenders/`, in one build, under one setting.
+/// A program of `contenders/` in one build and with one setting.
 #[derive(Clone, Debug)]
 pub struct Contender {
-    /// Its name in the tables.
+    /// Its name in the tables on the terminal.
     pub name: &'static str,
-    /// Its name where it stands without the tables' explanations: in the README and in the picture.
+    /// Its name in the tables of the README, where nothing around it explains it.
     pub label: String,
-    /// Whether it is this project's, and not a peer.
-    pub ours: bool,
-    /// What it records: only those that record the same are comparable.
-    pub records: Records,
-    /// The contender it is compared with; itself, if others are compared with it.
+    /// The name of the contender it is compared with; its own if others are compared with it.
     pub against: &'static str,
-    /// The feature that it comes with, if it is not there always.
+    /// The feature that adds it; `None` for those that always take part.
     pub feature: Option<&'static str>,
     /// How it is built.
     pub build: Build,
-    /// Its program: `bench-` and this.
+    /// Its program, without the prefix `bench-`.
     pub program: &'static str,
     /// What is set in its environment.
     pub environment: Vec<(&'static str, OsString)>,
-}
-
-/// What a contender records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Records {
-    /// Nothing at all.
-    Nothing,
-    /// How much, and not where.
-    Counts,
-    /// The stacks of some allocations.
-    Samples,
-    /// The stack of every allocation, or the innermost line of it.
-    Everything,
 }
 
 /// How a program is built.
@@ -51,12 +33,12 @@ pub enum Records {
 pub enum Build {
     /// As Cargo builds it.
     Ordinary,
-    /// With frame pointers. Its contenders are compared with one of the same build.
+    /// With frame pointers. Its contenders are compared with a bare program of the same build.
     FramePointers,
 }
 
 impl Build {
-    /// The contender that others of this build are compared with, unless they say otherwise.
+    /// The contender that others of this build are compared with by default.
     pub fn bare(self) -> &'static str {
         match self {
             Build::Ordinary => "bare",
@@ -65,20 +47,20 @@ impl Build {
     }
 }
 
-/// The folders that the programs of each build lie in.
+/// The folders with the programs of each build.
 #[derive(Clone, Debug)]
 pub struct Programs {
-    /// Those that Cargo built for the bench.
+    /// The programs that Cargo built for the bench.
     pub ordinary: PathBuf,
-    /// Those that the harness had built, if a contender needs them.
+    /// The programs of the second build, if a contender needs it.
     pub frame_pointers: Option<PathBuf>,
 }
 
-/// All that take part in this build of the harness, in the order of the tables: this project's with
-/// one setting after the other, then its peers.
+/// All contenders of this build of the harness, in the order of the tables: this project's settings
+/// first, then its peers.
 ///
-/// `frame_pointers` asks for this project's own with frame pointers; they come too where a peer
-/// needs frame pointers, because that peer is compared with the same bare program.
+/// `frame_pointers` adds this project's contenders with frame pointers. A peer that needs frame
+/// pointers adds them too, because it is compared with the same bare program.
 pub fn contenders(frame_pointers: bool) -> Vec<Contender> {
     let mut all = ours();
     let peers = peers();
@@ -90,16 +72,16 @@ pub fn contenders(frame_pointers: bool) -> Vec<Contender> {
     all
 }
 
-/// Whose turn it is, round after round: the round, and the place among so many contenders.
+/// The order of the runs: pairs of a round and a contender's index.
 ///
-/// Each round begins with another, so that a machine that grows slower or faster does so for all of
-/// them alike.
+/// Each round begins with another contender, so that a machine that slows down in between slows
+/// down all of them alike.
 pub fn turns(rounds: usize, contenders: usize) -> impl Iterator<Item = (usize, usize)> {
     let places = move |round| (0..contenders).map(move |turn| (round, (round + turn) % contenders));
     (0..rounds).flat_map(places)
 }
 
-/// What heaptrack calls itself, if there is one.
+/// The name and version of the installed heaptrack.
 pub fn heaptrack_version() -> Option<String> {
     let output = Command::new("heaptrack").arg("--version").output().ok()?;
     Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
@@ -110,8 +92,21 @@ impl Contender {
     ///
     /// # Errors
     ///
-    /// As [`Task::run`], or if its build is not there.
+    /// If its build is missing, or [`Task::run`] fails.
     pub fn run(&self, programs: &Programs, task: &Task) -> Result<Outcome, Box<dyn Error>> {
+        task.run(&programs.path(self.build, self.program)?, &self.environment)
+    }
+
+    /// Runs it with this latency task and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// If its build is missing, or [`latency::Task::run`] fails.
+    pub fn run_latency(
+        &self,
+        programs: &Programs,
+        task: latency::Task,
+    ) -> Result<Outcome, Box<dyn Error>> {
         task.run(&programs.path(self.build, self.program)?, &self.environment)
     }
 
@@ -119,14 +114,19 @@ impl Contender {
     pub fn is_base(&self) -> bool {
         self.against == self.name
     }
+
+    /// Whether the tracer is started in it, so that a snapshot can be taken.
+    pub fn is_traced(&self) -> bool {
+        ["traced", "mimalloc-traced"].contains(&self.program)
+    }
 }
 
 impl Programs {
-    /// Where a program of this build lies.
+    /// The path of a program of this build.
     ///
     /// # Errors
     ///
-    /// If nobody built it.
+    /// If there is no such build.
     pub fn path(&self, build: Build, program: &str) -> Result<PathBuf, Box<dyn Error>> {
         let folder = match build {
             Build::Ordinary => Some(&self.ordinary),
@@ -140,104 +140,87 @@ impl Programs {
 
 fn ours() -> Vec<Contender> {
     vec![
-        Contender::new("bare", "bare", Nothing),
-        ours_with("stopped", "never started", Nothing).program("stopped"),
-        ours_with("counters", "counters only", Counts).set(MODE, "counters"),
-        ours_with("sampled", "sampled at 512 KiB", Samples).set(MODE, "sampled"),
-        ours_with("one line", "one line", Everything).set(MODE, "line"),
-        ours_with("traced", "32 frames", Everything),
-        ours_with("128", "128 frames", Everything).set(MODE, "128"),
+        Contender::new("bare", "bare"),
+        ours_with("stopped", "never started").program("stopped"),
+        ours_with("counters", "counters only").set(MODE, "counters"),
+        ours_with("sampled", "sampled at 512 KiB").set(MODE, "sampled"),
+        ours_with("one line", "one line").set(MODE, "line"),
+        ours_with("traced", "32 frames"),
+        ours_with("128", "128 frames").set(MODE, "128"),
     ]
 }
 
 fn ours_with_frame_pointers() -> Vec<Contender> {
+    let traced = ours_with("traced, frame pointers", "32 frames, frame pointers");
     vec![
-        Contender::new(Build::FramePointers.bare(), "bare", Nothing).with_frame_pointers(),
-        ours_with(
-            "traced, frame pointers",
-            "32 frames, frame pointers",
-            Everything,
-        )
-        .with_frame_pointers(),
+        Contender::new(Build::FramePointers.bare(), "bare").with_frame_pointers(),
+        traced.with_frame_pointers(),
     ]
 }
 
 fn peers() -> Vec<Contender> {
     let mut peers = Vec::new();
     if cfg!(feature = "stats_alloc") {
-        peers.push(peer("stats_alloc", Counts));
-    }
-    if cfg!(feature = "peak_alloc") {
-        peers.push(peer("peak_alloc", Counts));
+        peers.push(peer("stats_alloc"));
     }
     if cfg!(feature = "divan") {
-        peers.push(peer("divan", Counts).label("divan's AllocProfiler"));
+        peers.push(peer("divan").label("divan's AllocProfiler"));
     }
     if cfg!(feature = "dhat") {
-        peers.push(peer("dhat", Everything).label("dhat, 32 frames"));
+        peers.push(peer("dhat").label("dhat, 32 frames"));
     }
     if cfg!(feature = "heaptrack") {
         peers.extend(heaptrack());
     }
-    // These walk by frame pointers, and refuse or find nothing without them.
-    let with_frame_pointers = |feature, name: &'static str, records| {
-        let contender = peer(feature, records).name(name).with_frame_pointers();
-        contender.label(&format!("{name}, frame pointers"))
-    };
     if cfg!(feature = "heapscope") {
-        let heapscope = |name, records| with_frame_pointers("heapscope", name, records);
-        peers.extend([
-            heapscope("heapscope, sampled", Samples).set(MODE, "sampled"),
-            heapscope("heapscope, exact", Everything),
-        ]);
-    }
-    if cfg!(feature = "pprof-alloc") {
-        let pprof_alloc = |name, records, rate| {
-            let contender = with_frame_pointers("pprof-alloc", name, records);
-            contender.set("PPROF_ALLOC_SAMPLE_RATE", rate)
+        // It walks by frame pointers, and refuses to start without them.
+        let heapscope = |name: &'static str| {
+            let contender = peer("heapscope").name(name).with_frame_pointers();
+            contender.label(&format!("{name}, frame pointers"))
         };
         peers.extend([
-            pprof_alloc("pprof-alloc, sampled", Samples, "524288"),
-            pprof_alloc("pprof-alloc, exact", Everything, "1"),
+            heapscope("heapscope, sampled").set(MODE, "sampled"),
+            heapscope("heapscope, exact"),
         ]);
     }
     if cfg!(feature = "jemalloc") {
-        let jemalloc = |name, records, settings| {
-            let contender = peer("jemalloc", records).name(name).against("jemalloc");
+        let jemalloc = |name, settings| {
+            let contender = peer("jemalloc").name(name).against("jemalloc");
             contender.set("_RJEM_MALLOC_CONF", settings)
         };
         peers.extend([
-            jemalloc("jemalloc", Nothing, "prof:false"),
-            jemalloc("jemalloc, sampled", Samples, "prof:true"),
-            jemalloc("jemalloc, exact", Everything, "prof:true,lg_prof_sample:0"),
+            jemalloc("jemalloc", "prof:false"),
+            jemalloc("jemalloc, sampled", "prof:true"),
+            jemalloc("jemalloc, exact", "prof:true,lg_prof_sample:0"),
         ]);
     }
     if cfg!(feature = "mimalloc") {
-        let traced = ours_with("mimalloc, traced", "32 frames, around mimalloc", Everything);
+        let traced = ours_with("mimalloc, traced", "32 frames, around mimalloc");
         let traced = traced.of_feature("mimalloc").program("mimalloc-traced");
-        // It asks the system for huge pages, and waits until there are some: one program took from 86 to 350 ms.
+        // mimalloc asks the system for huge pages and waits for them: the same program took 86 ms
+        // in one run and 350 ms in another.
         let without_huge_pages = |contender: Contender| {
             let contender = contender.against("mimalloc");
             contender.set("MIMALLOC_ALLOW_THP", "0")
         };
-        peers.extend([peer("mimalloc", Nothing), traced].map(without_huge_pages));
+        peers.extend([peer("mimalloc"), traced].map(without_huge_pages));
     }
     peers
 }
 
-/// The bare program with heaptrack's library loaded into it, and what that writes thrown away: the
-/// part of heaptrack that the program waits for.
+/// The bare program with heaptrack's library loaded into it and its output discarded: the part of
+/// heaptrack that the program waits for.
 fn heaptrack() -> Option<Contender> {
     let Some(library) = heaptrack_library() else {
-        eprintln!("heaptrack sits out: it is not in PATH (Debian: apt-get install heaptrack)");
+        eprintln!("skipped: heaptrack is not in PATH (Debian: apt-get install heaptrack)");
         return None;
     };
-    let contender = peer("heaptrack", Everything).label("heaptrack, its part in the process");
+    let contender = peer("heaptrack").label("heaptrack, its part in the process");
     let contender = contender.program("bare").set("LD_PRELOAD", library);
     Some(contender.set("DUMP_HEAPTRACK_OUTPUT", "/dev/null"))
 }
 
-/// The library that the script `heaptrack` would load, found as that finds it.
+/// The library that the script `heaptrack` loads, found the way the script finds it.
 fn heaptrack_library() -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     let mut scripts =
@@ -247,29 +230,22 @@ fn heaptrack_library() -> Option<PathBuf> {
     library.canonicalize().ok()
 }
 
-/// One of this project's: `bench-traced`, and what sets it apart from the others of ours.
-fn ours_with(name: &'static str, setting: &str, records: Records) -> Contender {
-    let contender = Contender::new(name, "traced", records);
-    Contender {
-        label: format!("alloc-core, {setting}"),
-        ours: true,
-        ..contender
-    }
+/// A contender of this project: `bench-traced` with one setting.
+fn ours_with(name: &'static str, setting: &str) -> Contender {
+    Contender::new(name, "traced").label(&format!("alloc-core, {setting}"))
 }
 
-/// A peer whose feature and program are named for it.
-fn peer(name: &'static str, records: Records) -> Contender {
-    Contender::new(name, name, records).of_feature(name)
+/// A peer whose feature and program have its name.
+fn peer(name: &'static str) -> Contender {
+    Contender::new(name, name).of_feature(name)
 }
 
-/// Settings that follow one another.
+/// The builder: each method changes one field.
 impl Contender {
-    pub(crate) fn new(name: &'static str, program: &'static str, records: Records) -> Contender {
+    pub(crate) fn new(name: &'static str, program: &'static str) -> Contender {
         Contender {
             name,
             label: name.to_owned(),
-            ours: false,
-            records,
             against: Build::Ordinary.bare(),
             feature: None,
             build: Build::Ordinary,
@@ -326,7 +302,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everyone_is_compared_with_a_base_of_the_same_build() {
+    fn each_contender_is_compared_with_a_base_of_its_build() {
         let all = contenders(true);
         for contender in &all {
             let base = all.iter().find(|other| other.name == contender.against);
@@ -337,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_have_one_name() {
+    fn names_and_labels_are_unique() {
         let all = contenders(true);
         let names: HashSet<_> = all.iter().map(|contender| contender.name).collect();
         let labels: HashSet<_> = all
@@ -348,14 +324,14 @@ mod tests {
     }
 
     #[test]
-    fn each_round_begins_with_another() {
+    fn each_round_begins_with_another_contender() {
         let turns: Vec<_> = turns(2, 3).collect();
         assert_eq!(turns, [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (1, 0)]);
         assert_eq!(super::turns(2, 0).count(), 0);
     }
 
     #[test]
-    fn a_program_lies_in_the_folder_of_its_build() {
+    fn a_program_is_in_the_folder_of_its_build() {
         let programs = Programs {
             ordinary: PathBuf::from("release"),
             frame_pointers: None,
@@ -364,7 +340,7 @@ mod tests {
         assert!(path.starts_with("release"), "{path:?}");
         let error = programs
             .path(Build::FramePointers, "bare")
-            .expect_err("nobody built it");
+            .expect_err("there is no such build");
         assert_eq!(
             error.to_string(),
             "expected a build of bench-bare with frame pointers"

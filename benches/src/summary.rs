@@ -1,8 +1,8 @@
-//! From the runs to the numbers of the tables.
+//! From runs to the cells of a table.
 
 use std::time::Duration;
 
-/// One contender's runs of one workload.
+/// The runs of one contender and one workload.
 #[derive(Clone, Debug, Default)]
 pub struct Runs {
     nanoseconds: Vec<u64>,
@@ -17,12 +17,12 @@ impl Runs {
         self.resident_kib.extend(resident_kib);
     }
 
-    /// How many there were.
+    /// The number of runs.
     pub fn count(&self) -> usize {
         self.nanoseconds.len()
     }
 
-    /// The median of the wall times; zero without runs.
+    /// The median wall time; zero without runs.
     pub fn median(&self) -> Duration {
         Duration::from_nanos(median(&self.nanoseconds).unwrap_or(0))
     }
@@ -32,34 +32,28 @@ impl Runs {
         Duration::from_nanos(self.nanoseconds.iter().copied().min().unwrap_or(0))
     }
 
-    /// All wall times together.
+    /// The sum of the wall times.
     pub fn spent(&self) -> Duration {
         Duration::from_nanos(self.nanoseconds.iter().sum())
     }
 
-    /// The median of the peaks of resident memory, where the system tells.
+    /// The median peak of resident memory; `None` where the system does not report it.
     pub fn resident_kib(&self) -> Option<u64> {
         median(&self.resident_kib)
     }
 }
 
-/// How many times `base` fits into `time`.
+/// `time` divided by `base`.
 pub fn ratio(time: Duration, base: Duration) -> f64 {
     time.as_secs_f64() / base.as_secs_f64()
 }
 
-/// The nanoseconds that `time` has over `base`, for each of so many pairs; negative if it is less.
+/// The nanoseconds by which `time` exceeds `base`, divided by `pairs`. Negative if `time` is less.
 pub fn added_per_pair(time: Duration, base: Duration, pairs: u64) -> f64 {
     (time.as_nanos() as f64 - base.as_nanos() as f64) / pairs as f64
 }
 
-/// What the project allows itself on top of the program's own memory: 15 % of the live heap, and
-/// 16 MiB.
-pub fn allowed_memory(live_peak: u64) -> u64 {
-    live_peak * 15 / 100 + (16 << 20)
-}
-
-/// The middle one; of an even number the mean of the two in the middle, rounded down.
+/// The median. Of an even number of values it is the mean of the middle two, rounded down.
 fn median(values: &[u64]) -> Option<u64> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
@@ -70,7 +64,7 @@ fn median(values: &[u64]) -> Option<u64> {
     Some(u64::midpoint(sorted[sorted.len() / 2 - 1], upper))
 }
 
-/// Rows of cells in aligned columns: the first to the left, all others to the right.
+/// Aligns cells in columns: the first column to the left, all others to the right.
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
@@ -91,16 +85,16 @@ pub fn table(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect()
 }
 
-/// A ratio with as many digits as one can tell apart: `1.02`, `27`.
+/// A ratio with three significant digits or none after the point: `1.02`, `27`.
 pub fn short_ratio(ratio: f64) -> String {
-    // Below it two decimals do not round up to a text that is longer.
+    // From 9.995 up, two decimals would round to 10.00.
     if ratio < 9.995 {
         return format!("{ratio:.2}");
     }
     format!("{ratio:.0}")
 }
 
-/// A number with its thousands apart: `1,234,567`.
+/// A number with thousands separators: `1,234,567`.
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -148,16 +142,10 @@ mod tests {
     }
 
     #[test]
-    fn the_ratio_and_what_is_added_are_to_the_base() {
+    fn ratio_and_added_time_are_relative_to_the_base() {
         assert_eq!(ratio(MS(30), MS(20)), 1.5);
         assert_eq!(added_per_pair(MS(30), MS(20), 1_000_000), 10.0);
         assert_eq!(added_per_pair(MS(10), MS(20), 1_000_000), -10.0);
-    }
-
-    #[test]
-    fn memory_is_allowed_by_the_live_heap() {
-        assert_eq!(allowed_memory(0), 16 << 20);
-        assert_eq!(allowed_memory(100 << 20), 31 << 20);
     }
 
     #[test]
@@ -173,13 +161,13 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_has_as_many_digits_as_one_can_tell_apart() {
+    fn a_ratio_has_two_decimals_below_ten() {
         let texts = [0.996, 1.0, 1.377, 9.994, 9.996, 27.4, 191.7].map(short_ratio);
         assert_eq!(texts, ["1.00", "1.00", "1.38", "9.99", "10", "27", "192"]);
     }
 
     #[test]
-    fn thousands_are_apart() {
+    fn thousands_are_separated() {
         let numbers = [0, 999, 1_000, 123_456, 1_234_567];
         let texts = numbers.map(thousands);
         assert_eq!(texts, ["0", "999", "1,000", "123,456", "1,234,567"]);

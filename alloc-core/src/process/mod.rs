@@ -2,11 +2,12 @@
 //!
 //! In: the tables, the loader's list. Out: a [`Snapshot`], and the hooks of a [`Process`]. Never: names.
 
+pub(crate) mod modules;
+pub(crate) mod read_tables;
+
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use crate::control::modules;
-use crate::control::read_tables;
 use crate::record::thread;
 use crate::snapshot::recorded::Recorded;
 use crate::snapshot::snapshot::About;
