@@ -1,8 +1,9 @@
-//! Loops, a spike in a callee, a generic function and a held result, for `alloc-report annotate`.
+//! Shows loops, a spike in a callee, a generic function and a held result to `alloc-report
+//! annotate`.
 //!
 //!     cargo run --release --example annotate_me
 //!
-//! prints its own table; with a path it writes a snapshot there instead.
+//! prints its own table. With a path as argument, it writes a snapshot there instead.
 
 use std::hint::black_box;
 
@@ -23,7 +24,7 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// Ends with what it kept: a megabyte in all, though sixteen times that was live in between.
+/// Returns what it keeps: one megabyte. Sixteen times that is live at the peak.
 #[inline(never)]
 fn work() -> Vec<Vec<u8>> {
     let mut kept = Vec::with_capacity(64);
@@ -39,7 +40,7 @@ fn work() -> Vec<Vec<u8>> {
     kept
 }
 
-/// Nothing of it is left when it returns, so what it takes shows only in its peak.
+/// Frees all it allocates, so that only its peak shows it.
 #[inline(never)]
 fn spike(samples: usize) -> u8 {
     let values = vec![1_u64; samples];
@@ -47,7 +48,7 @@ fn spike(samples: usize) -> u8 {
     (sum / samples as u64) as u8
 }
 
-/// One function in the table, whatever it is called with.
+/// A generic function, which is one function in the table.
 #[inline(never)]
 fn bytes<T: AsRef<[u8]>>(text: T) -> Vec<u8> {
     text.as_ref().to_vec()

@@ -1,1 +1,1 @@
-//! The examples beside this file are programs of their own; cargo wants a library to hang them on.
+//! The examples in this folder are programs; cargo needs a library in their package.

@@ -1,4 +1,4 @@
-//! A peak, measured and kept: sorting a file's words may take so much and no more.
+//! Measures a peak and asserts a limit: sorting the words of a file may take so much and no more.
 //!
 //!     cargo run --release --example peak_budget
 
@@ -11,7 +11,7 @@ const BUDGET: Bytes = Bytes::mib(2);
 
 fn sorted_words(text: &str) -> Vec<&str> {
     let mut words: Vec<&str> = text.split_whitespace().collect();
-    // A stable sort takes up to half as much again for the time it runs.
+    // A stable sort takes up to half as much memory again while it runs.
     words.sort();
     words
 }

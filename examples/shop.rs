@@ -1,4 +1,4 @@
-//! The program of the README's first page: a service that keeps a page for each session, for good.
+//! The program in the README: a service that keeps a page for each session forever.
 //!
 //!     ALLOC_TRACE=128 ALLOC_TRACE_OUT=heap.pb.gz cargo run --release --example shop
 //!     alloc-report top heap.pb.gz
@@ -17,7 +17,7 @@ struct Shop {
 impl Shop {
     fn handle(&mut self, session: u64) -> usize {
         let page = format!("<h1>Order {session}</h1>").repeat(8);
-        // Nobody ever takes one out.
+        // Sessions are never removed.
         self.sessions.insert(session, page.clone());
         self.log.push(format!("200 GET /orders/{session}"));
         self.log.drain(..self.log.len().saturating_sub(1000));

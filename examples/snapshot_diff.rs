@@ -1,4 +1,4 @@
-//! A leak hunt: two snapshots, and the lines that grew between them.
+//! Hunts a leak: two snapshots, and the lines that grew between them.
 //!
 //!     cargo run --release --example snapshot_diff
 
@@ -19,7 +19,7 @@ struct Server {
 impl Server {
     fn handle(&mut self, request: u64) {
         let answer = format!("the answer to request {request}");
-        // Nobody ever takes one out: this is the leak.
+        // Entries are never removed: this is the leak.
         self.cache.insert(request, answer.clone());
         self.last.push(answer);
         self.last.drain(..self.last.len().saturating_sub(100));

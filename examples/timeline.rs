@@ -1,4 +1,4 @@
-//! A program whose memory has a shape: a cache that grows, batches that come and go, a spike, a leak.
+//! A program whose memory has a shape: a cache that grows, batches, a spike, and a leak.
 //!
 //!     cargo build --release --example timeline
 //!     alloc-report run --every 0.25 -o timeline -- target/release/examples/timeline
@@ -24,7 +24,7 @@ fn main() {
         if turn == 40 {
             cache.clear();
         }
-        // A few bytes each time, and nobody ever looks at them again.
+        // A few bytes each time, which are never used again.
         forgotten.push(vec![2_u8; 128 << 10]);
         let batch = (turn % 10 < 5).then(|| vec![3_u8; 6 << 20]);
         let report = (turn == 33).then(|| vec![4_u8; 24 << 20]);

@@ -1,7 +1,7 @@
 //! Which lines hold the memory of a real program on real input?
 //!
 //! It reads every Rust source file of a project and of its dependencies, parses them, and builds a
-//! word index and a symbol table. All that makes it traced is the allocator below and `start`.
+//! word index and a symbol table. Only the allocator below and `start` make it traced.
 //!
 //!     cargo run --release --example top_lines [FOLDER]
 
@@ -83,11 +83,11 @@ fn run(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What a search over sources would keep.
+/// A word index, as a search over sources keeps it.
 #[derive(Default)]
 struct Index {
     files: Vec<PathBuf>,
-    /// For each word, the files and lines it stands in.
+    /// The files and lines of each word.
     words: HashMap<String, Vec<(u32, u32)>>,
     symbols: Vec<Symbol>,
     unparsed: usize,
@@ -116,7 +116,7 @@ impl Index {
         }
     }
 
-    /// The name that is defined in the most files, and in how many.
+    /// The name that is defined in the most files, and their number.
     fn most_common_symbol(&self) -> Option<(&str, usize)> {
         let mut files: HashMap<&str, HashSet<u32>> = HashMap::new();
         for symbol in &self.symbols {
@@ -169,7 +169,7 @@ impl<'ast> Visit<'ast> for Symbols<'_> {
     }
 }
 
-/// The source files of a project's own packages, and of the packages it is built with here.
+/// The source files of a project's packages, and of their dependencies for this platform.
 fn source_files(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let manifest = folder.join("Cargo.toml");
     ensure!(
@@ -209,7 +209,7 @@ fn source_files(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     Ok((own, dependencies))
 }
 
-/// The platform that the compiler at hand builds for.
+/// The host platform of the compiler.
 fn host() -> Result<String> {
     let output = Command::new("rustc")
         .arg("-vV")

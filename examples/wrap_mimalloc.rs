@@ -1,4 +1,4 @@
-//! Another allocator inside: mimalloc keeps doing the work, and every block is known.
+//! Wraps another allocator: mimalloc does the work, and every block is traced.
 //!
 //!     cargo run --release --example wrap_mimalloc
 

@@ -1,5 +1,5 @@
-//! Links the program `holes` as linkers do now and then, by where a segment happens to end, and other
-//! platforms' always: with pages left out between its segments.
+//! Links the program `holes` with pages left out between its segments. Some linkers do so always,
+//! others depending on where a segment ends.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -1,8 +1,8 @@
-//! Where threads meet, under [loom]: each test runs in all orders in which threads may take turns, and with all values
-//! that weak memory lets them see.
+//! Where threads meet, under [loom]: each test runs in all orders in which threads may take turns,
+//! and with all values that weak memory lets them see.
 //!
-//! The files are those of the tracer, with loom's atomics in the place of the machine's. What they need of the rest
-//! stands in for it here.
+//! The files are those of the tracer, with loom's atomics in the place of the machine's. What they
+//! need of the rest stands in for it here.
 
 #![cfg(test)]
 
@@ -116,8 +116,8 @@ impl Alone {
 
 /// Whoever reads a tally sees what there was between two steps of its owner.
 ///
-/// NOTE: the owner is the first thread. Of the accesses to an atomic loom remembers only the last, so that an owner's own
-/// load would hide that another thread's came before it.
+/// NOTE: the owner is the first thread. Of the accesses to an atomic loom remembers only the last,
+/// so that an owner's own load would hide that another thread's came before it.
 fn reads_what_there_was(
     before: impl Fn(&Alone) + Send + Sync + Copy + 'static,
     steps: impl Fn(&Alone) + Send + Sync + Copy + 'static,
@@ -218,7 +218,8 @@ fn two_folds_add_up() {
     });
 }
 
-/// With others, no byte is lost between accounts that settle at once, and the peak is what the heap reached.
+/// With others, no byte is lost between accounts that settle at once, and the peak is what the heap
+/// reached.
 #[test]
 fn two_accounts_settle_at_once() {
     model(3, || {
@@ -244,7 +245,8 @@ fn two_accounts_settle_at_once() {
     });
 }
 
-/// Whoever reads the heap while an account settles finds each byte once: neither twice nor not at all.
+/// Whoever reads the heap while an account settles finds each byte once: neither twice nor not at
+/// all.
 #[test]
 fn a_heap_is_read_while_an_account_settles() {
     // More than a thread may hold back.

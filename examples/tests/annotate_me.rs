@@ -1,4 +1,4 @@
-//! The table of the example `annotate_me`, line by line, against exact arithmetic.
+//! The table of the example `annotate_me`, compared line by line with exact arithmetic.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use alloc_report::{Annotated, AnnotatedLine, annotate};
 const SOURCE: &str = include_str!("../annotate_me.rs");
 const OPTIMIZED: bool = !cfg!(debug_assertions);
 
-/// Runs the example, built as this test was, and reads what it wrote.
+/// Runs the example, built like this test, and reads its snapshot.
 fn snapshot() -> Snapshot {
     let test = std::thread::current().name().unwrap_or_default().to_owned();
     let path = std::env::temp_dir().join(format!("{test}-{}.pb.gz", std::process::id()));
@@ -43,9 +43,9 @@ fn line(text: &str) -> u32 {
 }
 
 struct Line {
-    /// Bytes and blocks that the line itself allocated, bytes that it holds, and the most that it held.
+    /// Of the line itself: bytes and blocks allocated, bytes held, and the peak of bytes.
     own: (u64, u64, u64, u64),
-    /// The same with what it called.
+    /// The numbers of `own`, with those of its callees.
     inclusive: (u64, u64, u64, u64),
 }
 
@@ -65,8 +65,8 @@ fn check_counters(found: Counters, expected: (u64, u64, u64, u64), text: &str) {
     assert_eq!(found.total, Amount::new(total, blocks), "{text}");
     assert_eq!(found.current.bytes, held, "{text}");
     assert_eq!(found.freed().bytes, total - held, "{text}");
-    // Where the compiler makes two copies of a line, in a loop that it unrolls, there are two stacks, each
-    // with a peak of its own.
+    // A loop that the compiler unrolls has two copies of a line, so two stacks, each with its own
+    // peak.
     if OPTIMIZED {
         assert!(
             found.peak.bytes >= peak && found.peak.bytes <= total,
@@ -78,7 +78,7 @@ fn check_counters(found: Counters, expected: (u64, u64, u64, u64), text: &str) {
 }
 
 #[test]
-fn every_line_is_as_by_hand() {
+fn every_line_equals_the_arithmetic() {
     let snapshot = snapshot();
     let functions = annotate(&snapshot).functions();
     let function = |name: &str| -> &Annotated {
@@ -105,7 +105,7 @@ fn every_line_is_as_by_hand() {
             inclusive: room,
         },
     );
-    // Ten times a hundred thousand, all kept.
+    // Ten blocks of a hundred thousand bytes, all kept.
     let kept = (1_000_000, 10, 1_000_000, 1_000_000);
     check(
         work,
@@ -115,7 +115,7 @@ fn every_line_is_as_by_hand() {
             inclusive: kept,
         },
     );
-    // Ten times thirty thousand, and as much for the copies that `bytes` makes: one of each at a time.
+    // Ten blocks of thirty thousand bytes, and ten copies by `bytes`, one of each at a time.
     check(
         work,
         "drop(bytes(vec![turn",
@@ -124,7 +124,7 @@ fn every_line_is_as_by_hand() {
             inclusive: (600_000, 20, 0, 60_000),
         },
     );
-    // Two million numbers of eight bytes, of which nothing is left: the spike in the callee.
+    // Two million numbers of eight bytes, all freed: the spike in the callee.
     let spike = (16_000_000, 1, 0, 16_000_000);
     check(
         work,
@@ -134,7 +134,7 @@ fn every_line_is_as_by_hand() {
             inclusive: spike,
         },
     );
-    // What the line makes is freed, and the copy that the callee makes is held.
+    // The line's own block is freed, and the callee's copy is held.
     check(
         work,
         "kept.push(bytes(",
@@ -162,7 +162,7 @@ fn every_line_is_as_by_hand() {
         sum,
         42,
         1_025_536,
-        // The sum of all peaks: more than was ever live at one moment.
+        // The sum of all peaks is more than was ever live at one moment.
         1_536 + 1_000_000 + 60_000 + 16_000_000 + 48_000 + 10_000,
     );
     check(
@@ -181,7 +181,7 @@ fn every_line_is_as_by_hand() {
             inclusive: spike,
         },
     );
-    // Of vectors and of strings: one function, called from three lines, each with a peak of its own.
+    // One function for vectors and strings, called from three lines, each with its own peak.
     let bytes = (336_000, 15, 24_000, 30_000 + 24_000 + 5_000);
     check(
         function("bytes"),
@@ -194,7 +194,7 @@ fn every_line_is_as_by_hand() {
 }
 
 #[test]
-fn source_that_changed_since_is_said_to_have() {
+fn changed_source_is_reported() {
     let snapshot = snapshot();
     let folder = std::env::temp_dir().join(format!("annotate_me-{}", std::process::id()));
     std::fs::create_dir_all(folder.join("examples")).expect("a folder");

@@ -1,6 +1,7 @@
-//! A program of one thread, by the name of a case, for tests of what the environment asks for.
+//! A program with one thread, for tests of the tracer's environment variables. Its argument names a
+//! case.
 //!
-//! It says what it finds on standard output, a word a line.
+//! It prints its findings on standard output, one per line.
 
 use std::collections::BTreeSet;
 use std::ffi::CString;
@@ -23,7 +24,7 @@ fn main() {
         "poll" => wait(|| until_end_of_input(|input| poll(input, -1))),
         "pause" => wait(|| {
             loop {
-                // SAFETY: a call without arguments.
+                // SAFETY: the function has no preconditions.
                 unsafe { libc::pause() };
             }
         }),
@@ -42,7 +43,7 @@ fn main() {
         "count-and-read" => {
             count();
             let mut byte = 0_u8;
-            // SAFETY: room for a byte.
+            // SAFETY: the buffer has room for the byte that is read.
             unsafe { libc::read(0, (&raw mut byte).cast(), 1) };
         }
         "allocate" => allocate(),
@@ -61,15 +62,15 @@ fn main() {
     }
 }
 
-/// Ends the process, loudly, should it hang.
+/// Ends the process by a signal if it hangs.
 fn watchdog(seconds: u32) {
-    // SAFETY: a number; no handler is installed, so the signal ends the process.
+    // SAFETY: `alarm` takes any number. No handler is installed, so the signal ends the process.
     unsafe { libc::alarm(seconds) };
 }
 
 fn say(word: impl std::fmt::Display) {
     println!("{word}");
-    std::io::stdout().flush().expect("somebody reads");
+    std::io::stdout().flush().expect("standard output is read");
 }
 
 fn threads() -> usize {
@@ -78,11 +79,11 @@ fn threads() -> usize {
 }
 
 fn raise(signal: i32) {
-    // SAFETY: a number.
+    // SAFETY: the function takes any number.
     assert_eq!(unsafe { libc::raise(signal) }, 0);
 }
 
-/// The files of the folder, but for those that are being written.
+/// The files of the folder, without those that are being written.
 fn files() -> BTreeSet<String> {
     let files = std::fs::read_dir(".").expect("a folder");
     let names = files.map(|it| it.expect("a file").file_name());
@@ -98,9 +99,9 @@ fn wait_for_files(count: usize) {
     }
 }
 
-/// What needs a process of one thread, in the first lines of a program.
+/// Calls `unshare`, which needs a process with one thread, as programs do in their first lines.
 fn unshare() {
-    // SAFETY: a number.
+    // SAFETY: the function takes any number.
     let failed = unsafe { libc::unshare(libc::CLONE_NEWUSER) } != 0;
     let error = std::io::Error::last_os_error().raw_os_error();
     say(if failed && error == Some(libc::EINVAL) {
@@ -111,13 +112,13 @@ fn unshare() {
     say(threads());
 }
 
-/// Says that it is there, and then does nothing but wait.
+/// Prints the number of threads, and then only waits.
 fn wait(how: impl FnOnce()) {
     say(threads());
     how();
 }
 
-/// Two threads that wait, for each other and for nothing.
+/// Waits for a thread that is parked forever.
 fn wait_with_a_companion() {
     let companion = std::thread::spawn(|| {
         loop {
@@ -128,8 +129,8 @@ fn wait_with_a_companion() {
     let _ = companion.join();
 }
 
-/// Who handled the signal before the tracer did: set before the first allocation, as by a program that later loads a
-/// library with the tracer.
+/// Prints the signals counted by a handler from before the first allocation, as in a program that
+/// loads a library with the tracer later.
 fn handle() {
     ask_for_one_more();
     say(HANDLED.load(Ordering::Relaxed));
@@ -166,15 +167,16 @@ fn until_end_of_input(wait: impl Fn(&mut libc::pollfd) -> bool) {
 }
 
 fn poll(input: &mut libc::pollfd, milliseconds: i32) -> bool {
-    // SAFETY: one place.
+    // SAFETY: the pointer is to one `pollfd`.
     unsafe { libc::poll(input, 1, milliseconds) == 1 }
 }
 
-/// Computes without a system call, an allocation or a free until it was interrupted.
+/// Computes without a system call, an allocation or a free until a signal interrupts it.
 fn count() {
     static IS_INTERRUPTED: AtomicBool = AtomicBool::new(false);
     extern "C" fn interrupt(_: i32) {
-        // On the same thread, which computes: the tracer's handler runs within this one.
+        // The signal is raised on the thread that computes, so the tracer's handler interrupts the
+        // computation.
         raise(libc::SIGUSR1);
         IS_INTERRUPTED.store(true, Ordering::Relaxed);
     }
@@ -186,7 +188,7 @@ fn count() {
     }
 }
 
-/// Allocates until there is a snapshot by the clock, then only waits.
+/// Allocates until the first periodic snapshot, and then only waits.
 fn allocate() {
     say(threads());
     let mut kept = Vec::new();
@@ -201,16 +203,16 @@ fn allocate() {
 fn descriptors() {
     let open = std::fs::read_dir("/proc/self/fd").expect("Linux");
     let of = |it: std::fs::DirEntry| std::fs::read_link(it.path());
-    // The one that reads the folder is gone when it is looked at.
+    // The descriptor that reads the folder is closed by the time it is inspected.
     let open = open.filter_map(|it| of(it.expect("an entry")).ok());
     let open = open.filter(|it| !it.starts_with("/proc"));
     say(open.count());
 }
 
-/// A daemon closes all descriptors at its start, and then opens its own.
+/// Closes all descriptors and then opens its own, as a daemon does at its start.
 fn close_descriptors() {
     ask_for_one_more();
-    // SAFETY: three numbers; nothing here has one of them.
+    // SAFETY: no object of this program owns one of the descriptors.
     unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) };
     let paths: Vec<String> = (0..4).map(|number| format!("data{number}")).collect();
     let mut own: Vec<_> = paths
@@ -227,15 +229,15 @@ fn close_descriptors() {
     while rows() < before + 2 {
         std::thread::sleep(Duration::from_millis(5));
     }
-    // SAFETY: the child does only what it may after a fork of a program with threads of the tracer's alone.
+    // SAFETY: the only other threads are the tracer's, which hold no lock that the child takes.
     let child = unsafe { libc::fork() };
     if child == 0 {
         ask_for_one_more();
         let is_open = own
             .iter()
-            // SAFETY: a question about a number.
+            // SAFETY: `F_GETFD` only reads the state of a descriptor.
             .all(|it| unsafe { libc::fcntl(it.as_raw_fd(), libc::F_GETFD) } >= 0);
-        // SAFETY: ends the child without what belongs to its parent.
+        // SAFETY: the child ends at once and runs no destructor of its parent's.
         unsafe { libc::_exit(if is_open { 0 } else { 1 }) };
     }
     assert_eq!(status_of(child), 0, "the child's files are open");
@@ -251,21 +253,22 @@ fn close_descriptors() {
 
 fn status_of(child: libc::pid_t) -> i32 {
     let mut status = 0;
-    // SAFETY: a child of ours, and room for a status.
+    // SAFETY: the process is a child of this one, and `status` is a valid place.
     assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
     status
 }
 
-/// What every `setproctitle` does: the environment is copied away, and the title written over its old place.
+/// Sets the title as every `setproctitle` does: it copies the environment away and writes the title
+/// over the old place.
 fn title() {
     unsafe extern "C" {
         static mut environ: *mut *mut libc::c_char;
     }
-    // SAFETY: one thread, and nobody changes it meanwhile.
+    // SAFETY: the process has one thread, so nothing changes the environment meanwhile.
     let strings = unsafe { environ };
     let mut old = Vec::new();
     for at in 0.. {
-        // SAFETY: the list ends with a null, at which this ends.
+        // SAFETY: the list ends with a null pointer, where the loop stops.
         let string = unsafe { strings.wrapping_add(at).read() };
         if string.is_null() {
             break;
@@ -274,21 +277,21 @@ fn title() {
     }
     let mut copies: Vec<*mut libc::c_char> = old
         .iter()
-        // SAFETY: a string of the environment.
+        // SAFETY: an entry of the environment is a string that ends in a zero.
         .map(|&it| unsafe { libc::strdup(it) })
         .collect();
     copies.push(std::ptr::null_mut());
-    // SAFETY: as above; the list stays, since it is leaked.
+    // SAFETY: the process has one thread, and the new list is leaked, so it stays valid.
     unsafe { environ = copies.leak().as_mut_ptr() };
     for string in old {
-        // SAFETY: a string, which ends in a zero.
+        // SAFETY: the entry is a string that ends in a zero.
         let len = unsafe { libc::strlen(string) };
-        // SAFETY: as many bytes, to which nothing of ours refers any more.
+        // SAFETY: the range has that many bytes, and the environment no longer points to it.
         unsafe { string.write_bytes(b'x', len) };
     }
 }
 
-/// A daemon leaves the folder that it was started in.
+/// Changes its folder, as a daemon does.
 fn go_away() {
     std::env::set_current_dir("/").expect("a folder");
 }
@@ -301,7 +304,7 @@ fn chroot() {
     say(if failed { "refused" } else { "done" });
 }
 
-/// Asks for a numbered snapshot, and waits until there is one more.
+/// Requests a numbered snapshot, and waits until the file is there.
 fn ask_for_one_more() {
     let before = files();
     raise(libc::SIGUSR1);
@@ -310,14 +313,14 @@ fn ask_for_one_more() {
     }
 }
 
-/// Parent and child ask for a snapshot each at once, where the path is one.
+/// Parent and child each request a snapshot at the same time, with the same path.
 fn fork_and_ask() {
-    // SAFETY: as above.
+    // SAFETY: the only other threads are the tracer's, which hold no lock that the child takes.
     let child = unsafe { libc::fork() };
     raise(libc::SIGUSR1);
     wait_for_files(2);
     if child == 0 {
-        // SAFETY: as above.
+        // SAFETY: the child ends at once and runs no destructor of its parent's.
         unsafe { libc::_exit(0) };
     }
     assert_eq!(status_of(child), 0);
@@ -327,17 +330,17 @@ fn fork_and_ask() {
 fn fork_and_count_threads() {
     ask_for_one_more();
     say(threads());
-    // SAFETY: as above.
+    // SAFETY: the only other threads are the tracer's, which hold no lock that the child takes.
     let child = unsafe { libc::fork() };
     if child == 0 {
         say(threads());
-        // SAFETY: as above.
+        // SAFETY: the child ends at once and runs no destructor of its parent's.
         unsafe { libc::_exit(0) };
     }
     assert_eq!(status_of(child), 0);
 }
 
-/// Goes on as another program, or the same, which has the same process id.
+/// Continues as another program or the same program, under the same process id.
 fn exec() {
     use std::os::unix::process::CommandExt as _;
     ask_for_one_more();
@@ -346,10 +349,11 @@ fn exec() {
     panic!("{error}");
 }
 
-/// A daemon takes every signal back that it may have inherited a handler of.
+/// Resets all signal handlers, as a daemon does.
 fn reset_signals() {
     for signal in 1..=64 {
-        // SAFETY: two numbers. What may not be changed stays.
+        // SAFETY: the default action is valid for each signal. A signal that cannot be changed is
+        // left alone.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     say(threads());

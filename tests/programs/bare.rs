@@ -1,4 +1,4 @@
-//! What the other program does, without the tracer.
+//! The cases of the program `traced`, without the tracer.
 
 use alloc_tests::{high_water_mark, workloads};
 

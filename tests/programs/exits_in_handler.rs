@@ -1,7 +1,7 @@
-//! A signal's handler ends the program with `exit`, as many old programs do on SIGTERM.
+//! Ends by `exit` in a signal handler, as many old programs do on SIGTERM.
 //!
-//! `exits_in_handler churn|wait MICROSECONDS THREADS`: what the handler interrupts, when, and how many other threads
-//! allocate meanwhile.
+//! `exits_in_handler churn|wait MICROSECONDS THREADS`: what the handler interrupts, when, and how
+//! many other threads allocate meanwhile.
 
 use std::hint::black_box;
 
@@ -11,7 +11,8 @@ use alloc_core::TraceAlloc;
 static ALLOC: TraceAlloc = TraceAlloc::system();
 
 extern "C" fn end(_: libc::c_int) {
-    // SAFETY: no handler may do this, and programs do.
+    // SAFETY: `exit` is not allowed in a handler; the test is about programs that call it there
+    // anyway.
     unsafe { libc::exit(0) }
 }
 
@@ -45,7 +46,7 @@ fn main() {
             tv_usec: number(2),
         },
     };
-    // SAFETY: a timer to read, and no old one is asked for.
+    // SAFETY: `timer` is valid, and a null pointer asks for no old value.
     unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()) };
     match argument(1).as_str() {
         "churn" => churn(),

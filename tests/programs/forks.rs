@@ -1,7 +1,7 @@
-//! Forks while other threads are in the middle of whatever locks the tracer has; each child uses them all.
+//! Forks while other threads hold the tracer's locks. Each child takes all of those locks.
 //!
-//! `forks WHAT`: what the other threads do. The inner allocator has a lock of its own, which it holds around forks, and
-//! registers that when it is first used, as jemalloc does.
+//! `forks WHAT`: what the other threads do. The inner allocator has a lock, which it holds around
+//! forks. It registers its fork handlers on first use, as jemalloc does.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
@@ -16,24 +16,24 @@ struct Locked;
 
 struct Lock(UnsafeCell<libc::pthread_mutex_t>);
 
-// SAFETY: made to be shared.
+// SAFETY: a pthread mutex may be shared between threads.
 unsafe impl Sync for Lock {}
 
 static LOCK: Lock = Lock(UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER));
 static REGISTERED: Once = Once::new();
 
 unsafe extern "C" fn lock() {
-    // SAFETY: a mutex that is never destroyed.
+    // SAFETY: the mutex is a static and is never destroyed.
     unsafe { libc::pthread_mutex_lock(LOCK.0.get()) };
 }
 
 unsafe extern "C" fn unlock() {
-    // SAFETY: as above, taken by this thread.
+    // SAFETY: the mutex is a static, and this thread holds it.
     unsafe { libc::pthread_mutex_unlock(LOCK.0.get()) };
 }
 
 fn register() {
-    // SAFETY: three functions that do not unwind.
+    // SAFETY: the three functions do not unwind.
     REGISTERED.call_once(|| unsafe {
         libc::pthread_atfork(Some(lock), Some(unlock), Some(unlock));
     });
@@ -42,23 +42,23 @@ fn register() {
 /// Runs `work` with the lock taken.
 fn locked<R>(work: impl FnOnce() -> R) -> R {
     register();
-    // SAFETY: it has no conditions.
+    // SAFETY: `lock` may be called at any time.
     unsafe { lock() };
     let result = work();
-    // SAFETY: taken just above.
+    // SAFETY: this thread took the lock two lines above.
     unsafe { unlock() };
     result
 }
 
-// SAFETY: the system's allocator, one call at a time.
+// SAFETY: all memory comes from the system's allocator, whose contract is the same.
 unsafe impl GlobalAlloc for Locked {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: the caller's promises are the ones that the system's allocator needs.
         locked(|| unsafe { System.alloc(layout) })
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: the caller's promises are the ones that the system's allocator needs.
         locked(|| unsafe { System.dealloc(block, layout) });
     }
 }
@@ -67,11 +67,11 @@ unsafe impl GlobalAlloc for Locked {
 static ALLOC: TraceAlloc<Locked> = TraceAlloc::new(Locked);
 
 static DONE: AtomicBool = AtomicBool::new(false);
-/// How often the other threads did what they do.
+/// Rounds that the other threads have completed.
 static TURNS: AtomicUsize = AtomicUsize::new(0);
 
 fn main() {
-    // SAFETY: a number; no handler is installed, so the signal ends the process.
+    // SAFETY: `alarm` takes any number. No handler is installed, so the signal ends the process.
     unsafe { libc::alarm(60) };
     let what = std::env::args().nth(1).expect("what the others do");
     let config = Config::default().threads(what == "threads");
@@ -110,17 +110,17 @@ fn main() {
     let rounds = if what == "names" { 15 } else { 150 };
     for round in 0..rounds {
         let before = TURNS.load(Relaxed);
-        // SAFETY: the child does what the tracer says it may: it allocates, and asks.
+        // SAFETY: the child only does what the tracer allows in a child: it allocates and reads.
         let child = unsafe { libc::fork() };
         if child == 0 {
             in_child(&what);
         }
         assert!(child > 0);
         let mut status = 0;
-        // SAFETY: a child of ours, and room for its status.
+        // SAFETY: the process is a child of this one, and `status` is a valid place.
         unsafe { libc::waitpid(child, &mut status, 0) };
         assert_eq!(status, 0, "round {round}: the child hung or failed");
-        // However few processors there are, the others go on.
+        // Lets the other threads make progress, also on one processor.
         while TURNS.load(Relaxed) == before {
             thread::yield_now();
         }
@@ -147,15 +147,15 @@ fn act(what: &str) {
     }
 }
 
-/// Uses all that another thread of the parent may have been in the middle of.
+/// Takes every lock that another thread of the parent may have held at the fork.
 fn in_child(what: &str) -> ! {
-    // SAFETY: a number; what hangs is ended by the signal.
+    // SAFETY: `alarm` takes any number. The signal ends a process that hangs.
     unsafe { libc::alarm(10) };
     drop(black_box(vec![1_u8; 100]));
     if alloc_core::is_tracing() {
         alloc_core::track(1, 0x1000, 10).expect("it is tracked");
         let snapshot = take_snapshot().expect("tracing is on");
-        // Names take long.
+        // Finding names takes long.
         assert!(what != "names" || !snapshot.statistics(GroupBy::Line).is_empty());
         alloc_core::reset_peak();
     }
@@ -163,6 +163,6 @@ fn in_child(what: &str) -> ! {
     drop(black_box(vec![1_u8; 100]));
     assert_eq!(scope.usage().expect("it is exact").allocated.bytes, 100);
     drop(scope.snapshot().expect("it is exact"));
-    // SAFETY: a number.
+    // SAFETY: the function takes any number.
     unsafe { libc::_exit(0) };
 }

@@ -1,4 +1,4 @@
-//! A program whose segments have holes between them: see `build.rs`. Its stacks are whole.
+//! Checks its own stacks, with holes between the segments of the program: see `build.rs`.
 
 use alloc_core::TraceAlloc;
 

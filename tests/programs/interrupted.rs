@@ -1,6 +1,7 @@
-//! A signal handler that frees and allocates, wherever the program is, while another thread stops the world.
+//! A signal handler frees and allocates at any point of the program, while another thread stops the
+//! world.
 //!
-//! `interrupted MODE OTHER`: how blocks are followed, and what the other thread does.
+//! `interrupted MODE OTHER`: the mode of tracing, and what the other thread does.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::*};
@@ -14,15 +15,16 @@ static ALLOC: TraceAlloc<Bump> = TraceAlloc::with_granule(Bump, 16);
 
 type Block = [u64; 4];
 
-/// Blocks of the program that the handler is to free.
+/// Blocks for the handler to free.
 static GIVEN: [AtomicPtr<Block>; 8] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 8];
-/// How many it freed.
+/// Blocks that the handler has freed.
 static FREED: AtomicU64 = AtomicU64::new(0);
 static DONE: AtomicBool = AtomicBool::new(false);
 
 fn take(at: usize) -> Option<Box<Block>> {
     let block = GIVEN[at].swap(std::ptr::null_mut(), AcqRel);
-    // SAFETY: null, or from `Box::into_raw` in `main`, and taken once.
+    // SAFETY: the pointer is null, or from `Box::into_raw` in `main`; the swap hands it to one
+    // owner.
     (!block.is_null()).then(|| unsafe { Box::from_raw(block) })
 }
 
@@ -33,7 +35,7 @@ extern "C" fn on_signal(_: libc::c_int) {
 }
 
 fn main() {
-    // SAFETY: a number; no handler is installed, so the signal ends the process.
+    // SAFETY: `alarm` takes any number. No handler is installed, so the signal ends the process.
     unsafe { libc::alarm(60) };
     let argument = |at: usize| std::env::args().nth(at).expect("two arguments");
     let (mode, other) = (argument(1), argument(2));
@@ -48,17 +50,17 @@ fn main() {
         .ends_with("scoped")
         .then(|| Scope::enter_with_stacks().expect("a scope"));
     let handler: extern "C" fn(libc::c_int) = on_signal;
-    // SAFETY: the handler uses atomics and an allocator that is made for it.
+    // SAFETY: the handler only uses atomics and an allocator that is async-signal-safe.
     unsafe { libc::signal(libc::SIGUSR1, handler as *const () as libc::sighandler_t) };
-    // SAFETY: a call without arguments.
+    // SAFETY: the function has no arguments and no preconditions.
     let main = unsafe { libc::pthread_self() };
     let stopper = thread::spawn(move || {
         for round in 0.. {
-            // Signals that come too fast are one signal.
+            // The system merges signals that follow each other too fast.
             if FREED.load(Relaxed) > 100 {
                 break;
             }
-            // SAFETY: the main thread, which waits for this one.
+            // SAFETY: the main thread is alive: it joins this one.
             unsafe { libc::pthread_kill(main, libc::SIGUSR1) };
             act(&other, round);
         }
@@ -69,7 +71,7 @@ fn main() {
         let block = Box::into_raw(Box::new(black_box([round as u64; 4])));
         let before = GIVEN[round % GIVEN.len()].swap(block, AcqRel);
         if !before.is_null() {
-            // SAFETY: from `Box::into_raw`, and taken once.
+            // SAFETY: the pointer is from `Box::into_raw`, and the swap hands it to one owner.
             drop(unsafe { Box::from_raw(before) });
         }
         round += 1;
@@ -84,11 +86,11 @@ fn main() {
     drop(scope);
 }
 
-/// Something for which nobody may be recording.
+/// A call that stops the world: no thread may be recording meanwhile.
 fn act(what: &str, round: u64) {
     match what {
         "reset" => alloc_core::reset_peak(),
-        // Often for its own sake, so that not all blocks are from before.
+        // Starts often, so that not all blocks are from before the session.
         "clear" => alloc_core::clear_traces(),
         "threads" => thread::spawn(|| drop(black_box(Box::new(1))))
             .join()
@@ -101,20 +103,20 @@ fn act(what: &str, round: u64) {
     }
 }
 
-/// The child allocates and ends.
+/// Forks a child that allocates and ends.
 fn fork() {
-    // SAFETY: the child does what a child of many threads may: it allocates where that is made for it.
+    // SAFETY: the child only allocates, from an allocator that has no lock.
     let child = unsafe { libc::fork() };
     assert!(child >= 0);
     if child == 0 {
-        // SAFETY: a number; what hangs is ended by the signal.
+        // SAFETY: `alarm` takes any number. The signal ends a process that hangs.
         unsafe { libc::alarm(5) };
         drop(black_box(vec![1_u8; 100]));
-        // SAFETY: a number.
+        // SAFETY: the function takes any number.
         unsafe { libc::_exit(0) };
     }
     let mut status = 0;
-    // SAFETY: a child of ours, and room for its status.
+    // SAFETY: the process is a child of this one, and `status` is a valid place.
     unsafe { libc::waitpid(child, &mut status, 0) };
     assert_eq!(status, 0, "the child hung or failed");
 }

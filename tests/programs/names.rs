@@ -1,5 +1,5 @@
-//! Names its own frames where that is not easy: its file is gone or another, its root is elsewhere, a fork comes
-//! between, or memory is short.
+//! Names its own frames under difficulties: its file is deleted or replaced, its root is another
+//! folder, a fork interrupts, or memory is short.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -20,7 +20,7 @@ fn main() {
     let path = || Path::new(&arguments[2]);
     let own = std::env::current_exe().expect("its path");
     start().expect("tracing starts");
-    // The first stack of the main thread asks for the bounds of that, in /proc.
+    // The first capture on the main thread reads the bounds of its stack from /proc.
     drop(kept());
     match arguments[1].as_str() {
         "as it is" => {}
@@ -52,7 +52,7 @@ fn main() {
     drop(blocks);
 }
 
-/// Prints by how much what is resident grew when names were looked up, and what the tracer says of itself.
+/// Prints by how much resident memory grows when names are found, and how much the tracer reports.
 fn memory() {
     let blocks = kept();
     let resident = || alloc_core::resident_memory().expect("it is known");
@@ -66,7 +66,7 @@ fn memory() {
     drop(blocks);
 }
 
-/// Forks while other threads name frames, and names the same in the children.
+/// Forks while other threads find names, and finds the same names in the children.
 #[cfg(unix)]
 fn forks() {
     static DONE: AtomicBool = AtomicBool::new(false);
@@ -93,17 +93,17 @@ fn forks() {
         while ROUNDS.load(Ordering::Relaxed) == round {
             std::thread::yield_now();
         }
-        // SAFETY: the child allocates, which this C library allows, and ends.
+        // SAFETY: the child only allocates, which glibc allows after a fork, and ends.
         let child = unsafe { libc::fork() };
         if child == 0 {
-            // SAFETY: always safe: a child that waits forever is ended.
+            // SAFETY: `alarm` takes any number. The signal ends a child that hangs.
             unsafe { libc::alarm(60) };
             let is_right = take_snapshot().is_ok_and(|it| it.traces().iter().any(is_kept));
-            // SAFETY: always safe.
+            // SAFETY: the function has no preconditions.
             unsafe { libc::_exit(i32::from(!is_right)) };
         }
         let mut status = 0;
-        // SAFETY: the place is a local's.
+        // SAFETY: `status` is a valid place.
         assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
         assert_eq!(status, 0, "the status of a child");
     }

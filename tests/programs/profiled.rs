@@ -43,7 +43,7 @@ async fn later(size: usize) -> Result<Vec<u8>, String> {
 #[profile]
 async fn nothing() {}
 
-/// A function with the name of its module, beside one that it calls.
+/// A function named like its module, and one that it calls.
 mod parse {
     use alloc_core::profile;
 
@@ -82,7 +82,7 @@ async fn yield_once() {
     .await;
 }
 
-/// Polls on one thread after another.
+/// Polls a future on a new thread each time.
 fn block_on<F: Future + Send>(future: F) -> F::Output
 where
     F::Output: Send,

@@ -1,6 +1,6 @@
-//! A signal handler that allocates and frees, while the program is in the middle of a record.
+//! A signal handler allocates and frees while the program is in the middle of a record.
 //!
-//! No malloc allows that, so here memory comes from an inner allocator that does.
+//! No malloc allows that, so memory comes from an inner allocator that does.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -11,7 +11,7 @@ use alloc_tests::{Bump, at_function, sum_of};
 #[global_allocator]
 static ALLOC: TraceAlloc<Bump> = TraceAlloc::with_granule(Bump, 16);
 
-/// How often the handler ran.
+/// Runs of the handler.
 static RUNS: AtomicU64 = AtomicU64::new(0);
 
 extern "C" fn on_signal(_: libc::c_int) {
@@ -31,11 +31,11 @@ fn block_of_the_program(number: u64) -> Box<[u64; 4]> {
 }
 
 fn main() {
-    // SAFETY: a number; no handler is installed, so the signal ends the process.
+    // SAFETY: `alarm` takes any number. No handler is installed, so the signal ends the process.
     unsafe { libc::alarm(60) };
     start().expect("tracing starts");
     let handler: extern "C" fn(libc::c_int) = on_signal;
-    // SAFETY: the handler uses atomics and an allocator that is made for it.
+    // SAFETY: the handler only uses atomics and an allocator that is async-signal-safe.
     unsafe { libc::signal(libc::SIGPROF, handler as *const () as libc::sighandler_t) };
     set_interval(100);
     const BLOCKS: u64 = 2_000_000;
@@ -61,7 +61,7 @@ fn main() {
     );
     assert_eq!(handler.current.blocks, 0);
     assert_eq!(handler.total.bytes, 200 * handler.total.blocks);
-    // What came in the middle of a record is not recorded, but it is counted.
+    // An allocation in the middle of a record is skipped, and the skip is counted.
     assert!(handler.total.blocks <= runs);
     assert!(handler.total.blocks + snapshot.health().skipped >= runs);
     assert_eq!(snapshot.health().lost_blocks, 0);
@@ -76,7 +76,7 @@ fn main() {
     );
 }
 
-/// Has the handler called after each so many microseconds of processor time; never with 0.
+/// Raises the signal after every `microseconds` of processor time; 0 turns the timer off.
 fn set_interval(microseconds: libc::suseconds_t) {
     let interval = libc::timeval {
         tv_sec: 0,
@@ -86,7 +86,7 @@ fn set_interval(microseconds: libc::suseconds_t) {
         it_interval: interval,
         it_value: interval,
     };
-    // SAFETY: a timer to read, and no old one is asked for.
+    // SAFETY: `timer` is valid, and a null pointer asks for no old value.
     let failed = unsafe { libc::setitimer(libc::ITIMER_PROF, &timer, std::ptr::null_mut()) };
     assert_eq!(failed, 0);
 }

@@ -1,7 +1,7 @@
-//! Programs with the tracer in them, each named by the first argument, for tests that look at a
-//! process from outside.
+//! Cases with the tracer, named by the first argument, for tests that look at a process from
+//! outside.
 //!
-//! What a case finds wrong with itself is a panic.
+//! A case panics if it finds an error.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::hint::black_box;
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         "hold" => {
             let _boxes = hundred_boxes();
             print!("!");
-            std::io::Write::flush(&mut std::io::stdout()).expect("somebody reads");
+            std::io::Write::flush(&mut std::io::stdout()).expect("standard output is read");
             let _ = std::io::Read::read(&mut std::io::stdin(), &mut [0]);
         }
         "fork-and-hold" => fork_and_hold(),
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// A block that the tests look for by this function's name.
+/// A block that tests find by the name of this function.
 #[inline(never)]
 fn thousand_bytes() -> Box<[u8; 1000]> {
     Box::new(black_box([0; 1000]))
@@ -79,9 +79,9 @@ fn hundred_boxes() -> [Box<[u8; 1000]>; 100] {
     std::array::from_fn(|_| thousand_bytes())
 }
 
-/// Prints the id of a child that lives until it wrote a snapshot of its own.
+/// Prints the id of a child that lives until it has written its own snapshot.
 fn fork_and_hold() {
-    // SAFETY: this is the only thread but for the tracer's own, which a fork leaves behind.
+    // SAFETY: this is the only thread except the tracer's, which does not exist in the child.
     let child = unsafe { libc::fork() };
     if child == 0 {
         let boxes = hundred_boxes();
@@ -93,17 +93,17 @@ fn fork_and_hold() {
             is_there()
         });
         drop(boxes);
-        // SAFETY: ends the child without what belongs to its parent.
+        // SAFETY: the child ends at once and runs no destructor of its parent's.
         unsafe { libc::_exit(i32::from(!came)) };
     }
     let mut status = 0;
-    // SAFETY: a child of ours, and room for a status.
+    // SAFETY: the process is a child of this one, and `status` is a valid place.
     assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
     assert_eq!(status, 0);
     println!("{child}");
 }
 
-/// Allocates on several threads, and says what shows how the tracer was configured.
+/// Allocates on several threads, and prints numbers that depend on the tracer's configuration.
 fn configuration() {
     std::thread::scope(|threads| {
         for _ in 0..4 {
@@ -125,7 +125,7 @@ fn configuration() {
 
 fn start_with_another_limit() {
     assert_eq!(alloc_core::traceback_limit(), Some(15));
-    // The environment wins: the program's own wish is no conflict.
+    // The environment wins over the program's configuration, without an error.
     alloc_core::start_with(Config::default().frames(3)).expect("no conflict");
     assert_eq!(alloc_core::traceback_limit(), Some(15));
 }
@@ -153,7 +153,7 @@ fn records() {
     std::mem::forget(records);
 }
 
-/// Writes a snapshot to the path of the second argument, and prints what it should say.
+/// Writes a snapshot to the path in the second argument, and prints the expected numbers.
 fn dump() {
     start().expect("tracing starts");
     let boxes = hundred_boxes();
@@ -168,26 +168,26 @@ fn dump() {
     drop((boxes, more));
 }
 
-/// Ends the process, loudly, should it hang.
+/// Ends the process by a signal if it hangs.
 fn watchdog(seconds: u32) {
-    // SAFETY: a number; no handler is installed, so the signal ends the process.
+    // SAFETY: `alarm` takes any number. No handler is installed, so the signal ends the process.
     unsafe { libc::alarm(seconds) };
 }
 
-/// Runs `child` in a child, and returns its exit status: 0 if `child` returned true.
+/// Runs `child` in a forked child, and returns its exit status: 0 if `child` returns true.
 fn in_a_child(child: impl FnOnce() -> bool) -> i32 {
-    // SAFETY: the child runs code that may allocate, which the system's malloc allows after a
-    // fork; it touches no lock of the standard library that another thread may hold.
+    // SAFETY: the child may allocate, which the system's malloc allows after a fork. It takes no
+    // lock of the standard library that another thread may hold.
     let process = unsafe { libc::fork() };
     if process == 0 {
         watchdog(10);
         let status = if child() { 0 } else { 1 };
-        // SAFETY: no handler of the parent's must run in the child.
+        // SAFETY: `_exit` runs none of the parent's exit handlers.
         unsafe { libc::_exit(status) };
     }
     assert!(process > 0, "fork failed");
     let mut status = 0;
-    // SAFETY: a child of ours, and room for its status.
+    // SAFETY: the process is a child of this one, and `status` is a valid place.
     let waited = unsafe { libc::waitpid(process, &mut status, 0) };
     assert_eq!(waited, process);
     status
@@ -198,7 +198,7 @@ fn block_of_the_child() -> Box<[u8; 640]> {
     Box::new(black_box([0; 640]))
 }
 
-/// The child has all that the parent had, and goes on from there; the parent does not see it.
+/// A child continues with the parent's numbers, and the parent does not see the child's.
 fn fork_keeps_tracing() {
     watchdog(60);
     start().expect("tracing starts");
@@ -254,17 +254,17 @@ fn fork_while_others_allocate(forks: usize) {
             })
         })
         .collect();
-    // Symbols are found once, here, and inherited by the children.
+    // Symbols are found here once, and children inherit them.
     assert!(take_snapshot().is_ok_and(|it| !it.traces().is_empty()));
     for fork in 0..forks {
         let status = in_a_child(|| {
             let own = block_of_the_child();
-            // One thread is left, so above what was in doubt the peak is exact.
+            // One thread is left, so a peak above the error is exact.
             let large = vec![0_u8; black_box(10 << 20)];
             let memory = traced_memory();
             let is_exact = memory.peak == memory.current && memory.peak_error == 0;
             drop(large);
-            // Names take long.
+            // Finding names takes long.
             let is_right = fork % 40 != 0 || take_snapshot().is_ok_and(|it| is_whole(&it));
             drop(own);
             is_exact && is_right && alloc_core::is_tracing()
@@ -285,13 +285,13 @@ fn fork_while_others_allocate(forks: usize) {
     );
 }
 
-/// In a child with one thread, the parts add up again, and its own block is there.
+/// Checks in a child with one thread that the parts add up, and that its own block is there.
 fn is_whole(snapshot: &Snapshot) -> bool {
     sum_of(snapshot, |_| true).current.bytes == traced_memory().current
         && at_function(snapshot, "block_of_the_child").current.blocks == 1
 }
 
-/// Blocks that the standard library allocates for the program, in ways of its own.
+/// Blocks that the standard library allocates for the program.
 mod collections {
     use super::{Config, black_box, take_snapshot};
 

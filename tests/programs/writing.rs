@@ -1,5 +1,5 @@
-//! Programs whose snapshots are written while they run or at their end, each named by the first argument, for tests that
-//! look at the files and at what the writing costs.
+//! Cases that write snapshots while they run or at their end, named by the first argument, for
+//! tests of the files and of what writing costs.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -12,7 +12,7 @@ use alloc_tests::{high_water_mark, resident_memory, workloads};
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
 
-/// What every case ends with, so that no other end is taken for it.
+/// The exit status of every case, which differs from that of a crash.
 const STATUS: u8 = 5;
 
 fn main() -> ExitCode {
@@ -39,19 +39,20 @@ fn number(text: &str) -> usize {
     text.parse().expect("a number")
 }
 
-/// Something to be written about while snapshots are asked for often.
+/// Allocates while snapshots are requested often.
 fn work() {
     for round in 0..30 {
         drop(black_box(vec![round; 100]));
-        // SAFETY: a signal that the environment may have asked for, and which is ignored otherwise.
+        // SAFETY: the signal requests a snapshot if the environment says so, and is ignored
+        // otherwise.
         unsafe { libc::raise(libc::SIGURG) };
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// The child is told the same path.
+/// A child that writes to the same path.
 fn with_a_child() {
-    // The clock that marks files may be a hundredth of a second behind that by which the process began.
+    // The clock of file times may be a hundredth of a second behind the clock of the process start.
     std::thread::sleep(std::time::Duration::from_millis(30));
     let program = std::env::current_exe().expect("the path of this program");
     let status = Command::new(program).arg("return").status();
@@ -62,7 +63,7 @@ fn with_a_child() {
     );
 }
 
-/// Writes a snapshot, and ends in the state in which it was taken.
+/// Takes a snapshot, writes it, and compares it with what is read back.
 fn both_ways(path: &Path) {
     start_with(Config::default().threads(true)).expect("tracing starts");
     std::mem::forget(workloads::records(30_000));
@@ -77,7 +78,7 @@ fn both_ways(path: &Path) {
     tracked.expect("it is tracked");
     let snapshot = take_snapshot().expect("tracing is on");
     snapshot.dump(path).expect("the path can be written to");
-    // What was read back is what is there; the order of callsites stays.
+    // The snapshot that was read back has the same callsites in the same order.
     let back = alloc_core::Snapshot::load(path).expect("a snapshot");
     let parts = |snapshot: &alloc_core::Snapshot| {
         let traces = snapshot.traces().iter();
@@ -92,8 +93,8 @@ fn both_ways(path: &Path) {
     assert_eq!(back.traceback_limit(), snapshot.traceback_limit());
 }
 
-/// Holds 22 MiB and a block for each of so many callsites, until a folder has so many files, and prints what was resident
-/// then, and at the most since the program began to wait.
+/// Holds 22 MiB and a block for each callsite until a folder has enough files. Prints the resident
+/// memory, and its highest value since the program began to wait.
 fn hold(callsites: usize, folder: &Path, files: usize) {
     let kept = vec![1_u8; 22 << 20];
     let mut blocks = Vec::with_capacity(callsites);
@@ -107,7 +108,7 @@ fn hold(callsites: usize, folder: &Path, files: usize) {
     black_box((&kept, &blocks));
 }
 
-/// A block whose stack is told by the bits of `callsite`, two frames for each.
+/// A block with a stack of its own for each `callsite`: its bits choose the calls, two frames each.
 #[inline(never)]
 fn branch(callsite: usize, bits: u32) -> Box<u64> {
     let block = match bits {
@@ -121,12 +122,12 @@ fn branch(callsite: usize, bits: u32) -> Box<u64> {
 #[inline(never)]
 fn step<const BIT: usize>(callsite: usize, bits: u32) -> Box<u64> {
     let block = branch(callsite, bits);
-    // So that the two are not one.
+    // The constant keeps the linker from merging the two functions.
     black_box(BIT);
     block
 }
 
-/// From now on the most that was resident counts from what is now.
+/// Resets the high-water mark of resident memory to its current value.
 fn forget_high_water_mark() {
     std::fs::write("/proc/self/clear_refs", "5").expect("/proc/self/clear_refs");
 }

@@ -3,31 +3,32 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
 
-/// Hands out one large mapping piece by piece, and again what came back: lock-free, so a signal
+/// Cuts pieces from one large mapping, and reuses freed pieces. It is lock-free, so a signal
 /// handler may use it at any moment.
 pub struct Bump;
 
-/// The pieces that came back, for each power of two, one in another: the number of the last one's first sixteen bytes, and
-/// above it how often the list changed, so that a number that comes again is no other's.
+/// Free lists, one for each power of two. The low half of a word is the number of the first free
+/// piece, in units of 16 bytes. The high half counts changes of the list, so that a pop cannot
+/// mistake a list with the same first piece for an unchanged one.
 static FREE: [AtomicU64; LARGEST + 1] = [const { AtomicU64::new(0) }; LARGEST + 1];
-/// The power of two that is the size of the largest pieces that are used again.
+/// Pieces above two to this power are not reused.
 const LARGEST: usize = 20;
 const NUMBER: u64 = (1 << 32) - 1;
 
-/// Which list has pieces for these layouts.
+/// The free list for a layout, or `None` if its pieces are not reused.
 fn class_of(layout: Layout) -> Option<usize> {
     let class = layout.size().max(16).next_power_of_two().trailing_zeros() as usize;
     (layout.align() <= 16 && class <= LARGEST).then_some(class)
 }
 
-/// What follows a change of a list.
+/// The word of a list after a change: the count goes up, and `number` is the first piece.
 fn changed(list: u64, number: u64) -> u64 {
     ((list >> 32) + 1) << 32 | number
 }
 
 const ROOM: usize = 8 << 30;
 static BASE: AtomicUsize = AtomicUsize::new(0);
-/// NOTE: not from the beginning, which has the number that ends a list.
+/// NOTE: it starts above zero, because the number zero ends a list.
 static USED: AtomicUsize = AtomicUsize::new(16);
 
 impl Bump {
@@ -36,7 +37,7 @@ impl Bump {
             0 => {
                 let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_NORESERVE);
                 let flags = flags | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-                // SAFETY: a fresh mapping, wherever the system likes.
+                // SAFETY: a new mapping at an address that the system chooses.
                 let base = unsafe { libc::mmap(std::ptr::null_mut(), ROOM, access, flags, -1, 0) };
                 assert_ne!(base, libc::MAP_FAILED);
                 BASE.store(base.addr(), Relaxed);
@@ -47,8 +48,8 @@ impl Bump {
     }
 }
 
-// SAFETY: pieces are aligned, as long as asked for, and never overlap: `USED` moves past a piece in one step, and a piece
-// that came back is in one list, from which one thread takes it.
+// SAFETY: pieces are aligned, have the requested size, and never overlap. `USED` moves past a new
+// piece in one step. A freed piece is in one list, from which one thread takes it.
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let base = Bump::base();
@@ -58,7 +59,8 @@ unsafe impl GlobalAlloc for Bump {
                 let number = list & NUMBER;
                 let piece =
                     std::ptr::with_exposed_provenance::<AtomicU64>(base + number as usize * 16);
-                // SAFETY: a piece of the mapping, which is there for good; whoever has it by now changes the list first.
+                // SAFETY: the piece is part of the mapping, which is never unmapped. If another
+                // thread owns the piece by now, it changed the list first, and the exchange fails.
                 (number != 0).then(|| changed(list, unsafe { &*piece }.load(Relaxed) & NUMBER))
             };
             if let Ok(list) = FREE[class].fetch_update(AcqRel, Acquire, pop) {
@@ -77,10 +79,10 @@ unsafe impl GlobalAlloc for Bump {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller passes a layout that is not empty.
         let block = unsafe { self.alloc(layout) };
         if !block.is_null() {
-            // SAFETY: a block of that size, which nobody knows of.
+            // SAFETY: the block is new, has that size, and no other thread knows it.
             unsafe { block.write_bytes(0, layout.size()) };
         }
         block
@@ -91,7 +93,7 @@ unsafe impl GlobalAlloc for Bump {
             return;
         };
         let number = (block.addr() - BASE.load(Relaxed)) as u64 / 16;
-        // SAFETY: it is large enough, aligned, and nobody's from here on.
+        // SAFETY: the piece is at least 16 bytes long and aligned, and its owner gives it up.
         let piece = unsafe { &*block.cast::<AtomicU64>() };
         let push = |list: u64| {
             piece.store(list & NUMBER, Relaxed);

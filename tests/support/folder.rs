@@ -1,11 +1,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A folder of a test's own, which goes with it.
+/// A temporary folder for one test. Dropping it deletes it.
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// An empty one.
+    /// Creates an empty folder.
     ///
     /// # Panics
     ///
@@ -19,12 +19,12 @@ impl Folder {
         Folder(folder)
     }
 
-    /// Where it is.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// The names of what is in it, in their order.
+    /// The names of the files in it, sorted.
     ///
     /// # Panics
     ///

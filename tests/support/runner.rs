@@ -5,7 +5,8 @@ use std::process::ExitCode;
 /// A named test.
 pub type Test = (&'static str, fn());
 
-/// Defines `main`, which runs the named functions in order.
+/// Defines `main`, which runs the named functions in order. They are functions of this file, or of
+/// the module in front of the braces.
 #[macro_export]
 macro_rules! tests {
     ($($test:ident),* $(,)?) => {
@@ -13,14 +14,19 @@ macro_rules! tests {
             $crate::run(&[$((stringify!($test), $test as fn())),*])
         }
     };
+    ($($module:ident { $($test:ident),* $(,)? })*) => {
+        fn main() -> std::process::ExitCode {
+            $crate::run(&[$($((stringify!($test), $module::$test as fn())),*),*])
+        }
+    };
 }
 
-/// Runs tests one after the other on the calling thread, with tracing off in between.
+/// Runs tests one after the other on the calling thread, and turns tracing off after each.
 ///
-/// libtest runs each test on a thread of its own and allocates on others meanwhile; a test that
-/// counts every byte of the process needs the process to itself. Of libtest's command line this
-/// understands what `cargo test` and `cargo nextest` pass: names, `--exact`, `--skip`, `--list` and
-/// `--ignored` (no test is); the rest is accepted and has no effect.
+/// libtest runs each test on its own thread and allocates on others meanwhile. A test that counts
+/// every byte needs the process to itself. Of libtest's command line, `run` understands what `cargo
+/// test` and `cargo nextest` pass: names, `--exact`, `--skip`, `--list` and `--ignored` (no test is
+/// ignored). Other flags are accepted and have no effect.
 pub fn run(tests: &[Test]) -> ExitCode {
     let options = Options::from_arguments();
     let chosen = || tests.iter().filter(|(name, _)| options.choose(name));

@@ -1,6 +1,6 @@
 use alloc_core::{ChargeTo, Counters, Frame, Snapshot, Trace};
 
-/// The sum over the callsites that `line` of `file` is charged with, `file` as `file!()` has it.
+/// The sum over the callsites charged to `line` of `file`, a path as `file!()` gives it.
 ///
 /// It neither allocates nor frees.
 pub fn at_line(snapshot: &Snapshot, file: &str, line: u32) -> Counters {
@@ -10,7 +10,7 @@ pub fn at_line(snapshot: &Snapshot, file: &str, line: u32) -> Counters {
     })
 }
 
-/// The sum over the callsites that the function of this name, without its path, is charged with.
+/// The sum over the callsites charged to the function with this name, without its path.
 ///
 /// It neither allocates nor frees.
 pub fn at_function(snapshot: &Snapshot, name: &str) -> Counters {
@@ -20,7 +20,7 @@ pub fn at_function(snapshot: &Snapshot, name: &str) -> Counters {
     })
 }
 
-/// The sum over the callsites that are chosen.
+/// The sum over the callsites for which `choose` returns true.
 ///
 /// It neither allocates nor frees.
 pub fn sum_of(snapshot: &Snapshot, choose: impl Fn(&Trace) -> bool) -> Counters {

@@ -1,8 +1,9 @@
-//! What the stress programs share: how long they run, and random numbers that can be drawn again.
+//! [`Stress`]: how long a stress program runs, and from which seeds.
 
 use std::time::{Duration, Instant};
 
-/// How long a stress program runs: `STRESS_ROUNDS` rounds, or `STRESS_SECONDS` seconds, or a few rounds.
+/// The rounds of a stress program: `STRESS_ROUNDS` of them, or as many as fit into
+/// `STRESS_SECONDS`, or a few by default.
 pub struct Stress {
     seed: u64,
     rounds: u64,
@@ -11,7 +12,12 @@ pub struct Stress {
 }
 
 impl Stress {
-    /// As the environment says. `STRESS_SEED` repeats one round.
+    /// The rounds that the environment asks for, or `rounds` of them. `STRESS_SEED` repeats one
+    /// round.
+    ///
+    /// # Panics
+    ///
+    /// If a variable is not a number.
     pub fn from_environment(name: &str, rounds: u64) -> Stress {
         let number = |name: &str| -> Option<u64> {
             let value = std::env::var(name).ok()?;
@@ -37,7 +43,7 @@ impl Stress {
         }
     }
 
-    /// The seed of the next round, which is printed if that fails.
+    /// The seed of the next round, or `None` after the last.
     pub fn next_round(&mut self) -> Option<u64> {
         let is_over = self.until.is_some_and(|it| Instant::now() >= it);
         if is_over || self.round == self.rounds {
@@ -46,33 +52,5 @@ impl Stress {
         }
         self.round += 1;
         Some(self.seed.wrapping_add(self.round - 1))
-    }
-}
-
-/// xorshift: the same numbers for a seed in every run.
-pub struct Random(u64);
-
-impl Random {
-    /// From a seed.
-    pub fn new(seed: u64) -> Random {
-        let mut random =
-            Random((seed ^ 0x2545_F491_4F6C_DD1D).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-        (0..8).for_each(|_| {
-            random.below(2);
-        });
-        random
-    }
-
-    /// A number below `end`.
-    pub fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 33) as usize % end
-    }
-
-    /// Whether one of so many comes up.
-    pub fn one_in(&mut self, many: usize) -> bool {
-        self.below(many) == 0
     }
 }

@@ -1,12 +1,13 @@
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// The physical memory that this process takes up now, in bytes.
+/// The resident memory of this process, in bytes.
 pub fn resident_memory() -> u64 {
     from_status("VmRSS:")
 }
 
-/// The most physical memory that this process ever took up, in bytes.
+/// The highest resident memory of this process so far, in bytes.
 pub fn high_water_mark() -> u64 {
     from_status("VmHWM:")
 }
@@ -21,9 +22,9 @@ fn from_status(field: &str) -> u64 {
     kib << 10
 }
 
-/// Runs one of the programs of this folder with arguments and environment variables.
+/// Runs a program with arguments and environment variables.
 ///
-/// Variables of the tracer that this process was started with are not passed on.
+/// Variables of the tracer in the environment of this process are not passed on.
 pub fn program(path: &str, arguments: &[&str], environment: &[(&str, &Path)]) -> Output {
     Command::new(path)
         .args(arguments)
@@ -34,11 +35,18 @@ pub fn program(path: &str, arguments: &[&str], environment: &[(&str, &Path)]) ->
         .unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Another program that a test holds the tracer against.
+/// Reports on standard error that the test, or the rest of it, is skipped, and why.
+///
+/// It writes past libtest, which keeps what `eprintln!` prints to itself while a test passes.
+pub fn skip(why: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
+}
+
+/// Another program, which a test needs or compares with.
 pub struct Tool(pub &'static str);
 
 impl Tool {
-    /// A command of the tool, or `None`, said aloud, where it is not installed.
+    /// A command of the tool, or `None` where it is not installed, which [`skip`] reports.
     ///
     /// # Panics
     ///
@@ -54,15 +62,15 @@ impl Tool {
             !required,
             "{name} is not installed, and ALLOC_TESTS_REQUIRE_TOOLS is set"
         );
-        eprintln!("SKIPPED: {name} is not installed");
+        skip(&format!("{name} is not installed"));
         None
     }
 }
 
-/// Copies a program, to be run at once.
+/// Copies a program that is run right after.
 ///
-/// NOTE: not by this process. What another of its threads starts meanwhile would have the file open for writing for a
-/// moment, and a program that somebody may write to cannot be run.
+/// NOTE: another process copies. If this one did, a child that another thread forks meanwhile would
+/// hold the file open for writing for a moment, and the system refuses to run such a file.
 #[track_caller]
 pub fn copy_program(from: impl AsRef<Path>, to: impl AsRef<Path>) {
     let status = Command::new("cp")

@@ -1,7 +1,9 @@
-//! What programs do: the same with the tracer and without it.
+//! Workloads that programs run with and without the tracer.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
+
+use crate::Random;
 
 /// Grows a vector of bytes to `bytes` by `push`, and returns how often its address changed.
 pub fn moves_of_a_growing_vec(bytes: usize) -> u32 {
@@ -15,7 +17,7 @@ pub fn moves_of_a_growing_vec(bytes: usize) -> u32 {
     moves
 }
 
-/// A value as a parser of JSON makes it: many small blocks.
+/// A value as a JSON parser builds it, of many small blocks.
 #[derive(Clone)]
 pub enum Value {
     /// Text.
@@ -26,18 +28,16 @@ pub enum Value {
     Table(BTreeMap<String, Value>),
 }
 
-/// Records of some fields each, with text of `bytes` in all: about twice that is live then.
+/// Records of a few fields each, with `bytes` bytes of text in total. About twice as many bytes are
+/// live.
 pub fn records(bytes: usize) -> Vec<Value> {
-    let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut random = Random::new(1);
     let mut asked_for = 0;
     let mut records = Vec::new();
     while asked_for < bytes {
         let fields = (0..6).map(|field| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
             // From 48 to 128 bytes.
-            let length = 48 + (random >> 32) as usize % 81;
+            let length = 48 + random.below(81);
             asked_for += length;
             let text = Value::Text("x".repeat(length));
             (format!("the field with the long number {field:020}"), text)
@@ -51,7 +51,7 @@ pub fn records(bytes: usize) -> Vec<Value> {
     records
 }
 
-/// Some of everything, on one thread, the same in every run: vectors that grow and shrink, text,
+/// A mix of everything on one thread, the same in every run: vectors that grow and shrink, text,
 /// trees, clones, zeroed and over-aligned memory, and frees in another order.
 pub fn some_of_everything() {
     let mut records = records(300_000);
@@ -77,12 +77,12 @@ pub fn some_of_everything() {
     }
 }
 
-/// Allocates, grows, shrinks and frees blocks of all sizes from one byte on, also on other threads,
-/// and checks that the tracer told each of them apart.
+/// Allocates, grows, shrinks and frees blocks of all sizes from one byte up, on several threads,
+/// and checks that the tracer keeps them apart.
 ///
 /// # Panics
 ///
-/// If it did not.
+/// If the tracer's numbers are wrong.
 pub fn check_blocks_of_all_sizes() {
     let whole = || {
         let snapshot = alloc_core::take_snapshot().expect("tracing is on");
@@ -93,7 +93,7 @@ pub fn check_blocks_of_all_sizes() {
     };
     let mut blocks: Vec<Vec<u8>> = Vec::with_capacity(2000);
     alloc_core::start().expect("tracing starts");
-    // Ones first and close together: the least distance between two blocks.
+    // Blocks of one byte come first: they are as close together as two blocks can be.
     (0..1000).for_each(|_| blocks.push(vec![1; black_box(1)]));
     (1..=1000).for_each(|size| blocks.push(vec![2; black_box(size)]));
     assert_eq!(
@@ -117,7 +117,7 @@ pub fn check_blocks_of_all_sizes() {
     std::thread::scope(|scope| {
         let free = |chunk: &mut [Vec<u8>]| chunk.iter_mut().for_each(|it| *it = Vec::new());
         for chunk in blocks.chunks_mut(500) {
-            // NOTE: joined one by one: a scope ends a little before its threads do.
+            // NOTE: each thread is joined, because a scope ends slightly before its threads do.
             scope
                 .spawn(move || free(chunk))
                 .join()

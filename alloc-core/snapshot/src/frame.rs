@@ -102,6 +102,11 @@ impl Frame {
         self.name()?.mangled.as_deref()
     }
 
+    /// The function's bare name with its generic arguments, if it may allocate and they are known.
+    pub(crate) fn generic(&self) -> Option<&str> {
+        self.name()?.generic.as_deref()
+    }
+
     /// The source file.
     pub fn file(&self) -> Option<&SourcePath> {
         self.0.function.0.file.as_ref()
@@ -294,6 +299,8 @@ pub(crate) struct Name {
     by_name: ByName,
     /// What it is to the linker, if that is known and another. Names do not differ in it.
     mangled: Option<Arc<str>>,
+    /// Its bare name with its generic arguments, if debug information has it and it allocates. Names do not differ in it.
+    generic: Option<Arc<str>>,
 }
 
 impl Name {
@@ -306,6 +313,10 @@ impl Name {
             ..self
         }
     }
+
+    pub(crate) fn with_generic(self, generic: Option<Arc<str>>) -> Name {
+        Name { generic, ..self }
+    }
 }
 
 impl<T: Into<Arc<str>>> From<T> for Name {
@@ -316,6 +327,7 @@ impl<T: Into<Arc<str>>> From<T> for Name {
             by_name: ByName::of(&text),
             text,
             mangled: None,
+            generic: None,
         }
     }
 }

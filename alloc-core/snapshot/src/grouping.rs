@@ -45,6 +45,12 @@ pub enum GroupBy {
     /// Each block is classed by its own size if the session [recorded sizes](crate::Config::sizes), or the
     /// profile has them. Otherwise all blocks of a callsite are in the class of their mean size.
     SizeClass,
+    /// The type that the blocks were allocated for: `Vec<String>`, `HashMap<u64, demo::Session>`.
+    ///
+    /// Blocks have no type at run time. It comes from the generic arguments of the standard library's functions in the
+    /// stack, which debug information has (`debug = 1`), and the newer mangling of names. Where they are not known it is
+    /// `<unknown>`: it is never guessed.
+    Type,
     /// The name of the thread that allocated, if the session
     /// [told threads apart](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.threads); else all are one group.
     Thread,
@@ -339,6 +345,7 @@ names!(
     Traceback = "traceback",
     FoldedTraceback = "folded",
     SizeClass = "size-class",
+    Type = "type",
     Thread = "thread",
     Domain = "domain",
 );
@@ -373,7 +380,7 @@ mod tests {
     #[test]
     fn names_that_there_are_not_are_errors() {
         let expected = "expected one of line, file, function, module, crate, traceback, folded, \
-                        size-class, thread, domain, found \"lines\"";
+                        size-class, type, thread, domain, found \"lines\"";
         assert_eq!("lines".parse::<GroupBy>().unwrap_err(), expected);
         assert_eq!("crate,lines".parse::<Grouping>().unwrap_err(), expected);
         assert!("".parse::<Grouping>().is_err() && "line,".parse::<Grouping>().is_err());

@@ -29,6 +29,7 @@ mod symbolizer;
 mod symbols;
 mod traceback;
 mod traceback_text;
+mod types;
 mod utc;
 
 pub use error::Error;

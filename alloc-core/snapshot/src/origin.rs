@@ -102,7 +102,7 @@ fn is_c_library(file: &str) -> bool {
 
 /// The files of the tracer that a program's stacks may show: folders and single files below `src/`.
 const TRACER_FILES: [&str; 7] = [
-    "allocator.rs",
+    "allocator",
     "capture/",
     "control/track.rs",
     "record/",

@@ -19,6 +19,7 @@ use crate::sampling::Interval;
 use crate::symbolizer::Search;
 use crate::symbols::{Gap, Symbols};
 use crate::traceback::{ChargeTo, Traceback};
+use crate::types::Types;
 use crate::utc;
 use crate::{Bytes, Counters, Frame, Health, Metric, TracedMemory};
 
@@ -39,6 +40,9 @@ pub struct Trace {
     /// The size of the largest blocks of its size class, a power of two, if blocks were
     /// [classed by their own size](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.sizes) or the profile has their size.
     pub size_class: Option<Bytes>,
+    /// The type that the blocks were allocated for, as a person would write it, if debug information or the
+    /// functions' names tell it.
+    pub type_name: Option<Arc<str>>,
 }
 
 impl Trace {
@@ -50,6 +54,7 @@ impl Trace {
             domain: 0,
             thread: None,
             size_class: None,
+            type_name: None,
         }
     }
 
@@ -69,6 +74,17 @@ impl Trace {
     pub fn with_block_size(mut self, size: impl Into<Bytes>) -> Trace {
         self.size_class = Some(class_of(size.into()));
         self
+    }
+
+    /// The same with blocks of a type.
+    pub fn with_type(mut self, name: impl Into<Arc<str>>) -> Trace {
+        self.type_name = Some(name.into());
+        self
+    }
+
+    /// The type's name, or what stands for it.
+    pub(crate) fn type_or_unknown(&self) -> &str {
+        self.type_name.as_deref().unwrap_or("<unknown>")
     }
 
     /// The thread's name, or what stands for it.
@@ -340,8 +356,10 @@ impl Snapshot {
 
     fn with_tracebacks(&self, tracebacks: Vec<Traceback>) -> Vec<Trace> {
         let callsites = tracebacks.into_iter().zip(&self.recorded.callsites);
+        let mut types = Types::default();
         callsites
             .map(|(traceback, callsite)| Trace {
+                type_name: types.of(&traceback),
                 traceback,
                 counters: callsite.counters,
                 domain: callsite.domain,

@@ -411,6 +411,7 @@ impl<'a> Of<'a> {
             GroupBy::Traceback => GroupKey::Traceback(trace.traceback.clone()),
             GroupBy::FoldedTraceback => GroupKey::Traceback(trace.traceback.folded()),
             GroupBy::SizeClass => GroupKey::of_size(trace),
+            GroupBy::Type => trace.type_or_unknown().into(),
             GroupBy::Thread => trace.thread_name().into(),
             GroupBy::Domain => GroupKey::Domain(trace.domain),
         }

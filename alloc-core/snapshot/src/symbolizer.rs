@@ -37,6 +37,9 @@ pub struct Frame {
     pub function: Option<Box<str>>,
     /// The function's name as the linker has it, if that differs.
     pub mangled: Option<Box<str>>,
+    /// The function's bare name with its generic arguments, `new<demo::Node>`, if it is of the standard library's
+    /// crate `alloc` or of hashbrown, and the debug information has it.
+    pub generic: Option<Box<str>>,
     /// The source file, as the compiler wrote it down.
     pub file: Option<Box<str>>,
     /// The line, counted from 1; 0 if it is unknown.

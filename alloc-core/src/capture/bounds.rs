@@ -40,14 +40,15 @@ pub(super) fn stack_bounds() -> StackBounds {
     }
 }
 
-/// The stack bounds of the calling thread. What the system calls the stack's address is its upper end.
+/// The stack bounds of the calling thread. What the system calls the stack's address is its upper
+/// end.
 #[cfg(target_os = "macos")]
 pub(super) fn stack_bounds() -> StackBounds {
     // SAFETY: always safe to ask.
     let own = unsafe { libc::pthread_self() };
     // SAFETY: the thread is alive.
     let high = unsafe { libc::pthread_get_stackaddr_np(own) } as usize;
-    // SAFETY: as above.
+    // SAFETY: the thread is alive.
     let size = unsafe { libc::pthread_get_stacksize_np(own) };
     StackBounds {
         low: high.saturating_sub(size),

@@ -1,25 +1,31 @@
 //! A call stack into a buffer.
 //!
-//! One interface, [`Walker`], over two ways. On x86-64 Linux [`unwind`] walks the stack itself by rules
-//! from the program's own unwind tables, which prove where a frame pointer may be trusted, without a
-//! lock or a system call. Everywhere else `frame_pointers` follows frame pointers, if the program is
-//! found to keep them, and else `fallback` asks the `backtrace` crate.
+//! One interface, [`Walker`], over two ways. On x86-64 Linux [`unwind`] walks the stack itself by
+//! rules from the program's own unwind tables, which prove where a frame pointer may be trusted,
+//! without a lock or a system call. Everywhere else `frame_pointers` follows frame pointers, if the
+//! program is found to keep them, and else `fallback` asks the `backtrace` crate.
 //!
 //! # Where a stack differs from the truth
 //!
-//! The truth is what the platform's own unwinder says, and `tests/stacks.rs` holds each kind of stack
-//! against it, address by address. What differs is this, and all of it is marked but the last two:
+//! The truth is what the platform's own unwinder says, and `tests/stacks.rs` holds each kind of
+//! stack against it, address by address. What differs is this, and all of it is marked but the last
+//! two:
 //!
-//! - *What a signal interrupted is shown as if it had called*: by the address one past its instruction, so that one less is
+//! - *What a signal interrupted is shown as if it had called*: by the address one past its
+//!   instruction, so that one less is
 //!   in it. With frame pointers that function's caller may be missing or be there twice.
-//! - *A stack that is not the thread's own* is that of a coroutine, a segment of a growing one, or the alternate stack of a
+//! - *A stack that is not the thread's own* is that of a coroutine, a segment of a growing one, or
+//!   the alternate stack of a
 //!   handler. It is walked as far as memory can be read, and on to the stack that its unwind tables lead to.
-//! - *Code without unwind tables ends it*, as broken: code made at run time, assembly that says nothing.
+//! - *Code without unwind tables ends it*, as broken: code made at run time, assembly that says
+//!   nothing.
 //!   With frame pointers it may hide its caller instead.
 //! - *A stack deeper than the limit is cut* at its outer end.
-//! - *A jump leaves no trace*: a call in tail position that the compiler made a jump. The truth has it not
+//! - *A jump leaves no trace*: a call in tail position that the compiler made a jump. The truth has
+//!   it not
 //!   either.
-//! - *The bottom's return address of zero* is never part of a stack; the platform's unwinder may show it.
+//! - *The bottom's return address of zero* is never part of a stack; the platform's unwinder may
+//!   show it.
 
 mod bounds;
 pub(crate) mod modules;
@@ -81,7 +87,8 @@ impl Captured {
 
 /// The stack bounds of the calling thread, from the C library: once for each thread.
 ///
-/// For the first thread the C library reads a list of all that is mapped, which takes more stack than a record may.
+/// For the first thread the C library reads a list of all that is mapped, which takes more stack
+/// than a record may.
 pub(crate) fn stack_bounds() -> StackBounds {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
     return unwind::spare_stack::run(bounds::stack_bounds);
@@ -97,8 +104,8 @@ type Buffer = [usize; MAX_FRAMES];
 #[non_exhaustive]
 pub enum CaptureMethod {
     /// By frame pointers. On x86-64 Linux only where the program's unwind tables say that the code
-    /// keeps them, which is nearly everywhere, and by the tables elsewhere; where the frames of such a function
-    /// are surely all of one size, by that.
+    /// keeps them, which is nearly everywhere, and by the tables elsewhere; where the frames of
+    /// such a function are surely all of one size, by that.
     FramePointers,
     /// By the program's unwind tables, since it was compiled without frame pointers.
     UnwindTables,
@@ -111,8 +118,8 @@ pub(crate) fn prepare() -> CaptureMethod {
     imp::prepare()
 }
 
-/// Gets ready to capture no more than the user's line, and to tell whose a function is; called off the hot
-/// path.
+/// Gets ready to capture no more than the user's line, and to tell whose a function is; called off
+/// the hot path.
 pub(crate) fn prepare_for_line() {
     imp::prepare_for_line();
 }
@@ -152,8 +159,9 @@ impl LastStack for Walker {
     }
 }
 
-/// The address by which readers find the code that lay at a return address in an [era](crate::tables::callsites::Stack::era): that
-/// of a library that is gone has one of its own. NOTE: as of the last [look](look).
+/// The address by which readers find the code that lay at a return address in an
+/// [era](crate::tables::callsites::Stack::era): that of a library that is gone has one of its own.
+/// NOTE: as of the last [look](look).
 pub(crate) fn then(address: usize, era: u16) -> usize {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
     return unwind::libraries::then(address, era);
@@ -164,13 +172,15 @@ pub(crate) fn then(address: usize, era: u16) -> usize {
     }
 }
 
-/// Takes note of which libraries are gone. It enters the loader, so the caller keeps forks away, and is not in a record.
+/// Takes note of which libraries are gone. It enters the loader, so the caller keeps forks away,
+/// and is not in a record.
 pub(crate) fn look() {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
     unwind::libraries::look();
 }
 
-/// Hands over the libraries that are gone, as of the last [look](look), at the addresses that [`then`] tells.
+/// Hands over the libraries that are gone, as of the last [look](look), at the addresses that
+/// [`then`] tells.
 pub(crate) fn for_each_gone(each: &mut dyn FnMut(crate::capture::modules::Listed<'_>)) {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
     unwind::libraries::for_each_gone(each);

@@ -17,7 +17,8 @@ pub(crate) struct Listed<'a> {
 }
 
 impl Listed<'_> {
-    /// The text of [`Module::build_id`](crate::snapshot::modules::Module::build_id), as much of it as there is room for.
+    /// The text of [`Module::build_id`](crate::snapshot::modules::Module::build_id), as much of it
+    /// as there is room for.
     pub(crate) fn write_build_id<'p>(&self, place: &'p mut [u8; 128]) -> &'p [u8] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let hash = self.fingerprint.to_be_bytes();
@@ -40,7 +41,8 @@ impl Listed<'_> {
 /// The longest path that the system takes.
 pub(crate) const LONGEST_PATH: usize = 4096;
 
-/// The path of the program, written to `place`; nothing where it cannot be told. Allocates nothing on Linux.
+/// The path of the program, written to `place`; nothing where it cannot be told. Allocates nothing
+/// on Linux.
 pub(crate) fn program(place: &mut [u8; LONGEST_PATH]) -> &[u8] {
     #[cfg(target_os = "linux")]
     {
@@ -80,8 +82,8 @@ type Header = libc::Elf64_Phdr;
 #[cfg(all(target_os = "linux", not(target_pointer_width = "64")))]
 type Header = libc::Elf32_Phdr;
 
-/// What is listed of a module with these program headers, which lies so far above where its file says. `None` if it has no
-/// code.
+/// What is listed of a module with these program headers, which lies so far above where its file
+/// says. `None` if it has no code.
 ///
 /// NOTE: of one that is loaded, and stays so.
 #[cfg(target_os = "linux")]
@@ -123,8 +125,8 @@ pub(crate) fn describe<'a>(base: u64, headers: &'a [Header], path: &'a [u8]) -> 
 
 /// Hands over the modules now loaded, the program first. Allocates nothing.
 ///
-/// It enters the loader, whose lock a fork leaves taken in the child if another thread has it. So the caller keeps forks
-/// away, and is not in a record.
+/// It enters the loader, whose lock a fork leaves taken in the child if another thread has it. So
+/// the caller keeps forks away, and is not in a record.
 #[cfg(target_os = "linux")]
 pub(crate) fn list(each: &mut dyn FnMut(Listed<'_>)) {
     use std::ffi::{CStr, c_void};
@@ -165,8 +167,8 @@ pub(crate) fn list(each: &mut dyn FnMut(Listed<'_>)) {
         program: program(&mut place),
         is_first: true,
     };
-    // SAFETY: `add` matches the callback's type and does not unwind, nor does what it calls; the pointer is to a
-    // local that outlives the call.
+    // SAFETY: `add` matches the callback's type and does not unwind, nor does what it calls; the
+    // pointer is to a local that outlives the call.
     unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut list).cast()) };
 }
 

@@ -19,8 +19,8 @@ impl Control {
         }
         self.attached += 1;
         self.detach_gone(2);
-        // The first companion: whoever was alone must stop thinking so before this one records.
-        // With more, only the share of each is new.
+        // The second thread: the first one must join a generation with others before this one
+        // records. With more, only the share of each is new.
         if self.attached == 2 && self.session.is_some() {
             self.stop_the_world(|_| {
                 TABLES.threads.claimed().for_each(ThreadState::fold_all);
@@ -52,8 +52,8 @@ impl Control {
 
     /// Takes back states of threads that are gone and did not say so, of the next so many.
     ///
-    /// Whoever starts looks at more of them than it may leave behind, so there are never many, and the last thread is
-    /// alone again.
+    /// Whoever starts looks at more of them than it may leave behind, so there are never many, and
+    /// the last thread is alone again.
     pub(super) fn detach_gone(&mut self, states: usize) {
         for state in TABLES.threads.gone(states) {
             self.take_back(state);
@@ -88,7 +88,8 @@ fn thread_ended(state: &'static ThreadState) {
 ///
 /// # Safety
 ///
-/// `state` is what [`hooks::call_at_thread_end`] was called with on this thread: a state, which is never freed.
+/// `state` is what [`hooks::call_at_thread_end`] was called with on this thread: a state, which is
+/// never freed.
 pub(super) unsafe extern "C" fn at_thread_end(state: *mut c_void) {
     // SAFETY: the caller's promise.
     let state: &'static ThreadState = unsafe { &*state.cast_const().cast() };

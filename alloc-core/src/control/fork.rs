@@ -18,7 +18,8 @@ pub(crate) struct Fork {
 
 /// Before a fork: nobody is in the middle of a record, and nobody holds a lock.
 ///
-/// NOTE: not in a signal handler that interrupted the control of the tracer: the thread may hold any of the locks.
+/// NOTE: not in a signal handler that interrupted the control of the tracer: the thread may hold
+/// any of the locks.
 pub(crate) fn before_fork() -> Fork {
     let busy = Busy::begin();
     let readers = lock_readers();
@@ -44,8 +45,8 @@ pub(crate) fn after_fork_in_parent(fork: Fork) {
     drop(busy);
 }
 
-/// After a fork in the child, where [`before_fork`] could do nothing: what other threads were in the middle of stays so.
-/// Nothing is recorded any more.
+/// After a fork in the child, where [`before_fork`] could do nothing: what other threads were in
+/// the middle of stays so. Nothing is recorded any more.
 pub(crate) fn after_fork_unprepared() {
     FORKS.fetch_add(1, Relaxed);
     give_up(Fault::ForkWithinTracer);

@@ -1,26 +1,27 @@
 //! On and off: all that changes the [gate](crate::record::gate), and all that locks.
 //!
-//! In: calls of the program, the end of threads, forks. Out: a session whose tables exist, and threads that have a state.
-//! Never: a lock that a record takes in the steady state.
+//! In: calls of the program, the end of threads, forks. Out: a session whose tables exist, and
+//! threads that have a state. Never: a lock that a record takes in the steady state.
 //!
-//! # Standing still
+//! # Stopping the world
 //!
 //! To clear the tables, or to go from one thread to several, nobody may be recording. Whoever holds
-//! the control lock sets the generation to [`PAUSED`], makes every processor see it with one system call
-//! ([`barrier`]), and waits until no thread is in the middle of a record. That takes microseconds; a
-//! thread that wants to record meanwhile waits for the lock. So the hot path pays for this with one
-//! load and two plain stores.
+//! the control lock sets the generation to [`PAUSED`], makes every processor see it with one system
+//! call (`barrier`), and waits until no thread is in the middle of a record. That takes
+//! microseconds; a thread that wants to record meanwhile waits for the lock. So the hot path pays
+//! for this with one load and two plain stores.
 //!
-//! A signal handler that interrupted a record must not wait while the generation is paused: the holder of the
-//! lock may be waiting for that very record. Once all records are done the generation is [`STILL`]. From then on
-//! nobody waits for a record, so a handler may wait for the lock; before, it goes on, and
-//! [says so](ThreadState::use_tables), which the holder waits for as well. So do those who change what scopes
-//! count by stack. See [`beside_record`].
+//! A signal handler that interrupted a record must not wait while the generation is paused: the
+//! holder of the lock may be waiting for that very record. Once all records are done the generation
+//! is [`STILL`]. From then on nobody waits for a record, so a handler may wait for the lock;
+//! before, it goes on, and [says so](thread::ThreadState::use_tables), which the holder waits for
+//! as well. So do those who change what scopes count by stack. See [`beside_record`].
 //!
 //! # Locks
 //!
 //! [`READERS`] keeps the tables from being cleared while a snapshot is read; [`CONTROL`] guards
-//! everything else, in this order. Neither is ever taken by a record in the steady state. A fork holds both.
+//! everything else, in this order. Neither is ever taken by a record in the steady state. A fork
+//! holds both.
 
 mod attach;
 mod config;
@@ -55,7 +56,8 @@ pub(crate) use session::{
     begin, clear_traces, is_unset, prepare_once, reset_peak, start_with, stop,
 };
 
-/// What the layers above do for this one, which imports from none of them. Registered by the first call.
+/// What the layers above do for this one, which imports from none of them. Registered by the first
+/// call.
 pub(crate) struct Above {
     /// The configuration that the environment asks for.
     pub(crate) config: fn() -> Option<Config>,
@@ -63,7 +65,7 @@ pub(crate) struct Above {
     pub(crate) refuse: fn(&Error),
     /// Starts to report. Called without a lock.
     pub(crate) start_reporter: fn(),
-    /// Whether the reporter waits for a thread to [answer](gate::answer), in this company.
+    /// Whether the reporter waits for a thread to [answer](gate::answer), at this concurrency.
     pub(crate) waits_for_an_answer: fn(Concurrency) -> bool,
     pub(crate) answer: fn(),
     pub(crate) fork: ForkHandlers,
@@ -108,13 +110,14 @@ fn lock() -> Lock {
     CONTROL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits until a pause is over. Not for whoever holds the control lock.
+/// Waits until the world runs again. NOTE: never while holding the control lock.
 pub(crate) fn wait() {
     drop(lock());
 }
 
-/// Runs `work` while the tables are sure to stay and nobody forks, beside a record of the calling thread, or within
-/// one that a signal handler interrupted. `None` in a handler that interrupted the control of the tracer.
+/// Runs `work` while the tables are sure to stay and nobody forks, beside a record of the calling
+/// thread, or within one that a signal handler interrupted. `None` in a handler that interrupted
+/// the control of the tracer.
 pub(crate) fn beside_record<R>(work: impl FnOnce() -> R) -> Option<R> {
     match (thread::current(), thread::stage()) {
         (_, Stage::Busy) => None,

@@ -15,7 +15,8 @@ fn held_back() -> HeldBack {
     states.fold(HeldBack::NOTHING, HeldBack::plus)
 }
 
-/// Whether the heap has not shrunk since its peak. Where it is only counted, whoever is alone says so when it does.
+/// Whether the heap has not shrunk since its peak. Where it is only counted, whoever is alone says
+/// so when it does.
 pub(crate) fn is_rising() -> bool {
     TABLES.heap.rising() || only_counts() && TABLES.heap.is_at_peak(held_back().bytes)
 }

@@ -18,7 +18,8 @@ use Ordering::Relaxed;
 impl Control {
     pub(super) fn start(&mut self, config: Config) -> Result<(), Error> {
         let no_memory = || Error::out_of_memory("the tracer's tables");
-        // What is reserved stays. A program that has no room for all of it keeps what it has for itself.
+        // What is reserved stays. A program that has no room for all of it keeps what it has for
+        // itself.
         if !arena::has_room(ROOM) {
             return Err(no_memory());
         }
@@ -57,11 +58,13 @@ impl Control {
             unsafe {
                 TABLES.blocks.clear();
             }
-            // SAFETY: as above.
+            // SAFETY: no thread records, none can begin to, and the readers' lock is held: see
+            // `clear_all`.
             unsafe {
                 TABLES.callsites.clear();
             }
-            // SAFETY: as above.
+            // SAFETY: no thread records, none can begin to, and the readers' lock is held: see
+            // `clear_all`.
             unsafe {
                 TABLES.counted.clear();
             }
@@ -84,8 +87,9 @@ pub(crate) fn begin(granule: GranuleHint, use_inner: impl FnOnce(), above: &'sta
         return;
     }
     let _busy = Busy::begin();
-    // NOTE: before anything else, so that what it has called around a fork is called within what we do: the handler
-    // that was registered last comes first, and then has all stand still that holds the inner allocator's locks.
+    // NOTE: before anything else, so that what it has called around a fork is called within what we
+    // do: the handler that was registered last comes first, and then has all stand still that holds
+    // the inner allocator's locks.
     use_inner();
     begin_once(granule, above);
     if !REPORTER_WAS_STARTED.swap(true, Relaxed) {

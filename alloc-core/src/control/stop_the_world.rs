@@ -10,8 +10,8 @@ use crate::record::thread::{self, ThreadState};
 use crate::system::sync::{Ordering, fence};
 
 impl Control {
-    /// Runs `change` while no other thread records. The generation is [`STILL`] after; whoever calls
-    /// this goes on to [`publish`](Self::publish) another.
+    /// Runs `change` while no other thread records. The generation is [`STILL`] after; whoever
+    /// calls this goes on to [`publish`](Self::publish) another.
     pub(super) fn stop_the_world<R>(&mut self, change: impl FnOnce(&mut Control) -> R) -> R {
         set_generation(PAUSED, Ordering::SeqCst);
         barrier();
@@ -35,8 +35,8 @@ impl Control {
                     Mode::Sampled => SAMPLED,
                     Mode::Counted | Mode::Off => COUNTED,
                 };
-                // NOTE: a thread would have to miss exactly as many generations as there are to take a new one
-                // for an old one.
+                // NOTE: a thread would have to miss exactly as many generations as there are to
+                // take a new one for an old one.
                 (FIRST_GENERATION * (1 + self.serial % GENERATIONS)) | how | alone
             }
             None => OFF,
@@ -68,8 +68,9 @@ fn wait_for_others(is_busy: impl Fn(&ThreadState) -> bool) {
     }
 }
 
-/// Makes the change of the generation visible to every processor that runs a thread of ours, and their
-/// earlier stores to us: with it, [`fence_after_enter`](crate::record::gate::fence_after_enter) need not be a real fence.
+/// Makes the change of the generation visible to every processor that runs a thread of ours, and
+/// their earlier stores to us: with it,
+/// [`fence_after_enter`](crate::record::gate::fence_after_enter) need not be a real fence.
 ///
 /// `sys_membarrier` on Linux, and where a sandbox forbids it the revocation of a page's rights,
 /// which interrupts the same processors. Elsewhere the hot path has the fence.

@@ -22,7 +22,8 @@ struct Tracked {
 
 /// The size that a block may have: more than a process can map.
 const MOST_BYTES: usize = 1 << 47;
-/// The bytes that all blocks may have together. What the allocator can give is far less than the rest of an `i64`.
+/// The bytes that all blocks may have together. What the allocator can give is far less than the
+/// rest of an `i64`.
 const MOST_BYTES_IN_ALL: u64 = 1 << 62;
 
 #[derive(Clone, Copy)]
@@ -78,23 +79,25 @@ impl Tracked {
     }
 }
 
-/// Tells the tracer of `size` bytes at `address` that did not come from the allocator: a memory map, a
-/// buffer of a graphics card, what a C library allocated, a piece of an arena.
+/// Tells the tracer of `size` bytes at `address` that did not come from the allocator: a memory
+/// map, a buffer of a graphics card, what a C library allocated, a piece of an arena.
 ///
-/// They are counted like any block: in the heap's current and peak, and at the callsite of this call,
-/// as a trace of the `domain`. Domains keep address spaces apart, so that two may have blocks at one
-/// address; choose any number but 0, which is the Rust heap's. Blocks that are tracked already are
-/// replaced, with their callsite. In a [sample](crate::Config::sample_every) all of them are counted.
+/// They are counted like any block: in the heap's current and peak, and at the callsite of this
+/// call, as a trace of the `domain`. Domains keep address spaces apart, so that two may have blocks
+/// at one address; choose any number but 0, which is the Rust heap's. Blocks that are tracked
+/// already are replaced, with their callsite. In a [sample](crate::Config::sample_every) all of
+/// them are counted.
 ///
 /// Not for signal handlers: it locks.
 ///
-/// NOTE: an arena that gets its memory from the global allocator is seen already: tracking its pieces
-/// as well counts them twice.
+/// NOTE: an arena that gets its memory from the global allocator is seen already: tracking its
+/// pieces as well counts them twice.
 ///
 /// # Errors
 ///
-/// [`Error::is_not_tracing`] if tracing is off; [`Error::is_invalid_config`] if the domain is 0, a block has more than
-/// 2^47 bytes, or all that are tracked have more than 2^62; [`Error::is_broken`] if the numbers are no longer true.
+/// [`Error::is_not_tracing`] if tracing is off; [`Error::is_invalid_config`] if the domain is 0, a
+/// block has more than 2^47 bytes, or all that are tracked have more than 2^62;
+/// [`Error::is_broken`] if the numbers are no longer true.
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;

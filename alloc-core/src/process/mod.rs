@@ -124,6 +124,7 @@ fn by_backtrace(address: usize) -> Vec<alloc_core_symbols::Frame> {
         frames.push(alloc_core_symbols::Frame {
             function: symbol.name().map(|name| format!("{name:#}").into()),
             mangled: None,
+            generic: None,
             file: symbol.filename().map(|it| it.to_string_lossy().into()),
             line: symbol.lineno().unwrap_or(0),
             column: symbol.colno().unwrap_or(0),

@@ -15,7 +15,8 @@ pub(super) fn end(state: &ThreadState, callsite: CallsiteId, weighted: Weighted)
 
 /// Counts that a block came in the place of another.
 ///
-/// For the heap it is one change, so that a block that grows at the peak does not shrink the heap first.
+/// For the heap it is one change, so that a block that grows at the peak does not shrink the heap
+/// first.
 #[inline(always)]
 pub(super) fn replace(
     state: &ThreadState,

@@ -1,9 +1,9 @@
 //! The hot steps of a session that counts every block and captures no stacks.
 //!
-//! There is no callsite and no epoch, and as long as blocks lie in a [gap](crate::tables::gaps) no index. In instructions,
-//! as callgrind counts them, a pair of an allocation and a free takes some 110: 10 each in the compiler's shims, where
-//! it is seen what to do, 13 each for the guard, 4 each for the gap, 5 and 13 for the tally; the rest saves registers and
-//! calls the inner allocator.
+//! There is no callsite and no epoch, and as long as blocks lie in a [gap](crate::tables::gaps) no
+//! index. In instructions, as callgrind counts them, a pair of an allocation and a free takes some
+//! 110: 10 each in the compiler's shims, where it is seen what to do, 13 each for the guard, 4 each
+//! for the gap, 5 and 13 for the tally; the rest saves registers and calls the inner allocator.
 
 use crate::record::enter::try_enter_fast;
 use crate::record::hooks::{FastPath, Hooks};
@@ -12,7 +12,8 @@ use crate::record::thread::ThreadState;
 use crate::system::sync::AtomicU8;
 use crate::{control, tables::counted, tables::open_gap};
 
-/// The right to count one event, as a [`Recorder`](crate::record::recorder::Recorder) is to record one.
+/// The right to count one event, as a [`Recorder`](crate::record::recorder::Recorder) is to record
+/// one.
 pub(crate) struct Counter {
     state: &'static ThreadState,
 }
@@ -25,7 +26,8 @@ impl Drop for Counter {
 }
 
 impl Counter {
-    /// For a thread that has begun a record, and joined the generation of a session that only counts.
+    /// For a thread that has begun a record, and joined the generation of a session that only
+    /// counts.
     #[inline(always)]
     pub(crate) fn with(state: &'static ThreadState) -> Counter {
         Counter { state }
@@ -210,8 +212,8 @@ impl Hooks for Counter {
     }
 }
 
-// PERF: these take the state and not the counter, which so needs no place on the stack, and a free can end in a
-// jump to the inner allocator.
+// PERF: these take the state and not the counter, which so needs no place on the stack, and a free
+// can end in a jump to the inner allocator.
 
 #[inline(never)]
 fn insert_slowly(state: &ThreadState, address: usize) -> bool {
@@ -263,7 +265,8 @@ enum Noted<'a> {
 }
 
 impl ThreadState {
-    /// Saves what the tally held at the peak, if there was one, and folds it where there are others.
+    /// Saves what the tally held at the peak, if there was one, and folds it where there are
+    /// others.
     #[cold]
     pub(crate) fn look_after_tally(&self) {
         self.tally.save_if_old(TABLES.epoch());
@@ -273,8 +276,8 @@ impl ThreadState {
     }
 }
 
-/// Notes that a block is not counted, where one that is not noted would be: whoever allocated it had no right to
-/// count it, or did not want it to be.
+/// Notes that a block is not counted, where one that is not noted would be: whoever allocated it
+/// had no right to count it, or did not want it to be.
 #[cold]
 #[inline(never)]
 pub(crate) fn exclude(address: usize) {

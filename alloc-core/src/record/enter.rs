@@ -2,15 +2,16 @@
 //!
 //! # What a record costs
 //!
-//! In the steady state: two loads of the word that says what to do, the thread-local, the guard, a look whether the
-//! stack is one that is remembered, one store to the page map, one cell, one account. Nothing that another thread
+//! In the steady state: two loads of the gate word, the thread-local, the guard, a lookup of the
+//! cached stack, one store to the page map, one cell, one account. No memory that another thread
 //! writes, no lock, no allocation, no system call.
 //!
-//! In instructions, as callgrind counts them, for a pair of an allocation and a free of small vectors, of 320: 10
-//! each in the compiler's shims, where it is seen what to do, 13 each for the guard, 19 each for the page map, 50 and 28
-//! for cell and account, 110 for the stack; the rest saves registers and calls the inner allocator. A free saves none: it
-//! looks first whether anything is in the way, and then changes four words. A sample leaves nearly everything out; a
-//! session that only counts has steps of [its own](super::counting).
+//! A pair of an allocation and a free of a small vector takes 320 instructions, as callgrind counts
+//! them: 10 each in the compiler's shims, which load the gate word, 13 each for the guard, 19 each
+//! for the page map, 50 and 28 for cell and account, 110 for the stack. The rest saves registers
+//! and calls the inner allocator. A free saves none: it checks that the fast path is open, and then
+//! changes four words. A sample skips nearly all of this. A session that only counts has [its own
+//! hooks](super::counting).
 
 use super::counting::Counter;
 use super::gate::{self, GateWord, Mode};
@@ -20,40 +21,41 @@ use super::session::{SAMPLE_FILTER, TABLES};
 use super::thread::{self, Stage, ThreadState};
 use crate::control;
 
-/// Whether nothing is to be done about an allocation: there are no scopes, and tracing is off, or the sample passes it
-/// over.
+/// Whether an allocation needs no hook: there are no scopes, and tracing is off or the sample skips
+/// it.
 #[inline(always)]
 pub(crate) fn skips_alloc(word: GateWord, size: usize) -> bool {
     word.is_idle() || !word.is_exact() && sample_skips_alloc(word, size)
 }
 
-/// The same of a free.
+/// Whether a free needs no hook: there are no scopes, and tracing is off or the block is not in the
+/// sample.
 #[inline(always)]
 pub(crate) fn skips_free(word: GateWord, address: usize) -> bool {
     word.is_idle() || !word.is_exact() && sample_skips_free(word, address)
 }
 
-/// Whether there are no scopes, and the sample passes over an allocation.
+/// Whether there are no scopes, and the sample skips an allocation.
 ///
-/// NOTE: what the tracer itself allocates, and what is muted, is counted off the sample as well. The
-/// distance to the next byte that is drawn has no memory, so that changes no chance.
+/// NOTE: the tracer's own and muted allocations also count down to the next sample. The distance to
+/// the next sampled byte is memoryless, so this changes no probability.
 #[inline(always)]
 fn sample_skips_alloc(word: GateWord, size: usize) -> bool {
     thread::current().is_some_and(|state| state.skips(size, word))
 }
 
-/// Whether there are no scopes, and a block that is about to be freed is not of the sample.
+/// Whether there are no scopes, and a block is not in the sample.
 #[inline(always)]
 fn sample_skips_free(word: GateWord, address: usize) -> bool {
     !word.sees_scopes() && !SAMPLE_FILTER.may_hold(address)
 }
 
-/// Whether something is to be done about an allocation beside telling scopes.
+/// Whether the session, besides scopes, needs a hook for an allocation.
 pub(crate) fn must_enter_for_alloc(size: usize) -> bool {
     enters(|word| sample_skips_alloc(word, size))
 }
 
-/// Whether something is to be done about a free beside telling scopes.
+/// Whether the session, besides scopes, needs a hook for a free.
 pub(crate) fn must_enter_for_free(address: usize) -> bool {
     enters(|word| sample_skips_free(word, address))
 }
@@ -67,9 +69,10 @@ fn enters(skips: impl FnOnce(GateWord) -> bool) -> bool {
     }
 }
 
-/// The state of the thread, which has begun a record, if `may` says so of it and of what is seen then.
+/// Fast path: takes the reentrancy guard with one comparison. `None` means that the slow path is
+/// needed.
 ///
-/// PERF: `may` is one comparison, of the word that says what to do with what it was when the thread took note of it.
+/// PERF: `may` compares the gate word with the one that the thread joined.
 #[inline(always)]
 pub(crate) fn try_enter_fast(
     may: impl FnOnce(&ThreadState, GateWord) -> bool,
@@ -79,7 +82,7 @@ pub(crate) fn try_enter_fast(
         return None;
     }
     state.enter_from_outside();
-    // Looked again: whoever changes the generation and waits for records sees ours, or we see the change.
+    // Loaded again: a thread that stops the world sees our mark, or we see its generation.
     if may(state, control::gate_word()) {
         return Some(state);
     }
@@ -87,7 +90,7 @@ pub(crate) fn try_enter_fast(
     None
 }
 
-/// The right to do what the session does about an event.
+/// The reentrancy guard, with the hooks of the session: taken before the inner allocator is called.
 pub(crate) enum Guard {
     Record(Recorder),
     Sample(Sampler),
@@ -95,7 +98,7 @@ pub(crate) enum Guard {
 }
 
 impl Guard {
-    /// For a thread that has begun a record, and joined the generation.
+    /// The guard of a thread that has begun a record and joined the generation.
     #[inline(always)]
     fn of(state: &'static ThreadState) -> Guard {
         if state.only_counts() {
@@ -109,21 +112,20 @@ impl Guard {
     }
 }
 
-/// The right to do what the session does about an event. `None` where tracing is off, or this is inside the tracer
-/// itself.
+/// Takes the guard. `None` while tracing is off, and inside the tracer itself.
 #[inline(always)]
 pub(crate) fn enter() -> Option<Guard> {
     enter_state().map(Guard::of)
 }
 
-/// The state of the thread, which has begun a record.
+/// Begins a record, and returns the state of the thread.
 #[inline(never)]
 fn enter_state() -> Option<&'static ThreadState> {
     if let Some(state) = thread::current()
         && !state.is_inside()
     {
         state.enter_from_outside();
-        // Looked after, as in `try_enter_fast`.
+        // Loaded after the mark, as in `try_enter_fast`.
         if control::is_undisturbed_at(state.generation()) {
             return Some(state);
         }
@@ -132,7 +134,7 @@ fn enter_state() -> Option<&'static ThreadState> {
     enter_slow()
 }
 
-/// The same, where it may take a state for the thread, a new generation, or a wait.
+/// Slow path: may claim a state for the thread, join a generation, or wait for a stopped world.
 #[cold]
 #[inline(never)]
 fn enter_slow() -> Option<&'static ThreadState> {

@@ -2,13 +2,16 @@
 //!
 //! # The generation
 //!
-//! The word changes whenever threads must take note of something: a new session, a first companion, a peak that was
-//! reset. A thread whose own copy differs joins the new generation before it records.
+//! The word changes whenever threads must take note of something: a new session, a first companion,
+//! a peak that was reset. A thread whose own copy differs joins the new generation before it
+//! records.
 //!
-//! The lowest bits of the word count the scopes that are alive, or a block of which is. So one look shows that there is
-//! nothing to do at all. Scopes come and go without a lock, and generations do not care.
+//! The lowest bits of the word count the scopes that are alive, or a block of which is. So one look
+//! shows that there is nothing to do at all. Scopes come and go without a lock, and generations do
+//! not care.
 //!
-//! The highest bit says that something is [asked for](ask) of the next thread that allocates or frees.
+//! The highest bit says that something is [asked for](ask) of the next thread that allocates or
+//! frees.
 //!
 //! | bits | meaning |
 //! | --- | --- |
@@ -17,7 +20,7 @@
 //! | 25 | a sample is recorded |
 //! | 27 | blocks are only counted; with bit 25, tracing is off |
 //! | 28 to 62 | the serial number of the generation; zero in those that do not record |
-//! | 63 | something is asked for |
+//! | 63 | an answer is pending: see [`ask`] |
 
 use std::sync::OnceLock;
 
@@ -33,14 +36,15 @@ pub(crate) const OFF: u64 = SAMPLED | COUNTED;
 /// Nothing was ever recorded: the environment has not been read yet.
 pub(crate) const UNSET: u64 = 1;
 
-/// Nobody may begin a record until the holder of the control lock is done.
+/// The world is stopping: no thread may begin a record until the holder of the control lock is
+/// done.
 pub(crate) const PAUSED: u64 = 4;
 
-/// The same, and no record is under way any more: the tables may change.
+/// The world is stopped: no record is under way, so the tables may change.
 pub(crate) const STILL: u64 = 5;
 
-/// In generations that record the low bits say how, the rest is a serial number: whether a thread is alone,
-/// and whether a sample is recorded, or all, or whether only the heap is counted.
+/// In generations that record the low bits say how, the rest is a serial number: whether a thread
+/// is alone, and whether a sample is recorded, or all, or whether only the heap is counted.
 pub(crate) const FIRST_GENERATION: u64 = 16;
 
 pub(crate) const ALONE: u64 = 1;
@@ -68,7 +72,7 @@ pub(crate) fn generation() -> u64 {
     (GATE.load(Ordering::Acquire) & !ASKED) >> SCOPE_BITS
 }
 
-/// Whether this is the generation, and nothing is asked for.
+/// Whether this is the generation, and no answer is pending.
 #[inline(always)]
 pub(crate) fn is_undisturbed_at(generation: u64) -> bool {
     // The acquire as in `generation`.
@@ -80,15 +84,16 @@ pub(crate) fn is_on() -> bool {
     !matches!(generation(), OFF | UNSET)
 }
 
-/// Whether nobody may begin a record: wait, and look again.
+/// Whether no thread may begin a record: wait, and load the word again.
 pub(crate) fn is_paused(generation: u64) -> bool {
     matches!(generation, PAUSED | STILL)
 }
 
-/// What there is to do about an event.
+/// What a session does about an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Record it, as every block, with its stack. What is no generation that records counts as such.
+    /// Record it, as every block, with its stack. What is no generation that records counts as
+    /// such.
     Whole,
     /// Record it if the sample draws it.
     Sampled,
@@ -121,17 +126,18 @@ impl GateWord {
         self.0
     }
 
-    /// Whether there is nothing to do: tracing is off, and neither a scope nor a block of one is alive.
+    /// Whether there is nothing to do: tracing is off, and neither a scope nor a block of one is
+    /// alive.
     #[inline(always)]
     pub(crate) fn is_idle(self) -> bool {
         self.0 == OFF << SCOPE_BITS
     }
 
-    /// Whether there are no scopes, and the session, if there is one, records every block, or counts it. What is no
-    /// generation that records looks like one that records every block.
+    /// Whether there are no scopes, and the session, if there is one, records every block, or
+    /// counts it. What is no generation that records looks like one that records every block.
     ///
-    /// NOTE: whoever is in a scope, or was given a block from one, sees so without any further order: the
-    /// word was changed before, by this thread or by one that this thread learned of the block from.
+    /// NOTE: relaxed order is enough for scopes. A thread that is in one, or has a block of one,
+    /// changed the word itself or received the block from a thread that did.
     #[inline(always)]
     pub(crate) fn is_exact(self) -> bool {
         self.0 & (SCOPES | SAMPLED << SCOPE_BITS) == 0
@@ -149,7 +155,7 @@ impl GateWord {
         self.0 & SCOPES != 0
     }
 
-    /// The same while there are no scopes.
+    /// The word without its count of scopes.
     pub(crate) fn without_scopes(self) -> GateWord {
         GateWord(self.0 & !SCOPES)
     }
@@ -177,8 +183,8 @@ pub(crate) fn concurrency(generation: u64) -> Concurrency {
 
 /// Has every thread call [`answer`] before its next record, until that is [done](unask).
 ///
-/// May be called by a signal's handler. While it is asked for, no look at the word is what a thread took note of: so
-/// the hot path pays nothing for it.
+/// Async-signal-safe. The bit makes the word differ from the one that a thread joined, so the fast
+/// path fails and costs nothing more.
 pub(crate) fn ask() {
     // The release shows why to the acquire in `unask`.
     GATE.fetch_or(ASKED, Ordering::Release);
@@ -201,7 +207,7 @@ pub(crate) fn scope_ended() {
     GATE.fetch_sub(1, Relaxed);
 }
 
-/// Another generation, with as many scopes as there are, and what is asked for.
+/// Sets the generation, and keeps the count of scopes and the bit of [`ask`].
 pub(crate) fn set_generation(generation: u64, order: Ordering) {
     let changed = |word: u64| Some(word & (ASKED | SCOPES) | generation << SCOPE_BITS);
     let _ = GATE.fetch_update(order, Relaxed, changed);
@@ -211,8 +217,8 @@ pub(crate) fn set_generation(generation: u64, order: Ordering) {
 #[inline(always)]
 pub(crate) fn fence_after_enter() {
     if cfg!(all(target_os = "linux", target_arch = "x86_64", not(miri))) {
-        // PERF: the compiler must not reorder; the processor is dealt with by `control::barrier`. A real
-        // fence would add some 6 ns to every record.
+        // PERF: the compiler must not reorder; the processor is dealt with by `control::barrier`. A
+        // real fence would add some 6 ns to every record.
         compiler_fence(Ordering::SeqCst);
     } else {
         fence(Ordering::SeqCst);
@@ -227,7 +233,7 @@ pub(crate) fn register_answer(answer: fn()) {
     let _ = ANSWER.set(answer);
 }
 
-/// Calls what was [registered](register_answer), if something is asked for.
+/// Calls what was [registered](register_answer), if an answer is pending.
 pub(crate) fn answer() {
     if let Some(answer) = ANSWER.get().filter(|_| is_asked()) {
         answer();

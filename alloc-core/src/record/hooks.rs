@@ -1,6 +1,6 @@
 //! What is done about the events of a block: one trait for each session's way.
 
-/// What is done about the events of a block, by whoever has the right to do it.
+/// The hooks around the inner allocator: what a session does about the events of a block.
 ///
 /// A block is its address and its size.
 pub(crate) trait Hooks {
@@ -19,7 +19,8 @@ pub(crate) trait Hooks {
     /// Puts back what was [taken](Self::take): the reallocation failed.
     fn put_back(&self, address: usize, taken: Self::Taken);
 
-    /// The block `old`, of which this was [taken](Self::take), became `new`: where it was it ends, here it begins.
+    /// The block `old`, of which this was [taken](Self::take), became `new`: where it was it ends,
+    /// here it begins.
     fn reallocated(&self, taken: Self::Taken, old: (usize, usize), new: (usize, usize));
 }
 
@@ -28,10 +29,10 @@ pub(crate) trait FastPath: Hooks + Sized {
     /// The right, for a thread that has taken note of all that there is, while there are no scopes.
     fn try_enter() -> Option<Self>;
 
-    /// A block is about to go back to the inner allocator. Returns whether that could be followed: else nothing
-    /// has happened, and [`freed`](Hooks::freed) does it.
+    /// A block is about to go back to the inner allocator. Returns whether that could be followed:
+    /// else nothing has happened, and [`freed`](Hooks::freed) does it.
     ///
-    /// PERF: all that could be in the way is looked at first. So nothing is called that others must be saved from, and
-    /// a free can end in a jump to the inner allocator.
+    /// PERF: all that could be in the way is looked at first. So nothing is called that others must
+    /// be saved from, and a free can end in a jump to the inner allocator.
     fn try_free_fast(&self, address: usize, size: usize) -> bool;
 }

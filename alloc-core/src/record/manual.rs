@@ -10,7 +10,8 @@ use crate::tables::counters::Delta;
 use crate::tables::label::Label;
 use crate::tables::sampling::Weighted;
 
-/// The right to record blocks that the allocator does not see: see [`track`](crate::control::track()).
+/// The right to record blocks that the allocator does not see: see
+/// [`track`](crate::track()).
 pub(crate) struct ManualRecorder(Option<&'static ThreadState>);
 
 /// Runs `record` while the tables are sure to stay, in a thread that is muted.

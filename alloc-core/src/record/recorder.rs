@@ -9,11 +9,10 @@ use crate::tables::blocks::Word;
 use crate::tables::callsites::CallsiteId;
 use crate::tables::sampling::{Interval, SampledBlock, Weighted};
 
-/// The right to record one event of a session that records every block, taken before the inner allocator is
-/// called.
+/// The guard of one event, in a session that records every block with its stack.
 ///
-/// It is the guard against recursion: as long as it lives, what this thread allocates is not
-/// recorded. It keeps the tables from being cleared, so it must be dropped soon.
+/// It guards against reentrancy: while it is alive, nothing that this thread allocates is recorded.
+/// It also keeps the tables from being cleared, so drop it soon.
 pub(crate) struct Recorder {
     pub(super) state: &'static ThreadState,
 }
@@ -84,7 +83,8 @@ impl Hooks for Recorder {
         (_, old_size): (usize, usize),
         (address, size): (usize, usize),
     ) {
-        // NOTE: no closure around what captures, which would be a frame of its own in a debug build.
+        // NOTE: no closure around what captures, which would be a frame of its own in a debug
+        // build.
         let callsite = self.insert(address, size);
         let gone = taken.map(|callsite| (callsite, Weighted::one(old_size)));
         let come = callsite.map(|callsite| (callsite, Weighted::one(size)));
@@ -102,7 +102,7 @@ impl Recorder {
             return insert_cold(self.state, address, callsite.into(), None).map(|()| callsite);
         };
         if slot.replace(Some(callsite)).is_some() {
-            // It was released without our knowledge.
+            // Another block was here, and its free was missed.
             self.state.events.lost_block();
         }
         Some(callsite)
@@ -120,7 +120,8 @@ impl Recorder {
     }
 }
 
-/// The callsite of the stack here, for a block of `size` bytes.
+/// Captures the stack of the caller, and returns its callsite. Fast path: the stack is cached, so
+/// its callsite is known.
 #[inline(always)]
 pub(super) fn capture(state: &ThreadState, size: usize) -> CallsiteId {
     if state.labels_sizes() {
@@ -139,22 +140,23 @@ pub(super) fn capture(state: &ThreadState, size: usize) -> CallsiteId {
     }
 }
 
-/// The callsite of the stack that was just captured, which has this hash.
+/// Looks up the callsite of the stack that was just captured, by its hash.
 #[inline(always)]
 fn callsite_of(state: &ThreadState, hash: u64) -> CallsiteId {
     let recent = state.recent().find(hash);
     let callsite = recent.unwrap_or_else(|| lookup_callsite_slow(state, hash));
-    // SAFETY: as in `capture`.
+    // SAFETY: the caller is the owner, a record is under way, and the reference ends here.
     unsafe { state.walker() }.remember(callsite);
     callsite
 }
 
-/// The callsite with this hash, which was not met lately.
+/// Slow path: looks up the callsite in the table that all threads share, and adds it if it is new.
 #[inline(never)]
 fn lookup_callsite_slow(state: &ThreadState, hash: u64) -> CallsiteId {
     let callsites = &TABLES.callsites;
     let callsite = callsites.find(hash).unwrap_or_else(|| {
-        // SAFETY: as in `capture`.
+        // SAFETY: the caller is the owner, a record is under way, and the reference ends with the
+        // insertion.
         let walker = unsafe { state.walker() };
         callsites.insert_last_of(walker, state.label())
     });
@@ -162,7 +164,8 @@ fn lookup_callsite_slow(state: &ThreadState, hash: u64) -> CallsiteId {
     callsite
 }
 
-/// Notes a block, maybe the first around its place. `None` if it could not.
+/// Slow path: records a block where the page map may have no page yet. `None` if there is no
+/// memory.
 #[cold]
 #[inline(never)]
 pub(super) fn insert_cold(

@@ -8,7 +8,7 @@ use super::thread::ThreadState;
 use crate::tables::callsites::CallsiteId;
 use crate::tables::sampling::{Interval, Rounding, SampledBlock, Weighted};
 
-/// The same, of a session that takes a sample.
+/// The guard of one event, in a session that records a sample.
 pub(crate) struct Sampler {
     pub(super) recorder: Recorder,
     pub(super) interval: Interval,
@@ -30,7 +30,7 @@ impl Hooks for Sampler {
         }
     }
 
-    /// NOTE: most blocks are not known, so that counting them tells nothing.
+    /// NOTE: unknown frees are not counted, since most blocks are not in the sample.
     fn freed(&self, address: usize, size: usize) {
         if let Some(drawn) = self.take((address, size)) {
             end(self.state(), drawn.callsite, self.weigh(size, drawn));
@@ -68,7 +68,7 @@ impl Sampler {
         self.recorder.state
     }
 
-    /// Captures the stack and notes the block.
+    /// Captures the stack and records the block.
     #[inline(always)]
     fn insert(&self, address: usize, size: usize, rounding: Rounding) -> Option<SampledBlock> {
         let state = self.state();

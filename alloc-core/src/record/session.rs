@@ -12,12 +12,12 @@ use crate::tables::sampling::{Interval, SampleFilter, SampledBlock};
 /// Everything that is recorded.
 pub(crate) struct Tables {
     pub(crate) blocks: PageMap,
-    /// The same as `blocks`, of a session that only counts.
+    /// The blocks of a session that only counts.
     pub(crate) counted: Counted,
     pub(crate) callsites: Callsites,
     pub(crate) heap: Heap,
     pub(crate) threads: Threads,
-    /// What threads could not record that are gone.
+    /// The events of threads that have ended.
     pub(crate) events: Events,
     /// Moves when the heap first shrinks after a peak; see [`counters`](crate::tables::counters).
     pub(crate) epoch: AtomicU64,

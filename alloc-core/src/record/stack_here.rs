@@ -12,8 +12,8 @@ const SCOPE_ADDRESSES: usize = SCOPE_FRAMES as usize + LIBRARY_FRAMES;
 /// How many frames a scope's tracebacks keep.
 pub(crate) const SCOPE_FRAMES: u16 = 32;
 
-/// Hands the calling thread's stack to `with`, whether tracing is on or not. Nothing where there is none to
-/// be had: at the thread's end, and in a signal handler that interrupted a record.
+/// Hands the calling thread's stack to `with`, whether tracing is on or not. Nothing where there is
+/// none to be had: at the thread's end, and in a signal handler that interrupted a record.
 pub(crate) fn with_stack_here<R>(with: impl FnOnce(Stack<'_>) -> R) -> Option<R> {
     let state = control::attached()?;
     if state.is_inside() {
@@ -25,8 +25,8 @@ pub(crate) fn with_stack_here<R>(with: impl FnOnce(Stack<'_>) -> R) -> Option<R>
     Some(with(walker.capture_now(false)))
 }
 
-/// Whether the calling thread may be in the middle of an allocation, or of the tracer: it runs in a signal handler that
-/// interrupted something else than a wait for something from outside.
+/// Whether the calling thread may be in the middle of an allocation, or of the tracer: it runs in a
+/// signal handler that interrupted something else than a wait for something from outside.
 pub(crate) fn may_be_within_allocation() -> bool {
     if thread::stage() == Stage::Busy {
         return true;

@@ -1,4 +1,5 @@
-//! [`Unguarded`]: what is done where no record can be made: inside the tracer, at a thread's end, while tracing is off.
+//! [`Unguarded`]: what is done where no record can be made: inside the tracer, at a thread's end,
+//! while tracing is off.
 
 use super::count::fold_directly;
 use super::counting;
@@ -52,8 +53,8 @@ pub(crate) enum RemovedRecord {
     Excluded(usize),
 }
 
-/// Records the end of a block where there is no [`Recorder`]: inside the tracer, in a signal
-/// handler that interrupted it, or at a thread's end.
+/// Records the end of a block where there is no [`Recorder`](super::recorder::Recorder): inside the
+/// tracer, in a signal handler that interrupted it, or at a thread's end.
 ///
 /// The block's callsite and the heap are changed directly, with atomics, since the thread's own
 /// counters may be in the middle of a change, or gone.
@@ -112,8 +113,9 @@ pub(crate) fn restore(forgotten: RemovedRecord) {
     });
 }
 
-/// Runs `change` while the tables are sure to stay, without a [`Recorder`]. It gets the thread's state, unless that
-/// is in the middle of a record.
+/// Runs `change` while the tables are sure to stay, without a
+/// [`Recorder`](super::recorder::Recorder). It gets the thread's state, unless that is in the
+/// middle of a record.
 fn directly<R>(change: impl Fn(Option<&ThreadState>) -> Option<R>) -> Option<R> {
     if !control::is_on() {
         return None;

@@ -15,9 +15,10 @@ use crate::{TracedMemory, control, process};
 
 /// From when it is entered until it is dropped, counts what this thread allocates and frees.
 ///
-/// Scopes are exact and do not need tracing, nor mind how it is done: not if only a sample is recorded, nor
-/// if there are more stacks than are told apart. They may be nested: what is allocated within counts in all
-/// of them. A scope follows work to other threads by a [handle](Self::handle):
+/// Scopes are exact and do not need tracing, nor mind how it is done: not if only a sample is
+/// recorded, nor if there are more stacks than are told apart. They may be nested: what is
+/// allocated within counts in all of them. A scope follows work to other threads by a
+/// [handle](Self::handle):
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -38,25 +39,28 @@ use crate::{TracedMemory, control, process};
 ///
 /// # Rayon, tokio and others
 ///
-/// - *Futures*: [`instrument`](ScopeHandle::instrument) has a future counted wherever it is polled and dropped.
-/// - *Rayon*: what the closures of a parallel iterator allocate is counted if each is [run](ScopeHandle::run)
+/// - *Futures*: [`instrument`](ScopeHandle::instrument) has a future counted wherever it is polled
+///   and dropped.
+/// - *Rayon*: what the closures of a parallel iterator allocate is counted if each is
+///   [run](ScopeHandle::run)
 ///   by a handle: `items.par_iter().map(|it| handle.run(|| parse(it)))`. A whole pool is, if its threads
 ///   live within the scope: `ThreadPoolBuilder::new().spawn_handler(..)` with
 ///   `handle.run(|| thread.run())` on each thread that it starts.
 ///
 /// # Order
 ///
-/// Guards are to be dropped in the reverse of the order in which they were made, as they are at the end of a
-/// block. Where one is dropped before a guard within it, the thread stays in the one within.
+/// Guards are to be dropped in the reverse of the order in which they were made, as they are at the
+/// end of a block. Where one is dropped before a guard within it, the thread stays in the one
+/// within.
 ///
 /// # What it costs
 ///
-/// Entering and leaving some 40 ns; a pair of an allocation and a free in a scope some 40 ns more, and as
-/// much for each scope around it. While a scope is alive, or a block that was allocated in one, code
-/// outside of scopes looks once more at each allocation and free, for some 15 ns a pair. Otherwise nothing:
-/// `cargo bench -p alloc-benches --bench scopes`. In a program of tests for the standard harness a pair in a
-/// scope takes some 150 ns, as [with stacks](Self::enter_with_stacks): what is printed there is kept in memory by
-/// the test's thread, and does not count.
+/// Entering and leaving some 40 ns; a pair of an allocation and a free in a scope some 40 ns more,
+/// and as much for each scope around it. While a scope is alive, or a block that was allocated in
+/// one, code outside of scopes looks once more at each allocation and free, for some 15 ns a pair.
+/// Otherwise nothing: `cargo bench -p alloc-benches --bench scopes`. In a program of tests for the
+/// standard harness a pair in a scope takes some 150 ns, as [with stacks](Self::enter_with_stacks):
+/// what is printed there is kept in memory by the test's thread, and does not count.
 pub struct Scope {
     id: SlotId,
     /// The scope around this one.
@@ -72,8 +76,8 @@ impl Scope {
     /// # Errors
     ///
     /// [`Error::is_not_installed`] if the global allocator of the program is another;
-    /// [`Error::is_broken`] if there is no memory for what is counted, or a million scopes are alive, counting
-    /// those of which blocks are.
+    /// [`Error::is_broken`] if there is no memory for what is counted, or a million scopes are
+    /// alive, counting those of which blocks are.
     pub fn enter() -> Result<Scope, Error> {
         Scope::enter_with(std::ptr::null_mut())
     }
@@ -98,16 +102,18 @@ impl Scope {
         entered
     }
 
-    /// The same, and counts what threads do that are started in it, and those that they start: without a handle.
+    /// The same, and counts what threads do that are started in it, and those that they start:
+    /// without a handle.
     ///
-    /// It is for work that starts its threads where no handle can be passed. They are those that `std::thread`
-    /// starts, so rayon's and tokio's own as well, if their pool or runtime is made in the scope. What they hold
-    /// when the scope is asked counts as live, whether they go on or not.
+    /// It is for work that starts its threads where no handle can be passed. They are those that
+    /// `std::thread` starts, so rayon's and tokio's own as well, if their pool or runtime is made
+    /// in the scope. What they hold when the scope is asked counts as live, whether they go on or
+    /// not.
     ///
     /// # Errors
     ///
-    /// As [`enter`](Self::enter); and [`Error::is_io`] where the threads of the process cannot be listed, as
-    /// anywhere but on Linux.
+    /// As [`enter`](Self::enter); and [`Error::is_io`] where the threads of the process cannot be
+    /// listed, as anywhere but on Linux.
     ///
     /// ```
     /// # use alloc_core::TraceAlloc;
@@ -166,14 +172,14 @@ impl Scope {
     ///
     /// # Errors
     ///
-    /// [`Error::is_broken`] if there was no memory for what is counted; [`Error::is_forked`] in a child of the
-    /// process that entered the scope.
+    /// [`Error::is_broken`] if there was no memory for what is counted; [`Error::is_forked`] in a
+    /// child of the process that entered the scope.
     pub fn usage(&self) -> Result<Usage, Error> {
         usage_of(self.id, self.forks)
     }
 
-    /// What was allocated and freed so far, by the stacks that did it; without traces, unless the scope was
-    /// entered [with stacks](Self::enter_with_stacks).
+    /// What was allocated and freed so far, by the stacks that did it; without traces, unless the
+    /// scope was entered [with stacks](Self::enter_with_stacks).
     ///
     /// All stacks are whole or 32 frames deep, and the peak is the scope's own.
     ///

@@ -89,7 +89,8 @@ impl ScopeHandle {
         snapshot_of(self.id, self.forks)
     }
 
-    /// Runs `work` in the scope, on this thread. If it panics, the thread is out of the scope again.
+    /// Runs `work` in the scope, on this thread. If it panics, the thread is out of the scope
+    /// again.
     pub fn run<T>(&self, work: impl FnOnce() -> T) -> T {
         let _inside = Inside::begin(self.id);
         work()
@@ -144,7 +145,8 @@ impl Drop for Inside {
 /// A future that runs in a scope: see [`ScopeHandle::instrument`].
 #[must_use = "futures do nothing unless polled"]
 pub struct Instrumented<F> {
-    /// NOTE: pinned with the whole: it is never moved out, and dropped where it is. Nothing only in `drop`.
+    /// NOTE: pinned with the whole: it is never moved out, and dropped where it is. Nothing only in
+    /// `drop`.
     future: Option<F>,
     scope: ScopeHandle,
 }

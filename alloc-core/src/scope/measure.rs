@@ -15,8 +15,8 @@ pub struct Measured<T> {
 
 /// Runs `work`, and counts what it allocates and frees on this thread.
 ///
-/// Exact whatever other threads do, so tests may run side by side. It does not need tracing, and does not
-/// disturb it. For work that goes on to other threads, see [`Scope`].
+/// Exact whatever other threads do, so tests may run side by side. It does not need tracing, and
+/// does not disturb it. For work that goes on to other threads, see [`Scope`].
 ///
 /// # Panics
 ///

@@ -1,7 +1,7 @@
 //! [`Scope`] and [`measure`]: what a piece of work allocates, whatever other threads do.
 //!
-//! In: the blocks that a thread allocates and frees while it is in a scope. Out: a [`Usage`], and a snapshot by stacks.
-//! Never: a change to what a trace records.
+//! In: the blocks that a thread allocates and frees while it is in a scope. Out: a [`Usage`], and a
+//! snapshot by stacks. Never: a change to what a trace records.
 
 mod guard;
 mod handle;

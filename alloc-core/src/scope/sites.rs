@@ -14,8 +14,8 @@ use crate::{Amount, Counters, TracedMemory, capture, control, record::stack_here
 use super::slots::SlotId;
 use super::started::Started;
 
-/// The stacks of all scopes that count by callsite, and which block is of which. They have nothing to do
-/// with those of a session, and are never cleared.
+/// The stacks of all scopes that count by callsite, and which block is of which. They have nothing
+/// to do with those of a session, and are never cleared.
 static CALLSITES: Callsites = Callsites::new();
 static BLOCKS: PageMap<AtomicU32> = PageMap::new();
 
@@ -35,8 +35,9 @@ pub(crate) fn resident() -> usize {
 
 /// The counters of each callsite of one scope, behind a lock: exact under threads, at its price.
 ///
-/// Who holds the lock does so [beside a record](control::beside_record), so that no fork finds it taken. A signal handler
-/// that interrupted whoever has it must not wait for it: what is allocated and freed there is counted as lost.
+/// Who holds the lock does so [beside a record](control::beside_record), so that no fork finds it
+/// taken. A signal handler that interrupted whoever has it must not wait for it: what is allocated
+/// and freed there is counted as lost.
 #[derive(Default)]
 pub(super) struct Sites {
     counts: Mutex<Counts>,
@@ -61,7 +62,8 @@ struct Counts {
     peak: i64,
     /// Whether the scope did not shrink since its peak.
     is_rising: bool,
-    /// Moves when the scope first shrinks after a peak, as in [`counters`](crate::tables::counters).
+    /// Moves when the scope first shrinks after a peak, as in
+    /// [`counters`](crate::tables::counters).
     epoch: u64,
 }
 
@@ -160,7 +162,8 @@ impl Sites {
 
     /// Changes the counts, or notes that it could not.
     fn change(&self, change: impl FnOnce(&mut Counts)) {
-        // NOTE: only a signal handler that interrupted this thread can find the lock taken and never given back.
+        // NOTE: only a signal handler that interrupted this thread can find the lock taken and
+        // never given back.
         let interrupts = thread::current().is_some_and(|state| state.uses_tables_within());
         let counts = match interrupts {
             false => Some(self.lock()),
@@ -223,9 +226,9 @@ pub(super) enum Allocator {
     /// Nobody asks.
     Anyone,
     At(CallsiteId),
-    /// `print!`, for itself: under a test harness it keeps what is printed in memory, on the test's thread,
-    /// and without one it does not. So it does not count, but where nobody asks: in a program that is not for
-    /// the harness, by scopes without stacks.
+    /// `print!`, for itself: under a test harness it keeps what is printed in memory, on the test's
+    /// thread, and without one it does not. So it does not count, but where nobody asks: in a
+    /// program that is not for the harness, by scopes without stacks.
     Printing,
 }
 

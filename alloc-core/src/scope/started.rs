@@ -1,8 +1,9 @@
 //! Threads that are started in a scope: counted there without a handle, or noticed.
 //!
-//! A thread that `std` starts frees first of all a block that its starter allocated: the box with what it is
-//! to run. So a thread that was never seen before, and frees a block of a scope, was started in it. Nobody is
-//! seen while there are no scopes, so the threads that are older than the scope are listed, and left out.
+//! A thread that `std` starts frees first of all a block that its starter allocated: the box with
+//! what it is to run. So a thread that was never seen before, and frees a block of a scope, was
+//! started in it. Nobody is seen while there are no scopes, so the threads that are older than the
+//! scope are listed, and left out.
 //!
 //! It does so before it runs anything, so whoever joins it, or hears from it otherwise, finds that
 //! it was noticed. A thread that did not get so far did no work either. The threads of others, such
@@ -27,7 +28,8 @@ pub(crate) enum Started {
 /// Looks out for threads that are started in a scope, which was entered [with
 /// stacks](super::Scope::enter_with_stacks).
 pub(super) fn look_out(scope: SlotId, started: Started) -> Result<(), Error> {
-    // NOTE: the scope has begun. So a thread that is too young for the list is seen from its first event on.
+    // NOTE: the scope has begun. So a thread that is too young for the list is seen from its first
+    // event on.
     let older = thread::untraced(hooks::threads).map_err(|error| {
         let expected =
             "expected a list of the process's threads, to tell those that are started in a scope";
@@ -39,8 +41,8 @@ pub(super) fn look_out(scope: SlotId, started: Started) -> Result<(), Error> {
     Ok(())
 }
 
-/// Has the calling thread, which frees a block of `owner`, and was never seen, in the innermost scope around
-/// that takes in what is started. Those within have it noted.
+/// Has the calling thread, which frees a block of `owner`, and was never seen, in the innermost
+/// scope around that takes in what is started. Those within have it noted.
 #[cold]
 pub(super) fn look_at(owner: SlotId) {
     let own = hooks::thread_id();

@@ -6,9 +6,9 @@ use crate::Amount;
 
 /// What a scope allocated and freed, in exact numbers.
 ///
-/// A block belongs to the scope that allocated it, wherever and whenever it is freed. So a free on another
-/// thread is counted, and one of a block from before never makes a number negative: such blocks are
-/// counted apart.
+/// A block belongs to the scope that allocated it, wherever and whenever it is freed. So a free on
+/// another thread is counted, and one of a block from before never makes a number negative: such
+/// blocks are counted apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
@@ -20,8 +20,8 @@ pub struct Usage {
     pub current: Amount,
     /// The most of it that was live at one moment: bytes and blocks, each at its own.
     ///
-    /// Exact where one thread of the scope runs at a time. Where several do, off by no more than the blocks that
-    /// they are in the middle of allocating or freeing, one for each thread.
+    /// Exact where one thread of the scope runs at a time. Where several do, off by no more than
+    /// the blocks that they are in the middle of allocating or freeing, one for each thread.
     pub peak: Amount,
     /// How many of the allocations were reallocations.
     pub reallocations: u64,

@@ -1,7 +1,7 @@
 //! What the operating system and the machine provide: memory, atomics, thread ends, forks, signals.
 //!
-//! In: requests from the recording side. Out: pages, handlers, the names of threads. Never: anything about blocks,
-//! stacks or sessions.
+//! In: requests from the recording side. Out: pages, handlers, the names of threads. Never:
+//! anything about blocks, stacks or sessions.
 
 pub(crate) mod arena;
 pub(crate) mod hooks;

@@ -1,7 +1,7 @@
 //! [`Quiet`]: no signal comes of a write.
 
-/// As long as it lives, a write beyond the limit of a file's size, or to a pipe that nobody reads any more, is an error
-/// and not a signal, which ends a program that does not expect it.
+/// As long as it lives, a write beyond the limit of a file's size, or to a pipe that nobody reads
+/// any more, is an error and not a signal, which ends a program that does not expect it.
 pub(crate) struct Quiet {
     #[cfg(unix)]
     before: unix::Before,
@@ -99,7 +99,8 @@ mod unix {
         fn a_pipe_that_nobody_reads_is_an_error_and_leaves_no_signal() {
             // Rust's runtime ignores it, and a signal that is ignored does not wait.
             //
-            // SAFETY: the default, which other tests of this process do not depend on: they write to no pipes.
+            // SAFETY: the default, which other tests of this process do not depend on: they write
+            // to no pipes.
             let ignored = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
             let (reader, mut writer) = std::io::pipe().unwrap();
             drop(reader);

@@ -1,8 +1,10 @@
-//! Whether a signal interrupted a thread that only waits, in a system call that waits for something from outside.
+//! Whether a signal interrupted a thread that only waits, in a system call that waits for something
+//! from outside.
 //!
-//! A handler may call next to nothing, since what it interrupts may be in the middle of anything: it may hold the lock
-//! of `malloc`. A thread that waits for input, for a connection, for a child, for another thread to say something, or for
-//! time to pass holds none that a new thread takes. That is seen by the instruction that was interrupted.
+//! A handler may call next to nothing, since what it interrupts may be in the middle of anything:
+//! it may hold the lock of `malloc`. A thread that waits for input, for a connection, for a child,
+//! for another thread to say something, or for time to pass holds none that a new thread takes.
+//! That is seen by the instruction that was interrupted.
 
 pub(crate) use imp::was_interrupted;
 
@@ -47,8 +49,9 @@ mod imp {
 
     /// Whether what a handler interrupted, by its third argument, is such a wait.
     ///
-    /// Either the thread stands before the system call, which it is going to make again, or behind one that says that
-    /// it was interrupted, which only those say that wait: `poll`, `epoll_wait`, `nanosleep` and the like.
+    /// Either the thread stands before the system call, which it is going to make again, or behind
+    /// one that says that it was interrupted, which only those say that wait: `poll`, `epoll_wait`,
+    /// `nanosleep` and the like.
     ///
     /// # Safety
     ///
@@ -77,12 +80,14 @@ mod imp {
             return WAITS.contains(&number)
                 || number == libc::SYS_futex && waits_for_another(second);
         }
-        // SAFETY: as above; what is before it is on the same page.
+        // SAFETY: the thread's next instruction is there, and so is all of its page; what is before
+        // it is on the same page.
         result == -i64::from(libc::EINTR) && at % PAGE >= LEN && unsafe { is_system_call(at - LEN) }
     }
 
-    /// Whether a futex is waited for with the operation of those who wait for another thread: to end, to wake them, or
-    /// for one of Rust's locks. Locks of the C library, as that of `malloc`, have the plain one.
+    /// Whether a futex is waited for with the operation of those who wait for another thread: to
+    /// end, to wake them, or for one of Rust's locks. Locks of the C library, as that of `malloc`,
+    /// have the plain one.
     fn waits_for_another(operation: libc::c_long) -> bool {
         let flags = libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME;
         operation as libc::c_int & !flags == libc::FUTEX_WAIT_BITSET

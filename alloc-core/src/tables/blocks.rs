@@ -44,11 +44,11 @@ impl Granule {
 ///
 /// # Implementation
 ///
-/// Three levels. The root has a pointer for each 64 MiB of address space, to a directory, which has one for
-/// each 128 KiB, to a chunk, which has a `u32`, the callsite's id, for each granule. A lookup is three
-/// dependent loads; but of the upper levels a heap of 100 MiB uses 6.5 KiB, so they are in the cache
-/// nearest to the processor. A chunk is made resident as a whole when the first of its words is
-/// written, but for a sample, whose blocks lie far apart.
+/// Three levels. The root has a pointer for each 64 MiB of address space, to a directory, which has
+/// one for each 128 KiB, to a chunk, which has a `u32`, the callsite's id, for each granule. A
+/// lookup is three dependent loads; but of the upper levels a heap of 100 MiB uses 6.5 KiB, so they
+/// are in the cache nearest to the processor. A chunk is made resident as a whole when the first of
+/// its words is written, but for a sample, whose blocks lie far apart.
 ///
 /// The word of a block belongs to whoever owns the block: only the thread that has just received
 /// it from the inner allocator writes it, and only the thread about to give it back clears it. The
@@ -57,11 +57,11 @@ impl Granule {
 ///
 /// # Memory
 ///
-/// Four bytes a granule of heap that holds block starts: 12.5 % of the heap with 32-byte granules; one
-/// byte where only the heap is counted, and by an index: see [`Counted`](crate::tables::counted::Counted).
-/// Nothing is added to the program's blocks, so their sizes, alignments and zero pages stay as
-/// they are. A trailer in the block would be a little faster, but changes size classes, trusts the
-/// caller's layout, and cannot be walked.
+/// Four bytes a granule of heap that holds block starts: 12.5 % of the heap with 32-byte granules;
+/// one byte where only the heap is counted, and by an index: see
+/// [`Counted`](crate::tables::counted::Counted). Nothing is added to the program's blocks, so their
+/// sizes, alignments and zero pages stay as they are. A trailer in the block would be a little
+/// faster, but changes size classes, trusts the caller's layout, and cannot be walked.
 pub(crate) struct PageMap<W = AtomicU32> {
     root: LazyTable<AtomicPtr<Directory<W>>, ROOT_LEN>,
     /// How many directories the root has room for: none before it is reserved.
@@ -74,7 +74,8 @@ pub(crate) struct PageMap<W = AtomicU32> {
 
 struct Directory<W>([AtomicPtr<W>; DIRECTORY_LEN]);
 
-/// What a place of a [`PageMap`] is made of: room for what the map knows of a block. Zero is no block.
+/// What a place of a [`PageMap`] is made of: room for what the map knows of a block. Zero is no
+/// block.
 pub(crate) trait Word: Zeroed {
     /// What the map knows of a block: its callsite, or another name that is never zero.
     type Owner: Copy;
@@ -121,10 +122,10 @@ impl Word for AtomicU8 {
 }
 
 impl PageMap {
-    /// The same as [`insert`](Self::insert), where maybe nothing lies around the place.
+    /// Slow path of [`insert`](Self::insert): the page may be missing.
     ///
-    /// PERF: written before it is read. To read first a page that nobody has touched takes one fault more, for the page
-    /// of zeros that all share.
+    /// PERF: written before it is read. To read first a page that nobody has touched takes one
+    /// fault more, for the page of zeros that all share.
     pub(crate) fn insert_apart(
         &self,
         address: usize,
@@ -182,7 +183,8 @@ impl<W: Word> PageMap<W> {
     /// The slot of a block that is about to be recorded, if there is one already. It is on its way
     /// from memory from here on.
     ///
-    /// PERF: the slot of a fresh block is often in no cache, and a stack is captured in the meantime.
+    /// PERF: the slot of a fresh block is often in no cache, and a stack is captured in the
+    /// meantime.
     #[inline(always)]
     pub(crate) fn prefetched(&self, address: usize) -> Option<&W> {
         let slot = self.slot(address)?;
@@ -220,7 +222,8 @@ impl<W: Word> PageMap<W> {
         if number >= self.directories.load(Ordering::Acquire) {
             return None;
         }
-        // SAFETY: it was reserved before there was room for any, and lives until `clear`, which runs alone.
+        // SAFETY: it was reserved before there was room for any, and lives until `clear`, which
+        // runs alone.
         let directory = unsafe { self.root.get_unchecked(number) };
         // The acquire pairs with the release in `directory`.
         //
@@ -234,9 +237,9 @@ impl<W: Word> PageMap<W> {
         let granule = self.granule.load(Ordering::Relaxed);
         // SAFETY: a chunk has a word for each granule of its addresses.
         let slot = unsafe { chunk.add(place_in_chunk(address, granule)) };
-        // SAFETY: as above, so it is not null.
+        // SAFETY: a chunk has a word for each granule of its addresses, so it is not null.
         let slot = unsafe { NonNull::new_unchecked(slot) };
-        // SAFETY: as above; it lives until `clear`.
+        // SAFETY: a chunk has a word for each granule of its addresses; it lives until `clear`.
         Some(unsafe { slot.as_ref() })
     }
 

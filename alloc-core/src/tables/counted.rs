@@ -9,15 +9,16 @@ use crate::tables::callsites::CallsiteId;
 use crate::tables::gaps::{MOST, Range, UnmappedRanges};
 use Ordering::Relaxed;
 
-/// The blocks that are counted: a block from before the session must not be subtracted when it is freed.
+/// The blocks that are counted: a block from before the session must not be subtracted when it is
+/// freed.
 ///
 /// # Implementation
 ///
-/// In the [gaps](UnmappedRanges) of what was mapped when the session began all blocks are counted, but for those that
-/// are noted as left out: what the tracer itself allocates, what is muted, and what is allocated where no
-/// record can be made. So for nearly all blocks of a program that began to count early nothing is noted at all.
-/// Between gaps those are counted that are noted in a [table](MappedRange) of what lies there, and where there are no
-/// gaps, those that an index has.
+/// In the [gaps](UnmappedRanges) of what was mapped when the session began all blocks are counted,
+/// but for those that are noted as left out: what the tracer itself allocates, what is muted, and
+/// what is allocated where no record can be made. So for nearly all blocks of a program that began
+/// to count early nothing is noted at all. Between gaps those are counted that are noted in a
+/// [table](MappedRange) of what lies there, and where there are no gaps, those that an index has.
 pub(crate) struct Counted {
     gaps: UnmappedRanges,
     left_out: PageMap<AtomicU8>,
@@ -30,7 +31,8 @@ pub(crate) struct Counted {
     granule: AtomicU32,
 }
 
-/// What lies between two gaps, and a table with a byte for each place there where a block can start.
+/// What lies between two gaps, and a table with a byte for each place there where a block can
+/// start.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MappedRange {
     range: Range,
@@ -57,7 +59,8 @@ impl MappedRange {
             return None;
         }
         let place = self.table.wrapping_add(offset >> (self.granule & 31));
-        // SAFETY: the table has a byte for each granule of the range, and lives as long as the session.
+        // SAFETY: the table has a byte for each granule of the range, and lives as long as the
+        // session.
         Some(unsafe { &*place })
     }
 }
@@ -96,11 +99,12 @@ impl Counted {
         }
     }
 
-    /// Begins a session, after [`clear`](Self::clear). `None` where the system has no memory to give.
+    /// Begins a session, after [`clear`](Self::clear). `None` where the system has no memory to
+    /// give.
     pub(crate) fn prepare(&self, granule: Granule) -> Option<()> {
         if self.gaps.find() {
-            // SAFETY: gaps are found only if this is the sole thread, which holds the control lock: so it is in
-            // no other call of this table's.
+            // SAFETY: gaps are found only if this is the sole thread, which holds the control lock:
+            // so it is in no other call of this table's.
             unsafe { self.left_out.clear() };
             self.left_out_blocks.store(0, Relaxed);
             self.reserve_tables(granule)?;
@@ -153,8 +157,8 @@ impl Counted {
         self.left_out_blocks.load(Relaxed) != 0
     }
 
-    /// Notes a block that is counted, and returns whether its place held another. NOTE: only while a record is
-    /// under way.
+    /// Notes a block that is counted, and returns whether its place held another. NOTE: only while
+    /// a record is under way.
     pub(crate) fn insert(&self, address: usize) -> Result<bool, InsertError> {
         match self.around(address) {
             Ok(_) => {
@@ -187,7 +191,8 @@ impl Counted {
         let _ = self.insert(address);
     }
 
-    /// Notes a block that is not counted, and returns whether it had to. It needs no right to record.
+    /// Notes a block that is not counted, and returns whether it had to. It needs no right to
+    /// record.
     pub(crate) fn exclude(&self, address: usize) -> bool {
         // NOTE: where there is no memory for it, its free is counted and its birth is not.
         let is_excluded =
@@ -198,8 +203,8 @@ impl Counted {
         is_excluded
     }
 
-    /// Forgets a block that was [left out](Self::exclude), and returns whether it was. It needs no right to
-    /// record.
+    /// Forgets a block that was [left out](Self::exclude), and returns whether it was. It needs no
+    /// right to record.
     pub(crate) fn forget_excluded(&self, address: usize) -> bool {
         // NOTE: elsewhere a mark is one of another session, whose block was freed after it.
         self.has_excluded() && self.gaps.hold(address) && self.forget_left_out_in_gap(address)
@@ -229,8 +234,8 @@ impl Counted {
             table.store(ptr::null_mut(), Relaxed);
         }
         if let (Some(first), true) = (first, len != 0) {
-            // SAFETY: reserved by `reserve_tables` with that length; nobody uses it, by the caller's promise, and
-            // threads forget where it is before they record again.
+            // SAFETY: reserved by `reserve_tables` with that length; nobody uses it, by the
+            // caller's promise, and threads forget where it is before they record again.
             unsafe { arena::release(first.cast(), len) };
         }
     }

@@ -18,7 +18,8 @@ impl Range {
     }
 }
 
-/// How many gaps are known. The large ones, between the heap and the libraries, are among the first.
+/// How many gaps are known. The large ones, between the heap and the libraries, are among the
+/// first.
 pub(crate) const MOST: usize = 256;
 
 /// How much of the heap that grows by `brk` belongs to no gap, from where it ended on.
@@ -26,12 +27,12 @@ const FIRST_OF_HEAP: usize = 1 << 20;
 
 /// The gaps between what is mapped.
 ///
-/// A block from before the session lies in memory that was mapped when it began. So of a block in a gap it
-/// is known, without a look at an index, that it was allocated in the session. Whatever was mapped stays out,
-/// also when it is given back and comes again.
+/// A block from before the session lies in memory that was mapped when it began. So of a block in a
+/// gap it is known, without a look at an index, that it was allocated in the session. Whatever was
+/// mapped stays out, also when it is given back and comes again.
 ///
-/// That holds if nobody was in the middle of an allocation when the gaps were read, which only the sole thread
-/// of a process can know.
+/// That holds if nobody was in the middle of an allocation when the gaps were read, which only the
+/// sole thread of a process can know.
 pub(crate) struct UnmappedRanges {
     gaps: [[AtomicUsize; 2]; MOST],
     /// How many there are; none unless they may be used.
@@ -46,8 +47,8 @@ impl UnmappedRanges {
         }
     }
 
-    /// Finds them out. There are none, and `false` is returned, if there is another thread, or the system does
-    /// not tell. Allocates nothing.
+    /// Finds them out. There are none, and `false` is returned, if there is another thread, or the
+    /// system does not tell. Allocates nothing.
     pub(crate) fn find(&self) -> bool {
         self.forget();
         if !hooks::is_sole_thread() {
@@ -66,8 +67,8 @@ impl UnmappedRanges {
                 len += 1;
             }
             from = from.max(end);
-            // PERF: so a small heap lies in no gap and a large one in one, nearly all of it. Where either is as
-            // likely, guessing wrong costs more than a look at a table.
+            // PERF: so a small heap lies in no gap and a large one in one, nearly all of it. Where
+            // either is as likely, guessing wrong costs more than a look at a table.
             if end == end_of_heap {
                 from += FIRST_OF_HEAP;
             }
@@ -95,7 +96,8 @@ impl UnmappedRanges {
         }
     }
 
-    /// What lies between gaps, in the order of addresses; the first and the last reach to the ends of the space.
+    /// What lies between gaps, in the order of addresses; the first and the last reach to the ends
+    /// of the space.
     pub(crate) fn between(&self) -> impl Iterator<Item = Range> {
         let known = self.known();
         (0..=known.len()).map(move |place| between(known, place))

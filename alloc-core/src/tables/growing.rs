@@ -4,11 +4,13 @@ use crate::system::arena::Zeroed;
 use crate::system::sync::{AtomicU32, AtomicUsize, Ordering};
 use Ordering::Relaxed;
 
-/// A direct-mapped table with `PLACES` places, of which the first few are used until they are too few.
+/// A direct-mapped table with `PLACES` places, of which the first few are used until they are too
+/// few.
 ///
-/// Most threads meet few callsites, and with all places in use each of these would be on a page of its own. So a table
-/// begins with `FEW` places. When as many items have [made way](Self::has_made_way) for others as there are places, eight
-/// times as many are used. Both numbers are powers of two.
+/// Most threads meet few callsites, and with all places in use each of these would be on a page of
+/// its own. So a table begins with `FEW` places. When as many items have [made
+/// way](Self::has_made_way) for others as there are places, eight times as many are used. Both
+/// numbers are powers of two.
 ///
 /// Only the owner changes it. Other threads read it meanwhile, and may look in the place of before.
 ///
@@ -44,7 +46,8 @@ impl<T: Zeroed, const FEW: usize, const PLACES: usize> Growing<T, FEW, PLACES> {
         self.items.iter().take(self.mask.load(Relaxed) + 1)
     }
 
-    /// Notes that an item made way for another, and returns whether the table should [grow](Self::grow).
+    /// Notes that an item made way for another, and returns whether the table should
+    /// [grow](Self::grow).
     pub(crate) fn has_made_way(&self) -> bool {
         let evictions = self.evictions.load(Relaxed) + 1;
         self.evictions.store(evictions, Relaxed);

@@ -4,12 +4,12 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::system::hooks;
 
-/// The domain of a block's memory, the thread that allocated it and the class of its size, as far as a
-/// session distinguishes threads and sizes.
+/// The domain of a block's memory, the thread that allocated it and the class of its size, as far
+/// as a session distinguishes threads and sizes.
 ///
-/// It is a part of a callsite's identity: one stack that allocates in two domains, on two threads of
-/// different names or in two size classes is two callsites. A record mixes one number into the hash of
-/// the stack for it. That number changes only with the size class.
+/// It is a part of a callsite's identity: one stack that allocates in two domains, on two threads
+/// of different names or in two size classes is two callsites. A record mixes one number into the
+/// hash of the stack for it. That number changes only with the size class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Label {
     /// 0 is the heap of the program.
@@ -32,8 +32,8 @@ impl Label {
         }
     }
 
-    /// What is mixed into the hash of a stack, by an exclusive or. Zero for a word of zero, and never
-    /// the uppermost bit, which every hash has.
+    /// What is mixed into the hash of a stack, by an exclusive or. Zero for a word of zero, and
+    /// never the uppermost bit, which every hash has.
     pub(crate) fn salt(self) -> u64 {
         // The finalizer of MurmurHash3, which leads from zero to zero.
         let mut salt = self.word();
@@ -74,7 +74,8 @@ const OTHERS: SystemName = *b"<other threads>\0";
 
 /// All names of threads that were met, in the order in which they were.
 ///
-/// NOTE: never holds memory of the program's heap, since a thread is named in the middle of a record.
+/// NOTE: never holds memory of the program's heap, since a thread is named in the middle of a
+/// record.
 struct Names {
     len: usize,
     names: [SystemName; MOST_NAMES],

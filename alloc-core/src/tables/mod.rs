@@ -1,7 +1,7 @@
 //! Where records are written: one table a file.
 //!
-//! In: a block's address, size and callsite. Out: counters and callsites, read while threads go on. Never: a lock, an
-//! allocation, a call stack.
+//! In: a block's address, size and callsite. Out: counters and callsites, read while threads go on.
+//! Never: a lock, an allocation, a call stack.
 
 pub(crate) mod blocks;
 pub(crate) mod callsites;

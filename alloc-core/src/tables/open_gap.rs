@@ -3,14 +3,16 @@
 use crate::system::sync::{AtomicUsize, Ordering, fence};
 use Ordering::Relaxed;
 
-/// The [gap](crate::tables::gaps) where a thread meets blocks, as long as no block in any gap is left out.
+/// The [gap](crate::tables::gaps) where a thread meets blocks, as long as no block in any gap is
+/// left out.
 ///
 /// # Why no block that is left out is counted
 ///
-/// Whoever leaves a block out counts that, and then [shuts](exclude) the gaps of all threads, before its address leaves
-/// the allocator. A pointer reaches the thread that frees it by some synchronization; so that one finds its gap shut,
-/// unless it opened it meanwhile. But then it opened it first and looked at the count after, with a fence between, as
-/// there is one between the count and the shutting: either it saw the count, or its gap was shut after.
+/// Whoever leaves a block out counts that, and then [shuts](exclude) the gaps of all threads,
+/// before its address leaves the allocator. A pointer reaches the thread that frees it by some
+/// synchronization; so that one finds its gap shut, unless it opened it meanwhile. But then it
+/// opened it first and looked at the count after, with a fence between, as there is one between the
+/// count and the shutting: either it saw the count, or its gap was shut after.
 #[repr(C)]
 #[cfg_attr(loom, derive(Default))]
 pub(crate) struct OpenGap {

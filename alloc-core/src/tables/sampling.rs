@@ -1,4 +1,5 @@
-//! Which blocks a sampled tracer records, how many others each of them stands for, and where they lie.
+//! Which blocks a sampled tracer records, how many others each of them stands for, and where they
+//! lie.
 
 use std::ptr::NonNull;
 
@@ -10,8 +11,8 @@ use crate::tables::callsites::CallsiteId;
 use alloc_core_snapshot::seam::sampling::variance;
 pub(crate) use alloc_core_snapshot::seam::sampling::{Interval, Rounding, Weighted};
 
-/// What the live-block index holds of a block that was drawn. Of a session that records every block it is the callsite
-/// alone.
+/// What the live-block index holds of a block that was drawn. Of a session that records every block
+/// it is the callsite alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SampledBlock {
     pub(crate) callsite: CallsiteId,
@@ -48,18 +49,20 @@ const _: () = assert!(CallsiteId::MOST <= SampledBlock::CALLSITES);
 
 /// Where blocks lie that were drawn: how many in each place of 16 KiB.
 ///
-/// Nearly every free is of a block that was not drawn, and learns it here with one load; the live-block
-/// index, of which four bytes for each granule would pass through the cache, is asked about the rest.
+/// Nearly every free is of a block that was not drawn, and learns it here with one load; the
+/// live-block index, of which four bytes for each granule would pass through the cache, is asked
+/// about the rest.
 ///
 /// # Why nothing is overlooked
 ///
-/// A block is counted before its address leaves the allocator and until its record is taken out, and a
-/// pointer reaches the thread that frees it by some synchronization. So that thread sees one or more.
-/// Places share a counter if their addresses are equal but for multiples of 1 GiB, and one that counted as far as
-/// it can stays there: then a look in the index is wasted.
+/// A block is counted before its address leaves the allocator and until its record is taken out,
+/// and a pointer reaches the thread that frees it by some synchronization. So that thread sees one
+/// or more. Places share a counter if their addresses are equal but for multiples of 1 GiB, and one
+/// that counted as far as it can stays there: then a look in the index is wasted.
 ///
-/// PERF: a part of the program and not reserved, so that a look has no pointer to follow; and of bytes, so that those
-/// of a heap of 100 MiB take an eighth of the cache nearest to the processor. What no heap lies in is never touched.
+/// PERF: a part of the program and not reserved, so that a look has no pointer to follow; and of
+/// bytes, so that those of a heap of 100 MiB take an eighth of the cache nearest to the processor.
+/// What no heap lies in is never touched.
 #[repr(align(4096))]
 pub(crate) struct SampleFilter {
     counts: [AtomicU8; PLACES],
@@ -197,7 +200,8 @@ mod tests {
         assert_eq!(whole, ids.map(SampledBlock::from));
     }
 
-    /// Wherever in a place blocks lie, and also one that lies 1 GiB further. A count that reached its end stays.
+    /// Wherever in a place blocks lie, and also one that lies 1 GiB further. A count that reached
+    /// its end stays.
     #[test]
     fn places_hold_what_was_added_and_not_taken() {
         let places = Box::new(SampleFilter::new());

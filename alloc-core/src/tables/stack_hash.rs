@@ -2,10 +2,10 @@
 
 /// The hash of a stack: a polynomial over its addresses, the innermost having the lowest power.
 ///
-/// Each address is mixed first, multiplied to 128 bits and folded as in wyhash, and so is the sum at
-/// the end. In between a sum is multiplied by the base and added to: so the sum over a stack is
-/// that over its outer part with a few steps more, and the sum over its innermost part is a difference
-/// of two.
+/// Each address is mixed first, multiplied to 128 bits and folded as in wyhash, and so is the sum
+/// at the end. In between a sum is multiplied by the base and added to: so the sum over a stack is
+/// that over its outer part with a few steps more, and the sum over its innermost part is a
+/// difference of two.
 pub(crate) struct StackHash;
 
 impl StackHash {

@@ -21,10 +21,10 @@ const WORDS: usize = 8;
 ///
 /// # Implementation
 ///
-/// Three levels of open-addressed tables, each several times as large as the one before and reserved when
-/// first needed. A word lives in the one cache line of a level that its hash names; where that
-/// line is full, in the next level. Within a line the search starts at a place given by the hash
-/// and goes round. The uppermost bits of a hash count.
+/// Three levels of open-addressed tables, each several times as large as the one before and
+/// reserved when first needed. A word lives in the one cache line of a level that its hash names;
+/// where that line is full, in the next level. Within a line the search starts at a place given by
+/// the hash and goes round. The uppermost bits of a hash count.
 ///
 /// *Invariant:* a word that was once written stays. So when a search meets an empty place, the
 /// word it looks for is in no later place: whoever inserts takes the first empty place in the same
@@ -67,7 +67,8 @@ impl<const SMALL: usize, const MEDIUM: usize, const LARGE: usize> TagSet<SMALL, 
     /// The word with this `hash` for which `is_it` holds.
     #[inline(always)]
     pub(crate) fn find(&self, hash: u64, is_it: impl Fn(u64) -> bool + Copy) -> Option<u64> {
-        // PERF: eight of ten words lie in the very first place that is searched, most others in the second.
+        // PERF: eight of ten words lie in the very first place that is searched, most others in the
+        // second.
         let (line, start) = self.small.line(hash)?;
         for place in line.places(start).take(2) {
             // The acquire pairs with the release in `insert`.
@@ -149,7 +150,7 @@ trait Level {
     /// The line that a hash names, if there is a table, and where in it a search starts.
     fn line(&self, hash: u64) -> Option<(&Line, usize)>;
 
-    /// The same, if there is memory for a table.
+    /// Inserts, if there is memory for a table.
     fn line_or_reserve(&self, hash: u64) -> Option<(&Line, usize)>;
 
     /// See [`LazyTable::clear`].

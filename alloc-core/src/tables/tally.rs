@@ -5,33 +5,35 @@ use crate::tables::counters::{Account, Delta, Heap, SharedCounters, Signed};
 use crate::tables::version::Version;
 use Ordering::Relaxed;
 
-/// What one thread changed of the whole heap since it last folded, in a session that counts blocks and nothing
-/// else: what a [`Cell`](crate::tables::counters::Cell) is for a callsite.
+/// What one thread changed of the whole heap since it last folded, in a session that counts blocks
+/// and nothing else: what a [`Cell`](crate::tables::counters::Cell) is for a callsite.
 ///
 /// # Why no peak is missed
 ///
-/// What is highest is higher than what comes next. So an allocation only adds, and a free looks first, before it
-/// subtracts: is there as much as ever, of bytes or of blocks?
+/// What is highest is higher than what comes next. So an allocation only adds, and a free looks
+/// first, before it subtracts: is there as much as ever, of bytes or of blocks?
 ///
-/// *Alone*, a thread's tally is its part of the heap, and is not in its [`Account`]. When it looks and the heap
-/// is at its peak, that is noted, and the epoch moves, since the heap shrinks now. *With others* the account has it as
-/// well and settles as ever; whoever settles, or moves the epoch, has the tally [save](Self::save_if_old) and
-/// [fold](Self::fold_into).
+/// *Alone*, a thread's tally is its part of the heap, and is not in its [`Account`]. When it looks
+/// and the heap is at its peak, that is noted, and the epoch moves, since the heap shrinks now.
+/// *With others* the account has it as well and settles as ever; whoever settles, or moves the
+/// epoch, has the tally [save](Self::save_if_old) and [fold](Self::fold_into).
 ///
 /// # Cost
 ///
-/// What is allocated is added to two words, and what is freed to the two that a free compares them with. So an
-/// allocation looks at nothing, and a free at four words that the processor has at hand.
+/// What is allocated is added to two words, and what is freed to the two that a free compares them
+/// with. So an allocation looks at nothing, and a free at four words that the processor has at
+/// hand.
 #[repr(C)]
 #[cfg_attr(loom, derive(Default))]
 pub(crate) struct Tally {
     total_bytes: AtomicI64,
     total_blocks: AtomicI64,
-    /// With how many bytes allocated, or with more than how many blocks, a free must [look](Self::check_peak): the limit, and
-    /// what was freed.
+    /// With how many bytes allocated, or with more than how many blocks, a free must
+    /// [look](Self::check_peak): the limit, and what was freed.
     most_bytes: AtomicI64,
     most_blocks: AtomicI64,
-    /// The least of how many bytes there may be, here or in the heap, before there are as many as ever.
+    /// The least of how many bytes there may be, here or in the heap, before there are as many as
+    /// ever.
     limit_bytes: AtomicI64,
     /// The most that there were when a free looked. As many blocks are the limit.
     high_bytes: AtomicI64,
@@ -191,8 +193,9 @@ impl Tally {
 impl Tally {
     /// What `read` reads of this and of the account, at a moment when neither becomes another.
     ///
-    /// NOTE: it waits for an owner that the system has put aside, but not forever: then the last try counts. Nor does
-    /// it wait `at_once`, as a signal handler that may have interrupted the owner must not.
+    /// NOTE: it waits for an owner that the system has put aside, but not forever: then the last
+    /// try counts. Nor does it wait `at_once`, as a signal handler that may have interrupted the
+    /// owner must not.
     pub(crate) fn read_consistent<R>(&self, at_once: bool, read: impl Fn() -> R) -> R {
         for attempt in 0..ATTEMPTS {
             let before = self.version.before();
@@ -200,7 +203,8 @@ impl Tally {
             let most = self.most_bytes.load(Ordering::Acquire);
             let it = read();
             fence(Ordering::Acquire);
-            // With as much freed before and after, what there was is what there was when the total was loaded.
+            // With as much freed before and after, what there was is what there was when the total
+            // was loaded.
             let is_steady = self.most_bytes.load(Relaxed) == most;
             if is_steady && before == Some(self.version.after()) {
                 return it;

@@ -3,10 +3,11 @@
 use crate::system::sync::{AtomicU64, Ordering, fence};
 use Ordering::Relaxed;
 
-/// Odd while its one writer changes numbers that readers must see all of or nothing: a sequence lock that never holds
-/// up the writer.
+/// Odd while its one writer changes numbers that readers must see all of or nothing: a sequence
+/// lock that never holds up the writer.
 ///
-/// A reader takes the version, reads, and takes it [again](Self::after): if both are the same, nothing changed between.
+/// A reader takes the version, reads, and takes it [again](Self::after): if both are the same,
+/// nothing changed between.
 #[repr(transparent)]
 #[cfg_attr(loom, derive(Default))]
 pub(crate) struct Version(AtomicU64);

@@ -18,6 +18,7 @@ mod elf;
 mod files;
 mod find;
 mod fingerprint;
+mod generics;
 mod names;
 mod sections;
 

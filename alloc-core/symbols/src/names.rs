@@ -12,6 +12,7 @@ use object::{Object as _, ObjectSymbol as _, SymbolKind};
 use crate::chain::Chain;
 use crate::elf::Binary;
 use crate::find::{Found, alternate, has_debug_info};
+use crate::generics::{self, Generics};
 use crate::sections::{self, Sections, Slice, endian, section};
 use crate::{Frame, Missing, Module};
 
@@ -178,6 +179,7 @@ impl<'a> Reader<'a> {
         let context: Context<Slice<'_>> = Context::from_dwarf(dwarf)?;
         let mut holding = Holding::new(0);
         let (mut units, mut read) = (Vec::new(), 0);
+        let (mut generics, mut entries) = (Generics::new(), Vec::new());
         for (at, (&address, frames)) in addresses.iter().zip(frames).enumerate() {
             let mut lookup = context.find_frames(address);
             let found = loop {
@@ -191,10 +193,18 @@ impl<'a> Reader<'a> {
             // NOTE: damage in one unit says nothing of others.
             if let Ok(mut found) = found {
                 while let Ok(Some(frame)) = found.next() {
+                    entries.push(frame.dw_die_offset);
                     frames.push(of_debug_info(&frame));
                 }
             }
             let unit = context.find_dwarf_and_unit(address).skip_all_loads();
+            for (frame, entry) in frames.iter_mut().zip(entries.drain(..)) {
+                if let (Some(unit), Some(entry)) = (unit, entry)
+                    && frame.function.as_deref().is_some_and(generics::are_wanted)
+                {
+                    frame.generic = generics.name(unit, entry);
+                }
+            }
             if let Some(unit) = unit {
                 let start = unit.header.debug_info_offset().map_or(0, |it| it.0);
                 if let Err(place) = units.binary_search(&start) {
@@ -252,6 +262,7 @@ fn of_debug_info(frame: &addr2line::Frame<'_, Slice<'_>>) -> Frame {
     Frame {
         function,
         mangled: mangled.flatten(),
+        generic: None,
         file: location.and_then(|it| it.file).map(Into::into),
         line: location.and_then(|it| it.line).unwrap_or(0),
         column: location.and_then(|it| it.column).unwrap_or(0),

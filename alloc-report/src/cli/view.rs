@@ -93,6 +93,7 @@ impl ValueEnum for By {
             By(Traceback),
             By(FoldedTraceback),
             By(SizeClass),
+            By(Type),
             By(Thread),
             By(Domain),
         ];
@@ -110,6 +111,7 @@ impl ValueEnum for By {
             Traceback => ("traceback", "A whole call stack"),
             FoldedTraceback => ("folded", "A call stack without its recursion"),
             SizeClass => ("size-class", "The size of the blocks, by powers of two"),
+            Type => ("type", "The type that the blocks were allocated for"),
             Thread => ("thread", "The name of the thread that allocated"),
             Domain => (
                 "domain",

@@ -208,7 +208,9 @@ impl View {
         let mut words = format!("by {}", names.join(", then "));
         let is_charged = |key| match key {
             Some(GroupBy::Traceback | GroupBy::FoldedTraceback) => false,
-            Some(GroupBy::Thread | GroupBy::Domain | GroupBy::SizeClass) | None => false,
+            Some(GroupBy::Thread | GroupBy::Type | GroupBy::Domain | GroupBy::SizeClass) | None => {
+                false
+            }
             Some(_) => true,
         };
         if self.by.is_cumulative() {
@@ -345,6 +347,7 @@ fn noun(key: Option<GroupBy>) -> &'static str {
         Some(GroupBy::SizeClass) => "size class",
         Some(GroupBy::Thread) => "thread",
         Some(GroupBy::Domain) => "domain",
+        Some(GroupBy::Type) => "type",
         _ => "group",
     }
 }

@@ -20,7 +20,7 @@ fn a_wrong_command_line_exits_with_2() {
         ("diff", "<OLD>"),
         (
             "top new --by colour",
-            "line, file, function, module, crate, traceback, folded, size-class, thread, domain",
+            "line, file, function, module, crate, traceback, folded, size-class, type, thread, domain",
         ),
         (
             "top new --sort colour",

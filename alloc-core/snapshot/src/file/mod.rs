@@ -78,6 +78,8 @@ const UNCAPTURED: &str = "uncaptured";
 /// of a thread.
 const DOMAIN_LABEL: &str = "domain";
 const THREAD_LABEL: &str = "thread";
+/// The label with the type that a sample's blocks were allocated for, in files with names.
+const TYPE_LABEL: &str = "type";
 /// The label with the size of a sample's blocks, as Go and tcmalloc write it; here the end of their size class.
 const SIZE_LABEL: &str = "bytes";
 

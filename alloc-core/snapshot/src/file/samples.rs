@@ -9,8 +9,8 @@ use super::places::Places;
 use super::sample_types::{COLUMNS, SampleTypes};
 use super::wire::Fields;
 use super::{
-    BROKEN, DOMAIN_LABEL, OVERFLOW, SIZE_LABEL, STACK_LABEL, THREAD_LABEL, TRUNCATED, UNCAPTURED,
-    counters,
+    BROKEN, DOMAIN_LABEL, OVERFLOW, SIZE_LABEL, STACK_LABEL, THREAD_LABEL, TRUNCATED, TYPE_LABEL,
+    UNCAPTURED, counters,
 };
 use crate::Bytes;
 use crate::error::Error;
@@ -42,7 +42,7 @@ pub(super) struct Samples<'a, 'b> {
     traces: Traces,
     /// The sums of the values so far: of those above zero, and of those below.
     sums: [[i64; COLUMNS]; 2],
-    threads: HashMap<i64, Arc<str>>,
+    texts: HashMap<i64, Arc<str>>,
     unknown: Frame,
     /// Kept from sample to sample, for the memory.
     values: Vec<i64>,
@@ -55,6 +55,7 @@ struct Labels {
     domain: u32,
     thread: Option<Arc<str>>,
     size_class: Option<Bytes>,
+    type_name: Option<Arc<str>>,
 }
 
 impl<'a, 'b> Samples<'a, 'b> {
@@ -83,7 +84,7 @@ impl<'a, 'b> Samples<'a, 'b> {
                 taken_away: Vec::new(),
             },
             sums: [[0; COLUMNS]; 2],
-            threads: HashMap::new(),
+            texts: HashMap::new(),
             unknown: Frame::default(),
             values: Vec::with_capacity(types.number()),
             ids: Vec::new(),
@@ -103,6 +104,7 @@ impl<'a, 'b> Samples<'a, 'b> {
             domain: 0,
             thread: None,
             size_class: None,
+            type_name: None,
         };
         for at in sample {
             match at? {
@@ -145,6 +147,7 @@ impl<'a, 'b> Samples<'a, 'b> {
             domain: labels.domain,
             thread: labels.thread,
             size_class: labels.size_class,
+            type_name: labels.type_name,
         };
         self.push(trace, &values, budget)
     }
@@ -246,21 +249,23 @@ impl<'a, 'b> Samples<'a, 'b> {
                 ))
             })?;
         } else if key == THREAD_LABEL.as_bytes() && text != 0 {
-            labels.thread = Some(self.thread(text, budget)?);
+            labels.thread = Some(self.text(text, budget)?);
+        } else if key == TYPE_LABEL.as_bytes() && text != 0 && self.is_own {
+            labels.type_name = Some(self.text(text, budget)?);
         } else if key == SIZE_LABEL.as_bytes() && number > 0 {
             labels.size_class = Some(class_of((number as u64).into()));
         }
         Ok(())
     }
 
-    fn thread(&mut self, at: i64, budget: &mut Budget) -> Result<Arc<str>, Error> {
-        if let Some(known) = self.threads.get(&at) {
+    fn text(&mut self, at: i64, budget: &mut Budget) -> Result<Arc<str>, Error> {
+        if let Some(known) = self.texts.get(&at) {
             return Ok(known.clone());
         }
         let name = self.strings.text(at)?;
         budget.take(1, 128 + name.len(), "names of threads")?;
         let name: Arc<str> = name.into();
-        self.threads.insert(at, name.clone());
+        self.texts.insert(at, name.clone());
         Ok(name)
     }
 }

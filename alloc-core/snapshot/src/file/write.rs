@@ -12,7 +12,7 @@ use super::drop_frames;
 use super::proto::{self, Extension, Function, Label, Line, Location, Mapping, Profile, Sample};
 use super::{
     BROKEN, DOMAIN_LABEL, FORMAT, OVERFLOW, SAMPLE_TYPES, SIZE_LABEL, STACK_LABEL, THREAD_LABEL,
-    TRUNCATED, UNCAPTURED, values,
+    TRUNCATED, TYPE_LABEL, UNCAPTURED, values,
 };
 use crate::error::Error;
 use crate::frame::Frame;
@@ -124,6 +124,9 @@ impl Builder {
                 num: trace.domain.into(),
                 ..Label::default()
             });
+        }
+        if let Some(name) = &trace.type_name {
+            label.push(self.text_label(TYPE_LABEL, name));
         }
         if let Some(class) = trace.size_class {
             label.push(Label {

@@ -84,7 +84,9 @@ pub(super) fn keep<'l>(found: impl Iterator<Item = (Place, &'l Location)>) {
 /// About what a location takes up, its place in the table included. Paths are shared.
 fn size_of(location: &Location) -> usize {
     const FRAME: usize = 160;
-    let names = location.iter().flat_map(|it| [it.function(), it.mangled()]);
+    let names = location
+        .iter()
+        .flat_map(|it| [it.function(), it.mangled(), it.generic()]);
     let names: usize = names.flatten().map(str::len).sum();
     2 * std::mem::size_of::<(Place, Location)>() + FRAME * location.len() + names
 }

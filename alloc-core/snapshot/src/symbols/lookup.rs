@@ -111,7 +111,9 @@ impl Symbols<'_> {
             .map(|frame| {
                 let file = frame.file.as_deref().map(|path| self.paths.path(path));
                 let mangled = frame.mangled;
-                let name = |text: Box<str>| Name::from(text).with_mangled(mangled);
+                let generic = frame.generic.map(|it| self.generics.shared(it));
+                let name =
+                    |text: Box<str>| Name::from(text).with_mangled(mangled).with_generic(generic);
                 let function = Function::new(frame.function.map(name), file);
                 Frame::within(function, frame.line, frame.column)
             })

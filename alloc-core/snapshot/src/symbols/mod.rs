@@ -8,7 +8,7 @@ mod cache;
 mod lookup;
 mod paths;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -46,6 +46,21 @@ pub(crate) struct Gap {
     pub(crate) why: Missing,
 }
 
+/// Texts, each once.
+#[derive(Default)]
+struct Shared(HashSet<Arc<str>>);
+
+impl Shared {
+    fn shared(&mut self, text: Box<str>) -> Arc<str> {
+        if let Some(known) = self.0.get(&*text) {
+            return Arc::clone(known);
+        }
+        let text: Arc<str> = text.into();
+        self.0.insert(Arc::clone(&text));
+        text
+    }
+}
+
 /// One look at a program, long enough to name all stacks of a snapshot.
 pub(crate) struct Symbols<'a> {
     /// In the order of their addresses.
@@ -56,6 +71,7 @@ pub(crate) struct Symbols<'a> {
     is_here: bool,
     locations: HashMap<usize, Location>,
     paths: Paths,
+    generics: Shared,
     /// What kept names from being found.
     pub(crate) gaps: Vec<Gap>,
     /// The files of which nothing tells whether they are of the build that ran.
@@ -84,6 +100,7 @@ impl<'a> Symbols<'a> {
             is_here,
             locations: HashMap::new(),
             paths: Paths::default(),
+            generics: Shared::default(),
             gaps: Vec::new(),
             unverified: Vec::new(),
         }

@@ -47,24 +47,24 @@ pub(super) fn resident() -> usize {
 ///
 /// # Implementation
 ///
-/// Where code keeps frame pointers, each function saves its caller's beside its own return address, and
-/// points to the pair: so a stack is a list of [`Records`], the same on aarch64 and on x86-64. Two
-/// things differ, both in a line or two: which registers a walk [starts from](Registers::here), and
-/// that aarch64 may [sign](without_signature) return addresses.
+/// Where code keeps frame pointers, each function saves its caller's beside its own return address,
+/// and points to the pair: so a stack is a list of [`Records`], the same on aarch64 and on x86-64.
+/// Two things differ, both in a line or two: which registers a walk [starts from](Registers::here),
+/// and that aarch64 may [sign](without_signature) return addresses.
 ///
 /// # Who keeps them
 ///
-/// macOS does by its rules for calls; on aarch64 Linux rustc does since 1.90, and before if it is told to.
-/// Nothing is taken for granted: when tracing starts, a function calls itself and must [find each of the
-/// calls](finds_itself) by frame pointers. Else, and where the bounds of a thread's stack cannot be
-/// asked for, stacks come from the `backtrace` crate.
+/// macOS does by its rules for calls; on aarch64 Linux rustc does since 1.90, and before if it is
+/// told to. Nothing is taken for granted: when tracing starts, a function calls itself and must
+/// [find each of the calls](finds_itself) by frame pointers. Else, and where the bounds of a
+/// thread's stack cannot be asked for, stacks come from the `backtrace` crate.
 ///
 /// # What it cannot see
 ///
 /// Nothing proves that *all* code keeps them, as the unwind tables do on x86-64 Linux. A function
-/// that does not and leaves the register alone, as a library in another language may, hides its caller; one
-/// that uses the register for something else ends the stack. Of a function that a signal interrupted,
-/// nobody saved a return address: its caller may be missing, or be there twice.
+/// that does not and leaves the register alone, as a library in another language may, hides its
+/// caller; one that uses the register for something else ends the stack. Of a function that a
+/// signal interrupted, nobody saved a return address: its caller may be missing, or be there twice.
 pub(crate) struct Walker {
     buffer: Buffer,
     bounds: StackBounds,
@@ -89,8 +89,8 @@ impl Walker {
     #[inline(always)]
     pub(crate) fn capture(&mut self) -> Captured {
         Captured::hashed(if ARE_KEPT.load(Relaxed) {
-            // NOTE: nothing may come between the two, so that the frame pointer is already the caller's
-            // own: a compiler may put that off until shortly before the first call.
+            // NOTE: nothing may come between the two, so that the frame pointer is already the
+            // caller's own: a compiler may put that off until shortly before the first call.
             let registers = Registers::here();
             self.follow(registers)
         } else {
@@ -210,8 +210,8 @@ const CALLS: usize = 4;
 /// Whether the program's code keeps frame pointers.
 ///
 /// A call from a call of this function returns to always the same address. So the innermost must
-/// find that address once for each call but the outermost. Without frame pointers the register holds
-/// anything, or the record of a function of the standard library far outside.
+/// find that address once for each call but the outermost. Without frame pointers the register
+/// holds anything, or the record of a function of the standard library far outside.
 #[inline(never)]
 fn finds_itself(bounds: StackBounds, calls: usize) -> bool {
     if calls > 0 {

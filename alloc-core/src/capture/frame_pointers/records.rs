@@ -5,8 +5,8 @@ use crate::snapshot::recorded::StackEnd;
 
 /// The frame records of a stack, innermost first, as their return addresses.
 ///
-/// A record is two words: the frame pointer of the caller, which is the place of the next record, and
-/// the address that the function returns to. The outermost record says zero, one or the other.
+/// A record is two words: the frame pointer of the caller, which is the place of the next record,
+/// and the address that the function returns to. The outermost record says zero, one or the other.
 ///
 /// Each record must lie outside of the last one, within the stack, and be aligned, or the stack is
 /// broken there: so every read is of the thread's own stack, and the walk ends.
@@ -85,7 +85,7 @@ impl Registers {
         unsafe {
             std::arch::asm!("mov {}, sp", "mov {}, x29", out(reg) sp, out(reg) fp, options(nostack, nomem, preserves_flags));
         }
-        // SAFETY: as above.
+        // SAFETY: reads two registers and changes none but the outputs.
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         unsafe {
             std::arch::asm!("mov {}, rsp", "mov {}, rbp", out(reg) sp, out(reg) fp, options(nostack, nomem, preserves_flags));
@@ -101,8 +101,8 @@ impl Registers {
 
 /// A return address, whatever a processor with pointer authentication put into its upper bits.
 ///
-/// By the instruction that is made for it, since how many bits an address has depends on the system: it
-/// takes the address in the link register, and does nothing on processors without.
+/// By the instruction that is made for it, since how many bits an address has depends on the
+/// system: it takes the address in the link register, and does nothing on processors without.
 #[inline(always)]
 pub(super) fn without_signature(address: usize) -> usize {
     #[cfg(all(target_arch = "aarch64", not(miri)))]

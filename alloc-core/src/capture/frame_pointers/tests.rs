@@ -11,8 +11,8 @@ fn walker(limit: usize) -> (Box<Walker>, bool) {
     (walker, method == CaptureMethod::FramePointers)
 }
 
-/// The stack as captured, and the truth from the platform's own unwinder, from the caller on; `None`
-/// where the program keeps no frame pointers.
+/// The stack as captured, and the truth from the platform's own unwinder, from the caller on;
+/// `None` where the program keeps no frame pointers.
 #[inline(never)]
 fn both(limit: usize) -> Option<(Vec<usize>, StackEnd, Vec<usize>)> {
     let mut truth = Vec::with_capacity(MAX_FRAMES);
@@ -171,8 +171,8 @@ fn a_stack_that_is_not_the_threads_own_is_short() {
     assert!(walker.stack().addresses.len() < 4096 / RECORD);
 }
 
-/// Memory full of words that are mostly frame pointers and sometimes anything, walked from anywhere.
-/// Only what lies in it may be read, and a slow walk by the same rules finds the same.
+/// Memory full of words that are mostly frame pointers and sometimes anything, walked from
+/// anywhere. Only what lies in it may be read, and a slow walk by the same rules finds the same.
 #[test]
 fn no_record_leads_out_of_the_stack_or_round_in_circles() {
     const WORDS: usize = 64;

@@ -1,33 +1,35 @@
-//! [`CachedStacks`]: whole stacks, by the words that they begin with.
+//! [`CachedStacks`]: whole stacks with their callsites, found by the frame that a walk begins in.
 
 use super::checks::{self, Check, read_stack};
 use crate::tables::callsites::CallsiteId;
 
-/// What a walk found, in a form in which it can be asked at once whether it would find the same again.
+/// A stack that a walk found, with all words that the walk read, so that one pass over them shows
+/// whether another walk would find the same stack.
 ///
 /// # Why it is exact
 ///
 /// A step is a function of three registers and of the words that it reads; see
-/// [`Walker`](super::Walker). So a walk that begins with the same registers and finds the same words in
-/// the same places takes the same steps and finds the same stack. The registers are compared (rbp only
-/// where a step takes it), and so is every word that was read: each return address, each saved rbp that
-/// a step further out takes, and the zero at the bottom. A stack with code that may be unloaded is not
-/// remembered.
+/// [`Walker`](super::Walker). So a walk that begins with the same registers and reads the same
+/// words at the same addresses takes the same steps and finds the same stack. The registers are
+/// compared (rbp only where a step needs it), and so is every word that was read: each return
+/// address, each saved rbp that a step further out needs, and the zero at the bottom. A stack with
+/// code that may be unloaded is not cached.
 ///
 /// # Cost
 ///
-/// 4 instructions for a word, against some 75 for a step and 4 for a link that is verified; and none of
-/// the loads waits for another.
+/// 4 instructions for each word, against some 75 for a step and 4 for a verified link. No load
+/// depends on another.
 #[repr(C, align(64))]
 struct CachedStack {
-    /// What led here: a hash of the beginning and of the words at branches.
+    /// A hash of the key and of the words at branches.
     key: u64,
     /// Where the walk began, and where it found its first return address.
     from: usize,
     slot: usize,
-    /// Where stacks that begin alike have different words: there is nothing else in this memo.
+    /// An address where stacks that begin alike have different words. An entry with a branch has
+    /// nothing else.
     branch: usize,
-    /// Zero for a stack that was seen once.
+    /// Zero for a stack that was met once.
     callsite: u32,
     takes_bp: bool,
     bp: usize,
@@ -39,7 +41,7 @@ struct CachedStack {
 /// Room for 47 frames, or 23 where each step takes rbp.
 const MOST_FOURS: usize = 12;
 
-/// Where a walk begins: what the registers hold, and the first return address.
+/// Where a walk begins: its registers, and the first return address with its location.
 #[derive(Clone, Copy)]
 pub(super) struct StackKey {
     pub(super) from: usize,
@@ -56,12 +58,12 @@ impl CachedStack {
         unsafe { self.checks.get_unchecked(..self.fours as usize) }.as_flattened()
     }
 
-    /// Whether the stack is as it was.
+    /// Whether all words of the stack are unchanged.
     ///
     /// # Safety
     ///
-    /// The stack of the calling thread is in use from the walk's beginning on, which is the one that is
-    /// remembered.
+    /// The stack of the calling thread is in use from the walk's beginning on, which is the one
+    /// that is remembered.
     #[inline(always)]
     unsafe fn is_valid(&self, bp: usize) -> bool {
         // SAFETY: places further out than the beginning, by the caller's promise.
@@ -69,13 +71,14 @@ impl CachedStack {
         hold && (!self.takes_bp || bp == self.bp)
     }
 
-    /// Whether this key leads here, and from a walk that begins so: then all of its places lie further out.
+    /// Whether this is the entry of the key, for a walk that begins in the same place: then all of
+    /// its words are further out.
     #[inline(always)]
     fn is_at(&self, key: u64, start: &StackKey) -> bool {
         self.key == key && self.slot == start.slot && self.from == start.from
     }
 
-    /// A place where the stack is not as it was.
+    /// The address of a word that has changed.
     ///
     /// # Safety
     ///
@@ -86,7 +89,7 @@ impl CachedStack {
         self.checks().iter().find(changed).map(|it| it.address)
     }
 
-    /// Takes on that the stack with these words is that of `callsite`, if there is room for them.
+    /// Stores the words of a stack and its callsite, if there is room for them.
     fn keep(&mut self, walk: Walk<'_, impl ExactSizeIterator<Item = Check>>, callsite: CallsiteId) {
         let (pcs, held) = (walk.pcs.len(), walk.held.len());
         let len = pcs + held;
@@ -122,49 +125,50 @@ pub(super) struct Walk<'a, H> {
     pub(super) bottom: Option<Check>,
 }
 
-/// The stacks that a thread saw again and again.
+/// A thread's cache of stacks that come back.
 ///
 /// # Implementation
 ///
-/// A small table with two places for each key: that of the place and value of the first return address,
-/// which names the call of the allocator, and how deep it was. Where two stacks begin alike and differ
-/// further out, the memo becomes a *branch*: it names a place where they differ, and the word that lies
-/// there leads on, to another memo. A few such turns tell most stacks of a recursive program apart;
-/// whatever they lead to is checked as a whole, so a wrong turn costs time and nothing else.
+/// A small two-way table. The key is the address and value of the first return address, which names
+/// the call of the allocator and its depth. Where two stacks begin alike and differ further out,
+/// their entry becomes a *branch*: it has an address where they differ, and the word at that
+/// address gives the key of the next entry. A few branches distinguish most stacks of a recursive
+/// program. The entry at the end is compared as a whole, so a wrong branch costs time only.
 ///
-/// A stack is remembered when it is seen the second time, so that those that never come back cost one line
-/// of the table.
+/// A stack is cached when it is met the second time, so a stack that never comes back costs one
+/// cache line.
 ///
-/// # Where stacks do not come back
+/// # Back-off
 ///
-/// To ask in vain costs as much as it saves where the answer is yes. So where fewer than two in three walks
-/// are recalled, the table rests for a while: it is neither asked nor written. Each time that it finds no
-/// better afterwards, it rests twice as long, up to a fraction of a second.
+/// A miss costs as much as a hit saves. So where fewer than two in three lookups hit, the cache
+/// backs off: for a number of walks it is neither read nor written. Each time the rate is no better
+/// afterwards, the number doubles, up to a fraction of a second.
 ///
-/// It rests at first, too: a thread that allocates little has no use for it, and each stack would be on a page of its own.
+/// It backs off at first, too: a thread that allocates little has no use for it, and each stack
+/// would be on a page of its own.
 #[repr(C)]
 pub(super) struct CachedStacks {
-    /// Since the last look at how well it does.
+    /// Hits and misses since the rate was last computed.
     recalled: u32,
     missed: u32,
-    /// How many walks the table rests for still, and how many it rested for the last time.
+    /// For how many more walks the cache backs off, and how many there were the last time.
     backoff: u32,
     last_backoff: u32,
     // NOTE: last, since most threads use no page of it.
     table: [CachedStack; CACHED_STACKS],
 }
 
-/// How many walks that were not recalled there are from one look to the next.
+/// After how many misses the rate is computed.
 const MISSED: u32 = 512;
 const FIRST_BACKOFF: u32 = 1 << 8;
 const LEAST_BACKOFF: u32 = 1 << 14;
 const MOST_BACKOFF: u32 = 1 << 19;
 const CACHED_STACKS: usize = 256;
-/// How often a way through the table may branch.
+/// How many branches a lookup follows at most.
 const MOST_TURNS: usize = 4;
 
 impl CachedStacks {
-    /// Forgets all, also how well it did.
+    /// Clears the cache and its rate.
     pub(super) fn clear(&mut self) {
         (self.recalled, self.missed) = (0, 0);
         (self.backoff, self.last_backoff) = (FIRST_BACKOFF, 0);
@@ -173,13 +177,13 @@ impl CachedStacks {
         }
     }
 
-    /// Rests no more.
+    /// Ends the back-off.
     #[cfg(test)]
     pub(super) fn wake(&mut self) {
         self.backoff = 0;
     }
 
-    /// Whether the table is not to be asked about this walk.
+    /// Whether the cache backs off for this walk.
     #[inline(always)]
     pub(super) fn are_backing_off(&mut self) -> bool {
         let resting = self.backoff > 0;
@@ -189,12 +193,13 @@ impl CachedStacks {
         resting
     }
 
-    /// The callsite of the stack that begins so, if it is remembered and as it was.
+    /// The callsite of the stack with this key, if it is cached and unchanged.
     ///
     /// # Safety
     ///
     /// The beginning is that of a walk of the stack that the calling thread runs on. What was
-    /// [remembered](Self::remember) is of stacks that are in use from there on, if there is one in that place.
+    /// [remembered](Self::remember) is of stacks that are in use from there on, if there is one in
+    /// that place.
     #[inline(always)]
     pub(super) unsafe fn recall(&mut self, start: &StackKey) -> Option<CallsiteId> {
         // SAFETY: the caller's promise is the same.
@@ -208,8 +213,7 @@ impl CachedStacks {
         Some(callsite)
     }
 
-    /// The memo that the way leads to which a stack takes that begins so: one that is no branch. `None` if it
-    /// leads to another stack's.
+    /// Follows branches to the entry of the stack with this key. `None` if there is no such entry.
     ///
     /// # Safety
     ///
@@ -230,9 +234,9 @@ impl CachedStacks {
         None
     }
 
-    /// The memo with this key, of a walk that begins so.
+    /// The entry with this hash, of a walk that begins at `start`.
     ///
-    /// PERF: a reference, where a place would be multiplied by a memo's size again and again.
+    /// PERF: a reference, since an index is multiplied by the size of an entry each time.
     #[inline(always)]
     fn cached(&self, key: u64, start: &StackKey) -> Option<&CachedStack> {
         let first = first_place(key);
@@ -240,7 +244,7 @@ impl CachedStacks {
         cached.into_iter().find(|cached| cached.is_at(key, start))
     }
 
-    /// The same, to be changed.
+    /// The entry with this hash, to change.
     fn cached_mut(&mut self, key: u64, start: &StackKey) -> Option<&mut CachedStack> {
         let first = first_place(key);
         let is_it = |at: &usize| self.table[*at].is_at(key, start);
@@ -248,14 +252,14 @@ impl CachedStacks {
         Some(&mut self.table[at])
     }
 
-    /// Puts an empty memo with this key in the place of another: of one that was seen once, if there is.
+    /// Evicts an entry for an empty one with this hash: one that was met once, if there is.
     fn make_place(&mut self, key: u64, start: &StackKey) {
         let first = first_place(key);
         let is_used = |at: usize| self.table[at].callsite != 0 || self.table[at].branch != 0;
         let at = match (is_used(first), is_used(first ^ 1)) {
             (false, _) => first,
             (true, false) => first ^ 1,
-            // In turns, so that none stays for ever.
+            // By turns, so that no entry stays for ever.
             (true, true) => first ^ (self.missed & 1) as usize,
         };
         let cached = &mut self.table[at];
@@ -263,8 +267,8 @@ impl CachedStacks {
         (cached.branch, cached.callsite) = (0, 0);
     }
 
-    /// Remembers that a walk led to `callsite`, which [`recall`](Self::recall) did not know, if a walk began
-    /// so before.
+    /// Caches the stack of a walk, which [`recall`](Self::recall) did not find, if a walk with its
+    /// key was met before.
     ///
     /// # Safety
     ///
@@ -311,7 +315,7 @@ fn first_place(key: u64) -> usize {
     (key >> (64 - CACHED_STACKS.ilog2())) as usize
 }
 
-/// A hash of an address and the word there. Never zero, which is the key of an empty memo.
+/// A hash of an address and the word there. Never zero, which marks an empty entry.
 #[inline(always)]
 fn mixed(address: usize, word: usize) -> u64 {
     let both = address as u64 ^ (word as u64).rotate_left(32);
@@ -368,7 +372,7 @@ mod tests {
 
         fn recall(&mut self, bp: usize) -> Option<u32> {
             let start = self.start(bp);
-            // SAFETY: as above.
+            // SAFETY: all places are words of a local.
             unsafe { self.cached.recall(&start) }.map(CallsiteId::get)
         }
     }

@@ -29,13 +29,13 @@ impl Check {
 
     /// Reads one that was written a moment ago.
     ///
-    /// PERF: in the same pieces, since a processor can hand on a store that is not done to a load of the same size,
-    /// and the compiler would read two words at once.
+    /// PERF: in the same pieces, since a processor can hand on a store that is not done to a load
+    /// of the same size, and the compiler would read two words at once.
     #[inline(always)]
     pub(super) fn read_by_word(&self) -> Check {
         // SAFETY: a reference can be read.
         let address = unsafe { (&raw const self.address).read_volatile() };
-        // SAFETY: as above.
+        // SAFETY: a reference can be read.
         let word = unsafe { (&raw const self.word).read_volatile() };
         Check { address, word }
     }
@@ -54,8 +54,8 @@ impl Check {
 
 /// Whether all words are as they were.
 ///
-/// PERF: 4 instructions for each, and none waits for another. To collect what differs and branch once takes as many,
-/// and more registers.
+/// PERF: 4 instructions for each, and none waits for another. To collect what differs and branch
+/// once takes as many, and more registers.
 ///
 /// # Safety
 ///
@@ -102,7 +102,7 @@ mod tests {
             assert!(unsafe { hold(&checks[..len]) });
             for differs in 0..stack.len() {
                 checks[differs].word ^= 1 << 63;
-                // SAFETY: as above.
+                // SAFETY: words of a local.
                 assert_eq!(unsafe { hold(&checks[..len]) }, differs >= len);
                 checks[differs].word ^= 1 << 63;
             }

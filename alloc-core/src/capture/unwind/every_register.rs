@@ -1,9 +1,9 @@
 //! [`walk`]: stacks through code that it takes more than three registers to step over.
 //!
-//! A signal's frame has all registers of the function that it interrupted. Functions written by hand count from any register,
-//! or keep where their frame ends by an expression. Few stacks have such a frame; the others are walked by
-//! [rules](super::rules) that know three registers only. Here each step evaluates the unwind table itself, in about a
-//! microsecond.
+//! A signal's frame has all registers of the function that it interrupted. Functions written by
+//! hand count from any register, or keep where their frame ends by an expression. Few stacks have
+//! such a frame; the others are walked by [rules](super::rules) that know three registers only.
+//! Here each step evaluates the unwind table itself, in about a microsecond.
 
 use gimli::{
     CfaRule, Encoding, Evaluation, EvaluationResult, EvaluationStorage, Piece, Register,
@@ -16,8 +16,8 @@ use super::tables::{self, Frames, Row, Slice};
 use super::{objects, spare_stack};
 use crate::capture::bounds::StackBounds;
 
-/// The registers that a step takes and makes, by the numbers that unwind tables have for them: sixteen, and the next
-/// instruction.
+/// The registers that a step takes and makes, by the numbers that unwind tables have for them:
+/// sixteen, and the next instruction.
 #[derive(Clone, Copy)]
 pub(super) struct AllRegisters {
     values: [usize; AllRegisters::COUNT],
@@ -34,7 +34,8 @@ impl AllRegisters {
     #[inline(always)]
     pub(super) fn here() -> AllRegisters {
         let mut values = [0_usize; AllRegisters::COUNT];
-        // SAFETY: writes eight registers into the array, which has as many places, and changes none but the output.
+        // SAFETY: writes eight registers into the array, which has as many places, and changes none
+        // but the output.
         unsafe {
             std::arch::asm!(
                 "mov [{values} + 24], rbx",
@@ -103,7 +104,8 @@ impl Memory {
     }
 }
 
-/// A return address, or one past the instruction that a signal interrupted, and where the frame ends that it belongs to.
+/// A return address, or one past the instruction that a signal interrupted, and where the frame
+/// ends that it belongs to.
 #[derive(Clone, Copy)]
 pub(super) struct Return {
     pub(super) pc: usize,
@@ -121,8 +123,8 @@ pub(super) enum End {
     Enough,
 }
 
-/// Walks from these registers, which are those of a live frame of the calling thread, outwards, and tells `each` what it
-/// finds until that returns `false`.
+/// Walks from these registers, which are those of a live frame of the calling thread, outwards, and
+/// tells `each` what it finds until that returns `false`.
 pub(super) fn walk(
     from: AllRegisters,
     own: StackBounds,
@@ -181,7 +183,8 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// The caller's registers, without that of the next instruction if there is no caller; and where the frame ends.
+    /// The caller's registers, without that of the next instruction if there is no caller; and
+    /// where the frame ends.
     fn to_caller(
         &self,
         row: &Row,

@@ -1,27 +1,28 @@
 //! Frames of one size: where a function keeps a frame pointer that a walk can do without.
 
-/// Whether rsp is `size` bytes below the end of the frame whenever a function with this code makes the call
-/// before which it was so.
+/// Whether rsp is `size` bytes below the end of the frame whenever a function with this code makes
+/// the call before which it was so.
 ///
 /// The code must be that of a compiler, and keep a frame pointer.
 ///
 /// # Why
 ///
-/// By the frame pointer a step takes rbp, so whoever wants to know whether a stack is still the same must look at
-/// each saved rbp as well as at each return address. By the size it takes rsp alone, as in code without frame
-/// pointers.
+/// By the frame pointer a step takes rbp, so whoever wants to know whether a stack is still the
+/// same must look at each saved rbp as well as at each return address. By the size it takes rsp
+/// alone, as in code without frame pointers.
 ///
 /// # Why it is certain
 ///
-/// Wherever two ways through a function meet, compilers have the same distance between rsp and the end of the
-/// frame, unless something has moved rsp by what is known only at run time: `alloca`, or over-aligned locals. That
-/// takes an instruction which writes to rsp and is neither a push, a pop nor the addition of a constant; and the
-/// bytes of any such are looked for at every place, whether an instruction begins there or not. So the distance
-/// seen once is that of every time. And where part of a function lies elsewhere, in code of its own that is seldom
-/// run, it would show in how the function returns: with rsp set back from rbp, which is looked for as well.
+/// Wherever two ways through a function meet, compilers have the same distance between rsp and the
+/// end of the frame, unless something has moved rsp by what is known only at run time: `alloca`, or
+/// over-aligned locals. That takes an instruction which writes to rsp and is neither a push, a pop
+/// nor the addition of a constant; and the bytes of any such are looked for at every place, whether
+/// an instruction begins there or not. So the distance seen once is that of every time. And where
+/// part of a function lies elsewhere, in code of its own that is seldom run, it would show in how
+/// the function returns: with rsp set back from rbp, which is looked for as well.
 ///
-/// That it was seen right is checked against the prologue, which must say the same. So a call that finds its
-/// arguments pushed on the stack is not taken.
+/// That it was seen right is checked against the prologue, which must say the same. So a call that
+/// finds its arguments pushed on the stack is not taken.
 pub(super) fn is_always(size: usize, code: &[u8]) -> bool {
     size_by_prologue(code) == Some(size) && !moves_rsp(code)
 }
@@ -29,8 +30,8 @@ pub(super) fn is_always(size: usize, code: &[u8]) -> bool {
 /// The longest code that is read.
 pub(super) const LONGEST: usize = 1 << 16;
 
-/// The size of the frame that the first prologue in this code makes: rbp is saved and set, registers are pushed,
-/// and room is made for locals.
+/// The size of the frame that the first prologue in this code makes: rbp is saved and set,
+/// registers are pushed, and room is made for locals.
 fn size_by_prologue(code: &[u8]) -> Option<usize> {
     const PUSH_RBP_AND_SET_IT: [[u8; 4]; 2] = [[0x55, 0x48, 0x89, 0xE5], [0x55, 0x48, 0x8B, 0xEC]];
     let is_it = |four: &[u8]| PUSH_RBP_AND_SET_IT.iter().any(|it| it == four);
@@ -51,8 +52,8 @@ fn size_by_prologue(code: &[u8]) -> Option<usize> {
     })
 }
 
-/// Whether anything in this code may be an instruction that moves rsp by what is not a constant, or one that sets it
-/// back from rbp.
+/// Whether anything in this code may be an instruction that moves rsp by what is not a constant, or
+/// one that sets it back from rbp.
 ///
 /// PERF: without branches, so that it takes sixteen bytes at once.
 fn moves_rsp(code: &[u8]) -> bool {
@@ -65,11 +66,12 @@ fn moves_rsp(code: &[u8]) -> bool {
     })
 }
 
-/// Whether these bytes are the first of an instruction with 64-bit operands that writes to rsp, and is not the
-/// addition of a constant.
+/// Whether these bytes are the first of an instruction with 64-bit operands that writes to rsp, and
+/// is not the addition of a constant.
 #[inline(always)]
 fn may_move_rsp(prefix: u8, operation: u8, operands: u8) -> bool {
-    // REX.W; its lowest bit makes the register in the operands' lower bits another, and its third that in the middle.
+    // REX.W; its lowest bit makes the register in the operands' lower bits another, and its third
+    // that in the middle.
     let is_wide = prefix & 0xF8 == 0x48;
     let is_lower = (prefix & 1 == 0) & (operands & 0xC7 == 0xC4);
     let is_middle = (prefix & 4 == 0) & (operands & 0x38 == 0x20);

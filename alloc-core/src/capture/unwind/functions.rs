@@ -20,8 +20,8 @@ pub(super) fn prepare() {
     FUNCTIONS.get_or_init(Functions::of_the_program);
 }
 
-/// Whether the code before a return address is a function of the user's, of a dependency among them,
-/// and not of the standard library or the tracer.
+/// Whether the code before a return address is a function of the user's, of a dependency among
+/// them, and not of the standard library or the tracer.
 ///
 /// `false` where that is not sure: for a program without symbols, and for other objects. Allocates
 /// nothing, and takes about a microsecond.
@@ -35,11 +35,11 @@ fn is_of_the_user(mangled: &str) -> bool {
     Start::of(mangled).is_some_and(|start| origin::is_surely_of_the_user(start.text()))
 }
 
-/// Whether a stack is that of what `print!` and its like do for themselves: whatever of the user's formats what
-/// is printed, it is `std::io` that allocates.
+/// Whether a stack is that of what `print!` and its like do for themselves: whatever of the user's
+/// formats what is printed, it is `std::io` that allocates.
 ///
-/// NOTE: taken for that is also what a `Display` of the user's writes to a vector of its own by `std::io`,
-/// while it is printed.
+/// NOTE: taken for that is also what a `Display` of the user's writes to a vector of its own by
+/// `std::io`, while it is printed.
 ///
 /// `false` where that is not sure. It takes about a microsecond for each address, innermost first.
 pub(super) fn is_of_printing(addresses: &[usize]) -> bool {
@@ -67,7 +67,8 @@ pub(super) fn is_of_printing(addresses: &[usize]) -> bool {
 
 /// Whether the program is made of tests for the standard library's harness.
 ///
-/// `false` where that is not sure: for a program without symbols. It searches all names of the program.
+/// `false` where that is not sure: for a program without symbols. It searches all names of the
+/// program.
 pub(super) fn is_for_the_test_harness() -> bool {
     let Some(file) = map_the_program() else {
         return false;
@@ -99,7 +100,8 @@ fn symbols(file: &[u8]) -> Option<(Endianness, SectionTable<'_, Elf>, SymbolTabl
     Some((endian, sections, symbols))
 }
 
-/// PERF: by the C library, which is fast in a debug build, too: there may be a hundred megabytes of names.
+/// PERF: by the C library, which is fast in a debug build, too: there may be a hundred megabytes of
+/// names.
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     // SAFETY: two slices with their lengths.
     let found = unsafe {
@@ -215,8 +217,8 @@ fn sorted(functions: impl Iterator<Item = Function> + Clone) -> Option<&'static 
         return None;
     }
     let place: NonNull<Function> = arena::reserve(len * size_of::<Function>())?.cast();
-    // SAFETY: reserved with room for as many, zeroed, which is a value of every field, aligned to a page,
-    // ours alone, and never released.
+    // SAFETY: reserved with room for as many, zeroed, which is a value of every field, aligned to a
+    // page, ours alone, and never released.
     let all = unsafe { slice::from_raw_parts_mut(place.as_ptr(), len) };
     all.iter_mut()
         .zip(functions)

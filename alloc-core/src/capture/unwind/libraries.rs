@@ -1,12 +1,14 @@
 //! Libraries that may be unloaded: which of them lay at an address when a callsite was new.
 //!
-//! An address does not name code for good: after `dlclose` another library may come to it. So a stack through such
-//! libraries has an [era](era_of): how many of them had been noted when its callsite was new, its own among them. What
-//! lay at one of its addresses then is the last that was noted until then and holds it.
+//! An address does not name code for good: after `dlclose` another library may come to it. So a
+//! stack through such libraries has an [era](era_of): how many of them had been noted when its
+//! callsite was new, its own among them. What lay at one of its addresses then is the last that was
+//! noted until then and holds it.
 //!
-//! Where that library is loaded still, its code is found by the address. Where it is gone the address is another's, or
-//! nobody's: so readers get [one of its own](then) instead, and a [module](for_each_gone) that lies there, with the path and
-//! the build id by which its file is found.
+//! Where that library is loaded still, its code is found by the address. Where it is gone the
+//! address is another's, or nobody's: so readers get [one of its own](then) instead, and a
+//! [module](for_each_gone) that lies there, with the path and the build id by which its file is
+//! found.
 
 use std::cell::UnsafeCell;
 
@@ -16,11 +18,12 @@ use crate::capture::modules::{self, Listed};
 use crate::system::arena::{LazyTable, Zeroed};
 use crate::system::sync::{AtomicBool, AtomicU32, Ordering};
 
-/// How many libraries are noted at most. One that comes back to where another was is noted again. What comes later has no
-/// era, and is taken for what is loaded.
+/// How many libraries are noted at most. One that comes back to where another was is noted again.
+/// What comes later has no era, and is taken for what is loaded.
 const MOST: usize = 512;
 
-/// Where the addresses of libraries begin that are gone, and how far apart they are: no process has memory there.
+/// Where the addresses of libraries begin that are gone, and how far apart they are: no process has
+/// memory there.
 const GONE: usize = 1 << 62;
 const APART: usize = 1 << 40;
 
@@ -125,7 +128,8 @@ fn noted() -> u32 {
     NOTED.load(Ordering::Acquire)
 }
 
-/// The era of a stack with these addresses, whose code is there: zero if all of it stays, or is not known to be in an object.
+/// The era of a stack with these addresses, whose code is there: zero if all of it stays, or is not
+/// known to be in an object.
 pub(in crate::capture) fn era_of(addresses: impl Iterator<Item = usize>) -> u16 {
     let mut last: Option<Object> = None;
     let mut all_noted = true;
@@ -144,7 +148,8 @@ pub(in crate::capture) fn era_of(addresses: impl Iterator<Item = usize>) -> u16 
     if any && all_noted { era } else { 0 }
 }
 
-/// Notes a library that is loaded, unless it was the last one there. Returns whether there was room.
+/// Notes a library that is loaded, unless it was the last one there. Returns whether there was
+/// room.
 fn note(object: &Object) -> bool {
     let identity = object.identity();
     let overlaps = |it: &&Details| it.start < object.end && object.start < it.end;
@@ -170,7 +175,8 @@ fn note(object: &Object) -> bool {
     true
 }
 
-/// The address by which readers find the code that lay at a return address in an era, as of the last [look](look).
+/// The address by which readers find the code that lay at a return address in an era, as of the
+/// last [look](look).
 pub(in crate::capture) fn then(address: usize, era: u16) -> usize {
     let call = address.wrapping_sub(1);
     let is_valid = |(number, it): (usize, &Library)| {
@@ -224,7 +230,8 @@ pub(in crate::capture) fn look() {
     }
 }
 
-/// Hands over the libraries that are gone, as of the last [look](look), where [`then`] says that they are.
+/// Hands over the libraries that are gone, as of the last [look](look), where [`then`] says that
+/// they are.
 pub(in crate::capture) fn for_each_gone(each: &mut dyn FnMut(Listed<'_>)) {
     for (number, library) in until(noted()) {
         let Some(details) = library

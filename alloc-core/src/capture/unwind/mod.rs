@@ -1,7 +1,8 @@
 //! The walk on x86-64 Linux, by rules from the program's own unwind tables.
 //!
-//! In: the registers of a frame. Out: return addresses, or a callsite that is known already. Never: a lock, an allocation,
-//! or a system call, but for code that comes and goes and for stacks that are not the thread's own.
+//! In: the registers of a frame. Out: return addresses, or a callsite that is known already. Never:
+//! a lock, an allocation, or a system call, but for code that comes and goes and for stacks that
+//! are not the thread's own.
 
 mod cached_stack;
 mod checks;

@@ -10,8 +10,8 @@ use crate::tables::stack_hash::fold;
 /// A loaded object: the program or a shared library.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Object {
-    /// The lowest and one past the highest address of its segments; or of the one that was asked for, if the
-    /// linker left holes between them.
+    /// The lowest and one past the highest address of its segments; or of the one that was asked
+    /// for, if the linker left holes between them.
     pub(super) start: usize,
     pub(super) end: usize,
     /// Its `.eh_frame_hdr`.
@@ -31,8 +31,8 @@ pub(super) fn find(address: usize) -> Option<Object> {
     }
 }
 
-/// Notes which objects stay, and reads the list of objects ahead where the C library cannot be asked
-/// later. That takes the loader's lock, so it must run off the hot path.
+/// Notes which objects stay, and reads the list of objects ahead where the C library cannot be
+/// asked later. That takes the loader's lock, so it must run off the hot path.
 pub(super) fn prepare() {
     if dl_find_object().is_none() {
         AT_START.get_or_init(read_list);
@@ -52,8 +52,9 @@ static STAYING: [AtomicUsize; 7] = [const { AtomicUsize::new(0) }; 7];
 /// Code in the program, in this object, and in libraries that this object cannot be without: the
 /// loader keeps whatever it bound a symbol of ours to.
 fn addresses_that_stay() -> [usize; 7] {
-    // NOTE: declared as it is, and not one by which the program unwinds: with link-time optimization what is said of a
-    // function here would be said for the whole program, such as that no panic goes through it.
+    // NOTE: declared as it is, and not one by which the program unwinds: with link-time
+    // optimization what is said of a function here would be said for the whole program, such as
+    // that no panic goes through it.
     unsafe extern "C" {
         fn _Unwind_GetIP(context: *mut c_void) -> usize;
     }
@@ -74,20 +75,20 @@ fn addresses_that_stay() -> [usize; 7] {
 impl Object {
     /// Whether it can never be unloaded, so that what is known of its code holds for good.
     ///
-    /// True of the program, the tracer's own object, the C library and the unwinder. Other libraries
-    /// that the program was linked with stay as well, but there is no telling them from those that
-    /// were opened later without entering the loader.
+    /// True of the program, the tracer's own object, the C library and the unwinder. Other
+    /// libraries that the program was linked with stay as well, but there is no telling them from
+    /// those that were opened later without entering the loader.
     pub(super) fn stays(&self) -> bool {
         let is_it = |place: &AtomicUsize| place.load(Ordering::Relaxed) == self.start;
         STAYING.iter().any(is_it)
     }
 
-    /// A number that tells this object from any other that was or will be at its place: a hash of where
-    /// it lies and of its build id. `None` if it has none where it can be read for sure.
+    /// A number that tells this object from any other that was or will be at its place: a hash of
+    /// where it lies and of its build id. `None` if it has none where it can be read for sure.
     ///
     /// Only its first page is read. An object's file headers lie there, and GNU's linker and LLVM's
-    /// put the notes right behind them. Where there are holes between the segments, it is the first page of
-    /// that with the tables, which may be another.
+    /// put the notes right behind them. Where there are holes between the segments, it is the first
+    /// page of that with the tables, which may be another.
     pub(super) fn fingerprint(&self) -> Option<u64> {
         let id = build_id(self.first_page()?)?;
         let hash = [self.end, self.index].iter().fold(self.start as u64, mix);
@@ -101,13 +102,15 @@ impl Object {
             return None;
         }
         // SAFETY: the loader has the object mapped from `start` on, in whole pages, and a return
-        // address on the stack keeps it there. The first page is read only and readable: with the headers in
-        // it, since the loader itself has found them there, or with the tables in the same segment.
+        // address on the stack keeps it there. The first page is read only and readable: with the
+        // headers in it, since the loader itself has found them there, or with the tables in the
+        // same segment.
         Some(unsafe { std::slice::from_raw_parts(start as *const u8, PAGE) })
     }
 
-    /// Its [fingerprint](Self::fingerprint). Where it has no build id, a hash of where it lies, of its path and of the
-    /// file's header, which says how long the file is: another build of the same length at the same path is not told apart.
+    /// Its [fingerprint](Self::fingerprint). Where it has no build id, a hash of where it lies, of
+    /// its path and of the file's header, which says how long the file is: another build of the
+    /// same length at the same path is not told apart.
     pub(super) fn identity(&self) -> u64 {
         self.fingerprint().unwrap_or_else(|| {
             let hash = [self.end, self.index].iter().fold(self.start as u64, mix);
@@ -119,8 +122,8 @@ impl Object {
         })
     }
 
-    /// Tells `with` what the loader would list of it, if that can be read. Allocates nothing, and does not enter the
-    /// loader.
+    /// Tells `with` what the loader would list of it, if that can be read. Allocates nothing, and
+    /// does not enter the loader.
     ///
     /// NOTE: of an object that is loaded, and has code on this thread's stack.
     pub(super) fn describe(&self, with: impl FnMut(Listed<'_>)) {
@@ -149,13 +152,13 @@ fn program_headers(page: &[u8]) -> Option<&[libc::Elf64_Phdr]> {
     let start = usize::try_from(header.e_phoff).ok()?;
     let len = usize::from(header.e_phnum) * size_of::<libc::Elf64_Phdr>();
     let bytes = page.get(start..start.checked_add(len)?)?;
-    // SAFETY: as above.
+    // SAFETY: integers, of which any bytes are values.
     let (before, headers, after) = unsafe { bytes.align_to::<libc::Elf64_Phdr>() };
     (before.is_empty() && after.is_empty()).then_some(headers)
 }
 
-/// What the objects among those with these addresses that may be unloaded come to: zero if there is none, and never the
-/// uppermost bit, which every hash has.
+/// What the objects among those with these addresses that may be unloaded come to: zero if there is
+/// none, and never the uppermost bit, which every hash has.
 pub(super) fn salt(addresses: impl Iterator<Item = usize>) -> u64 {
     let mut last: Option<Object> = None;
     let mut salt = 0;
@@ -257,7 +260,8 @@ fn dl_find_object() -> Option<FindFn> {
 
 fn find_by_loader(find: FindFn, address: usize) -> Option<Object> {
     let object = ask(find, address)?;
-    // NOTE: of an object with holes the loader tells the segment alone, and the code's is not that of the tables.
+    // NOTE: of an object with holes the loader tells the segment alone, and the code's is not that
+    // of the tables.
     if (object.start..object.end).contains(&object.index) {
         return Some(object);
     }
@@ -299,7 +303,8 @@ impl LinkMap {
         if self.name.is_null() {
             return &[];
         }
-        // SAFETY: the loader's name of an object, a C string which it keeps as long as that is loaded.
+        // SAFETY: the loader's name of an object, a C string which it keeps as long as that is
+        // loaded.
         unsafe { CStr::from_ptr(self.name) }.to_bytes()
     }
 }

@@ -15,15 +15,16 @@ const PAGE: usize = 4096;
 ///
 /// # Stacks that are not the thread's own
 ///
-/// They belong to coroutines, to signal handlers, and to recursion that goes on in segments. They come and go, and nobody
-/// says how large they are. So a walk reads the page that the stack pointer is in, which is in use, and asks the system for
-/// each further page [whether it can be read](is_readable), each time: a question takes some 70 ns, and most walks have one
-/// or two. Nothing is remembered, so no stack is taken for one that was there before.
+/// They belong to coroutines, to signal handlers, and to recursion that goes on in segments. They
+/// come and go, and nobody says how large they are. So a walk reads the page that the stack pointer
+/// is in, which is in use, and asks the system for each further page [whether it can be
+/// read](is_readable), each time: a question takes some 70 ns, and most walks have one or two.
+/// Nothing is remembered, so no stack is taken for one that was there before.
 ///
 /// # From one stack to the next
 ///
-/// A function that switches stacks keeps the old stack pointer in rbp, and its unwind table says so. So where a rule counts
-/// from an rbp that does not lie in this stack, it lies in the next.
+/// A function that switches stacks keeps the old stack pointer in rbp, and its unwind table says
+/// so. So where a rule counts from an rbp that does not lie in this stack, it lies in the next.
 pub(super) struct Region {
     high: usize,
     own: StackBounds,
@@ -107,7 +108,7 @@ impl Region {
         }
         // SAFETY: aligned, and between where the next stack was entered and its end.
         let bp = unsafe { Check::of(saved_at) };
-        // SAFETY: as above.
+        // SAFETY: aligned, and between where the next stack was entered and its end.
         let word = unsafe { read_stack(pc_at) };
         // NOTE: the caller's stack pointer is the CFA, which is told by this address.
         let pc = Check {
@@ -147,14 +148,16 @@ fn end_of_page(address: usize) -> usize {
 
 /// Whether a word at an aligned address can be read, without reading it here.
 ///
-/// The system reads a set of signals there before it finds that it is not told what to do with it: so nothing happens but
-/// that. It is what abseil's stack walker does, by the name of `AddressIsReadable`.
+/// The system reads a set of signals there before it finds that it is not told what to do with it:
+/// so nothing happens but that. It is what abseil's stack walker does, by the name of
+/// `AddressIsReadable`.
 pub(super) fn is_readable(address: usize) -> bool {
     const NOTHING_TO_DO: libc::c_int = !0;
     let error = crate::system::hooks::errno();
     let set = std::ptr::without_provenance::<libc::c_void>(address);
     let none = std::ptr::null_mut::<libc::c_void>();
-    // SAFETY: the system checks the address; no set is changed, since the first argument is none that it knows.
+    // SAFETY: the system checks the address; no set is changed, since the first argument is none
+    // that it knows.
     unsafe { libc::syscall(libc::SYS_rt_sigprocmask, NOTHING_TO_DO, set, none, 8) };
     let is_readable = crate::system::hooks::errno() == libc::EINVAL;
     // An allocator leaves it as it was.

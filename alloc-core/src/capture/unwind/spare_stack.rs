@@ -8,7 +8,8 @@ use crate::system::arena::{LazyTable, Zeroed};
 use crate::system::signal_mask::Blocked;
 use crate::system::sync::{AtomicBool, Ordering};
 
-/// How large a spare stack is. Reading an unwind table takes 25 KiB in a debug build, and 3 in a release build.
+/// How large a spare stack is. Reading an unwind table takes 25 KiB in a debug build, and 3 in a
+/// release build.
 const SIZE: usize = 64 << 10;
 
 /// As many threads as have one at the same time.
@@ -41,13 +42,13 @@ pub(in crate::capture) fn resident() -> usize {
 
 /// Runs `work` on a spare stack, or on the calling thread's where all are taken.
 ///
-/// A record may have to do with a signal handler's stack, of which there may be as little as 2 KiB. What is rare and takes
-/// more, a look into an unwind table above all, is done here.
+/// A record may have to do with a signal handler's stack, of which there may be as little as 2 KiB.
+/// What is rare and takes more, a look into an unwind table above all, is done here.
 ///
 /// # Signals
 ///
-/// They wait until `work` is done: a handler may need more stack than there is, and may not return. So this takes two
-/// system calls.
+/// They wait until `work` is done: a handler may need more stack than there is, and may not return.
+/// So this takes two system calls.
 ///
 /// # Forks
 ///
@@ -99,7 +100,8 @@ fn call_closure_on<W: FnMut()>(work: &mut W, top: *mut c_void) {
 ///
 /// # Safety
 ///
-/// `top` is aligned to sixteen bytes, and nobody uses the memory below. `call` may be called with `data`, and does not unwind.
+/// `top` is aligned to sixteen bytes, and nobody uses the memory below. `call` may be called with
+/// `data`, and does not unwind.
 #[unsafe(naked)]
 unsafe extern "C" fn call_on(
     data: *mut c_void,

@@ -42,7 +42,7 @@ pub(super) fn outward(frame: Registers, high: usize) -> Result<Found, Stop> {
     step_by(RULES.get(frame), frame, high)
 }
 
-/// The same, by the rule of the frame's code.
+/// Steps to the return address of the frame, by the rule of its code.
 #[inline(always)]
 pub(super) fn step_by(
     rule: Packed,
@@ -58,7 +58,8 @@ pub(super) fn step_by(
         match rule.saved_bp() {
             0 => (cfa, Check::of_register(bp), Flags::BP_KEPT),
             below => {
-                // SAFETY: it lies between `sp` and `cfa` by what a plain rule is, and all are aligned.
+                // SAFETY: it lies between `sp` and `cfa` by what a plain rule is, and all are
+                // aligned.
                 (cfa, unsafe { Check::of(cfa - below) }, Flags::BP_SAVED)
             }
         }
@@ -167,7 +168,8 @@ fn step_long(rule: Packed, sp: usize, bp: usize, high: usize) -> Result<Step, St
 
 /// The step of a function that keeps its CFA in its frame.
 ///
-/// The word that says where the frame ends is one more than links hold, so they are found by the same step again.
+/// The word that says where the frame ends is one more than links hold, so they are found by the
+/// same step again.
 fn step_kept(kept: Kept, sp: usize, bp: usize, high: usize) -> Result<Step, Stop> {
     let check = |place: usize| {
         if place < sp || !place.is_multiple_of(8) {

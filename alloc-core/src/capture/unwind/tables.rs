@@ -1,7 +1,8 @@
 //! Unwind rules from the program's own unwind tables: `.eh_frame_hdr` and `.eh_frame`.
 //!
-//! Read where the loader mapped them, with fixed-size storage, on a [spare stack](super::spare_stack): no file, no
-//! allocation, no lock. A table that cannot be understood is a rule that is unknown, never a guess.
+//! Read where the loader mapped them, with fixed-size storage, on a [spare
+//! stack](super::spare_stack): no file, no allocation, no lock. A table that cannot be understood
+//! is a rule that is unknown, never a guess.
 
 use gimli::{
     BaseAddresses, CfaRule, EhFrame, EhFrameHdr, Encoding, EndianSlice, Expression,
@@ -19,8 +20,8 @@ pub(super) type Row = UnwindTableRow<usize, Fixed>;
 pub(super) type Frames = EhFrame<Slice>;
 type CaptureSite = FrameDescriptionEntry<Slice>;
 
-/// Storage for one evaluation: about 3 KiB. Code for x86-64 has rules for at most 17 registers; a table with more is an
-/// error of gimli's, and so an unknown rule.
+/// Storage for one evaluation: about 3 KiB. Code for x86-64 has rules for at most 17 registers; a
+/// table with more is an error of gimli's, and so an unknown rule.
 pub(super) struct Fixed;
 
 impl UnwindContextStorage<usize> for Fixed {
@@ -71,15 +72,16 @@ fn slice(object: &Object, from: usize) -> Option<&'static [u8]> {
     }
     // SAFETY: the loader mapped the object's segments between `start` and `end`, and the tables lie
     // in one that is only read. The slice may reach over what follows that segment, but its reader
-    // goes only where the tables' own lengths and offsets point. It is used within one call, after the
-    // loader was asked for the object; a return address on the stack keeps it from being unloaded.
+    // goes only where the tables' own lengths and offsets point. It is used within one call, after
+    // the loader was asked for the object; a return address on the stack keeps it from being
+    // unloaded.
     Some(unsafe { std::slice::from_raw_parts(from as *const u8, end - from) })
 }
 
 /// The rule of a frame whose call lies at `address`, in `object`.
 ///
-/// Where the code keeps a frame pointer it counts from rsp all the same, if the frame is as large as it was `seen`
-/// to be [whenever](frame_size::is_always) it is there.
+/// Where the code keeps a frame pointer it counts from rsp all the same, if the frame is as large
+/// as it was `seen` to be [whenever](frame_size::is_always) it is there.
 pub(super) fn rule_at(object: &Object, address: usize, seen: Option<usize>) -> Rule {
     spare_stack::run(|| find_rule(object, address, seen).unwrap_or(Rule::Unknown))
 }
@@ -126,8 +128,9 @@ fn code(object: &Object, entry: &FrameDescriptionEntry<Slice>) -> Option<&'stati
     if start < object.start || len > frame_size::LONGEST || len > object.end.checked_sub(start)? {
         return None;
     }
-    // SAFETY: the loader mapped a segment of the object here, and linkers put a function into one segment, which is
-    // there to be read. It is used within one call; a return address on the stack keeps it from being unloaded.
+    // SAFETY: the loader mapped a segment of the object here, and linkers put a function into one
+    // segment, which is there to be read. It is used within one call; a return address on the stack
+    // keeps it from being unloaded.
     Some(unsafe { std::slice::from_raw_parts(start as *const u8, len) })
 }
 

@@ -23,8 +23,8 @@ impl ThreadState {
         self.cells.place(id.get() as usize)
     }
 
-    /// The cell for a callsite, which another had. NOTE: a record is under way, in the generation that the account
-    /// belongs to.
+    /// The cell for a callsite, which another had. NOTE: a record is under way, in the generation
+    /// that the account belongs to.
     #[cold]
     fn evict(&self, cell: &Cell, id: CallsiteId, epoch: u64) -> &Cell {
         if cell.callsite() != 0 && self.cells.has_made_way() {

@@ -22,10 +22,12 @@ impl ThreadState {
     ///
     /// # Safety
     ///
-    /// The caller is the owner, and a record is under way that counts, as long as the place is used.
+    /// The caller is the owner, and a record is under way that counts, as long as the place is
+    /// used.
     #[inline(always)]
     pub(crate) unsafe fn mapped_place(&self, address: usize) -> Option<&AtomicU8> {
-        // SAFETY: no other reference is alive; what is pointed to is the table, by the caller's promise.
+        // SAFETY: no other reference is alive; what is pointed to is the table, by the caller's
+        // promise.
         let outside = unsafe { &*self.outside.as_ptr() };
         // SAFETY: the caller's promise.
         unsafe { outside.place(address) }

@@ -39,8 +39,9 @@ impl Drop for AtStage {
     }
 }
 
-/// As long as it lives, the calling thread is inside the control of the tracer, and no signal handler runs on it: one
-/// could neither wait for the control lock nor change what it guards, so the end of a block would be lost.
+/// As long as it lives, the calling thread is inside the control of the tracer, and no signal
+/// handler runs on it: one could neither wait for the control lock nor change what it guards, so
+/// the end of a block would be lost.
 pub(crate) struct Busy {
     // NOTE: dropped in this order.
     _at: AtStage,
@@ -57,7 +58,8 @@ impl Busy {
     }
 }
 
-/// As long as it lives, nothing that the calling thread allocates is recorded, nor counted by a scope.
+/// As long as it lives, nothing that the calling thread allocates is recorded, nor counted by a
+/// scope.
 ///
 /// For the tracer's own reading and reporting. What is freed meanwhile is recorded all the same, so
 /// a block from before does not stay behind in the tables.

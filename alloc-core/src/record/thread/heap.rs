@@ -11,8 +11,8 @@ use crate::tables::counters::HeldBack;
 impl ThreadState {
     /// Hands what it counted to the heap's callsite.
     ///
-    /// NOTE: if it counted nothing it does not look either: others may have come and gone since it was alone, and what
-    /// they did to the peak is not known here.
+    /// NOTE: if it counted nothing it does not look either: others may have come and gone since it
+    /// was alone, and what they did to the peak is not known here.
     pub(crate) fn fold_tally(&self) {
         if settings::only_counts()
             && !self.tally.is_empty()
@@ -30,7 +30,8 @@ impl ThreadState {
             .check_peak(&self.account, &TABLES.heap, &TABLES.epoch);
     }
 
-    /// Whether the tally is no part of the account: the thread is alone in a session that only counts.
+    /// Whether the tally is no part of the account: the thread is alone in a session that only
+    /// counts.
     fn tally_is_apart(&self) -> bool {
         self.account.is_alone() && settings::only_counts()
     }
@@ -59,8 +60,9 @@ impl ThreadState {
         current().is_some_and(|own| ptr::eq(own, self))
     }
 
-    /// Has the heap know the peak that it is at, as far as only this thread does, before it is changed by another way
-    /// than the thread's counters. NOTE: only by the owner, or while it stands still.
+    /// Has the heap know the peak that it is at, as far as only this thread does, before it is
+    /// changed by another way than the thread's counters. NOTE: only by the owner, or while it
+    /// stands still.
     pub(crate) fn tell_peak(&self) {
         if self.tally_is_apart() {
             self.check_peak();
@@ -69,7 +71,8 @@ impl ThreadState {
         }
     }
 
-    /// The same, where a record is under way: as far as it is counted, and what there is at the peak is not kept.
+    /// Like [`tell_peak`](Self::tell_peak), within a record: counts what is complete, and does not
+    /// save the contents at the peak.
     pub(crate) fn tell_peak_within_record(&self) {
         self.account.tell_peak(&TABLES.heap);
         if self.tally_is_apart() {

@@ -19,20 +19,21 @@ impl ThreadState {
         self.generation.load(Relaxed)
     }
 
-    /// Whether what was seen is the generation that the thread last joined, without scopes, and its session records every
-    /// block.
+    /// Whether what was seen is the generation that the thread last joined, without scopes, and its
+    /// session records every block.
     #[inline(always)]
     pub(crate) fn records_at(&self, word: GateWord) -> bool {
         word.word() == self.recording.load(Relaxed)
     }
 
-    /// The same for a session that only counts.
+    /// Whether the thread has joined that generation, without scopes, and its session only counts.
     #[inline(always)]
     pub(crate) fn counts_at(&self, word: GateWord) -> bool {
         word.word() == self.counting.load(Relaxed)
     }
 
-    /// The same for a session that takes a sample.
+    /// Whether the thread has joined that generation, without scopes, and its session records a
+    /// sample.
     #[inline(always)]
     pub(super) fn samples_at(&self, word: GateWord) -> bool {
         word.word() == self.drawing.load(Relaxed)
@@ -46,7 +47,7 @@ impl ThreadState {
         self.only_counts.load(Relaxed)
     }
 
-    /// Takes part in `generation`, in this company.
+    /// Joins a generation.
     pub(crate) fn join(&self, generation: u64, concurrency: Concurrency) {
         // NOTE: alone, it is no part of the account; see `Tally`.
         self.fold_tally();
@@ -75,7 +76,8 @@ impl ThreadState {
         if let Some(interval) = self.sampling() {
             self.draw(interval);
         }
-        // NOTE: whoever moved the epoch for this thread, where it could not record, had it join again.
+        // NOTE: whoever moved the epoch for this thread, where it could not record, had it join
+        // again.
         self.tally.save_if_old(TABLES.epoch());
         self.account.begin(concurrency, &TABLES.heap);
         let (word, never) = (GateWord::at(generation).word(), GateWord::NEVER.word());
@@ -95,15 +97,15 @@ impl ThreadState {
 
     /// Has the thread join the present generation again before its next record.
     pub(crate) fn rejoin_later(&self) {
-        // NOTE: no generation is this one. Were it that of a stopped tracer, a record that began just before
-        // the stop would be made after it.
+        // NOTE: no generation is this one. Were it that of a stopped tracer, a record that began
+        // just before the stop would be made after it.
         self.generation.store(u64::MAX, Relaxed);
         self.recording.store(GateWord::NEVER.word(), Relaxed);
         self.counting.store(GateWord::NEVER.word(), Relaxed);
         self.drawing.store(GateWord::NEVER.word(), Relaxed);
     }
 
-    /// Notes who the thread is, if the session tells threads apart.
+    /// Labels the thread's callsites with its name, if the session distinguishes threads.
     fn name(&self, walker: &mut Walker) {
         let label = Label {
             domain: 0,
@@ -129,7 +131,8 @@ impl ThreadState {
         self.labels_sizes.load(Relaxed)
     }
 
-    /// Labels what is allocated next with its size class. The caller owns the state, and a record is under way.
+    /// Labels what is allocated next with its size class. The caller owns the state, and a record
+    /// is under way.
     #[cold]
     #[inline(never)]
     pub(crate) fn label_size(&self, size: usize) {
@@ -141,7 +144,7 @@ impl ThreadState {
         }
     }
 
-    /// What tells this thread's callsites apart from others'.
+    /// The label of this thread's callsites.
     pub(crate) fn label(&self) -> Label {
         Label::from_word(self.label.load(Relaxed))
     }

@@ -8,7 +8,7 @@ use Ordering::Relaxed;
 /// Bit of `mode`: a record is being made; the tables must stay as they are.
 pub(super) const RECORDING: u32 = 1;
 
-/// Step of `mode`: how many [`Muted`] guards are alive.
+/// Step of `mode`: how many [`Muted`](super::guards::Muted) guards are alive.
 pub(super) const MUTED: u32 = 2;
 
 impl ThreadState {
@@ -33,7 +33,8 @@ impl ThreadState {
         mode
     }
 
-    /// The same, for a thread that is not [inside](Self::is_inside): to be left with zero.
+    /// Marks the begin of a record of a thread that is not [inside](Self::is_inside). Leave it with
+    /// zero.
     #[inline(always)]
     pub(crate) fn enter_from_outside(&self) {
         self.mode.store(RECORDING, Relaxed);
@@ -46,11 +47,11 @@ impl ThreadState {
         self.mode.store(mode, Ordering::Release);
     }
 
-    /// Runs `work`, which uses the tables beside a record or within one, as soon as `may` says that it may.
-    /// In between it calls `wait`.
+    /// Runs `work`, which uses the tables beside a record or within one, as soon as `may` says that
+    /// it may. In between it calls `wait`.
     ///
-    /// A signal handler may interrupt one use by another. That goes on at once if the first may, since whoever has all
-    /// stand still waits for it.
+    /// A signal handler may interrupt one use by another. That goes on at once if the first may,
+    /// since whoever has all stand still waits for it.
     pub(crate) fn use_tables<R>(
         &self,
         may: impl Fn() -> bool,
@@ -60,13 +61,15 @@ impl ThreadState {
         let (begun, uses) = (self.uses_begun.load(Relaxed), self.uses.load(Relaxed));
         loop {
             self.uses_begun.store(begun + 1, Relaxed);
-            // The fence orders the mark before the look at the generation; it pairs with that of `Control::stop_the_world`, between the
-            // generation and the look at the marks. Either the generation is seen here, or the mark there.
+            // The fence orders the mark before the look at the generation; it pairs with that of
+            // `Control::stop_the_world`, between the generation and the look at the marks. Either
+            // the generation is seen here, or the mark there.
             fence(Ordering::SeqCst);
             if uses > 0 || may() {
                 break;
             }
-            // NOTE: nor is one within which this began before it looked, and which looks after this.
+            // NOTE: nor is one within which this began before it looked, and which looks after
+            // this.
             self.uses_begun.store(0, Ordering::Release);
             wait();
         }
@@ -78,13 +81,14 @@ impl ThreadState {
         result
     }
 
-    /// Whether the [use](Self::use_tables) of the tables that is under way interrupted another. NOTE: by the owner.
+    /// Whether the [use](Self::use_tables) of the tables that is under way interrupted another.
+    /// NOTE: by the owner.
     pub(crate) fn uses_tables_within(&self) -> bool {
         self.uses.load(Relaxed) > 1
     }
 
-    /// Whether somebody may wait for the thread: it records, or uses the tables beside. So a signal handler of its own
-    /// must not wait for that one.
+    /// Whether somebody may wait for the thread: it records, or uses the tables beside. So a signal
+    /// handler of its own must not wait for that one.
     pub(crate) fn is_waited_for(&self) -> bool {
         self.is_recording() || self.uses_tables()
     }

@@ -14,8 +14,8 @@ pub(crate) struct Threads {
     first: AtomicPtr<ThreadState>,
     /// The first that is nobody's. NOTE: only under the control lock.
     free: AtomicPtr<ThreadState>,
-    /// Those that were claimed last, and where [`gone`](Self::gone) goes on to look beside. NOTE: only under the control
-    /// lock.
+    /// Those that were claimed last, and where [`gone`](Self::gone) goes on to look beside. NOTE:
+    /// only under the control lock.
     latest: [AtomicPtr<ThreadState>; LATEST],
     looked_at: AtomicPtr<ThreadState>,
 }
@@ -101,7 +101,8 @@ impl Threads {
         self.iter().filter(|state| state.claimed.load(Relaxed))
     }
 
-    /// Of the states that were claimed last, and of so many others, those whose thread is gone and did not say so.
+    /// Of the states that were claimed last, and of so many others, those whose thread is gone and
+    /// did not say so.
     /// NOTE: only under the control lock.
     ///
     /// A thread that first records when its last destructor runs is not told of its end.

@@ -7,8 +7,8 @@ use crate::system::sync::Ordering::Relaxed;
 use crate::tables::sampling::{Interval, Rounding};
 
 impl ThreadState {
-    /// Whether an allocation of this size is known, without a record, not to be drawn for the sample of
-    /// the generation that was seen.
+    /// Whether an allocation of this size is known, without a record, not to be drawn for the
+    /// sample of the generation that was seen.
     #[inline(always)]
     pub(crate) fn skips(&self, size: usize, word: GateWord) -> bool {
         if !self.samples_at(word) {

@@ -56,7 +56,7 @@ pub(crate) fn scope() -> Option<SlotId> {
     SlotId::from_word(scope.unwrap_or(0))
 }
 
-/// The same, for one who tells scopes of what the thread allocates or frees.
+/// The scope that the calling thread is in, for an event that scopes count.
 #[inline(always)]
 pub(crate) fn scope_of_event() -> Option<SlotId> {
     let scope = LOCAL.try_with(|local| {
@@ -73,8 +73,8 @@ pub(crate) fn was_seen() -> bool {
     LOCAL.try_with(was_seen).unwrap_or(true)
 }
 
-/// Has the calling thread in another scope, and returns the one that it was in. The thread owns a share of
-/// its scope: what is passed here is given to it, and what is returned is the caller's.
+/// Has the calling thread in another scope, and returns the one that it was in. The thread owns a
+/// share of its scope: what is passed here is given to it, and what is returned is the caller's.
 pub(crate) fn replace_scope(scope: Option<SlotId>) -> Option<SlotId> {
     let scope = scope.map_or(0, SlotId::get);
     let before = LOCAL.try_with(|local| local.scope.replace(scope));

@@ -17,21 +17,22 @@ use crate::tables::growing::Growing;
 use crate::tables::open_gap::OpenGap;
 use crate::tables::tally::Tally;
 
-/// How many callsites a thread counts without folding, as long as their ids do not collide: few at first, and many
-/// once there are many.
+/// How many callsites a thread counts without folding, as long as their ids do not collide: few at
+/// first, and many once there are many.
 const FEW_CELLS: usize = 64;
 
 const MOST_CELLS: usize = 8192;
 
-/// One thread's counters, walker and flags, of which a thread touches what it needs: 64 bytes for each callsite up
-/// to [`MOST_CELLS`], 832 for each stack that is remembered, up to 256 of them, and some pages.
+/// One thread's counters, walker and flags, of which a thread touches what it needs: 64 bytes for
+/// each callsite up to [`MOST_CELLS`], 832 for each stack that is remembered, up to 256 of them,
+/// and some pages.
 ///
 /// # Who may do what
 ///
 /// Only the owner, the thread that claimed the state, changes it, with plain loads and stores;
 /// others read the counters for a snapshot. The one exception is
-/// [`Control::stop_the_world`](crate::control::Control::stop_the_world): while the owner is known not to
-/// record, the holder of the control lock may change everything.
+/// [`Control::stop_the_world`](crate::control::Control::stop_the_world): while the owner is known
+/// not to record, the holder of the control lock may change everything.
 ///
 /// # Its life
 ///
@@ -45,8 +46,9 @@ pub(crate) struct ThreadState {
     pub(super) claimed: AtomicBool,
     /// The last generation of the tracer that the thread saw: [`Account`] and ceiling belong to it.
     pub(super) generation: AtomicU64,
-    /// What the [gate](crate::record::gate) holds in that generation while there are no scopes, if its session records every
-    /// block, if it only counts, and if it takes a sample; else what is never seen.
+    /// What the [gate](crate::record::gate) holds in that generation while there are no scopes, if
+    /// its session records every block, if it only counts, and if it takes a sample; else what is
+    /// never seen.
     pub(super) recording: AtomicU64,
     pub(super) counting: AtomicU64,
     pub(super) drawing: AtomicU64,
@@ -57,8 +59,9 @@ pub(crate) struct ThreadState {
     pub(super) session: AtomicU64,
     /// How many frames its walker shows.
     pub(super) frames: AtomicUsize,
-    /// The session's choices, kept where a record looks anyway: the sampling interval or zero, whether
-    /// stacks are captured, and if so, the user's line alone, and whether blocks are counted and nothing else.
+    /// The session's choices, kept where a record looks anyway: the sampling interval or zero,
+    /// whether stacks are captured, and if so, the user's line alone, and whether blocks are
+    /// counted and nothing else.
     pub(super) sample_every: AtomicU64,
     pub(super) captures: AtomicBool,
     pub(super) captures_line: AtomicBool,
@@ -77,8 +80,8 @@ pub(crate) struct ThreadState {
     pub(crate) tally: Tally,
     pub(super) random: AtomicU64,
     pub(crate) events: Events,
-    /// How many uses of the tables are under way beside a record, each within the one before: those that began, and
-    /// those of them that found that they may.
+    /// How many uses of the tables are under way beside a record, each within the one before: those
+    /// that began, and those of them that found that they may.
     pub(super) uses_begun: AtomicU32,
     pub(super) uses: AtomicU32,
     /// How often the end of the thread was put off, for other destructors to run before.

@@ -30,8 +30,8 @@ impl Word for Owner {
 
 /// Which scope each block belongs to that was allocated in one.
 ///
-/// An index of its own, so that scopes neither need tracing nor care when it starts, stops or is cleared.
-/// As long as a scope or a block of one is alive, every free looks here.
+/// An index of its own, so that scopes neither need tracing nor care when it starts, stops or is
+/// cleared. As long as a scope or a block of one is alive, every free looks here.
 static BLOCKS: PageMap<Owner> = PageMap::new();
 
 /// Makes room. `None` where the system has no memory to give.
@@ -120,8 +120,8 @@ pub(crate) fn abort_realloc(left: BegunRealloc, address: usize) {
     }
 }
 
-/// Counts a block that was reallocated: it belongs to the scope that did so. Where that is within the one
-/// it was of, there is one change, so that what grows at the peak does not shrink first.
+/// Counts a block that was reallocated: it belongs to the scope that did so. Where that is within
+/// the one it was of, there is one change, so that what grows at the peak does not shrink first.
 pub(crate) fn finish_realloc(left: BegunRealloc, old: (usize, usize), new: (usize, usize)) {
     let BegunRealloc(owner) = left;
     let scope = thread::scope_of_event();

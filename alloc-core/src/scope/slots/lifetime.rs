@@ -8,8 +8,8 @@ use crate::{control, record::thread};
 use Ordering::Relaxed;
 
 impl SlotId {
-    /// A scope within `parent`, which is alive, with two owners: the guard and the thread. `None` if there
-    /// are too many, or no memory.
+    /// A scope within `parent`, which is alive, with two owners: the guard and the thread. `None`
+    /// if there are too many, or no memory.
     pub(in crate::scope) fn claim(parent: Option<SlotId>, sites: *mut Sites) -> Option<SlotId> {
         let id = thread::take_spare_slot()
             .or_else(SlotId::take_free)
@@ -80,9 +80,9 @@ impl SlotId {
     /// The guard and the thread own it no more.
     pub(in crate::scope) fn leave(self) {
         let slot = self.slot();
-        // PERF: where there is nothing but these two, nobody else can come to know of the slot, and no
-        // exchange is needed to say so. The acquires pair with the releases of whoever owned it, or freed
-        // a block of it.
+        // PERF: where there is nothing but these two, nobody else can come to know of the slot, and
+        // no exchange is needed to say so. The acquires pair with the releases of whoever owned it,
+        // or freed a block of it.
         if slot.owners.load(Ordering::Acquire) == 2
             && slot.references.load(Ordering::Acquire) == HOLD
         {
@@ -105,7 +105,8 @@ impl SlotId {
         self.slot().is_left.store(true, Relaxed);
     }
 
-    /// The innermost scope, from one that is owned outwards, that was not left. It is owned instead.
+    /// The innermost scope, from one that is owned outwards, that was not left. It is owned
+    /// instead.
     pub(in crate::scope) fn come_back(mut scope: Option<SlotId>) -> Option<SlotId> {
         while let Some(left) = scope.filter(|it| it.slot().is_left.load(Relaxed)) {
             scope = left.chain().skip(1).find(|it| it.try_own());

@@ -25,7 +25,8 @@ impl SlotId {
 
     /// The scope itself and those around it, innermost first.
     pub(in crate::scope) fn chain(self) -> impl Iterator<Item = SlotId> {
-        // NOTE: the next is looked up before this one is handed out, whose last block may be its end.
+        // NOTE: the next is looked up before this one is handed out, whose last block may be its
+        // end.
         let mut next = Some(self);
         std::iter::from_fn(move || {
             let it = next?;
@@ -48,7 +49,8 @@ impl SlotId {
         Some(one)
     }
 
-    /// The scope itself and those around it, innermost first, but for `outer` and those around that.
+    /// The scope itself and those around it, innermost first, but for `outer` and those around
+    /// that.
     fn chain_up_to(self, outer: Option<SlotId>) -> impl Iterator<Item = SlotId> {
         self.chain().take_while(move |it| Some(*it) != outer)
     }
@@ -63,8 +65,8 @@ const CHUNK: usize = 1 << 10;
 
 const CHUNKS: usize = MOST_SCOPES / CHUNK + 1;
 
-/// The first slot that is free again, in the lower half; above it a number that changes each time, so that
-/// a slot which was taken and came back in between is not mistaken for one that never went.
+/// The first slot that is free again, in the lower half; above it a number that changes each time,
+/// so that a slot which was taken and came back in between is not mistaken for one that never went.
 static FREE: AtomicU64 = AtomicU64::new(0);
 
 /// How many slots were ever in use.

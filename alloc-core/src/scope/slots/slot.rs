@@ -12,20 +12,21 @@ use Ordering::Relaxed;
 ///
 /// # How exact
 ///
-/// Each counter is one atomic that all threads of the scope change as they allocate and free; the totals,
-/// by plain loads and stores as long as only one thread can be in it. So the sums are exact whoever frees
-/// what and where, and the peak is the highest that the scope's live bytes ever were, at the moment that
-/// each change took effect. A thread's allocation and its count are two steps: while other threads of the
-/// scope allocate and free between these, the peak may differ from that of the inner allocator by what
-/// is in between, one block for each other thread.
+/// Each counter is one atomic that all threads of the scope change as they allocate and free; the
+/// totals, by plain loads and stores as long as only one thread can be in it. So the sums are exact
+/// whoever frees what and where, and the peak is the highest that the scope's live bytes ever were,
+/// at the moment that each change took effect. A thread's allocation and its count are two steps:
+/// while other threads of the scope allocate and free between these, the peak may differ from that
+/// of the inner allocator by what is in between, one block for each other thread.
 ///
 /// # Nested scopes
 ///
 /// A block is noted with its innermost scope, and counted there and in all scopes around it.
 #[repr(C, align(64))]
 pub(in crate::scope) struct Slot {
-    /// Live blocks, of this scope and of those within, in units of one; and whatever else keeps the slot from
-    /// being another's, in units of [`HOLD`]: scopes within, and the owners, together one.
+    /// Live blocks, of this scope and of those within, in units of one; and whatever else keeps the
+    /// slot from being another's, in units of [`HOLD`]: scopes within, and the owners, together
+    /// one.
     pub(super) references: AtomicU64,
     /// Bytes of live blocks.
     pub(super) net: AtomicI64,
@@ -38,15 +39,16 @@ pub(in crate::scope) struct Slot {
     pub(super) before_blocks: AtomicU64,
     /// Who counts by callsite, if someone does. NOTE: set before the scope is entered.
     pub(super) sites: AtomicPtr<Sites>,
-    /// The guard, the handles, the threads that are in the scope, and the guards that bring one back.
+    /// The guard, the handles, the threads that are in the scope, and the guards that bring one
+    /// back.
     pub(super) owners: AtomicU32,
     pub(super) parent: AtomicU32,
     /// How many scopes are around it.
     pub(super) depth: AtomicU32,
     /// The next free slot, while this one is free.
     pub(super) next: AtomicU32,
-    /// Whether there is a handle of it, or of a scope within: so that other threads may be in it. They may
-    /// free its blocks in any case.
+    /// Whether there is a handle of it, or of a scope within: so that other threads may be in it.
+    /// They may free its blocks in any case.
     pub(super) is_shared: AtomicBool,
     /// Whether the index had no room for a block.
     pub(super) is_broken: AtomicBool,
@@ -110,8 +112,8 @@ impl Slot {
     }
 
     pub(in crate::scope) fn sites(&self) -> Option<&Sites> {
-        // SAFETY: null, or what `claim` got from `Box::into_raw`, which lives as long as the slot is
-        // somebody's; whoever asks holds it by an owner or a block.
+        // SAFETY: null, or what `claim` got from `Box::into_raw`, which lives as long as the slot
+        // is somebody's; whoever asks holds it by an owner or a block.
         unsafe { self.sites.load(Ordering::Acquire).as_ref() }
     }
 

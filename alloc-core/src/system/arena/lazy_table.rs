@@ -14,11 +14,11 @@ pub(crate) unsafe trait Zeroed {}
 
 // SAFETY: an atomic has the representation of its integer or pointer, for which zero is a value.
 unsafe impl Zeroed for crate::system::sync::AtomicU8 {}
-// SAFETY: as above.
+// SAFETY: an atomic has the representation of its integer or pointer, for which zero is a value.
 unsafe impl Zeroed for crate::system::sync::AtomicU32 {}
-// SAFETY: as above.
+// SAFETY: an atomic has the representation of its integer or pointer, for which zero is a value.
 unsafe impl Zeroed for crate::system::sync::AtomicU64 {}
-// SAFETY: as above.
+// SAFETY: an atomic has the representation of its integer or pointer, for which zero is a value.
 unsafe impl<T> Zeroed for AtomicPtr<T> {}
 // SAFETY: a null pointer is "not reserved yet".
 unsafe impl<T, const LEN: usize> Zeroed for LazyTable<T, LEN> {}
@@ -80,8 +80,8 @@ impl<T: Zeroed, const LEN: usize> LazyTable<T, LEN> {
         let base = self.0.load(Ordering::Acquire);
         // SAFETY: the caller's promise.
         let item = unsafe { base.add(at) };
-        // SAFETY: as above; all items are zero at first, which `Zeroed` allows, and `clear` runs only when nobody
-        // refers to the array.
+        // SAFETY: the caller's promise. All items are zero at first, which `Zeroed` allows, and
+        // `clear` runs only when nobody refers to the array.
         unsafe { &*item }
     }
 

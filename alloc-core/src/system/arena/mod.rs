@@ -5,9 +5,9 @@
 //!
 //! # Locked memory
 //!
-//! What is reserved after `mlockall(MCL_FUTURE)` is kept out of the lock, so that it stays so. `mlockall(MCL_CURRENT)` makes
-//! all resident that is reserved then: 1.1 MiB for each thread, and 20 MiB at most for the tables of a session with few
-//! callsites. So lock first, and trace then.
+//! What is reserved after `mlockall(MCL_FUTURE)` is kept out of the lock, so that it stays so.
+//! `mlockall(MCL_CURRENT)` makes all resident that is reserved then: 1.1 MiB for each thread, and
+//! 20 MiB at most for the tables of a session with few callsites. So lock first, and trace then.
 
 mod lazy_table;
 #[cfg(not(unix))]
@@ -25,7 +25,8 @@ use crate::system::sync::{AtomicPtr, AtomicUsize, Ordering};
 pub(crate) use lazy_table::{LazyTable, Zeroed};
 pub(crate) use pages::{PAGE, has_room, populate, prefetch, release, reserve, resident};
 
-/// Memory that is handed out in pieces and stays: the frames of callsites, parts of the live-block index.
+/// Memory that is handed out in pieces and stays: the frames of callsites, parts of the live-block
+/// index.
 ///
 /// # Implementation
 ///
@@ -64,8 +65,8 @@ impl Arena {
         Some(unsafe { std::slice::from_raw_parts(place.as_ptr(), words.len()) })
     }
 
-    /// A piece of `len` bytes, all zero, at a multiple of `align`: a power of two up to a page's size.
-    /// `None` where the system has no memory to give, or a chunk is smaller.
+    /// A piece of `len` bytes, all zero, at a multiple of `align`: a power of two up to a page's
+    /// size. `None` where the system has no memory to give, or a chunk is smaller.
     pub(crate) fn zeroed(&self, len: usize, align: usize) -> Option<NonNull<u8>> {
         let end_of = |used: usize| (HEAD + used).next_multiple_of(align) + len;
         if end_of(0) > CHUNK_BYTES {

@@ -61,8 +61,8 @@ pub(crate) fn prefetch<T>(place: &T) {
     let _ = place;
 }
 
-/// The bytes of a reservation that take up physical memory, and no other process's: pages that a fork
-/// left shared count for neither.
+/// The bytes of a reservation that take up physical memory, and no other process's: pages that a
+/// fork left shared count for neither.
 pub(crate) fn resident(base: NonNull<u8>, len: usize) -> usize {
     os::resident(base, len)
 }

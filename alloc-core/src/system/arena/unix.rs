@@ -5,8 +5,8 @@ use std::ptr::{self, NonNull};
 pub(super) fn map(len: usize) -> Option<NonNull<u8>> {
     // NOTE: no overcommit accounting where the system honours it: most of a table is never touched.
     let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE;
-    // NOTE: without any right, since the system would make all of it resident at once in a process that has locked
-    // what it maps from now on (`mlockall` with `MCL_FUTURE`).
+    // NOTE: without any right, since the system would make all of it resident at once in a process
+    // that has locked what it maps from now on (`mlockall` with `MCL_FUTURE`).
     //
     // SAFETY: a new anonymous mapping at an address of the system's choice touches no memory
     // of ours.
@@ -17,9 +17,9 @@ pub(super) fn map(len: usize) -> Option<NonNull<u8>> {
     // SAFETY: the mapping just made.
     unsafe { libc::munlock(base, len) };
     let protection = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: as above.
+    // SAFETY: the mapping just made.
     if unsafe { libc::mprotect(base, len, protection) } != 0 {
-        // SAFETY: as above, and nothing refers to it.
+        // SAFETY: the mapping just made, and nothing refers to it.
         unsafe { libc::munmap(base, len) };
         return None;
     }

@@ -30,7 +30,7 @@ pub(crate) fn interrupt_all_processors() {
     if let Some(page) = crate::system::arena::reserve(PAGE) {
         // SAFETY: the page is ours; writing makes it present.
         unsafe { page.as_ptr().write_volatile(1) };
-        // SAFETY: as above.
+        // SAFETY: the page is ours; writing makes it present.
         unsafe { libc::mprotect(page.as_ptr().cast(), PAGE, libc::PROT_READ) };
         // SAFETY: reserved just above and not used after.
         unsafe { crate::system::arena::release(page, PAGE) };

@@ -10,8 +10,9 @@ use super::objects::stay_loaded;
 
 static THREAD_END: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
 
-/// Registers once what the system calls: `thread_end` at the end of each thread that
-/// [asked for it](call_at_thread_end), with what it passed, and `fork` around a fork. `false` where the system refuses.
+/// Registers once what the system calls: `thread_end` at the end of each thread that [asked for
+/// it](call_at_thread_end), with what it passed, and `fork` around a fork. `false` where the system
+/// refuses.
 pub(crate) fn prepare(
     thread_end: unsafe extern "C" fn(*mut c_void),
     fork: &'static ForkHandlers,
@@ -31,7 +32,8 @@ pub(crate) fn prepare(
     key.is_some()
 }
 
-/// Registers the end of the calling thread, which is passed `data` then. `false` where the system refuses.
+/// Registers the end of the calling thread, which is passed `data` then. `false` where the system
+/// refuses.
 pub(crate) fn call_at_thread_end(data: NonNull<()>) -> bool {
     let Some(key) = THREAD_END.get().copied().flatten() else {
         return false;

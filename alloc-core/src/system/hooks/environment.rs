@@ -2,8 +2,8 @@
 
 use super::errno;
 
-/// The value of an environment variable, without allocating or locking. `None` where the program has rights that
-/// whoever started it has not: what it does is not theirs to say.
+/// The value of an environment variable, without allocating or locking. `None` where the program
+/// has rights that whoever started it has not: what it does is not theirs to say.
 ///
 /// NOTE: the program may write over it, as those do that set their title.
 pub(crate) fn environment(name: &std::ffi::CStr) -> Option<&'static std::ffi::CStr> {
@@ -73,7 +73,8 @@ pub(crate) fn may(path: &std::ffi::CStr, how: libc::c_int) -> bool {
 /// Whether the program was given the rights of another user or group, or capabilities, by its file.
 fn has_more_rights_than_its_user() -> bool {
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    // SAFETY: a number. The system tells the program so at its start; zero is what it says of all others.
+    // SAFETY: a number. The system tells the program so at its start; zero is what it says of all
+    // others.
     return unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
     #[cfg(any(
         target_os = "macos",
@@ -89,11 +90,11 @@ fn has_more_rights_than_its_user() -> bool {
     {
         // SAFETY: a call without arguments.
         let user = unsafe { libc::getuid() };
-        // SAFETY: as above.
+        // SAFETY: a call without arguments.
         let group = unsafe { libc::getgid() };
-        // SAFETY: as above.
+        // SAFETY: a call without arguments.
         let is_its_user = user == unsafe { libc::geteuid() };
-        // SAFETY: as above.
+        // SAFETY: a call without arguments.
         !is_its_user || group != unsafe { libc::getegid() }
     }
 }
@@ -111,8 +112,8 @@ unsafe extern "C" {
     fn issetugid() -> libc::c_int;
 }
 
-/// Writes the path of the working directory to a place, and returns how long it is. `None` where there is none, or
-/// it is longer. Allocates nothing.
+/// Writes the path of the working directory to a place, and returns how long it is. `None` where
+/// there is none, or it is longer. Allocates nothing.
 pub(crate) fn working_directory(place: &mut [u8]) -> Option<usize> {
     #[cfg(target_os = "linux")]
     let found = {

@@ -6,8 +6,8 @@ use std::ffi::c_void;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 use super::objects::object_of;
 
-/// The granule of the system's malloc, in bytes: that of glibc if it is glibc's, and not one that was put
-/// in front of it, preloaded or linked in.
+/// The granule of the system's malloc, in bytes: that of glibc if it is glibc's, and not one that
+/// was put in front of it, preloaded or linked in.
 pub(crate) fn granule_of_system() -> usize {
     #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
     if malloc_is_glibcs() {

@@ -1,7 +1,7 @@
 //! What is mapped, and files that the system shows.
 
-/// Hands over the start and the end of whatever is mapped, in the order of addresses, and returns whether that is
-/// all. Allocates nothing.
+/// Hands over the start and the end of whatever is mapped, in the order of addresses, and returns
+/// whether that is all. Allocates nothing.
 pub(crate) fn for_each_mapping(mut each: impl FnMut(usize, usize)) -> bool {
     #[cfg(target_os = "linux")]
     {

@@ -1,6 +1,8 @@
-//! What the tracer asks of the operating system: to be called at the end of threads and around forks, and questions.
+//! What the tracer asks of the operating system: to be called at the end of threads and around
+//! forks, and questions.
 //!
-//! In: function pointers that layers above register. Out: calls of these, and answers. Never: an allocation.
+//! In: function pointers that layers above register. Out: calls of these, and answers. Never: an
+//! allocation.
 
 #[cfg(unix)]
 mod barrier;

@@ -2,8 +2,8 @@
 
 use std::ffi::c_void;
 
-/// Keeps the library that this is part of loaded, if it is one: the system calls functions of it at the end of
-/// threads and of the process, and the tracer's own threads run in it.
+/// Keeps the library that this is part of loaded, if it is one: the system calls functions of it at
+/// the end of threads and of the process, and the tracer's own threads run in it.
 pub(crate) fn stay_loaded() {
     #[cfg(target_os = "linux")]
     {
@@ -17,7 +17,8 @@ pub(crate) fn stay_loaded() {
             return;
         };
         let flags = libc::RTLD_LAZY | libc::RTLD_NOLOAD | libc::RTLD_NODELETE;
-        // SAFETY: the name by which the loader has the library, which is loaded: so none of its code runs by this.
+        // SAFETY: the name by which the loader has the library, which is loaded: so none of its
+        // code runs by this.
         // NOTE: what is returned is one more reference, which is never given back.
         unsafe { libc::dlopen(own.dli_fname, flags) };
     }

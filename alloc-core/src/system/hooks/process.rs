@@ -57,11 +57,13 @@ pub(crate) fn is_gone(thread: ThreadId) -> bool {
     }
 }
 
-/// Whether the process has no other thread. `false` where the system does not tell. Allocates nothing.
+/// Whether the process has no other thread. `false` where the system does not tell. Allocates
+/// nothing.
 pub(crate) fn is_sole_thread() -> bool {
     #[cfg(target_os = "linux")]
     {
-        // The name, in parentheses, may hold anything; the number of threads is the eighteenth after it.
+        // The name, in parentheses, may hold anything; the number of threads is the eighteenth
+        // after it.
         let (mut at_end, mut fields, mut count) = (false, 0, 0_u32);
         let told = read_file(c"/proc/self/stat", |byte| match byte {
             b')' => (at_end, fields, count) = (true, 0, 0),

@@ -1,6 +1,7 @@
 //! Time, errors, and standard error.
 
-/// How long ago some moment was that stays the same, on a clock that nobody sets, to a hundredth of a second.
+/// How long ago some moment was that stays the same, on a clock that nobody sets, to a hundredth of
+/// a second.
 pub(crate) fn monotonic_time() -> std::time::Duration {
     // PERF: a tenth of what the exact one takes.
     #[cfg(target_os = "linux")]
@@ -27,7 +28,7 @@ pub(crate) fn set_errno(error: i32) {
     // SAFETY: it has no conditions.
     let place = unsafe { libc::__errno_location() };
     #[cfg(target_os = "macos")]
-    // SAFETY: as above.
+    // SAFETY: it has no conditions.
     let place = unsafe { libc::__error() };
     #[cfg(any(target_os = "linux", target_os = "macos"))]
     // SAFETY: the thread's own place for it.
@@ -38,7 +39,8 @@ pub(crate) fn set_errno(error: i32) {
     let _ = error;
 }
 
-/// Writes to standard error without allocating, and without a signal where that is a pipe that nobody reads.
+/// Writes to standard error without allocating, and without a signal where that is a pipe that
+/// nobody reads.
 pub(crate) fn write_to_stderr(parts: &[&str]) {
     let _quiet = crate::system::quiet::Quiet::begin();
     for part in parts {

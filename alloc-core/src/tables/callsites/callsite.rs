@@ -7,10 +7,12 @@ use crate::system::sync::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, 
 use crate::tables::counters::SharedCounters;
 use crate::tables::label::Label;
 
-/// What is known of a callsite: its stack and label, written once, and the counters that threads share.
+/// What is known of a callsite: its stack and label, written once, and the counters that threads
+/// share.
 ///
-/// Of its stack it has the innermost addresses only, if the callsite that its thread met as a newcomer before has
-/// the others: in a program that recurses over its data stacks of thirty frames differ in three or four.
+/// Of its stack it has the innermost addresses only, if the callsite that its thread met as a
+/// newcomer before has the others: in a program that recurses over its data stacks of thirty frames
+/// differ in three or four.
 #[repr(C, align(64))]
 pub(crate) struct Callsite {
     pub(crate) shared: SharedCounters,
@@ -22,7 +24,7 @@ pub(crate) struct Callsite {
     /// The callsite that has the rest, or zero, and how many of its innermost are not among them.
     outer: AtomicU32,
     skip: AtomicU16,
-    /// That of its [stack](Stack::era).
+    /// That of its [stack](super::Stack::era).
     pub(crate) era: AtomicU16,
     /// Zero until the rest is written, then one plus the number of the [`StackEnd`].
     end: AtomicU8,
@@ -71,7 +73,8 @@ impl Callsite {
         Label::from_word(self.label.load(Ordering::Relaxed))
     }
 
-    /// Writes it. NOTE: stacks have no more than [`MAX_FRAMES`](crate::capture::MAX_FRAMES) addresses.
+    /// Writes it. NOTE: stacks have no more than [`MAX_FRAMES`](crate::capture::MAX_FRAMES)
+    /// addresses.
     pub(super) fn write(
         &self,
         own: &[usize],

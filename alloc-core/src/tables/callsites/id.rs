@@ -4,7 +4,8 @@ use std::num::NonZeroU32;
 
 use super::MAX_CALLSITES;
 
-/// Names one callsite of one tracing session; only [`Callsites`] knows what stands behind it.
+/// Names one callsite of one tracing session; only [`Callsites`](super::Callsites) knows what
+/// stands behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct CallsiteId(NonZeroU32);
 

@@ -29,15 +29,16 @@ pub(crate) use stack::{LastStack, Outer, Stack};
 ///
 /// A word of the index is 40 bits of the hash and the 24 bits of the id. Twelve to eighteen other
 /// bits of the hash choose the line, so two stacks are taken for one with a chance of one in 2^52
-/// or less: for a program with 100,000 callsites, whose pairs are five thousand million, about one in a
-/// million. The frames are not compared again, since that would cost a second cache miss on every hit.
+/// or less: for a program with 100,000 callsites, whose pairs are five thousand million, about one
+/// in a million. The frames are not compared again, since that would cost a second cache miss on
+/// every hit.
 ///
 /// # Ceiling
 ///
 /// A program that recurses over its data, such as a parser, has stacks without number. So newcomers
-/// are cut as the table fills: above a quarter of the limit to their sixteen innermost frames, above
-/// half of it to eight, of which there are far fewer, and which still tell the line. Above the limit
-/// they are charged to [`CallsiteId::OVERFLOW`], visibly.
+/// are cut as the table fills: above a quarter of the limit to their sixteen innermost frames,
+/// above half of it to eight, of which there are far fewer, and which still tell the line. Above
+/// the limit they are charged to [`CallsiteId::OVERFLOW`], visibly.
 pub(crate) struct Callsites {
     index: Index,
     chunks: [LazyTable<Callsite, CHUNK>; CHUNKS],
@@ -181,8 +182,8 @@ impl Callsites {
         }
     }
 
-    /// The same addresses where a callsite has the first of them itself, so that it does not take many steps to
-    /// find them.
+    /// The same addresses where a callsite has the first of them itself, so that it does not take
+    /// many steps to find them.
     pub(crate) fn owner_of(&self, mut outer: Outer) -> Outer {
         while let Some(callsite) = self.get(outer.callsite)
             && let Some(inner_len) = outer.skip.checked_sub(callsite.own_addresses().len())

@@ -6,8 +6,9 @@ use crate::tables::growing::Growing;
 
 /// The callsites that one thread met last, for it to ask before all others are asked.
 ///
-/// A word of the [index](Callsites) for each place that a hash may name; the newest takes the place. A program
-/// with many callsites meets most of them again soon, and their words in the index lie far apart.
+/// A word of the [index](super::Callsites) for each place that a hash may name; the newest takes
+/// the place. A program with many callsites meets most of them again soon, and their words in the
+/// index lie far apart.
 ///
 /// NOTE: as [`Growing`], of zeroed memory [`begin`](Self::begin) makes one.
 #[repr(C, align(64))]
@@ -27,7 +28,8 @@ impl Recent {
         self.words.begin();
     }
 
-    /// The id of the stack with this hash, [salted](Label::salt), if it was met lately.
+    /// The id of the stack with this hash, [salted](crate::tables::label::Label::salt), if it was
+    /// met lately.
     #[inline(always)]
     pub(crate) fn find(&self, hash: u64) -> Option<CallsiteId> {
         let word = self.words.place(hash as usize).load(Ordering::Relaxed);

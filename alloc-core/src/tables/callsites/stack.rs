@@ -12,8 +12,8 @@ pub(crate) struct Stack<'a> {
     pub(crate) outer: Option<Outer>,
     pub(crate) end: StackEnd,
     pub(crate) hash: u64,
-    /// If it passes through libraries that may be unloaded, a number that tells which those are, whatever comes to their
-    /// addresses later: see [`capture::then`]. Zero for most.
+    /// If it passes through libraries that may be unloaded, a number that tells which those are,
+    /// whatever comes to their addresses later: see [`then`](crate::capture::then). Zero for most.
     pub(crate) era: u16,
 }
 

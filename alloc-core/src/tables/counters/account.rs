@@ -17,9 +17,9 @@ pub(crate) enum Concurrency {
 /// # Exactness
 ///
 /// *Alone*, a thread never settles: the total is the settled part plus its own, so it sees every
-/// peak, and the first shrinking after it, at the very allocation or free. As long as the heap is at its peak its
-/// present size is the peak, so only the account knows it, until the heap falls or somebody else
-/// [changes it](Self::tell_peak).
+/// peak, and the first shrinking after it, at the very allocation or free. As long as the heap is
+/// at its peak its present size is the peak, so only the account knows it, until the heap falls or
+/// somebody else [changes it](Self::tell_peak).
 ///
 /// *With others*, it settles when its own part leaves a window, the credit, either way. All
 /// threads together hold back at most their number times the credit, and so far can the peak be
@@ -75,8 +75,8 @@ impl Account {
         self.lower.store(net, Relaxed);
     }
 
-    /// Counts `size` bytes fewer, and returns whether it settled, or found that the heap fell from its peak. The
-    /// callsite is changed after.
+    /// Counts `size` bytes fewer, and returns whether it settled, or found that the heap fell from
+    /// its peak. The callsite is changed after.
     #[inline(always)]
     pub(crate) fn shrink(&self, size: i64, heap: &Heap, epoch: &AtomicU64) -> HasSettled {
         let net = self.net.load(Relaxed) - size;
@@ -88,8 +88,8 @@ impl Account {
         false
     }
 
-    /// Counts `size` bytes fewer, and returns whether it could: not if it should settle, or the heap falls from its
-    /// peak; then nothing has happened.
+    /// Counts `size` bytes fewer, and returns whether it could: not if it should settle, or the
+    /// heap falls from its peak; then nothing has happened.
     #[inline(always)]
     pub(crate) fn try_shrink(&self, size: i64) -> bool {
         let left = self.left_without_settling(size);
@@ -99,8 +99,8 @@ impl Account {
         left.is_some()
     }
 
-    /// What is to be [kept](Self::keep) after `size` bytes fewer, unless it should settle, or the heap falls from its
-    /// peak.
+    /// What is to be [kept](Self::keep) after `size` bytes fewer, unless it should settle, or the
+    /// heap falls from its peak.
     #[inline(always)]
     pub(crate) fn left_without_settling(&self, size: i64) -> Option<i64> {
         let left = self.net.load(Relaxed) - size;
@@ -113,12 +113,14 @@ impl Account {
         self.net.store(left, Relaxed);
     }
 
-    /// Changes the heap without a look whether it is at its peak. NOTE: for a thread that is alone, and looks itself.
+    /// Changes the heap without a look whether it is at its peak. NOTE: for a thread that is alone,
+    /// and looks itself.
     pub(crate) fn add(&self, bytes: i64) {
         self.net.store(self.net.load(Relaxed) + bytes, Relaxed);
     }
 
-    /// How much a [`Tally`](crate::tables::tally::Tally) may hold before the heap is at its peak, as far as it has to look.
+    /// How much a [`Tally`](crate::tables::tally::Tally) may hold before the heap is at its peak,
+    /// as far as it has to look.
     pub(crate) fn room_of_tally(&self, heap: &Heap) -> i64 {
         if self.is_alone() {
             heap.peak.load(Relaxed) - heap.current.load(Relaxed) - self.net.load(Relaxed)
@@ -149,8 +151,8 @@ impl Account {
         false
     }
 
-    /// The same as [`stand_at`](Self::stand_at), unless the peak may be off still: then [`rose`](Self::rose) is to
-    /// look again when the heap rises further.
+    /// The same as [`stand_at`](Self::stand_at), unless the peak may be off still: then
+    /// [`rose`](Self::rose) is to look again when the heap rises further.
     fn stand_at_peak(&self, net: i64, heap: &Heap) {
         self.stand_at(net);
         if heap.peak_error.load(Relaxed) != 0 {
@@ -165,7 +167,8 @@ impl Account {
         }
         self.tell_peak(heap);
         self.forget_peak();
-        // The release pairs with the acquire in `net`: who sees less than the peak sees the peak told.
+        // The release pairs with the acquire in `net`: who sees less than the peak sees the peak
+        // told.
         self.net.store(net, Ordering::Release);
         if heap.rising.load(Relaxed) {
             heap.rising.store(false, Relaxed);
@@ -173,8 +176,8 @@ impl Account {
         }
     }
 
-    /// Has the heap know the peak that it is at, as far as only this account does. For whoever is about to change
-    /// the heap by another way than the thread's account.
+    /// Has the heap know the peak that it is at, as far as only this account does. For whoever is
+    /// about to change the heap by another way than the thread's account.
     pub(crate) fn tell_peak(&self, heap: &Heap) {
         let peak = self.lower.load(Relaxed);
         if self.alone.load(Relaxed) && peak != i64::MIN {
@@ -227,7 +230,8 @@ impl Account {
         self.alone
             .store(concurrency == Concurrency::Single, Relaxed);
         if concurrency == Concurrency::Multi {
-            // NOTE: who was alone until now and has not joined again must not take a peak for exact.
+            // NOTE: who was alone until now and has not joined again must not take a peak for
+            // exact.
             heap.exact_above.store(i64::MAX, Relaxed);
             return self.open_window(total, heap);
         }
@@ -241,14 +245,15 @@ impl Account {
         }
     }
 
-    /// Hands the thread's part to the heap, and returns the heap's settled total.
+    /// Moves the thread's part to the heap, and returns the heap's settled total.
     pub(crate) fn settle(&self, heap: &Heap) -> i64 {
         self.tell_peak(heap);
         self.forget_peak();
         self.hand_over(self.net.load(Relaxed), heap)
     }
 
-    /// Moves this part to the heap, and returns the heap's settled total. A reader finds it in one of the two places.
+    /// Moves this part to the heap, and returns the heap's settled total. A reader finds it in one
+    /// of the two places.
     fn hand_over(&self, net: i64, heap: &Heap) -> i64 {
         self.version.change(|| {
             self.net.store(0, Relaxed);
@@ -263,7 +268,8 @@ impl Account {
 
     /// What is held back, by `read`, which reads the account.
     ///
-    /// NOTE: not `is_own` while it settles: then a signal handler reads, and nobody goes on before it is done.
+    /// NOTE: not `is_own` while it settles: then a signal handler reads, and nobody goes on before
+    /// it is done.
     pub(crate) fn held_back(&self, is_own: bool, read: impl FnOnce() -> i64) -> HeldBack {
         let version = if is_own {
             Some(0)

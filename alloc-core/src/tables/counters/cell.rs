@@ -78,8 +78,8 @@ impl Cell {
         bytes > ceiling.0 || total_blocks >= MOST_BLOCKS
     }
 
-    /// Counts an allocation of one block, and returns whether it could: not if the cell is another callsite's, or
-    /// should be folded; then nothing has happened.
+    /// Counts an allocation of one block, and returns whether it could: not if the cell is another
+    /// callsite's, or should be folded; then nothing has happened.
     #[inline(always)]
     pub(crate) fn try_alloc_fast(
         &self,
@@ -108,7 +108,8 @@ impl Cell {
         true
     }
 
-    /// Adds what was allocated, after which there are so many bytes, and so many blocks were allocated.
+    /// Adds what was allocated, after which there are so many bytes, and so many blocks were
+    /// allocated.
     #[inline(always)]
     fn add(&self, weighted: Weighted, bytes: i64, total_blocks: u32, epoch: u64) {
         self.save_if_old(epoch);
@@ -149,7 +150,8 @@ impl Cell {
         self.subtract(bytes, 1, epoch);
     }
 
-    /// Subtracts what was freed, after which there are so many bytes, and returns how many blocks there are.
+    /// Subtracts what was freed, after which there are so many bytes, and returns how many blocks
+    /// there are.
     #[inline(always)]
     fn subtract(&self, bytes: i64, blocks: i32, epoch: u64) -> i32 {
         self.save_if_old(epoch);
@@ -194,7 +196,7 @@ impl Cell {
         shared.fold(&self.read(), epoch, || self.empty_for(next, epoch));
     }
 
-    /// The same, while no other thread folds.
+    /// Folds while no other thread does, without locked instructions.
     pub(crate) fn fold_alone_into(&self, shared: &SharedCounters, next: u32, epoch: u64) {
         shared.fold_as::<Unlocked>(&self.read(), epoch, || self.empty_for(next, epoch));
     }
@@ -212,8 +214,8 @@ impl Cell {
         self.high_blocks.store(0, Relaxed);
         self.saved_blocks.store(0, Relaxed);
         self.total_blocks.store(0, Relaxed);
-        // NOTE: last, so that nobody takes the counts of the callsite before for those of this one. The release pairs
-        // with the acquire in `read_of`.
+        // NOTE: last, so that nobody takes the counts of the callsite before for those of this one.
+        // The release pairs with the acquire in `read_of`.
         self.callsite.store(callsite, Ordering::Release);
     }
 

@@ -1,4 +1,5 @@
-//! How a fold adds to shared counters: with a locked instruction, or without where no other thread folds.
+//! How a fold adds to shared counters: with a locked instruction, or without where no other thread
+//! folds.
 
 use crate::system::sync::{AtomicI64, AtomicU64, Ordering};
 use Ordering::Relaxed;
@@ -28,8 +29,9 @@ impl Folder for Locked {
 
 /// The only one that does.
 ///
-/// PERF: a locked instruction waits for all that came before and holds up what comes after, and a fold has
-/// eight of them. One without the lock is still whole for a signal handler that comes between.
+/// PERF: a locked instruction waits for all that came before and holds up what comes after, and a
+/// fold has eight of them. One without the lock is still whole for a signal handler that comes
+/// between.
 #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
 pub(super) struct Unlocked;
 
@@ -37,8 +39,9 @@ pub(super) struct Unlocked;
 impl Folder for Unlocked {
     #[inline(always)]
     fn add(to: &AtomicI64, mut number: i64) -> i64 {
-        // SAFETY: changes the number, which is an atomic's and so may be changed through a shared reference,
-        // in one instruction, and no memory besides. Other threads only read it meanwhile, by aligned loads.
+        // SAFETY: changes the number, which is an atomic's and so may be changed through a shared
+        // reference, in one instruction, and no memory besides. Other threads only read it
+        // meanwhile, by aligned loads.
         unsafe {
             std::arch::asm!(
                 "xadd [{to}], {number}",
@@ -52,7 +55,8 @@ impl Folder for Unlocked {
 
     #[inline(always)]
     fn add_unsigned(to: &AtomicU64, number: u64) {
-        // SAFETY: as above.
+        // SAFETY: changes the number, which is an atomic's and so may be changed through a shared
+        // reference, in one instruction, and no memory besides.
         unsafe {
             std::arch::asm!(
                 "add [{to}], {number}",

@@ -40,15 +40,17 @@ impl Heap {
         }
     }
 
-    /// Has all threads settle at every change, or lets them hold back their credit. NOTE: only before
-    /// a session.
+    /// Has all threads settle at every change, or lets them hold back their credit. NOTE: only
+    /// before a session.
     pub(crate) fn set_exact(&self, exact: bool) {
         self.exact.store(exact, Relaxed);
     }
 
-    /// The heap's totals. `held_back` reads afresh what accounts have not settled, each time it is called.
+    /// The heap's totals. `held_back` reads afresh what accounts have not settled, each time it is
+    /// called.
     ///
-    /// An account that settles meanwhile makes it read again. NOTE: not forever: then the last try counts.
+    /// An account that settles meanwhile makes it read again. NOTE: not forever: then the last try
+    /// counts.
     pub(crate) fn read(&self, held_back: impl Fn() -> HeldBack) -> TracedMemory {
         let mut current = 0;
         for attempt in 0..ATTEMPTS {
@@ -92,8 +94,8 @@ impl Heap {
         self.current.load(Relaxed) + held_back >= self.peak.load(Relaxed)
     }
 
-    /// Takes note of the peak, if the heap is at it and shrinks now, and returns whether it is. Only for a thread that
-    /// is alone.
+    /// Takes note of the peak, if the heap is at it and shrinks now, and returns whether it is.
+    /// Only for a thread that is alone.
     pub(crate) fn note_peak(&self, held_back: i64) -> bool {
         let total = self.current.load(Relaxed) + held_back;
         if total < self.peak.load(Relaxed) {
@@ -107,7 +109,8 @@ impl Heap {
         true
     }
 
-    /// Takes note that the heap is as high as this, without a look at what it holds. Only for a thread that is alone.
+    /// Takes note that the heap is as high as this, without a look at what it holds. Only for a
+    /// thread that is alone.
     pub(crate) fn raise_peak(&self, held_back: i64) {
         raise(&self.peak, self.current.load(Relaxed) + held_back);
     }
@@ -124,7 +127,8 @@ impl Heap {
         self.current.fetch_add(bytes, Relaxed);
     }
 
-    /// Makes the present the peak. NOTE: only while all threads stand still, and nobody holds anything back.
+    /// Makes the present the peak. NOTE: only while all threads stand still, and nobody holds
+    /// anything back.
     pub(crate) fn reset_peak(&self) {
         self.peak.store(self.current.load(Relaxed), Relaxed);
         self.rising.store(true, Relaxed);
@@ -143,8 +147,8 @@ impl Heap {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HeldBack {
     pub(crate) bytes: i64,
-    /// The sum of the accounts' versions, which only rise: the same as before if none settled. `None` if one was in the
-    /// middle of it.
+    /// The sum of the accounts' versions, which only rise: the same as before if none settled.
+    /// `None` if one was in the middle of it.
     pub(super) versions: Option<u64>,
 }
 

@@ -13,8 +13,8 @@
 //! shrinks after a new peak. A counter that is about to change and carries another epoch saves its
 //! value first and takes on the epoch. So at any moment, what carries the current epoch answers
 //! with the saved value, and the rest did not change since the peak and answers with the present
-//! one. While the heap stands at its peak ([`Heap::rising`]), present values are the answer for all.
-//! Of equal peaks the later one counts.
+//! one. While the heap stands at its peak ([`Heap::rising`]), present values are the answer for
+//! all. Of equal peaks the later one counts.
 //!
 //! # How exact
 //!

@@ -38,7 +38,8 @@ impl SharedCounters {
 
     #[inline(always)]
     pub(super) fn fold_as<F: Folder>(&self, delta: &Delta, epoch: u64, emptied: impl FnOnce()) {
-        // PERF: two cache lines, often far away, and nothing that comes after the first change begins before it is done.
+        // PERF: two cache lines, often far away, and nothing that comes after the first change
+        // begins before it is done.
         crate::system::arena::prefetch(&self.epoch);
         F::add_unsigned(&self.folds, 1);
         // The fence keeps the changes after the beginning; it pairs with the first in `consistent`.
@@ -78,7 +79,8 @@ impl SharedCounters {
     /// The callsite's counters: the shared part and the cells of all threads, which `cells` reads
     /// afresh each time it is called.
     ///
-    /// A fold that happens meanwhile makes it read again. NOTE: not forever: then the last try counts.
+    /// A fold that happens meanwhile makes it read again. NOTE: not forever: then the last try
+    /// counts.
     pub(crate) fn sum<I>(&self, mut cells: impl FnMut() -> I, epoch: u64, rising: bool) -> Counters
     where
         I: Iterator<Item = Delta>,
@@ -137,7 +139,8 @@ impl SharedCounters {
         }
     }
 
-    /// Makes the present the peak. NOTE: only while all threads stand still, and all cells are folded.
+    /// Makes the present the peak. NOTE: only while all threads stand still, and all cells are
+    /// folded.
     pub(crate) fn reset_peak(&self) {
         self.peak_bytes.store(self.bytes.load(Relaxed), Relaxed);
         self.peak_blocks.store(self.blocks.load(Relaxed), Relaxed);

@@ -81,7 +81,8 @@ impl Tables {
         cell
     }
 
-    /// Somebody frees a block who has no account here, as [`forget`](crate::record::unguarded::forget) does.
+    /// Somebody frees a block who has no account here, as
+    /// [`forget`](crate::record::unguarded::forget) does.
     fn free_from_elsewhere(&self, callsite: usize, size: usize) {
         self.account.tell_peak(&self.heap);
         self.heap.add_directly(-(size as i64), &self.epoch);

@@ -1,6 +1,7 @@
 //! [`Flags`]: how a link was found, and what that asks of the links around it.
 
-/// One bit each: four say how a step found a link, three what follows from it together with the links outside.
+/// One bit each: four say how a step found a link, three what follows from it together with the
+/// links outside.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::capture::unwind) struct Flags(u32);
 
@@ -73,7 +74,8 @@ impl Flags {
         self.has(Flags::REACHES_UNLOADABLE)
     }
 
-    /// Whether the saved rbp must be as it was: a step further out takes it, and this one loaded it.
+    /// Whether the saved rbp must be as it was: a step further out takes it, and this one loaded
+    /// it.
     pub(super) fn holds_bp(self) -> bool {
         self.needs_bp() && !self.has(Flags::BP_KEPT)
     }
@@ -81,7 +83,8 @@ impl Flags {
 
 /// A link's flags, and how many saved rbps must be as they were from there outwards.
 ///
-/// PERF: in one word, which is that of the link outside of it where both were found by sp-only rules.
+/// PERF: in one word, which is that of the link outside of it where both were found by sp-only
+/// rules.
 #[derive(Clone, Copy)]
 pub(super) struct FlagsAndHeld(u64);
 
@@ -99,7 +102,8 @@ impl FlagsAndHeld {
         (self.0 >> 32) as usize
     }
 
-    /// Whether no frame inside of the link must have its rbp as it was, and all code from there outwards stays.
+    /// Whether no frame inside of the link must have its rbp as it was, and all code from there
+    /// outwards stays.
     #[inline(always)]
     pub(super) fn needs_no_rbp(self) -> bool {
         const NEEDS: Flags = Flags::NEEDS_BP
@@ -108,7 +112,8 @@ impl FlagsAndHeld {
         !self.flags().has(NEEDS)
     }
 
-    /// That of a link found by an sp-only rule, inside of one that [needs no rbp](Self::needs_no_rbp).
+    /// That of a link found by an sp-only rule, inside of one that [needs no
+    /// rbp](Self::needs_no_rbp).
     #[inline(always)]
     pub(super) fn of_sp_only(self) -> FlagsAndHeld {
         FlagsAndHeld(self.0 >> 32 << 32)

@@ -17,19 +17,21 @@ pub(super) use new_frames::{Found, NewFrames, Origin};
 /// How many links are kept at most.
 pub(super) const KEPT: usize = 2 * MAX_FRAMES;
 
-/// Return addresses that were found, and what is needed to find them again: outermost first, from 1 on.
+/// The links of the previous walk: its return addresses, and what is needed to find them again.
+/// Outermost first, from 1 on.
 ///
-/// That at 0 stands for all that lies outside: its place is beyond every other.
+/// The link at 0 stands for all frames further out. Its address is above every other.
 ///
-/// PERF: a plain walk reads and writes `pcs` and `numbers` only, half a cache line for each link.
+/// PERF: an sp-only walk reads and writes `pcs` and `numbers` only, half a cache line for each
+/// link.
 pub(super) struct PreviousStack {
-    /// Four that lie below every stack, so that a search which begins there ends at once. Then those of the links,
-    /// which lie further and further down the stack, and four that end them.
+    /// Four sentinels, so that a search that begins there ends at once. Then the return addresses
+    /// of the links, at descending addresses, and four sentinels.
     pcs: [Check; FIRST + KEPT + 4],
     numbers: [Numbers; KEPT],
-    /// Of a link that a plain walk found there is what another left.
+    /// NOTE: stale for a link that an sp-only walk found.
     from: [Origin; KEPT],
-    /// Outermost first, as the links that they are of.
+    /// The saved rbps that must be unchanged, outermost first.
     held: [Held; KEPT],
     /// How many rbps the last walk held.
     held_len: usize,
@@ -39,7 +41,7 @@ pub(super) struct PreviousStack {
 const FIRST: usize = 4;
 
 impl PreviousStack {
-    /// Has this stand for all that lies outside: what it adds to the hash, and whether its steps take rbp.
+    /// Starts a stack: `sum` and `needs_bp` are those of all frames further out.
     pub(super) fn begin(&mut self, sum: u64, needs_bp: bool) {
         self.pcs[FIRST] = Check {
             address: usize::MAX,
@@ -47,7 +49,7 @@ impl PreviousStack {
         };
         self.numbers[0] = Numbers {
             sum,
-            ties: FlagsAndHeld::new(Flags::outside(needs_bp), 0),
+            word: FlagsAndHeld::new(Flags::outside(needs_bp), 0),
         };
     }
 
@@ -57,7 +59,7 @@ impl PreviousStack {
     }
 
     fn flags(&self, at: usize) -> Flags {
-        self.numbers(at).ties.flags()
+        self.numbers(at).word.flags()
     }
 
     /// The sum of the hash from there outwards.
@@ -66,7 +68,8 @@ impl PreviousStack {
         self.numbers(at).sum
     }
 
-    /// The return addresses of the links inside of that at `from`, to that at `to`, with their places.
+    /// The return addresses of the links inside of that at `from`, to that at `to`, with their
+    /// places.
     pub(super) fn pcs(&self, from: usize, to: usize) -> &[Check] {
         &self.pcs[FIRST + from + 1..=FIRST + to]
     }
@@ -86,8 +89,8 @@ impl PreviousStack {
         }
     }
 
-    /// Whether all words are as they were of the links inside of that at `from`, to that at `to`, which lie outside
-    /// of the start.
+    /// Whether all words are unchanged of the links inside of the one at `from`, to the one at
+    /// `to`, that are outside of the start.
     ///
     /// # Safety
     ///
@@ -98,7 +101,7 @@ impl PreviousStack {
         let held_end = start.held.clamp(held, self.held_until(to));
         // SAFETY: the caller's promise.
         let hold = unsafe { checks::hold(&self.pcs[places..places_end]) };
-        // SAFETY: as above.
+        // SAFETY: the caller's promise.
         hold && self.held[held..held_end]
             .iter()
             .all(|it| unsafe { it.bp.change() } == 0)
@@ -107,7 +110,7 @@ impl PreviousStack {
     /// How many of them there are from there outwards.
     #[inline(always)]
     fn held_until(&self, at: usize) -> usize {
-        self.numbers(at).ties.held()
+        self.numbers(at).word.held()
     }
 
     /// Whether a step outside of it takes rbp as it was in the frame inside of it.
@@ -120,9 +123,8 @@ impl PreviousStack {
         self.flags(at).reaches_unloadable()
     }
 
-    /// Whether neither this link nor one outside of it says anything of what lies inside: no step takes rbp as it was
-    /// in the frame inside of this one, nor did the step to this one, and none is fleeting. Then its return address
-    /// and the place of that are all that it takes to be met again.
+    /// Whether the return address and its location are all that identifies the link: no step to it
+    /// or further out needs rbp, and none is of code that may be unloaded.
     ///
     /// # Safety
     ///
@@ -131,7 +133,7 @@ impl PreviousStack {
     pub(super) unsafe fn needs_no_rbp(&self, at: usize) -> bool {
         // SAFETY: the caller's promise.
         unsafe { self.numbers.get_unchecked(at) }
-            .ties
+            .word
             .needs_no_rbp()
     }
 
@@ -176,11 +178,11 @@ impl PreviousStack {
         self.pcs.as_ptr().wrapping_add(FIRST + at)
     }
 
-    /// Puts a link with what was found at `at`.
+    /// Writes the link at `at`.
     pub(super) fn put(&mut self, at: usize, found: &Found) {
         let outer = *self.numbers(at - 1);
-        let flags = outer.ties.flags().inside(found.from.way);
-        let held = outer.ties.held();
+        let flags = outer.word.flags().inside(found.from.way);
+        let held = outer.word.held();
         self.pcs[FIRST + at] = found.pc;
         self.from[at] = found.from;
         self.held[held] = Held {
@@ -189,22 +191,22 @@ impl PreviousStack {
         };
         self.numbers[at] = Numbers {
             sum: StackHash::add(outer.sum, found.pc.word),
-            ties: FlagsAndHeld::new(flags, held + usize::from(flags.holds_bp())),
+            word: FlagsAndHeld::new(flags, held + usize::from(flags.holds_bp())),
         };
     }
 
-    /// Puts the first `new` that are fresh inside of the link at `at`.
+    /// Pushes the `new` frames inside of the link at `at`.
     pub(super) fn push(&mut self, at: usize, new: usize, new_frames: &NewFrames) {
         for (inner, found) in (0..new).rev().enumerate() {
             self.put(at + 1 + inner, &new_frames.get(found));
         }
-        let last = self.numbers(at + new).ties;
+        let last = self.numbers(at + new).word;
         // SAFETY: it was put there.
         unsafe { self.end(at + new, last) };
     }
 
-    /// The same, if they were found by plain rules and the link [stands alone](Self::needs_no_rbp). Returns the sum of
-    /// the hash.
+    /// Fast path of [`push`](Self::push): the frames were found by sp-only rules, and the link
+    /// [needs no rbp](Self::needs_no_rbp). Returns the sum of the hash.
     ///
     /// # Safety
     ///
@@ -218,43 +220,43 @@ impl PreviousStack {
     ) -> u64 {
         debug_assert!(at + new < KEPT);
         // SAFETY: the caller's promise.
-        let Numbers { mut sum, ties } = unsafe { *self.numbers.get_unchecked(at) };
-        let ties = ties.of_sp_only();
+        let Numbers { mut sum, word } = unsafe { *self.numbers.get_unchecked(at) };
+        let word = word.of_sp_only();
         for (inner, found) in (0..new).rev().enumerate() {
-            // SAFETY: as above, and that many are fresh.
+            // SAFETY: the caller's promise, and that many are fresh.
             let pc = unsafe { new_frames.pcs.get_unchecked(found) }.read_by_word();
             sum = StackHash::add(sum, pc.word);
-            // SAFETY: as above.
+            // SAFETY: the caller's promise.
             unsafe { *self.pcs.get_unchecked_mut(FIRST + at + 1 + inner) = pc };
-            // SAFETY: as above.
-            unsafe { *self.numbers.get_unchecked_mut(at + 1 + inner) = Numbers { sum, ties } };
+            // SAFETY: the caller's promise.
+            unsafe { *self.numbers.get_unchecked_mut(at + 1 + inner) = Numbers { sum, word } };
         }
-        // SAFETY: as above.
-        unsafe { self.end(at + new, ties) };
+        // SAFETY: the caller's promise.
+        unsafe { self.end(at + new, word) };
         sum
     }
 
-    /// Has that at `at`, with these ties, be the innermost.
+    /// Makes the link at `at`, which has this word, the innermost.
     ///
     /// # Safety
     ///
     /// There is room for it.
     #[inline(always)]
-    unsafe fn end(&mut self, at: usize, ties: FlagsAndHeld) {
+    unsafe fn end(&mut self, at: usize, word: FlagsAndHeld) {
         for past in 1..=4 {
             // Below every stack.
             //
             // SAFETY: there is room for four more than links.
             unsafe { self.pcs.get_unchecked_mut(FIRST + at + past) }.address = 0;
         }
-        self.held_len = ties.held();
+        self.held_len = word.held();
     }
 
-    /// Drops links, so that those from `from` to `to` are the outermost, inside of what stands for all that lies
-    /// outside, where no rbp is known.
+    /// Drops links, so that those from `from` to `to` are the outermost, inside of what stands for
+    /// all that lies outside, where no rbp is known.
     pub(super) fn drop_outer(&mut self, from: usize, to: usize) {
         let outside = *self.numbers(from - 1);
-        let (shift, held) = (from - 1, outside.ties.held());
+        let (shift, held) = (from - 1, outside.word.held());
         self.begin(outside.sum, true);
         self.pcs
             .copy_within(FIRST + from..FIRST + to + 1, FIRST + 1);
@@ -265,12 +267,12 @@ impl PreviousStack {
             held.link = held.link.saturating_sub(shift);
         }
         for numbers in &mut self.numbers[1..=to - shift] {
-            numbers.ties = FlagsAndHeld::new(numbers.ties.flags(), numbers.ties.held() - held);
+            numbers.word = FlagsAndHeld::new(numbers.word.flags(), numbers.word.held() - held);
         }
     }
 
-    /// The innermost link that may hold: its return address and those of all links outside of it, up to the start, are
-    /// where they were, and so are the rbps, and none of them lies below `sp`.
+    /// The innermost link that may be valid: its return address and those of all links outside of
+    /// it, up to the start, are unchanged, and so are the rbps, and none of them is below `sp`.
     ///
     /// PERF: 5 instructions for each link, and none waits for another.
     ///
@@ -293,7 +295,7 @@ impl PreviousStack {
         link
     }
 
-    /// The place of the first return address that is not where it was, or lies below `sp`.
+    /// The index of the first return address that has changed, or is below `sp`.
     ///
     /// # Safety
     ///
@@ -329,18 +331,18 @@ impl PreviousStack {
 struct Numbers {
     /// The sum of the hash from here outwards.
     sum: u64,
-    ties: FlagsAndHeld,
+    word: FlagsAndHeld,
 }
 
-/// A saved rbp that must be as it was, and the link that it was saved at: if it is another, links inside of that do not
-/// hold.
+/// A saved rbp that must be unchanged, and the link that it was saved at. If it has changed, links
+/// inside of that one are invalid.
 #[derive(Clone, Copy)]
 struct Held {
     bp: Check,
     link: usize,
 }
 
-/// From where on words of the stack must be as they were.
+/// From where on words of the stack are verified.
 #[derive(Clone, Copy)]
 pub(super) struct Start {
     /// Where the first return address has its place.

@@ -27,7 +27,7 @@ impl Found {
     }
 }
 
-/// What a walk under way found, innermost first.
+/// What the walk has found so far, innermost first.
 pub(in crate::capture::unwind) struct NewFrames {
     /// An sp-only walk writes nothing else.
     pub(super) pcs: [Check; KEPT],
@@ -41,7 +41,7 @@ impl NewFrames {
         self.from[at % KEPT] = found.from;
     }
 
-    /// The same by a plain rule.
+    /// Writes what an sp-only rule found.
     #[inline(always)]
     pub(in crate::capture::unwind) fn set_pc(&mut self, at: usize, pc: Check) {
         self.pcs[at % KEPT] = pc;

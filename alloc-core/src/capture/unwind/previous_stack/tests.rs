@@ -19,7 +19,7 @@ impl Model {
     fn new(random: &mut impl FnMut(u64) -> u64) -> Model {
         // SAFETY: numbers, for which zero is a value.
         let mut links = unsafe { Box::<PreviousStack>::new_zeroed().assume_init() };
-        // SAFETY: as above.
+        // SAFETY: numbers, for which zero is a value.
         let mut new_frames = unsafe { Box::<NewFrames>::new_zeroed().assume_init() };
         let stack: Vec<usize> = (0..FRAMES * WORDS).map(|at| 1_000 + at).collect();
         let address = |at: usize| &raw const stack[at] as usize;
@@ -54,8 +54,8 @@ impl Model {
         }
     }
 
-    /// Whether the rbp is held that was saved at this link, by the definition: the first step further out that
-    /// knows rbp takes it.
+    /// Whether the rbp is held that was saved at this link, by the definition: the first step
+    /// further out that knows rbp takes it.
     fn holds_bp(&self, link: usize) -> bool {
         let is_saved = |it: &Found| it.from.bp.address != 0;
         let is_taken = |it: &Found| it.from.way.has(Flags::CFA_FROM_BP);
@@ -66,7 +66,8 @@ impl Model {
                 .is_some_and(is_taken)
     }
 
-    /// Which link should be the innermost that holds, counted from 1, if this word of the stack changed.
+    /// Which link should be the innermost that holds, counted from 1, if this word of the stack
+    /// changed.
     fn expected(&self, changed: usize) -> usize {
         let link = FRAMES - 1 - changed / WORDS;
         match changed % WORDS {

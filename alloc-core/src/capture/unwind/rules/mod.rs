@@ -31,27 +31,27 @@ pub(super) use rule::{Base, Kept, Rule};
 ///
 /// # Code that may be unloaded
 ///
-/// After `dlclose` another library may come to the same addresses, so an address alone does not name
-/// its code. Rules by address alone are kept only for objects that [stay](Object::stays). For all
-/// others the loader is asked each time which object lies there (`_dl_find_object`, lock-free), and
-/// the rule is kept under the object's [fingerprint](Object::fingerprint), which its build id makes
-/// its own, and the address: the rules of a library that left are not found any more, and are there
-/// again when it comes back. For a library without a build id the rule is compiled each time. That
-/// no object lies there is never kept.
+/// After `dlclose` another library may come to the same addresses, so an address alone does not
+/// name its code. Rules by address alone are kept only for objects that [stay](Object::stays). For
+/// all others the loader is asked each time which object lies there (`_dl_find_object`, lock-free),
+/// and the rule is kept under the object's [fingerprint](Object::fingerprint), which its build id
+/// makes its own, and the address: the rules of a library that left are not found any more, and are
+/// there again when it comes back. For a library without a build id the rule is compiled each time.
+/// That no object lies there is never kept.
 ///
-/// Fingerprints are numbered, to fit into a word beside the rule; those beyond the last number count as
-/// none. That any two of [`MOST_LOADS`] are equal by accident has a chance of one in 2^44.
+/// Fingerprints are numbered, to fit into a word beside the rule; those beyond the last number
+/// count as none. That any two of [`MOST_LOADS`] are equal by accident has a chance of one in 2^44.
 ///
 /// A step in such code asks the loader for the object, where one in the program's own is a look-up.
 pub(super) struct Rules {
     words: Words,
     /// Of most of those that are plain, what a plain walk needs.
     sizes: LazyTable<Sizes, 1>,
-    /// The same for code that may be unloaded. The upper half of the key is one more than the place
+    /// The rules of code that may be unloaded. The upper half of the key is one more than the place
     /// of the fingerprint, the lower is the address, counted from where the object begins.
     loaded: Words,
-    /// The same as `words`, for walks that look for the user's line: the uppermost bit says that the code
-    /// is [surely the user's](functions::is_surely_of_the_user).
+    /// The rules, for walks to the user's line: the uppermost bit says that
+    /// the code is [surely the user's](functions::is_surely_of_the_user).
     lines: Words,
     loads: [AtomicU64; MOST_LOADS],
     long: [AtomicU64; MOST_LONG],
@@ -91,8 +91,8 @@ impl Rules {
         }
     }
 
-    /// Where most rules that are [plain](Packed::is_sp_only) are, for [`sp_only_size`](Self::sp_only_size). `None` as long as none
-    /// is.
+    /// Where most rules that are [plain](Packed::is_sp_only) are, for
+    /// [`sp_only_size`](Self::sp_only_size). `None` as long as none is.
     #[inline(always)]
     pub(super) fn sizes(&self) -> Option<&Sizes> {
         self.sizes.get().map(|[sizes]| sizes)
@@ -115,17 +115,18 @@ impl Rules {
         Packed::stored(self.words.find(hash(pc), is_it)?).sp_only_size()
     }
 
-    /// The same as [`get`](Self::get), and whether the code is surely the user's.
+    /// The rule for a frame, and whether its code is surely the user's.
     #[inline(always)]
     pub(super) fn get_for_line(&self, frame: Registers) -> (Packed, bool) {
         let known = self.get_known_for_line(frame.pc);
         known.unwrap_or_else(|| self.ask_for_line(frame))
     }
 
-    /// The same, if it was met before.
+    /// The rule and whether the code is the user's, if the return address was met before.
     #[inline(always)]
     pub(super) fn get_known_for_line(&self, pc: usize) -> Option<(Packed, bool)> {
-        // NOTE: addresses have 47 bits, so that one more is free. An empty place is like the rule of one of zero.
+        // NOTE: addresses have 47 bits, so that one more is free. An empty place is like the rule
+        // of one of zero.
         let is_it = |word: u64| word << 1 >> 17 == pc as u64 && word != 0;
         let word = self.lines.find(hash(pc), is_it)?;
         Some((Packed::stored(word), word & OF_THE_USER != 0))

@@ -28,8 +28,8 @@ impl Packed {
     /// address above it.
     pub(in crate::capture::unwind) const FRAME_POINTER: Packed = Packed(Packed::RBP | 16 | 2);
 
-    /// Whether it is short and counts from rsp: then the frame ends above where it began, and rbp was saved
-    /// within.
+    /// Whether it is short and counts from rsp: then the frame ends above where it began, and rbp
+    /// was saved within.
     #[inline(always)]
     pub(in crate::capture::unwind) fn is_sp_only(self) -> bool {
         self.0 < Packed::RBP
@@ -47,7 +47,7 @@ impl Packed {
         Packed(u32::from(word as u16))
     }
 
-    /// Whether [`Rules::whole`] must tell what it says.
+    /// Whether [`Rules::whole`](super::Rules::whole) must tell what it says.
     #[inline(always)]
     pub(in crate::capture::unwind) fn is_long(self) -> bool {
         self.0 >= Packed::LONG
@@ -122,8 +122,8 @@ impl Packed {
 const KEPT: u64 = 4;
 
 /// The offset in the upper half; in the lower, where rbp was saved and, in the three bits that its
-/// alignment leaves free, whether it was, what the base is, and whether the rule is of another kind. `None` for what
-/// cannot be.
+/// alignment leaves free, whether it was, what the base is, and whether the rule is of another
+/// kind. `None` for what cannot be.
 pub(super) fn pack_long(rule: Rule) -> Option<u64> {
     let (base, offset, saved_bp) = match rule {
         Rule::Step {

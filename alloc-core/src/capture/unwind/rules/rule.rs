@@ -15,14 +15,14 @@ pub(in crate::capture::unwind) enum Rule {
     Kept(Kept),
     /// The function has no caller: the bottom of a stack.
     Bottom,
-    /// There is one that takes [more registers](super::every_register).
+    /// There is one that takes [more registers](crate::capture::unwind::every_register).
     Other,
     /// There is no rule, or none that the walk can follow.
     Unknown,
 }
 
-/// The CFA is counted from the word at an offset from rbp: a function that aligns its frame anew keeps there where it
-/// ended before, and one that begins a stack where the other one goes on.
+/// The CFA is counted from the word at an offset from rbp: a function that aligns its frame anew
+/// keeps there where it ended before, and one that begins a stack where the other one goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::capture::unwind) struct Kept {
     pub(in crate::capture::unwind) at: i16,
@@ -31,7 +31,8 @@ pub(in crate::capture::unwind) struct Kept {
     /// Where rbp was saved, from rbp or from the CFA.
     pub(in crate::capture::unwind) bp_at: i16,
     pub(in crate::capture::unwind) bp_by_cfa: bool,
-    /// Where the return address lies, from the CFA: elsewhere than just below it where a stack begins.
+    /// Where the return address lies, from the CFA: elsewhere than just below it where a stack
+    /// begins.
     pub(in crate::capture::unwind) pc_at: i8,
 }
 
@@ -52,14 +53,15 @@ impl Kept {
 }
 
 impl Rule {
-    /// That of a function that keeps a frame pointer: the caller's rbp lies at rbp, and the return address above it.
+    /// That of a function that keeps a frame pointer: the caller's rbp lies at rbp, and the return
+    /// address above it.
     pub(in crate::capture::unwind) const FRAME_POINTER: Rule = Rule::Step {
         base: Base::Rbp,
         offset: 16,
         saved_bp: Some(-16),
     };
 
-    /// The same, of one whose frame ends `size` bytes above rsp.
+    /// The rule of a function that saves rbp and whose frame ends `size` bytes above rsp.
     pub(in crate::capture::unwind) fn of_frame(size: usize) -> Option<Rule> {
         i32::try_from(size).ok().map(|offset| Rule::Step {
             base: Base::Rsp,

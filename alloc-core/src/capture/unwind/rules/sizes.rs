@@ -5,9 +5,9 @@ use crate::system::sync::{AtomicU16, AtomicUsize, Ordering};
 
 /// How large the frames at some return addresses are.
 ///
-/// PERF: a walk waits for the size, to know where the next return address lies. So the way to it is short: the lowest bits
-/// of an address choose its place, and sizes lie apart from addresses, close together. That it is the right one can be seen
-/// later.
+/// PERF: a walk waits for the size, to know where the next return address lies. So the way to it is
+/// short: the lowest bits of an address choose its place, and sizes lie apart from addresses, close
+/// together. That it is the right one can be seen later.
 pub(in crate::capture::unwind) struct Sizes {
     /// Zero where there is none yet.
     pcs: [AtomicUsize; SIZES],
@@ -40,7 +40,8 @@ impl Sizes {
         }
     }
 
-    /// Whether the place was free. Nobody finds anything there from now on: an address with another place.
+    /// Whether the place was free. Nobody finds anything there from now on: an address with another
+    /// place.
     fn take(&self, place: usize) -> bool {
         self.pcs[place]
             .compare_exchange(0, !place, Ordering::Relaxed, Ordering::Relaxed)

@@ -15,7 +15,7 @@ use crate::capture::unwind::rules::Packed;
 use crate::capture::unwind::step::outward;
 use crate::tables::callsites::{CallsiteId, Stack};
 
-/// Where one of the functions that begin a walk has its return address: so far above rsp, or rbp.
+/// A function that begins walks, and where its return address is: at an offset from rsp or rbp.
 #[derive(Clone, Copy)]
 pub(super) struct CaptureSite {
     pub(super) from: usize,
@@ -25,8 +25,8 @@ pub(super) struct CaptureSite {
 }
 
 impl Walker {
-    /// The caller's stack: its callsite if it is remembered, else the hash of its innermost return
-    /// addresses.
+    /// Captures the caller's stack: its callsite if the stack is cached, else the hash of its
+    /// innermost return addresses.
     #[inline(always)]
     pub(crate) fn capture(&mut self) -> Captured {
         let Registers { pc, sp, bp } = Registers::here();
@@ -34,17 +34,17 @@ impl Walker {
             return self.capture_lightly(pc, sp, bp, false);
         }
         if self.cached.are_backing_off() {
-            self.start = None;
+            self.key = None;
             return Captured::hashed(self.walk(pc, sp, bp));
         }
         self.capture_from(pc, sp, bp)
     }
 
-    /// The same while nothing is kept.
+    /// Captures the caller's stack while nothing is kept.
     #[cold]
     #[inline(never)]
     fn capture_lightly(&mut self, pc: usize, sp: usize, bp: usize, line: bool) -> Captured {
-        self.start = None;
+        self.key = None;
         if self.light_walks < LIGHT_WALKS
             && let Some(hash) = self.walk_lightly(Registers { pc, sp, bp }, line)
         {
@@ -70,11 +70,11 @@ impl Walker {
         }
     }
 
-    /// The caller's stack, walked whatever is remembered, and not to be remembered.
+    /// Walks the caller's stack, without the cache.
     #[inline(never)]
     pub(crate) fn capture_now(&mut self, line: bool) -> Stack<'_> {
         let Registers { pc, sp, bp } = Registers::here();
-        self.start = None;
+        self.key = None;
         if !self.keeps {
             self.begin_to_keep();
         }
@@ -86,7 +86,8 @@ impl Walker {
         self.stack()
     }
 
-    /// What a signal's handler got as its third argument, if the caller runs in one: the registers of what it interrupted.
+    /// What a signal's handler got as its third argument, if the caller runs in one: the registers
+    /// of what it interrupted.
     pub(crate) fn context_of_signal(&mut self) -> Option<*const c_void> {
         self.capture_now(false);
         let pcs = self.previous.pcs(self.outermost(), self.len);
@@ -95,30 +96,31 @@ impl Walker {
         Some(std::ptr::with_exposed_provenance(returns_there.address + 8))
     }
 
-    /// The callsite of the stack that these registers lead to, those of the [entry](Self::site), if it is remembered.
+    /// Fast path: looks up the cached stack that begins with these registers, and returns its
+    /// callsite if the stack is unchanged.
     #[inline(always)]
     fn recall(&mut self, from: usize, sp: usize, bp: usize) -> Option<CallsiteId> {
         let CaptureSite { by_bp, offset, .. } = self.site;
         let slot = if by_bp { bp } else { sp } + offset;
-        let start = StackKey {
-            // Not to be mistaken for a stack that was remembered with another label.
+        let key = StackKey {
+            // Stacks are cached for each label.
             from: from ^ self.tag,
             bp,
             slot,
             // SAFETY: by the rule of the function that these registers are of, its return address.
             pc: unsafe { read_stack(slot) },
         };
-        // SAFETY: that of a walk of the stack that the thread runs on. What is remembered is of its own, so one that
-        // begins in the same place is, too, and that is in use from there on.
-        let known = unsafe { self.cached.recall(&start) };
+        // SAFETY: that of a walk of the stack that the thread runs on. What is remembered is of its
+        // own, so one that begins in the same place is, too, and that is in use from there on.
+        let known = unsafe { self.cached.recall(&key) };
         if known.is_none() {
-            self.start = Some(start);
+            self.key = Some(key);
         }
         known
     }
 
-    /// The same as [`capture_from`](Self::capture_from), or [`capture_line_from`](Self::capture_line_from), where the
-    /// last walk began in another function.
+    /// Slow path of [`capture_from`](Self::capture_from) and
+    /// [`capture_line_from`](Self::capture_line_from): the last walk began in another function.
     #[cold]
     #[inline(never)]
     fn enter_and_capture(&mut self, from: usize, sp: usize, bp: usize, line: bool) -> Captured {
@@ -133,7 +135,7 @@ impl Walker {
     /// Finds out where the function has its return address that begins a walk, if it can.
     fn enter(&mut self, frame: Registers) -> bool {
         let Registers { pc: from, sp, bp } = frame;
-        self.start = None;
+        self.key = None;
         if let Some(at) = self.other_sites.iter().position(|site| site.from == from) {
             std::mem::swap(&mut self.site, &mut self.other_sites[at]);
             return true;
@@ -160,21 +162,21 @@ impl Walker {
     /// Remembers that the stack of the last walk is that of `callsite`.
     #[inline(always)]
     pub(crate) fn remember(&mut self, callsite: CallsiteId) {
-        if let Some(start) = self.start
+        if let Some(key) = self.key
             && self.is_whole
         {
-            self.remember_from(start, callsite);
+            self.remember_from(key, callsite);
         }
     }
 
     #[inline(never)]
-    fn remember_from(&mut self, start: StackKey, callsite: CallsiteId) {
+    fn remember_from(&mut self, key: StackKey, callsite: CallsiteId) {
         let (outer, len) = (self.outermost(), self.len);
         if self.previous.reaches_unloadable(len) {
             return;
         }
         let walk = Walk {
-            start,
+            start: key,
             takes_bp: self.previous.takes_bp(len),
             pcs: self.previous.pcs(outer, len),
             held: self.previous.held(outer, len),
@@ -187,11 +189,11 @@ impl Walker {
         unsafe { self.cached.remember(walk, callsite) };
     }
 
-    /// The caller's stack up to the first frame that is surely the user's: its callsite if it is remembered,
-    /// else the hash of what it is.
+    /// The caller's stack up to the first frame that is surely the user's: its callsite if it is
+    /// remembered, else the hash of what it is.
     ///
-    /// Where it is not sure whose code it is, the walk goes on: what it shows then is more than one line
-    /// needs, and none the wrong one.
+    /// Where it is not sure whose code it is, the walk goes on: what it shows then is more than one
+    /// line needs, and none the wrong one.
     #[inline(always)]
     pub(crate) fn capture_line(&mut self) -> Captured {
         let Registers { pc, sp, bp } = Registers::here();
@@ -213,7 +215,8 @@ impl Walker {
     }
 }
 
-/// Whether this is where signal handlers return to: code that calls `rt_sigreturn`, by which debuggers know it, too.
+/// Whether this is where signal handlers return to: code that calls `rt_sigreturn`, by which
+/// debuggers know it, too.
 fn is_signal_return(pc: usize) -> bool {
     /// `mov $15, %rax; syscall`
     const CODE: [u8; 9] = [0x48, 0xC7, 0xC0, 0x0F, 0, 0, 0, 0x0F, 0x05];

@@ -9,9 +9,9 @@ use crate::tables::stack_hash::{StackHash, hash_of};
 /// A stack that became a callsite.
 #[derive(Clone, Copy)]
 pub(super) struct NewStack {
-    /// Or zero.
+    /// Its callsite, or zero.
     pub(super) callsite: u32,
-    /// The link outside of all that it shows, and the innermost.
+    /// The link outside of all that it shows, and how many links it has.
     outermost: usize,
     len: usize,
 }
@@ -25,7 +25,7 @@ impl Walker {
         self.stack_inside_of(self.outermost(), None)
     }
 
-    /// That of the last walk, a light one, or so many innermost addresses of it.
+    /// The innermost `len` addresses of the last walk, a light one.
     fn light_stack(&self, len: usize) -> Stack<'_> {
         let addresses = &self.light[..len];
         let (end, hash) = if len < self.light_len {
@@ -42,7 +42,7 @@ impl Walker {
         }
     }
 
-    /// The same, cut to so many addresses.
+    /// The stack of the last walk, cut to its innermost `addresses`.
     pub(crate) fn innermost(&mut self, addresses: usize) -> Stack<'_> {
         if self.light_len > 0 {
             return self.light_stack(addresses.min(self.light_len));
@@ -57,7 +57,8 @@ impl Walker {
         }
     }
 
-    /// The same as [`stack`](Self::stack), without the outer addresses that the last newcomer has.
+    /// The stack of the last walk, without the outer addresses that it shares with the last new
+    /// stack.
     pub(crate) fn new_stack(&mut self) -> Stack<'_> {
         if self.light_len > 0 {
             return self.stack();
@@ -76,7 +77,7 @@ impl Walker {
         }
     }
 
-    /// The links inside of that at `at`, and `outer` outside of them.
+    /// The stack of the links inside of the one at `at`, with `outer` outside of them.
     fn stack_inside_of(&mut self, at: usize, outer: Option<Outer>) -> Stack<'_> {
         let inner = self.previous.pcs(at, self.len);
         for (address, pc) in self.buffer.iter_mut().zip(inner.iter().rev()) {
@@ -104,8 +105,9 @@ impl Walker {
         libraries::era_of(pcs.iter().map(|pc| pc.word - 1))
     }
 
-    /// What tells the last stack from one with the same addresses in another library that lay there, or will: the
-    /// fingerprints of those on it that may be unloaded. Zero where there is none.
+    /// Distinguishes stacks with equal addresses in libraries that were mapped there one after the
+    /// other: a hash of the fingerprints of unloadable libraries on the last stack. Zero where
+    /// there is none.
     #[inline(never)]
     pub(super) fn salt_of_libraries(&self) -> u64 {
         if !self.previous.reaches_unloadable(self.len) {
@@ -115,7 +117,7 @@ impl Walker {
         objects::salt(pcs.iter().map(|pc| pc.word - 1))
     }
 
-    /// Takes note that the last [newcomer](Self::new_stack) is the stack of `callsite`.
+    /// Says that the last [new stack](Self::new_stack) is the stack of `callsite`.
     pub(crate) fn set_callsite(&mut self, callsite: CallsiteId) {
         if self.light_len > 0 {
             return;
@@ -134,7 +136,8 @@ impl Walker {
         self.hash_inside_of(self.outermost(), self.power)
     }
 
-    /// That of the links inside of that at `outer`, where `power` is the base's to their number.
+    /// The hash of the links inside of the one at `outer`; `power` is the base to the power of
+    /// their number.
     #[inline(always)]
     fn hash_inside_of(&self, outer: usize, power: u64) -> u64 {
         let beyond = self.previous.sum(outer).wrapping_mul(power);

@@ -15,9 +15,10 @@ pub(super) const LIGHT_WALKS: u16 = 32;
 pub(super) const LIGHT_FRAMES: usize = 64;
 
 impl Walker {
-    /// Walks from these registers outwards, or to the user's line, by steps alone, and keeps nothing but the addresses. It
-    /// finds what [`walk`](Self::walk) would, or [`walk_line`](Self::walk_line). `None` where more is needed: on other
-    /// stacks, on deep ones, in code that may be unloaded, and where a stack is broken.
+    /// Walks from these registers outwards, or to the user's line, by steps alone, and keeps
+    /// nothing but the addresses. It finds what [`walk`](Self::walk) would, or
+    /// [`walk_line`](Self::walk_line). `None` where more is needed: on other stacks, on deep ones,
+    /// in code that may be unloaded, and where a stack is broken.
     #[inline(never)]
     pub(super) fn walk_lightly(&mut self, mut frame: Registers, line: bool) -> Option<u64> {
         if !self.bounds.hold(frame.sp) {

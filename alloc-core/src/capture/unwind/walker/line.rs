@@ -12,8 +12,8 @@ use crate::snapshot::recorded::StackEnd;
 pub(super) const LINE_FRAMES: usize = crate::capture::LIBRARY_FRAMES + 1;
 
 impl Walker {
-    /// Walks from these registers outwards to the user's line: two to five steps, so nothing is reused of the
-    /// walk before.
+    /// Walks from these registers outwards to the user's line: two to five steps, so nothing is
+    /// reused of the walk before.
     #[inline(never)]
     pub(super) fn walk_line(&mut self, pc: usize, sp: usize, bp: usize) -> u64 {
         let frame = Registers { pc, sp, bp };
@@ -28,7 +28,8 @@ impl Walker {
         hash
     }
 
-    /// The same as [`walk_sp_only`](Self::walk_sp_only), to the user's line. Returns how many frames that takes.
+    /// Fast path: steps by sp-only rules to the user's line. Returns how many
+    /// frames that takes.
     #[inline(always)]
     fn walk_line_sp_only(&mut self, frame: Registers) -> Option<usize> {
         let (sp, high) = (frame.sp, self.bounds.high);
@@ -52,7 +53,7 @@ impl Walker {
         Some(LINE_FRAMES)
     }
 
-    /// The same as [`walk_line`](Self::walk_line), by all rules and from any stack.
+    /// Slow path: walks to the user's line by all rules, from any stack.
     #[inline(never)]
     fn walk_line_with_bp(&mut self, first: Registers) -> u64 {
         let mut frame = first;

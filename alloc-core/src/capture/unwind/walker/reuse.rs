@@ -8,17 +8,18 @@ use crate::capture::unwind::step::{Stop, outward};
 use crate::snapshot::recorded::StackEnd;
 use crate::tables::stack_hash::StackHash;
 
-/// What a walk asks of kept links to reuse them.
+/// Which links a walk can reuse.
 #[derive(Clone, Copy)]
 pub(super) struct Reach {
-    /// With fewer, new ones among them, a stack would show more than holds, or than is kept.
+    /// The least length of a stack that reuses links: a shorter one would show links that are not
+    /// verified, or not kept.
     pub(super) least: usize,
-    /// From where on they must hold; none, if none is to be reused.
+    /// From where on links must be valid; none if no link can be reused.
     pub(super) start: Start,
 }
 
 impl Walker {
-    /// From where on kept links must hold.
+    /// From where on links must be valid.
     #[inline(always)]
     pub(super) fn start(&self) -> Start {
         if self.bottom_holds() {
@@ -28,15 +29,15 @@ impl Walker {
         }
     }
 
-    /// Whether the zero that ends the stack lies where it did, if links are of the thread's own stack.
+    /// Whether the zero that ends the stack is unchanged, if links are of the thread's own stack.
     #[inline(always)]
     fn bottom_holds(&self) -> bool {
         // SAFETY: of the thread's own stack, and outside of all links, so it is in use.
         self.bottom == 0 || self.reach.start.is_none() || unsafe { read_stack(self.bottom) } == 0
     }
 
-    /// Whether the kept links outside of that at `at` hold, which was found again, as far as a stack with `new`
-    /// more shows them, and reach as far. Those from `start` on do.
+    /// Whether the links outside of the one at `at`, which the walk met, are valid as far as a
+    /// stack with `new` more frames shows them. Those from `start` on are known to be.
     ///
     /// # Safety
     ///
@@ -68,7 +69,8 @@ impl Walker {
         !self.previous.reaches_unloadable(innermost) || unsafe { self.revalidate(at, outer) }
     }
 
-    /// Whether the links from that at `at` to that at `outer`, which hold, are found by the same steps still.
+    /// Repeats the steps from the link at `at` to the one at `outer` where code may have been
+    /// unloaded. Returns whether they find the same links.
     ///
     /// # Safety
     ///
@@ -98,7 +100,7 @@ impl Walker {
         true
     }
 
-    /// Forgets what lies outside of the fresh links.
+    /// Replaces all links by the new frames, and returns the hash.
     #[inline(never)]
     pub(super) fn begin_new(&mut self, stop: Stop, own: bool, new: usize) -> u64 {
         let needs_bp;
@@ -130,7 +132,7 @@ impl Walker {
         hash
     }
 
-    /// Has the next walk start over.
+    /// Makes the next walk start over.
     pub(super) fn reuse_nothing(&mut self) {
         self.reach = Reach {
             least: 0,
@@ -138,7 +140,7 @@ impl Walker {
         };
     }
 
-    /// Puts the fresh links inside of that at `at`, and returns the hash.
+    /// Pushes the new frames inside of the link at `at`, and returns the hash.
     pub(super) fn push(&mut self, at: usize, new: usize) -> u64 {
         let at = self.make_way(at, new);
         self.previous.push(at, new, &self.new_frames);
@@ -149,7 +151,8 @@ impl Walker {
         self.conclude(self.previous.sum(self.len))
     }
 
-    /// The same, if they were found by plain rules and that link [stands alone](PreviousStack::needs_no_rbp).
+    /// Fast path of [`push`](Self::push): all were found by sp-only rules, and the link [needs no
+    /// rbp](super::PreviousStack::needs_no_rbp).
     #[inline(always)]
     pub(super) fn push_sp_only(&mut self, at: usize, new: usize) -> u64 {
         let at = self.make_way(at, new);
@@ -158,7 +161,7 @@ impl Walker {
         self.conclude(sum)
     }
 
-    /// Gets ready to put that many links inside of that at `at`, and returns where that is then.
+    /// Makes room for `new` links inside of the one at `at`, and returns its index after that.
     #[inline(always)]
     fn make_way(&mut self, mut at: usize, new: usize) -> usize {
         if at + new >= KEPT {
@@ -169,12 +172,14 @@ impl Walker {
         at
     }
 
-    /// Takes note of what the next walk asks of the links, whose sum is this, and returns their hash.
+    /// Sets what the next walk can reuse, and returns the hash of the links, which have this sum.
     #[inline(always)]
     fn conclude(&mut self, sum: u64) -> u64 {
-        // NOTE: as many as the limit may lie inside of links that were dropped, whose sum is in theirs.
+        // NOTE: as many as the limit may lie inside of links that were dropped, whose sum is in
+        // theirs.
         if self.len >= self.limit {
-            // What a stack does not show need not hold. But a shorter one shows more of it, or more than is kept.
+            // What a stack does not show need not hold. But a shorter one shows more of it, or more
+            // than is kept.
             self.reach = Reach {
                 least: self.len,
                 start: self.previous.start_inside_of(self.len - self.limit),
@@ -184,7 +189,7 @@ impl Walker {
         StackHash::of_sum(sum)
     }
 
-    /// Drops outer links that no stack shows any more. Returns where the innermost is then.
+    /// Drops outer links that no stack shows any more. Returns the new index of the innermost.
     #[cold]
     fn make_room(&mut self, at: usize, new: usize) -> usize {
         self.common = 0;

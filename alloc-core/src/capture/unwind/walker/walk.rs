@@ -14,11 +14,12 @@ use crate::capture::unwind::{RULES, functions};
 impl Walker {
     /// Walks from these registers outwards.
     ///
-    /// The function's own frame and what it calls must be alive, as they are when a caller passes its
-    /// own registers. Every address is checked against the stack's bounds before it is read; the
-    /// frame addresses must rise, so a walk ends.
+    /// The function's own frame and what it calls must be alive, as they are when a caller passes
+    /// its own registers. Every address is checked against the stack's bounds before it is read;
+    /// the frame addresses must rise, so a walk ends.
     ///
-    /// Nearly all walks are [plain](Self::walk_sp_only). The others are [begun again](Self::walk_with_bp).
+    /// Fast path: a walk that needs [sp only](Self::walk_sp_only). Others [start
+    /// over](Self::walk_with_bp).
     #[inline(never)]
     pub(super) fn walk(&mut self, pc: usize, sp: usize, bp: usize) -> u64 {
         let frame = Registers { pc, sp, bp };
@@ -29,12 +30,13 @@ impl Walker {
         self.push_sp_only(at, new)
     }
 
-    /// Steps by [plain](Packed::is_sp_only) rules to a link that no step outside of which takes rbp, and so knows nothing of
-    /// rbp. Returns which link it is, and how many lie inside of it. `None` if there is another step or link on the way.
+    /// Fast path: steps by [sp-only](Packed::is_sp_only) rules to a link outside of which no step
+    /// needs rbp. Returns the index of that link, and the number of new frames inside of it. `None`
+    /// if a step or the link needs rbp.
     ///
-    /// PERF: pointers instead of indices, which the compiler would keep in step with as many other variables. A
-    /// parser's walk, four steps and twenty-six checks, takes 380 instructions. It took 550 with rbp, and 820 where
-    /// a link was looked for first and verified then, one in four times in vain.
+    /// PERF: pointers, since the compiler keeps an extra variable for each index. A parser's walk,
+    /// four steps and twenty-six checks, takes 380 instructions: 550 with rbp, and 820 where links
+    /// are verified after one is met.
     #[inline(always)]
     fn walk_sp_only(&mut self, frame: Registers) -> Option<(usize, usize)> {
         let (sp, high) = (frame.sp, self.bounds.high);
@@ -43,7 +45,8 @@ impl Walker {
         }
         // What lies further in has changed, or belongs to calls that have returned.
         //
-        // SAFETY: kept links are of this thread's stack, which is in use from here on, or lies below.
+        // SAFETY: kept links are of this thread's stack, which is in use from here on, or lies
+        // below.
         let innermost = unsafe { self.previous.innermost_valid(self.start(), sp) };
         let links = self.previous.place(0);
         let mut kept = self.previous.place(innermost);
@@ -63,7 +66,7 @@ impl Walker {
             unsafe { place.write(next) };
             // SAFETY: one of the links.
             if unsafe { (*kept).address } <= next.address {
-                // SAFETY: as above; that at 0 lies beyond every place.
+                // SAFETY: one of the links; that at 0 lies beyond every place.
                 while unsafe { (*kept).address } < next.address {
                     // SAFETY: so there is another.
                     kept = unsafe { kept.sub(1) };
@@ -83,7 +86,7 @@ impl Walker {
         None
     }
 
-    /// The same as [`walk`](Self::walk), by all rules and from any stack.
+    /// Slow path: walks by rules that may need rbp, and reuses links.
     #[inline(never)]
     fn walk_with_bp(&mut self, first: Registers) -> u64 {
         let sp = first.sp;
@@ -147,7 +150,7 @@ impl Walker {
         }
     }
 
-    /// Walks where there is nothing to reuse, from any stack, and on to others.
+    /// Cold path: walks without reuse, from any stack, and across stacks.
     #[cold]
     #[inline(never)]
     fn walk_full(&mut self, first: Registers) -> u64 {
@@ -174,7 +177,8 @@ impl Walker {
         self.begin_new(stop, region.is_own(), new)
     }
 
-    /// Walks by [all registers](every_register), where `found` return addresses above `sp` were found without.
+    /// Cold path: walks with [all registers](every_register). Without them `found` return addresses
+    /// above `sp` were found.
     #[cold]
     #[inline(never)]
     pub(super) fn walk_with_every_register(&mut self, sp: usize, found: usize, line: bool) -> u64 {

@@ -1,4 +1,5 @@
-//! Each kind of stack against the platform's own unwinder, and walks that reuse against walks that do not.
+//! Each kind of stack against the platform's own unwinder, and walks that reuse against walks that
+//! do not.
 
 mod reuse;
 mod shapes;

@@ -16,8 +16,8 @@ fn a_walk_that_remembers_equals_one_that_does_not_in_all_shapes() {
     }
 }
 
-/// The same stacks again and again, among others that begin alike. How many are recalled depends on which of them
-/// have their memos in the same places, and so on where the program was loaded.
+/// The same stacks again and again, among others that begin alike. How many are recalled depends on
+/// which of them have their memos in the same places, and so on where the program was loaded.
 #[test]
 fn whole_stacks_are_recalled_if_they_are_the_same() {
     let mut recalled = 0;
@@ -35,8 +35,8 @@ fn whole_stacks_are_recalled_if_they_are_the_same() {
     assert!(recalled > 600, "{recalled}");
 }
 
-/// Recursion deeper than the limit, and than links are kept: the window slides outwards and back. Now and then a
-/// frame is found by rbp.
+/// Recursion deeper than the limit, and than links are kept: the window slides outwards and back.
+/// Now and then a frame is found by rbp.
 #[test]
 fn a_recursion_beyond_the_limit_is_cut_right_on_its_way_in_and_out() {
     #[inline(never)]

@@ -98,7 +98,7 @@ fn a_callback_through_c_equals_the_truth() {
         check(black_box(both()));
         // SAFETY: `qsort` passes pointers to two elements of the array below.
         let a = unsafe { a.cast::<i32>().read() };
-        // SAFETY: as above.
+        // SAFETY: `qsort` passes pointers to two elements of the array below.
         let b = unsafe { b.cast::<i32>().read() };
         a.cmp(&b) as i32
     }
@@ -115,8 +115,8 @@ fn a_callback_through_c_equals_the_truth() {
     assert_eq!(numbers, [1, 2, 3]);
 }
 
-// A function that keeps a frame pointer and moves rsp by its third argument, as `alloca` does, before it calls
-// its second with its first.
+// A function that keeps a frame pointer and moves rsp by its third argument, as `alloca` does,
+// before it calls its second with its first.
 std::arch::global_asm!(
     ".local alloc_core_calls_further_down",
     ".type alloc_core_calls_further_down, @function",
@@ -159,7 +159,8 @@ fn a_frame_that_grows_equals_the_truth() {
     }
 }
 
-// Calls its second argument with its first and the place of a zero, which is where its own return address would be.
+// Calls its second argument with its first and the place of a zero, which is where its own return
+// address would be.
 std::arch::global_asm!(
     ".local alloc_core_calls_at_bottom",
     ".type alloc_core_calls_at_bottom, @function",

@@ -1,0 +1,127 @@
+//! The types that a generic function was compiled for, from its entry in the debug information.
+
+use gimli::{AttributeValue, Dwarf, UnitHeader, UnitOffset, UnitRef};
+
+use crate::sections::Slice;
+
+/// Names of functions with their generic arguments: `new<demo::Node>`.
+///
+/// The name for the linker, which [`addr2line`] reads, has placeholders instead: `Box<T>::new`.
+pub(crate) struct Generics<'a> {
+    /// The units of the file, in the order of their offsets, once a function was found that refers to another unit.
+    headers: Option<Vec<UnitHeader<Slice<'a>>>>,
+    /// The unit that was referred to last.
+    last: Option<gimli::Unit<Slice<'a>>>,
+}
+
+/// How many references lead from the code of a function to its name at most: the inlined call, the function's abstract
+/// entry, and its declaration.
+const MOST_REFERENCES: usize = 4;
+
+impl<'a> Generics<'a> {
+    pub(crate) fn new() -> Generics<'a> {
+        Generics {
+            headers: None,
+            last: None,
+        }
+    }
+
+    /// The name of the function at this entry with its generic arguments; nothing if it has none.
+    pub(crate) fn name(
+        &mut self,
+        unit: UnitRef<'_, Slice<'a>>,
+        entry: UnitOffset<usize>,
+    ) -> Option<Box<str>> {
+        let mut referred = self.look(unit, entry)?;
+        for _ in 0..MOST_REFERENCES {
+            let (offset, is_elsewhere) = match referred {
+                Found::Name(name) => return name,
+                Found::InUnit(offset) => (offset, false),
+                Found::InFile(offset) => (self.enter(unit.dwarf, offset)?, true),
+            };
+            referred = match (is_elsewhere, self.last.take()) {
+                (true, Some(other)) => {
+                    let found = self.look(UnitRef::new(unit.dwarf, &other), offset);
+                    self.last = Some(other);
+                    // What it refers to next is counted from the start of that unit.
+                    match found? {
+                        Found::InUnit(offset) => {
+                            let unit = self.last.as_ref()?;
+                            Found::InFile(offset.to_debug_info_offset(&unit.header)?)
+                        }
+                        found => found,
+                    }
+                }
+                (_, last) => {
+                    self.last = last;
+                    self.look(unit, offset)?
+                }
+            };
+        }
+        None
+    }
+
+    fn look(&self, unit: UnitRef<'_, Slice<'a>>, offset: UnitOffset<usize>) -> Option<Found> {
+        let entry = unit.entry(offset).ok()?;
+        if let Some(name) = entry.attr_value(gimli::DW_AT_name) {
+            let name = unit.attr_string(name).ok()?;
+            let name = std::str::from_utf8(name.slice()).ok();
+            let generic = name.filter(|it| it.ends_with('>') && it.contains('<'));
+            return Some(Found::Name(generic.map(Box::from)));
+        }
+        let reference = [gimli::DW_AT_abstract_origin, gimli::DW_AT_specification]
+            .into_iter()
+            .find_map(|it| entry.attr_value(it))?;
+        match reference {
+            AttributeValue::UnitRef(offset) => Some(Found::InUnit(offset)),
+            AttributeValue::DebugInfoRef(offset) => Some(Found::InFile(offset)),
+            _ => None,
+        }
+    }
+
+    /// Makes the unit that holds this offset of the file the last one, and returns the offset within it.
+    fn enter(
+        &mut self,
+        dwarf: &Dwarf<Slice<'a>>,
+        offset: gimli::DebugInfoOffset<usize>,
+    ) -> Option<UnitOffset<usize>> {
+        if let Some(last) = &self.last
+            && let Some(offset) = offset.to_unit_offset(&last.header)
+        {
+            return Some(offset);
+        }
+        let headers = self.headers.get_or_insert_with(|| {
+            let mut headers = Vec::new();
+            let mut units = dwarf.units();
+            while let Ok(Some(header)) = units.next() {
+                headers.push(header);
+            }
+            headers
+        });
+        let start = |header: &UnitHeader<Slice<'a>>| header.debug_info_offset().map(|it| it.0);
+        let after = headers.partition_point(|it| start(it).is_some_and(|it| it <= offset.0));
+        let header = *headers.get(after.checked_sub(1)?)?;
+        let within = offset.to_unit_offset(&header)?;
+        self.last = Some(dwarf.unit(header).ok()?);
+        Some(within)
+    }
+}
+
+/// What an entry says of its function's name.
+enum Found {
+    /// The name, if it is generic.
+    Name(Option<Box<str>>),
+    /// It refers to another entry of the unit.
+    InUnit(UnitOffset<usize>),
+    /// It refers to an entry of the file.
+    InFile(gimli::DebugInfoOffset<usize>),
+}
+
+/// Whether a function is of a crate whose generic arguments tell what a block is for: those of the standard library that
+/// allocate, and hashbrown.
+pub(crate) fn are_wanted(function: &str) -> bool {
+    let path = function.trim_start_matches('<');
+    ["alloc::", "hashbrown::"]
+        .iter()
+        .any(|it| path.starts_with(it))
+}
