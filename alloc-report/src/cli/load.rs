@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read};
 use std::mem::ManuallyDrop;
 use std::path::Path;
 
-use alloc_core::{Error, Escaped, Filter, Snapshot};
+use alloc_core_snapshot::{Error, Escaped, Filter, Snapshot};
 use anyhow::{Result, anyhow};
 
 use crate::conditions::Conditions;

@@ -1,6 +1,6 @@
 //! [`View`]: the options of `top` and `diff`.
 
-use alloc_core::{ChargeTo, Grouping, Metric, SortBy};
+use alloc_core_snapshot::{ChargeTo, Grouping, Metric, SortBy};
 use clap::builder::PossibleValue;
 use clap::{ArgGroup, Args, ValueEnum};
 
@@ -79,11 +79,11 @@ pub(crate) struct View {
 
 /// A key to group by: the library's keys, each with a line of help.
 #[derive(Clone, Copy, Debug)]
-struct By(alloc_core::GroupBy);
+struct By(alloc_core_snapshot::GroupBy);
 
 impl ValueEnum for By {
     fn value_variants<'a>() -> &'a [By] {
-        use alloc_core::GroupBy::*;
+        use alloc_core_snapshot::GroupBy::*;
         const ALL: &[By] = &[
             By(Line),
             By(File),
@@ -101,7 +101,7 @@ impl ValueEnum for By {
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
-        use alloc_core::GroupBy::*;
+        use alloc_core_snapshot::GroupBy::*;
         let (name, help) = match self.0 {
             Line => ("line", "A line of source"),
             File => ("file", "A source file"),
@@ -231,7 +231,7 @@ impl View {
 
 #[cfg(test)]
 mod tests {
-    use alloc_core::GroupBy;
+    use alloc_core_snapshot::GroupBy;
 
     use super::*;
 

@@ -7,26 +7,26 @@ use prost::Message;
 /// The numbers of fields that are written one by one, where a whole message is too large to be held.
 pub(super) mod field {
     /// Of a [`Profile`](super::Profile).
-    pub(in super::super) const SAMPLE_TYPE: u32 = 1;
-    pub(in super::super) const SAMPLE: u32 = 2;
-    pub(in super::super) const MAPPING: u32 = 3;
-    pub(in super::super) const LOCATION: u32 = 4;
-    pub(in super::super) const FUNCTION: u32 = 5;
-    pub(in super::super) const STRING: u32 = 6;
-    pub(in super::super) const EXTENSION: u32 = 7100;
+    pub(in crate::file) const SAMPLE_TYPE: u32 = 1;
+    pub(in crate::file) const SAMPLE: u32 = 2;
+    pub(in crate::file) const MAPPING: u32 = 3;
+    pub(in crate::file) const LOCATION: u32 = 4;
+    pub(in crate::file) const FUNCTION: u32 = 5;
+    pub(in crate::file) const STRING: u32 = 6;
+    pub(in crate::file) const EXTENSION: u32 = 7100;
     /// Of a [`Sample`](super::Sample).
-    pub(in super::super) const LOCATION_ID: u32 = 1;
-    pub(in super::super) const VALUE: u32 = 2;
-    pub(in super::super) const LABEL: u32 = 3;
+    pub(in crate::file) const LOCATION_ID: u32 = 1;
+    pub(in crate::file) const VALUE: u32 = 2;
+    pub(in crate::file) const LABEL: u32 = 3;
     /// Of a [`Location`](super::Location).
-    pub(in super::super) const LINE: u32 = 4;
+    pub(in crate::file) const LINE: u32 = 4;
     /// Of an [`Extension`](super::Extension).
-    pub(in super::super) const PROGRAM: u32 = 6;
-    pub(in super::super) const COMMAND_LINE: u32 = 7;
-    pub(in super::super) const METADATA: u32 = 10;
+    pub(in crate::file) const PROGRAM: u32 = 6;
+    pub(in crate::file) const COMMAND_LINE: u32 = 7;
+    pub(in crate::file) const METADATA: u32 = 10;
     /// Of an entry of a map.
-    pub(in super::super) const KEY: u32 = 1;
-    pub(in super::super) const ENTRY: u32 = 2;
+    pub(in crate::file) const KEY: u32 = 1;
+    pub(in crate::file) const ENTRY: u32 = 2;
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -12,13 +12,13 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::frame::Frame;
 use crate::missing::Missing;
 use crate::modules::Module;
-use crate::origin::Origin;
 use crate::recorded::{Recorded, StackEnd};
+use crate::stack::frame::Frame;
+use crate::stack::origin::Origin;
+use crate::stack::traceback::{ChargeTo, Traceback};
 use crate::symbolizer::Search;
-use crate::traceback::{ChargeTo, Traceback};
 use paths::Paths;
 
 pub use cache::resident;

@@ -1,6 +1,6 @@
 //! [`Gauge`]: a metric of a whole snapshot.
 
-use alloc_core::{Bytes, Metric, Snapshot};
+use alloc_core_snapshot::{Bytes, Metric, Snapshot};
 use alloc_report::StatisticDiff;
 use clap::ValueEnum;
 

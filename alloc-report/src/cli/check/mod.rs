@@ -8,7 +8,7 @@
 
 use std::path::PathBuf;
 
-use alloc_core::{GroupBy, Grouping, Snapshot};
+use alloc_core_snapshot::{GroupBy, Grouping, Snapshot};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde_json::Value;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use alloc_core::{Grouping, Health, Metric, Snapshot};
+use alloc_core_snapshot::{Grouping, Health, Metric, Snapshot};
 use alloc_report::BytesDiff;
 use anyhow::Result;
 use serde::Serialize;

@@ -9,15 +9,17 @@ use flate2::write::GzEncoder;
 use prost::Message as _;
 
 use super::drop_frames;
-use super::proto::{self, Extension, Function, Label, Line, Location, Mapping, Profile, Sample};
-use super::{
+use crate::error::Error;
+use crate::file::proto::{
+    self, Extension, Function, Label, Line, Location, Mapping, Profile, Sample,
+};
+use crate::file::{
     BROKEN, DOMAIN_LABEL, FORMAT, OVERFLOW, SAMPLE_TYPES, SIZE_LABEL, STACK_LABEL, THREAD_LABEL,
     TRUNCATED, TYPE_LABEL, UNCAPTURED, values,
 };
-use crate::error::Error;
-use crate::frame::Frame;
 use crate::recorded::StackEnd;
 use crate::snapshot::{Snapshot, Trace};
+use crate::stack::frame::Frame;
 
 pub(crate) fn write(snapshot: &Snapshot, writer: impl Write) -> Result<(), Error> {
     let profile = Builder::default().profile(snapshot);
@@ -239,7 +241,7 @@ fn extension(snapshot: &Snapshot) -> Extension {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Name;
+    use crate::stack::frame::Name;
     use crate::{Counters, Traceback};
 
     /// Each function by its name, and what it is to the linker.
@@ -247,7 +249,7 @@ mod tests {
     fn readers_are_told_what_the_linker_has() {
         let frame = |name: &str, mangled: Option<&str>| {
             let name = Name::from(name).with_mangled(mangled.map(Into::into));
-            Frame::within(crate::frame::Function::new(Some(name), None), 1, 1)
+            Frame::within(crate::stack::frame::Function::new(Some(name), None), 1, 1)
         };
         let frames = vec![
             frame("<demo::Key<u8> as demo::T>::new", Some("_RNvXCs0_4demo")),

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use crate::frame::Frame;
-use crate::package::Crates;
-use crate::pattern::{FunctionPattern, Pattern};
 use crate::process;
 use crate::snapshot::{Snapshot, Trace};
+use crate::stack::frame::Frame;
+use crate::stack::package::Crates;
+use crate::statistics::pattern::{FunctionPattern, Pattern};
 
 /// A condition on traces, and whether those that meet it are kept or dropped.
 ///

@@ -7,7 +7,7 @@ use super::index::{Counts, Strings, field};
 use super::roots::Roots;
 use super::wire::Fields;
 use crate::error::Error;
-use crate::frame::{Frame, Function, Name, SourcePath};
+use crate::stack::frame::{Frame, Function, Name, SourcePath};
 
 /// The frames of all locations, one location after the other, and where those of each are.
 ///

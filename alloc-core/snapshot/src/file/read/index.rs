@@ -8,21 +8,21 @@ use crate::error::Error;
 
 /// The numbers of the fields of a profile that are read.
 pub(super) mod field {
-    pub(in super::super) const SAMPLE_TYPE: u64 = 1;
-    pub(in super::super) const SAMPLE: u64 = 2;
-    pub(in super::super) const MAPPING: u64 = 3;
-    pub(in super::super) const LOCATION: u64 = 4;
-    pub(in super::super) const FUNCTION: u64 = 5;
-    pub(in super::super) const STRING: u64 = 6;
-    pub(in super::super) const TIME_NANOS: u64 = 9;
-    pub(in super::super) const DURATION_NANOS: u64 = 10;
-    pub(in super::super) const EXTENSION: u64 = 7100;
+    pub(in crate::file) const SAMPLE_TYPE: u64 = 1;
+    pub(in crate::file) const SAMPLE: u64 = 2;
+    pub(in crate::file) const MAPPING: u64 = 3;
+    pub(in crate::file) const LOCATION: u64 = 4;
+    pub(in crate::file) const FUNCTION: u64 = 5;
+    pub(in crate::file) const STRING: u64 = 6;
+    pub(in crate::file) const TIME_NANOS: u64 = 9;
+    pub(in crate::file) const DURATION_NANOS: u64 = 10;
+    pub(in crate::file) const EXTENSION: u64 = 7100;
     /// Of a location.
-    pub(in super::super) const LINE: u64 = 4;
+    pub(in crate::file) const LINE: u64 = 4;
     /// Of the extension.
-    pub(in super::super) const COMMAND_LINE: u64 = 7;
-    pub(in super::super) const ROOT: u64 = 8;
-    pub(in super::super) const METADATA: u64 = 10;
+    pub(in crate::file) const COMMAND_LINE: u64 = 7;
+    pub(in crate::file) const ROOT: u64 = 8;
+    pub(in crate::file) const METADATA: u64 = 10;
 }
 
 /// How many messages of each kind a profile has, so that tables are made as large as they have to be.

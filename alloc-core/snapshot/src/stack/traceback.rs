@@ -8,10 +8,10 @@ use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
 
 use crate::escape::Escaped;
-use crate::frame::Frame;
-use crate::origin::Origin;
 use crate::process;
 use crate::recorded::StackEnd;
+use crate::stack::frame::Frame;
+use crate::stack::origin::Origin;
 
 /// A call stack, innermost frame first.
 ///

@@ -1,7 +1,8 @@
 //! [`ResidentMemory`]: what the process takes up, as the system sees it.
 
 use crate::Bytes;
-use crate::Error;
+use crate::error::Error;
+use crate::process;
 
 /// The memory of a process as the operating system counts it: the heap, and all else.
 ///
@@ -46,7 +47,7 @@ pub fn resident_memory() -> Result<ResidentMemory, Error> {
 ///
 /// As [`resident_memory`]; also if there is no such process, or it is another user's.
 pub fn resident_memory_of(process: u32) -> Result<ResidentMemory, Error> {
-    let _muted = crate::record::thread::mute();
+    let _muted = process::mute();
     let path = format!("/proc/{process}/smaps_rollup");
     let text = read(&path)?;
     let field = |name: &str| -> Result<u64, Error> {
@@ -75,7 +76,7 @@ pub fn resident_memory_of(process: u32) -> Result<ResidentMemory, Error> {
 /// # Ok::<(), alloc_core::Error>(())
 /// ```
 pub fn resident_set_size(process: u32) -> Result<Bytes, Error> {
-    let _muted = crate::record::thread::mute();
+    let _muted = process::mute();
     let path = format!("/proc/{process}/status");
     let text = read(&path)?;
     let value = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));

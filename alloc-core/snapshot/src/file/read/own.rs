@@ -3,17 +3,17 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::FORMAT;
 use super::budget::Budget;
 use super::index::{Counts, field};
 use super::roots::Roots;
 use super::wire::{Fields, Value};
 use crate::error::Error;
+use crate::file::FORMAT;
 use crate::recorded::Recorded;
 use crate::sampling::Interval;
 use crate::{Health, TracedMemory};
 
-/// The extension of a profile: see [`proto::Extension`](super::proto::Extension) for its fields.
+/// The extension of a profile: see [`proto::Extension`](crate::file::proto::Extension) for its fields.
 #[derive(Default)]
 pub(super) struct Own<'a> {
     /// The fields that are single numbers.

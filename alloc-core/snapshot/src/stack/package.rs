@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::frame::{Frame, SourcePath};
-use crate::origin::{self, Origin};
+use crate::stack::frame::{Frame, SourcePath};
+use crate::stack::origin::{self, Origin};
 
 /// What stands for a crate or a module that neither path nor name tell.
 const UNKNOWN: &str = "<unknown>";

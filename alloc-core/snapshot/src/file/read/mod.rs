@@ -1,26 +1,39 @@
 //! From a profile to a snapshot.
 //!
-//! A file is [unpacked](super::unpack), its messages are [counted](super::index), and tables are made of
-//! them within a [budget](super::budget). Then each sample becomes a [trace](super::samples).
+//! In: bytes, ours or another tool's, hostile or not. Out: traces, or an error. Never: more memory than the
+//! budget, or a panic.
+//!
+//! A file is [unpacked](unpack), its messages are [counted](index), and tables are made of
+//! them within a [budget](budget). Then each sample becomes a [trace](samples).
+
+mod budget;
+mod index;
+mod others;
+mod own;
+mod places;
+mod roots;
+mod sample_types;
+mod samples;
+mod unpack;
+mod wire;
 
 use std::borrow::Cow;
 use std::io::Read;
 use std::time::{Duration, SystemTime};
 
-use super::budget::Budget;
-use super::index::{Counts, Strings, field};
-use super::others;
-use super::own::Own;
-use super::places::Places;
-use super::sample_types::SampleTypes;
-use super::samples::{Samples, Traces};
-use super::unpack::{Unpacked, unpack};
-use super::wire::Fields;
 use crate::Metric;
 use crate::error::Error;
 use crate::modules::Module;
 use crate::recorded::Recorded;
 use crate::snapshot::{About, Snapshot, Trace, Unknown};
+use budget::Budget;
+use index::{Counts, Strings, field};
+use own::Own;
+use places::Places;
+use sample_types::SampleTypes;
+use samples::{Samples, Traces};
+use unpack::{Unpacked, unpack};
+use wire::Fields;
 
 /// Reads what there was at one moment.
 pub(crate) fn read(reader: impl Read) -> Result<Snapshot, Error> {

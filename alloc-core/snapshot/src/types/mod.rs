@@ -11,7 +11,7 @@ mod shown;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::traceback::Traceback;
+use crate::stack::traceback::Traceback;
 use parse::Call;
 
 /// A function, as frames have it.

@@ -95,8 +95,8 @@ fn varint(mut value: u64, bytes: &mut [u8]) -> usize {
 mod tests {
     use prost::Message as _;
 
-    use super::super::proto::{Extension, Label, Profile, field};
     use super::*;
+    use crate::file::proto::{Extension, Label, Profile, field};
 
     #[test]
     fn what_is_encoded_is_what_prost_decodes() {

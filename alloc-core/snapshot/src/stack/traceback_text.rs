@@ -3,10 +3,10 @@
 use std::fmt;
 
 use crate::escape::Escaped;
-use crate::frame::Frame;
 use crate::process;
 use crate::recorded::StackEnd;
-use crate::traceback::Traceback;
+use crate::stack::frame::Frame;
+use crate::stack::traceback::Traceback;
 
 /// A traceback as lines of text, with the lines of source where their files are at hand.
 ///

@@ -42,7 +42,7 @@ pub enum GroupBy {
     FoldedTraceback,
     /// The size of the blocks, by powers of two.
     ///
-    /// Each block is classed by its own size if the session [recorded sizes](crate::Config::sizes), or the
+    /// Each block is classed by its own size if the session [recorded sizes](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.sizes), or the
     /// profile has them. Otherwise all blocks of a callsite are in the class of their mean size.
     SizeClass,
     /// The type that the blocks were allocated for: `Vec<String>`, `HashMap<u64, demo::Session>`.

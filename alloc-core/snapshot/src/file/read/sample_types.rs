@@ -1,7 +1,7 @@
 //! [`SampleTypes`]: which value of a sample is which, and in what unit.
 
-use super::SAMPLE_TYPES;
 use crate::error::Error;
+use crate::file::SAMPLE_TYPES;
 
 /// The number of values that a snapshot has a place for.
 pub(super) const COLUMNS: usize = SAMPLE_TYPES.len();

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::snapshot::{About, Snapshot};
 
 /// A file of what a snapshot holds that was taken in this process, or loaded without names.
-pub(super) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Error> {
+pub(in crate::file) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Error> {
     let _reserve = Reserve::take().ok_or(NoMemory)?;
     let recorded = snapshot.recorded();
     let About {

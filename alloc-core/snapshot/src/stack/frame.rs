@@ -8,9 +8,9 @@ use std::io::{BufRead as _, BufReader};
 use std::sync::Arc;
 
 use crate::escape::Escaped;
-use crate::origin::{self, ByName, Origin};
-use crate::package;
 use crate::process;
+use crate::stack::origin::{self, ByName, Origin};
+use crate::stack::package;
 
 /// One code location: function, file, line and column, as far as they are known.
 ///

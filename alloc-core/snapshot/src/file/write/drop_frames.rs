@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::frame::Frame;
+use crate::stack::frame::Frame;
 use crate::{Origin, Snapshot};
 
 /// Of a file without names: the functions that the compiler calls to allocate.

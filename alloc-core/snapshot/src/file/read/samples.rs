@@ -8,16 +8,16 @@ use super::index::{Counts, Strings};
 use super::places::Places;
 use super::sample_types::{COLUMNS, SampleTypes};
 use super::wire::Fields;
-use super::{
+use crate::Bytes;
+use crate::error::Error;
+use crate::file::{
     BROKEN, DOMAIN_LABEL, OVERFLOW, SIZE_LABEL, STACK_LABEL, THREAD_LABEL, TRUNCATED, TYPE_LABEL,
     UNCAPTURED, counters,
 };
-use crate::Bytes;
-use crate::error::Error;
-use crate::frame::Frame;
 use crate::recorded::StackEnd;
 use crate::snapshot::{Trace, class_of};
-use crate::traceback::Traceback;
+use crate::stack::frame::Frame;
+use crate::stack::traceback::Traceback;
 
 /// The traces of a profile.
 ///
