@@ -1,5 +1,5 @@
-//! Every stack of a program of random calls, compared with the stack that `backtrace::trace` sees in
-//! the same function. They are equal, address by address, or differ in a way that `compare::check`
+//! Every stack of a program of random calls, compared with the stack that `backtrace::trace` sees
+//! in the same function. They are equal, address by address, or differ in a way that `compare::check`
 //! lists.
 
 mod c_functions;
