@@ -57,7 +57,8 @@ enum Kind {
 }
 
 impl Error {
-    /// The program's global allocator is not [`TraceAlloc`](https://docs.rs/alloc-core/latest/alloc_core/struct.TraceAlloc.html).
+    /// The program's global allocator is not
+    /// [`TraceAlloc`](https://docs.rs/alloc-core/latest/alloc_core/struct.TraceAlloc.html).
     pub fn is_not_installed(&self) -> bool {
         matches!(self.0, Kind::NotInstalled)
     }
@@ -72,7 +73,8 @@ impl Error {
         matches!(self.0, Kind::AlreadyTracing { .. })
     }
 
-    /// A [`Config`](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html) holds a value out of range.
+    /// A [`Config`](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html) holds a value
+    /// out of range.
     pub fn is_invalid_config(&self) -> bool {
         matches!(self.0, Kind::InvalidConfig(_))
     }
@@ -87,8 +89,9 @@ impl Error {
         matches!(self.0, Kind::Broken(_) | Kind::OutOfMemory(_))
     }
 
-    /// The process is a child of the one that entered a [`Scope`](https://docs.rs/alloc-core/latest/alloc_core/struct.Scope.html): what its other threads did
-    /// is lost.
+    /// The process is a child of the one that entered a
+    /// [`Scope`](https://docs.rs/alloc-core/latest/alloc_core/struct.Scope.html): what its other
+    /// threads did is lost.
     pub fn is_forked(&self) -> bool {
         matches!(self.0, Kind::Forked)
     }

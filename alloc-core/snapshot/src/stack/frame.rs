@@ -63,8 +63,8 @@ impl Frame {
         Frame::within(Function::new(function.map(Name::from), file), line, column)
     }
 
-    /// A frame in a function that other frames may have as well. What it takes does not depend on how long
-    /// names are.
+    /// A frame in a function that other frames may have as well. What it takes does not depend on
+    /// how long names are.
     pub(crate) fn within(function: Function, line: u32, column: u32) -> Frame {
         Frame(Arc::new(Location {
             hash: hash_of((function.0.hash, line, column)),
@@ -166,14 +166,14 @@ impl Frame {
         self.0.inlined
     }
 
-    /// Where the code was in the memory of the process: a return address. 0 if it is unknown. Code of a library that was
-    /// unloaded has an address that no other code has or had.
+    /// Where the code was in the memory of the process: a return address. 0 if it is unknown. Code
+    /// of a library that was unloaded has an address that no other code has or had.
     pub fn address(&self) -> u64 {
         self.0.address
     }
 
-    /// Whether both are in one function, as far as names tell: in different files, two that are called
-    /// `fmt` are not.
+    /// Whether both are in one function, as far as names tell: in different files, two that are
+    /// called `fmt` are not.
     pub(crate) fn is_same_function(&self, other: &Frame) -> bool {
         match (self.name(), other.name()) {
             (Some(own), Some(others)) => own == others && self.file() == other.file(),
@@ -299,7 +299,8 @@ pub(crate) struct Name {
     by_name: ByName,
     /// What it is to the linker, if that is known and another. Names do not differ in it.
     mangled: Option<Arc<str>>,
-    /// Its bare name with its generic arguments, if debug information has it and it allocates. Names do not differ in it.
+    /// Its bare name with its generic arguments, if debug information has it and it allocates.
+    /// Names do not differ in it.
     generic: Option<Arc<str>>,
 }
 

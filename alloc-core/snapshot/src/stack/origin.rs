@@ -80,8 +80,8 @@ pub(crate) fn of_file(file: &str) -> Origin {
     }
 }
 
-/// Whether a file is an allocator's own: in the profiles that jemalloc writes, it is at the inner end of
-/// every stack.
+/// Whether a file is an allocator's own: in the profiles that jemalloc writes, it is at the inner
+/// end of every stack.
 fn is_allocators(file: &str) -> bool {
     [
         "/tikv-jemalloc-sys-",
@@ -129,8 +129,8 @@ fn is_shim(function: &str) -> bool {
         .any(|module| function.trim_start_matches('<').starts_with(module))
 }
 
-/// What calls a program's `main` and the functions of its threads. A program's own `main` is not among
-/// them: its name has its crate in front, or it has a path.
+/// What calls a program's `main` and the functions of its threads. A program's own `main` is not
+/// among them: its name has its crate in front, or it has a path.
 const RUNTIME: [&str; 11] = [
     "_start",
     "__libc_start_main",
@@ -269,8 +269,8 @@ fn std_at(file: &str) -> Option<usize> {
         .or_else(|| std_of_distribution_at(file))
 }
 
-/// The same where a distribution built the compiler from a release: `/usr/src/rustc-1.96.0/library/` on
-/// Debian, `/build/rustc-1.96.0-src/library/` elsewhere.
+/// The same where a distribution built the compiler from a release:
+/// `/usr/src/rustc-1.96.0/library/` on Debian, `/build/rustc-1.96.0-src/library/` elsewhere.
 fn std_of_distribution_at(file: &str) -> Option<usize> {
     let version = file.find("/rustc-")? + "/rustc-".len();
     let (release, path) = file[version..].split_once('/')?;

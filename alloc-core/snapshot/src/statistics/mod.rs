@@ -1,6 +1,7 @@
 //! [`Statistic`]: a snapshot's counters, grouped by a key.
 //!
-//! In: the traces of a snapshot, and a [`Grouping`]. Out: groups, the largest first. Never: a change to the snapshot.
+//! In: the traces of a snapshot, and a [`Grouping`]. Out: groups, the largest first. Never: a
+//! change to the snapshot.
 
 pub(crate) mod filter;
 mod group;
@@ -49,9 +50,10 @@ pub struct Statistic {
     pub count: u64,
     /// All counters of the group, summed.
     pub counters: Counters,
-    /// The standard error of `size`, if the snapshot is a [sample](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.sample_every): in
-    /// two cases of three the truth is no further away, and in nineteen of twenty no further than
-    /// twice that. It takes the blocks of a callsite to be of one size.
+    /// The standard error of `size`, if the snapshot is a
+    /// [sample](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.sample_every):
+    /// in two cases of three the truth is no further away, and in nineteen of twenty no further
+    /// than twice that. It takes the blocks of a callsite to be of one size.
     pub error: Option<Bytes>,
     /// The groups within this one, if the [`Grouping`] has a further key.
     pub parts: Vec<Statistic>,

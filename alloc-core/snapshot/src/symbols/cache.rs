@@ -1,12 +1,13 @@
 //! The names of code of this process that was named already.
 //!
-//! Whoever asks for the traceback of a block again and again, as `#[profile]` does, must not open the program's file
-//! each time. What is kept is bounded, and counted as the tracer's own memory.
+//! Whoever asks for the traceback of a block again and again, as `#[profile]` does, must not open
+//! the program's file each time. What is kept is bounded, and counted as the tracer's own memory.
 //!
-//! Code is told by its address and by its module's path and build: another library that comes to the same
-//! address has other names.
+//! Code is told by its address and by its module's path and build: another library that comes to
+//! the same address has other names.
 //!
-//! NOTE: the lock is only ever tried, so that one that a fork left taken costs the child no more than this cache.
+//! NOTE: the lock is only ever tried, so that one that a fork left taken costs the child no more
+//! than this cache.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

@@ -1,8 +1,8 @@
 //! [`Symbols`]: addresses to frames.
 //!
-//! In: return addresses and modules. Out: frames and tracebacks. Never: a look into a file, which is the
-//! [`Symbolizer`](crate::symbolizer::Symbolizer)'s. A symbolizer keeps nothing, so frames of this process are
-//! [cached](cache) here, up to a bound.
+//! In: return addresses and modules. Out: frames and tracebacks. Never: a look into a file, which
+//! is the [`Symbolizer`](crate::symbolizer::Symbolizer)'s. A symbolizer keeps nothing, so frames of
+//! this process are [cached](cache) here, up to a bound.
 
 mod cache;
 mod lookup;
@@ -119,8 +119,8 @@ impl<'a> Symbols<'a> {
             .collect()
     }
 
-    /// The frames that blocks of each callsite are charged to by [`ChargeTo::Caller`], in their order. Names no more
-    /// of a stack than that takes.
+    /// The frames that blocks of each callsite are charged to by [`ChargeTo::Caller`], in their
+    /// order. Names no more of a stack than that takes.
     pub(crate) fn charged(&mut self, recorded: &Recorded) -> Vec<Frame> {
         let mut charged = vec![None; recorded.callsites.len()];
         for depth in [3, 12] {
@@ -216,8 +216,8 @@ impl<'a> Symbols<'a> {
     }
 }
 
-/// How many of the innermost frames are those of a record. In a build without optimization the standard library calls
-/// closures of the tracer in between.
+/// How many of the innermost frames are those of a record. In a build without optimization the
+/// standard library calls closures of the tracer in between.
 fn frames_of_the_tracer<'f>(frames: impl Iterator<Item = &'f Frame>) -> usize {
     const MOST_BETWEEN: usize = 4;
     let (mut ours, mut between) = (0, 0);

@@ -13,7 +13,8 @@ use crate::recorded::Recorded;
 use crate::sampling::Interval;
 use crate::{Health, TracedMemory};
 
-/// The extension of a profile: see [`proto::Extension`](crate::file::proto::Extension) for its fields.
+/// The extension of a profile: see [`proto::Extension`](crate::file::proto::Extension) for its
+/// fields.
 #[derive(Default)]
 pub(super) struct Own<'a> {
     /// The fields that are single numbers.

@@ -1,10 +1,12 @@
 //! [`RawFile`]: a snapshot file that has addresses, to be named when it is read.
 //!
-//! In: callsites, then modules, then a summary. Out: the bytes of the file. Never: an allocation on the heap.
+//! In: callsites, then modules, then a summary. Out: the bytes of the file. Never: an allocation on
+//! the heap.
 //!
-//! The traced process reads no debug information for it: it has each module's path, build id and place in
-//! memory, and the address of each call. A file is put together callsite by callsite, and takes up its own length
-//! and some 500 KiB, plus at most 24 bytes for each address. See [`file`](super) for the format.
+//! The traced process reads no debug information for it: it has each module's path, build id and
+//! place in memory, and the address of each call. A file is put together callsite by callsite, and
+//! takes up its own length and some 500 KiB, plus at most 24 bytes for each address. See
+//! [`file`](super) for the format.
 
 use crate::file::proto::{
     self, Extension, Function, Label, Line, Location, Mapping, Profile, field,
@@ -88,7 +90,8 @@ impl Text {
     }
 }
 
-/// The strings that every file begins with, besides the empty one and the names of the sample types.
+/// The strings that every file begins with, besides the empty one and the names of the sample
+/// types.
 const STRINGS: [&str; 13] = [
     "count",
     "bytes",
