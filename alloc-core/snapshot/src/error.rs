@@ -68,7 +68,7 @@ impl Error {
         matches!(self.0, Kind::NotTracing)
     }
 
-    /// Tracing is on, with another configuration than the one asked for.
+    /// Tracing is on with another configuration.
     pub fn is_already_tracing(&self) -> bool {
         matches!(self.0, Kind::AlreadyTracing { .. })
     }
@@ -161,7 +161,7 @@ impl Error {
         Kind::InvalidFile(found.into()).into()
     }
 
-    /// The same error, with the file that it is about.
+    /// Adds the file that the error is about.
     #[doc(hidden)]
     pub fn about(self, action: &'static str, path: &Path) -> Error {
         Kind::File {

@@ -37,7 +37,7 @@ pub struct RecordedCallsite {
     pub counters: Counters,
     /// The domain of the memory; 0 is the Rust heap.
     pub domain: u32,
-    /// The name of the thread, if threads were told apart.
+    /// The name of the thread, if the session distinguishes threads.
     pub thread: Option<Arc<str>>,
     /// The size of the largest blocks of its size class, if blocks were classed by their own size.
     pub size_class: Option<Bytes>,

@@ -10,7 +10,7 @@
 //! functions inlined there. What the format has no field for (the heap's peak, the health, the
 //! command line) stands in an extension field ([`proto::Extension`]) that other readers skip.
 //!
-//! Readers are told to hide the frames of allocation itself ([`write::named`]). Ours does not.
+//! The file asks readers to hide the frames of allocation itself ([`write::named`]). Ours does not.
 //!
 //! A file that the traced process writes is [raw](write::raw): it has addresses, and the paths and
 //! build ids of the modules that they lie in, by which readers name them. One of a snapshot that
@@ -113,7 +113,7 @@ fn counters(values: &[u64; SAMPLE_TYPES.len()]) -> Counters {
     }
 }
 
-/// Whether frames are named when a file is written, or left to whoever reads it.
+/// Whether frames are named when a file is written or when it is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Names {
     /// Addresses, with what is needed to name them. The process reads no debug information.

@@ -197,7 +197,7 @@ pub(super) struct Extension {
     pub(super) unknown_frees: u64,
     #[prost(uint64, tag = "21")]
     pub(super) lost_blocks: u64,
-    /// Locations without lines are to be named by whoever reads: they have the address of the call,
+    /// The reader names locations without lines: they have the address of the call,
     /// and stacks are as they were captured.
     #[prost(bool, tag = "23")]
     pub(super) unnamed: bool,

@@ -13,9 +13,9 @@ pub struct MissingDebugInfo(Why);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Why {
-    /// As the file tells that was looked at.
+    /// What the module's file shows.
     File(Missing),
-    /// As names tell that came with the snapshot.
+    /// What the names in the snapshot show.
     Stripped,
     NoDebugInfo,
 }

@@ -60,7 +60,7 @@ pub struct Snapshot {
     /// Whether `recorded` is of this process, and not from a file.
     is_here: bool,
     charge_to: ChargeTo,
-    /// The crates that are passed over beside those that always are.
+    /// The crates that are passed over in addition to those that always are.
     skipped: Arc<[Box<str>]>,
     /// How many traces filters have left out.
     filtered_out: u64,
@@ -267,7 +267,7 @@ impl Snapshot {
         self.about.is_at_exit = true;
     }
 
-    /// The metric that tells the most of this snapshot, to be shown first.
+    /// The metric to show first.
     ///
     /// Of one that was written [when the program ended](Self::is_at_exit) it is what was live at
     /// the peak, of one that [does not know](Self::knows) what is live, what was ever allocated,

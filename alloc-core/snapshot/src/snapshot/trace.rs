@@ -18,8 +18,8 @@ pub struct Trace {
     /// The domain of the memory: 0 for the Rust heap, else as
     /// [`track`](https://docs.rs/alloc-core/latest/alloc_core/fn.track.html) was told.
     pub domain: u32,
-    /// The name of the thread that allocated, if the session [told threads
-    /// apart](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.threads).
+    /// The name of the thread that allocated, if the session [distinguished threads
+    /// by name](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.threads).
     pub thread: Option<Arc<str>>,
     /// The size of the largest blocks of its size class, a power of two, if blocks were [classed by
     /// their own
@@ -44,13 +44,13 @@ impl Trace {
         }
     }
 
-    /// The same in another domain.
+    /// Sets the domain of the memory.
     pub fn with_domain(mut self, domain: u32) -> Trace {
         self.domain = domain;
         self
     }
 
-    /// The same on a thread of this name.
+    /// Sets the name of the thread.
     pub fn with_thread(mut self, name: impl Into<Arc<str>>) -> Trace {
         self.thread = Some(name.into());
         self
@@ -63,7 +63,7 @@ impl Trace {
         self
     }
 
-    /// The same with blocks of a type.
+    /// Sets the type of the blocks.
     pub fn with_type(mut self, name: impl Into<Arc<str>>) -> Trace {
         self.type_name = Some(name.into());
         self

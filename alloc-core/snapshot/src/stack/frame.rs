@@ -1,4 +1,4 @@
-//! [`Frame`]: one code location; [`SourcePath`]: the file that it lies in.
+//! [`Frame`]: one code location; [`SourcePath`]: its file.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -41,10 +41,10 @@ struct Location {
 }
 
 impl Frame {
-    /// How much memory one takes up beside its function.
+    /// The memory of one, without its function.
     pub(crate) const SIZE: usize = size_of::<Location>() + SHARED;
 
-    /// A frame from what is known of it; a line or column of 0 is unknown.
+    /// A frame of these parts; a line or column of 0 is unknown.
     pub fn new(function: Option<&str>, file: Option<&str>, line: u32, column: u32) -> Frame {
         Frame::of(
             function.map(Into::into),
@@ -81,7 +81,7 @@ impl Frame {
         self.0.function.0.name.as_ref()
     }
 
-    /// The same frame, of the code at `address`; `inlined` into the next frame or not.
+    /// Sets the address of the frame's code, and whether it is inlined into the next frame.
     ///
     /// NOTE: for frames that nobody else holds yet.
     pub(crate) fn at(mut self, address: u64, inlined: bool) -> Frame {
@@ -144,7 +144,7 @@ impl Frame {
         self.0.function.0.is_passed_over
     }
 
-    /// Whether the frame is in this crate, as its path or else its function tells.
+    /// Whether the frame is in this crate, by its path or else its function.
     pub(crate) fn is_in_crate(&self, name: &str) -> bool {
         let package = self.file().and_then(package::package_of);
         let own = package.or_else(|| package::crate_of_function(self.function()?));
@@ -181,7 +181,7 @@ impl Frame {
         }
     }
 
-    /// What tells two frames apart, the file first, so that frames sort by file and line.
+    /// What distinguishes two frames, the file first, so that frames sort by file and line.
     fn key(&self) -> (Option<&SourcePath>, u32, u32, Option<&Name>) {
         (self.file(), self.line(), self.column(), self.name())
     }
@@ -260,7 +260,7 @@ pub(crate) struct InFile {
 }
 
 impl Function {
-    /// How much memory one takes up beside its name and path.
+    /// The memory of one, without its name and path.
     pub(crate) const SIZE: usize = size_of::<InFile>() + SHARED;
 
     pub(crate) fn new(name: Option<Name>, file: Option<SourcePath>) -> Function {
@@ -291,7 +291,7 @@ impl Function {
     }
 }
 
-/// The name of a function, and what is to be known of its text without looking at all of it again.
+/// The name of a function, with what was derived from its text once.
 #[derive(Clone)]
 pub(crate) struct Name {
     text: Arc<str>,
@@ -305,7 +305,7 @@ pub(crate) struct Name {
 }
 
 impl Name {
-    /// How much memory one takes up beside its text.
+    /// The memory of one, without its text.
     pub(crate) const SIZE: usize = size_of::<Name>() + SHARED;
 
     pub(crate) fn with_mangled(self, mangled: Option<Box<str>>) -> Name {
@@ -389,7 +389,7 @@ struct Path {
 }
 
 impl SourcePath {
-    /// How much memory one takes up beside its text.
+    /// The memory of one, without its text.
     pub(crate) const SIZE: usize = size_of::<Path>() + SHARED;
 
     /// A path, shortened by what the path itself says or by one of `roots`.

@@ -1,4 +1,4 @@
-//! [`Crates`]: which crate and which module code is in, told from its path and its name.
+//! [`Crates`]: which crate and which module code is in, by its path and its name.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +10,7 @@ const UNKNOWN: &str = "<unknown>";
 
 /// The crates and modules of a snapshot's frames.
 ///
-/// # How they are told
+/// # How they are found
 ///
 /// A path from a registry or of the standard library has the package's name and version. Other code
 /// is in the crate that its function's name begins with. But a function that was inlined has its
@@ -39,7 +39,7 @@ impl<'a> Crates<'a> {
         Crates { by_file }
     }
 
-    /// The crate of a frame, with its version if its path tells that.
+    /// The crate of a frame, with its version if its path has it.
     pub(crate) fn crate_of(&self, frame: &Frame) -> String {
         if frame.is_instead() {
             return frame.to_string();
@@ -83,7 +83,7 @@ impl<'a> Crates<'a> {
     }
 }
 
-/// The name of the package that a file belongs to, if its path tells that.
+/// The name of the package that a file belongs to, if its path has it.
 pub(crate) fn package_of(file: &SourcePath) -> Option<&str> {
     Package::of(file).map(|package| package.name)
 }
@@ -93,7 +93,7 @@ pub(crate) fn crate_of_function(function: &str) -> Option<&str> {
     module_of_function(function).map(first_segment)
 }
 
-/// A package, as the path of a file of it has it.
+/// A package, as the paths of its files have it.
 struct Package<'a> {
     name: &'a str,
     version: Version<'a>,

@@ -72,9 +72,9 @@ impl Traceback {
         self.charged_beyond(to, &[])
     }
 
-    /// The same, if frames of these crates are passed over, too.
+    /// The charged frame where frames of these crates are passed over, too.
     pub(crate) fn charged_beyond(&self, to: ChargeTo, skipped: &[Box<str>]) -> &Frame {
-        // Not part of the program's heap, whoever asks first.
+        // Not part of the program's heap.
         static UNKNOWN: LazyLock<Frame> = LazyLock::new(|| process::untraced(Frame::default));
         static OUTSIDE: LazyLock<Frame> =
             LazyLock::new(|| process::untraced(Frame::outside_the_workspace));

@@ -212,7 +212,7 @@ impl Filter {
     }
 }
 
-/// Whether a text matches a pattern, if one is asked for.
+/// Whether a text matches a pattern; no pattern matches every text.
 fn fits(pattern: &Option<Pattern>, text: &str) -> bool {
     pattern.as_ref().is_none_or(|pattern| pattern.matches(text))
 }

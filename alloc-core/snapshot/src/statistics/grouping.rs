@@ -52,8 +52,8 @@ pub enum GroupBy {
     /// library's functions in the stack, which debug information has (`debug = 1`), and the newer
     /// mangling of names. Where they are not known it is `<unknown>`: it is never guessed.
     Type,
-    /// The name of the thread that allocated, if the session [told threads
-    /// apart](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.threads); else
+    /// The name of the thread that allocated, if the session [distinguished threads
+    /// by name](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.threads); else
     /// all are one group.
     Thread,
     /// The domain of the memory: 0 is the Rust heap. See

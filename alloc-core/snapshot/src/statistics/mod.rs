@@ -44,9 +44,9 @@ pub use key::GroupKey;
 pub struct Statistic {
     /// What the group has in common.
     pub key: GroupKey,
-    /// The bytes of the metric that was asked for.
+    /// The bytes of the grouping's metric.
     pub size: Bytes,
-    /// The blocks of the metric that was asked for.
+    /// The blocks of the grouping's metric.
     pub count: u64,
     /// All counters of the group, summed.
     pub counters: Counters,
@@ -188,7 +188,7 @@ impl Snapshot {
         }
     }
 
-    /// The same for another metric: what was live at the peak, say.
+    /// Groups by another metric, such as what was live at the peak.
     pub fn statistics_by(&self, by: impl Into<Grouping>, metric: Metric) -> Vec<Statistic> {
         self.statistics(by.into().with_metric(metric))
     }

@@ -74,7 +74,7 @@ pub(crate) struct Symbols<'a> {
     generics: Shared,
     /// What kept names from being found.
     pub(crate) gaps: Vec<Gap>,
-    /// The files of which nothing tells whether they are of the build that ran.
+    /// The files that may be of another build than the one that ran: nothing identifies them.
     pub(crate) unverified: Vec<String>,
 }
 
@@ -166,7 +166,7 @@ impl<'a> Symbols<'a> {
         self.stack(addresses, end, limit)
     }
 
-    /// The same of addresses that have been looked up.
+    /// The stack of addresses that are looked up already.
     fn stack(&self, addresses: &[usize], end: StackEnd, limit: u16) -> Traceback {
         let instead = match end {
             StackEnd::Overflow => Some("<overflow>"),

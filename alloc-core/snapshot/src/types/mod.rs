@@ -31,7 +31,7 @@ struct Rule {
     allocates: Allocates,
 }
 
-/// What a function allocates, told from its generic arguments.
+/// What a function allocates, by its generic arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Allocates {
     /// What a box holds: the first argument. It is shown as the collection whose node that is, if
@@ -39,7 +39,7 @@ enum Allocates {
     Boxed,
     /// A collection of its first argument.
     Of(&'static str),
-    /// The table of a map or set: the first argument is what a place of it holds.
+    /// The table of a map or set: the first argument is what one of its slots holds.
     Table,
     /// A map of its first argument to its second.
     Map(&'static str),

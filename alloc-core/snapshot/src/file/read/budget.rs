@@ -49,7 +49,7 @@ impl Budget {
         Ok(())
     }
 
-    /// The same for what is given back before more is taken.
+    /// Checks for memory that is given back before more is taken.
     pub(super) fn check(&self, number: usize, each: usize, what: &str) -> Result<(), Error> {
         let bytes = number.saturating_mul(each);
         if bytes <= self.left {

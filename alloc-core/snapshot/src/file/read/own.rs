@@ -1,4 +1,4 @@
-//! [`Own`]: what our own files say beside what the format has fields for.
+//! [`Own`]: what our own files say in addition to the format's fields.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub(super) struct Own<'a> {
 /// One more than the highest number of a field.
 const NUMBERS: usize = 24;
 
-/// What an entry of a `BTreeMap` takes up at most, beside its texts: its nodes are half full.
+/// What an entry of a `BTreeMap` takes up at most, without its texts: its nodes are half full.
 const ENTRY: usize = 3 * size_of::<(String, String)>();
 
 impl<'a> Own<'a> {

@@ -16,7 +16,7 @@ struct Root<'a> {
 }
 
 impl<'a> Roots<'a> {
-    /// How much memory one takes up beside its path.
+    /// The memory of one, without its path.
     pub(super) const EACH: usize = size_of::<Root<'_>>();
 
     /// Of paths without a slash at their ends.

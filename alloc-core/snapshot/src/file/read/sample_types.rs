@@ -232,7 +232,7 @@ mod tests {
     /// What a sample of one value says for a type and a unit, by the names of snapshots.
     #[track_caller]
     fn check(name: &str, unit: &str, expected: &str, scale: i64) {
-        // With bytes beside, since blocks alone are no heap.
+        // With bytes as well, since blocks alone are no heap.
         let beside = if expected == "alloc_space" {
             "inuse_space"
         } else {

@@ -35,7 +35,7 @@ pub(super) struct Samples<'a, 'b> {
     types: &'b SampleTypes,
     /// Whether the file is one of ours.
     is_own: bool,
-    /// Whether the file tells what was freed: of blocks, and of bytes.
+    /// Whether the file has what was freed: for blocks, and for bytes.
     knows_freed: [bool; 2],
     /// How many samples there will be.
     number: usize,
@@ -184,7 +184,7 @@ impl<'a, 'b> Samples<'a, 'b> {
         Ok(())
     }
 
-    /// Refuses what no process can have held, so that whoever sums need not look.
+    /// Refuses what no process can have held, so that sums cannot overflow.
     fn sum(&mut self, values: &[i64; COLUMNS]) -> Result<(), Error> {
         let [above, below] = &mut self.sums;
         for ((above, below), value) in above.iter_mut().zip(below).zip(values) {

@@ -59,7 +59,7 @@ impl FunctionPattern {
     }
 }
 
-/// Whether a name has this part, and the part neither begins nor ends within a word of it.
+/// Whether a name has this part, and the part neither begins nor ends within a word.
 fn has_part(name: &str, part: &str) -> bool {
     let is_of_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut places = name.match_indices(part);
