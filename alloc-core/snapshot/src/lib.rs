@@ -1,7 +1,8 @@
-//! Reads what [`alloc-core`](https://docs.rs/alloc-core) recorded: snapshots, statistics, filters, the file format.
+//! Reads what [`alloc-core`](https://docs.rs/alloc-core) recorded: snapshots, statistics, filters,
+//! the file format.
 //!
-//! In: plain numbers and addresses, or a file. Out: statistics by line, tracebacks, a file. Never: part
-//! of a record.
+//! In: plain numbers and addresses, or a file. Out: statistics by line, tracebacks, a file. Never:
+//! part of a record.
 //!
 //! Programs use these items as `alloc_core::Snapshot` and so on. This crate is for tools that read
 //! snapshots and record nothing, such as `alloc-report`: it needs no allocator, unwinder, libc or

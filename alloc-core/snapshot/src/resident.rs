@@ -6,15 +6,16 @@ use crate::process;
 
 /// The memory of a process as the operating system counts it: the heap, and all else.
 ///
-/// Beside the traced heap it shows what the tracer cannot see: pages that the allocator keeps though they
-/// are free, fragmentation, stacks, code, memory maps. The fields are those of `psutil`.
+/// Beside the traced heap it shows what the tracer cannot see: pages that the allocator keeps
+/// though they are free, fragmentation, stacks, code, memory maps. The fields are those of
+/// `psutil`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResidentMemory {
     /// Resident set size: pages in physical memory, those that are shared among them.
     pub rss: Bytes,
-    /// Proportional set size: the same, with each shared page divided by the number of processes that
-    /// share it.
+    /// Proportional set size: the same, with each shared page divided by the number of processes
+    /// that share it.
     pub pss: Bytes,
     /// Unique set size: pages that are this process's alone, and would be free without it.
     pub uss: Bytes,
@@ -24,12 +25,13 @@ pub struct ResidentMemory {
 
 /// The memory that this process takes up.
 ///
-/// The system adds up all of the process's mappings for it, which takes some tenths of a millisecond, and
-/// milliseconds for a large process; [`resident_set_size`] is faster.
+/// The system adds up all of the process's mappings for it, which takes some tenths of a
+/// millisecond, and milliseconds for a large process; [`resident_set_size`] is faster.
 ///
 /// # Errors
 ///
-/// [`Error::is_io`] if the system does not tell: on others than Linux, and where `/proc` is not there.
+/// [`Error::is_io`] if the system does not tell: on others than Linux, and where `/proc` is not
+/// there.
 ///
 /// ```
 /// let resident = alloc_core::resident_memory()?;

@@ -25,13 +25,20 @@ impl Live {
     const EVERY: Duration = Duration::from_millis(100);
     const ROWS_WITHOUT_TOTALS: u32 = 10;
 
-    pub(crate) fn new(path: Template) -> Live {
-        Live {
+    /// `None` where the heap has no memory for the path: an allocation that fails would end the program.
+    pub(crate) fn new(path: Template) -> Option<Live> {
+        if Reserve::take().is_none() {
+            hooks::write_to_stderr(&[
+                "alloc-core: ALLOC_TRACE_LIVE: no line written: the system gave no memory for it\n",
+            ]);
+            return None;
+        }
+        Some(Live {
             path: path.last(std::process::id(), 0),
             clock: Clock::begun(Live::EVERY, Duration::ZERO),
             rows: 0,
             has_complained: false,
-        }
+        })
     }
 
     /// Seconds since 1970, heap, peak, and now and then the bytes and blocks ever allocated, and

@@ -1,20 +1,20 @@
 //! The snapshot file: a gzip'd pprof `profile.proto`.
 //!
-//! In: a snapshot, or the bytes of a profile. Out: the other of the two. Never: an answer that a damaged
-//! file makes up.
+//! In: a snapshot, or the bytes of a profile. Out: the other of the two. Never: an answer that a
+//! damaged file makes up.
 //!
 //! # Layout
 //!
 //! Sample types are those of Go's heap profiles, in Go's order, so that every reader knows them,
 //! then our own ([`SAMPLE_TYPES`]). Each sample is a callsite; each location an address with the
-//! functions inlined there. What the format has no field for (the heap's peak, the health, the command line)
-//! stands in an extension field ([`proto::Extension`]) that other readers skip.
+//! functions inlined there. What the format has no field for (the heap's peak, the health, the
+//! command line) stands in an extension field ([`proto::Extension`]) that other readers skip.
 //!
-//! Readers are told to hide the frames of allocation itself ([`write::named`]). Ours does not.
+//! The file asks readers to hide the frames of allocation itself ([`write::named`]). Ours does not.
 //!
-//! A file that the traced process writes is [raw](write::raw): it has addresses, and the paths and build ids of the modules
-//! that they lie in, by which readers name them. One of a snapshot that has names is self-contained: it
-//! has functions, files and lines.
+//! A file that the traced process writes is [raw](write::raw): it has addresses, and the paths and
+//! build ids of the modules that they lie in, by which readers name them. One of a snapshot that
+//! has names is self-contained: it has functions, files and lines.
 //!
 //! Specification: <https://github.com/google/pprof/blob/main/proto/profile.proto>; the strictest
 //! reader known wants ids that count from 1 without gaps, which is how they are written.
@@ -47,9 +47,9 @@ const SAMPLE_TYPES: [(&str, &str); 9] = [
     ("reallocations", "count"),
 ];
 
-/// The version of the files that are written. It moves when a reader that does not know the change would
-/// take numbers for something else; fields that it may leave out do not move it. A file of a later version
-/// is refused, one of an earlier version is read.
+/// The version of the files that are written. It moves when a reader that does not know the change
+/// would take numbers for something else; fields that it may leave out do not move it. A file of a
+/// later version is refused, one of an earlier version is read.
 const FORMAT: u32 = 1;
 
 /// The label that says how a stack ended, if it did not at its bottom, and its values.
@@ -59,13 +59,14 @@ const BROKEN: &str = "broken";
 const OVERFLOW: &str = "overflow";
 const UNCAPTURED: &str = "uncaptured";
 
-/// The labels that say whose memory it is: the number of a domain that is not the Rust heap, and the name
-/// of a thread.
+/// The labels that say whose memory it is: the number of a domain that is not the Rust heap, and
+/// the name of a thread.
 const DOMAIN_LABEL: &str = "domain";
 const THREAD_LABEL: &str = "thread";
 /// The label with the type that a sample's blocks were allocated for, in files with names.
 const TYPE_LABEL: &str = "type";
-/// The label with the size of a sample's blocks, as Go and tcmalloc write it; here the end of their size class.
+/// The label with the size of a sample's blocks, as Go and tcmalloc write it; here the end of their
+/// size class.
 const SIZE_LABEL: &str = "bytes";
 
 /// The values of a sample, in the order of [`SAMPLE_TYPES`].
@@ -112,7 +113,7 @@ fn counters(values: &[u64; SAMPLE_TYPES.len()]) -> Counters {
     }
 }
 
-/// Whether frames are named when a file is written, or left to whoever reads it.
+/// Whether frames are named when a file is written or when it is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Names {
     /// Addresses, with what is needed to name them. The process reads no debug information.

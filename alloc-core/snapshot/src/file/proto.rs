@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use prost::Message;
 
-/// The numbers of fields that are written one by one, where a whole message is too large to be held.
+/// The numbers of fields that are written one by one, where a whole message is too large to be
+/// held.
 pub(super) mod field {
     /// Of a [`Profile`](super::Profile).
     pub(in crate::file) const SAMPLE_TYPE: u32 = 1;
@@ -180,7 +181,8 @@ pub(super) struct Extension {
     /// Whether it was written when the program ended.
     #[prost(bool, tag = "12")]
     pub(super) at_exit: bool,
-    /// The version of what stands here, for readers to know if they know it all: see [`FORMAT`](super::FORMAT).
+    /// The version of what stands here, for readers to know if they know it all: see
+    /// [`FORMAT`](super::FORMAT).
     #[prost(uint32, tag = "22")]
     pub(super) format: u32,
     #[prost(uint64, tag = "16")]
@@ -195,8 +197,8 @@ pub(super) struct Extension {
     pub(super) unknown_frees: u64,
     #[prost(uint64, tag = "21")]
     pub(super) lost_blocks: u64,
-    /// Locations without lines are to be named by whoever reads: they have the address of the call, and stacks
-    /// are as they were captured.
+    /// The reader names locations without lines: they have the address of the call,
+    /// and stacks are as they were captured.
     #[prost(bool, tag = "23")]
     pub(super) unnamed: bool,
 }

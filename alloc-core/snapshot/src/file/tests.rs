@@ -385,7 +385,8 @@ fn ids_that_are_there_twice_are_refused() {
 #[test]
 fn a_later_format_is_refused() {
     let mut file = unpacked(&bytes_of(&sample()));
-    // The extension once more, which is merged with the first: field 7100, of three bytes, with field 22.
+    // The extension once more, which is merged with the first: field 7100, of three bytes, with
+    // field 22.
     file.extend([0xE2, 0xBB, 0x03, 0x03, 0xB0, 0x01, 0x02]);
     refuses(
         &packed(&file),

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use crate::Metric;
 use crate::modules::Module;
 
-/// What a snapshot tells of the process it was taken in.
+/// What a snapshot knows of the process that it was taken in.
 #[derive(Clone, Debug)]
 pub struct About {
     /// When it was taken.
@@ -27,7 +27,7 @@ pub struct About {
     pub unknown: Unknown,
 }
 
-/// What a file from elsewhere does not tell, so that there are zeros instead.
+/// What a file from elsewhere leaves out, so that there are zeros instead.
 #[derive(Clone, Debug, Default)]
 pub struct Unknown {
     /// Metrics of which there are zeros only.

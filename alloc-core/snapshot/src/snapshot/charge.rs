@@ -3,7 +3,7 @@
 use crate::{ChargeTo, Frame, Snapshot, Traceback, process, stack::origin};
 
 impl Snapshot {
-    /// The same snapshot, with another rule for the line that blocks are charged to.
+    /// Sets the rule for the line that blocks are charged to.
     pub fn charge_to(mut self, rule: ChargeTo) -> Snapshot {
         self.charge_to = rule;
         self
@@ -44,14 +44,14 @@ impl Snapshot {
         self
     }
 
-    /// The same snapshot, with blocks charged as in another one.
+    /// Charges blocks as another snapshot does.
     pub fn charge_like(mut self, other: &Snapshot) -> Snapshot {
         self.charge_to = other.charge_to;
         self.skipped = other.skipped.clone();
         self
     }
 
-    /// The crates that are passed over beside [`PASSED_OVER`](Self::PASSED_OVER).
+    /// The crates that are passed over in addition to [`PASSED_OVER`](Self::PASSED_OVER).
     pub fn skipped_crates(&self) -> impl ExactSizeIterator<Item = &str> {
         self.skipped.iter().map(|name| &**name)
     }

@@ -13,9 +13,9 @@ pub struct MissingDebugInfo(Why);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Why {
-    /// As the file tells that was looked at.
+    /// What the module's file shows.
     File(Missing),
-    /// As names tell that came with the snapshot.
+    /// What the names in the snapshot show.
     Stripped,
     NoDebugInfo,
 }
@@ -47,8 +47,8 @@ impl fmt::Display for MissingDebugInfo {
 }
 
 impl Snapshot {
-    /// What keeps lines from being shown, if something does for half of the callsites or more, and how to get
-    /// them.
+    /// What keeps lines from being shown, if something does for half of the callsites or more, and
+    /// how to get them.
     pub fn missing_debug_info(&self) -> Option<MissingDebugInfo> {
         let _muted = process::mute();
         let charged = |trace: &Trace| trace.traceback.charged(ChargeTo::Caller).clone();

@@ -1,7 +1,7 @@
 //! [`Snapshot`]: what every callsite held at one moment.
 //!
-//! In: what was recorded, or a file. Out: traces with names, and what is known of the process. Never: a look
-//! at the tables.
+//! In: what was recorded, or a file. Out: traces with names, and what is known of the process.
+//! Never: a look at the tables.
 
 mod about;
 mod charge;
@@ -36,29 +36,31 @@ pub(crate) use trace::class_of;
 ///
 /// # What taking one costs
 ///
-/// [`take_snapshot`](https://docs.rs/alloc-core/latest/alloc_core/fn.take_snapshot.html) copies counters and addresses, some tenths of a
-/// microsecond for each callsite. Names and lines are looked up when they are first asked for, from the debug information
-/// of the program and its libraries. That takes some tenths of a second, and memory that is given back, and counted
-/// by [`tracer_memory`](https://docs.rs/alloc-core/latest/alloc_core/fn.tracer_memory.html) meanwhile: some 10 MiB for a program with 12 MiB of `.debug_info`, of which
-/// an index grows with the program; and what compressed sections unpack to, such as those of debug files of a
-/// distribution's C library, 20 MiB. Files
-/// are written without it, and named by whoever reads them. The memory of a snapshot itself is not traced.
+/// [`take_snapshot`](https://docs.rs/alloc-core/latest/alloc_core/fn.take_snapshot.html) copies
+/// counters and addresses, some tenths of a microsecond for each callsite. Names and lines are
+/// looked up when they are first asked for, from the debug information of the program and its
+/// libraries. That takes some tenths of a second, and memory that is given back, and counted by
+/// [`tracer_memory`](https://docs.rs/alloc-core/latest/alloc_core/fn.tracer_memory.html) meanwhile:
+/// some 10 MiB for a program with 12 MiB of `.debug_info`, of which an index grows with the
+/// program; and what compressed sections unpack to, such as those of debug files of a
+/// distribution's C library, 20 MiB. Files are written without it, and named by whoever reads them.
+/// The memory of a snapshot itself is not traced.
 ///
 /// # What the numbers mean
 ///
-/// With one thread allocating, the parts add up: the callsites' current to the heap's current, their
-/// shares at the peak to the heap's peak. While other threads allocate, each callsite is read at a
-/// moment of its own.
+/// With one thread allocating, the parts add up: the callsites' current to the heap's current,
+/// their shares at the peak to the heap's peak. While other threads allocate, each callsite is read
+/// at a moment of its own.
 pub struct Snapshot {
     /// What the tables held; without callsites, if `named` was there from the start.
     recorded: Recorded,
-    /// NOTE: whoever asks first looks the names up, and two at once both do: nobody waits for one who may be gone
-    /// after a fork.
+    /// NOTE: whoever asks first looks the names up, and two at once both do: nobody waits for one
+    /// who may be gone after a fork.
     named: OnceBox<Named>,
     /// Whether `recorded` is of this process, and not from a file.
     is_here: bool,
     charge_to: ChargeTo,
-    /// The crates that are passed over beside those that always are.
+    /// The crates that are passed over in addition to those that always are.
     skipped: Arc<[Box<str>]>,
     /// How many traces filters have left out.
     filtered_out: u64,
@@ -97,7 +99,8 @@ impl Snapshot {
 
     /// A snapshot of these callsites, as from another tool or for a test.
     ///
-    /// The heap's current and peak are the sums of what the callsites hold now and held at the peak.
+    /// The heap's current and peak are the sums of what the callsites hold now and held at the
+    /// peak.
     pub fn from_traces(traces: Vec<Trace>, traceback_limit: u16) -> Snapshot {
         let sum = |part: fn(&Counters) -> Bytes| -> Bytes {
             traces.iter().map(|trace| part(&trace.counters)).sum()
@@ -167,8 +170,8 @@ impl Snapshot {
         &self.recorded
     }
 
-    /// Whether the numbers of a metric are known. A heap profile from elsewhere may lack some, and has zeros
-    /// instead: Go's know no peaks, jemalloc's only what is live.
+    /// Whether the numbers of a metric are known. A heap profile from elsewhere may lack some, and
+    /// has zeros instead: Go's know no peaks, jemalloc's only what is live.
     pub fn knows(&self, metric: Metric) -> bool {
         !self.about.unknown.metrics.contains(&metric)
     }
@@ -189,7 +192,8 @@ impl Snapshot {
     }
 
     /// How many bytes lie between two that were drawn, on average, if this is a
-    /// [sample](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.sample_every): then all numbers are estimates.
+    /// [sample](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.sample_every):
+    /// then all numbers are estimates.
     pub fn sampled_every(&self) -> Option<Bytes> {
         self.recorded.sampling.map(|it| Bytes::new(it.bytes()))
     }
@@ -212,13 +216,14 @@ impl Snapshot {
         self.filtered_out = traces;
     }
 
-    /// What was noted about the snapshot: by [`set_metadata`](Self::set_metadata), and by nobody else.
+    /// What was noted about the snapshot: by [`set_metadata`](Self::set_metadata), and by nobody
+    /// else.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.about.metadata
     }
 
-    /// Notes something about the snapshot, such as the revision of the program or the request that it
-    /// was busy with. [`dump`](Self::dump) and [`load`](Self::load) keep it.
+    /// Notes something about the snapshot, such as the revision of the program or the request that
+    /// it was busy with. [`dump`](Self::dump) and [`load`](Self::load) keep it.
     ///
     /// ```
     /// use alloc_core::Snapshot;
@@ -262,7 +267,7 @@ impl Snapshot {
         self.about.is_at_exit = true;
     }
 
-    /// The metric that tells the most of this snapshot, to be shown first.
+    /// The metric to show first.
     ///
     /// Of one that was written [when the program ended](Self::is_at_exit) it is what was live at
     /// the peak, of one that [does not know](Self::knows) what is live, what was ever allocated,

@@ -45,9 +45,10 @@ impl Snapshot {
 
     /// All callsites that allocated since tracing began, in no particular order.
     ///
-    /// Names are looked up when this is first called, in the files of the program and its libraries, if these are here and
-    /// of the same build; what has no name is `program+0x1f3a` then, and
-    /// [`missing_debug_info`](Self::missing_debug_info) says why. [`name`](Self::name) looks further.
+    /// Names are looked up when this is first called, in the files of the program and its
+    /// libraries, if these are here and of the same build; what has no name is `program+0x1f3a`
+    /// then, and [`missing_debug_info`](Self::missing_debug_info) says why. [`name`](Self::name)
+    /// looks further.
     pub fn traces(&self) -> &[Trace] {
         &self.named().traces
     }
@@ -97,8 +98,9 @@ impl Snapshot {
         self.symbols(&Search::default()).charged(recorded)
     }
 
-    /// The same snapshot with no more of each stack than the frame that is charged by [`ChargeTo::Caller`]: for the
-    /// statistics that look at no other, which names far fewer addresses.
+    /// The same snapshot with no more of each stack than the frame that is charged by
+    /// [`ChargeTo::Caller`]: for the statistics that look at no other, which names far fewer
+    /// addresses.
     #[doc(hidden)]
     pub fn charged_only(&self) -> Snapshot {
         let _muted = process::mute();
@@ -113,10 +115,11 @@ impl Snapshot {
         Snapshot::of_parts(traces, recorded, self.about.clone())
     }
 
-    /// Looks the names of frames up now, also where `search` says. What was named before stays as it is.
+    /// Looks the names of frames up now, also where `search` says. What was named before stays as
+    /// it is.
     ///
-    /// It is for files that were written with addresses, as the tracer writes them. A file whose build id is another
-    /// than that of what ran is not taken.
+    /// It is for files that were written with addresses, as the tracer writes them. A file whose
+    /// build id is another than that of what ran is not taken.
     ///
     /// ```
     /// use alloc_core::{Snapshot, SymbolSearch};
@@ -138,7 +141,8 @@ impl Snapshot {
         self.named.get().is_some()
     }
 
-    /// The files that names were taken from although nothing tells whether they are of the build that ran.
+    /// The files that names were taken from although nothing tells whether they are of the build
+    /// that ran.
     pub fn unverified_files(&self) -> &[String] {
         &self.named().unverified
     }

@@ -15,15 +15,19 @@ pub struct Trace {
     pub traceback: Traceback,
     /// What it allocated.
     pub counters: Counters,
-    /// The domain of the memory: 0 for the Rust heap, else as [`track`](https://docs.rs/alloc-core/latest/alloc_core/fn.track.html) was told.
+    /// The domain of the memory: 0 for the Rust heap, else as
+    /// [`track`](https://docs.rs/alloc-core/latest/alloc_core/fn.track.html) was told.
     pub domain: u32,
-    /// The name of the thread that allocated, if the session [told threads apart](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.threads).
+    /// The name of the thread that allocated, if the session [distinguished threads
+    /// by name](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.threads).
     pub thread: Option<Arc<str>>,
-    /// The size of the largest blocks of its size class, a power of two, if blocks were
-    /// [classed by their own size](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.sizes) or the profile has their size.
+    /// The size of the largest blocks of its size class, a power of two, if blocks were [classed by
+    /// their own
+    /// size](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.sizes) or the
+    /// profile has their size.
     pub size_class: Option<Bytes>,
-    /// The type that the blocks were allocated for, as a person would write it, if debug information or the
-    /// functions' names tell it.
+    /// The type that the blocks were allocated for, as a person would write it, if debug
+    /// information or the functions' names tell it.
     pub type_name: Option<Arc<str>>,
 }
 
@@ -40,25 +44,26 @@ impl Trace {
         }
     }
 
-    /// The same in another domain.
+    /// Sets the domain of the memory.
     pub fn with_domain(mut self, domain: u32) -> Trace {
         self.domain = domain;
         self
     }
 
-    /// The same on a thread of this name.
+    /// Sets the name of the thread.
     pub fn with_thread(mut self, name: impl Into<Arc<str>>) -> Trace {
         self.thread = Some(name.into());
         self
     }
 
-    /// The same with blocks of at most so many bytes each, in a class that ends at the next power of two.
+    /// The same with blocks of at most so many bytes each, in a class that ends at the next power
+    /// of two.
     pub fn with_block_size(mut self, size: impl Into<Bytes>) -> Trace {
         self.size_class = Some(class_of(size.into()));
         self
     }
 
-    /// The same with blocks of a type.
+    /// Sets the type of the blocks.
     pub fn with_type(mut self, name: impl Into<Arc<str>>) -> Trace {
         self.type_name = Some(name.into());
         self

@@ -1,4 +1,4 @@
-//! [`Frame`]: one code location; [`SourcePath`]: the file that it lies in.
+//! [`Frame`]: one code location; [`SourcePath`]: its file.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -41,10 +41,10 @@ struct Location {
 }
 
 impl Frame {
-    /// How much memory one takes up beside its function.
+    /// The memory of one, without its function.
     pub(crate) const SIZE: usize = size_of::<Location>() + SHARED;
 
-    /// A frame from what is known of it; a line or column of 0 is unknown.
+    /// A frame of these parts; a line or column of 0 is unknown.
     pub fn new(function: Option<&str>, file: Option<&str>, line: u32, column: u32) -> Frame {
         Frame::of(
             function.map(Into::into),
@@ -63,8 +63,8 @@ impl Frame {
         Frame::within(Function::new(function.map(Name::from), file), line, column)
     }
 
-    /// A frame in a function that other frames may have as well. What it takes does not depend on how long
-    /// names are.
+    /// A frame in a function that other frames may have as well. What it takes does not depend on
+    /// how long names are.
     pub(crate) fn within(function: Function, line: u32, column: u32) -> Frame {
         Frame(Arc::new(Location {
             hash: hash_of((function.0.hash, line, column)),
@@ -81,7 +81,7 @@ impl Frame {
         self.0.function.0.name.as_ref()
     }
 
-    /// The same frame, of the code at `address`; `inlined` into the next frame or not.
+    /// Sets the address of the frame's code, and whether it is inlined into the next frame.
     ///
     /// NOTE: for frames that nobody else holds yet.
     pub(crate) fn at(mut self, address: u64, inlined: bool) -> Frame {
@@ -144,7 +144,7 @@ impl Frame {
         self.0.function.0.is_passed_over
     }
 
-    /// Whether the frame is in this crate, as its path or else its function tells.
+    /// Whether the frame is in this crate, by its path or else its function.
     pub(crate) fn is_in_crate(&self, name: &str) -> bool {
         let package = self.file().and_then(package::package_of);
         let own = package.or_else(|| package::crate_of_function(self.function()?));
@@ -166,14 +166,14 @@ impl Frame {
         self.0.inlined
     }
 
-    /// Where the code was in the memory of the process: a return address. 0 if it is unknown. Code of a library that was
-    /// unloaded has an address that no other code has or had.
+    /// Where the code was in the memory of the process: a return address. 0 if it is unknown. Code
+    /// of a library that was unloaded has an address that no other code has or had.
     pub fn address(&self) -> u64 {
         self.0.address
     }
 
-    /// Whether both are in one function, as far as names tell: in different files, two that are called
-    /// `fmt` are not.
+    /// Whether both are in one function, as far as names tell: in different files, two that are
+    /// called `fmt` are not.
     pub(crate) fn is_same_function(&self, other: &Frame) -> bool {
         match (self.name(), other.name()) {
             (Some(own), Some(others)) => own == others && self.file() == other.file(),
@@ -181,7 +181,7 @@ impl Frame {
         }
     }
 
-    /// What tells two frames apart, the file first, so that frames sort by file and line.
+    /// What distinguishes two frames, the file first, so that frames sort by file and line.
     fn key(&self) -> (Option<&SourcePath>, u32, u32, Option<&Name>) {
         (self.file(), self.line(), self.column(), self.name())
     }
@@ -260,7 +260,7 @@ pub(crate) struct InFile {
 }
 
 impl Function {
-    /// How much memory one takes up beside its name and path.
+    /// The memory of one, without its name and path.
     pub(crate) const SIZE: usize = size_of::<InFile>() + SHARED;
 
     pub(crate) fn new(name: Option<Name>, file: Option<SourcePath>) -> Function {
@@ -291,7 +291,7 @@ impl Function {
     }
 }
 
-/// The name of a function, and what is to be known of its text without looking at all of it again.
+/// The name of a function, with what was derived from its text once.
 #[derive(Clone)]
 pub(crate) struct Name {
     text: Arc<str>,
@@ -299,12 +299,13 @@ pub(crate) struct Name {
     by_name: ByName,
     /// What it is to the linker, if that is known and another. Names do not differ in it.
     mangled: Option<Arc<str>>,
-    /// Its bare name with its generic arguments, if debug information has it and it allocates. Names do not differ in it.
+    /// Its bare name with its generic arguments, if debug information has it and it allocates.
+    /// Names do not differ in it.
     generic: Option<Arc<str>>,
 }
 
 impl Name {
-    /// How much memory one takes up beside its text.
+    /// The memory of one, without its text.
     pub(crate) const SIZE: usize = size_of::<Name>() + SHARED;
 
     pub(crate) fn with_mangled(self, mangled: Option<Box<str>>) -> Name {
@@ -388,7 +389,7 @@ struct Path {
 }
 
 impl SourcePath {
-    /// How much memory one takes up beside its text.
+    /// The memory of one, without its text.
     pub(crate) const SIZE: usize = size_of::<Path>() + SHARED;
 
     /// A path, shortened by what the path itself says or by one of `roots`.

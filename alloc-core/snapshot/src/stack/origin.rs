@@ -1,4 +1,4 @@
-//! Whose code a frame is, told from its path and its name.
+//! [`Origin`]: whose code a frame is, by its path and its name.
 
 /// Whose code a frame is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -17,7 +17,7 @@ pub enum Origin {
     Unknown,
 }
 
-/// What the name of a function tells of whose code it is.
+/// Whose code a function is, by its name alone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ByName {
     origin: Origin,
@@ -50,7 +50,7 @@ pub fn of(function: Option<&str>, file: Option<&str>) -> Origin {
     of_both(function.map(ByName::of), file.map(of_file))
 }
 
-/// The same, from what each of them tells.
+/// The origin of the code, given the origins by name and by file.
 pub(crate) fn of_both(function: Option<ByName>, file: Option<Origin>) -> Origin {
     match (function, file) {
         (Some(function), _) if function.is_sure => function.origin,
@@ -80,8 +80,8 @@ pub(crate) fn of_file(file: &str) -> Origin {
     }
 }
 
-/// Whether a file is an allocator's own: in the profiles that jemalloc writes, it is at the inner end of
-/// every stack.
+/// Whether a file is an allocator's own: in the profiles that jemalloc writes, it is at the inner
+/// end of every stack.
 fn is_allocators(file: &str) -> bool {
     [
         "/tikv-jemalloc-sys-",
@@ -129,8 +129,8 @@ fn is_shim(function: &str) -> bool {
         .any(|module| function.trim_start_matches('<').starts_with(module))
 }
 
-/// What calls a program's `main` and the functions of its threads. A program's own `main` is not among
-/// them: its name has its crate in front, or it has a path.
+/// What calls a program's `main` and the functions of its threads. A program's own `main` is not
+/// among them: its name has its crate in front, or it has a path.
 const RUNTIME: [&str; 11] = [
     "_start",
     "__libc_start_main",
@@ -219,7 +219,7 @@ const CRATES_OF_STD: [&str; 18] = [
     "__rustc",
 ];
 
-/// Crates of collections and allocators: what they allocate, they allocate for whoever calls them.
+/// Crates of collections and allocators: what they allocate, they allocate for their caller.
 /// As the standard library's, their frames are passed over when the line to charge is looked for.
 pub(crate) const PASSED_OVER: &[&str] = &[
     "allocator-api2",
@@ -269,8 +269,8 @@ fn std_at(file: &str) -> Option<usize> {
         .or_else(|| std_of_distribution_at(file))
 }
 
-/// The same where a distribution built the compiler from a release: `/usr/src/rustc-1.96.0/library/` on
-/// Debian, `/build/rustc-1.96.0-src/library/` elsewhere.
+/// The path where a distribution built the compiler from a release:
+/// `/usr/src/rustc-1.96.0/library/` on Debian, `/build/rustc-1.96.0-src/library/` elsewhere.
 fn std_of_distribution_at(file: &str) -> Option<usize> {
     let version = file.find("/rustc-")? + "/rustc-".len();
     let (release, path) = file[version..].split_once('/')?;

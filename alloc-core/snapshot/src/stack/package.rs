@@ -1,4 +1,4 @@
-//! [`Crates`]: which crate and which module code is in, told from its path and its name.
+//! [`Crates`]: which crate and which module code is in, by its path and its name.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,15 +10,15 @@ const UNKNOWN: &str = "<unknown>";
 
 /// The crates and modules of a snapshot's frames.
 ///
-/// # How they are told
+/// # How they are found
 ///
-/// A path from a registry or of the standard library has the package's name and version. Other code is
-/// in the crate that its function's name begins with. But a function that was inlined has its bare name
-/// in a program with line tables only; then the crate is that of another function in the same file, and
-/// if there is none, the file's folder is taken for the crate's name.
+/// A path from a registry or of the standard library has the package's name and version. Other code
+/// is in the crate that its function's name begins with. But a function that was inlined has its
+/// bare name in a program with line tables only; then the crate is that of another function in the
+/// same file, and if there is none, the file's folder is taken for the crate's name.
 ///
-/// A module is the part of a function's name in front of types and functions; where the name is bare,
-/// it is made of the crate and the file's path, as they mostly agree.
+/// A module is the part of a function's name in front of types and functions; where the name is
+/// bare, it is made of the crate and the file's path, as they mostly agree.
 #[derive(Default)]
 pub(crate) struct Crates<'a> {
     by_file: HashMap<&'a str, &'a str>,
@@ -39,7 +39,7 @@ impl<'a> Crates<'a> {
         Crates { by_file }
     }
 
-    /// The crate of a frame, with its version if its path tells that.
+    /// The crate of a frame, with its version if its path has it.
     pub(crate) fn crate_of(&self, frame: &Frame) -> String {
         if frame.is_instead() {
             return frame.to_string();
@@ -83,7 +83,7 @@ impl<'a> Crates<'a> {
     }
 }
 
-/// The name of the package that a file belongs to, if its path tells that.
+/// The name of the package that a file belongs to, if its path has it.
 pub(crate) fn package_of(file: &SourcePath) -> Option<&str> {
     Package::of(file).map(|package| package.name)
 }
@@ -93,7 +93,7 @@ pub(crate) fn crate_of_function(function: &str) -> Option<&str> {
     module_of_function(function).map(first_segment)
 }
 
-/// A package, as the path of a file of it has it.
+/// A package, as the paths of its files have it.
 struct Package<'a> {
     name: &'a str,
     version: Version<'a>,
@@ -163,8 +163,8 @@ impl std::fmt::Display for Package<'_> {
     }
 }
 
-/// The compiler that a path of the standard library names: a commit, as short as `rustc -V` has it, or a
-/// release.
+/// The compiler that a path of the standard library names: a commit, as short as `rustc -V` has it,
+/// or a release.
 fn rustc_of(full: &str) -> &str {
     let name = |place: &str| {
         let (_, rest) = full.split_once(place)?;
@@ -189,7 +189,8 @@ fn of_folder(file: &str) -> Option<String> {
     Some(identifier(package.rsplit('/').next()?))
 }
 
-/// The modules that a file's path makes up below the crate: `::de` for `serde_json-1.0.154/src/de.rs`.
+/// The modules that a file's path makes up below the crate: `::de` for
+/// `serde_json-1.0.154/src/de.rs`.
 fn path_below_root(short: &str) -> String {
     let below = match short.rsplit_once("src/") {
         Some((_, path)) => path,
@@ -206,7 +207,8 @@ fn path_below_root(short: &str) -> String {
 
 /// The module in which a function is, by its name; nothing if the name is a bare one.
 ///
-/// A method is where its type is, or where its trait is if the type is one of the language's or any.
+/// A method is where its type is, or where its trait is if the type is one of the language's or
+/// any.
 fn module_of_function(function: &str) -> Option<&str> {
     let path = match function.strip_prefix('<') {
         None => head(function),

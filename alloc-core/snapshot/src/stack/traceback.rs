@@ -72,9 +72,9 @@ impl Traceback {
         self.charged_beyond(to, &[])
     }
 
-    /// The same, if frames of these crates are passed over, too.
+    /// The charged frame where frames of these crates are passed over, too.
     pub(crate) fn charged_beyond(&self, to: ChargeTo, skipped: &[Box<str>]) -> &Frame {
-        // Not part of the program's heap, whoever asks first.
+        // Not part of the program's heap.
         static UNKNOWN: LazyLock<Frame> = LazyLock::new(|| process::untraced(Frame::default));
         static OUTSIDE: LazyLock<Frame> =
             LazyLock::new(|| process::untraced(Frame::outside_the_workspace));
@@ -106,12 +106,12 @@ impl Traceback {
         }
     }
 
-    /// The same stack without its recursion: where a run of functions was called again and again, it is
-    /// there once.
+    /// The same stack without its recursion: where a run of functions was called again and again,
+    /// it is there once.
     ///
-    /// A run is one function that calls itself, or several that call each other in a circle. The calls that
-    /// stay are the innermost, so that the charged line stays what it was. Functions are the same
-    /// if name and file are; frames without a name, if all of them is.
+    /// A run is one function that calls itself, or several that call each other in a circle. The
+    /// calls that stay are the innermost, so that the charged line stays what it was. Functions are
+    /// the same if name and file are; frames without a name, if all of them is.
     ///
     /// ```
     /// use alloc_core::{Frame, Traceback};
@@ -128,13 +128,13 @@ impl Traceback {
     ///
     /// # Which of several ways
     ///
-    /// A stack may be folded in more than one way, so it is done in the order in which it grew: frame by
-    /// frame from the outer end, and as soon as the last calls repeat the ones before, function by function,
-    /// these make room for them. So no run is left that follows itself, and calls that have a
-    /// stack in common are folded alike as far as they have it.
+    /// A stack may be folded in more than one way, so it is done in the order in which it grew:
+    /// frame by frame from the outer end, and as soon as the last calls repeat the ones before,
+    /// function by function, these make room for them. So no run is left that follows itself, and
+    /// calls that have a stack in common are folded alike as far as they have it.
     ///
-    /// That takes a comparison for each earlier call of the same function, and more where what led there
-    /// is alike.
+    /// That takes a comparison for each earlier call of the same function, and more where what led
+    /// there is alike.
     pub fn folded(&self) -> Traceback {
         let mut kept: Vec<&Frame> = Vec::with_capacity(self.len());
         for frame in self.iter().rev() {
@@ -413,7 +413,8 @@ mod tests {
         assert!(folded.is_truncated());
     }
 
-    /// By the definition, on text: after each letter, the shortest run that repeats the one before goes.
+    /// By the definition, on text: after each letter, the shortest run that repeats the one before
+    /// goes.
     fn folded_slowly(stack: &str) -> String {
         let mut kept = String::new();
         for letter in stack.chars() {

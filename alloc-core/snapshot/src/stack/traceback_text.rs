@@ -20,8 +20,8 @@ pub struct TracebackText<'a> {
 }
 
 impl Traceback {
-    /// The traceback as text: two lines for each frame, its place and, if the file is at hand, the line of
-    /// source. The innermost frame comes first.
+    /// The traceback as text: two lines for each frame, its place and, if the file is at hand, the
+    /// line of source. The innermost frame comes first.
     ///
     /// ```
     /// use alloc_core::{Frame, Traceback};
@@ -45,8 +45,8 @@ impl Traceback {
         }
     }
 
-    /// How many frames the stack had: nothing if outer ones are missing, so that it is known only that
-    /// they are more than are here.
+    /// How many frames the stack had: nothing if outer ones are missing, so that it is known only
+    /// that they are more than are here.
     ///
     /// Recording ends where enough frames are found, and does not go on to count the others.
     pub fn total_nframe(&self) -> Option<usize> {

@@ -11,8 +11,8 @@ use crate::statistics::pattern::{FunctionPattern, Pattern};
 
 /// A condition on traces, and whether those that meet it are kept or dropped.
 ///
-/// It is `tracemalloc`'s `Filter`, and more can be asked for: a function, a crate, a thread. All that
-/// is asked for has to hold.
+/// It is `tracemalloc`'s `Filter`, and more can be asked for: a function, a crate, a thread. All
+/// that is asked for has to hold.
 ///
 /// ```
 /// use alloc_core::{Amount, Counters, Filter, Frame, GroupBy, Snapshot, Trace, Traceback};
@@ -32,19 +32,21 @@ use crate::statistics::pattern::{FunctionPattern, Pattern};
 ///
 /// # Patterns
 ///
-/// Patterns are those of a shell, as Python's `fnmatch` has them: `*` stands for any characters, slashes
-/// among them, `?` for one, `[abc]` and `[a-z]` for one of these, `[!abc]` for one of none of these. A
-/// pattern has to match the whole of a text, and there is no wrong one: a bracket that is not closed stands
-/// for itself. On Windows, case and the direction of slashes in file names do not matter.
+/// Patterns are those of a shell, as Python's `fnmatch` has them: `*` stands for any characters,
+/// slashes among them, `?` for one, `[abc]` and `[a-z]` for one of these, `[!abc]` for one of none
+/// of these. A pattern has to match the whole of a text, and there is no wrong one: a bracket that
+/// is not closed stands for itself. On Windows, case and the direction of slashes in file names do
+/// not matter.
 ///
 /// A file's pattern is tried on the path as the compiler wrote it down and on the short one that is
-/// shown, so that what was copied from a table is found. Where the file or the function is not known,
-/// its text is `<unknown>`.
+/// shown, so that what was copied from a table is found. Where the file or the function is not
+/// known, its text is `<unknown>`.
 ///
 /// # Which frame
 ///
 /// Only the frame that the trace is charged to is looked at, as tables show it; with
-/// [`all_frames`](Self::all_frames), any frame may be the one that file, line, function and crate match.
+/// [`all_frames`](Self::all_frames), any frame may be the one that file, line, function and crate
+/// match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a filter does nothing until it is passed to `Snapshot::filter_traces`"]
 pub struct Filter {
@@ -70,7 +72,8 @@ impl Filter {
         Filter::new(false, file_pattern)
     }
 
-    /// Keeps the traces of a domain: see [`track`](https://docs.rs/alloc-core/latest/alloc_core/fn.track.html).
+    /// Keeps the traces of a domain: see
+    /// [`track`](https://docs.rs/alloc-core/latest/alloc_core/fn.track.html).
     pub fn include_domain(domain: u32) -> Filter {
         Filter::include("*").domain(domain)
     }
@@ -209,13 +212,13 @@ impl Filter {
     }
 }
 
-/// Whether a text matches a pattern, if one is asked for.
+/// Whether a text matches a pattern; no pattern matches every text.
 fn fits(pattern: &Option<Pattern>, text: &str) -> bool {
     pattern.as_ref().is_none_or(|pattern| pattern.matches(text))
 }
 
-/// A path, or a pattern for one, as paths are compared: on Windows without regard to case and to the
-/// direction of slashes.
+/// A path, or a pattern for one, as paths are compared: on Windows without regard to case and to
+/// the direction of slashes.
 fn comparable(path: &str) -> Cow<'_, str> {
     if cfg!(windows) {
         Cow::Owned(path.to_lowercase().replace('\\', "/"))
@@ -227,11 +230,12 @@ fn comparable(path: &str) -> Cow<'_, str> {
 impl Snapshot {
     /// A snapshot of those traces that the filters let through.
     ///
-    /// A trace is kept if it matches any of the inclusive filters, or there are none, and matches none of
-    /// the exclusive ones. So without filters, the new snapshot is a copy; this one stays as it is.
+    /// A trace is kept if it matches any of the inclusive filters, or there are none, and matches
+    /// none of the exclusive ones. So without filters, the new snapshot is a copy; this one stays
+    /// as it is.
     ///
-    /// What the new one says of the whole heap are sums over its traces: what they hold, and what they held
-    /// when the heap was at its peak.
+    /// What the new one says of the whole heap are sums over its traces: what they hold, and what
+    /// they held when the heap was at its peak.
     pub fn filter_traces(&self, filters: &[Filter]) -> Snapshot {
         let _muted = process::mute();
         let frames = || self.traces().iter().flat_map(|it| it.traceback.iter());

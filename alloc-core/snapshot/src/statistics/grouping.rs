@@ -21,8 +21,8 @@ pub enum GroupBy {
     File,
     /// The function of that line.
     ///
-    /// With `debug = "line-tables-only"`, inlined functions have their bare names, without a module,
-    /// so two of one name are one group; `debug = 1` keeps them apart.
+    /// With `debug = "line-tables-only"`, inlined functions have their bare names, without a
+    /// module, so two of one name are one group; `debug = 1` keeps them apart.
     Function,
     /// The module of that function: `serde_json::de`.
     ///
@@ -32,29 +32,32 @@ pub enum GroupBy {
     /// The crate of that function: `serde_json 1.0.154`, `alloc (rustc 59807616e)`, `demo`.
     ///
     /// Name and version are those of the file's path in a registry, a git checkout or the standard
-    /// library. Other code is in the crate that names of functions in its file begin with; where all
-    /// of them are bare, the file's folder is taken for it. Else it is `<unknown>`.
+    /// library. Other code is in the crate that names of functions in its file begin with; where
+    /// all of them are bare, the file's folder is taken for it. Else it is `<unknown>`.
     Crate,
     /// The whole stack.
     Traceback,
-    /// The whole stack without its recursion, as [`Traceback::folded`](crate::Traceback::folded) has
-    /// it: a parser that recurses over its data has stacks without number, and few of these.
+    /// The whole stack without its recursion, as [`Traceback::folded`](crate::Traceback::folded)
+    /// has it: a parser that recurses over its data has stacks without number, and few of these.
     FoldedTraceback,
     /// The size of the blocks, by powers of two.
     ///
-    /// Each block is classed by its own size if the session [recorded sizes](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.sizes), or the
+    /// Each block is classed by its own size if the session [recorded
+    /// sizes](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.sizes), or the
     /// profile has them. Otherwise all blocks of a callsite are in the class of their mean size.
     SizeClass,
     /// The type that the blocks were allocated for: `Vec<String>`, `HashMap<u64, demo::Session>`.
     ///
-    /// Blocks have no type at run time. It comes from the generic arguments of the standard library's functions in the
-    /// stack, which debug information has (`debug = 1`), and the newer mangling of names. Where they are not known it is
-    /// `<unknown>`: it is never guessed.
+    /// Blocks have no type at run time. It comes from the generic arguments of the standard
+    /// library's functions in the stack, which debug information has (`debug = 1`), and the newer
+    /// mangling of names. Where they are not known it is `<unknown>`: it is never guessed.
     Type,
-    /// The name of the thread that allocated, if the session
-    /// [told threads apart](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.threads); else all are one group.
+    /// The name of the thread that allocated, if the session [distinguished threads
+    /// by name](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.threads); else
+    /// all are one group.
     Thread,
-    /// The domain of the memory: 0 is the Rust heap. See [`track`](https://docs.rs/alloc-core/latest/alloc_core/fn.track.html).
+    /// The domain of the memory: 0 is the Rust heap. See
+    /// [`track`](https://docs.rs/alloc-core/latest/alloc_core/fn.track.html).
     Domain,
 }
 
@@ -88,7 +91,8 @@ pub enum SortBy {
     Average,
 }
 
-/// What traces are grouped by, which of their counters is looked at, and what the groups are sorted by.
+/// What traces are grouped by, which of their counters is looked at, and what the groups are sorted
+/// by.
 ///
 /// A [`GroupBy`] is one, and so is an array of them: groups within groups, in [`Statistic::parts`].
 ///
@@ -116,14 +120,14 @@ pub enum SortBy {
 ///
 /// # Counting cumulatively
 ///
-/// Otherwise a trace counts for the one frame that it is charged to. [`cumulative`](Self::cumulative)
-/// counting has it count for every frame of its traceback: so a function's group holds what it and all that
-/// it called allocated. A trace counts once in each group, however often the group's frames come in its
-/// traceback, so recursion does not multiply bytes (in `tracemalloc` it does). Sums over groups
-/// mean nothing then.
+/// Otherwise a trace counts for the one frame that it is charged to.
+/// [`cumulative`](Self::cumulative) counting has it count for every frame of its traceback: so a
+/// function's group holds what it and all that it called allocated. A trace counts once in each
+/// group, however often the group's frames come in its traceback, so recursion does not multiply
+/// bytes (in `tracemalloc` it does). Sums over groups mean nothing then.
 ///
-/// Within groups, each frame is followed by itself: by crate and line, a crate's parts are the lines in that
-/// crate.
+/// Within groups, each frame is followed by itself: by crate and line, a crate's parts are the
+/// lines in that crate.
 ///
 /// [`Statistic::parts`]: crate::Statistic::parts
 #[derive(Clone, Debug)]

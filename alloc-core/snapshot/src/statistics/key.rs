@@ -17,7 +17,7 @@ pub enum GroupKey {
     /// Only as much of the frame as the grouping looks at: file and line, the file alone, or the
     /// function alone. Where a frame has no file, its function takes that place.
     Frame(Frame),
-    /// The whole stack, or what is left of it when it is folded.
+    /// The whole stack, or its folded form.
     Traceback(Traceback),
     /// A module, a crate, the name of a thread, or what a function of the caller's said.
     Name(Arc<str>),
@@ -52,7 +52,7 @@ impl GroupKey {
         self.frame(|traceback| traceback.charged(to))
     }
 
-    /// The same by the rule of a snapshot: see [`Snapshot::charged_frame`].
+    /// The charged frame, by the rule of a snapshot: see [`Snapshot::charged_frame`].
     pub fn charged_in<'a>(&'a self, snapshot: &Snapshot) -> Option<&'a Frame> {
         self.frame(|traceback| snapshot.charged_frame(traceback))
     }

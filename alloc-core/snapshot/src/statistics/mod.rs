@@ -1,6 +1,7 @@
 //! [`Statistic`]: a snapshot's counters, grouped by a key.
 //!
-//! In: the traces of a snapshot, and a [`Grouping`]. Out: groups, the largest first. Never: a change to the snapshot.
+//! In: the traces of a snapshot, and a [`Grouping`]. Out: groups, the largest first. Never: a
+//! change to the snapshot.
 
 pub(crate) mod filter;
 mod group;
@@ -43,15 +44,16 @@ pub use key::GroupKey;
 pub struct Statistic {
     /// What the group has in common.
     pub key: GroupKey,
-    /// The bytes of the metric that was asked for.
+    /// The bytes of the grouping's metric.
     pub size: Bytes,
-    /// The blocks of the metric that was asked for.
+    /// The blocks of the grouping's metric.
     pub count: u64,
     /// All counters of the group, summed.
     pub counters: Counters,
-    /// The standard error of `size`, if the snapshot is a [sample](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.sample_every): in
-    /// two cases of three the truth is no further away, and in nineteen of twenty no further than
-    /// twice that. It takes the blocks of a callsite to be of one size.
+    /// The standard error of `size`, if the snapshot is a
+    /// [sample](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.sample_every):
+    /// in two cases of three the truth is no further away, and in nineteen of twenty no further
+    /// than twice that. It takes the blocks of a callsite to be of one size.
     pub error: Option<Bytes>,
     /// The groups within this one, if the [`Grouping`] has a further key.
     pub parts: Vec<Statistic>,
@@ -186,7 +188,7 @@ impl Snapshot {
         }
     }
 
-    /// The same for another metric: what was live at the peak, say.
+    /// Groups by another metric, such as what was live at the peak.
     pub fn statistics_by(&self, by: impl Into<Grouping>, metric: Metric) -> Vec<Statistic> {
         self.statistics(by.into().with_metric(metric))
     }

@@ -1,9 +1,10 @@
 //! The type that a block was allocated for, from the names of the functions that allocated it.
 //!
-//! A block has no type at run time. The functions of the standard library that allocate are generic, and debug information
-//! has their arguments: `alloc::vec::Vec<T>::push` was compiled as `push<demo::Node>`. So the innermost
-//! frames of a stack, up to the first that is not the standard library's, say what the block is for. [`RULES`] has which
-//! functions allocate what. Where none applies, or its arguments are unknown, the type is unknown: it is never guessed.
+//! A block has no type at run time. The functions of the standard library that allocate are
+//! generic, and debug information has their arguments: `alloc::vec::Vec<T>::push` was compiled as
+//! `push<demo::Node>`. So the innermost frames of a stack, up to the first that is not the standard
+//! library's, say what the block is for. [`RULES`] has which functions allocate what. Where none
+//! applies, or its arguments are unknown, the type is unknown: it is never guessed.
 
 mod parse;
 mod shown;
@@ -30,14 +31,15 @@ struct Rule {
     allocates: Allocates,
 }
 
-/// What a function allocates, told from its generic arguments.
+/// What a function allocates, by its generic arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Allocates {
-    /// What a box holds: the first argument. It is shown as the collection whose node that is, if it is one.
+    /// What a box holds: the first argument. It is shown as the collection whose node that is, if
+    /// it is one.
     Boxed,
     /// A collection of its first argument.
     Of(&'static str),
-    /// The table of a map or set: the first argument is what a place of it holds.
+    /// The table of a map or set: the first argument is what one of its slots holds.
     Table,
     /// A map of its first argument to its second.
     Map(&'static str),
@@ -110,7 +112,8 @@ impl Types {
     }
 }
 
-/// The type that the stack of these functions, innermost first, allocated for, as a person would write it.
+/// The type that the stack of these functions, innermost first, allocated for, as a person would
+/// write it.
 pub(crate) fn type_of<'a>(functions: impl IntoIterator<Item = Named<'a>>) -> Option<String> {
     let mut found: Option<Found> = None;
     for named in functions {
@@ -186,8 +189,8 @@ impl Found {
         }
     }
 
-    /// Takes note of a frame further out, and returns whether one beyond it may say more: a string grows by a vector
-    /// of bytes, a ring by a vector of its elements.
+    /// Takes note of a frame further out, and returns whether one beyond it may say more: a string
+    /// grows by a vector of bytes, a ring by a vector of its elements.
     fn refine(&mut self, allocates: Allocates, call: &Call<'_>) -> bool {
         // A path is made of a string of the system.
         if let ("OsString", Allocates::Exactly(name @ ("OsString" | "PathBuf"))) =

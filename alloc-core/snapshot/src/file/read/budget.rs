@@ -7,18 +7,20 @@ use crate::error::Error;
 /// # The bound
 ///
 /// Reading takes up at most [`TIMES`](Budget::TIMES) times the size of the unpacked profile, and
-/// [`BESIDE`](Budget::BESIDE) bytes beside, whatever the file holds. The profile itself is part of that. So much
-/// is enough for every file that says something: a true one takes up five to eight times its size. What takes up more is one
-/// that says little and stands for much, such as a location of a thousand inlined functions in every sample,
-/// and is refused before the memory is asked for.
+/// [`BESIDE`](Budget::BESIDE) bytes beside, whatever the file holds. The profile itself is part of
+/// that. So much is enough for every file that says something: a true one takes up five to eight
+/// times its size. What takes up more is one that says little and stands for much, such as a
+/// location of a thousand inlined functions in every sample, and is refused before the memory is
+/// asked for.
 ///
 /// How much a file unpacks to is bounded by its packed size: see [`unpack`](super::unpack).
 ///
 /// # What counts
 ///
-/// Whoever builds a table takes what it will hold at most before it is built, texts and what a growing table copies
-/// included. So the bound is held by addition, and not by a limit for each kind of thing. It bounds time as well: what is
-/// copied, or looked up once for each of many, is paid for.
+/// Whoever builds a table takes what it will hold at most before it is built, texts and what a
+/// growing table copies included. So the bound is held by addition, and not by a limit for each
+/// kind of thing. It bounds time as well: what is copied, or looked up once for each of many, is
+/// paid for.
 pub(super) struct Budget {
     left: usize,
     /// The size of the unpacked profile.
@@ -47,7 +49,7 @@ impl Budget {
         Ok(())
     }
 
-    /// The same for what is given back before more is taken.
+    /// Checks for memory that is given back before more is taken.
     pub(super) fn check(&self, number: usize, each: usize, what: &str) -> Result<(), Error> {
         let bytes = number.saturating_mul(each);
         if bytes <= self.left {

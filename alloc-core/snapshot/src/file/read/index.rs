@@ -25,7 +25,8 @@ pub(super) mod field {
     pub(in crate::file) const METADATA: u64 = 10;
 }
 
-/// How many messages of each kind a profile has, so that tables are made as large as they have to be.
+/// How many messages of each kind a profile has, so that tables are made as large as they have to
+/// be.
 #[derive(Default)]
 pub(super) struct Counts {
     pub(super) sample_types: usize,
@@ -80,7 +81,8 @@ impl Counts {
 
 /// The table of strings, which all else refers to by numbers.
 ///
-/// What is not UTF-8 is read as pprof reads it: the text, with a mark for each byte that belongs to no character.
+/// What is not UTF-8 is read as pprof reads it: the text, with a mark for each byte that belongs to
+/// no character.
 pub(super) struct Strings<'a>(Vec<&'a [u8]>);
 
 impl<'a> Strings<'a> {
@@ -108,7 +110,8 @@ impl<'a> Strings<'a> {
         })
     }
 
-    /// NOTE: looks at all of the string. Where many may refer to one, what becomes of it is kept, or paid for.
+    /// NOTE: looks at all of the string. Where many may refer to one, what becomes of it is kept,
+    /// or paid for.
     pub(super) fn text(&self, at: i64) -> Result<Cow<'a, str>, Error> {
         self.bytes(at).map(String::from_utf8_lossy)
     }

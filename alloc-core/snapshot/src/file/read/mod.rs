@@ -1,7 +1,7 @@
 //! From a profile to a snapshot.
 //!
-//! In: bytes, ours or another tool's, hostile or not. Out: traces, or an error. Never: more memory than the
-//! budget, or a panic.
+//! In: bytes, ours or another tool's, hostile or not. Out: traces, or an error. Never: more memory
+//! than the budget, or a panic.
 //!
 //! A file is [unpacked](unpack), its messages are [counted](index), and tables are made of
 //! them within a [budget](budget). Then each sample becomes a [trace](samples).
@@ -47,7 +47,8 @@ pub(crate) fn read(reader: impl Read) -> Result<Snapshot, Error> {
     Ok(file.snapshot())
 }
 
-/// Reads what changed between two moments: a snapshot of what was added, and one of what was taken away.
+/// Reads what changed between two moments: a snapshot of what was added, and one of what was taken
+/// away.
 pub(crate) fn read_difference(reader: impl Read) -> Result<(Snapshot, Snapshot), Error> {
     let file = Profile::read(reader)?;
     if !file.is_difference() && file.duration_nanos == 0 {

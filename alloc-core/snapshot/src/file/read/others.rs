@@ -51,7 +51,8 @@ const BEGINNINGS: [(&[u8], &str); 22] = [
         b"goroutine profile:",
         "a list of goroutines: fetch /debug/pprof/heap instead",
     ),
-    // The beginning of a CPU profile of gperftools', in either order of bytes and either size of words.
+    // The beginning of a CPU profile of gperftools', in either order of bytes and either size of
+    // words.
     (
         b"\0\0\0\0\0\0\0\0\x03\0\0\0",
         "a CPU profile of gperftools'",
@@ -99,7 +100,8 @@ pub(super) fn name_of(file: &[u8]) -> Option<&'static str> {
         .or_else(|| is_heaptrack(file).then_some(HEAPTRACK))
 }
 
-/// What a file is that is no profile after all, if its beginning tells: nothing if that is a profile's.
+/// What a file is that is no profile after all, if its beginning tells: nothing if that is a
+/// profile's.
 pub(super) fn guess(file: &[u8]) -> Option<String> {
     let is_sample_type =
         |message| Fields::of(message).all(|field| matches!(field, Ok((1 | 2, Value::Number(_)))));

@@ -1,4 +1,4 @@
-//! [`Own`]: what our own files say beside what the format has fields for.
+//! [`Own`]: what our own files say in addition to the format's fields.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,7 +13,8 @@ use crate::recorded::Recorded;
 use crate::sampling::Interval;
 use crate::{Health, TracedMemory};
 
-/// The extension of a profile: see [`proto::Extension`](crate::file::proto::Extension) for its fields.
+/// The extension of a profile: see [`proto::Extension`](crate::file::proto::Extension) for its
+/// fields.
 #[derive(Default)]
 pub(super) struct Own<'a> {
     /// The fields that are single numbers.
@@ -27,7 +28,7 @@ pub(super) struct Own<'a> {
 /// One more than the highest number of a field.
 const NUMBERS: usize = 24;
 
-/// What an entry of a `BTreeMap` takes up at most, beside its texts: its nodes are half full.
+/// What an entry of a `BTreeMap` takes up at most, without its texts: its nodes are half full.
 const ENTRY: usize = 3 * size_of::<(String, String)>();
 
 impl<'a> Own<'a> {

@@ -11,7 +11,8 @@ use crate::stack::frame::{Frame, Function, Name, SourcePath};
 
 /// The frames of all locations, one location after the other, and where those of each are.
 ///
-/// PERF: millions of samples' parts are looked up here. With a hash map that was a fifth of loading.
+/// PERF: millions of samples' parts are looked up here. With a hash map that was a fifth of
+/// loading.
 pub(super) struct Places {
     frames: Vec<Frame>,
     locations: Vec<Place>,

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 /// Folders in the order of their paths, for a path to find the one that it is in.
 ///
-/// A look-up compares the path with some twenty roots, however many there are: a file may have as many as it likes.
+/// A look-up compares the path with some twenty roots, however many there are: a file may have as
+/// many as it likes.
 #[derive(Default)]
 pub(super) struct Roots<'a>(Vec<Root<'a>>);
 
@@ -15,7 +16,7 @@ struct Root<'a> {
 }
 
 impl<'a> Roots<'a> {
-    /// How much memory one takes up beside its path.
+    /// The memory of one, without its path.
     pub(super) const EACH: usize = size_of::<Root<'_>>();
 
     /// Of paths without a slash at their ends.
@@ -38,8 +39,8 @@ impl<'a> Roots<'a> {
 
     /// The innermost root that a path is below.
     pub(super) fn around(&self, path: &str) -> Option<&str> {
-        // All between a root and a path below it are below the root as well. So the last before the path is the
-        // root, or within it.
+        // All between a root and a path below it are below the root as well. So the last before the
+        // path is the root, or within it.
         let after = self
             .0
             .partition_point(|root| compare(&root.path, path).is_lt());
@@ -62,8 +63,8 @@ fn is_below(path: &str, folder: &str) -> bool {
         .is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// The order in which all that is in a folder comes right after it: that of bytes, with the slash before all
-/// others.
+/// The order in which all that is in a folder comes right after it: that of bytes, with the slash
+/// before all others.
 fn compare(a: &str, b: &str) -> std::cmp::Ordering {
     let common = common_prefix(a, b);
     let rank = |text: &str| {

@@ -6,20 +6,22 @@ use crate::file::SAMPLE_TYPES;
 /// The number of values that a snapshot has a place for.
 pub(super) const COLUMNS: usize = SAMPLE_TYPES.len();
 
-/// Where in a sample the values stand that a snapshot has a place for, and what turns them into bytes.
+/// Where in a sample the values stand that a snapshot has a place for, and what turns them into
+/// bytes.
 ///
 /// # Names
 ///
-/// Each writer has its own names for the same numbers: see [`NAMES`]. Case does not matter, dashes and
-/// underscores are the same, and a name may be part of a profile type of Pyroscope's or Parca's, such as
-/// `memory:inuse_space:bytes:space:bytes`. Of two that mean the same, the one with Go's own name counts, else
-/// the first. `objects` and `space` without a word before them are what is live: so Node.js and tcmalloc write it.
+/// Each writer has its own names for the same numbers: see [`NAMES`]. Case does not matter, dashes
+/// and underscores are the same, and a name may be part of a profile type of Pyroscope's or
+/// Parca's, such as `memory:inuse_space:bytes:space:bytes`. Of two that mean the same, the one with
+/// Go's own name counts, else the first. `objects` and `space` without a word before them are what
+/// is live: so Node.js and tcmalloc write it.
 ///
 /// # Units
 ///
-/// The units are those of pprof, whose `kB` has 1,024 bytes, and `KiB` to `PiB`. A number without a unit counts
-/// bytes or blocks, as its type says. A unit that is not known is an error: numbers in it are
-/// not to be taken for bytes.
+/// The units are those of pprof, whose `kB` has 1,024 bytes, and `KiB` to `PiB`. A number without a
+/// unit counts bytes or blocks, as its type says. A unit that is not known is an error: numbers in
+/// it are not to be taken for bytes.
 #[derive(Debug)]
 pub(super) struct SampleTypes {
     columns: [Option<Column>; COLUMNS],
@@ -108,8 +110,8 @@ impl SampleTypes {
         place.is_some_and(|place| self.columns[place].is_some())
     }
 
-    /// The values of a sample in bytes and blocks, in the order of [`SAMPLE_TYPES`]; zero for those that the
-    /// file does not have.
+    /// The values of a sample in bytes and blocks, in the order of [`SAMPLE_TYPES`]; zero for those
+    /// that the file does not have.
     pub(super) fn in_order(&self, values: &[i64]) -> Result<[i64; COLUMNS], Error> {
         if values.len() != self.number {
             return Err(Error::invalid_file(format!(
@@ -230,7 +232,7 @@ mod tests {
     /// What a sample of one value says for a type and a unit, by the names of snapshots.
     #[track_caller]
     fn check(name: &str, unit: &str, expected: &str, scale: i64) {
-        // With bytes beside, since blocks alone are no heap.
+        // With bytes as well, since blocks alone are no heap.
         let beside = if expected == "alloc_space" {
             "inuse_space"
         } else {

@@ -21,8 +21,8 @@ use crate::stack::traceback::Traceback;
 
 /// The traces of a profile.
 ///
-/// A profile of what changed has negative values. It becomes two, of which the first minus the second is what
-/// changed. In a profile of one moment nothing was taken away.
+/// A profile of what changed has negative values. It becomes two, of which the first minus the
+/// second is what changed. In a profile of one moment nothing was taken away.
 pub(super) struct Traces {
     pub(super) added: Vec<Trace>,
     pub(super) taken_away: Vec<Trace>,
@@ -35,7 +35,7 @@ pub(super) struct Samples<'a, 'b> {
     types: &'b SampleTypes,
     /// Whether the file is one of ours.
     is_own: bool,
-    /// Whether the file tells what was freed: of blocks, and of bytes.
+    /// Whether the file has what was freed: for blocks, and for bytes.
     knows_freed: [bool; 2],
     /// How many samples there will be.
     number: usize,
@@ -184,7 +184,7 @@ impl<'a, 'b> Samples<'a, 'b> {
         Ok(())
     }
 
-    /// Refuses what no process can have held, so that whoever sums need not look.
+    /// Refuses what no process can have held, so that sums cannot overflow.
     fn sum(&mut self, values: &[i64; COLUMNS]) -> Result<(), Error> {
         let [above, below] = &mut self.sums;
         for ((above, below), value) in above.iter_mut().zip(below).zip(values) {
@@ -270,14 +270,15 @@ impl<'a, 'b> Samples<'a, 'b> {
     }
 }
 
-/// Two sides without negative values, of which the first minus the second is what changed: of what is live, of what
-/// was ever allocated and, where that is known, of what was freed.
+/// Two sides without negative values, of which the first minus the second is what changed: of what
+/// is live, of what was ever allocated and, where that is known, of what was freed.
 fn sides(values: &[i64; COLUMNS], knows_freed: [bool; 2]) -> [[u64; COLUMNS]; 2] {
     let mut sides = [
         values.map(|value| value.max(0) as u64),
         values.map(|value| value.min(0).unsigned_abs()),
     ];
-    // What was allocated is what is live and what was freed, on each side. First the blocks, then the bytes.
+    // What was allocated is what is live and what was freed, on each side. First the blocks, then
+    // the bytes.
     for (total, live) in [(0, 2), (1, 3)] {
         if !knows_freed[total] {
             continue;

@@ -12,8 +12,8 @@ const MOST_BYTES: usize = 512 << 20;
 
 /// How many times its size a file may unpack to, and what it may unpack to beside.
 ///
-/// True profiles unpack to three to ten times their size; one with stacks of a thousand frames that are all
-/// recursion, to some hundred and thirty. Gzip bombs unpack to a thousand times theirs.
+/// True profiles unpack to three to ten times their size; one with stacks of a thousand frames that
+/// are all recursion, to some hundred and thirty. Gzip bombs unpack to a thousand times theirs.
 const MOST_TIMES: usize = 250;
 const BESIDE: usize = 1 << 20;
 
@@ -29,8 +29,8 @@ pub(super) struct Unpacked {
 
 /// The bytes of a profile, from a file that is packed with gzip or not, as pprof reads them.
 ///
-/// A file may be several gzip files, one after the other, as `cat` makes them. What follows that is none, such as an
-/// end of line, is ignored, as `gzip` does.
+/// A file may be several gzip files, one after the other, as `cat` makes them. What follows that is
+/// none, such as an end of line, is ignored, as `gzip` does.
 pub(super) fn unpack(reader: impl Read) -> Result<Unpacked, Error> {
     let mut file = Vec::new();
     reader.take(MOST_BYTES as u64 + 1).read_to_end(&mut file)?;

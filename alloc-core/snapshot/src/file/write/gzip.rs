@@ -1,7 +1,8 @@
 //! [`Gzip`]: packs what it is given, in memory that is secured before.
 //!
-//! Libraries that pack allocate as they go and abort where there is no memory. This is the simplest form that every
-//! reader unpacks: matches with what came in the last 32 KiB, in the codes that the format fixes.
+//! Libraries that pack allocate as they go and abort where there is no memory. This is the simplest
+//! form that every reader unpacks: matches with what came in the last 32 KiB, in the codes that the
+//! format fixes.
 //!
 //! Specifications: RFC 1951 (deflate) and RFC 1952 (gzip).
 
@@ -27,8 +28,8 @@ const LENGTHS: [(u16, u8); 29] = codes(3, 4);
 /// The shortest distance of each distance code, and how many extra bits follow.
 const DISTANCES: [(u16, u8); 30] = codes(1, 2);
 
-/// From `first` on, codes in groups of `group`: one value each in the first two groups, then twice as many values in each group as in
-/// that before.
+/// From `first` on, codes in groups of `group`: one value each in the first two groups, then twice
+/// as many values in each group as in that before.
 const fn codes<const COUNT: usize>(first: u16, group: usize) -> [(u16, u8); COUNT] {
     let mut codes = [(0, 0); COUNT];
     let (mut at, mut base) = (0, first);
@@ -142,7 +143,8 @@ impl Gzip {
         Ok(())
     }
 
-    /// Notes what begins at `at`, and returns the place in the whole input where the same hash was met last.
+    /// Notes what begins at `at`, and returns the place in the whole input where the same hash was
+    /// met last.
     fn note(&mut self, at: usize) -> Option<u32> {
         let four: [u8; SHORTEST] = self.input.get(at..at + SHORTEST)?.try_into().ok()?;
         let hash = u32::from_le_bytes(four).wrapping_mul(0x9E37_79B1) >> (32 - HASH_BITS);
@@ -163,7 +165,8 @@ impl Gzip {
         let mut least = 0;
         for _ in 0..PROBES {
             let distance = self.before.wrapping_add(at as u32).wrapping_sub(place) as usize;
-            // NOTE: a place that was never noted, or was overwritten, is only a place to compare with.
+            // NOTE: a place that was never noted, or was overwritten, is only a place to compare
+            // with.
             if distance <= least || distance > at.min(WINDOW) {
                 break;
             }

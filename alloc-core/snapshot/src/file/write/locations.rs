@@ -62,7 +62,7 @@ impl Locations {
     }
 
     fn grow(&mut self) -> Result<(), NoMemory> {
-        // The smaller one goes first: it is made anew from the addresses.
+        // Frees the smaller index first: the larger one is rebuilt from the addresses.
         let len = 2 * self.index.len();
         self.index = Pages::new();
         self.index = Pages::zeroed(len)?;

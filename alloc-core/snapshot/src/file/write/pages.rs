@@ -1,4 +1,4 @@
-//! [`Pages`]: a vector in memory that is mapped for it, so that a snapshot is written without the program's heap.
+//! [`Pages`]: a vector in mapped memory, so that writing a snapshot leaves the heap alone.
 
 use std::io;
 use std::marker::PhantomData;
@@ -41,9 +41,10 @@ unsafe impl Zeroed for usize {}
 
 /// A vector that grows or says that it cannot, and goes back to the system when it is dropped.
 ///
-/// The heap is left alone for three reasons. Where memory is short, a failure is an error and no abort. What
-/// the writer needs does not stay with the allocator. And glibc raises its threshold for mapping blocks each time that a mapped
-/// one is freed, so that large buffers would change where the program's own blocks go.
+/// The heap is left alone for three reasons. Where memory is short, a failure is an error and no
+/// abort. What the writer needs does not stay with the allocator. And glibc raises its threshold
+/// for mapping blocks each time that a mapped one is freed, so that large buffers would change
+/// where the program's own blocks go.
 pub struct Pages<T> {
     base: NonNull<u8>,
     /// What is mapped; zero if nothing is.
@@ -149,8 +150,8 @@ impl<T: Zeroed + Copy> Default for Pages<T> {
 impl<T> Drop for Pages<T> {
     fn drop(&mut self) {
         if self.bytes != 0 {
-            // SAFETY: mapped by `reserve` with this length, by the counterpart of `unmap`; nothing borrows
-            // the memory any more.
+            // SAFETY: mapped by `reserve` with this length, by the counterpart of `unmap`; nothing
+            // borrows the memory any more.
             unsafe { (self.unmap)(self.base, self.bytes) };
         }
     }
@@ -160,8 +161,8 @@ impl<T> Deref for Pages<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: aligned to a page or dangling with a length of zero, and within what is mapped; all that was mapped are zeros
-        // or items, and items are `Zeroed`.
+        // SAFETY: aligned to a page or dangling with a length of zero, and within what is mapped;
+        // all that was mapped are zeros or items, and items are `Zeroed`.
         unsafe { std::slice::from_raw_parts(self.base.as_ptr().cast(), self.len) }
     }
 }

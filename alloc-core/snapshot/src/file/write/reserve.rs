@@ -1,9 +1,10 @@
 //! [`Reserve`]: memory that is held while a file is put together.
 
-/// What paths and messages take up of the heap on the way to a file; the file itself is not on the heap.
+/// What paths and messages take up of the heap on the way to a file; the file itself is not on the
+/// heap.
 ///
-/// A heap that gave this as a whole gives it in small parts, once it has it back. It is held while a file is put together,
-/// which would else take up what is left.
+/// A heap that gave this as a whole gives it in small parts, once it has it back. It is held while
+/// a file is put together, which would else take up what is left.
 pub struct Reserve(#[allow(dead_code, reason = "held for its memory")] Vec<u8>);
 
 impl Reserve {

@@ -1,6 +1,7 @@
 //! [`Pattern`]: shell wildcards, as Python's `fnmatch` has them.
 //!
-//! In: a pattern and a text. Out: whether the pattern matches the whole text. Never: an error, since no pattern is wrong.
+//! In: a pattern and a text. Out: whether the pattern matches the whole text. Never: an error,
+//! since no pattern is wrong.
 
 /// A pattern with shell wildcards that a whole text has to match.
 ///
@@ -58,7 +59,7 @@ impl FunctionPattern {
     }
 }
 
-/// Whether a name has this part, and the part neither begins nor ends within a word of it.
+/// Whether a name has this part, and the part neither begins nor ends within a word.
 fn has_part(name: &str, part: &str) -> bool {
     let is_of_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut places = name.match_indices(part);
@@ -187,8 +188,8 @@ fn end_of_set(chars: &[char], start: usize) -> Option<usize> {
     Some(first + 1 + rest.iter().position(|c| *c == ']')?)
 }
 
-/// What stands between the brackets. A range whose end comes before its start is empty; after a range, a hyphen
-/// stands for itself.
+/// What stands between the brackets. A range whose end comes before its start is empty; after a
+/// range, a hyphen stands for itself.
 fn set_of(set: &[char]) -> Token {
     let (negated, mut rest) = match set {
         ['!', others @ ..] => (true, others),

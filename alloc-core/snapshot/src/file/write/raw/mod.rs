@@ -1,10 +1,12 @@
 //! [`RawFile`]: a snapshot file that has addresses, to be named when it is read.
 //!
-//! In: callsites, then modules, then a summary. Out: the bytes of the file. Never: an allocation on the heap.
+//! In: callsites, then modules, then a summary. Out: the bytes of the file. Never: an allocation on
+//! the heap.
 //!
-//! The traced process reads no debug information for it: it has each module's path, build id and place in
-//! memory, and the address of each call. A file is put together callsite by callsite, and takes up its own length
-//! and some 500 KiB, plus at most 24 bytes for each address. See [`file`](super) for the format.
+//! The traced process reads no debug information for it: it has each module's path, build id and
+//! place in memory, and the address of each call. A file is put together callsite by callsite, and
+//! takes up its own length and some 500 KiB, plus at most 24 bytes for each address. See
+//! [`file`](super) for the format.
 
 use crate::file::proto::{
     self, Extension, Function, Label, Line, Location, Mapping, Profile, field,
@@ -32,7 +34,7 @@ pub struct Callsite<'a> {
     pub counters: Counters,
     /// The domain of the memory; 0 is the Rust heap.
     pub domain: u32,
-    /// What [`RawFile::thread`] returned, if threads are told apart.
+    /// What [`RawFile::thread`] returned, if the session distinguishes threads.
     pub thread: Option<Text>,
     /// The size of the largest blocks of its class, if it has one.
     pub size_class: Option<u64>,
@@ -88,7 +90,8 @@ impl Text {
     }
 }
 
-/// The strings that every file begins with, besides the empty one and the names of the sample types.
+/// The strings that every file begins with, besides the empty one and the names of the sample
+/// types.
 const STRINGS: [&str; 13] = [
     "count",
     "bytes",
@@ -138,7 +141,7 @@ fn name_instead(address: usize) -> Option<&'static str> {
 /// A file that is being put together: callsites first, then modules, then the summary.
 pub struct RawFile {
     packed: Gzip,
-    /// The message that is being encoded, and one inside of it.
+    /// The message that is being encoded, and one nested in it.
     message: Message,
     inner: Message,
     strings: i64,
@@ -370,7 +373,7 @@ impl RawFile {
         Ok(())
     }
 
-    /// The id of the mapping that an address lies in; zero if it is in none.
+    /// The id of the mapping that contains an address; zero if there is none.
     fn mapping_of(&self, address: u64) -> u64 {
         let after = self.modules.partition_point(|it| it.start <= address);
         let module = after.checked_sub(1).map(|at| self.modules[at]);
