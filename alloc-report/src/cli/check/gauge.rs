@@ -59,6 +59,11 @@ impl Gauge {
         }
     }
 
+    /// Whether it never shrinks while a process runs.
+    pub(super) fn is_cumulative(self) -> bool {
+        self != Gauge::Current
+    }
+
     pub(super) fn counts_blocks(self) -> bool {
         self == Gauge::Allocations
     }
