@@ -1,14 +1,17 @@
 //! What a piece of work allocates, kept in a file beside the test and compared with it.
 
-use std::collections::BTreeMap;
+mod numbers;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use numbers::Numbers;
+
 use crate::Error;
+use crate::record::thread;
 use crate::scope::{Scope, Usage};
 use crate::snapshot::snapshot::Snapshot;
 use crate::testing::assertions::{Checked, Term, Threads, Value, cannot_measure, refuse_threads};
-use crate::{Amount, GroupBy, Metric, record::thread};
 
 /// Asserts that a piece of work allocates what it did before, and returns its value.
 ///
@@ -120,18 +123,6 @@ pub struct Baseline<'a> {
     pub threads: Term,
 }
 
-/// How many functions a file has.
-const FUNCTIONS: usize = 20;
-
-/// The numbers of a file: of the whole, and of its functions, each bytes and blocks.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Numbers {
-    allocated: u64,
-    allocations: u64,
-    peak: u64,
-    functions: BTreeMap<String, (u64, u64)>,
-}
-
 /// Runs `work`, and panics if it does not allocate what the baseline says.
 #[track_caller]
 pub fn assert_baseline<T>(
@@ -164,65 +155,6 @@ pub async fn assert_baseline_async<F: Future>(
         Ok(value)
     };
     Checked::from(measured.await)
-}
-
-impl Numbers {
-    fn of(usage: Usage, snapshot: &Snapshot) -> Numbers {
-        let charged = snapshot.charged_only();
-        let statistics = charged.statistics_by(GroupBy::Function, Metric::Total);
-        let functions = statistics.iter().take(FUNCTIONS).map(|it| {
-            let Amount { bytes, blocks } = it.counters.total;
-            (it.key.to_string(), (bytes.get(), blocks))
-        });
-        Numbers {
-            allocated: usage.allocated.bytes.get(),
-            allocations: usage.allocated.blocks,
-            peak: usage.peak.bytes.get(),
-            functions: functions.collect(),
-        }
-    }
-
-    /// The file's text: the functions that allocated the most come first.
-    fn text(&self) -> String {
-        let mut text = format!(
-            "allocated    {} B\nallocations  {}\npeak         {} B\n\n",
-            self.allocated, self.allocations, self.peak
-        );
-        let mut functions: Vec<_> = self.functions.iter().collect();
-        functions
-            .sort_by_key(|(name, (bytes, blocks))| (std::cmp::Reverse((*bytes, *blocks)), *name));
-        for (name, (bytes, blocks)) in functions {
-            // NOTE: writing to a string does not fail.
-            let _ = writeln!(text, "{bytes:>10} B {blocks:>8}  {name}");
-        }
-        text
-    }
-
-    /// An error is the number of the line that is not as it must be.
-    fn parse(text: &str) -> Result<Numbers, usize> {
-        let mut numbers = Numbers::default();
-        for (line, at) in text.lines().zip(1..) {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            let number = |word: &str| word.parse::<u64>().map_err(|_| at);
-            match words[..] {
-                [] => {}
-                ["allocated", bytes, "B"] => numbers.allocated = number(bytes)?,
-                ["allocations", blocks] => numbers.allocations = number(blocks)?,
-                ["peak", bytes, "B"] => numbers.peak = number(bytes)?,
-                [bytes, "B", blocks, ..] => {
-                    // The rest of the line, whose spaces are its own.
-                    let name = line
-                        .split_once(" B ")
-                        .and_then(|(_, it)| it.trim_start().split_once("  "));
-                    let (_, name) = name.ok_or(at)?;
-                    let amount = (number(bytes)?, number(blocks)?);
-                    numbers.functions.insert(name.to_owned(), amount);
-                }
-                _ => return Err(at),
-            }
-        }
-        Ok(numbers)
-    }
 }
 
 impl Baseline<'_> {
@@ -341,20 +273,8 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::numbers::tests::numbers;
     use super::*;
-
-    fn numbers() -> Numbers {
-        let functions = [
-            ("demo::parse", (900, 3)),
-            ("<demo::Key as demo::T<u8, u16>>::new", (100, 1)),
-        ];
-        Numbers {
-            allocated: 1000,
-            allocations: 4,
-            peak: 600,
-            functions: functions.map(|(name, it)| (name.to_owned(), it)).into(),
-        }
-    }
 
     fn baseline(tolerance: f64) -> Baseline<'static> {
         Baseline {
@@ -365,14 +285,6 @@ mod tests {
             tolerance,
             threads: Term::Threads(Threads::None),
         }
-    }
-
-    #[test]
-    fn files_are_read_back() {
-        let text = numbers().text();
-        assert_eq!(Numbers::parse(&text), Ok(numbers()), "{text}");
-        assert_eq!(Numbers::parse("allocated 5 B\nhello\n"), Err(2));
-        assert_eq!(Numbers::parse("allocated x B"), Err(1));
     }
 
     #[test]
