@@ -1,5 +1,4 @@
-//! Shows loops, a spike in a callee, a generic function and a held result to `alloc-report
-//! annotate`.
+//! Loops, a spike in a callee, a generic function and a held result, for `alloc-report annotate`.
 //!
 //!     cargo run --release --example annotate_me
 //!

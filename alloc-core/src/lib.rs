@@ -117,8 +117,9 @@ mod write;
 #[doc(inline)]
 pub use alloc_core_snapshot::{
     Amount, Bytes, ChargeTo, Counters, Error, Escaped, Filter, Frame, FunctionPattern, GroupBy,
-    GroupKey, Grouping, Health, Metric, MissingDebugInfo, Names, Origin, Snapshot, SortBy,
-    SourcePath, Statistic, SymbolSearch, Trace, Traceback, TracebackText, TracedMemory,
+    GroupKey, Grouping, Health, Metric, MissingDebugInfo, Names, Origin, ResidentMemory, Snapshot,
+    SortBy, SourcePath, Statistic, SymbolSearch, Trace, Traceback, TracebackText, TracedMemory,
+    resident_memory, resident_memory_of, resident_set_size,
 };
 pub use allocator::TraceAlloc;
 pub use capture::CaptureMethod;
@@ -131,9 +132,6 @@ pub use scope::{
 pub use testing::bench::criterion::{Memory, TimeAndMemory, TimedMemory};
 pub use testing::bench::{BenchMemory, BenchMemoryTable, bench_memory, bench_memory_of};
 pub use testing::memory_usage::{MemorySample, MemoryUsage, memory_usage};
-pub use testing::resident::{
-    ResidentMemory, resident_memory, resident_memory_of, resident_set_size,
-};
 
 /// Prints what each call of the function allocates, in total and by line.
 ///
@@ -250,6 +248,7 @@ pub use alloc_core_macros::memory_test;
 /// The items that the attributes and macros expand to.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::process::register_hooks;
     pub use crate::testing::assertions::{
         Arm, Checked, Comparison, Limit, OfAny, OfFuture, Quantity, Term, Threads, Value,
         assert_memory, assert_memory_async, assert_memory_on_thread, assert_no_growth,

@@ -1,6 +1,6 @@
 //! Synthetic snapshots for the unit tests.
 
-use alloc_core::{Amount, Counters, Frame, Snapshot, Trace, Traceback};
+use alloc_core_snapshot::{Amount, Counters, Frame, Snapshot, Trace, Traceback};
 
 /// File and line of the innermost frame, files and lines of the outer frames, bytes, blocks.
 pub(crate) type Row<'a> = (&'a str, u32, &'a [(&'a str, u32)], u64, u64);

@@ -341,7 +341,13 @@ fn samples() {
     let mut changes = profile(&[]);
     for at in 0..200_000_u64 {
         let value = if at % 2 == 0 { u64::MAX } else { 1 };
-        changes.message(2, Message::new().number(2, value).number(9, 1 << 60));
+        changes.message(
+            2,
+            Message::new()
+                .number(2, value)
+                .number(9, 1 << 60)
+                .number(10, 1 << 60),
+        );
     }
     is_refused(&changes, "the difference of two");
 }

@@ -72,7 +72,7 @@ static TURNS: AtomicUsize = AtomicUsize::new(0);
 
 fn main() {
     // SAFETY: `alarm` takes any number. No handler is installed, so the signal ends the process.
-    unsafe { libc::alarm(60) };
+    unsafe { libc::alarm(300) };
     let what = std::env::args().nth(1).expect("what the others do");
     let config = Config::default().threads(what == "threads");
     if !matches!(what.as_str(), "scopes" | "environment") {
@@ -150,7 +150,7 @@ fn act(what: &str) {
 /// Takes every lock that another thread of the parent may have held at the fork.
 fn in_child(what: &str) -> ! {
     // SAFETY: `alarm` takes any number. The signal ends a process that hangs.
-    unsafe { libc::alarm(10) };
+    unsafe { libc::alarm(60) };
     drop(black_box(vec![1_u8; 100]));
     if alloc_core::is_tracing() {
         alloc_core::track(1, 0x1000, 10).expect("it is tracked");

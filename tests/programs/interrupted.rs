@@ -36,7 +36,7 @@ extern "C" fn on_signal(_: libc::c_int) {
 
 fn main() {
     // SAFETY: `alarm` takes any number. No handler is installed, so the signal ends the process.
-    unsafe { libc::alarm(60) };
+    unsafe { libc::alarm(300) };
     let argument = |at: usize| std::env::args().nth(at).expect("two arguments");
     let (mode, other) = (argument(1), argument(2));
     let config = match mode.as_str() {
@@ -110,7 +110,7 @@ fn fork() {
     assert!(child >= 0);
     if child == 0 {
         // SAFETY: `alarm` takes any number. The signal ends a process that hangs.
-        unsafe { libc::alarm(5) };
+        unsafe { libc::alarm(60) };
         drop(black_box(vec![1_u8; 100]));
         // SAFETY: the function takes any number.
         unsafe { libc::_exit(0) };

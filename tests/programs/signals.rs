@@ -32,7 +32,7 @@ fn block_of_the_program(number: u64) -> Box<[u64; 4]> {
 
 fn main() {
     // SAFETY: `alarm` takes any number. No handler is installed, so the signal ends the process.
-    unsafe { libc::alarm(60) };
+    unsafe { libc::alarm(300) };
     start().expect("tracing starts");
     let handler: extern "C" fn(libc::c_int) = on_signal;
     // SAFETY: the handler only uses atomics and an allocator that is async-signal-safe.

@@ -85,8 +85,16 @@ fn fork_and_hold() {
     let child = unsafe { libc::fork() };
     if child == 0 {
         let boxes = hundred_boxes();
-        let written = format!("alloc-trace-{}-0001.pb.gz", std::process::id());
-        let is_there = || std::path::Path::new(&written).exists();
+        // A child continues the numbers of its parent, so its first file may have any number.
+        let prefix = format!("alloc-trace-{}-", std::process::id());
+        let is_there = || {
+            let files = std::fs::read_dir(".").expect("the folder");
+            let mut names = files.map(|it| it.expect("a file").file_name());
+            names.any(|it| {
+                let name = it.to_string_lossy();
+                name.starts_with(&prefix) && name.ends_with(".pb.gz")
+            })
+        };
         let patience = std::iter::repeat_n(std::time::Duration::from_millis(10), 6_000);
         let came = patience.into_iter().any(|it| {
             std::thread::sleep(it);
@@ -180,7 +188,7 @@ fn in_a_child(child: impl FnOnce() -> bool) -> i32 {
     // lock of the standard library that another thread may hold.
     let process = unsafe { libc::fork() };
     if process == 0 {
-        watchdog(10);
+        watchdog(60);
         let status = if child() { 0 } else { 1 };
         // SAFETY: `_exit` runs none of the parent's exit handlers.
         unsafe { libc::_exit(status) };
@@ -200,7 +208,7 @@ fn block_of_the_child() -> Box<[u8; 640]> {
 
 /// A child continues with the parent's numbers, and the parent does not see the child's.
 fn fork_keeps_tracing() {
-    watchdog(60);
+    watchdog(300);
     start().expect("tracing starts");
     let mut boxes = Vec::from(hundred_boxes());
     let before = traced_memory();
@@ -240,7 +248,7 @@ fn block_of_another_thread(size: usize) {
 }
 
 fn fork_while_others_allocate(forks: usize) {
-    watchdog(60);
+    watchdog(300);
     start().expect("tracing starts");
     static DONE: AtomicBool = AtomicBool::new(false);
     let threads: Vec<_> = (0..3)

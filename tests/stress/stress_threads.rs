@@ -251,7 +251,7 @@ fn fork() {
     assert!(child >= 0);
     if child == 0 {
         // SAFETY: `alarm` takes any number. The signal ends a process that hangs.
-        unsafe { libc::alarm(20) };
+        unsafe { libc::alarm(60) };
         drop(black_box(Box::new(1)));
         let memory = traced_memory();
         let snapshot = take_snapshot().expect("tracing is on");

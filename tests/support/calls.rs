@@ -46,7 +46,7 @@ macro_rules! sites {
     };
 }
 
-/// Calls `act` through `bits` calls to [`zero`] and [`one`]: each `path` is a stack of its own.
+/// Calls `act` through `bits` calls to `zero` and `one`: each `path` is a stack of its own.
 ///
 /// The lowest bit of `path` decides on the outermost call.
 pub fn call_by_bits(path: u32, bits: u32, act: &mut dyn FnMut()) {

@@ -57,7 +57,8 @@ enum Kind {
 }
 
 impl Error {
-    /// The program's global allocator is not [`TraceAlloc`](https://docs.rs/alloc-core/latest/alloc_core/struct.TraceAlloc.html).
+    /// The program's global allocator is not
+    /// [`TraceAlloc`](https://docs.rs/alloc-core/latest/alloc_core/struct.TraceAlloc.html).
     pub fn is_not_installed(&self) -> bool {
         matches!(self.0, Kind::NotInstalled)
     }
@@ -67,12 +68,13 @@ impl Error {
         matches!(self.0, Kind::NotTracing)
     }
 
-    /// Tracing is on, with another configuration than the one asked for.
+    /// Tracing is on with another configuration.
     pub fn is_already_tracing(&self) -> bool {
         matches!(self.0, Kind::AlreadyTracing { .. })
     }
 
-    /// A [`Config`](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html) holds a value out of range.
+    /// A [`Config`](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html) holds a value
+    /// out of range.
     pub fn is_invalid_config(&self) -> bool {
         matches!(self.0, Kind::InvalidConfig(_))
     }
@@ -87,8 +89,9 @@ impl Error {
         matches!(self.0, Kind::Broken(_) | Kind::OutOfMemory(_))
     }
 
-    /// The process is a child of the one that entered a [`Scope`](https://docs.rs/alloc-core/latest/alloc_core/struct.Scope.html): what its other threads did
-    /// is lost.
+    /// The process is a child of the one that entered a
+    /// [`Scope`](https://docs.rs/alloc-core/latest/alloc_core/struct.Scope.html): what its other
+    /// threads did is lost.
     pub fn is_forked(&self) -> bool {
         matches!(self.0, Kind::Forked)
     }
@@ -158,7 +161,7 @@ impl Error {
         Kind::InvalidFile(found.into()).into()
     }
 
-    /// The same error, with the file that it is about.
+    /// Adds the file that the error is about.
     #[doc(hidden)]
     pub fn about(self, action: &'static str, path: &Path) -> Error {
         Kind::File {

@@ -1,7 +1,8 @@
-//! Reads what [`alloc-core`](https://docs.rs/alloc-core) recorded: snapshots, statistics, filters, the file format.
+//! Reads what [`alloc-core`](https://docs.rs/alloc-core) recorded: snapshots, statistics, filters,
+//! the file format.
 //!
-//! In: plain numbers and addresses, or a file. Out: statistics by line, tracebacks, a file. Never: part
-//! of a record.
+//! In: plain numbers and addresses, or a file. Out: statistics by line, tracebacks, a file. Never:
+//! part of a record.
 //!
 //! Programs use these items as `alloc_core::Snapshot` and so on. This crate is for tools that read
 //! snapshots and record nothing, such as `alloc-report`: it needs no allocator, unwinder, libc or
@@ -10,41 +11,36 @@
 mod error;
 mod escape;
 mod file;
-mod filter;
-mod frame;
-mod grouping;
 mod missing;
 mod modules;
 mod numbers;
-mod origin;
-mod package;
-mod pattern;
 mod process;
 mod recorded;
+mod resident;
 mod sampling;
 mod snapshot;
+mod stack;
 mod statistics;
 mod symbolizer;
 mod symbols;
-mod traceback;
-mod traceback_text;
 mod types;
 mod utc;
 
 pub use error::Error;
 pub use escape::Escaped;
 pub use file::Names;
-pub use filter::Filter;
-pub use frame::{Frame, SourcePath};
-pub use grouping::{GroupBy, Grouping, Metric, SortBy};
 pub use numbers::{Amount, Bytes, Counters, Health, TracedMemory};
-pub use origin::Origin;
-pub use pattern::FunctionPattern;
+pub use resident::{ResidentMemory, resident_memory, resident_memory_of, resident_set_size};
 pub use snapshot::{MissingDebugInfo, Snapshot, Trace};
+pub use stack::frame::{Frame, SourcePath};
+pub use stack::origin::Origin;
+pub use stack::traceback::{ChargeTo, Traceback};
+pub use stack::traceback_text::TracebackText;
+pub use statistics::filter::Filter;
+pub use statistics::grouping::{GroupBy, Grouping, Metric, SortBy};
+pub use statistics::pattern::FunctionPattern;
 pub use statistics::{GroupKey, Statistic};
 pub use symbolizer::Search as SymbolSearch;
-pub use traceback::{ChargeTo, Traceback};
-pub use traceback_text::TracebackText;
 
 /// What alloc-core and the symbolizer use of this crate. Not part of the public interface.
 #[doc(hidden)]
@@ -52,9 +48,9 @@ pub mod seam {
     pub use crate::process::{Muted, Process, mute, register, register_symbolizer, untraced};
 
     pub mod file {
-        pub use crate::file::pages::{NoMemory, Pages, Zeroed};
-        pub use crate::file::raw::{Callsite, RawFile, Segment, Summary, Text};
-        pub use crate::file::reserve::Reserve;
+        pub use crate::file::write::pages::{NoMemory, Pages, Zeroed};
+        pub use crate::file::write::raw::{Callsite, RawFile, Segment, Summary, Text};
+        pub use crate::file::write::reserve::Reserve;
         pub use crate::file::{Names, write_named};
     }
     pub mod modules {
@@ -64,7 +60,7 @@ pub mod seam {
         pub use crate::numbers::{Amount, Bytes, Counters, Health, TracedMemory};
     }
     pub mod origin {
-        pub use crate::origin::{Origin, is_surely_of_the_user, of};
+        pub use crate::stack::origin::{Origin, is_surely_of_the_user, of};
     }
     pub mod recorded {
         pub use crate::recorded::{Recorded, RecordedCallsite, StackEnd};
@@ -73,7 +69,7 @@ pub mod seam {
         pub use crate::sampling::{Interval, Rounding, Weighted, variance};
     }
     pub mod snapshot {
-        pub use crate::snapshot::{About, Snapshot};
+        pub use crate::snapshot::{About, Snapshot, Unknown};
     }
     pub mod symbolizer {
         pub use crate::missing::Missing;

@@ -32,9 +32,9 @@ pub enum Missing {
     OtherBuild {
         /// The file.
         path: PathBuf,
-        /// What tells the build that ran.
+        /// The identity of the build that ran.
         expected: String,
-        /// What tells the one that is there.
+        /// The identity of the build that is there.
         found: String,
     },
     /// It has no symbols.

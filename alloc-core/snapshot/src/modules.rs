@@ -11,8 +11,9 @@ pub struct Module {
     pub file_offset: u64,
     /// The path that the process mapped it from.
     pub path: String,
-    /// What tells its build from others: GNU's build id in hexadecimal; where there is none, `fingerprint-` and a
-    /// hash of what is in memory as it is in the file; empty where that is not known either.
+    /// What tells its build from others: GNU's build id in hexadecimal; where there is none,
+    /// `fingerprint-` and a hash of what is in memory as it is in the file; empty where that is not
+    /// known either.
     pub build_id: String,
 }
 
@@ -20,8 +21,8 @@ pub struct Module {
 pub const FINGERPRINT: &str = "fingerprint-";
 
 impl Module {
-    /// The name for code of which nothing else is known: `libc.so.6+0x2724a`, counted from the start
-    /// of the file.
+    /// The name for code of which nothing else is known: `libc.so.6+0x2724a`, counted from the
+    /// start of the file.
     pub fn name_of(&self, address: u64) -> String {
         let path = self.file();
         let file = path.rsplit('/').next().unwrap_or(path);

@@ -192,10 +192,11 @@ pub struct TracedMemory {
     /// The most bytes that were live at one moment since tracing began or the last
     /// [`reset_peak`](https://docs.rs/alloc-core/latest/alloc_core/fn.reset_peak.html).
     pub peak: Bytes,
-    /// How far the true peak may lie from [`peak`](Self::peak), either way: zero as long as only one
-    /// thread that allocated is alive.
+    /// How far the true peak may lie from [`peak`](Self::peak), either way: zero as long as only
+    /// one thread that allocated is alive.
     pub peak_error: Bytes,
-    /// Whether all of these are estimates from a [sample](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.sample_every).
+    /// Whether all of these are estimates from a
+    /// [sample](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.sample_every).
     pub sampled: bool,
 }
 
@@ -212,8 +213,8 @@ pub struct Health {
     /// Allocations that were not recorded: made inside the tracer, in a signal handler that
     /// interrupted it, or by a thread whose locals were already gone.
     pub skipped: u64,
-    /// Frees of blocks that the tracer never saw: from before tracing began, or its own, such as the
-    /// memory of snapshots.
+    /// Frees of blocks that the tracer never saw: from before tracing began, or its own, such as
+    /// the memory of snapshots.
     pub unknown_frees: u64,
     /// Blocks that were released behind the tracer's back and whose address came back: they are
     /// still counted as live.

@@ -1,7 +1,8 @@
 //! [`Process`]: what reading needs of the process that it runs in.
 //!
-//! In: hooks that alloc-core registers once. Out: a guard under which nothing is recorded, memory outside
-//! the heap, a way to write a path. Without hooks nothing is traced, so each has a plain default.
+//! In: hooks that alloc-core registers once. Out: a guard under which nothing is recorded, memory
+//! outside the heap, a way to write a path. Without hooks nothing is traced, so each has a plain
+//! default.
 
 use std::io;
 use std::marker::PhantomData;
@@ -34,7 +35,8 @@ pub fn register(process: &'static Process) {
     let _ = PROCESS.set(process);
 }
 
-/// Registers what names addresses in this process. Only the first call has an effect. Does not allocate.
+/// Registers what names addresses in this process. Only the first call has an effect. Does not
+/// allocate.
 pub fn register_symbolizer(symbolizer: &'static &'static dyn Symbolizer) {
     let _ = SYMBOLIZER.set(symbolizer);
 }

@@ -1,7 +1,7 @@
 //! [`Recorded`]: what the recording side hands to the reading side, plain numbers and addresses.
 //!
-//! alloc-core fills it from its tables; a [`Snapshot`](crate::Snapshot) is made of it. Neither side knows
-//! more of the other than this file.
+//! alloc-core fills it from its tables; a [`Snapshot`](crate::Snapshot) is made of it. Neither side
+//! knows more of the other than this file.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub struct RecordedCallsite {
     pub counters: Counters,
     /// The domain of the memory; 0 is the Rust heap.
     pub domain: u32,
-    /// The name of the thread, if threads were told apart.
+    /// The name of the thread, if the session distinguishes threads.
     pub thread: Option<Arc<str>>,
     /// The size of the largest blocks of its size class, if blocks were classed by their own size.
     pub size_class: Option<Bytes>,
@@ -56,7 +56,8 @@ pub enum StackEnd {
     Truncated,
     /// The walk met something that it could not follow; outer frames are missing.
     Broken,
-    /// No stack at all: the callsite table was full, and this is the entry that stands for the rest.
+    /// No stack at all: the callsite table was full, and this is the entry that stands for the
+    /// rest.
     Overflow,
     /// No stack at all: none are captured, and this is the entry that stands for the whole heap.
     Uncaptured,

@@ -1,7 +1,7 @@
 //! [`Interval`]: the arithmetic of a sample over allocated bytes.
 //!
-//! In: sizes and random numbers. Out: which blocks are drawn, how many others each stands for, and how far
-//! an estimate may be off. Never: a table.
+//! In: sizes and random numbers. Out: which blocks are drawn, how many others each stands for, and
+//! how far an estimate may be off. Never: a table.
 
 use std::num::NonZeroU64;
 
@@ -9,19 +9,20 @@ use std::num::NonZeroU64;
 ///
 /// # Why sums are unbiased
 ///
-/// Each byte that the program allocates is drawn with the same small chance, one in `interval`, and a
-/// block is recorded if one of its bytes is: a block of size *s* with the chance *p = 1 - exp(-s /
-/// interval)*. It is then counted as *1/p* blocks of *s/p* bytes, its own chance and not that of a
-/// mean, so that the expectation of every sum is the true sum, whatever the sizes are. (Correcting a
-/// sum by the chance of the mean size is what makes other tools' sampled numbers biased.)
+/// Each byte that the program allocates is drawn with the same small chance, one in `interval`, and
+/// a block is recorded if one of its bytes is: a block of size *s* with the chance *p = 1 - exp(-s
+/// / interval)*. It is then counted as *1/p* blocks of *s/p* bytes, its own chance and not that of
+/// a mean, so that the expectation of every sum is the true sum, whatever the sizes are.
+/// (Correcting a sum by the chance of the mean size is what makes other tools' sampled numbers
+/// biased.)
 ///
-/// How many blocks that is is rounded up or down at random, and the index keeps which: so what a block counts
-/// for is taken off again exactly when it is freed, and nothing goes negative.
+/// How many blocks that is is rounded up or down at random, and the index keeps which: so what a
+/// block counts for is taken off again exactly when it is freed, and nothing goes negative.
 ///
 /// # Cost
 ///
-/// An allocation that is not drawn costs a subtraction and a branch, a free of such a block a look at
-/// a filter; both without the guard of a record.
+/// An allocation that is not drawn costs a subtraction and a branch, a free of such a block a look
+/// at a filter; both without the guard of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval(NonZeroU64);
 
@@ -88,7 +89,8 @@ impl Interval {
         }
     }
 
-    /// How many bytes from here on to the next that is drawn, and how the block that was drawn last is rounded.
+    /// How many bytes from here on to the next that is drawn, and how the block that was drawn last
+    /// is rounded.
     #[inline]
     pub fn draw(self, random: &mut u64) -> (i64, Rounding) {
         *random = random.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -100,10 +102,11 @@ impl Interval {
     }
 }
 
-/// Where between two whole numbers of blocks it is rounded up what one counts for: drawn with the block.
+/// Where between two whole numbers of blocks it is rounded up what one counts for: drawn with the
+/// block.
 ///
-/// NOTE: not told from the address. A loop gets the same block again and again, and one half too many each time is no
-/// error that evens out.
+/// NOTE: not told from the address. A loop gets the same block again and again, and one half too
+/// many each time is no error that evens out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rounding(u32);
 
@@ -139,8 +142,8 @@ impl Rounding {
 
 /// The variance of the estimated bytes of `blocks` blocks of a mean size, both estimated.
 ///
-/// Of each recorded block *s/p* bytes were counted, with the chance *p*: so a block adds the variance
-/// *s² (1 - p) / p* (Horvitz and Thompson, 1952).
+/// Of each recorded block *s/p* bytes were counted, with the chance *p*: so a block adds the
+/// variance *s² (1 - p) / p* (Horvitz and Thompson, 1952).
 pub fn variance(interval: Interval, bytes: u64, blocks: u64) -> f64 {
     if blocks == 0 {
         return 0.0;

@@ -1,7 +1,7 @@
 //! [`Symbolizer`]: names code addresses, from whatever knows them.
 //!
-//! In: a module and addresses in it. Out: functions, files and lines, or why there are none. Never: a
-//! decision which frame is charged.
+//! In: a module and addresses in it. Out: functions, files and lines, or why there are none. Never:
+//! a decision which frame is charged.
 
 use std::path::PathBuf;
 
@@ -37,8 +37,8 @@ pub struct Frame {
     pub function: Option<Box<str>>,
     /// The function's name as the linker has it, if that differs.
     pub mangled: Option<Box<str>>,
-    /// The function's bare name with its generic arguments, `new<demo::Node>`, if it is of the standard library's
-    /// crate `alloc` or of hashbrown, and the debug information has it.
+    /// The function's bare name with its generic arguments, `new<demo::Node>`, if it is of the
+    /// standard library's crate `alloc` or of hashbrown, and the debug information has it.
     pub generic: Option<Box<str>>,
     /// The source file, as the compiler wrote it down.
     pub file: Option<Box<str>>,
@@ -51,8 +51,8 @@ pub struct Frame {
 /// What is known of addresses in a module.
 #[derive(Clone, Debug, Default)]
 pub struct Named {
-    /// For each address, the innermost inlined function first, the one that the code belongs to last.
-    /// Empty where nothing is known.
+    /// For each address, the innermost inlined function first, the one that the code belongs to
+    /// last. Empty where nothing is known.
     pub frames: Vec<Vec<Frame>>,
     /// Why names or lines are missing, as far as the files show.
     pub missing: Option<Missing>,
@@ -60,15 +60,17 @@ pub struct Named {
     pub is_unverified: bool,
 }
 
-/// Where files are looked for, in this order: at the path of the module, if the file there is of the same build; in
-/// the folders; where the system keeps debug files; and with the ones who have been asked to fetch it.
+/// Where files are looked for, in this order: at the path of the module, if the file there is of
+/// the same build; in the folders; where the system keeps debug files; and with the ones who have
+/// been asked to fetch it.
 ///
-/// Debug information that is apart from the program is found by build id, flat or in `.build-id` as gdb has it, by
-/// the name and checksum in `.gnu_debuglink`, and, where it is split, in `.dwo` files and `.dwp` packages.
+/// Debug information that is apart from the program is found by build id, flat or in `.build-id` as
+/// gdb has it, by the name and checksum in `.gnu_debuglink`, and, where it is split, in `.dwo`
+/// files and `.dwp` packages.
 #[derive(Default)]
 pub struct Search {
-    /// Folders with programs or debug files, flat, or by build id as in `.build-id/ab/cdef.debug` or
-    /// `abcdef/debuginfo`.
+    /// Folders with programs or debug files, flat, or by build id as in `.build-id/ab/cdef.debug`
+    /// or `abcdef/debuginfo`.
     pub folders: Vec<PathBuf>,
     /// Fetches the debug file of a build id, or else the program; nothing if nobody has it.
     #[allow(clippy::type_complexity)]

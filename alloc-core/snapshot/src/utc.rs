@@ -14,7 +14,7 @@ pub fn to_text(since_1970: Duration) -> String {
     format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
 }
 
-/// The same for people: `2026-01-31 23:59:59 UTC`.
+/// A time since 1970 for people: `2026-01-31 23:59:59 UTC`.
 pub(crate) fn to_sentence(since_1970: Duration) -> String {
     let [year, month, day, hour, minute, second] = parts(since_1970);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")

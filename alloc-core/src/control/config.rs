@@ -138,7 +138,7 @@ impl Config {
     /// let snapshot = alloc_core::take_snapshot()?;
     ///
     /// let classes = snapshot.statistics(GroupBy::SizeClass);
-    /// assert_eq!(classes[0].key.to_string(), "up to 8 KiB");
+    /// assert_eq!(classes[0].key.to_string(), "up to 8192 B");
     /// assert_eq!((classes[0].size.get(), classes[0].count), (5000, 1));
     /// assert_eq!(classes[1].key.to_string(), "up to 128 B");
     /// # drop(buffers);

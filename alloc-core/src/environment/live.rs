@@ -28,13 +28,20 @@ impl Live {
     /// How many rows there are for each one with totals and the tracer's memory, which take longer.
     const ROWS_WITHOUT_TOTALS: u32 = 10;
 
-    pub(crate) fn new(path: Template) -> Live {
-        Live {
+    /// `None` where the heap has no memory for the path: an allocation that fails would end the program.
+    pub(crate) fn new(path: Template) -> Option<Live> {
+        if Reserve::take().is_none() {
+            hooks::write_to_stderr(&[
+                "alloc-core: ALLOC_TRACE_LIVE: no line written: the system gave no memory for it\n",
+            ]);
+            return None;
+        }
+        Some(Live {
             path: path.last(std::process::id(), 0),
             clock: Clock::begun(Live::EVERY, Duration::ZERO),
             rows: 0,
             has_complained: false,
-        }
+        })
     }
 
     /// Appends a row: seconds since 1970, current and peak bytes, and in some rows the bytes and

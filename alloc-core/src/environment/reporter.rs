@@ -424,7 +424,7 @@ fn serve() {
         return;
     };
     let mut snapshots = order.every.map(|every| Clock::begun(every, ago));
-    let mut live = order.live.map(Live::new);
+    let mut live = order.live.and_then(Live::new);
     loop {
         let next = [
             snapshots.as_ref().map(Clock::left),

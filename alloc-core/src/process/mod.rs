@@ -26,7 +26,7 @@ static PROCESS: Process = Process {
 };
 
 /// Registers the hooks. Does not allocate.
-pub(crate) fn register_hooks() {
+pub fn register_hooks() {
     register(&PROCESS);
     register_symbolizer(&(&Names as &dyn Symbolizer));
 }

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use crate::testing::resident::resident_set_size;
+use crate::resident_set_size;
 use crate::{Bytes, TracedMemory, control, environment::background, record::thread};
 
 /// The result of [`memory_usage`].

@@ -7,4 +7,3 @@ pub(crate) mod baseline;
 pub(crate) mod bench;
 pub(crate) mod memory_usage;
 pub(crate) mod profile;
-pub(crate) mod resident;

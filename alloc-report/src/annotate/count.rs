@@ -3,7 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use alloc_core::{ChargeTo, Counters, FunctionPattern, Origin, Snapshot, SourcePath, Trace};
+use alloc_core_snapshot::{
+    ChargeTo, Counters, FunctionPattern, Origin, Snapshot, SourcePath, Trace,
+};
 
 use super::names::{bare_name, full_name, name_of};
 use super::source::Sources;

@@ -9,7 +9,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use alloc_core::{FunctionPattern, Snapshot};
+use alloc_core_snapshot::{FunctionPattern, Snapshot};
 
 mod count;
 mod names;
@@ -221,7 +221,7 @@ impl Annotate<'_> {
     /// assert!(alloc_report::annotate(&empty).functions().is_empty());
     /// ```
     pub fn functions(&self) -> Vec<Annotated> {
-        alloc_core::untraced(|| self.count(&mut Sources::new(self.root.clone())))
+        alloc_core_snapshot::seam::untraced(|| self.count(&mut Sources::new(self.root.clone())))
     }
 
     /// The names of all functions of the workspace, the largest allocator first.
@@ -256,7 +256,7 @@ impl Annotate<'_> {
 impl fmt::Display for Annotate<'_> {
     /// Writes the tables, one below the other, without a final newline.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let page = alloc_core::untraced(|| {
+        let page = alloc_core_snapshot::seam::untraced(|| {
             let mut sources = Sources::new(self.root.clone());
             let functions = self.count(&mut sources);
             let page = Page {

@@ -1,6 +1,6 @@
 //! Names of functions, as Rust's two manglings write them.
 
-use alloc_core::Frame;
+use alloc_core_snapshot::Frame;
 
 /// The name of a function without path, generic arguments and closures.
 ///

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use alloc_core::{Amount, Bytes, Counters, Snapshot};
+use alloc_core_snapshot::{Amount, Bytes, Counters, Snapshot};
 use anstyle::{AnsiColor, Style};
 
 use super::count::{Annotated, AnnotatedLine};

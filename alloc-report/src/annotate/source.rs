@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::SystemTime;
 
-use alloc_core::SourcePath;
+use alloc_core_snapshot::SourcePath;
 
 /// A source file that was found.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
-use alloc_core::{GroupBy, Grouping, Metric, Snapshot};
+use alloc_core_snapshot::{GroupBy, Grouping, Metric, Snapshot};
 use alloc_report::{Annotate, annotate};
 use anyhow::{Result, bail};
 use clap::Args;

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use alloc_core::{Filter, GroupBy, Grouping, Metric, Snapshot, Trace};
+use alloc_core_snapshot::{Filter, GroupBy, Grouping, Metric, Snapshot, Trace};
 
 use crate::suggest;
 

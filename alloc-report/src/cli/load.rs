@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read};
 use std::mem::ManuallyDrop;
 use std::path::Path;
 
-use alloc_core::{Error, Escaped, Filter, Snapshot};
+use alloc_core_snapshot::{Error, Escaped, Filter, Snapshot};
 use anyhow::{Result, anyhow};
 
 use crate::conditions::Conditions;
@@ -24,7 +24,7 @@ pub(crate) struct Loaded {
 
 /// Reads the snapshot at `path`, a file or a recording. Charges and filters it according to `view`.
 pub(crate) fn load(path: &Path, view: &View) -> Result<Loaded> {
-    Ok(filtered(charged(read(path)?, view), view))
+    Ok(filtered(view.charging.apply(read(path)?), view))
 }
 
 /// Reads a file that holds a difference. Returns its two sides: the additions and the removals.
@@ -32,7 +32,7 @@ pub(crate) fn load_difference(path: &Path, view: &View) -> Result<(Loaded, Loade
     let sides = read_as(path, Snapshot::read_difference);
     let (added, removed) =
         sides.map_err(|error| anyhow!("{error}; use diff OLD NEW to compare two snapshots"))?;
-    let side = |snapshot| filtered(charged(snapshot, view), view);
+    let side = |snapshot| filtered(view.charging.apply(snapshot), view);
     Ok((side(added), side(removed)))
 }
 
@@ -67,10 +67,6 @@ fn read_as<T>(
         };
         anyhow!("cannot read the snapshot {}: {error}", Escaped(&path))
     })
-}
-
-fn charged(snapshot: Snapshot, view: &View) -> Snapshot {
-    snapshot.charge_to(view.charge()).skip_crates(&view.skip)
 }
 
 fn filtered(snapshot: Snapshot, view: &View) -> Loaded {

@@ -41,6 +41,8 @@ use arguments::{Arguments, Command, check_usage};
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
+    // Names come from ELF files, and a path may be a device or a pipe.
+    alloc_core::__private::register_hooks();
     let arguments = Arguments::parse();
     symbols::search_in(arguments.symbols);
     let report = report(arguments.command);

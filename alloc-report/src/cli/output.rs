@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
-use alloc_core::Escaped;
+use alloc_core_snapshot::Escaped;
 use anyhow::{Context as _, Result, bail};
 
 /// Fails if a file exists at `path`, unless `force` is set. Devices and pipes are fine.

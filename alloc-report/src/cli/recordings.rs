@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use alloc_core::Bytes;
+use alloc_core_snapshot::Bytes;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use unicode_width::UnicodeWidthStr as _;

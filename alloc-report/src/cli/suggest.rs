@@ -1,6 +1,6 @@
 //! Suggestions for a name that was not found.
 
-use alloc_core::Escaped;
+use alloc_core_snapshot::Escaped;
 
 /// The maximum number of suggestions.
 const MAX_SUGGESTIONS: usize = 5;

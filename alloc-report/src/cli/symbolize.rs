@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use alloc_core::Names;
+use alloc_core_snapshot::Names;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use alloc_core::{Grouping, Metric};
+use alloc_core_snapshot::{Grouping, Metric};
 use anyhow::{Result, bail};
 
 use crate::formats::{csv, json};

@@ -46,10 +46,19 @@ impl Stream {
         };
         match size {
             Some((terminal_size::Width(columns), _)) => columns.into(),
-            None if is_terminal => UNKNOWN_WIDTH,
+            None if is_terminal => columns().unwrap_or(UNKNOWN_WIDTH),
             None => usize::MAX,
         }
     }
+}
+
+/// The width that the environment names, for a terminal that does not report one.
+fn columns() -> Option<usize> {
+    std::env::var("COLUMNS")
+        .ok()?
+        .parse()
+        .ok()
+        .filter(|it| *it > 0)
 }
 
 /// Prints to standard output. A reader such as `head` may close the pipe early: that is no error.

@@ -1,10 +1,22 @@
 //! [`View`]: the options of `top` and `diff`.
 
-use alloc_core::{ChargeTo, Grouping, Metric, SortBy};
+use alloc_core_snapshot::{ChargeTo, Grouping, Metric, Snapshot, SortBy};
 use clap::builder::PossibleValue;
 use clap::{ArgGroup, Args, ValueEnum};
 
 use crate::conditions::Conditions;
+
+/// The options that choose which line of a stack is charged.
+#[derive(Args, Debug)]
+pub(crate) struct Charging {
+    /// The line of a stack to charge the memory to
+    #[arg(long, value_enum, value_name = "RULE", default_value_t = Charge::Caller)]
+    charge: Charge,
+    /// Charge allocations of this crate to its callers, as for the standard library and for
+    /// collections such as hashbrown and indexmap; may be repeated
+    #[arg(long, value_name = "CRATE", value_delimiter = ',')]
+    pub(crate) skip: Vec<String>,
+}
 
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("filters").multiple(true).args(["include", "exclude"])))]
@@ -36,13 +48,8 @@ pub(crate) struct View {
         allow_negative_numbers = true
     )]
     pub(crate) rows: usize,
-    /// The line of a stack to charge the memory to
-    #[arg(long, value_enum, value_name = "RULE", default_value_t = Charge::Caller)]
-    charge: Charge,
-    /// Charge allocations of this crate to its callers, as for the standard library and for
-    /// collections such as hashbrown and indexmap; may be repeated
-    #[arg(long, value_name = "CRATE", value_delimiter = ',')]
-    pub(crate) skip: Vec<String>,
+    #[command(flatten)]
+    pub(crate) charging: Charging,
     /// Show every frame of a stack, and with --cumulative every function
     ///
     /// Otherwise, consecutive frames of dependencies or of the standard library share a line, and
@@ -79,11 +86,11 @@ pub(crate) struct View {
 
 /// A key to group by: the library's keys, each with a line of help.
 #[derive(Clone, Copy, Debug)]
-struct By(alloc_core::GroupBy);
+struct By(alloc_core_snapshot::GroupBy);
 
 impl ValueEnum for By {
     fn value_variants<'a>() -> &'a [By] {
-        use alloc_core::GroupBy::*;
+        use alloc_core_snapshot::GroupBy::*;
         const ALL: &[By] = &[
             By(Line),
             By(File),
@@ -101,7 +108,7 @@ impl ValueEnum for By {
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
-        use alloc_core::GroupBy::*;
+        use alloc_core_snapshot::GroupBy::*;
         let (name, help) = match self.0 {
             Line => ("line", "A line of source"),
             File => ("file", "A source file"),
@@ -220,18 +227,25 @@ impl View {
         let mut sorts = self.sort.iter();
         sorts.any(|sort| matches!(sort.chosen(), Chosen::Metric(_)))
     }
+}
 
-    pub(crate) fn charge(&self) -> ChargeTo {
+impl Charging {
+    pub(crate) fn to(&self) -> ChargeTo {
         match self.charge {
             Charge::Caller => ChargeTo::Caller,
             Charge::Workspace => ChargeTo::Workspace,
         }
     }
+
+    /// The snapshot with its memory charged as the options say.
+    pub(crate) fn apply(&self, snapshot: Snapshot) -> Snapshot {
+        snapshot.charge_to(self.to()).skip_crates(&self.skip)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use alloc_core::GroupBy;
+    use alloc_core_snapshot::GroupBy;
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::{Add, Sub};
 
-use alloc_core::Bytes;
+use alloc_core_snapshot::Bytes;
 
 /// A change in bytes.
 ///

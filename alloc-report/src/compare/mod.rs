@@ -3,7 +3,7 @@
 //! Two snapshots and a [`Grouping`] go in; a sorted list of [`StatisticDiff`] comes out. Nothing
 //! here formats a table or reads a file.
 
-use alloc_core::{Grouping, Metric, Snapshot};
+use alloc_core_snapshot::{Grouping, Metric, Snapshot};
 
 mod bytes_diff;
 mod statistic_diff;
@@ -37,8 +37,8 @@ pub trait CompareTo {
     ///
     /// The order is that of Python's `tracemalloc`: descending by the absolute change in bytes,
     /// then by the bytes, the absolute change in blocks, the blocks, and the key. With
-    /// [`SortBy::Blocks`](alloc_core::SortBy::Blocks), blocks are compared before bytes; with
-    /// [`SortBy::Average`](alloc_core::SortBy::Average), the change of the average comes before
+    /// [`SortBy::Blocks`](alloc_core_snapshot::SortBy::Blocks), blocks are compared before bytes; with
+    /// [`SortBy::Average`](alloc_core_snapshot::SortBy::Average), the change of the average comes before
     /// everything else. A key that only `old` has is listed with a size of zero, and an unchanged
     /// key with a change of zero. A key without live blocks on either side is not listed.
     ///

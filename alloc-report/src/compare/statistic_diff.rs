@@ -4,7 +4,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
 use std::fmt;
 
-use alloc_core::{Bytes, GroupKey, SortBy, Statistic};
+use alloc_core_snapshot::{Bytes, GroupKey, SortBy, Statistic};
 
 use super::bytes_diff::{BytesDiff, difference, format_size};
 
@@ -40,7 +40,7 @@ pub struct StatisticDiff {
     pub count: u64,
     /// The change in the number of blocks since the older snapshot.
     pub count_diff: i64,
-    /// The groups within this one, if the [`Grouping`](alloc_core::Grouping) has a further key.
+    /// The groups within this one, if the [`Grouping`](alloc_core_snapshot::Grouping) has a further key.
     pub parts: Vec<StatisticDiff>,
     /// Whether the group is plumbing in both snapshots: see [`Statistic::is_plumbing`].
     pub is_plumbing: bool,

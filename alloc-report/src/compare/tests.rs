@@ -1,6 +1,6 @@
 //! The comparison against CPython's own tests and outputs.
 
-use alloc_core::{Bytes, Frame, GroupBy, SortBy};
+use alloc_core_snapshot::{Bytes, Frame, GroupBy, SortBy};
 
 use super::*;
 use crate::fixture::{S1, S2, snapshot};

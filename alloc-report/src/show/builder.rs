@@ -5,13 +5,13 @@ macro_rules! example {
     ($call:literal, $($line:literal),+) => {
         concat!(
             "```\n",
-            "# use alloc_core::{Amount, Counters, Frame, GroupBy, Metric, Snapshot, Trace};\n",
+            "# use alloc_core_snapshot::{Amount, Counters, Frame, GroupBy, Metric, Snapshot, Trace};\n",
             "# let source = concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/Cargo.toml\");\n",
             "# let std = \"/rustc/59807616e/library/alloc/src/vec/mod.rs\";\n",
             "# let grow = Frame::new(Some(\"alloc::vec::Vec<T>::grow\"), Some(std), 10, 9);\n",
             "# let push = Frame::new(Some(\"alloc::vec::Vec<T>::push\"), Some(std), 20, 9);\n",
             "# let fill = Frame::new(Some(\"demo::fill\"), Some(source), 1, 9);\n",
-            "# let traceback = alloc_core::Traceback::new(vec![grow, push, fill]);\n",
+            "# let traceback = alloc_core_snapshot::Traceback::new(vec![grow, push, fill]);\n",
             "# let current = Amount::new(200_000, 1_001);\n",
             "# let counters = Counters { current, total: current, ..Counters::default() };\n",
             "# let new = Snapshot::from_traces(vec![Trace::new(traceback, counters)], 32);\n",
@@ -30,25 +30,25 @@ macro_rules! builder {
             /// Groups by files, functions, tracebacks and so on; lines are the default.
             ///
             /// Groups within groups are indented below them, half as many as there are groups. The
-            /// metric and the order of a [`Grouping`](alloc_core::Grouping) apply.
+            /// metric and the order of a [`Grouping`](alloc_core_snapshot::Grouping) apply.
             ///
             #[doc = example!(
                 $call,
                 "assert!(table.by(GroupBy::Function).to_string().contains(\"demo::fill\"));"
             )]
-            pub fn by(mut self, by: impl Into<alloc_core::Grouping>) -> Self {
+            pub fn by(mut self, by: impl Into<alloc_core_snapshot::Grouping>) -> Self {
                 self.view.by = by.into();
                 self
             }
 
             /// Shows a metric other than that of the grouping, which is
-            /// [`Metric::Current`](alloc_core::Metric::Current) by default.
+            /// [`Metric::Current`](alloc_core_snapshot::Metric::Current) by default.
             ///
             #[doc = example!(
                 $call,
                 "assert!(table.metric(Metric::Total).to_string().contains(\"ever allocated\"));"
             )]
-            pub fn metric(mut self, metric: alloc_core::Metric) -> Self {
+            pub fn metric(mut self, metric: alloc_core_snapshot::Metric) -> Self {
                 self.view.metric = Some(metric);
                 self
             }

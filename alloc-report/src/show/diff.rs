@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use alloc_core::{Amount, Bytes, GroupKey, Snapshot};
+use alloc_core_snapshot::{Amount, Bytes, GroupKey, Snapshot};
 use anstyle::Style;
 
 use super::builder::{builder, example};
@@ -80,7 +80,7 @@ impl Diff<'_> {
     /// assert!(alloc_report::diff(&empty, &empty, 10).notes().is_empty());
     /// ```
     pub fn notes(&self) -> Vec<String> {
-        alloc_core::untraced(|| {
+        alloc_core_snapshot::seam::untraced(|| {
             let diffs = self.new.compare_to(self.old, self.view.grouping());
             self.notes_on(&diffs)
         })
@@ -229,7 +229,7 @@ impl Diff<'_> {
 impl fmt::Display for Diff<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A report must not appear in the next snapshot.
-        let page = alloc_core::untraced(|| {
+        let page = alloc_core_snapshot::seam::untraced(|| {
             let diffs = self.new.compare_to(self.old, self.view.grouping());
             let total = Sum::between(self.view.total(self.new), self.view.total(self.old));
             let table = (!diffs.is_empty()).then(|| self.table(&diffs, &total));

@@ -2,7 +2,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use alloc_core::{ChargeTo, GroupBy, Metric, Origin, Snapshot, Trace};
+use alloc_core_snapshot::{ChargeTo, GroupBy, Metric, Origin, Snapshot, Trace};
 
 use super::text::{self, plural};
 use super::view::View;

@@ -1,6 +1,6 @@
 //! A call stack as a few lines of text.
 
-use alloc_core::{Frame, Origin, Traceback};
+use alloc_core_snapshot::{Frame, Origin, Traceback};
 use anstyle::Style;
 
 use super::table::{BOLD, DIM, PLAIN, Paint};

@@ -1,6 +1,6 @@
 //! [`Table`]: right-aligned columns of numbers, followed by the place they belong to.
 
-use alloc_core::Bytes;
+use alloc_core_snapshot::Bytes;
 use anstyle::{AnsiColor, Style};
 
 use super::text;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use alloc_core::{Escaped, Frame};
+use alloc_core_snapshot::{Escaped, Frame};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 const ELLIPSIS: char = '…';

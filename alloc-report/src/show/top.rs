@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::fmt;
 
-use alloc_core::{Amount, Bytes, GroupKey, Snapshot, SortBy, Statistic};
+use alloc_core_snapshot::{Amount, Bytes, GroupKey, Snapshot, SortBy, Statistic};
 use anstyle::Style;
 
 use super::builder::{builder, example};
@@ -82,7 +82,7 @@ impl Top<'_> {
     /// );
     /// ```
     pub fn notes(&self) -> Vec<String> {
-        alloc_core::untraced(|| {
+        alloc_core_snapshot::seam::untraced(|| {
             let statistics = self.snapshot.statistics(self.view.grouping());
             self.notes_on(&statistics)
         })
@@ -209,7 +209,7 @@ impl Top<'_> {
 impl fmt::Display for Top<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A report must not appear in the next snapshot.
-        let page = alloc_core::untraced(|| {
+        let page = alloc_core_snapshot::seam::untraced(|| {
             let statistics = self.snapshot.statistics(self.view.grouping());
             let total = self.view.total(self.snapshot);
             let table = (!statistics.is_empty()).then(|| self.table(&statistics, total));

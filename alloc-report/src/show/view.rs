@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use alloc_core::{
+use alloc_core_snapshot::{
     Amount, Bytes, ChargeTo, Frame, GroupBy, GroupKey, Grouping, Metric, Snapshot, SortBy,
 };
 use anstyle::Style;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use alloc_core::Snapshot;
+use alloc_core::{Amount, Counters, Frame, Snapshot, Trace, Traceback};
 use expect_test::{Expect, expect};
 use serde_json::json;
 
@@ -41,6 +41,48 @@ fn growth_beyond_the_limit_fails() {
         +198727  198747  demo::fill
              +4       4  demo::index
              -3       3  demo::load
+    "#]],
+    );
+}
+
+#[test]
+fn failed_metrics_come_first_and_charge_the_chosen_line() {
+    let folder = folder();
+    let library = "/c/registry/src/i-1/serde_json-1.0.154/src/de.rs";
+    for (name, blocks) in [("first", 10), ("second", 5000)] {
+        let frames = vec![
+            Frame::new(Some("serde_json::de::parse"), Some(library), 9, 0),
+            Frame::new(Some("demo::load"), Some("src/load.rs"), 7, 0),
+        ];
+        let amount = Amount::new(blocks * 100, blocks);
+        let counters = Counters {
+            current: amount,
+            total: amount,
+            ..Counters::default()
+        };
+        let traces = vec![Trace::new(Traceback::new(frames), counters)];
+        Snapshot::from_traces(traces, 32)
+            .dump(folder.path().join(name))
+            .unwrap();
+    }
+    let arguments =
+        "first second --charge workspace --metric current,allocations --max-growth current=1MiB";
+    check(
+        folder.path(),
+        arguments,
+        3,
+        expect![[r#"
+        metric          old      new     growth    allowed  verdict
+        current      1000 B  488 KiB  +49900.0%   1024 KiB  ok
+        allocations      10     5000  +49900.0%  2% or 100  grew beyond the limit
+
+        What changed: allocations
+        change   new  function
+         +4990  5000  demo::load
+
+        What changed: held at the end
+          change      new  function
+        +487 KiB  488 KiB  demo::load
     "#]],
     );
 }

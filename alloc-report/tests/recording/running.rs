@@ -56,6 +56,20 @@ fn check_snapshots(recording: &Path) {
     let first = Snapshot::load(&snapshots[0]).expect("a snapshot");
     let top = &first.statistics(GroupBy::Line)[0];
     assert_eq!((top.size.get(), top.count), (10 * MIB as u64, 1), "{top}");
+
+    let of_one_process = format!(
+        "check {} {}",
+        snapshots[0].display(),
+        snapshots[1].display()
+    );
+    let checked = run(recording, &of_one_process);
+    assert!(
+        text(&checked.stdout).ends_with(
+            "note: both snapshots are of one process, in which allocations and the peak only grow: \
+             to see whether it leaks, use --metric current\n"
+        ),
+        "{checked:?}"
+    );
 }
 
 /// Each command finds the recording by its name.

@@ -1,5 +1,6 @@
-//! Every stack of a program of random calls, compared with the stack by `backtrace::trace` in the same
-//! function. They are equal, address by address, or differ in a way that `compare::check` lists.
+//! Every stack of a program of random calls, compared with the stack that `backtrace::trace` sees
+//! in the same function. They are equal, address by address, or differ in a way that
+//! `compare::check` lists.
 
 mod c_functions;
 mod compare;

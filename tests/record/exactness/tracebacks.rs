@@ -163,25 +163,26 @@ pub(crate) fn a_full_callsite_table() {
     macro_rules! boxes {
         ($($size:literal)*) => { ($(Box::new(black_box([0_u8; $size])),)*) };
     }
-    let mut boxes = boxes!(10 20 30 40 50 60 70 80 90 100 110 120 130 140 150 160 170 180 190 200);
+    let mut boxes =
+        black_box(boxes!(10 20 30 40 50 60 70 80 90 100 110 120 130 140 150 160 170 180 190 200));
     check_heap(2100, 2100);
     let snapshot = checked_snapshot();
-    let told_apart = snapshot
+    let distinct = snapshot
         .traces()
         .iter()
         .filter(|it| !it.traceback.is_overflow())
         .count();
-    assert_eq!(told_apart, 8);
+    assert_eq!(distinct, 8);
     let overflow = alloc_tests::sum_of(&snapshot, |it| it.traceback.is_overflow());
-    assert_eq!(overflow.current.blocks, 20 - told_apart as u64);
+    assert_eq!(overflow.current.blocks, 20 - distinct as u64);
     assert_eq!(snapshot.health().overflowed, overflow.total.blocks);
 
     // A block that is freed is subtracted from the overflow.
     boxes.19 = Box::new(black_box([1; 200]));
     check_heap(2100, 2300);
     let overflow = alloc_tests::sum_of(&checked_snapshot(), |it| it.traceback.is_overflow());
-    assert_eq!(overflow.current.blocks, 20 - told_apart as u64);
-    assert_eq!(overflow.total.blocks, 21 - told_apart as u64);
+    assert_eq!(overflow.current.blocks, 20 - distinct as u64);
+    assert_eq!(overflow.total.blocks, 21 - distinct as u64);
     drop(boxes);
     checked_snapshot();
     assert_eq!(traced_memory().current, 0);

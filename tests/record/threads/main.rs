@@ -47,7 +47,7 @@ fn checked_snapshot() -> Snapshot {
     snapshot
 }
 
-/// Takes a snapshot, and compares what a function allocated: bytes and blocks, current and in total.
+/// Takes a snapshot, and compares what a function allocated: bytes and blocks, current and total.
 #[track_caller]
 fn check(function: &str, current: (u64, u64), total: (u64, u64)) {
     let counters = at_function(&checked_snapshot(), function);

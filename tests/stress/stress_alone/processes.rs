@@ -17,7 +17,7 @@ impl Run {
         assert!(child >= 0);
         if child == 0 {
             // SAFETY: `alarm` takes any number. The signal ends a process that hangs.
-            unsafe { libc::alarm(20) };
+            unsafe { libc::alarm(60) };
             self.is_child = true;
             for (_, alive) in &self.alive {
                 let usage = || match alive {

@@ -4,29 +4,30 @@ use std::collections::BTreeMap;
 
 use prost::Message;
 
-/// The numbers of fields that are written one by one, where a whole message is too large to be held.
+/// The numbers of fields that are written one by one, where a whole message is too large to be
+/// held.
 pub(super) mod field {
     /// Of a [`Profile`](super::Profile).
-    pub(in super::super) const SAMPLE_TYPE: u32 = 1;
-    pub(in super::super) const SAMPLE: u32 = 2;
-    pub(in super::super) const MAPPING: u32 = 3;
-    pub(in super::super) const LOCATION: u32 = 4;
-    pub(in super::super) const FUNCTION: u32 = 5;
-    pub(in super::super) const STRING: u32 = 6;
-    pub(in super::super) const EXTENSION: u32 = 7100;
+    pub(in crate::file) const SAMPLE_TYPE: u32 = 1;
+    pub(in crate::file) const SAMPLE: u32 = 2;
+    pub(in crate::file) const MAPPING: u32 = 3;
+    pub(in crate::file) const LOCATION: u32 = 4;
+    pub(in crate::file) const FUNCTION: u32 = 5;
+    pub(in crate::file) const STRING: u32 = 6;
+    pub(in crate::file) const EXTENSION: u32 = 7100;
     /// Of a [`Sample`](super::Sample).
-    pub(in super::super) const LOCATION_ID: u32 = 1;
-    pub(in super::super) const VALUE: u32 = 2;
-    pub(in super::super) const LABEL: u32 = 3;
+    pub(in crate::file) const LOCATION_ID: u32 = 1;
+    pub(in crate::file) const VALUE: u32 = 2;
+    pub(in crate::file) const LABEL: u32 = 3;
     /// Of a [`Location`](super::Location).
-    pub(in super::super) const LINE: u32 = 4;
+    pub(in crate::file) const LINE: u32 = 4;
     /// Of an [`Extension`](super::Extension).
-    pub(in super::super) const PROGRAM: u32 = 6;
-    pub(in super::super) const COMMAND_LINE: u32 = 7;
-    pub(in super::super) const METADATA: u32 = 10;
+    pub(in crate::file) const PROGRAM: u32 = 6;
+    pub(in crate::file) const COMMAND_LINE: u32 = 7;
+    pub(in crate::file) const METADATA: u32 = 10;
     /// Of an entry of a map.
-    pub(in super::super) const KEY: u32 = 1;
-    pub(in super::super) const ENTRY: u32 = 2;
+    pub(in crate::file) const KEY: u32 = 1;
+    pub(in crate::file) const ENTRY: u32 = 2;
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -180,7 +181,8 @@ pub(super) struct Extension {
     /// Whether it was written when the program ended.
     #[prost(bool, tag = "12")]
     pub(super) at_exit: bool,
-    /// The version of what stands here, for readers to know if they know it all: see [`FORMAT`](super::FORMAT).
+    /// The version of what stands here, for readers to know if they know it all: see
+    /// [`FORMAT`](super::FORMAT).
     #[prost(uint32, tag = "22")]
     pub(super) format: u32,
     #[prost(uint64, tag = "16")]
@@ -195,8 +197,8 @@ pub(super) struct Extension {
     pub(super) unknown_frees: u64,
     #[prost(uint64, tag = "21")]
     pub(super) lost_blocks: u64,
-    /// Locations without lines are to be named by whoever reads: they have the address of the call, and stacks
-    /// are as they were captured.
+    /// The reader names locations without lines: they have the address of the call,
+    /// and stacks are as they were captured.
     #[prost(bool, tag = "23")]
     pub(super) unnamed: bool,
 }

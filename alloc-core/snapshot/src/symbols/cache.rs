@@ -1,12 +1,13 @@
-//! The names of code of this process that was named already.
+//! The cache of names of this process's code.
 //!
-//! Whoever asks for the traceback of a block again and again, as `#[profile]` does, must not open the program's file
-//! each time. What is kept is bounded, and counted as the tracer's own memory.
+//! A caller that needs the traceback of one block again and again, as `#[profile]` does, opens the
+//! program's file once. The cache is bounded, and counts as the tracer's own memory.
 //!
-//! Code is told by its address and by its module's path and build: another library that comes to the same
-//! address has other names.
+//! Its key is the address with the path and the build of the module: another library that is loaded
+//! to the same address has other names.
 //!
-//! NOTE: the lock is only ever tried, so that one that a fork left taken costs the child no more than this cache.
+//! NOTE: the lock is only ever tried. If a fork leaves it taken, the child loses this cache and no
+//! more.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -120,7 +121,7 @@ mod tests {
         let last = [Place::new(Some(&second), 9_999)];
         assert_eq!(are_known(&last), [true]);
 
-        // Whoever finds the lock taken has no cache, and does not wait.
+        // A caller that finds the lock taken has no cache, and does not wait.
         let taken = NAMED.lock();
         assert_eq!(are_known(&last), [false]);
         keep([(last[0], &location)].into_iter());

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::cache::{self, Place};
 use super::{Gap, Location, Symbols};
-use crate::frame::{Frame, Function, Name};
 use crate::missing::Missing;
 use crate::modules::Module;
 use crate::process;
+use crate::stack::frame::{Frame, Function, Name};
 use crate::symbolizer::{self, Code, Symbolizer};
 
 impl Symbols<'_> {

@@ -1,8 +1,8 @@
 //! [`Symbols`]: addresses to frames.
 //!
-//! In: return addresses and modules. Out: frames and tracebacks. Never: a look into a file, which is the
-//! [`Symbolizer`](crate::symbolizer::Symbolizer)'s. A symbolizer keeps nothing, so frames of this process are
-//! [cached](cache) here, up to a bound.
+//! In: return addresses and modules. Out: frames and tracebacks. Never: a look into a file, which
+//! is the [`Symbolizer`](crate::symbolizer::Symbolizer)'s. A symbolizer keeps nothing, so frames of
+//! this process are [cached](cache) here, up to a bound.
 
 mod cache;
 mod lookup;
@@ -12,13 +12,13 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::frame::Frame;
 use crate::missing::Missing;
 use crate::modules::Module;
-use crate::origin::Origin;
 use crate::recorded::{Recorded, StackEnd};
+use crate::stack::frame::Frame;
+use crate::stack::origin::Origin;
+use crate::stack::traceback::{ChargeTo, Traceback};
 use crate::symbolizer::Search;
-use crate::traceback::{ChargeTo, Traceback};
 use paths::Paths;
 
 pub use cache::resident;
@@ -74,7 +74,7 @@ pub(crate) struct Symbols<'a> {
     generics: Shared,
     /// What kept names from being found.
     pub(crate) gaps: Vec<Gap>,
-    /// The files of which nothing tells whether they are of the build that ran.
+    /// The files that may be of another build than the one that ran: nothing identifies them.
     pub(crate) unverified: Vec<String>,
 }
 
@@ -119,8 +119,8 @@ impl<'a> Symbols<'a> {
             .collect()
     }
 
-    /// The frames that blocks of each callsite are charged to by [`ChargeTo::Caller`], in their order. Names no more
-    /// of a stack than that takes.
+    /// The frames that blocks of each callsite are charged to by [`ChargeTo::Caller`], in their
+    /// order. Names no more of a stack than that takes.
     pub(crate) fn charged(&mut self, recorded: &Recorded) -> Vec<Frame> {
         let mut charged = vec![None; recorded.callsites.len()];
         for depth in [3, 12] {
@@ -166,7 +166,7 @@ impl<'a> Symbols<'a> {
         self.stack(addresses, end, limit)
     }
 
-    /// The same of addresses that have been looked up.
+    /// The stack of addresses that are looked up already.
     fn stack(&self, addresses: &[usize], end: StackEnd, limit: u16) -> Traceback {
         let instead = match end {
             StackEnd::Overflow => Some("<overflow>"),
@@ -216,8 +216,8 @@ impl<'a> Symbols<'a> {
     }
 }
 
-/// How many of the innermost frames are those of a record. In a build without optimization the standard library calls
-/// closures of the tracer in between.
+/// How many of the innermost frames are those of a record. In a build without optimization the
+/// standard library calls closures of the tracer in between.
 fn frames_of_the_tracer<'f>(frames: impl Iterator<Item = &'f Frame>) -> usize {
     const MOST_BETWEEN: usize = 4;
     let (mut ours, mut between) = (0, 0);

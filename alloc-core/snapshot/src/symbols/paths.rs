@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::frame::SourcePath;
+use crate::stack::frame::SourcePath;
 
 /// The paths that were met, with the folders that their short forms are relative to.
 #[derive(Default)]

@@ -53,7 +53,8 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Whether a generic argument is no more than a name for one: names of the older mangling have `T` where types were.
+/// Whether a generic argument is no more than a name for one: names of the older mangling have `T`
+/// where types were.
 fn is_placeholder(argument: &str) -> bool {
     let mut letters = argument.trim_start_matches('&').bytes();
     letters.next().is_none_or(|it| it.is_ascii_uppercase()) && letters.all(|it| it.is_ascii_digit())
@@ -61,8 +62,9 @@ fn is_placeholder(argument: &str) -> bool {
 
 /// A function's path without generic arguments, and those of the type that it is of.
 ///
-/// A method of a trait has the path of its type, unless that is a placeholder or one of the language's own. A method of a
-/// slice or a string is in the module of the standard library that has it.
+/// A method of a trait has the path of its type, unless that is a placeholder or one of the
+/// language's own. A method of a slice or a string is in the module of the standard library that
+/// has it.
 fn path_of(function: &str) -> (String, Vec<&str>) {
     let Some(inner) = function.strip_prefix('<') else {
         // `alloc::slice::<impl [T]>::to_vec`
@@ -102,7 +104,8 @@ fn path_of(function: &str) -> (String, Vec<&str>) {
     }
 }
 
-/// The generic arguments of the last type in a path that has some: of `Vec` in `alloc::vec::Vec<u8>::push`.
+/// The generic arguments of the last type in a path that has some: of `Vec` in
+/// `alloc::vec::Vec<u8>::push`.
 fn of_type(path: &str) -> Vec<&str> {
     let Some(start) = path.find('<') else {
         return Vec::new();

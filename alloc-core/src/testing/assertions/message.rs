@@ -6,8 +6,9 @@ use std::fmt::{self, Write as _};
 use super::terms::{Limit, Term};
 use crate::scope::Usage;
 use crate::snapshot::snapshot::Snapshot;
-use crate::{Amount, ChargeTo, Frame, Metric, Origin, Trace};
+use crate::{Amount, ChargeTo, Frame, Metric, Origin, SourcePath, Trace};
 
+/// Formats the broken limits, then for each metric the stacks that hold the most.
 pub(super) fn message(terms: &[Term], usage: &Usage, snapshot: &Snapshot) -> String {
     let limits = terms.iter().filter_map(|term| match term {
         Term::Limit(limit) => Some(limit),
@@ -33,7 +34,7 @@ pub(super) fn message(terms: &[Term], usage: &Usage, snapshot: &Snapshot) -> Str
 
 /// How many stacks a message shows.
 const STACKS: usize = 3;
-/// How many frames a message shows of a stack.
+/// How many lines a message shows of a stack.
 const FRAMES: usize = 5;
 
 fn lines(message: &mut String, snapshot: &Snapshot, metric: Metric, what: &str) -> fmt::Result {
@@ -62,30 +63,106 @@ fn lines(message: &mut String, snapshot: &Snapshot, metric: Metric, what: &str) 
     }
 }
 
-/// Formats the shown frames of a stack, one a line.
+/// Formats a stack. Consecutive frames of dependencies share a line, which leaves lines for the
+/// program's own frames.
 fn shown(trace: &Trace) -> Result<String, fmt::Error> {
-    let mut text = String::new();
-    for frame in frames(trace) {
-        let function = frame.function().unwrap_or_default();
-        writeln!(text, "    {frame} {function}")?;
+    let frames = frames(trace);
+    let (mut text, mut rest) = (String::new(), &frames[..]);
+    for number in 0..FRAMES {
+        let is_of_dependency = |frame: &&&Frame| frame.origin() == Origin::Dependency;
+        let of_dependencies = rest.iter().take_while(is_of_dependency).count();
+        // The innermost frame is the charged one, and is always shown.
+        let folded = if number == 0 { 0 } else { of_dependencies };
+        match (folded, rest.split_first()) {
+            (_, None) => break,
+            (0 | 1, Some((frame, outer))) => {
+                let function = frame.function().unwrap_or_default();
+                writeln!(text, "    {frame} {function}")?;
+                rest = outer;
+            }
+            (folded, _) => {
+                let (folded, outer) = rest.split_at(folded);
+                let packages = packages(folded).join(", ");
+                writeln!(text, "    … {} frames of {packages}", folded.len())?;
+                rest = outer;
+            }
+        }
     }
     Ok(text)
 }
 
-/// The frames worth showing: those of the program and its dependencies, from the charged line out
-/// to the assertion.
+/// The packages of some frames, in order of first appearance.
+fn packages<'a>(frames: &[&'a Frame]) -> Vec<&'a str> {
+    let mut packages = Vec::new();
+    for frame in frames {
+        let package = frame.file().and_then(SourcePath::package);
+        if let Some(package) = package
+            && !packages.contains(&package)
+        {
+            packages.push(package);
+        }
+    }
+    packages
+}
+
+/// The frames from the charged one out to the assertion, without those of the standard library.
 fn frames(trace: &Trace) -> Vec<&Frame> {
     let frames: &[Frame] = &trace.traceback;
     let is_ours = |frame: &&Frame| frame.origin() == Origin::Tracer;
     let inner = frames.iter().take_while(is_ours).count();
-    let told: Vec<&Frame> = frames[inner..]
+    let shown: Vec<&Frame> = frames[inner..]
         .iter()
         .take_while(|frame| !is_ours(frame))
         .filter(|frame| frame.origin() != Origin::Std)
-        .take(FRAMES)
         .collect();
-    if told.is_empty() {
+    if shown.is_empty() {
         return vec![trace.traceback.charged(ChargeTo::Caller)];
     }
-    told
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Counters, Traceback};
+
+    #[test]
+    fn frames_of_dependencies_share_a_line_and_the_programs_own_are_shown() {
+        let registry = "/c/registry/src/i-1";
+        let frames = [
+            (
+                "alloc::vec::Vec<T>::push",
+                "/rustc/1/library/alloc/src/vec.rs",
+                9,
+            ),
+            ("serde::de::visit", "REGISTRY/serde-1.0.2/src/de.rs", 1165),
+            (
+                "serde_json::de::next",
+                "REGISTRY/serde_json-1.0.1/src/de.rs",
+                5,
+            ),
+            ("core::iter::map", "/rustc/1/library/core/src/iter.rs", 9),
+            ("serde::de::seq", "REGISTRY/serde-1.0.2/src/de.rs", 7),
+            ("demo::parse", "src/lib.rs", 3),
+            ("nom::one", "REGISTRY/nom-8.0.0/src/lib.rs", 8),
+            ("demo::tests::parses", "src/lib.rs", 40),
+        ];
+        let frames = frames.map(|(function, file, line)| {
+            Frame::new(
+                Some(function),
+                Some(&file.replace("REGISTRY", registry)),
+                line,
+                0,
+            )
+        });
+        let trace = Trace::new(Traceback::new(frames.into()), Counters::default());
+        assert_eq!(
+            shown(&trace).unwrap(),
+            "    serde-1.0.2/src/de.rs:1165 serde::de::visit\n    \
+             … 2 frames of serde_json, serde\n    \
+             src/lib.rs:3 demo::parse\n    \
+             nom-8.0.0/src/lib.rs:8 nom::one\n    \
+             src/lib.rs:40 demo::tests::parses\n"
+        );
+    }
 }

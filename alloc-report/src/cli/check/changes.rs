@@ -1,6 +1,6 @@
 //! [`Changes`]: the groups that changed a metric.
 
-use alloc_core::{GroupBy, Snapshot};
+use alloc_core_snapshot::{GroupBy, Snapshot};
 use alloc_report::{CompareTo as _, StatisticDiff};
 use serde::Serialize;
 

@@ -1,6 +1,6 @@
 //! [`Compared`]: a metric in both snapshots, and the verdict.
 
-use alloc_core::{Bytes, Snapshot};
+use alloc_core_snapshot::{Bytes, Snapshot};
 
 use super::gauge::Gauge;
 use super::limits::Growth;

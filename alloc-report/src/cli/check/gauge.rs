@@ -1,6 +1,6 @@
 //! [`Gauge`]: a metric of a whole snapshot.
 
-use alloc_core::{Bytes, Metric, Snapshot};
+use alloc_core_snapshot::{Bytes, Metric, Snapshot};
 use alloc_report::StatisticDiff;
 use clap::ValueEnum;
 
@@ -57,6 +57,11 @@ impl Gauge {
             Gauge::Allocations | Gauge::Allocated => Metric::Total,
             Gauge::Current => Metric::Current,
         }
+    }
+
+    /// Whether it never shrinks while a process runs.
+    pub(super) fn is_cumulative(self) -> bool {
+        self != Gauge::Current
     }
 
     pub(super) fn counts_blocks(self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use alloc_core::Bytes;
+use alloc_core_snapshot::Bytes;
 use clap::ValueEnum as _;
 
 use super::gauge::Gauge;

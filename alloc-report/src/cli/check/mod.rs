@@ -6,14 +6,15 @@
 //! Each module imports only from those before it: `gauge`, `limits`, `compared`, `changes`,
 //! `table`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use alloc_core::{GroupBy, Grouping, Snapshot};
+use alloc_core_snapshot::{GroupBy, Grouping, Snapshot};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use crate::load::read;
+use crate::view::Charging;
 
 mod changes;
 mod compared;
@@ -62,6 +63,8 @@ pub(crate) struct Options {
     /// The key of a row
     #[arg(long, value_enum, value_name = "KEY", default_value_t = Key::Function)]
     by: Key,
+    #[command(flatten)]
+    charging: Charging,
     /// The number of rows of each table
     #[arg(short = 'n', long = "rows", value_name = "N", default_value_t = 10)]
     rows: usize,
@@ -108,7 +111,8 @@ enum Format {
 
 /// Compares the snapshots. Returns the text to print and the exit status.
 pub(crate) fn report(options: &Options) -> Result<(String, u8)> {
-    let (old, new) = (read(&options.old)?, read(&options.new)?);
+    let read = |path: &Path| anyhow::Ok(options.charging.apply(read(path)?));
+    let (old, new): (Snapshot, Snapshot) = (read(&options.old)?, read(&options.new)?);
     let compared: Vec<Compared> = limits::of(&options.max_growth, &options.metric)
         .into_iter()
         .map(|(gauge, limit)| Compared::of(gauge, limit, &old, &new))
@@ -116,8 +120,11 @@ pub(crate) fn report(options: &Options) -> Result<(String, u8)> {
     let notes = notes(&compared, &old, &new);
     let is_passed = compared.iter().all(|it| it.is_allowed());
     let by = options.by.into();
-    let changes = compared
-        .iter()
+    // The metrics that grew beyond their limits come first.
+    let (allowed, grown): (Vec<_>, Vec<_>) = compared.iter().partition(|it| it.is_allowed());
+    let changes = grown
+        .into_iter()
+        .chain(allowed)
         .map(|it| Changes::of(it, &old, &new, by, options.rows));
     let text = match options.format {
         Format::Json => json(options, &compared, changes, notes, is_passed),
@@ -132,6 +139,17 @@ pub(crate) fn report(options: &Options) -> Result<(String, u8)> {
 /// The notes on the compared metrics.
 fn notes(compared: &[Compared], old: &Snapshot, new: &Snapshot) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
+    // NOTE: in containers, the first process of each run is number 1.
+    let is_known = new.process_id() > 1 && new.taken_at() > old.taken_at();
+    let is_same =
+        is_known && new.process_id() == old.process_id() && new.program() == old.program();
+    if is_same && compared.iter().any(|it| it.gauge.is_cumulative()) {
+        notes.push(
+            "both snapshots are of one process, in which allocations and the peak only grow: \
+             to see whether it leaks, use --metric current"
+                .to_owned(),
+        );
+    }
     for it in compared {
         let by = Grouping::by(GroupBy::Function).with_metric(it.gauge.metric());
         for note in alloc_report::diff(new, old, 0).by(by).notes() {

@@ -1,6 +1,8 @@
 //! The reports as CSV.
 
-use alloc_core::{Amount, Escaped, Frame, GroupKey, Grouping, Metric, Snapshot, Statistic};
+use alloc_core_snapshot::{
+    Amount, Escaped, Frame, GroupKey, Grouping, Metric, Snapshot, Statistic,
+};
 use alloc_report::StatisticDiff;
 use anyhow::Result;
 

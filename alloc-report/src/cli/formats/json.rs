@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use alloc_core::{Grouping, Health, Metric, Snapshot};
+use alloc_core_snapshot::{Grouping, Health, Metric, Snapshot};
 use alloc_report::BytesDiff;
 use anyhow::Result;
 use serde::Serialize;
@@ -122,8 +122,8 @@ impl Choices {
             cumulative: by.is_cumulative(),
             metric: by.metric().to_string(),
             order: by.order().to_string(),
-            charge: view.charge().to_string(),
-            skip: view.skip.clone(),
+            charge: view.charging.to().to_string(),
+            skip: view.charging.skip.clone(),
             full: view.full,
             include: texts(&view.include),
             exclude: texts(&view.exclude),

@@ -1,6 +1,6 @@
 //! Rows of the JSON reports, and their sums.
 
-use alloc_core::{Amount, Frame, GroupKey, Grouping, Metric, Snapshot, Statistic};
+use alloc_core_snapshot::{Amount, Frame, GroupKey, Grouping, Metric, Snapshot, Statistic};
 use alloc_report::StatisticDiff;
 use serde::Serialize;
 

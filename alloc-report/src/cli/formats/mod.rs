@@ -3,7 +3,7 @@
 //! A filtered snapshot and the options go in; text comes out. `formats.md`, a part of the library's
 //! documentation, describes the keys and columns. Nothing here is cut, coloured or read from disk.
 
-use alloc_core::{Amount, GroupKey, Grouping, Snapshot, Statistic};
+use alloc_core_snapshot::{Amount, GroupKey, Grouping, Snapshot, Statistic};
 use alloc_report::{CompareTo as _, StatisticDiff};
 
 use crate::view::View;

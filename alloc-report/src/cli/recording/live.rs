@@ -74,9 +74,9 @@ fn parse(line: &str) -> Option<Moment> {
 /// The proportional and unique set sizes are added only with `all`: the kernel walks the pages to
 /// compute them.
 pub(crate) fn add_resident(moment: &mut Moment, process: u32, all: bool) {
-    let rss = alloc_core::resident_set_size(process).ok();
+    let rss = alloc_core_snapshot::resident_set_size(process).ok();
     moment.rss_bytes = rss.map(|it| it.get()).filter(|&it| it > 0);
-    if all && let Ok(resident) = alloc_core::resident_memory_of(process) {
+    if all && let Ok(resident) = alloc_core_snapshot::resident_memory_of(process) {
         moment.pss_bytes = Some(resident.pss.get());
         moment.uss_bytes = Some(resident.uss.get());
     }

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use alloc_core::{Bytes, Escaped};
+use alloc_core_snapshot::{Bytes, Escaped};
 use anyhow::{Context as _, Result, bail};
 
 mod folder;

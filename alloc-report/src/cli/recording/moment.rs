@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use alloc_core::Snapshot;
+use alloc_core_snapshot::Snapshot;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 

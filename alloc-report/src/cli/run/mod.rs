@@ -10,7 +10,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
-use alloc_core::{Escaped, Metric};
+use alloc_core_snapshot::{Escaped, Metric};
 use anyhow::{Context as _, Result};
 use signal_hook::iterator::Signals;
 

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use alloc_core::Bytes;
+use alloc_core_snapshot::Bytes;
 
 use crate::recording::Moment;
 use crate::terminal::Stream;

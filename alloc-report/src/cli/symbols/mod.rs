@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use alloc_core::{Snapshot, SymbolSearch};
+use alloc_core_snapshot::{Snapshot, SymbolSearch};
 
 mod debuginfod;
 

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use alloc_core::Frame;
+use alloc_core_snapshot::Frame;
 
 use super::data::{Area, Timeline};
 use super::series::{HeapState, Series};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use alloc_core::Bytes;
+use alloc_core_snapshot::Bytes;
 
 use super::data::Timeline;
 use super::shapes::{LEFT, LEGEND, RIGHT, WIDTH, end_text, line, text};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use alloc_core::{Frame, GroupBy, GroupKey, Grouping, Metric, Snapshot, Statistic};
+use alloc_core_snapshot::{Frame, GroupBy, GroupKey, Grouping, Metric, Snapshot, Statistic};
 use anyhow::Result;
 
 use crate::load::read;

@@ -1,6 +1,6 @@
 //! [`Source`]: the lines of source around an allocation.
 
-use alloc_core::Frame;
+use alloc_core_snapshot::Frame;
 use serde::Serialize;
 
 /// The place where an area's memory was allocated.

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use alloc_core::Bytes;
+use alloc_core_snapshot::Bytes;
 
 use super::axis::{Axis, label_of, round_seconds};
 use super::data::Timeline;

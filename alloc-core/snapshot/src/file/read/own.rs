@@ -1,0 +1,169 @@
+//! [`Own`]: what our own files say in addition to the format's fields.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::budget::Budget;
+use super::index::{Counts, field};
+use super::roots::Roots;
+use super::wire::{Fields, Value};
+use crate::error::Error;
+use crate::file::FORMAT;
+use crate::recorded::Recorded;
+use crate::sampling::Interval;
+use crate::{Health, TracedMemory};
+
+/// The extension of a profile: see [`proto::Extension`](crate::file::proto::Extension) for its
+/// fields.
+#[derive(Default)]
+pub(super) struct Own<'a> {
+    /// The fields that are single numbers.
+    numbers: [u64; NUMBERS],
+    program: &'a [u8],
+    pub(super) command_line: Vec<String>,
+    roots: Vec<Cow<'a, str>>,
+    pub(super) metadata: BTreeMap<String, String>,
+}
+
+/// One more than the highest number of a field.
+const NUMBERS: usize = 24;
+
+/// What an entry of a `BTreeMap` takes up at most, without its texts: its nodes are half full.
+const ENTRY: usize = 3 * size_of::<(String, String)>();
+
+impl<'a> Own<'a> {
+    /// What a file of ours says; nothing if it is another's.
+    ///
+    /// Where the field is there more than once, its parts are joined, as the format has it.
+    pub(super) fn of(
+        profile: &'a [u8],
+        counts: &Counts,
+        budget: &mut Budget,
+    ) -> Result<Option<Own<'a>>, Error> {
+        if counts.extensions == 0 {
+            return Ok(None);
+        }
+        budget.take(counts.arguments, size_of::<String>(), "command line")?;
+        budget.take(
+            counts.roots,
+            size_of::<Cow<'_, str>>() + Roots::EACH,
+            "roots",
+        )?;
+        let mut own = Own {
+            command_line: Vec::with_capacity(counts.arguments),
+            roots: Vec::with_capacity(counts.roots),
+            ..Own::default()
+        };
+        for at in Fields::of(profile) {
+            if let (field::EXTENSION, extension) = at? {
+                own.add(extension.fields()?, budget)?;
+            }
+        }
+        let format = own.number(22);
+        if format > u64::from(FORMAT) {
+            return Err(Error::invalid_file(format!(
+                "found a snapshot of format {format}, of a later alloc-core: this one reads up to {FORMAT}"
+            )));
+        }
+        Ok(Some(own))
+    }
+
+    fn add(&mut self, fields: Fields<'a>, budget: &mut Budget) -> Result<(), Error> {
+        for at in fields {
+            match at? {
+                (6, program) => self.program = program.bytes()?,
+                (field::COMMAND_LINE, argument) => {
+                    let argument = text(argument)?;
+                    budget.take(argument.len(), 1, "command line")?;
+                    self.command_line.push(argument.into_owned());
+                }
+                (field::ROOT, root) => {
+                    let root = text(root)?;
+                    budget.take(root.len(), 1, "roots")?;
+                    self.roots.push(root);
+                }
+                (field::METADATA, entry) => {
+                    let (key, value) = self.entry(entry.fields()?)?;
+                    budget.take(ENTRY + key.len() + value.len(), 1, "metadata")?;
+                    self.metadata.insert(key.into_owned(), value.into_owned());
+                }
+                (number, Value::Number(value)) => {
+                    let place = usize::try_from(number).ok();
+                    if let Some(place) = place.and_then(|at| self.numbers.get_mut(at)) {
+                        *place = value;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&self, fields: Fields<'a>) -> Result<(Cow<'a, str>, Cow<'a, str>), Error> {
+        let (mut key, mut value) = (Value::Bytes(&[]), Value::Bytes(&[]));
+        for at in fields {
+            match at? {
+                (1, text) => key = text,
+                (2, text) => value = text,
+                _ => {}
+            }
+        }
+        Ok((text(key)?, text(value)?))
+    }
+
+    fn number(&self, field: usize) -> u64 {
+        self.numbers[field]
+    }
+
+    /// Whether its locations without lines are addresses to be named.
+    pub(super) fn is_unnamed(&self) -> bool {
+        self.number(23) != 0
+    }
+
+    pub(super) fn program(&self) -> String {
+        String::from_utf8_lossy(self.program).into_owned()
+    }
+
+    pub(super) fn process_id(&self) -> u32 {
+        self.number(5) as u32
+    }
+
+    pub(super) fn is_at_exit(&self) -> bool {
+        self.number(12) != 0
+    }
+
+    pub(super) fn filtered_out(&self) -> u64 {
+        self.number(11)
+    }
+
+    /// The folders that short paths are relative to, once.
+    pub(super) fn take_roots(&mut self) -> Roots<'a> {
+        Roots::of(std::mem::take(&mut self.roots).into_iter())
+    }
+
+    pub(super) fn recorded(&self) -> Recorded {
+        Recorded {
+            heap: TracedMemory {
+                current: self.number(1).into(),
+                peak: self.number(2).into(),
+                peak_error: self.number(3).into(),
+                sampled: self.number(9) != 0,
+            },
+            traceback_limit: self.number(4).try_into().unwrap_or(u16::MAX),
+            health: Health {
+                truncated_stacks: self.number(16),
+                broken_stacks: self.number(17),
+                overflowed: self.number(18),
+                skipped: self.number(19),
+                unknown_frees: self.number(20),
+                lost_blocks: self.number(21),
+            },
+            sampling: Interval::from_bytes(self.number(9)),
+            ..Recorded::default()
+        }
+    }
+}
+
+fn text(value: Value<'_>) -> Result<Cow<'_, str>, Error> {
+    value.bytes().map(String::from_utf8_lossy)
+}

@@ -1,0 +1,335 @@
+//! [`Samples`]: from samples to traces.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::budget::Budget;
+use super::index::{Counts, Strings};
+use super::places::Places;
+use super::sample_types::{COLUMNS, SampleTypes};
+use super::wire::Fields;
+use crate::Bytes;
+use crate::error::Error;
+use crate::file::{
+    BROKEN, DOMAIN_LABEL, OVERFLOW, SIZE_LABEL, STACK_LABEL, THREAD_LABEL, TRUNCATED, TYPE_LABEL,
+    UNCAPTURED, counters,
+};
+use crate::recorded::StackEnd;
+use crate::snapshot::{Trace, class_of};
+use crate::stack::frame::Frame;
+use crate::stack::traceback::Traceback;
+
+/// The traces of a profile.
+///
+/// A profile of what changed has negative values. It becomes two, of which the first minus the
+/// second is what changed. In a profile of one moment nothing was taken away.
+pub(super) struct Traces {
+    pub(super) added: Vec<Trace>,
+    pub(super) taken_away: Vec<Trace>,
+}
+
+/// The traces of the samples so far.
+pub(super) struct Samples<'a, 'b> {
+    strings: &'b Strings<'a>,
+    places: &'b Places,
+    types: &'b SampleTypes,
+    /// Whether the file is one of ours.
+    is_own: bool,
+    /// Whether the file has what was freed: for blocks, and for bytes.
+    knows_freed: [bool; 2],
+    /// How many samples there will be.
+    number: usize,
+    traces: Traces,
+    /// The sums of the values so far: of those above zero, and of those below.
+    sums: [[i64; COLUMNS]; 2],
+    texts: HashMap<i64, Arc<str>>,
+    unknown: Frame,
+    /// Kept from sample to sample, for the memory.
+    values: Vec<i64>,
+    ids: Vec<u64>,
+}
+
+/// What the labels of a sample say.
+struct Labels {
+    end: StackEnd,
+    domain: u32,
+    thread: Option<Arc<str>>,
+    size_class: Option<Bytes>,
+    type_name: Option<Arc<str>>,
+}
+
+impl<'a, 'b> Samples<'a, 'b> {
+    pub(super) fn of(
+        counts: &Counts,
+        strings: &'b Strings<'a>,
+        places: &'b Places,
+        types: &'b SampleTypes,
+        is_own: bool,
+        budget: &mut Budget,
+    ) -> Result<Samples<'a, 'b>, Error> {
+        budget.take(counts.samples, size_of::<Trace>(), "samples")?;
+        budget.take(types.number(), size_of::<i64>(), "sample types")?;
+        Ok(Samples {
+            strings,
+            places,
+            types,
+            is_own,
+            knows_freed: [
+                types.knows("alloc_objects") && types.knows("inuse_objects"),
+                types.knows("alloc_space") && types.knows("inuse_space"),
+            ],
+            number: counts.samples,
+            traces: Traces {
+                added: Vec::with_capacity(counts.samples),
+                taken_away: Vec::new(),
+            },
+            sums: [[0; COLUMNS]; 2],
+            texts: HashMap::new(),
+            unknown: Frame::default(),
+            values: Vec::with_capacity(types.number()),
+            ids: Vec::new(),
+        })
+    }
+
+    pub(super) fn traces(self) -> Traces {
+        self.traces
+    }
+
+    pub(super) fn add(&mut self, sample: Fields<'_>, budget: &mut Budget) -> Result<(), Error> {
+        self.ids.clear();
+        self.values.clear();
+        let mut values = 0;
+        let mut labels = Labels {
+            end: StackEnd::Complete,
+            domain: 0,
+            thread: None,
+            size_class: None,
+            type_name: None,
+        };
+        for at in sample {
+            match at? {
+                (1, locations) => {
+                    for id in locations.numbers() {
+                        let id = id?;
+                        if self.ids.len() == self.ids.capacity() {
+                            // It grows to twice its size, and is copied to there.
+                            let more = self.ids.len().max(4);
+                            budget.take(more, size_of::<u64>(), "stacks")?;
+                            budget.check(more, size_of::<u64>(), "stacks")?;
+                        }
+                        self.ids.push(id);
+                    }
+                }
+                (2, numbers) => {
+                    for number in numbers.numbers() {
+                        let number = number?;
+                        values += 1;
+                        if values <= self.types.number() {
+                            self.values.push(number as i64);
+                        }
+                    }
+                }
+                (3, label) => self.label(label.fields()?, &mut labels, budget)?,
+                _ => {}
+            }
+        }
+        if values != self.types.number() {
+            return Err(Error::invalid_file(format!(
+                "found a sample with {values} values where the profile has {} sample types",
+                self.types.number()
+            )));
+        }
+        let values = self.types.in_order(&self.values)?;
+        self.sum(&values)?;
+        let trace = Trace {
+            traceback: self.traceback(labels.end, budget)?,
+            counters: Default::default(),
+            domain: labels.domain,
+            thread: labels.thread,
+            size_class: labels.size_class,
+            type_name: labels.type_name,
+        };
+        self.push(trace, &values, budget)
+    }
+
+    fn push(
+        &mut self,
+        trace: Trace,
+        values: &[i64; COLUMNS],
+        budget: &mut Budget,
+    ) -> Result<(), Error> {
+        if values.iter().all(|&value| value >= 0) {
+            let counters = counters(&values.map(|value| value as u64));
+            self.traces.added.push(Trace { counters, ..trace });
+            return Ok(());
+        }
+        if self.is_own {
+            return Err(Error::invalid_file("found a sample with a negative value"));
+        }
+        if self.traces.taken_away.capacity() == 0 {
+            budget.take(self.number, size_of::<Trace>(), "samples")?;
+            self.traces.taken_away.reserve_exact(self.number);
+        }
+        let sides = sides(values, self.knows_freed);
+        let [added, taken_away] = sides.map(|side| counters(&side));
+        if added != Default::default() {
+            let counters = added;
+            self.traces.added.push(Trace {
+                counters,
+                ..trace.clone()
+            });
+        }
+        let counters = taken_away;
+        self.traces.taken_away.push(Trace { counters, ..trace });
+        Ok(())
+    }
+
+    /// Refuses what no process can have held, so that sums cannot overflow.
+    fn sum(&mut self, values: &[i64; COLUMNS]) -> Result<(), Error> {
+        let [above, below] = &mut self.sums;
+        for ((above, below), value) in above.iter_mut().zip(below).zip(values) {
+            let sum = if *value < 0 { below } else { above };
+            *sum = sum.checked_add(*value).ok_or_else(|| {
+                Error::invalid_file("found samples that sum up to more than 2^63")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn traceback(&self, end: StackEnd, budget: &mut Budget) -> Result<Traceback, Error> {
+        let mut number = 0;
+        for &id in &self.ids {
+            number += self.places.get(id)?.len();
+        }
+        // They are collected, and then moved to where they can be shared.
+        budget.check(number, 2 * size_of::<Frame>(), "stacks")?;
+        let shared = 2 * size_of::<usize>() + number.max(1) * size_of::<Frame>();
+        budget.take(1, shared, "stacks")?;
+        let mut frames = Vec::with_capacity(number.max(1));
+        for &id in &self.ids {
+            frames.extend_from_slice(self.places.get(id)?);
+        }
+        if frames.is_empty() {
+            frames.push(self.unknown.clone());
+        }
+        Ok(Traceback::with_end(frames, end))
+    }
+
+    fn label(
+        &mut self,
+        fields: Fields<'_>,
+        labels: &mut Labels,
+        budget: &mut Budget,
+    ) -> Result<(), Error> {
+        let (mut key, mut text, mut number) = (0, 0, 0);
+        for at in fields {
+            match at? {
+                (1, it) => key = it.number()? as i64,
+                (2, it) => text = it.number()? as i64,
+                (3, it) => number = it.number()? as i64,
+                _ => {}
+            }
+        }
+        let key = self.strings.bytes(key)?;
+        if key == STACK_LABEL.as_bytes() {
+            let ends = [
+                (TRUNCATED, StackEnd::Truncated),
+                (BROKEN, StackEnd::Broken),
+                (OVERFLOW, StackEnd::Overflow),
+                (UNCAPTURED, StackEnd::Uncaptured),
+            ];
+            let word = self.strings.bytes(text)?;
+            let end = ends.iter().find(|(known, _)| known.as_bytes() == word);
+            labels.end = end.map_or(labels.end, |(_, end)| *end);
+        } else if key == DOMAIN_LABEL.as_bytes() && self.is_own {
+            // Elsewhere the word may mean anything.
+            labels.domain = number.try_into().map_err(|_| {
+                Error::invalid_file(format!(
+                    "found a sample in domain {number}, which is not a number of 32 bits"
+                ))
+            })?;
+        } else if key == THREAD_LABEL.as_bytes() && text != 0 {
+            labels.thread = Some(self.text(text, budget)?);
+        } else if key == TYPE_LABEL.as_bytes() && text != 0 && self.is_own {
+            labels.type_name = Some(self.text(text, budget)?);
+        } else if key == SIZE_LABEL.as_bytes() && number > 0 {
+            labels.size_class = Some(class_of((number as u64).into()));
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, at: i64, budget: &mut Budget) -> Result<Arc<str>, Error> {
+        if let Some(known) = self.texts.get(&at) {
+            return Ok(known.clone());
+        }
+        let name = self.strings.text(at)?;
+        budget.take(1, 128 + name.len(), "names of threads")?;
+        let name: Arc<str> = name.into();
+        self.texts.insert(at, name.clone());
+        Ok(name)
+    }
+}
+
+/// Two sides without negative values, of which the first minus the second is what changed: of what
+/// is live, of what was ever allocated and, where that is known, of what was freed.
+fn sides(values: &[i64; COLUMNS], knows_freed: [bool; 2]) -> [[u64; COLUMNS]; 2] {
+    let mut sides = [
+        values.map(|value| value.max(0) as u64),
+        values.map(|value| value.min(0).unsigned_abs()),
+    ];
+    // What was allocated is what is live and what was freed, on each side. First the blocks, then
+    // the bytes.
+    for (total, live) in [(0, 2), (1, 3)] {
+        if !knows_freed[total] {
+            continue;
+        }
+        let freed = i128::from(values[total]) - i128::from(values[live]);
+        for (side, freed) in sides.iter_mut().zip([freed, -freed]) {
+            let sum = i128::from(side[live]) + freed.max(0);
+            side[total] = sum.try_into().unwrap_or(u64::MAX);
+        }
+    }
+    sides
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What changed, of the blocks that were allocated and those that are live.
+    #[track_caller]
+    fn check(total: i64, live: i64) {
+        let mut values = [0; COLUMNS];
+        (values[0], values[2]) = (total, live);
+        let [added, taken_away] = sides(&values, [true; 2]).map(|side| counters(&side));
+        let change =
+            |part: fn(&crate::Counters) -> u64| part(&added) as i64 - part(&taken_away) as i64;
+        assert_eq!(change(|it| it.total.blocks), total);
+        assert_eq!(change(|it| it.current.blocks), live);
+        assert_eq!(change(|it| it.freed().blocks), total - live);
+    }
+
+    #[test]
+    fn one_side_minus_the_other_is_what_changed() {
+        for (total, live) in [
+            (0, -10),
+            (10, -10),
+            (10, -50),
+            (-10, -5),
+            (-10, 5),
+            (3, 7),
+            (-3, -7),
+        ] {
+            check(total, live);
+        }
+    }
+
+    #[test]
+    fn of_a_file_that_has_one_of_the_numbers_the_other_stays_zero() {
+        let mut values = [0; COLUMNS];
+        values[3] = -20;
+        let [added, taken_away] = sides(&values, [false; 2]);
+        assert_eq!(added, [0; COLUMNS]);
+        assert_eq!(taken_away.iter().sum::<u64>(), 20);
+    }
+}

@@ -1,0 +1,141 @@
+//! [`Message`]: a message of a profile, encoded piece by piece into memory that can be used again.
+
+use super::pages::{NoMemory, Pages};
+
+/// The bytes of a message. Fields may stand in any order, and those that are zero are left out.
+pub(super) struct Message(Pages<u8>);
+
+impl Message {
+    pub(super) const fn new() -> Message {
+        Message(Pages::new())
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// A number without a field, as in a packed list.
+    #[inline]
+    pub(super) fn varint(&mut self, value: u64) -> Result<(), NoMemory> {
+        let mut bytes = [0; 10];
+        let len = varint(value, &mut bytes);
+        self.0.extend(&bytes[..len])
+    }
+
+    /// A field with a string, a message or a packed list.
+    pub(super) fn field(&mut self, field: u32, content: &[u8]) -> Result<(), NoMemory> {
+        self.begin(field, content.len())?;
+        self.0.extend(content)
+    }
+
+    /// A field with text. What is not UTF-8 is replaced, as [`String::from_utf8_lossy`] does.
+    pub(super) fn text(&mut self, field: u32, text: &[u8]) -> Result<(), NoMemory> {
+        const REPLACEMENT: &str = "\u{FFFD}";
+        let parts = || {
+            text.utf8_chunks().flat_map(|chunk| {
+                let wrong = if chunk.invalid().is_empty() {
+                    ""
+                } else {
+                    REPLACEMENT
+                };
+                [chunk.valid(), wrong]
+            })
+        };
+        self.begin(field, parts().map(str::len).sum())?;
+        parts().try_for_each(|part| self.0.extend(part.as_bytes()))
+    }
+
+    /// The fields of a message that has nothing on the heap. It is small.
+    pub(super) fn fields(&mut self, message: &impl prost::Message) -> Result<(), NoMemory> {
+        let mut buffer = [0_u8; 512];
+        let mut rest = &mut buffer[..];
+        // NOTE: none has 512 bytes: at most 23 numbers of at most 12.
+        message.encode(&mut rest).map_err(|_| NoMemory)?;
+        let len = message.encoded_len();
+        self.0.extend(&buffer[..len])
+    }
+
+    fn begin(&mut self, field: u32, len: usize) -> Result<(), NoMemory> {
+        let (head, head_len) = head(field, len);
+        self.0.extend(&head[..head_len])
+    }
+
+    #[cfg(test)]
+    pub(super) fn mapped(&self) -> usize {
+        self.0.mapped()
+    }
+}
+
+/// What stands before `len` bytes of a string, a message or a packed list, and how long that is.
+pub(super) fn head(field: u32, len: usize) -> ([u8; 20], usize) {
+    const LENGTH_DELIMITED: u64 = 2;
+    let mut bytes = [0; 20];
+    let key = varint(u64::from(field) << 3 | LENGTH_DELIMITED, &mut bytes);
+    let len = varint(len as u64, &mut bytes[key..]);
+    (bytes, key + len)
+}
+
+/// Writes a number to the start of `bytes`, and returns how long it is: at most ten bytes.
+fn varint(mut value: u64, bytes: &mut [u8]) -> usize {
+    let mut len = 0;
+    while value >= 0x80 {
+        bytes[len] = value as u8 | 0x80;
+        len += 1;
+        value >>= 7;
+    }
+    bytes[len] = value as u8;
+    len + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+    use crate::file::proto::{Extension, Label, Profile, field};
+
+    #[test]
+    fn what_is_encoded_is_what_prost_decodes() {
+        let label = Label {
+            key: 3,
+            str: 0,
+            num: i64::MAX,
+        };
+        let mut inner = Message::new();
+        inner.fields(&label).unwrap();
+        assert_eq!(inner.bytes(), label.encode_to_vec());
+
+        let mut extension = Message::new();
+        let numbers = Extension {
+            heap_current: u64::MAX,
+            unnamed: true,
+            ..Extension::default()
+        };
+        extension.fields(&numbers).unwrap();
+        extension.text(field::PROGRAM, b"caf\xC3\xA9\xFF!").unwrap();
+        let decoded = Extension::decode(extension.bytes()).unwrap();
+        assert_eq!(decoded.program, "café\u{FFFD}!");
+        assert!(decoded.unnamed && decoded.heap_current == u64::MAX);
+
+        let mut profile = Message::new();
+        for text in ["", "a", &"b".repeat(300)] {
+            profile.field(field::STRING, text.as_bytes()).unwrap();
+        }
+        let decoded = Profile::decode(profile.bytes()).unwrap();
+        assert_eq!(decoded.string_table, ["", "a", &"b".repeat(300)]);
+
+        profile.clear();
+        for value in [0, 127, 128, 1 << 35, u64::MAX] {
+            profile.clear();
+            profile.varint(value).unwrap();
+            assert_eq!(
+                prost::encoding::decode_varint(&mut profile.bytes()),
+                Ok(value)
+            );
+        }
+    }
+}

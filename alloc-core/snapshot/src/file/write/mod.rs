@@ -1,0 +1,14 @@
+//! Writes a snapshot as a profile.
+//!
+//! In: a snapshot, or callsites one by one. Out: the bytes of a file. Never: a look into debug
+//! information for one that is written with addresses.
+
+mod drop_frames;
+mod gzip;
+mod locations;
+mod message;
+pub(in crate::file) mod named;
+pub(crate) mod pages;
+pub(crate) mod raw;
+pub(crate) mod reserve;
+pub(in crate::file) mod unnamed;

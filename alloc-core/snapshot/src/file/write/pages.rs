@@ -1,0 +1,229 @@
+//! [`Pages`]: a vector in mapped memory, so that writing a snapshot leaves the heap alone.
+
+use std::io;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+
+use crate::error::Error;
+use crate::process;
+
+/// What mapped memory is a multiple of, and aligned to.
+const PAGE: usize = 4096;
+
+/// The system gives no memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoMemory;
+
+impl From<NoMemory> for Error {
+    fn from(_: NoMemory) -> Error {
+        io::Error::from(io::ErrorKind::OutOfMemory).into()
+    }
+}
+
+/// Types for which all bytes zero is a value.
+///
+/// # Safety
+///
+/// It is.
+pub unsafe trait Zeroed {}
+
+// SAFETY: an integer, for which zero is a value.
+unsafe impl Zeroed for u8 {}
+// SAFETY: an integer, for which zero is a value.
+unsafe impl Zeroed for u16 {}
+// SAFETY: an integer, for which zero is a value.
+unsafe impl Zeroed for u32 {}
+// SAFETY: an integer, for which zero is a value.
+unsafe impl Zeroed for i64 {}
+// SAFETY: an integer, for which zero is a value.
+unsafe impl Zeroed for usize {}
+
+/// A vector that grows or says that it cannot, and goes back to the system when it is dropped.
+///
+/// The heap is left alone for three reasons. Where memory is short, a failure is an error and no
+/// abort. What the writer needs does not stay with the allocator. And glibc raises its threshold
+/// for mapping blocks each time that a mapped one is freed, so that large buffers would change
+/// where the program's own blocks go.
+pub struct Pages<T> {
+    base: NonNull<u8>,
+    /// What is mapped; zero if nothing is.
+    bytes: usize,
+    len: usize,
+    /// Unmaps it.
+    unmap: unsafe fn(NonNull<u8>, usize),
+    items: PhantomData<T>,
+}
+
+// SAFETY: it owns its memory, which holds integers.
+unsafe impl<T: Send> Send for Pages<T> {}
+
+impl<T: Zeroed + Copy> Pages<T> {
+    /// What is mapped at first. Pages are only taken up when they are touched.
+    const FIRST: usize = 16 * PAGE;
+
+    /// An empty vector, which maps nothing.
+    pub const fn new() -> Pages<T> {
+        Pages {
+            base: NonNull::<T>::dangling().cast(),
+            bytes: 0,
+            len: 0,
+            unmap: heap::unmap,
+            items: PhantomData,
+        }
+    }
+
+    /// So many zeros.
+    pub fn zeroed(len: usize) -> Result<Pages<T>, NoMemory> {
+        let mut pages = Pages::new();
+        pages.reserve(len)?;
+        pages.len = len;
+        Ok(pages)
+    }
+
+    /// Appends an item.
+    pub fn push(&mut self, item: T) -> Result<(), NoMemory> {
+        self.extend(&[item])
+    }
+
+    /// Appends items.
+    #[inline]
+    pub fn extend(&mut self, items: &[T]) -> Result<(), NoMemory> {
+        if items.len() > self.bytes / size_of::<T>() - self.len {
+            self.reserve(items.len())?;
+        }
+        let start = self.len;
+        self.len += items.len();
+        self[start..].copy_from_slice(items);
+        Ok(())
+    }
+
+    /// Drops all items and keeps the memory.
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Leaves out what comes after the first `len`.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// How many bytes are mapped.
+    #[cfg(test)]
+    pub fn mapped(&self) -> usize {
+        self.bytes
+    }
+
+    /// Makes room for so many more.
+    #[cold]
+    fn reserve(&mut self, more: usize) -> Result<(), NoMemory> {
+        let needed = self.len.checked_add(more).ok_or(NoMemory)?;
+        let needed = needed.checked_mul(size_of::<T>()).ok_or(NoMemory)?;
+        if needed <= self.bytes {
+            return Ok(());
+        }
+        let bytes = needed.max(2 * self.bytes).max(Self::FIRST);
+        let bytes = bytes.checked_next_multiple_of(PAGE).ok_or(NoMemory)?;
+        let (map, unmap) = match process::process() {
+            Some(process) => (process.map, process.unmap),
+            None => (heap::map as fn(usize) -> _, heap::unmap as unsafe fn(_, _)),
+        };
+        let mut larger = Pages {
+            base: map(bytes).ok_or(NoMemory)?,
+            bytes,
+            len: self.len,
+            unmap,
+            items: PhantomData,
+        };
+        larger.copy_from_slice(self);
+        *self = larger;
+        Ok(())
+    }
+}
+
+impl<T: Zeroed + Copy> Default for Pages<T> {
+    fn default() -> Pages<T> {
+        Pages::new()
+    }
+}
+
+impl<T> Drop for Pages<T> {
+    fn drop(&mut self) {
+        if self.bytes != 0 {
+            // SAFETY: mapped by `reserve` with this length, by the counterpart of `unmap`; nothing
+            // borrows the memory any more.
+            unsafe { (self.unmap)(self.base, self.bytes) };
+        }
+    }
+}
+
+impl<T> Deref for Pages<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        // SAFETY: aligned to a page or dangling with a length of zero, and within what is mapped;
+        // all that was mapped are zeros or items, and items are `Zeroed`.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr().cast(), self.len) }
+    }
+}
+
+impl<T> DerefMut for Pages<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: aligned and initialized as `deref` says, and borrowed exclusively.
+        unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr().cast(), self.len) }
+    }
+}
+
+/// Memory where no process registered a way to map it: from the heap, as nothing is traced there.
+mod heap {
+    use std::alloc::{Layout, alloc_zeroed, dealloc};
+    use std::ptr::NonNull;
+
+    fn layout(bytes: usize) -> Option<Layout> {
+        Layout::from_size_align(bytes, super::PAGE).ok()
+    }
+
+    pub(super) fn map(bytes: usize) -> Option<NonNull<u8>> {
+        let layout = layout(bytes).filter(|it| it.size() > 0)?;
+        // SAFETY: the layout has a size.
+        NonNull::new(unsafe { alloc_zeroed(layout) })
+    }
+
+    /// # Safety
+    ///
+    /// `base` comes from [`map`] with this length, and nothing refers to the memory any more.
+    pub(super) unsafe fn unmap(base: NonNull<u8>, bytes: usize) {
+        if let Some(layout) = layout(bytes) {
+            // SAFETY: the caller vouches that `map` allocated it, with this layout.
+            unsafe { dealloc(base.as_ptr(), layout) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_pushed_stays_while_it_grows() {
+        let mut pages = Pages::new();
+        assert!(pages.is_empty());
+        for number in 0..100_000_u32 {
+            pages.push(number).unwrap();
+        }
+        pages.extend(&[7, 8, 9]).unwrap();
+        assert_eq!(pages.len(), 100_003);
+        assert!((0..100_000).all(|number| pages[number as usize] == number));
+        assert_eq!(pages[100_000..], [7, 8, 9]);
+        pages.clear();
+        assert!(pages.is_empty());
+        assert_eq!(Pages::<u16>::zeroed(3).unwrap()[..], [0, 0, 0]);
+    }
+
+    #[test]
+    fn more_than_there_is_is_refused() {
+        for len in [usize::MAX, usize::MAX / size_of::<usize>(), 1 << 55] {
+            assert!(Pages::<usize>::zeroed(len).is_err(), "{len}");
+        }
+    }
+}

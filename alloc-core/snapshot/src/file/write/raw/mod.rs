@@ -1,0 +1,421 @@
+//! [`RawFile`]: a snapshot file that has addresses, to be named when it is read.
+//!
+//! In: callsites, then modules, then a summary. Out: the bytes of the file. Never: an allocation on
+//! the heap.
+//!
+//! The traced process reads no debug information for it: it has each module's path, build id and
+//! place in memory, and the address of each call. A file is put together callsite by callsite, and
+//! takes up its own length and some 500 KiB, plus at most 24 bytes for each address. See
+//! [`file`](super) for the format.
+
+use crate::file::proto::{
+    self, Extension, Function, Label, Line, Location, Mapping, Profile, field,
+};
+use crate::file::write::drop_frames::DROP_FRAMES;
+use crate::file::write::gzip::Gzip;
+use crate::file::write::locations::Locations;
+use crate::file::write::message::{self, Message};
+use crate::file::write::pages::{NoMemory, Pages};
+use crate::file::{
+    BROKEN, DOMAIN_LABEL, FORMAT, OVERFLOW, SAMPLE_TYPES, SIZE_LABEL, STACK_LABEL, THREAD_LABEL,
+    TRUNCATED, UNCAPTURED, values,
+};
+use crate::recorded::StackEnd;
+use crate::{Counters, Health, TracedMemory};
+
+/// A callsite as it is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Callsite<'a> {
+    /// Return addresses, innermost first.
+    pub stack: &'a [usize],
+    /// How the stack ended.
+    pub stack_end: StackEnd,
+    /// What was allocated there.
+    pub counters: Counters,
+    /// The domain of the memory; 0 is the Rust heap.
+    pub domain: u32,
+    /// What [`RawFile::thread`] returned, if the session distinguishes threads.
+    pub thread: Option<Text>,
+    /// The size of the largest blocks of its class, if it has one.
+    pub size_class: Option<u64>,
+}
+
+/// A module as it is written: see [`Module`](crate::modules::Module).
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    /// The lowest address of the executable segment.
+    pub start: u64,
+    /// One past its highest address.
+    pub end: u64,
+    /// Where in the file the segment begins.
+    pub file_offset: u64,
+    /// The path that the process mapped it from.
+    pub path: &'a [u8],
+    /// In hexadecimal.
+    pub build_id: &'a [u8],
+}
+
+/// What is written of the whole heap and of the process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Summary {
+    /// When the file is written, in nanoseconds since 1970.
+    pub nanoseconds: i64,
+    /// The process id.
+    pub process_id: u32,
+    /// Whether the program is ending.
+    pub at_exit: bool,
+    /// The whole heap's current and peak.
+    pub heap: TracedMemory,
+    /// The number of frames a traceback keeps.
+    pub traceback_limit: u16,
+    /// The sampling interval in bytes; 0 if every block is recorded.
+    pub sampled_every: u64,
+    /// What was cut, skipped or ignored.
+    pub health: Health,
+}
+
+/// A string of the file, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text(i64);
+
+impl Text {
+    /// None for zero, the empty string.
+    pub fn from_number(number: i64) -> Option<Text> {
+        (number != 0).then_some(Text(number))
+    }
+
+    /// The number of the string; 0 is the empty one.
+    pub fn number(self) -> i64 {
+        self.0
+    }
+}
+
+/// The strings that every file begins with, besides the empty one and the names of the sample
+/// types.
+const STRINGS: [&str; 13] = [
+    "count",
+    "bytes",
+    "space",
+    STACK_LABEL,
+    TRUNCATED,
+    BROKEN,
+    OVERFLOW,
+    UNCAPTURED,
+    DOMAIN_LABEL,
+    THREAD_LABEL,
+    OVERFLOW_NAME,
+    HEAP_NAME,
+    DROP_FRAMES,
+];
+
+/// The functions that stand for callsites without a stack.
+const OVERFLOW_NAME: &str = "<overflow>";
+const HEAP_NAME: &str = "<heap>";
+
+fn first_strings() -> impl Iterator<Item = &'static str> {
+    let types = SAMPLE_TYPES.iter().map(|(name, _)| *name);
+    std::iter::once("").chain(types).chain(STRINGS)
+}
+
+/// The number of one of the first strings.
+fn fixed(text: &str) -> i64 {
+    first_strings().position(|it| it == text).unwrap_or(0) as i64
+}
+
+/// What stands in the place of an address for a callsite that has none. No code is there.
+const OVERFLOW_ADDRESS: usize = usize::MAX;
+const HEAP_ADDRESS: usize = usize::MAX - 1;
+const UNKNOWN_ADDRESS: usize = usize::MAX - 2;
+
+/// The name of what stands for so many addresses.
+fn name_instead(address: usize) -> Option<&'static str> {
+    match address {
+        OVERFLOW_ADDRESS => Some(OVERFLOW_NAME),
+        HEAP_ADDRESS => Some(HEAP_NAME),
+        // NOTE: readers show a function without a name as `<unknown>`.
+        UNKNOWN_ADDRESS => Some(""),
+        _ => None,
+    }
+}
+
+/// A file that is being put together: callsites first, then modules, then the summary.
+pub struct RawFile {
+    packed: Gzip,
+    /// The message that is being encoded, and one nested in it.
+    message: Message,
+    inner: Message,
+    strings: i64,
+    locations: Locations,
+    modules: Pages<Placed>,
+}
+
+/// Where a module is, by the number of its mapping.
+#[derive(Clone, Copy)]
+struct Placed {
+    start: u64,
+    end: u64,
+    mapping: u64,
+}
+
+// SAFETY: integers, for which zero is a value.
+unsafe impl crate::file::write::pages::Zeroed for Placed {}
+
+impl RawFile {
+    /// A file with the strings that every file begins with.
+    pub fn new() -> Result<RawFile, NoMemory> {
+        let mut file = RawFile {
+            packed: Gzip::new()?,
+            message: Message::new(),
+            inner: Message::new(),
+            strings: 0,
+            locations: Locations::new()?,
+            modules: Pages::new(),
+        };
+        for text in first_strings() {
+            file.text(text.as_bytes())?;
+        }
+        for (name, unit) in SAMPLE_TYPES {
+            file.inner.clear();
+            file.inner.fields(&proto::ValueType {
+                r#type: fixed(name),
+                unit: fixed(unit),
+            })?;
+            file.write_inner(field::SAMPLE_TYPE)?;
+        }
+        Ok(file)
+    }
+
+    /// The name of a thread, for its callsites.
+    pub fn thread(&mut self, name: &[u8]) -> Result<Text, NoMemory> {
+        self.text(name)
+    }
+
+    /// Adds a callsite.
+    pub fn callsite(&mut self, callsite: Callsite<'_>) -> Result<(), NoMemory> {
+        let stack = callsite.stack_end;
+        let instead = match stack {
+            StackEnd::Overflow => Some(OVERFLOW_ADDRESS),
+            StackEnd::Uncaptured => Some(HEAP_ADDRESS),
+            _ if callsite.stack.is_empty() => Some(UNKNOWN_ADDRESS),
+            _ => None,
+        };
+        self.message.clear();
+        self.inner.clear();
+        match instead {
+            Some(instead) => self.inner.varint(self.locations.id_of(instead)?)?,
+            None => {
+                for &address in callsite.stack {
+                    self.inner.varint(self.locations.id_of(address)?)?;
+                }
+            }
+        }
+        self.message.field(field::LOCATION_ID, self.inner.bytes())?;
+        self.inner.clear();
+        for value in values(&callsite.counters) {
+            self.inner.varint(value.min(i64::MAX as u64))?;
+        }
+        self.message.field(field::VALUE, self.inner.bytes())?;
+
+        let stack = match stack {
+            StackEnd::Complete => None,
+            StackEnd::Truncated => Some(TRUNCATED),
+            StackEnd::Broken => Some(BROKEN),
+            StackEnd::Overflow => Some(OVERFLOW),
+            StackEnd::Uncaptured => Some(UNCAPTURED),
+        };
+        let labels = [
+            stack.map(|end| Label {
+                key: fixed(STACK_LABEL),
+                str: fixed(end),
+                num: 0,
+            }),
+            callsite.thread.map(|Text(name)| Label {
+                key: fixed(THREAD_LABEL),
+                str: name,
+                num: 0,
+            }),
+            (callsite.domain != 0).then(|| Label {
+                key: fixed(DOMAIN_LABEL),
+                str: 0,
+                num: callsite.domain.into(),
+            }),
+            callsite.size_class.map(|largest| Label {
+                key: fixed(SIZE_LABEL),
+                str: 0,
+                num: largest.try_into().unwrap_or(i64::MAX),
+            }),
+        ];
+        for label in labels.iter().flatten() {
+            self.inner.clear();
+            self.inner.fields(label)?;
+            self.message.field(field::LABEL, self.inner.bytes())?;
+        }
+        self.write_message(field::SAMPLE)
+    }
+
+    /// Adds a module.
+    pub fn module(&mut self, segment: Segment<'_>) -> Result<(), NoMemory> {
+        let Text(filename) = self.text(segment.path)?;
+        let Text(build_id) = self.text(segment.build_id)?;
+        let mapping = self.modules.len() as u64 + 1;
+        self.modules.push(Placed {
+            start: segment.start,
+            end: segment.end,
+            mapping,
+        })?;
+        self.inner.clear();
+        self.inner.fields(&Mapping {
+            id: mapping,
+            memory_start: segment.start,
+            memory_limit: segment.end,
+            file_offset: segment.file_offset,
+            filename,
+            build_id,
+            // Readers shall look for symbols.
+            ..Mapping::default()
+        })?;
+        self.write_inner(field::MAPPING)
+    }
+
+    /// The whole file, given also the path of the program, its arguments, and what was noted.
+    pub fn finish<'a>(
+        mut self,
+        summary: &Summary,
+        program: &[u8],
+        arguments: impl Iterator<Item = &'a [u8]>,
+        metadata: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Pages<u8>, NoMemory> {
+        self.write_locations()?;
+
+        let health = &summary.health;
+        self.message.clear();
+        self.message.fields(&Extension {
+            format: FORMAT,
+            heap_current: summary.heap.current.get(),
+            heap_peak: summary.heap.peak.get(),
+            heap_peak_error: summary.heap.peak_error.get(),
+            traceback_limit: summary.traceback_limit.into(),
+            process_id: summary.process_id,
+            at_exit: summary.at_exit,
+            sampled_every: summary.sampled_every,
+            truncated_stacks: health.truncated_stacks,
+            broken_stacks: health.broken_stacks,
+            overflowed: health.overflowed,
+            skipped: health.skipped,
+            unknown_frees: health.unknown_frees,
+            lost_blocks: health.lost_blocks,
+            unnamed: true,
+            ..Extension::default()
+        })?;
+        self.message.text(field::PROGRAM, program)?;
+        for argument in arguments {
+            self.message.text(field::COMMAND_LINE, argument)?;
+        }
+        for (key, value) in metadata {
+            self.inner.clear();
+            self.inner.field(field::KEY, key.as_bytes())?;
+            self.inner.field(field::ENTRY, value.as_bytes())?;
+            self.message.field(field::METADATA, self.inner.bytes())?;
+        }
+        self.write_message(field::EXTENSION)?;
+
+        self.message.clear();
+        self.message.fields(&Profile {
+            default_sample_type: fixed("inuse_space"),
+            drop_frames: fixed(DROP_FRAMES),
+            period_type: Some(proto::ValueType {
+                r#type: fixed("space"),
+                unit: fixed("bytes"),
+            }),
+            period: summary.sampled_every.max(1) as i64,
+            time_nanos: summary.nanoseconds,
+            ..Profile::default()
+        })?;
+        self.packed.write(self.message.bytes())?;
+        self.packed.finish()
+    }
+
+    fn write_locations(&mut self) -> Result<(), NoMemory> {
+        self.modules.sort_unstable_by_key(|it| it.start);
+        let mut functions = 0;
+        for at in 0..self.locations.addresses().len() {
+            let address = self.locations.addresses()[at];
+            let instead = name_instead(address);
+            // The call is the instruction before the return address.
+            let call = address.saturating_sub(1) as u64;
+            let location = Location {
+                id: at as u64 + 1,
+                mapping_id: instead.map_or_else(|| self.mapping_of(call), |_| 0),
+                address: instead.map_or(call, |_| 0),
+                line: Vec::new(),
+            };
+            self.message.clear();
+            self.message.fields(&location)?;
+            if let Some(name) = instead {
+                functions += 1;
+                self.inner.clear();
+                self.inner.fields(&Line {
+                    function_id: functions,
+                    ..Line::default()
+                })?;
+                self.message.field(field::LINE, self.inner.bytes())?;
+                self.inner.clear();
+                self.inner.fields(&Function {
+                    id: functions,
+                    name: fixed(name),
+                    system_name: fixed(name),
+                    filename: 0,
+                })?;
+                self.write_inner(field::FUNCTION)?;
+            }
+            self.write_message(field::LOCATION)?;
+        }
+        Ok(())
+    }
+
+    /// The id of the mapping that contains an address; zero if there is none.
+    fn mapping_of(&self, address: u64) -> u64 {
+        let after = self.modules.partition_point(|it| it.start <= address);
+        let module = after.checked_sub(1).map(|at| self.modules[at]);
+        module
+            .filter(|it| address < it.end)
+            .map_or(0, |it| it.mapping)
+    }
+
+    /// What is mapped for it now, the file's own bytes among it.
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
+        self.packed.mapped()
+            + self.message.mapped()
+            + self.inner.mapped()
+            + self.locations.mapped()
+            + self.modules.mapped()
+    }
+
+    fn text(&mut self, text: &[u8]) -> Result<Text, NoMemory> {
+        self.message.clear();
+        self.message.text(field::STRING, text)?;
+        self.packed.write(self.message.bytes())?;
+        self.strings += 1;
+        Ok(Text(self.strings - 1))
+    }
+
+    /// Writes `message` as a field of the profile.
+    fn write_message(&mut self, field: u32) -> Result<(), NoMemory> {
+        write_field(&mut self.packed, field, &self.message)
+    }
+
+    /// Writes `inner` as a field of the profile.
+    fn write_inner(&mut self, field: u32) -> Result<(), NoMemory> {
+        write_field(&mut self.packed, field, &self.inner)
+    }
+}
+
+fn write_field(packed: &mut Gzip, field: u32, message: &Message) -> Result<(), NoMemory> {
+    let (head, len) = message::head(field, message.bytes().len());
+    packed.write(&head[..len])?;
+    packed.write(message.bytes())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! The raw file, as readers see it.
+
+use std::io::Read as _;
+
+use prost::Message as _;
+
+use super::*;
+use crate::{Amount, Bytes, Snapshot};
+
+fn counters(bytes: u64, blocks: u64) -> Counters {
+    let amount = Amount::new(bytes, blocks);
+    Counters {
+        current: amount,
+        peak: amount,
+        at_peak: amount,
+        total: Amount::new(2 * bytes, 2 * blocks),
+        reallocations: blocks / 2,
+    }
+}
+
+/// Two modules, and a callsite of each kind.
+fn sample() -> Pages<u8> {
+    let mut file = RawFile::new().unwrap();
+    let thread = file.thread(b"gr\xC3\xB6\xC3\x9Fe").unwrap();
+    let stacks: [(&[usize], StackEnd, u64, u32); 6] = [
+        (&[0x1001, 0x2001, 0x9001], StackEnd::Complete, 100, 0),
+        (&[0x1001, 0x2001], StackEnd::Truncated, 200, 7),
+        (&[0x1001], StackEnd::Broken, 300, 0),
+        (&[], StackEnd::Broken, 400, 0),
+        (&[], StackEnd::Overflow, 500, 0),
+        (&[], StackEnd::Uncaptured, 1 << 50, 0),
+    ];
+    for (stack, stack_end, bytes, domain) in stacks {
+        file.callsite(Callsite {
+            stack,
+            stack_end,
+            counters: counters(bytes, bytes / 10),
+            domain,
+            thread: Some(thread).filter(|_| domain == 7),
+            size_class: Some(16).filter(|_| domain == 7),
+        })
+        .unwrap();
+    }
+    for (start, end, path, build_id) in [
+        (0x2000, 0x3000, "/lib/b.so", "0c"),
+        (0x1000, 0x2000, "/bin/a", "ab"),
+    ] {
+        file.module(Segment {
+            start,
+            end,
+            file_offset: 0x40,
+            path: path.as_bytes(),
+            build_id: build_id.as_bytes(),
+        })
+        .unwrap();
+    }
+    let summary = Summary {
+        nanoseconds: 1_234_567_890_123,
+        process_id: 42,
+        at_exit: true,
+        heap: TracedMemory {
+            current: 1000.into(),
+            peak: 2000.into(),
+            peak_error: 8.into(),
+            sampled: true,
+        },
+        traceback_limit: 16,
+        sampled_every: 4096,
+        health: Health {
+            truncated_stacks: 1,
+            broken_stacks: 2,
+            overflowed: 3,
+            skipped: 4,
+            unknown_frees: 5,
+            lost_blocks: 6,
+        },
+    };
+    let arguments = [&b"a"[..], b"--all"];
+    let metadata = [("commit", "1c4e7d")];
+    file.finish(
+        &summary,
+        b"/bin/a",
+        arguments.into_iter(),
+        metadata.into_iter(),
+    )
+    .unwrap()
+}
+
+fn decoded(file: &[u8]) -> Profile {
+    let mut bytes = Vec::new();
+    let mut reader = flate2::read::GzDecoder::new(file);
+    reader.read_to_end(&mut bytes).unwrap();
+    Profile::decode(&bytes[..]).unwrap()
+}
+
+#[test]
+fn counters_labels_and_the_summary_come_back() {
+    let snapshot = Snapshot::read_from(&sample()[..]).unwrap();
+    let traces = snapshot.traces();
+    let bytes = [100, 200, 300, 400, 500, 1 << 50];
+    assert_eq!(traces.len(), bytes.len());
+    for (trace, bytes) in traces.iter().zip(bytes) {
+        assert_eq!(trace.counters, counters(bytes, bytes / 10));
+    }
+    assert_eq!(
+        (traces[1].domain, traces[1].thread.as_deref()),
+        (7, Some("größe"))
+    );
+    assert_eq!((traces[0].domain, traces[0].thread.as_deref()), (0, None));
+    let ends = traces.iter().map(|trace| trace.traceback.end());
+    let expected = [
+        StackEnd::Complete,
+        StackEnd::Truncated,
+        StackEnd::Broken,
+        StackEnd::Broken,
+        StackEnd::Overflow,
+        StackEnd::Uncaptured,
+    ];
+    assert_eq!(ends.collect::<Vec<_>>(), expected);
+    let names = traces[3..].iter().map(|it| it.traceback[0].to_string());
+    assert_eq!(
+        names.collect::<Vec<_>>(),
+        ["<unknown>", "<overflow>", "<heap>"]
+    );
+
+    let heap = snapshot.traced_memory();
+    assert_eq!(
+        (heap.current, heap.peak),
+        (Bytes::new(1000), Bytes::new(2000))
+    );
+    assert_eq!(heap.peak_error, Bytes::new(8));
+    assert_eq!(snapshot.traceback_limit(), 16);
+    assert_eq!(snapshot.sampled_every(), Some(Bytes::new(4096)));
+    assert_eq!(snapshot.health().lost_blocks, 6);
+    assert_eq!(snapshot.health().truncated_stacks, 1);
+    assert_eq!(snapshot.process_id(), 42);
+    assert!(snapshot.is_at_exit());
+    assert_eq!(snapshot.program(), "/bin/a");
+    assert_eq!(snapshot.command_line(), ["a", "--all"]);
+    assert_eq!(snapshot.metadata()["commit"], "1c4e7d");
+}
+
+#[test]
+fn locations_are_calls_in_modules_and_nothing_is_named() {
+    let profile = decoded(&sample());
+    let text = |at: i64| &*profile.string_table[at as usize];
+    let mappings = profile.mapping.iter().map(|it| {
+        let named = it.has_functions || it.has_filenames;
+        assert!(!named && !it.has_line_numbers && !it.has_inline_frames);
+        (
+            it.id,
+            it.memory_start,
+            it.memory_limit,
+            it.file_offset,
+            text(it.filename),
+            text(it.build_id),
+        )
+    });
+    assert_eq!(
+        mappings.collect::<Vec<_>>(),
+        [
+            (1, 0x2000, 0x3000, 0x40, "/lib/b.so", "0c"),
+            (2, 0x1000, 0x2000, 0x40, "/bin/a", "ab"),
+        ]
+    );
+    let locations = profile.location.iter();
+    let locations = locations.map(|it| (it.id, it.mapping_id, it.address, it.line.len()));
+    assert_eq!(
+        locations.collect::<Vec<_>>(),
+        [
+            (1, 2, 0x1000, 0),
+            (2, 1, 0x2000, 0),
+            (3, 0, 0x9000, 0),
+            (4, 0, 0, 1),
+            (5, 0, 0, 1),
+            (6, 0, 0, 1),
+        ]
+    );
+    let stacks = profile.sample.iter().map(|it| &it.location_id[..]);
+    assert_eq!(
+        stacks.collect::<Vec<_>>(),
+        [&[1_u64, 2, 3][..], &[1, 2], &[1], &[4], &[5], &[6]]
+    );
+    let types = profile.sample_type.iter();
+    let types = types.map(|it| (text(it.r#type), text(it.unit)));
+    assert!(types.eq(SAMPLE_TYPES));
+    assert_eq!(text(profile.default_sample_type), "inuse_space");
+    let period = profile.period_type.unwrap();
+    assert_eq!((text(period.r#type), text(period.unit)), ("space", "bytes"));
+    assert_eq!(
+        (profile.period, profile.time_nanos),
+        (4096, 1_234_567_890_123)
+    );
+    let extension = profile.extension.as_ref().unwrap();
+    assert!(extension.unnamed && extension.format == FORMAT);
+}
+
+/// As many callsites as a large program has, each with a stack of thirty addresses.
+#[test]
+fn twenty_thousand_callsites_take_up_little() {
+    let mut file = RawFile::new().unwrap();
+    let mut stack = [0_usize; 30];
+    for callsite in 0..20_000_usize {
+        let depth = callsite % 7;
+        for (at, address) in stack.iter_mut().enumerate().take(30 - 3 * depth) {
+            *address = 0x5555_0000 + (callsite * 31 + at * 7919) % 40_000 * 16;
+        }
+        let written = file.callsite(Callsite {
+            stack: &stack,
+            stack_end: StackEnd::Complete,
+            counters: counters(callsite as u64 * 48, callsite as u64),
+            domain: 0,
+            thread: None,
+            size_class: None,
+        });
+        written.unwrap();
+    }
+    let summary = Summary::default();
+    let held = file.bytes();
+    let file = file.finish(&summary, b"", std::iter::empty(), std::iter::empty());
+    let file = file.unwrap();
+    assert_eq!(decoded(&file).sample.len(), 20_000);
+    let beside = held - file.mapped();
+    assert!(beside <= 2 << 20, "{beside} bytes beside {}", file.len());
+}

@@ -1,0 +1,78 @@
+//! From a snapshot with addresses to a file.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::pages::{NoMemory, Pages};
+use super::raw::{Callsite, RawFile, Segment, Summary, Text};
+use super::reserve::Reserve;
+use crate::error::Error;
+use crate::snapshot::{About, Snapshot};
+
+/// A file of what a snapshot holds that was taken in this process, or loaded without names.
+pub(in crate::file) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Error> {
+    let _reserve = Reserve::take().ok_or(NoMemory)?;
+    let recorded = snapshot.recorded();
+    let About {
+        taken_at,
+        process_id,
+        is_at_exit,
+        program,
+        command_line,
+        modules,
+        metadata,
+        ..
+    } = &snapshot.about;
+    let mut file = RawFile::new()?;
+    let mut threads: Vec<(&str, Text)> = Vec::new();
+    for callsite in &recorded.callsites {
+        let thread = match callsite.thread.as_deref() {
+            None => None,
+            Some(name) => Some(match threads.iter().find(|it| it.0 == name) {
+                Some(known) => known.1,
+                None => {
+                    let text = file.thread(name.as_bytes())?;
+                    threads.try_reserve(1)?;
+                    threads.push((name, text));
+                    text
+                }
+            }),
+        };
+        file.callsite(Callsite {
+            stack: &recorded.addresses[callsite.stack.clone()],
+            stack_end: callsite.stack_end,
+            counters: callsite.counters,
+            domain: callsite.domain,
+            thread,
+            size_class: callsite.size_class.map(|it| it.get()),
+        })?;
+    }
+    for module in modules {
+        file.module(Segment {
+            start: module.start,
+            end: module.end,
+            file_offset: module.file_offset,
+            path: module.path.as_bytes(),
+            build_id: module.build_id.as_bytes(),
+        })?;
+    }
+    let summary = Summary {
+        nanoseconds: nanoseconds(*taken_at),
+        process_id: *process_id,
+        at_exit: *is_at_exit,
+        heap: recorded.heap,
+        traceback_limit: recorded.traceback_limit,
+        sampled_every: recorded.sampling.map_or(0, |it| it.bytes()),
+        health: recorded.health,
+    };
+    Ok(file.finish(
+        &summary,
+        program.as_bytes(),
+        command_line.iter().map(|it| it.as_bytes()),
+        metadata.iter().map(|(key, value)| (&**key, &**value)),
+    )?)
+}
+
+fn nanoseconds(time: SystemTime) -> i64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos() as i64)
+}

@@ -1,0 +1,64 @@
+//! Which frame of a stack the blocks of a snapshot are charged to.
+
+use crate::{ChargeTo, Frame, Snapshot, Traceback, process, stack::origin};
+
+impl Snapshot {
+    /// Sets the rule for the line that blocks are charged to.
+    pub fn charge_to(mut self, rule: ChargeTo) -> Snapshot {
+        self.charge_to = rule;
+        self
+    }
+
+    /// The rule for the line that blocks are charged to.
+    pub fn charged_to(&self) -> ChargeTo {
+        self.charge_to
+    }
+
+    /// The crates that [`ChargeTo::Caller`] passes over beside the standard library: collections
+    /// and allocators, which allocate for whoever calls them. [`skip_crates`](Self::skip_crates)
+    /// adds to them.
+    pub const PASSED_OVER: &[&str] = origin::PASSED_OVER;
+
+    /// The same snapshot, with more crates whose frames are passed over when the line to charge is
+    /// looked for.
+    ///
+    /// ```
+    /// use alloc_core::{Counters, Frame, Snapshot, Trace, Traceback};
+    ///
+    /// let place = "/home/me/.cargo/registry/src/i-1/my-arena-0.3.0/src/lib.rs";
+    /// let traceback = Traceback::new(vec![
+    ///     Frame::new(Some("my_arena::Arena<T>::grow"), Some(place), 80, 9),
+    ///     Frame::new(Some("demo::fill"), Some("src/cache.rs"), 41, 9),
+    /// ]);
+    /// let trace = Trace::new(traceback.clone(), Counters::default());
+    /// let snapshot = Snapshot::from_traces(vec![trace], 32);
+    /// assert_eq!(snapshot.charged_frame(&traceback).line(), 80);
+    ///
+    /// let snapshot = snapshot.skip_crates(["my-arena"]);
+    /// assert_eq!(snapshot.charged_frame(&traceback).line(), 41);
+    /// ```
+    pub fn skip_crates<T: AsRef<str>>(mut self, crates: impl IntoIterator<Item = T>) -> Snapshot {
+        let _muted = process::mute();
+        let added = crates.into_iter().map(|name| name.as_ref().into());
+        self.skipped = self.skipped.iter().cloned().chain(added).collect();
+        self
+    }
+
+    /// Charges blocks as another snapshot does.
+    pub fn charge_like(mut self, other: &Snapshot) -> Snapshot {
+        self.charge_to = other.charge_to;
+        self.skipped = other.skipped.clone();
+        self
+    }
+
+    /// The crates that are passed over in addition to [`PASSED_OVER`](Self::PASSED_OVER).
+    pub fn skipped_crates(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.skipped.iter().map(|name| &**name)
+    }
+
+    /// The frame of a traceback that its blocks are charged to, by this snapshot's rule and with
+    /// its crates passed over.
+    pub fn charged_frame<'a>(&self, traceback: &'a Traceback) -> &'a Frame {
+        traceback.charged_beyond(self.charge_to, &self.skipped)
+    }
+}

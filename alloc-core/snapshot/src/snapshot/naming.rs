@@ -1,0 +1,149 @@
+//! Names for the frames of a snapshot, looked up when they are first needed.
+
+use once_cell::race::OnceBox;
+
+use crate::process;
+use crate::recorded::{Recorded, RecordedCallsite};
+use crate::symbolizer::Search;
+use crate::symbols::{Gap, Symbols};
+use crate::types::Types;
+use crate::{Frame, Snapshot, Trace, Traceback};
+
+use super::About;
+
+/// The callsites with their names.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Named {
+    pub(super) traces: Vec<Trace>,
+    pub(super) gaps: Vec<Gap>,
+    pub(super) unverified: Vec<String>,
+}
+
+impl Snapshot {
+    /// A snapshot from a file with addresses: each frame of these traces is one, to be named.
+    pub(crate) fn unnamed(traces: Vec<Trace>, mut recorded: Recorded, about: About) -> Snapshot {
+        for trace in traces {
+            let start = recorded.addresses.len();
+            let calls = trace.traceback.iter().map(Frame::address);
+            // What stands for no stack has no address.
+            let calls = calls.filter(|call| *call != 0);
+            let returns = calls.map(|call| usize::try_from(call).unwrap_or(0).saturating_add(1));
+            recorded.addresses.extend(returns);
+            recorded.callsites.push(RecordedCallsite {
+                stack: start..recorded.addresses.len(),
+                stack_end: trace.traceback.end(),
+                counters: trace.counters,
+                domain: trace.domain,
+                thread: trace.thread,
+                size_class: trace.size_class,
+            });
+        }
+        let mut snapshot = Snapshot::of_parts(Vec::new(), recorded, about);
+        snapshot.named = OnceBox::new();
+        snapshot
+    }
+
+    /// All callsites that allocated since tracing began, in no particular order.
+    ///
+    /// Names are looked up when this is first called, in the files of the program and its
+    /// libraries, if these are here and of the same build; what has no name is `program+0x1f3a`
+    /// then, and [`missing_debug_info`](Self::missing_debug_info) says why. [`name`](Self::name)
+    /// looks further.
+    pub fn traces(&self) -> &[Trace] {
+        &self.named().traces
+    }
+
+    pub(super) fn named(&self) -> &Named {
+        self.named.get_or_init(|| {
+            let _muted = process::mute();
+            Box::new(self.look_up(&Search::default()))
+        })
+    }
+
+    fn look_up(&self, search: &Search) -> Named {
+        let mut symbols = self.symbols(search);
+        let tracebacks = symbols.tracebacks(&self.recorded);
+        Named {
+            gaps: std::mem::take(&mut symbols.gaps),
+            unverified: std::mem::take(&mut symbols.unverified),
+            traces: self.with_tracebacks(tracebacks),
+        }
+    }
+
+    fn symbols<'a>(&'a self, search: &'a Search) -> Symbols<'a> {
+        match self.is_here {
+            true => Symbols::of_this_process(&self.about.modules, search),
+            false => Symbols::of_file(&self.about.modules, search),
+        }
+    }
+
+    fn with_tracebacks(&self, tracebacks: Vec<Traceback>) -> Vec<Trace> {
+        let callsites = tracebacks.into_iter().zip(&self.recorded.callsites);
+        let mut types = Types::default();
+        callsites
+            .map(|(traceback, callsite)| Trace {
+                type_name: types.of(&traceback),
+                traceback,
+                counters: callsite.counters,
+                domain: callsite.domain,
+                thread: callsite.thread.clone(),
+                size_class: callsite.size_class,
+            })
+            .collect()
+    }
+
+    /// The frames that are charged of other stacks of the same process.
+    #[doc(hidden)]
+    pub fn charged(&self, recorded: &Recorded) -> Vec<Frame> {
+        self.symbols(&Search::default()).charged(recorded)
+    }
+
+    /// The same snapshot with no more of each stack than the frame that is charged by
+    /// [`ChargeTo::Caller`]: for the statistics that look at no other, which names far fewer
+    /// addresses.
+    #[doc(hidden)]
+    pub fn charged_only(&self) -> Snapshot {
+        let _muted = process::mute();
+        let charged = self.charged(&self.recorded);
+        let tracebacks = charged.into_iter().map(|frame| Traceback::new(vec![frame]));
+        let traces = self.with_tracebacks(tracebacks.collect());
+        let recorded = Recorded {
+            addresses: Vec::new(),
+            callsites: Vec::new(),
+            ..self.recorded.clone()
+        };
+        Snapshot::of_parts(traces, recorded, self.about.clone())
+    }
+
+    /// Looks the names of frames up now, also where `search` says. What was named before stays as
+    /// it is.
+    ///
+    /// It is for files that were written with addresses, as the tracer writes them. A file whose
+    /// build id is another than that of what ran is not taken.
+    ///
+    /// ```
+    /// use alloc_core::{Snapshot, SymbolSearch};
+    ///
+    /// let mut snapshot = Snapshot::from_traces(vec![], 32);
+    /// snapshot.name(&SymbolSearch {
+    ///     folders: vec!["/srv/symbols".into()],
+    ///     ..SymbolSearch::default()
+    /// });
+    /// assert!(snapshot.is_named());
+    /// ```
+    pub fn name(&mut self, search: &Search) {
+        let _muted = process::mute();
+        self.named.get_or_init(|| Box::new(self.look_up(search)));
+    }
+
+    /// Whether names have been looked up, or were there from the start.
+    pub fn is_named(&self) -> bool {
+        self.named.get().is_some()
+    }
+
+    /// The files that names were taken from although nothing tells whether they are of the build
+    /// that ran.
+    pub fn unverified_files(&self) -> &[String] {
+        &self.named().unverified
+    }
+}

@@ -1,0 +1,496 @@
+//! [`Origin`]: whose code a frame is, by its path and its name.
+
+/// Whose code a frame is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Origin {
+    /// The tracer's own, that of an allocator, and the compiler's shims around the allocator.
+    Tracer,
+    /// The standard library's, and what starts programs and threads.
+    Std,
+    /// A package from a registry or from git.
+    Dependency,
+    /// The program's own workspace: any other source file.
+    Workspace,
+    /// No source file is known, and the name does not tell.
+    #[default]
+    Unknown,
+}
+
+/// Whose code a function is, by its name alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ByName {
+    origin: Origin,
+    /// Whether that holds whatever file the function is in.
+    is_sure: bool,
+}
+
+impl ByName {
+    pub(crate) fn of(function: &str) -> ByName {
+        let sure = if is_shim(function) {
+            Some(Origin::Tracer)
+        } else if RUNTIME.contains(&function) {
+            // The C library's may come with paths of their own.
+            Some(Origin::Std)
+        } else {
+            None
+        };
+        ByName {
+            origin: sure.unwrap_or_else(|| of_name(function)),
+            is_sure: sure.is_some(),
+        }
+    }
+}
+
+/// The origin of the code of a function, in a file.
+///
+/// The path decides where it is known. A generic function of the standard library that was compiled
+/// into a program without debug information has only its name.
+pub fn of(function: Option<&str>, file: Option<&str>) -> Origin {
+    of_both(function.map(ByName::of), file.map(of_file))
+}
+
+/// The origin of the code, given the origins by name and by file.
+pub(crate) fn of_both(function: Option<ByName>, file: Option<Origin>) -> Origin {
+    match (function, file) {
+        (Some(function), _) if function.is_sure => function.origin,
+        (_, Some(of_file)) => of_file,
+        (Some(function), None) => function.origin,
+        (None, None) => Origin::Unknown,
+    }
+}
+
+/// The origin of the code in a file.
+pub(crate) fn of_file(file: &str) -> Origin {
+    let tracer = file
+        .rfind("/alloc-core")
+        .and_then(|at| file[at + 11..].split_once("/src/"))
+        // Between the two at most a version.
+        .is_some_and(|(version, path)| {
+            !version.contains('/') && TRACER_FILES.iter().any(|it| path.starts_with(it))
+        });
+    if tracer || is_allocators(file) {
+        Origin::Tracer
+    } else if std_at(file).is_some() || is_c_library(file) {
+        Origin::Std
+    } else if package_at(file).is_some() {
+        Origin::Dependency
+    } else {
+        Origin::Workspace
+    }
+}
+
+/// Whether a file is an allocator's own: in the profiles that jemalloc writes, it is at the inner
+/// end of every stack.
+fn is_allocators(file: &str) -> bool {
+    [
+        "/tikv-jemalloc-sys-",
+        "/jemalloc/src/",
+        "/jemalloc/internal/",
+        "/libmimalloc-sys-",
+    ]
+    .iter()
+    .any(|folder| file.contains(folder))
+}
+
+/// Whether a file is the C library's: distributions build it with paths that begin in its own
+/// folder, `./elf/dl-open.c`. Paths of Rust never begin so.
+fn is_c_library(file: &str) -> bool {
+    let is_relative = file.starts_with("./") || file.starts_with("../");
+    is_relative && [".c", ".h", ".S"].iter().any(|it| file.ends_with(it))
+}
+
+/// The files of the tracer that a program's stacks may show: folders and single files below `src/`.
+const TRACER_FILES: [&str; 7] = [
+    "allocator",
+    "capture/",
+    "control/track.rs",
+    "record/",
+    "scope/",
+    "testing/assertions/",
+    "testing/baseline.rs",
+];
+
+fn is_shim(function: &str) -> bool {
+    let name = function.strip_prefix("__rustc::").unwrap_or(function);
+    let of_the_compiler = ["__rust_", "__rg_", "__rdl_"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix));
+    of_the_compiler && name.contains("alloc") && !name.contains("::")
+        || [
+            "alloc_core::allocator::",
+            "alloc_core::record::",
+            "alloc_core::control::track::",
+            "alloc_core::scope::",
+            "alloc_core::testing::assertions::",
+            "alloc_core::testing::baseline::",
+        ]
+        .iter()
+        .any(|module| function.trim_start_matches('<').starts_with(module))
+}
+
+/// What calls a program's `main` and the functions of its threads. A program's own `main` is not
+/// among them: its name has its crate in front, or it has a path.
+const RUNTIME: [&str; 11] = [
+    "_start",
+    "__libc_start_main",
+    "__libc_start_main_impl",
+    "__libc_start_main@@GLIBC_2.34",
+    "__libc_start_call_main",
+    "_dl_relocate_static_pie",
+    "start_thread",
+    "clone",
+    "__clone",
+    "clone3",
+    "__clone3",
+];
+
+fn of_name(function: &str) -> Origin {
+    let of_std = |path: &str| {
+        ["core::", "alloc::", "std::", "hashbrown::"]
+            .iter()
+            .any(|name| path.starts_with(name))
+    };
+    // `<Type as Trait>::method` belongs to the type, unless that is one of the language's own.
+    let path = match function.strip_prefix('<') {
+        None => function,
+        Some(inner) => {
+            let bare = inner.trim_start_matches(|c: char| !c.is_alphabetic() && c != '_');
+            let head_end = bare
+                .find(|c: char| !c.is_alphanumeric() && c != '_')
+                .unwrap_or(bare.len());
+            match inner.split_once(" as ") {
+                Some((_, of_trait)) if !bare[head_end..].starts_with("::") => of_trait,
+                _ => bare,
+            }
+        }
+    };
+    // The `main` that the C library calls.
+    if function == "main" || of_std(path) {
+        Origin::Std
+    } else {
+        Origin::Unknown
+    }
+}
+
+/// Whether a function by its name alone, or by the beginning of its name, is neither the standard
+/// library's nor the tracer's, nor that of a crate that is passed over. What a
+/// compiler may have put into the program on their behalf is not sure.
+pub fn is_surely_of_the_user(function: &str) -> bool {
+    let foreign = |path: &str| {
+        let Some((name, _)) = path.split_once("::") else {
+            return false;
+        };
+        let is_plain = name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        is_plain && !CRATES_OF_STD.contains(&name) && !is_passed_over(name)
+    };
+    match function.strip_prefix('<') {
+        None => foreign(function),
+        // An implementation is of its trait's crate or its type's; one of a trait of the standard
+        // library's may be that for all types.
+        Some(inner) => match inner.split_once(" as ") {
+            Some((_, of_trait)) => foreign(of_trait),
+            None => foreign(inner),
+        },
+    }
+}
+
+/// The standard library's crates, those that it is built with, and the tracer.
+const CRATES_OF_STD: [&str; 18] = [
+    "core",
+    "alloc",
+    "std",
+    "hashbrown",
+    "std_detect",
+    "panic_unwind",
+    "panic_abort",
+    "unwind",
+    "addr2line",
+    "gimli",
+    "object",
+    "miniz_oxide",
+    "adler2",
+    "memchr",
+    "rustc_demangle",
+    "cfg_if",
+    "alloc_core",
+    "__rustc",
+];
+
+/// Crates of collections and allocators: what they allocate, they allocate for their caller.
+/// As the standard library's, their frames are passed over when the line to charge is looked for.
+pub(crate) const PASSED_OVER: &[&str] = &[
+    "allocator-api2",
+    "arrayvec",
+    "bumpalo",
+    "bytes",
+    "compact_str",
+    "dashmap",
+    "hashbrown",
+    "im",
+    "indexmap",
+    "slab",
+    "slotmap",
+    "smallvec",
+    "smol_str",
+    "thin-vec",
+    "tinyvec",
+    "triomphe",
+    "typed-arena",
+];
+
+/// Whether two names are those of one crate: packages may have hyphens where names of functions
+/// have underscores.
+pub(crate) fn is_same_crate(a: &str, b: &str) -> bool {
+    let letter = |byte| if byte == b'-' { b'_' } else { byte };
+    let mut pairs = a.bytes().zip(b.bytes());
+    a.len() == b.len() && pairs.all(|(a, b)| letter(a) == letter(b))
+}
+
+/// Whether a crate is one of those that are passed over.
+pub(crate) fn is_passed_over(name: &str) -> bool {
+    PASSED_OVER.iter().any(|it| is_same_crate(it, name))
+}
+
+/// Where in a path the standard library's part begins.
+fn std_at(file: &str) -> Option<usize> {
+    if file.starts_with("/rustc/") {
+        return file.find("/library/").map(|at| at + 1).or(Some(0));
+    }
+    // `/rust/deps` holds the packages that the standard library is built with.
+    if file.starts_with("/rust/deps/") {
+        return Some("/rust/deps/".len());
+    }
+    let library = "/lib/rustlib/src/rust/library/";
+    file.find(library)
+        .map(|at| at + library.len() - "library/".len())
+        .or_else(|| std_of_distribution_at(file))
+}
+
+/// The path where a distribution built the compiler from a release:
+/// `/usr/src/rustc-1.96.0/library/` on Debian, `/build/rustc-1.96.0-src/library/` elsewhere.
+fn std_of_distribution_at(file: &str) -> Option<usize> {
+    let version = file.find("/rustc-")? + "/rustc-".len();
+    let (release, path) = file[version..].split_once('/')?;
+    let is_std = release.starts_with(|c: char| c.is_ascii_digit()) && path.starts_with("library/");
+    is_std.then_some(version + release.len() + 1)
+}
+
+/// Where in a path the name of a registry's or repository's package begins.
+fn package_at(file: &str) -> Option<usize> {
+    ["/registry/src/", "/git/checkouts/"]
+        .iter()
+        .find_map(|place| {
+            let start = file.find(place)? + place.len();
+            let index = file[start..].find('/')? + 1;
+            // A checkout keeps its package's name before the revision.
+            let at = if *place == "/git/checkouts/" {
+                start
+            } else {
+                start + index
+            };
+            Some(at)
+        })
+        .or_else(|| file.find("/vendor/").map(|at| at + "/vendor/".len()))
+}
+
+/// Where in a path its short form begins.
+pub(crate) fn short_at(file: &str, roots: &[impl AsRef<str>]) -> usize {
+    std_at(file)
+        .or_else(|| package_at(file))
+        .or_else(|| {
+            let below = |root: &&str| {
+                file.strip_prefix(*root)
+                    .is_some_and(|rest| rest.starts_with('/'))
+            };
+            let roots = roots.iter().map(AsRef::as_ref);
+            let root = roots.filter(below).max_by_key(|root| root.len())?;
+            Some(root.len() + 1)
+        })
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(function: &str, file: &str, expected: Origin) {
+        let known = |text: &'static str| Some(text).filter(|text| !text.is_empty());
+        let (function, file) = (String::leak(function.into()), String::leak(file.into()));
+        assert_eq!(of(known(function), known(file)), expected);
+    }
+
+    #[test]
+    fn the_path_decides() {
+        check(
+            "x::y",
+            "/rustc/59807616e/library/alloc/src/vec/mod.rs",
+            Origin::Std,
+        );
+        check(
+            "x::y",
+            "/rust/deps/hashbrown-0.16.1/src/raw.rs",
+            Origin::Std,
+        );
+        check(
+            "x",
+            "/u/.rustup/toolchains/s/lib/rustlib/src/rust/library/std/src/io.rs",
+            Origin::Std,
+        );
+        check(
+            "x",
+            "/usr/src/rustc-1.96.0/library/core/src/ops/function.rs",
+            Origin::Std,
+        );
+        check(
+            "x",
+            "/build/rustc-1.96.0-src/library/std/src/io.rs",
+            Origin::Std,
+        );
+        check("dl_iterate_phdr", "./elf/dl-iteratephdr.c", Origin::Std);
+        check("x", "src/sys.c", Origin::Workspace);
+        check("x", "/w/rustc-tools/library/a.rs", Origin::Workspace);
+        check("x", "/w/rustc-1.96.0/compiler/a.rs", Origin::Workspace);
+        check(
+            "core::ops",
+            "/home/me/.cargo/registry/src/i-1/serde-1.0.0/src/lib.rs",
+            Origin::Dependency,
+        );
+        check("std::x", "/home/me/demo/src/main.rs", Origin::Workspace);
+        check("", "src/main.rs", Origin::Workspace);
+    }
+
+    #[test]
+    fn the_tracer_is_told_from_a_package_of_like_name() {
+        check("", "/w/alloc-core/src/allocator.rs", Origin::Tracer);
+        check(
+            "",
+            "/c/registry/src/i-1/alloc-core-0.1.0/src/record/tracer.rs",
+            Origin::Tracer,
+        );
+        check("", "/w/alloc-core/src/snapshot/frame.rs", Origin::Workspace);
+        check(
+            "",
+            "/w/alloc-core/demo/src/record/tracer.rs",
+            Origin::Workspace,
+        );
+        let jemalloc = "/w/target/release/build/tikv-jemalloc-sys-56d2/out/build/src/prof_sys.c";
+        check("prof_backtrace_impl", jemalloc, Origin::Tracer);
+        check("", "/w/jemalloc/main.rs", Origin::Workspace);
+        check("__rustc::__rust_alloc_zeroed", "", Origin::Tracer);
+        check("__rg_realloc", "/w/demo/src/main.rs", Origin::Tracer);
+        check("__rust_parser::alloc_node", "", Origin::Unknown);
+        check(
+            "<alloc_core::allocator::TraceAlloc as core::alloc::GlobalAlloc>::alloc",
+            "",
+            Origin::Tracer,
+        );
+    }
+
+    #[test]
+    fn without_a_path_the_name_tells_the_standard_library() {
+        check("alloc::vec::Vec<T>::push", "", Origin::Std);
+        check(
+            "<alloc::vec::Vec<T> as core::clone::Clone>::clone",
+            "",
+            Origin::Std,
+        );
+        check(
+            "<[T] as alloc::slice::hack::ConvertVec>::to_vec",
+            "",
+            Origin::Std,
+        );
+        check(
+            "<&[demo::Key] as alloc::slice::Join>::join",
+            "",
+            Origin::Unknown,
+        );
+        check("<T as alloc::string::ToString>::to_string", "", Origin::Std);
+        check(
+            "<demo::Key as alloc::string::ToString>::to_string",
+            "",
+            Origin::Unknown,
+        );
+        check("demo::fill", "", Origin::Unknown);
+        check("main", "", Origin::Std);
+        check("main", "/w/src/main.rs", Origin::Workspace);
+        check(
+            "__libc_start_call_main",
+            "../sysdeps/nptl/libc_start_call_main.h",
+            Origin::Std,
+        );
+        check("main_loop", "", Origin::Unknown);
+        check("", "", Origin::Unknown);
+    }
+
+    #[test]
+    fn a_walk_for_one_line_may_end_where_it_is_sure_whose_code_it_is() {
+        for name in [
+            "demo::fill",
+            "demo::fill::{closure#0}",
+            "<demo::Key>::new",
+            "<demo::Key<alloc::string::String>>::new",
+            "<alloc::vec::Vec<u8> as demo::Bytes>::put",
+            "serde_json::de::from_str",
+        ] {
+            assert!(is_surely_of_the_user(name), "{name}");
+        }
+        for name in [
+            "",
+            "main",
+            "qsort",
+            "__rustc::__rust_alloc",
+            "alloc::vec::Vec<T>::push",
+            "<alloc::vec::Vec<T>>::push",
+            "<demo::Key as alloc::string::ToString>::to_string",
+            "<T as alloc::string::ToString>::to_string",
+            "<&[demo::Key] as alloc::slice::Join>::join",
+            "<[demo::Key]>::concat",
+            "<alloc_core::allocator::TraceAlloc<A>>::alloc_recorded",
+            "hashbrown::raw::RawTable<T>::reserve",
+            "<allocator_api2::stable::alloc::global::Global as allocator_api2::Allocator>::allocate",
+            "indexmap::map::IndexMap<K,V>::insert",
+            // Cut short.
+            "<demo::a::very::long::type as alloc::str",
+            "<demo",
+        ] {
+            assert!(!is_surely_of_the_user(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn short_paths_begin_at_the_workspace_or_with_the_package() {
+        let roots = ["/w", "/w/demo"];
+        for (full, short) in [
+            ("/w/demo/src/a.rs", "src/a.rs"),
+            ("/w/demonstration/a.rs", "demonstration/a.rs"),
+            ("/elsewhere/a.rs", "/elsewhere/a.rs"),
+            (
+                "/h/.cargo/registry/src/i-1/itoa-1.0.9/src/lib.rs",
+                "itoa-1.0.9/src/lib.rs",
+            ),
+            (
+                "/h/.cargo/git/checkouts/syn-0a/9f/src/lib.rs",
+                "syn-0a/9f/src/lib.rs",
+            ),
+            (
+                "/rustc/5980/library/alloc/src/vec/mod.rs",
+                "library/alloc/src/vec/mod.rs",
+            ),
+            (
+                "/usr/src/rustc-1.96.0/library/std/src/io.rs",
+                "library/std/src/io.rs",
+            ),
+            (
+                "/rust/deps/hashbrown-0.16.1/src/raw.rs",
+                "hashbrown-0.16.1/src/raw.rs",
+            ),
+            ("src/a.rs", "src/a.rs"),
+        ] {
+            assert_eq!(&full[short_at(full, &roots)..], short);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! [`TracebackText`]: a traceback as lines of text, with the lines of source.
+
+use std::fmt;
+
+use crate::escape::Escaped;
+use crate::process;
+use crate::recorded::StackEnd;
+use crate::stack::frame::Frame;
+use crate::stack::traceback::Traceback;
+
+/// A traceback as lines of text, with the lines of source where their files are at hand.
+///
+/// Made by [`Traceback::format`]. It prints without an end of line after its last line.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a text does nothing until it is printed"]
+pub struct TracebackText<'a> {
+    /// Innermost first.
+    frames: &'a [Frame],
+    oldest_first: bool,
+}
+
+impl Traceback {
+    /// The traceback as text: two lines for each frame, its place and, if the file is at hand, the
+    /// line of source. The innermost frame comes first.
+    ///
+    /// ```
+    /// use alloc_core::{Frame, Traceback};
+    ///
+    /// let frame = |function, line| Frame::new(Some(function), Some("src/cache.rs"), line, 9);
+    /// let traceback = Traceback::new(vec![frame("demo::fill", 41), frame("demo::main", 3)]);
+    /// assert_eq!(
+    ///     traceback.format().oldest_first().to_string(),
+    ///     "  File \"src/cache.rs\", line 3, in demo::main\n  \
+    ///        File \"src/cache.rs\", line 41, in demo::fill"
+    /// );
+    /// assert_eq!(
+    ///     traceback.format().most_recent(1).lines(),
+    ///     ["  File \"src/cache.rs\", line 41, in demo::fill"]
+    /// );
+    /// ```
+    pub fn format(&self) -> TracebackText<'_> {
+        TracebackText {
+            frames: self,
+            oldest_first: false,
+        }
+    }
+
+    /// How many frames the stack had: nothing if outer ones are missing, so that it is known only
+    /// that they are more than are here.
+    ///
+    /// Recording ends where enough frames are found, and does not go on to count the others.
+    pub fn total_nframe(&self) -> Option<usize> {
+        (self.end() == StackEnd::Complete).then_some(self.len())
+    }
+}
+
+impl TracebackText<'_> {
+    /// Only the `n` innermost frames.
+    pub fn most_recent(mut self, n: usize) -> Self {
+        self.frames = &self.frames[..n.min(self.frames.len())];
+        self
+    }
+
+    /// Only the `n` outermost frames.
+    pub fn oldest(mut self, n: usize) -> Self {
+        self.frames = &self.frames[self.frames.len().saturating_sub(n)..];
+        self
+    }
+
+    /// Puts the outermost frame first.
+    pub fn oldest_first(mut self) -> Self {
+        self.oldest_first = true;
+        self
+    }
+
+    /// The lines, without ends of line.
+    pub fn lines(&self) -> Vec<String> {
+        let _muted = process::mute();
+        let mut frames: Vec<&Frame> = self.frames.iter().collect();
+        if self.oldest_first {
+            frames.reverse();
+        }
+        frames.into_iter().flat_map(lines_of).collect()
+    }
+}
+
+fn lines_of(frame: &Frame) -> impl Iterator<Item = String> {
+    let file = frame.file();
+    let mut place = match file {
+        Some(file) => format!("  File \"{file}\""),
+        None => "  File \"<unknown>\"".to_owned(),
+    };
+    if frame.line() > 0 {
+        place.push_str(&format!(", line {}", frame.line()));
+    }
+    if let Some(function) = frame.function() {
+        place.push_str(&format!(", in {}", Escaped(function)));
+    }
+    let source = file.and_then(|file| file.read_line(frame.line()));
+    let source = source.map(|line| format!("    {}", Escaped(&line)));
+    [place].into_iter().chain(source)
+}
+
+impl fmt::Display for TracebackText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.lines().join("\n"))
+    }
+}

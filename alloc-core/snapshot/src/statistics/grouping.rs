@@ -1,0 +1,414 @@
+//! [`Grouping`]: what the traces of a snapshot are grouped by, and how the groups are sorted.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::snapshot::Trace;
+use crate::statistics::GroupKey;
+
+/// What the traces of a snapshot are grouped by.
+///
+/// It has a text form: `line`, `size-class`, and so on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GroupBy {
+    /// The line that the blocks are charged to.
+    #[default]
+    Line,
+    /// The file of that line.
+    File,
+    /// The function of that line.
+    ///
+    /// With `debug = "line-tables-only"`, inlined functions have their bare names, without a
+    /// module, so two of one name are one group; `debug = 1` keeps them apart.
+    Function,
+    /// The module of that function: `serde_json::de`.
+    ///
+    /// It is the part of the function's name in front of types and functions. Where an inlined
+    /// function has its bare name only, it is made of the crate and the path of the file.
+    Module,
+    /// The crate of that function: `serde_json 1.0.154`, `alloc (rustc 59807616e)`, `demo`.
+    ///
+    /// Name and version are those of the file's path in a registry, a git checkout or the standard
+    /// library. Other code is in the crate that names of functions in its file begin with; where
+    /// all of them are bare, the file's folder is taken for it. Else it is `<unknown>`.
+    Crate,
+    /// The whole stack.
+    Traceback,
+    /// The whole stack without its recursion, as [`Traceback::folded`](crate::Traceback::folded)
+    /// has it: a parser that recurses over its data has stacks without number, and few of these.
+    FoldedTraceback,
+    /// The size of the blocks, by powers of two.
+    ///
+    /// Each block is classed by its own size if the session [recorded
+    /// sizes](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.sizes), or the
+    /// profile has them. Otherwise all blocks of a callsite are in the class of their mean size.
+    SizeClass,
+    /// The type that the blocks were allocated for: `Vec<String>`, `HashMap<u64, demo::Session>`.
+    ///
+    /// Blocks have no type at run time. It comes from the generic arguments of the standard
+    /// library's functions in the stack, which debug information has (`debug = 1`), and the newer
+    /// mangling of names. Where they are not known it is `<unknown>`: it is never guessed.
+    Type,
+    /// The name of the thread that allocated, if the session [distinguished threads
+    /// by name](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.threads); else
+    /// all are one group.
+    Thread,
+    /// The domain of the memory: 0 is the Rust heap. See
+    /// [`track`](https://docs.rs/alloc-core/latest/alloc_core/fn.track.html).
+    Domain,
+}
+
+/// Which of a callsite's counters is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Metric {
+    /// What is live at the moment of the snapshot.
+    #[default]
+    Current,
+    /// The most that was ever live at the callsite; in a group, the sum of these.
+    Peak,
+    /// What was live at the moment the whole heap was at its peak.
+    AtPeak,
+    /// What was ever allocated.
+    Total,
+    /// What was allocated and is no longer live.
+    Freed,
+}
+
+/// Which number of the metric groups are sorted by, in descending order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SortBy {
+    /// The bytes, then the blocks, then the key: as `tracemalloc` sorts.
+    #[default]
+    Bytes,
+    /// The blocks, then the bytes, then the key.
+    Blocks,
+    /// The mean size of a block, then as by bytes.
+    Average,
+}
+
+/// What traces are grouped by, which of their counters is looked at, and what the groups are sorted
+/// by.
+///
+/// A [`GroupBy`] is one, and so is an array of them: groups within groups, in [`Statistic::parts`].
+///
+/// ```
+/// use alloc_core::{Amount, Counters, Frame, GroupBy, Grouping, Metric, Snapshot, Trace, Traceback};
+///
+/// let trace = |function, line, bytes| {
+///     let frame = Frame::new(Some(function), Some("src/cache.rs"), line, 9);
+///     let total = Amount::new(bytes, 1);
+///     Trace::new(Traceback::new(vec![frame]), Counters { total, ..Counters::default() })
+/// };
+/// let traces = vec![trace("demo::cache::fill", 41, 100), trace("demo::cache::grow", 52, 400)];
+/// let snapshot = Snapshot::from_traces(traces, 32);
+///
+/// let by = Grouping::by(GroupBy::Crate).then(GroupBy::Line).with_metric(Metric::Total);
+/// let statistics = snapshot.statistics(by);
+/// assert_eq!(statistics[0].to_string(), "demo: size=500 B, count=2, average=250 B");
+/// assert_eq!(statistics[0].parts[0].to_string(), "src/cache.rs:52: size=400 B, count=1, average=400 B");
+///
+/// // A key of one's own.
+/// let by_parity = Grouping::by_key(|trace| if trace.traceback[0].line() % 2 == 0 { "even" } else { "odd" });
+/// let statistics = snapshot.statistics(by_parity.with_metric(Metric::Total));
+/// assert_eq!(statistics[0].to_string(), "even: size=400 B, count=1, average=400 B");
+/// ```
+///
+/// # Counting cumulatively
+///
+/// Otherwise a trace counts for the one frame that it is charged to.
+/// [`cumulative`](Self::cumulative) counting has it count for every frame of its traceback: so a
+/// function's group holds what it and all that it called allocated. A trace counts once in each
+/// group, however often the group's frames come in its traceback, so recursion does not multiply
+/// bytes (in `tracemalloc` it does). Sums over groups mean nothing then.
+///
+/// Within groups, each frame is followed by itself: by crate and line, a crate's parts are the
+/// lines in that crate.
+///
+/// [`Statistic::parts`]: crate::Statistic::parts
+#[derive(Clone, Debug)]
+#[must_use = "a grouping does nothing until it is passed to `Snapshot::statistics`"]
+pub struct Grouping {
+    pub(crate) keys: Vec<Key>,
+    is_cumulative: bool,
+    metric: Metric,
+    order: SortBy,
+}
+
+/// One key of a [`Grouping`].
+#[derive(Clone)]
+pub(crate) enum Key {
+    By(GroupBy),
+    Own(Arc<dyn Fn(&Trace) -> GroupKey + Send + Sync>),
+}
+
+impl Grouping {
+    /// By one key.
+    pub fn by(key: GroupBy) -> Grouping {
+        Grouping::of(vec![Key::By(key)])
+    }
+
+    /// By what a function says of a trace.
+    pub fn by_key<K: Into<GroupKey>>(
+        key: impl Fn(&Trace) -> K + Send + Sync + 'static,
+    ) -> Grouping {
+        Grouping::of(vec![own_key(key)])
+    }
+
+    fn of(keys: Vec<Key>) -> Grouping {
+        Grouping {
+            keys,
+            is_cumulative: false,
+            metric: Metric::default(),
+            order: SortBy::default(),
+        }
+    }
+
+    /// And within the groups by another key.
+    pub fn then(mut self, key: GroupBy) -> Grouping {
+        self.keys.push(Key::By(key));
+        self
+    }
+
+    /// And within the groups by what a function says of a trace.
+    pub fn then_by_key<K: Into<GroupKey>>(
+        mut self,
+        key: impl Fn(&Trace) -> K + Send + Sync + 'static,
+    ) -> Grouping {
+        self.keys.push(own_key(key));
+        self
+    }
+
+    /// Counts a trace for every frame of its traceback, once in each group.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_invalid_grouping`] if no key is one that a frame has: a line, file, function,
+    /// module or crate. A trace has one traceback, one thread and so on, and would count as before.
+    ///
+    /// ```
+    /// use alloc_core::{GroupBy, Grouping};
+    ///
+    /// assert!(Grouping::by(GroupBy::File).cumulative().is_ok());
+    /// assert_eq!(
+    ///     Grouping::by(GroupBy::Traceback).cumulative().unwrap_err().to_string(),
+    ///     "cumulative counting needs a key that every frame has: expected line, file, function, module \
+    ///      or crate, found traceback"
+    /// );
+    /// ```
+    pub fn cumulative(mut self) -> Result<Grouping, Error> {
+        if !self.keys.iter().any(Key::is_of_frames) {
+            return Err(Error::invalid_grouping(format!(
+                "cumulative counting needs a key that every frame has: expected line, file, \
+                 function, module or crate, found {self}"
+            )));
+        }
+        self.is_cumulative = true;
+        Ok(self)
+    }
+
+    /// Looks at another metric than [`Metric::Current`].
+    pub fn with_metric(mut self, metric: Metric) -> Grouping {
+        self.metric = metric;
+        self
+    }
+
+    /// Sorts by another number than [`SortBy::Bytes`].
+    pub fn sorted_by(mut self, order: SortBy) -> Grouping {
+        self.order = order;
+        self
+    }
+
+    /// The keys, from the outermost; nothing stands for a key of the caller's own.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = Option<GroupBy>> {
+        self.keys.iter().map(|key| match key {
+            Key::By(by) => Some(*by),
+            Key::Own(_) => None,
+        })
+    }
+
+    /// Whether a trace counts for every frame.
+    pub fn is_cumulative(&self) -> bool {
+        self.is_cumulative
+    }
+
+    /// The metric that is looked at.
+    pub fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// What groups are sorted by.
+    pub fn order(&self) -> SortBy {
+        self.order
+    }
+}
+
+fn own_key<K: Into<GroupKey>>(key: impl Fn(&Trace) -> K + Send + Sync + 'static) -> Key {
+    Key::Own(Arc::new(move |trace| key(trace).into()))
+}
+
+impl Key {
+    /// Whether it is a key that each frame has, and not only the trace.
+    pub(crate) fn is_of_frames(&self) -> bool {
+        use GroupBy::{Crate, File, Function, Line, Module};
+        matches!(self, Key::By(Line | File | Function | Module | Crate))
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Key::By(by) => by.fmt(f),
+            Key::Own(_) => f.write_str("own key"),
+        }
+    }
+}
+
+impl Default for Grouping {
+    fn default() -> Grouping {
+        Grouping::by(GroupBy::default())
+    }
+}
+
+impl From<GroupBy> for Grouping {
+    fn from(key: GroupBy) -> Grouping {
+        Grouping::by(key)
+    }
+}
+
+impl<const N: usize> From<[GroupBy; N]> for Grouping {
+    /// Groups within groups. An array without a key does not compile.
+    fn from(keys: [GroupBy; N]) -> Grouping {
+        const { assert!(N > 0, "expected a key to group by") };
+        Grouping::of(keys.into_iter().map(Key::By).collect())
+    }
+}
+
+impl fmt::Display for Grouping {
+    /// The names of the keys, with commas between them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, key) in self.keys().enumerate() {
+            let comma = if at > 0 { "," } else { "" };
+            match key {
+                Some(by) => write!(f, "{comma}{by}")?,
+                None => write!(f, "{comma}key")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Grouping {
+    type Err = String;
+    /// What [`Display`](fmt::Display) writes: `crate,line`.
+    fn from_str(names: &str) -> Result<Grouping, String> {
+        let keys: Result<_, String> = names
+            .split(',')
+            .map(|name| name.parse().map(Key::By))
+            .collect();
+        Ok(Grouping::of(keys?))
+    }
+}
+
+/// Implements the text form of an enum of names, both ways.
+macro_rules! names {
+    ($type:ident: $($variant:ident = $name:literal),+ $(,)?) => {
+        impl $type {
+            /// All there are.
+            pub const ALL: &[$type] = &[$($type::$variant),+];
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self { $($type::$variant => $name),+ })
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = String;
+            fn from_str(name: &str) -> Result<$type, String> {
+                match name {
+                    $($name => Ok($type::$variant),)+
+                    _ => Err(format!("expected one of {}, found {name:?}", [$($name),+].join(", "))),
+                }
+            }
+        }
+    };
+}
+
+names!(
+    GroupBy: Line = "line",
+    File = "file",
+    Function = "function",
+    Module = "module",
+    Crate = "crate",
+    Traceback = "traceback",
+    FoldedTraceback = "folded",
+    SizeClass = "size-class",
+    Type = "type",
+    Thread = "thread",
+    Domain = "domain",
+);
+names!(
+    Metric: Current = "current",
+    Peak = "peak",
+    AtPeak = "at-peak",
+    Total = "total",
+    Freed = "freed",
+);
+names!(SortBy: Bytes = "bytes", Blocks = "blocks", Average = "average");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back() {
+        fn check<T: Copy + fmt::Debug + PartialEq + ToString + FromStr<Err = String>>(all: &[T]) {
+            for one in all {
+                assert_eq!(one.to_string().parse(), Ok(*one));
+            }
+        }
+        check(GroupBy::ALL);
+        check(Metric::ALL);
+        check(SortBy::ALL);
+        let chain: Grouping = "crate,size-class,line".parse().unwrap();
+        assert_eq!(chain.to_string(), "crate,size-class,line");
+        assert_eq!(chain.keys().len(), 3);
+    }
+
+    #[test]
+    fn names_that_there_are_not_are_errors() {
+        let expected = "expected one of line, file, function, module, crate, traceback, folded, \
+                        size-class, type, thread, domain, found \"lines\"";
+        assert_eq!("lines".parse::<GroupBy>().unwrap_err(), expected);
+        assert_eq!("crate,lines".parse::<Grouping>().unwrap_err(), expected);
+        assert!("".parse::<Grouping>().is_err() && "line,".parse::<Grouping>().is_err());
+        assert_eq!(
+            "size".parse::<SortBy>().unwrap_err(),
+            "expected one of bytes, blocks, average, found \"size\""
+        );
+        assert_eq!(
+            "live".parse::<Metric>().unwrap_err(),
+            "expected one of current, peak, at-peak, total, freed, found \"live\""
+        );
+    }
+
+    #[test]
+    fn cumulative_counting_needs_a_key_of_frames() {
+        for by in GroupBy::ALL {
+            let is_of_frames = Key::By(*by).is_of_frames();
+            assert_eq!(Grouping::by(*by).cumulative().is_ok(), is_of_frames);
+            let chain = Grouping::by(*by).then(GroupBy::Line);
+            assert!(chain.cumulative().unwrap().is_cumulative());
+        }
+        let own = Grouping::by_key(|_| "one").then(GroupBy::Thread);
+        let error = own.cumulative().unwrap_err();
+        assert!(error.is_invalid_grouping());
+        assert!(error.to_string().ends_with("found key,thread"), "{error}");
+    }
+}

@@ -1,0 +1,399 @@
+//! The type that a block was allocated for, from the names of the functions that allocated it.
+//!
+//! A block has no type at run time. The functions of the standard library that allocate are
+//! generic, and debug information has their arguments: `alloc::vec::Vec<T>::push` was compiled as
+//! `push<demo::Node>`. So the innermost frames of a stack, up to the first that is not the standard
+//! library's, say what the block is for. [`RULES`] has which functions allocate what. Where none
+//! applies, or its arguments are unknown, the type is unknown: it is never guessed.
+
+mod parse;
+mod shown;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::stack::traceback::Traceback;
+use parse::Call;
+
+/// A function, as frames have it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Named<'a> {
+    /// Its path, demangled.
+    pub(crate) function: &'a str,
+    /// Its bare name with its generic arguments, if debug information has it.
+    pub(crate) generic: Option<&'a str>,
+}
+
+/// What functions of one module or type allocate.
+struct Rule {
+    /// The path that the functions' own begins with.
+    path: &'static str,
+    allocates: Allocates,
+}
+
+/// What a function allocates, by its generic arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Allocates {
+    /// What a box holds: the first argument. It is shown as the collection whose node that is, if
+    /// it is one.
+    Boxed,
+    /// A collection of its first argument.
+    Of(&'static str),
+    /// The table of a map or set: the first argument is what one of its slots holds.
+    Table,
+    /// A map of its first argument to its second.
+    Map(&'static str),
+    /// Always this.
+    Exactly(&'static str),
+}
+
+/// From paths to what their functions allocate. The longest path that fits decides.
+const RULES: &[Rule] = {
+    use Allocates::{Boxed, Exactly, Map, Of, Table};
+    const fn rule(path: &'static str, allocates: Allocates) -> Rule {
+        Rule { path, allocates }
+    }
+    &[
+        rule("alloc::boxed::Box", Boxed),
+        rule("alloc::boxed::iter", Boxed),
+        rule("alloc::rc::Rc", Of("Rc")),
+        rule("alloc::sync::Arc", Of("Arc")),
+        rule("alloc::vec", Of("Vec")),
+        rule("alloc::slice", Of("Vec")),
+        rule("alloc::raw_vec::RawVec", Of("Vec")),
+        rule("alloc::collections::vec_deque", Of("VecDeque")),
+        rule("alloc::collections::binary_heap", Of("BinaryHeap")),
+        rule("hashbrown::raw::RawTable", Table),
+        rule("hashbrown::map::HashMap", Map("HashMap")),
+        rule("hashbrown::set::HashSet", Of("HashSet")),
+        rule("hashbrown::table::HashTable", Table),
+        rule("alloc::string", Exactly("String")),
+        rule("alloc::str", Exactly("String")),
+        rule("alloc::fmt", Exactly("String")),
+        rule("alloc::ffi::c_str", Exactly("CString")),
+        rule("std::ffi::os_str", Exactly("OsString")),
+        rule("std::sys::os_str", Exactly("OsString")),
+        rule("std::path", Exactly("PathBuf")),
+    ]
+};
+
+/// What is in a box that is a part of a collection: the type of the node, and the collection.
+const NODES: &[(&str, &str)] = &[
+    ("alloc::rc::RcInner", "Rc"),
+    ("alloc::rc::RcBox", "Rc"),
+    ("alloc::sync::ArcInner", "Arc"),
+    ("alloc::collections::btree::node::LeafNode", "BTreeMap"),
+    ("alloc::collections::btree::node::InternalNode", "BTreeMap"),
+    ("alloc::collections::linked_list::Node", "LinkedList"),
+    ("std::sync::mpmc::list::Block", "Channel"),
+];
+
+/// Crates whose functions say what they allocate, or call those that do.
+const TRANSPARENT: &[&str] = &["alloc", "core", "std", "hashbrown", "allocator_api2"];
+
+/// The types of tracebacks, each once.
+#[derive(Default)]
+pub(crate) struct Types(HashMap<String, Arc<str>>);
+
+impl Types {
+    pub(crate) fn of(&mut self, traceback: &Traceback) -> Option<Arc<str>> {
+        let name = type_of(traceback.iter().filter_map(|frame| {
+            Some(Named {
+                function: frame.function()?,
+                generic: frame.generic(),
+            })
+        }))?;
+        if let Some(known) = self.0.get(&name) {
+            return Some(Arc::clone(known));
+        }
+        let shared: Arc<str> = name.as_str().into();
+        self.0.insert(name, Arc::clone(&shared));
+        Some(shared)
+    }
+}
+
+/// The type that the stack of these functions, innermost first, allocated for, as a person would
+/// write it.
+pub(crate) fn type_of<'a>(functions: impl IntoIterator<Item = Named<'a>>) -> Option<String> {
+    let mut found: Option<Found> = None;
+    for named in functions {
+        let call = Call::of(named);
+        if !TRANSPARENT.contains(&call.krate()) && !call.is_of_the_language() {
+            break;
+        }
+        let Some(rule) = rule_of(&call) else { continue };
+        match &mut found {
+            None => found = Found::of(rule.allocates, &call),
+            Some(known) => {
+                if !known.refine(rule.allocates, &call) {
+                    break;
+                }
+            }
+        }
+    }
+    found.map(|it| shown::shown(&it.whole()))
+}
+
+fn rule_of(call: &Call<'_>) -> Option<&'static Rule> {
+    let fits = |rule: &&Rule| {
+        let rest = call.path().strip_prefix(rule.path);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    };
+    RULES.iter().filter(fits).max_by_key(|it| it.path.len())
+}
+
+/// What an allocation is of, as far as it is known from the frames up to one.
+struct Found {
+    /// The collection; nothing for what is as it is.
+    owner: &'static str,
+    arguments: Vec<String>,
+}
+
+impl Found {
+    fn of(allocates: Allocates, call: &Call<'_>) -> Option<Found> {
+        let argument = |at: usize| call.argument(at).map(str::to_owned);
+        let found = |owner, arguments| Some(Found { owner, arguments });
+        match allocates {
+            Allocates::Exactly(name) => found(name, Vec::new()),
+            Allocates::Of(owner @ ("Rc" | "Arc")) if call.is_of_slice() => {
+                found(owner, vec![format!("[{}]", argument(0)?)])
+            }
+            Allocates::Of(owner) => found(owner, vec![argument(0)?]),
+            Allocates::Map(owner) => found(owner, vec![argument(0)?, argument(1)?]),
+            Allocates::Table => {
+                let place = argument(0)?;
+                match parse::pair(&place) {
+                    Some((key, "()")) => found("HashSet", vec![key.to_owned()]),
+                    Some((key, value)) => found("HashMap", vec![key.to_owned(), value.to_owned()]),
+                    None => found("HashTable", vec![place]),
+                }
+            }
+            Allocates::Boxed => {
+                let content = argument(0)?;
+                let (path, arguments) = parse::head(&content);
+                let Some((_, owner)) = NODES.iter().find(|(node, _)| *node == path) else {
+                    return found("Box", vec![content]);
+                };
+                let arguments: Vec<String> = arguments.iter().map(|it| (*it).to_owned()).collect();
+                match (*owner, &arguments[..]) {
+                    ("BTreeMap", [key, value, ..]) if value.ends_with("::SetValZST") => {
+                        found("BTreeSet", vec![key.clone()])
+                    }
+                    ("BTreeMap", [key, value, ..]) => {
+                        found(owner, vec![key.clone(), value.clone()])
+                    }
+                    (_, [content, ..]) => found(owner, vec![content.clone()]),
+                    (_, []) => found("Box", vec![content]),
+                }
+            }
+        }
+    }
+
+    /// Takes note of a frame further out, and returns whether one beyond it may say more: a string
+    /// grows by a vector of bytes, a ring by a vector of its elements.
+    fn refine(&mut self, allocates: Allocates, call: &Call<'_>) -> bool {
+        // A path is made of a string of the system.
+        if let ("OsString", Allocates::Exactly(name @ ("OsString" | "PathBuf"))) =
+            (self.owner, allocates)
+        {
+            self.owner = name;
+            return name == "OsString";
+        }
+        let element = self.arguments.first().map(String::as_str);
+        // A shared string is made as a slice of bytes.
+        if matches!(self.owner, "Rc" | "Arc") && element == Some("[u8]") {
+            let is_string = call.argument(0) == Some("str");
+            if is_string {
+                self.arguments = vec!["str".to_owned()];
+            }
+            return !is_string && allocates == Allocates::Of(self.owner);
+        }
+        let is_buffer = self.owner == "Vec" || self.owner == "Box" && element == Some("[u8]");
+        if !is_buffer {
+            return false;
+        }
+        match allocates {
+            Allocates::Exactly(name) if matches!(element, Some("u8" | "[u8]")) => {
+                (self.owner, self.arguments) = (name, Vec::new());
+                name == "OsString"
+            }
+            Allocates::Of(owner @ ("VecDeque" | "BinaryHeap")) if call.argument(0) == element => {
+                self.owner = owner;
+                false
+            }
+            Allocates::Of("Vec") => call.argument(0).is_none_or(|it| Some(it) == element),
+            Allocates::Boxed | Allocates::Of(_) | Allocates::Map(_) => false,
+            Allocates::Table | Allocates::Exactly(_) => false,
+        }
+    }
+
+    /// As a type of Rust, with whole paths.
+    fn whole(&self) -> String {
+        match self.arguments.is_empty() {
+            true => self.owner.to_owned(),
+            false => format!("{}<{}>", self.owner, self.arguments.join(", ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The type for functions, one a line, innermost first, each with its generic name after a bar.
+    #[track_caller]
+    fn check(functions: &str, expected: &str) {
+        let functions = functions.trim().lines().map(|line| {
+            let (function, generic) = line.trim().split_once(" | ").expect("a bar");
+            Named {
+                function,
+                generic: Some(generic).filter(|it| *it != "-"),
+            }
+        });
+        let found = type_of(functions);
+        assert_eq!(found.as_deref().unwrap_or("<unknown>"), expected);
+    }
+
+    #[test]
+    fn boxes_are_shown_by_what_they_hold_and_nodes_by_their_collection() {
+        check(
+            "alloc::alloc::alloc | -
+             alloc::boxed::box_new_uninit | -
+             alloc::boxed::Box<T>::new | new<demo::Node>
+             demo::main | -",
+            "Box<demo::Node>",
+        );
+        check(
+            "alloc::boxed::Box<T>::new | new<alloc::rc::RcInner<demo::Node>>
+             alloc::rc::Rc<T>::new | new<demo::Node>
+             demo::main | -",
+            "Rc<demo::Node>",
+        );
+        check(
+            "alloc::sync::Arc<[T]>::allocate_for_slice | allocate_for_slice<u8>",
+            "Arc<[u8]>",
+        );
+        check(
+            "alloc::boxed::Box<T>::new | new<alloc::collections::btree::node::LeafNode<u64, alloc::string::String>>
+             alloc::collections::btree::map::BTreeMap<K,V,A>::insert | insert<u64, alloc::string::String, alloc::alloc::Global>",
+            "BTreeMap<u64, String>",
+        );
+        check(
+            "<alloc::boxed::Box<alloc::collections::btree::node::LeafNode<usize, alloc::collections::btree::set_val::SetValZST>>>::new_uninit_in | -",
+            "BTreeSet<usize>",
+        );
+        check(
+            "alloc::boxed::Box<T>::new | new<demo::load::{async_fn_env#0}>
+             demo::main | -",
+            "Box<future of demo::load>",
+        );
+    }
+
+    #[test]
+    fn vectors_are_shown_by_who_grows_them() {
+        check(
+            "alloc::raw_vec::RawVec<T,A>::grow_one | grow_one<demo::Node, alloc::alloc::Global>
+             alloc::vec::Vec<T,A>::push | push<demo::Node, alloc::alloc::Global>
+             demo::main | -",
+            "Vec<demo::Node>",
+        );
+        check(
+            "alloc::raw_vec::RawVec<T,A>::grow_one | grow_one<demo::Node, alloc::alloc::Global>
+             alloc::collections::vec_deque::VecDeque<T,A>::grow | grow<demo::Node, alloc::alloc::Global>
+             demo::main | -",
+            "VecDeque<demo::Node>",
+        );
+        check(
+            "<alloc::vec::Vec<u8>>::with_capacity | with_capacity<u8>
+             alloc::string::String::with_capacity | -
+             alloc::fmt::format::format_inner | -
+             demo::main | -",
+            "String",
+        );
+        check(
+            "<[u8]>::to_vec | -
+             <std::sys::os_str::bytes::Slice>::to_owned | -
+             <std::path::Path>::to_path_buf | -
+             demo::main | -",
+            "PathBuf",
+        );
+        check(
+            "alloc::slice::<impl [T]>::to_vec | to_vec<u8>
+             alloc::slice::<impl alloc::borrow::ToOwned for [T]>::to_owned | to_owned<u8>
+             <str as alloc::borrow::ToOwned>::to_owned | -
+             demo::main | -",
+            "String",
+        );
+        check(
+            "<alloc::vec::Vec<u8>>::with_capacity_in | -
+             <u8 as <[_]>::to_vec_in::ConvertVec>::to_vec::<alloc::alloc::Global> | -
+             <[u8]>::to_vec_in::<alloc::alloc::Global> | -
+             <alloc::vec::Vec<u8> as core::clone::Clone>::clone | -
+             <alloc::string::String as core::clone::Clone>::clone | -
+             demo::main | -",
+            "String",
+        );
+        // A vector of strings clones each of them.
+        check(
+            "<[u8]>::to_vec | -
+             <alloc::string::String as core::clone::Clone>::clone | -
+             <alloc::vec::Vec<T> as core::clone::Clone>::clone | clone<alloc::string::String, alloc::alloc::Global>
+             demo::main | -",
+            "String",
+        );
+        check(
+            "alloc::vec::Vec<T>::with_capacity | with_capacity<alloc::vec::Vec<u8, alloc::alloc::Global>>
+             alloc::string::String::new | -",
+            "Vec<Vec<u8>>",
+        );
+    }
+
+    #[test]
+    fn tables_are_shown_as_maps_and_sets() {
+        let table = |place: &str| {
+            format!(
+                "hashbrown::raw::RawTableInner::new_uninitialized | new_uninitialized<hashbrown::alloc::inner::Global>
+                 hashbrown::raw::RawTable<T,A>::reserve_rehash | reserve_rehash<{place}, alloc::alloc::Global, hashbrown::map::make_hasher::{{closure_env#0}}<u64, demo::Node>>
+                 demo::main | -"
+            )
+        };
+        check(&table("(u64, demo::Node)"), "HashMap<u64, demo::Node>");
+        check(&table("(alloc::string::String, ())"), "HashSet<String>");
+        check(&table("usize"), "HashTable<usize>");
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_guessed() {
+        check("", "<unknown>");
+        check(
+            "alloc::boxed::box_new_uninit | -\n demo::main | -",
+            "<unknown>",
+        );
+        // The older mangling without debug information.
+        check(
+            "alloc::vec::Vec<T,A>::push | -\n demo::main | -",
+            "<unknown>",
+        );
+        // An allocation of the program's own, called by the standard library.
+        check(
+            "demo::Pool::grow | -
+             alloc::vec::Vec<T,A>::retain | retain<demo::Node, alloc::alloc::Global>",
+            "<unknown>",
+        );
+        check("smallvec::SmallVec<A>::try_grow | -", "<unknown>");
+    }
+
+    #[test]
+    fn the_newer_mangling_needs_no_debug_information() {
+        check(
+            "<alloc::raw_vec::RawVec<demo::Node>>::grow_one | -
+             <alloc::vec::Vec<demo::Node>>::push | -
+             demo::main | -",
+            "Vec<demo::Node>",
+        );
+        check(
+            "<alloc::boxed::Box<[alloc::string::String; 2]>>::new | -",
+            "Box<[String; 2]>",
+        );
+    }
+}
