@@ -6,25 +6,14 @@ use crate::process;
 
 /// A process's memory as the operating system counts it: the heap and everything else.
 ///
-<<<<<<< HEAD:alloc-core/src/testing/resident.rs
 /// It includes what the tracer cannot see: free pages that the allocator keeps, fragmentation,
 /// stacks, code, memory maps. The fields are those of `psutil`.
-=======
-/// Beside the traced heap it shows what the tracer cannot see: pages that the allocator keeps
-/// though they are free, fragmentation, stacks, code, memory maps. The fields are those of
-/// `psutil`.
->>>>>>> main:alloc-core/snapshot/src/resident.rs
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResidentMemory {
     /// Resident set size: pages in physical memory, including shared ones.
     pub rss: Bytes,
-<<<<<<< HEAD:alloc-core/src/testing/resident.rs
     /// Proportional set size: resident pages, each divided by the number of processes sharing it.
-=======
-    /// Proportional set size: the same, with each shared page divided by the number of processes
-    /// that share it.
->>>>>>> main:alloc-core/snapshot/src/resident.rs
     pub pss: Bytes,
     /// Unique set size: pages that only this process uses, and that its exit would free.
     pub uss: Bytes,
@@ -34,7 +23,6 @@ pub struct ResidentMemory {
 
 /// Returns the physical memory of this process.
 ///
-<<<<<<< HEAD:alloc-core/src/testing/resident.rs
 /// The system adds up all of the process's mappings. That takes some tenths of a millisecond, or
 /// several milliseconds for a large process. [`resident_set_size`] is faster.
 ///
@@ -42,15 +30,6 @@ pub struct ResidentMemory {
 ///
 /// [`Error::is_io`] if the system does not report it: on systems other than Linux, and where
 /// `/proc` is not mounted.
-=======
-/// The system adds up all of the process's mappings for it, which takes some tenths of a
-/// millisecond, and milliseconds for a large process; [`resident_set_size`] is faster.
-///
-/// # Errors
-///
-/// [`Error::is_io`] if the system does not tell: on others than Linux, and where `/proc` is not
-/// there.
->>>>>>> main:alloc-core/snapshot/src/resident.rs
 ///
 /// ```
 /// let resident = alloc_core::resident_memory()?;
