@@ -297,7 +297,7 @@ fn a_cell_is_read_while_it_is_evicted() {
     });
 }
 
-/// A thread that receives an excluded block finds its gap shut, even if it opened the gap meanwhile.
+/// A thread that receives an excluded block finds its gap shut, even if it just opened the gap.
 #[test]
 fn a_gap_is_shut_before_an_excluded_block_is_passed_on() {
     const BLOCK: usize = 5;

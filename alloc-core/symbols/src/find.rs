@@ -144,8 +144,8 @@ impl Found {
         self.debug.as_ref().or(self.binary.as_ref())
     }
 
-    /// Finds the package of split debug information (`.dwp`): next to the program or its debug file,
-    /// or in a searched folder.
+    /// Finds the package of split debug information (`.dwp`): next to the program or its debug
+    /// file, or in a searched folder.
     pub(crate) fn package(&self) -> Option<Binary> {
         let files = [self.binary.as_ref(), self.debug.as_ref()];
         files.into_iter().flatten().find_map(|binary| {

@@ -281,7 +281,7 @@ fn names(name: &[u8]) -> (Box<str>, Option<Box<str>>) {
 
 /// Fills in names from the first file with a symbol table, and returns whether one has it.
 ///
-/// Falls back to dynamic symbols. They do not count as a symbol table, since every library has some.
+/// Falls back to dynamic symbols, which do not count as a symbol table: every library has some.
 fn symbols(files: &[Option<&Binary>], wanted: &mut [(u64, &mut Vec<Frame>)]) -> bool {
     let objects = || files.iter().flatten().filter_map(|it| it.object().ok());
     let of_code = |object: &object::File<'_>| object.symbols().next().is_some();
