@@ -1,4 +1,4 @@
-//! [`TraceAlloc`]: the global allocator that records what passes through it.
+//! [`TraceAlloc`]: the global allocator that records every allocation and free.
 
 mod inner;
 mod steps;
@@ -13,8 +13,8 @@ use inner::Inner;
 
 /// A global allocator that forwards everything to `A`, and records it while tracing is on.
 ///
-/// Memory comes from the inner allocator only, with the layout that the program asked for: the
-/// tracer keeps its own books elsewhere. While tracing is off, an allocation costs one load and one
+/// Memory comes from the inner allocator only, with the layout that the program requested. The
+/// tracer keeps its tables elsewhere. While tracing is off, an allocation costs one load and one
 /// branch more.
 ///
 /// ```
@@ -30,7 +30,7 @@ use inner::Inner;
 /// # Ok::<(), alloc_core::Error>(())
 /// ```
 ///
-/// Around another allocator, which keeps doing what it does:
+/// It wraps any other allocator:
 ///
 /// ```ignore
 /// #[global_allocator]
@@ -43,7 +43,18 @@ pub struct TraceAlloc<A = System> {
 }
 
 impl TraceAlloc<System> {
-    /// Around the system's allocator.
+    /// Wraps the system's allocator.
+    ///
+    /// ```
+    /// use alloc_core::TraceAlloc;
+    ///
+    /// #[global_allocator]
+    /// static ALLOC: TraceAlloc = TraceAlloc::system();
+    ///
+    /// alloc_core::start()?;
+    /// assert!(alloc_core::is_tracing());
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub const fn system() -> TraceAlloc<System> {
         TraceAlloc {
             inner: Inner::new(System),
@@ -53,23 +64,48 @@ impl TraceAlloc<System> {
 }
 
 impl<A> TraceAlloc<A> {
-    /// Around `inner`, of which nothing is known but that blocks start at multiples of eight.
+    /// Wraps `inner`, whose blocks start at multiples of eight.
     ///
-    /// The live-block index then takes four bytes for each eight bytes of heap that blocks lie in.
-    /// Where more is known, [`with_granule`](Self::with_granule) saves most of that.
+    /// The live-block index takes four bytes for each eight bytes of heap. For an allocator with a
+    /// coarser granule, [`with_granule`](Self::with_granule) saves most of that.
+    ///
+    /// ```
+    /// use alloc_core::TraceAlloc;
+    /// use std::alloc::System;
+    ///
+    /// #[global_allocator]
+    /// static ALLOC: TraceAlloc<System> = TraceAlloc::new(System);
+    ///
+    /// alloc_core::start()?;
+    /// assert!(alloc_core::is_tracing());
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub const fn new(inner: A) -> TraceAlloc<A> {
         TraceAlloc::with_granule(inner, 8)
     }
 
-    /// Around `inner`, whose blocks never start less than `bytes` apart: a power of two from 8 to
-    /// 4,096.
+    /// Wraps `inner`, whose blocks never start less than `bytes` apart.
     ///
-    /// A wrong promise makes numbers wrong, visibly: it shows in
-    /// [`Health::lost_blocks`](crate::Health::lost_blocks). Memory stays safe in any case.
+    /// `bytes` is a power of two from 8 to 4096. Too large a value makes the numbers wrong, which
+    /// [`Health::lost_blocks`](crate::Health::lost_blocks) shows. It never affects memory safety.
     ///
     /// # Panics
     ///
-    /// If `bytes` is not such a power of two; in a `static`, when it is compiled.
+    /// If `bytes` is not such a power of two. In a `static`, this is a compile error.
+    ///
+    /// ```
+    /// use alloc_core::TraceAlloc;
+    /// use std::alloc::System;
+    ///
+    /// #[global_allocator]
+    /// static ALLOC: TraceAlloc<System> = TraceAlloc::with_granule(System, 16);
+    ///
+    /// alloc_core::start()?;
+    /// let kept: Vec<Box<u64>> = (0..100).map(Box::new).collect();
+    /// assert_eq!(alloc_core::take_snapshot()?.health().lost_blocks, 0);
+    /// # drop(kept);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub const fn with_granule(inner: A, bytes: usize) -> TraceAlloc<A> {
         assert!(
             bytes.is_power_of_two() && bytes >= 8 && bytes <= 4096,
@@ -82,15 +118,14 @@ impl<A> TraceAlloc<A> {
     }
 }
 
-// SAFETY: every block comes from the inner allocator, through its own method for the same request,
-// and goes back to it with the layout it came with; so its promises are ours. Recording neither
-// touches blocks nor unwinds.
+// SAFETY: every block comes from the inner allocator's method of the same name and returns to it
+// with the same layout, so the inner allocator's guarantees hold. Recording neither touches blocks
+// nor unwinds.
 //
-// PERF: whether there is anything to do is seen in the method itself, which then jumps into the
-// inner allocator: while tracing is off after one load and one branch, and where a sample passes
-// over a block after some ten instructions. All else goes in steps, each out of line, so that none
-// pays for the registers that the next one saves; a free that nothing is in the way of ends in such
-// a jump, too.
+// PERF: each method tests the gate word itself and tail-calls the inner allocator if there is
+// nothing to record: after one load and one branch while tracing is off, after about ten
+// instructions where a sample skips the block. Every further step is out of line, so no step pays
+// for the registers that a later one saves. A free on the fast path also ends in a tail call.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

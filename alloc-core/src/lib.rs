@@ -1,7 +1,7 @@
 //! tracemalloc for Rust: a global allocator that records every allocation by callsite.
 //!
-//! Add one line, and ask at any moment which lines hold the memory now, which held it at the peak,
-//! and what grew between two moments:
+//! With one line added, a program can ask at any time which lines hold its memory, which held it
+//! at the peak, and what grew between two moments:
 //!
 //! ```
 //! use alloc_core::{GroupBy, TraceAlloc};
@@ -24,7 +24,7 @@
 //! }
 //! ```
 //!
-//! prints, first, the line that made the thousand boxes:
+//! The first line printed is the one that allocated the thousand boxes:
 //!
 //! ```text
 //! src/main.rs:8: size=977 KiB, count=1000, average=1000 B
@@ -35,62 +35,69 @@
 //!
 //! # What is recorded
 //!
-//! Every block that passes through the global allocator: Rust's collections and boxes, on all
-//! threads. For each callsite, that is each distinct call stack, how many bytes and blocks are
-//! current, at their peak, in total, and how many there were when the whole heap was at its peak.
-//! Sizes are those the program asked for. What C libraries get from `malloc`, memory maps and stacks
-//! do not pass through the global allocator and are not seen.
+//! Every block that passes through the global allocator, on all threads: Rust's collections and
+//! boxes. A callsite is a distinct call stack. Its counters are the bytes and blocks that are live
+//! now, that were live at its own peak and at the heap's peak, and that were allocated in total.
+//! Sizes are those that the program requested. The tracer does not see memory that bypasses the
+//! global allocator: `malloc` in C libraries, memory maps, stacks.
 //!
-//! [`Config::sample_every`] records a sample instead, for production; [`Config::frames`]`(1)` looks for the
-//! user's line alone, and [`Config::frames`]`(0)` counts the heap without stacks.
+//! [`Config::sample_every`] records a sample instead, for production. [`Config::frames`]`(1)`
+//! captures only the user's line, and [`Config::frames`]`(0)` counts the heap without stacks.
 //!
 //! A reallocation moves the block to the callsite that reallocated it, as in `tracemalloc`. In the
-//! totals it counts as one allocation of the new size, as valgrind and dhat count it.
+//! totals it counts as one allocation of the new size, as in valgrind and dhat.
 //!
 //! # Environment
 //!
-//! `ALLOC_TRACE=128 ALLOC_TRACE_OUT=heap.pb.gz ./program` traces a program from before `main` to its end.
-//! Snapshots by the clock, on a signal, and of a sample: see [`environment`].
+//! `ALLOC_TRACE=128 ALLOC_TRACE_OUT=heap.pb.gz ./program` traces a program from before `main` to
+//! its end. See [`environment`] for periodic snapshots, snapshots on a signal, and sampling.
 //!
 //! # Coming from Python
 //!
-//! The page [`tracemalloc`] has what each function, class and method of the Python module is called here,
-//! and each deliberate difference with its reason.
+//! The page [`tracemalloc`] lists the counterpart of each function, class and method of the Python
+//! module, and the reason for each deliberate difference.
 //!
 //! # Fork, signals, exit, panics
 //!
-//! - **Fork**: the child goes on tracing with all that the parent had recorded, its other threads'
-//!   blocks included. A fork waits for records under way, so no table is half changed.
-//! - **Signals**: a handler may allocate. Where it interrupted the tracer itself, its allocations are
-//!   not recorded ([`Health::skipped`]), its frees are.
-//! - **Exit**: `ALLOC_TRACE_OUT` is written when `main` returns or panics and on
-//!   [`std::process::exit`]; not after `abort`, `_exit` or a deadly signal. What threads and
-//!   destructors free after that is not in it.
+//! - **Fork**: the child keeps tracing, with everything that the parent recorded, including the
+//!   blocks of its other threads. A fork waits for records in progress, so tables are consistent.
+//! - **Signals**: a handler may allocate. If it interrupted the tracer itself, its allocations are
+//!   skipped ([`Health::skipped`]). Its frees are recorded.
+//! - **Exit**: `ALLOC_TRACE_OUT` is written when `main` returns or panics, and on
+//!   [`std::process::exit`]. It is not written after `abort`, `_exit` or a fatal signal. It does
+//!   not include what threads and destructors free later.
 //! - **Panics**: the tracer never panics in an allocation. If the system refuses memory for its
-//!   tables, it says so on standard error, stops recording, and calls that ask for numbers return
-//!   [`Error::is_broken`].
-//! - **Thread ends**: destructors of thread-locals that allocate are recorded as long as the system
-//!   lets the tracer's own destructor run last; after that allocations are skipped and frees are not.
+//!   tables, it reports that on standard error and stops recording. Calls that return numbers then
+//!   fail with [`Error::is_broken`].
+//! - **Thread exit**: allocations in destructors of thread-locals are recorded until the tracer's
+//!   own destructor has run, which is as late as the system permits. Later allocations are
+//!   skipped. Frees are recorded throughout.
 //!
 //! # What it costs
 //!
-//! Off: one load and one branch for each allocation and free. On: see the table in the README; `cargo
-//! bench` measures it. Memory: four bytes for each granule of touched heap (32 bytes with glibc), some
-//! 40 KiB for each thread that allocates, 64 bytes for each callsite that it meets, up to 512 KiB,
-//! and up to 210 KiB for stacks that come back; and 130 bytes for a callsite and 8 for each of its frames that
-//! the one before it does not share.
+//! While tracing is off, each allocation and each free costs one load and one branch. The table in
+//! the README shows the cost while it is on, as measured by `cargo bench`.
 //!
-//! What threads share, and how often it is written:
+//! The tracer's memory is, by part:
+//!
+//! | part | bytes |
+//! | --- | --- |
+//! | each granule of touched heap | 4; a granule is 32 bytes with glibc |
+//! | each thread that allocates | 40 KiB, and 64 for each callsite it uses, up to 512 KiB |
+//! | a thread's cache of recent stacks | up to 210 KiB |
+//! | each callsite | 130, and 8 for each frame not shared with the previous stack |
+//!
+//! Threads share this state:
 //!
 //! | what | written |
 //! | --- | --- |
-//! | the word that says whether to record | when tracing starts, stops or is cleared, and when a first companion of a lone thread comes or goes |
-//! | the live-block index | at each record, in the slot of a block that belongs to the writing thread alone |
-//! | the tables of a session that only counts | at each block where memory was mapped when it began, and for each that it leaves out |
-//! | the table of callsites, and of unwind rules | once for each new one |
-//! | a callsite's shared counters | when a thread's cell is folded: after 16 KiB net, or for another callsite |
-//! | the heap's total | when a thread used up its credit: 64 KiB, less near the peak |
-//! | the count of a place where drawn blocks lie | when a block of a sample is recorded or freed |
+//! | the gate word, which says whether to record | when tracing starts, stops or is cleared, and when the number of threads rises above one or returns to one |
+//! | the live-block index | at each record, in the slot of a block that only the writing thread uses |
+//! | the tables of a counters-only session | for each block in memory that was mapped when the session began, and for each block that it excludes |
+//! | the tables of callsites and of unwind rules | once for each new entry |
+//! | a callsite's shared counters | when a thread's cell is folded: after 16 KiB net, or when another callsite evicts it |
+//! | the heap's total | when a thread has used up its credit: 64 KiB, less near the peak |
+//! | the count of sampled blocks in an address range | when a sampled block is recorded or freed |
 //! | the epoch of the peak | when the heap first shrinks after a new peak |
 
 mod allocator;
@@ -126,13 +133,13 @@ pub use testing::bench::criterion::{Memory, TimeAndMemory, TimedMemory};
 pub use testing::bench::{BenchMemory, BenchMemoryTable, bench_memory, bench_memory_of};
 pub use testing::memory_usage::{MemorySample, MemoryUsage, memory_usage};
 
-/// Prints, each time the function returns, what the call allocated: all in all, and by the lines of the
-/// function, each with what it called.
+/// Prints what each call of the function allocates, in total and by line.
 ///
-/// While tracing is off it costs a load and a branch. While it is on, each call counts for itself, on its own
-/// thread or wherever its future is polled, whatever other threads do. What it prints goes to
-/// standard error; `#[profile(event)]` makes it an event of the crate `tracing`, of the level info and the
-/// target `alloc_core::profile`, with the feature `tracing` of this crate.
+/// The number of a line includes its callees. While tracing is off, a call costs one load and one
+/// branch more. While it is on, each call is counted separately, on its own thread or on every
+/// thread that polls its future. Other threads do not affect it. The table goes to standard error.
+/// With the feature `tracing`, `#[profile(event)]` emits it as an event of the crate `tracing`, at
+/// level info and with target `alloc_core::profile`.
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -158,11 +165,10 @@ pub use testing::memory_usage::{MemorySample, MemoryUsage, memory_usage};
 ///      7   42.1 KiB   32.6 KiB   32.6 KiB   1010  text.lines().map(str::to_owned).collect()
 /// ```
 ///
-/// The function's own lines are told by its full name: in a release build that takes `debug = 1`, since with
-/// `debug = "line-tables-only"` what was inlined has no more than its bare name. Where its lines are not to be
-/// found, those of its callers are told.
+/// The lines come from debug information. A release build needs `debug = 1`: with
+/// `debug = "line-tables-only"`, inlined functions have no full names.
 ///
-/// A recursive function prints for each of its calls. It works on methods and async functions; `const`
+/// A recursive function prints a table for each call. Methods and async functions work. `const`
 /// functions are refused:
 ///
 /// ```compile_fail
@@ -173,7 +179,7 @@ pub use testing::memory_usage::{MemorySample, MemoryUsage, memory_usage};
 /// ```
 pub use alloc_core_macros::profile;
 
-/// A test that keeps to limits on memory: [`assert_memory!`] around its body.
+/// Makes a test that must stay within memory limits: [`assert_memory!`] around its body.
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -185,21 +191,21 @@ pub use alloc_core_macros::profile;
 /// }
 /// ```
 ///
-/// | limit | at most |
+/// | limit | maximum |
 /// | --- | --- |
-/// | `peak` | so many bytes live at one moment |
-/// | `allocated` | so many bytes allocated |
-/// | `leaked` | so many bytes live at the end, when the locals of the test are gone |
-/// | `allocations` | so many blocks allocated |
+/// | `peak` | bytes live at one moment |
+/// | `allocated` | bytes allocated |
+/// | `leaked` | bytes live at the end, after the test's locals are dropped |
+/// | `allocations` | blocks allocated |
 ///
-/// Bytes are a number, or text with a unit: `"64 KiB"`. What the harness takes to start the test and what
-/// other tests do does not count. What the test's own thread allocates does.
+/// Bytes are a number, or text with a unit: `"64 KiB"`. Only the test's own thread counts, from
+/// the first line of the test. The harness and other tests do not.
 ///
-/// A test that starts threads fails, and says so, unless it tells what becomes of them: with
-/// `threads = "own"` what they do does not count. With `threads = "all"` it does, and what threads
-/// do that they start, as [`Scope::enter_with_threads`] says. What the test did not wait for, and
-/// what a runtime or a pool leaves in the own storage of the test's thread, counts as live. How
-/// threads are noticed, and which are not, is said at [`assert_memory!`].
+/// A test that starts threads fails, unless it says how to treat them. With `threads = "own"` they
+/// do not count. With `threads = "all"` they count, and so do the threads that they start, as in
+/// [`Scope::enter_with_threads`]. Memory counts as live if the test does not wait for the thread
+/// that frees it, or if a runtime or a pool keeps it in a thread-local. [`assert_memory!`] says
+/// which threads are detected.
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -214,9 +220,8 @@ pub use alloc_core_macros::profile;
 /// }
 /// ```
 ///
-/// It works together with other attributes that make tests, such as `#[tokio::test]` and `#[rstest]`, which
-/// stand below it, with `#[should_panic]`, and with tests that return a `Result`. `#[test]` beside
-/// it is not needed.
+/// It combines with other test attributes below it, such as `#[tokio::test]` and `#[rstest]`, with
+/// `#[should_panic]`, and with tests that return a `Result`. `#[test]` is not needed.
 ///
 /// # Async tests
 ///
@@ -227,11 +232,11 @@ pub use alloc_core_macros::profile;
 /// async fn nobody_runs_it() {}
 /// ```
 ///
-/// What the test's thread allocates from the first line of the test to its last counts: so do the
-/// tasks that run on it. With `threads = "own"` only the test's future does, on whichever thread it
-/// is polled. With `threads = "all"` all that the runtime does counts, which is then made within
-/// the test. A runtime of several threads, as `#[tokio::test(flavor = "multi_thread")]` makes one,
-/// needs one of the two:
+/// By default everything that the test's thread allocates counts, including the tasks that run on
+/// it. With `threads = "own"` only the test's future counts, on every thread that polls it. With
+/// `threads = "all"` the runtime is created within the test, and everything that it does counts.
+/// A runtime of several threads, such as that of `#[tokio::test(flavor = "multi_thread")]`, needs
+/// one of the two:
 ///
 /// ```compile_fail
 /// #[alloc_core::memory_test(peak = "64 KiB")]
@@ -240,7 +245,7 @@ pub use alloc_core_macros::profile;
 /// ```
 pub use alloc_core_macros::memory_test;
 
-/// For the attributes and the macros.
+/// The items that the attributes and macros expand to.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::process::register_hooks;
@@ -264,27 +269,37 @@ static ALLOC: TraceAlloc = TraceAlloc::system();
 
 /// Starts tracing with the default [`Config`].
 ///
-/// What was allocated before is not known, and freeing it later changes nothing. Does nothing if
-/// tracing is on already with this configuration, or was started by the environment.
+/// Blocks allocated earlier are unknown, and freeing them later changes nothing. Does nothing if
+/// tracing is already on with this configuration, or was started by the environment.
 ///
 /// # Errors
 ///
 /// As [`start_with`].
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// alloc_core::start()?;
+/// assert!(alloc_core::is_tracing());
+/// alloc_core::start()?; // Does nothing.
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
 pub fn start() -> Result<(), Error> {
     start_with(Config::default())
 }
 
-/// Starts tracing.
+/// Starts tracing with a [`Config`].
 ///
-/// Does nothing if tracing is on already with the same configuration. What the environment started
-/// (`ALLOC_TRACE`) goes before what the program asks for.
+/// Does nothing if tracing is already on with the same configuration. A session started by the
+/// environment (`ALLOC_TRACE`) takes precedence over the program's configuration.
 ///
 /// # Errors
 ///
-/// [`Error::is_not_installed`] if the global allocator of the program is another;
-/// [`Error::is_already_tracing`] if tracing is on with another configuration;
-/// [`Error::is_invalid_config`] if a value is out of range; [`Error::is_broken`] if the system gives
-/// no memory.
+/// - [`Error::is_not_installed`] if the program's global allocator is not [`TraceAlloc`].
+/// - [`Error::is_already_tracing`] if tracing is on with another configuration.
+/// - [`Error::is_invalid_config`] if a value is out of range.
+/// - [`Error::is_broken`] if the system gives no memory.
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -303,27 +318,62 @@ pub fn start_with(config: Config) -> Result<(), Error> {
     control::start_with(config)
 }
 
-/// Stops tracing and forgets everything that was recorded. Snapshots stay as they are.
+/// Stops tracing and discards everything recorded.
 ///
-/// Does nothing if tracing is off.
+/// Snapshots that were taken stay valid. Does nothing if tracing is off.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// alloc_core::start()?;
+/// let snapshot = alloc_core::take_snapshot()?;
+/// alloc_core::stop();
+/// assert!(alloc_core::take_snapshot().unwrap_err().is_not_tracing());
+/// assert_eq!(snapshot.traceback_limit(), 128);
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
 pub fn stop() {
     control::stop();
 }
 
 /// Whether tracing is on.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// assert!(!alloc_core::is_tracing());
+/// alloc_core::start()?;
+/// assert!(alloc_core::is_tracing());
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
 pub fn is_tracing() -> bool {
     control::is_on()
 }
 
-/// Forgets everything that was recorded, and goes on tracing.
+/// Discards everything recorded, and keeps tracing.
 ///
-/// Blocks that are live now are forgotten too: freeing them later changes nothing. Does nothing if
-/// tracing is off.
+/// Live blocks are discarded too: freeing them later changes nothing. Does nothing if tracing is
+/// off.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// alloc_core::start()?;
+/// let kept = vec![0_u8; 1 << 20];
+/// alloc_core::clear_traces();
+/// assert!(alloc_core::traced_memory().current < 1 << 20);
+/// assert!(alloc_core::is_tracing());
+/// # drop(kept);
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
 pub fn clear_traces() {
     control::clear_traces();
 }
 
-/// The heap's current and peak bytes, as far as it is traced; zeros if tracing is off.
+/// Returns the traced heap's current and peak bytes, or zeros if tracing is off.
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -342,31 +392,62 @@ pub fn traced_memory() -> TracedMemory {
     control::traced_memory()
 }
 
-/// Makes the present the peak: of the heap and of every callsite.
+/// Resets the peaks of the heap and of every callsite to their current values.
 ///
-/// So the peak of a stretch of work can be measured. What is recorded stays. Does nothing if tracing
-/// is off.
+/// Call it before a piece of work to measure that work's peak. All other records stay. Does
+/// nothing if tracing is off.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// alloc_core::start()?;
+/// drop(vec![0_u8; 1 << 20]);
+/// alloc_core::reset_peak();
+/// assert!(alloc_core::traced_memory().peak < 1 << 20);
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
 pub fn reset_peak() {
     control::reset_peak();
 }
 
-/// The physical memory that the tracer's own tables take up.
+/// Returns the physical memory that the tracer itself uses.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// alloc_core::start()?;
+/// drop(vec![0_u8; 100]);
+/// assert!(alloc_core::tracer_memory() > 0);
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
 #[doc(alias = "get_tracemalloc_memory")]
 pub fn tracer_memory() -> Bytes {
     environment::tracer_memory()
 }
 
-/// The number of frames that a traceback keeps; nothing if tracing is off.
+/// Returns the number of frames that a traceback keeps, or `None` if tracing is off.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// assert_eq!(alloc_core::traceback_limit(), None);
+/// alloc_core::start()?;
+/// assert_eq!(alloc_core::traceback_limit(), Some(128));
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
 #[doc(alias = "get_traceback_limit")]
 pub fn traceback_limit() -> Option<u16> {
     control::traceback_limit()
 }
 
-/// Where the live block that starts at `block` was allocated; nothing if it is not traced, or no stacks are
-/// captured, as with [`Config::frames(0)`](Config::frames).
+/// Returns the stack that allocated the live block at `block`.
 ///
-/// The address is that of the block, as `Vec::as_ptr` or `Box::as_ptr` have it, not of something
-/// inside it or on the stack.
+/// `None` if the block is not traced, or if no stacks are captured, as with
+/// [`Config::frames(0)`](Config::frames). The address must be the start of the block, as returned
+/// by `Vec::as_ptr` or `Box::as_ptr`, not inside it or on the stack.
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -390,7 +471,21 @@ pub fn traceback_of<T: ?Sized>(block: *const T) -> Option<Traceback> {
     Some(traceback(&addresses, end, limit))
 }
 
-/// Where the block at `address` of a domain was [tracked](track()); nothing if it is not.
+/// Returns the stack that [tracked](track()) the block at `address` of a domain, or `None` if it is
+/// not tracked.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// const TEXTURES: u32 = 7;
+///
+/// alloc_core::start()?;
+/// alloc_core::track(TEXTURES, 0x1000, 4096)?;
+/// assert!(alloc_core::traceback_of_tracked(TEXTURES, 0x1000).is_some());
+/// assert!(alloc_core::traceback_of_tracked(TEXTURES, 0x2000).is_none());
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
 pub fn traceback_of_tracked(domain: u32, address: usize) -> Option<Traceback> {
     let _muted = thread::mute();
     let (addresses, end) = read_tables::stack_of_tracked(domain, address)?;
@@ -403,14 +498,14 @@ fn traceback(addresses: &[usize], end: StackEnd, limit: u16) -> Traceback {
     symbols::traceback_here(&modules::known(), addresses, end, limit)
 }
 
-/// Reads what every callsite holds now, held at the peak, and allocated in total.
+/// Takes a snapshot: what every callsite holds now, held at the peak, and allocated in total.
 ///
-/// Other threads go on meanwhile.
+/// Other threads keep running.
 ///
 /// # Errors
 ///
-/// [`Error::is_not_tracing`] if tracing is off; [`Error::is_broken`] if the numbers are no longer
-/// true.
+/// [`Error::is_not_tracing`] if tracing is off. [`Error::is_broken`] if the tracer ran out of
+/// memory.
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -427,10 +522,10 @@ pub fn take_snapshot() -> Result<Snapshot, Error> {
     process::take_snapshot()
 }
 
-/// Runs `work` without recording what it allocates on this thread, also if tracing starts meanwhile.
+/// Runs `work` without recording its allocations on this thread.
 ///
-/// For code that reports on the heap and should not show up in it. What it frees is recorded all the
-/// same.
+/// For code that reports on the heap and should not appear in it. Frees of recorded blocks are
+/// still recorded. The guard holds even if tracing starts meanwhile.
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -448,7 +543,17 @@ pub fn untraced<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// How stacks are captured in this process; nothing before tracing was first started.
+/// Returns how stacks are captured in this process, or `None` before tracing first starts.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// assert!(alloc_core::capture_method().is_none());
+/// alloc_core::start()?;
+/// assert!(alloc_core::capture_method().is_some());
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
 pub fn capture_method() -> Option<CaptureMethod> {
     control::capture_method()
 }

@@ -464,7 +464,7 @@ fn wrong_values_end_the_program_and_say_what_was_expected() {
     check(
         "ALLOC_TRACE_THREADS",
         "yes",
-        "1 to tell threads apart, or 0 not to",
+        "1 to group by thread name, or 0 not to",
     );
     check(
         "ALLOC_TRACE_SIZES",

@@ -91,7 +91,7 @@ fn one_more_word_is_reported_by_function() {
         "words: expected 280 B, found 308 B (+28)".to_owned(),
         // A function that is inlined has another name.
         ": expected 49 B, found 54 B (+5)".to_owned(),
-        "ALLOC_BLESS=1 in the environment writes it anew".to_owned(),
+        "ALLOC_BLESS=1 in the environment rewrites it".to_owned(),
     ] {
         assert!(text.contains(&line), "no {line} in {text}");
     }

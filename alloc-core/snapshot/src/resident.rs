@@ -1,37 +1,35 @@
-//! [`ResidentMemory`]: what the process takes up, as the system sees it.
+//! [`ResidentMemory`]: a process's physical memory, as the system counts it.
 
 use crate::Bytes;
 use crate::error::Error;
 use crate::process;
 
-/// The memory of a process as the operating system counts it: the heap, and all else.
+/// A process's memory as the operating system counts it: the heap and everything else.
 ///
-/// Beside the traced heap it shows what the tracer cannot see: pages that the allocator keeps
-/// though they are free, fragmentation, stacks, code, memory maps. The fields are those of
-/// `psutil`.
+/// It includes what the tracer cannot see: free pages that the allocator keeps, fragmentation,
+/// stacks, code, memory maps. The fields are those of `psutil`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResidentMemory {
-    /// Resident set size: pages in physical memory, those that are shared among them.
+    /// Resident set size: pages in physical memory, including shared ones.
     pub rss: Bytes,
-    /// Proportional set size: the same, with each shared page divided by the number of processes
-    /// that share it.
+    /// Proportional set size: resident pages, each divided by the number of processes sharing it.
     pub pss: Bytes,
-    /// Unique set size: pages that are this process's alone, and would be free without it.
+    /// Unique set size: pages that only this process uses, and that its exit would free.
     pub uss: Bytes,
     /// Pages of this process that were swapped out.
     pub swap: Bytes,
 }
 
-/// The memory that this process takes up.
+/// Returns the physical memory of this process.
 ///
-/// The system adds up all of the process's mappings for it, which takes some tenths of a
-/// millisecond, and milliseconds for a large process; [`resident_set_size`] is faster.
+/// The system adds up all of the process's mappings. That takes some tenths of a millisecond, or
+/// several milliseconds for a large process. [`resident_set_size`] is faster.
 ///
 /// # Errors
 ///
-/// [`Error::is_io`] if the system does not tell: on others than Linux, and where `/proc` is not
-/// there.
+/// [`Error::is_io`] if the system does not report it: on systems other than Linux, and where
+/// `/proc` is not mounted.
 ///
 /// ```
 /// let resident = alloc_core::resident_memory()?;
@@ -43,11 +41,18 @@ pub fn resident_memory() -> Result<ResidentMemory, Error> {
     resident_memory_of(std::process::id())
 }
 
-/// The memory that another process takes up, if this one may see it.
+/// Returns the physical memory of another process that this one may inspect.
 ///
 /// # Errors
 ///
-/// As [`resident_memory`]; also if there is no such process, or it is another user's.
+/// As [`resident_memory`]. Also if there is no such process, or if it belongs to another user.
+///
+/// ```
+/// let resident = alloc_core::resident_memory_of(std::process::id())?;
+/// assert!(resident.rss > 0);
+/// assert!(alloc_core::resident_memory_of(u32::MAX).unwrap_err().is_io());
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
 pub fn resident_memory_of(process: u32) -> Result<ResidentMemory, Error> {
     let _muted = process::mute();
     let path = format!("/proc/{process}/smaps_rollup");
@@ -66,7 +71,9 @@ pub fn resident_memory_of(process: u32) -> Result<ResidentMemory, Error> {
     })
 }
 
-/// The resident set size of a process, which the system knows without adding anything up.
+/// Returns the resident set size of a process. It is zero for a zombie.
+///
+/// The system keeps this number, so it is read in a few microseconds.
 ///
 /// # Errors
 ///
@@ -83,7 +90,7 @@ pub fn resident_set_size(process: u32) -> Result<Bytes, Error> {
     let text = read(&path)?;
     let value = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let Some(value) = value else {
-        // A process that has ended and that nobody has waited for has no memory.
+        // A zombie has no memory, and no such line.
         return Ok(Bytes::ZERO);
     };
     let kib = value.trim().strip_suffix("kB").map(str::trim);
@@ -107,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_touched_is_resident_and_ones_own() {
+    fn touched_pages_are_resident_and_unique() {
         const SIZE: usize = 64 << 20;
         let before = resident_memory().unwrap();
         let touched = std::hint::black_box(vec![1_u8; SIZE]);
@@ -127,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_not_there_is_an_error() {
+    fn a_missing_process_is_an_error() {
         let error = resident_memory_of(u32::MAX).unwrap_err();
         assert!(error.is_io());
         assert!(

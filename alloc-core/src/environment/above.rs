@@ -1,4 +1,5 @@
-//! [`begin`]: the first call, which registers with the layers below what this one does for them.
+//! [`begin`]: the tracer's first call. It registers the callbacks that lower layers make into this
+//! one.
 
 use std::cell::UnsafeCell;
 use std::sync::MutexGuard;
@@ -26,35 +27,38 @@ static ABOVE: Above = Above {
     },
 };
 
-/// The first call of all, from an allocator. `use_inner` uses the inner one.
+/// Initializes the tracer, from the first call of the allocator. `use_inner` calls the inner
+/// allocator.
 pub(crate) fn begin(granule: GranuleHint, use_inner: impl FnOnce()) {
     process::register_hooks();
     control::begin(granule, use_inner, &ABOVE);
 }
 
-/// The physical memory of the tracer.
+/// Returns the physical memory that the tracer uses.
 pub(crate) fn tracer_memory() -> Bytes {
     control::tracer_memory(|| scope::resident() + process::resident_names())
 }
 
-/// What a fork holds on to, from before it to after.
+/// The guards that a fork holds.
 struct Fork {
     writing: MutexGuard<'static, ()>,
     _tracked: track::Held,
     control: control::Fork,
 }
 
-/// What the thread that forks holds from before the fork to after it.
+/// The place where the forking thread keeps its guards from before the fork to after it.
 struct ForkPlace(UnsafeCell<Option<Fork>>);
 
-// SAFETY: touched only by the handlers below, by a thread that holds the control lock, which is
-// itself what is kept here: so by one thread at a time.
+// SAFETY: only the fork handlers below access it, on a thread that holds the control lock. That
+// lock is part of the value, so one thread accesses it at a time.
 unsafe impl Sync for ForkPlace {}
 
 static FORK: ForkPlace = ForkPlace(UnsafeCell::new(None));
 
-/// Nothing is held where the thread that forks may hold any of the locks: in a signal handler that interrupted the
-/// control of the tracer.
+/// Takes all locks before a fork.
+///
+/// Takes none if this thread may hold one already, as in a signal handler that interrupted the
+/// tracer.
 unsafe extern "C" fn before() {
     if stage() == Stage::Busy {
         return;
@@ -72,7 +76,7 @@ unsafe extern "C" fn before() {
 }
 
 unsafe extern "C" fn in_parent() {
-    // SAFETY: this is the thread that ran `before`, so it holds the control lock.
+    // SAFETY: this thread ran `before`, so it holds the control lock.
     if let Some(fork) = unsafe { (*FORK.0.get()).take() } {
         control::after_fork_in_parent(fork.control);
     }
@@ -80,12 +84,12 @@ unsafe extern "C" fn in_parent() {
 
 unsafe extern "C" fn in_child() {
     hooks::register_barrier();
-    // SAFETY: this is the copy of the thread that ran `before`, and the only one.
+    // SAFETY: this is the copy of the thread that ran `before`, and the child's only thread.
     let Some(fork) = (unsafe { (*FORK.0.get()).take() }) else {
         return control::after_fork_unprepared();
     };
     let busy = control::after_fork_in_child(fork.control);
-    // NOTE: before the reporter starts, which may lock it.
+    // NOTE: released first, since the reporter may lock it when it starts.
     drop(fork.writing);
     reporter::start_in_child();
     drop(busy);

@@ -1,4 +1,4 @@
-//! [`Live`]: a file to which the heap's numbers are added, for whoever follows it.
+//! [`Live`]: a file to which the heap's numbers are appended, for a reader that follows it.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -11,7 +11,10 @@ use crate::environment::template::Template;
 use crate::snapshot::file::Reserve;
 use crate::{control, process::read_tables, system::hooks};
 
-/// It is opened for each row: what is held open, the program may close, and have its own under that number.
+/// Appends rows to a file.
+///
+/// The file is opened for each row: the program could close a descriptor that is kept open and
+/// reuse its number.
 pub(crate) struct Live {
     path: PathBuf,
     pub(crate) clock: Clock,
@@ -20,9 +23,9 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// How often a row is added, and with how many the totals and the tracer's memory, which take
-    /// longer.
+    /// How often a row is appended.
     const EVERY: Duration = Duration::from_millis(100);
+    /// How many rows there are for each one with totals and the tracer's memory, which take longer.
     const ROWS_WITHOUT_TOTALS: u32 = 10;
 
     /// `None` where the heap has no memory for the path: an allocation that fails would end the program.
@@ -41,8 +44,8 @@ impl Live {
         })
     }
 
-    /// Seconds since 1970, heap, peak, and now and then the bytes and blocks ever allocated, and
-    /// the tracer's own memory.
+    /// Appends a row: seconds since 1970, current and peak bytes, and in some rows the bytes and
+    /// blocks allocated in total and the tracer's own bytes.
     pub(crate) fn append(&mut self) {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let seconds = since.unwrap_or_default().as_secs_f64();
@@ -50,7 +53,7 @@ impl Live {
         let (current, peak) = (memory.current.get(), memory.peak.get());
         let with_totals = self.rows.is_multiple_of(Live::ROWS_WITHOUT_TOTALS);
         let total = with_totals.then(read_tables::total).and_then(Result::ok);
-        // NOTE: on the stack: where memory is short, a row must not end the program.
+        // NOTE: on the stack, so that a lack of memory cannot end the program.
         let mut buffer = [0_u8; 160];
         let mut rest = &mut buffer[..];
         let _ = write!(rest, "{seconds:.3},{current},{peak},");
@@ -82,7 +85,7 @@ impl Live {
     fn write(&self, row: &[u8]) -> io::Result<()> {
         let mut options = OpenOptions::new();
         options.append(true).create(true);
-        // A pipe that nobody reads yet is not waited for.
+        // A pipe without a reader must not block.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::custom_flags(
             &mut options,
@@ -102,7 +105,7 @@ impl Live {
             .open(&self.path)
             .and_then(|mut file| file.write_all(row));
         match written {
-            // Whoever followed it may be gone, or slow.
+            // The reader may be gone or slow.
             Err(error) if is_gone(&error) => Ok(()),
             written => written,
         }

@@ -1,18 +1,18 @@
-//! Whether a file can be written where the environment asks for one, as far as that is known at the
-//! program's start.
+//! Checks at the program's start whether the requested files can be written.
 
 use crate::environment::template::Template;
 use crate::system::hooks;
 
-/// Says what is wrong with the path that a variable asks for. The program may mend it before a file
-/// is written, so it goes on. Does not allocate.
-pub(crate) fn tell_if_out_of_reach(variable: &str, template: Template) {
+/// Reports a path that cannot be written. Does not allocate.
+///
+/// The program continues, since it may create the folder before a file is written.
+pub(crate) fn warn_if_unwritable(variable: &str, template: Template) {
     #[cfg(unix)]
     if let Some(trouble) = unix::Trouble::of(template) {
         hooks::write_to_stderr(&["alloc-core: ", variable, ": nothing can be written there: "]);
-        trouble.tell();
+        trouble.report();
     }
-    // NOTE: no variable can ask for it.
+    // NOTE: no variable is read on other systems.
     #[cfg(not(unix))]
     let _ = (variable, template, hooks::errno);
 }
@@ -24,7 +24,7 @@ mod unix {
     use super::*;
     use crate::environment::template::LONGEST_PATH;
 
-    /// What is wrong with a path, and the path, or the folder of it.
+    /// A reason why a path cannot be written, with the path or its folder.
     pub(super) struct Trouble {
         why: &'static str,
         path: [u8; LONGEST_PATH + 1],
@@ -32,6 +32,7 @@ mod unix {
     }
 
     impl Trouble {
+        /// Checks the part of the path that is known at the start. `None` if all is well.
         pub(super) fn of(template: Template) -> Option<Trouble> {
             let mut path = [0; LONGEST_PATH + 1];
             let Some((known, is_whole)) = template.known_part(&mut path) else {
@@ -58,14 +59,14 @@ mod unix {
             if is_writable {
                 return None;
             }
-            // It is made, or replaced, in its folder.
+            // The file is created or replaced in its folder.
             let len = shorten_to_folder(&mut path, len);
             let folder = CStr::from_bytes_until_nul(&path).ok()?;
             let why = trouble_with_folder(folder)?;
             Some(Trouble { why, path, len })
         }
 
-        pub(super) fn tell(&self) {
+        pub(super) fn report(&self) {
             let path = str::from_utf8(&self.path[..self.len]);
             hooks::write_to_stderr(&[self.why, path.unwrap_or("(its name is not UTF-8)"), "\n"]);
         }
@@ -82,7 +83,7 @@ mod unix {
         }
     }
 
-    /// Ends the path after its folder, and returns how long that is.
+    /// Truncates the path to its folder, and returns the new length.
     fn shorten_to_folder(path: &mut [u8], len: usize) -> usize {
         let slash = path[..len].iter().rposition(|&byte| byte == b'/');
         let len = match slash {

@@ -1,26 +1,31 @@
-//! What the environment asks for while the program runs, and the thread that writes it.
+//! Writes the snapshots that the environment requests, on a thread of its own.
 //!
-//! # The thread
+//! # The writer thread
 //!
-//! It stands [apart](crate::environment::background): nothing that it allocates is recorded, and it is not one of the threads among which
-//! the heap's peak is divided. A fork takes no threads along, so a child starts its own.
+//! It is a [background thread](crate::environment::background): its allocations are not recorded,
+//! and it has no share of the heap's peak credit. A fork does not copy threads, so a child starts
+//! its own.
 //!
-//! There are things that only a process of one thread can do, such as to enter a namespace of users, and programs do
-//! them in their first lines. So the thread starts when it is first needed:
+//! Some calls are only permitted in a process with one thread, such as entering a user namespace,
+//! and programs make them in their first lines. So the thread starts when it is first needed:
 //!
-//! - at once for what is more frequent than once a second, and where [it cannot be told](waiting) what a signal
-//!   interrupted;
-//! - for the clock with the first allocation or free a second after the process began;
-//! - for a signal when the first one comes: in the handler, if it interrupted a wait, else with the next allocation or
-//!   free, or in the handler after all, which is called [again](retry) until then;
-//! - for both as soon as another thread of the program's allocates: there are several anyway.
+//! - For intervals below one second, and where [nothing detects](waiting) what a signal
+//!   interrupted: at once.
+//! - For longer intervals: at the first allocation or free one second after the process started.
+//! - For a signal: when the first one arrives. If it interrupted a wait, the handler starts the
+//!   thread. Otherwise the next allocation or free does, or the handler, which is called
+//!   [again](retry) until then.
+//! - For either of the last two: when another thread of the program allocates.
 //!
-//! An allocation takes part in this only while something is [asked](control::ask), where it is off the hot path.
+//! Allocations call [`answer`] only while a start is [requested](control::ask). They are then off
+//! the fast path.
 //!
-//! Others were considered. A timer's signal would interrupt system calls that the program expects to be left alone,
-//! and end a program that takes its handlers back. A process that shares the memory, which the system does not count as a
-//! thread, keeps rights, folder and root that the program gave up, outlives an `exec`, and has no thread-local memory
-//! of the C library's.
+//! # Alternatives
+//!
+//! A timer's signal would interrupt system calls, and would end a program that resets its signal
+//! handlers. A process that shares memory (`CLONE_VM`) does not count as a thread. But it keeps the
+//! privileges, directory and root that the program gave up, outlives an `exec`, and has no
+//! thread-local storage of the C library.
 
 use std::collections::VecDeque;
 use std::ffi::c_void;
@@ -44,27 +49,27 @@ use crate::{
     system::hooks, system::waiting,
 };
 
-/// What is to be done.
+/// What the environment requests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Order {
-    /// A numbered snapshot each time that this has passed.
+    /// The interval of numbered snapshots.
     pub(crate) every: Option<Duration>,
-    /// A numbered snapshot on this signal.
+    /// The signal that requests a numbered snapshot.
     pub(crate) signal: Option<Signal>,
-    /// The heap's numbers, ten times a second.
+    /// The file to which the heap's numbers are appended.
     pub(crate) live: Option<Template>,
-    /// Where numbered snapshots go.
+    /// The path of numbered snapshots.
     pub(crate) numbered: Template,
-    /// Where the snapshot goes at the process's end.
+    /// The path of the snapshot at the process's end.
     pub(crate) at_exit: Option<Template>,
-    /// How many numbered snapshots of a process are kept, if not all.
+    /// How many numbered snapshots of a process are kept; all if `None`.
     pub(crate) keep: Option<u32>,
-    /// What snapshots are written with.
+    /// Whether snapshots hold names or addresses.
     pub(crate) names: Names,
 }
 
 impl Order {
-    /// How long a program may do what needs a process of one thread, where the clock is slow.
+    /// How long after its start a program stays single-threaded, for intervals of at least this.
     const GRACE: Duration = Duration::from_secs(1);
 
     fn needs_a_thread(&self) -> bool {
@@ -78,25 +83,29 @@ impl Order {
     }
 }
 
+/// The requests of this process.
+///
+/// NOTE: a `OnceLock` blocks only in `set` and `get_or_init`. [`order`] sets it once, under the
+/// control lock, and everything else calls `get`, which never waits.
 static ORDER: OnceLock<Order> = OnceLock::new();
-/// When the process began, by the [clock](hooks::monotonic_time), in nanoseconds.
+/// When the process started, by [`hooks::monotonic_time`], in nanoseconds.
 static BEGAN: AtomicU64 = AtomicU64::new(0);
-/// Whether the thread was started in this process.
+/// Whether the writer thread was started in this process.
 static HAS_THREAD: AtomicBool = AtomicBool::new(false);
-/// Whether a signal came before there was a thread.
+/// Whether a signal arrived before the writer thread started.
 static WAS_SIGNALLED: AtomicBool = AtomicBool::new(false);
-/// How many numbered snapshots there are.
+/// The number of the last numbered snapshot.
 static NUMBER: AtomicU32 = AtomicU32::new(0);
-/// The numbered snapshots that are [kept](Order::keep), the oldest first, and the process that
-/// wrote them.
+/// The process that wrote the numbered snapshots, and those that are [kept](Order::keep), oldest
+/// first.
 static KEPT: Mutex<(u32, VecDeque<PathBuf>)> = Mutex::new((0, VecDeque::new()));
-/// Held while one is written, so that the process does not end in the middle of it.
+/// Held while a snapshot is written, so that the process does not end in the middle of it.
 static WRITING: Mutex<()> = Mutex::new(());
-/// Whether the process is at its end. Guarded by the lock.
+/// Whether the process is ending. Guarded by [`WRITING`].
 static HAS_ENDED: AtomicBool = AtomicBool::new(false);
 
-/// Takes note of what is to be done while the program runs, and of whether a snapshot is to be written at its
-/// end. Does not allocate. `false` where the system refuses to call us at the end.
+/// Stores the requests and registers the exit handler. Does not allocate. `false` if the system
+/// refuses the handler.
 pub(crate) fn order(order: Order) -> bool {
     write::begin();
     begin_to_count();
@@ -105,7 +114,7 @@ pub(crate) fn order(order: Order) -> bool {
     hooks::call_at_exit(at_exit)
 }
 
-/// What is to be done by a thread, and how long ago the process began.
+/// Returns the requests that need the thread, and the time since the process started.
 fn order_for_thread() -> Option<(&'static Order, Duration)> {
     let order = ORDER.get().filter(|it| it.needs_a_thread())?;
     let began = Duration::from_nanos(BEGAN.load(Ordering::Relaxed));
@@ -117,8 +126,9 @@ fn begin_to_count() {
     BEGAN.store(now, Ordering::Relaxed);
 }
 
-/// Has signals handled, and starts the thread if it is needed at once: when no lock is held, and the program's own code
-/// has not begun.
+/// Installs the signal handler, and starts the thread if it is needed at once.
+///
+/// Called before the program's own code runs, with no lock held.
 pub(crate) fn start() {
     let Some((order, _)) = order_for_thread() else {
         return;
@@ -142,7 +152,7 @@ fn prepare(order: &Order) {
     }
 }
 
-/// The same in a child after a fork, which has one thread, and the handler that its parent left it.
+/// Prepares a child after a fork. It has one thread, and inherits its parent's signal handler.
 pub(crate) fn start_in_child() {
     let Some((order, _)) = order_for_thread() else {
         return;
@@ -154,18 +164,19 @@ pub(crate) fn start_in_child() {
     prepare(order);
 }
 
-/// Starts the thread, unless it was started.
+/// Starts the thread, unless it was started before.
 fn start_thread() {
     if HAS_ENDED.load(Ordering::Relaxed) {
         return;
     }
-    // The release shows a child what was made ready for the thread; the acquire pairs with it.
+    // The acquire pairs with the release in `start_in_child`, which publishes the reset state.
     if !HAS_THREAD.swap(true, Ordering::AcqRel) && !background::serve(serve) {
         hooks::write_to_stderr(&["alloc-core: the system refused a thread to write snapshots\n"]);
     }
 }
 
-/// Whether there is something to be [asked](control::ask) of a session that begins, or is in other company now.
+/// Whether a session that starts, or whose concurrency changes, must [ask](control::ask)
+/// allocations to call [`answer`].
 pub(crate) fn waits_for_an_answer(concurrency: Concurrency) -> bool {
     let waits = |order: &Order| {
         let is_slow = order.every.is_some() || WAS_SIGNALLED.load(Ordering::Relaxed);
@@ -174,8 +185,9 @@ pub(crate) fn waits_for_an_answer(concurrency: Concurrency) -> bool {
     !HAS_THREAD.load(Ordering::Relaxed) && ORDER.get().is_some_and(waits)
 }
 
-/// Starts the thread, if it is time: called before a record, by a thread that is not inside the tracer, as long as
-/// it is [asked](control::ask).
+/// Starts the thread if it is time.
+///
+/// Called before a record while [asked](control::ask), by a thread that is not inside the tracer.
 #[cold]
 pub(crate) fn answer() {
     let order = order_for_thread().filter(|_| !HAS_THREAD.load(Ordering::Relaxed));
@@ -183,9 +195,9 @@ pub(crate) fn answer() {
         return control::unask();
     };
     match control::generation() {
-        // A session that begins asks again; it may have done so just now.
+        // A session that starts asks again, and may have done so just now.
         control::OFF | control::UNSET => ask_no_more_unless(control::is_on),
-        // Whoever pauses it is about to say in what company the thread is.
+        // The thread that paused it is about to set the concurrency.
         generation if control::is_paused(generation) => {}
         generation => {
             let is_time = order.every.is_some() && since >= Order::GRACE;
@@ -214,7 +226,7 @@ fn ask_no_more_unless(is_asked_again: impl FnOnce() -> bool) {
 /// The signal's handler.
 extern "C" fn signalled(signal: libc::c_int, info: *const c_void, interrupted: *const c_void) {
     let error = hooks::errno();
-    // SAFETY: the second argument of this handler.
+    // SAFETY: `info` is this handler's second argument, and the handler is still running.
     let is_retry = unsafe { retry::is_one(info) };
     if HAS_THREAD.load(Ordering::Relaxed) {
         if !is_retry {
@@ -226,15 +238,15 @@ extern "C" fn signalled(signal: libc::c_int, info: *const c_void, interrupted: *
         control::ask();
         let is_outside = thread::stage() != Stage::Busy
             && !thread::current().is_some_and(ThreadState::is_inside);
-        // SAFETY: the third argument of this handler.
+        // SAFETY: `interrupted` is this handler's third argument.
         if is_outside && unsafe { waiting::was_interrupted(interrupted) } {
             start_thread();
         } else {
-            // It may go on to wait without an allocation.
+            // The program may start to wait before its next allocation.
             retry::soon();
         }
     } else if !is_retry {
-        tell_that_it_is_off();
+        warn_that_tracing_is_off();
     }
     hooks::set_errno(error);
     if !is_retry {
@@ -242,35 +254,36 @@ extern "C" fn signalled(signal: libc::c_int, info: *const c_void, interrupted: *
     }
 }
 
-/// Waits until no snapshot is being written, and keeps it so for as long as a fork takes: whoever writes
-/// holds locks of many libraries.
+/// Waits for a snapshot in progress and blocks others while the guard lives.
+///
+/// A fork holds it, since a thread that writes a snapshot holds locks of many libraries.
 pub(crate) fn hold() -> MutexGuard<'static, ()> {
     WRITING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// For a signal that comes while nothing is traced. A signal's handler may call it.
-fn tell_that_it_is_off() {
+/// Reports a signal that arrived while tracing is off. Async-signal-safe.
+fn warn_that_tracing_is_off() {
     hooks::write_to_stderr(&[
-        "alloc-core: ALLOC_TRACE_SIGNAL: no snapshot written: tracing is off; with ALLOC_TRACE=128 it is on from the \
-         start\n",
+        "alloc-core: ALLOC_TRACE_SIGNAL: no snapshot written: tracing is off; \
+         with ALLOC_TRACE=128 it is on from the start\n",
     ]);
 }
 
 extern "C" fn at_exit() {
     if stack_here::may_be_within_allocation() {
-        // NOTE: nor does it wait for one that is being written, maybe by what was interrupted.
+        // NOTE: does not wait for a snapshot in progress: this thread may be writing it.
         HAS_ENDED.store(true, Ordering::Relaxed);
         if ORDER.get().is_some_and(|it| it.at_exit.is_some()) {
             hooks::write_to_stderr(&[
-                "alloc-core: ALLOC_TRACE_OUT: no snapshot written: a signal handler called exit, and what it \
-                 interrupted may be in the middle of an allocation\n",
+                "alloc-core: ALLOC_TRACE_OUT: no snapshot written: a signal handler called exit, \
+                 and what it interrupted may be in the middle of an allocation\n",
             ]);
         }
         return;
     }
     let out = ORDER.get().and_then(|it| it.at_exit);
     if let Some(out) = out.filter(|_| control::was_ever_on()) {
-        // The path and what the writer needs are not the program's.
+        // The path and the writer's memory are not the program's.
         let _muted = thread::mute();
         let written = if out.is_numbered() {
             write_numbered(out, Moment::Exit).map(|_| ())
@@ -285,13 +298,12 @@ extern "C" fn at_exit() {
             ]);
         }
     }
-    // Waits for one that is being written; none is begun any more, since it would be cut off.
+    // Waits for a snapshot in progress, and prevents others, which the exit would cut off.
     let _writing = hold();
     HAS_ENDED.store(true, Ordering::Relaxed);
 }
 
-/// Writes the last snapshot to what `path` says for this process and for so many numbered
-/// snapshots.
+/// Writes the last snapshot. `path` takes the process id and the number of numbered snapshots.
 fn write(path: impl FnOnce(u32, u32) -> PathBuf) -> Result<(), String> {
     writing(|| {
         let path = path(std::process::id(), NUMBER.load(Ordering::Relaxed));
@@ -303,8 +315,8 @@ fn write(path: impl FnOnce(u32, u32) -> PathBuf) -> Result<(), String> {
             hooks::write_to_stderr(&[
                 "alloc-core: ",
                 &path,
-                ": replaced a file that was written while this process ran: with %p in the path each \
-                 process has its own\n",
+                ": replaced a file that was written while this process ran: \
+                 with %p in the path each process has its own\n",
             ]);
         }
         Ok(())
@@ -323,9 +335,10 @@ fn about(error: Error, path: &Path) -> String {
     error.to_string()
 }
 
-/// Runs `write` while no other snapshot is written, unless the process is at its end, or there is no memory for it.
+/// Runs `write` while no other snapshot is written. Does nothing if the process is ending or if
+/// there is no memory.
 fn writing<T: Default>(write: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    // A panic must not cross into the C library.
+    // A panic must not unwind into the C library.
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let _writing = hold();
         if HAS_ENDED.load(Ordering::Relaxed) {
@@ -342,8 +355,9 @@ fn writing<T: Default>(write: impl FnOnce() -> Result<T, String>) -> Result<T, S
     result.unwrap_or_else(|_| Err("a panic while writing it".to_owned()))
 }
 
-/// Writes a snapshot under the next number that no file has: another process may have the same path, and so may what
-/// this one was before an `exec`. Returns where it is, if it was written.
+/// Writes a snapshot under the next free number, and returns its path if it was written.
+///
+/// A number may be taken by another process with the same path, or by this one before an `exec`.
 fn write_numbered(out: Template, moment: Moment) -> Result<Option<PathBuf>, String> {
     writing(|| {
         let process = std::process::id();
@@ -365,35 +379,35 @@ fn write_numbered(out: Template, moment: Moment) -> Result<Option<PathBuf>, Stri
     })
 }
 
-/// Takes note of a snapshot that was just written, and removes the oldest beyond so many.
+/// Adds a new snapshot to those kept, and removes the oldest beyond `keep`.
 fn remove_beyond(keep: usize, process: u32, newest: &Path) {
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     let (owner, paths) = &mut *kept;
     if *owner != process {
-        // NOTE: a child after a fork leaves what its parent wrote to its parent.
+        // NOTE: after a fork, the parent's snapshots stay its own.
         *owner = process;
         paths.clear();
     }
     paths.push_back(newest.to_owned());
     while paths.len() > keep {
         if let Some(oldest) = paths.pop_front() {
-            // It may be gone: whoever looked at it may have taken it away.
+            // A reader may have moved it already.
             let _ = fs::remove_file(oldest);
         }
     }
 }
 
-/// Writes a numbered snapshot, and says where it went if somebody asked for it by a signal.
+/// Writes a numbered snapshot, and prints its path if a signal requested it.
 fn tick(out: Template, was_signalled: bool) {
     if !control::is_on() {
         if was_signalled {
-            tell_that_it_is_off();
+            warn_that_tracing_is_off();
         }
         return;
     }
     match write_numbered(out, Moment::Running) {
         Ok(Some(path)) if was_signalled => {
-            // NOTE: in one piece, as other threads write there too.
+            // NOTE: in one write, since other threads write there too.
             let message = format!("alloc-core: wrote {}\n", path.display());
             hooks::write_to_stderr(&[&message]);
         }
@@ -404,7 +418,7 @@ fn tick(out: Template, was_signalled: bool) {
     }
 }
 
-/// The thread.
+/// The writer thread's loop.
 fn serve() {
     let Some((order, ago)) = order_for_thread() else {
         return;

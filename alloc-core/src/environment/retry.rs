@@ -1,30 +1,30 @@
-//! A signal to the process itself, a little later: for what a signal's handler cannot do yet.
+//! Sends the snapshot signal to this process again a little later, when its handler could not act.
 //!
-//! It is the signal that the handler handles, by a timer that is set only while something is asked for. So a program that
-//! nobody asks is interrupted by nothing.
+//! A timer sends it. The timer is armed only while a snapshot is pending, so an idle program is
+//! never interrupted.
 
 use std::ffi::c_void;
 
 use crate::environment::signals::Signal;
 
-/// Makes a timer for this process: again in a child after a fork. Without one there is no retry.
+/// Creates the timer. A child calls this again after a fork. Without a timer there is no retry.
 #[cfg(target_os = "linux")]
 pub(crate) fn prepare(signal: Signal) {
     let mut event = std::mem::MaybeUninit::<libc::sigevent>::zeroed();
-    // SAFETY: zero is a value of all fields.
+    // SAFETY: all fields are integers or pointers, for which zero is valid.
     let event = unsafe { event.assume_init_mut() };
     event.sigev_notify = libc::SIGEV_SIGNAL;
     event.sigev_signo = signal.number();
     event.sigev_value.sival_ptr = mark();
     let mut timer = std::ptr::null_mut();
-    // SAFETY: an event, and room for a timer.
+    // SAFETY: `event` is initialized, and `timer` has room for a timer's id.
     let failed = unsafe { libc::timer_create(libc::CLOCK_MONOTONIC, event, &mut timer) } != 0;
     TIMER.store(timer, Ordering::Relaxed);
-    // The release shows the timer to the acquire in `soon`.
+    // The release publishes `TIMER` to the acquire in `soon`.
     HAS_TIMER.store(!failed, Ordering::Release);
 }
 
-/// Has the signal come again in a tenth of a second. A signal's handler may call it.
+/// Sends the signal again in a tenth of a second. Async-signal-safe.
 #[cfg(target_os = "linux")]
 pub(crate) fn soon() {
     // The acquire pairs with the release in `prepare`.
@@ -43,23 +43,23 @@ pub(crate) fn soon() {
         },
     };
     let timer = TIMER.load(Ordering::Relaxed);
-    // SAFETY: the timer of this process, and a time.
+    // SAFETY: `timer` was created in this process by `prepare`, and `time` is initialized.
     unsafe { libc::timer_settime(timer, 0, &time, std::ptr::null_mut()) };
 }
 
-/// Whether a signal is a retry, by the second argument of its handler.
+/// Whether the signal being handled is a retry. `info` is the handler's second argument.
 ///
 /// # Safety
 ///
-/// It is that of a handler with `SA_SIGINFO`, which still runs.
+/// `info` comes from a handler with `SA_SIGINFO` that is still running.
 #[cfg(target_os = "linux")]
 pub(crate) unsafe fn is_one(info: *const c_void) -> bool {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees that `info` is valid while the handler runs.
     let info = unsafe { &*info.cast::<libc::siginfo_t>() };
     if info.si_code != libc::SI_TIMER {
         return false;
     }
-    // SAFETY: a signal of a timer has a value.
+    // SAFETY: `si_value` is initialized for signals of a timer, which `si_code` shows.
     unsafe { info.si_value() }.sival_ptr == mark()
 }
 
@@ -71,13 +71,13 @@ static TIMER: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 #[cfg(target_os = "linux")]
 static HAS_TIMER: AtomicBool = AtomicBool::new(false);
 
-/// What tells its signals from others of the same number.
+/// The value that distinguishes the timer's signals from others with the same number.
 #[cfg(target_os = "linux")]
 fn mark() -> *mut c_void {
     (&raw const TIMER).cast_mut().cast()
 }
 
-/// NOTE: where it cannot be told what a signal interrupts, nothing is put off.
+/// NOTE: only Linux detects what a signal interrupted; on other systems nothing is deferred.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn prepare(_: Signal) {}
 

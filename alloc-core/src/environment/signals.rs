@@ -1,14 +1,14 @@
-//! [`Signal`]: the signal that asks for a snapshot.
+//! [`Signal`]: the signal that requests a snapshot.
 
 use std::ffi::c_void;
 
 use crate::system::sync::{AtomicPtr, Ordering};
 
-/// A signal that a program may be sent for something of its own.
+/// A signal with no fixed meaning, which programs may use freely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Signal(libc::c_int);
 
-/// What [`Signal::from_name`] takes, in words.
+/// The names that [`Signal::from_name`] accepts.
 pub(crate) const EXPECTED: &str = "USR1, USR2, HUP, QUIT, ALRM, WINCH, URG, IO or PROF";
 
 #[cfg(unix)]
@@ -27,8 +27,10 @@ const SIGNALS: [(&str, libc::c_int); 9] = [
 const SIGNALS: [(&str, libc::c_int); 0] = [];
 
 impl Signal {
-    /// From a name with or without `SIG` in front. Not those that cannot be caught, that tell of a crash,
-    /// or that end a program or a child of it.
+    /// Parses a name with or without the prefix `SIG`.
+    ///
+    /// Refuses signals that cannot be caught, that report a crash, or that end a process or report
+    /// the end of a child.
     pub(crate) fn from_name(name: &str) -> Option<Signal> {
         let name = name.strip_prefix("SIG").unwrap_or(name);
         let known = SIGNALS.iter().find(|(known, _)| *known == name)?;
@@ -40,22 +42,21 @@ impl Signal {
         self.0
     }
 
-    /// Has `handler` called when the signal comes, which [calls](call_previous) whoever handled it before. `false` where
-    /// the system refuses.
+    /// Installs `handler`, with `SA_RESTART`. `false` if the system refuses.
     ///
-    /// System calls that may be made again are made again.
+    /// The handler must [call the previous one](call_previous).
     #[cfg(unix)]
     pub(crate) fn handle(self, handler: Handler) -> bool {
         let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
         let mut previous = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
-        // SAFETY: zero is a value of all fields: no handler, no flags, an empty set.
+        // SAFETY: zero is valid for all fields: no handler, no flags, an empty set.
         let action = unsafe { action.assume_init_mut() };
         action.sa_sigaction = handler as *const () as usize;
         action.sa_flags = libc::SA_RESTART | libc::SA_SIGINFO;
-        // SAFETY: a handler of the type that the flags say, which does nothing that a handler must not, and room for
-        // the one before.
+        // SAFETY: `SA_SIGINFO` matches the type `Handler`, handlers are async-signal-safe, and
+        // `previous` has room for the old action.
         let failed = unsafe { libc::sigaction(self.0, action, previous.as_mut_ptr()) } != 0;
-        // SAFETY: zeroed, and filled in by the system; zero is a value of all fields.
+        // SAFETY: zeroed above, which is valid for all fields, and filled in by the system.
         let previous = unsafe { previous.assume_init() };
         if !failed && !matches!(previous.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN) {
             PREVIOUS.store(previous.sa_sigaction as *mut c_void, Ordering::Release);
@@ -69,21 +70,22 @@ impl Signal {
     }
 }
 
-/// Who handled the signal before, if anyone did: a program that loads a library with the tracer, or another tracer.
+/// The previous handler, or null: that of a program that loads a library with the tracer, or that
+/// of another tracer.
 static PREVIOUS: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Calls who handled the signal before, with what the handler was given.
+/// Calls the previous handler, if there is one, with the arguments of this one.
 pub(crate) fn call_previous(signal: libc::c_int, info: *const c_void, context: *const c_void) {
     let previous = PREVIOUS.load(Ordering::Acquire);
     if !previous.is_null() {
-        // SAFETY: a handler that the program installed. One without `SA_SIGINFO` takes the first argument, and
-        // leaves the others where they are.
+        // SAFETY: the pointer is a handler that the program installed. One without `SA_SIGINFO`
+        // takes only the first argument, and the C calling convention permits extra ones.
         let previous = unsafe { std::mem::transmute::<*mut c_void, Handler>(previous) };
         previous(signal, info, context);
     }
 }
 
-/// The signal, what is known of its sender, and what was interrupted.
+/// A signal handler. Its arguments are the signal, the `siginfo_t` and the interrupted context.
 pub(crate) type Handler = extern "C" fn(libc::c_int, *const c_void, *const c_void);
 
 #[cfg(all(test, unix))]

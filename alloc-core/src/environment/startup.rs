@@ -1,7 +1,7 @@
-//! What the environment asks for: see [`environment`](crate::environment).
+//! Reads the variables of the [`environment`](crate::environment).
 //!
-//! Read at the very first allocation, before `main`, by code that does not allocate. A wrong value
-//! ends the program there, with a message that says what was expected.
+//! This happens at the first allocation, before `main`, so the code does not allocate. An invalid
+//! value ends the program with a message that shows what was expected.
 
 use std::ffi::CStr;
 use std::time::Duration;
@@ -22,17 +22,17 @@ const SECONDS: &str = "a number of seconds from 0.01 to 1000000";
 const BYTES: &str = "a number of bytes from 1 to 64MiB, as 524288 or 512KiB";
 const NAMES: &str = "1 for snapshots with names, or 0 for addresses";
 const FRAMES: &str = "a number of frames from 1 to 1000, or 0 for off";
-const THREADS: &str = "1 to tell threads background, or 0 not to";
+const THREADS: &str = "1 to group by thread name, or 0 not to";
 const SIZES: &str = "1 to class blocks by their own size, or 0 not to";
 const EXACT_PEAK: &str = "1 for an exact peak, or 0 for the default";
 const CALLSITES: &str = "a number of callsites from 1 to 1048576";
 const KEEP: &str = "a number of snapshots from 1 to 1000000";
 
-/// The configuration that the environment asks for, if it asks for tracing.
+/// Returns the configuration to start with, if the environment starts tracing.
 ///
-/// What else it asks for is noted with the [`reporter`], whoever starts tracing.
+/// Passes everything else on to the [`reporter`].
 pub(crate) fn config_from_environment() -> Option<Config> {
-    variables::tell_of_unknown();
+    variables::warn_of_unknown();
     let out = value(c"ALLOC_TRACE_OUT", PATH, valid_template);
     let live = value(c"ALLOC_TRACE_LIVE", PATH, valid_template);
     let every = number(c"ALLOC_TRACE_EVERY", SECONDS, parse_seconds);
@@ -47,7 +47,7 @@ pub(crate) fn config_from_environment() -> Option<Config> {
     let callsites = number(c"ALLOC_TRACE_MAX_CALLSITES", CALLSITES, |it| {
         parse_count(it, MAX_CALLSITES)
     });
-    // The first that has something written: what is said of the others is said of it.
+    // The first variable that requests a file stands for all of them in messages.
     let asking = [
         out.map(|_| "ALLOC_TRACE_OUT"),
         every.map(|_| "ALLOC_TRACE_EVERY"),
@@ -60,7 +60,7 @@ pub(crate) fn config_from_environment() -> Option<Config> {
         let kept =
             |text: Option<_>| text.map_or(Some(None), |it| Template::new(it, beginning).map(Some));
         let (Some(at_exit), Some(live)) = (kept(out), kept(live)) else {
-            // The program runs without it, as it would.
+            // The program continues without tracing.
             hooks::write_to_stderr(&[
                 "alloc-core: tracing could not be started: the system gave no memory for a path\n",
             ]);
@@ -70,7 +70,7 @@ pub(crate) fn config_from_environment() -> Option<Config> {
             every,
             signal,
             live,
-            numbered: at_exit.unwrap_or(Template::unasked(beginning)),
+            numbered: at_exit.unwrap_or(Template::default_numbered(beginning)),
             at_exit,
             keep,
             names: match names {
@@ -80,14 +80,14 @@ pub(crate) fn config_from_environment() -> Option<Config> {
         };
         if frames != Some(0) {
             if at_exit.is_some() || every.is_some() || signal.is_some() {
-                reach::tell_if_out_of_reach(asking, order.numbered);
+                reach::warn_if_unwritable(asking, order.numbered);
             }
             if let Some(live) = live {
-                reach::tell_if_out_of_reach("ALLOC_TRACE_LIVE", live);
+                reach::warn_if_unwritable("ALLOC_TRACE_LIVE", live);
             }
         }
         if !reporter::order(order) {
-            refuse(&["the system refused to call us at the program's end\n"]);
+            refuse(&["the system refused an exit handler\n"]);
         }
     }
     if frames.is_none() && sample.is_none() {
@@ -137,7 +137,7 @@ fn valid_template(text: &'static [u8]) -> Option<&'static [u8]> {
     Template::is_valid(text).then_some(text)
 }
 
-/// The value of a variable that is a number or a name. A wrong one ends the program.
+/// Parses a variable that is a number or a name. An invalid value ends the program.
 fn number<T>(
     name: &'static CStr,
     expected: &str,
@@ -148,7 +148,7 @@ fn number<T>(
     })
 }
 
-/// The value of a variable, unless it is empty. A wrong one ends the program.
+/// Parses a variable. `None` if it is unset or empty. An invalid value ends the program.
 fn value<T>(
     name: &'static CStr,
     expected: &str,
@@ -164,14 +164,16 @@ fn value<T>(
     parsed
 }
 
-/// Ends the program: it was started with something that cannot be done.
+/// Ends the program with a message and status 2.
 pub(crate) fn refuse(message: &[&str]) -> ! {
     hooks::write_to_stderr(&["alloc-core: "]);
     hooks::write_to_stderr(message);
     hooks::exit_at_once(2)
 }
 
-/// NOTE: `parse` takes signs, exponents and names of numbers, which no one means.
+/// Whether a text consists of digits and points.
+///
+/// NOTE: `str::parse` also accepts signs, exponents, `inf` and `NaN`.
 fn is_plain(digits: &str) -> bool {
     digits.starts_with(|c: char| c.is_ascii_digit())
         && digits
@@ -179,7 +181,7 @@ fn is_plain(digits: &str) -> bool {
             .all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
-/// A number of frames; 0 means off.
+/// Parses a number of frames. Zero means off.
 fn parse_frames(text: &str) -> Option<u16> {
     let frames = text.parse().ok().filter(|_| is_plain(text))?;
     (frames <= Config::MAX_FRAMES).then_some(frames)
@@ -205,7 +207,7 @@ fn parse_seconds(text: &str) -> Option<Duration> {
         .then(|| Duration::from_secs_f64(seconds))
 }
 
-/// A number of bytes, with or without a unit.
+/// Parses a number of bytes, with or without a unit.
 fn parse_bytes(text: &str) -> Option<u64> {
     let bytes = crate::Bytes::parse(text)?.get();
     (1..=Interval::MOST).contains(&bytes).then_some(bytes)

@@ -1,4 +1,4 @@
-//! [`Template`]: where snapshots are written that the environment asks for.
+//! [`Template`]: a path for snapshots, with placeholders.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,18 +6,18 @@ use std::time::{Duration, SystemTime};
 
 use crate::{snapshot::utc, system::arena, system::hooks};
 
-/// A path in which `%p` is the process id, `%n` the number of the snapshot, `%t` the time, `%h` the host's name, and
-/// `%%` a percent sign. A relative one begins in the folder where the program began.
+/// A path in which `%p` is the process id, `%n` the snapshot's number, `%t` the time, `%h` the host
+/// name, and `%%` a percent sign. A relative path starts in the initial working directory.
 ///
-/// It is a copy: a program may write over the environment that it was started with, and leave the folder.
+/// Both parts are copies: a program may overwrite its environment and change directory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Template {
-    /// Empty where the text is an absolute path, or the folder is not known.
+    /// Empty if the text is an absolute path, or if the folder is unknown.
     folder: &'static [u8],
     text: &'static [u8],
 }
 
-/// What stands in the places of a template.
+/// The values of a template's placeholders.
 struct Values {
     process: u32,
     number: u32,
@@ -28,7 +28,7 @@ struct Values {
 impl Values {
     fn now(process: u32, number: u32) -> Values {
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        // NOTE: a name is one part of a path.
+        // NOTE: the name must not add a folder to the path.
         let mut host = hooks::host_name();
         for byte in host.iter_mut().filter(|it| **it == b'/') {
             *byte = b'_';
@@ -42,42 +42,46 @@ impl Values {
     }
 }
 
-/// Where the program began, if that is known. Read once, before its own code runs.
+/// The initial working directory; empty if it is unknown. Read once, before the program's own code
+/// runs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Beginning(&'static [u8]);
 
 impl Beginning {
-    /// Without allocating.
+    /// Reads the working directory. Does not allocate.
     pub(crate) fn here() -> Beginning {
         let Some(place) = arena::reserve(LONGEST_PATH + 1) else {
             return Beginning(&[]);
         };
-        // SAFETY: zeroed memory of this size, which is never released, and nobody else's.
+        // SAFETY: `reserve` returned zeroed memory of this size. It is never released, and nothing
+        // else refers to it.
         let place: &'static mut [u8] =
             unsafe { std::slice::from_raw_parts_mut(place.as_ptr(), LONGEST_PATH + 1) };
         let len = hooks::working_directory(place);
-        // NOTE: where it has no path, a relative path is that of the system.
+        // NOTE: if the directory has no path, the system resolves relative paths.
         Beginning(&place[..len.unwrap_or(0)])
     }
 }
 
-/// A copy that stays, made without allocating. `None` where the system has no memory.
+/// Copies bytes for the rest of the process, without allocating. `None` if the system has no
+/// memory.
 fn keep(bytes: &[u8]) -> Option<&'static [u8]> {
     if bytes.is_empty() {
         return Some(&[]);
     }
     let place = arena::reserve(bytes.len())?;
-    // SAFETY: room for as many bytes, which is no part of them.
+    // SAFETY: `place` has room for the bytes, and is new memory, so they do not overlap.
     unsafe { place.copy_from_nonoverlapping(std::ptr::NonNull::from(bytes).cast(), bytes.len()) };
-    // SAFETY: written above, and never again, nor released.
+    // SAFETY: the bytes were written above. They are never written again nor released.
     Some(unsafe { std::slice::from_raw_parts(place.as_ptr(), bytes.len()) })
 }
 
-/// The longest name and the longest path, in bytes, that Linux takes; others take no longer ones.
+/// The longest file name in bytes on Linux. Other systems permit no longer ones.
 const LONGEST_NAME: usize = 255;
+/// The longest path in bytes on Linux. Other systems permit no longer ones.
 pub(crate) const LONGEST_PATH: usize = 4095;
 
-/// Refuses a path that no file can have, and says what is too long about it.
+/// Refuses a path that is too long for any file. The error shows which part is too long.
 pub(crate) fn check_length(path: &Path) -> Result<(), String> {
     let longest = path.iter().map(|it| it.len()).max().unwrap_or_default();
     let len = path.as_os_str().len();
@@ -96,10 +100,10 @@ pub(crate) fn check_length(path: &Path) -> Result<(), String> {
 }
 
 impl Template {
-    /// Where numbered snapshots go if nobody said.
+    /// The default path of numbered snapshots.
     const NUMBERED: &'static [u8] = b"alloc-trace-%p-%n.pb.gz";
 
-    /// Whether each percent sign means something.
+    /// Whether each percent sign starts a placeholder.
     pub(crate) fn is_valid(text: &[u8]) -> bool {
         let mut bytes = text.iter();
         while let Some(byte) = bytes.next() {
@@ -110,14 +114,15 @@ impl Template {
         true
     }
 
-    /// Without allocating. `None` where the system has no memory for a copy. The text is [valid](Self::is_valid).
+    /// Copies a [valid](Self::is_valid) text, without allocating. `None` if the system has no
+    /// memory.
     pub(crate) fn new(text: &[u8], beginning: Beginning) -> Option<Template> {
         let text = keep(text)?;
         Some(Template::of(text, beginning))
     }
 
-    /// Where numbered snapshots go if nobody said.
-    pub(crate) fn unasked(beginning: Beginning) -> Template {
+    /// The default path of numbered snapshots.
+    pub(crate) fn default_numbered(beginning: Beginning) -> Template {
         Template::of(Template::NUMBERED, beginning)
     }
 
@@ -126,11 +131,12 @@ impl Template {
         Template { folder, text }
     }
 
+    /// Whether the path contains the snapshot's number.
     pub(crate) fn is_numbered(self) -> bool {
-        self.names(b'n')
+        self.has(b'n')
     }
 
-    fn names(self, place: u8) -> bool {
+    fn has(self, place: u8) -> bool {
         let mut bytes = self.text.iter().copied();
         while let Some(byte) = bytes.next() {
             if byte == b'%' && bytes.next() == Some(place) {
@@ -140,9 +146,11 @@ impl Template {
         false
     }
 
-    /// The path as far as it is known at the program's start, with a zero behind it, and whether
-    /// that is all of it: else it is the folder before the first place. `None` where it does not
-    /// fit. Does not allocate.
+    /// Writes the path as far as it is known at the program's start, with a zero after it, and
+    /// returns whether that is the whole path.
+    ///
+    /// If the path has placeholders, only the folder before the first one is known. `None` if the
+    /// path does not fit. Does not allocate.
     #[cfg(any(unix, test))]
     pub(crate) fn known_part(self, room: &mut [u8]) -> Option<(&std::ffi::CStr, bool)> {
         let separator: &[u8] = if self.folder.is_empty() { b"" } else { b"/" };
@@ -159,7 +167,7 @@ impl Template {
         if !is_whole {
             let slash = room[..len].iter().rposition(|&byte| byte == b'/');
             let folder: &[u8] = if slash.is_none() { b"." } else { b"/" };
-            // NOTE: the root's slash is all of its path.
+            // NOTE: the root's path is its slash.
             len = slash.filter(|&at| at > 0).unwrap_or_else(|| {
                 room[..1].copy_from_slice(folder);
                 1
@@ -170,13 +178,13 @@ impl Template {
         Some((path, is_whole))
     }
 
-    /// The path of the snapshot at the process's end, which is the one after `number` others.
+    /// The path of the snapshot at the process's end, after `number` numbered ones.
     pub(crate) fn last(self, process: u32, number: u32) -> PathBuf {
         self.path(&Values::now(process, number + 1))
     }
 
-    /// The path of a numbered snapshot. Where the template has no place for the number, it stands before
-    /// the extension.
+    /// The path of a numbered snapshot. Without a `%n`, the number is inserted before the
+    /// extension.
     pub(crate) fn numbered(self, process: u32, number: u32) -> PathBuf {
         self.numbered_with(&Values::now(process, number))
     }
@@ -248,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn each_place_is_filled_in() {
+    fn each_placeholder_is_replaced() {
         for (text, path) in [
             ("/tmp/a-%p.pb.gz", "/tmp/a-42.pb.gz"),
             ("100%%-%p%p", "100%-4242"),
@@ -264,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_find_a_place() {
+    fn numbers_go_before_the_extension() {
         for (text, path) in [
             ("a-%p.pb.gz", "a-42.0007.pb.gz"),
             ("a-%n.pb.gz", "a-0007.pb.gz"),
@@ -279,13 +287,13 @@ mod tests {
             let numbered = template(text).numbered_with(&seventh());
             assert_eq!(numbered, PathBuf::from(path));
         }
-        let unasked = Template::unasked(Beginning(b"/w"));
-        let many = unasked.numbered(1, 12_345);
+        let default = Template::default_numbered(Beginning(b"/w"));
+        let many = default.numbered(1, 12_345);
         assert_eq!(many, PathBuf::from("/w/alloc-trace-1-12345.pb.gz"));
     }
 
     #[test]
-    fn a_relative_path_begins_in_the_folder() {
+    fn a_relative_path_starts_in_the_initial_folder() {
         let path = |text: &str| {
             let template = Template::new(text.as_bytes(), Beginning(b"/where/it/began"));
             template.expect("memory").path(&seventh())
@@ -298,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_at_the_start_ends_before_the_first_place() {
+    fn the_known_part_ends_before_the_first_placeholder() {
         for (text, known, is_whole) in [
             ("/tmp/100%%.pb.gz", c"/tmp/100%.pb.gz", true),
             ("/tmp/heap-%p.pb.gz", c"/tmp", false),
@@ -318,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_told() {
+    fn a_path_that_is_too_long_is_refused() {
         let check = |path: &str| check_length(Path::new(path));
         let name = "n".repeat(LONGEST_NAME);
         assert_eq!(check(&name), Ok(()));

@@ -1,13 +1,13 @@
-//! The environment's variables of the tracer, and those that are spelled wrong.
+//! The names of the tracer's environment variables, and the detection of misspelled ones.
 
 use std::ffi::CStr;
 
 use crate::system::hooks;
 
-/// What the name of each begins with.
+/// The prefix of every name.
 const PREFIX: &str = "ALLOC_TRACE";
 
-/// All that are read. See [`environment`](crate::environment).
+/// All variables that are read. See [`environment`](crate::environment).
 const KNOWN: [&str; 12] = [
     PREFIX,
     "ALLOC_TRACE_SAMPLE",
@@ -23,7 +23,7 @@ const KNOWN: [&str; 12] = [
     "ALLOC_TRACE_MAX_CALLSITES",
 ];
 
-/// What else somebody may call them.
+/// Names that users may try instead, with the right ones.
 const SYNONYMS: [(&str, &str); 8] = [
     ("ALLOC_TRACE_FRAMES", PREFIX),
     ("ALLOC_TRACE_DEPTH", PREFIX),
@@ -35,8 +35,8 @@ const SYNONYMS: [(&str, &str); 8] = [
     ("ALLOC_TRACE_CALLSITES", "ALLOC_TRACE_MAX_CALLSITES"),
 ];
 
-/// Says which variables of the environment look like the tracer's and are not. Does not allocate.
-pub(crate) fn tell_of_unknown() {
+/// Reports variables that look like the tracer's but are unknown. Does not allocate.
+pub(crate) fn warn_of_unknown() {
     hooks::for_each_variable(|variable| {
         if let Some(name) = unknown(variable) {
             match nearest(name) {
@@ -55,20 +55,20 @@ pub(crate) fn tell_of_unknown() {
     });
 }
 
-/// The name of a variable that is not empty, if it has the prefix and is not known.
+/// Returns the name in `NAME=value` if it looks like the tracer's, is unknown, and has a value.
 fn unknown(variable: &CStr) -> Option<&str> {
     let bytes = variable.to_bytes();
     if !bytes.starts_with(PREFIX.as_bytes()) {
         return None;
     }
     let (name, value) = variable.to_str().ok()?.split_once('=')?;
-    // NOTE: another's may begin with the same letters, such as ALLOC_TRACER_HOME.
+    // NOTE: other programs' variables may start with the same letters, such as ALLOC_TRACER_HOME.
     let rest = &name[PREFIX.len()..];
     let is_ours = rest.is_empty() || rest.starts_with('_') || nearest(name).is_some();
     (is_ours && !value.is_empty() && !KNOWN.contains(&name)).then_some(name)
 }
 
-/// The variable that somebody may have meant.
+/// Returns the variable that a misspelled name probably means.
 fn nearest(name: &str) -> Option<&'static str> {
     let synonym = SYNONYMS.iter().find(|(other, _)| *other == name);
     if let Some((_, known)) = synonym {
@@ -79,19 +79,18 @@ fn nearest(name: &str) -> Option<&'static str> {
     (distance <= FARTHEST).then_some(known)
 }
 
-/// How many letters may be wrong.
+/// The most edits between a misspelled name and the one it means.
 const FARTHEST: usize = 2;
-/// A name that is longer is none of ours.
+/// The longest name that is compared, in bytes.
 const LONGEST: usize = 32;
 
-/// How many letters have to be changed, put in or taken out to make one name of another:
-/// Levenshtein's distance.
+/// The Levenshtein distance of two names; [`usize::MAX`] if one is too long.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     if a.len() > LONGEST || b.len() > LONGEST {
         return usize::MAX;
     }
-    // The distances of what was seen of `a` from each beginning of `b`.
+    // The distances of the current prefix of `a` from each prefix of `b`.
     let mut row: [usize; LONGEST + 1] = std::array::from_fn(|at| at);
     for (at, letter) in a.iter().enumerate() {
         let mut diagonal = row[0];
@@ -110,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_name_has_a_near_one() {
+    fn a_misspelled_name_has_a_suggestion() {
         for (wrong, meant) in [
             ("ALLOC_TRACE_EVRY", Some("ALLOC_TRACE_EVERY")),
             ("ALLOC_TRACES", Some("ALLOC_TRACE")),
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_looks_like_ours_is_unknown() {
+    fn only_names_like_ours_are_unknown() {
         for (variable, name) in [
             (c"ALLOC_TRACE_EVRY=1", Some("ALLOC_TRACE_EVRY")),
             (c"ALLOC_TRACE_COLOUR=1", Some("ALLOC_TRACE_COLOUR")),

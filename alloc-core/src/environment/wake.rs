@@ -1,33 +1,33 @@
-//! How a signal's handler wakes the thread that writes snapshots: by a word in memory.
+//! Wakes the writer thread from a signal handler, through a word in memory.
 //!
-//! No descriptor is held for it, since a program may close all that it finds open, and open its own under their numbers.
+//! No descriptor is used: a program may close every open descriptor and reuse the numbers.
 
 use std::time::Duration;
 
 use crate::system::sync::{AtomicU32, Ordering};
 
-/// One when the thread is to wake.
+/// One if a wake-up is pending, else zero.
 static WORD: AtomicU32 = AtomicU32::new(0);
 
-/// Wakes the thread now, or has it not sleep the next time. A signal's handler may call it.
+/// Wakes the thread, or makes its next wait return at once. Async-signal-safe.
 pub(crate) fn wake() {
     // The release pairs with the acquire in `take`.
     WORD.store(1, Ordering::Release);
     imp::wake_one();
 }
 
-/// Whether [`wake`] was called since this was last asked.
+/// Consumes a pending wake-up, and returns whether there was one.
 pub(crate) fn take() -> bool {
     // The acquire pairs with the release in `wake`.
     WORD.swap(0, Ordering::Acquire) == 1
 }
 
-/// Waits until [`wake`] is called, or so long at most, and returns whether it was.
+/// Waits until [`wake`] is called or the time is up, and returns whether it was called.
 pub(crate) fn wait(at_most: Option<Duration>) -> bool {
     if take() {
         return true;
     }
-    // And again after a day.
+    // Without a limit, wakes once a day.
     let day = Duration::from_secs(86_400);
     imp::sleep(at_most.map_or(day, |it| it.min(day)));
     take()
@@ -41,7 +41,7 @@ mod imp {
 
     pub(super) fn wake_one() {
         let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
-        // SAFETY: a word that is always there, and numbers.
+        // SAFETY: the address is that of a static; the other arguments are integers.
         unsafe { libc::syscall(libc::SYS_futex, WORD.as_ptr(), operation, 1) };
     }
 
@@ -52,7 +52,7 @@ mod imp {
             tv_sec: at_most.as_secs() as libc::time_t,
             tv_nsec: at_most.subsec_nanos().into(),
         };
-        // SAFETY: a word that is always there, a number, and a time that lives as long as the call.
+        // SAFETY: the address is that of a static, and `time` outlives the call.
         unsafe { libc::syscall(libc::SYS_futex, WORD.as_ptr(), operation, 0, &time) };
     }
 }
@@ -64,7 +64,7 @@ mod imp {
     use super::WORD;
     use crate::system::sync::Ordering;
 
-    /// NOTE: who sleeps looks by itself.
+    /// NOTE: `sleep` polls.
     pub(super) fn wake_one() {}
 
     pub(super) fn sleep(at_most: Duration) {
@@ -85,12 +85,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_was_woken_before_does_not_sleep() {
+    fn a_pending_wake_up_prevents_sleep() {
         assert!(!wait(Some(Duration::from_millis(1))));
         wake();
         wake();
         assert!(wait(None), "it would sleep for a day");
-        assert!(!take(), "once for both");
+        assert!(!take(), "two calls make one wake-up");
         let sleeper = std::thread::spawn(|| wait(Some(Duration::from_secs(60))));
         wake();
         assert!(sleeper.join().expect("no panic"));

@@ -1,4 +1,4 @@
-//! What a piece of work allocates, kept in a file beside the test and compared with it.
+//! Baselines: what a piece of work allocates, compared with a file next to the test.
 
 mod numbers;
 
@@ -13,31 +13,32 @@ use crate::scope::{Scope, Usage};
 use crate::snapshot::snapshot::Snapshot;
 use crate::testing::assertions::{Checked, Term, Threads, Value, cannot_measure, refuse_threads};
 
-/// Asserts that a piece of work allocates what it did before, and returns its value.
+/// Asserts that a piece of work allocates the same as before, and returns its value.
 ///
-/// What it did before stands in a small text file beside the test, in the folder `memory`: bytes and blocks
-/// allocated, the peak, and the functions that allocated the most. With `ALLOC_BLESS=1` in the environment the
-/// file is written anew. Debug and release builds have files of their own. Functions, and not lines,
-/// are told apart, so edits elsewhere in the file change nothing.
+/// The baseline is a small text file in the folder `memory` next to the test. It holds the bytes
+/// and blocks allocated, the peak, and the functions that allocated the most.
+/// `ALLOC_BLESS=1` in the environment rewrites it. Debug and release builds have separate files.
+/// The file names functions rather than lines, so edits elsewhere in the source do not change it.
 ///
 /// ```no_run
 /// # fn parse() -> Vec<u8> { vec![] }
 /// use alloc_core::assert_memory_snapshot;
 ///
 /// let document = assert_memory_snapshot!("parse", { parse() });
-/// // Bytes and blocks may be off by so many per cent.
+/// // Bytes and blocks may differ by up to 5 %.
 /// let document = assert_memory_snapshot!("parse", tolerance = 5 %, { parse() });
 /// ```
 ///
 /// Async: `assert_memory_snapshot!("load", async load())`. Threads:
-/// `assert_memory_snapshot!("load", threads = "all", load())`. Both are as with
+/// `assert_memory_snapshot!("load", threads = "all", load())`. Both work as in
 /// [`assert_memory!`](crate::assert_memory!).
 ///
 /// # Panics
 ///
-/// If it allocates something else, with what changed, function by function; if there is no file;
-/// and as [`assert_memory!`](crate::assert_memory!) if the work started threads, and where the
-/// numbers would not be true.
+/// - If the numbers differ. The message shows the changes, function by function.
+/// - If there is no file.
+/// - If the work started threads or nothing can be measured, as
+///   [`assert_memory!`](crate::assert_memory!) does.
 #[macro_export]
 #[collapse_debuginfo(yes)]
 macro_rules! assert_memory_snapshot {
@@ -106,24 +107,24 @@ macro_rules! __baseline {
     };
 }
 
-/// Where a baseline is, and how far off it may be.
+/// Identifies a baseline, and says how far the numbers may differ from it.
 #[derive(Clone, Copy, Debug)]
 pub struct Baseline<'a> {
-    /// What the test calls it.
+    /// The name that the test gives.
     pub name: &'a str,
-    /// The source file of the test, as the compiler has it.
+    /// The source file of the test, as `file!` returns it.
     pub file: &'a str,
     /// The folder of the test's package.
     pub package: &'a str,
-    /// Whether the test is built for debugging.
+    /// Whether debug assertions are on in the test's build.
     pub is_debug: bool,
-    /// Per cent.
+    /// By how many per cent the numbers may differ.
     pub tolerance: f64,
-    /// What becomes of what threads do that the work starts.
+    /// How threads that the work starts are treated.
     pub threads: Term,
 }
 
-/// Runs `work`, and panics if it does not allocate what the baseline says.
+/// Runs `work` and panics if it does not allocate what the baseline says.
 #[track_caller]
 pub fn assert_baseline<T>(
     baseline: Baseline<'_>,
@@ -140,7 +141,7 @@ pub fn assert_baseline<T>(
     Checked::from(measured()).or_panic()
 }
 
-/// The same for a future, whichever threads poll it.
+/// Runs a future, on whichever threads poll it, and compares it with the baseline.
 pub async fn assert_baseline_async<F: Future>(
     baseline: Baseline<'_>,
     future: F,
@@ -176,7 +177,7 @@ impl Baseline<'_> {
     fn compare(&self, found: &Numbers) -> Result<(), String> {
         let path = self.path();
         let shown = path.display();
-        let bless = "ALLOC_BLESS=1 in the environment writes it";
+        let bless = "ALLOC_BLESS=1 in the environment";
         if std::env::var_os("ALLOC_BLESS").is_some_and(|it| it == "1") {
             return write(&path, &found.text())
                 .map_err(|error| format!("cannot write {shown}: {error}"));
@@ -184,21 +185,23 @@ impl Baseline<'_> {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(format!("there is no {shown}; {bless}"));
+                return Err(format!("there is no {shown}; {bless} writes it"));
             }
             Err(error) => return Err(format!("cannot read {shown}: {error}")),
         };
         let expected = Numbers::parse(&text).map_err(|line| {
-            format!("{shown}:{line}: expected a number as alloc_core writes it; {bless} anew")
+            format!(
+                "{shown}:{line}: expected a number as alloc_core writes it; {bless} rewrites it"
+            )
         })?;
         let changes = self.changes(&expected, found);
         if changes.is_empty() {
             return Ok(());
         }
-        Err(format!("not as in {shown}\n{changes}{bless} anew"))
+        Err(format!("{shown} differs\n{changes}{bless} rewrites it"))
     }
 
-    /// What is off by more than it may: nothing if it is only the functions that are, and their sums are not.
+    /// Lists the numbers that differ by more than the tolerance, one a line.
     fn changes(&self, expected: &Numbers, found: &Numbers) -> String {
         let mut changes = String::new();
         let mut change = |what: &str, unit: &str, old: u64, new: u64| {
@@ -239,7 +242,7 @@ impl Baseline<'_> {
         new.abs_diff(old) as f64 > old as f64 * self.tolerance / 100.0
     }
 
-    /// `memory/FILE-NAME.debug.txt` in the folder of the test's file.
+    /// The baseline's path: `memory/FILE-NAME.debug.txt` in the folder of the test's source file.
     fn path(&self) -> PathBuf {
         let build = if self.is_debug { "debug" } else { "release" };
         let stem = Path::new(self.file)
@@ -253,7 +256,7 @@ impl Baseline<'_> {
             .map(|c| if is_plain(c) { c } else { '-' })
             .collect();
         let name = format!("{stem}-{name}.{build}.txt");
-        // NOTE: the compiler's path is relative to the folder of the workspace, which is above the package.
+        // NOTE: `file!` is relative to the workspace's folder, which is above the package's.
         let package = Path::new(self.package);
         let file = package
             .ancestors()
@@ -288,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_told_function_by_function() {
+    fn changes_are_listed_by_function() {
         let mut found = numbers();
         found.allocated += 50;
         found.allocations += 1;
@@ -303,13 +306,13 @@ mod tests {
         );
         assert_eq!(baseline(0.0).changes(&numbers(), &numbers()), "");
         found.functions.remove("demo::new");
-        // Fifty of a thousand are five per cent, and one of four is a quarter.
+        // 50 of 1000 B are 5 %, and 1 of 4 blocks is 25 %.
         assert_eq!(baseline(25.0).changes(&numbers(), &found), "");
         assert!(!baseline(24.0).changes(&numbers(), &found).is_empty());
     }
 
     #[test]
-    fn files_stand_beside_the_test() {
+    fn files_are_next_to_the_test() {
         let path = baseline(0.0).path();
         assert!(
             path.ends_with("alloc-core/src/testing/memory/baseline-a-name-1.debug.txt"),

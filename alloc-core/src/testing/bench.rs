@@ -1,4 +1,4 @@
-//! Memory in benchmarks: [`bench_memory`] for a harness of one's own, and what `criterion` measures with.
+//! Memory in benchmarks: [`bench_memory`] for any harness, and measurements for `criterion`.
 
 #[cfg(feature = "criterion")]
 pub(crate) mod criterion;
@@ -8,24 +8,24 @@ use std::fmt;
 use crate::Error;
 use crate::scope::{Usage, try_measure};
 
-/// What [`bench_memory`] found.
+/// The result of [`bench_memory`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BenchMemory {
-    /// What the first round allocated, which may have set something up.
+    /// What the first round allocated, including one-time setup.
     pub first: Usage,
     /// What the last round allocated.
     pub last: Usage,
-    /// How many rounds there were.
+    /// The number of rounds.
     pub rounds: u32,
     /// Whether all rounds but the first allocated the same.
     pub is_steady: bool,
 }
 
-/// Runs `work` in rounds, and counts what each allocates, on this thread and to the byte.
+/// Runs `work` in rounds and counts what each allocates on this thread, exact to the byte.
 ///
-/// Allocations are counted and not timed, so a few rounds are enough. What the work returns is dropped
-/// after its round, and counts as live at its end.
+/// Allocations are counted, not timed, so a few rounds are enough. At least one runs. The work's
+/// value is dropped after its round and counts as live at the round's end.
 ///
 /// # Errors
 ///
@@ -58,7 +58,7 @@ pub fn bench_memory<T>(rounds: u32, mut work: impl FnMut() -> T) -> Result<Bench
 }
 
 impl fmt::Display for BenchMemory {
-    /// The last round.
+    /// Formats the last round.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Usage {
             allocated, peak, ..
@@ -76,20 +76,31 @@ impl fmt::Display for BenchMemory {
     }
 }
 
-/// What [`bench_memory_of`] found: a row for each input. It prints as a table.
+/// The result of [`bench_memory_of`]: a row for each input. It prints as a table.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// let table = alloc_core::bench_memory_of(3, [10, 100], |&n| "x".repeat(n))?;
+/// let (input, bench) = &table.rows()[1];
+/// assert_eq!(input, "100");
+/// assert_eq!(bench.last.peak.bytes, 100);
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BenchMemoryTable {
     rows: Vec<(String, BenchMemory)>,
 }
 
 impl BenchMemoryTable {
-    /// The inputs as they print, and what was found for each.
+    /// The inputs, as text, and the result for each.
     pub fn rows(&self) -> &[(String, BenchMemory)] {
         &self.rows
     }
 }
 
-/// Runs `work` with each input in [rounds](bench_memory), so that one sees how memory grows with the input.
+/// Runs `work` in [rounds](bench_memory) with each input. The table shows how memory grows with it.
 ///
 /// # Errors
 ///
@@ -99,7 +110,7 @@ impl BenchMemoryTable {
 /// # use alloc_core::TraceAlloc;
 /// # #[global_allocator]
 /// # static ALLOC: TraceAlloc = TraceAlloc::system();
-/// let table = alloc_core::bench_memory_of(3, [10, 100, 1000], |&n| vec![0_u8; n].into_boxed_slice())?;
+/// let table = alloc_core::bench_memory_of(3, [10, 100, 1000], |&n| "x".repeat(n))?;
 /// let expected = "\
 /// input  allocated         allocations          peak
 ///    10       10 B                   1          10 B
@@ -122,7 +133,7 @@ pub fn bench_memory_of<I: fmt::Display, T>(
 }
 
 impl fmt::Display for BenchMemoryTable {
-    /// A row for each input: its numbers, and how many times those of the row before they are.
+    /// Formats a row for each input: its numbers, and their ratio to the row above.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines =
             vec![["input", "allocated", "", "allocations", "", "peak", ""].map(str::to_owned)];
@@ -177,7 +188,7 @@ input  allocated         allocations          peak
     }
 
     #[test]
-    fn rows_that_differ_from_round_to_round_are_told() {
+    fn a_table_shows_the_first_input_whose_rounds_differ() {
         let mut kept = Vec::new();
         let table = bench_memory_of(20, ["a", "b"], |_| kept.push(1_u64)).unwrap();
         let text = table.to_string();

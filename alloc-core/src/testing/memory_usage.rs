@@ -1,4 +1,4 @@
-//! [`memory_usage`]: the heap over time while something runs.
+//! [`memory_usage`]: the heap over time while a piece of work runs.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -6,20 +6,20 @@ use std::time::{Duration, Instant};
 use crate::resident_set_size;
 use crate::{Bytes, TracedMemory, control, environment::background, record::thread};
 
-/// What [`memory_usage`] saw.
+/// The result of [`memory_usage`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MemoryUsage<T> {
-    /// What the work returned.
+    /// The work's value.
     pub value: T,
-    /// The heap from the start of the work to its end, in the order of time: at least one sample at the
-    /// start and one at the end.
+    /// The heap during the work, in chronological order. The first sample is from its start, the
+    /// last from its end.
     pub samples: Vec<MemorySample>,
-    /// The most bytes that were live while the work ran, if the heap reached a new peak in it: then it is
-    /// exact, to within [`TracedMemory::peak_error`].
+    /// The peak of live bytes during the work, exact to within [`TracedMemory::peak_error`].
     ///
-    /// Else the heap had been larger before, and what was reached now is only known from the samples:
-    /// [`highest`](Self::highest). [`reset_peak`](crate::reset_peak) before the work makes sure.
+    /// `None` if the heap was larger at some time before the work: then only the samples are known,
+    /// see [`highest`](Self::highest). Call [`reset_peak`](crate::reset_peak) before the work to
+    /// always get a peak.
     pub peak: Option<Bytes>,
 }
 
@@ -27,17 +27,28 @@ pub struct MemoryUsage<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemorySample {
-    /// How long after the start of the work.
+    /// The time since the start of the work.
     pub at: Duration,
     /// The traced heap: its current bytes, and its peak so far.
     pub heap: TracedMemory,
-    /// The process's resident set size, where the system tells.
+    /// The process's resident set size, where the system reports it.
     pub resident: Option<Bytes>,
 }
 
 impl<T> MemoryUsage<T> {
-    /// The most bytes that are known to have been live while the work ran: the peak, or else the highest
-    /// sample.
+    /// The most bytes known to have been live during the work: the peak, or the highest sample.
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// use std::time::Duration;
+    ///
+    /// alloc_core::start()?;
+    /// let usage = alloc_core::memory_usage(Duration::from_secs(1), || vec![0_u8; 1 << 20]);
+    /// assert!(usage.highest() >= 1 << 20);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub fn highest(&self) -> Bytes {
         let samples = self.samples.iter().map(|it| it.heap.current);
         let highest = samples.max().unwrap_or_default();
@@ -45,11 +56,12 @@ impl<T> MemoryUsage<T> {
     }
 }
 
-/// Runs `work`, once, and looks at the heap at its start, at its end, and at every `interval` in between.
+/// Runs `work` once, and samples the heap at its start, at every `interval`, and at its end.
 ///
-/// The heap is that of the whole process, which must be traced: else all is zero but what is
-/// resident. For the work of one thread alone, to the byte, see [`measure`](crate::measure()). The thread
-/// that looks is not recorded. If the work panics, so does this.
+/// The samples cover the whole process. If it is not traced, only
+/// [`resident`](MemorySample::resident) is not zero. For exact numbers of one thread's work see
+/// [`measure`](crate::measure()). The sampling thread itself is not recorded. A panic of the work
+/// is passed on.
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -72,24 +84,24 @@ impl<T> MemoryUsage<T> {
 pub fn memory_usage<T>(interval: Duration, work: impl FnOnce() -> T) -> MemoryUsage<T> {
     let start = Instant::now();
     let first = sample(start);
-    let (done, wait) = crate::untraced(mpsc::channel::<()>);
-    let (give, take) = crate::untraced(mpsc::channel::<Vec<MemorySample>>);
-    let look = move || {
+    let (done, stop) = crate::untraced(mpsc::channel::<()>);
+    let (send, receive) = crate::untraced(mpsc::channel::<Vec<MemorySample>>);
+    let sampler = move || {
         let mut samples = vec![first];
-        while wait.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+        while stop.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
             samples.push(sample(start));
         }
-        // Nobody waits for them if the work panicked.
-        let _ = give.send(samples);
+        // Nobody receives them if the work panicked.
+        let _ = send.send(samples);
     };
-    // NOTE: where the system has no thread to give, there are the first and the last.
-    crate::untraced(|| background::run(look));
+    // NOTE: if the system refuses a thread, only the first and the last sample are taken.
+    crate::untraced(|| background::run(sampler));
     let value = work();
     let last = sample(start);
     let _muted = thread::mute();
     drop(done);
-    let mut samples = take.recv().unwrap_or_else(|_| vec![first]);
-    // The thread that looks may do so once more before it hears of the end.
+    let mut samples = receive.recv().unwrap_or_else(|_| vec![first]);
+    // The sampling thread may take one more sample before it sees the end.
     samples.retain(|it| it.at <= last.at);
     samples.push(last);
     let rose = last.heap.peak > first.heap.peak;

@@ -1,6 +1,6 @@
-//! What is built on scopes: assertions, baselines, benchmarks, `#[profile]`, memory over time.
+//! Tools built on scopes: assertions, baselines, benchmarks, `#[profile]`, memory over time.
 //!
-//! In: a piece of work. Out: what it allocated, a failed test, a table. Never: a part of a record.
+//! In: a piece of work. Out: what it allocated, a failed test, a table. Never: a part of recording.
 
 pub(crate) mod assertions;
 pub(crate) mod baseline;

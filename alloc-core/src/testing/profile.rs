@@ -1,4 +1,4 @@
-//! What `#[profile]` does at run time: a call of a function in a scope of its own.
+//! The run-time part of `#[profile]`: each call of the function gets its own scope.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Write as _};
@@ -11,37 +11,37 @@ use crate::{Bytes, Counters, control, record::thread};
 /// A function with the attribute.
 #[derive(Clone, Copy, Debug)]
 pub struct Site {
-    /// Its path.
+    /// The function's path.
     pub name: &'static str,
-    /// The file that it stands in.
+    /// The source file.
     pub file: &'static str,
     /// The line of the attribute.
     pub line: u32,
     /// The line where the function ends.
     pub last_line: u32,
-    /// Where to say it.
+    /// Where the table goes.
     pub output: Output,
-    /// How often it was called.
+    /// The number of calls so far.
     pub calls: &'static AtomicU64,
 }
 
-/// Where to say what a call allocated.
+/// Where a call's table goes.
 #[derive(Clone, Copy, Debug)]
 pub enum Output {
-    /// On standard error.
+    /// Standard error.
     Print,
-    /// As an event of the crate `tracing`.
+    /// An event of the crate `tracing`.
     #[cfg(feature = "tracing")]
     Event,
 }
 
-/// A call under way.
+/// A call in progress. Dropping it reports what the call allocated.
 #[must_use]
 #[derive(Debug)]
 pub struct Profile(Option<(Site, Scope)>);
 
 impl Profile {
-    /// Begins a call; does nothing where tracing is off.
+    /// Begins a call. Does nothing if tracing is off.
     #[inline]
     pub fn begin(site: Site) -> Profile {
         if !control::is_on() {
@@ -62,13 +62,14 @@ impl Drop for Profile {
             let (usage, snapshot) = (scope.usage(), scope.snapshot());
             drop(scope);
             if let (Ok(usage), Ok(snapshot)) = (usage, snapshot) {
-                site.tell(usage, &snapshot);
+                site.report(usage, &snapshot);
             }
         }
     }
 }
 
-/// Runs a future as a call of an async function; what it allocates is counted wherever it is polled.
+/// Runs a future as one call of an async function. Its allocations count on every thread that
+/// polls it.
 pub async fn profile_future<F: Future>(site: Site, future: F) -> F::Output {
     let handle = control::is_on()
         .then(ScopeHandle::with_stacks)
@@ -78,13 +79,13 @@ pub async fn profile_future<F: Future>(site: Site, future: F) -> F::Output {
     };
     let value = handle.instrument(future).await;
     if let (Ok(usage), Ok(snapshot)) = (handle.usage(), handle.snapshot()) {
-        site.tell(usage, &snapshot);
+        site.report(usage, &snapshot);
     }
     value
 }
 
 impl Site {
-    fn tell(&self, usage: Usage, snapshot: &Snapshot) {
+    fn report(&self, usage: Usage, snapshot: &Snapshot) {
         let _muted = thread::mute();
         let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
         match self.output {
@@ -104,10 +105,10 @@ impl Site {
         }
     }
 
-    /// What the call allocated, and what of it each line of the function did, with what it called.
+    /// Formats what the call allocated in total, and by line of the function, callees included.
     fn table(&self, call: u64, usage: Usage, snapshot: &Snapshot) -> String {
         let mut text = String::new();
-        // NOTE: writing to a string does not fail.
+        // Writing to a string does not fail.
         let _ = self.write(&mut text, call, usage, snapshot);
         text
     }
@@ -149,7 +150,8 @@ impl Site {
         Ok(())
     }
 
-    /// Each line of the function that a stack passes: once for each stack.
+    /// Sums the stacks by the function's lines that they pass through. A recursive stack counts
+    /// once for each line.
     fn lines(&self, snapshot: &Snapshot) -> BTreeMap<u32, (Counters, String)> {
         let mut lines: BTreeMap<u32, (Counters, String)> = BTreeMap::new();
         for trace in snapshot.traces() {
@@ -158,7 +160,7 @@ impl Site {
                 let Some(file) = frame.file() else {
                     continue;
                 };
-                // What the attribute itself put around the function is on the attribute's line.
+                // The code that the attribute generates is on the attribute's own line.
                 let is_here = frame.line() > self.line
                     && frame.line() <= self.last_line
                     && is_same_file(file.full(), self.file);
@@ -175,7 +177,7 @@ impl Site {
     }
 }
 
-/// Whether both are one file: one may be relative to the folder that the compiler ran in.
+/// Whether two paths name one file. `given` may be relative to the folder that the compiler ran in.
 fn is_same_file(full: &str, given: &str) -> bool {
     full == given
         || full

@@ -39,7 +39,7 @@ macro_rules! __assert_no_growth {
     };
 }
 
-/// Async work, and what stands before the terms that follow it.
+/// Parses async work and its terms. The terms in brackets come first.
 #[doc(hidden)]
 #[macro_export]
 #[collapse_debuginfo(yes)]

@@ -11,7 +11,7 @@ use crate::snapshot::recorded::{Recorded, RecordedCallsite, StackEnd};
 use crate::snapshot::snapshot::Snapshot;
 use crate::{Bytes, Error, Frame};
 
-/// Runs `work` in rounds, and panics if a line holds more after each of them.
+/// Runs `work` in rounds and panics if a line holds more after each.
 #[track_caller]
 pub fn assert_no_growth<T>(
     rounds: usize,
@@ -35,7 +35,7 @@ pub fn assert_no_growth<T>(
     Checked::from(measured()).or_panic();
 }
 
-/// The same for futures, whichever threads poll them.
+/// Runs futures in rounds, on whichever threads poll them, and checks for growth.
 pub async fn assert_no_growth_async<T>(
     rounds: usize,
     warmup: usize,
@@ -68,10 +68,10 @@ fn expect_rounds(rounds: usize) -> Result<(), String> {
     }
 }
 
-/// What each stack held after each round.
+/// The bytes that each stack held after each round.
 type HeldByStack = HashMap<(StackEnd, Box<[usize]>), Vec<u64>>;
 
-/// What the lines held that these stacks are charged to.
+/// Sums what stacks held by the lines that they are charged to.
 fn by_line<'h>(
     held: impl Iterator<Item = (&'h (StackEnd, Box<[usize]>), &'h Vec<u64>)>,
     snapshot: &Snapshot,
@@ -99,7 +99,7 @@ fn by_line<'h>(
     lines.into_iter().collect()
 }
 
-/// What is held after each round.
+/// The memory held after each round.
 struct Held {
     rounds: usize,
     by_stack: HeldByStack,
@@ -107,7 +107,7 @@ struct Held {
 }
 
 impl Held {
-    /// Begins with what is held before the first round, which is what the others are compared with.
+    /// Starts with what is held before the first round, as the baseline.
     fn new(rounds: usize, before: Result<Snapshot, Error>) -> Result<Held, String> {
         let before = before.map_err(cannot_measure)?;
         let mut held = Held {
@@ -140,7 +140,7 @@ impl Held {
         }
     }
 
-    /// An error is the lines that grow.
+    /// Fails if lines grow, with a message that lists them.
     fn has_not_grown(&self) -> Result<(), String> {
         let _muted = thread::mute();
         let Held {
@@ -148,8 +148,8 @@ impl Held {
             by_stack: held,
             last,
         } = self;
-        // Names take time, so stacks are looked at first: where a line grows, some stack of it
-        // does.
+        // PERF: naming is slow, so stacks are checked first. A line that grows has a stack that
+        // grows.
         let has_grown = |round: usize| held.values().any(|bytes| bytes[round - 1] < bytes[round]);
         if !(1..=*rounds).all(has_grown) {
             return Ok(());
@@ -160,7 +160,7 @@ impl Held {
         if !by_line(changed, last).iter().any(is_growing) {
             return Ok(());
         }
-        // What has not changed is on the same lines.
+        // The sums of growing lines include stacks that have not changed.
         let mut grown = by_line(held.iter(), last);
         grown.retain(is_growing);
         grown.sort_by_key(|(_, bytes)| std::cmp::Reverse(bytes[*rounds] - bytes[0]));

@@ -1,9 +1,9 @@
 //! The public assertion macros, with their documentation.
 
-/// Asserts that a piece of work keeps to limits on memory, and returns its value.
+/// Asserts that a piece of work stays within memory limits, and returns its value.
 ///
-/// It counts what the work allocates on this thread, to the byte, whatever other threads do: so it holds
-/// under `cargo test`, `cargo nextest` and any number of threads. Tracing is not needed and not disturbed.
+/// The count is exact to the byte and covers this thread only, so the assertion is reliable under
+/// `cargo test`, `cargo nextest` and any number of threads. It neither needs nor disturbs tracing.
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -20,29 +20,30 @@
 /// assert_eq!(words.len(), 3);
 /// ```
 ///
-/// | limit | on |
+/// | limit | bounds |
 /// | --- | --- |
-/// | `peak` | the most bytes that were live at one moment |
-/// | `allocated` | all bytes that were allocated; a reallocation counts as one allocation of the new size |
-/// | `allocations` | how many blocks were allocated, those of reallocations among them |
-/// | `reallocations` | how many of the allocations were reallocations |
-/// | `leaked` | bytes that are live when the work is done: what its value holds is among them |
+/// | `peak` | the most bytes live at one moment |
+/// | `allocated` | all bytes allocated; a reallocation counts as one allocation of the new size |
+/// | `allocations` | the number of blocks allocated, reallocations included |
+/// | `reallocations` | the number of reallocations |
+/// | `leaked` | the bytes live when the work is done, including those that its value holds |
 ///
-/// What `print!` takes for itself does not count, where that can be told: under a test harness it is kept in
-/// memory, and without one it is not. It is told on x86-64 Linux, by the program's symbols.
-///
-/// Each with `<=`, `>=` or `==`; numbers of bytes with a unit, `B`, `KiB`, `MiB` or `GiB`, numbers of blocks
-/// without, or any expression in parentheses: `peak <= (BUDGET)`. What is no limit does not compile:
+/// A limit is a name, one of `<=`, `>=` and `==`, and a number. Bytes have a unit: `B`, `KiB`,
+/// `MiB` or `GiB`. Block counts have none. Either may be an expression in parentheses:
+/// `peak <= (BUDGET)`. Anything else does not compile:
 ///
 /// ```compile_fail
 /// # use alloc_core::assert_memory;
 /// assert_memory!((), peak <= 64 kb);
 /// ```
 ///
+/// On x86-64 Linux, the buffers that `print!` fills under a test harness do not count. Elsewhere
+/// they do.
+///
 /// # Async work
 ///
-/// With `async` before the work, the macro awaits it. What it allocates counts on whichever thread
-/// it is polled. A task that it spawns on a runtime does not count.
+/// With `async` before the work, the macro awaits it. Its allocations count on every thread that
+/// polls it. A task that it spawns on a runtime does not count.
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -81,8 +82,9 @@
 ///
 /// # Threads
 ///
-/// Work that starts threads fails, unless it is said what becomes of them: with `threads = "all"`
-/// what they do counts, and what threads do that they start; with `threads = "own"` it does not.
+/// Work that starts threads fails, unless a term says how to treat them. With `threads = "all"`
+/// their allocations count, and so do those of the threads that they start. With
+/// `threads = "own"` only this thread counts.
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -96,16 +98,17 @@
 /// );
 /// ```
 ///
-/// Threads are those that `std::thread` starts: scoped ones, and those of a rayon pool or a tokio
-/// runtime that is made by the work. They are noticed on Linux. Threads that are there already,
-/// such as those of rayon's global pool in its second use, are not told from those of other tests:
-/// they neither count nor are noticed. For these see [`ScopeHandle::run`](crate::ScopeHandle::run).
+/// Threads started through `std::thread` are detected, on Linux only. These include scoped threads
+/// and those of a rayon pool or a tokio runtime that the work creates. Threads that already exist,
+/// such as those of rayon's global pool on its second use, are neither detected nor counted:
+/// nothing distinguishes them from the threads of other tests. For these see
+/// [`ScopeHandle::run`](crate::ScopeHandle::run).
 ///
 /// # Panics
 ///
-/// If a limit is not kept, with by how much, and the lines that did it with their stacks; if the
-/// work started threads; and where the numbers would not be true, as [`measure`](crate::measure())
-/// does.
+/// - If a limit is broken. The message shows by how much, and the stacks that broke it.
+/// - If the work started threads and no term says how to treat them.
+/// - If nothing can be measured, as [`measure`](crate::measure()) does.
 #[macro_export]
 #[collapse_debuginfo(yes)]
 macro_rules! assert_memory {
@@ -118,8 +121,9 @@ macro_rules! assert_memory {
     ($work:expr $(,)?) => { $crate::__terms!() };
 }
 
-/// Asserts that a piece of work never holds more than so many bytes at one moment, and returns its value:
-/// [`assert_memory!`] with one limit on the peak.
+/// Asserts a limit on the bytes that a piece of work holds at its peak, and returns its value.
+///
+/// It is [`assert_memory!`] with one limit on the peak.
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -153,7 +157,7 @@ macro_rules! assert_peak {
 /// assert_eq!(alloc_core::assert_no_alloc!(numbers.iter().max()), Some(&3));
 /// ```
 ///
-/// Async: `assert_no_alloc!(async next())`. To start a thread allocates.
+/// Async: `assert_no_alloc!(async next())`. Starting a thread allocates.
 ///
 /// # Panics
 ///
@@ -167,8 +171,9 @@ macro_rules! assert_no_alloc {
     };
 }
 
-/// Asserts that nothing of what a piece of work allocates is live when it is done, and returns its value,
-/// which must hold nothing either.
+/// Asserts that a piece of work frees everything it allocates, and returns its value.
+///
+/// The value must hold no memory either.
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -192,11 +197,11 @@ macro_rules! assert_no_leak {
     };
 }
 
-/// Asserts that work which is done again and again comes to hold no more: the test for caches without
-/// bound, handlers that are never removed, and globals that grow.
+/// Asserts that repeated work does not hold more and more memory.
 ///
-/// The work is run `warmup` times, and then `rounds` times. A line of source that holds more after each of
-/// these rounds than after the one before grows. What grows now and then, as a vector does, is no leak.
+/// It finds unbounded caches, handlers that are never removed, and globals that grow. The work runs
+/// `warmup` times, then `rounds` times. A source line grows if it holds more after every round than
+/// after the round before. Occasional growth, such as that of a vector, is no leak.
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -206,13 +211,13 @@ macro_rules! assert_no_leak {
 /// alloc_core::assert_no_growth!(rounds = 5, warmup = 2, || last = "request".repeat(10));
 /// ```
 ///
-/// Async, with an async closure: `assert_no_growth!(rounds = 5, async || handle().await)`.
+/// Async work is an async closure: `assert_no_growth!(rounds = 5, async || handle().await)`.
 /// Threads: `assert_no_growth!(rounds = 5, threads = "all", || handle())`.
 ///
 /// # Panics
 ///
-/// If a line grows, with how much it holds after each round; and as [`assert_memory!`] if the work
-/// started threads, and where the numbers would not be true.
+/// If a line grows. The message shows what it holds after each round. Also if the work started
+/// threads or nothing can be measured, as [`assert_memory!`] does.
 #[macro_export]
 #[collapse_debuginfo(yes)]
 macro_rules! assert_no_growth {

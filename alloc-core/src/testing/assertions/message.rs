@@ -8,6 +8,7 @@ use crate::scope::Usage;
 use crate::snapshot::snapshot::Snapshot;
 use crate::{Amount, ChargeTo, Frame, Metric, Origin, SourcePath, Trace};
 
+/// Formats the broken limits, then for each metric the stacks that hold the most.
 pub(super) fn message(terms: &[Term], usage: &Usage, snapshot: &Snapshot) -> String {
     let limits = terms.iter().filter_map(|term| match term {
         Term::Limit(limit) => Some(limit),
@@ -23,7 +24,7 @@ pub(super) fn message(terms: &[Term], usage: &Usage, snapshot: &Snapshot) -> Str
         let (metric, what) = limit.quantity.metric();
         if !shown.contains(&metric) {
             shown.push(metric);
-            // NOTE: writing to a string does not fail.
+            // Writing to a string does not fail.
             let _ = lines(&mut message, snapshot, metric, what);
         }
     }
@@ -31,13 +32,13 @@ pub(super) fn message(terms: &[Term], usage: &Usage, snapshot: &Snapshot) -> Str
     message
 }
 
-/// How many stacks a message shows, and how many lines of each.
+/// How many stacks a message shows.
 const STACKS: usize = 3;
+/// How many lines a message shows of a stack.
 const FRAMES: usize = 5;
 
 fn lines(message: &mut String, snapshot: &Snapshot, metric: Metric, what: &str) -> fmt::Result {
-    // NOTE: stacks that look alike are one: they differ in a column, or in frames that are not
-    // shown.
+    // NOTE: stacks with the same text are merged. They differ only in columns or hidden frames.
     let mut stacks: HashMap<String, Amount> = HashMap::new();
     for trace in snapshot.traces() {
         let amount = trace.counters.amount(metric);
@@ -62,14 +63,15 @@ fn lines(message: &mut String, snapshot: &Snapshot, metric: Metric, what: &str) 
     }
 }
 
-/// The lines of a stack: consecutive frames of dependencies share one, so that the program's own frames are among them.
+/// Formats a stack. Consecutive frames of dependencies share a line, which leaves lines for the
+/// program's own frames.
 fn shown(trace: &Trace) -> Result<String, fmt::Error> {
     let frames = frames(trace);
     let (mut text, mut rest) = (String::new(), &frames[..]);
     for number in 0..FRAMES {
         let is_of_dependency = |frame: &&&Frame| frame.origin() == Origin::Dependency;
         let of_dependencies = rest.iter().take_while(is_of_dependency).count();
-        // The innermost frame is the one that is charged.
+        // The innermost frame is the charged one, and is always shown.
         let folded = if number == 0 { 0 } else { of_dependencies };
         match (folded, rest.split_first()) {
             (_, None) => break,
@@ -89,7 +91,7 @@ fn shown(trace: &Trace) -> Result<String, fmt::Error> {
     Ok(text)
 }
 
-/// The packages of these frames, in the order in which they come.
+/// The packages of some frames, in order of first appearance.
 fn packages<'a>(frames: &[&'a Frame]) -> Vec<&'a str> {
     let mut packages = Vec::new();
     for frame in frames {
@@ -103,20 +105,20 @@ fn packages<'a>(frames: &[&'a Frame]) -> Vec<&'a str> {
     packages
 }
 
-/// The frames between the tracer's own ones and the assertion, without those of the standard library.
+/// The frames from the charged one out to the assertion, without those of the standard library.
 fn frames(trace: &Trace) -> Vec<&Frame> {
     let frames: &[Frame] = &trace.traceback;
     let is_ours = |frame: &&Frame| frame.origin() == Origin::Tracer;
     let inner = frames.iter().take_while(is_ours).count();
-    let told: Vec<&Frame> = frames[inner..]
+    let shown: Vec<&Frame> = frames[inner..]
         .iter()
         .take_while(|frame| !is_ours(frame))
         .filter(|frame| frame.origin() != Origin::Std)
         .collect();
-    if told.is_empty() {
+    if shown.is_empty() {
         return vec![trace.traceback.charged(ChargeTo::Caller)];
     }
-    told
+    shown
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Assertions on what a piece of work allocates.
 //!
-//! In: a piece of work and its terms. Out: the work's value, or a panic with the stacks that broke a limit.
-//! Never: a count of what other threads do, unless a term says so.
+//! In: a piece of work and its terms. Out: the work's value, or a panic with the stacks that broke
+//! a limit. Never: a count of what other threads do, unless a term says so.
 
 mod grammar;
 mod growth;

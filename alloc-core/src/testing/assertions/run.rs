@@ -8,7 +8,7 @@ use crate::record::thread;
 use crate::scope::Usage;
 use crate::snapshot::snapshot::Snapshot;
 
-/// What came of a piece of work: its value, or what it did not keep to.
+/// The result of checked work: its value, or the message of the failure.
 #[derive(Debug)]
 #[must_use]
 pub struct Checked<T>(Result<T, String>);
@@ -20,8 +20,10 @@ impl<T> From<Result<T, String>> for Checked<T> {
 }
 
 impl<T> Checked<T> {
-    /// NOTE: the panic is the caller's, which is why an async assertion calls this where the macro
-    /// stands.
+    /// Returns the value, or panics with the message.
+    ///
+    /// NOTE: `#[track_caller]` does not work in async functions, so the macro calls this after the
+    /// await.
     #[track_caller]
     pub fn or_panic(self) -> T {
         match self.0 {
@@ -34,17 +36,17 @@ impl<T> Checked<T> {
     }
 }
 
-/// What is said where nothing can be measured.
+/// Returns the message for work that cannot be measured.
 pub(crate) fn cannot_measure(error: Error) -> String {
     let _muted = thread::mute();
     format!("cannot measure: {error}")
 }
 
-/// What is said of threads that are neither counted nor left out.
+/// The message for threads that no term mentions.
 const STARTED_THREADS: &str = "this work started threads; use `threads = \"all\"` to count what they do, or \
                                `threads = \"own\"` to leave it out";
 
-/// Says why the numbers of a scope are not those of the whole work.
+/// Fails if the work started threads that no term mentions: the scope's numbers are incomplete.
 pub(crate) fn refuse_threads(has_started_threads: bool) -> Result<(), String> {
     if has_started_threads {
         return Err(STARTED_THREADS.to_owned());
@@ -52,7 +54,7 @@ pub(crate) fn refuse_threads(has_started_threads: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// Runs `work` and panics if it does not keep to `terms`.
+/// Runs `work` and panics if it breaks one of the `terms`.
 #[track_caller]
 pub fn assert_memory<T>(work: impl FnOnce() -> T, terms: &[Term], _value: &Value<T>) -> T {
     checked(work, terms).or_panic()
@@ -69,7 +71,7 @@ fn checked<T>(work: impl FnOnce() -> T, terms: &[Term]) -> Checked<T> {
     Checked(measured())
 }
 
-/// The same for a future, whichever threads poll it.
+/// Runs a future, on whichever threads poll it, and checks `terms`.
 pub async fn assert_memory_async<F: Future>(
     future: F,
     terms: &[Term],
@@ -86,8 +88,10 @@ pub async fn assert_memory_async<F: Future>(
     Checked(measured.await)
 }
 
-/// The same for a future that one thread polls, with all that this thread does from its begin to
-/// its end: so tasks count that run on this thread beside it.
+/// Runs a future that one thread polls, and checks `terms`.
+///
+/// Everything that this thread does from the future's start to its end counts, including the
+/// other tasks that run on it.
 pub async fn assert_memory_on_thread<F: Future>(future: F, terms: &[Term]) -> Checked<F::Output> {
     let measured = async {
         let scope = Threads::of(terms).enter().map_err(cannot_measure)?;
@@ -99,6 +103,7 @@ pub async fn assert_memory_on_thread<F: Future>(future: F, terms: &[Term]) -> Ch
     Checked(measured.await)
 }
 
+/// Checks what a scope counted. Takes the snapshot only if a limit is broken.
 fn check(
     terms: &[Term],
     usage: Result<Usage, Error>,

@@ -3,65 +3,65 @@
 use crate::scope::{Scope, Usage};
 use crate::{Bytes, Error, Metric};
 
-/// What a limit is on.
+/// The quantity that a limit bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quantity {
     /// Bytes live at one moment.
     Peak,
-    /// Bytes ever allocated.
+    /// Bytes allocated in total.
     Allocated,
     /// Bytes live at the end.
     Leaked,
-    /// Blocks ever allocated.
+    /// Blocks allocated in total.
     Allocations,
     /// Blocks reallocated.
     Reallocations,
 }
 
-/// How a limit is meant.
+/// How a quantity compares with a limit's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
-    /// No more than that.
+    /// `<=`.
     AtMost,
-    /// No less.
+    /// `>=`.
     AtLeast,
-    /// Just that.
+    /// `==`.
     Exactly,
 }
 
-/// One limit.
+/// A bound on one quantity.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit {
-    /// What it is on.
+    /// The quantity.
     pub quantity: Quantity,
-    /// How it is meant.
+    /// The operator.
     pub comparison: Comparison,
-    /// Bytes or blocks.
+    /// Bytes or blocks, depending on the quantity.
     pub number: u64,
 }
 
-/// What becomes of what threads do that the work starts.
+/// How threads that the work starts are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Threads {
-    /// There must be none.
+    /// The assertion fails if the work starts any.
     None,
-    /// It does not count.
+    /// Only the work's own thread counts.
     Own,
-    /// It counts.
+    /// They all count.
     All,
 }
 
-/// What is asked of a piece of work.
+/// One term of an assertion.
 #[derive(Clone, Copy, Debug)]
 pub enum Term {
-    /// To keep to a limit.
+    /// A limit on a quantity.
     Limit(Limit),
-    /// What becomes of its threads.
+    /// How threads that the work starts are treated.
     Threads(Threads),
 }
 
 impl Threads {
-    /// What the terms say, or else that there must be none.
+    /// Returns what the terms say of threads; [`Threads::None`] if they say nothing.
     pub(crate) fn of(terms: &[Term]) -> Threads {
         let threads = terms.iter().find_map(|term| match term {
             Term::Threads(threads) => Some(*threads),
@@ -70,6 +70,7 @@ impl Threads {
         threads.unwrap_or(Threads::None)
     }
 
+    /// Enters a scope that treats threads in this way.
     pub(crate) fn enter(self) -> Result<Scope, Error> {
         match self {
             Threads::None => Scope::enter_noticing_threads(),
@@ -100,7 +101,7 @@ impl Quantity {
         }
     }
 
-    /// Bytes as people say them, and to the byte where that is not the same.
+    /// Formats bytes with a unit, followed by the exact number where the unit rounds.
     fn number(self, number: u64) -> String {
         match self {
             Quantity::Allocations | Quantity::Reallocations => number.to_string(),
@@ -114,7 +115,7 @@ impl Quantity {
         }
     }
 
-    /// By what the lines are sorted that did it, and how that is called.
+    /// The metric that ranks the stacks of a broken limit, and the verb that goes with it.
     pub(super) fn metric(self) -> (Metric, &'static str) {
         match self {
             Quantity::Peak => (Metric::AtPeak, "held at the peak"),
@@ -134,7 +135,7 @@ impl Limit {
         }
     }
 
-    /// `peak: expected at most 1024 B, found 1500 B: 476 B too much`.
+    /// Describes a broken limit: `peak: expected at most 1024 B, found 1500 B: 476 B too much`.
     pub(super) fn failure(&self, usage: &Usage) -> String {
         let (quantity, found) = (self.quantity, self.quantity.of(usage));
         let comparison = match self.comparison {

@@ -1,25 +1,25 @@
-//! What keeps the assertions from a future that nobody polls.
+//! [`Value`]: refuses, at compile time, work that is a future nobody polls.
 //!
-//! Whether a value is a future is seen where a method of [`Value`] is looked up: one that takes
-//! `self` comes before one that takes `&self`, and futures alone have it.
+//! Method lookup decides whether a type is a future. A method that takes `self` comes before one
+//! that takes `&self`, and only futures have the former.
 
 use std::marker::PhantomData;
 
-/// What a piece of work comes to. It stands for the type only.
+/// Stands for the type of a piece of work's value.
 #[derive(Debug)]
 pub struct Value<T>(PhantomData<fn() -> T>);
 
 impl<T> Value<T> {
-    /// Of a type that is yet to be told.
+    /// Creates a marker whose type is inferred later.
     #[allow(clippy::new_without_default)]
     pub const fn new() -> Value<T> {
         Value(PhantomData)
     }
 }
 
-/// Where the work is known to have run.
+/// Work of any type: it has run.
 pub trait OfAny {
-    /// It has run.
+    /// Returns the proof that the work has run.
     fn work(&self) -> Run {
         Run
     }
@@ -27,9 +27,9 @@ pub trait OfAny {
 
 impl<T> OfAny for Value<T> {}
 
-/// Where the value is a future, and the work is still to be run.
+/// Work whose value is a future: it has not run.
 pub trait OfFuture<F: IsFuture>: Sized {
-    /// It is to be run.
+    /// Returns a type that does not implement [`HasRun`].
     fn work(self) -> F::Work;
 }
 
@@ -47,12 +47,12 @@ pub struct Run;
 #[derive(Debug)]
 pub struct NotRun<F>(PhantomData<fn() -> F>);
 
-/// Takes work that has run only.
+/// Accepts only work that has run.
 pub fn expect_run<W: HasRun>(_: W) {}
 
 impl HasRun for Run {}
 
-/// No future has run.
+/// Work that has run. Not implemented for futures.
 #[diagnostic::on_unimplemented(
     message = "this work is a future, which is not run: put `async` before it, and the macro awaits it",
     label = "nothing runs here, so nothing is measured",
@@ -62,18 +62,18 @@ impl HasRun for Run {}
 )]
 pub trait HasRun {}
 
-/// What is a future, or not known not to be one.
+/// A future, or a type that is not known yet and may turn out to be one.
 #[diagnostic::on_unimplemented(
     message = "the type of this work's value must be known here",
-    label = "it is known to be `{Self}` further down only",
+    label = "only later code makes it `{Self}`",
     note = "write the type here, as in `let value: {Self} = assert_memory!(..)`: a future is refused, and this could \
             have been one"
 )]
 pub trait IsFuture {
-    /// What is asked whether it has run.
+    /// The type that [`expect_run`] checks.
     type Work;
 
-    /// One of these.
+    /// Returns a value of that type.
     fn work() -> Self::Work;
 }
 
@@ -86,10 +86,10 @@ impl<F: Future> IsFuture for F {
     }
 }
 
-/// Runs the work of an assertion, if it is not a future.
+/// Runs the work of an assertion, unless it is a future.
 ///
-/// The second arm is never taken. It comes second, so that the value's type is known by then where
-/// it is told by what the value is for.
+/// The second arm is never taken. It comes after the first, so that type inference has already
+/// determined the value's type.
 #[doc(hidden)]
 #[macro_export]
 #[collapse_debuginfo(yes)]
@@ -108,11 +108,11 @@ macro_rules! __run {
     }};
 }
 
-/// Which arm is taken.
+/// Selects an arm of `__run!`.
 #[derive(Debug)]
 pub enum Arm {
-    /// This one.
+    /// The arm that runs the work.
     First,
-    /// Not this one.
+    /// The arm that only checks types.
     Never(std::convert::Infallible),
 }

@@ -1,4 +1,4 @@
-//! [`Numbers`]: what a baseline's file holds.
+//! [`Numbers`]: the content of a baseline's file.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,10 +7,10 @@ use crate::scope::Usage;
 use crate::snapshot::snapshot::Snapshot;
 use crate::{Amount, GroupBy, Metric};
 
-/// How many functions a file has.
+/// How many functions a file lists.
 const FUNCTIONS: usize = 20;
 
-/// The numbers of a file: of the whole, and of its functions, each bytes and blocks.
+/// The numbers of a file: totals, and bytes and blocks by function.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Numbers {
     pub(super) allocated: u64,
@@ -35,7 +35,7 @@ impl Numbers {
         }
     }
 
-    /// The file's text: the functions that allocated the most come first.
+    /// Formats the file. The functions that allocated the most come first.
     pub(super) fn text(&self) -> String {
         let mut text = format!(
             "allocated    {} B\nallocations  {}\npeak         {} B\n\n",
@@ -45,13 +45,13 @@ impl Numbers {
         functions
             .sort_by_key(|(name, (bytes, blocks))| (std::cmp::Reverse((*bytes, *blocks)), *name));
         for (name, (bytes, blocks)) in functions {
-            // NOTE: writing to a string does not fail.
+            // Writing to a string does not fail.
             let _ = writeln!(text, "{bytes:>10} B {blocks:>8}  {name}");
         }
         text
     }
 
-    /// An error is the number of the line that is not as it must be.
+    /// Parses a file. The error is the number of the first malformed line.
     pub(super) fn parse(text: &str) -> Result<Numbers, usize> {
         let mut numbers = Numbers::default();
         for (line, at) in text.lines().zip(1..) {
@@ -63,7 +63,7 @@ impl Numbers {
                 ["allocations", blocks] => numbers.allocations = number(blocks)?,
                 ["peak", bytes, "B"] => numbers.peak = number(bytes)?,
                 [bytes, "B", blocks, ..] => {
-                    // The rest of the line, whose spaces are its own.
+                    // The name is the rest of the line, and may contain spaces.
                     let name = line
                         .split_once(" B ")
                         .and_then(|(_, it)| it.trim_start().split_once("  "));

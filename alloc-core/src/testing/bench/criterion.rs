@@ -10,7 +10,7 @@ use ::criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use super::{BenchMemory, bench_memory};
 use crate::scope::{Scope, or_panic};
 
-/// Time as `criterion` measures it, and memory in the same line of its report.
+/// A `criterion` measurement of time that also shows memory in each line of the report.
 ///
 /// ```
 /// use alloc_core::TimeAndMemory;
@@ -34,21 +34,21 @@ use crate::scope::{Scope, or_panic};
 /// words      time:   [81.302 ns 81.517 ns 81.755 ns, 83 B in 4 blocks, peak 83 B]
 /// ```
 ///
-/// Memory is counted in rounds of their own, before the first that is timed. So it costs no time.
+/// Memory is counted in separate rounds before the first timed one, so it does not affect the time.
 #[derive(Debug, Default)]
 pub struct TimeAndMemory {
-    /// That of the benchmark whose samples were read last.
+    /// The memory of the benchmark whose samples were read last.
     memory: Cell<Option<BenchMemory>>,
-    /// How many values were formatted since.
+    /// How many values were formatted since then.
     formatted: Cell<u32>,
 }
 
 impl TimeAndMemory {
-    /// What to pass to `Bencher::iter_custom`.
+    /// Turns `work` into the argument of `Bencher::iter_custom`.
     ///
     /// # Panics
     ///
-    /// In the first call, if there is nothing to count with: see [`Scope::enter`].
+    /// In the first call, if nothing can be measured: see [`Scope::enter`].
     pub fn of<T>(mut work: impl FnMut() -> T) -> impl FnMut(u64) -> TimedMemory {
         const ROUNDS: u32 = 3;
         let mut memory = None;
@@ -67,7 +67,7 @@ impl TimeAndMemory {
     }
 }
 
-/// What [`TimeAndMemory`] measures: the time of some iterations, and the memory of one.
+/// A value of [`TimeAndMemory`]: the time of some iterations, and the memory of one.
 #[derive(Clone, Copy, Debug)]
 pub struct TimedMemory {
     time: Duration,
@@ -115,7 +115,8 @@ impl Measurement for TimeAndMemory {
 }
 
 impl ValueFormatter for TimeAndMemory {
-    /// Memory follows the third value: a line of the report has the lower bound, the estimate and the upper bound.
+    /// Formats a time, and appends the memory to the third value of a line, which has the lower
+    /// bound, the estimate and the upper bound.
     fn format_value(&self, value: f64) -> String {
         const LAST: u32 = 3;
         let time = WallTime.formatter().format_value(value);
@@ -146,10 +147,10 @@ impl ValueFormatter for TimeAndMemory {
     }
 }
 
-/// What `criterion` measures instead of time: pass it to `Criterion::with_measurement`.
+/// A `criterion` measurement of memory instead of time, for `Criterion::with_measurement`.
 ///
-/// Bytes and blocks are those that were allocated. A peak is that of one call only where each is measured
-/// by itself: with `Bencher::iter_batched` and `BatchSize::PerIteration`.
+/// Bytes and blocks are those allocated. A peak covers a single call only if each call is measured
+/// alone: use `Bencher::iter_batched` with `BatchSize::PerIteration`.
 ///
 /// ```
 /// use alloc_core::Memory;
@@ -184,7 +185,7 @@ impl Measurement for Memory {
 
     /// # Panics
     ///
-    /// If there is nothing to measure with: see [`Scope::enter`].
+    /// If nothing can be measured: see [`Scope::enter`].
     fn start(&self) -> Scope {
         or_panic(Scope::enter())
     }
@@ -247,7 +248,7 @@ impl ValueFormatter for Memory {
     }
 }
 
-/// What each byte or element of the input takes.
+/// Divides values by the bytes or elements of the input, and returns the unit.
 fn per(throughput: &Throughput, values: &mut [f64], units: [&'static str; 2]) -> &'static str {
     let (number, unit) = match *throughput {
         Throughput::Bytes(number) | Throughput::BytesDecimal(number) => (number, units[0]),
