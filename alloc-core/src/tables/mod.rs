@@ -7,7 +7,7 @@ pub(crate) mod blocks;
 pub(crate) mod callsites;
 pub(crate) mod counted;
 pub(crate) mod counters;
-pub(crate) mod gaps;
+pub(crate) mod unmapped_ranges;
 pub(crate) mod growing;
 pub(crate) mod label;
 pub(crate) mod open_gap;

@@ -8,7 +8,7 @@ use crate::record::settings;
 use crate::system::sync::Ordering::Relaxed;
 use crate::tables::counted::MappedRange;
 use crate::tables::counters::{CellCeiling, Concurrency};
-use crate::tables::gaps::Range;
+use crate::tables::unmapped_ranges::Range;
 use crate::tables::label::{Label, SizeClass, ThreadName};
 use crate::tables::sampling::Interval;
 
