@@ -12,10 +12,10 @@ use crate::system::sync::{
 use crate::tables::callsites::Recent;
 use crate::tables::counted::MappedRange;
 use crate::tables::counters::{Account, Cell};
-use crate::tables::unmapped_ranges::Range;
 use crate::tables::growing::Growing;
 use crate::tables::open_gap::OpenGap;
 use crate::tables::tally::Tally;
+use crate::tables::unmapped_ranges::Range;
 
 /// Number of callsites that a thread counts without folding, as long as their ids do not collide:
 /// few at first, more when needed.
