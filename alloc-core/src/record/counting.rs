@@ -57,7 +57,7 @@ impl Counter {
 
     /// Fast path: removes a counted block. Returns `false` if a lookup is needed.
     #[inline(always)]
-    fn forget_at_once(&self, address: usize) -> bool {
+    fn try_forget_fast(&self, address: usize) -> bool {
         match self.noted(address) {
             Noted::Nothing => true,
             // NOTE: if the block is not marked, nothing has changed.
@@ -135,14 +135,14 @@ impl FastPath for Counter {
         // PERF: written twice, because one branch at the start is cheaper than the same branch
         // twice.
         if self.is_alone() {
-            if !self.forget_at_once(address) {
+            if !self.try_forget_fast(address) {
                 return false;
             }
         } else {
             let Some(left) = state.account.left_without_settling(size as i64) else {
                 return false;
             };
-            if !self.forget_at_once(address) {
+            if !self.try_forget_fast(address) {
                 return false;
             }
             state.account.keep(left);
@@ -240,11 +240,11 @@ fn insert_slowly(state: &ThreadState, address: usize) -> bool {
 
 /// Removes the exclusion mark of a block in the thread's gap, and returns whether it had one.
 fn forget_excluded(state: &ThreadState, address: usize) -> bool {
-    let was_left_out = TABLES.counted.forget_left_out_in_gap(address);
+    let was_excluded = TABLES.counted.forget_excluded_in_gap(address);
     if !TABLES.counted.has_excluded() {
         state.open_gap();
     }
-    was_left_out
+    was_excluded
 }
 
 #[inline(never)]

@@ -74,7 +74,7 @@ impl Tables {
         drawn: SampledBlock,
         sampling: Option<Interval>,
     ) -> Result<bool, InsertError> {
-        let before = self.blocks.insert_apart(address, drawn.pack())?;
+        let before = self.blocks.insert_slow(address, drawn.pack())?;
         if before.is_none() && sampling.is_some() {
             SAMPLE_FILTER.add(address);
         }

@@ -128,7 +128,7 @@ impl PageMap {
     ///
     /// PERF: writes before it reads. Reading an untouched page first takes one more fault, for the
     /// shared zero page.
-    pub(crate) fn insert_apart(
+    pub(crate) fn insert_slow(
         &self,
         address: usize,
         callsite: CallsiteId,

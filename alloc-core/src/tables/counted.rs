@@ -25,9 +25,9 @@ use Ordering::Relaxed;
 /// Linux that begin with one thread. Together with later work such a pair now takes 93 to 120.
 pub(crate) struct Counted {
     gaps: UnmappedRanges,
-    left_out: PageMap<AtomicU8>,
+    excluded: PageMap<AtomicU8>,
     /// Number of excluded blocks.
-    left_out_blocks: AtomicU32,
+    excluded_blocks: AtomicU32,
     /// The byte tables of the ranges between gaps; null where there is none.
     tables: [AtomicPtr<AtomicU8>; MOST + 1],
     tables_len: AtomicUsize,
@@ -94,8 +94,8 @@ impl Counted {
     pub(crate) const fn new() -> Counted {
         Counted {
             gaps: UnmappedRanges::new(),
-            left_out: PageMap::new(),
-            left_out_blocks: AtomicU32::new(0),
+            excluded: PageMap::new(),
+            excluded_blocks: AtomicU32::new(0),
             tables: [const { AtomicPtr::new(ptr::null_mut()) }; MOST + 1],
             tables_len: AtomicUsize::new(0),
             index: PageMap::new(),
@@ -109,11 +109,11 @@ impl Counted {
         if self.gaps.find() {
             // SAFETY: gaps are found only if this is the only thread, and it holds the control
             // lock, so no other call on this table is under way.
-            unsafe { self.left_out.clear() };
-            self.left_out_blocks.store(0, Relaxed);
+            unsafe { self.excluded.clear() };
+            self.excluded_blocks.store(0, Relaxed);
             self.reserve_tables(granule)?;
         }
-        self.left_out.prepare(granule, false)?;
+        self.excluded.prepare(granule, false)?;
         self.index.prepare(granule, true)
     }
 
@@ -160,7 +160,7 @@ impl Counted {
     /// Whether some block in a gap is excluded, so that a lookup is needed.
     pub(crate) fn has_excluded(&self) -> bool {
         // NOTE: a thread that received such a block, or knows that it was freed, sees this count.
-        self.left_out_blocks.load(Relaxed) != 0
+        self.excluded_blocks.load(Relaxed) != 0
     }
 
     /// Marks a block as counted and returns whether another was marked in its place. NOTE: only
@@ -169,7 +169,7 @@ impl Counted {
         match self.around(address) {
             Ok(_) => {
                 // A previous block here was freed without a record.
-                self.forget_left_out_in_gap(address);
+                self.forget_excluded_in_gap(address);
                 Ok(false)
             }
             // SAFETY: a record is under way.
@@ -184,7 +184,7 @@ impl Counted {
     /// Removes a block and returns whether it was counted. NOTE: only while a record is under way.
     pub(crate) fn remove(&self, address: usize) -> bool {
         match self.around(address) {
-            Ok(_) => !self.forget_left_out_in_gap(address),
+            Ok(_) => !self.forget_excluded_in_gap(address),
             // SAFETY: a record is under way.
             Err(Some(outside)) => unsafe { outside.place(address) }.is_some_and(forget),
             Err(None) => self.index.remove(address).is_some(),
@@ -202,9 +202,9 @@ impl Counted {
         // NOTE: without memory for the mark, the block's free is counted although its allocation is
         // not.
         let is_excluded =
-            self.gaps.hold(address) && self.left_out.insert(address, CallsiteId::HEAP) == Ok(None);
+            self.gaps.hold(address) && self.excluded.insert(address, CallsiteId::HEAP) == Ok(None);
         if is_excluded {
-            self.left_out_blocks.fetch_add(1, Relaxed);
+            self.excluded_blocks.fetch_add(1, Relaxed);
         }
         is_excluded
     }
@@ -214,16 +214,16 @@ impl Counted {
     pub(crate) fn forget_excluded(&self, address: usize) -> bool {
         // NOTE: a mark outside gaps is stale: it is from another session, whose block was freed
         // after it.
-        self.has_excluded() && self.gaps.hold(address) && self.forget_left_out_in_gap(address)
+        self.has_excluded() && self.gaps.hold(address) && self.forget_excluded_in_gap(address)
     }
 
     /// As [`forget_excluded`](Self::forget_excluded), for a block that is in a gap.
-    pub(crate) fn forget_left_out_in_gap(&self, address: usize) -> bool {
-        let was_left_out = self.has_excluded() && self.left_out.remove(address).is_some();
-        if was_left_out {
-            self.left_out_blocks.fetch_sub(1, Relaxed);
+    pub(crate) fn forget_excluded_in_gap(&self, address: usize) -> bool {
+        let was_excluded = self.has_excluded() && self.excluded.remove(address).is_some();
+        if was_excluded {
+            self.excluded_blocks.fetch_sub(1, Relaxed);
         }
-        was_left_out
+        was_excluded
     }
 
     /// Removes all blocks and gives the memory back.
@@ -254,6 +254,6 @@ impl Counted {
         let tables = first.map_or(0, |first| {
             arena::resident(first.cast(), self.tables_len.load(Relaxed))
         });
-        tables + self.index.resident() + self.left_out.resident()
+        tables + self.index.resident() + self.excluded.resident()
     }
 }

@@ -110,7 +110,7 @@ impl ThreadName {
         ThreadName(at as u32 + 1)
     }
 
-    /// How many [numbers](Self::number) there are.
+    /// The number of distinct [numbers](Self::number).
     pub(crate) const NUMBERS: usize = MOST_NAMES + 2;
 
     /// The number of the name; zero if threads are not distinguished.

@@ -106,7 +106,7 @@ impl Tally {
 
     /// Recomputes the limit after the heap changed outside the tally. Only for a single thread;
     /// after `check_peak` if the heap shrank.
-    pub(crate) fn limit_anew(&self, account: &Account, heap: &Heap) {
+    pub(crate) fn recompute_limit(&self, account: &Account, heap: &Heap) {
         let net = self.net();
         self.version
             .change(|| self.limit_to(net, account.room_of_tally(heap)));

@@ -82,7 +82,7 @@ impl ThreadState {
     pub(crate) fn grow(&self, bytes: i64) {
         if self.tally_is_apart() {
             self.account.add(bytes);
-            self.tally.limit_anew(&self.account, &TABLES.heap);
+            self.tally.recompute_limit(&self.account, &TABLES.heap);
         } else if self.account.grow(bytes, &TABLES.heap) {
             self.look_after_tally();
         }
@@ -93,7 +93,7 @@ impl ThreadState {
         if self.tally_is_apart() {
             self.check_peak();
             self.account.add(-bytes);
-            self.tally.limit_anew(&self.account, &TABLES.heap);
+            self.tally.recompute_limit(&self.account, &TABLES.heap);
         } else if self.account.shrink(bytes, &TABLES.heap, &TABLES.epoch) {
             self.look_after_tally();
         }
