@@ -160,7 +160,7 @@ impl LastStack for Walker {
 
 /// The address by which readers find the code that was at a return address in an
 /// [era](crate::tables::callsites::Stack::era). An unloaded library has a separate address range.
-/// NOTE: as of the last [look](look).
+/// NOTE: as of the last [look].
 pub(crate) fn then(address: usize, era: u16) -> usize {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
     return unwind::libraries::then(address, era);
@@ -178,7 +178,7 @@ pub(crate) fn look() {
     unwind::libraries::look();
 }
 
-/// Passes the libraries that are unloaded, as of the last [look](look), at the addresses that
+/// Passes the libraries that are unloaded, as of the last [look], at the addresses that
 /// [`then`] returns.
 pub(crate) fn for_each_gone(each: &mut dyn FnMut(crate::capture::modules::Listed<'_>)) {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]

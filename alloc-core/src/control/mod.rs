@@ -1,4 +1,4 @@
-//! On and off: all that changes the [gate](crate::record::gate), and all that locks.
+//! On and off: all that changes the [gate], and all that locks.
 //!
 //! In: calls of the program, the end of threads, forks. Out: a session whose tables exist, and
 //! threads that have a state. Never: a lock that a record takes in the steady state.
@@ -66,7 +66,7 @@ pub(crate) struct Above {
     pub(crate) refuse: fn(&Error),
     /// Starts the reporter. Called without a lock.
     pub(crate) start_reporter: fn(),
-    /// Whether the reporter waits for a thread to [answer](gate::answer), at this concurrency.
+    /// Whether the reporter waits for a thread to [answer], at this concurrency.
     pub(crate) waits_for_an_answer: fn(Concurrency) -> bool,
     pub(crate) answer: fn(),
     pub(crate) fork: ForkHandlers,

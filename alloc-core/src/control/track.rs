@@ -11,7 +11,7 @@ use crate::{control, record::manual, record::thread};
 ///
 /// Tracking need not be fast, but there may be many blocks at any address, so they are in a hash
 /// map behind a lock, whose memory is muted. The lock is taken before those of
-/// [`control`](crate::control), and by a fork as well. Entries of an earlier session are stale, and
+/// [`control`], and by a fork as well. Entries of an earlier session are stale, and
 /// recognized by the session's number.
 struct Tracked {
     session: u64,

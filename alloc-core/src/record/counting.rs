@@ -178,7 +178,7 @@ impl Hooks for Counter {
         match self.noted(address) {
             Noted::Nothing => true,
             Noted::At(place) => counted::forget(place),
-            Noted::Elsewhere => take_slowly(self.state, address),
+            Noted::Elsewhere => take_slow(self.state, address),
         }
     }
 
@@ -248,7 +248,7 @@ fn forget_excluded(state: &ThreadState, address: usize) -> bool {
 }
 
 #[inline(never)]
-fn take_slowly(state: &ThreadState, address: usize) -> bool {
+fn take_slow(state: &ThreadState, address: usize) -> bool {
     if state.gap().holds(address) {
         return !forget_excluded(state, address);
     }

@@ -1,4 +1,4 @@
-//! [`Scope`] and [`measure`]: what a piece of work allocates, whatever other threads do.
+//! [`Scope`] and [`measure()`]: what a piece of work allocates, whatever other threads do.
 //!
 //! In: the blocks that a thread allocates and frees while it is in a scope. Out: a [`Usage`], and a
 //! snapshot by stack. Never: a change to what a trace records.

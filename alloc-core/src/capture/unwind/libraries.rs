@@ -35,7 +35,7 @@ static NOTED: AtomicU32 = AtomicU32::new(0);
 struct Library {
     /// Whether `details` is written; it does not change after that.
     is_written: AtomicBool,
-    /// Whether it is still loaded, as of the last [look](look).
+    /// Whether it is still loaded, as of the last [look].
     is_here: AtomicBool,
     details: UnsafeCell<Details>,
 }
@@ -178,7 +178,7 @@ fn note(object: &Object) -> bool {
 }
 
 /// The address by which readers find the code that was at a return address in an era, as of the
-/// last [look](look).
+/// last [look].
 pub(in crate::capture) fn then(address: usize, era: u16) -> usize {
     let call = address.wrapping_sub(1);
     let is_valid = |(number, it): (usize, &Library)| {
@@ -232,7 +232,7 @@ pub(in crate::capture) fn look() {
     }
 }
 
-/// Passes the libraries that are unloaded, as of the last [look](look), at the addresses that
+/// Passes the libraries that are unloaded, as of the last [look], at the addresses that
 /// [`then`] returns.
 pub(in crate::capture) fn for_each_gone(each: &mut dyn FnMut(Listed<'_>)) {
     for (number, library) in until(noted()) {

@@ -268,8 +268,8 @@ impl Account {
 
     /// The bytes held back, by `read`, which reads the account.
     ///
-    /// NOTE: `is_own` ignores a settling under way: the reader is then a signal handler on the
-    /// owner's thread, and waiting would never end.
+    /// NOTE: with `is_own` a settling under way is ignored: a signal handler on the owner's thread
+    /// reads, and waiting would never end.
     pub(crate) fn held_back(&self, is_own: bool, read: impl FnOnce() -> i64) -> HeldBack {
         let version = if is_own {
             Some(0)

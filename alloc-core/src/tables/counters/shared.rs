@@ -42,7 +42,7 @@ impl SharedCounters {
         // wait for it.
         crate::system::arena::prefetch(&self.epoch);
         F::add_unsigned(&self.folds, 1);
-        // The fence keeps the changes after the begin count; it pairs with the first load in `sum`.
+        // The fence keeps the changes after the begin count; it pairs with the fence in `sum`.
         fence(Ordering::Release);
 
         let (bytes, blocks) = (self.bytes.load(Relaxed), self.blocks.load(Relaxed));
@@ -72,7 +72,7 @@ impl SharedCounters {
         }
         emptied();
 
-        // The fence keeps the changes before the end count; it pairs with the acquire in `sum`.
+        // The fence keeps the changes before the end count; it pairs with the first load in `sum`.
         fence(Ordering::Release);
         F::add_unsigned(&self.folds, 1 << 32);
     }
