@@ -70,7 +70,8 @@ impl UnmappedRanges {
             }
             from = from.max(end);
             // PERF: a small heap is outside the gaps, and a large one nearly all inside one. If
-            // either were likely, a wrong guess would cost more than a lookup in a byte table.
+            // both cases were equally likely, mispredicted branches would cost more than lookups in
+            // a byte table.
             if end == end_of_heap {
                 from += FIRST_OF_HEAP;
             }

@@ -29,9 +29,11 @@ impl Folder for Locked {
 
 /// For a fold while no other thread folds.
 ///
-/// PERF: a locked instruction waits for all earlier ones and delays later ones, and a fold has
-/// eight of them. The unlocked instruction is still atomic with respect to a signal handler on the
-/// same thread. Measured gain:
+/// A locked instruction waits for all earlier ones and delays later ones, and a fold has eight of
+/// them. The unlocked instruction is still atomic with respect to a signal handler on the same
+/// thread.
+///
+/// PERF:
 #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
 pub(super) struct Unlocked;
 
