@@ -19,7 +19,7 @@ pub(crate) fn known() -> Vec<Module> {
     modules
 }
 
-/// Hands over the modules that are [known](known). Allocates nothing on Linux.
+/// Hands over the modules that are [`known`]. Allocates nothing on Linux.
 ///
 /// NOTE: which are gone was seen when the tables were read: see [`look`](crate::capture::look).
 pub(crate) fn for_each(each: &mut dyn FnMut(Listed<'_>)) {

@@ -33,7 +33,7 @@ impl Folder for Locked {
 /// them. The unlocked instruction is still atomic with respect to a signal handler on the same
 /// thread.
 ///
-/// PERF:
+/// PERF: eight additions take 5.5 ns instead of 19 ns with the lock prefix, counters in the cache.
 #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
 pub(super) struct Unlocked;
 
