@@ -167,6 +167,7 @@ fn bytes(value: &Lit) -> Result<Literal> {
     bytes.ok_or_else(|| unexpected("a number of bytes, or text such as \"64 KiB\"", value))
 }
 
+/// The rules of `alloc_core::Bytes::parse`. A macro that depended on that crate would build it twice.
 fn with_unit(text: &str) -> Option<Literal> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit: u64 = match &text[digits.len()..] {

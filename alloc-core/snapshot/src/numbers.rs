@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Sub};
+use std::str::FromStr;
 
 /// A number of bytes, as the program requested them.
 ///
@@ -50,6 +51,57 @@ impl Bytes {
         self.0
     }
 
+    /// Parses bytes as people write them: a number, `64 KiB`, `1_000 B`, `2GiB`. `None` if it is none.
+    ///
+    /// It does not allocate, and works in constants.
+    ///
+    /// ```
+    /// use alloc_core::Bytes;
+    ///
+    /// assert_eq!(Bytes::parse("64 KiB"), Some(Bytes::kib(64)));
+    /// assert_eq!(Bytes::parse("1_000"), Some(Bytes::new(1000)));
+    /// assert_eq!(Bytes::parse("64 kb"), None);
+    /// ```
+    pub const fn parse(text: &str) -> Option<Bytes> {
+        let text = text.as_bytes();
+        let (mut number, mut at, mut has_digits) = (0_u64, 0, false);
+        while at < text.len() {
+            match text[at] {
+                digit @ b'0'..=b'9' => {
+                    has_digits = true;
+                    number = match number.checked_mul(10) {
+                        Some(number) => match number.checked_add((digit - b'0') as u64) {
+                            Some(number) => number,
+                            None => return None,
+                        },
+                        None => return None,
+                    };
+                }
+                b'_' if has_digits => {}
+                _ => break,
+            }
+            at += 1;
+        }
+        let (_, mut unit) = text.split_at(at);
+        if let [b' ', rest @ ..] = unit
+            && !rest.is_empty()
+        {
+            unit = rest;
+        }
+        let bits = match unit {
+            b"" | b"B" => 0,
+            b"KiB" => 10,
+            b"MiB" => 20,
+            b"GiB" => 30,
+            b"TiB" => 40,
+            _ => return None,
+        };
+        match number.checked_mul(1 << bits) {
+            Some(bytes) if has_digits => Some(Bytes(bytes)),
+            _ => None,
+        }
+    }
+
     /// The difference, or zero where `other` is larger.
     pub const fn saturating_sub(self, other: Bytes) -> Bytes {
         Bytes(self.0.saturating_sub(other.0))
@@ -72,6 +124,24 @@ impl fmt::Display for Bytes {
             size /= 1024.0;
             unit += 1;
         }
+    }
+}
+
+impl FromStr for Bytes {
+    type Err = String;
+
+    /// As [`Bytes::parse`].
+    ///
+    /// # Errors
+    ///
+    /// A message that says what was expected and what was found.
+    fn from_str(text: &str) -> Result<Bytes, String> {
+        Bytes::parse(text).ok_or_else(|| {
+            format!(
+                "expected a number of bytes such as 512KiB, found {:?}",
+                text
+            )
+        })
     }
 }
 

@@ -1,6 +1,6 @@
-//! [`StackBounds`]: where a thread's stack lies.
+//! [`StackBounds`]: the bounds of a thread's stack.
 
-/// The addresses between which a thread's stack lies.
+/// The lowest and the highest address of a thread's stack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StackBounds {
     pub(crate) low: usize,
@@ -8,7 +8,7 @@ pub(crate) struct StackBounds {
 }
 
 impl StackBounds {
-    /// Whether a stack pointer lies in the stack.
+    /// Whether a stack pointer is inside the stack.
     #[inline(always)]
     pub(super) fn hold(self, sp: usize) -> bool {
         sp.wrapping_sub(self.low) < self.high.wrapping_sub(self.low)
@@ -19,7 +19,7 @@ impl StackBounds {
 #[cfg(target_os = "linux")]
 pub(super) fn stack_bounds() -> StackBounds {
     let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
-    // SAFETY: always safe to ask.
+    // SAFETY: the call has no preconditions.
     let own = unsafe { libc::pthread_self() };
     // SAFETY: the thread is alive, and the second argument is room for the attributes.
     let failed = unsafe { libc::pthread_getattr_np(own, attributes.as_mut_ptr()) };
@@ -29,7 +29,7 @@ pub(super) fn stack_bounds() -> StackBounds {
     let (mut low, mut size) = (std::ptr::null_mut(), 0);
     // SAFETY: the call above filled the attributes in.
     let failed = unsafe { libc::pthread_attr_getstack(attributes.as_ptr(), &mut low, &mut size) };
-    // SAFETY: filled in above, and destroyed once.
+    // SAFETY: the attributes were filled in above, and are destroyed once.
     unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
     if failed != 0 {
         return StackBounds::default();
@@ -40,11 +40,10 @@ pub(super) fn stack_bounds() -> StackBounds {
     }
 }
 
-/// The stack bounds of the calling thread. What the system calls the stack's address is its upper
-/// end.
+/// The stack bounds of the calling thread. The system's stack address is the upper end.
 #[cfg(target_os = "macos")]
 pub(super) fn stack_bounds() -> StackBounds {
-    // SAFETY: always safe to ask.
+    // SAFETY: the call has no preconditions.
     let own = unsafe { libc::pthread_self() };
     // SAFETY: the thread is alive.
     let high = unsafe { libc::pthread_get_stackaddr_np(own) } as usize;
@@ -56,7 +55,7 @@ pub(super) fn stack_bounds() -> StackBounds {
     }
 }
 
-/// Not known, so that frame pointers are not followed.
+/// Unknown, so that frame pointers are not followed.
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 pub(super) fn stack_bounds() -> StackBounds {
     StackBounds::default()

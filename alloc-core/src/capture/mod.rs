@@ -1,29 +1,28 @@
-//! A call stack into a buffer.
+//! Captures a call stack into a buffer.
 //!
-//! One interface, [`Walker`], over two ways. On x86-64 Linux [`unwind`] walks the stack itself by
-//! rules from the program's own unwind tables, which prove where a frame pointer may be trusted,
-//! without a lock or a system call. Everywhere else `frame_pointers` follows frame pointers, if the
-//! program is found to keep them, and else `fallback` asks the `backtrace` crate.
+//! In: the calling thread's registers and stack. Out: return addresses, or a callsite that is known
+//! already. Never: an allocation.
+//!
+//! One interface, [`Walker`], has two implementations. On x86-64 Linux [`unwind`] walks the stack
+//! by rules from the program's own unwind tables, which prove where a frame pointer may be trusted,
+//! without a lock or a system call. On all other platforms `frame_pointers` follows frame pointers,
+//! if the program keeps them. If not, `fallback` uses the `backtrace` crate.
 //!
 //! # Where a stack differs from the truth
 //!
-//! The truth is what the platform's own unwinder says, and `tests/stacks.rs` holds each kind of
-//! stack against it, address by address. What differs is this, and all of it is marked but the last
-//! two:
+//! The truth is the result of the platform's own unwinder. `tests/stacks.rs` compares each kind of
+//! stack with it, address by address. These are the differences; all but the last two are marked:
 //!
-//! - *What a signal interrupted is shown as if it had called*: by the address one past its
-//!   instruction, so that one less is
-//!   in it. With frame pointers that function's caller may be missing or be there twice.
-//! - *A stack that is not the thread's own* is that of a coroutine, a segment of a growing one, or
-//!   the alternate stack of a
-//!   handler. It is walked as far as memory can be read, and on to the stack that its unwind tables lead to.
-//! - *Code without unwind tables ends it*, as broken: code made at run time, assembly that says
-//!   nothing.
-//!   With frame pointers it may hide its caller instead.
+//! - *The function that a signal interrupted is shown as if it had made a call*: by the address one
+//!   past its instruction, so that one less is inside it. With frame pointers that function's
+//!   caller may be missing or be there twice.
+//! - *A stack that is not the thread's own* belongs to a coroutine, a segmented stack, or a
+//!   handler's alternate stack. It is walked as far as memory can be read, and on to the stack that
+//!   its unwind tables lead to.
+//! - *Code without unwind tables ends a stack*, as broken: code made at run time, assembly without
+//!   annotations. With frame pointers it may hide its caller instead.
 //! - *A stack deeper than the limit is cut* at its outer end.
-//! - *A jump leaves no trace*: a call in tail position that the compiler made a jump. The truth has
-//!   it not
-//!   either.
+//! - *A tail call leaves no trace* if the compiler made it a jump. The truth lacks it as well.
 //! - *The bottom's return address of zero* is never part of a stack; the platform's unwinder may
 //!   show it.
 
@@ -35,7 +34,7 @@ mod unwind;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 use unwind as imp;
 
-// Tested on x86-64 Linux too.
+// Compiled for tests on x86-64 Linux, too.
 #[cfg(any(test, not(all(target_os = "linux", target_arch = "x86_64")), miri))]
 mod fallback;
 #[cfg(any(test, not(all(target_os = "linux", target_arch = "x86_64")), miri))]
@@ -56,18 +55,18 @@ use crate::tables::callsites::{CallsiteId, LastStack, Stack};
 /// The most frames that a walk can keep.
 pub(crate) const MAX_FRAMES: usize = 1024;
 
-/// Frames captured beyond those that are kept: the standard library's between the allocator and
-/// the user's line, and the tracer's own.
+/// Frames captured beyond those that are kept: the standard library's between the allocator and the
+/// user's line, and the tracer's own.
 pub(crate) const LIBRARY_FRAMES: usize = 14;
 
-/// What a walk comes to.
+/// The result of a walk.
 ///
-/// PERF: not an enum, whose two kinds of numbers would not be returned in registers.
+/// PERF: a struct and not an enum, so that it is returned in registers.
 #[derive(Clone, Copy)]
 pub(crate) struct Captured {
-    /// The callsite whose stack it is, if that is known.
+    /// The callsite of this stack, if it is known.
     pub(crate) known: Option<CallsiteId>,
-    /// Else the stack's hash.
+    /// Otherwise the stack's hash.
     pub(crate) hash: u64,
 }
 
@@ -85,10 +84,10 @@ impl Captured {
     }
 }
 
-/// The stack bounds of the calling thread, from the C library: once for each thread.
+/// The stack bounds of the calling thread, from the C library. Called once for each thread.
 ///
-/// For the first thread the C library reads a list of all that is mapped, which takes more stack
-/// than a record may.
+/// For the first thread the C library reads a list of all mappings, which takes more stack than a
+/// record may.
 pub(crate) fn stack_bounds() -> StackBounds {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
     return unwind::spare_stack::run(bounds::stack_bounds);
@@ -96,51 +95,51 @@ pub(crate) fn stack_bounds() -> StackBounds {
     bounds::stack_bounds()
 }
 
-/// Room for a stack, in memory that is the thread's own.
+/// Room for one stack, in the thread's own memory.
 type Buffer = [usize; MAX_FRAMES];
 
 /// How stacks are captured in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CaptureMethod {
-    /// By frame pointers. On x86-64 Linux only where the program's unwind tables say that the code
-    /// keeps them, which is nearly everywhere, and by the tables elsewhere; where the frames of
-    /// such a function are surely all of one size, by that.
+    /// By frame pointers. On x86-64 Linux they are followed only where the program's unwind tables
+    /// say that the code keeps them, which is nearly everywhere. Other code is walked by the
+    /// tables. A function whose frames provably all have one size is walked by that size.
     FramePointers,
-    /// By the program's unwind tables, since it was compiled without frame pointers.
+    /// By the program's unwind tables; the program was compiled without frame pointers.
     UnwindTables,
     /// By the `backtrace` crate: correct and slow.
     Backtrace,
 }
 
-/// Gets ready to capture; called off the hot path, before the first capture. Idempotent.
+/// Prepares capturing. Called off the hot path, before the first capture. Idempotent.
 pub(crate) fn prepare() -> CaptureMethod {
     imp::prepare()
 }
 
-/// Gets ready to capture no more than the user's line, and to tell whose a function is; called off
-/// the hot path.
+/// Prepares capturing of the user's line only, and the lookup of whether a function is the user's.
+/// Called off the hot path.
 pub(crate) fn prepare_for_line() {
     imp::prepare_for_line();
 }
 
-/// After a fork, in the child: what other threads had of the walker's is free.
+/// After a fork, in the child: frees what other threads held of the walker's shared memory.
 pub(crate) fn after_fork_in_child() {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
     unwind::spare_stack::free_all();
 }
 
-/// Whether a stack is that of what `print!` does for itself, where that is sure.
+/// Whether a stack is surely one of an allocation by `print!` itself.
 pub(crate) fn is_of_printing(addresses: &[usize]) -> bool {
     imp::is_of_printing(addresses)
 }
 
-/// Whether the program is made of tests for the standard library's harness, where that is sure.
+/// Whether the program surely consists of tests for the standard library's harness.
 pub(crate) fn is_for_the_test_harness() -> bool {
     imp::is_for_the_test_harness()
 }
 
-/// PERF: both walkers have these as methods of their own, which a record calls without a trait.
+/// PERF: both walkers also have these as inherent methods, which a record calls without a trait.
 impl LastStack for Walker {
     fn hash_of_innermost(&self, addresses: usize) -> Option<u64> {
         Walker::hash_of_innermost(self, addresses)
@@ -159,9 +158,9 @@ impl LastStack for Walker {
     }
 }
 
-/// The address by which readers find the code that lay at a return address in an
-/// [era](crate::tables::callsites::Stack::era): that of a library that is gone has one of its own.
-/// NOTE: as of the last [look](look).
+/// The address by which readers find the code that was at a return address in an
+/// [era](crate::tables::callsites::Stack::era). An unloaded library has a separate address range.
+/// NOTE: as of the last [look].
 pub(crate) fn then(address: usize, era: u16) -> usize {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
     return unwind::libraries::then(address, era);
@@ -172,15 +171,15 @@ pub(crate) fn then(address: usize, era: u16) -> usize {
     }
 }
 
-/// Takes note of which libraries are gone. It enters the loader, so the caller keeps forks away,
+/// Records which libraries are unloaded. It takes the loader's lock, so the caller keeps forks away
 /// and is not in a record.
 pub(crate) fn look() {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
     unwind::libraries::look();
 }
 
-/// Hands over the libraries that are gone, as of the last [look](look), at the addresses that
-/// [`then`] tells.
+/// Passes the libraries that are unloaded, as of the last [look], at the addresses that
+/// [`then`] returns.
 pub(crate) fn for_each_gone(each: &mut dyn FnMut(crate::capture::modules::Listed<'_>)) {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
     unwind::libraries::for_each_gone(each);
@@ -188,7 +187,7 @@ pub(crate) fn for_each_gone(each: &mut dyn FnMut(crate::capture::modules::Listed
     let _ = each;
 }
 
-/// The physical memory that capturing takes up.
+/// Physical memory of capturing, in bytes.
 pub(crate) fn resident() -> usize {
     imp::resident()
 }

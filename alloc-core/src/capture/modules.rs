@@ -2,7 +2,7 @@
 
 use crate::snapshot::modules::FINGERPRINT;
 
-/// A module as the loader lists it, with nothing on the heap. The fields are those of
+/// A module as the loader lists it, without heap memory. The fields are those of
 /// [`Module`](crate::snapshot::modules::Module).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Listed<'a> {
@@ -10,15 +10,15 @@ pub(crate) struct Listed<'a> {
     pub(crate) end: u64,
     pub(crate) file_offset: u64,
     pub(crate) path: &'a [u8],
-    /// The bytes that are mostly shown in hexadecimal; none if it has none.
+    /// The raw bytes of the build id; empty if there is none.
     pub(crate) build_id: &'a [u8],
-    /// What stands for a build id where there is none; zero if there is nothing to hash.
+    /// Replaces a missing build id; zero if there is nothing to hash.
     pub(crate) fingerprint: u64,
 }
 
 impl Listed<'_> {
-    /// The text of [`Module::build_id`](crate::snapshot::modules::Module::build_id), as much of it
-    /// as there is room for.
+    /// Writes the text of [`Module::build_id`](crate::snapshot::modules::Module::build_id), cut to
+    /// the size of `place`.
     pub(crate) fn write_build_id<'p>(&self, place: &'p mut [u8; 128]) -> &'p [u8] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let hash = self.fingerprint.to_be_bytes();
@@ -38,20 +38,19 @@ impl Listed<'_> {
     }
 }
 
-/// The longest path that the system takes.
+/// The longest path that the system accepts.
 pub(crate) const LONGEST_PATH: usize = 4096;
 
-/// The path of the program, written to `place`; nothing where it cannot be told. Allocates nothing
-/// on Linux.
+/// The path of the program, written to `place`; empty if it is unknown. Allocates nothing on Linux.
 pub(crate) fn program(place: &mut [u8; LONGEST_PATH]) -> &[u8] {
     #[cfg(target_os = "linux")]
     {
         let link = c"/proc/self/exe";
-        // SAFETY: a path that ends in zero, and room for as many bytes as are said.
+        // SAFETY: the path ends in a NUL byte, and `place` has room for the number of bytes passed.
         let len = unsafe { libc::readlink(link.as_ptr(), place.as_mut_ptr().cast(), LONGEST_PATH) };
         match usize::try_from(len) {
             Ok(len) => &place[..len],
-            // Where there is no such link, as after `chroot`.
+            // The link may be missing, as after `chroot`.
             Err(_) => as_started(),
         }
     }
@@ -68,12 +67,12 @@ pub(crate) fn program(place: &mut [u8; LONGEST_PATH]) -> &[u8] {
 /// The path that the program was started by, which may be relative.
 #[cfg(target_os = "linux")]
 fn as_started() -> &'static [u8] {
-    // SAFETY: always safe to ask.
+    // SAFETY: the call has no preconditions.
     let path = unsafe { libc::getauxval(libc::AT_EXECFN) } as *const libc::c_char;
     if path.is_null() {
         return &[];
     }
-    // SAFETY: the kernel put a C string there, which stays as long as the process.
+    // SAFETY: the kernel put a C string there, which lives as long as the process.
     unsafe { std::ffi::CStr::from_ptr(path) }.to_bytes()
 }
 
@@ -82,10 +81,10 @@ type Header = libc::Elf64_Phdr;
 #[cfg(all(target_os = "linux", not(target_pointer_width = "64")))]
 type Header = libc::Elf32_Phdr;
 
-/// What is listed of a module with these program headers, which lies so far above where its file
-/// says. `None` if it has no code.
+/// The listed data of a module with these program headers, loaded `base` bytes above the addresses
+/// in its file. `None` if it has no code.
 ///
-/// NOTE: of one that is loaded, and stays so.
+/// NOTE: the module must be loaded and stay loaded.
 #[cfg(target_os = "linux")]
 pub(crate) fn describe<'a>(base: u64, headers: &'a [Header], path: &'a [u8]) -> Option<Listed<'a>> {
     let code = headers
@@ -104,7 +103,7 @@ pub(crate) fn describe<'a>(base: u64, headers: &'a [Header], path: &'a [u8]) -> 
         .find_map(|it| {
             #[allow(clippy::useless_conversion)]
             let start = base + u64::from(it.p_vaddr);
-            // SAFETY: a segment of notes is mapped, readable and that long.
+            // SAFETY: a segment of notes is mapped, readable, and has this length.
             let notes =
                 unsafe { std::slice::from_raw_parts(start as *const u8, it.p_memsz as usize) };
             build_id(notes)
@@ -123,17 +122,17 @@ pub(crate) fn describe<'a>(base: u64, headers: &'a [Header], path: &'a [u8]) -> 
     })
 }
 
-/// Hands over the modules now loaded, the program first. Allocates nothing.
+/// Passes the modules now loaded to `each`, the program first. Allocates nothing.
 ///
-/// It enters the loader, whose lock a fork leaves taken in the child if another thread has it. So
-/// the caller keeps forks away, and is not in a record.
+/// It takes the loader's lock. A fork leaves that lock taken in the child if another thread holds
+/// it. So the caller keeps forks away and is not in a record.
 #[cfg(target_os = "linux")]
 pub(crate) fn list(each: &mut dyn FnMut(Listed<'_>)) {
     use std::ffi::{CStr, c_void};
 
     struct List<'a> {
         each: &'a mut dyn FnMut(Listed<'_>),
-        /// The path of the program, which has no name in the list.
+        /// The path of the program, which has no name in the loader's list.
         program: &'a [u8],
         is_first: bool,
     }
@@ -141,9 +140,9 @@ pub(crate) fn list(each: &mut dyn FnMut(Listed<'_>)) {
     unsafe extern "C" fn add(info: *mut libc::dl_phdr_info, _: usize, list: *mut c_void) -> i32 {
         // SAFETY: `dl_iterate_phdr` passes on the pointer that it was given below.
         let list = unsafe { &mut *list.cast::<List<'_>>() };
-        // SAFETY: and a pointer to a struct that is valid during the call.
+        // SAFETY: `dl_iterate_phdr` passes a pointer to a struct that is valid during the call.
         let info = unsafe { &*info };
-        // SAFETY: which says where the object's program headers are, and how many.
+        // SAFETY: the struct contains the place and the number of the object's program headers.
         let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
         // SAFETY: the name is a C string, which the loader keeps while the object is loaded.
         let name = unsafe { CStr::from_ptr(info.dlpi_name) };
@@ -151,7 +150,7 @@ pub(crate) fn list(each: &mut dyn FnMut(Listed<'_>)) {
             b"" if list.is_first => list.program,
             name => name,
         };
-        // NOTE: narrower in programs of 32 bits.
+        // NOTE: the field is narrower in 32-bit programs.
         #[allow(clippy::useless_conversion)]
         let base = u64::from(info.dlpi_addr);
         if let Some(listed) = describe(base, headers, path) {
@@ -172,28 +171,28 @@ pub(crate) fn list(each: &mut dyn FnMut(Listed<'_>)) {
     unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut list).cast()) };
 }
 
-/// No file of 32 bits has one.
+/// Returns nothing on 32-bit systems.
 #[cfg(all(target_os = "linux", not(target_pointer_width = "64")))]
 fn fingerprint(_: u64, _: &[libc::Elf32_Phdr]) -> u64 {
     0
 }
 
-/// A hash of what is in memory as it is in the file.
+/// A hash of bytes that are the same in memory as in the file.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 fn fingerprint(base: u64, headers: &[libc::Elf64_Phdr]) -> u64 {
     let index = headers.iter().find(|it| it.p_type == libc::PT_GNU_EH_FRAME);
     let index = index.map_or(&[][..], |it| {
         let start = base + it.p_vaddr;
-        // SAFETY: the index of the unwind tables is mapped, readable and that long.
+        // SAFETY: the index of the unwind tables is mapped, readable, and has this length.
         unsafe { std::slice::from_raw_parts(start as *const u8, it.p_memsz as usize) }
     });
     let (start, size) = (headers.as_ptr().cast::<u8>(), size_of_val(headers));
-    // SAFETY: the bytes of a slice of integers without padding between them.
+    // SAFETY: these are the bytes of a slice of integers without padding between them.
     let headers = unsafe { std::slice::from_raw_parts(start, size) };
     alloc_core_symbols::fingerprint(headers, index)
 }
 
-/// Where modules cannot be listed: the program alone, over all addresses.
+/// Systems whose modules cannot be listed: the program alone, over all addresses.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn list(each: &mut dyn FnMut(Listed<'_>)) {
     let mut place = [0; LONGEST_PATH];

@@ -1,4 +1,4 @@
-//! A thread gets its state, and gives it back at its end.
+//! Attaching and detaching: a thread gets its state, and gives it back at its end.
 
 use std::ffi::c_void;
 use std::ptr::NonNull;
@@ -19,8 +19,8 @@ impl Control {
         }
         self.attached += 1;
         self.detach_gone(2);
-        // The second thread: the first one must join a generation with others before this one
-        // records. With more, only the share of each is new.
+        // The second thread: the first one must join a multi-threaded generation before this one
+        // records. A third thread or later changes only each one's share of the credit.
         if self.attached == 2 && self.session.is_some() {
             self.stop_the_world(|_| {
                 TABLES.threads.claimed().for_each(ThreadState::fold_all);
@@ -32,7 +32,7 @@ impl Control {
         Some(state)
     }
 
-    /// Takes the calling thread's state away. It may go on allocating: see
+    /// Takes the calling thread's state away. The thread may still allocate: see
     /// [`with_exclusive_tables`].
     fn detach(&mut self, state: &'static ThreadState) {
         thread::set(None, Stage::Gone);
@@ -40,7 +40,7 @@ impl Control {
         self.detach_gone(8);
     }
 
-    /// Takes a state back whose thread does not record any more.
+    /// Takes back a state whose thread no longer records.
     fn take_back(&mut self, state: &'static ThreadState) {
         TABLES.threads.give_back(state, &TABLES.events);
         self.attached -= 1;
@@ -50,10 +50,11 @@ impl Control {
         TABLES.heap.set_threads(self.attached);
     }
 
-    /// Takes back states of threads that are gone and did not say so, of the next so many.
+    /// Takes back the states of threads that ended without giving them back, among the next
+    /// `states` states.
     ///
-    /// Whoever starts looks at more of them than it may leave behind, so there are never many, and
-    /// the last thread is alone again.
+    /// Each new thread checks more states than it can leave behind, so there are never many, and a
+    /// last remaining thread is single again.
     pub(super) fn detach_gone(&mut self, states: usize) {
         for state in TABLES.threads.gone(states) {
             self.take_back(state);
@@ -61,8 +62,8 @@ impl Control {
     }
 }
 
-/// The calling thread's state, claimed now if it has none. `None` at the thread's end, and where
-/// there is no memory for it.
+/// The calling thread's state, claimed if it has none. `None` at the thread's end, and if the
+/// system is out of memory.
 pub(crate) fn attached() -> Option<&'static ThreadState> {
     match thread::stage() {
         Stage::Attached => thread::current(),
@@ -77,7 +78,7 @@ pub(crate) fn attached() -> Option<&'static ThreadState> {
 
 /// Called at the end of each thread that has a state.
 fn thread_ended(state: &'static ThreadState) {
-    // NOTE: a scope that it was started in.
+    // NOTE: the scope is one that the thread was started in.
     thread::disown_scope();
     let _busy = Busy::begin();
     thread::give_back_spare_slot();
@@ -91,7 +92,7 @@ fn thread_ended(state: &'static ThreadState) {
 /// `state` is what [`hooks::call_at_thread_end`] was called with on this thread: a state, which is
 /// never freed.
 pub(super) unsafe extern "C" fn at_thread_end(state: *mut c_void) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller passes a state, which is never freed.
     let state: &'static ThreadState = unsafe { &*state.cast_const().cast() };
     let calls_again = || hooks::call_at_thread_end(NonNull::from(state).cast());
     if !thread::is_last_tls_destructor_round(state) && calls_again() {
@@ -100,12 +101,12 @@ pub(super) unsafe extern "C" fn at_thread_end(state: *mut c_void) {
     thread_ended(state);
 }
 
-/// Runs `change` for a thread that has no state any more.
+/// Runs `change` with the tables to itself, for a thread that no longer has a state.
 pub(crate) fn with_exclusive_tables<R>(change: impl FnOnce() -> Option<R>) -> Option<R> {
     let _busy = Busy::begin();
     let mut control = lock();
     control.session.as_ref()?;
-    // A thread that is alone counts on being the only one to change the heap and to fold.
+    // A single thread assumes that only it changes the heap and folds.
     let result = if control.attached <= 1 {
         control.stop_the_world(|_| {
             for state in TABLES.threads.claimed() {

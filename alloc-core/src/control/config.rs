@@ -7,12 +7,12 @@ use crate::record::gate::Mode;
 use crate::tables::callsites::MAX_CALLSITES;
 use crate::tables::sampling::Interval;
 
-/// What an allocator knows of the distance between its blocks.
+/// What an allocator knows about the distance between its blocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum GranuleHint {
-    /// It is the system's: find out.
+    /// The inner allocator is the system's: detect its granule.
     System,
-    /// At least so many bytes.
+    /// At least this many bytes.
     Bytes(usize),
 }
 
@@ -47,22 +47,22 @@ impl Default for Config {
     }
 }
 
-/// Address space that tracing needs, of which most is never touched: 18 MiB of tables, a thread's
-/// own, and some to grow.
+/// Address space that tracing needs, most of which is never touched: 18 MiB of tables, one thread's
+/// state, and room to grow.
 pub(super) const ROOM: usize = 24 << 20;
 
 impl Config {
-    /// The most frames that can be kept.
+    /// The most frames that a stack can keep.
     pub const MAX_FRAMES: u16 = 1000;
 
     /// Keeps `frames` frames of each stack, counted from the line that a block is charged to: at
-    /// most [`MAX_FRAMES`](Self::MAX_FRAMES). The default is 128: it costs no more than 32 where
+    /// most [`MAX_FRAMES`](Self::MAX_FRAMES). The default is 128. It costs no more than 32 where
     /// stacks are not as deep, and shows the line of a program below a runtime or a query engine.
     ///
-    /// A frame is one of the machine's; functions that the compiler inlined into it come on top.
+    /// A frame is a machine frame; functions that the compiler inlined into it come on top.
     ///
-    /// With 1 a record looks no further than the line that it charges, and costs less: as
-    /// `tracemalloc` does by default.
+    /// With 1 a record captures only the line that it charges, and costs less: the default of
+    /// Python's `tracemalloc`.
     ///
     /// With 0 no stacks are captured: the heap's current, peak and total are counted, exactly, at
     /// the lowest cost, and a snapshot has one trace, `<heap>`.
@@ -71,56 +71,56 @@ impl Config {
         self
     }
 
-    /// Tells at most `callsites` callsites apart: from 1 to 1,048,576. The default is 262,144.
+    /// Distinguishes at most `callsites` callsites: from 1 to 1,048,576. The default is 262,144.
     ///
-    /// When a quarter of them is in use, new ones keep their sixteen innermost frames only, from
-    /// half on eight. Beyond the last, allocations are charged to one callsite that is shown as
+    /// When a quarter of them is in use, new ones keep only their sixteen innermost frames, from
+    /// half on only eight. After the last, allocations are charged to one callsite that is shown as
     /// `<overflow>`, and counted. A callsite takes about 130 bytes and 8 more for each frame that
-    /// the one before it does not share.
+    /// it does not share with the previous one.
     pub fn max_callsites(mut self, callsites: u32) -> Config {
         self.max_callsites = callsites;
         self
     }
 
-    /// Records a sample only: every byte allocated is drawn with a chance of one in `bytes`, and
-    /// the block that it is in is recorded and counted for as many as it stands for. At most 64
-    /// MiB; 0, the default, records all.
+    /// Records only a sample: every byte allocated is drawn with a probability of one in `bytes`,
+    /// and the block that contains it is recorded with the weight of all the blocks it stands for.
+    /// At most 64 MiB; 0, the default, records all.
     ///
-    /// Sums are unbiased estimates, and [`Statistic::error`](crate::Statistic::error) tells how far
-    /// off they may be. 512 KiB is what Go's and jemalloc's heap profiles use.
+    /// Sums are unbiased estimates, and [`Statistic::error`](crate::Statistic::error) gives their
+    /// standard error. 512 KiB is the default of Go's and jemalloc's heap profiles.
     pub fn sample_every(mut self, bytes: impl Into<Bytes>) -> Config {
         self.sample_every = bytes.into().get();
         self
     }
 
-    /// Has the heap's peak exact when several threads allocate at once, too:
+    /// Makes the heap's peak exact even when several threads allocate at once:
     /// [`TracedMemory::peak_error`](crate::TracedMemory::peak_error) stays zero.
     ///
     /// It costs what the default avoids: all threads write one shared total, at every allocation
-    /// and every free. With one thread the peak is exact in any case, at no cost.
+    /// and every free. With one thread the peak is always exact, at no cost.
     pub fn exact_peak(mut self, exact: bool) -> Config {
         self.exact_peak = exact;
         self
     }
 
-    /// Tells threads apart, by their names: what threads of different names allocate at one stack
-    /// is two traces, each with [`Trace::thread`](crate::Trace::thread).
+    /// Distinguishes threads by name: allocations of threads with different names at one stack
+    /// become two traces, each with [`Trace::thread`](crate::Trace::thread).
     ///
-    /// By names and not by numbers, since threads come and go and their names stay: the eight
-    /// workers of a runtime are one. The first thread is `main`, one without a name has that of the
-    /// thread that made it, and the system keeps fifteen bytes of a name. Up to 1,024 names are
-    /// told apart. A thread has the name that it had when it first allocated in a session: that
-    /// given to [`std::thread::Builder`]. Without stacks, with [`frames(0)`](Self::frames), there
-    /// is nothing to tell apart.
+    /// Names, not numbers: threads come and go, but their names stay, so the eight workers of a
+    /// runtime are one. The first thread is `main`. A thread without a name has the name of the
+    /// thread that made it. The system keeps fifteen bytes of a name. Up to 1,024 names are
+    /// distinguished. A thread keeps the name that it had when it first allocated in a session: the
+    /// one given to [`std::thread::Builder`]. Without stacks, with [`frames(0)`](Self::frames),
+    /// this has no effect.
     pub fn threads(mut self, told_apart: bool) -> Config {
         self.threads = told_apart;
         self
     }
 
-    /// Classes blocks by their own size: a stack that allocates blocks of different size classes is
-    /// one trace for each class, with [`Trace::size_class`](crate::Trace::size_class).
+    /// Classes blocks by their own size: a stack that allocates blocks of different size classes
+    /// becomes one trace for each class, with [`Trace::size_class`](crate::Trace::size_class).
     ///
-    /// A class ends at a power of two: 17 to 32 bytes, say. Without it
+    /// A class ends at a power of two: 17 to 32 bytes, say. Without this option
     /// [`GroupBy::SizeClass`](crate::GroupBy::SizeClass) classes all blocks of a callsite by their
     /// mean size. With it the classes are exact, in each metric. A stack's own peak is then the sum
     /// of the peaks of its classes. It takes a callsite for each class that a stack allocates, and,

@@ -1,4 +1,4 @@
-//! What a fork waits for, and what it leaves to the child.
+//! Fork handling: what a fork waits for, and the state of the child.
 
 use std::sync::MutexGuard;
 
@@ -9,14 +9,14 @@ use crate::record::session::TABLES;
 use crate::record::thread::{self, Busy};
 use crate::system::sync::{AtomicU32, Ordering::Relaxed};
 
-/// What a fork holds on to, from before it to after.
+/// The locks that a fork holds, from before it to after it.
 pub(crate) struct Fork {
     _readers: MutexGuard<'static, ()>,
     control: Lock,
     busy: Busy,
 }
 
-/// Before a fork: nobody is in the middle of a record, and nobody holds a lock.
+/// Before a fork: waits until no thread is in the middle of a record and no thread holds a lock.
 ///
 /// NOTE: not in a signal handler that interrupted the control of the tracer: the thread may hold
 /// any of the locks.
@@ -24,7 +24,7 @@ pub(crate) fn before_fork() -> Fork {
     let busy = Busy::begin();
     let readers = lock_readers();
     let mut control = lock();
-    // NOTE: without a session, too: scopes that count by stack lock as well.
+    // NOTE: also needed without a session: scopes that count by stack take locks as well.
     control.stop_the_world(|_| ());
     Fork {
         _readers: readers,
@@ -45,17 +45,17 @@ pub(crate) fn after_fork_in_parent(fork: Fork) {
     drop(busy);
 }
 
-/// After a fork in the child, where [`before_fork`] could do nothing: what other threads were in
-/// the middle of stays so. Nothing is recorded any more.
+/// After a fork in the child, if [`before_fork`] could do nothing: other threads' records stay half
+/// done. Recording is off from here on.
 pub(crate) fn after_fork_unprepared() {
     FORKS.fetch_add(1, Relaxed);
     give_up(Fault::ForkWithinTracer);
 }
 
-/// After a fork, in the child: of all threads only the calling one is there. What the others had
-/// counted stays counted.
+/// After a fork, in the child: only the calling thread still exists. What the others had counted
+/// stays counted.
 ///
-/// The calling thread is busy until what is returned is dropped.
+/// The calling thread is busy until the returned guard is dropped.
 pub(crate) fn after_fork_in_child(fork: Fork) -> Busy {
     let Fork {
         _readers,
@@ -79,7 +79,7 @@ pub(crate) fn after_fork_in_child(fork: Fork) -> Busy {
     busy
 }
 
-/// How often this process is a child of one that used the tracer.
+/// Number of forks between the first process that used the tracer and this one.
 pub(crate) fn forks() -> u32 {
     FORKS.load(Relaxed)
 }

@@ -1,27 +1,28 @@
-//! On and off: all that changes the [gate](crate::record::gate), and all that locks.
+//! On and off: all that changes the [gate], and all that locks.
 //!
 //! In: calls of the program, the end of threads, forks. Out: a session whose tables exist, and
 //! threads that have a state. Never: a lock that a record takes in the steady state.
 //!
 //! # Stopping the world
 //!
-//! To clear the tables, or to go from one thread to several, nobody may be recording. Whoever holds
-//! the control lock sets the generation to [`PAUSED`], makes every processor see it with one system
-//! call (`barrier`), and waits until no thread is in the middle of a record. That takes
+//! To clear the tables, or to go from one thread to several, no thread may be recording. The holder
+//! of the control lock sets the generation to [`PAUSED`], makes every processor see it with one
+//! system call (`barrier`), and waits until no thread is in the middle of a record. That takes
 //! microseconds; a thread that wants to record meanwhile waits for the lock. So the hot path pays
 //! for this with one load and two plain stores.
 //!
 //! A signal handler that interrupted a record must not wait while the generation is paused: the
 //! holder of the lock may be waiting for that very record. Once all records are done the generation
-//! is [`STILL`]. From then on nobody waits for a record, so a handler may wait for the lock;
-//! before, it goes on, and [says so](thread::ThreadState::use_tables), which the holder waits for
-//! as well. So do those who change what scopes count by stack. See [`beside_record`].
+//! is [`STILL`]. From then on no thread waits for a record, so a handler may wait for the lock.
+//! Before that, the handler goes on and [marks that](thread::ThreadState::use_tables), and the
+//! holder waits for the mark as well. Changes to the counts of scopes by stack follow the same
+//! rule. See [`beside_record`].
 //!
 //! # Locks
 //!
 //! [`READERS`] keeps the tables from being cleared while a snapshot is read; [`CONTROL`] guards
-//! everything else, in this order. Neither is ever taken by a record in the steady state. A fork
-//! holds both.
+//! everything else. They are taken in this order. Neither is ever taken by a record in the steady
+//! state. A fork holds both.
 
 mod attach;
 mod config;
@@ -56,16 +57,16 @@ pub(crate) use session::{
     begin, clear_traces, is_unset, prepare_once, reset_peak, start_with, stop,
 };
 
-/// What the layers above do for this one, which imports from none of them. Registered by the first
+/// Callbacks into the layers above. This layer imports from none of them. Registered by the first
 /// call.
 pub(crate) struct Above {
-    /// The configuration that the environment asks for.
+    /// The configuration from the environment, if there is one.
     pub(crate) config: fn() -> Option<Config>,
-    /// Ends the process: that configuration is invalid.
+    /// Ends the process, because that configuration is invalid.
     pub(crate) refuse: fn(&Error),
-    /// Starts to report. Called without a lock.
+    /// Starts the reporter. Called without a lock.
     pub(crate) start_reporter: fn(),
-    /// Whether the reporter waits for a thread to [answer](gate::answer), at this concurrency.
+    /// Whether the reporter waits for a thread to [answer], at this concurrency.
     pub(crate) waits_for_an_answer: fn(Concurrency) -> bool,
     pub(crate) answer: fn(),
     pub(crate) fork: ForkHandlers,
@@ -87,9 +88,9 @@ static CONTROL: Mutex<Control> = Mutex::new(Control {
 
 /// What the control lock guards.
 pub(crate) struct Control {
-    /// Counts generations, so that no two are equal.
+    /// Counts generations, so that successive ones differ.
     serial: u64,
-    /// How many threads have a state.
+    /// Number of threads that have a state.
     attached: u32,
     /// The configuration, while tracing is on.
     session: Option<Config>,
@@ -110,14 +111,14 @@ fn lock() -> Lock {
     CONTROL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits until the world runs again. NOTE: never while holding the control lock.
+/// Waits until the world runs again. NOTE: never while the caller holds the control lock.
 pub(crate) fn wait() {
     drop(lock());
 }
 
-/// Runs `work` while the tables are sure to stay and nobody forks, beside a record of the calling
-/// thread, or within one that a signal handler interrupted. `None` in a handler that interrupted
-/// the control of the tracer.
+/// Runs `work` while the tables cannot be cleared and no fork happens, outside a record of the
+/// calling thread, or within one that a signal handler interrupted. Returns `None` in a handler
+/// that interrupted the control of the tracer.
 pub(crate) fn beside_record<R>(work: impl FnOnce() -> R) -> Option<R> {
     match (thread::current(), thread::stage()) {
         (_, Stage::Busy) => None,
@@ -131,7 +132,7 @@ pub(crate) fn beside_record<R>(work: impl FnOnce() -> R) -> Option<R> {
 }
 
 impl Control {
-    /// Registers what the system calls. `false` where the system refuses.
+    /// Registers the callbacks from the system. Returns `false` if the system refuses.
     fn prepare_hooks(&self) -> bool {
         self.fork_handlers
             .is_some_and(|fork| hooks::prepare(attach::at_thread_end, fork))

@@ -1,4 +1,4 @@
-//! What readers of the tables call: totals, and a lock against a clear.
+//! Read access to the tables: totals, and a lock against clearing.
 
 use super::{Config, lock, lock_readers};
 use crate::Error;
@@ -15,8 +15,8 @@ fn held_back() -> HeldBack {
     states.fold(HeldBack::NOTHING, HeldBack::plus)
 }
 
-/// Whether the heap has not shrunk since its peak. Where it is only counted, whoever is alone says
-/// so when it does.
+/// Whether the heap has not shrunk since its peak. In a session that only counts, a single thread
+/// records that only when it checks.
 pub(crate) fn is_rising() -> bool {
     TABLES.heap.rising() || only_counts() && TABLES.heap.is_at_peak(held_back().bytes)
 }
@@ -32,7 +32,7 @@ pub(crate) fn traced_memory() -> TracedMemory {
     }
 }
 
-/// The number of frames a traceback keeps, while tracing is on.
+/// Number of frames that a traceback keeps, while tracing is on.
 pub(crate) fn traceback_limit() -> Option<u16> {
     let _muted = thread::mute();
     let _busy = Busy::begin();
@@ -45,7 +45,7 @@ pub(crate) fn capture_method() -> Option<CaptureMethod> {
     lock().method
 }
 
-/// The physical memory of the tracer; `others` adds that of the layers above.
+/// Physical memory of the tracer, in bytes; `others` returns that of the layers above.
 pub(crate) fn tracer_memory(others: impl FnOnce() -> usize) -> Bytes {
     let _muted = thread::mute();
     let _busy = Busy::begin();
@@ -60,7 +60,7 @@ pub(crate) fn tracer_memory(others: impl FnOnce() -> usize) -> Bytes {
     Bytes::new(bytes as u64)
 }
 
-/// Runs `read` while the tables are there to be read, and other threads go on recording.
+/// Runs `read` while the tables cannot be cleared. Other threads go on recording.
 pub(crate) fn reading<R>(read: impl FnOnce(&Config) -> R) -> Result<R, Error> {
     let config = {
         let _busy = Busy::begin();
@@ -68,7 +68,7 @@ pub(crate) fn reading<R>(read: impl FnOnce(&Config) -> R) -> Result<R, Error> {
         control.detach_gone(64);
         control.session.clone()
     };
-    // NOTE: between the two locks tracing may stop; then the tables are empty, not gone.
+    // NOTE: between the two locks tracing may stop; then the tables are empty, but still valid.
     let _readers = lock_readers();
     check_fault()?;
     match config {

@@ -1,4 +1,4 @@
-//! A session begins, is cleared, and ends.
+//! The life of a session: begin, clear, end.
 
 use super::config::ROOM;
 use super::{Above, Config, Control, GranuleHint, lock, lock_readers};
@@ -18,8 +18,8 @@ use Ordering::Relaxed;
 impl Control {
     pub(super) fn start(&mut self, config: Config) -> Result<(), Error> {
         let no_memory = || Error::out_of_memory("the tracer's tables");
-        // What is reserved stays. A program that has no room for all of it keeps what it has for
-        // itself.
+        // Reserved memory stays reserved. If a program has no room for all of it, nothing is
+        // reserved.
         if !arena::has_room(ROOM) {
             return Err(no_memory());
         }
@@ -50,20 +50,20 @@ impl Control {
         Ok(())
     }
 
-    /// Forgets everything that was recorded, and gives the memory back.
+    /// Clears all records and gives the memory back.
     fn clear(&mut self) {
         self.stop_the_world(|_| {
-            // SAFETY: no thread records, none can begin to, and the readers' lock is held: see
-            // `clear_all`. No id outlives this: cells are emptied here too.
+            // SAFETY: no thread records, none can start to, and the readers' lock is held: see
+            // `clear_all`. No id outlives this, since the cells are emptied here too.
             unsafe {
                 TABLES.blocks.clear();
             }
-            // SAFETY: no thread records, none can begin to, and the readers' lock is held: see
+            // SAFETY: no thread records, none can start to, and the readers' lock is held: see
             // `clear_all`.
             unsafe {
                 TABLES.callsites.clear();
             }
-            // SAFETY: no thread records, none can begin to, and the readers' lock is held: see
+            // SAFETY: no thread records, none can start to, and the readers' lock is held: see
             // `clear_all`.
             unsafe {
                 TABLES.counted.clear();
@@ -81,15 +81,15 @@ pub(crate) fn is_unset() -> bool {
     generation() == UNSET
 }
 
-/// The first call of all, from an allocator. `use_inner` uses the inner one.
+/// The first call of all, from an allocator. `use_inner` allocates once from the inner one.
 pub(crate) fn begin(granule: GranuleHint, use_inner: impl FnOnce(), above: &'static Above) {
     if thread::stage() == Stage::Busy {
         return;
     }
     let _busy = Busy::begin();
-    // NOTE: before anything else, so that what it has called around a fork is called within what we
-    // do: the handler that was registered last comes first, and then has all stand still that holds
-    // the inner allocator's locks.
+    // NOTE: first of all, so that the inner allocator registers its fork handlers before ours. The
+    // handler registered last runs first, so ours stops the world before the inner allocator's
+    // handlers take their locks.
     use_inner();
     begin_once(granule, above);
     if !REPORTER_WAS_STARTED.swap(true, Relaxed) {
@@ -120,7 +120,7 @@ fn begin_once(granule: GranuleHint, above: &'static Above) {
     control.from_environment = true;
     match control.start(config) {
         Ok(()) => {}
-        // The program runs without it, as it would.
+        // The program runs without tracing.
         Err(error) if error.is_broken() => {
             control.from_environment = false;
             set_generation(OFF, Ordering::Release);
@@ -132,10 +132,10 @@ fn begin_once(granule: GranuleHint, above: &'static Above) {
     }
 }
 
-/// If the allocator is installed, and nothing was allocated yet, this calls [`begin`].
+/// Makes the allocator call [`begin`], if it is installed and nothing has been allocated yet.
 pub(super) fn call_begin() {
     if is_unset() {
-        // What is allocated here is not the program's.
+        // This allocation is not the program's.
         let _apart = AtStage::apart();
         drop(std::hint::black_box(Box::new(0_u8)));
     }
@@ -196,7 +196,7 @@ pub(crate) fn reset_peak() {
         return;
     }
     control.stop_the_world(|_| {
-        // So that no thread goes on to hold back what is no part of the peak any more.
+        // Otherwise a thread would still hold back values that are no longer part of the peak.
         TABLES.threads.claimed().for_each(ThreadState::fold_all);
         TABLES
             .callsites
@@ -207,7 +207,7 @@ pub(crate) fn reset_peak() {
     control.publish();
 }
 
-/// Runs `prepare` under the control lock, unless `ready` says that it ran before, and sets that.
+/// Runs `prepare` once under the control lock, and then sets `ready`.
 #[cold]
 pub(crate) fn prepare_once(
     prepare: impl FnOnce(Granule) -> Option<()>,
@@ -227,7 +227,7 @@ pub(crate) fn prepare_once(
     control.method = Some(capture::prepare());
     if !ready.load(Relaxed) {
         prepare(granule).ok_or_else(|| Error::out_of_memory("scopes"))?;
-        // The release shows what was prepared to the acquires above.
+        // The release publishes what was prepared to the acquires on `ready`.
         ready.store(true, Ordering::Release);
     }
     Ok(())

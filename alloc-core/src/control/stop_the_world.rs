@@ -10,20 +10,20 @@ use crate::record::thread::{self, ThreadState};
 use crate::system::sync::{Ordering, fence};
 
 impl Control {
-    /// Runs `change` while no other thread records. The generation is [`STILL`] after; whoever
-    /// calls this goes on to [`publish`](Self::publish) another.
+    /// Runs `change` while no other thread records. The generation is [`STILL`] afterwards; the
+    /// caller must [`publish`](Self::publish) another.
     pub(super) fn stop_the_world<R>(&mut self, change: impl FnOnce(&mut Control) -> R) -> R {
         set_generation(PAUSED, Ordering::SeqCst);
         barrier();
         wait_for_others(ThreadState::is_recording);
         set_generation(STILL, Ordering::SeqCst);
-        // The fence pairs with that of `use_tables`.
+        // The fence pairs with the one in `use_tables`.
         fence(Ordering::SeqCst);
         wait_for_others(ThreadState::uses_tables);
         change(self)
     }
 
-    /// Lets threads record again, in a generation that none of them has joined.
+    /// Lets threads record again, in a new generation that no thread has joined.
     pub(super) fn publish(&mut self) {
         TABLES.heap.set_threads(self.attached);
         self.serial += 1;
@@ -35,8 +35,8 @@ impl Control {
                     Mode::Sampled => SAMPLED,
                     Mode::Counted | Mode::Off => COUNTED,
                 };
-                // NOTE: a thread would have to miss exactly as many generations as there are to
-                // take a new one for an old one.
+                // NOTE: a thread would have to miss exactly as many generations as exist to mistake
+                // a new one for an old one.
                 (FIRST_GENERATION * (1 + self.serial % GENERATIONS)) | how | alone
             }
             None => OFF,
@@ -51,7 +51,7 @@ impl Control {
     }
 }
 
-/// Waits until `is_busy` is true of no other thread.
+/// Waits until `is_busy` is `false` for all other threads.
 fn wait_for_others(is_busy: impl Fn(&ThreadState) -> bool) {
     let own = thread::current().map_or(std::ptr::null(), std::ptr::from_ref);
     let others = TABLES.threads.claimed();
@@ -68,12 +68,12 @@ fn wait_for_others(is_busy: impl Fn(&ThreadState) -> bool) {
     }
 }
 
-/// Makes the change of the generation visible to every processor that runs a thread of ours, and
-/// their earlier stores to us: with it,
+/// Makes the change of the generation visible on every processor that runs a thread of this
+/// process, and makes their earlier stores visible here. Because of it,
 /// [`fence_after_enter`](crate::record::gate::fence_after_enter) need not be a real fence.
 ///
-/// `sys_membarrier` on Linux, and where a sandbox forbids it the revocation of a page's rights,
-/// which interrupts the same processors. Elsewhere the hot path has the fence.
+/// Uses `sys_membarrier` on Linux. If a sandbox forbids that, it revokes the rights to a page,
+/// which interrupts the same processors. On other systems the hot path has the fence.
 fn barrier() {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
     crate::system::hooks::interrupt_all_processors();

@@ -1,4 +1,4 @@
-//! Memory that the allocator does not see, told by the program: [`track`] and [`untrack`].
+//! Memory that the allocator does not see, reported by the program: [`track`] and [`untrack`].
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -7,23 +7,23 @@ use crate::Error;
 use crate::tables::callsites::CallsiteId;
 use crate::{control, record::manual, record::thread};
 
-/// Blocks that the program told of.
+/// The blocks that the program tracks.
 ///
-/// They need not be fast, but they may be many and their addresses anything, so they stand in a
-/// hash map behind a lock, whose memory is muted. The lock is taken before those of
-/// [`control`](crate::control), and by a fork as well. What was noted in an earlier session of the
-/// tracer is of no use, and recognized by its number.
+/// Tracking need not be fast, but there may be many blocks at any address, so they are in a hash
+/// map behind a lock, whose memory is muted. The lock is taken before those of
+/// [`control`], and by a fork as well. Entries of an earlier session are stale, and
+/// recognized by the session's number.
 struct Tracked {
     session: u64,
     blocks: HashMap<(u32, usize), Block>,
-    /// The bytes of all of them.
+    /// The sum of their sizes, in bytes.
     bytes: u64,
 }
 
-/// The size that a block may have: more than a process can map.
+/// The largest size of a block: more than a process can map.
 const MOST_BYTES: usize = 1 << 47;
-/// The bytes that all blocks may have together. What the allocator can give is far less than the
-/// rest of an `i64`.
+/// The largest sum of all sizes. The allocator's own blocks are far smaller than the rest of an
+/// `i64`.
 const MOST_BYTES_IN_ALL: u64 = 1 << 62;
 
 #[derive(Clone, Copy)]
@@ -44,12 +44,12 @@ fn lock() -> MutexGuard<'static, Tracked> {
     TRACKED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keeps other threads from telling of blocks, for as long as a fork takes.
+/// Keeps other threads from tracking blocks, for the duration of a fork.
 pub(crate) fn hold() -> Held {
     Held { _lock: lock() }
 }
 
-/// What a fork holds on to.
+/// The lock that a fork holds.
 pub(crate) struct Held {
     _lock: MutexGuard<'static, Tracked>,
 }
@@ -65,39 +65,39 @@ impl Tracked {
         self
     }
 
-    /// Forgets a block.
+    /// Removes a block.
     fn remove(&mut self, block: &(u32, usize)) -> Option<Block> {
         let gone = self.blocks.remove(block)?;
         self.bytes -= gone.size as u64;
         Some(gone)
     }
 
-    /// Notes a block. NOTE: one that is not there, and with room for one more.
+    /// Adds a block. NOTE: it must be absent, and the map must have room for one more.
     fn insert(&mut self, block: (u32, usize), noted: Block) {
         self.bytes += noted.size as u64;
         self.blocks.insert(block, noted);
     }
 }
 
-/// Tells the tracer of `size` bytes at `address` that did not come from the allocator: a memory
-/// map, a buffer of a graphics card, what a C library allocated, a piece of an arena.
+/// Counts `size` bytes at `address` that did not come from the allocator: a memory map, a buffer of
+/// a graphics card, an allocation of a C library, a piece of an arena.
 ///
 /// They are counted like any block: in the heap's current and peak, and at the callsite of this
-/// call, as a trace of the `domain`. Domains keep address spaces apart, so that two may have blocks
-/// at one address; choose any number but 0, which is the Rust heap's. Blocks that are tracked
-/// already are replaced, with their callsite. In a [sample](crate::Config::sample_every) all of
-/// them are counted.
+/// call, as a trace of the `domain`. Domains are separate address spaces, so two may have blocks at
+/// one address. Choose any number but 0, which is the Rust heap's. A block that is tracked already
+/// is replaced, with its callsite. In a [sample](crate::Config::sample_every) all of them are
+/// counted.
 ///
-/// Not for signal handlers: it locks.
+/// Not for signal handlers: it takes a lock.
 ///
-/// NOTE: an arena that gets its memory from the global allocator is seen already: tracking its
+/// NOTE: an arena that gets its memory from the global allocator is traced already: tracking its
 /// pieces as well counts them twice.
 ///
 /// # Errors
 ///
 /// [`Error::is_not_tracing`] if tracing is off; [`Error::is_invalid_config`] if the domain is 0, a
-/// block has more than 2^47 bytes, or all that are tracked have more than 2^62;
-/// [`Error::is_broken`] if the numbers are no longer true.
+/// block has more than 2^47 bytes, or all tracked blocks have more than 2^62; [`Error::is_broken`]
+/// if the numbers are no longer reliable.
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -128,7 +128,7 @@ pub fn track(domain: u32, address: usize, size: usize) -> Result<(), Error> {
         )));
     }
     let mut tracked = lock();
-    // What is inserted below, where nothing can be allocated, has room.
+    // The insertion below must not allocate, so it needs room now.
     tracked.blocks.reserve(1);
     let is_tracked = manual::record(|recorder| {
         let tracked = tracked.of(control::session());
@@ -152,14 +152,14 @@ pub fn track(domain: u32, address: usize, size: usize) -> Result<(), Error> {
     }
 }
 
-/// Takes back what [`track`] told: the block is gone.
+/// Removes a block that [`track`] added.
 ///
-/// What is not tracked is left alone, so untracking twice does no harm.
+/// A block that is not tracked is ignored, so untracking twice does no harm.
 ///
 /// # Errors
 ///
 /// [`Error::is_not_tracing`] if tracing is off; [`Error::is_broken`] if the numbers are no longer
-/// true.
+/// reliable.
 pub fn untrack(domain: u32, address: usize) -> Result<(), Error> {
     let _muted = thread::mute();
     let mut tracked = lock();
@@ -171,7 +171,7 @@ pub fn untrack(domain: u32, address: usize) -> Result<(), Error> {
     })
 }
 
-/// The callsite of a block that is tracked, and the session that it is of.
+/// The callsite of a tracked block, and the session that it belongs to.
 pub(crate) fn callsite_of(domain: u32, address: usize) -> Option<(CallsiteId, u64)> {
     let mut tracked = lock();
     let session = control::session();

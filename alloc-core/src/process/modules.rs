@@ -19,7 +19,7 @@ pub(crate) fn known() -> Vec<Module> {
     modules
 }
 
-/// Calls `each` with all [known](known) modules. Does not allocate on Linux.
+/// Calls `each` with all [`known`] modules. Does not allocate on Linux.
 ///
 /// NOTE: unloaded modules are those found when the tables were read: see
 /// [`look`](crate::capture::look).

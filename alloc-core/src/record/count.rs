@@ -1,4 +1,4 @@
-//! A block is counted: at its callsite, and in the heap.
+//! Counts a block at its callsite and in the heap.
 
 use super::session::TABLES;
 use super::thread::ThreadState;
@@ -6,16 +6,16 @@ use crate::tables::callsites::CallsiteId;
 use crate::tables::counters::Delta;
 use crate::tables::sampling::Weighted;
 
-/// Counts the end of a block of a callsite, or of what it stands for.
+/// Counts the free of a block, or of the blocks that a sampled one stands for.
 pub(super) fn end(state: &ThreadState, callsite: CallsiteId, weighted: Weighted) {
     let (bytes, heap) = (weighted.bytes, &TABLES.heap);
     state.account.shrink(bytes, heap, &TABLES.epoch);
     debit(state, callsite, weighted);
 }
 
-/// Counts that a block came in the place of another.
+/// Counts that one block replaced another.
 ///
-/// For the heap it is one change, so that a block that grows at the peak does not shrink the heap
+/// For the heap this is one change, so that a block that grows at the peak does not shrink the heap
 /// first.
 #[inline(always)]
 pub(super) fn replace(
@@ -62,7 +62,7 @@ pub(super) fn credit(
 
 #[inline(always)]
 pub(super) fn debit(state: &ThreadState, callsite: CallsiteId, weighted: Weighted) {
-    // NOTE: loaded after the heap shrank, which may have moved it.
+    // NOTE: loaded after the heap shrank, which may have moved the epoch.
     let epoch = TABLES.epoch();
     let cell = state.cell(callsite, epoch);
     if cell.freed(weighted, epoch, state.ceiling()) {

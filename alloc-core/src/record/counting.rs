@@ -1,9 +1,10 @@
-//! The hot steps of a session that counts every block and captures no stacks.
+//! The fast path of a session that counts every block and captures no stacks.
 //!
-//! There is no callsite and no epoch, and as long as blocks lie in a [gap](crate::tables::gaps) no
-//! index. In instructions, as callgrind counts them, a pair of an allocation and a free takes some
-//! 110: 10 each in the compiler's shims, where it is seen what to do, 13 each for the guard, 4 each
-//! for the gap, 5 and 13 for the tally; the rest saves registers and calls the inner allocator.
+//! There is no callsite and no epoch, and no index as long as blocks are in a
+//! [gap](crate::tables::unmapped_ranges). A pair of an allocation and a free takes some 110
+//! instructions under callgrind: 10 each in the compiler's shims, which load the gate word, 13 each
+//! for the guard, 4 each for the gap, 5 and 13 for the tally; the rest saves registers and calls
+//! the inner allocator.
 
 use crate::record::enter::try_enter_fast;
 use crate::record::hooks::{FastPath, Hooks};
@@ -12,8 +13,8 @@ use crate::record::thread::ThreadState;
 use crate::system::sync::AtomicU8;
 use crate::{control, tables::counted, tables::open_gap};
 
-/// The right to count one event, as a [`Recorder`](crate::record::recorder::Recorder) is to record
-/// one.
+/// The guard of one event that is only counted, as a
+/// [`Recorder`](crate::record::recorder::Recorder) is for one that is recorded.
 pub(crate) struct Counter {
     state: &'static ThreadState,
 }
@@ -26,14 +27,14 @@ impl Drop for Counter {
 }
 
 impl Counter {
-    /// For a thread that has begun a record, and joined the generation of a session that only
+    /// For a thread that has begun a record and has joined the generation of a session that only
     /// counts.
     #[inline(always)]
     pub(crate) fn with(state: &'static ThreadState) -> Counter {
         Counter { state }
     }
 
-    /// Counts a reallocation, where the new block or the old one does not count.
+    /// Slow path: counts a reallocation of which the new or the old block is not counted.
     #[cold]
     #[inline(never)]
     fn reallocated_in_part(
@@ -44,7 +45,7 @@ impl Counter {
     ) {
         let tally = &self.state.tally;
         if was_counted {
-            // There was no room for the new one.
+            // The new block found no room.
             self.shrink(old_size as i64);
             tally.freed(old_size);
         } else if self.insert(address) {
@@ -54,31 +55,31 @@ impl Counter {
         }
     }
 
-    /// Forgets a block that is counted, and returns whether it is one that it could.
+    /// Fast path: removes a counted block. Returns `false` if a lookup is needed.
     #[inline(always)]
-    fn forget_at_once(&self, address: usize) -> bool {
+    fn try_forget_fast(&self, address: usize) -> bool {
         match self.noted(address) {
             Noted::Nothing => true,
-            // NOTE: if there is nothing, nothing has happened.
+            // NOTE: if the block is not marked, nothing has changed.
             Noted::At(place) => counted::forget(place),
             Noted::Elsewhere => false,
         }
     }
 
-    /// Where it is noted that a block is counted.
+    /// Where the mark of a counted block is.
     #[inline(always)]
     fn noted(&self, address: usize) -> Noted<'_> {
         if self.state.open_gap.holds(address) {
             return Noted::Nothing;
         }
-        // SAFETY: a record is under way, and as long as the counter lives.
+        // SAFETY: a record is under way as long as the counter lives.
         match unsafe { self.state.mapped_place(address) } {
             Some(place) => Noted::At(place),
             None => Noted::Elsewhere,
         }
     }
 
-    /// Notes a block, and returns whether it counts.
+    /// Marks a block and returns whether it counts.
     #[inline(always)]
     fn insert(&self, address: usize) -> bool {
         match self.noted(address) {
@@ -93,7 +94,7 @@ impl Counter {
         }
     }
 
-    /// Whether the tally is all of the thread's part of the heap.
+    /// Whether the tally is the thread's whole part of the heap.
     #[inline(always)]
     fn is_alone(&self) -> bool {
         self.state.account.is_alone()
@@ -106,7 +107,7 @@ impl Counter {
         }
     }
 
-    /// NOTE: before the tally shrinks.
+    /// NOTE: called before the tally shrinks.
     #[inline(always)]
     fn shrink(&self, bytes: i64) {
         let account = &self.state.account;
@@ -131,16 +132,17 @@ impl FastPath for Counter {
         if state.tally.needs_peak_check() {
             return false;
         }
-        // PERF: twice, and not with a choice in the middle that is made again at the end.
+        // PERF: written twice, because one branch at the start is cheaper than the same branch
+        // twice.
         if self.is_alone() {
-            if !self.forget_at_once(address) {
+            if !self.try_forget_fast(address) {
                 return false;
             }
         } else {
             let Some(left) = state.account.left_without_settling(size as i64) else {
                 return false;
             };
-            if !self.forget_at_once(address) {
+            if !self.try_forget_fast(address) {
                 return false;
             }
             state.account.keep(left);
@@ -176,7 +178,7 @@ impl Hooks for Counter {
         match self.noted(address) {
             Noted::Nothing => true,
             Noted::At(place) => counted::forget(place),
-            Noted::Elsewhere => take_slowly(self.state, address),
+            Noted::Elsewhere => take_slow(self.state, address),
         }
     }
 
@@ -189,7 +191,7 @@ impl Hooks for Counter {
         }
     }
 
-    /// NOTE: for the heap it is one change.
+    /// NOTE: one change for the heap.
     #[inline(always)]
     fn reallocated(
         &self,
@@ -212,13 +214,13 @@ impl Hooks for Counter {
     }
 }
 
-// PERF: these take the state and not the counter, which so needs no place on the stack, and a free
-// can end in a jump to the inner allocator.
+// PERF: these functions take the state and not the counter. So the counter needs no stack slot, and
+// a free can end in a tail call to the inner allocator.
 
 #[inline(never)]
 fn insert_slowly(state: &ThreadState, address: usize) -> bool {
     if state.gap().holds(address) {
-        // One that was freed unseen may have been left out.
+        // A previous block here, freed without a record, may have been excluded.
         forget_excluded(state, address);
         return true;
     }
@@ -236,17 +238,17 @@ fn insert_slowly(state: &ThreadState, address: usize) -> bool {
     }
 }
 
-/// Forgets that a block in the thread's gap was left out, and returns whether it was.
+/// Removes the exclusion mark of a block in the thread's gap, and returns whether it had one.
 fn forget_excluded(state: &ThreadState, address: usize) -> bool {
-    let was_left_out = TABLES.counted.forget_left_out_in_gap(address);
+    let was_excluded = TABLES.counted.forget_excluded_in_gap(address);
     if !TABLES.counted.has_excluded() {
         state.open_gap();
     }
-    was_left_out
+    was_excluded
 }
 
 #[inline(never)]
-fn take_slowly(state: &ThreadState, address: usize) -> bool {
+fn take_slow(state: &ThreadState, address: usize) -> bool {
     if state.gap().holds(address) {
         return !forget_excluded(state, address);
     }
@@ -254,19 +256,19 @@ fn take_slowly(state: &ThreadState, address: usize) -> bool {
     TABLES.counted.remove(address)
 }
 
-/// Where it is noted that a block is counted.
+/// Where the mark of a counted block is.
 enum Noted<'a> {
-    /// It need not be: it lies in a gap, and no block there is left out.
+    /// No mark is needed: the block is in a gap, and no block there is excluded.
     Nothing,
-    /// In a table.
+    /// In a byte table.
     At(&'a AtomicU8),
-    /// It must be found out.
+    /// Unknown: a lookup is needed.
     Elsewhere,
 }
 
 impl ThreadState {
-    /// Saves what the tally held at the peak, if there was one, and folds it where there are
-    /// others.
+    /// Saves the tally's values at the peak, if there was a peak, and with several threads folds
+    /// it.
     #[cold]
     pub(crate) fn look_after_tally(&self) {
         self.tally.save_if_old(TABLES.epoch());
@@ -276,8 +278,7 @@ impl ThreadState {
     }
 }
 
-/// Notes that a block is not counted, where one that is not noted would be: whoever allocated it
-/// had no right to count it, or did not want it to be.
+/// Excludes a block that would count without a mark: its thread had no guard, or was muted.
 #[cold]
 #[inline(never)]
 pub(crate) fn exclude(address: usize) {

@@ -10,21 +10,20 @@ use crate::tables::counters::Delta;
 use crate::tables::label::Label;
 use crate::tables::sampling::Weighted;
 
-/// The right to record blocks that the allocator does not see: see
-/// [`track`](crate::track()).
+/// The guard for records of blocks that the allocator does not see: see [`track`](crate::track()).
 pub(crate) struct ManualRecorder(Option<&'static ThreadState>);
 
-/// Runs `record` while the tables are sure to stay, in a thread that is muted.
+/// Runs `record` with the thread muted, while the tables cannot be cleared.
 pub(crate) fn record<R>(record: impl FnOnce(&ManualRecorder) -> R) -> Result<R, Error> {
     let Some(state) = control::attached() else {
-        // At a thread's end.
+        // Runs at a thread's end as well.
         let mut record = Some(record);
         let recorded =
             control::with_exclusive_tables(|| record.take().map(|it| it(&ManualRecorder(None))));
         return recorded.ok_or_else(control::why_off);
     };
     if state.is_waited_for() {
-        // In a signal handler after all, which interrupted a record.
+        // A signal handler that interrupted a record.
         state.events.skipped();
         return Err(Error::not_tracing());
     }
@@ -50,11 +49,11 @@ pub(crate) fn record<R>(record: impl FnOnce(&ManualRecorder) -> R) -> Result<R, 
 }
 
 impl ManualRecorder {
-    /// Records a block of `size` bytes in `domain`, allocated here.
+    /// Records a block of `size` bytes in `domain`, allocated by the calling thread.
     pub(crate) fn tracked(&self, domain: u32, size: usize) -> CallsiteId {
         let weighted = Weighted::one(size);
         let Some(state) = self.0 else {
-            // What walks the stack went with the thread's state.
+            // The walker is gone with the thread's state.
             let label = Label {
                 domain,
                 ..Label::default()
@@ -67,7 +66,8 @@ impl ManualRecorder {
         if state.labels_sizes() {
             state.label_size(size);
         }
-        // SAFETY: this is the owner, a record is under way, and the reference ends with the search.
+        // SAFETY: this thread owns the state, a record is under way, and the reference ends with
+        // the search.
         let walker = unsafe { state.walker() };
         let stack = if state.captures() {
             walker.capture_now(state.captures_line())
@@ -84,7 +84,7 @@ impl ManualRecorder {
         callsite
     }
 
-    /// Records the end of a block that was [tracked](Self::tracked) in this session.
+    /// Records the free of a block that was [tracked](Self::tracked) in this session.
     pub(crate) fn untracked(&self, callsite: CallsiteId, size: usize) {
         let weighted = Weighted::one(size);
         match self.0 {

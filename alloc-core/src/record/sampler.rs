@@ -1,4 +1,4 @@
-//! [`Sampler`]: records the blocks that the sample draws.
+//! [`Sampler`]: records the blocks that are sampled.
 
 use super::count::{credit, end, replace};
 use super::hooks::Hooks;

@@ -1,4 +1,4 @@
-//! [`TABLES`]: everything that is recorded.
+//! [`TABLES`]: all tables of a recording session.
 
 use super::settings::only_counts;
 use super::thread::{Events, Threads};
@@ -9,7 +9,7 @@ use crate::tables::counted::Counted;
 use crate::tables::counters::Heap;
 use crate::tables::sampling::{Interval, SampleFilter, SampledBlock};
 
-/// Everything that is recorded.
+/// All tables of a recording session.
 pub(crate) struct Tables {
     pub(crate) blocks: PageMap,
     /// The blocks of a session that only counts.
@@ -33,9 +33,9 @@ pub(crate) static TABLES: Tables = Tables {
     epoch: AtomicU64::new(1),
 };
 
-/// Where in the live-block index there is something, of a sample.
+/// Filter of the addresses in the live-block index, in a sampled session.
 ///
-/// NOTE: not one of [`TABLES`], since it is zero at first, and so takes up no room in a file.
+/// NOTE: not part of [`TABLES`]: it is all zero at first, and so takes no room in the executable.
 pub(crate) static SAMPLE_FILTER: SampleFilter = SampleFilter::new();
 
 impl Tables {
@@ -44,12 +44,12 @@ impl Tables {
         self.epoch.load(Relaxed)
     }
 
-    /// The callsite of a live block, if it is known. A session that only counts knows none.
+    /// The callsite of a live block, if it is known. `None` in a session that only counts.
     pub(crate) fn callsite_of(&self, address: usize) -> Option<CallsiteId> {
         Some(SampledBlock::unpack(self.blocks.get(address)?)?.callsite)
     }
 
-    /// Takes out the record of a block that is about to end, off the hot path.
+    /// Slow path: removes the record of a block that is about to be freed.
     pub(super) fn remove(
         &self,
         address: usize,
@@ -66,23 +66,24 @@ impl Tables {
         drawn
     }
 
-    /// Notes a block, maybe the first around its place, and returns whether another was there.
+    /// Slow path: records a block, perhaps the first of its chunk, and returns whether another was
+    /// recorded there.
     pub(super) fn insert(
         &self,
         address: usize,
         drawn: SampledBlock,
         sampling: Option<Interval>,
     ) -> Result<bool, InsertError> {
-        let before = self.blocks.insert_apart(address, drawn.pack())?;
+        let before = self.blocks.insert_slow(address, drawn.pack())?;
         if before.is_none() && sampling.is_some() {
             SAMPLE_FILTER.add(address);
         }
         Ok(before.is_some())
     }
 
-    /// Puts back what [`remove`](Self::remove) took out, in the same session.
+    /// Puts back what [`remove`](Self::remove) removed, in the same session.
     pub(super) fn put_back(&self, address: usize, drawn: SampledBlock, sampling: Option<Interval>) {
-        // The place was there before, so neither kind of error can be.
+        // The slot exists, so neither kind of error can occur.
         if only_counts() {
             return self.counted.put_back(address);
         }

@@ -1,10 +1,10 @@
-//! What the session chose, as a record and a snapshot need it.
+//! The settings of the session, as a record and a snapshot need them.
 
 use crate::capture::LIBRARY_FRAMES;
 use crate::system::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use crate::tables::sampling::Interval;
 
-/// Begins a session with these choices. NOTE: only under the control lock.
+/// Begins a session with these settings. NOTE: only under the control lock.
 pub(crate) fn begin_session(
     capture_limit: usize,
     sample_every: u64,
@@ -26,7 +26,7 @@ static TELLS_THREADS_APART: AtomicBool = AtomicBool::new(false);
 
 static LABELS_SIZES: AtomicBool = AtomicBool::new(false);
 
-/// Counts sessions: what a thread remembers of one means nothing in another.
+/// Number of the session. What a thread caches of one session is invalid in another.
 static SESSION: AtomicU64 = AtomicU64::new(0);
 
 /// The sampling interval, or `None` if every block is recorded.
@@ -35,7 +35,7 @@ pub(crate) fn sampling() -> Option<Interval> {
     Interval::from_bytes(SAMPLE_EVERY.load(Relaxed))
 }
 
-/// A number that differs from run to run: the time.
+/// A number that differs from run to run, made from the time.
 pub(crate) fn seed() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
@@ -47,7 +47,7 @@ pub(crate) fn only_counts() -> bool {
     capture_limit() == 0 && sampling().is_none()
 }
 
-/// Whether callsites of threads with different names are told apart.
+/// Whether callsites of threads with different names are distinguished.
 pub(crate) fn tells_threads_apart() -> bool {
     TELLS_THREADS_APART.load(Relaxed)
 }
@@ -62,17 +62,17 @@ pub(crate) fn session() -> u64 {
     SESSION.load(Relaxed)
 }
 
-/// Whether there was a session, or is one.
+/// Whether a session has ever begun.
 pub(crate) fn was_ever_on() -> bool {
     SESSION.load(Relaxed) > 0
 }
 
-/// Whether a record captures the user's line alone.
+/// Whether a record captures only the user's line.
 pub(crate) fn captures_line() -> bool {
     capture_limit() == 1 + LIBRARY_FRAMES
 }
 
-/// How many return addresses a record captures.
+/// Number of return addresses that a record captures.
 #[inline(always)]
 pub(crate) fn capture_limit() -> usize {
     CAPTURE_LIMIT.load(Relaxed)

@@ -1,4 +1,4 @@
-//! The calling thread's stack, for those who do not record.
+//! The calling thread's stack, for callers that do not record.
 
 use super::thread::{self, Stage};
 use crate::capture::LIBRARY_FRAMES;
@@ -6,14 +6,14 @@ use crate::control;
 use crate::system::waiting;
 use crate::tables::callsites::Stack;
 
-/// How many return addresses a scope's stacks have.
+/// Number of return addresses in a scope's stacks.
 const SCOPE_ADDRESSES: usize = SCOPE_FRAMES as usize + LIBRARY_FRAMES;
 
-/// How many frames a scope's tracebacks keep.
+/// Number of frames in a scope's tracebacks.
 pub(crate) const SCOPE_FRAMES: u16 = 32;
 
-/// Hands the calling thread's stack to `with`, whether tracing is on or not. Nothing where there is
-/// none to be had: at the thread's end, and in a signal handler that interrupted a record.
+/// Passes the calling thread's stack to `with`, whether tracing is on or not. Returns `None` if no
+/// stack can be captured: at the thread's end, and in a signal handler that interrupted a record.
 pub(crate) fn with_stack_here<R>(with: impl FnOnce(Stack<'_>) -> R) -> Option<R> {
     let state = control::attached()?;
     if state.is_inside() {
@@ -25,8 +25,8 @@ pub(crate) fn with_stack_here<R>(with: impl FnOnce(Stack<'_>) -> R) -> Option<R>
     Some(with(walker.capture_now(false)))
 }
 
-/// Whether the calling thread may be in the middle of an allocation, or of the tracer: it runs in a
-/// signal handler that interrupted something else than a wait for something from outside.
+/// Whether the calling thread may be inside an allocation, or inside the tracer: it runs in a
+/// signal handler that interrupted anything but a wait for an external event.
 pub(crate) fn may_be_within_allocation() -> bool {
     if thread::stage() == Stage::Busy {
         return true;
@@ -41,6 +41,6 @@ pub(crate) fn may_be_within_allocation() -> bool {
     // SAFETY: the thread is muted, so it records nothing, and the reference ends with the walk.
     let walker = unsafe { state.walker_for(SCOPE_ADDRESSES) };
     let context = walker.context_of_signal();
-    // SAFETY: that of a handler which still runs.
+    // SAFETY: the context belongs to a handler that is still running.
     context.is_some_and(|context| unsafe { !waiting::was_interrupted(context) })
 }

@@ -1,5 +1,5 @@
-//! [`Unguarded`]: what is done where no record can be made: inside the tracer, at a thread's end,
-//! while tracing is off.
+//! [`Unguarded`]: handles events without a guard: inside the tracer, at a thread's end, while
+//! tracing is off.
 
 use super::count::fold_directly;
 use super::counting;
@@ -10,7 +10,8 @@ use crate::control;
 use crate::tables::counters::Delta;
 use crate::tables::sampling::{SampledBlock, Weighted};
 
-/// One who has no right to record: inside the tracer, at a thread's end, or while tracing is off.
+/// Handles an event for which no guard can be had: inside the tracer, at a thread's end, or while
+/// tracing is off.
 pub(crate) struct Unguarded;
 
 impl Hooks for Unguarded {
@@ -42,18 +43,18 @@ impl Hooks for Unguarded {
     }
 }
 
-/// A record that was taken out by [`forget`], to be put back if the block stays after all.
+/// A record that [`forget`] removed, to be put back if the block stays allocated.
 pub(crate) enum RemovedRecord {
     Recorded {
         drawn: SampledBlock,
         address: usize,
         size: usize,
     },
-    /// It was not counted, and noted as such.
+    /// The block was not counted, and had an exclusion mark.
     Excluded(usize),
 }
 
-/// Records the end of a block where there is no [`Recorder`](super::recorder::Recorder): inside the
+/// Records the free of a block without a [`Recorder`](super::recorder::Recorder): inside the
 /// tracer, in a signal handler that interrupted it, or at a thread's end.
 ///
 /// The block's callsite and the heap are changed directly, with atomics, since the thread's own
@@ -79,7 +80,8 @@ fn forget_directly(address: usize, size: usize) -> Option<RemovedRecord> {
         let callsite = drawn.callsite;
         let weighted = Weighted::of(sampling, size, drawn.rounding);
         TABLES.heap.add_directly(-weighted.bytes, &TABLES.epoch);
-        // What the thread held back at its highest counts from what was shared until now.
+        // Fold first: the thread's highest value is relative to the shared counters as they were
+        // until now.
         if let Some(state) = state {
             state.fold_callsite(callsite);
         }
@@ -113,15 +115,14 @@ pub(crate) fn restore(forgotten: RemovedRecord) {
     });
 }
 
-/// Runs `change` while the tables are sure to stay, without a
-/// [`Recorder`](super::recorder::Recorder). It gets the thread's state, unless that is in the
-/// middle of a record.
+/// Runs `change` without a [`Recorder`](super::recorder::Recorder), while the tables cannot be
+/// cleared. `change` gets the thread's state, unless the thread is in the middle of a record.
 fn directly<R>(change: impl Fn(Option<&ThreadState>) -> Option<R>) -> Option<R> {
     if !control::is_on() {
         return None;
     }
     match (thread::current(), thread::stage()) {
-        // Whoever holds the control lock can neither wait for it nor change the tables.
+        // The holder of the control lock can neither wait for it nor change the tables.
         (_, Stage::Busy) => {
             TABLES.events.lost_block();
             None
@@ -149,7 +150,7 @@ fn directly<R>(change: impl Fn(Option<&ThreadState>) -> Option<R>) -> Option<R> 
                 state.tell_peak();
                 change(Some(state))
             };
-            // Its account counted on being the only one to change the heap.
+            // The account assumed that only its thread changes the heap.
             state.rejoin_later();
             state.leave(mode);
             return result;

@@ -1,4 +1,4 @@
-//! [`Scope`]: the guard that a thread holds while it is in a scope.
+//! [`Scope`]: the guard of a thread that is in a scope.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,12 +13,11 @@ use crate::snapshot::recorded::Recorded;
 use crate::snapshot::snapshot::Snapshot;
 use crate::{TracedMemory, control, process};
 
-/// From when it is entered until it is dropped, counts what this thread allocates and frees.
+/// Counts what this thread allocates and frees, from when it is entered until it is dropped.
 ///
-/// Scopes are exact and do not need tracing, nor mind how it is done: not if only a sample is
-/// recorded, nor if there are more stacks than are told apart. They may be nested: what is
-/// allocated within counts in all of them. A scope follows work to other threads by a
-/// [handle](Self::handle):
+/// Scopes are exact and do not need tracing. They do not depend on its settings: neither on
+/// sampling nor on the limit of callsites. They may be nested: an allocation within counts in all
+/// of them. A [handle](Self::handle) takes a scope to other threads:
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -39,81 +38,82 @@ use crate::{TracedMemory, control, process};
 ///
 /// # Rayon, tokio and others
 ///
-/// - *Futures*: [`instrument`](ScopeHandle::instrument) has a future counted wherever it is polled
-///   and dropped.
-/// - *Rayon*: what the closures of a parallel iterator allocate is counted if each is
-///   [run](ScopeHandle::run)
-///   by a handle: `items.par_iter().map(|it| handle.run(|| parse(it)))`. A whole pool is, if its threads
-///   live within the scope: `ThreadPoolBuilder::new().spawn_handler(..)` with
-///   `handle.run(|| thread.run())` on each thread that it starts.
+/// - *Futures*: [`instrument`](ScopeHandle::instrument) counts a future wherever it is polled and
+///   dropped.
+/// - *Rayon*: allocations in the closures of a parallel iterator are counted if each closure is
+///   [run](ScopeHandle::run) by a handle: `items.par_iter().map(|it| handle.run(|| parse(it)))`. A
+///   whole pool is counted if its threads live within the scope:
+///   `ThreadPoolBuilder::new().spawn_handler(..)` with `handle.run(|| thread.run())` on each thread
+///   that it starts.
 ///
 /// # Order
 ///
-/// Guards are to be dropped in the reverse of the order in which they were made, as they are at the
-/// end of a block. Where one is dropped before a guard within it, the thread stays in the one
-/// within.
+/// Drop guards in the reverse of the order in which they were made, as the end of a block does. If
+/// a guard is dropped before one within it, the thread stays in the inner scope.
 ///
-/// # What it costs
+/// # Cost
 ///
-/// Entering and leaving some 40 ns; a pair of an allocation and a free in a scope some 40 ns more,
-/// and as much for each scope around it. While a scope is alive, or a block that was allocated in
-/// one, code outside of scopes looks once more at each allocation and free, for some 15 ns a pair.
-/// Otherwise nothing: `cargo bench -p alloc-benches --bench scopes`. In a program of tests for the
-/// standard harness a pair in a scope takes some 150 ns, as [with stacks](Self::enter_with_stacks):
-/// what is printed there is kept in memory by the test's thread, and does not count.
+/// Entering and leaving takes some 40 ns. A pair of an allocation and a free in a scope takes some
+/// 40 ns more, and as much again for each scope around it. While a scope is alive, or a block that
+/// was allocated in one, code outside of scopes does one more lookup at each allocation and free,
+/// for some 15 ns a pair. Otherwise the cost is zero: `cargo bench -p alloc-benches --bench
+/// scopes`. In a test program under the standard harness a pair in a scope takes some 150 ns, as
+/// [with stacks](Self::enter_with_stacks): the harness keeps printed text in memory on the test's
+/// thread, and that must not count.
 pub struct Scope {
     id: SlotId,
     /// The scope around this one.
     outer: Option<SlotId>,
     forks: u32,
-    // It is this thread's.
+    // Not `Send`: it belongs to one thread.
     _not_send: PhantomData<*const ()>,
 }
 
 impl Scope {
-    /// Enters a scope within the present one, if there is one.
+    /// Enters a scope, inside the thread's present scope if there is one.
     ///
     /// # Errors
     ///
-    /// [`Error::is_not_installed`] if the global allocator of the program is another;
-    /// [`Error::is_broken`] if there is no memory for what is counted, or a million scopes are
-    /// alive, counting those of which blocks are.
+    /// [`Error::is_not_installed`] if the program's global allocator is another;
+    /// [`Error::is_broken`] if the system is out of memory, or a million scopes are alive,
+    /// including those that ended but have live blocks.
     pub fn enter() -> Result<Scope, Error> {
         Scope::enter_with(std::ptr::null_mut())
     }
 
-    /// The same, and counts for each stack on its own: see [`snapshot`](Self::snapshot).
+    /// Enters a scope like [`enter`](Self::enter) that also counts for each stack: see
+    /// [`snapshot`](Self::snapshot).
     ///
     /// It costs some hundred nanoseconds for each allocation.
     ///
     /// # Errors
     ///
-    /// As [`enter`](Self::enter).
+    /// The errors of [`enter`](Self::enter).
     pub fn enter_with_stacks() -> Result<Scope, Error> {
         prepare::prepare_scopes()?;
         prepare::prepare_scopes_with_stacks()?;
-        // What is allocated here is not the program's.
+        // This allocation is not the program's.
         let sites = thread::untraced(|| Box::into_raw(Box::<Sites>::default()));
         let entered = Scope::enter_with(sites);
         if entered.is_err() {
-            // SAFETY: from just above, and nobody knows of it.
+            // SAFETY: `Box::into_raw` above returned it, and it was not shared.
             thread::untraced(|| drop(unsafe { Box::from_raw(sites) }));
         }
         entered
     }
 
-    /// The same, and counts what threads do that are started in it, and those that they start:
-    /// without a handle.
+    /// Enters a scope like [`enter_with_stacks`](Self::enter_with_stacks) that also counts the
+    /// threads started in it, and the threads that those start: without a handle.
     ///
-    /// It is for work that starts its threads where no handle can be passed. They are those that
-    /// `std::thread` starts, so rayon's and tokio's own as well, if their pool or runtime is made
-    /// in the scope. What they hold when the scope is asked counts as live, whether they go on or
-    /// not.
+    /// It is for work that starts its threads where no handle can be passed. It counts threads that
+    /// `std::thread` starts, which includes those of rayon and tokio if the pool or runtime is made
+    /// in the scope. Blocks that they hold when the scope is read count as live, whether the
+    /// threads still run or not.
     ///
     /// # Errors
     ///
-    /// As [`enter`](Self::enter); and [`Error::is_io`] where the threads of the process cannot be
-    /// listed, as anywhere but on Linux.
+    /// The errors of [`enter`](Self::enter); and [`Error::is_io`] if the threads of the process
+    /// cannot be listed, as on all systems but Linux.
     ///
     /// ```
     /// # use alloc_core::TraceAlloc;
@@ -134,18 +134,17 @@ impl Scope {
         Ok(scope)
     }
 
-    /// As [`enter_with_stacks`](Self::enter_with_stacks), and [tells](Self::has_started_threads)
-    /// whether threads were started in it, which do not count; where they cannot be told apart it
-    /// never does.
+    /// Enters a scope like [`enter_with_stacks`](Self::enter_with_stacks) that also
+    /// [notices](Self::has_started_threads) threads that are started in it and do not count. On
+    /// systems that do not list threads it notices none.
     pub(crate) fn enter_noticing_threads() -> Result<Scope, Error> {
         let scope = Scope::enter_with_stacks()?;
-        // NOTE: elsewhere than on Linux there is no list. That is said where assertions are
-        // documented.
+        // NOTE: only Linux lists threads. The documentation of assertions says so.
         let _ = thread::untraced(|| started::look_out(scope.id, Started::IsNoted));
         Ok(scope)
     }
 
-    /// Whether a thread was started in the scope that does not count there.
+    /// Whether a thread was started in the scope that does not count in it.
     pub(crate) fn has_started_threads(&self) -> bool {
         has_started_threads(self.id)
     }
@@ -158,7 +157,7 @@ impl Scope {
         let outer = thread::scope();
         let id = SlotId::claim(outer, sites)
             .ok_or_else(|| Error::out_of_memory("another scope: a million are alive"))?;
-        // NOTE: what the thread owned is now the guard's.
+        // NOTE: the thread's share now belongs to the guard.
         thread::replace_scope(Some(id));
         Ok(Scope {
             id,
@@ -172,25 +171,25 @@ impl Scope {
     ///
     /// # Errors
     ///
-    /// [`Error::is_broken`] if there was no memory for what is counted; [`Error::is_forked`] in a
-    /// child of the process that entered the scope.
+    /// [`Error::is_broken`] if memory for a count was missing; [`Error::is_forked`] in a child of
+    /// the process that entered the scope.
     pub fn usage(&self) -> Result<Usage, Error> {
         usage_of(self.id, self.forks)
     }
 
-    /// What was allocated and freed so far, by the stacks that did it; without traces, unless the
-    /// scope was entered [with stacks](Self::enter_with_stacks).
+    /// What was allocated and freed so far, by stack. It has no traces unless the scope was entered
+    /// [with stacks](Self::enter_with_stacks).
     ///
-    /// All stacks are whole or 32 frames deep, and the peak is the scope's own.
+    /// Stacks are cut to their 32 innermost frames, and the peak is the scope's own.
     ///
     /// # Errors
     ///
-    /// As [`usage`](Self::usage).
+    /// The errors of [`usage`](Self::usage).
     pub fn snapshot(&self) -> Result<Snapshot, Error> {
         snapshot_of(self.id, self.forks)
     }
 
-    /// What takes this scope along to other threads and into futures.
+    /// A handle that takes this scope to other threads and into futures.
     pub fn handle(&self) -> ScopeHandle {
         self.id.share();
         self.id.own();
@@ -239,7 +238,7 @@ impl Drop for Scope {
             thread::replace_scope(SlotId::come_back(self.outer));
             self.id.leave();
         } else {
-            // The guard of one within is still there, and would bring the thread back to this one.
+            // A guard within still lives, and would bring the thread back to this scope.
             self.id.mark_left();
             self.id.disown(1);
             if let Some(outer) = self.outer {

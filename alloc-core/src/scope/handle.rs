@@ -1,4 +1,4 @@
-//! [`ScopeHandle`]: takes a scope along to other threads and into futures.
+//! [`ScopeHandle`]: takes a scope to other threads and into futures.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,10 +11,10 @@ use crate::Error;
 use crate::record::thread;
 use crate::snapshot::snapshot::Snapshot;
 
-/// A share in a [`Scope`], for other threads and for futures.
+/// A handle of a [`Scope`], for other threads and for futures.
 ///
-/// The scope lives as long as its guard or a handle does. One without a guard counts what is
-/// [run](Self::run) and [polled](Self::instrument) by its handles:
+/// The scope lives as long as its guard or a handle. A scope without a guard counts what its
+/// handles [run](Self::run) and [poll](Self::instrument):
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -28,7 +28,7 @@ use crate::snapshot::snapshot::Snapshot;
 /// # Ok::<(), alloc_core::Error>(())
 /// ```
 pub struct ScopeHandle {
-    /// NOTE: owned.
+    /// NOTE: the handle owns a share of it.
     pub(super) id: SlotId,
     pub(super) forks: u32,
 }
@@ -47,58 +47,57 @@ impl Drop for ScopeHandle {
 }
 
 impl ScopeHandle {
-    /// A scope within the present one, if there is one, that no thread is in yet.
+    /// A new scope, inside the present one if there is one, that no thread has entered yet.
     ///
     /// # Errors
     ///
-    /// As [`Scope::enter`].
+    /// The errors of [`Scope::enter`].
     pub fn new() -> Result<ScopeHandle, Error> {
         Scope::enter().map(|scope| scope.handle())
     }
 
-    /// The same, and counts for each stack on its own.
+    /// A new scope like [`new`](Self::new) that also counts for each stack.
     ///
     /// # Errors
     ///
-    /// As [`Scope::enter`].
+    /// The errors of [`Scope::enter`].
     pub fn with_stacks() -> Result<ScopeHandle, Error> {
         Scope::enter_with_stacks().map(|scope| scope.handle())
     }
 
-    /// Whether a thread was started in the scope that does not count there, as
+    /// Whether a thread was started in the scope that does not count in it, as in
     /// [`Scope::has_started_threads`].
     pub(crate) fn has_started_threads(&self) -> bool {
         has_started_threads(self.id)
     }
 
-    /// What was allocated and freed so far, as [`Scope::usage`].
+    /// What was allocated and freed so far, as in [`Scope::usage`].
     ///
     /// # Errors
     ///
-    /// As [`Scope::usage`].
+    /// The errors of [`Scope::usage`].
     pub fn usage(&self) -> Result<Usage, Error> {
         usage_of(self.id, self.forks)
     }
 
-    /// What was allocated and freed so far, by stacks, as [`Scope::snapshot`].
+    /// What was allocated and freed so far, by stack, as in [`Scope::snapshot`].
     ///
     /// # Errors
     ///
-    /// As [`Scope::usage`].
+    /// The errors of [`Scope::snapshot`].
     pub fn snapshot(&self) -> Result<Snapshot, Error> {
         snapshot_of(self.id, self.forks)
     }
 
-    /// Runs `work` in the scope, on this thread. If it panics, the thread is out of the scope
-    /// again.
+    /// Runs `work` in the scope, on this thread. If it panics, the thread leaves the scope as well.
     pub fn run<T>(&self, work: impl FnOnce() -> T) -> T {
         let _inside = Inside::begin(self.id);
         work()
     }
 
-    /// A future that runs in the scope, whichever thread polls or drops it.
+    /// Wraps a future so that it runs in the scope, whichever thread polls or drops it.
     ///
-    /// The future itself was made before; what it allocates when it is polled is the scope's.
+    /// The future itself exists already; what it allocates when it is polled counts in the scope.
     pub fn instrument<F>(&self, future: F) -> Instrumented<F> {
         Instrumented {
             future: Some(future),
@@ -113,7 +112,7 @@ impl fmt::Debug for ScopeHandle {
     }
 }
 
-/// Has the thread in a scope until it is dropped.
+/// Keeps the thread in a scope until it is dropped.
 struct Inside {
     id: SlotId,
     outer: Option<SlotId>,
@@ -145,7 +144,7 @@ impl Drop for Inside {
 /// A future that runs in a scope: see [`ScopeHandle::instrument`].
 #[must_use = "futures do nothing unless polled"]
 pub struct Instrumented<F> {
-    /// NOTE: pinned with the whole: it is never moved out, and dropped where it is. Nothing only in
+    /// NOTE: structurally pinned: it is never moved out, and dropped in place. `None` only during
     /// `drop`.
     future: Option<F>,
     scope: ScopeHandle,
@@ -155,11 +154,11 @@ impl<F: Future> Future for Instrumented<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        // SAFETY: nothing is moved out of it here.
+        // SAFETY: nothing is moved out of `this`.
         let this = unsafe { self.get_unchecked_mut() };
         let _inside = Inside::begin(this.scope.id);
         let future = this.future.as_mut().expect("only `drop` takes the future");
-        // SAFETY: the whole is pinned, and never lets go of the future but to drop it in place.
+        // SAFETY: `self` is pinned, and the future is never moved out, only dropped in place.
         unsafe { Pin::new_unchecked(future) }.poll(context)
     }
 }
@@ -167,7 +166,7 @@ impl<F: Future> Future for Instrumented<F> {
 impl<F> Drop for Instrumented<F> {
     fn drop(&mut self) {
         let _inside = Inside::begin(self.scope.id);
-        // NOTE: an assignment drops the old value where it is, as a pinned one must be.
+        // NOTE: an assignment drops the old value in place, as pinning requires.
         self.future = None;
     }
 }

@@ -1,13 +1,13 @@
-//! [`measure`] and its kin: a scope around one piece of work.
+//! [`measure`] and its variants: a scope around one piece of work.
 
 use super::{Scope, ScopeHandle, Usage};
 use crate::Error;
 
-/// What [`measure`] returns.
+/// The result of [`measure`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Measured<T> {
-    /// What the work returned. What it holds counts as live.
+    /// The return value of the work. Blocks that it holds count as live.
     pub value: T,
     /// What the work allocated and freed.
     pub usage: Usage,
@@ -15,12 +15,12 @@ pub struct Measured<T> {
 
 /// Runs `work`, and counts what it allocates and frees on this thread.
 ///
-/// Exact whatever other threads do, so tests may run side by side. It does not need tracing, and
-/// does not disturb it. For work that goes on to other threads, see [`Scope`].
+/// The count is exact whatever other threads do, so tests may run in parallel. It does not need
+/// tracing, and does not disturb it. For work that goes on to other threads, see [`Scope`].
 ///
 /// # Panics
 ///
-/// If what it counted is not true: where [`Scope::enter`] or [`Scope::usage`] return an error.
+/// If the count is not reliable: where [`Scope::enter`] or [`Scope::usage`] return an error.
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -40,21 +40,21 @@ pub fn measure<T>(work: impl FnOnce() -> T) -> Measured<T> {
     or_panic(try_measure(work))
 }
 
-/// For those who promise to panic where they cannot measure.
+/// Runs `work` for callers that promise to panic if they cannot measure.
 #[track_caller]
 pub(crate) fn or_panic<T>(measured: Result<T, Error>) -> T {
-    // NOTE: in a closure the panic would not be the caller's.
+    // NOTE: in a closure the panic location would not be the caller's.
     match measured {
         Ok(measured) => measured,
         Err(error) => panic!("cannot measure: {error}"),
     }
 }
 
-/// The same, with an error where [`measure`] panics.
+/// Does what [`measure`] does, with an error instead of a panic.
 ///
 /// # Errors
 ///
-/// As [`Scope::enter`], before the work, and [`Scope::usage`], after it.
+/// The errors of [`Scope::enter`], before the work, and of [`Scope::usage`], after it.
 pub fn try_measure<T>(work: impl FnOnce() -> T) -> Result<Measured<T>, Error> {
     let scope = Scope::enter()?;
     let value = work();
@@ -64,11 +64,11 @@ pub fn try_measure<T>(work: impl FnOnce() -> T) -> Result<Measured<T>, Error> {
 
 /// Runs a future, and counts what it allocates and frees, whichever threads poll it.
 ///
-/// What was allocated to make the future is not counted.
+/// Allocations that made the future are not counted.
 ///
 /// # Errors
 ///
-/// As [`try_measure`].
+/// The errors of [`try_measure`].
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;

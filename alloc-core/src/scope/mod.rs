@@ -1,7 +1,7 @@
-//! [`Scope`] and [`measure`]: what a piece of work allocates, whatever other threads do.
+//! [`Scope`] and [`measure()`]: what a piece of work allocates, whatever other threads do.
 //!
 //! In: the blocks that a thread allocates and frees while it is in a scope. Out: a [`Usage`], and a
-//! snapshot by stacks. Never: a change to what a trace records.
+//! snapshot by stack. Never: a change to what a trace records.
 
 mod guard;
 mod handle;
@@ -21,22 +21,23 @@ pub(crate) use slots::SlotId;
 pub(crate) use slots::{abort_realloc, begin_realloc, finish_realloc, on_alloc, on_free};
 pub use usage::Usage;
 
-/// The physical memory that scopes take up.
+/// Physical memory of scopes, in bytes.
 pub(crate) fn resident() -> usize {
     slots::resident() + sites::resident()
 }
 
-/// Makes room for scopes. `None` where the system has no memory to give.
+/// Reserves memory for scopes. Returns `None` if the system is out of memory.
 pub(crate) fn prepare(granule: crate::tables::blocks::Granule) -> Option<()> {
     slots::prepare(granule)
 }
 
-/// Makes room for scopes that count by callsite.
+/// Reserves memory for scopes that count by callsite. Returns `None` if the system is out of
+/// memory.
 pub(crate) fn prepare_stacks(granule: crate::tables::blocks::Granule) -> Option<()> {
     sites::prepare(granule)
 }
 
-/// Has all scopes leave out what is printed, those without stacks, too.
+/// Makes all scopes leave out printed text, including those without stacks.
 pub(crate) fn tell_printing() {
     sites::tell_printing();
 }

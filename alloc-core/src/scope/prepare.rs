@@ -1,10 +1,10 @@
-//! Makes room for scopes, the first time.
+//! One-time reservation of memory for scopes.
 
 use crate::Error;
 use crate::system::sync::{AtomicBool, Ordering};
 use crate::{capture, control};
 
-/// Makes room for scopes, the first time.
+/// Reserves memory for scopes, once.
 pub(super) fn prepare_scopes() -> Result<(), Error> {
     // The acquire pairs with the release below.
     if SCOPES_ARE_READY.load(Ordering::Acquire) {
@@ -17,7 +17,7 @@ pub(super) fn prepare_scopes() -> Result<(), Error> {
     control::prepare_once(super::prepare, &SCOPES_ARE_READY)
 }
 
-/// Makes room for scopes that count by callsite, the first time.
+/// Reserves memory for scopes that count by callsite, once.
 pub(super) fn prepare_scopes_with_stacks() -> Result<(), Error> {
     if STACKS_ARE_READY.load(Ordering::Acquire) {
         return Ok(());

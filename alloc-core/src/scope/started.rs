@@ -1,13 +1,14 @@
 //! Threads that are started in a scope: counted there without a handle, or noticed.
 //!
-//! A thread that `std` starts frees first of all a block that its starter allocated: the box with
-//! what it is to run. So a thread that was never seen before, and frees a block of a scope, was
-//! started in it. Nobody is seen while there are no scopes, so the threads that are older than the
+//! A thread that `std` starts first of all frees a block that its starter allocated: the box with
+//! its closure. So a thread that was never seen before, and frees a block of a scope, was started
+//! in it. Threads are not seen while there are no scopes, so the threads that are older than the
 //! scope are listed, and left out.
 //!
-//! It does so before it runs anything, so whoever joins it, or hears from it otherwise, finds that
-//! it was noticed. A thread that did not get so far did no work either. The threads of others, such
-//! as tests beside this one, free blocks of their own starters first, and are seen from then on.
+//! The free happens before the thread runs any closure, so a thread that joins it, or synchronizes
+//! with it otherwise, finds that it was noticed. A thread that did not get so far did no work
+//! either. Unrelated threads, such as parallel tests, first free blocks of their own starters, and
+//! are seen from then on.
 
 use std::io;
 
@@ -16,20 +17,20 @@ use crate::{control, record::thread, system::hooks};
 
 use super::slots::SlotId;
 
-/// What becomes of the threads that are started in a scope.
+/// How a scope treats the threads that are started in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Started {
-    /// They count in it.
+    /// They count in the scope.
     Counts,
-    /// It is noted that there are some.
+    /// The scope only marks that there are some.
     IsNoted,
 }
 
-/// Looks out for threads that are started in a scope, which was entered [with
+/// Makes a scope look out for threads that are started in it. The scope was entered [with
 /// stacks](super::Scope::enter_with_stacks).
 pub(super) fn look_out(scope: SlotId, started: Started) -> Result<(), Error> {
-    // NOTE: the scope has begun. So a thread that is too young for the list is seen from its first
-    // event on.
+    // NOTE: the scope has begun, so a thread too young for the list is seen from its first event
+    // on.
     let older = thread::untraced(hooks::threads).map_err(|error| {
         let expected =
             "expected a list of the process's threads, to tell those that are started in a scope";
@@ -41,8 +42,9 @@ pub(super) fn look_out(scope: SlotId, started: Started) -> Result<(), Error> {
     Ok(())
 }
 
-/// Has the calling thread, which frees a block of `owner`, and was never seen, in the innermost
-/// scope around that takes in what is started. Those within have it noted.
+/// Handles a thread seen for the first time, as it frees a block of `owner`. Moves it into the
+/// innermost scope around that counts started threads; scopes within that only notice them set
+/// their mark.
 #[cold]
 pub(super) fn look_at(owner: SlotId) {
     let own = hooks::thread_id();
@@ -58,9 +60,9 @@ pub(super) fn look_at(owner: SlotId) {
     }
 }
 
-/// Has the calling thread in a scope, of which it owns a share.
+/// Moves the calling thread into a scope and gives the thread a share of it.
 fn take_in(scope: SlotId) {
-    // NOTE: only a thread that is attached says when it ends.
+    // NOTE: only an attached thread gets a notice of its end.
     if control::attached().is_some() {
         thread::replace_scope(Some(scope));
     } else {

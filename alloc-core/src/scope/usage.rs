@@ -1,4 +1,4 @@
-//! [`Usage`]: what a scope counted.
+//! [`Usage`]: the numbers that a scope counted.
 
 use std::fmt;
 
@@ -7,25 +7,25 @@ use crate::Amount;
 /// What a scope allocated and freed, in exact numbers.
 ///
 /// A block belongs to the scope that allocated it, wherever and whenever it is freed. So a free on
-/// another thread is counted, and one of a block from before never makes a number negative: such
-/// blocks are counted apart.
+/// another thread is counted, and the free of an older block never makes a number negative: such
+/// blocks are counted separately.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
-    /// All that was allocated; a reallocation counts as one allocation of the new size.
+    /// Everything allocated; a reallocation counts as one allocation of the new size.
     pub allocated: Amount,
-    /// What of it was freed, or reallocated.
+    /// The part of `allocated` that was freed, or reallocated.
     pub freed: Amount,
-    /// What of it is live.
+    /// The part of `allocated` that is live.
     pub current: Amount,
-    /// The most of it that was live at one moment: bytes and blocks, each at its own.
+    /// The highest value of `current`: bytes and blocks, each at its own moment.
     ///
-    /// Exact where one thread of the scope runs at a time. Where several do, off by no more than
+    /// Exact if the scope's threads run one at a time. If several run at once, it is off by at most
     /// the blocks that they are in the middle of allocating or freeing, one for each thread.
     pub peak: Amount,
-    /// How many of the allocations were reallocations.
+    /// Number of reallocations among the allocations.
     pub reallocations: u64,
-    /// Blocks from before the scope, or from outside of it, that were freed or reallocated in it.
+    /// Blocks from before the scope, or from outside it, that were freed or reallocated in it.
     pub freed_before: Amount,
 }
 

@@ -1,7 +1,7 @@
-//! [`Quiet`]: no signal comes of a write.
+//! [`Quiet`]: writes raise no signals.
 
-/// As long as it lives, a write beyond the limit of a file's size, or to a pipe that nobody reads
-/// any more, is an error and not a signal, which ends a program that does not expect it.
+/// While it lives, a write beyond the file size limit, or to a pipe without a reader, returns an
+/// error and raises no signal. Such a signal would end a program that does not expect it.
 pub(crate) struct Quiet {
     #[cfg(unix)]
     before: unix::Before,
@@ -30,7 +30,7 @@ mod unix {
 
     const SIGNALS: [libc::c_int; 2] = [libc::SIGXFSZ, libc::SIGPIPE];
 
-    /// What the thread blocked before, and what waited for it.
+    /// The signals that the thread blocked before, and those that were pending.
     pub(super) struct Before {
         mask: libc::sigset_t,
         pending: libc::sigset_t,
@@ -38,16 +38,16 @@ mod unix {
 
     fn empty_set() -> libc::sigset_t {
         let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
-        // SAFETY: room for a set.
+        // SAFETY: `set` has room for a set.
         unsafe { libc::sigemptyset(set.as_mut_ptr()) };
-        // SAFETY: it was filled in; and a set is an array of integers.
+        // SAFETY: the set was filled in; it is an array of integers.
         unsafe { set.assume_init() }
     }
 
     fn set_of(signals: &[libc::c_int]) -> libc::sigset_t {
         let mut set = empty_set();
         for &signal in signals {
-            // SAFETY: a set, and a signal that the system has.
+            // SAFETY: `set` is valid, and the system has the signal.
             unsafe { libc::sigaddset(&mut set, signal) };
         }
         set
@@ -55,13 +55,13 @@ mod unix {
 
     fn pending() -> libc::sigset_t {
         let mut set = empty_set();
-        // SAFETY: room for a set.
+        // SAFETY: `set` has room for a set.
         unsafe { libc::sigpending(&mut set) };
         set
     }
 
     fn has(set: &libc::sigset_t, signal: libc::c_int) -> bool {
-        // SAFETY: a set, and a signal that the system has.
+        // SAFETY: `set` is valid, and the system has the signal.
         unsafe { libc::sigismember(set, signal) == 1 }
     }
 
@@ -69,7 +69,7 @@ mod unix {
         let pending = pending();
         let mut mask = empty_set();
         let set = set_of(&SIGNALS);
-        // SAFETY: a set, and room for another.
+        // SAFETY: `set` is valid, and `mask` has room for another.
         unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, &mut mask) };
         Before { mask, pending }
     }
@@ -80,11 +80,12 @@ mod unix {
             if has(&now, signal) && !has(&before.pending, signal) {
                 let set = set_of(&[signal]);
                 let mut taken = 0;
-                // SAFETY: a set, and room for a number. The signal is there, so it does not wait.
+                // SAFETY: `set` is valid, and `taken` has room for a number. The signal is pending,
+                // so the call does not wait.
                 unsafe { libc::sigwait(&set, &mut taken) };
             }
         }
-        // SAFETY: the set that was there before.
+        // SAFETY: the mask is the one from before.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before.mask, ptr::null_mut()) };
     }
 
@@ -97,10 +98,10 @@ mod unix {
 
         #[test]
         fn a_pipe_that_nobody_reads_is_an_error_and_leaves_no_signal() {
-            // Rust's runtime ignores it, and a signal that is ignored does not wait.
+            // Rust's runtime ignores the signal, and an ignored signal does not stay pending.
             //
-            // SAFETY: the default, which other tests of this process do not depend on: they write
-            // to no pipes.
+            // SAFETY: other tests of this process do not depend on the disposition: they write to
+            // no pipes.
             let ignored = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
             let (reader, mut writer) = std::io::pipe().unwrap();
             drop(reader);
@@ -110,7 +111,7 @@ mod unix {
             assert!(has(&pending(), libc::SIGPIPE));
             drop(quiet);
             assert!(!has(&pending(), libc::SIGPIPE));
-            // SAFETY: as it was.
+            // SAFETY: restores the earlier disposition.
             unsafe { libc::signal(libc::SIGPIPE, ignored) };
         }
     }

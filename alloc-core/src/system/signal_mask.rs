@@ -1,18 +1,18 @@
-//! [`Blocked`]: no signal handler runs on the calling thread.
+//! [`Blocked`]: keeps signal handlers from running on the calling thread.
 
-/// As long as it lives, signals to the calling thread wait. It takes two system calls.
+/// While it lives, signals to the calling thread stay pending. Costs two system calls.
 #[must_use]
 pub(crate) struct Blocked {
     #[cfg(all(unix, not(miri)))]
     before: libc::sigset_t,
-    /// It is about the thread that made it.
+    /// Not `Send`: it belongs to the thread that made it.
     _is_of_this_thread: std::marker::PhantomData<*const ()>,
 }
 
 impl Blocked {
     /// Blocks all signals that a program may block.
     ///
-    /// NOTE: it cannot fail, and leaves the last error of the C library as it is.
+    /// NOTE: it cannot fail, and leaves `errno` unchanged.
     pub(crate) fn begin() -> Blocked {
         Blocked {
             #[cfg(all(unix, not(miri)))]
@@ -36,16 +36,16 @@ mod imp {
     pub(super) fn block_all() -> libc::sigset_t {
         let mut all = MaybeUninit::<libc::sigset_t>::zeroed();
         let mut before = MaybeUninit::<libc::sigset_t>::zeroed();
-        // SAFETY: room for a set.
+        // SAFETY: `all` has room for a set.
         unsafe { libc::sigfillset(all.as_mut_ptr()) };
-        // SAFETY: a set that was filled, and room for another.
+        // SAFETY: `all` was filled, and `before` has room for another.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
-        // SAFETY: zero is a set, and this is the one from before.
+        // SAFETY: zero is a valid set, and this is the one from before.
         unsafe { before.assume_init() }
     }
 
     pub(super) fn set(signals: &libc::sigset_t) {
-        // SAFETY: a set to read, and no old one is asked for.
+        // SAFETY: `signals` is a set to read; no old set is written.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, signals, std::ptr::null_mut()) };
     }
 }
@@ -57,7 +57,7 @@ mod tests {
     fn is_blocked(signal: libc::c_int) -> bool {
         let before = imp::block_all();
         imp::set(&before);
-        // SAFETY: a set, and a signal that the system has.
+        // SAFETY: `before` is valid, and the system has the signal.
         unsafe { libc::sigismember(&before, signal) == 1 }
     }
 

@@ -1,5 +1,5 @@
-//! The one place through which atomics come, and waiting for other threads, so that a model checker
-//! can take their place: see `alloc-core/loom`.
+//! The only module that imports atomics and waits for other threads, so that a model checker can
+//! replace both: see `alloc-core/loom`.
 
 use std::time::Duration;
 
@@ -8,12 +8,11 @@ pub(crate) use std::sync::atomic::{
     AtomicUsize, Ordering, compiler_fence, fence,
 };
 
-/// How often a reader tries whom a writer is in the way of. With what it [waits](wait) that takes a
+/// Number of attempts of a reader that a writer disturbs. With its [backoff](wait) that takes a
 /// fifth of a second.
 pub(crate) const ATTEMPTS: usize = 2_000;
 
-/// Waits for a writer after so many attempts: it is about to be done, or the system has put it
-/// aside.
+/// Backs off after `attempts` failed attempts: the writer is about to finish, or it is preempted.
 pub(crate) fn wait(attempts: usize) {
     match attempts {
         0..64 => std::hint::spin_loop(),

@@ -1,14 +1,14 @@
-//! Whether a signal interrupted a thread that only waits, in a system call that waits for something
-//! from outside.
+//! Whether a signal interrupted a thread that only waits, in a system call that waits for an
+//! external event.
 //!
-//! A handler may call next to nothing, since what it interrupts may be in the middle of anything:
+//! A handler may call next to nothing, since the interrupted code may be in the middle of anything:
 //! it may hold the lock of `malloc`. A thread that waits for input, for a connection, for a child,
-//! for another thread to say something, or for time to pass holds none that a new thread takes.
-//! That is seen by the instruction that was interrupted.
+//! for another thread or for time to pass holds no lock that a new thread takes. The interrupted
+//! instruction shows whether the thread waits.
 
 pub(crate) use imp::was_interrupted;
 
-/// Whether that can be told here.
+/// Whether this is known on this platform.
 pub(crate) const CAN_TELL: bool = cfg!(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
@@ -21,7 +21,7 @@ pub(crate) const CAN_TELL: bool = cfg!(all(
 mod imp {
     use std::ffi::c_void;
 
-    /// System calls that begin anew after a handler, and that wait.
+    /// System calls that wait, and that restart after a handler.
     const WAITS: [libc::c_long; 9] = [
         libc::SYS_read,
         libc::SYS_readv,
@@ -47,17 +47,19 @@ mod imp {
     /// The smallest page: its bytes are all mapped, or none is.
     const PAGE: usize = 4096;
 
-    /// Whether what a handler interrupted, by its third argument, is such a wait.
+    /// Whether the code that a handler interrupted is such a wait; `context` is the handler's third
+    /// argument.
     ///
-    /// Either the thread stands before the system call, which it is going to make again, or behind
-    /// one that says that it was interrupted, which only those say that wait: `poll`, `epoll_wait`,
-    /// `nanosleep` and the like.
+    /// Either the thread is before the system call, which it is going to restart, or after one that
+    /// returned `EINTR`. Only system calls that wait return that: `poll`, `epoll_wait`, `nanosleep`
+    /// and the like.
     ///
     /// # Safety
     ///
-    /// The context is the third argument of a signal's handler with `SA_SIGINFO`, which still runs.
+    /// The context must be the third argument of a signal handler with `SA_SIGINFO` that is still
+    /// running.
     pub(crate) unsafe fn was_interrupted(context: *const c_void) -> bool {
-        // SAFETY: the caller's promise.
+        // SAFETY: the context is valid, as the caller guarantees.
         let context = unsafe { &*context.cast::<libc::ucontext_t>() };
         let machine = &context.uc_mcontext;
         #[cfg(target_arch = "x86_64")]
@@ -73,21 +75,22 @@ mod imp {
             machine.regs[1] as i64,
             machine.regs[0] as i64,
         );
-        // What goes on behind the end of the page is no system call: there may be nothing.
+        // An instruction that crosses the end of the page is not checked: the next page may be
+        // unmapped.
         //
-        // SAFETY: the thread's next instruction is there, and so is all of its page.
+        // SAFETY: the thread's next instruction is mapped, and so is all of its page.
         if at % PAGE <= PAGE - LEN && unsafe { is_system_call(at) } {
             return WAITS.contains(&number)
                 || number == libc::SYS_futex && waits_for_another(second);
         }
-        // SAFETY: the thread's next instruction is there, and so is all of its page; what is before
-        // it is on the same page.
+        // SAFETY: the thread's next instruction is mapped, and so is all of its page. The bytes
+        // before it are on the same page.
         result == -i64::from(libc::EINTR) && at % PAGE >= LEN && unsafe { is_system_call(at - LEN) }
     }
 
-    /// Whether a futex is waited for with the operation of those who wait for another thread: to
-    /// end, to wake them, or for one of Rust's locks. Locks of the C library, as that of `malloc`,
-    /// have the plain one.
+    /// Whether a futex wait uses the operation for waiting for another thread: to end, to wake this
+    /// one, or to release one of Rust's locks. Locks of the C library, such as that of `malloc`,
+    /// use the plain operation.
     fn waits_for_another(operation: libc::c_long) -> bool {
         let flags = libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME;
         operation as libc::c_int & !flags == libc::FUTEX_WAIT_BITSET
@@ -95,10 +98,10 @@ mod imp {
 
     /// # Safety
     ///
-    /// There is code of the program at the address, which can be read.
+    /// The program's code at the address must be readable.
     unsafe fn is_system_call(at: usize) -> bool {
         let place = std::ptr::with_exposed_provenance::<Instruction>(at);
-        // SAFETY: the caller's promise; bytes are aligned anywhere.
+        // SAFETY: the bytes are readable, as the caller guarantees; a byte has no alignment.
         unsafe { place.read_volatile() == SYSTEM_CALL }
     }
 }
@@ -110,7 +113,7 @@ mod imp {
 mod imp {
     /// # Safety
     ///
-    /// There is none to keep.
+    /// There are no preconditions.
     pub(crate) unsafe fn was_interrupted(_: *const std::ffi::c_void) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! The live-block index: the address of a block to the callsite that allocated it.
+//! The live-block index: maps the address of a block to the callsite that allocated it.
 
 use std::ptr::{self, NonNull};
 
@@ -6,11 +6,13 @@ use crate::system::arena::{self, Arena, LazyTable, Zeroed};
 use crate::system::sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use crate::tables::callsites::CallsiteId;
 
-/// The address space of a directory, as a power of two.
+/// Address space of a directory, as a power of two.
 const DIRECTORY_BITS: u32 = 26;
-/// The address space of a chunk. With glibc blocks of that size or more are mapped on their own.
+/// Address space of a chunk, as a power of two. glibc maps blocks of that size or larger on their
+/// own.
 const CHUNK_BITS: u32 = 17;
-/// User-space addresses that the map covers: all that today's 64-bit systems hand out unasked.
+/// User-space address bits that the map covers: all that today's 64-bit systems hand out by
+/// default.
 const ADDRESS_BITS: u32 = 47;
 
 const ROOT_LEN: usize = 1 << (ADDRESS_BITS - DIRECTORY_BITS);
@@ -18,8 +20,8 @@ const DIRECTORY_LEN: usize = 1 << (DIRECTORY_BITS - CHUNK_BITS);
 
 /// The least distance between the starts of two blocks, as a power of two.
 ///
-/// It is a property of the inner allocator: 32 bytes for glibc's malloc, whose smallest chunk it
-/// is, 16 for most others, 8 for one that nothing is known of.
+/// It is a property of the inner allocator: 32 bytes for glibc's malloc (its smallest chunk), 16
+/// for most others, 8 for an unknown allocator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Granule(u32);
 
@@ -40,50 +42,50 @@ impl Granule {
     }
 }
 
-/// One word for each place where a block can start.
+/// The live-block index: one word for each granule of the heap, that is, each address where a block
+/// can start.
 ///
 /// # Implementation
 ///
-/// Three levels. The root has a pointer for each 64 MiB of address space, to a directory, which has
-/// one for each 128 KiB, to a chunk, which has a `u32`, the callsite's id, for each granule. A
-/// lookup is three dependent loads; but of the upper levels a heap of 100 MiB uses 6.5 KiB, so they
-/// are in the cache nearest to the processor. A chunk is made resident as a whole when the first of
-/// its words is written, but for a sample, whose blocks lie far apart.
+/// Three levels. The root holds a pointer to a directory for each 64 MiB of address space; a
+/// directory holds a pointer to a chunk for each 128 KiB; a chunk holds a `u32`, the callsite's id,
+/// for each granule. A lookup is three dependent loads, but the upper levels of a heap of 100 MiB
+/// take 6.5 KiB, so they stay in the L1 cache. A chunk becomes resident as a whole when its first
+/// word is written, except in a sampled session, whose recorded blocks are far apart.
 ///
-/// The word of a block belongs to whoever owns the block: only the thread that has just received
-/// it from the inner allocator writes it, and only the thread about to give it back clears it. The
-/// program itself orders the two, since a pointer reaches another thread by some synchronization.
-/// So plain relaxed loads and stores are enough, and nothing is locked.
+/// The word of a block belongs to the owner of the block: only the thread that has just received it
+/// from the inner allocator writes it, and only the thread about to give it back clears it. The
+/// program itself orders the two, since a pointer reaches another thread through some
+/// synchronization. So plain relaxed loads and stores are enough, and nothing is locked.
 ///
 /// # Memory
 ///
-/// Four bytes a granule of heap that holds block starts: 12.5 % of the heap with 32-byte granules;
-/// one byte where only the heap is counted, and by an index: see
-/// [`Counted`](crate::tables::counted::Counted). Nothing is added to the program's blocks, so their
+/// Four bytes for each granule of heap: 12.5 % of the heap with 32-byte granules. One byte where
+/// only the heap is counted and an index is needed: see
+/// [`Counted`](crate::tables::counted::Counted). The program's blocks are unchanged, so their
 /// sizes, alignments and zero pages stay as they are. A trailer in the block would be a little
 /// faster, but changes size classes, trusts the caller's layout, and cannot be walked.
 pub(crate) struct PageMap<W = AtomicU32> {
     root: LazyTable<AtomicPtr<Directory<W>>, ROOT_LEN>,
-    /// How many directories the root has room for: none before it is reserved.
+    /// Number of directories that the root has room for; zero until the root is reserved.
     directories: AtomicUsize,
     granule: AtomicU32,
-    /// Whether blocks lie close together, so that a chunk is used as a whole.
+    /// Whether blocks are close together, so that a chunk is populated as a whole.
     dense: AtomicBool,
     memory: Arena,
 }
 
 struct Directory<W>([AtomicPtr<W>; DIRECTORY_LEN]);
 
-/// What a place of a [`PageMap`] is made of: room for what the map knows of a block. Zero is no
-/// block.
+/// A word of a [`PageMap`]: room for what the map stores about a block. Zero means no block.
 pub(crate) trait Word: Zeroed {
-    /// What the map knows of a block: its callsite, or another name that is never zero.
+    /// What the map stores about a block: its callsite, or another id that is never zero.
     type Owner: Copy;
 
     fn read(&self) -> Option<Self::Owner>;
     fn write(&self, owner: Option<Self::Owner>);
 
-    /// Writes `owner`, and returns what was there.
+    /// Writes `owner` and returns the previous owner.
     #[inline(always)]
     fn replace(&self, owner: Option<Self::Owner>) -> Option<Self::Owner> {
         let before = self.read();
@@ -106,7 +108,7 @@ impl Word for AtomicU32 {
     }
 }
 
-/// Where no stacks are captured there is one callsite only, and its number is small.
+/// For sessions without stacks: there is one callsite only, and its id is small.
 impl Word for AtomicU8 {
     type Owner = CallsiteId;
 
@@ -124,9 +126,9 @@ impl Word for AtomicU8 {
 impl PageMap {
     /// Slow path of [`insert`](Self::insert): the page may be missing.
     ///
-    /// PERF: written before it is read. To read first a page that nobody has touched takes one
-    /// fault more, for the page of zeros that all share.
-    pub(crate) fn insert_apart(
+    /// PERF: writes before it reads. Reading an untouched page first takes one more fault, for the
+    /// shared zero page.
+    pub(crate) fn insert_slow(
         &self,
         address: usize,
         callsite: CallsiteId,
@@ -148,7 +150,7 @@ impl<W: Word> PageMap<W> {
         }
     }
 
-    /// Reserves the root. `None` where the system has no memory to give.
+    /// Reserves the root. Returns `None` if the system is out of memory.
     pub(crate) fn prepare(&self, granule: Granule, dense: bool) -> Option<()> {
         self.granule.store(granule.0, Ordering::Relaxed);
         self.dense.store(dense, Ordering::Relaxed);
@@ -158,10 +160,10 @@ impl<W: Word> PageMap<W> {
         Some(())
     }
 
-    /// Records that the block at `address` belongs to `owner`, and returns what its place held:
-    /// another owner if a block was released without our knowledge.
+    /// Records that the block at `address` belongs to `owner`. Returns the previous owner, which is
+    /// `Some` if a block was freed without a record.
     ///
-    /// An error means that nothing was recorded.
+    /// On an error nothing is recorded.
     #[inline(always)]
     pub(crate) fn insert(
         &self,
@@ -171,7 +173,7 @@ impl<W: Word> PageMap<W> {
         Ok(self.slot_anyhow(address)?.replace(Some(owner)))
     }
 
-    /// The slot of a block, with memory for it if there was none.
+    /// The slot of a block; memory for it is reserved if needed.
     #[inline(always)]
     fn slot_anyhow(&self, address: usize) -> Result<&W, InsertError> {
         match self.slot(address) {
@@ -180,8 +182,7 @@ impl<W: Word> PageMap<W> {
         }
     }
 
-    /// The slot of a block that is about to be recorded, if there is one already. It is on its way
-    /// from memory from here on.
+    /// Prefetches and returns the slot of a block that is about to be recorded, if the slot exists.
     ///
     /// PERF: the slot of a fresh block is often in no cache, and a stack is captured in the
     /// meantime.
@@ -205,7 +206,7 @@ impl<W: Word> PageMap<W> {
         slot.read().map(|owner| (slot, owner))
     }
 
-    /// Forgets the block at `address`, and returns its owner if it was known.
+    /// Removes the block at `address` and returns its owner if it was known.
     #[inline(always)]
     pub(crate) fn remove(&self, address: usize) -> Option<W::Owner> {
         let (slot, owner) = self.find(address)?;
@@ -213,21 +214,21 @@ impl<W: Word> PageMap<W> {
         Some(owner)
     }
 
-    /// The slot of a block, unless none near it was ever written.
+    /// The slot of a block, unless its chunk was never written.
     ///
-    /// PERF: one comparison tells that there is a root and that the address is within its reach.
+    /// PERF: one comparison checks that the root exists and that the address is within its range.
     #[inline(always)]
     fn slot(&self, address: usize) -> Option<&W> {
         let number = address >> DIRECTORY_BITS;
         if number >= self.directories.load(Ordering::Acquire) {
             return None;
         }
-        // SAFETY: it was reserved before there was room for any, and lives until `clear`, which
-        // runs alone.
+        // SAFETY: `number` is below `directories`, which is non-zero only after the root was
+        // reserved. The root lives until `clear`, which runs alone.
         let directory = unsafe { self.root.get_unchecked(number) };
         // The acquire pairs with the release in `directory`.
         //
-        // SAFETY: null, or a directory, which lives until `clear`, which runs alone.
+        // SAFETY: the pointer is null or a directory, which lives until `clear`, which runs alone.
         let directory = unsafe { directory.load(Ordering::Acquire).as_ref() }?;
         // The acquire pairs with the release in `slot_or_reserve`.
         let chunk = directory.0[place_in_directory(address)].load(Ordering::Acquire);
@@ -237,9 +238,9 @@ impl<W: Word> PageMap<W> {
         let granule = self.granule.load(Ordering::Relaxed);
         // SAFETY: a chunk has a word for each granule of its addresses.
         let slot = unsafe { chunk.add(place_in_chunk(address, granule)) };
-        // SAFETY: a chunk has a word for each granule of its addresses, so it is not null.
+        // SAFETY: the pointer points into a chunk, so it is not null.
         let slot = unsafe { NonNull::new_unchecked(slot) };
-        // SAFETY: a chunk has a word for each granule of its addresses; it lives until `clear`.
+        // SAFETY: the slot is inside its chunk, which lives until `clear`, which runs alone.
         Some(unsafe { slot.as_ref() })
     }
 
@@ -254,11 +255,12 @@ impl<W: Word> PageMap<W> {
             let fresh = self.memory.zeroed(len, align);
             let fresh = fresh.ok_or(InsertError::OutOfMemory)?;
             if self.dense.load(Ordering::Relaxed) {
-                // SAFETY: a piece of the arena, whole pages of it or a part of one.
+                // SAFETY: `fresh` is a piece of the arena of `len` bytes: whole pages or a part of
+                // one.
                 unsafe { arena::populate(fresh, len) };
             }
-            // Of two threads that were first at once, one wins; the other's chunk stays unused. The
-            // release shows zeroed memory to the acquires.
+            // Two threads may race here. One wins; the other's chunk stays unused. The release
+            // publishes zeroed memory to the acquires.
             let _ = place.compare_exchange(
                 ptr::null_mut(),
                 fresh.as_ptr().cast(),
@@ -269,7 +271,7 @@ impl<W: Word> PageMap<W> {
         self.slot(address).ok_or(InsertError::OutOfMemory)
     }
 
-    /// The directory of an address, new if there was none.
+    /// The directory of an address; reserved if there was none.
     fn directory(&self, address: usize) -> Result<&Directory<W>, InsertError> {
         let number = address >> DIRECTORY_BITS;
         let root = self.root.get().ok_or(InsertError::OutOfMemory)?;
@@ -279,7 +281,8 @@ impl<W: Word> PageMap<W> {
                 .memory
                 .zeroed(size_of::<Directory<W>>(), align_of::<Directory<W>>())
                 .ok_or(InsertError::OutOfMemory)?;
-            // As with a chunk. The release shows zeroed memory to the acquires.
+            // If two threads race, one wins and the other's directory stays unused. The release
+            // publishes zeroed memory to the acquires.
             let _ = place.compare_exchange(
                 ptr::null_mut(),
                 fresh.as_ptr().cast(),
@@ -287,24 +290,25 @@ impl<W: Word> PageMap<W> {
                 Ordering::Relaxed,
             );
         }
-        // SAFETY: a directory, which lives until `clear`, which runs alone.
+        // SAFETY: the pointer is null or a directory, which lives until `clear`, which runs alone.
         unsafe { place.load(Ordering::Acquire).as_ref() }.ok_or(InsertError::OutOfMemory)
     }
 
-    /// Forgets all blocks and gives the memory back.
+    /// Removes all blocks and gives the memory back.
     ///
     /// # Safety
     ///
     /// Nobody else uses the map until this returns.
     pub(crate) unsafe fn clear(&self) {
         self.directories.store(0, Ordering::Relaxed);
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees exclusive use.
         unsafe { self.root.clear() };
-        // SAFETY: the caller's promise; nothing refers to directories or chunks any more.
+        // SAFETY: the caller guarantees exclusive use, and nothing refers to directories or chunks
+        // any more.
         unsafe { self.memory.clear() };
     }
 
-    /// The physical memory that the map takes up.
+    /// Physical memory of the map, in bytes.
     pub(crate) fn resident(&self) -> usize {
         self.root.resident() + self.memory.resident()
     }
@@ -323,9 +327,9 @@ fn place_in_chunk(address: usize, granule: u32) -> usize {
 /// Why a block was not recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InsertError {
-    /// The address lies beyond what the map covers.
+    /// The address is beyond the range that the map covers.
     OutOfRange,
-    /// The system has no memory to give for the map itself.
+    /// The system is out of memory for the map itself.
     OutOfMemory,
 }
 
@@ -346,7 +350,7 @@ mod tests {
         map
     }
 
-    /// What one operation did to the map must equal what it does to a `HashMap`.
+    /// Every operation returns what the same operation on a `HashMap` returns.
     #[test]
     fn behaves_as_a_hash_map_does() {
         let map = map_of(16);
@@ -356,7 +360,7 @@ mod tests {
             random ^= random << 13;
             random ^= random >> 7;
             random ^= random << 17;
-            // Few places, far apart and close together, so that operations meet.
+            // Few places, far apart and close together, so that operations collide.
             let address = ((random & 7) << 40
                 | (random >> 8 & 0xFFF) << 14
                 | (random >> 24 & 3) << 4) as usize;

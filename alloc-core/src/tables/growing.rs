@@ -1,32 +1,31 @@
-//! [`Growing`]: a table of a thread's own of which few places are used at first.
+//! [`Growing`]: a per-thread table that uses few places at first.
 
 use crate::system::arena::Zeroed;
 use crate::system::sync::{AtomicU32, AtomicUsize, Ordering};
 use Ordering::Relaxed;
 
-/// A direct-mapped table with `PLACES` places, of which the first few are used until they are too
-/// few.
+/// A direct-mapped table of `PLACES` places that uses only the first few until they are too few.
 ///
-/// Most threads meet few callsites, and with all places in use each of these would be on a page of
-/// its own. So a table begins with `FEW` places. When as many items have [made
-/// way](Self::has_made_way) for others as there are places, eight times as many are used. Both
-/// numbers are powers of two.
+/// Most threads meet few callsites, and with all places in use each would be on a page of its own.
+/// So a table begins with `FEW` places. It grows eightfold when as many items have been
+/// [evicted](Self::has_made_way) as there are places in use. Both numbers are powers of two.
 ///
-/// Only the owner changes it. Other threads read it meanwhile, and may look in the place of before.
+/// Only the owner changes the table. Other threads read it concurrently, and may use the mask from
+/// before a growth.
 ///
-/// NOTE: zeroed memory is not one yet: [`begin`](Self::begin) makes it one.
+/// NOTE: zeroed memory is not a valid table until [`begin`](Self::begin) has run.
 #[repr(C, align(64))]
 pub(crate) struct Growing<T, const FEW: usize, const PLACES: usize> {
-    // PERF: first, so that a number leads to its place with one addition.
+    // PERF: first, so that a place's address is one addition.
     items: [T; PLACES],
-    /// The number of places in use less one.
+    /// Number of places in use, minus one.
     mask: AtomicUsize,
-    /// How many items made way since it grew.
+    /// Number of evictions since the table last grew.
     evictions: AtomicU32,
 }
 
 impl<T: Zeroed, const FEW: usize, const PLACES: usize> Growing<T, FEW, PLACES> {
-    /// Makes zeroed memory a table. NOTE: by the only one who knows of it.
+    /// Initializes zeroed memory. NOTE: only before any other thread can see it.
     pub(crate) fn begin(&self) {
         const { assert!(FEW.is_power_of_two() && PLACES.is_power_of_two() && FEW < PLACES) };
         self.mask.store(FEW - 1, Relaxed);
@@ -46,8 +45,7 @@ impl<T: Zeroed, const FEW: usize, const PLACES: usize> Growing<T, FEW, PLACES> {
         self.items.iter().take(self.mask.load(Relaxed) + 1)
     }
 
-    /// Notes that an item made way for another, and returns whether the table should
-    /// [grow](Self::grow).
+    /// Counts an eviction and returns whether the table should [grow](Self::grow).
     pub(crate) fn has_made_way(&self) -> bool {
         let evictions = self.evictions.load(Relaxed) + 1;
         self.evictions.store(evictions, Relaxed);
@@ -55,7 +53,8 @@ impl<T: Zeroed, const FEW: usize, const PLACES: usize> Growing<T, FEW, PLACES> {
         mask < PLACES - 1 && evictions as usize > mask
     }
 
-    /// Uses more places. NOTE: by the owner, and only while all that are in use are as at first.
+    /// Uses more places. NOTE: only by the owner, and only while all places in use are in their
+    /// initial state.
     #[cold]
     pub(crate) fn grow(&self) {
         self.evictions.store(0, Relaxed);
@@ -70,7 +69,7 @@ mod tests {
     use crate::system::arena::LazyTable;
     use crate::system::sync::AtomicU64;
 
-    // SAFETY: zero is a value of all fields.
+    // SAFETY: zero is valid for all fields.
     unsafe impl<T: Zeroed, const FEW: usize, const PLACES: usize> Zeroed for Growing<T, FEW, PLACES> {}
 
     #[test]

@@ -1,15 +1,16 @@
-//! What distinguishes callsites besides their stacks: a domain, the name of a thread, a size class.
+//! [`Label`]: distinguishes callsites with the same stack, by domain, thread name and size class.
 
 use std::sync::{Mutex, PoisonError};
 
 use crate::system::hooks;
 
-/// The domain of a block's memory, the thread that allocated it and the class of its size, as far
-/// as a session distinguishes threads and sizes.
+/// The domain of a block's memory, the name of the thread that allocated it and its size class, as
+/// far as the session distinguishes threads and sizes.
 ///
-/// It is a part of a callsite's identity: one stack that allocates in two domains, on two threads
-/// of different names or in two size classes is two callsites. A record mixes one number into the
-/// hash of the stack for it. That number changes only with the size class.
+/// The label is part of a callsite's identity: one stack that allocates in two domains, on two
+/// threads of different names or in two size classes is two callsites. A record mixes the label
+/// into the hash of the stack as one number, the salt. On one thread it changes only with the size
+/// class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Label {
     /// 0 is the heap of the program.
@@ -19,7 +20,8 @@ pub(crate) struct Label {
 }
 
 impl Label {
-    /// The label as a word; zero for the heap's blocks where threads are not told apart.
+    /// Packs the label into a word; zero for heap blocks if neither threads nor sizes are
+    /// distinguished.
     pub(crate) fn word(self) -> u64 {
         u64::from(self.domain) << 32 | u64::from(self.size.0) << 24 | u64::from(self.thread.0)
     }
@@ -32,10 +34,10 @@ impl Label {
         }
     }
 
-    /// What is mixed into the hash of a stack, by an exclusive or. Zero for a word of zero, and
-    /// never the uppermost bit, which every hash has.
+    /// The salt, which is XORed into the hash of a stack. Zero for a zero word. The uppermost bit
+    /// is always clear, since it is set in every hash.
     pub(crate) fn salt(self) -> u64 {
-        // The finalizer of MurmurHash3, which leads from zero to zero.
+        // The finalizer of MurmurHash3, which maps zero to zero.
         let mut salt = self.word();
         salt = (salt ^ salt >> 33).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
         salt = (salt ^ salt >> 33).wrapping_mul(0xC4CE_B9FE_1A85_EC53);
@@ -43,7 +45,7 @@ impl Label {
     }
 }
 
-/// The class of a block's size, a power of two, or that sizes are not distinguished.
+/// The class of a block's size, a power of two. The default means that sizes are not distinguished.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct SizeClass(u8);
 
@@ -54,25 +56,25 @@ impl SizeClass {
         SizeClass(bits as u8 + 1)
     }
 
-    /// The size of the largest blocks of the class; `None` if sizes are not distinguished.
+    /// The largest size in the class, in bytes; `None` if sizes are not distinguished.
     pub(crate) fn largest(self) -> Option<u64> {
         let bits = self.0.checked_sub(1)?;
         Some(1_u64.checked_shl(bits.into()).unwrap_or(u64::MAX))
     }
 }
 
-/// The name of a thread, or that threads are not told apart.
+/// The name of a thread. The default means that threads are not distinguished.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct ThreadName(u32);
 
-/// A name as the system keeps it: at most fifteen bytes, then zeros.
+/// A name as the system stores it: at most fifteen bytes, then zeros.
 pub(crate) use crate::system::hooks::SystemName;
 
-/// How many names are told apart. Threads of further names have the last.
+/// Number of names that are distinguished. Threads with further names share one more.
 const MOST_NAMES: usize = 1024;
 const OTHERS: SystemName = *b"<other threads>\0";
 
-/// All names of threads that were met, in the order in which they were.
+/// All thread names seen so far, in order of first use.
 ///
 /// NOTE: never holds memory of the program's heap, since a thread is named in the middle of a
 /// record.
@@ -87,8 +89,8 @@ static NAMES: Mutex<Names> = Mutex::new(Names {
 });
 
 impl ThreadName {
-    /// The calling thread's. To be called once for each thread and session: it locks, and makes
-    /// system calls.
+    /// The calling thread's name. Call it once for each thread and session: it takes a lock and
+    /// makes system calls.
     pub(crate) fn of_this_thread() -> ThreadName {
         ThreadName::of(hooks::thread_name())
     }
@@ -108,21 +110,22 @@ impl ThreadName {
         ThreadName(at as u32 + 1)
     }
 
-    /// How many [numbers](Self::number) there are.
+    /// The number of distinct [numbers](Self::number).
     pub(crate) const NUMBERS: usize = MOST_NAMES + 2;
 
-    /// Tells names apart; zero where threads are not told apart.
+    /// The number of the name; zero if threads are not distinguished.
     pub(crate) fn number(self) -> usize {
         self.0 as usize
     }
 
-    /// The name; nothing where threads are not told apart.
+    /// The name as text; `None` if threads are not distinguished.
     pub(crate) fn text(self) -> Option<String> {
         let name = self.name()?;
         Some(String::from_utf8_lossy(bytes_of(&name)).into_owned())
     }
 
-    /// The same, without allocating.
+    /// The name as the system stores it, without allocating; `None` if threads are not
+    /// distinguished.
     pub(crate) fn name(self) -> Option<SystemName> {
         let at = self.number().checked_sub(1)?;
         let known = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -158,7 +161,7 @@ mod tests {
                 };
                 assert_eq!(Label::from_word(label.word()), label);
                 assert_eq!(label.salt() >> 63, 0);
-                // The part that the index keeps of a hash.
+                // The bits of a hash that the index stores.
                 salts.insert(label.salt() >> 24);
             }
         }

@@ -1,23 +1,26 @@
-//! [`OpenGap`]: where a thread need not look whether a block is counted.
+//! [`OpenGap`]: the gap in which a thread counts blocks without a lookup.
 
 use crate::system::sync::{AtomicUsize, Ordering, fence};
 use Ordering::Relaxed;
 
-/// The [gap](crate::tables::gaps) where a thread meets blocks, as long as no block in any gap is
-/// left out.
+/// The [gap](crate::tables::unmapped_ranges) in which a thread meets its blocks. It is open as long
+/// as no block in any gap is excluded.
 ///
-/// # Why no block that is left out is counted
+/// PERF: the measured gain is at [`Counted`](crate::tables::counted::Counted).
 ///
-/// Whoever leaves a block out counts that, and then [shuts](exclude) the gaps of all threads,
-/// before its address leaves the allocator. A pointer reaches the thread that frees it by some
-/// synchronization; so that one finds its gap shut, unless it opened it meanwhile. But then it
-/// opened it first and looked at the count after, with a fence between, as there is one between the
-/// count and the shutting: either it saw the count, or its gap was shut after.
+/// # Why no excluded block is counted
+///
+/// A thread that excludes a block increments a count and then [shuts](exclude) the gaps of all
+/// threads, before the address leaves the allocator. A pointer reaches the thread that frees the
+/// block through some synchronization, so that thread finds its gap shut, unless it opened it in
+/// the meantime. But a thread that opens its gap checks the count afterwards, with a fence between,
+/// and there is a fence between the increment and the shutting: either it saw the count, or its gap
+/// was shut after it opened.
 #[repr(C)]
 #[cfg_attr(loom, derive(Default))]
 pub(crate) struct OpenGap {
     start: AtomicUsize,
-    /// None while it is shut.
+    /// Zero while the gap is shut.
     len: AtomicUsize,
 }
 
@@ -27,7 +30,7 @@ impl OpenGap {
         address.wrapping_sub(self.start.load(Relaxed)) < self.len.load(Relaxed)
     }
 
-    /// Opens it, unless a block is left out. NOTE: only by its owner.
+    /// Opens the gap, unless a block is excluded. NOTE: only by its owner.
     pub(crate) fn open(&self, start: usize, len: usize, is_one_excluded: impl FnOnce() -> bool) {
         self.start.store(start, Relaxed);
         self.len.store(len, Relaxed);
@@ -42,7 +45,7 @@ impl OpenGap {
     }
 }
 
-/// Leaves a block out, if it is one that `count` counts.
+/// Excludes a block: runs `count`, and shuts all gaps if it returns `true`.
 pub(crate) fn exclude<'a>(count: impl FnOnce() -> bool, gaps: impl Iterator<Item = &'a OpenGap>) {
     if count() {
         fence(Ordering::SeqCst);

@@ -1,5 +1,5 @@
-//! Which blocks a sampled tracer records, how many others each of them stands for, and where they
-//! lie.
+//! Sampling on the recording side: which blocks are sampled, their weight, and a filter of their
+//! addresses.
 
 use std::ptr::NonNull;
 
@@ -11,8 +11,8 @@ use crate::tables::callsites::CallsiteId;
 use alloc_core_snapshot::seam::sampling::variance;
 pub(crate) use alloc_core_snapshot::seam::sampling::{Interval, Rounding, Weighted};
 
-/// What the live-block index holds of a block that was drawn. Of a session that records every block
-/// it is the callsite alone.
+/// What the live-block index stores for a sampled block. In a session that records every block it
+/// stores the callsite alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SampledBlock {
     pub(crate) callsite: CallsiteId,
@@ -23,7 +23,7 @@ impl SampledBlock {
     const CALLSITE_BITS: u32 = u32::BITS - Rounding::BITS;
     const CALLSITES: u32 = (1 << SampledBlock::CALLSITE_BITS) - 1;
 
-    /// As one word in the place of a callsite's.
+    /// Packs both into one word, stored in place of a callsite's id.
     pub(crate) fn pack(self) -> CallsiteId {
         let rounding = self.rounding.word() << SampledBlock::CALLSITE_BITS;
         CallsiteId::from_word(self.callsite.get() | rounding).unwrap_or(self.callsite)
@@ -47,22 +47,21 @@ impl From<CallsiteId> for SampledBlock {
 
 const _: () = assert!(CallsiteId::MOST <= SampledBlock::CALLSITES);
 
-/// Where blocks lie that were drawn: how many in each place of 16 KiB.
+/// A counting filter over addresses: the number of sampled blocks in each range of 16 KiB.
 ///
-/// Nearly every free is of a block that was not drawn, and learns it here with one load; the
-/// live-block index, of which four bytes for each granule would pass through the cache, is asked
-/// about the rest.
+/// Nearly every free is of a block that was not sampled, and one load here shows that. Only the
+/// other frees look into the live-block index, of which four bytes for each granule would pass
+/// through the cache.
 ///
-/// # Why nothing is overlooked
+/// # Why no sampled block is missed
 ///
-/// A block is counted before its address leaves the allocator and until its record is taken out,
-/// and a pointer reaches the thread that frees it by some synchronization. So that thread sees one
-/// or more. Places share a counter if their addresses are equal but for multiples of 1 GiB, and one
-/// that counted as far as it can stays there: then a look in the index is wasted.
+/// A block is counted before its address leaves the allocator and until its record is removed, and
+/// a pointer reaches the thread that frees it through some synchronization. So that thread sees a
+/// count of one or more. Ranges whose addresses differ by a multiple of 1 GiB share a count, and a
+/// saturated count stays saturated. Both cost only a needless lookup in the index.
 ///
-/// PERF: a part of the program and not reserved, so that a look has no pointer to follow; and of
-/// bytes, so that those of a heap of 100 MiB take an eighth of the cache nearest to the processor.
-/// What no heap lies in is never touched.
+/// PERF: a static, so a lookup follows no pointer. The counts are bytes, so those of a heap of 100
+/// MiB take an eighth of the L1 cache. Counts of ranges without a heap are never touched.
 #[repr(align(4096))]
 pub(crate) struct SampleFilter {
     counts: [AtomicU8; PLACES],
@@ -78,12 +77,12 @@ impl SampleFilter {
         }
     }
 
-    /// Counts a block that was drawn.
+    /// Counts a sampled block.
     pub(crate) fn add(&self, address: usize) {
         self.change(address, |count| count.checked_add(1));
     }
 
-    /// Takes a block off that was [added](Self::add).
+    /// Removes a block that was [added](Self::add).
     pub(crate) fn take(&self, address: usize) {
         self.change(address, |count| match count {
             0 | u8::MAX => None,
@@ -92,29 +91,29 @@ impl SampleFilter {
     }
 
     fn change(&self, address: usize, to: impl Fn(u8) -> Option<u8>) {
-        // NOTE: an error is a count that stays as it is.
+        // NOTE: an error means that the count stays as it is.
         let _ = self
             .count(address)
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, to);
     }
 
-    /// Whether the block may be one that was drawn.
+    /// Whether the block may be a sampled one. `false` is certain.
     #[inline(always)]
     pub(crate) fn may_hold(&self, address: usize) -> bool {
         self.count(address).load(Ordering::Relaxed) != 0
     }
 
-    /// Forgets all. NOTE: only while all threads stand still; they may look meanwhile.
+    /// Clears all counts. NOTE: only while the world is stopped; threads may still look.
     pub(crate) fn clear(&self) {
         for count in &self.counts {
-            // Where nothing was counted, no page is touched.
+            // A count that is zero is not written, so its page stays untouched.
             if count.load(Ordering::Relaxed) != 0 {
                 count.store(0, Ordering::Relaxed);
             }
         }
     }
 
-    /// The physical memory that the counts take up.
+    /// Physical memory of the counts, in bytes.
     pub(crate) fn resident(&self) -> usize {
         arena::resident(NonNull::from(&self.counts).cast(), PLACES)
     }
@@ -129,8 +128,8 @@ impl SampleFilter {
 mod tests {
     use super::*;
 
-    /// The mean over many runs is the truth to within four standard errors of the mean, for sizes
-    /// below, at and above the interval.
+    /// The mean over many runs is within four standard errors of the truth, for sizes below, at and
+    /// above the interval.
     #[test]
     fn sums_are_unbiased_for_every_size_and_errors_are_as_large_as_stated() {
         let interval = Interval::from_bytes(4096).unwrap();
@@ -200,8 +199,7 @@ mod tests {
         assert_eq!(whole, ids.map(SampledBlock::from));
     }
 
-    /// Wherever in a place blocks lie, and also one that lies 1 GiB further. A count that reached
-    /// its end stays.
+    /// Holds anywhere in a range, and also 1 GiB further. A saturated count stays.
     #[test]
     fn places_hold_what_was_added_and_not_taken() {
         let places = Box::new(SampleFilter::new());

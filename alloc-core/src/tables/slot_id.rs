@@ -2,13 +2,13 @@
 
 use std::num::NonZeroU32;
 
-/// Names a scope from when it is entered until nothing refers to it: no guard, no handle, no scope
-/// within, no block.
+/// Identifies a scope from when it is entered until nothing refers to it: no guard, no handle, no
+/// scope within, no block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SlotId(NonZeroU32);
 
 impl SlotId {
-    /// As a word of the index, or of a thread; zero is no scope.
+    /// The id as a word of the index or of a thread; zero means no scope.
     pub(crate) fn get(self) -> u32 {
         self.0.get()
     }

@@ -3,16 +3,16 @@
 /// The hash of a stack: a polynomial over its addresses, the innermost having the lowest power.
 ///
 /// Each address is mixed first, multiplied to 128 bits and folded as in wyhash, and so is the sum
-/// at the end. In between a sum is multiplied by the base and added to: so the sum over a stack is
-/// that over its outer part with a few steps more, and the sum over its innermost part is a
-/// difference of two.
+/// at the end. In between, each step multiplies the sum by the base and adds an address. So the sum
+/// over a stack is the sum over its outer part with a few more steps, and the sum over its
+/// innermost part is a difference of two.
 pub(crate) struct StackHash;
 
 impl StackHash {
     const BASE: u64 = 0x8EBC_6AF0_9C88_C6E3;
 
-    /// The sum over a stack whose innermost address is `address` and whose outer part sums up to
-    /// `outer`.
+    /// The sum over a stack with the innermost address `address`; `outer` is the sum over its outer
+    /// part.
     #[inline(always)]
     pub(crate) fn add(outer: u64, address: usize) -> u64 {
         let mixed = fold(
@@ -22,14 +22,14 @@ impl StackHash {
         outer.wrapping_mul(StackHash::BASE).wrapping_add(mixed)
     }
 
-    /// What a sum is worth that lies outside of `addresses` others.
+    /// The factor of a sum that is outside of `addresses` inner addresses.
     #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
     pub(crate) fn power(addresses: usize) -> u64 {
         (0..addresses).fold(1, |power: u64, _| power.wrapping_mul(StackHash::BASE))
     }
 
-    /// The hash of a stack with this sum; never zero in its upper bits, so that no tag made of them
-    /// is.
+    /// The hash of a stack with this sum. The uppermost bit is always set, so no tag made of the
+    /// upper bits is zero.
     #[inline(always)]
     pub(crate) fn of_sum(sum: u64) -> u64 {
         fold(sum ^ 0x1D8E_4E27_C47D_124F, 0x5899_65CC_7537_4CC3) | 1 << 63

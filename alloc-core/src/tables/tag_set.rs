@@ -1,4 +1,4 @@
-//! A growing set of 64-bit words that is read without locks.
+//! [`TagSet`]: a growing set of 64-bit words, read without locks.
 
 use std::ops::ControlFlow;
 
@@ -16,21 +16,21 @@ const WORDS: usize = 8;
 
 /// An insert-only set of non-zero words, found by a hash and a predicate.
 ///
-/// Whoever uses it packs a key and a small value into a word: a tag of the hash and a callsite's
-/// id, or a return address and its unwind rule.
+/// Its user packs a key and a small value into a word: a tag of the hash and a callsite's id, or a
+/// return address and its unwind rule.
 ///
 /// # Implementation
 ///
 /// Three levels of open-addressed tables, each several times as large as the one before and
-/// reserved when first needed. A word lives in the one cache line of a level that its hash names;
-/// where that line is full, in the next level. Within a line the search starts at a place given by
-/// the hash and goes round. The uppermost bits of a hash count.
+/// reserved on first use. The hash names one cache line in each level. A word is stored in that
+/// line of the first level; if the line is full, in the next level. Within a line the search starts
+/// at a place given by the hash and wraps around. The uppermost bits of a hash count.
 ///
-/// *Invariant:* a word that was once written stays. So when a search meets an empty place, the
-/// word it looks for is in no later place: whoever inserts takes the first empty place in the same
-/// order, and every place before it was full then and still is. That makes growth free of
-/// migration, and both searching and inserting free of locks: an insertion is one compare-exchange
-/// on the empty place that ended the search, and a lost race continues the search from there.
+/// *Invariant:* a written word stays. So when a search meets an empty place, the word is in no
+/// later place: an insertion takes the first empty place in the same order, and every place before
+/// it was full then and still is. That makes growth free of migration, and both searching and
+/// inserting free of locks: an insertion is one compare-exchange on the empty place that ended the
+/// search, and a lost race continues the search from there.
 ///
 /// A hit costs one cache line, as long as the first level is large enough for the program.
 pub(crate) struct TagSet<const SMALL: usize, const MEDIUM: usize, const LARGE: usize> {
@@ -39,14 +39,14 @@ pub(crate) struct TagSet<const SMALL: usize, const MEDIUM: usize, const LARGE: u
     large: LazyTable<Line, LARGE>,
 }
 
-/// What became of an insertion.
+/// Result of an insertion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Insertion {
-    /// The word is new and now in the set.
+    /// The word was new and is now in the set.
     Inserted,
-    /// Another word already answers the predicate: this one.
+    /// Another word already satisfies the predicate.
     Found(u64),
-    /// No place is left, or no memory for one.
+    /// No place is left, or the system is out of memory.
     Full,
 }
 
@@ -59,16 +59,15 @@ impl<const SMALL: usize, const MEDIUM: usize, const LARGE: usize> TagSet<SMALL, 
         }
     }
 
-    /// Reserves the first level. `None` where the system has no memory to give.
+    /// Reserves the first level. Returns `None` if the system is out of memory.
     pub(crate) fn prepare(&self) -> Option<()> {
         self.small.get_or_reserve().map(drop)
     }
 
-    /// The word with this `hash` for which `is_it` holds.
+    /// The word with this `hash` that satisfies `is_it`.
     #[inline(always)]
     pub(crate) fn find(&self, hash: u64, is_it: impl Fn(u64) -> bool + Copy) -> Option<u64> {
-        // PERF: eight of ten words lie in the very first place that is searched, most others in the
-        // second.
+        // PERF: eight of ten words are in the first place searched, most others in the second.
         let (line, start) = self.small.line(hash)?;
         for place in line.places(start).take(2) {
             // The acquire pairs with the release in `insert`.
@@ -82,17 +81,18 @@ impl<const SMALL: usize, const MEDIUM: usize, const LARGE: usize> TagSet<SMALL, 
 
     #[inline(never)]
     fn search(&self, hash: u64, is_it: impl Fn(u64) -> bool + Copy) -> Option<u64> {
-        // PERF: not a loop over `levels`, whose calls would cost more than the search.
+        // PERF: unrolled by hand; a loop over `levels` makes virtual calls, which cost more than
+        // the search.
         let found = search_in(&self.small, hash, is_it)
             .or_else(|| search_in(&self.medium, hash, is_it))
             .or_else(|| search_in(&self.large, hash, is_it));
         found.flatten()
     }
 
-    /// Inserts `word` unless a word with this `hash` for which `is_it` holds is there.
+    /// Inserts `word` unless a word with this `hash` satisfies `is_it`.
     ///
-    /// The release of the insertion pairs with the acquire of [`find`](Self::find): what was
-    /// written before is seen by whoever finds the word.
+    /// The release of the insertion pairs with the acquire in [`find`](Self::find): a thread that
+    /// finds the word sees everything written before the insertion.
     pub(crate) fn insert(&self, hash: u64, word: u64, is_it: impl Fn(u64) -> bool) -> Insertion {
         debug_assert_ne!(word, 0);
         for level in self.levels() {
@@ -110,19 +110,19 @@ impl<const SMALL: usize, const MEDIUM: usize, const LARGE: usize> TagSet<SMALL, 
         Insertion::Full
     }
 
-    /// Gives the memory back; the set is empty.
+    /// Clears the set and gives the memory back.
     ///
     /// # Safety
     ///
     /// Nobody else uses the set until this returns.
     pub(crate) unsafe fn clear(&self) {
         for level in self.levels() {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller guarantees exclusive use.
             unsafe { level.clear() };
         }
     }
 
-    /// The physical memory that the set takes up.
+    /// Physical memory of the set, in bytes.
     pub(crate) fn resident(&self) -> usize {
         self.levels().iter().map(|level| level.resident()).sum()
     }
@@ -132,7 +132,8 @@ impl<const SMALL: usize, const MEDIUM: usize, const LARGE: usize> TagSet<SMALL, 
     }
 }
 
-/// The word in a level, or `Some(None)` if there is none in this level or any after it.
+/// The word in a level; `Some(None)` if this level and all later ones do not have it; `None` if the
+/// search must go on in the next level.
 #[inline(always)]
 fn search_in<const LINES: usize>(
     level: &LazyTable<Line, LINES>,
@@ -145,12 +146,13 @@ fn search_in<const LINES: usize>(
     line.search(start, is_it).break_value()
 }
 
-/// A table of one size.
+/// One level of the set.
 trait Level {
-    /// The line that a hash names, if there is a table, and where in it a search starts.
+    /// The line that a hash names, and the place in it where a search starts; `None` without a
+    /// table.
     fn line(&self, hash: u64) -> Option<(&Line, usize)>;
 
-    /// Inserts, if there is memory for a table.
+    /// Like `line`, but reserves the table if needed. `None` if the system is out of memory.
     fn line_or_reserve(&self, hash: u64) -> Option<(&Line, usize)>;
 
     /// See [`LazyTable::clear`].
@@ -172,7 +174,7 @@ impl<const LINES: usize> Level for LazyTable<Line, LINES> {
     }
 
     unsafe fn clear(&self) {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller guarantees exclusive use, as `LazyTable::clear` requires.
         unsafe { LazyTable::clear(self) };
     }
 
@@ -189,13 +191,13 @@ fn place_of<const LINES: usize>(hash: u64) -> usize {
 }
 
 impl Line {
-    /// The places in the order in which they are searched.
+    /// The places in search order.
     #[inline(always)]
     fn places(&self, start: usize) -> impl Iterator<Item = &AtomicU64> {
         (0..WORDS).map(move |i| &self.0[(start + i) & (WORDS - 1)])
     }
 
-    /// Breaks with the word, or with `None` at an empty place; continues when the line is full.
+    /// Breaks with the word, or with `None` at an empty place. Continues if the line is full.
     #[inline(always)]
     fn search(&self, start: usize, is_it: impl Fn(u64) -> bool) -> ControlFlow<Option<u64>> {
         for place in self.places(start) {

@@ -1,13 +1,14 @@
-//! [`Version`]: tells a reader whether the numbers that it read of another thread belong together.
+//! [`Version`]: a seqlock version, which shows a reader whether the values that it read belong
+//! together.
 
 use crate::system::sync::{AtomicU64, Ordering, fence};
 use Ordering::Relaxed;
 
-/// Odd while its one writer changes numbers that readers must see all of or nothing: a sequence
-/// lock that never holds up the writer.
+/// A seqlock that never holds up the writer. The version is odd while the one writer changes values
+/// that readers must see together.
 ///
-/// A reader takes the version, reads, and takes it [again](Self::after): if both are the same,
-/// nothing changed between.
+/// A reader takes the version, reads, and takes the version [again](Self::after). If both are
+/// equal, nothing changed between.
 #[repr(transparent)]
 #[cfg_attr(loom, derive(Default))]
 pub(crate) struct Version(AtomicU64);
@@ -18,15 +19,16 @@ impl Version {
     pub(crate) fn change<R>(&self, change: impl FnOnce() -> R) -> R {
         let version = self.0.load(Relaxed);
         self.0.store(version.wrapping_add(1), Relaxed);
-        // The fence keeps the change after the beginning; it pairs with the one in `after`.
+        // The fence keeps the change after the odd version; it pairs with the fence in `after`.
         fence(Ordering::Release);
         let result = change();
-        // The release keeps the change before the end; it pairs with the acquire in `before`.
+        // The release keeps the change before the even version; it pairs with the acquire in
+        // `before`.
         self.0.store(version.wrapping_add(2), Ordering::Release);
         result
     }
 
-    /// The version before a read; `None` while it changes.
+    /// The version before a read; `None` while a change is under way.
     #[inline(always)]
     pub(crate) fn before(&self) -> Option<u64> {
         let version = self.0.load(Ordering::Acquire);

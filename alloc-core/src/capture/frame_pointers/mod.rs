@@ -1,4 +1,5 @@
-//! [`Walker`]: the walk on all platforms but x86-64 Linux: by frame pointers where they are kept.
+//! [`Walker`]: the walk on all platforms but x86-64 Linux: by frame pointers if the program keeps
+//! them.
 
 mod records;
 #[cfg(test)]
@@ -14,7 +15,7 @@ use crate::system::sync::{AtomicBool, Ordering::Relaxed};
 use crate::tables::callsites::{CallsiteId, Stack};
 use records::{Records, Registers};
 
-/// Whether the program keeps frame pointers; not before [`prepare`] proved it.
+/// Whether the program keeps frame pointers; `false` until [`prepare`] has proved it.
 static ARE_KEPT: AtomicBool = AtomicBool::new(false);
 
 pub(super) fn prepare() -> CaptureMethod {
@@ -34,7 +35,7 @@ pub(super) fn is_of_printing(_: &[usize]) -> bool {
     false
 }
 
-/// Here nothing tells.
+/// Unknown on these platforms.
 pub(super) fn is_for_the_test_harness() -> bool {
     false
 }
@@ -43,28 +44,29 @@ pub(super) fn resident() -> usize {
     0
 }
 
-/// The stack of a thread's last walk.
+/// The walker of one thread, with the stack of its last walk.
 ///
 /// # Implementation
 ///
-/// Where code keeps frame pointers, each function saves its caller's beside its own return address,
-/// and points to the pair: so a stack is a list of [`Records`], the same on aarch64 and on x86-64.
-/// Two things differ, both in a line or two: which registers a walk [starts from](Registers::here),
-/// and that aarch64 may [sign](without_signature) return addresses.
+/// Where code keeps frame pointers, each function saves its caller's next to its own return
+/// address, and points to the pair. So a stack is a linked list of [`Records`], the same on aarch64
+/// and on x86-64. Two things differ, by a line or two each: the registers a walk [starts
+/// from](Registers::here), and the [signatures](without_signature) that aarch64 may put on return
+/// addresses.
 ///
 /// # Who keeps them
 ///
-/// macOS does by its rules for calls; on aarch64 Linux rustc does since 1.90, and before if it is
-/// told to. Nothing is taken for granted: when tracing starts, a function calls itself and must
-/// [find each of the calls](finds_itself) by frame pointers. Else, and where the bounds of a
-/// thread's stack cannot be asked for, stacks come from the `backtrace` crate.
+/// On macOS the calling convention requires them; on aarch64 Linux rustc keeps them since 1.90, and
+/// earlier with an option. The tracer verifies it: when tracing starts, a function calls itself and
+/// must [find each of the calls](finds_itself) by frame pointers. If it does not, or if the bounds
+/// of a thread's stack are unknown, stacks come from the `backtrace` crate.
 ///
-/// # What it cannot see
+/// # Limits
 ///
 /// Nothing proves that *all* code keeps them, as the unwind tables do on x86-64 Linux. A function
 /// that does not and leaves the register alone, as a library in another language may, hides its
-/// caller; one that uses the register for something else ends the stack. Of a function that a
-/// signal interrupted, nobody saved a return address: its caller may be missing, or be there twice.
+/// caller; one that uses the register for something else ends the stack. A function that a signal
+/// interrupted has no saved return address: its caller may be missing, or be there twice.
 pub(crate) struct Walker {
     buffer: Buffer,
     bounds: StackBounds,
@@ -74,23 +76,23 @@ pub(crate) struct Walker {
 }
 
 impl Walker {
-    /// Gets ready to walk the stack of another thread.
+    /// Prepares to walk the stack of another thread.
     pub(crate) fn begin(&mut self, bounds: StackBounds) {
         self.bounds = bounds;
         self.len = 0;
     }
 
-    /// Shows `limit` frames of a stack from now on.
+    /// Limits a stack to `limit` frames from now on.
     pub(crate) fn set_limit(&mut self, limit: usize) {
         self.limit = limit.min(MAX_FRAMES);
     }
 
-    /// Walks the caller's stack: the hash of its innermost return addresses.
+    /// Walks the caller's stack and returns the hash of its innermost return addresses.
     #[inline(always)]
     pub(crate) fn capture(&mut self) -> Captured {
         Captured::hashed(if ARE_KEPT.load(Relaxed) {
-            // NOTE: nothing may come between the two, so that the frame pointer is already the
-            // caller's own: a compiler may put that off until shortly before the first call.
+            // NOTE: nothing may come between the two statements. A compiler may set the frame
+            // pointer only just before the first call, and it must be this function's own here.
             let registers = Registers::here();
             self.follow(registers)
         } else {
@@ -98,31 +100,31 @@ impl Walker {
         })
     }
 
-    /// The same: only the limit makes a walk for one line shorter.
+    /// Like [`capture`](Self::capture): only the limit makes a walk for one line shorter.
     #[inline(always)]
     pub(crate) fn capture_line(&mut self) -> Captured {
         self.capture()
     }
 
-    /// The stack itself.
+    /// Walks the caller's stack and returns it.
     #[inline(never)]
     pub(crate) fn capture_now(&mut self, _line: bool) -> Stack<'_> {
         self.capture();
         self.stack()
     }
 
-    /// NOTE: not known here.
+    /// NOTE: unknown on these platforms.
     pub(crate) fn context_of_signal(&mut self) -> Option<*const std::ffi::c_void> {
         None
     }
 
-    /// Nothing is remembered.
+    /// Does nothing: this walker caches no stacks.
     pub(crate) fn forget(&mut self) {}
 
-    /// As above.
+    /// Does nothing: this walker caches no stacks.
     pub(crate) fn remember(&mut self, _: CallsiteId) {}
 
-    /// Nothing is remembered, so nothing is distinguished.
+    /// Does nothing: this walker caches no stacks to distinguish.
     pub(crate) fn set_tag(&mut self, _: u64) {}
 
     /// The stack of the last walk.
@@ -137,7 +139,7 @@ impl Walker {
         }
     }
 
-    /// The same, cut to so many addresses.
+    /// The stack of the last walk, cut to the innermost `addresses`.
     pub(crate) fn innermost(&mut self, addresses: usize) -> Stack<'_> {
         match self.hash_of_innermost(addresses) {
             Some(hash) => Stack {
@@ -151,17 +153,17 @@ impl Walker {
         }
     }
 
-    /// The hash of the innermost addresses of the last stack, if there are more than so many.
+    /// The hash of the innermost `addresses` of the last stack; `None` if it has no more than that.
     pub(crate) fn hash_of_innermost(&self, addresses: usize) -> Option<u64> {
         (addresses < self.len).then(|| hash_of(&self.buffer[..addresses]))
     }
 
-    /// The same as [`stack`](Self::stack): nothing is known of other callsites.
+    /// The stack of the last walk: this walker does not share addresses between callsites.
     pub(crate) fn new_stack(&mut self) -> Stack<'_> {
         self.stack()
     }
 
-    /// As above.
+    /// Does nothing: this walker does not share addresses between callsites.
     pub(crate) fn set_callsite(&mut self, _: CallsiteId) {}
 
     #[inline(never)]
@@ -193,7 +195,7 @@ impl Walker {
         self.stack().hash
     }
 
-    /// Puts an address at the outer end, if there is room.
+    /// Appends an address at the outer end, if there is room.
     fn keep(&mut self, address: usize) -> bool {
         let has_room = self.len < self.limit;
         if has_room {
@@ -204,21 +206,21 @@ impl Walker {
     }
 }
 
-/// How many calls must find themselves.
+/// Number of calls that must find each other.
 const CALLS: usize = 4;
 
 /// Whether the program's code keeps frame pointers.
 ///
-/// A call from a call of this function returns to always the same address. So the innermost must
-/// find that address once for each call but the outermost. Without frame pointers the register
-/// holds anything, or the record of a function of the standard library far outside.
+/// All recursive calls of this function return to the same address. So the innermost call must find
+/// that address once for each call but the outermost. Without frame pointers the register holds an
+/// arbitrary value, or the record of a distant function of the standard library.
 #[inline(never)]
 fn finds_itself(bounds: StackBounds, calls: usize) -> bool {
     if calls > 0 {
-        // NOTE: what is done with the result keeps the call from becoming a jump.
+        // NOTE: the use of the result prevents a tail call.
         return black_box(finds_itself(bounds, calls - 1));
     }
-    // NOTE: as in `Walker::capture`, nothing may come between.
+    // NOTE: nothing may come between the two statements, as `Walker::capture` explains.
     let registers = Registers::here();
     black_box(are_calls(registers, bounds))
 }

@@ -1,24 +1,25 @@
-//! [`Records`]: the list of frames that frame pointers make of a stack.
+//! [`Records`]: the linked list of frames that frame pointers make of a stack.
 
 use crate::capture::StackBounds;
 use crate::snapshot::recorded::StackEnd;
 
-/// The frame records of a stack, innermost first, as their return addresses.
+/// An iterator over the frame records of a stack, innermost first. It yields their return
+/// addresses.
 ///
-/// A record is two words: the frame pointer of the caller, which is the place of the next record,
-/// and the address that the function returns to. The outermost record says zero, one or the other.
+/// A record is two words: the caller's frame pointer, which is the address of the next record, and
+/// the function's return address. In the outermost record one of them or both are zero.
 ///
-/// Each record must lie outside of the last one, within the stack, and be aligned, or the stack is
-/// broken there: so every read is of the thread's own stack, and the walk ends.
+/// Each record must be outside the last one, inside the stack, and aligned; otherwise the stack is
+/// broken there. So every read is of the thread's own stack, and the walk ends.
 pub(super) struct Records {
     next: usize,
-    /// Where the next record may lie.
+    /// Lowest address of the next record.
     low: usize,
     high: usize,
     pub(super) end: StackEnd,
 }
 
-/// How long a record is.
+/// Size of a record, in bytes.
 pub(super) const RECORD: usize = 2 * size_of::<usize>();
 
 impl Records {
@@ -51,8 +52,8 @@ impl Iterator for Records {
             self.next = 0;
             return None;
         }
-        // SAFETY: two aligned words between the stack pointer and the end of the stack, or of the
-        // page that holds the stack pointer.
+        // SAFETY: the two aligned words are between the stack pointer and the end of the stack, or
+        // of the page that contains the stack pointer.
         let [next, address] = unsafe { (record as *const [usize; 2]).read_volatile() };
         let address = without_signature(address);
         self.low = record + RECORD;
@@ -61,7 +62,7 @@ impl Iterator for Records {
     }
 }
 
-/// Up to where a walk may read that starts outside of the thread's own stack: see the other walk.
+/// Upper bound for a walk that starts outside the thread's own stack: see the other walker.
 #[cold]
 fn end_of_page(sp: usize) -> usize {
     const PAGE: usize = 4096;
@@ -76,21 +77,21 @@ pub(super) struct Registers {
 }
 
 impl Registers {
-    /// Those of the function that this is inlined into.
+    /// The registers of the function that this is inlined into.
     #[inline(always)]
     pub(super) fn here() -> Registers {
         let (sp, fp);
-        // SAFETY: reads two registers and changes none but the outputs.
+        // SAFETY: reads two registers and changes only the outputs.
         #[cfg(all(target_arch = "aarch64", not(miri)))]
         unsafe {
             std::arch::asm!("mov {}, sp", "mov {}, x29", out(reg) sp, out(reg) fp, options(nostack, nomem, preserves_flags));
         }
-        // SAFETY: reads two registers and changes none but the outputs.
+        // SAFETY: reads two registers and changes only the outputs.
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         unsafe {
             std::arch::asm!("mov {}, rsp", "mov {}, rbp", out(reg) sp, out(reg) fp, options(nostack, nomem, preserves_flags));
         }
-        // A stack of which nothing is known is never walked.
+        // A stack with unknown bounds is never walked.
         #[cfg(not(all(any(target_arch = "aarch64", target_arch = "x86_64"), not(miri))))]
         {
             (sp, fp) = (0, 0);
@@ -99,16 +100,18 @@ impl Registers {
     }
 }
 
-/// A return address, whatever a processor with pointer authentication put into its upper bits.
+/// A return address without the signature that pointer authentication puts into its upper bits.
 ///
-/// By the instruction that is made for it, since how many bits an address has depends on the
-/// system: it takes the address in the link register, and does nothing on processors without.
+/// Uses the dedicated instruction, since the number of address bits depends on the system. The
+/// instruction works on the link register, and does nothing on processors without pointer
+/// authentication.
 #[inline(always)]
 pub(super) fn without_signature(address: usize) -> usize {
     #[cfg(all(target_arch = "aarch64", not(miri)))]
     let address = {
         let mut address = address;
-        // SAFETY: `xpaclri`, by its number so that every assembler knows it, changes one register.
+        // SAFETY: `xpaclri`, written as a hint so that every assembler accepts it, changes one
+        // register.
         unsafe {
             std::arch::asm!("hint #7", inout("x30") address, options(nostack, nomem, preserves_flags));
         }

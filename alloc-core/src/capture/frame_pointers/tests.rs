@@ -1,18 +1,18 @@
 use super::records::*;
 use super::*;
 
-/// A walker of this thread that shows `limit` frames, and whether it follows frame pointers.
+/// A walker of this thread limited to `limit` frames, and whether it follows frame pointers.
 fn walker(limit: usize) -> (Box<Walker>, bool) {
     let method = prepare();
-    // SAFETY: numbers, and an enum for which zero is a value.
+    // SAFETY: all zero is valid: numbers, and an enum with a zero variant.
     let mut walker = unsafe { Box::<Walker>::new_zeroed().assume_init() };
     walker.begin(stack_bounds());
     walker.set_limit(limit);
     (walker, method == CaptureMethod::FramePointers)
 }
 
-/// The stack as captured, and the truth from the platform's own unwinder, from the caller on;
-/// `None` where the program keeps no frame pointers.
+/// The stack as captured, and the truth from the platform's own unwinder, from the caller on.
+/// `None` if the program keeps no frame pointers.
 #[inline(never)]
 fn both(limit: usize) -> Option<(Vec<usize>, StackEnd, Vec<usize>)> {
     let mut truth = Vec::with_capacity(MAX_FRAMES);
@@ -31,7 +31,7 @@ fn both(limit: usize) -> Option<(Vec<usize>, StackEnd, Vec<usize>)> {
     follows.then(|| {
         let first = first.expect("the innermost address is in the truth");
         truth.drain(..first);
-        // The platform's unwinder reports the outermost frame's zero return address, or not.
+        // Not every platform's unwinder reports the outermost frame's zero return address.
         truth.retain(|&address| address != 0);
         (addresses, end, truth)
     })
@@ -46,7 +46,7 @@ fn check(both: Option<(Vec<usize>, StackEnd, Vec<usize>)>) {
     if cfg!(target_arch = "aarch64") {
         assert_eq!((captured, end), (truth, StackEnd::Complete));
     } else {
-        // The C library, where threads begin, keeps no frame pointers on x86-64.
+        // The C library, in which threads start, keeps no frame pointers on x86-64.
         assert_eq!(captured, truth[..captured.len()]);
         assert!(truth.len() - captured.len() <= 2);
     }
@@ -171,8 +171,8 @@ fn a_stack_that_is_not_the_threads_own_is_short() {
     assert!(walker.stack().addresses.len() < 4096 / RECORD);
 }
 
-/// Memory full of words that are mostly frame pointers and sometimes anything, walked from
-/// anywhere. Only what lies in it may be read, and a slow walk by the same rules finds the same.
+/// Walks from any address through memory that is mostly frame pointers with some random words. The
+/// walk must read only that memory, and must match a slow walk by the same rules.
 #[test]
 fn no_record_leads_out_of_the_stack_or_round_in_circles() {
     const WORDS: usize = 64;
@@ -240,7 +240,8 @@ fn no_record_leads_out_of_the_stack_or_round_in_circles() {
 fn a_signed_address_loses_its_signature() {
     let address = finds_itself as *const () as usize;
     let mut signed = address;
-    // SAFETY: `paciasp` changes one register; it does nothing where there is no such thing.
+    // SAFETY: `paciasp` changes one register; it does nothing on processors without pointer
+    // authentication.
     unsafe { std::arch::asm!("hint #25", inout("x30") signed) };
     assert_eq!(without_signature(signed), address);
     assert_eq!(without_signature(address), address);

@@ -1,9 +1,9 @@
-//! [`walk`]: stacks through code that it takes more than three registers to step over.
+//! [`walk`]: walks stacks with frames that need more than three registers to step over.
 //!
-//! A signal's frame has all registers of the function that it interrupted. Functions written by
-//! hand count from any register, or keep where their frame ends by an expression. Few stacks have
-//! such a frame; the others are walked by [rules](super::rules) that know three registers only.
-//! Here each step evaluates the unwind table itself, in about a microsecond.
+//! A signal's frame holds all registers of the interrupted function. Hand-written functions count
+//! from any register, or describe the end of their frame by an expression. Few stacks have such a
+//! frame; the others are walked by [rules](super::rules) for three registers only. Here each step
+//! evaluates the unwind table itself, in about a microsecond.
 
 use gimli::{
     CfaRule, Encoding, Evaluation, EvaluationResult, EvaluationStorage, Piece, Register,
@@ -16,26 +16,26 @@ use super::tables::{self, Frames, Row, Slice};
 use super::{objects, spare_stack};
 use crate::capture::bounds::StackBounds;
 
-/// The registers that a step takes and makes, by the numbers that unwind tables have for them:
-/// sixteen, and the next instruction.
+/// The registers that a step reads and writes, by their numbers in unwind tables: sixteen, and the
+/// instruction pointer.
 #[derive(Clone, Copy)]
 pub(super) struct AllRegisters {
     values: [usize; AllRegisters::COUNT],
-    /// A bit for each of them whose value is known.
+    /// A bit for each register whose value is known.
     known: u32,
 }
 
 impl AllRegisters {
     const COUNT: usize = 17;
-    /// Those that a function leaves to its caller as they were: rbx, rbp, rsp, and r12 to r15.
+    /// Callee-saved registers: rbx, rbp, rsp, and r12 to r15.
     const KEPT_BY_CALLS: u32 = 1 << 3 | 1 << 6 | 1 << 7 | 0xF << 12;
 
-    /// Those of the function that this is inlined into.
+    /// The registers of the function that this is inlined into.
     #[inline(always)]
     pub(super) fn here() -> AllRegisters {
         let mut values = [0_usize; AllRegisters::COUNT];
-        // SAFETY: writes eight registers into the array, which has as many places, and changes none
-        // but the output.
+        // SAFETY: writes eight registers into the array, which has enough places, and changes only
+        // the output.
         unsafe {
             std::arch::asm!(
                 "mov [{values} + 24], rbx",
@@ -65,7 +65,7 @@ impl AllRegisters {
 
     fn set(&mut self, register: Register, value: Option<usize>) {
         let Some(place) = self.values.get_mut(usize::from(register.0)) else {
-            // Another's, such as a vector register.
+            // A register that is not tracked, such as a vector register.
             return;
         };
         let bit = 1 << register.0;
@@ -76,12 +76,12 @@ impl AllRegisters {
     }
 }
 
-/// What a walk may read.
+/// The memory that a walk may read.
 struct Memory {
     /// The part of the thread's own stack that is in use, if the walk began there.
     low: usize,
     high: usize,
-    /// A page that the system said can be read.
+    /// A page that is readable, according to the system.
     page: usize,
 }
 
@@ -99,13 +99,14 @@ impl Memory {
             }
             self.page = page;
         }
-        // SAFETY: aligned, and in use by the thread's own frames, or in a page that can be read.
+        // SAFETY: the address is aligned, and in use by the thread's own frames, or in a readable
+        // page.
         Some(unsafe { read_stack(address) })
     }
 }
 
-/// A return address, or one past the instruction that a signal interrupted, and where the frame
-/// ends that it belongs to.
+/// A return address, or one past the instruction that a signal interrupted, and the end of its
+/// frame.
 #[derive(Clone, Copy)]
 pub(super) struct Return {
     pub(super) pc: usize,
@@ -115,16 +116,16 @@ pub(super) struct Return {
 /// How a walk ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// Nobody called the last function.
+    /// The last function has no caller.
     Bottom,
-    /// There is no rule, or it cannot be followed.
+    /// The rule is missing or cannot be followed.
     Lost,
-    /// Whoever was told wants no more.
+    /// The callback stopped the walk.
     Enough,
 }
 
-/// Walks from these registers, which are those of a live frame of the calling thread, outwards, and
-/// tells `each` what it finds until that returns `false`.
+/// Walks outward from these registers, which are those of a live frame of the calling thread.
+/// Passes each address to `each` until that returns `false`.
 pub(super) fn walk(
     from: AllRegisters,
     own: StackBounds,
@@ -146,7 +147,7 @@ pub(super) fn walk(
             if pc == 0 {
                 return End::Bottom;
             }
-            // The call itself is the instruction before; what follows it may be another function.
+            // The call is the instruction before; the one after it may belong to another function.
             let at = if is_call { pc.wrapping_sub(1) } else { pc };
             let object = objects::find(at);
             let next = object.and_then(|object| {
@@ -183,8 +184,8 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// The caller's registers, without that of the next instruction if there is no caller; and
-    /// where the frame ends.
+    /// The caller's registers and the end of the frame. Without a caller, the instruction pointer
+    /// is unknown.
     fn to_caller(
         &self,
         row: &Row,
@@ -266,7 +267,7 @@ impl Step<'_> {
     }
 }
 
-/// What an expression needs, none of it on the heap.
+/// Storage for evaluating an expression, without heap memory.
 struct Storage;
 
 impl EvaluationStorage<Slice> for Storage {

@@ -1,4 +1,4 @@
-//! Which code is surely the user's: where a walk may end that looks for one line only.
+//! Which code is surely the user's, so that a walk for a single line may end there.
 
 use std::fmt::{self, Write};
 use std::ptr::{self, NonNull};
@@ -15,16 +15,16 @@ use crate::{snapshot::origin, system::arena};
 /// The functions of the program.
 static FUNCTIONS: OnceLock<Option<Functions>> = OnceLock::new();
 
-/// Reads the program's table of symbols, once. Off the hot path.
+/// Reads the program's symbol table, once. Off the hot path.
 pub(super) fn prepare() {
     FUNCTIONS.get_or_init(Functions::of_the_program);
 }
 
-/// Whether the code before a return address is a function of the user's, of a dependency among
-/// them, and not of the standard library or the tracer.
+/// Whether the code before a return address is surely the user's or a dependency's, and not the
+/// standard library's or the tracer's.
 ///
-/// `false` where that is not sure: for a program without symbols, and for other objects. Allocates
-/// nothing, and takes about a microsecond.
+/// Returns `false` if that is not certain: for a program without symbols, and for other objects.
+/// Allocates nothing, and takes about a microsecond.
 pub(super) fn is_surely_of_the_user(pc: usize) -> bool {
     let functions = FUNCTIONS.get().and_then(Option::as_ref);
     let name = functions.and_then(|functions| functions.name_at(pc.wrapping_sub(1)));
@@ -35,13 +35,14 @@ fn is_of_the_user(mangled: &str) -> bool {
     Start::of(mangled).is_some_and(|start| origin::is_surely_of_the_user(start.text()))
 }
 
-/// Whether a stack is that of what `print!` and its like do for themselves: whatever of the user's
-/// formats what is printed, it is `std::io` that allocates.
+/// Whether a stack is one of an allocation by `print!` or its like: whatever code of the user's
+/// formats the text, `std::io` allocates.
 ///
-/// NOTE: taken for that is also what a `Display` of the user's writes to a vector of its own by
-/// `std::io`, while it is printed.
+/// NOTE: also `true` for a `Display` of the user's that writes to its own vector by `std::io` while
+/// it is printed.
 ///
-/// `false` where that is not sure. It takes about a microsecond for each address, innermost first.
+/// Returns `false` if that is not certain. Takes about a microsecond for each address, innermost
+/// first.
 pub(super) fn is_of_printing(addresses: &[usize]) -> bool {
     let Some(functions) = FUNCTIONS.get().and_then(Option::as_ref) else {
         return false;
@@ -65,21 +66,24 @@ pub(super) fn is_of_printing(addresses: &[usize]) -> bool {
     false
 }
 
-/// Whether the program is made of tests for the standard library's harness.
+/// Whether the program consists of tests for the standard library's harness.
 ///
-/// `false` where that is not sure: for a program without symbols. It searches all names of the
-/// program.
+/// Returns `false` if that is not certain: for a program without symbols. It searches all names of
+/// the program.
+///
+/// PERF: the result enables detection of `print!`, which costs 110 ns for a pair of an allocation
+/// and a free in test programs only.
 pub(super) fn is_for_the_test_harness() -> bool {
     let Some(file) = map_the_program() else {
         return false;
     };
     let is_for_it = names(file).is_some_and(|names| contains(names, MAIN_OF_THE_TEST_HARNESS));
-    // SAFETY: mapped above with that length, and no reference into it is left.
+    // SAFETY: the file was mapped above with that length, and no reference into it is left.
     unsafe { libc::munmap(file.as_ptr().cast_mut().cast(), file.len()) };
     is_for_it
 }
 
-/// What the `main` of such a program calls, as both manglings have it.
+/// The function that `main` of such a program calls, in both manglings.
 const MAIN_OF_THE_TEST_HARNESS: &[u8] = b"4test16test_main_static";
 
 /// The names of all functions in an ELF file, one after the other.
@@ -91,7 +95,7 @@ fn names(file: &[u8]) -> Option<&[u8]> {
 
 type Elf = FileHeader64<Endianness>;
 
-/// The table of symbols of an ELF file, with what it takes to read it.
+/// The symbol table of an ELF file, and what is needed to read it.
 fn symbols(file: &[u8]) -> Option<(Endianness, SectionTable<'_, Elf>, SymbolTable<'_, Elf>)> {
     let header = Elf::parse(file).ok()?;
     let endian = header.endian().ok()?;
@@ -100,10 +104,10 @@ fn symbols(file: &[u8]) -> Option<(Endianness, SectionTable<'_, Elf>, SymbolTabl
     Some((endian, sections, symbols))
 }
 
-/// PERF: by the C library, which is fast in a debug build, too: there may be a hundred megabytes of
-/// names.
+/// PERF: uses the C library, which is fast in a debug build, too: there may be a hundred megabytes
+/// of names.
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    // SAFETY: two slices with their lengths.
+    // SAFETY: both pointers are of slices with these lengths.
     let found = unsafe {
         libc::memmem(
             haystack.as_ptr().cast(),
@@ -115,7 +119,7 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     !found.is_null()
 }
 
-/// The beginning of a name.
+/// The first bytes of a name.
 struct Start {
     bytes: [u8; 256],
     len: usize,
@@ -131,11 +135,11 @@ impl Default for Start {
 }
 
 impl Start {
-    /// Of a name of Rust's, demangled.
+    /// Demangles the start of a Rust name.
     fn of(mangled: &str) -> Option<Start> {
         let demangled = rustc_demangle::try_demangle(mangled).ok()?;
         let mut start = Start::default();
-        // NOTE: an error says that there is no room for the rest.
+        // NOTE: an error means that there is no room for the rest.
         let _ = write!(start, "{demangled:#}");
         Some(start)
     }
@@ -154,12 +158,12 @@ impl Write for Start {
     }
 }
 
-/// The functions of one object, by address.
+/// The functions of one object, sorted by address.
 struct Functions {
-    /// What an address in the file is less than the one in memory.
+    /// Difference between addresses in memory and in the file.
     base: usize,
     sorted: &'static [Function],
-    /// The names, each with a zero after it.
+    /// The names, each followed by a NUL byte.
     names: object::StringTable<'static>,
 }
 
@@ -172,15 +176,15 @@ struct Function {
 }
 
 impl Functions {
-    /// Those of the program that runs. `None` if it has no symbols, or they cannot be read.
+    /// The functions of the running program. `None` if it has no symbols, or they cannot be read.
     fn of_the_program() -> Option<Functions> {
         let file = map_the_program()?;
-        // SAFETY: always safe to ask.
+        // SAFETY: the call has no preconditions.
         let entry = unsafe { libc::getauxval(libc::AT_ENTRY) } as usize;
         Functions::of_file(file, entry)
     }
 
-    /// Those of an ELF file that was loaded so that it begins to run at `entry`.
+    /// The functions of an ELF file that is loaded so that its entry point is at `entry`.
     fn of_file(file: &'static [u8], entry: usize) -> Option<Functions> {
         let header = Elf::parse(file).ok()?;
         let (endian, _, symbols) = symbols(file)?;
@@ -210,15 +214,15 @@ impl Functions {
     }
 }
 
-/// The functions in the order of their addresses, in memory that is kept.
+/// The functions sorted by address, in memory that is never released.
 fn sorted(functions: impl Iterator<Item = Function> + Clone) -> Option<&'static [Function]> {
     let len = functions.clone().count();
     if len == 0 {
         return None;
     }
     let place: NonNull<Function> = arena::reserve(len * size_of::<Function>())?.cast();
-    // SAFETY: reserved with room for as many, zeroed, which is a value of every field, aligned to a
-    // page, ours alone, and never released.
+    // SAFETY: `place` has room for `len` items. It is zeroed, which is valid for every field,
+    // page-aligned, not shared yet, and never released.
     let all = unsafe { slice::from_raw_parts_mut(place.as_ptr(), len) };
     all.iter_mut()
         .zip(functions)
@@ -227,18 +231,18 @@ fn sorted(functions: impl Iterator<Item = Function> + Clone) -> Option<&'static 
     Some(all)
 }
 
-/// The file of the program that runs, mapped to be read.
+/// Maps the file of the running program for reading.
 ///
-/// NOTE: nobody can write to it or shorten it as long as it runs: the system refuses (`ETXTBSY`).
+/// NOTE: nobody can write to it or truncate it while it runs: the system refuses (`ETXTBSY`).
 fn map_the_program() -> Option<&'static [u8]> {
-    // SAFETY: a path that ends in a zero.
+    // SAFETY: the path ends in a NUL byte.
     let file = unsafe { libc::open(c"/proc/self/exe".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
     if file < 0 {
         return None;
     }
-    // SAFETY: a struct of integers, for which zero is a value.
+    // SAFETY: the struct consists of integers, for which zero is valid.
     let mut status: libc::stat = unsafe { std::mem::zeroed() };
-    // SAFETY: an open file and room for its status.
+    // SAFETY: the file is open, and `status` has room for its status.
     let failed = unsafe { libc::fstat(file, &mut status) } != 0;
     let len = usize::try_from(status.st_size).unwrap_or(0);
     let base = if failed || len == 0 {
@@ -248,12 +252,13 @@ fn map_the_program() -> Option<&'static [u8]> {
         // SAFETY: a new mapping at an address of the system's choice touches no memory of ours.
         unsafe { libc::mmap(ptr::null_mut(), len, protection, flags, file, 0) }
     };
-    // SAFETY: opened above; the mapping does not need it.
+    // SAFETY: the file was opened above, and is closed once; the mapping does not need it.
     unsafe { libc::close(file) };
     if base == libc::MAP_FAILED {
         return None;
     }
-    // SAFETY: mapped just above with that length, to be read, and never unmapped or written.
+    // SAFETY: mapped just above with that length for reading, and never written. It stays mapped
+    // until a caller that holds no reference into it unmaps it.
     Some(unsafe { slice::from_raw_parts(base.cast(), len) })
 }
 

@@ -1,14 +1,14 @@
-//! Libraries that may be unloaded: which of them lay at an address when a callsite was new.
+//! Libraries that may be unloaded: which of them was at an address when a callsite was new.
 //!
-//! An address does not name code for good: after `dlclose` another library may come to it. So a
-//! stack through such libraries has an [era](era_of): how many of them had been noted when its
-//! callsite was new, its own among them. What lay at one of its addresses then is the last that was
-//! noted until then and holds it.
+//! An address does not identify code for good: after `dlclose` another library may be mapped there.
+//! So a stack through such libraries has an [era](era_of): the number of libraries recorded when
+//! its callsite was new, its own included. The library that was at one of its addresses at that
+//! time is the last one recorded up to that era that contains the address.
 //!
-//! Where that library is loaded still, its code is found by the address. Where it is gone the
-//! address is another's, or nobody's: so readers get [one of its own](then) instead, and a
-//! [module](for_each_gone) that lies there, with the path and the build id by which its file is
-//! found.
+//! If that library is still loaded, its code is found by the address. If it is unloaded, the
+//! address belongs to another library or to none. So readers get a [separate address](then)
+//! instead, and a [module](for_each_gone) at that address, with the path and the build id by which
+//! its file is found.
 
 use std::cell::UnsafeCell;
 
@@ -18,31 +18,33 @@ use crate::capture::modules::{self, Listed};
 use crate::system::arena::{LazyTable, Zeroed};
 use crate::system::sync::{AtomicBool, AtomicU32, Ordering};
 
-/// How many libraries are noted at most. One that comes back to where another was is noted again.
-/// What comes later has no era, and is taken for what is loaded.
+/// The most libraries that are recorded. A library that returns to an address where another was
+/// meanwhile is recorded again. Later libraries have no era, and their addresses resolve to what is
+/// loaded.
 const MOST: usize = 512;
 
-/// Where the addresses of libraries begin that are gone, and how far apart they are: no process has
-/// memory there.
+/// Start of the address range of unloaded libraries, and their distance: no process has memory
+/// there.
 const GONE: usize = 1 << 62;
 const APART: usize = 1 << 40;
 
 static LIBRARIES: LazyTable<Library, MOST> = LazyTable::new();
 static NOTED: AtomicU32 = AtomicU32::new(0);
 
-/// A library, as it was when it was noted.
+/// A library, as it was when it was recorded.
 struct Library {
-    /// What follows is there, and does not change.
+    /// Whether `details` is written; it does not change after that.
     is_written: AtomicBool,
-    /// Whether it is loaded still, as of the last [look](look).
+    /// Whether it is still loaded, as of the last [look].
     is_here: AtomicBool,
     details: UnsafeCell<Details>,
 }
 
-// SAFETY: details are written before anyone is told of them, by the only one that has their place.
+// SAFETY: `details` is written before the flag publishes it, by the only thread that has claimed
+// this place.
 unsafe impl Sync for Library {}
 
-// SAFETY: numbers and bytes, and flags that say that nothing is written.
+// SAFETY: all zero is valid: numbers, bytes, and flags that mean "not written".
 unsafe impl Zeroed for Library {}
 
 struct Details {
@@ -50,7 +52,7 @@ struct Details {
     /// The lowest and one past the highest address of its segments.
     start: usize,
     end: usize,
-    /// As those of [`Listed`].
+    /// The fields of [`Listed`].
     code_start: u64,
     code_end: u64,
     file_offset: u64,
@@ -65,7 +67,7 @@ struct Bytes<const MOST: usize> {
 }
 
 impl<const MOST: usize> Bytes<MOST> {
-    /// Takes these on, if there is room.
+    /// Copies `bytes`, if there is room.
     fn set(&mut self, bytes: &[u8]) {
         if let Some(place) = self.bytes.get_mut(..bytes.len()) {
             place.copy_from_slice(bytes);
@@ -95,13 +97,13 @@ impl Library {
     fn details(&self) -> Option<&Details> {
         // The acquire pairs with the release in `write`.
         let is_written = self.is_written.load(Ordering::Acquire);
-        // SAFETY: they are written, and do not change any more.
+        // SAFETY: the flag is set, so `details` is written and does not change any more.
         is_written.then(|| unsafe { &*self.details.get() })
     }
 
-    /// NOTE: by the only one that has this place.
+    /// NOTE: only by the thread that has claimed this place.
     fn write(&self, object: &Object, identity: u64) {
-        // SAFETY: nobody else looks at it as long as it is not written.
+        // SAFETY: no other thread accesses `details` until the flag is set.
         let details = unsafe { &mut *self.details.get() };
         details.identity = identity;
         (details.start, details.end) = (object.start, object.end);
@@ -118,7 +120,7 @@ impl Library {
     }
 }
 
-/// Those that were noted until this era, with their numbers, the last one first.
+/// The libraries recorded up to this era, with their numbers, newest first.
 fn until(era: u32) -> impl Iterator<Item = (usize, &'static Library)> {
     let all = LIBRARIES.get().map_or(&[][..], |it| it);
     all[..MOST.min(era as usize)].iter().enumerate().rev()
@@ -128,8 +130,8 @@ fn noted() -> u32 {
     NOTED.load(Ordering::Acquire)
 }
 
-/// The era of a stack with these addresses, whose code is there: zero if all of it stays, or is not
-/// known to be in an object.
+/// The era of a stack with these addresses, whose code is loaded. Zero if all of its code stays
+/// loaded, or is in no known object.
 pub(in crate::capture) fn era_of(addresses: impl Iterator<Item = usize>) -> u16 {
     let mut last: Option<Object> = None;
     let mut all_noted = true;
@@ -148,8 +150,8 @@ pub(in crate::capture) fn era_of(addresses: impl Iterator<Item = usize>) -> u16 
     if any && all_noted { era } else { 0 }
 }
 
-/// Notes a library that is loaded, unless it was the last one there. Returns whether there was
-/// room.
+/// Records a loaded library, unless it was the last one recorded at its address. Returns whether
+/// there was room.
 fn note(object: &Object) -> bool {
     let identity = object.identity();
     let overlaps = |it: &&Details| it.start < object.end && object.start < it.end;
@@ -166,7 +168,7 @@ fn note(object: &Object) -> bool {
     if noted() >= MOST as u32 {
         return false;
     }
-    // The release shows nothing; what is written is shown by its flag.
+    // The counter publishes nothing; the flag of the place publishes the details.
     let number = NOTED.fetch_add(1, Ordering::AcqRel) as usize;
     let Some(place) = libraries.get(number) else {
         return false;
@@ -175,8 +177,8 @@ fn note(object: &Object) -> bool {
     true
 }
 
-/// The address by which readers find the code that lay at a return address in an era, as of the
-/// last [look](look).
+/// The address by which readers find the code that was at a return address in an era, as of the
+/// last [look].
 pub(in crate::capture) fn then(address: usize, era: u16) -> usize {
     let call = address.wrapping_sub(1);
     let is_valid = |(number, it): (usize, &Library)| {
@@ -195,7 +197,7 @@ fn base_of(number: usize) -> usize {
     GONE + number * APART
 }
 
-/// Takes note of which libraries are loaded still. NOTE: it enters the loader.
+/// Records which libraries are still loaded. NOTE: it enters the loader.
 pub(in crate::capture) fn look() {
     if noted() == 0 {
         return;
@@ -209,10 +211,10 @@ pub(in crate::capture) fn look() {
         }
     });
     if !any {
-        // It could not be listed: what was seen before is the best that there is.
+        // The list failed: keep the result of the last look.
         return;
     }
-    // One that left and came back has its last number only, and its code is the same.
+    // A library that left and returned counts under its last number only; its code is the same.
     for (number, library) in until(noted()) {
         let is_again = || {
             let again = |(other, it): (usize, &Library)| {
@@ -230,8 +232,8 @@ pub(in crate::capture) fn look() {
     }
 }
 
-/// Hands over the libraries that are gone, as of the last [look](look), where [`then`] says that
-/// they are.
+/// Passes the libraries that are unloaded, as of the last [look], at the addresses that
+/// [`then`] returns.
 pub(in crate::capture) fn for_each_gone(each: &mut dyn FnMut(Listed<'_>)) {
     for (number, library) in until(noted()) {
         let Some(details) = library
@@ -252,7 +254,7 @@ pub(in crate::capture) fn for_each_gone(each: &mut dyn FnMut(Listed<'_>)) {
     }
 }
 
-/// The physical memory that this takes up.
+/// Physical memory of the records, in bytes.
 pub(in crate::capture) fn resident() -> usize {
     LIBRARIES.resident()
 }
@@ -274,7 +276,7 @@ mod tests {
         assert_eq!(then(0x1234, 0), 0x1234);
     }
 
-    /// Objects that are made up, so that nothing is known of them but where they are.
+    /// Uses made-up objects, of which only the addresses are known.
     #[test]
     fn an_era_tells_what_lay_at_an_address_last() {
         spare_stack::prepare();
@@ -292,7 +294,7 @@ mod tests {
             eras.push(noted());
         }
         assert_eq!(eras, [eras[0], eras[0], eras[0] + 1, eras[0] + 2]);
-        // None of them is loaded.
+        // None of these objects is loaded.
         look();
         let lies_at = |address: usize, era: u32| then(pages + address, era as u16);
         let places = [eras[0], eras[2], eras[3]].map(|era| lies_at(5_000, era));

@@ -46,7 +46,7 @@ pub(in crate::capture) fn is_of_printing(addresses: &[usize]) -> bool {
     functions::is_of_printing(addresses)
 }
 
-/// Whether the program is made of tests for the standard library's harness, where that is sure.
+/// Whether the program surely consists of tests for the standard library's harness.
 pub(in crate::capture) fn is_for_the_test_harness() -> bool {
     functions::is_for_the_test_harness()
 }

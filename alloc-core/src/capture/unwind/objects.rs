@@ -1,4 +1,4 @@
-//! Which loaded object holds an address, and where its unwind tables are.
+//! [`Object`]: which loaded object contains an address, and where its unwind tables are.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::OnceLock;
@@ -10,20 +10,20 @@ use crate::tables::stack_hash::fold;
 /// A loaded object: the program or a shared library.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Object {
-    /// The lowest and one past the highest address of its segments; or of the one that was asked
-    /// for, if the linker left holes between them.
+    /// The lowest and one past the highest address of its segments. If the linker left holes
+    /// between segments, those of the one segment that contains the address.
     pub(super) start: usize,
     pub(super) end: usize,
-    /// Its `.eh_frame_hdr`.
+    /// Address of its `.eh_frame_hdr`.
     pub(super) index: usize,
-    /// The same as `start` and `end`, of what holds the unwind tables.
+    /// Start and end of the segment that contains the unwind tables.
     pub(super) tables: (usize, usize),
 }
 
-/// Finds the object that holds `address`, without a lock and without entering the loader.
+/// Finds the object that contains `address`, without a lock and without entering the loader.
 ///
-/// Before glibc 2.35 only the objects that [stay](Object::stays) are found: with a list of our own
-/// nobody could tell whether another is still there.
+/// Before glibc 2.35 only objects that [stay](Object::stays) loaded are found: a list made earlier
+/// cannot show whether another object is still loaded.
 pub(super) fn find(address: usize) -> Option<Object> {
     match dl_find_object() {
         Some(find) => find_by_loader(find, address),
@@ -31,8 +31,8 @@ pub(super) fn find(address: usize) -> Option<Object> {
     }
 }
 
-/// Notes which objects stay, and reads the list of objects ahead where the C library cannot be
-/// asked later. That takes the loader's lock, so it must run off the hot path.
+/// Records which objects stay loaded. If the C library has no lock-free lookup, also reads the list
+/// of objects. That takes the loader's lock, so it must run off the hot path.
 pub(super) fn prepare() {
     if dl_find_object().is_none() {
         AT_START.get_or_init(read_list);
@@ -46,19 +46,19 @@ pub(super) fn prepare() {
     }
 }
 
-/// Where the objects begin that are never unloaded while this code runs.
+/// Start addresses of the objects that are never unloaded while this code runs.
 static STAYING: [AtomicUsize; 7] = [const { AtomicUsize::new(0) }; 7];
 
-/// Code in the program, in this object, and in libraries that this object cannot be without: the
-/// loader keeps whatever it bound a symbol of ours to.
+/// Addresses of code in the program, in this object, and in libraries that this object depends on:
+/// the loader keeps every library that a symbol of this object is bound to.
 fn addresses_that_stay() -> [usize; 7] {
-    // NOTE: declared as it is, and not one by which the program unwinds: with link-time
-    // optimization what is said of a function here would be said for the whole program, such as
-    // that no panic goes through it.
+    // NOTE: none of these functions may be one that the program unwinds with. With link-time
+    // optimization, what this declaration implies would hold for the whole program, such as that no
+    // panic unwinds through the function.
     unsafe extern "C" {
         fn _Unwind_GetIP(context: *mut c_void) -> usize;
     }
-    // SAFETY: always safe to ask.
+    // SAFETY: the call has no preconditions.
     let program = unsafe { libc::getauxval(libc::AT_ENTRY) };
     let loader = dl_find_object().map_or(0, |find| find as usize);
     [
@@ -73,22 +73,23 @@ fn addresses_that_stay() -> [usize; 7] {
 }
 
 impl Object {
-    /// Whether it can never be unloaded, so that what is known of its code holds for good.
+    /// Whether the object can never be unloaded, so that facts about its code stay valid.
     ///
     /// True of the program, the tracer's own object, the C library and the unwinder. Other
-    /// libraries that the program was linked with stay as well, but there is no telling them from
-    /// those that were opened later without entering the loader.
+    /// libraries that the program was linked with stay as well, but cannot be distinguished,
+    /// without entering the loader, from those that were opened later.
     pub(super) fn stays(&self) -> bool {
         let is_it = |place: &AtomicUsize| place.load(Ordering::Relaxed) == self.start;
         STAYING.iter().any(is_it)
     }
 
-    /// A number that tells this object from any other that was or will be at its place: a hash of
-    /// where it lies and of its build id. `None` if it has none where it can be read for sure.
+    /// A number that distinguishes this object from any other that was or will be at its address: a
+    /// hash of its address and its build id. `None` if it has no build id in the bytes that are
+    /// surely readable.
     ///
-    /// Only its first page is read. An object's file headers lie there, and GNU's linker and LLVM's
-    /// put the notes right behind them. Where there are holes between the segments, it is the first
-    /// page of that with the tables, which may be another.
+    /// Only its first page is read. The object's file headers are there, and the linkers of GNU and
+    /// LLVM put the notes right behind them. If there are holes between the segments, the page read
+    /// is the first of the segment with the tables, which may be another.
     pub(super) fn fingerprint(&self) -> Option<u64> {
         let id = build_id(self.first_page()?)?;
         let hash = [self.end, self.index].iter().fold(self.start as u64, mix);
@@ -101,16 +102,15 @@ impl Object {
         if !start.is_multiple_of(PAGE) || end < start + PAGE {
             return None;
         }
-        // SAFETY: the loader has the object mapped from `start` on, in whole pages, and a return
-        // address on the stack keeps it there. The first page is read only and readable: with the
-        // headers in it, since the loader itself has found them there, or with the tables in the
-        // same segment.
+        // SAFETY: the loader has mapped the object from `start` on, in whole pages, and a return
+        // address on the stack keeps it loaded. The first page is read-only memory: the loader
+        // itself has read the headers in it, or it is in the same segment as the tables.
         Some(unsafe { std::slice::from_raw_parts(start as *const u8, PAGE) })
     }
 
-    /// Its [fingerprint](Self::fingerprint). Where it has no build id, a hash of where it lies, of
-    /// its path and of the file's header, which says how long the file is: another build of the
-    /// same length at the same path is not told apart.
+    /// Its [fingerprint](Self::fingerprint). Without a build id, a hash of its address, its path
+    /// and the file's header, which implies the file's length. Another build of the same length at
+    /// the same path is not distinguished.
     pub(super) fn identity(&self) -> u64 {
         self.fingerprint().unwrap_or_else(|| {
             let hash = [self.end, self.index].iter().fold(self.start as u64, mix);
@@ -122,15 +122,15 @@ impl Object {
         })
     }
 
-    /// Tells `with` what the loader would list of it, if that can be read. Allocates nothing, and
-    /// does not enter the loader.
+    /// Passes the data that the loader would list of the object to `with`, if it can be read.
+    /// Allocates nothing, and does not enter the loader.
     ///
-    /// NOTE: of an object that is loaded, and has code on this thread's stack.
+    /// NOTE: the object must be loaded, and have code on this thread's stack.
     pub(super) fn describe(&self, with: impl FnMut(Listed<'_>)) {
         let Some(map) = dl_find_object().and_then(|find| link_map(find, self.start)) else {
             return;
         };
-        // The file's headers, which begin its first segment.
+        // The page with the file's headers, at the start of its first segment.
         let page = self
             .first_page()
             .filter(|page| page.starts_with(b"\x7fELF"));
@@ -143,22 +143,22 @@ impl Object {
     }
 }
 
-/// The program headers in the first page of an object, if they are all there.
+/// The program headers in the first page of an object, if the page contains all of them.
 fn program_headers(page: &[u8]) -> Option<&[libc::Elf64_Phdr]> {
     let (before, header, _) =
-        // SAFETY: integers, of which any bytes are values.
+        // SAFETY: the struct consists of integers, for which any bytes are valid.
         unsafe { page.get(..size_of::<libc::Elf64_Ehdr>())?.align_to::<libc::Elf64_Ehdr>() };
     let header = header.first().filter(|_| before.is_empty())?;
     let start = usize::try_from(header.e_phoff).ok()?;
     let len = usize::from(header.e_phnum) * size_of::<libc::Elf64_Phdr>();
     let bytes = page.get(start..start.checked_add(len)?)?;
-    // SAFETY: integers, of which any bytes are values.
+    // SAFETY: the struct consists of integers, for which any bytes are valid.
     let (before, headers, after) = unsafe { bytes.align_to::<libc::Elf64_Phdr>() };
     (before.is_empty() && after.is_empty()).then_some(headers)
 }
 
-/// What the objects among those with these addresses that may be unloaded come to: zero if there is
-/// none, and never the uppermost bit, which every hash has.
+/// A hash over the unloadable objects of these addresses. Zero if there are none. The uppermost bit
+/// is always clear, since it is set in every hash.
 pub(super) fn salt(addresses: impl Iterator<Item = usize>) -> u64 {
     let mut last: Option<Object> = None;
     let mut salt = 0;
@@ -189,7 +189,7 @@ fn mix(hash: u64, word: &usize) -> u64 {
     )
 }
 
-/// The build id of the object that begins with these bytes, if it lies among them.
+/// The build id of the object that starts with these bytes, if they contain it.
 fn build_id(page: &[u8]) -> Option<&[u8]> {
     let half = |at: usize| {
         page.get(at..at + 2)?
@@ -200,13 +200,13 @@ fn build_id(page: &[u8]) -> Option<&[u8]> {
     let word = |at: usize| {
         let bytes = page.get(at..at.checked_add(8)?)?;
         let word = bytes.try_into().map(usize::from_ne_bytes).ok()?;
-        // Within the page, so that no sum of two can overflow.
+        // An offset inside the page, so that no sum of two overflows.
         (word < page.len()).then_some(word)
     };
     if page.get(..4)? != b"\x7fELF" {
         return None;
     }
-    // Where the program headers are, how large and how many, in `Elf64_Ehdr`.
+    // Offset, size and number of the program headers, in `Elf64_Ehdr`.
     let (headers, size, count) = (word(32)?, usize::from(half(54)?), usize::from(half(56)?));
     (0..count).find_map(|number| {
         let header = headers + number * size;
@@ -214,8 +214,8 @@ fn build_id(page: &[u8]) -> Option<&[u8]> {
         if u32::from_ne_bytes(kind) != libc::PT_NOTE {
             return None;
         }
-        // `p_vaddr` counts from the start, if the first segment begins at zero as it does in a
-        // library; the offset in the file is the same then.
+        // `p_vaddr` counts from the start if the first segment begins at zero, as in a library; the
+        // offset in the file is then the same.
         let (offset, address, length) = (word(header + 8)?, word(header + 16)?, word(header + 32)?);
         let notes = page.get(offset..offset + length)?;
         (offset == address)
@@ -241,7 +241,7 @@ type FindFn = unsafe extern "C" fn(*mut c_void, *mut DlFindObject) -> i32;
 fn dl_find_object() -> Option<FindFn> {
     let address: usize;
     // SAFETY: loads the symbol's entry of the global offset table, which the loader fills in at
-    // start: with zero, since the symbol is weak, where the C library does not have it.
+    // start. It is zero if the C library does not have the symbol, since the symbol is weak.
     unsafe {
         std::arch::asm!(
             ".weak _dl_find_object",
@@ -260,8 +260,8 @@ fn dl_find_object() -> Option<FindFn> {
 
 fn find_by_loader(find: FindFn, address: usize) -> Option<Object> {
     let object = ask(find, address)?;
-    // NOTE: of an object with holes the loader tells the segment alone, and the code's is not that
-    // of the tables.
+    // NOTE: for an object with holes the loader returns one segment, and the code's segment is not
+    // that of the tables.
     if (object.start..object.end).contains(&object.index) {
         return Some(object);
     }
@@ -273,7 +273,7 @@ fn find_by_loader(find: FindFn, address: usize) -> Option<Object> {
 }
 
 fn ask(find: FindFn, address: usize) -> Option<Object> {
-    // SAFETY: a struct of integers and pointers, for which zero is a value.
+    // SAFETY: the struct consists of integers and pointers, for which zero is valid.
     let mut found: DlFindObject = unsafe { std::mem::zeroed() };
     // SAFETY: the second argument points to a struct of the right layout; the first is only
     // compared.
@@ -290,10 +290,10 @@ fn ask(find: FindFn, address: usize) -> Option<Object> {
     })
 }
 
-/// The beginning of `struct link_map` of glibc's `<link.h>`.
+/// The first fields of `struct link_map` of glibc's `<link.h>`.
 #[repr(C)]
 struct LinkMap {
-    /// What addresses in memory are more than those in the file.
+    /// Difference between addresses in memory and in the file.
     base: usize,
     name: *const c_char,
 }
@@ -303,21 +303,22 @@ impl LinkMap {
         if self.name.is_null() {
             return &[];
         }
-        // SAFETY: the loader's name of an object, a C string which it keeps as long as that is
-        // loaded.
+        // SAFETY: the loader's name of an object is a C string, which lives as long as the object
+        // is loaded.
         unsafe { CStr::from_ptr(self.name) }.to_bytes()
     }
 }
 
 fn link_map(find: FindFn, address: usize) -> Option<&'static LinkMap> {
-    // SAFETY: a struct of integers and pointers, for which zero is a value.
+    // SAFETY: the struct consists of integers and pointers, for which zero is valid.
     let mut found: DlFindObject = unsafe { std::mem::zeroed() };
-    // SAFETY: as in `ask`.
+    // SAFETY: the second argument points to a struct of the right layout; the first is only
+    // compared.
     let failed = unsafe { find(address as *mut c_void, &mut found) } != 0;
     if failed {
         return None;
     }
-    // SAFETY: null, or the loader's own of an object that is loaded.
+    // SAFETY: the pointer is null, or the loader's own for an object that is loaded.
     unsafe { found.link_map.cast::<LinkMap>().as_ref() }
 }
 
@@ -341,9 +342,9 @@ fn read_list() -> Objects {
     unsafe extern "C" fn add(info: *mut libc::dl_phdr_info, _: usize, list: *mut c_void) -> i32 {
         // SAFETY: `dl_iterate_phdr` passes on the pointer it was given below.
         let list = unsafe { &mut *list.cast::<List>() };
-        // SAFETY: and a pointer to a struct that is valid during the call.
+        // SAFETY: `dl_iterate_phdr` passes a pointer to a struct that is valid during the call.
         let info = unsafe { &*info };
-        // SAFETY: which says where the object's program headers are, and how many.
+        // SAFETY: the struct contains the place and the number of the object's program headers.
         let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
         let at = |header: &libc::Elf64_Phdr| (info.dlpi_addr + header.p_vaddr) as usize;
         let loads = || {
@@ -415,7 +416,7 @@ mod tests {
             ..objects[1]
         };
         assert!(!elsewhere.stays());
-        // That page is not the one with the headers.
+        // The page with the tables is not the one with the headers.
         assert_eq!(elsewhere.fingerprint(), None);
         let libc = objects[3];
         assert!(libc.fingerprint().is_some());

@@ -1,4 +1,4 @@
-//! [`Region`]: the stack that a walk is on, where that is not the thread's own.
+//! [`Region`]: the stack that a walk is on, if that is not the thread's own.
 
 use super::RULES;
 use super::checks::{Check, read_stack};
@@ -8,33 +8,33 @@ use super::rules::{Kept, Packed, Rule};
 use super::step::{KEPT_WAY, Stop, step_by};
 use crate::capture::bounds::StackBounds;
 
-/// The smallest page: it can be read as a whole, or not at all.
+/// The smallest page: all of it is readable, or none.
 const PAGE: usize = 4096;
 
-/// What a walk may read: from the stack pointer up to `high`.
+/// The memory that a walk may read: from the stack pointer up to `high`.
 ///
 /// # Stacks that are not the thread's own
 ///
-/// They belong to coroutines, to signal handlers, and to recursion that goes on in segments. They
-/// come and go, and nobody says how large they are. So a walk reads the page that the stack pointer
-/// is in, which is in use, and asks the system for each further page [whether it can be
-/// read](is_readable), each time: a question takes some 70 ns, and most walks have one or two.
-/// Nothing is remembered, so no stack is taken for one that was there before.
+/// They belong to coroutines, to signal handlers, and to recursion on segmented stacks. They come
+/// and go, and their size is unknown. So a walk reads the page of the stack pointer, which is in
+/// use, and asks the system for each further page [whether it can be read](is_readable), each time:
+/// a query takes some 70 ns, and most walks need one or two. Nothing is cached, so no stack is
+/// mistaken for an earlier one.
 ///
 /// # From one stack to the next
 ///
 /// A function that switches stacks keeps the old stack pointer in rbp, and its unwind table says
-/// so. So where a rule counts from an rbp that does not lie in this stack, it lies in the next.
+/// so. So if a rule counts from an rbp outside this stack, that rbp is inside the next one.
 pub(super) struct Region {
     high: usize,
     own: StackBounds,
-    /// Whether all of it was the thread's own.
+    /// Whether the walk was on the thread's own stack only.
     is_own: bool,
     questions_left: u32,
 }
 
 impl Region {
-    /// The stack with this stack pointer.
+    /// The stack that contains this stack pointer.
     pub(super) fn around(sp: usize, own: StackBounds) -> Region {
         let is_own = own.hold(sp);
         Region {
@@ -50,9 +50,9 @@ impl Region {
         self.is_own
     }
 
-    /// One step. The frame is told where the next stack begins, if it is on another.
+    /// Takes one step. If the walk goes on to another stack, `frame` gets the start of that stack.
     pub(super) fn step(&mut self, rule: Packed, frame: &mut Registers) -> Result<Found, Stop> {
-        /// Enough for a frame of 4 MiB: a rule that leads to nowhere asks no more.
+        /// Enough for a frame of 4 MiB. Bounds the queries for a rule that leads nowhere.
         const MOST_QUESTIONS: u32 = 1024;
         self.questions_left = MOST_QUESTIONS;
         loop {
@@ -70,7 +70,7 @@ impl Region {
         }
     }
 
-    /// Whether there is more to read: here, or on the next stack.
+    /// Whether more memory is readable: here, or on the next stack.
     #[cold]
     fn go_on(&mut self, rule: Packed, frame: &mut Registers, stop: Stop) -> bool {
         if !(frame.sp..self.high).contains(&frame.bp) && RULES.goes_by_rbp(rule) {
@@ -94,7 +94,7 @@ impl Region {
         if !place.is_multiple_of(8) || !is_here {
             return None;
         }
-        // SAFETY: aligned, and of this stack or else readable.
+        // SAFETY: the address is aligned, and in this stack or else readable.
         let cfa = kept.cfa(unsafe { read_stack(place) });
         let pc_at = cfa.wrapping_add_signed(kept.pc_at.into());
         let saved_at = kept.bp_saved_at(bp, cfa);
@@ -106,11 +106,11 @@ impl Region {
         if !can_read || !pc_at.is_multiple_of(8) || !saved_at.is_multiple_of(8) {
             return None;
         }
-        // SAFETY: aligned, and between where the next stack was entered and its end.
+        // SAFETY: the address is aligned, and between the entry of the next stack and its end.
         let bp = unsafe { Check::of(saved_at) };
-        // SAFETY: aligned, and between where the next stack was entered and its end.
+        // SAFETY: the address is aligned, and between the entry of the next stack and its end.
         let word = unsafe { read_stack(pc_at) };
-        // NOTE: the caller's stack pointer is the CFA, which is told by this address.
+        // NOTE: the caller's stack pointer is the CFA, which follows from this address.
         let pc = Check {
             address: cfa - 8,
             word,
@@ -146,21 +146,20 @@ fn end_of_page(address: usize) -> usize {
     (address | (PAGE - 1)) + 1
 }
 
-/// Whether a word at an aligned address can be read, without reading it here.
+/// Whether the word at an aligned address can be read, without reading it here.
 ///
-/// The system reads a set of signals there before it finds that it is not told what to do with it:
-/// so nothing happens but that. It is what abseil's stack walker does, by the name of
-/// `AddressIsReadable`.
+/// The system reads a signal set from the address before it rejects the invalid operation, so the
+/// call has no other effect. Abseil's stack walker does the same, in `AddressIsReadable`.
 pub(super) fn is_readable(address: usize) -> bool {
     const NOTHING_TO_DO: libc::c_int = !0;
     let error = crate::system::hooks::errno();
     let set = std::ptr::without_provenance::<libc::c_void>(address);
     let none = std::ptr::null_mut::<libc::c_void>();
-    // SAFETY: the system checks the address; no set is changed, since the first argument is none
-    // that it knows.
+    // SAFETY: the system checks the address. No signal set is changed, since the first argument is
+    // an invalid operation.
     unsafe { libc::syscall(libc::SYS_rt_sigprocmask, NOTHING_TO_DO, set, none, 8) };
     let is_readable = crate::system::hooks::errno() == libc::EINVAL;
-    // An allocator leaves it as it was.
+    // An allocator must leave `errno` unchanged.
     crate::system::hooks::set_errno(error);
     is_readable
 }
@@ -176,11 +175,11 @@ mod tests {
         let at = |page: usize| pages.as_ptr().addr() + page * PAGE;
         assert!((0..3).all(|page| is_readable(at(page)) && is_readable(at(page) + PAGE - 8)));
         let second = pages.as_ptr().wrapping_add(PAGE);
-        // SAFETY: a page of ours, which nobody reads.
+        // SAFETY: the page is ours, and nothing reads it.
         let failed = unsafe { libc::mprotect(second.cast(), PAGE, libc::PROT_NONE) };
         assert_eq!(failed, 0);
         assert!(is_readable(at(0)) && !is_readable(at(1)) && is_readable(at(2)));
-        // SAFETY: reserved above, and not used after.
+        // SAFETY: the pages were reserved above, and are not used after.
         unsafe { arena::release(pages, 3 * PAGE) };
         assert!(!is_readable(at(0)) && !is_readable(0) && !is_readable(1 << 50));
     }

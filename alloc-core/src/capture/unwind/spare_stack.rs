@@ -1,4 +1,4 @@
-//! [`run`]: work that takes much stack, on a stack of the tracer's own.
+//! [`run`]: runs work that needs much stack on one of the tracer's own stacks.
 
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -8,14 +8,14 @@ use crate::system::arena::{LazyTable, Zeroed};
 use crate::system::signal_mask::Blocked;
 use crate::system::sync::{AtomicBool, Ordering};
 
-/// How large a spare stack is. Reading an unwind table takes 25 KiB in a debug build, and 3 in a
+/// Size of a spare stack. Reading an unwind table takes 25 KiB in a debug build, and 3 KiB in a
 /// release build.
 const SIZE: usize = 64 << 10;
 
-/// As many threads as have one at the same time.
+/// Number of spare stacks, and so of threads that can use one at the same time.
 const STACKS: usize = 4;
 
-/// A stack that nobody runs on, or one thread.
+/// A stack that is free or used by one thread.
 #[repr(C, align(16))]
 struct SpareStack {
     room: UnsafeCell<[MaybeUninit<u8>; SIZE]>,
@@ -25,7 +25,7 @@ struct SpareStack {
 // SAFETY: the room is used only by the thread that took the stack.
 unsafe impl Sync for SpareStack {}
 
-// SAFETY: any bytes, and an atomic that says that nobody has it.
+// SAFETY: all zero is valid: any bytes, and a flag that means "free".
 unsafe impl Zeroed for SpareStack {}
 
 static STACKS_THERE: LazyTable<SpareStack, STACKS> = LazyTable::new();
@@ -35,20 +35,20 @@ pub(in crate::capture) fn prepare() {
     STACKS_THERE.get_or_reserve();
 }
 
-/// The physical memory that the stacks take up.
+/// Physical memory of the stacks, in bytes.
 pub(in crate::capture) fn resident() -> usize {
     STACKS_THERE.resident()
 }
 
-/// Runs `work` on a spare stack, or on the calling thread's where all are taken.
+/// Runs `work` on a spare stack, or on the calling thread's if all are taken.
 ///
-/// A record may have to do with a signal handler's stack, of which there may be as little as 2 KiB.
-/// What is rare and takes more, a look into an unwind table above all, is done here.
+/// A record may run on a signal handler's stack, which may have as little as 2 KiB. Rare work that
+/// needs more runs here, above all a lookup in an unwind table.
 ///
 /// # Signals
 ///
-/// They wait until `work` is done: a handler may need more stack than there is, and may not return.
-/// So this takes two system calls.
+/// Signals stay pending until `work` is done: a handler may need more stack than there is, and may
+/// not return. So this takes two system calls.
 ///
 /// # Forks
 ///
@@ -63,13 +63,13 @@ pub(in crate::capture) fn run<R>(mut work: impl FnMut() -> R) -> R {
     let blocked = Blocked::begin();
     call_closure_on(&mut keep, top);
     drop(blocked);
-    // The release shows what was written there to the acquire in `take`.
+    // The release publishes writes to the stack to the acquire in `take`.
     stack.is_taken.store(false, Ordering::Release);
-    // NOTE: it is there.
+    // NOTE: `result` is always `Some` here.
     result.unwrap_or_else(work)
 }
 
-/// After a fork, in the child: those who ran on a stack are not there.
+/// After a fork, in the child: the threads that ran on a stack no longer exist.
 pub(in crate::capture) fn free_all() {
     for stack in STACKS_THERE.get().map_or(&[][..], |it| it) {
         stack.is_taken.store(false, Ordering::Relaxed);
@@ -85,14 +85,15 @@ fn take() -> Option<&'static SpareStack> {
     })
 }
 
-/// NOTE: the stack that ends at `top` is the calling thread's, aligned, and nobody runs on it.
+/// NOTE: the stack that ends at `top` is aligned, and belongs to the calling thread alone.
 fn call_closure_on<W: FnMut()>(work: &mut W, top: *mut c_void) {
     unsafe extern "C" fn call<W: FnMut()>(work: *mut c_void) {
-        // SAFETY: passed on by `call_on`, from a caller that waits for us.
+        // SAFETY: `call_on` passes on this pointer from a caller that waits.
         let work = unsafe { &mut *work.cast::<W>() };
         work();
     }
-    // SAFETY: `call` gets what it is of, and does not unwind; the stack is as it must be.
+    // SAFETY: `call` gets a pointer of the type that it expects, and does not unwind. The stack
+    // meets the requirements of `call_on`.
     unsafe { call_on(std::ptr::from_mut(work).cast(), call::<W>, top) };
 }
 
@@ -100,8 +101,8 @@ fn call_closure_on<W: FnMut()>(work: &mut W, top: *mut c_void) {
 ///
 /// # Safety
 ///
-/// `top` is aligned to sixteen bytes, and nobody uses the memory below. `call` may be called with
-/// `data`, and does not unwind.
+/// `top` must be aligned to sixteen bytes, and nobody may use the memory below. Calling `call` with
+/// `data` must be sound, and must not unwind.
 #[unsafe(naked)]
 unsafe extern "C" fn call_on(
     data: *mut c_void,
@@ -162,16 +163,16 @@ mod tests {
     fn a_child_has_all_stacks() {
         prepare();
         let taken = take().unwrap();
-        // SAFETY: the child does nothing but look at atomics, and ends.
+        // SAFETY: the child only reads atomics, and ends.
         let child = unsafe { libc::fork() };
         if child == 0 {
             free_all();
             let is_free = !taken.is_taken.load(Ordering::Relaxed);
-            // SAFETY: always safe.
+            // SAFETY: the call has no preconditions.
             unsafe { libc::_exit(i32::from(!is_free)) };
         }
         let mut status = 0;
-        // SAFETY: a child of this process, and room for its status.
+        // SAFETY: `child` is a child of this process, and `status` has room for its status.
         assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
         assert_eq!(status, 0);
         taken.is_taken.store(false, Ordering::Release);

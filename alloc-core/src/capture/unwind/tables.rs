@@ -1,8 +1,8 @@
 //! Unwind rules from the program's own unwind tables: `.eh_frame_hdr` and `.eh_frame`.
 //!
-//! Read where the loader mapped them, with fixed-size storage, on a [spare
-//! stack](super::spare_stack): no file, no allocation, no lock. A table that cannot be understood
-//! is a rule that is unknown, never a guess.
+//! They are read where the loader mapped them, with fixed-size storage, on a [spare
+//! stack](super::spare_stack): no file, no allocation, no lock. A table that cannot be parsed gives
+//! an unknown rule, never a guess.
 
 use gimli::{
     BaseAddresses, CfaRule, EhFrame, EhFrameHdr, Encoding, EndianSlice, Expression,
@@ -20,8 +20,8 @@ pub(super) type Row = UnwindTableRow<usize, Fixed>;
 pub(super) type Frames = EhFrame<Slice>;
 type CaptureSite = FrameDescriptionEntry<Slice>;
 
-/// Storage for one evaluation: about 3 KiB. Code for x86-64 has rules for at most 17 registers; a
-/// table with more is an error of gimli's, and so an unknown rule.
+/// Storage for one evaluation: about 3 KiB. Code for x86-64 has rules for at most 17 registers.
+/// gimli returns an error for a table with more, which gives an unknown rule.
 pub(super) struct Fixed;
 
 impl UnwindContextStorage<usize> for Fixed {
@@ -55,7 +55,7 @@ impl Tables {
         })
     }
 
-    /// The entry of the function that `pointer` of the index names.
+    /// The entry of the function that `pointer` of the index refers to.
     fn entry(&self, pointer: Pointer) -> Option<FrameDescriptionEntry<Slice>> {
         let offset = self.index.table()?.pointer_to_offset(pointer).ok()?;
         self.frames
@@ -70,23 +70,22 @@ fn slice(object: &Object, from: usize) -> Option<&'static [u8]> {
     if !(start..end).contains(&from) {
         return None;
     }
-    // SAFETY: the loader mapped the object's segments between `start` and `end`, and the tables lie
-    // in one that is only read. The slice may reach over what follows that segment, but its reader
-    // goes only where the tables' own lengths and offsets point. It is used within one call, after
-    // the loader was asked for the object; a return address on the stack keeps it from being
-    // unloaded.
+    // SAFETY: the loader mapped the object's segments between `start` and `end`, and the tables are
+    // in a read-only one. The slice may extend over what follows that segment, but its reader goes
+    // only where the tables' own lengths and offsets point. It is used within one call, after the
+    // loader was asked for the object; a return address on the stack keeps it from being unloaded.
     Some(unsafe { std::slice::from_raw_parts(from as *const u8, end - from) })
 }
 
-/// The rule of a frame whose call lies at `address`, in `object`.
+/// The rule of a frame whose call is at `address`, in `object`.
 ///
-/// Where the code keeps a frame pointer it counts from rsp all the same, if the frame is as large
-/// as it was `seen` to be [whenever](frame_size::is_always) it is there.
+/// For code that keeps a frame pointer the rule still counts from rsp if the frame
+/// [always](frame_size::is_always) has the size that was `seen`.
 pub(super) fn rule_at(object: &Object, address: usize, seen: Option<usize>) -> Rule {
     spare_stack::run(|| find_rule(object, address, seen).unwrap_or(Rule::Unknown))
 }
 
-/// Hands over what the tables of `object` say of the code at `address`. NOTE: it takes much stack.
+/// Passes the row of the tables of `object` for the code at `address`. NOTE: it needs much stack.
 pub(super) fn with_row<R>(
     object: &Object,
     address: usize,
@@ -121,7 +120,7 @@ fn find_rule(object: &Object, address: usize, seen: Option<usize>) -> Option<Rul
     })
 }
 
-/// The code that an entry is of. `None` if it is not that of one function.
+/// The code of an entry. `None` if it is not that of one function.
 fn code(object: &Object, entry: &FrameDescriptionEntry<Slice>) -> Option<&'static [u8]> {
     let start = usize::try_from(entry.initial_address()).ok()?;
     let len = usize::try_from(entry.len()).ok()?;
@@ -129,15 +128,15 @@ fn code(object: &Object, entry: &FrameDescriptionEntry<Slice>) -> Option<&'stati
         return None;
     }
     // SAFETY: the loader mapped a segment of the object here, and linkers put a function into one
-    // segment, which is there to be read. It is used within one call; a return address on the stack
-    // keeps it from being unloaded.
+    // readable segment. It is used within one call; a return address on the stack keeps it from
+    // being unloaded.
     Some(unsafe { std::slice::from_raw_parts(start as *const u8, len) })
 }
 
 fn rule_of(row: &Row, frames: &Frames, encoding: Encoding) -> Rule {
     let pc_at = match row.register(X86_64::RA) {
         Some(RegisterRule::Offset(offset)) => offset,
-        // What the C library says of its `_start` and `clone`: nobody called it.
+        // The C library marks its `_start` and `clone` so: they have no caller.
         Some(RegisterRule::Undefined) => return Rule::Bottom,
         // A signal's frame.
         Some(_) => return Rule::Other,
@@ -201,13 +200,13 @@ fn kept(at: i64, offset: i64, (bp_at, bp_by_cfa): (i64, bool), pc_at: i64) -> Op
     })
 }
 
-/// A place at an offset from rbp, or what is counted from the word there.
+/// An address at an offset from rbp, or at an offset from the word there.
 enum Place {
     At(i64),
     Loaded { at: i64, offset: i64 },
 }
 
-/// What an expression names, if it is one of those that are written for functions.
+/// The address that an expression computes, if it has one of the forms used for functions.
 fn kept_at(expression: Expression<Slice>, encoding: Encoding) -> Option<Place> {
     let mut operations = expression.operations(encoding);
     let Some(Operation::RegisterOffset {

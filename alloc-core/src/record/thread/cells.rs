@@ -1,4 +1,4 @@
-//! The cells: what a thread counts by callsite, and folds into what all threads share.
+//! A thread's cells: it counts by callsite here, and folds into counters that all threads share.
 
 use super::ThreadState;
 use crate::record::session::TABLES;
@@ -7,7 +7,7 @@ use crate::tables::callsites::CallsiteId;
 use crate::tables::counters::{Cell, Delta, SharedCounters};
 
 impl ThreadState {
-    /// The cell for a callsite, emptied for it if another had it.
+    /// The cell of a callsite; evicts another callsite if needed.
     #[inline(always)]
     pub(crate) fn cell(&self, id: CallsiteId, epoch: u64) -> &Cell {
         let cell = self.place_of(id);
@@ -17,14 +17,14 @@ impl ThreadState {
         cell
     }
 
-    /// The cell that is a callsite's, or could be.
+    /// The cell that a callsite may occupy.
     #[inline(always)]
     pub(crate) fn place_of(&self, id: CallsiteId) -> &Cell {
         self.cells.place(id.get() as usize)
     }
 
-    /// The cell for a callsite, which another had. NOTE: a record is under way, in the generation
-    /// that the account belongs to.
+    /// Slow path: evicts another callsite from the cell. NOTE: a record is under way, in the
+    /// generation that the account belongs to.
     #[cold]
     fn evict(&self, cell: &Cell, id: CallsiteId, epoch: u64) -> &Cell {
         if cell.callsite() != 0 && self.cells.has_made_way() {
@@ -46,7 +46,7 @@ impl ThreadState {
         fold(cell, cell.callsite(), epoch, Cell::fold_into);
     }
 
-    /// Hands what the thread holds back of a callsite's counters to the shared ones.
+    /// Folds what the thread holds back of one callsite.
     pub(crate) fn fold_callsite(&self, id: CallsiteId) {
         let cell = self.place_of(id);
         if id == CallsiteId::HEAP && settings::only_counts() {
@@ -63,8 +63,8 @@ impl ThreadState {
         }
     }
 
-    /// Hands all that the thread holds back to the shared counters. NOTE: only by the owner, or
-    /// while it stands still.
+    /// Folds everything that the thread holds back. NOTE: only by the owner, or while it is
+    /// stopped.
     pub(crate) fn fold_all(&self) {
         self.fold_cells();
         self.fold_tally();
@@ -80,7 +80,7 @@ impl ThreadState {
     }
 }
 
-/// Folds a cell into the callsite that it is of, and empties it for `next`.
+/// Folds a cell into its callsite and empties it for `next`.
 fn fold(cell: &Cell, next: u32, epoch: u64, into: impl Fn(&Cell, &SharedCounters, u32, u64)) {
     let callsite = CallsiteId::from_word(cell.callsite()).and_then(|id| TABLES.callsites.get(id));
     match callsite {

@@ -1,10 +1,10 @@
-//! [`Events`]: what a thread could not record.
+//! [`Events`]: counts of what a thread could not record.
 
 use crate::record::gate::{self, Fault};
 use crate::system::sync::{AtomicU64, Ordering::Relaxed};
 use crate::tables::blocks::InsertError;
 
-/// What a thread could not record, counted.
+/// Counts of what a thread could not record.
 #[repr(C)]
 pub(crate) struct Events {
     skipped: AtomicU64,
@@ -38,7 +38,7 @@ impl Events {
             .store(self.lost_blocks.load(Relaxed) + 1, Relaxed);
     }
 
-    /// A block was not noted.
+    /// Counts a block that was not recorded.
     #[cold]
     pub(crate) fn not_inserted(&self, error: InsertError) {
         self.skipped();
@@ -64,7 +64,7 @@ impl Events {
         }
     }
 
-    /// Forgets the counts. NOTE: only under the control lock.
+    /// Clears the counts. NOTE: only under the control lock.
     pub(crate) fn clear(&self) {
         self.skipped.store(0, Relaxed);
         self.unknown_frees.store(0, Relaxed);

@@ -1,39 +1,38 @@
-//! The gap that a thread counts in, in a session that only counts.
+//! The gap that a thread's blocks are in, in a session that only counts.
 
 use super::ThreadState;
 use crate::record::session::TABLES;
 use crate::system::sync::AtomicU8;
-use crate::tables::gaps::Range;
+use crate::tables::unmapped_ranges::Range;
 
 impl ThreadState {
-    /// A gap where blocks are.
+    /// The gap that the thread's blocks are in.
     pub(crate) fn gap(&self) -> Range {
         self.gap.get()
     }
 
-    /// Has the gap at hand as long as no block is left out.
+    /// Opens the gap, unless a block is excluded.
     pub(crate) fn open_gap(&self) {
         let Range { start, len } = self.gap.get();
         let is_one_excluded = || TABLES.counted.has_excluded();
         self.open_gap.open(start, len, is_one_excluded);
     }
 
-    /// The place of a block in the table of what lies between two gaps, if that is at hand.
+    /// The byte of a block, if the block is in the range that the thread caches.
     ///
     /// # Safety
     ///
-    /// The caller is the owner, and a record is under way that counts, as long as the place is
-    /// used.
+    /// The caller is the owner, and a record that counts is under way as long as the byte is used.
     #[inline(always)]
     pub(crate) unsafe fn mapped_place(&self, address: usize) -> Option<&AtomicU8> {
-        // SAFETY: no other reference is alive; what is pointed to is the table, by the caller's
-        // promise.
+        // SAFETY: no other reference is alive. The table it points to is alive, as the caller
+        // guarantees.
         let outside = unsafe { &*self.outside.as_ptr() };
-        // SAFETY: the caller's promise.
+        // SAFETY: a record is under way, as the caller guarantees.
         unsafe { outside.place(address) }
     }
 
-    /// Has what lies around a block at hand.
+    /// Caches the range around a block: a gap or a range between two gaps.
     pub(crate) fn keep_around(&self, address: usize) {
         match TABLES.counted.around(address) {
             Ok(gap) => {

@@ -1,4 +1,4 @@
-//! What keeps a thread from recording: busy, internal, muted.
+//! Guards that keep a thread from recording: busy, internal, muted.
 
 use super::mode::{MUTED, RECORDING};
 use super::scope::{OutsideScope, leave_scope, owners, replace_scope};
@@ -7,14 +7,14 @@ use crate::system::signal_mask::Blocked;
 use crate::system::sync::Ordering::Relaxed;
 use crate::tables::slot_id::SlotId;
 
-/// Has the calling thread at another stage until it is dropped, or something else happens to it.
+/// Sets the calling thread's stage until it is dropped or the stage changes otherwise.
 pub(crate) struct AtStage {
     stage: Stage,
     before: Stage,
 }
 
 impl AtStage {
-    /// As if it were the tracer's own.
+    /// Treats the calling thread as one of the tracer's own.
     pub(crate) fn apart() -> AtStage {
         AtStage::begin(Stage::Internal)
     }
@@ -31,7 +31,7 @@ impl AtStage {
 impl Drop for AtStage {
     fn drop(&mut self) {
         let _ = LOCAL.try_with(|local| {
-            // What happened inside may have attached the thread, or sent it off.
+            // The work inside may have attached or detached the thread.
             if local.stage.get() == self.stage {
                 local.stage.set(self.before);
             }
@@ -39,11 +39,11 @@ impl Drop for AtStage {
     }
 }
 
-/// As long as it lives, the calling thread is inside the control of the tracer, and no signal
-/// handler runs on it: one could neither wait for the control lock nor change what it guards, so
-/// the end of a block would be lost.
+/// Marks the calling thread as inside the control of the tracer, and blocks signal handlers on it.
+/// A handler could neither wait for the control lock nor change what it guards, so it would lose
+/// the free of a block.
 pub(crate) struct Busy {
-    // NOTE: dropped in this order.
+    // NOTE: fields are dropped in this order.
     _at: AtStage,
     _signals: Blocked,
 }
@@ -58,17 +58,17 @@ impl Busy {
     }
 }
 
-/// As long as it lives, nothing that the calling thread allocates is recorded, nor counted by a
-/// scope.
+/// Mutes the calling thread: while it lives, the thread's allocations are neither recorded nor
+/// counted by a scope.
 ///
-/// For the tracer's own reading and reporting. What is freed meanwhile is recorded all the same, so
-/// a block from before does not stay behind in the tables.
+/// For the tracer's own reading and reporting. A free is still recorded, so that a block from
+/// before does not stay in the tables.
 #[must_use]
 pub(crate) struct Muted {
     _outside: OutsideScope,
 }
 
-/// Mutes the calling thread, whether it has a state or is given one meanwhile.
+/// Mutes the calling thread, whether it has a state, gets one meanwhile, or never has one.
 pub(crate) fn mute() -> Muted {
     change_muted(|muted| muted + 1);
     Muted {
@@ -90,16 +90,16 @@ impl Drop for Muted {
 
 /// Mutes the calling thread until [`end_mute`], and returns the scope that it leaves.
 ///
-/// For the crate of the reading side, which holds no [`Muted`].
+/// For the crate of the reading side, which cannot hold a [`Muted`].
 pub(crate) fn begin_mute() -> u32 {
     change_muted(|muted| muted + 1);
     replace_scope(None).map_or(0, SlotId::get)
 }
 
-/// Ends what one [`begin_mute`] began, on the same thread.
+/// Ends one [`begin_mute`] of the same thread.
 pub(crate) fn end_mute(scope: u32) {
     change_muted(|muted| muted - 1);
-    // NOTE: none, unless a guard was made meanwhile and is still there.
+    // NOTE: `None`, unless a guard was made meanwhile and still lives.
     if let Some(scope) = replace_scope(SlotId::from_word(scope)) {
         (owners().disown)(scope);
     }
@@ -117,7 +117,7 @@ fn change_muted(change: impl Fn(u32) -> u32) {
     });
 }
 
-/// How many [`Muted`] guards of the calling thread are alive.
+/// Number of live [`Muted`] guards on the calling thread.
 pub(super) fn muted() -> u32 {
     LOCAL.try_with(|local| local.muted.get()).unwrap_or(0)
 }

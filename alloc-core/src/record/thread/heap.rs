@@ -9,10 +9,10 @@ use crate::tables::callsites::CallsiteId;
 use crate::tables::counters::HeldBack;
 
 impl ThreadState {
-    /// Hands what it counted to the heap's callsite.
+    /// Folds the tally into the heap's callsite.
     ///
-    /// NOTE: if it counted nothing it does not look either: others may have come and gone since it
-    /// was alone, and what they did to the peak is not known here.
+    /// NOTE: an empty tally is not checked for a peak either. Other threads may have come and gone
+    /// since this one was single, and their effect on the peak is unknown here.
     pub(crate) fn fold_tally(&self) {
         if settings::only_counts()
             && !self.tally.is_empty()
@@ -24,19 +24,18 @@ impl ThreadState {
         }
     }
 
-    /// Takes note of what the tally has, in a session that only counts.
+    /// Checks the tally for a peak, in a session that only counts.
     pub(crate) fn check_peak(&self) {
         self.tally
             .check_peak(&self.account, &TABLES.heap, &TABLES.epoch);
     }
 
-    /// Whether the tally is no part of the account: the thread is alone in a session that only
-    /// counts.
+    /// Whether the tally is not in the account: a single thread, in a session that only counts.
     fn tally_is_apart(&self) -> bool {
         self.account.is_alone() && settings::only_counts()
     }
 
-    /// What the thread holds back of the heap.
+    /// What the thread holds back from the heap.
     pub(crate) fn held_back(&self) -> HeldBack {
         let read = || {
             let tally = if self.tally_is_apart() {
@@ -55,14 +54,13 @@ impl ThreadState {
         self.tally.read_consistent(self.is_own(), read)
     }
 
-    /// Whether it is the calling thread's.
+    /// Whether the state belongs to the calling thread.
     fn is_own(&self) -> bool {
         current().is_some_and(|own| ptr::eq(own, self))
     }
 
-    /// Has the heap know the peak that it is at, as far as only this thread does, before it is
-    /// changed by another way than the thread's counters. NOTE: only by the owner, or while it
-    /// stands still.
+    /// Records the peak in the heap if only this thread knows it. Called before the heap is changed
+    /// by another way than the thread's counters. NOTE: only by the owner, or while it is stopped.
     pub(crate) fn tell_peak(&self) {
         if self.tally_is_apart() {
             self.check_peak();
@@ -71,8 +69,8 @@ impl ThreadState {
         }
     }
 
-    /// Like [`tell_peak`](Self::tell_peak), within a record: counts what is complete, and does not
-    /// save the contents at the peak.
+    /// Like [`tell_peak`](Self::tell_peak), inside a record: reads only complete changes, and does
+    /// not save the contents at the peak.
     pub(crate) fn tell_peak_within_record(&self) {
         self.account.tell_peak(&TABLES.heap);
         if self.tally_is_apart() {
@@ -80,22 +78,22 @@ impl ThreadState {
         }
     }
 
-    /// Counts bytes of the heap that no tally has.
+    /// Counts bytes of the heap that are in no tally.
     pub(crate) fn grow(&self, bytes: i64) {
         if self.tally_is_apart() {
             self.account.add(bytes);
-            self.tally.limit_anew(&self.account, &TABLES.heap);
+            self.tally.recompute_limit(&self.account, &TABLES.heap);
         } else if self.account.grow(bytes, &TABLES.heap) {
             self.look_after_tally();
         }
     }
 
-    /// The end of what [`grow`](Self::grow) counted.
+    /// Subtracts what [`grow`](Self::grow) added.
     pub(crate) fn shrink(&self, bytes: i64) {
         if self.tally_is_apart() {
             self.check_peak();
             self.account.add(-bytes);
-            self.tally.limit_anew(&self.account, &TABLES.heap);
+            self.tally.recompute_limit(&self.account, &TABLES.heap);
         } else if self.account.shrink(bytes, &TABLES.heap, &TABLES.epoch) {
             self.look_after_tally();
         }

@@ -1,4 +1,5 @@
-//! A thread joins a generation: what it keeps of the session where a record looks anyway.
+//! Joining a generation: a thread caches what it needs from the session next to fields that a
+//! record reads.
 
 use super::ThreadState;
 use crate::capture::Walker;
@@ -8,9 +9,9 @@ use crate::record::settings;
 use crate::system::sync::Ordering::Relaxed;
 use crate::tables::counted::MappedRange;
 use crate::tables::counters::{CellCeiling, Concurrency};
-use crate::tables::gaps::Range;
 use crate::tables::label::{Label, SizeClass, ThreadName};
 use crate::tables::sampling::Interval;
+use crate::tables::unmapped_ranges::Range;
 
 impl ThreadState {
     /// The generation that the thread last joined.
@@ -19,21 +20,22 @@ impl ThreadState {
         self.generation.load(Relaxed)
     }
 
-    /// Whether what was seen is the generation that the thread last joined, without scopes, and its
-    /// session records every block.
+    /// Whether the thread has joined the generation that was seen, without scopes, in a session
+    /// that records every block.
     #[inline(always)]
     pub(crate) fn records_at(&self, word: GateWord) -> bool {
         word.word() == self.recording.load(Relaxed)
     }
 
-    /// Whether the thread has joined that generation, without scopes, and its session only counts.
+    /// Whether the thread has joined the generation that was seen, without scopes, in a session
+    /// that only counts.
     #[inline(always)]
     pub(crate) fn counts_at(&self, word: GateWord) -> bool {
         word.word() == self.counting.load(Relaxed)
     }
 
-    /// Whether the thread has joined that generation, without scopes, and its session records a
-    /// sample.
+    /// Whether the thread has joined the generation that was seen, without scopes, in a sampled
+    /// session.
     #[inline(always)]
     pub(super) fn samples_at(&self, word: GateWord) -> bool {
         word.word() == self.drawing.load(Relaxed)
@@ -41,7 +43,8 @@ impl ThreadState {
 
     /// Whether the session that the thread last joined only counts.
     ///
-    /// NOTE: not told by `counting`, which a signal handler changes that interrupts a record.
+    /// NOTE: `counting` cannot answer this, since a signal handler that interrupts a record changes
+    /// it.
     #[inline(always)]
     pub(crate) fn only_counts(&self) -> bool {
         self.only_counts.load(Relaxed)
@@ -49,7 +52,7 @@ impl ThreadState {
 
     /// Joins a generation.
     pub(crate) fn join(&self, generation: u64, concurrency: Concurrency) {
-        // NOTE: alone, it is no part of the account; see `Tally`.
+        // NOTE: the tally of a single thread is not in the account; see `Tally`.
         self.fold_tally();
         let ceiling = match concurrency {
             Concurrency::Single => CellCeiling::ONE_THREAD,
@@ -76,8 +79,8 @@ impl ThreadState {
         if let Some(interval) = self.sampling() {
             self.draw(interval);
         }
-        // NOTE: whoever moved the epoch for this thread, where it could not record, had it join
-        // again.
+        // NOTE: when another thread moves the epoch for this one, which could not record, it makes
+        // this one join again.
         self.tally.save_if_old(TABLES.epoch());
         self.account.begin(concurrency, &TABLES.heap);
         let (word, never) = (GateWord::at(generation).word(), GateWord::NEVER.word());
@@ -95,10 +98,10 @@ impl ThreadState {
         self.generation.store(generation, Relaxed);
     }
 
-    /// Has the thread join the present generation again before its next record.
+    /// Makes the thread join the present generation again before its next record.
     pub(crate) fn rejoin_later(&self) {
-        // NOTE: no generation is this one. Were it that of a stopped tracer, a record that began
-        // just before the stop would be made after it.
+        // NOTE: no generation has this number. With the number of a stopped tracer, a record that
+        // began just before the stop would be made after it.
         self.generation.store(u64::MAX, Relaxed);
         self.recording.store(GateWord::NEVER.word(), Relaxed);
         self.counting.store(GateWord::NEVER.word(), Relaxed);
@@ -131,8 +134,8 @@ impl ThreadState {
         self.labels_sizes.load(Relaxed)
     }
 
-    /// Labels what is allocated next with its size class. The caller owns the state, and a record
-    /// is under way.
+    /// Labels the thread's next allocations with a size class. The caller owns the state, and a
+    /// record is under way.
     #[cold]
     #[inline(never)]
     pub(crate) fn label_size(&self, size: usize) {

@@ -1,4 +1,4 @@
-//! What each thread keeps for itself, and the list of all threads that keep something.
+//! The recording state of each thread, and the list of all states.
 
 mod cells;
 mod events;
@@ -27,40 +27,40 @@ pub(crate) use scope::{
 };
 pub(crate) use state::ThreadState;
 
-/// Where the calling thread stands.
+/// What the calling thread may do.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// It has not recorded anything.
+    /// The thread has not recorded anything.
     Fresh,
-    /// It is inside the control of the tracer, maybe holding its lock: it must neither record nor
-    /// wait.
+    /// The thread is inside the control of the tracer and may hold its lock: it must neither record
+    /// nor wait.
     Busy,
-    /// It has a state.
+    /// The thread has a state.
     Attached,
-    /// Its end has come and its state is given back.
+    /// The thread is ending and has given its state back.
     Gone,
-    /// It is the tracer's own, and never records.
+    /// The thread belongs to the tracer and never records.
     Internal,
 }
 
 struct Local {
     state: Own<Option<&'static ThreadState>>,
     stage: Own<Stage>,
-    /// The scope that the thread is in; zero is none.
+    /// The thread's scope; zero for none.
     scope: Own<u32>,
-    /// Whether the thread allocated or freed something while there was a scope.
+    /// Whether the thread allocated or freed something while a scope existed.
     was_seen: Own<bool>,
-    /// A slot for the thread's next scope; zero is none.
+    /// A slot for the thread's next scope; zero for none.
     ///
-    /// PERF: it saves two exchanges of the fifty nanoseconds that an empty scope takes.
+    /// PERF: saves two atomic exchanges of the fifty nanoseconds that an empty scope takes.
     spare_slot: Own<u32>,
-    /// How many [`Muted`](guards::Muted) guards are alive.
+    /// Number of live [`Muted`](guards::Muted) guards.
     muted: Own<u32>,
 }
 
 thread_local! {
-    // NOTE: constant and without a destructor, so that it is there from the thread's first
-    // instruction to its last, and reading it never allocates.
+    // NOTE: constant and without a destructor, so it exists from the thread's first instruction to
+    // its last, and reading it never allocates.
     static LOCAL: Local =
         const {
             Local {
@@ -86,7 +86,7 @@ pub(crate) fn stage() -> Stage {
         .unwrap_or(Stage::Gone)
 }
 
-/// Gives the calling thread a state, or takes it away.
+/// Sets the calling thread's state, or removes it, and sets its stage.
 pub(crate) fn set(state: Option<&'static ThreadState>, stage: Stage) {
     let _ = LOCAL.try_with(|local| {
         local.state.set(state);
@@ -94,10 +94,9 @@ pub(crate) fn set(state: Option<&'static ThreadState>, stage: Stage) {
     });
 }
 
-/// Called at a thread's end; returns whether its state should be given back now.
+/// Called at a thread's end. Returns whether its state should be given back now.
 ///
-/// Other destructors may still come and allocate or free, so the first calls ask to be called
-/// again.
+/// Other destructors may still run and allocate or free, so the first calls request another round.
 pub(crate) fn is_last_tls_destructor_round(state: &ThreadState) -> bool {
     // POSIX promises at least four rounds (PTHREAD_DESTRUCTOR_ITERATIONS).
     const ROUNDS: u32 = 3;

@@ -12,10 +12,10 @@ use Ordering::Relaxed;
 /// All thread states ever made.
 pub(crate) struct Threads {
     first: AtomicPtr<ThreadState>,
-    /// The first that is nobody's. NOTE: only under the control lock.
+    /// The first state in the free list. NOTE: only under the control lock.
     free: AtomicPtr<ThreadState>,
-    /// Those that were claimed last, and where [`gone`](Self::gone) goes on to look beside. NOTE:
-    /// only under the control lock.
+    /// The states claimed last, and the state where [`gone`](Self::gone) continues. NOTE: only
+    /// under the control lock.
     latest: [AtomicPtr<ThreadState>; LATEST],
     looked_at: AtomicPtr<ThreadState>,
 }
@@ -48,7 +48,7 @@ impl Threads {
 
     /// A state for the calling thread, in constant time. NOTE: only under the control lock.
     pub(crate) fn claim(&self, bounds: StackBounds) -> Option<&'static ThreadState> {
-        // SAFETY: as in `iter`.
+        // SAFETY: the pointer is null or a state; states are published whole and never freed.
         let state = match unsafe { self.free.load(Relaxed).as_ref() } {
             Some(state) => {
                 self.free.store(state.next_free.load(Relaxed), Relaxed);
@@ -56,8 +56,8 @@ impl Threads {
             }
             None => {
                 let fresh: NonNull<ThreadState> = arena::reserve(size_of::<ThreadState>())?.cast();
-                // SAFETY: zeroed memory of the size and alignment; zero is a value of every field;
-                // it is never released.
+                // SAFETY: the memory has the right size and alignment, and is zeroed, which is
+                // valid for every field. It is never released.
                 let state = unsafe { fresh.as_ref() };
                 state.cells.begin();
                 state.recent.begin();
@@ -72,9 +72,9 @@ impl Threads {
         self.latest
             .iter()
             .fold(latest, |newer, place| place.swap(newer, Relaxed));
-        // SAFETY: the state is nobody's, so nobody records with it.
+        // SAFETY: no thread owns the state, so no thread records with it.
         unsafe { state.walker() }.begin(bounds);
-        // NOTE: no session is this one, so that the next thread is named anew.
+        // NOTE: no session has this number, so the next thread is named again.
         state.session.store(u64::MAX, Relaxed);
         state.tls_destructor_rounds.store(0, Relaxed);
         state.is_of_this_thread();
@@ -83,8 +83,8 @@ impl Threads {
         Some(state)
     }
 
-    /// Gives a state back, folded. NOTE: only under the control lock, by the owner or while it
-    /// stands still.
+    /// Gives a folded state back. NOTE: only under the control lock, by the owner or while it is
+    /// stopped.
     pub(crate) fn give_back(&self, state: &'static ThreadState, events: &Events) {
         state.fold_all();
         state.events.move_to(events);
@@ -96,18 +96,17 @@ impl Threads {
         self.free.store(ptr::from_ref(state).cast_mut(), Relaxed);
     }
 
-    /// Those that belong to a thread.
+    /// The states that belong to a thread.
     pub(crate) fn claimed(&self) -> impl Iterator<Item = &'static ThreadState> {
         self.iter().filter(|state| state.claimed.load(Relaxed))
     }
 
-    /// Of the states that were claimed last, and of so many others, those whose thread is gone and
-    /// did not say so.
-    /// NOTE: only under the control lock.
+    /// States whose thread ended without giving its state back, among those claimed last and
+    /// `others` more. NOTE: only under the control lock.
     ///
-    /// A thread that first records when its last destructor runs is not told of its end.
+    /// A thread that first records while its last destructor runs gets no notice of its end.
     pub(crate) fn gone(&self, others: usize) -> impl Iterator<Item = &'static ThreadState> {
-        // SAFETY: as in `iter`.
+        // SAFETY: the pointer is null or a state; states are published whole and never freed.
         let latest = |place: &AtomicPtr<ThreadState>| unsafe { place.load(Relaxed).as_ref() };
         let from_here = Threads::iter_from(self.looked_at.load(Relaxed));
         let others = from_here.chain(self.iter()).take(others).inspect(|state| {

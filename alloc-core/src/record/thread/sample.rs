@@ -1,4 +1,4 @@
-//! How far it is to the next byte that is drawn for the sample.
+//! The distance to the next sampled byte.
 
 use super::ThreadState;
 use crate::record::gate::GateWord;
@@ -7,8 +7,8 @@ use crate::system::sync::Ordering::Relaxed;
 use crate::tables::sampling::{Interval, Rounding};
 
 impl ThreadState {
-    /// Whether an allocation of this size is known, without a record, not to be drawn for the
-    /// sample of the generation that was seen.
+    /// Fast path: whether an allocation of this size is surely not sampled in the generation that
+    /// was seen. Needs no guard.
     #[inline(always)]
     pub(crate) fn skips(&self, size: usize, word: GateWord) -> bool {
         if !self.samples_at(word) {
@@ -22,7 +22,7 @@ impl ThreadState {
         skips
     }
 
-    /// Whether a block of this size is drawn for the sample, and how it is rounded then.
+    /// Whether a block of this size is sampled, and the threshold for rounding its weight.
     #[inline(always)]
     pub(crate) fn drawn(&self, size: usize, interval: Interval) -> Option<Rounding> {
         let until = self.until_sample.load(Relaxed).wrapping_sub(size as i64);
@@ -34,7 +34,7 @@ impl ThreadState {
     pub(super) fn draw(&self, interval: Interval) -> Rounding {
         let mut random = self.random.load(Relaxed);
         if random == 0 {
-            // No two threads, and no two runs, draw alike.
+            // Seeds differ between threads and between runs.
             random = std::ptr::from_ref(self) as u64 ^ settings::seed();
         }
         let (until, rounding) = interval.draw(&mut random);

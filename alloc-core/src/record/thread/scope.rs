@@ -1,21 +1,22 @@
-//! The scope that the calling thread is in.
+//! The scope of the calling thread.
 
 use std::sync::OnceLock;
 
 use super::{LOCAL, Local, Stage};
 use crate::tables::slot_id::SlotId;
 
-/// What the scopes do with a thread's share of one. Registered, since they are of a layer above.
+/// Callbacks that release a thread's references to scopes. Registered, because scopes are in a
+/// layer above.
 pub(crate) struct ScopeOwners {
-    /// Takes one owner away.
+    /// Releases one owner's share.
     pub(crate) disown: fn(SlotId),
-    /// Lets others use the slot.
+    /// Makes the slot available to others.
     pub(crate) give_back: fn(SlotId),
 }
 
 static OWNERS: OnceLock<&'static ScopeOwners> = OnceLock::new();
 
-/// Registers what to do with a thread's share of a scope.
+/// Registers the callbacks.
 pub(crate) fn register_scopes(owners: &'static ScopeOwners) {
     let _ = OWNERS.set(owners);
 }
@@ -25,18 +26,19 @@ pub(super) fn owners() -> &'static ScopeOwners {
         disown: |_| (),
         give_back: |_| (),
     };
-    // NOTE: before the first call of the allocator there are no scopes.
+    // NOTE: no scope exists before the first call of the allocator.
     OWNERS.get().copied().unwrap_or(NONE)
 }
 
-/// The slot that the calling thread kept for its next scope.
+/// Takes the slot that the calling thread kept for its next scope.
 #[inline(always)]
 pub(crate) fn take_spare_slot() -> Option<SlotId> {
     let slot = LOCAL.try_with(|local| local.spare_slot.replace(0));
     SlotId::from_word(slot.unwrap_or(0))
 }
 
-/// Keeps a slot for the calling thread's next scope, if it has none and will say when it ends.
+/// Keeps a slot for the calling thread's next scope. Returns `false` if it has one already, or if
+/// nothing reports the thread's end.
 #[inline(always)]
 pub(crate) fn keep_spare_slot(slot: SlotId) -> bool {
     let kept = LOCAL.try_with(|local| {
@@ -56,7 +58,7 @@ pub(crate) fn scope() -> Option<SlotId> {
     SlotId::from_word(scope.unwrap_or(0))
 }
 
-/// The scope that the calling thread is in, for an event that scopes count.
+/// The scope of the calling thread, for an event that scopes count.
 #[inline(always)]
 pub(crate) fn scope_of_event() -> Option<SlotId> {
     let scope = LOCAL.try_with(|local| {
@@ -66,26 +68,27 @@ pub(crate) fn scope_of_event() -> Option<SlotId> {
     SlotId::from_word(scope.unwrap_or(0))
 }
 
-/// Whether scopes were told of something that the calling thread did, or tracing was.
+/// Whether a scope counted an event of the calling thread, or tracing recorded one.
 #[inline(always)]
 pub(crate) fn was_seen() -> bool {
     let was_seen = |local: &Local| local.was_seen.get() || local.stage.get() != Stage::Fresh;
     LOCAL.try_with(was_seen).unwrap_or(true)
 }
 
-/// Has the calling thread in another scope, and returns the one that it was in. The thread owns a
-/// share of its scope: what is passed here is given to it, and what is returned is the caller's.
+/// Moves the calling thread into another scope and returns the previous one. The thread owns a
+/// share of its scope: the share of the new scope passes to it, and the share of the previous one
+/// passes to the caller.
 pub(crate) fn replace_scope(scope: Option<SlotId>) -> Option<SlotId> {
     let scope = scope.map_or(0, SlotId::get);
     let before = LOCAL.try_with(|local| local.scope.replace(scope));
     SlotId::from_word(before.unwrap_or(0))
 }
 
-/// The calling thread is in no scope until it is dropped.
+/// Keeps the calling thread in no scope until it is dropped.
 #[must_use]
 pub(crate) struct OutsideScope {
     scope: Option<SlotId>,
-    // It is this thread's.
+    // Not `Send`: it belongs to one thread.
     _not_send: std::marker::PhantomData<*const ()>,
 }
 
@@ -98,7 +101,7 @@ pub(crate) fn leave_scope() -> OutsideScope {
 
 impl Drop for OutsideScope {
     fn drop(&mut self) {
-        // NOTE: none, unless a guard was made meanwhile and is still there.
+        // NOTE: `None`, unless a guard was made meanwhile and still lives.
         if let Some(scope) = replace_scope(self.scope.take()) {
             (owners().disown)(scope);
         }
@@ -111,14 +114,14 @@ pub(crate) fn outside_scope<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// The calling thread, which ends, is in no scope any more.
+/// Leaves all scopes, at the calling thread's end.
 pub(crate) fn disown_scope() {
     if let Some(scope) = replace_scope(None) {
         (owners().disown)(scope);
     }
 }
 
-/// Gives back the slot that the calling thread, which ends, kept for its next scope.
+/// Gives back the spare slot, at the calling thread's end.
 pub(crate) fn give_back_spare_slot() {
     if let Some(slot) = take_spare_slot() {
         (owners().give_back)(slot);

@@ -1,4 +1,4 @@
-//! What walks the thread's stack, and the callsites that it met last.
+//! The thread's stack walker, and its cache of recent callsites.
 
 use super::ThreadState;
 use crate::capture::Walker;
@@ -6,45 +6,45 @@ use crate::system::sync::Ordering::Relaxed;
 use crate::tables::callsites::Recent;
 
 impl ThreadState {
-    /// What walks the stack.
+    /// The thread's stack walker.
     ///
     /// # Safety
     ///
-    /// The caller is the owner and records, and no other reference from here is alive.
+    /// The caller is the owner and records, and no other reference from this function is alive.
     #[expect(
         clippy::mut_from_ref,
         reason = "the record that is under way is the only user"
     )]
     #[inline(always)]
     pub(crate) unsafe fn walker(&self) -> &mut Walker {
-        // SAFETY: the caller's promise. A record is not interrupted by another of the same thread:
-        // that one finds `is_inside`.
+        // SAFETY: the caller is the owner and holds no other reference. No other record of the same
+        // thread interrupts this one: it would find `is_inside`.
         unsafe { &mut *self.walker.get() }
     }
 
-    /// What walks the stack, showing `frames` frames until the thread joins a generation again.
+    /// The thread's stack walker, set to `frames` frames until the thread joins a generation again.
     ///
     /// # Safety
     ///
-    /// As [`walker`](Self::walker); or the thread is muted.
+    /// The requirements of [`walker`](Self::walker); or the thread is muted.
     #[expect(
         clippy::mut_from_ref,
         reason = "nobody records with this state meanwhile"
     )]
     pub(crate) unsafe fn walker_for(&self, frames: usize) -> &mut Walker {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees what `walker` requires.
         let walker = unsafe { self.walker() };
         if self.frames.swap(frames, Relaxed) != frames {
             walker.forget();
             walker.set_limit(frames);
-            // NOTE: no session is this one: what is remembered is forgotten again.
+            // NOTE: no session has this number, so the next join clears what the walker cached.
             self.session.store(u64::MAX, Relaxed);
             self.rejoin_later();
         }
         walker
     }
 
-    /// The callsites that the thread met last.
+    /// The thread's cache of recent callsites.
     #[inline(always)]
     pub(crate) fn recent(&self) -> &Recent {
         &self.recent

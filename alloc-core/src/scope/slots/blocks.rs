@@ -1,4 +1,4 @@
-//! Which block belongs to which scope, and what a scope counts of it.
+//! Which block belongs to which scope, and how a scope counts it.
 
 use super::super::sites::{self, Allocator};
 use super::super::started;
@@ -8,10 +8,10 @@ use crate::system::arena::Zeroed;
 use crate::system::sync::{AtomicU32, Ordering::Relaxed};
 use crate::tables::blocks::{Granule, PageMap, Word};
 
-/// A place of the index of scopes' blocks.
+/// A word of the index of scopes' blocks.
 pub(super) struct Owner(AtomicU32);
 
-// SAFETY: zero is a value of it.
+// SAFETY: zero is valid: no scope.
 unsafe impl Zeroed for Owner {}
 
 impl Word for Owner {
@@ -28,23 +28,24 @@ impl Word for Owner {
     }
 }
 
-/// Which scope each block belongs to that was allocated in one.
+/// The scope of each block that was allocated in one.
 ///
-/// An index of its own, so that scopes neither need tracing nor care when it starts, stops or is
-/// cleared. As long as a scope or a block of one is alive, every free looks here.
+/// The index is separate from the session's, so that scopes need no tracing and are unaffected when
+/// it starts, stops or is cleared. As long as a scope or a block of one is alive, every free looks
+/// here.
 static BLOCKS: PageMap<Owner> = PageMap::new();
 
-/// Makes room. `None` where the system has no memory to give.
+/// Reserves memory. Returns `None` if the system is out of memory.
 pub(in crate::scope) fn prepare(granule: Granule) -> Option<()> {
     BLOCKS.prepare(granule, true)
 }
 
-/// The physical memory that the index takes up.
+/// Physical memory of the index, in bytes.
 pub(super) fn resident() -> usize {
     BLOCKS.resident()
 }
 
-/// What [`begin_realloc`] took out of the index.
+/// What [`begin_realloc`] removed from the index.
 #[derive(Clone, Copy)]
 pub(crate) struct BegunRealloc(Option<SlotId>);
 
@@ -64,7 +65,7 @@ pub(crate) fn on_alloc(address: usize, size: usize) {
     sites::on_alloc(scope, address, size, by, false);
 }
 
-/// Notes whose the block is.
+/// Records the scope of a block.
 fn note(address: usize, scope: SlotId) {
     match BLOCKS.insert(address, scope) {
         Ok(None) => {}
@@ -77,13 +78,13 @@ fn note(address: usize, scope: SlotId) {
     }
 }
 
-/// A block was released behind the tracer's back.
+/// The previous block at this address was freed without a record.
 #[cold]
 fn forget(gone: SlotId) {
     debit(gone, 0, None);
 }
 
-/// Counts a block less in `scope` and those around it, up to `outer`.
+/// Subtracts a block from `scope` and those around it, up to `outer`.
 fn debit(scope: SlotId, size: usize, outer: Option<SlotId>) {
     for it in scope.chain_up_to(outer) {
         it.slot().net.fetch_sub(size as i64, Relaxed);
@@ -91,7 +92,7 @@ fn debit(scope: SlotId, size: usize, outer: Option<SlotId>) {
     }
 }
 
-/// Counts a block that is about to be freed.
+/// Counts the free of a block that is about to be freed.
 pub(crate) fn on_free(address: usize, size: usize) {
     let owner = BLOCKS.remove(address);
     if let Some(owner) = owner.filter(|_| !thread::was_seen()) {
@@ -108,20 +109,21 @@ pub(crate) fn on_free(address: usize, size: usize) {
     }
 }
 
-/// Takes out what is known of a block that is about to be reallocated.
+/// Removes a block that is about to be reallocated from the index.
 pub(crate) fn begin_realloc(address: usize) -> BegunRealloc {
     BegunRealloc(BLOCKS.remove(address))
 }
 
-/// Undoes [`begin_realloc`]: the block stayed where it was, as it was.
+/// Undoes [`begin_realloc`]: the reallocation failed and the block is unchanged.
 pub(crate) fn abort_realloc(left: BegunRealloc, address: usize) {
     if let Some(owner) = left.0 {
         note(address, owner);
     }
 }
 
-/// Counts a block that was reallocated: it belongs to the scope that did so. Where that is within
-/// the one it was of, there is one change, so that what grows at the peak does not shrink first.
+/// Counts a block that was reallocated: it now belongs to the scope of the calling thread. If that
+/// is inside the previous scope, there is one change, so that a block that grows at the peak does
+/// not shrink the scope first.
 pub(crate) fn finish_realloc(left: BegunRealloc, old: (usize, usize), new: (usize, usize)) {
     let BegunRealloc(owner) = left;
     let scope = thread::scope_of_event();

@@ -1,4 +1,4 @@
-//! A slot from when it is claimed until nothing refers to it.
+//! The life of a slot: from when it is claimed until nothing refers to it.
 
 use super::super::sites::Sites;
 use super::slot::HOLD;
@@ -8,8 +8,8 @@ use crate::{control, record::thread};
 use Ordering::Relaxed;
 
 impl SlotId {
-    /// A scope within `parent`, which is alive, with two owners: the guard and the thread. `None`
-    /// if there are too many, or no memory.
+    /// Claims a slot for a scope within `parent`, which is alive, with two owners: the guard and
+    /// the thread. Returns `None` if there are too many scopes, or the system is out of memory.
     pub(in crate::scope) fn claim(parent: Option<SlotId>, sites: *mut Sites) -> Option<SlotId> {
         let id = thread::take_spare_slot()
             .or_else(SlotId::take_free)
@@ -44,13 +44,13 @@ impl SlotId {
         SlotId::from_word(number)
     }
 
-    /// Lets others use the slot.
+    /// Makes the slot available to others.
     pub(crate) fn give_back(self) {
         let mut head = FREE.load(Relaxed);
         loop {
             self.slot().next.store(head as u32, Relaxed);
             let after = ((head >> 32) + 1) << 32 | u64::from(self.get());
-            // The release shows `next` to the acquire in `take_free`.
+            // The release publishes `next` to the acquire in `take_free`.
             match FREE.compare_exchange_weak(head, after, Ordering::Release, Relaxed) {
                 Ok(_) => return,
                 Err(now) => head = now,
@@ -58,31 +58,32 @@ impl SlotId {
         }
     }
 
-    /// Has other threads count in the scope, and in those around it.
+    /// Allows other threads to count in the scope, and in those around it.
     pub(in crate::scope) fn share(self) {
         for it in self.chain() {
             it.slot().is_shared.store(true, Relaxed);
         }
     }
 
-    /// One owner more. NOTE: by an owner.
+    /// Adds an owner. NOTE: only by an owner.
     pub(in crate::scope) fn own(self) {
         self.slot().owners.fetch_add(1, Relaxed);
     }
 
-    /// The same, by whoever holds the slot: fails if the last owner went.
+    /// Adds an owner, for a caller that only refers to the slot. Returns `false` if the last owner
+    /// is gone.
     pub(in crate::scope) fn try_own(self) -> bool {
         let more = |owners: u32| owners.checked_add(1).filter(|_| owners > 0);
         let owners = &self.slot().owners;
         owners.fetch_update(Relaxed, Relaxed, more).is_ok()
     }
 
-    /// The guard and the thread own it no more.
+    /// Releases the shares of the guard and of the thread.
     pub(in crate::scope) fn leave(self) {
         let slot = self.slot();
-        // PERF: where there is nothing but these two, nobody else can come to know of the slot, and
-        // no exchange is needed to say so. The acquires pair with the releases of whoever owned it,
-        // or freed a block of it.
+        // PERF: if these two are the only references, no other thread can learn of the slot, and no
+        // atomic exchange is needed. The acquires pair with the releases of earlier owners and of
+        // threads that freed a block of it.
         if slot.owners.load(Ordering::Acquire) == 2
             && slot.references.load(Ordering::Acquire) == HOLD
         {
@@ -92,21 +93,21 @@ impl SlotId {
         }
     }
 
-    /// Fewer owners.
+    /// Releases shares of owners.
     pub(crate) fn disown(self, owners: u32) {
-        // Releases and acquires as the reference count of an `Arc` does.
+        // Release and acquire, as in the reference count of an `Arc`.
         if self.slot().owners.fetch_sub(owners, Ordering::AcqRel) == owners {
             self.release(HOLD);
         }
     }
 
-    /// Notes that its guard is gone, though the thread is in a scope within, and will come back.
+    /// Marks that its guard is gone, while the thread is in a scope within and will come back.
     pub(in crate::scope) fn mark_left(self) {
         self.slot().is_left.store(true, Relaxed);
     }
 
-    /// The innermost scope, from one that is owned outwards, that was not left. It is owned
-    /// instead.
+    /// The innermost scope, from an owned one outward, whose guard still lives. The share moves to
+    /// that scope.
     pub(in crate::scope) fn come_back(mut scope: Option<SlotId>) -> Option<SlotId> {
         while let Some(left) = scope.filter(|it| it.slot().is_left.load(Relaxed)) {
             scope = left.chain().skip(1).find(|it| it.try_own());
@@ -115,7 +116,7 @@ impl SlotId {
         scope
     }
 
-    /// Takes references away, and the slot with the last.
+    /// Releases references, and the slot with the last one.
     pub(super) fn release(self, references: u64) {
         let before = self
             .slot()
@@ -131,7 +132,7 @@ impl SlotId {
         let sites = slot.sites.load(Relaxed);
         if !sites.is_null() {
             let _muted = thread::mute();
-            // SAFETY: from `Box::into_raw`, and nothing refers to the slot any more.
+            // SAFETY: `Box::into_raw` returned it, and nothing refers to the slot any more.
             drop(unsafe { Box::from_raw(sites) });
         }
         let parent = slot.parent();

@@ -1,4 +1,4 @@
-//! A scope's slot: what it counts, who owns it, and when it is free again.
+//! A scope's slot: its counters, its owners, and when it is free again.
 
 mod blocks;
 mod lifetime;
@@ -15,7 +15,8 @@ use crate::system::sync::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 impl SlotId {
     pub(in crate::scope) fn slot(self) -> &'static Slot {
-        // NOTE: whoever has the number has it from `take_fresh`, which made the slot.
+        // NOTE: never used in practice: a slot's number comes from `take_fresh`, which made the
+        // slot.
         static NONE: Slot = Slot::new();
         let at = self.get() as usize;
         SLOTS[at / CHUNK]
@@ -23,10 +24,10 @@ impl SlotId {
             .map_or(&NONE, |slots| &slots[at % CHUNK])
     }
 
-    /// The scope itself and those around it, innermost first.
+    /// The scope and those around it, innermost first.
     pub(in crate::scope) fn chain(self) -> impl Iterator<Item = SlotId> {
-        // NOTE: the next is looked up before this one is handed out, whose last block may be its
-        // end.
+        // NOTE: the next one is read before this one is returned, because the caller may release
+        // this one.
         let mut next = Some(self);
         std::iter::from_fn(move || {
             let it = next?;
@@ -35,7 +36,7 @@ impl SlotId {
         })
     }
 
-    /// The innermost scope that both are in.
+    /// The innermost scope that contains both.
     fn common(one: Option<SlotId>, other: Option<SlotId>) -> Option<SlotId> {
         let depth = |it: SlotId| it.slot().depth.load(Relaxed);
         let (mut one, mut other) = (one?, other?);
@@ -49,8 +50,7 @@ impl SlotId {
         Some(one)
     }
 
-    /// The scope itself and those around it, innermost first, but for `outer` and those around
-    /// that.
+    /// The scope and those around it, innermost first, up to but without `outer`.
     fn chain_up_to(self, outer: Option<SlotId>) -> impl Iterator<Item = SlotId> {
         self.chain().take_while(move |it| Some(*it) != outer)
     }
@@ -58,21 +58,21 @@ impl SlotId {
 
 static SLOTS: [LazyTable<Slot, CHUNK>; CHUNKS] = [const { LazyTable::new() }; CHUNKS];
 
-/// How many scopes there can be at once, counting those that ended but of which a block is live.
+/// The most scopes at once, including those that ended but have a live block.
 const MOST_SCOPES: usize = 1 << 20;
 
 const CHUNK: usize = 1 << 10;
 
 const CHUNKS: usize = MOST_SCOPES / CHUNK + 1;
 
-/// The first slot that is free again, in the lower half; above it a number that changes each time,
-/// so that a slot which was taken and came back in between is not mistaken for one that never went.
+/// Head of the free list, in the lower half. The upper half changes at each step, against the ABA
+/// problem: a slot that was taken and given back in between is not mistaken for an unchanged one.
 static FREE: AtomicU64 = AtomicU64::new(0);
 
-/// How many slots were ever in use.
+/// Number of slots that were ever used.
 static USED: AtomicU32 = AtomicU32::new(0);
 
-/// The physical memory that scopes take up.
+/// Physical memory of scopes, in bytes.
 pub(crate) fn resident() -> usize {
     SLOTS.iter().map(LazyTable::resident).sum::<usize>() + blocks::resident()
 }

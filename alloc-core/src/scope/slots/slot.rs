@@ -10,23 +10,22 @@ use Ordering::Relaxed;
 
 /// The counters of one scope.
 ///
-/// # How exact
+/// # Exactness
 ///
 /// Each counter is one atomic that all threads of the scope change as they allocate and free; the
-/// totals, by plain loads and stores as long as only one thread can be in it. So the sums are exact
-/// whoever frees what and where, and the peak is the highest that the scope's live bytes ever were,
-/// at the moment that each change took effect. A thread's allocation and its count are two steps:
-/// while other threads of the scope allocate and free between these, the peak may differ from that
-/// of the inner allocator by what is in between, one block for each other thread.
+/// totals are changed by plain loads and stores as long as only one thread can be in the scope. So
+/// the sums are exact whichever thread frees a block, and the peak is the highest value of the
+/// scope's live bytes, at the moment that each change took effect. A thread's allocation and its
+/// count are two steps. If other threads of the scope allocate and free between them, the peak may
+/// differ from that of the inner allocator by the blocks in between, one for each other thread.
 ///
 /// # Nested scopes
 ///
-/// A block is noted with its innermost scope, and counted there and in all scopes around it.
+/// A block is recorded with its innermost scope, and counted there and in all scopes around it.
 #[repr(C, align(64))]
 pub(in crate::scope) struct Slot {
-    /// Live blocks, of this scope and of those within, in units of one; and whatever else keeps the
-    /// slot from being another's, in units of [`HOLD`]: scopes within, and the owners, together
-    /// one.
+    /// Live blocks of this scope and of those within, in units of one, plus everything else that
+    /// keeps the slot from reuse, in units of [`HOLD`]: each scope within, and all owners together.
     pub(super) references: AtomicU64,
     /// Bytes of live blocks.
     pub(super) net: AtomicI64,
@@ -37,18 +36,18 @@ pub(in crate::scope) struct Slot {
     pub(super) reallocations: AtomicU64,
     pub(super) before: AtomicU64,
     pub(super) before_blocks: AtomicU64,
-    /// Who counts by callsite, if someone does. NOTE: set before the scope is entered.
+    /// The counters by callsite, if the scope has any. NOTE: set before the scope is entered.
     pub(super) sites: AtomicPtr<Sites>,
-    /// The guard, the handles, the threads that are in the scope, and the guards that bring one
-    /// back.
+    /// Number of owners: the guard, the handles, the threads in the scope, and the guards that
+    /// bring a thread back to it.
     pub(super) owners: AtomicU32,
     pub(super) parent: AtomicU32,
-    /// How many scopes are around it.
+    /// Number of scopes around it.
     pub(super) depth: AtomicU32,
     /// The next free slot, while this one is free.
     pub(super) next: AtomicU32,
-    /// Whether there is a handle of it, or of a scope within: so that other threads may be in it.
-    /// They may free its blocks in any case.
+    /// Whether this scope or one within has a handle, so that other threads may be in it. They may
+    /// free its blocks in any case.
     pub(super) is_shared: AtomicBool,
     /// Whether the index had no room for a block.
     pub(super) is_broken: AtomicBool,
@@ -56,7 +55,7 @@ pub(in crate::scope) struct Slot {
     pub(super) is_left: AtomicBool,
 }
 
-// SAFETY: zero is a value of all fields.
+// SAFETY: zero is valid for all fields.
 unsafe impl Zeroed for Slot {}
 
 pub(super) const HOLD: u64 = 1 << 40;
@@ -90,7 +89,7 @@ impl Slot {
         SlotId::from_word(self.parent.load(Relaxed))
     }
 
-    /// Begins anew, with two owners. NOTE: by the only one who knows of the slot.
+    /// Initializes the slot, with two owners. NOTE: only before any other thread knows of the slot.
     pub(super) fn begin(&self, parent: Option<SlotId>, sites: *mut Sites) {
         self.references.store(HOLD, Relaxed);
         self.net.store(0, Relaxed);
@@ -112,14 +111,14 @@ impl Slot {
     }
 
     pub(in crate::scope) fn sites(&self) -> Option<&Sites> {
-        // SAFETY: null, or what `claim` got from `Box::into_raw`, which lives as long as the slot
-        // is somebody's; whoever asks holds it by an owner or a block.
+        // SAFETY: the pointer is null, or `claim` got it from `Box::into_raw`, and it lives as long
+        // as the slot is in use. The caller keeps the slot in use by a share or a block.
         unsafe { self.sites.load(Ordering::Acquire).as_ref() }
     }
 
-    /// Counts what only threads that are in the scope count.
+    /// Counts an allocation. Only threads in the scope do.
     fn count(&self, size: usize) {
-        // PERF: an exchange takes as long as the rest of the record.
+        // PERF: an atomic exchange takes as long as the rest of the record.
         if self.is_shared.load(Relaxed) {
             self.total.fetch_add(size as u64, Relaxed);
             self.total_blocks.fetch_add(1, Relaxed);
@@ -165,7 +164,7 @@ impl Slot {
     pub(in crate::scope) fn usage(&self) -> Usage {
         let allocated = Amount::new(self.total.load(Relaxed), self.total_blocks.load(Relaxed));
         let current = Amount::new(
-            // NOTE: a change under way may have been made to the one and not to the other.
+            // NOTE: a change under way may have changed one and not yet the other.
             self.net.load(Relaxed).max(0) as u64,
             self.references.load(Relaxed) & LIVE,
         );

@@ -1,13 +1,15 @@
 //! Memory for the tracer itself, straight from the operating system.
 //!
-//! Nothing in here calls an allocator, so it can run inside one. Memory comes zeroed and is given
-//! page by page as it is touched: reserving a table that stays mostly empty costs address space.
+//! Nothing in here calls an allocator, so it can run inside one. Memory is zeroed and becomes
+//! resident page by page when it is touched: a reserved table that stays mostly empty costs only
+//! address space.
 //!
 //! # Locked memory
 //!
-//! What is reserved after `mlockall(MCL_FUTURE)` is kept out of the lock, so that it stays so.
-//! `mlockall(MCL_CURRENT)` makes all resident that is reserved then: 1.1 MiB for each thread, and
-//! 20 MiB at most for the tables of a session with few callsites. So lock first, and trace then.
+//! Memory reserved after `mlockall(MCL_FUTURE)` is unlocked, so that it stays untouched.
+//! `mlockall(MCL_CURRENT)` makes everything resident that is reserved at that moment: 1.1 MiB for
+//! each thread, and 20 MiB at most for the tables of a session with few callsites. So lock memory
+//! first, and start tracing then.
 
 mod lazy_table;
 #[cfg(not(unix))]
@@ -25,14 +27,14 @@ use crate::system::sync::{AtomicPtr, AtomicUsize, Ordering};
 pub(crate) use lazy_table::{LazyTable, Zeroed};
 pub(crate) use pages::{PAGE, has_room, populate, prefetch, release, reserve, resident};
 
-/// Memory that is handed out in pieces and stays: the frames of callsites, parts of the live-block
-/// index.
+/// Memory that is handed out in pieces and never freed one by one: the frames of callsites, parts
+/// of the live-block index.
 ///
 /// # Implementation
 ///
-/// A bump pointer in the newest of a list of chunks; a full chunk is followed by a new one. Nothing
-/// is freed but everything at once. All of it is lock-free: a loser of the race for a new chunk
-/// gives its own back.
+/// A bump pointer in the newest of a list of chunks; a full chunk is followed by a new one.
+/// Everything is freed at once. All of it is lock-free: the loser of a race for a new chunk gives
+/// its own back.
 pub(crate) struct Arena {
     newest: AtomicPtr<Chunk>,
 }
@@ -42,7 +44,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 #[repr(C)]
 struct Chunk {
     older: AtomicPtr<Chunk>,
-    /// How many bytes are handed out, beyond the head.
+    /// Number of bytes handed out, without the head.
     used: AtomicUsize,
 }
 
@@ -55,18 +57,19 @@ impl Arena {
         }
     }
 
-    /// Copies `words` into the arena. `None` where the system has no memory to give, or there are
-    /// more words than a chunk holds.
+    /// Copies `words` into the arena. Returns `None` if the system is out of memory, or if there
+    /// are more words than a chunk holds.
     pub(crate) fn store(&self, words: &[usize]) -> Option<&[usize]> {
         let place: NonNull<usize> = self.zeroed(size_of_val(words), align_of::<usize>())?.cast();
-        // SAFETY: room for as many words, aligned, and ours alone.
+        // SAFETY: `place` has room for that many words, is aligned, and is not shared yet.
         unsafe { ptr::copy_nonoverlapping(words.as_ptr(), place.as_ptr(), words.len()) };
-        // SAFETY: written just now, never again, and there until `clear`, which runs alone.
+        // SAFETY: the words were written just above and never change. They live until `clear`,
+        // which runs alone.
         Some(unsafe { std::slice::from_raw_parts(place.as_ptr(), words.len()) })
     }
 
-    /// A piece of `len` bytes, all zero, at a multiple of `align`: a power of two up to a page's
-    /// size. `None` where the system has no memory to give, or a chunk is smaller.
+    /// A zeroed piece of `len` bytes, aligned to `align`, a power of two up to a page's size.
+    /// Returns `None` if the system is out of memory, or if a chunk is smaller than `len`.
     pub(crate) fn zeroed(&self, len: usize, align: usize) -> Option<NonNull<u8>> {
         let end_of = |used: usize| (HEAD + used).next_multiple_of(align) + len;
         if end_of(0) > CHUNK_BYTES {
@@ -84,7 +87,8 @@ impl Arena {
                     .used
                     .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
                 if let Ok(used) = before {
-                    // This range is ours alone, and in the chunk, which begins at a page.
+                    // This range belongs to this call alone. It is inside the chunk, which starts
+                    // at a page.
                     return NonNull::new(newest.cast::<u8>().wrapping_add(end_of(used) - len));
                 }
             }
@@ -95,7 +99,7 @@ impl Arena {
     #[cold]
     fn grow(&self, newest: *mut Chunk) -> Option<()> {
         let fresh = reserve(CHUNK_BYTES)?;
-        // SAFETY: fresh memory, zeroed, large enough for the head, and nobody else's yet.
+        // SAFETY: `fresh` is zeroed, large enough for the head, and not shared yet.
         unsafe { fresh.cast::<Chunk>().as_ref() }
             .older
             .store(newest, Ordering::Relaxed);
@@ -107,7 +111,7 @@ impl Arena {
             Ordering::Relaxed,
         );
         if won.is_err() {
-            // SAFETY: never shown to anyone.
+            // SAFETY: `fresh` was never shared.
             unsafe { release(fresh, CHUNK_BYTES) };
         }
         Some(())
@@ -121,14 +125,15 @@ impl Arena {
     pub(crate) unsafe fn clear(&self) {
         let mut chunk = self.newest.swap(ptr::null_mut(), Ordering::Relaxed);
         while let Some(head) = NonNull::new(chunk) {
-            // SAFETY: a chunk stays mapped until it is released in the next line but one.
+            // SAFETY: the chunk stays mapped until it is released below.
             chunk = unsafe { head.as_ref() }.older.load(Ordering::Relaxed);
-            // SAFETY: `grow` reserved it with this length; the caller vouches for the rest.
+            // SAFETY: the chunk was reserved with this length, and nobody refers to it, as the
+            // caller guarantees.
             unsafe { release(head.cast(), CHUNK_BYTES) };
         }
     }
 
-    /// The physical memory that the arena takes up.
+    /// Physical memory of the arena, in bytes.
     pub(crate) fn resident(&self) -> usize {
         let mut chunk = self.newest.load(Ordering::Acquire);
         let mut bytes = 0;

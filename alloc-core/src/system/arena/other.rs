@@ -1,4 +1,4 @@
-//! Pages from the system allocator, where there is no `mmap`.
+//! Pages from the system allocator, for systems without `mmap`.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr::NonNull;

@@ -7,15 +7,15 @@ fn untouched_memory_is_not_resident_and_touched_memory_is() {
     let before = resident(base, len);
     for offset in [0, len / 2] {
         let place = base.as_ptr().wrapping_add(offset);
-        // SAFETY: both offsets lie in the reservation.
+        // SAFETY: both offsets are inside the reservation.
         unsafe { place.write(1) };
     }
-    // Reading takes no memory.
+    // A read makes no page resident.
     let read = base.as_ptr().wrapping_add(len / 4);
-    // SAFETY: it lies in the reservation, too.
+    // SAFETY: the offset is inside the reservation.
     assert_eq!(unsafe { read.read_volatile() }, 0);
     let after = resident(base, len);
-    // SAFETY: reserved above, not used below.
+    // SAFETY: the memory was reserved above and is not used below.
     unsafe { release(base, len) };
     if cfg!(target_os = "linux") {
         assert_eq!((before, after), (0, 8192));

@@ -3,29 +3,30 @@
 use std::ptr::{self, NonNull};
 
 pub(super) fn map(len: usize) -> Option<NonNull<u8>> {
-    // NOTE: no overcommit accounting where the system honours it: most of a table is never touched.
+    // NOTE: no overcommit accounting where the system honours the flag: most of a table is never
+    // touched.
     let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE;
-    // NOTE: without any right, since the system would make all of it resident at once in a process
-    // that has locked what it maps from now on (`mlockall` with `MCL_FUTURE`).
+    // NOTE: without any access rights at first. Otherwise the system makes all of it resident at
+    // once in a process that locks its future mappings (`mlockall` with `MCL_FUTURE`).
     //
-    // SAFETY: a new anonymous mapping at an address of the system's choice touches no memory
-    // of ours.
+    // SAFETY: a new anonymous mapping at an address of the system's choice touches no memory of
+    // ours.
     let base = unsafe { libc::mmap(ptr::null_mut(), len, libc::PROT_NONE, flags, -1, 0) };
     if base == libc::MAP_FAILED {
         return None;
     }
-    // SAFETY: the mapping just made.
+    // SAFETY: the range is the mapping just made.
     unsafe { libc::munlock(base, len) };
     let protection = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: the mapping just made.
+    // SAFETY: the range is the mapping just made.
     if unsafe { libc::mprotect(base, len, protection) } != 0 {
-        // SAFETY: the mapping just made, and nothing refers to it.
+        // SAFETY: the range is the mapping just made, and nothing refers to it.
         unsafe { libc::munmap(base, len) };
         return None;
     }
     #[cfg(target_os = "linux")]
-    // SAFETY: the range is the mapping just made. Huge pages would make a table resident
-    // 2 MiB at a time that is touched a word at a time. A refusal changes nothing.
+    // SAFETY: the range is the mapping just made. Huge pages would make a table that is touched a
+    // word at a time resident 2 MiB at a time. A refusal changes nothing.
     unsafe {
         libc::madvise(base, len, libc::MADV_NOHUGEPAGE);
     }
@@ -34,8 +35,8 @@ pub(super) fn map(len: usize) -> Option<NonNull<u8>> {
 
 pub(super) unsafe fn populate(base: NonNull<u8>, len: usize) {
     #[cfg(target_os = "linux")]
-    // SAFETY: the range is mapped memory of ours; its content stays. Before Linux 5.14 there is
-    // no such advice, and nothing changes.
+    // SAFETY: the range is mapped memory of ours; its content stays. Linux before 5.14 does not
+    // know this advice, and then nothing changes.
     unsafe {
         libc::madvise(base.as_ptr().cast(), len, libc::MADV_POPULATE_WRITE);
     }
@@ -56,16 +57,16 @@ pub(super) fn resident(base: NonNull<u8>, len: usize) -> usize {
     mapped_pages(base, len)
 }
 
-/// The bytes of pages that are this process's own, as `/proc/self/pagemap` has them. `None` where
-/// there is no such file.
+/// The bytes of pages that belong to this process alone, from `/proc/self/pagemap`. `None` if there
+/// is no such file.
 ///
-/// A page that was only read is mapped, and is the page of zeros that all share.
+/// A page that was only read is mapped, but it is the shared zero page.
 #[cfg(target_os = "linux")]
 fn own_pages(base: NonNull<u8>, len: usize) -> Option<usize> {
     const PAGES: usize = 512;
-    // Bits of a word of the file: the page is in memory, and mapped once, by us.
+    // Bits of a word of the file: the page is in memory, and mapped by this process alone.
     const OWN: u64 = 1 << 63 | 1 << 56;
-    // SAFETY: a path that ends in zero.
+    // SAFETY: the path ends in a NUL byte.
     let file = unsafe {
         libc::open(
             c"/proc/self/pagemap".as_ptr(),
@@ -82,7 +83,7 @@ fn own_pages(base: NonNull<u8>, len: usize) -> Option<usize> {
     for start in (0..pages).step_by(PAGES) {
         let part = (pages - start).min(PAGES);
         let (bytes, at) = (part * size_of::<u64>(), (first + start) * size_of::<u64>());
-        // SAFETY: room for that many bytes.
+        // SAFETY: `seen` has room for `bytes` bytes.
         let read = unsafe { libc::pread(file, seen.as_mut_ptr().cast(), bytes, at as libc::off_t) };
         if read != bytes as isize {
             own = None;
@@ -91,12 +92,12 @@ fn own_pages(base: NonNull<u8>, len: usize) -> Option<usize> {
         let is_own = |word: &&u64| **word & OWN == OWN;
         own = own.map(|own| own + seen[..part].iter().filter(is_own).count() * page);
     }
-    // SAFETY: opened above, and closed once.
+    // SAFETY: the file was opened above, and is closed once.
     unsafe { libc::close(file) };
     own
 }
 
-/// The bytes of pages that are mapped, whoever else has them.
+/// The bytes of pages that are mapped, even if other processes share them.
 fn mapped_pages(base: NonNull<u8>, len: usize) -> usize {
     const PAGES: usize = 4096;
     let page = page_size();
@@ -105,7 +106,7 @@ fn mapped_pages(base: NonNull<u8>, len: usize) -> usize {
     for start in (0..len).step_by(PAGES * page) {
         let part = (len - start).min(PAGES * page);
         let first = base.as_ptr().wrapping_add(start).cast();
-        // SAFETY: the range lies in a mapping of ours, and `seen` has a byte for each page.
+        // SAFETY: the range is inside a mapping of ours, and `seen` has a byte for each page.
         let failed = unsafe { libc::mincore(first, part, seen.as_mut_ptr().cast()) } != 0;
         if failed {
             return len;
@@ -121,7 +122,7 @@ fn mapped_pages(base: NonNull<u8>, len: usize) -> usize {
 }
 
 fn page_size() -> usize {
-    // SAFETY: a query without arguments in memory.
+    // SAFETY: a query; it accesses no memory of ours.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     usize::try_from(size).unwrap_or(4096)
 }

@@ -1,7 +1,7 @@
-//! What is mapped, and files that the system shows.
+//! The mappings of the process, and reading of files in `/proc`.
 
-/// Hands over the start and the end of whatever is mapped, in the order of addresses, and returns
-/// whether that is all. Allocates nothing.
+/// Calls `each` with the start and the end of each mapping in address order, and returns whether
+/// the list was complete. Allocates nothing.
 pub(crate) fn for_each_mapping(mut each: impl FnMut(usize, usize)) -> bool {
     #[cfg(target_os = "linux")]
     {
@@ -34,26 +34,26 @@ pub(crate) fn for_each_mapping(mut each: impl FnMut(usize, usize)) -> bool {
     }
 }
 
-/// Where the heap ends that grows by `brk`; zero where there is none.
+/// The end of the heap that grows by `brk`; zero if there is none.
 pub(crate) fn end_of_brk() -> usize {
     #[cfg(target_os = "linux")]
-    // SAFETY: a question: by nothing it does not grow.
+    // SAFETY: an increment of zero changes nothing; it only returns the end.
     return unsafe { libc::sbrk(0) }.addr();
     #[cfg(not(target_os = "linux"))]
     0
 }
 
-/// Hands over the bytes of a file, and returns whether they are all.
+/// Passes the bytes of a file to a callback, and returns whether all of it was read.
 #[cfg(target_os = "linux")]
 pub(crate) fn read_file(path: &std::ffi::CStr, mut each: impl FnMut(u8)) -> bool {
-    // SAFETY: a path that ends in a zero.
+    // SAFETY: the path ends in a NUL byte.
     let file = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
     if file < 0 {
         return false;
     }
     let mut buffer = [0_u8; 4096];
     let whole = loop {
-        // SAFETY: room for as many bytes.
+        // SAFETY: `buffer` has room for that many bytes.
         let read = unsafe { libc::read(file, buffer.as_mut_ptr().cast(), buffer.len()) };
         match usize::try_from(read) {
             Ok(0) => break true,
@@ -63,7 +63,7 @@ pub(crate) fn read_file(path: &std::ffi::CStr, mut each: impl FnMut(u8)) -> bool
             Err(_) => break false,
         }
     };
-    // SAFETY: opened above.
+    // SAFETY: the file was opened above, and is closed once.
     unsafe { libc::close(file) };
     whole
 }

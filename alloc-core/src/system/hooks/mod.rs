@@ -1,8 +1,7 @@
-//! What the tracer asks of the operating system: to be called at the end of threads and around
-//! forks, and questions.
+//! The operating system's interface: callbacks at the end of threads and around forks, and queries.
 //!
-//! In: function pointers that layers above register. Out: calls of these, and answers. Never: an
-//! allocation.
+//! In: function pointers that the layers above register. Out: calls of these, and answers. Never:
+//! an allocation.
 
 #[cfg(unix)]
 mod barrier;
@@ -42,10 +41,10 @@ pub(crate) use thread_name::*;
 #[cfg(unix)]
 pub(crate) use unix::*;
 
-/// A thread's name, as the system has it: it ends in a zero, if it is shorter.
+/// A thread's name as the system stores it. A shorter name ends in a NUL byte.
 pub(crate) type SystemName = [u8; 16];
 
-/// What the system calls around a fork.
+/// Callbacks around a fork.
 #[cfg_attr(not(unix), allow(dead_code, reason = "there are no forks"))]
 pub(crate) struct ForkHandlers {
     pub(crate) before: unsafe extern "C" fn(),

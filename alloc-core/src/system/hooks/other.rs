@@ -1,4 +1,4 @@
-//! Where there is no Unix: what is needed, or nothing.
+//! Systems that are not Unix: the minimum, or nothing.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -14,7 +14,8 @@ struct AtEnd(Cell<Option<NonNull<()>>>);
 impl Drop for AtEnd {
     fn drop(&mut self) {
         if let (Some(data), Some(thread_end)) = (self.0.get(), THREAD_END.get()) {
-            // SAFETY: what was registered, with what the thread passed.
+            // SAFETY: `thread_end` is the registered callback, and `data` is what the thread
+            // passed.
             unsafe { thread_end(data.as_ptr().cast()) };
         }
     }
@@ -54,7 +55,7 @@ pub(crate) fn working_directory(_: &mut [u8]) -> Option<usize> {
     None
 }
 
-/// NOTE: no variable can ask for it.
+/// NOTE: no variable can request it.
 pub(crate) fn host_name() -> Vec<u8> {
     Vec::new()
 }
@@ -69,7 +70,7 @@ pub(crate) fn errno() -> i32 {
 
 pub(crate) fn set_errno(_: i32) {}
 
-/// NOTE: nothing is known of it.
+/// NOTE: the name is unknown.
 pub(crate) fn thread_name() -> SystemName {
     SystemName::default()
 }

@@ -2,10 +2,10 @@
 
 use super::{errno, read_file, set_errno};
 
-/// Tells the threads of the process apart, as the system does.
+/// The system's id of a thread.
 pub(crate) type ThreadId = i32;
 
-/// The threads of the process, those that come or go meanwhile perhaps among them.
+/// The threads of the process. Threads that start or end meanwhile may be missing or included.
 #[cfg(target_os = "linux")]
 pub(crate) fn threads() -> std::io::Result<Vec<ThreadId>> {
     let id = |entry: std::io::Result<std::fs::DirEntry>| {
@@ -27,7 +27,7 @@ pub(crate) fn threads() -> std::io::Result<Vec<ThreadId>> {
 /// The calling thread.
 #[cfg(target_os = "linux")]
 pub(crate) fn thread_id() -> ThreadId {
-    // SAFETY: a system call without arguments. What it returns fits: it is a `pid_t`.
+    // SAFETY: the system call takes no arguments. Its result fits: it is a `pid_t`.
     unsafe { libc::syscall(libc::SYS_gettid) as ThreadId }
 }
 
@@ -36,17 +36,17 @@ pub(crate) fn thread_id() -> ThreadId {
     0
 }
 
-/// Whether a thread of this process is gone. `false` where the system does not tell.
+/// Whether a thread of this process has ended. `false` if the system cannot say.
 pub(crate) fn is_gone(thread: ThreadId) -> bool {
     #[cfg(target_os = "linux")]
     {
         let before = errno();
-        // SAFETY: a call without arguments.
+        // SAFETY: the call takes no arguments.
         let process = unsafe { libc::getpid() };
-        // SAFETY: numbers; no signal is sent by this one.
+        // SAFETY: the arguments are numbers; signal 0 sends nothing.
         let failed = unsafe { libc::syscall(libc::SYS_tgkill, process, thread, 0) } != 0;
         let is_gone = failed && errno() == libc::ESRCH;
-        // An allocator leaves it as it was.
+        // An allocator must leave `errno` unchanged.
         set_errno(before);
         is_gone
     }
@@ -57,13 +57,12 @@ pub(crate) fn is_gone(thread: ThreadId) -> bool {
     }
 }
 
-/// Whether the process has no other thread. `false` where the system does not tell. Allocates
-/// nothing.
+/// Whether the process has only one thread. `false` if the system cannot say. Allocates nothing.
 pub(crate) fn is_sole_thread() -> bool {
     #[cfg(target_os = "linux")]
     {
-        // The name, in parentheses, may hold anything; the number of threads is the eighteenth
-        // after it.
+        // The name, in parentheses, may contain any byte; the number of threads is the eighteenth
+        // field after it.
         let (mut at_end, mut fields, mut count) = (false, 0, 0_u32);
         let told = read_file(c"/proc/self/stat", |byte| match byte {
             b')' => (at_end, fields, count) = (true, 0, 0),

@@ -1,4 +1,4 @@
-//! [`Callsite`]: what is known of one callsite.
+//! [`Callsite`]: the stack, label and shared counters of one callsite.
 
 use super::{CallsiteId, Outer};
 use crate::snapshot::recorded::StackEnd;
@@ -7,34 +7,33 @@ use crate::system::sync::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, 
 use crate::tables::counters::SharedCounters;
 use crate::tables::label::Label;
 
-/// What is known of a callsite: its stack and label, written once, and the counters that threads
-/// share.
+/// One callsite: its stack and label, written once, and the counters that threads share.
 ///
-/// Of its stack it has the innermost addresses only, if the callsite that its thread met as a
-/// newcomer before has the others: in a program that recurses over its data stacks of thirty frames
-/// differ in three or four.
+/// It stores only the innermost addresses of its stack if the rest is in the previous new callsite
+/// of its thread. In a program that recurses over its data, stacks of thirty frames differ in three
+/// or four.
 #[repr(C, align(64))]
 pub(crate) struct Callsite {
     pub(crate) shared: SharedCounters,
     addresses: AtomicPtr<usize>,
     label: AtomicU64,
-    /// How many addresses are its own, and how many are not.
+    /// Number of addresses stored here, and number stored elsewhere.
     own_len: AtomicU16,
     outer_len: AtomicU16,
-    /// The callsite that has the rest, or zero, and how many of its innermost are not among them.
+    /// The callsite that stores the rest, or zero, and how many of its innermost addresses to skip.
     outer: AtomicU32,
     skip: AtomicU16,
-    /// That of its [stack](super::Stack::era).
+    /// The [era](super::Stack::era) of its stack.
     pub(crate) era: AtomicU16,
-    /// Zero until the rest is written, then one plus the number of the [`StackEnd`].
+    /// Zero until the other fields are written, then one plus the number of the [`StackEnd`].
     end: AtomicU8,
 }
 
-// SAFETY: zero counters, a null pointer, and an `end` that says "not written".
+// SAFETY: all zero is valid: zero counters, a null pointer, and an `end` that means "not written".
 unsafe impl Zeroed for Callsite {}
 
 impl Callsite {
-    /// How its stack ends, if it is written.
+    /// How the stack ends; `None` if the callsite is not written yet.
     pub(crate) fn end(&self) -> Option<StackEnd> {
         // The acquire pairs with the release in `write`.
         match self.end.load(Ordering::Acquire) {
@@ -47,7 +46,7 @@ impl Callsite {
         }
     }
 
-    /// The innermost addresses, those that it has itself. NOTE: of a callsite that is written.
+    /// The innermost addresses, which are stored here. NOTE: only for a written callsite.
     pub(crate) fn own_addresses(&self) -> &[usize] {
         let len = self.own_len.load(Ordering::Relaxed);
         if len == 0 {
@@ -59,7 +58,7 @@ impl Callsite {
         unsafe { std::slice::from_raw_parts(addresses, len.into()) }
     }
 
-    /// Where its stack goes on. NOTE: of a callsite that is written.
+    /// Where the rest of the stack is stored. NOTE: only for a written callsite.
     pub(crate) fn outer(&self) -> Option<Outer> {
         Some(Outer {
             callsite: CallsiteId::from_word(self.outer.load(Ordering::Relaxed))?,
@@ -68,12 +67,12 @@ impl Callsite {
         })
     }
 
-    /// What tells it apart from others with this stack.
+    /// The label, which distinguishes callsites with the same stack.
     pub(crate) fn label(&self) -> Label {
         Label::from_word(self.label.load(Ordering::Relaxed))
     }
 
-    /// Writes it. NOTE: stacks have no more than [`MAX_FRAMES`](crate::capture::MAX_FRAMES)
+    /// Writes the callsite. NOTE: a stack has at most [`MAX_FRAMES`](crate::capture::MAX_FRAMES)
     /// addresses.
     pub(super) fn write(
         &self,

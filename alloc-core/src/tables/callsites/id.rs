@@ -1,22 +1,22 @@
-//! [`CallsiteId`]: names one callsite of one session.
+//! [`CallsiteId`]: identifies one callsite of one session.
 
 use std::num::NonZeroU32;
 
 use super::MAX_CALLSITES;
 
-/// Names one callsite of one tracing session; only [`Callsites`](super::Callsites) knows what
-/// stands behind it.
+/// Identifies one callsite of one tracing session. Only [`Callsites`](super::Callsites) can resolve
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct CallsiteId(NonZeroU32);
 
 impl CallsiteId {
-    /// The callsite that stands for all those that found no room.
+    /// The callsite for all blocks whose stack found no room in the table.
     pub(crate) const OVERFLOW: CallsiteId = CallsiteId(NonZeroU32::MIN);
-    /// The callsite that stands for all, where no stacks are captured.
+    /// The callsite of all blocks in a session without stacks.
     pub(crate) const HEAP: CallsiteId = CallsiteId(NonZeroU32::MIN.saturating_add(1));
-    /// How many ids are not given to stacks: none, and the two above.
+    /// Number of ids that no stack gets: zero, `OVERFLOW` and `HEAP`.
     pub(super) const RESERVED: u32 = 3;
-    /// As a number, none is higher.
+    /// The highest id.
     pub(crate) const MOST: u32 = MAX_CALLSITES + CallsiteId::RESERVED;
 
     /// As a word of the page map, where zero means no block.

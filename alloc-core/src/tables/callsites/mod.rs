@@ -1,4 +1,4 @@
-//! The interner: a stack of return addresses to a [`CallsiteId`].
+//! The interner: maps a stack of return addresses to a [`CallsiteId`].
 
 mod callsite;
 mod id;
@@ -24,21 +24,21 @@ pub(crate) use stack::{LastStack, Outer, Stack};
 /// # Implementation
 ///
 /// An index from the hash of a stack to an id, and the callsites themselves, dense by id, in
-/// chunks. Insert-only and lock-free: a new callsite is written in full before the index shows
-/// its id, and of two threads that meet a new stack at once one wins; the other's id stays unused.
+/// chunks. Insert-only and lock-free: a new callsite is written in full before the index publishes
+/// its id. If two threads insert the same new stack at once, one wins; the other's id stays unused.
 ///
 /// A word of the index is 40 bits of the hash and the 24 bits of the id. Twelve to eighteen other
-/// bits of the hash choose the line, so two stacks are taken for one with a chance of one in 2^52
-/// or less: for a program with 100,000 callsites, whose pairs are five thousand million, about one
-/// in a million. The frames are not compared again, since that would cost a second cache miss on
-/// every hit.
+/// bits of the hash choose the line, so two stacks collide with a probability of at most one in
+/// 2^52. For a program with 100,000 callsites, which has five thousand million pairs, that is about
+/// one in a million. The frames are not compared again, since that would cost a second cache miss
+/// on every hit.
 ///
 /// # Ceiling
 ///
-/// A program that recurses over its data, such as a parser, has stacks without number. So newcomers
-/// are cut as the table fills: above a quarter of the limit to their sixteen innermost frames,
-/// above half of it to eight, of which there are far fewer, and which still tell the line. Above
-/// the limit they are charged to [`CallsiteId::OVERFLOW`], visibly.
+/// A program that recurses over its data, such as a parser, has an unbounded number of stacks. So
+/// new stacks are cut as the table fills: above a quarter of the limit to their sixteen innermost
+/// frames, above half of it to eight. There are far fewer of these, and they still identify the
+/// line. Above the limit new stacks are charged to [`CallsiteId::OVERFLOW`], which reports show.
 pub(crate) struct Callsites {
     index: Index,
     chunks: [LazyTable<Callsite, CHUNK>; CHUNKS],
@@ -47,10 +47,10 @@ pub(crate) struct Callsites {
     frames: Arena,
 }
 
-/// Room for the callsites of most programs in 256 KiB, and for all of them in 2 and 16 MiB more.
+/// 256 KiB hold the callsites of most programs; 2 and 16 MiB more hold all.
 type Index = TagSet<{ 1 << 12 }, { 1 << 15 }, { 1 << 18 }>;
 
-/// The most callsites that a session can tell apart.
+/// The most callsites that a session can distinguish.
 pub(crate) const MAX_CALLSITES: u32 = 1 << 20;
 
 const CHUNK: usize = 1 << 10;
@@ -68,8 +68,8 @@ impl Callsites {
         }
     }
 
-    /// Makes room for the first callsites and for the overflow callsite; at most `limit` are told
-    /// apart. `None` where the system has no memory to give.
+    /// Reserves memory for the first callsites and for the overflow callsite. At most `limit`
+    /// callsites are distinguished. Returns `None` if the system is out of memory.
     pub(crate) fn prepare(&self, limit: u32) -> Option<()> {
         self.index.prepare()?;
         let callsites = self.chunks[0].get_or_reserve()?;
@@ -95,13 +95,13 @@ impl Callsites {
         Some(id_of(word))
     }
 
-    /// The id of a stack with this label.
+    /// The id of a stack with this label; inserted if new.
     pub(crate) fn find_or_insert(&self, stack: Stack<'_>, label: Label) -> CallsiteId {
         self.find(stack.hash ^ label.salt())
             .unwrap_or_else(|| self.insert(stack, label))
     }
 
-    /// The id of a stack with this label, new if the two are.
+    /// Slow path: the id of a stack with this label; inserted if new.
     #[cold]
     #[inline(never)]
     pub(crate) fn insert(&self, stack: Stack<'_>, label: Label) -> CallsiteId {
@@ -122,13 +122,13 @@ impl Callsites {
             .unwrap_or(CallsiteId::OVERFLOW)
     }
 
-    /// The id of the stack that was walked last, with this label, new if the two are.
+    /// The id of the last walked stack with this label; inserted if new.
     #[cold]
     #[inline(never)]
     pub(crate) fn insert_last_of(&self, walker: &mut impl LastStack, label: Label) -> CallsiteId {
         let most = self.frames_for_newcomers();
         if most != usize::MAX {
-            // PERF: nearly half of them are known by their inner part.
+            // PERF: nearly half of these stacks are known by their innermost frames.
             let short = walker.hash_of_innermost(most);
             return short
                 .and_then(|hash| self.find(hash ^ label.salt()))
@@ -142,7 +142,7 @@ impl Callsites {
         callsite
     }
 
-    /// How many frames a callsite keeps that is new now.
+    /// Number of frames that a new callsite keeps at the present fill level.
     fn frames_for_newcomers(&self) -> usize {
         let next = self.next.load(Ordering::Relaxed);
         let limit = self.limit.load(Ordering::Relaxed);
@@ -156,7 +156,7 @@ impl Callsites {
     }
 
     fn try_insert(&self, stack: Stack<'_>, label: Label) -> Option<CallsiteId> {
-        // NOTE: checked before it is raised, so that a full table stays just above its limit.
+        // NOTE: checked before the increment, so that a full table stays just above its limit.
         if self.next.load(Ordering::Relaxed) >= self.limit.load(Ordering::Relaxed) {
             return None;
         }
@@ -182,8 +182,8 @@ impl Callsites {
         }
     }
 
-    /// The same addresses where a callsite has the first of them itself, so that it does not take
-    /// many steps to find them.
+    /// The same addresses, from the callsite that stores the first of them itself. Keeps the chain
+    /// short.
     pub(crate) fn owner_of(&self, mut outer: Outer) -> Outer {
         while let Some(callsite) = self.get(outer.callsite)
             && let Some(inner_len) = outer.skip.checked_sub(callsite.own_addresses().len())
@@ -195,7 +195,7 @@ impl Callsites {
         outer
     }
 
-    /// The callsite behind an id of this session.
+    /// The callsite of an id of this session.
     #[inline]
     pub(crate) fn get(&self, id: CallsiteId) -> Option<&Callsite> {
         let number = id.get() as usize;
@@ -205,7 +205,7 @@ impl Callsites {
             .map(|chunk| &chunk[number % CHUNK])
     }
 
-    /// All callsites that were written so far, with their ids.
+    /// All callsites written so far, with their ids.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (CallsiteId, &Callsite)> {
         let limit = self.limit.load(Ordering::Relaxed);
         let next = self.next.load(Ordering::Relaxed).min(limit);
@@ -215,7 +215,7 @@ impl Callsites {
         })
     }
 
-    /// Forgets all callsites and gives the memory back.
+    /// Removes all callsites and gives the memory back.
     ///
     /// # Safety
     ///
@@ -223,17 +223,17 @@ impl Callsites {
     pub(crate) unsafe fn clear(&self) {
         self.limit.store(0, Ordering::Relaxed);
         self.next.store(0, Ordering::Relaxed);
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees exclusive use.
         unsafe { self.index.clear() };
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees exclusive use.
         unsafe { self.frames.clear() };
         for chunk in &self.chunks {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller guarantees exclusive use.
             unsafe { chunk.clear() };
         }
     }
 
-    /// The physical memory that the callsites take up.
+    /// Physical memory of the callsites, in bytes.
     pub(crate) fn resident(&self) -> usize {
         let chunks = self.chunks.iter().map(LazyTable::resident).sum::<usize>();
         self.index.resident() + self.frames.resident() + chunks
@@ -242,13 +242,13 @@ impl Callsites {
 
 const ID_MASK: u64 = (1 << ID_BITS) - 1;
 
-/// The bits of a hash that a word of the index keeps. Never all zero, so that no word is.
+/// The bits of a hash that a word of the index stores. Never all zero, so no word is zero.
 #[inline(always)]
 fn tag(hash: u64) -> u64 {
     hash & !ID_MASK
 }
 
-/// The bits that a word of the index does not keep, uppermost, to choose its place.
+/// The bits that a word of the index does not store, in the upper bits, to choose its line.
 #[inline(always)]
 fn place(hash: u64) -> u64 {
     hash.rotate_left(64 - ID_BITS)

@@ -1,16 +1,16 @@
-//! [`Recent`]: the callsites that one thread met last.
+//! [`Recent`]: a cache of the callsites that one thread met last.
 
 use super::{CallsiteId, ID_BITS, id_of, tag};
 use crate::system::sync::{AtomicBool, AtomicU64, Ordering};
 use crate::tables::growing::Growing;
 
-/// The callsites that one thread met last, for it to ask before all others are asked.
+/// A direct-mapped cache of the callsites that one thread met last, in front of the shared index.
 ///
-/// A word of the [index](super::Callsites) for each place that a hash may name; the newest takes
-/// the place. A program with many callsites meets most of them again soon, and their words in the
-/// index lie far apart.
+/// Each place holds a word of the [index](super::Callsites); the newest word evicts the one before.
+/// A program with many callsites meets most of them again soon, while their words in the index are
+/// far apart.
 ///
-/// NOTE: as [`Growing`], of zeroed memory [`begin`](Self::begin) makes one.
+/// NOTE: zeroed memory is not a valid cache until [`begin`](Self::begin) has run.
 #[repr(C, align(64))]
 pub(crate) struct Recent {
     words: Growing<AtomicU64, FEW_RECENT, MOST_RECENT>,
@@ -19,24 +19,24 @@ pub(crate) struct Recent {
 
 const FEW_RECENT: usize = 1 << 6;
 const MOST_RECENT: usize = 1 << 13;
-// The bits of a hash that choose the place are none of those that a word keeps.
+// The bits of a hash that choose the place are not among those that a word stores.
 const _: () = assert!(MOST_RECENT <= 1 << ID_BITS);
 
 impl Recent {
-    /// Makes zeroed memory ready. NOTE: by the only one who knows of it.
+    /// Initializes zeroed memory. NOTE: only before any other thread can see it.
     pub(crate) fn begin(&self) {
         self.words.begin();
     }
 
-    /// The id of the stack with this hash, [salted](crate::tables::label::Label::salt), if it was
-    /// met lately.
+    /// The id of the stack with this hash, [salted](crate::tables::label::Label::salt), if it is
+    /// cached.
     #[inline(always)]
     pub(crate) fn find(&self, hash: u64) -> Option<CallsiteId> {
         let word = self.words.place(hash as usize).load(Ordering::Relaxed);
         (tag(word) == tag(hash)).then_some(id_of(word))
     }
 
-    /// Keeps the id of a stack for as long as no other comes to its place. NOTE: only by the owner.
+    /// Caches the id of a stack until another evicts it. NOTE: only by the owner.
     #[inline(always)]
     pub(crate) fn keep(&self, hash: u64, id: CallsiteId) {
         let word = tag(hash) | u64::from(id.get());
@@ -51,9 +51,9 @@ impl Recent {
         self.is_used.store(true, Ordering::Relaxed);
     }
 
-    /// Forgets all: there are other callsites now. NOTE: only by the owner.
+    /// Clears the cache, because the callsites have changed. NOTE: only by the owner.
     pub(crate) fn clear(&self) {
-        // What was never touched takes up no memory, and is not to.
+        // Untouched pages take no memory, so an unused cache is not written.
         if self.is_used.swap(false, Ordering::Relaxed) {
             let words = self.words.iter();
             words.for_each(|word| word.store(0, Ordering::Relaxed));

@@ -8,16 +8,17 @@ use crate::tables::stack_hash::hash_of;
 #[derive(Clone, Copy)]
 pub(crate) struct Stack<'a> {
     pub(crate) addresses: &'a [usize],
-    /// The rest of them, where a callsite has them.
+    /// The outer addresses, if a callsite stores them.
     pub(crate) outer: Option<Outer>,
     pub(crate) end: StackEnd,
     pub(crate) hash: u64,
-    /// If it passes through libraries that may be unloaded, a number that tells which those are,
-    /// whatever comes to their addresses later: see [`then`](crate::capture::then). Zero for most.
+    /// For a stack through libraries that may be unloaded, a number that identifies those
+    /// libraries, whatever is mapped at their addresses later: see [`then`](crate::capture::then).
+    /// Zero for most.
     pub(crate) era: u16,
 }
 
-/// Addresses in the stack of a callsite: `len` of them, outwards of the `skip` innermost.
+/// Addresses in the stack of a callsite: `len` of them, outward from the `skip` innermost.
 #[derive(Clone, Copy)]
 pub(crate) struct Outer {
     pub(crate) callsite: CallsiteId,
@@ -26,12 +27,12 @@ pub(crate) struct Outer {
 }
 
 impl Stack<'_> {
-    /// No stack: what walks it is gone.
+    /// An empty stack: the thread's walker is gone.
     pub(crate) fn unknown() -> Stack<'static> {
         Stack::empty(StackEnd::Broken)
     }
 
-    /// No stack: none are captured.
+    /// An empty stack: the session captures none.
     pub(crate) fn uncaptured() -> Stack<'static> {
         Stack::empty(StackEnd::Uncaptured)
     }
@@ -47,17 +48,17 @@ impl Stack<'_> {
     }
 }
 
-/// What the interner asks of the last walk of a stack.
+/// What the interner needs from the last walk of a stack.
 pub(crate) trait LastStack {
-    /// The hash of the innermost addresses, if there are more than so many.
+    /// The hash of the innermost `addresses`; `None` if the stack has no more than that.
     fn hash_of_innermost(&self, addresses: usize) -> Option<u64>;
 
-    /// The stack, cut to so many addresses.
+    /// The stack, cut to the innermost `addresses`.
     fn innermost(&mut self, addresses: usize) -> Stack<'_>;
 
-    /// The stack, without the outer addresses that the last new stack has.
+    /// The stack, without the outer addresses that it shares with the previous new stack.
     fn new_stack(&mut self) -> Stack<'_>;
 
-    /// Says that the last [new stack](Self::new_stack) is that of `callsite`.
+    /// Sets `callsite` as the callsite of the last [new stack](Self::new_stack).
     fn set_callsite(&mut self, callsite: CallsiteId);
 }

@@ -59,7 +59,7 @@ fn equal_stacks_share_an_id_and_ids_lead_back_to_their_stack() {
     assert_eq!((callsites.iter().count(), callsites.resident()), (0, 0));
 }
 
-/// Stacks that differ in their innermost frames, each beginning where the one before ends.
+/// Stacks that differ in their innermost frames, each starting where the one before ends.
 #[test]
 fn a_newcomer_may_have_its_outer_frames_from_any_callsite() {
     let callsites = ready(MAX_CALLSITES);
@@ -170,7 +170,7 @@ fn newcomers_are_cut_as_the_table_fills() {
         assert_eq!(kept(ids[at]), (stack(at)[..len].to_vec(), end), "{at}");
     }
     assert_eq!(intern(&callsites, &stack(0)), ids[0]);
-    // Where only outer frames differ, newcomers are one.
+    // New stacks that differ only in outer frames share one callsite.
     let mut like_the_last = stack(29);
     like_the_last[8] = 0x9999;
     assert_eq!(intern(&callsites, &like_the_last), ids[29]);

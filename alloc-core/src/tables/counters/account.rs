@@ -16,17 +16,17 @@ pub(crate) enum Concurrency {
 ///
 /// # Exactness
 ///
-/// *Alone*, a thread never settles: the total is the settled part plus its own, so it sees every
-/// peak, and the first shrinking after it, at the very allocation or free. As long as the heap is
-/// at its peak its present size is the peak, so only the account knows it, until the heap falls or
-/// somebody else [changes it](Self::tell_peak).
+/// *Single*: the thread never settles. The total is the settled part plus its own, so it sees every
+/// peak, and the first decrease after it, at the very allocation or free. While the heap is at its
+/// peak, its present size is the peak. Only the account knows it, until the heap falls or another
+/// thread [changes it](Self::tell_peak).
 ///
-/// *With others*, it settles when its own part leaves a window, the credit, either way. All
-/// threads together hold back at most their number times the credit, and so far can the peak be
-/// off. The credit is half of the room below the last peak, divided among the threads, within
-/// [`LEAST_CREDIT`] and [`MOST_CREDIT`]: far from the peak threads leave each other in peace, near
-/// it they look closely. By choice the credit is nothing: then every change of every thread goes to
-/// the shared total at once, one after the other, and the highest that it ever was is the peak.
+/// *Multi*: the thread settles when its own part leaves a window, the credit, in either direction.
+/// All threads together hold back at most their number times the credit, which bounds the error of
+/// the peak. The credit is half of the distance to the last peak, divided among the threads, within
+/// [`LEAST_CREDIT`] and [`MOST_CREDIT`]: threads rarely settle far from the peak, and often near
+/// it. In exact mode the credit is zero: every change of every thread goes to the shared total at
+/// once, and the highest value of that total is the peak.
 #[repr(C)]
 #[cfg_attr(loom, derive(Default))]
 pub(crate) struct Account {
@@ -35,23 +35,23 @@ pub(crate) struct Account {
     upper: AtomicI64,
     /// `net` below which [`Account::fell`] is called.
     lower: AtomicI64,
-    /// The settled part that `upper` was computed from, when alone.
+    /// The settled part that `upper` was computed from, with a single thread.
     base: AtomicI64,
-    /// Of settling.
+    /// Changes with each settling.
     version: Version,
     alone: AtomicBool,
 }
 
-/// Whether a [`Tally`](crate::tables::tally::Tally) should be looked after, too.
+/// Whether a [`Tally`](crate::tables::tally::Tally) must be checked as well.
 pub(crate) type HasSettled = bool;
 
-/// What a thread may always hold back.
+/// The least credit of a thread, in bytes.
 const LEAST_CREDIT: i64 = 4 << 10;
-/// What a thread may never hold back more than.
+/// The largest credit of a thread, in bytes.
 pub(super) const MOST_CREDIT: i64 = 64 << 10;
 
 impl Account {
-    /// Counts `size` bytes more, and returns whether it settled. The callsite was changed before.
+    /// Adds `size` bytes and returns whether the account settled. The callsite was changed before.
     #[inline(always)]
     pub(crate) fn grow(&self, size: i64, heap: &Heap) -> HasSettled {
         let net = self.net.load(Relaxed) + size;
@@ -61,22 +61,22 @@ impl Account {
             return false;
         }
         if upper == self.lower.load(Relaxed) {
-            // PERF: at its peak and higher again, as most heaps are that grow.
+            // PERF: the heap is at its peak and rises again, as most growing heaps do.
             self.stand_at(net);
             return false;
         }
         self.rose(net, heap)
     }
 
-    /// Takes on that the heap is at its peak with this.
+    /// Sets the account's `net` at the peak as both limits.
     #[inline(always)]
     fn stand_at(&self, net: i64) {
         self.upper.store(net, Relaxed);
         self.lower.store(net, Relaxed);
     }
 
-    /// Counts `size` bytes fewer, and returns whether it settled, or found that the heap fell from
-    /// its peak. The callsite is changed after.
+    /// Subtracts `size` bytes. Returns whether the account settled or the heap fell from its peak.
+    /// The callsite is changed after.
     #[inline(always)]
     pub(crate) fn shrink(&self, size: i64, heap: &Heap, epoch: &AtomicU64) -> HasSettled {
         let net = self.net.load(Relaxed) - size;
@@ -88,8 +88,8 @@ impl Account {
         false
     }
 
-    /// Counts `size` bytes fewer, and returns whether it could: not if it should settle, or the
-    /// heap falls from its peak; then nothing has happened.
+    /// Fast path: subtracts `size` bytes. Returns `false`, with nothing changed, if the account
+    /// should settle or the heap falls from its peak.
     #[inline(always)]
     pub(crate) fn try_shrink(&self, size: i64) -> bool {
         let left = self.left_without_settling(size);
@@ -99,28 +99,28 @@ impl Account {
         left.is_some()
     }
 
-    /// What is to be [kept](Self::keep) after `size` bytes fewer, unless it should settle, or the
-    /// heap falls from its peak.
+    /// The value to [keep](Self::keep) after subtracting `size` bytes; `None` if the account should
+    /// settle or the heap falls from its peak.
     #[inline(always)]
     pub(crate) fn left_without_settling(&self, size: i64) -> Option<i64> {
         let left = self.net.load(Relaxed) - size;
         (left >= self.lower.load(Relaxed)).then_some(left)
     }
 
-    /// Holds so much back.
+    /// Stores `net`.
     #[inline(always)]
     pub(crate) fn keep(&self, left: i64) {
         self.net.store(left, Relaxed);
     }
 
-    /// Changes the heap without a look whether it is at its peak. NOTE: for a thread that is alone,
-    /// and looks itself.
+    /// Changes the heap without checking for a peak. NOTE: only for a single thread that checks
+    /// itself.
     pub(crate) fn add(&self, bytes: i64) {
         self.net.store(self.net.load(Relaxed) + bytes, Relaxed);
     }
 
-    /// How much a [`Tally`](crate::tables::tally::Tally) may hold before the heap is at its peak,
-    /// as far as it has to look.
+    /// How many bytes a [`Tally`](crate::tables::tally::Tally) may hold before the heap is at its
+    /// peak and must be checked.
     pub(crate) fn room_of_tally(&self, heap: &Heap) -> i64 {
         if self.is_alone() {
             heap.peak.load(Relaxed) - heap.current.load(Relaxed) - self.net.load(Relaxed)
@@ -129,7 +129,7 @@ impl Account {
         }
     }
 
-    /// Whether it settles never.
+    /// Whether the thread is single, so that it never settles.
     #[inline(always)]
     pub(crate) fn is_alone(&self) -> bool {
         self.alone.load(Relaxed)
@@ -151,8 +151,8 @@ impl Account {
         false
     }
 
-    /// The same as [`stand_at`](Self::stand_at), unless the peak may be off still: then
-    /// [`rose`](Self::rose) is to look again when the heap rises further.
+    /// Like [`stand_at`](Self::stand_at), unless the peak may still be off: then
+    /// [`rose`](Self::rose) must check again when the heap rises further.
     fn stand_at_peak(&self, net: i64, heap: &Heap) {
         self.stand_at(net);
         if heap.peak_error.load(Relaxed) != 0 {
@@ -167,8 +167,8 @@ impl Account {
         }
         self.tell_peak(heap);
         self.forget_peak();
-        // The release pairs with the acquire in `net`: who sees less than the peak sees the peak
-        // told.
+        // The release pairs with the acquire in `net`: a reader that sees less than the peak sees
+        // the recorded peak.
         self.net.store(net, Ordering::Release);
         if heap.rising.load(Relaxed) {
             heap.rising.store(false, Relaxed);
@@ -176,8 +176,8 @@ impl Account {
         }
     }
 
-    /// Has the heap know the peak that it is at, as far as only this account does. For whoever is
-    /// about to change the heap by another way than the thread's account.
+    /// Records the peak in [`Heap`] if only this account knows it. Called before the heap is
+    /// changed by another way than the thread's account.
     pub(crate) fn tell_peak(&self, heap: &Heap) {
         let peak = self.lower.load(Relaxed);
         if self.alone.load(Relaxed) && peak != i64::MIN {
@@ -203,10 +203,10 @@ impl Account {
         self.open_window(total, heap);
     }
 
-    /// How much may change before the next settling, with others.
+    /// Sets the window of the next settling, with several threads.
     fn open_window(&self, total: i64, heap: &Heap) {
         if heap.exact.load(Relaxed) {
-            // NOTE: not the same, which says that the thread is alone and the heap at its peak.
+            // NOTE: the limits differ: equal limits mean a single thread with the heap at its peak.
             self.upper.store(0, Relaxed);
             self.lower.store(1, Relaxed);
             return;
@@ -220,7 +220,7 @@ impl Account {
         self.lower.store(-credit, Relaxed);
     }
 
-    /// Settles, and begins anew in this company.
+    /// Settles, and starts again with this concurrency.
     pub(crate) fn begin(&self, concurrency: Concurrency, heap: &Heap) {
         let total = self.settle(heap);
         if total >= heap.peak.load(Relaxed) {
@@ -230,8 +230,8 @@ impl Account {
         self.alone
             .store(concurrency == Concurrency::Single, Relaxed);
         if concurrency == Concurrency::Multi {
-            // NOTE: who was alone until now and has not joined again must not take a peak for
-            // exact.
+            // NOTE: a thread that was single until now and has not joined again must not report a
+            // peak as exact.
             heap.exact_above.store(i64::MAX, Relaxed);
             return self.open_window(total, heap);
         }
@@ -252,8 +252,8 @@ impl Account {
         self.hand_over(self.net.load(Relaxed), heap)
     }
 
-    /// Moves this part to the heap, and returns the heap's settled total. A reader finds it in one
-    /// of the two places.
+    /// Moves this part to the heap and returns the heap's settled total. A reader finds it in
+    /// exactly one of the two places.
     fn hand_over(&self, net: i64, heap: &Heap) -> i64 {
         self.version.change(|| {
             self.net.store(0, Relaxed);
@@ -266,10 +266,10 @@ impl Account {
         self.net.load(Ordering::Acquire)
     }
 
-    /// What is held back, by `read`, which reads the account.
+    /// The bytes held back, by `read`, which reads the account.
     ///
-    /// NOTE: not `is_own` while it settles: then a signal handler reads, and nobody goes on before
-    /// it is done.
+    /// NOTE: with `is_own` a settling under way is ignored: a signal handler on the owner's thread
+    /// reads, and waiting would never end.
     pub(crate) fn held_back(&self, is_own: bool, read: impl FnOnce() -> i64) -> HeldBack {
         let version = if is_own {
             Some(0)
@@ -283,12 +283,12 @@ impl Account {
         }
     }
 
-    /// Knows of no peak that the heap is at: it fell, or another is asked for.
+    /// Drops the peak that only this account knows: the heap fell, or the peak is reset.
     pub(crate) fn forget_peak(&self) {
         self.lower.store(i64::MIN, Relaxed);
     }
 
-    /// Forgets everything. NOTE: only while all threads stand still.
+    /// Clears the account. NOTE: only while the world is stopped.
     pub(crate) fn clear(&self) {
         self.net.store(0, Relaxed);
         self.forget_peak();

@@ -1,4 +1,4 @@
-//! [`Cell`]: what one thread counts at one callsite.
+//! [`Cell`]: one thread's counters of one callsite.
 
 use super::fold::Unlocked;
 use super::{Delta, SharedCounters, Signed};
@@ -8,12 +8,12 @@ use Ordering::Relaxed;
 
 /// What one thread changed at one callsite since it last folded, in one cache line.
 ///
-/// Only the thread that owns the cell writes it, so plain loads and stores are enough; the fields
-/// are atomics because a snapshot reads them meanwhile.
+/// Only the owner of the cell writes it, so plain loads and stores are enough. The fields are
+/// atomics because a snapshot reads them concurrently.
 #[repr(C, align(64))]
 #[cfg_attr(loom, derive(Default))]
 pub(crate) struct Cell {
-    /// Whose numbers these are; zero for an unused cell.
+    /// The callsite; zero for an unused cell.
     callsite: AtomicU32,
     reallocations: AtomicU32,
     epoch: AtomicU64,
@@ -29,23 +29,22 @@ pub(crate) struct Cell {
     total_blocks: AtomicU32,
 }
 
-// SAFETY: zero is a value of all fields: a cell that nobody uses.
+// SAFETY: zero is valid for all fields and means an unused cell.
 #[cfg(not(loom))]
 unsafe impl crate::system::arena::Zeroed for Cell {}
 
-/// When a cell must be folded although its callsite did not change: the most bytes, either way,
-/// that it holds back.
+/// The most bytes, either way, that a cell holds back before it must be folded.
 #[derive(Clone, Copy)]
 pub(crate) struct CellCeiling(pub(crate) i64);
 
 impl CellCeiling {
-    /// With one thread nothing is gained by folding, but 32-bit block counts must not run over.
+    /// One thread: folding gains nothing, but 32-bit block counts must not overflow.
     pub(crate) const ONE_THREAD: CellCeiling = CellCeiling(1 << 30);
-    /// With several, it bounds how far off a callsite's own peak can be.
+    /// Several threads: bounds the error of a callsite's own peak.
     pub(crate) const MANY_THREADS: CellCeiling = CellCeiling(16 << 10);
 }
 
-/// With how many blocks allocated a cell is folded.
+/// Number of allocated blocks at which a cell must be folded.
 const MOST_BLOCKS: u32 = 1 << 30;
 
 /// Whether the owner should fold the cell now.
@@ -57,7 +56,7 @@ impl Cell {
         self.callsite.load(Relaxed)
     }
 
-    /// Counts an allocation: one block, or what a block of a sample stands for.
+    /// Counts an allocation: one block, or the weight of a sampled block.
     #[inline(always)]
     pub(crate) fn allocated(
         &self,
@@ -74,12 +73,13 @@ impl Cell {
         let total_blocks = total_blocks.wrapping_add(weighted.blocks as u32);
         let bytes = self.net_bytes.load(Relaxed) + weighted.bytes;
         self.add(weighted, bytes, total_blocks, epoch);
-        // NOTE: no block counts for more than 2^26, and with this many the cell is folded.
+        // NOTE: one sampled block counts for at most 2^26 blocks, and the cell is folded at this
+        // count, so the sum does not overflow.
         bytes > ceiling.0 || total_blocks >= MOST_BLOCKS
     }
 
-    /// Counts an allocation of one block, and returns whether it could: not if the cell is another
-    /// callsite's, or should be folded; then nothing has happened.
+    /// Fast path: counts an allocation of one block. Returns `false`, with nothing changed, if the
+    /// cell belongs to another callsite or should be folded.
     #[inline(always)]
     pub(crate) fn try_alloc_fast(
         &self,
@@ -108,8 +108,7 @@ impl Cell {
         true
     }
 
-    /// Adds what was allocated, after which there are so many bytes, and so many blocks were
-    /// allocated.
+    /// Counts an allocation; `bytes` and `total_blocks` are the values after it.
     #[inline(always)]
     fn add(&self, weighted: Weighted, bytes: i64, total_blocks: u32, epoch: u64) {
         self.save_if_old(epoch);
@@ -128,8 +127,8 @@ impl Cell {
             .store(total_bytes.wrapping_add(weighted.bytes as u64), Relaxed);
     }
 
-    /// How many bytes there are after one block of this callsite ends, if that can be counted
-    /// [at once](Self::free_fast): not as [`try_alloc_fast`](Self::try_alloc_fast).
+    /// The net bytes after a free of one block of this callsite, if the free can take the [fast
+    /// path](Self::free_fast). `None` if the cell belongs to another callsite or should be folded.
     #[inline(always)]
     pub(crate) fn bytes_after(
         &self,
@@ -144,14 +143,13 @@ impl Cell {
         (bytes >= -ceiling.0).then_some(bytes)
     }
 
-    /// Counts the end of one block, after which there are so many [bytes](Self::bytes_after).
+    /// Counts the free of one block; [`bytes_after`](Self::bytes_after) gave the net bytes.
     #[inline(always)]
     pub(crate) fn free_fast(&self, bytes: i64, epoch: u64) {
         self.subtract(bytes, 1, epoch);
     }
 
-    /// Subtracts what was freed, after which there are so many bytes, and returns how many blocks
-    /// there are.
+    /// Counts a free; `bytes` are the net bytes after it. Returns the net blocks after it.
     #[inline(always)]
     fn subtract(&self, bytes: i64, blocks: i32, epoch: u64) -> i32 {
         self.save_if_old(epoch);
@@ -161,7 +159,7 @@ impl Cell {
         net_blocks
     }
 
-    /// Counts the end of what [`allocated`](Self::allocated) counted.
+    /// Counts the free of what [`allocated`](Self::allocated) counted.
     #[inline(always)]
     pub(crate) fn freed(
         &self,
@@ -174,11 +172,11 @@ impl Cell {
     ) -> MustFold {
         let bytes = self.net_bytes.load(Relaxed) - size;
         let net_blocks = self.subtract(bytes, blocks, epoch);
-        // NOTE: a single block never brings the count near its end before the bytes.
+        // NOTE: single blocks reach the limit of bytes long before the count of blocks overflows.
         bytes < -ceiling.0 || blocks != 1 && net_blocks < -(1 << 30)
     }
 
-    /// Keeps the present values as those at the peak, unless that was done in this epoch.
+    /// Saves the present values as those at the peak, unless already done in this epoch.
     #[inline(always)]
     fn save_if_old(&self, epoch: u64) {
         if self.epoch.load(Relaxed) != epoch {
@@ -190,21 +188,21 @@ impl Cell {
         }
     }
 
-    /// Moves what the cell counted into its callsite's shared counters, and empties the cell for
-    /// `next`, the number of a callsite or zero.
+    /// Folds the cell into its callsite's shared counters, and empties it for `next`, a callsite or
+    /// zero.
     pub(crate) fn fold_into(&self, shared: &SharedCounters, next: u32, epoch: u64) {
         shared.fold(&self.read(), epoch, || self.empty_for(next, epoch));
     }
 
-    /// Folds while no other thread does, without locked instructions.
+    /// Folds without locked instructions, while no other thread folds.
     pub(crate) fn fold_alone_into(&self, shared: &SharedCounters, next: u32, epoch: u64) {
         shared.fold_as::<Unlocked>(&self.read(), epoch, || self.empty_for(next, epoch));
     }
 
-    /// Makes the cell one of `callsite` that has counted nothing.
+    /// Makes this an empty cell of `callsite`.
     pub(crate) fn empty_for(&self, callsite: u32, epoch: u64) {
         self.reallocations.store(0, Relaxed);
-        // What it held at the peak is in the shared part, so its own part of the peak is nothing.
+        // The shared part holds the values at the peak, so the cell's own part of the peak is zero.
         self.epoch.store(epoch, Relaxed);
         self.net_bytes.store(0, Relaxed);
         self.high_bytes.store(0, Relaxed);
@@ -214,12 +212,12 @@ impl Cell {
         self.high_blocks.store(0, Relaxed);
         self.saved_blocks.store(0, Relaxed);
         self.total_blocks.store(0, Relaxed);
-        // NOTE: last, so that nobody takes the counts of the callsite before for those of this one.
-        // The release pairs with the acquire in `read_of`.
+        // NOTE: last, so that no reader takes the previous callsite's counts for this one's. The
+        // release pairs with the acquire in `read_of`.
         self.callsite.store(callsite, Ordering::Release);
     }
 
-    /// What the cell counted of `callsite`, if it is that one's.
+    /// The cell's counts, if the cell belongs to `callsite`.
     pub(crate) fn read_of(&self, callsite: u32) -> Option<Delta> {
         // The acquire pairs with the release in `empty_for`.
         (self.callsite.load(Ordering::Acquire) == callsite).then(|| self.read())

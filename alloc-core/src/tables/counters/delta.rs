@@ -3,7 +3,7 @@
 use crate::snapshot::numbers::Amount;
 use crate::tables::sampling::Weighted;
 
-/// Bytes and blocks that may be fewer than none: a thread that frees what others allocated.
+/// Bytes and blocks that may be negative: a thread may free what others allocated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Signed {
     pub(crate) bytes: i64,
@@ -23,7 +23,7 @@ impl Signed {
         Signed::new(self.bytes.max(other.bytes), self.blocks.max(other.blocks))
     }
 
-    /// NOTE: parts of a sum that are read at different moments may sum to less than nothing.
+    /// NOTE: parts of a sum are read at different moments, so the sum may be negative.
     pub(super) fn amount(self) -> Amount {
         Amount::new(self.bytes.max(0) as u64, self.blocks.max(0) as u64)
     }
@@ -42,7 +42,7 @@ pub(crate) struct Delta {
 }
 
 impl Delta {
-    /// A block more, for those who have no cell.
+    /// One more block, for a thread without a cell.
     pub(crate) fn allocated(weighted: Weighted, epoch: u64) -> Delta {
         let net = Signed::new(weighted.bytes, weighted.blocks.into());
         Delta {
@@ -55,7 +55,7 @@ impl Delta {
         }
     }
 
-    /// A block less, for those who have no cell.
+    /// One block less, for a thread without a cell.
     pub(crate) fn freed(weighted: Weighted, epoch: u64) -> Delta {
         Delta {
             net: Signed::new(-weighted.bytes, -i64::from(weighted.blocks)),
@@ -64,7 +64,7 @@ impl Delta {
         }
     }
 
-    /// A block that was taken by [`freed`](Self::freed) and comes back.
+    /// A block that [`freed`](Self::freed) subtracted and that comes back.
     pub(crate) fn restored(weighted: Weighted, epoch: u64) -> Delta {
         Delta {
             net: Signed::new(weighted.bytes, weighted.blocks.into()),

@@ -1,27 +1,27 @@
-//! [`Heap`]: the bytes of the whole heap and its peak, as all threads share them.
+//! [`Heap`]: the bytes of the whole heap and its peak, shared by all threads.
 
 use super::raise;
 use crate::snapshot::numbers::{Bytes, TracedMemory};
 use crate::system::sync::{ATTEMPTS, AtomicBool, AtomicI64, AtomicU64, Ordering, fence, wait};
 use Ordering::Relaxed;
 
-/// The heap as all threads share it.
+/// The bytes and the peak of the whole heap, shared by all threads.
 #[cfg_attr(loom, derive(Default))]
 pub(crate) struct Heap {
     /// The bytes that threads have settled.
     pub(super) current: AtomicI64,
     pub(super) peak: AtomicI64,
-    /// How far off the peak may be, in bytes.
+    /// Bound on the error of the peak, in bytes.
     pub(super) peak_error: AtomicI64,
-    /// The peak above which the error is gone, once a thread is alone again.
+    /// A peak above this is exact, once a single thread remains.
     pub(super) exact_above: AtomicI64,
     /// Whether the heap is at its peak now: it has not shrunk since.
     pub(super) rising: AtomicBool,
-    /// The most bytes that a thread was allowed to hold back.
+    /// The largest credit that a thread has had, in bytes.
     pub(super) most_credit: AtomicI64,
-    /// How many threads hold something back.
+    /// Number of threads that may hold something back.
     pub(super) threads: AtomicI64,
-    /// Whether no thread may hold anything back.
+    /// Exact mode: no thread may hold anything back.
     pub(super) exact: AtomicBool,
 }
 
@@ -40,22 +40,20 @@ impl Heap {
         }
     }
 
-    /// Has all threads settle at every change, or lets them hold back their credit. NOTE: only
-    /// before a session.
+    /// Sets exact mode, in which all threads settle at every change. NOTE: only before a session.
     pub(crate) fn set_exact(&self, exact: bool) {
         self.exact.store(exact, Relaxed);
     }
 
-    /// The heap's totals. `held_back` reads afresh what accounts have not settled, each time it is
-    /// called.
+    /// The heap's totals. `held_back` reads what accounts have not settled, again on each call.
     ///
-    /// An account that settles meanwhile makes it read again. NOTE: not forever: then the last try
-    /// counts.
+    /// The read is retried if an account settles meanwhile. NOTE: the number of attempts is
+    /// bounded; the last one counts.
     pub(crate) fn read(&self, held_back: impl Fn() -> HeldBack) -> TracedMemory {
         let mut current = 0;
         for attempt in 0..ATTEMPTS {
             if self.exact.load(Relaxed) && self.threads.load(Relaxed) > 1 {
-                // Nobody holds anything back for longer than a change takes.
+                // In exact mode, a thread holds bytes back only during a change.
                 current = self.current.load(Relaxed);
                 break;
             }
@@ -69,7 +67,7 @@ impl Heap {
         }
         let current = current.max(0);
         let peak = self.peak.load(Relaxed).max(current);
-        // Whoever is alone may not have looked at the peak that it is at.
+        // A single thread may not have checked the peak that it is at.
         let is_exact = current > self.exact_above.load(Relaxed);
         let peak_error = if is_exact {
             0
@@ -89,13 +87,13 @@ impl Heap {
         self.rising.load(Relaxed)
     }
 
-    /// Whether it is as high as its peak, which nobody may have looked at yet.
+    /// Whether the heap is as high as its peak. That peak may not be recorded yet.
     pub(crate) fn is_at_peak(&self, held_back: i64) -> bool {
         self.current.load(Relaxed) + held_back >= self.peak.load(Relaxed)
     }
 
-    /// Takes note of the peak, if the heap is at it and shrinks now, and returns whether it is.
-    /// Only for a thread that is alone.
+    /// Records the peak if the heap is at it, just before it shrinks, and returns whether it was.
+    /// Only for a single thread.
     pub(crate) fn note_peak(&self, held_back: i64) -> bool {
         let total = self.current.load(Relaxed) + held_back;
         if total < self.peak.load(Relaxed) {
@@ -109,8 +107,7 @@ impl Heap {
         true
     }
 
-    /// Takes note that the heap is as high as this, without a look at what it holds. Only for a
-    /// thread that is alone.
+    /// Raises the peak to the present size without moving the epoch. Only for a single thread.
     pub(crate) fn raise_peak(&self, held_back: i64) {
         raise(&self.peak, self.current.load(Relaxed) + held_back);
     }
@@ -119,7 +116,7 @@ impl Heap {
         self.threads.store(threads.max(1).into(), Relaxed);
     }
 
-    /// Counts bytes for those who have no account.
+    /// Counts bytes for a thread without an account.
     pub(crate) fn add_directly(&self, bytes: i64, epoch: &AtomicU64) {
         if bytes < 0 && self.rising.swap(false, Relaxed) {
             epoch.fetch_add(1, Relaxed);
@@ -127,8 +124,8 @@ impl Heap {
         self.current.fetch_add(bytes, Relaxed);
     }
 
-    /// Makes the present the peak. NOTE: only while all threads stand still, and nobody holds
-    /// anything back.
+    /// Sets the peak to the present size. NOTE: only while the world is stopped and no account
+    /// holds anything back.
     pub(crate) fn reset_peak(&self) {
         self.peak.store(self.current.load(Relaxed), Relaxed);
         self.rising.store(true, Relaxed);
@@ -136,19 +133,19 @@ impl Heap {
         self.most_credit.store(0, Relaxed);
     }
 
-    /// Forgets everything but the number of threads. NOTE: only while all threads stand still.
+    /// Clears all but the number of threads. NOTE: only while the world is stopped.
     pub(crate) fn clear(&self) {
         self.current.store(0, Relaxed);
         self.reset_peak();
     }
 }
 
-/// What accounts hold back of the heap, read one after the other.
+/// What accounts hold back from the heap, read one after the other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HeldBack {
     pub(crate) bytes: i64,
-    /// The sum of the accounts' versions, which only rise: the same as before if none settled.
-    /// `None` if one was in the middle of it.
+    /// The sum of the accounts' versions, which only rise: it is unchanged if no account settled.
+    /// `None` if one was settling.
     pub(super) versions: Option<u64>,
 }
 

@@ -1,22 +1,22 @@
-//! Current, peak, total and at peak: for each callsite and for the whole heap.
+//! The counters: current, peak, total and at peak, for each callsite and for the whole heap.
 //!
 //! # The two levels
 //!
-//! A thread counts in memory of its own and folds what it counted into shared counters now and
-//! then, so that in the steady state no two threads write one cache line. For callsites the
-//! thread's part is a [`Cell`] and the shared part a [`SharedCounters`]; for the heap they are
-//! [`Account`] and [`Heap`]. What a reader sees is the sum of both.
+//! A thread counts in its own memory and folds its counts into shared counters now and then, so
+//! that in the steady state no two threads write one cache line. For callsites the thread's part is
+//! a [`Cell`] and the shared part a [`SharedCounters`]; for the heap they are [`Account`] and
+//! [`Heap`]. A reader sees the sum of both.
 //!
 //! # At peak, in O(1)
 //!
-//! Nobody copies counters when the heap reaches a peak. A global *epoch* moves when the heap first
-//! shrinks after a new peak. A counter that is about to change and carries another epoch saves its
-//! value first and takes on the epoch. So at any moment, what carries the current epoch answers
-//! with the saved value, and the rest did not change since the peak and answers with the present
-//! one. While the heap stands at its peak ([`Heap::rising`]), present values are the answer for
-//! all. Of equal peaks the later one counts.
+//! No counters are copied when the heap reaches a peak. A global *epoch* moves when the heap first
+//! shrinks after a new peak. A counter that is about to change and carries another epoch first
+//! saves its value and takes the current epoch. So at any moment, the value at the peak is the
+//! saved value for a counter with the current epoch, and the present value for all others, which
+//! have not changed since the peak. While the heap is at its peak ([`Heap::rising`]), present
+//! values are the answer for all. Of equal peaks the later one counts.
 //!
-//! # How exact
+//! # Exactness
 //!
 //! With one thread everything is exact. With several, the heap's peak and the contents at the peak
 //! are exact to within what threads hold back: see [`Account`].
@@ -39,7 +39,8 @@ pub(crate) use shared::SharedCounters;
 use crate::system::sync::{AtomicI64, Ordering};
 
 fn raise(peak: &AtomicI64, candidate: i64) {
-    // PERF: a load is cheaper than an exchange that changes nothing, which is the usual case.
+    // PERF: a load is cheaper than an atomic exchange that changes nothing, which is the usual
+    // case.
     if candidate > peak.load(Ordering::Relaxed) {
         peak.fetch_max(candidate, Ordering::Relaxed);
     }

@@ -10,13 +10,13 @@ use Ordering::Relaxed;
 ///
 /// # Implementation
 ///
-/// Each field is one atomic. Two folds at once may mix, so with several threads what was saved at
-/// the peak is off by at most one fold. A reader who must not see half a fold compares
-/// [`begun` and `ended`](Self::folds) before and after.
+/// Each field is one atomic. Two concurrent folds may interleave, so with several threads the
+/// values saved at the peak are off by at most one fold. A reader that must not see half a fold
+/// compares both halves of [`folds`](Self::folds) before and after.
 #[repr(C)]
 #[cfg_attr(loom, derive(Default))]
 pub(crate) struct SharedCounters {
-    /// Folds begun in the lower half, folds ended in the upper.
+    /// Number of folds begun in the lower half, of folds ended in the upper half.
     folds: AtomicU64,
     bytes: AtomicI64,
     blocks: AtomicI64,
@@ -31,18 +31,18 @@ pub(crate) struct SharedCounters {
 }
 
 impl SharedCounters {
-    /// Adds `delta`; `emptied` runs where the reader's check covers it.
+    /// Adds `delta`. `emptied` runs inside the fold, so that a reader retries if it runs meanwhile.
     pub(crate) fn fold(&self, delta: &Delta, epoch: u64, emptied: impl FnOnce()) {
         self.fold_as::<Locked>(delta, epoch, emptied);
     }
 
     #[inline(always)]
     pub(super) fn fold_as<F: Folder>(&self, delta: &Delta, epoch: u64, emptied: impl FnOnce()) {
-        // PERF: two cache lines, often far away, and nothing that comes after the first change
-        // begins before it is done.
+        // PERF: two cache lines, often in no near cache. Locked instructions after the first change
+        // wait for it.
         crate::system::arena::prefetch(&self.epoch);
         F::add_unsigned(&self.folds, 1);
-        // The fence keeps the changes after the beginning; it pairs with the first in `consistent`.
+        // The fence keeps the changes after the begin count; it pairs with the fence in `sum`.
         fence(Ordering::Release);
 
         let (bytes, blocks) = (self.bytes.load(Relaxed), self.blocks.load(Relaxed));
@@ -56,7 +56,8 @@ impl SharedCounters {
                 .store(blocks + delta.saved.blocks, Relaxed);
             self.epoch.store(epoch, Relaxed);
         }
-        // Else neither changed since the peak, and nor does their sum.
+        // Otherwise neither part changed since the peak, so their sum is still the value at the
+        // peak.
 
         let bytes = F::add(&self.bytes, delta.net.bytes);
         let blocks = F::add(&self.blocks, delta.net.blocks);
@@ -71,16 +72,16 @@ impl SharedCounters {
         }
         emptied();
 
-        // The fence keeps the changes before the end; it pairs with the acquire in `consistent`.
+        // The fence keeps the changes before the end count; it pairs with the first load in `sum`.
         fence(Ordering::Release);
         F::add_unsigned(&self.folds, 1 << 32);
     }
 
-    /// The callsite's counters: the shared part and the cells of all threads, which `cells` reads
-    /// afresh each time it is called.
+    /// The callsite's counters: the shared part plus the cells of all threads. `cells` reads the
+    /// cells, again on each call.
     ///
-    /// A fold that happens meanwhile makes it read again. NOTE: not forever: then the last try
-    /// counts.
+    /// The read is retried if a fold happens meanwhile. NOTE: the number of attempts is bounded;
+    /// the last one counts.
     pub(crate) fn sum<I>(&self, mut cells: impl FnMut() -> I, epoch: u64, rising: bool) -> Counters
     where
         I: Iterator<Item = Delta>,
@@ -130,16 +131,16 @@ impl SharedCounters {
         let at_peak = if rising { current } else { at_peak };
         Counters {
             current: current.amount(),
-            // NOTE: with several threads, what others hold back may make it seem lower.
+            // NOTE: with several threads, bytes held back by others may make it seem lower.
             peak: peak.max(current).max(at_peak).amount(),
             at_peak: at_peak.amount(),
             total,
-            // NOTE: a record under way may have counted the one and not the other.
+            // NOTE: a record under way may have counted one and not yet the other.
             reallocations: reallocations.min(total.blocks),
         }
     }
 
-    /// Makes the present the peak. NOTE: only while all threads stand still, and all cells are
+    /// Sets the peak to the present. NOTE: only while the world is stopped and all cells are
     /// folded.
     pub(crate) fn reset_peak(&self) {
         self.peak_bytes.store(self.bytes.load(Relaxed), Relaxed);

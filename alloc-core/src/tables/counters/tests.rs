@@ -14,11 +14,11 @@ struct Tables {
     account: Account,
     heap: Heap,
     epoch: AtomicU64,
-    /// Whether the thread is to begin anew before its next change.
+    /// Whether the thread must begin again before its next change.
     must_begin: AtomicBool,
 }
 
-/// What the tables should say, kept by copying everything at every peak.
+/// The expected values, kept by copying everything at every peak.
 #[derive(Default)]
 struct Model {
     callsites: Vec<ModelCallsite>,
@@ -66,7 +66,7 @@ impl Tables {
         }
     }
 
-    /// The cell of a callsite; NOTE: number 0 is "unused" in a cell, so callsites count from 1.
+    /// The cell of a callsite. NOTE: number 0 means "unused" in a cell, so callsites count from 1.
     fn cell(&self, callsite: usize) -> &Cell {
         let cell = &self.cells[callsite % CELLS];
         let epoch = self.epoch.load(Relaxed);
@@ -81,8 +81,8 @@ impl Tables {
         cell
     }
 
-    /// Somebody frees a block who has no account here, as
-    /// [`forget`](crate::record::unguarded::forget) does.
+    /// A thread without an account here frees a block, as in
+    /// [`forget`](crate::record::unguarded::forget).
     fn free_from_elsewhere(&self, callsite: usize, size: usize) {
         self.account.tell_peak(&self.heap);
         self.heap.add_directly(-(size as i64), &self.epoch);
@@ -158,8 +158,8 @@ impl Model {
     }
 }
 
-/// A thousand random traces, each compared after every step with a model that copies all
-/// counters at every peak.
+/// Runs a thousand random traces. Compares each step with a model that copies all counters at every
+/// peak.
 #[test]
 fn one_thread_is_exact_at_every_step() {
     let mut random = 0x2545_F491_4F6C_DD1D_u64;
@@ -177,7 +177,7 @@ fn one_thread_is_exact_at_every_step() {
         };
         let mut live = Vec::new();
         for _ in 0..60 {
-            // Few sizes, so that equal peaks are common; phases that grow and that shrink.
+            // Few sizes make equal peaks common. Phases alternate between growth and shrinking.
             if live.is_empty() || next(4) > trace % 3 {
                 let block = (next(CALLSITES), 1 + next(3));
                 live.push(block);
@@ -249,7 +249,7 @@ fn with_others_the_total_is_exact_and_the_peak_is_within_its_error() {
         );
         assert!(read.peak_error <= 2 * MOST_CREDIT as u64);
     }
-    // Alone again: what is beyond the doubt is exact.
+    // Single again: a peak beyond the error is exact.
     accounts[1].settle(&heap);
     accounts[0].begin(Concurrency::Single, &heap);
     accounts[0].grow(3 * MOST_CREDIT + peak - current, &heap);

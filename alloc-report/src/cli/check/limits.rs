@@ -66,17 +66,11 @@ fn parse_growth(text: &str) -> Option<Growth> {
             .filter(|it| (0.0..=1e6).contains(it))
             .map(Growth::Percent);
     }
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: u64 = digits.trim().parse().ok()?;
-    let unit = match &text[digits.len()..] {
-        "" => return Some(Growth::Blocks(number)),
-        "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return None,
-    };
-    number.checked_mul(unit).map(Growth::Bytes)
+    let number = Bytes::parse(text)?.get();
+    match text.ends_with('B') {
+        true => Some(Growth::Bytes(number)),
+        false => Some(Growth::Blocks(number)),
+    }
 }
 
 /// The metrics to check, each with its allowed growth.

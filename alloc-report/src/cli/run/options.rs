@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use alloc_core_snapshot::Bytes;
 use clap::Args;
 
 #[derive(Args, Debug)]
@@ -62,15 +63,7 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
 
 /// Parses a number of bytes with an optional unit, like `ALLOC_TRACE_SAMPLE`.
 fn bytes(text: &str) -> std::result::Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "" | "B" => Some(1),
-        "KiB" => Some(1 << 10),
-        "MiB" => Some(1 << 20),
-        _ => None,
-    };
-    let bytes = unit.zip(digits.parse::<u64>().ok());
-    let bytes = bytes.and_then(|(unit, number)| number.checked_mul(unit));
+    let bytes = Bytes::parse(text).map(Bytes::get);
     let bytes = bytes.filter(|it| (1..=64 << 20).contains(it));
     bytes.ok_or_else(|| "expected a number of bytes from 1 to 64MiB, such as 512KiB".to_owned())
 }

@@ -18,40 +18,44 @@ use sizes::Sizes;
 pub(super) use packed::Packed;
 pub(super) use rule::{Base, Kept, Rule};
 
-/// The rules met so far.
+/// A cache of all unwind rules seen so far.
 ///
 /// # Implementation
 ///
-/// A word for each return address: the address in the upper 48 bits and the [`Packed`] rule in the
-/// lower 16, so that a lookup is one load and no further one depends on it. Nearly every rule of
-/// real programs fits; the rest go to a small side table, where equal ones share a place. A rule
-/// that is missing is compiled from the unwind tables, in about a microsecond, once.
+/// One word for each return address: the address in the upper 48 bits and the [`Packed`] rule in
+/// the lower 16, so that a lookup is one load without a dependent one. Nearly every rule of real
+/// programs fits. The rest go to a small side table, where equal rules share a place. A missing
+/// rule is compiled from the unwind tables, in about a microsecond, once.
 ///
-/// Nothing is ever removed: a rule is a fact about code, whatever is being traced.
+/// Nothing is ever removed: a rule is a fact about code, in every session.
 ///
 /// # Code that may be unloaded
 ///
-/// After `dlclose` another library may come to the same addresses, so an address alone does not
-/// name its code. Rules by address alone are kept only for objects that [stay](Object::stays). For
-/// all others the loader is asked each time which object lies there (`_dl_find_object`, lock-free),
-/// and the rule is kept under the object's [fingerprint](Object::fingerprint), which its build id
-/// makes its own, and the address: the rules of a library that left are not found any more, and are
-/// there again when it comes back. For a library without a build id the rule is compiled each time.
-/// That no object lies there is never kept.
+/// After `dlclose` another library may be mapped at the same addresses, so an address alone does
+/// not identify its code. Rules by address alone are kept only for objects that
+/// [stay](Object::stays) loaded. For all others the loader is asked each time which object is at
+/// the address (`_dl_find_object`, lock-free), and the rule is kept under the object's
+/// [fingerprint](Object::fingerprint), which its build id makes unique, and the address. So the
+/// rules of an unloaded library are not found any more, and are found again when it returns. For a
+/// library without a build id the rule is compiled each time. The answer that no object is there is
+/// never cached.
 ///
-/// Fingerprints are numbered, to fit into a word beside the rule; those beyond the last number
-/// count as none. That any two of [`MOST_LOADS`] are equal by accident has a chance of one in 2^44.
+/// Fingerprints are numbered, to fit into a word next to the rule; those beyond the last number
+/// count as none. Any two of [`MOST_LOADS`] are equal by accident with a probability of one in
+/// 2^44.
 ///
-/// A step in such code asks the loader for the object, where one in the program's own is a look-up.
+/// A step in such code asks the loader for the object, while one in the program's own code is a
+/// lookup.
 pub(super) struct Rules {
     words: Words,
-    /// Of most of those that are plain, what a plain walk needs.
+    /// Frame sizes of most rules that only need rsp.
     sizes: LazyTable<Sizes, 1>,
-    /// The rules of code that may be unloaded. The upper half of the key is one more than the place
-    /// of the fingerprint, the lower is the address, counted from where the object begins.
+    /// The rules of code that may be unloaded. The upper half of the key is one more than the
+    /// number of the fingerprint, the lower half is the address relative to the start of the
+    /// object.
     loaded: Words,
-    /// The rules, for walks to the user's line: the uppermost bit says that
-    /// the code is [surely the user's](functions::is_surely_of_the_user).
+    /// The rules for walks to the user's line. The uppermost bit means that the code is [surely the
+    /// user's](functions::is_surely_of_the_user).
     lines: Words,
     loads: [AtomicU64; MOST_LOADS],
     long: [AtomicU64; MOST_LONG],
@@ -81,7 +85,7 @@ impl Rules {
         }
     }
 
-    /// The rule for a frame, whose next instruction comes just after a call.
+    /// The rule of the frame whose return address is `pc`.
     #[inline(always)]
     pub(super) fn get(&self, frame: Registers) -> Packed {
         let pc = frame.pc;
@@ -91,14 +95,14 @@ impl Rules {
         }
     }
 
-    /// Where most rules that are [plain](Packed::is_sp_only) are, for
-    /// [`sp_only_size`](Self::sp_only_size). `None` as long as none is.
+    /// The table of most [rsp-only](Packed::is_sp_only) rules, for
+    /// [`sp_only_size`](Self::sp_only_size). `None` as long as it is empty.
     #[inline(always)]
     pub(super) fn sizes(&self) -> Option<&Sizes> {
         self.sizes.get().map(|[sizes]| sizes)
     }
 
-    /// How large the frame at `pc` is, if its rule was met before and is plain.
+    /// The frame size at `pc`, if its rule is cached and rsp-only.
     #[inline(always)]
     pub(super) fn sp_only_size(&self, sizes: &Sizes, pc: usize) -> Option<usize> {
         let size = sizes.get(pc);
@@ -110,7 +114,7 @@ impl Rules {
 
     #[inline(never)]
     fn lookup_sp_only_size_slow(&self, pc: usize) -> Option<usize> {
-        // NOTE: an empty place is like the rule of an address of zero.
+        // NOTE: an empty place looks like the rule of address zero.
         let is_it = |word: u64| word >> 16 == pc as u64 && word != 0;
         Packed::stored(self.words.find(hash(pc), is_it)?).sp_only_size()
     }
@@ -122,11 +126,11 @@ impl Rules {
         known.unwrap_or_else(|| self.ask_for_line(frame))
     }
 
-    /// The rule and whether the code is the user's, if the return address was met before.
+    /// The rule of the frame and whether its code is the user's, if the return address is cached.
     #[inline(always)]
     pub(super) fn get_known_for_line(&self, pc: usize) -> Option<(Packed, bool)> {
-        // NOTE: addresses have 47 bits, so that one more is free. An empty place is like the rule
-        // of one of zero.
+        // NOTE: addresses have 47 bits, so one bit is free. An empty place looks like the rule of
+        // address zero.
         let is_it = |word: u64| word << 1 >> 17 == pc as u64 && word != 0;
         let word = self.lines.find(hash(pc), is_it)?;
         Some((Packed::stored(word), word & OF_THE_USER != 0))
@@ -141,13 +145,13 @@ impl Rules {
             let flag = if of_the_user { OF_THE_USER } else { 0 };
             let word = flag | (pc as u64) << 16 | u64::from(rule.0);
             let is_it = |there: u64| there << 1 >> 17 == pc as u64;
-            // NOTE: without room it is found out again next time: slower, not wrong.
+            // NOTE: without room the rule is computed again next time: slower, not wrong.
             let _: Insertion = self.lines.insert(hash(pc), word, is_it);
         }
         (rule, of_the_user)
     }
 
-    /// What a rule says that is [long](Packed::is_long).
+    /// The rule that a [long](Packed::is_long) word refers to.
     #[cold]
     pub(super) fn whole(&self, rule: Packed) -> Rule {
         match Packed(rule.0 & !Packed::UNLOADABLE) {
@@ -185,7 +189,7 @@ impl Rules {
     #[cold]
     #[inline(never)]
     fn ask(&self, pc: usize, size: usize) -> Packed {
-        // The call itself is the instruction before; what follows it may be another function.
+        // The call is the instruction before; the one after it may belong to another function.
         let call = pc.wrapping_sub(1);
         let Some(object) = objects::find(call) else {
             return Packed::UNKNOWN;
@@ -214,7 +218,7 @@ impl Rules {
         Packed(rule.0 | Packed::UNLOADABLE)
     }
 
-    /// Keeps the rule of code that stays.
+    /// Caches the rule of code that stays loaded.
     fn keep(&self, pc: usize, rule: Packed) {
         keep(&self.words, pc, rule);
         if let Some(size) = rule.sp_only_size()
@@ -224,20 +228,20 @@ impl Rules {
         }
     }
 
-    /// What a rule is kept under whose code may be unloaded, if it may be kept.
+    /// The key of a rule whose code may be unloaded; `None` if it must not be cached.
     fn key_in(&self, object: &Object, pc: usize) -> Option<usize> {
         let offset = u32::try_from(pc - object.start).ok()?;
         let load = self.number_of_load(object.fingerprint()?)?;
         Some((load + 1) << 32 | offset as usize)
     }
 
-    /// The place of a fingerprint.
+    /// The number of a fingerprint.
     fn number_of_load(&self, fingerprint: u64) -> Option<usize> {
         const MOST_TRIES: usize = 64;
         let first = (fingerprint >> 32) as usize;
         let mut places = (first..first + MOST_TRIES).map(|place| place % MOST_LOADS);
         places.find(|&place| {
-            // Relaxed: nothing but the number itself is published.
+            // Relaxed: only the number itself is published.
             let there = self.loads[place].load(Ordering::Relaxed);
             let there = match there {
                 0 => {
@@ -279,7 +283,7 @@ impl Rules {
     }
 }
 
-/// Keeps a rule under a key of 48 bits.
+/// Caches a rule under a key of 48 bits.
 fn keep(words: &Words, key: usize, rule: Packed) {
     if key >> 48 == 0 {
         let word = (key as u64) << 16 | u64::from(rule.0);

@@ -1,4 +1,4 @@
-//! [`Packed`]: a rule in sixteen bits, and the word of one that does not fit.
+//! [`Packed`]: a rule in sixteen bits, and the long form of a rule that does not fit.
 
 use super::rule::{Base, Kept, Rule};
 
@@ -8,9 +8,9 @@ use super::rule::{Base, Kept, Rule};
 /// | --- | --- |
 /// | 16 | set, but never stored: the code may be unloaded |
 /// | 15 | set: the lower bits are a number in the side table |
-/// | 14 | the CFA counts from rbp, else from rsp |
-/// | 3 to 11 | its offset in words, and so in bytes where it is |
-/// | 0 to 2, 12 to 13 | how many words below the CFA rbp was saved; zero if it was not |
+/// | 14 | the CFA counts from rbp if set, else from rsp |
+/// | 3 to 11 | its offset in words, so that these bits in place are its offset in bytes |
+/// | 0 to 2, 12 to 13 | number of words below the CFA where rbp was saved; zero if it was not |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::capture::unwind) struct Packed(pub(super) u32);
 
@@ -24,36 +24,36 @@ impl Packed {
     pub(super) const FIRST_NUMBER: u32 = 3;
     pub(super) const MOST_OFFSET: usize = 0x1FF * 8;
     const MOST_SAVED: u32 = 0x1F;
-    /// That of a function that keeps a frame pointer: the caller's rbp lies at rbp, and the return
-    /// address above it.
+    /// The rule of a function that keeps a frame pointer: the caller's rbp is at rbp, and the
+    /// return address above it.
     pub(in crate::capture::unwind) const FRAME_POINTER: Packed = Packed(Packed::RBP | 16 | 2);
 
-    /// Whether it is short and counts from rsp: then the frame ends above where it began, and rbp
-    /// was saved within.
+    /// Whether the rule is short and counts from rsp. The frame then ends above where it began, and
+    /// rbp was saved inside it.
     #[inline(always)]
     pub(in crate::capture::unwind) fn is_sp_only(self) -> bool {
         self.0 < Packed::RBP
     }
 
-    /// How large the frame is, if it is plain.
+    /// The frame size in bytes, if the rule is rsp-only.
     #[inline(always)]
     pub(in crate::capture::unwind) fn sp_only_size(self) -> Option<usize> {
         self.is_sp_only().then(|| self.offset())
     }
 
-    /// That of a stored word.
+    /// The rule in a stored word.
     #[inline(always)]
     pub(super) fn stored(word: u64) -> Packed {
         Packed(u32::from(word as u16))
     }
 
-    /// Whether [`Rules::whole`](super::Rules::whole) must tell what it says.
+    /// Whether only [`Rules::whole`](super::Rules::whole) can expand the rule.
     #[inline(always)]
     pub(in crate::capture::unwind) fn is_long(self) -> bool {
         self.0 >= Packed::LONG
     }
 
-    /// Whether the code may be unloaded, and another come to its place with another rule.
+    /// Whether the code may be unloaded, so that another rule may apply at its address later.
     pub(in crate::capture::unwind) fn is_unloadable(self) -> bool {
         self.0 & Packed::UNLOADABLE != 0
     }
@@ -69,13 +69,13 @@ impl Packed {
         self.0 as usize & Packed::MOST_OFFSET
     }
 
-    /// How many bytes below the CFA rbp was saved; zero if it was not.
+    /// Number of bytes below the CFA where rbp was saved; zero if it was not.
     #[inline(always)]
     pub(in crate::capture::unwind) fn saved_bp(self) -> usize {
         (self.0 & 7 | self.0 >> 9 & 0x18) as usize * 8
     }
 
-    /// What it says, if it is not long.
+    /// Expands the rule, if it is not long.
     pub(super) fn unpack(self) -> Rule {
         let saved_bp = self.saved_bp();
         Rule::Step {
@@ -118,12 +118,12 @@ impl Packed {
     }
 }
 
-/// What says that a long rule is one of a frame that keeps where it ended.
+/// Marks a long rule of a frame that keeps its CFA.
 const KEPT: u64 = 4;
 
-/// The offset in the upper half; in the lower, where rbp was saved and, in the three bits that its
-/// alignment leaves free, whether it was, what the base is, and whether the rule is of another
-/// kind. `None` for what cannot be.
+/// Packs the offset into the upper half; into the lower half where rbp was saved and, in the three
+/// bits that its alignment leaves free, whether it was saved, what the base is, and whether the
+/// rule is of another kind. `None` if a value does not fit.
 pub(super) fn pack_long(rule: Rule) -> Option<u64> {
     let (base, offset, saved_bp) = match rule {
         Rule::Step {

@@ -3,41 +3,41 @@
 /// How to get from a frame to its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::capture::unwind) enum Rule {
-    /// The canonical frame address (CFA) is a register and an offset. The return address lies just
-    /// below it; `saved_bp` is where the caller's rbp was saved, counted from the CFA, or `None`
-    /// where rbp still holds it.
+    /// The canonical frame address (CFA) is a register and an offset. The return address is just
+    /// below it. `saved_bp` is the offset from the CFA where the caller's rbp was saved, or `None`
+    /// if rbp still holds it.
     Step {
         base: Base,
         offset: i32,
         saved_bp: Option<i32>,
     },
-    /// The frame keeps its CFA.
+    /// The frame stores its CFA.
     Kept(Kept),
     /// The function has no caller: the bottom of a stack.
     Bottom,
-    /// There is one that takes [more registers](crate::capture::unwind::every_register).
+    /// The rule needs [more registers](crate::capture::unwind::every_register).
     Other,
-    /// There is no rule, or none that the walk can follow.
+    /// There is no rule, or the walk cannot follow it.
     Unknown,
 }
 
-/// The CFA is counted from the word at an offset from rbp: a function that aligns its frame anew
-/// keeps there where it ended before, and one that begins a stack where the other one goes on.
+/// The CFA counts from the word at an offset from rbp. A function that realigns its frame keeps the
+/// previous end there, and one that starts a new stack keeps the place where the old one continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::capture::unwind) struct Kept {
     pub(in crate::capture::unwind) at: i16,
     /// What is added to the word.
     pub(in crate::capture::unwind) offset: i16,
-    /// Where rbp was saved, from rbp or from the CFA.
+    /// Where rbp was saved, as an offset from rbp or from the CFA.
     pub(in crate::capture::unwind) bp_at: i16,
     pub(in crate::capture::unwind) bp_by_cfa: bool,
-    /// Where the return address lies, from the CFA: elsewhere than just below it where a stack
-    /// begins.
+    /// Where the return address is, as an offset from the CFA. At the start of a stack it is not
+    /// just below the CFA.
     pub(in crate::capture::unwind) pc_at: i8,
 }
 
 impl Kept {
-    /// Where the word lies.
+    /// Address of the word.
     pub(in crate::capture::unwind) fn place(self, bp: usize) -> usize {
         bp.wrapping_add_signed(self.at.into())
     }
@@ -53,8 +53,8 @@ impl Kept {
 }
 
 impl Rule {
-    /// That of a function that keeps a frame pointer: the caller's rbp lies at rbp, and the return
-    /// address above it.
+    /// The rule of a function that keeps a frame pointer: the caller's rbp is at rbp, and the
+    /// return address above it.
     pub(in crate::capture::unwind) const FRAME_POINTER: Rule = Rule::Step {
         base: Base::Rbp,
         offset: 16,

@@ -1,7 +1,7 @@
 use super::sizes::SIZES;
 use super::*;
 
-/// Also if their places are the same, and also of an address of zero, which is in no table.
+/// Holds also if two places are the same, and for address zero, which is in no table.
 #[test]
 fn sizes_are_those_of_plain_rules() {
     let rules = Rules::new();

@@ -1,10 +1,10 @@
-//! Where no memory was mapped when a session began: what lies there was allocated in it.
+//! Address ranges unmapped at session start. A block inside one needs no index entry.
 
 use crate::system::hooks;
 use crate::system::sync::{AtomicUsize, Ordering};
 use Ordering::Relaxed;
 
-/// Addresses from `start` on, `len` of them.
+/// The address range of `len` bytes from `start`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Range {
     pub(crate) start: usize,
@@ -18,24 +18,26 @@ impl Range {
     }
 }
 
-/// How many gaps are known. The large ones, between the heap and the libraries, are among the
-/// first.
+/// Number of ranges that are kept. The large ones, between the heap and the libraries, are among
+/// the first.
 pub(crate) const MOST: usize = 256;
 
-/// How much of the heap that grows by `brk` belongs to no gap, from where it ended on.
+/// Bytes after the end of the `brk` heap that belong to no range.
 const FIRST_OF_HEAP: usize = 1 << 20;
 
-/// The gaps between what is mapped.
+/// The ranges between mappings, called gaps.
 ///
-/// A block from before the session lies in memory that was mapped when it began. So of a block in a
-/// gap it is known, without a look at an index, that it was allocated in the session. Whatever was
-/// mapped stays out, also when it is given back and comes again.
+/// A block from before the session is in memory that was mapped when the session began. So a block
+/// in a gap was allocated during the session; no index lookup is needed. Memory that was mapped
+/// stays outside the gaps, even if it is unmapped and mapped again later.
 ///
-/// That holds if nobody was in the middle of an allocation when the gaps were read, which only the
+/// This holds only if no thread was inside an allocation when the gaps were read, which only the
 /// sole thread of a process can know.
+///
+/// PERF: the measured gain of gaps is at [`Counted`](crate::tables::counted::Counted).
 pub(crate) struct UnmappedRanges {
     gaps: [[AtomicUsize; 2]; MOST],
-    /// How many there are; none unless they may be used.
+    /// Number of gaps; zero unless they may be used.
     len: AtomicUsize,
 }
 
@@ -47,14 +49,14 @@ impl UnmappedRanges {
         }
     }
 
-    /// Finds them out. There are none, and `false` is returned, if there is another thread, or the
-    /// system does not tell. Allocates nothing.
+    /// Reads the gaps from the system. Returns `false`, with no gaps, if there is another thread or
+    /// the system does not list its mappings. Allocates nothing.
     pub(crate) fn find(&self) -> bool {
         self.forget();
         if !hooks::is_sole_thread() {
             return false;
         }
-        // The page of zeros is nobody's.
+        // No process maps the first 64 KiB.
         let mut from = 1 << 16;
         let mut len = 0;
         let end_of_heap = hooks::end_of_brk();
@@ -67,25 +69,26 @@ impl UnmappedRanges {
                 len += 1;
             }
             from = from.max(end);
-            // PERF: so a small heap lies in no gap and a large one in one, nearly all of it. Where
-            // either is as likely, guessing wrong costs more than a look at a table.
+            // PERF: a small heap is outside the gaps, and a large one nearly all inside one. If
+            // both cases were equally likely, mispredicted branches would cost more than lookups in
+            // a byte table.
             if end == end_of_heap {
                 from += FIRST_OF_HEAP;
             }
         });
         if whole {
-            // The release shows the gaps to the acquire in `around`.
+            // The release publishes the gaps to the acquire in `known`.
             self.len.store(len, Ordering::Release);
         }
         whole
     }
 
-    /// Has no gaps any more.
+    /// Removes all gaps.
     pub(crate) fn forget(&self) {
         self.len.store(0, Relaxed);
     }
 
-    /// The gap that an address lies in, or what lies between two gaps, with its place among such.
+    /// The gap that contains an address, or else the range between two gaps, with its index.
     pub(crate) fn around(&self, address: usize) -> Result<Range, (usize, Range)> {
         let known = self.known();
         let after = known.partition_point(|[start, _]| start.load(Relaxed) <= address);
@@ -96,8 +99,8 @@ impl UnmappedRanges {
         }
     }
 
-    /// What lies between gaps, in the order of addresses; the first and the last reach to the ends
-    /// of the space.
+    /// The ranges between gaps in address order. The first and the last reach to the ends of the
+    /// address space.
     pub(crate) fn between(&self) -> impl Iterator<Item = Range> {
         let known = self.known();
         (0..=known.len()).map(move |place| between(known, place))
@@ -107,7 +110,7 @@ impl UnmappedRanges {
         &self.gaps[..self.len.load(Ordering::Acquire)]
     }
 
-    /// Whether an address lies in a gap.
+    /// Whether an address is in a gap.
     pub(crate) fn hold(&self, address: usize) -> bool {
         self.around(address).is_ok()
     }
@@ -120,7 +123,7 @@ fn range([start, len]: &[AtomicUsize; 2]) -> Range {
     }
 }
 
-/// What lies before the gap at `place`.
+/// The range before the gap at `place`.
 fn between(gaps: &[[AtomicUsize; 2]], place: usize) -> Range {
     let before = place.checked_sub(1).map(|place| range(&gaps[place]));
     let start = before.map_or(0, |gap| gap.start + gap.len);
@@ -172,7 +175,7 @@ mod tests {
         assert_eq!(gaps.around(0x5000), Err((0, everything)));
     }
 
-    /// This test's process has other threads, so that there are none to be used.
+    /// The test process has other threads, so no gaps may be used.
     #[test]
     fn with_another_thread_there_are_none() {
         std::thread::scope(|threads| {
