@@ -13,6 +13,9 @@ use crate::snapshot::origin::Origin;
 use crate::{snapshot::origin, system::arena};
 
 /// The functions of the program.
+///
+/// NOTE: a `OnceLock`, since reading them twice would double their memory. [`prepare`] initializes
+/// it under the control lock, before captures; captures only call `get`, which never blocks.
 static FUNCTIONS: OnceLock<Option<Functions>> = OnceLock::new();
 
 /// Reads the program's symbol table, once. Off the hot path.
