@@ -27,7 +27,7 @@ pub(super) fn prepare() {
         return;
     };
     let place = place.cast::<Option<Functions>>();
-    // SAFETY: `reserve` returned a page, which is aligned and large enough. Nothing else refers to it.
+    // SAFETY: `reserve` returned a page, which is aligned and large enough. Nothing else uses it.
     unsafe { place.write(Functions::of_the_program()) };
     // SAFETY: written above. The memory is never written again nor released.
     let _ = FUNCTIONS.set(unsafe { place.as_ref() });
