@@ -1,4 +1,4 @@
-//! Has the files that are included know that the atomics are those of loom.
+//! Sets `cfg(loom)`, which the included files read.
 
 fn main() {
     println!("cargo::rustc-cfg=loom");

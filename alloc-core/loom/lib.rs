@@ -1,8 +1,8 @@
-//! Where threads meet, under [loom]: each test runs in all orders in which threads may take turns,
-//! and with all values that weak memory lets them see.
+//! Model checks of code shared between threads, under [loom]. Each test runs with every
+//! interleaving of its threads, and with every value that the memory model permits them to read.
 //!
-//! The files are those of the tracer, with loom's atomics in the place of the machine's. What they
-//! need of the rest stands in for it here.
+//! The tested files are those of the tracer, with loom's atomics. This file has stand-ins for the
+//! modules that they import.
 
 #![cfg(test)]
 
@@ -23,7 +23,7 @@ mod system {
             AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
         };
 
-        /// More than there are changes in a test: whoever is in the way comes first.
+        /// More attempts than a test makes changes, so the other thread always gets its turn.
         pub(crate) const ATTEMPTS: usize = 100;
 
         pub(crate) fn wait(_: usize) {
@@ -70,7 +70,7 @@ use system::sync::{AtomicU64, AtomicUsize, Ordering};
 use tables::sampling::Weighted;
 use tally::Tally;
 
-/// All orders with at most so many turns that a thread is made to give up.
+/// Checks `test` with every interleaving that has at most so many preemptions.
 fn model(preemptions: usize, test: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
@@ -81,7 +81,7 @@ fn model(preemptions: usize, test: impl Fn() + Sync + Send + 'static) {
         counted.fetch_add(1, Ordering::Relaxed);
         test();
     });
-    // Else loom saw nothing to take in another order: see `reads_what_there_was`.
+    // Fewer runs mean that loom found nothing to reorder: see `reads_a_consistent_value`.
     assert!(runs.load(Ordering::Relaxed) > 100);
 }
 
@@ -114,11 +114,11 @@ impl Alone {
     }
 }
 
-/// Whoever reads a tally sees what there was between two steps of its owner.
+/// Checks that a reader of a tally sees its value between two steps of the owner.
 ///
-/// NOTE: the owner is the first thread. Of the accesses to an atomic loom remembers only the last,
-/// so that an owner's own load would hide that another thread's came before it.
-fn reads_what_there_was(
+/// NOTE: the owner is the first thread. Loom tracks only the last access to an atomic, so a load by
+/// the owner would otherwise hide an earlier one by the reader.
+fn reads_a_consistent_value(
     before: impl Fn(&Alone) + Send + Sync + Copy + 'static,
     steps: impl Fn(&Alone) + Send + Sync + Copy + 'static,
     valid: &'static [i64],
@@ -140,7 +140,7 @@ fn reads_what_there_was(
 
 #[test]
 fn a_tally_is_read_while_a_free_looks() {
-    reads_what_there_was(
+    reads_a_consistent_value(
         |_| {},
         |alone| {
             alone.tally.allocated(2);
@@ -153,9 +153,9 @@ fn a_tally_is_read_while_a_free_looks() {
 
 #[test]
 fn a_tally_is_read_while_blocks_come_and_go() {
-    reads_what_there_was(
+    reads_a_consistent_value(
         |alone| {
-            // So that there is room below what there was.
+            // A peak above the current value.
             alone.tally.allocated(8);
             alone.free(8);
         },
@@ -172,7 +172,7 @@ fn a_tally_is_read_while_blocks_come_and_go() {
 
 #[test]
 fn a_tally_is_read_while_a_block_becomes_another() {
-    reads_what_there_was(
+    reads_a_consistent_value(
         |_| {},
         |alone| {
             alone.tally.allocated(2);
@@ -184,7 +184,7 @@ fn a_tally_is_read_while_a_block_becomes_another() {
 
 #[test]
 fn a_tally_is_read_while_it_folds() {
-    reads_what_there_was(
+    reads_a_consistent_value(
         |_| {},
         |alone| {
             alone.tally.allocated(2);
@@ -195,7 +195,7 @@ fn a_tally_is_read_while_it_folds() {
     );
 }
 
-/// Two threads fold at once.
+/// Concurrent folds by two threads add up.
 #[test]
 fn two_folds_add_up() {
     model(3, || {
@@ -218,8 +218,7 @@ fn two_folds_add_up() {
     });
 }
 
-/// With others, no byte is lost between accounts that settle at once, and the peak is what the heap
-/// reached.
+/// When two accounts settle concurrently, no byte is lost and the peak is exact.
 #[test]
 fn two_accounts_settle_at_once() {
     model(3, || {
@@ -245,11 +244,10 @@ fn two_accounts_settle_at_once() {
     });
 }
 
-/// Whoever reads the heap while an account settles finds each byte once: neither twice nor not at
-/// all.
+/// A reader of the heap counts each byte exactly once while an account settles.
 #[test]
 fn a_heap_is_read_while_an_account_settles() {
-    // More than a thread may hold back.
+    // More than a thread's credit.
     const SIZE: i64 = 1 << 20;
     model(3, || {
         let all = Arc::new((Heap::default(), Account::default(), AtomicU64::new(1)));
@@ -271,9 +269,9 @@ fn a_heap_is_read_while_an_account_settles() {
     });
 }
 
-/// A cell that becomes another callsite's has none of the counts of the one before.
+/// A reader never sees the old callsite's counts in a cell that a new callsite has evicted.
 #[test]
-fn a_cell_is_read_while_it_is_taken_over() {
+fn a_cell_is_read_while_it_is_evicted() {
     model(3, || {
         let both = Arc::new((Cell::default(), SharedCounters::default()));
         both.0.empty_for(1, 0);
@@ -299,9 +297,9 @@ fn a_cell_is_read_while_it_is_taken_over() {
     });
 }
 
-/// Whoever is given a block that is left out finds its gap shut, even if it opened it meanwhile.
+/// A thread that receives an excluded block finds its gap shut, even if it just opened the gap.
 #[test]
-fn a_gap_is_shut_before_a_block_that_is_left_out_is_given_away() {
+fn a_gap_is_shut_before_an_excluded_block_is_passed_on() {
     const BLOCK: usize = 5;
     model(4, || {
         let it = Arc::new((OpenGap::default(), AtomicUsize::new(0), AtomicUsize::new(0)));

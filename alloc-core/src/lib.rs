@@ -30,8 +30,8 @@
 //! src/main.rs:8: size=977 KiB, count=1000, average=1000 B
 //! ```
 //!
-//! The companion crate `alloc-report` compares snapshots and shows them as tables, in the program or
-//! from files.
+//! The companion crate `alloc-report` compares snapshots and shows them as tables, in the program
+//! or from files.
 //!
 //! # What is recorded
 //!

@@ -325,7 +325,7 @@ fn a_planted_link_is_not_followed() {
     symlink(&victim, &link).unwrap();
     std::os::unix::fs::lchown(&link, Some(NOBODY), None).unwrap();
     let message = message_of(&command("return", &link).output().unwrap());
-    let expected = "found there what another user put into a folder that all share";
+    let expected = "another user put this file into a shared folder";
     assert!(message.contains(expected), "{message}");
     assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
     // A link of the folder's owner is followed.

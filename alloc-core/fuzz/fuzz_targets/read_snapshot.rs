@@ -1,8 +1,8 @@
-//! A snapshot file of any bytes is an error or a snapshot that can be looked at, written and read again. Reading it
-//! takes up at most sixteen times its size and 4 MiB.
+//! Reads arbitrary bytes as a snapshot file. The result is an error, or a snapshot that can be
+//! grouped, written and read again. Reading takes at most 4 MiB and sixteen times the file's size.
 //!
-//! The bytes are those inside of the gzip, which the fuzzer would not get past. How long reading takes is bounded by
-//! the fuzzer's `-timeout`.
+//! The bytes are not compressed, since the fuzzer could not get past gzip's checksum. The fuzzer's
+//! `-timeout` bounds the time.
 
 #![no_main]
 
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use alloc_core::{GroupBy, Snapshot};
 use libfuzzer_sys::fuzz_target;
 
-/// The system's allocator, and the most that was live.
+/// The system's allocator, with a peak of live bytes.
 struct Counting;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
@@ -23,7 +23,7 @@ fn grew(bytes: usize) {
     MOST.fetch_max(live, Relaxed);
 }
 
-// SAFETY: all blocks are the system allocator's, which is told the same layouts.
+// SAFETY: all blocks come from the system's allocator and return to it with the same layouts.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         grew(layout.size());
@@ -47,24 +47,25 @@ fuzz_target!(|bytes: &[u8]| {
     let read = Snapshot::read_from(bytes);
     let most = MOST.load(Relaxed) - before;
     let bound = 16 * bytes.len() + (4 << 20);
-    // What is packed may be larger.
+    // Compressed bytes may expand beyond the bound.
     let is_packed = bytes.starts_with(&[0x1F, 0x8B]);
     assert!(is_packed || most <= bound, "{most} bytes for {}", bytes.len());
     let Ok(snapshot) = read else {
-        if let Ok((added, taken_away)) = Snapshot::read_difference(bytes) {
-            look_at(&added);
-            look_at(&taken_away);
+        if let Ok((added, removed)) = Snapshot::read_difference(bytes) {
+            format_all(&added);
+            format_all(&removed);
         }
         return;
     };
-    look_at(&snapshot);
+    format_all(&snapshot);
     let mut again = Vec::new();
     snapshot.write_to(&mut again).expect("memory");
     let again = Snapshot::read_from(&again[..]).expect("what was written");
     assert_eq!(again.traces(), snapshot.traces());
 });
 
-fn look_at(snapshot: &Snapshot) {
+/// Formats the statistics of every grouping.
+fn format_all(snapshot: &Snapshot) {
     for by in GroupBy::ALL {
         for statistic in snapshot.statistics(*by) {
             drop(statistic.to_string());

@@ -26,9 +26,10 @@ impl Live {
     /// How often a row is appended.
     const EVERY: Duration = Duration::from_millis(100);
     /// How many rows there are for each one with totals and the tracer's memory, which take longer.
-    const ROWS_WITHOUT_TOTALS: u32 = 10;
+    const ROWS_PER_TOTAL: u32 = 10;
 
-    /// `None` where the heap has no memory for the path: an allocation that fails would end the program.
+    /// Creates the writer. `None` if there is no memory for the path: a failed allocation would end
+    /// the program.
     pub(crate) fn new(path: Template) -> Option<Live> {
         if Reserve::take().is_none() {
             hooks::write_to_stderr(&[
@@ -51,7 +52,7 @@ impl Live {
         let seconds = since.unwrap_or_default().as_secs_f64();
         let memory = control::traced_memory();
         let (current, peak) = (memory.current.get(), memory.peak.get());
-        let with_totals = self.rows.is_multiple_of(Live::ROWS_WITHOUT_TOTALS);
+        let with_totals = self.rows.is_multiple_of(Live::ROWS_PER_TOTAL);
         let total = with_totals.then(read_tables::total).and_then(Result::ok);
         // NOTE: on the stack, so that a lack of memory cannot end the program.
         let mut buffer = [0_u8; 160];

@@ -1,6 +1,7 @@
-//! The hooks that the reading side has into this process, and the snapshots that are taken here.
+//! Connects the reading side to this process: takes snapshots and registers hooks.
 //!
-//! In: the tables, the loader's list. Out: a [`Snapshot`], and the hooks of a [`Process`]. Never: names.
+//! In: the tables, the loader's list. Out: a [`Snapshot`], and the hooks of a [`Process`]. Never: a
+//! write to the tables.
 
 pub(crate) mod modules;
 pub(crate) mod read_tables;
@@ -31,8 +32,8 @@ pub fn register_hooks() {
     register_symbolizer(&(&Names as &dyn Symbolizer));
 }
 
-/// Registers the hooks as the program is loaded: also a program that only reads snapshots has its
-/// addresses named.
+/// Registers the hooks when the program is loaded, so that a program that only reads snapshots can
+/// name addresses too.
 #[used]
 #[cfg_attr(
     any(
@@ -65,7 +66,7 @@ pub(crate) fn take_snapshot() -> Result<Snapshot, Error> {
     Ok(snapshot_of(read_tables::read()?))
 }
 
-/// A snapshot of what was recorded in this process.
+/// Makes a snapshot from what was recorded in this process.
 pub(crate) fn snapshot_of(recorded: Recorded) -> Snapshot {
     let _muted = thread::mute();
     register_hooks();
@@ -86,15 +87,15 @@ pub(crate) fn snapshot_of(recorded: Recorded) -> Snapshot {
     Snapshot::of_this_process(recorded, about)
 }
 
-/// The bytes that names take up, kept and in the making.
+/// Returns the bytes used by names: those that are cached, and those of naming in progress.
 pub(crate) fn resident_names() -> usize {
     crate::snapshot::symbols::resident() + alloc_core_symbols::held()
 }
 
-/// Whether the files of this process's modules are read. Miri has no mappings of files.
+/// Whether the ELF files of this process's modules are read. Miri cannot map files.
 const READS_FILES: bool = cfg!(all(target_os = "linux", not(miri)));
 
-/// Names code from ELF files; where this process's own are not read, by the crate `backtrace`.
+/// Names code from ELF files, or with the crate `backtrace` where this process's own are not read.
 struct Names;
 
 impl Symbolizer for Names {
@@ -116,10 +117,10 @@ impl Symbolizer for Names {
     }
 }
 
-/// What the crate `backtrace` knows of the code before a return address of this process.
+/// Names the code before a return address of this process with the crate `backtrace`.
 fn by_backtrace(address: usize) -> Vec<alloc_core_symbols::Frame> {
     let mut frames = Vec::new();
-    // NOTE: it looks at the instruction before it.
+    // NOTE: `resolve` subtracts one from the address itself.
     backtrace::resolve(std::ptr::without_provenance_mut(address), |symbol| {
         frames.push(alloc_core_symbols::Frame {
             function: symbol.name().map(|name| format!("{name:#}").into()),
@@ -192,14 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_symbol_is_named_by_its_module_or_its_address() {
+    fn code_without_a_symbol_is_named_by_its_module_or_address() {
         let nowhere = traceback(&[0x11], StackEnd::Broken, 8);
         assert_eq!(nowhere.charged(ChargeTo::Caller).to_string(), "0x10");
         assert!(nowhere.is_broken());
     }
 
     #[test]
-    fn the_charged_frames_are_those_of_the_whole_stacks() {
+    fn charged_frames_equal_those_of_whole_stacks() {
         let mut recorded = Recorded {
             traceback_limit: 32,
             ..Recorded::default()
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn no_frame_at_all_is_an_unknown_one() {
+    fn an_empty_stack_has_a_placeholder_frame() {
         let empty = traceback(&[], StackEnd::Broken, 8);
         assert_eq!(empty.charged(ChargeTo::Caller).to_string(), "<unknown>");
         let overflow = traceback(&[], StackEnd::Overflow, 8);

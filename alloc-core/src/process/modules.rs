@@ -1,10 +1,10 @@
-//! The modules of this process: those that are loaded, and those that are gone which stacks pass through.
+//! The modules of this process: those loaded now, and unloaded ones that recorded stacks refer to.
 
 use crate::capture::modules::{Listed, list};
 use crate::snapshot::modules::Module;
 use crate::{capture, control};
 
-/// All modules, the program first.
+/// Returns all modules, the program first.
 pub(crate) fn known() -> Vec<Module> {
     let mut modules = Vec::new();
     for_each(&mut |it| {
@@ -19,9 +19,10 @@ pub(crate) fn known() -> Vec<Module> {
     modules
 }
 
-/// Hands over the modules that are [`known`]. Allocates nothing on Linux.
+/// Calls `each` with all [`known`] modules. Does not allocate on Linux.
 ///
-/// NOTE: which are gone was seen when the tables were read: see [`look`](crate::capture::look).
+/// NOTE: unloaded modules are those found when the tables were read: see
+/// [`look`](crate::capture::look).
 pub(crate) fn for_each(each: &mut dyn FnMut(Listed<'_>)) {
     control::beside_record(|| list(each));
     capture::for_each_gone(each);
@@ -32,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_function_lies_in_the_first_module_and_libc_in_another() {
+    fn this_function_is_in_the_first_module_and_libc_in_another() {
         let modules = known();
         let holds = |address: usize| {
             modules

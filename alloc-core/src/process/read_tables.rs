@@ -15,7 +15,7 @@ use crate::{
     Amount, Bytes, Counters, Error, Health, TracedMemory, control, control::track, record::thread,
 };
 
-/// Reads the tables, while other threads go on recording.
+/// Reads all tables, while other threads keep recording.
 pub(crate) fn read() -> Result<Recorded, Error> {
     let mut recorded = Recorded::default();
     let mut threads: HashMap<ThreadName, Option<Arc<str>>> = HashMap::new();
@@ -51,7 +51,7 @@ pub(crate) fn read() -> Result<Recorded, Error> {
     })
 }
 
-/// A callsite, as it is read.
+/// A callsite as read from the tables.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen<'a> {
     pub(crate) stack: &'a [usize],
@@ -60,7 +60,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) label: Label,
 }
 
-/// What was read of the whole heap: see [`Recorded`].
+/// What the tables hold besides callsites: see [`Recorded`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Whole {
     pub(crate) heap: TracedMemory,
@@ -69,11 +69,11 @@ pub(crate) struct Whole {
     pub(crate) sampling: Option<Interval>,
 }
 
-/// Reads the tables, while other threads go on recording, and hands over each callsite that allocated since
-/// tracing began.
+/// Calls `each` with every callsite that has allocated since tracing started, while other threads
+/// keep recording.
 ///
-/// Each callsite is read at a moment of its own; with no other thread recording, all moments
-/// are the same. NOTE: a lock is held meanwhile, for which a fork waits.
+/// Each callsite is read at a slightly different moment. The result is consistent if no other
+/// thread records meanwhile. NOTE: a fork waits for the lock that this function holds.
 pub(crate) fn read_tables(
     mut each: impl FnMut(Seen<'_>) -> Result<(), Error>,
 ) -> Result<Whole, Error> {
@@ -123,7 +123,7 @@ pub(crate) fn read_tables(
     })?
 }
 
-/// What was ever allocated, by all callsites together.
+/// Returns what all callsites together have allocated in total.
 pub(crate) fn total() -> Result<Amount, Error> {
     control::reading(|_| {
         let mut total = Amount::default();
@@ -136,19 +136,19 @@ pub(crate) fn total() -> Result<Amount, Error> {
     })
 }
 
-/// The stack of the live block that starts at `address`, if it is traced.
+/// Returns the stack of the live block that starts at `address`, if it is traced.
 pub(crate) fn stack_of(address: usize) -> Option<(Vec<usize>, StackEnd)> {
-    stack_behind(|| TABLES.callsite_of(address))
+    stack_by(|| TABLES.callsite_of(address))
 }
 
-/// The stack of a block that the program told of.
+/// Returns the stack of a block that the program tracks.
 pub(crate) fn stack_of_tracked(domain: u32, address: usize) -> Option<(Vec<usize>, StackEnd)> {
     let _muted = thread::mute();
     let (callsite, session) = track::callsite_of(domain, address)?;
-    stack_behind(|| (control::session() == session).then_some(callsite))
+    stack_by(|| (control::session() == session).then_some(callsite))
 }
 
-fn stack_behind(callsite: impl FnOnce() -> Option<CallsiteId>) -> Option<(Vec<usize>, StackEnd)> {
+fn stack_by(callsite: impl FnOnce() -> Option<CallsiteId>) -> Option<(Vec<usize>, StackEnd)> {
     let _muted = thread::mute();
     control::beside_record(capture::look);
     control::reading(|_| {

@@ -1,6 +1,7 @@
-//! Writes the file of this process's snapshots, with as little of the heap as can be.
+//! Writes snapshots of this process to files, with minimal use of the heap.
 //!
-//! In: the tables. Out: a file at a path. Never: a look into debug information, unless names are asked for.
+//! In: the tables. Out: a file at a path. Never: a read of debug information, unless names are
+//! requested.
 
 pub(crate) mod output;
 mod tables;
@@ -15,7 +16,7 @@ use crate::process::snapshot_of;
 pub(crate) use crate::snapshot::file::Reserve;
 use crate::snapshot::file::{Names, Pages, write_named};
 
-/// When a snapshot of this process is written.
+/// The moment at which a snapshot is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
     /// While the program runs.
@@ -24,10 +25,10 @@ pub(crate) enum Moment {
     Exit,
 }
 
-/// What the tables of this process hold, as a file that is not written yet.
+/// The content of a snapshot file, not written yet.
 pub(crate) struct Packed(Pages<u8>);
 
-/// Reads the tables of this process. Where there is no memory, this is an error, which takes none.
+/// Reads the tables of this process. Fails without allocating if there is no memory.
 pub(crate) fn pack(names: Names, moment: Moment) -> Result<Packed, Error> {
     match names {
         Names::Addresses => tables::of_tables(moment).map(Packed),
@@ -45,8 +46,10 @@ pub(crate) fn pack(names: Names, moment: Moment) -> Result<Packed, Error> {
 }
 
 impl Packed {
-    /// Writes it to a path: see [`output`] for what a path may be. Returns whether it replaced what was written
-    /// while this process ran, as by a child that was told the same path.
+    /// Writes the file to a path: see [`output`] for the kinds of paths.
+    ///
+    /// Returns whether it replaced a file that was written while this process ran, such as by a
+    /// child with the same path.
     pub(crate) fn put(&self, path: &Path) -> Result<bool, Error> {
         let replaced = output::write(path, &self.0)?;
         let began = BEGAN.get().copied();
@@ -55,7 +58,7 @@ impl Packed {
             .is_some_and(|(replaced, began)| replaced >= began))
     }
 
-    /// Writes it as a new file, and returns `false` if there is something at the path.
+    /// Writes a new file. `false` if something exists at the path.
     pub(crate) fn put_new(&self, path: &Path) -> Result<bool, Error> {
         match output::write_new(path, &self.0) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
@@ -64,10 +67,13 @@ impl Packed {
     }
 }
 
-/// When this process began, as the clock on the wall had it.
+/// The wall-clock time at which this process started.
+///
+/// NOTE: a `OnceLock` blocks only in `set` and `get_or_init`. [`begin`] sets it once, in the first
+/// allocation, under the control lock; the writer calls `get`, which never waits.
 static BEGAN: OnceLock<SystemTime> = OnceLock::new();
 
-/// Notes that the process begins. Does not allocate.
+/// Stores the start time. Does not allocate.
 pub(crate) fn begin() {
     let _ = BEGAN.set(SystemTime::now());
 }

@@ -1,9 +1,10 @@
-//! Writes the bytes of a file to a path, whatever the path is.
+//! Writes bytes to a path of any kind.
 //!
-//! - A device, a pipe or a socket is written through, as is a descriptor of this process such as `/dev/stdout`.
-//! - A link is followed, and stays; but not one that somebody else put into a folder that all share.
-//! - A file is replaced at once, by one that was written beside it, and keeps its mode, and its owner where the
-//!   system permits. If there can be no file beside it, it is written in place.
+//! - A device, pipe or socket is written to directly, and so is a descriptor of this process, such
+//!   as `/dev/stdout`.
+//! - A link is followed and kept, unless another user created it in a shared folder.
+//! - A file is replaced atomically by a temporary file next to it. It keeps its mode, and its owner
+//!   where the system permits. If no temporary file can be created, it is overwritten in place.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::hash::{BuildHasher as _, RandomState};
@@ -13,12 +14,13 @@ use std::time::SystemTime;
 
 use crate::system::quiet::Quiet;
 
-/// How many links are followed, as by the system.
+/// How many links are followed at most. Linux has the same limit.
 const MOST_LINKS: usize = 40;
 
-/// Writes the bytes, and returns when what they replaced was written, if there was a file.
+/// Writes the bytes. Returns the modification time of the file that they replaced, if any.
 ///
-/// It appears whole or not at all, unless it has to be written in place. No signal comes of it.
+/// The file appears whole or not at all, unless it has to be overwritten in place. Raises no
+/// signal.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<Option<SystemTime>> {
     let _quiet = Quiet::begin();
     match place_of(path)? {
@@ -32,25 +34,25 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<Option<SystemTime>>
     }
 }
 
-/// Writes the bytes as a file that was not there.
+/// Writes the bytes to a new file. Fails if something exists at the path.
 ///
-/// It appears whole or not at all. No signal comes of it.
+/// The file appears whole or not at all. Raises no signal.
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let _quiet = Quiet::begin();
     let (beside, mut file) = create_beside(path, None)?;
     let written = file.write_all(bytes);
     drop(file);
     let named = written.and_then(|()| give_name(&beside, path));
-    // Where the name is another one for it, and where it is of no use.
+    // Removes the second name of the file, or a file that is of no use.
     let _ = fs::remove_file(&beside);
     named
 }
 
-/// Gives a file a name that no file has.
+/// Renames a file, unless the new name exists.
 fn give_name(file: &Path, name: &Path) -> io::Result<()> {
     match fs::hard_link(file, name) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            // A file system without links.
+            // The file system has no links.
             if fs::symlink_metadata(name).is_ok() {
                 return Err(ErrorKind::AlreadyExists.into());
             }
@@ -60,16 +62,18 @@ fn give_name(file: &Path, name: &Path) -> io::Result<()> {
     }
 }
 
-/// What a path leads to.
+/// What a path resolves to.
 enum Place {
+    /// Nothing: a file can be created here.
     New(PathBuf),
     /// A regular file.
     File(PathBuf, Metadata),
-    /// Something else, opened.
+    /// Anything else, opened.
     #[cfg(unix)]
     Through(File),
 }
 
+/// Resolves a path, following links.
 fn place_of(path: &Path) -> io::Result<Place> {
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
@@ -109,7 +113,7 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Puts a file with the bytes where `path` is.
+/// Creates or replaces the file at `path`.
 fn replace(path: &Path, old: Option<&Metadata>, bytes: &[u8]) -> io::Result<()> {
     let (beside, mut file) = match create_beside(path, old) {
         Ok(created) => created,
@@ -124,17 +128,17 @@ fn replace(path: &Path, old: Option<&Metadata>, bytes: &[u8]) -> io::Result<()> 
     if matches!(renamed, Some(Ok(()))) {
         return Ok(());
     }
-    // What is left of it is of no use; the error that counts is the first.
+    // The temporary file is of no use. The first error is the one to report.
     let _ = fs::remove_file(&beside);
     match renamed {
-        // Another's file in a folder that all share, or one that is mounted on its own.
+        // Another user's file in a shared folder, or a mount point.
         Some(Err(error)) if old.is_some() && needs_no_folder(&error) => in_place(path, old, bytes),
         Some(renamed) => renamed,
         None => written,
     }
 }
 
-/// Whether writing in place may do where this is what the folder says.
+/// Whether overwriting in place may work although the folder refuses a new file.
 fn needs_no_folder(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -145,7 +149,7 @@ fn needs_no_folder(error: &io::Error) -> bool {
     )
 }
 
-/// A new file in the same folder, of a name that nobody knows.
+/// Creates a temporary file with a random name in the same folder.
 fn create_beside(path: &Path, old: Option<&Metadata>) -> io::Result<(PathBuf, File)> {
     let mut attempts = 0;
     loop {
@@ -160,7 +164,7 @@ fn create_beside(path: &Path, old: Option<&Metadata>) -> io::Result<(PathBuf, Fi
     }
 }
 
-/// Creates a file that is not there; `is_private`, nobody else reads it before it has the mode that it is to have.
+/// Creates a new file. If `is_private`, only its owner can read it, until it gets its final mode.
 fn create(path: &Path, is_private: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
     // NOTE: `create_new` follows no link.
@@ -172,7 +176,7 @@ fn create(path: &Path, is_private: bool) -> io::Result<File> {
     options.open(path)
 }
 
-/// Writes a file where it is. If that fails, nothing is left of it.
+/// Overwrites a file in place. If that fails, removes or empties it.
 fn in_place(path: &Path, old: Option<&Metadata>, bytes: &[u8]) -> io::Result<()> {
     let mut file = match old {
         None => create(path, false)?,
@@ -205,27 +209,28 @@ mod unix {
 
     use super::*;
 
-    /// Refuses what another user put into a folder that all can write to, so that nobody is led to write elsewhere.
+    /// Refuses a file or link that another user created in a shared folder.
     ///
-    /// The system itself has this rule for links and files, where it is not turned off.
+    /// Such a link could redirect the write. Linux enforces the same rule, unless it is turned off
+    /// (`fs.protected_symlinks`, `fs.protected_regular`).
     pub(super) fn check_owner(path: &Path, found: &Metadata) -> io::Result<()> {
         const SHARED: u32 = 0o1002;
         let folder = fs::metadata(folder_of(path))?;
-        // SAFETY: a call without arguments.
+        // SAFETY: `geteuid` has no preconditions.
         let user = unsafe { libc::geteuid() };
         let is_trusted = found.uid() == user || found.uid() == folder.uid();
         if folder.mode() & SHARED == SHARED && !is_trusted {
             return Err(io::Error::new(
                 ErrorKind::PermissionDenied,
-                "found there what another user put into a folder that all share",
+                "another user put this file into a shared folder",
             ));
         }
         Ok(())
     }
 
-    /// The file that is open as a descriptor of this process, if a link such as `/dev/stdout` leads to one.
+    /// Returns the open file that a link such as `/dev/stdout` refers to, if it is a descriptor.
     ///
-    /// NOTE: to open the link would begin at the start of a file that the program writes to.
+    /// NOTE: opening the link instead would start at offset zero of a file that the program writes.
     pub(super) fn descriptor(link: &Path) -> Option<io::Result<File>> {
         let folder = fs::canonicalize(folder_of(link)).ok()?;
         let of_process = folder.strip_prefix("/proc").ok()?;
@@ -241,29 +246,29 @@ mod unix {
     }
 
     fn duplicate(number: i32) -> io::Result<File> {
-        // SAFETY: numbers.
+        // SAFETY: all arguments are integers; a bad descriptor is an error.
         let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
         if copy < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: made just above, and nobody else's.
+        // SAFETY: `fcntl` returned a new descriptor that nothing else owns.
         Ok(unsafe { OwnedFd::from_raw_fd(copy) }.into())
     }
 
-    /// Opens what is no regular file, such as a device or a pipe.
+    /// Opens a file that is not regular, such as a device or a pipe.
     pub(super) fn open_through(path: &Path, found: &Metadata) -> io::Result<File> {
         if found.file_type().is_socket() {
             return Ok(OwnedFd::from(UnixStream::connect(path)?).into());
         }
         let mut options = OpenOptions::new();
-        // A pipe that nobody reads is an error, and not waited for.
+        // A pipe without a reader is an error rather than a wait.
         options
             .write(true)
             .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
         options.open(path)
     }
 
-    /// Writes the bytes, and waits where the other side is slow.
+    /// Writes the bytes, and waits for a slow reader.
     pub(super) fn write_through(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match file.write(bytes) {
@@ -283,7 +288,7 @@ mod unix {
             events: libc::POLLOUT,
             revents: 0,
         };
-        // SAFETY: one place.
+        // SAFETY: the pointer and the length describe one valid `pollfd`.
         let ready = unsafe { libc::poll(&mut poll, 1, -1) };
         let error = io::Error::last_os_error();
         if ready < 0 && error.kind() != ErrorKind::Interrupted {
@@ -292,18 +297,18 @@ mod unix {
         Ok(())
     }
 
-    /// Gives a file the owner, the group and the mode of another, as far as that is permitted.
+    /// Copies owner, group and mode from another file, as far as that is permitted.
     pub(super) fn keep(file: &File, old: &Metadata) -> io::Result<()> {
         let new = file.metadata()?;
         let mut mode = old.mode() & 0o777;
         if new.gid() != old.gid() && fchown(file, None, Some(old.gid())).is_err() {
-            // What the old group might do the new one might not.
+            // The new group must not get the rights of the old one.
             mode &= !0o070;
         }
         if new.mode() & 0o777 != mode {
             file.set_permissions(fs::Permissions::from_mode(mode))?;
         }
-        // The last, since only its owner may change a file.
+        // Last, since only the owner may change a file.
         if new.uid() != old.uid() {
             let _ = fchown(file, Some(old.uid()), None);
         }

@@ -1,4 +1,4 @@
-//! From the tables of this process to a file, with as little beside them as can be.
+//! Writes the tables of this process to a file, with minimal memory.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,11 +10,11 @@ use crate::process::read_tables::read_tables;
 use crate::snapshot::file::{Callsite, NoMemory, Pages, RawFile, Segment, Summary, Text};
 use crate::tables::label::{ThreadName, bytes_of};
 
-/// A file of what the tables hold now. Nothing is on the heap but a stack at a time.
+/// Builds a file from the current tables. Only one stack at a time is on the heap.
 pub(super) fn of_tables(moment: Moment) -> Result<Pages<u8>, Error> {
     let _reserve = Reserve::take().ok_or(NoMemory)?;
     let mut file = RawFile::new()?;
-    // Zero is the empty string, which is no thread's name.
+    // Zero means that the name is not in the file yet: it is the number of the empty string.
     let mut threads = Pages::<i64>::zeroed(ThreadName::NUMBERS)?;
     let whole = read_tables(|seen| {
         let place = &mut threads[seen.label.thread.number()];
@@ -74,7 +74,7 @@ fn nanoseconds(time: SystemTime) -> i64 {
         .map_or(0, |since| since.as_nanos() as i64)
 }
 
-/// The arguments of this process, its own name first, each with a zero after it.
+/// Returns the command line of this process. Each argument ends with a zero.
 fn arguments() -> Result<Pages<u8>, NoMemory> {
     let mut arguments = Pages::new();
     #[cfg(target_os = "linux")]
@@ -94,7 +94,7 @@ fn arguments() -> Result<Pages<u8>, NoMemory> {
         }
         arguments.clear();
     }
-    // Where there is no such file, as after `chroot`.
+    // The file is not there, as after `chroot`.
     for argument in std::env::args_os() {
         arguments.extend(argument.as_encoded_bytes())?;
         arguments.push(0)?;

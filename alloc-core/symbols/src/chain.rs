@@ -1,11 +1,10 @@
-//! [`Chain`]: values that stay where they are while others are added.
+//! [`Chain`]: a list whose values stay in place while others are added.
 
 use std::cell::OnceCell;
 
 /// A list that grows behind a shared reference.
 ///
-/// It is meant for some hundreds of values: each looks for its place from the front, and is dropped within the one
-/// before it.
+/// It suits some hundreds of values: adding one walks the whole list, and dropping is recursive.
 pub(crate) struct Chain<T>(OnceCell<Box<Link<T>>>);
 
 struct Link<T> {
@@ -18,7 +17,7 @@ impl<T> Chain<T> {
         Chain(OnceCell::new())
     }
 
-    /// Adds a value at the front of what is left, and lends it.
+    /// Appends a value, and returns a reference to it.
     pub(crate) fn add(&self, value: T) -> &T {
         let mut end = self;
         while let Some(link) = end.0.get() {
@@ -34,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_stay_where_they_are() {
+    fn values_stay_in_place() {
         let chain = Chain::new();
         let first = chain.add(String::from("first"));
         for _ in 0..1_000 {

@@ -25,17 +25,17 @@ impl Binary {
                 error: error.to_string(),
             },
         };
-        // NOTE: a path may come from a file of someone else: opening a pipe would wait.
+        // NOTE: the path may come from an untrusted file, and opening a pipe would block.
         if !std::fs::metadata(path).map_err(not_read)?.is_file() {
-            return Err(not_read(io::Error::other("it is no regular file")));
+            return Err(not_read(io::Error::other("it is not a regular file")));
         }
         Binary::of(File::open(path).map_err(not_read)?, path).map_err(not_read)
     }
 
-    /// Of an open file, with the path that it goes by.
+    /// Maps an open file. `path` is used in messages and searches.
     pub(crate) fn of(file: File, path: &Path) -> io::Result<Binary> {
-        // SAFETY: the content is only ever read, as bytes of which nothing is assumed but that they are there. Who
-        // cuts a file off under a mapping ends the reader by SIGBUS; linkers and installers write new ones.
+        // SAFETY: the content is only read, as bytes that may have any value. Truncating a mapped
+        // file would end this process with SIGBUS, but linkers and installers write new files.
         let content = unsafe { Mmap::map(&file) }?;
         Ok(Binary {
             path: path.to_owned(),
@@ -63,7 +63,7 @@ impl Binary {
         Some(object.build_id().ok()??.to_vec())
     }
 
-    /// Whether it is of the build of `identity`; an error says what it is instead.
+    /// Checks that the file is the build of `identity`. The error shows what was found instead.
     pub(crate) fn check(self, identity: &Identity) -> Result<Binary, Missing> {
         let no_build_id = || "none".to_owned();
         let (expected, found) = match identity {
@@ -96,7 +96,7 @@ impl Binary {
         })
     }
 
-    /// The address, as the file counts them, of the first byte of the module's segment.
+    /// Returns the virtual address, in the file, of the module's segment.
     pub(crate) fn address_of(&self, module: &Module) -> Result<u64, Missing> {
         const PF_X: u32 = 1;
         let object = self.object()?;
@@ -106,7 +106,8 @@ impl Binary {
                 _ => true,
             })
         };
-        // NOTE: a debug file has the segments of the program, with the same sizes in memory, but its own offsets.
+        // NOTE: a debug file has the program's segments with the same sizes in memory, but at other
+        // offsets.
         let same_size = || code().filter(|it| it.size() == module.size);
         let mut one = same_size();
         if let (Some(only), None) = (one.next(), one.next()) {
@@ -121,7 +122,7 @@ impl Binary {
         let found = found.or_else(|| code().find_map(|it| offset(&it)));
         found.ok_or_else(|| {
             self.damaged(&format_args!(
-                "expected a segment of code at {:#x}, found none",
+                "expected a code segment at {:#x}, found none",
                 module.file_offset
             ))
         })

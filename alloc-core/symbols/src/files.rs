@@ -13,11 +13,11 @@ pub struct Files;
 
 impl Symbolizer for Files {
     fn name(&self, code: &Code<'_>, search: &Search) -> Named {
-        // NOTE: what the kernel maps into each process has no file.
+        // NOTE: code that the kernel maps into each process, such as the vDSO, has no file.
         let Some(module) = code.module.filter(|it| it.path.contains('/')) else {
             return Named::default();
         };
-        // A return address: the call is the instruction before it.
+        // A return address is one past the call instruction.
         let call = |address: &usize| (*address as u64).saturating_sub(1);
         let offset = |address: &usize| call(address).saturating_sub(module.start);
         let offsets: Vec<u64> = code.addresses.iter().map(offset).collect();
@@ -28,7 +28,7 @@ impl Symbolizer for Files {
             file_offset: module.file_offset,
         };
         let opened = match of_file.identity {
-            // Any file would be taken for it.
+            // Any file would be accepted.
             Identity::Unknown => None,
             _ => opened(code, module),
         };
@@ -38,7 +38,7 @@ impl Symbolizer for Files {
     /// Gives freed memory back to the system. Only glibc keeps it otherwise.
     fn finish(&self) {
         #[cfg(all(target_os = "linux", target_env = "gnu", not(miri)))]
-        // SAFETY: `malloc_trim` has no preconditions; it takes the C library's own locks, which glibc
+        // SAFETY: `malloc_trim` has no preconditions. It takes only glibc's own locks, which glibc
         // handles at a fork.
         unsafe {
             libc::malloc_trim(0)
@@ -46,7 +46,7 @@ impl Symbolizer for Files {
     }
 }
 
-/// What distinguishes the build of a module from others.
+/// Returns the identity of a module's build.
 pub fn identity(module: &Module) -> Identity {
     if let Some(hash) = module.build_id.strip_prefix(FINGERPRINT) {
         let hash = u64::from_str_radix(hash, 16);
@@ -56,17 +56,17 @@ pub fn identity(module: &Module) -> Identity {
     let bytes = digits.map(|it| u8::from_str_radix(str::from_utf8(it).ok()?, 16).ok());
     match bytes.collect::<Option<Vec<u8>>>() {
         Some(bytes) if !bytes.is_empty() => Identity::BuildId(bytes),
-        // NOTE: another tool's, which is compared with nothing here.
+        // NOTE: an id in another tool's format cannot be compared.
         _ => Identity::Unknown,
     }
 }
 
-/// The file of a module that is mapped into this process, whatever is at its path now.
+/// Opens the file that is mapped into this process for a module, whatever is at its path now.
 fn opened(code: &Code<'_>, module: &Module) -> Option<File> {
     if code.is_program {
         return File::open("/proc/self/exe").ok();
     }
-    // The system lets only some processes open these. Others have the path.
+    // Only privileged processes may open these, so they are used only if the path is gone.
     let is_there = std::fs::exists(module.file()).unwrap_or(false);
     if !code.is_here || is_there {
         return None;

@@ -1,4 +1,4 @@
-//! Where the file of a module and its debug information are looked for.
+//! Finds the file of a module and its debug information.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use crate::{Identity, Missing, Module, Search, sections};
 pub(crate) struct Found {
     /// The program or the library.
     pub(crate) binary: Option<Binary>,
-    /// What holds the debug information, if it is another file.
+    /// The file with the debug information, if it is separate.
     pub(crate) debug: Option<Binary>,
-    /// Folders to look in for what the debug information refers to.
+    /// Folders to search for files that the debug information refers to.
     pub(crate) folders: Vec<PathBuf>,
 }
 
-/// Where distributions put debug files.
+/// The folder where distributions install debug files.
 const SYSTEM: &str = "/usr/lib/debug";
 
 pub(crate) fn find(
@@ -73,7 +73,7 @@ pub(crate) fn has_debug_info(binary: &Binary) -> bool {
     object.is_ok_and(|it| sections::by_name(&it, ".debug_info").is_some())
 }
 
-/// Files that may be of this build id: what they are is for the caller to check.
+/// Lists files that may have this build id. The caller must check them.
 fn by_build_id(id: &[u8], search: &Search) -> Vec<PathBuf> {
     let Some((first, rest)) = id.split_first().filter(|(_, rest)| !rest.is_empty()) else {
         return Vec::new();
@@ -89,7 +89,7 @@ fn by_build_id(id: &[u8], search: &Search) -> Vec<PathBuf> {
         candidates.push(folder.join(&whole).join("executable"));
         candidates.push(folder.join(format!("{whole}.debug")));
         candidates.retain(|it| it.is_file());
-        // Flat, by any name.
+        // Any file directly in the folder.
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         let is_file = |it: &fs::DirEntry| it.path().is_file();
         let mut files: Vec<PathBuf> = entries.filter(is_file).map(|it| it.path()).collect();
@@ -101,12 +101,12 @@ fn by_build_id(id: &[u8], search: &Search) -> Vec<PathBuf> {
     candidates
 }
 
-/// What `.gnu_debuglink` names: a file with this name and this checksum.
+/// Finds the file that `.gnu_debuglink` names, with the right checksum.
 fn linked(binary: &Binary, search: &Search) -> Option<Binary> {
     let object = binary.object().ok()?;
     let (name, checksum) = object.gnu_debuglink().ok()??;
     let name = Path::new(std::str::from_utf8(name).ok()?);
-    // NOTE: a name, and no path to somewhere else.
+    // NOTE: a path could lead outside of the searched folders.
     let name = Path::new(name.file_name()?);
     let path = fs::canonicalize(&binary.path).unwrap_or_else(|_| binary.path.clone());
     let folder = path.parent()?;
@@ -125,7 +125,7 @@ fn linked(binary: &Binary, search: &Search) -> Option<Binary> {
         })
 }
 
-/// The file that the debug information of another refers to for what several have in common.
+/// Finds the file that `.gnu_debugaltlink` names: debug information shared by several files.
 pub(crate) fn alternate(debug: &Binary) -> Option<Binary> {
     let object = debug.object().ok()?;
     let (name, id) = object.gnu_debugaltlink().ok()??;
@@ -139,12 +139,13 @@ pub(crate) fn alternate(debug: &Binary) -> Option<Binary> {
 }
 
 impl Found {
-    /// What has the debug information, if anything has.
+    /// Returns the file that may have debug information.
     pub(crate) fn debug(&self) -> Option<&Binary> {
         self.debug.as_ref().or(self.binary.as_ref())
     }
 
-    /// The package with what was split off: beside the program or its debug file, or in a folder.
+    /// Finds the package of split debug information (`.dwp`): next to the program or its debug
+    /// file, or in a searched folder.
     pub(crate) fn package(&self) -> Option<Binary> {
         let files = [self.binary.as_ref(), self.debug.as_ref()];
         files.into_iter().flatten().find_map(|binary| {
@@ -157,7 +158,8 @@ impl Found {
         })
     }
 
-    /// A file that was split off: where the compiler put it, or in a folder.
+    /// Finds a file of split debug information (`.dwo`): where the compiler put it, next to the
+    /// debug file, or in a searched folder.
     pub(crate) fn split(&self, compiled_in: &Path, path: &Path) -> Option<Binary> {
         let name = path.file_name()?;
         let beside = self.debug().and_then(|it| it.path.parent());

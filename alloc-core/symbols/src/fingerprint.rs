@@ -1,14 +1,15 @@
-//! What tells a build without a build id from others.
+//! [`fingerprint`]: identifies a build that has no build id.
 
-/// How much of the unwind tables' index counts.
+/// How many bytes of the unwind tables' index are hashed.
 const INDEX: usize = 16 << 10;
 
-/// A hash of what is in memory as it is in the file: the program headers, and the start of the unwind tables'
-/// index, `.eh_frame_hdr`, which is empty where there is none. Any change of code changes sizes in the first or
-/// places in the second. It is never zero.
+/// Hashes the program headers and the start of the unwind tables' index, `.eh_frame_hdr`.
+///
+/// Both are the same in memory and in the file. Any change of code changes a size in the former or
+/// an address in the latter. The index may be empty. The result is never zero.
 pub fn fingerprint(program_headers: &[u8], unwind_index: &[u8]) -> u64 {
     let index = &unwind_index[..unwind_index.len().min(INDEX)];
-    // FNV-1a, by Fowler, Noll and Vo: the same in each build of this crate.
+    // FNV-1a: stable across builds of this crate.
     let bytes = program_headers.iter().chain(index);
     let hash = bytes.fold(0xCBF2_9CE4_8422_2325_u64, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
@@ -16,7 +17,7 @@ pub fn fingerprint(program_headers: &[u8], unwind_index: &[u8]) -> u64 {
     hash.max(1)
 }
 
-/// The fingerprint of a file's content; nothing if it is no ELF file of 64 bits.
+/// Returns the fingerprint of a file's content, or `None` if it is not a 64-bit ELF file.
 pub fn fingerprint_of(file: &[u8]) -> Option<u64> {
     const PT_GNU_EH_FRAME: u32 = 0x6474_E550;
     if file.get(..5)? != b"\x7fELF\x02" {

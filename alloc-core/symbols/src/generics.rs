@@ -1,21 +1,21 @@
-//! The types that a generic function was compiled for, from its entry in the debug information.
+//! [`Generics`]: reads a function's generic arguments from its entry in the debug information.
 
 use gimli::{AttributeValue, Dwarf, UnitHeader, UnitOffset, UnitRef};
 
 use crate::sections::Slice;
 
-/// Names of functions with their generic arguments: `new<demo::Node>`.
+/// Finds names of functions with generic arguments: `new<demo::Node>`.
 ///
-/// The name for the linker, which [`addr2line`] reads, has placeholders instead: `Box<T>::new`.
+/// The linker's name, which [`addr2line`] reads, has placeholders instead: `Box<T>::new`.
 pub(crate) struct Generics<'a> {
-    /// The units of the file, in the order of their offsets, once a function was found that refers to another unit.
+    /// The units of the file, sorted by offset. Read when a function first refers to another unit.
     headers: Option<Vec<UnitHeader<Slice<'a>>>>,
-    /// The unit that was referred to last.
+    /// The last unit that another one referred to.
     last: Option<gimli::Unit<Slice<'a>>>,
 }
 
-/// How many references lead from the code of a function to its name at most: the inlined call, the function's abstract
-/// entry, and its declaration.
+/// How many references are followed from a function's code to its name: the inlined call, the
+/// abstract entry and the declaration, with one to spare.
 const MOST_REFERENCES: usize = 4;
 
 impl<'a> Generics<'a> {
@@ -26,7 +26,8 @@ impl<'a> Generics<'a> {
         }
     }
 
-    /// The name of the function at this entry with its generic arguments; nothing if it has none.
+    /// Returns the name of the function at an entry with its generic arguments, or `None` if it has
+    /// none.
     pub(crate) fn name(
         &mut self,
         unit: UnitRef<'_, Slice<'a>>,
@@ -43,7 +44,7 @@ impl<'a> Generics<'a> {
                 (true, Some(other)) => {
                     let found = self.look(UnitRef::new(unit.dwarf, &other), offset);
                     self.last = Some(other);
-                    // What it refers to next is counted from the start of that unit.
+                    // The next reference is relative to that unit.
                     match found? {
                         Found::InUnit(offset) => {
                             let unit = self.last.as_ref()?;
@@ -79,7 +80,7 @@ impl<'a> Generics<'a> {
         }
     }
 
-    /// Makes the unit that holds this offset of the file the last one, and returns the offset within it.
+    /// Loads the unit at a file offset into `last`, and returns the offset within it.
     fn enter(
         &mut self,
         dwarf: &Dwarf<Slice<'a>>,
@@ -107,18 +108,18 @@ impl<'a> Generics<'a> {
     }
 }
 
-/// What an entry says of its function's name.
+/// What an entry contains for its function's name.
 enum Found {
     /// The name, if it is generic.
     Name(Option<Box<str>>),
-    /// It refers to another entry of the unit.
+    /// A reference to an entry of the same unit.
     InUnit(UnitOffset<usize>),
-    /// It refers to an entry of the file.
+    /// A reference to an entry anywhere in the file.
     InFile(gimli::DebugInfoOffset<usize>),
 }
 
-/// Whether a function is of a crate whose generic arguments tell what a block is for: those of the standard library that
-/// allocate, and hashbrown.
+/// Whether a function's generic arguments show the type of an allocated value: those of the
+/// allocating part of the standard library, and of hashbrown.
 pub(crate) fn are_wanted(function: &str) -> bool {
     let path = function.trim_start_matches('<');
     ["alloc::", "hashbrown::"]

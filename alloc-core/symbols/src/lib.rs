@@ -1,17 +1,17 @@
-//! Names for code addresses: from an ELF file and offsets into its code to functions, files and lines.
+//! Names code addresses: turns offsets into an ELF file's code into functions, files and lines.
 //!
-//! [`name`] looks for the file of a [`Module`], makes sure that it is the same build, and names offsets. Nothing
-//! is kept when it returns.
+//! [`name`] finds the file of a [`Module`], checks that it is the same build, and names offsets. It
+//! keeps no state between calls.
 //!
 //! # Implementation
 //!
-//! [`addr2line`] reads the debug information, of files that are mapped into memory. It keeps what it has read of a
-//! unit of compilation, so offsets are taken in ascending order, and it is dropped and made anew when it holds
-//! four MiB of units, and one at least.
+//! Files are mapped into memory, and [`addr2line`] reads their debug information. It caches every
+//! compilation unit that it has read. So offsets are named in ascending order, and the cache is
+//! dropped when it covers more than four MiB of units.
 //!
-//! A file is never guessed. One whose build id is another is refused with both ids ([`Missing::OtherBuild`]). A
-//! module without a build id is told by its program headers and the start of its unwind tables, which are in memory
-//! as they are in the file ([`fingerprint`]).
+//! A file is never guessed. A file with a different build id is refused, with both ids
+//! ([`Missing::OtherBuild`]). A module without a build id is identified by its program headers and
+//! the start of its unwind tables, which are the same in memory and in the file ([`fingerprint`]).
 
 mod chain;
 mod elf;
@@ -30,35 +30,35 @@ pub use files::{Files, identity};
 pub use fingerprint::{fingerprint, fingerprint_of};
 pub use names::held;
 
-/// The code of an ELF file as a process had it in memory.
+/// The code segment of an ELF file in a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Module {
-    /// The path that the process had it from.
+    /// The path that the process loaded it from.
     pub path: PathBuf,
-    /// What tells this build from others.
+    /// Distinguishes this build from others.
     pub identity: Identity,
-    /// How many bytes the segment of code takes up in memory.
+    /// The size of the code segment in memory, in bytes.
     pub size: u64,
-    /// Where in the file the segment begins.
+    /// The segment's offset in the file.
     pub file_offset: u64,
 }
 
-/// What tells a build of a file from others.
+/// Distinguishes a build of a file from others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Identity {
-    /// The build id that the linker wrote into it.
+    /// The build id that the linker wrote.
     BuildId(Vec<u8>),
-    /// Where there is none, a [`fingerprint`].
+    /// A [`fingerprint`], for a file without a build id.
     Fingerprint(u64),
-    /// Nothing is known: a file of the right path is taken for it.
+    /// Unknown: any file at the path is accepted.
     #[default]
     Unknown,
 }
 
-/// Names the code at `offsets`, in ascending order, counted from where the module's segment begins.
+/// Names the code at `offsets` from the start of the module's segment. They must be sorted.
 ///
-/// `opened` is the module's file, where the caller has it open already, such as the running program's own.
-/// Debug information is looked for in the order of [`Search`].
+/// `opened` is the module's file if the caller has it open already, such as the running program's
+/// own. Debug information is searched in the order of [`Search`].
 pub fn name(module: &Module, opened: Option<File>, search: &Search, offsets: &[u64]) -> Named {
     debug_assert!(offsets.is_sorted(), "the offsets are out of order");
     let found = match find::find(module, opened, search) {
@@ -79,7 +79,7 @@ pub fn name(module: &Module, opened: Option<File>, search: &Search, offsets: &[u
     }
 }
 
-/// The build id of a file; nothing if it has none, or is no ELF file.
+/// Returns the build id of a file, or `None` if it has none or is not an ELF file.
 pub fn build_id(path: &Path) -> Option<Vec<u8>> {
     elf::Binary::open(path).ok()?.build_id()
 }

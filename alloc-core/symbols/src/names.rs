@@ -1,4 +1,4 @@
-//! From the files of a module to frames.
+//! Names addresses: turns a module's files and offsets into frames.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -16,22 +16,22 @@ use crate::generics::{self, Generics};
 use crate::sections::{self, Sections, Slice, endian, section};
 use crate::{Frame, Missing, Module};
 
-/// How many bytes of units are read before what is known of them is dropped. What is known of a unit takes up
-/// some four times that.
+/// How many bytes of units are read before the cache is dropped. A cached unit takes about four
+/// times its size.
 pub(crate) const MOST_READ: u64 = 4 << 20;
 
-/// How many units are read before the same: those that are split off have a file each.
+/// How many units are read before the cache is dropped. Each split unit has a file open.
 const MOST_UNITS: usize = 50000;
 
-/// How many bytes are held by what is being named now, by all threads: what was unpacked, and an estimate for what
-/// was read.
+/// Returns the bytes that naming in progress holds, on all threads: decompressed sections, and an
+/// estimate of cached units.
 pub fn held() -> usize {
     HELD.load(Ordering::Relaxed)
 }
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
-/// Bytes that are held for as long as this is there.
+/// A guard that counts bytes in [`held`] while it lives.
 struct Holding(usize);
 
 impl Holding {
@@ -52,7 +52,7 @@ impl Drop for Holding {
     }
 }
 
-/// The frames at these offsets, and why some are not all that they could be.
+/// Returns the frames at the offsets, and the reason why some are incomplete.
 pub(crate) fn of(
     found: &Found,
     module: &Module,
@@ -74,7 +74,7 @@ fn named(
         return Ok(());
     };
     let start = binary.address_of(module)?;
-    // NOTE: of a file that lies, an offset may be anything; readers look at the byte after it, too.
+    // NOTE: a malicious file may have any offset, and readers also access the byte after it.
     let address = |it: &u64| start.saturating_add(*it).min(u64::MAX - 1);
     let addresses: Vec<u64> = offsets.iter().map(address).collect();
     let by_lines = lines(found, debug, &addresses, frames);
@@ -94,7 +94,7 @@ fn named(
     }
 }
 
-/// Fills in what the debug information knows.
+/// Fills in frames from the debug information.
 fn lines(
     found: &Found,
     debug: &Binary,
@@ -167,14 +167,14 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Fills in the frames of the first addresses, until much was read, and says of how many.
+    /// Fills in frames until the cache is full, and returns the number of addresses done.
     fn read(
         &self,
         dwarf: Dwarf<Slice<'a>>,
         addresses: &[u64],
         frames: &mut [Vec<Frame>],
     ) -> Result<usize, gimli::Error> {
-        // What was split off has to stay as long as the context.
+        // Split files must outlive the context.
         let (files, contents) = (Chain::new(), Chain::new());
         let context: Context<Slice<'_>> = Context::from_dwarf(dwarf)?;
         let mut holding = Holding::new(0);
@@ -190,7 +190,7 @@ impl<'a> Reader<'a> {
                     }
                 };
             };
-            // NOTE: damage in one unit says nothing of others.
+            // NOTE: a damaged unit does not affect others.
             if let Ok(mut found) = found {
                 while let Ok(Some(frame)) = found.next() {
                     entries.push(frame.dw_die_offset);
@@ -221,7 +221,7 @@ impl<'a> Reader<'a> {
         Ok(addresses.len())
     }
 
-    /// The debug information of a unit that was split off.
+    /// Loads the debug information of a split unit.
     fn split<'c>(
         &self,
         load: SplitDwarfLoad<Slice<'c>>,
@@ -249,7 +249,7 @@ impl<'a> Reader<'a> {
         dwarf.make_dwo(&load.parent);
         let mut units = dwarf.units();
         let header = units.next().ok()??;
-        // A file of another build has another number.
+        // A file of another build has another id.
         let unit = dwarf.unit(header).ok()?;
         (unit.dwo_id == Some(load.dwo_id)).then(|| Arc::new(dwarf))
     }
@@ -269,7 +269,7 @@ fn of_debug_info(frame: &addr2line::Frame<'_, Slice<'_>>) -> Frame {
     }
 }
 
-/// A function's name, demangled, and the one that it has for the linker, if that is another.
+/// Returns a function's demangled name, and the mangled one if it differs.
 fn names(name: &[u8]) -> (Box<str>, Option<Box<str>>) {
     let known = std::str::from_utf8(name).ok();
     let demangled = known.and_then(|it| Some((it, rustc_demangle::try_demangle(it).ok()?)));
@@ -279,8 +279,9 @@ fn names(name: &[u8]) -> (Box<str>, Option<Box<str>>) {
     }
 }
 
-/// Fills in names from the symbols of the first of the files that has any, and says if one has: a library always
-/// exports some, which are not counted.
+/// Fills in names from the first file with a symbol table, and returns whether one has it.
+///
+/// Falls back to dynamic symbols, which do not count as a symbol table: every library has some.
 fn symbols(files: &[Option<&Binary>], wanted: &mut [(u64, &mut Vec<Frame>)]) -> bool {
     let objects = || files.iter().flatten().filter_map(|it| it.object().ok());
     let of_code = |object: &object::File<'_>| object.symbols().next().is_some();
@@ -294,7 +295,7 @@ fn symbols(files: &[Option<&Binary>], wanted: &mut [(u64, &mut Vec<Frame>)]) -> 
     false
 }
 
-/// Names each address by the last symbol that begins before it, if that reaches so far.
+/// Names each address by the last symbol that starts at or before it and extends to it.
 fn fill_in<'s>(
     symbols: impl Iterator<Item = object::Symbol<'s, 's>>,
     wanted: &mut [(u64, &mut Vec<Frame>)],

@@ -1,4 +1,4 @@
-//! The sections of debug information of a file, unpacked where they are compressed.
+//! Loads the debug sections of a file, and decompresses them.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::elf::Binary;
 pub(crate) type Slice<'a> = EndianSlice<'a, RunTimeEndian>;
 pub(crate) type Sections<'a> = DwarfSections<Cow<'a, [u8]>>;
 
-/// The sections that names and lines are read from.
+/// The sections that are needed for names and lines.
 const NEEDED: [SectionId; 10] = [
     SectionId::DebugAbbrev,
     SectionId::DebugAddr,
@@ -26,7 +26,7 @@ const NEEDED: [SectionId; 10] = [
     SectionId::DebugStrOffsets,
 ];
 
-/// The section of this id, or what stands for it in a `.dwo`; empty if there is none.
+/// Returns a section, or its counterpart in a `.dwo` if `is_split`; empty if there is none.
 pub(crate) fn section<'a>(
     binary: &'a Binary,
     object: &object::File<'a>,
@@ -39,7 +39,7 @@ pub(crate) fn section<'a>(
         true => id.dwo_name(),
         false => Some(id.name()),
     };
-    // NOTE: a package has parts of all its sections in its index.
+    // NOTE: a package's index refers to parts of all sections, so a package needs all of them.
     let Some(name) = name.filter(|_| is_split || NEEDED.contains(&id)) else {
         return Ok(Cow::Borrowed(&[]));
     };
@@ -69,7 +69,7 @@ pub(crate) fn section<'a>(
     }
 }
 
-/// The section of this name, or the one that older linkers compress: `.zdebug_info` for `.debug_info`.
+/// Returns the section of this name, or its old compressed form: `.zdebug_info` for `.debug_info`.
 pub(crate) fn by_name<'a, 'o>(
     object: &'o object::File<'a>,
     name: &str,
@@ -90,7 +90,7 @@ pub(crate) fn endian(object: &object::File<'_>) -> RunTimeEndian {
     }
 }
 
-/// A buffer for so many bytes, if what they are unpacked from can hold them.
+/// Allocates a buffer of `size` bytes, unless that exceeds the compression ratio `most`.
 fn buffer(packed: &[u8], size: u64, most: u64) -> Option<Vec<u8>> {
     if size > (packed.len() as u64 + 64).saturating_mul(most) {
         return None;
@@ -101,7 +101,7 @@ fn buffer(packed: &[u8], size: u64, most: u64) -> Option<Vec<u8>> {
 }
 
 fn zlib(packed: &[u8], size: u64) -> Option<Vec<u8>> {
-    // A byte of deflate stands for 1032 at most.
+    // The highest ratio of deflate is 1032.
     let mut unpacked = buffer(packed, size, 1032)?;
     let mut unpacker = Decompress::new(true);
     let status = unpacker.decompress_vec(packed, &mut unpacked, FlushDecompress::Finish);
@@ -113,7 +113,7 @@ fn zlib(packed: &[u8], size: u64) -> Option<Vec<u8>> {
 fn zstd(packed: &[u8], size: u64) -> Option<Vec<u8>> {
     use std::io::Read as _;
 
-    // A block of zstd's that repeats one byte has four of its own, and stands for 128 KiB.
+    // A zstd block of four bytes can repeat one byte 128 Ki times.
     let mut unpacked = buffer(packed, size, 32 << 10)?;
     let mut rest = packed;
     while !rest.is_empty() {

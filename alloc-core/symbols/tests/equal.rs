@@ -1,5 +1,5 @@
-//! Names are those that the crate `backtrace` finds in the running process, for thousands of addresses of this program
-//! and of the C library, however they were built.
+//! Compares names with those of the crate `backtrace`, for thousands of addresses of this program
+//! and of the C library.
 
 #![cfg(all(target_os = "linux", not(miri)))]
 
@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use alloc_core_symbols::{Frame, Identity, Missing, Module, Search, name};
 use object::{Object as _, ObjectSegment as _, ObjectSymbol as _, SegmentFlags};
 
-/// A file that is mapped into this process: the module, where it and its segment of code begin in memory, and
-/// addresses in that, counted from where it begins.
+/// A file mapped into this process: its module, the addresses of the file and of its code segment,
+/// and offsets into the segment.
 struct Loaded {
     module: Module,
     base: u64,
@@ -19,7 +19,7 @@ struct Loaded {
     offsets: Vec<u64>,
 }
 
-/// The first mapping of the file whose name meets a condition.
+/// Returns the first mapped file whose name matches.
 fn loaded(is_it: impl Fn(&str) -> bool) -> Loaded {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let line = maps
@@ -45,7 +45,7 @@ fn loaded(is_it: impl Fn(&str) -> bool) -> Loaded {
     for (address, size) in &functions {
         offsets.extend((0..*size).step_by(29).map(|it| address - start + it));
     }
-    // Some thousands, from all over.
+    // Some thousands, spread over the segment.
     let every = offsets.len().div_ceil(6_000).max(1);
     Loaded {
         module: Module {
@@ -62,7 +62,7 @@ fn loaded(is_it: impl Fn(&str) -> bool) -> Loaded {
 
 fn by_backtrace(address: u64) -> Vec<Frame> {
     let mut frames = Vec::new();
-    // It looks at the byte before, as for a return address.
+    // `resolve` subtracts one, as for a return address.
     backtrace::resolve((address + 1) as *mut c_void, |symbol| {
         frames.push(Frame {
             function: symbol.name().map(|it| format!("{it:#}").into()),
@@ -88,7 +88,7 @@ fn without_names(frames: &[Frame]) -> Vec<Frame> {
     frames.iter().map(without_name).collect()
 }
 
-/// The names of all symbols that begin last before an address.
+/// Returns the names of all symbols that share the last start before an address.
 fn aliases(object: &object::File<'_>, address: u64) -> BTreeSet<String> {
     let symbols = || object.symbols().chain(object.dynamic_symbols());
     let starts = symbols().map(|it| it.address());
@@ -98,7 +98,8 @@ fn aliases(object: &object::File<'_>, address: u64) -> BTreeSet<String> {
     names.collect()
 }
 
-/// The crate `backtrace` knows no generic arguments. Where there are any, the bare name is the same.
+/// Removes generic arguments, which the crate `backtrace` does not read, after checking that the
+/// bare name is the same.
 fn without_generics(mut frames: Vec<Frame>) -> Vec<Frame> {
     for frame in &mut frames {
         if let Some(generic) = frame.generic.take() {
@@ -111,7 +112,8 @@ fn without_generics(mut frames: Vec<Frame>) -> Vec<Frame> {
     frames
 }
 
-/// The missing information, and how many frames have generic arguments.
+/// Compares all names. Returns the missing information and the number of frames with generic
+/// arguments.
 fn check(it: &Loaded) -> (Option<Missing>, usize) {
     let named = name(&it.module, None, &Search::default(), &it.offsets);
     assert_eq!(named.frames.len(), it.offsets.len());
@@ -124,7 +126,7 @@ fn check(it: &Loaded) -> (Option<Missing>, usize) {
         let frames = without_generics(frames);
         let expected = by_backtrace(it.start + offset);
         if frames != expected {
-            // Functions of the same code have been folded into one: either name is right.
+            // The linker folds functions with identical code: either name is right.
             let address = it.start - it.base + offset;
             let names = aliases(&object, address);
             let (ours, theirs) = (without_names(&frames), without_names(&expected));
@@ -142,7 +144,7 @@ fn check(it: &Loaded) -> (Option<Missing>, usize) {
 }
 
 #[test]
-fn the_programs_own_names_are_those_of_backtrace() {
+fn names_of_the_program_equal_those_of_backtrace() {
     let program = std::env::current_exe().unwrap();
     let (missing, generics) = check(&loaded(|path| path == program.to_str().unwrap()));
     assert!(generics > 100, "{generics}");
@@ -153,10 +155,10 @@ fn the_programs_own_names_are_those_of_backtrace() {
 }
 
 #[test]
-fn the_c_librarys_names_are_those_of_backtrace() {
+fn names_of_the_c_library_equal_those_of_backtrace() {
     let (missing, generics) = check(&loaded(|path| path.contains("libc.so")));
     assert_eq!(generics, 0);
-    // It is shipped without symbols of its own, unless its debug files are installed.
+    // It has only dynamic symbols, unless its debug files are installed.
     assert!(
         matches!(missing, None | Some(Missing::Stripped { .. })),
         "{missing:?}"
@@ -178,7 +180,7 @@ fn a_file_of_another_build_is_refused_with_both_build_ids() {
     };
     assert!(expected.starts_with("build id ") && found.len() == 40 && expected != found);
 
-    // Another folder has it, by whatever name.
+    // A searched folder has it under another name.
     let folder = tempfile::tempdir().unwrap();
     std::fs::copy(program, folder.path().join("some name")).unwrap();
     let search = Search {

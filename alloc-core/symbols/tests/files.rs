@@ -1,5 +1,5 @@
-//! Debug information is found wherever the usual tools put it, in whatever form, and what keeps it from being read is
-//! told apart.
+//! Finds debug information wherever the usual tools put it, in every form, and reports why some
+//! cannot be read.
 
 #![cfg(all(target_os = "linux", not(miri)))]
 
@@ -10,11 +10,11 @@ use std::process::Command;
 use alloc_core_symbols::{Identity, Missing, Module, Named, Search, fingerprint_of, name};
 use object::{Object as _, ObjectSegment as _, ObjectSymbol as _, SegmentFlags};
 
-/// Copies of this very program, in a folder of their own.
+/// Copies of this program in a temporary folder.
 struct Copies {
     folder: tempfile::TempDir,
     module: Module,
-    /// Where in the segment of code [`marked`] begins.
+    /// The offset of [`marked_for_naming`] in the code segment.
     offset: u64,
 }
 
@@ -91,7 +91,7 @@ impl Copies {
 }
 
 #[test]
-fn debug_files_are_found_by_build_id_however_folders_are_laid_out() {
+fn debug_files_are_found_by_build_id_in_every_folder_layout() {
     let copies = Copies::new();
     copies.has_line(&[]);
     copies.objcopy(&["--only-keep-debug", "program", "whole.debug"]);
@@ -116,7 +116,7 @@ fn debug_files_are_found_by_build_id_however_folders_are_laid_out() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::copy(copies.at("whole.debug"), path).unwrap();
         copies.has_line(&[symbols.path()]);
-        // With the program gone, too.
+        // Also if the program is gone.
         let mut gone = Copies::new();
         gone.module.path = gone.at("gone");
         gone.module.identity = copies.module.identity.clone();
@@ -125,7 +125,7 @@ fn debug_files_are_found_by_build_id_however_folders_are_laid_out() {
 }
 
 #[test]
-fn the_file_that_debuglink_names_is_taken_only_if_its_checksum_is_right() {
+fn a_debuglink_file_needs_the_right_checksum() {
     let copies = Copies::new();
     copies.objcopy(&["--only-keep-debug", "program", "program.debug"]);
     copies.objcopy(&[
@@ -153,7 +153,7 @@ fn the_file_that_debuglink_names_is_taken_only_if_its_checksum_is_right() {
 }
 
 #[test]
-fn what_is_missing_is_told() {
+fn the_reason_for_missing_names_is_reported() {
     let copies = Copies::new();
     copies.objcopy(&["--strip-debug", "program"]);
     let named = copies.name(&[]);
@@ -195,7 +195,7 @@ fn sections_compressed_with_zlib_are_read() {
 }
 
 #[test]
-fn sections_compressed_with_zstd_are_read_or_said_not_to_be() {
+fn sections_compressed_with_zstd_are_read_or_reported() {
     let copies = Copies::new();
     copies.objcopy(&["--compress-debug-sections=zstd", "program"]);
     if cfg!(feature = "zstd") {
@@ -211,7 +211,7 @@ fn sections_compressed_with_zstd_are_read_or_said_not_to_be() {
 }
 
 #[test]
-fn without_a_build_id_a_file_is_told_by_its_headers_and_unwind_tables() {
+fn without_a_build_id_headers_and_unwind_tables_identify_a_file() {
     let mut copies = Copies::new();
     copies.objcopy(&["--remove-section=.note.gnu.build-id", "program"]);
     copies.module.identity =
@@ -224,7 +224,7 @@ fn without_a_build_id_a_file_is_told_by_its_headers_and_unwind_tables() {
         matches!(missing, Some(Missing::OtherBuild { .. })),
         "{missing:?}"
     );
-    // Nothing to compare with: it is named, and that is said.
+    // With an unknown identity the file is used, and reported as unverified.
     copies.module.identity = Identity::Unknown;
     copies.has_line(&[]);
     assert!(copies.name(&[]).is_unverified);
