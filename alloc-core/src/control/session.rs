@@ -107,7 +107,7 @@ fn begin_once(granule: GranuleHint, above: &'static Above) {
     }
     control.waits_for_an_answer = above.waits_for_an_answer;
     control.fork_handlers = Some(&above.fork);
-    gate::register_answer(above.answer);
+    gate::register_answer(&above.answer);
     thread::register_scopes(&above.scopes);
     control.granule = match granule {
         GranuleHint::System => Granule::from_bytes(hooks::granule_of_system()),

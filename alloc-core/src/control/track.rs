@@ -32,6 +32,10 @@ struct Block {
     size: usize,
 }
 
+/// The blocks that the program tracks.
+///
+/// NOTE: a `LazyLock` blocks while another thread initializes it, which allocates nothing here. The
+/// mutex inside blocks as well, and neither is used inside an allocation.
 static TRACKED: LazyLock<Mutex<Tracked>> = LazyLock::new(|| {
     Mutex::new(Tracked {
         session: 0,

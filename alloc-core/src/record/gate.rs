@@ -22,7 +22,7 @@
 //! | 28 to 62 | the serial number of the generation; zero in those that do not record |
 //! | 63 | an answer is pending: see [`ask`] |
 
-use std::sync::OnceLock;
+use once_cell::race::OnceRef;
 
 use crate::Error;
 use crate::system::hooks;
@@ -225,11 +225,11 @@ pub(crate) fn fence_after_enter() {
     }
 }
 
-/// What [`answer`] calls.
-static ANSWER: OnceLock<fn()> = OnceLock::new();
+/// The function that [`answer`] calls. Neither `set` nor `get` blocks.
+static ANSWER: OnceRef<'static, fn()> = OnceRef::new();
 
 /// Registers what a thread calls before its next record while something is [asked for](ask).
-pub(crate) fn register_answer(answer: fn()) {
+pub(crate) fn register_answer(answer: &'static fn()) {
     let _ = ANSWER.set(answer);
 }
 

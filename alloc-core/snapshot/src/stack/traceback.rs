@@ -5,7 +5,9 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::str::FromStr;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
+
+use once_cell::race::OnceBox;
 
 use crate::escape::Escaped;
 use crate::process;
@@ -74,10 +76,14 @@ impl Traceback {
 
     /// The charged frame where frames of these crates are passed over, too.
     pub(crate) fn charged_beyond(&self, to: ChargeTo, skipped: &[Box<str>]) -> &Frame {
-        // Not part of the program's heap.
-        static UNKNOWN: LazyLock<Frame> = LazyLock::new(|| process::untraced(Frame::default));
-        static OUTSIDE: LazyLock<Frame> =
-            LazyLock::new(|| process::untraced(Frame::outside_the_workspace));
+        static UNKNOWN: OnceBox<Frame> = OnceBox::new();
+        static OUTSIDE: OnceBox<Frame> = OnceBox::new();
+        // Untraced: these frames are not part of the program's heap.
+        let unknown = || UNKNOWN.get_or_init(|| process::untraced(Box::default));
+        let outside = || {
+            let make = || Box::new(Frame::outside_the_workspace());
+            OUTSIDE.get_or_init(|| process::untraced(make))
+        };
         let charged = self
             .charged_at(to, skipped)
             .and_then(|at| self.frames.get(at));
@@ -85,8 +91,8 @@ impl Traceback {
         let has_stack = !self.is_uncaptured() && !self.is_overflow();
         match (charged, to) {
             (Some(frame), _) => frame,
-            (None, ChargeTo::Workspace) if has_stack => &OUTSIDE,
-            (None, _) => self.frames.first().unwrap_or(&UNKNOWN),
+            (None, ChargeTo::Workspace) if has_stack => outside(),
+            (None, _) => self.frames.first().unwrap_or_else(unknown),
         }
     }
 

@@ -3,21 +3,34 @@
 use std::fmt::{self, Write};
 use std::ptr::{self, NonNull};
 use std::slice;
-use std::sync::OnceLock;
 
 use object::Endianness;
 use object::elf::{FileHeader64, SHT_SYMTAB, STT_FUNC};
 use object::read::elf::{FileHeader, SectionHeader, SectionTable, Sym, SymbolTable};
+use once_cell::race::OnceRef;
 
 use crate::snapshot::origin::Origin;
 use crate::{snapshot::origin, system::arena};
 
 /// The functions of the program.
-static FUNCTIONS: OnceLock<Option<Functions>> = OnceLock::new();
+///
+/// NOTE: two threads that prepare at the same time both read them, and one result is used. A
+/// `OnceLock` would block one of them, and would stay blocked in a child after a fork.
+static FUNCTIONS: OnceRef<'static, Option<Functions>> = OnceRef::new();
 
 /// Reads the program's symbol table, once. Off the hot path.
 pub(super) fn prepare() {
-    FUNCTIONS.get_or_init(Functions::of_the_program);
+    if FUNCTIONS.get().is_some() {
+        return;
+    }
+    let Some(place) = arena::reserve(size_of::<Option<Functions>>()) else {
+        return;
+    };
+    let place = place.cast::<Option<Functions>>();
+    // SAFETY: `reserve` returned a page, which is aligned and large enough. Nothing else uses it.
+    unsafe { place.write(Functions::of_the_program()) };
+    // SAFETY: written above. The memory is never written again nor released.
+    let _ = FUNCTIONS.set(unsafe { place.as_ref() });
 }
 
 /// Whether the code before a return address is surely the user's or a dependency's, and not the

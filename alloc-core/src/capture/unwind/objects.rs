@@ -326,6 +326,10 @@ const MOST_OBJECTS: usize = 256;
 
 type Objects = [Option<Object>; MOST_OBJECTS];
 
+/// The objects loaded at the start.
+///
+/// NOTE: initialized under the control lock, before captures. Captures only call `get`, which never
+/// blocks.
 static AT_START: OnceLock<Objects> = OnceLock::new();
 
 fn find_in_list(objects: &Objects, address: usize) -> Option<Object> {

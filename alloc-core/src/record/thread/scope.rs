@@ -1,6 +1,6 @@
 //! The scope of the calling thread.
 
-use std::sync::OnceLock;
+use once_cell::race::OnceRef;
 
 use super::{LOCAL, Local, Stage};
 use crate::tables::slot_id::SlotId;
@@ -14,7 +14,8 @@ pub(crate) struct ScopeOwners {
     pub(crate) give_back: fn(SlotId),
 }
 
-static OWNERS: OnceLock<&'static ScopeOwners> = OnceLock::new();
+/// The registered callbacks. Neither `set` nor `get` blocks.
+static OWNERS: OnceRef<'static, ScopeOwners> = OnceRef::new();
 
 /// Registers the callbacks.
 pub(crate) fn register_scopes(owners: &'static ScopeOwners) {
@@ -27,7 +28,7 @@ pub(super) fn owners() -> &'static ScopeOwners {
         give_back: |_| (),
     };
     // NOTE: no scope exists before the first call of the allocator.
-    OWNERS.get().copied().unwrap_or(NONE)
+    OWNERS.get().unwrap_or(NONE)
 }
 
 /// Takes the slot that the calling thread kept for its next scope.

@@ -8,6 +8,10 @@ use super::ForkHandlers;
 use super::barrier::register_barrier;
 use super::objects::stay_loaded;
 
+/// The key whose destructor runs at the end of a thread, or `None` if the system refused it.
+///
+/// NOTE: a `OnceLock`, since the registrations must run only once. They run in the first call of
+/// the allocator, under the control lock, so no other thread waits for them.
 static THREAD_END: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
 
 /// Registers the callbacks once: `thread_end` at the end of each thread that called
