@@ -11,7 +11,7 @@ pub struct Module {
     pub file_offset: u64,
     /// The path that the process mapped it from.
     pub path: String,
-    /// What tells its build from others: GNU's build id in hexadecimal; where there is none,
+    /// What identifies its build: GNU's build id in hexadecimal; where there is none,
     /// `fingerprint-` and a hash of what is in memory as it is in the file; empty where that is not
     /// known either.
     pub build_id: String,

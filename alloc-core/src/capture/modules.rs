@@ -1,5 +1,8 @@
 //! The modules of this process, as its loader lists them: the program and its shared libraries.
 
+#[cfg(target_os = "linux")]
+use object::{NativeEndian, elf, read::elf::NoteIterator};
+
 use crate::snapshot::modules::FINGERPRINT;
 
 /// A module as the loader lists it, without heap memory. The fields are those of
@@ -206,23 +209,24 @@ pub(crate) fn list(each: &mut dyn FnMut(Listed<'_>)) {
     });
 }
 
-/// The build id among ELF notes: name size, content size and type, then both, padded to four bytes.
+/// The build id among ELF notes.
 ///
 /// It does not allocate.
 #[cfg(target_os = "linux")]
-pub(crate) fn build_id(mut notes: &[u8]) -> Option<&[u8]> {
-    const NT_GNU_BUILD_ID: u32 = 3;
-    loop {
-        let (header, rest) = notes.split_at_checked(12)?;
-        let word = |at: usize| header[at..at + 4].try_into().map(u32::from_ne_bytes).ok();
-        let (name_size, size, kind) = (word(0)? as usize, word(4)? as usize, word(8)?);
-        let (name, rest) = rest.split_at_checked(name_size.next_multiple_of(4))?;
-        let (content, rest) = rest.split_at_checked(size.next_multiple_of(4).min(rest.len()))?;
-        if kind == NT_GNU_BUILD_ID && name == b"GNU\0" {
-            return content.get(..size);
+pub(crate) fn build_id(notes: &[u8]) -> Option<&[u8]> {
+    #[cfg(target_pointer_width = "64")]
+    type Elf = elf::FileHeader64<NativeEndian>;
+    #[cfg(not(target_pointer_width = "64"))]
+    type Elf = elf::FileHeader32<NativeEndian>;
+    const ALIGNMENT: u8 = 4;
+    let endian = NativeEndian;
+    let mut notes = NoteIterator::<Elf>::new(endian, ALIGNMENT.into(), notes).ok()?;
+    while let Ok(Some(note)) = notes.next() {
+        if note.n_type(endian) == elf::NT_GNU_BUILD_ID && note.name() == elf::ELF_NOTE_GNU {
+            return Some(note.desc());
         }
-        notes = rest;
     }
+    None
 }
 
 #[cfg(all(test, target_os = "linux", not(miri)))]

@@ -35,7 +35,7 @@ struct Location {
     column: u32,
     address: u64,
     inlined: bool,
-    /// The hash of what tells frames apart. PERF: a stack's hash is that of its frames, and without
+    /// The hash of what distinguishes frames. PERF: a stack's hash is that of its frames, and without
     /// this hashing names is nine tenths of grouping by stacks.
     hash: u64,
 }

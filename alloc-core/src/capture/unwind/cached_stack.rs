@@ -411,7 +411,7 @@ mod tests {
             fixture.remember(1, true, 5);
         }
         assert_eq!((fixture.recall(1), fixture.recall(2)), (Some(5), None));
-        // Nothing on the stack tells the two apart, so the newer takes the place.
+        // Nothing on the stack distinguishes the two, so the newer takes the place.
         fixture.remember(2, true, 6);
         assert_eq!((fixture.recall(1), fixture.recall(2)), (None, Some(6)));
     }

@@ -1,6 +1,6 @@
 //! [`Check`]: a word of the stack that must be as it was.
 
-/// A word that a walk read, and where it lies.
+/// A word that a walk read, and where it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(16))]
 pub(super) struct Check {
@@ -75,7 +75,7 @@ pub(super) unsafe fn hold(checks: &[Check]) -> bool {
 ///
 /// # Safety
 ///
-/// `address` is aligned and lies between the stack pointer of a live frame of this thread and the
+/// `address` is aligned and is between the stack pointer of a live frame of this thread and the
 /// upper end of its stack, or of the page that holds the stack pointer.
 #[inline(always)]
 pub(super) unsafe fn read_stack(address: usize) -> usize {

@@ -18,7 +18,7 @@ impl Registers {
     pub(super) fn here() -> Registers {
         let (pc, sp, bp);
         // SAFETY: reads three registers and changes none but the outputs. The address is that of
-        // the instruction after the first, so the one before it lies in this function too.
+        // the instruction after the first, so the one before it is in this function too.
         unsafe {
             asm!(
                 "lea {pc}, [rip]",

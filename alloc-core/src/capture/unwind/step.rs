@@ -58,7 +58,7 @@ pub(super) fn step_by(
         match rule.saved_bp() {
             0 => (cfa, Check::of_register(bp), Flags::BP_KEPT),
             below => {
-                // SAFETY: it lies between `sp` and `cfa` by what a plain rule is, and all are
+                // SAFETY: it is between `sp` and `cfa` by what a plain rule is, and all are
                 // aligned.
                 (cfa, unsafe { Check::of(cfa - below) }, Flags::BP_SAVED)
             }
@@ -154,7 +154,7 @@ fn step_long(rule: Packed, sp: usize, bp: usize, high: usize) -> Result<Step, St
         return Ok((cfa, Check::of_register(bp), Flags::BP_KEPT.and(way)));
     };
     let saved_at = cfa.wrapping_add_signed(below as isize);
-    // NOTE: that it lies below the CFA is what [`Checks`] are ordered by.
+    // NOTE: that it is below the CFA is what [`Checks`] are ordered by.
     if saved_at < sp || saved_at >= cfa || !saved_at.is_multiple_of(8) {
         return Err(Stop::Lost);
     }

@@ -33,7 +33,7 @@ impl Flags {
         self.0 & other.0 != 0
     }
 
-    /// Those of the link that stands for all that lies outside.
+    /// Those of the link that stands for all that is outside.
     pub(super) fn outside(needs_bp: bool) -> Flags {
         Flags::NONE.with(Flags::INNER_NEEDS_BP, needs_bp)
     }
@@ -58,7 +58,7 @@ impl Flags {
         Flags(self.0 & Flags::HOW_FOUND)
     }
 
-    /// Whether what lies outside depends on rbp. Most functions without a frame pointer neither use
+    /// Whether what is outside depends on rbp. Most functions without a frame pointer neither use
     /// nor save rbp, so an inner function's arithmetic would look like a change.
     pub(super) fn needs_bp(self) -> bool {
         self.has(Flags::NEEDS_BP)

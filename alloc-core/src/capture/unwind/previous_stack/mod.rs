@@ -154,14 +154,14 @@ impl PreviousStack {
         self.flags(at).how_found()
     }
 
-    /// Where the caller's rbp was loaded from that lies outside of it, if it was.
+    /// Where the caller's rbp was loaded from that is outside of it, if it was.
     pub(super) fn saved_at(&self, at: usize) -> Option<usize> {
         // NOTE: a plain walk does not say.
         let address = self.from[at].bp.address;
         (self.way(at) != Flags::NONE && address != 0).then_some(address)
     }
 
-    /// Its return address, and where that lies.
+    /// Its return address, and where that is.
     pub(super) fn pc(&self, at: usize) -> Check {
         self.pcs[FIRST + at]
     }
@@ -171,7 +171,7 @@ impl PreviousStack {
         Registers::of_caller(self.pcs[FIRST + at], self.from[at].bp)
     }
 
-    /// Where its return address lies, in a row with that of the others.
+    /// Where its return address is, in a row with that of the others.
     #[inline(always)]
     pub(super) fn place(&self, at: usize) -> *const Check {
         debug_assert!(at < KEPT);
@@ -253,7 +253,7 @@ impl PreviousStack {
     }
 
     /// Drops links, so that those from `from` to `to` are the outermost, inside of what stands for
-    /// all that lies outside, where no rbp is known.
+    /// all that is outside, where no rbp is known.
     pub(super) fn drop_outer(&mut self, from: usize, to: usize) {
         let outside = *self.numbers(from - 1);
         let (shift, held) = (from - 1, outside.word.held());
@@ -287,7 +287,7 @@ impl PreviousStack {
         for at in start.held..self.held_len {
             // SAFETY: that many are held.
             let held = unsafe { self.held.get_unchecked(at) };
-            // SAFETY: it lies in what is in use.
+            // SAFETY: it is in what is in use.
             if held.bp.address < sp || unsafe { held.bp.change() } != 0 {
                 return link.min(held.link);
             }
@@ -309,13 +309,13 @@ impl PreviousStack {
             let four = unsafe { &*four };
             if four[3].address < sp {
                 let is_valid = |check: &Check| {
-                    // SAFETY: it lies in what is in use.
+                    // SAFETY: it is in what is in use.
                     check.address >= sp && unsafe { check.change() } == 0
                 };
                 return at + four.iter().take_while(|check| is_valid(check)).count();
             }
             for (past, check) in four.iter().enumerate() {
-                // SAFETY: it lies higher than the last of the four.
+                // SAFETY: it is higher than the last of the four.
                 if unsafe { check.change() } != 0 {
                     return at + past;
                 }

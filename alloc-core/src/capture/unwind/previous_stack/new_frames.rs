@@ -7,7 +7,7 @@ use crate::capture::unwind::registers::Registers;
 /// What a step finds: one return address on the stack.
 #[derive(Clone, Copy)]
 pub(in crate::capture::unwind) struct Found {
-    /// The return address, and where it lies.
+    /// The return address, and where it is.
     pub(in crate::capture::unwind) pc: Check,
     pub(in crate::capture::unwind) from: Origin,
 }

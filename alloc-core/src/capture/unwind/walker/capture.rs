@@ -224,6 +224,6 @@ fn is_signal_return(pc: usize) -> bool {
     if !is_readable(pc & !7) || !is_readable(last & !7) {
         return false;
     }
-    // SAFETY: both words that it lies in can be read, and bytes are aligned anywhere.
+    // SAFETY: both words that it is in can be read, and bytes are aligned anywhere.
     unsafe { (pc as *const [u8; 9]).read_volatile() == CODE }
 }

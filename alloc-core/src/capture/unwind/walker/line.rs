@@ -41,7 +41,7 @@ impl Walker {
             if cfa > high {
                 return None;
             }
-            // SAFETY: it lies between `sp` and `high`, both aligned.
+            // SAFETY: it is between `sp` and `high`, both aligned.
             let next = unsafe { Check::of(cfa - 8) };
             self.new_frames.set_pc(new, next);
             let (rule, of_the_user) = RULES.get_known_for_line(next.word)?;

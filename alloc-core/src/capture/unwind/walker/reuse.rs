@@ -89,7 +89,7 @@ impl Walker {
             }
             let mut bp = frame.bp;
             if let Some(saved_at) = self.previous.saved_at(link) {
-                // SAFETY: the caller's promise; it lies inside of the link's own place.
+                // SAFETY: the caller's promise; it is inside of the link's own place.
                 bp = unsafe { read_stack(saved_at) };
             }
             frame = Registers {

@@ -43,7 +43,7 @@ impl Walker {
         if sp < self.bounds.low {
             return None;
         }
-        // What lies further in has changed, or belongs to calls that have returned.
+        // What is further in has changed, or belongs to calls that have returned.
         //
         // SAFETY: kept links are of this thread's stack, which is in use from here on, or lies
         // below.
@@ -58,7 +58,7 @@ impl Walker {
             if cfa > high {
                 return None;
             }
-            // SAFETY: it lies between `sp` and `high`, both aligned.
+            // SAFETY: it is between `sp` and `high`, both aligned.
             let next = unsafe { Check::of(cfa - 8) };
             // SAFETY: there are more places than the most frames and this.
             let place = unsafe { new_frames.add(new) };
@@ -66,7 +66,7 @@ impl Walker {
             unsafe { place.write(next) };
             // SAFETY: one of the links.
             if unsafe { (*kept).address } <= next.address {
-                // SAFETY: one of the links; that at 0 lies beyond every place.
+                // SAFETY: one of the links; that at 0 is beyond every place.
                 while unsafe { (*kept).address } < next.address {
                     // SAFETY: so there is another.
                     kept = unsafe { kept.sub(1) };
@@ -115,7 +115,7 @@ impl Walker {
                 Err(stop) => break stop,
             };
             self.new_frames.set(new, found);
-            // That at 0 lies beyond every place, so it ends the search.
+            // That at 0 is beyond every place, so it ends the search.
             while self.previous.pc(at).address < found.pc.address {
                 at -= 1;
             }

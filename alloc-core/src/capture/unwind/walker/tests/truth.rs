@@ -9,6 +9,7 @@ use crate::capture::unwind::functions;
 use crate::capture::unwind::registers::Registers;
 use crate::capture::{Captured, MAX_FRAMES, StackBounds, hash_of, stack_bounds};
 use crate::snapshot::recorded::StackEnd;
+use crate::tables::callsites::Stack;
 
 thread_local! {
     /// Kept from one capture to the next, as a thread's own.
@@ -286,7 +287,9 @@ fn addresses_that_are_not_code_break_the_walk() {
 #[test]
 fn a_frame_pointer_that_is_not_one_is_never_followed_out_of_the_stack() {
     let mut walker = walker();
-    let Registers { pc, sp, .. } = Registers::here();
+    let Registers { pc, sp, bp } = Registers::here();
+    walker.walk(pc, sp, bp);
+    let whole = walker.stack().addresses.to_vec();
     for bp in [
         0,
         1,
@@ -298,5 +301,9 @@ fn a_frame_pointer_that_is_not_one_is_never_followed_out_of_the_stack() {
         usize::MAX,
     ] {
         walker.walk(pc, sp, bp);
+        let Stack { addresses, end, .. } = walker.stack();
+        assert_eq!(*addresses, whole[..addresses.len()], "{bp:#x}");
+        let is_whole = addresses.len() == whole.len();
+        assert_eq!(end == StackEnd::Broken, !is_whole, "{bp:#x}");
     }
 }
