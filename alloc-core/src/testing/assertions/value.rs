@@ -29,7 +29,7 @@ impl<T> OfAny for Value<T> {}
 
 /// Work whose value is a future: it has not run.
 pub trait OfFuture<F: IsFuture>: Sized {
-    /// Returns a type that does not implement [`HasRun`].
+    /// Returns a type that does not implement `HasRun`.
     fn work(self) -> F::Work;
 }
 
