@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque};
 use std::ffi::{CString, OsString};
+use std::hint::black_box;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
@@ -42,7 +43,10 @@ macro_rules! values {
         $(
             #[inline(never)]
             fn $name() -> $type {
-                $value
+                let value: $type = $value;
+                // NOTE: else the optimizer may merge two functions, or end one in a jump.
+                black_box(stringify!($name));
+                value
             }
         )+
 
