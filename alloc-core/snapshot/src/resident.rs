@@ -9,6 +9,15 @@ use crate::process;
 /// Beside the traced heap it shows what the tracer cannot see: pages that the allocator keeps
 /// though they are free, fragmentation, stacks, code, memory maps. The fields are those of
 /// `psutil`.
+///
+/// ```
+/// # if cfg!(target_os = "linux") {
+/// let resident = alloc_core::resident_memory()?;
+/// println!("{} of {} are shared", resident.rss.saturating_sub(resident.uss), resident.rss);
+/// assert!(resident.uss <= resident.rss);
+/// # }
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResidentMemory {
@@ -48,6 +57,11 @@ pub fn resident_memory() -> Result<ResidentMemory, Error> {
 /// # Errors
 ///
 /// As [`resident_memory`]; also if there is no such process, or it is another user's.
+///
+/// ```
+/// let error = alloc_core::resident_memory_of(u32::MAX).unwrap_err();
+/// assert!(error.is_io());
+/// ```
 pub fn resident_memory_of(process: u32) -> Result<ResidentMemory, Error> {
     let _muted = process::mute();
     let path = format!("/proc/{process}/smaps_rollup");
