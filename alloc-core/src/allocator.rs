@@ -44,6 +44,15 @@ pub struct TraceAlloc<A = System> {
 
 impl TraceAlloc<System> {
     /// Around the system's allocator.
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// alloc_core::start()?;
+    /// assert!(alloc_core::is_tracing());
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub const fn system() -> TraceAlloc<System> {
         TraceAlloc {
             inner: Inner::new(System),
@@ -57,6 +66,16 @@ impl<A> TraceAlloc<A> {
     ///
     /// The live-block index then takes four bytes for each eight bytes of heap that blocks lie in.
     /// Where more is known, [`with_granule`](Self::with_granule) saves most of that.
+    ///
+    /// ```
+    /// use std::alloc::System;
+    /// use alloc_core::TraceAlloc;
+    ///
+    /// #[global_allocator]
+    /// static ALLOC: TraceAlloc<System> = TraceAlloc::new(System);
+    ///
+    /// assert!(alloc_core::start().is_ok());
+    /// ```
     pub const fn new(inner: A) -> TraceAlloc<A> {
         TraceAlloc::with_granule(inner, 8)
     }
@@ -70,6 +89,20 @@ impl<A> TraceAlloc<A> {
     /// # Panics
     ///
     /// If `bytes` is not such a power of two; in a `static`, when it is compiled.
+    ///
+    /// ```
+    /// use std::alloc::System;
+    /// use alloc_core::TraceAlloc;
+    ///
+    /// // On 64-bit systems, blocks of the system's allocator start at least 16 bytes apart.
+    /// #[global_allocator]
+    /// static ALLOC: TraceAlloc<System> = TraceAlloc::with_granule(System, 16);
+    ///
+    /// alloc_core::start()?;
+    /// drop(vec![0_u8; 100]);
+    /// assert_eq!(alloc_core::take_snapshot()?.health().lost_blocks, 0);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub const fn with_granule(inner: A, bytes: usize) -> TraceAlloc<A> {
         assert!(
             bytes.is_power_of_two() && bytes >= 8 && bytes <= 4096,

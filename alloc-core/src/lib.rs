@@ -306,11 +306,26 @@ pub fn start_with(config: Config) -> Result<(), Error> {
 /// Stops tracing and forgets everything that was recorded. Snapshots stay as they are.
 ///
 /// Does nothing if tracing is off.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// alloc_core::start()?;
+/// assert!(alloc_core::is_tracing());
+/// alloc_core::stop();
+/// assert!(!alloc_core::is_tracing());
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
 pub fn stop() {
     control::stop();
 }
 
 /// Whether tracing is on.
+///
+/// ```
+/// assert!(!alloc_core::is_tracing());
+/// ```
 pub fn is_tracing() -> bool {
     control::is_on()
 }
@@ -346,17 +361,41 @@ pub fn traced_memory() -> TracedMemory {
 ///
 /// So the peak of a stretch of work can be measured. What is recorded stays. Does nothing if tracing
 /// is off.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// alloc_core::start()?;
+/// drop(vec![0_u8; 1 << 20]);
+/// alloc_core::reset_peak();
+/// assert!(alloc_core::traced_memory().peak < 1 << 20);
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
 pub fn reset_peak() {
     control::reset_peak();
 }
 
 /// The physical memory that the tracer's own tables take up.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// alloc_core::start()?;
+/// assert!(alloc_core::tracer_memory() > 0);
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
 #[doc(alias = "get_tracemalloc_memory")]
 pub fn tracer_memory() -> Bytes {
     environment::tracer_memory()
 }
 
 /// The number of frames that a traceback keeps; nothing if tracing is off.
+///
+/// ```
+/// assert_eq!(alloc_core::traceback_limit(), None);
+/// ```
 #[doc(alias = "get_traceback_limit")]
 pub fn traceback_limit() -> Option<u16> {
     control::traceback_limit()
@@ -449,6 +488,10 @@ pub fn untraced<R>(work: impl FnOnce() -> R) -> R {
 }
 
 /// How stacks are captured in this process; nothing before tracing was first started.
+///
+/// ```
+/// assert_eq!(alloc_core::capture_method(), None);
+/// ```
 pub fn capture_method() -> Option<CaptureMethod> {
     control::capture_method()
 }

@@ -78,7 +78,7 @@ impl Error {
 
     /// Tracing is on with another configuration.
     ///
-    /// ```standalone_crate
+    /// ```
     /// # use alloc_core::TraceAlloc;
     /// # #[global_allocator]
     /// # static ALLOC: TraceAlloc = TraceAlloc::system();
@@ -93,7 +93,7 @@ impl Error {
 
     /// A `Config` holds a value out of range.
     ///
-    /// ```standalone_crate
+    /// ```
     /// # use alloc_core::TraceAlloc;
     /// # #[global_allocator]
     /// # static ALLOC: TraceAlloc = TraceAlloc::system();

@@ -7,6 +7,14 @@ use crate::resident_set_size;
 use crate::{Bytes, TracedMemory, control, environment::background, record::thread};
 
 /// What [`memory_usage`] saw.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// // Tracing is off, so there is no peak.
+/// let usage = alloc_core::memory_usage(Duration::from_millis(1), || 7);
+/// assert_eq!((usage.value, usage.peak), (7, None));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MemoryUsage<T> {
@@ -24,6 +32,11 @@ pub struct MemoryUsage<T> {
 }
 
 /// The heap at one moment.
+///
+/// ```
+/// let usage = alloc_core::memory_usage(std::time::Duration::from_millis(1), || ());
+/// assert!(usage.samples.is_sorted_by_key(|sample| sample.at));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemorySample {
@@ -38,6 +51,19 @@ pub struct MemorySample {
 impl<T> MemoryUsage<T> {
     /// The most bytes that are known to have been live while the work ran: the peak, or else the highest
     /// sample.
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// use std::time::Duration;
+    ///
+    /// alloc_core::start()?;
+    /// let work = || drop(vec![0_u8; 1 << 20]);
+    /// let usage = alloc_core::memory_usage(Duration::from_millis(1), work);
+    /// assert!(usage.highest() >= 1 << 20);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub fn highest(&self) -> Bytes {
         let samples = self.samples.iter().map(|it| it.heap.current);
         let highest = samples.max().unwrap_or_default();

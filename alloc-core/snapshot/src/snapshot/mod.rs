@@ -211,6 +211,12 @@ impl Snapshot {
     }
 
     /// The whole heap at that moment.
+    ///
+    /// ```
+    /// use alloc_core::{Snapshot, TracedMemory};
+    ///
+    /// assert_eq!(Snapshot::from_traces(vec![], 32).traced_memory(), TracedMemory::default());
+    /// ```
     pub fn traced_memory(&self) -> TracedMemory {
         self.recorded.heap
     }
@@ -267,6 +273,13 @@ impl Snapshot {
 
     /// What was noted about the snapshot: by [`set_metadata`](Self::set_metadata), and by nobody
     /// else.
+    ///
+    /// ```
+    /// let mut snapshot = alloc_core::Snapshot::from_traces(vec![], 32);
+    /// assert!(snapshot.metadata().is_empty());
+    /// snapshot.set_metadata("request", "/search");
+    /// assert_eq!(snapshot.metadata()["request"], "/search");
+    /// ```
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.about.metadata
     }
@@ -356,6 +369,10 @@ impl Snapshot {
     }
 
     /// The arguments that the program was started with, its own name first.
+    ///
+    /// ```
+    /// assert!(alloc_core::Snapshot::from_traces(vec![], 32).command_line().is_empty());
+    /// ```
     pub fn command_line(&self) -> &[String] {
         &self.about.command_line
     }

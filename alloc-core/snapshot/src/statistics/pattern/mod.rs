@@ -65,6 +65,10 @@ impl FunctionPattern {
     }
 
     /// The pattern as it was written.
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::FunctionPattern::new("demo::*").text(), "demo::*");
+    /// ```
     pub fn text(&self) -> &str {
         self.0.text()
     }
