@@ -121,7 +121,8 @@ impl Error {
         matches!(self.0, Kind::Broken(_) | Kind::OutOfMemory(_))
     }
 
-    /// The process is a child of the one that entered a `Scope`: what its other threads did is lost.
+    /// The process is a child of the one that entered a `Scope`: what its other threads did is
+    /// lost.
     pub fn is_forked(&self) -> bool {
         matches!(self.0, Kind::Forked)
     }

@@ -96,6 +96,16 @@ impl ScopeHandle {
     /// # Errors
     ///
     /// As [`Scope::usage`].
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// let handle = alloc_core::ScopeHandle::new()?;
+    /// handle.run(|| drop(vec![0_u8; 100]));
+    /// assert_eq!(handle.usage()?.freed, alloc_core::Amount::new(100, 1));
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub fn usage(&self) -> Result<Usage, Error> {
         usage_of(self.id, self.forks)
     }
@@ -105,6 +115,16 @@ impl ScopeHandle {
     /// # Errors
     ///
     /// As [`Scope::usage`].
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// let handle = alloc_core::ScopeHandle::with_stacks()?;
+    /// let kept = handle.run(|| vec![0_u8; 100]);
+    /// assert_eq!(handle.snapshot()?.traced_memory().current, kept.len() as u64);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub fn snapshot(&self) -> Result<Snapshot, Error> {
         snapshot_of(self.id, self.forks)
     }

@@ -83,6 +83,16 @@ impl fmt::Display for BenchMemory {
 }
 
 /// What [`bench_memory_of`] found: a row for each input. It prints as a table.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// let table = alloc_core::bench_memory_of(3, [10, 100], |&n| vec![0_u8; n])?;
+/// let last = table.to_string().lines().last().map(str::to_owned);
+/// assert_eq!(last.unwrap(), "  100      100 B  10.0x            1  1.0x  100 B  10.0x");
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BenchMemoryTable {
     rows: Vec<(String, BenchMemory)>,

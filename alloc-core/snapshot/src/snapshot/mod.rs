@@ -39,9 +39,10 @@ pub(crate) use trace::class_of;
 /// `take_snapshot` copies counters and addresses, some tenths of a microsecond for each callsite.
 /// Names and lines are looked up on first use, from the debug information of the program and its
 /// libraries. That takes some tenths of a second, and memory that is given back, and counted by
-/// `tracer_memory` meanwhile: some 10 MiB for a program with 12 MiB of `.debug_info`, of which an index grows with the
-/// program; and what compressed sections unpack to, such as those of debug files of a
-/// distribution's C library, 20 MiB. Files are written without it, and named by whoever reads them.
+/// `tracer_memory` meanwhile: some 10 MiB for a program with 12 MiB of `.debug_info`, including an
+/// index that grows with the program, plus the unpacked size of compressed sections: 20 MiB for the
+/// debug files of a distribution's C library. Files are written without names; their reader adds
+/// them.
 /// The memory of a snapshot itself is not traced.
 ///
 /// # What the numbers mean

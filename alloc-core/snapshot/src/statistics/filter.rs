@@ -125,6 +125,14 @@ impl Filter {
     }
 
     /// In this line. 0 is a line that is not known.
+    ///
+    /// ```
+    /// # use alloc_core::{Counters, Filter, Frame, Snapshot, Trace, Traceback};
+    /// let frame = Frame::new(None, Some("src/cache.rs"), 41, 9);
+    /// let trace = Trace::new(Traceback::new(vec![frame]), Counters::default());
+    /// let snapshot = Snapshot::from_traces(vec![trace], 32);
+    /// assert!(snapshot.filter_traces(&[Filter::include("*").line(52)]).traces().is_empty());
+    /// ```
     pub fn line(mut self, line: u32) -> Filter {
         self.line = Some(line);
         self
@@ -200,6 +208,10 @@ impl Filter {
     }
 
     /// Whether what matches is kept, and not dropped.
+    ///
+    /// ```
+    /// assert!(alloc_core::Filter::include("*").is_inclusive());
+    /// ```
     pub fn is_inclusive(&self) -> bool {
         self.inclusive
     }

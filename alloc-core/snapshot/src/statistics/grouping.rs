@@ -50,7 +50,8 @@ pub enum GroupBy {
     /// The size of the blocks, by powers of two.
     ///
     /// Each block is classed by its own size if the session recorded sizes
-    /// (`Config::sizes`), or the profile has them. Otherwise all blocks of a callsite are in the class of their mean size.
+    /// (`Config::sizes`), or the profile has them. Otherwise all blocks of a callsite are in the
+    /// class of their mean size.
     SizeClass,
     /// The type that the blocks were allocated for: `Vec<String>`, `HashMap<u64, demo::Session>`.
     ///
