@@ -41,8 +41,8 @@ pub(crate) use trace::class_of;
 /// libraries. That takes some tenths of a second, and memory that is given back, and counted by
 /// `tracer_memory` meanwhile: some 10 MiB for a program with 12 MiB of `.debug_info`, including an
 /// index that grows with the program, plus the unpacked size of compressed sections: 20 MiB for the
-/// debug files of a distribution's C library. Files are written without names; their reader adds
-/// them.
+/// debug files of a distribution's C library. Writing a file reads no
+/// debug information; the file's reader looks names up.
 /// The memory of a snapshot itself is not traced.
 ///
 /// # What the numbers mean
