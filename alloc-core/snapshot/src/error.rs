@@ -57,29 +57,61 @@ enum Kind {
 }
 
 impl Error {
-    /// The program's global allocator is not
-    /// [`TraceAlloc`](https://docs.rs/alloc-core/latest/alloc_core/struct.TraceAlloc.html).
+    /// The program's global allocator is not `TraceAlloc`.
+    ///
+    /// ```
+    /// // This program did not install `TraceAlloc`.
+    /// assert!(alloc_core::start().unwrap_err().is_not_installed());
+    /// ```
     pub fn is_not_installed(&self) -> bool {
         matches!(self.0, Kind::NotInstalled)
     }
 
     /// Tracing is off.
+    ///
+    /// ```
+    /// assert!(alloc_core::take_snapshot().unwrap_err().is_not_tracing());
+    /// ```
     pub fn is_not_tracing(&self) -> bool {
         matches!(self.0, Kind::NotTracing)
     }
 
     /// Tracing is on with another configuration.
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// alloc_core::start()?;
+    /// let other = alloc_core::Config::default().frames(1);
+    /// assert!(alloc_core::start_with(other).unwrap_err().is_already_tracing());
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub fn is_already_tracing(&self) -> bool {
         matches!(self.0, Kind::AlreadyTracing { .. })
     }
 
-    /// A [`Config`](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html) holds a value
-    /// out of range.
+    /// A `Config` holds a value out of range.
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// let too_deep = alloc_core::Config::default().frames(1001);
+    /// assert!(alloc_core::start_with(too_deep).unwrap_err().is_invalid_config());
+    /// ```
     pub fn is_invalid_config(&self) -> bool {
         matches!(self.0, Kind::InvalidConfig(_))
     }
 
     /// A [`Grouping`](crate::Grouping) asks for what makes no sense.
+    ///
+    /// ```
+    /// use alloc_core::{GroupBy, Grouping};
+    ///
+    /// let error = Grouping::by(GroupBy::Thread).cumulative().unwrap_err();
+    /// assert!(error.is_invalid_grouping());
+    /// ```
     pub fn is_invalid_grouping(&self) -> bool {
         matches!(self.0, Kind::InvalidGrouping(_))
     }
@@ -89,14 +121,18 @@ impl Error {
         matches!(self.0, Kind::Broken(_) | Kind::OutOfMemory(_))
     }
 
-    /// The process is a child of the one that entered a
-    /// [`Scope`](https://docs.rs/alloc-core/latest/alloc_core/struct.Scope.html): what its other
-    /// threads did is lost.
+    /// The process is a child of the one that entered a `Scope`: what its other threads did is
+    /// lost.
     pub fn is_forked(&self) -> bool {
         matches!(self.0, Kind::Forked)
     }
 
     /// The system could not read or write.
+    ///
+    /// ```
+    /// let error = alloc_core::Snapshot::load("/no/such/file.pb.gz").unwrap_err();
+    /// assert!(error.is_io() && !error.is_invalid_file());
+    /// ```
     pub fn is_io(&self) -> bool {
         match &self.0 {
             Kind::File { source, .. } => source.is_io(),
@@ -105,6 +141,11 @@ impl Error {
     }
 
     /// What was read is not a snapshot: something else, or cut off, or damaged.
+    ///
+    /// ```
+    /// let error = alloc_core::Snapshot::read_from(&b"not a profile"[..]).unwrap_err();
+    /// assert!(error.is_invalid_file() && !error.is_io());
+    /// ```
     pub fn is_invalid_file(&self) -> bool {
         match &self.0 {
             Kind::File { source, .. } => source.is_invalid_file(),

@@ -1,5 +1,4 @@
-//! Reads what [`alloc-core`](https://docs.rs/alloc-core) recorded: snapshots, statistics, filters,
-//! the file format.
+//! Reads what `alloc-core` recorded: snapshots, statistics, filters, the file format.
 //!
 //! In: plain numbers and addresses, or a file. Out: statistics by line, tracebacks, a file. Never:
 //! part of a record.

@@ -24,29 +24,54 @@ pub struct Bytes(u64);
 
 impl Bytes {
     /// No bytes.
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::Bytes::ZERO, alloc_core::Bytes::default());
+    /// ```
     pub const ZERO: Bytes = Bytes(0);
 
     /// `n` bytes.
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::Bytes::new(512).to_string(), "512 B");
+    /// ```
     pub const fn new(n: u64) -> Bytes {
         Bytes(n)
     }
 
     /// `n` KiB, each 1,024 bytes.
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::Bytes::kib(4), 4096);
+    /// ```
     pub const fn kib(n: u64) -> Bytes {
         Bytes(n.saturating_mul(1 << 10))
     }
 
     /// `n` MiB, each 1,024 KiB.
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::Bytes::mib(4), alloc_core::Bytes::kib(4096));
+    /// ```
     pub const fn mib(n: u64) -> Bytes {
         Bytes(n.saturating_mul(1 << 20))
     }
 
     /// `n` GiB, each 1,024 MiB.
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::Bytes::gib(4), alloc_core::Bytes::mib(4096));
+    /// ```
     pub const fn gib(n: u64) -> Bytes {
         Bytes(n.saturating_mul(1 << 30))
     }
 
     /// The number of bytes as a plain integer.
+    ///
+    /// ```
+    /// let share = alloc_core::Bytes::kib(1).get() as f64 / 2048.0;
+    /// assert_eq!(share, 0.5);
+    /// ```
     pub const fn get(self) -> u64 {
         self.0
     }
@@ -103,6 +128,14 @@ impl Bytes {
     }
 
     /// The difference, or zero where `other` is larger.
+    ///
+    /// ```
+    /// use alloc_core::Bytes;
+    ///
+    /// let (before, after) = (Bytes::kib(3), Bytes::kib(1));
+    /// assert_eq!(before.saturating_sub(after), Bytes::kib(2));
+    /// assert_eq!(after.saturating_sub(before), Bytes::ZERO);
+    /// ```
     pub const fn saturating_sub(self, other: Bytes) -> Bytes {
         Bytes(self.0.saturating_sub(other.0))
     }
@@ -191,6 +224,14 @@ impl PartialOrd<u64> for Bytes {
 }
 
 /// Some blocks, and the bytes requested for them.
+///
+/// ```
+/// use alloc_core::Amount;
+///
+/// let mut sum = Amount::new(96, 3);
+/// sum += Amount::new(4, 1);
+/// assert_eq!((sum.bytes.get(), sum.blocks), (100, 4));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Amount {
     /// The bytes requested for the blocks.
@@ -201,6 +242,10 @@ pub struct Amount {
 
 impl Amount {
     /// `blocks` blocks that hold `bytes` bytes together.
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::Amount::new(100, 2).blocks, 2);
+    /// ```
     pub const fn new(bytes: u64, blocks: u64) -> Amount {
         Amount {
             bytes: Bytes::new(bytes),
@@ -217,6 +262,14 @@ impl AddAssign for Amount {
 }
 
 /// What a callsite, or a group of callsites, allocated since tracing began.
+///
+/// ```
+/// use alloc_core::{Amount, Counters};
+///
+/// let mut sum = Counters { current: Amount::new(100, 1), ..Counters::default() };
+/// sum += Counters { current: Amount::new(50, 1), reallocations: 3, ..Counters::default() };
+/// assert_eq!((sum.current, sum.reallocations), (Amount::new(150, 2), 3));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Counters {
     /// Live at the moment of the snapshot.
@@ -236,6 +289,14 @@ pub struct Counters {
 
 impl Counters {
     /// What was allocated and is no longer live.
+    ///
+    /// ```
+    /// use alloc_core::{Amount, Counters};
+    ///
+    /// let (current, total) = (Amount::new(100, 1), Amount::new(900, 5));
+    /// let counters = Counters { current, total, ..Counters::default() };
+    /// assert_eq!(counters.freed(), Amount::new(800, 4));
+    /// ```
     pub fn freed(&self) -> Amount {
         Amount {
             bytes: self.total.bytes.saturating_sub(self.current.bytes),
@@ -255,22 +316,34 @@ impl AddAssign for Counters {
 }
 
 /// The whole heap, as far as it is traced.
+///
+/// ```
+/// // Tracing is off.
+/// let heap = alloc_core::traced_memory();
+/// assert_eq!((heap.current.get(), heap.peak.get()), (0, 0));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TracedMemory {
     /// Bytes live now.
     pub current: Bytes,
     /// The most bytes that were live at one moment since tracing began or the last
-    /// [`reset_peak`](https://docs.rs/alloc-core/latest/alloc_core/fn.reset_peak.html).
+    /// `reset_peak`.
     pub peak: Bytes,
     /// How far the true peak may lie from [`peak`](Self::peak), either way: zero as long as only
     /// one thread that allocated is alive.
     pub peak_error: Bytes,
-    /// Whether all of these are estimates from a
-    /// [sample](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.sample_every).
+    /// Whether all of these are estimates from a sample (`Config::sample_every`).
     pub sampled: bool,
 }
 
 /// What the tracer could not record in full, counted.
+///
+/// ```
+/// use alloc_core::{Health, Snapshot};
+///
+/// // Nothing was cut, skipped or ignored.
+/// assert_eq!(Snapshot::from_traces(vec![], 32).health(), Health::default());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Health {

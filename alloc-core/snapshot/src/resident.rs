@@ -8,6 +8,15 @@ use crate::process;
 ///
 /// It includes what the tracer cannot see: free pages that the allocator keeps, fragmentation,
 /// stacks, code, memory maps. The fields are those of `psutil`.
+///
+/// ```
+/// # if cfg!(target_os = "linux") {
+/// let resident = alloc_core::resident_memory()?;
+/// println!("{} of {} are shared", resident.rss.saturating_sub(resident.uss), resident.rss);
+/// assert!(resident.uss <= resident.rss);
+/// # }
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResidentMemory {

@@ -67,6 +67,13 @@ pub struct Named {
 /// Debug information that is apart from the program is found by build id, flat or in `.build-id` as
 /// gdb has it, by the name and checksum in `.gnu_debuglink`, and, where it is split, in `.dwo`
 /// files and `.dwp` packages.
+///
+/// ```
+/// use alloc_core::SymbolSearch;
+///
+/// let search = SymbolSearch { folders: vec!["/srv/symbols".into()], ..SymbolSearch::default() };
+/// assert!(search.fetch.is_none());
+/// ```
 #[derive(Default)]
 pub struct Search {
     /// Folders with programs or debug files, flat, or by build id as in `.build-id/ab/cdef.debug`

@@ -99,6 +99,19 @@ pub(crate) fn stack_bounds() -> StackBounds {
 type Buffer = [usize; MAX_FRAMES];
 
 /// How stacks are captured in this process.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// use alloc_core::CaptureMethod;
+///
+/// alloc_core::start()?;
+/// let method = alloc_core::capture_method();
+/// # #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+/// assert!(method.is_some_and(|it| it != CaptureMethod::Backtrace));
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CaptureMethod {

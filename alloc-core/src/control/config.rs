@@ -53,6 +53,10 @@ pub(super) const ROOM: usize = 24 << 20;
 
 impl Config {
     /// The most frames that a stack can keep.
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::Config::MAX_FRAMES, 1000);
+    /// ```
     pub const MAX_FRAMES: u16 = 1000;
 
     /// Keeps `frames` frames of each stack, counted from the line that a block is charged to: at
@@ -66,6 +70,10 @@ impl Config {
     ///
     /// With 0 no stacks are captured: the heap's current, peak and total are counted, exactly, at
     /// the lowest cost, and a snapshot has one trace, `<heap>`.
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::Config::default().frames(1).traceback_limit(), 1);
+    /// ```
     pub fn frames(mut self, frames: u16) -> Config {
         self.frames = frames;
         self
@@ -77,6 +85,14 @@ impl Config {
     /// half on only eight. After the last, allocations are charged to one callsite that is shown as
     /// `<overflow>`, and counted. A callsite takes about 130 bytes and 8 more for each frame that
     /// it does not share with the previous one.
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// let config = alloc_core::Config::default().max_callsites(0);
+    /// assert!(alloc_core::start_with(config).unwrap_err().is_invalid_config());
+    /// ```
     pub fn max_callsites(mut self, callsites: u32) -> Config {
         self.max_callsites = callsites;
         self
@@ -88,6 +104,17 @@ impl Config {
     ///
     /// Sums are unbiased estimates, and [`Statistic::error`](crate::Statistic::error) gives their
     /// standard error. 512 KiB is the default of Go's and jemalloc's heap profiles.
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// use alloc_core::{Bytes, Config};
+    ///
+    /// alloc_core::start_with(Config::default().sample_every(Bytes::kib(512)))?;
+    /// assert_eq!(alloc_core::take_snapshot()?.sampled_every(), Some(Bytes::kib(512)));
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub fn sample_every(mut self, bytes: impl Into<Bytes>) -> Config {
         self.sample_every = bytes.into().get();
         self
@@ -98,6 +125,19 @@ impl Config {
     ///
     /// It costs what the default avoids: all threads write one shared total, at every allocation
     /// and every free. With one thread the peak is always exact, at no cost.
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// alloc_core::start_with(alloc_core::Config::default().exact_peak(true))?;
+    /// std::thread::scope(|threads| {
+    ///     threads.spawn(|| vec![0_u8; 1000]);
+    ///     threads.spawn(|| vec![0_u8; 1000]);
+    /// });
+    /// assert_eq!(alloc_core::traced_memory().peak_error, 0);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub fn exact_peak(mut self, exact: bool) -> Config {
         self.exact_peak = exact;
         self
@@ -112,6 +152,21 @@ impl Config {
     /// distinguished. A thread keeps the name that it had when it first allocated in a session: the
     /// one given to [`std::thread::Builder`]. Without stacks, with [`frames(0)`](Self::frames),
     /// this has no effect.
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// use alloc_core::{Config, Filter};
+    ///
+    /// alloc_core::start_with(Config::default().threads(true))?;
+    /// let worker = std::thread::Builder::new().name("worker".into());
+    /// let kept = worker.spawn(|| vec![0_u8; 1000])?.join().unwrap();
+    /// let snapshot = alloc_core::take_snapshot()?;
+    /// let workers = snapshot.filter_traces(&[Filter::include("*").thread("worker")]);
+    /// assert!(workers.traced_memory().current >= kept.len() as u64);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub fn threads(mut self, told_apart: bool) -> Config {
         self.threads = told_apart;
         self
@@ -150,6 +205,10 @@ impl Config {
     }
 
     /// The number of frames that a traceback keeps.
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::Config::default().traceback_limit(), 128);
+    /// ```
     pub fn traceback_limit(&self) -> u16 {
         self.frames
     }

@@ -164,6 +164,17 @@ pub fn track(domain: u32, address: usize, size: usize) -> Result<(), Error> {
 ///
 /// [`Error::is_not_tracing`] if tracing is off; [`Error::is_broken`] if the numbers are no longer
 /// reliable.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// alloc_core::start()?;
+/// alloc_core::track(1, 0x7000_0000, 4096)?;
+/// alloc_core::untrack(1, 0x7000_0000)?;
+/// assert!(alloc_core::traceback_of_tracked(1, 0x7000_0000).is_none());
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
 pub fn untrack(domain: u32, address: usize) -> Result<(), Error> {
     let _muted = thread::mute();
     let mut tracked = lock();

@@ -77,6 +77,16 @@ impl Scope {
     /// [`Error::is_not_installed`] if the program's global allocator is another;
     /// [`Error::is_broken`] if the system is out of memory, or a million scopes are alive,
     /// including those that ended but have live blocks.
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// let scope = alloc_core::Scope::enter()?;
+    /// let kept = vec![0_u8; 100];
+    /// assert_eq!(scope.usage()?.current.bytes, kept.len() as u64);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub fn enter() -> Result<Scope, Error> {
         Scope::enter_with(std::ptr::null_mut())
     }
@@ -89,6 +99,20 @@ impl Scope {
     /// # Errors
     ///
     /// The errors of [`enter`](Self::enter).
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// use alloc_core::{GroupBy, Scope};
+    ///
+    /// let scope = Scope::enter_with_stacks()?;
+    /// let kept = vec![0_u8; 100];
+    /// let lines = scope.snapshot()?.statistics(GroupBy::Line);
+    /// assert_eq!((lines[0].size.get(), lines[0].count), (100, 1));
+    /// # drop(kept);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub fn enter_with_stacks() -> Result<Scope, Error> {
         prepare::prepare_scopes()?;
         prepare::prepare_scopes_with_stacks()?;
@@ -173,6 +197,16 @@ impl Scope {
     ///
     /// [`Error::is_broken`] if memory for a count was missing; [`Error::is_forked`] in a child of
     /// the process that entered the scope.
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// let scope = alloc_core::Scope::enter()?;
+    /// drop(vec![0_u8; 100]);
+    /// assert_eq!(scope.usage()?.freed, alloc_core::Amount::new(100, 1));
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub fn usage(&self) -> Result<Usage, Error> {
         usage_of(self.id, self.forks)
     }
@@ -185,11 +219,34 @@ impl Scope {
     /// # Errors
     ///
     /// The errors of [`usage`](Self::usage).
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// let scope = alloc_core::Scope::enter_with_stacks()?;
+    /// drop(vec![0_u8; 100]);
+    /// assert_eq!(scope.snapshot()?.traced_memory().peak, 100);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub fn snapshot(&self) -> Result<Snapshot, Error> {
         snapshot_of(self.id, self.forks)
     }
 
     /// A handle that takes this scope to other threads and into futures.
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// let scope = alloc_core::Scope::enter()?;
+    /// let handle = scope.handle();
+    /// drop(scope);
+    /// // The scope lives on in its handle.
+    /// handle.run(|| drop(vec![0_u8; 100]));
+    /// assert_eq!(handle.usage()?.allocated.bytes, 100);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub fn handle(&self) -> ScopeHandle {
         self.id.share();
         self.id.own();

@@ -52,6 +52,16 @@ impl ScopeHandle {
     /// # Errors
     ///
     /// The errors of [`Scope::enter`].
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// let handle = alloc_core::ScopeHandle::new()?;
+    /// drop(vec![0_u8; 100]);
+    /// assert_eq!(handle.usage()?, alloc_core::Usage::default());
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub fn new() -> Result<ScopeHandle, Error> {
         Scope::enter().map(|scope| scope.handle())
     }
@@ -61,6 +71,16 @@ impl ScopeHandle {
     /// # Errors
     ///
     /// The errors of [`Scope::enter`].
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// let handle = alloc_core::ScopeHandle::with_stacks()?;
+    /// handle.run(|| drop(vec![0_u8; 100]));
+    /// assert_eq!(handle.snapshot()?.traces().len(), 1);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub fn with_stacks() -> Result<ScopeHandle, Error> {
         Scope::enter_with_stacks().map(|scope| scope.handle())
     }
@@ -76,6 +96,16 @@ impl ScopeHandle {
     /// # Errors
     ///
     /// The errors of [`Scope::usage`].
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// let handle = alloc_core::ScopeHandle::new()?;
+    /// handle.run(|| drop(vec![0_u8; 100]));
+    /// assert_eq!(handle.usage()?.freed, alloc_core::Amount::new(100, 1));
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub fn usage(&self) -> Result<Usage, Error> {
         usage_of(self.id, self.forks)
     }
@@ -85,11 +115,31 @@ impl ScopeHandle {
     /// # Errors
     ///
     /// The errors of [`Scope::snapshot`].
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// let handle = alloc_core::ScopeHandle::with_stacks()?;
+    /// let kept = handle.run(|| vec![0_u8; 100]);
+    /// assert_eq!(handle.snapshot()?.traced_memory().current, kept.len() as u64);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub fn snapshot(&self) -> Result<Snapshot, Error> {
         snapshot_of(self.id, self.forks)
     }
 
     /// Runs `work` in the scope, on this thread. If it panics, the thread leaves the scope as well.
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// let handle = alloc_core::ScopeHandle::new()?;
+    /// assert_eq!(handle.run(|| vec![0_u8; 100].len()), 100);
+    /// assert_eq!(handle.usage()?.allocated.blocks, 1);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub fn run<T>(&self, work: impl FnOnce() -> T) -> T {
         let _inside = Inside::begin(self.id);
         work()
@@ -98,6 +148,19 @@ impl ScopeHandle {
     /// Wraps a future so that it runs in the scope, whichever thread polls or drops it.
     ///
     /// The future itself exists already; what it allocates when it is polled counts in the scope.
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// # let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    /// let handle = alloc_core::ScopeHandle::new()?;
+    /// let future = handle.instrument(async { vec![0_u8; 100] });
+    /// let kept = std::pin::pin!(future).poll(&mut context);
+    /// assert!(kept.is_ready());
+    /// assert_eq!(handle.usage()?.current.bytes, 100);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub fn instrument<F>(&self, future: F) -> Instrumented<F> {
         Instrumented {
             future: Some(future),

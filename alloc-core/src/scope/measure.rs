@@ -4,6 +4,15 @@ use super::{Scope, ScopeHandle, Usage};
 use crate::Error;
 
 /// The result of [`measure`].
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// let measured = alloc_core::measure(|| vec![0_u8; 100]);
+/// assert_eq!(measured.value.len(), 100);
+/// assert_eq!(measured.usage.current.bytes, 100);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Measured<T> {
@@ -55,6 +64,12 @@ pub(crate) fn or_panic<T>(measured: Result<T, Error>) -> T {
 /// # Errors
 ///
 /// The errors of [`Scope::enter`], before the work, and of [`Scope::usage`], after it.
+///
+/// ```
+/// // This program did not install `TraceAlloc`.
+/// let error = alloc_core::try_measure(|| vec![0_u8; 100]).unwrap_err();
+/// assert!(error.is_not_installed());
+/// ```
 pub fn try_measure<T>(work: impl FnOnce() -> T) -> Result<Measured<T>, Error> {
     let scope = Scope::enter()?;
     let value = work();

@@ -9,6 +9,17 @@ use crate::Amount;
 /// A block belongs to the scope that allocated it, wherever and whenever it is freed. So a free on
 /// another thread is counted, and the free of an older block never makes a number negative: such
 /// blocks are counted separately.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// let usage = alloc_core::measure(|| drop(vec![0_u8; 100])).usage;
+/// assert_eq!(
+///     usage.to_string(),
+///     "allocated 100 B in 1 block, peak 100 B, live 0 B in 0 blocks"
+/// );
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {

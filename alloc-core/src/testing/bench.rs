@@ -9,6 +9,15 @@ use crate::Error;
 use crate::scope::{Usage, try_measure};
 
 /// The result of [`bench_memory`].
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// let bench = alloc_core::bench_memory(3, || vec![0_u8; 100])?;
+/// assert_eq!((bench.rounds, bench.last.allocated.blocks), (3, 1));
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BenchMemory {
@@ -95,6 +104,15 @@ pub struct BenchMemoryTable {
 
 impl BenchMemoryTable {
     /// The inputs, as text, and the result for each.
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// let table = alloc_core::bench_memory_of(3, [10, 100], |&n| vec![0_u8; n])?;
+    /// assert_eq!(table.rows()[1].1.last.peak.bytes, 100);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub fn rows(&self) -> &[(String, BenchMemory)] {
         &self.rows
     }

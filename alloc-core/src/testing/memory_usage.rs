@@ -7,6 +7,14 @@ use crate::resident_set_size;
 use crate::{Bytes, TracedMemory, control, environment::background, record::thread};
 
 /// The result of [`memory_usage`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// // Tracing is off, so there is no peak.
+/// let usage = alloc_core::memory_usage(Duration::from_millis(1), || 7);
+/// assert_eq!((usage.value, usage.peak), (7, None));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MemoryUsage<T> {
@@ -24,6 +32,11 @@ pub struct MemoryUsage<T> {
 }
 
 /// The heap at one moment.
+///
+/// ```
+/// let usage = alloc_core::memory_usage(std::time::Duration::from_millis(1), || ());
+/// assert!(usage.samples.is_sorted_by_key(|sample| sample.at));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemorySample {

@@ -114,6 +114,10 @@ fn counters(values: &[u64; SAMPLE_TYPES.len()]) -> Counters {
 }
 
 /// Whether frames are named when a file is written or when it is read.
+///
+/// ```
+/// assert_eq!(alloc_core::Names::default(), alloc_core::Names::Addresses);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Names {
     /// Addresses, with what is needed to name them. The process reads no debug information.

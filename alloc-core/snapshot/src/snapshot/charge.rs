@@ -4,12 +4,33 @@ use crate::{ChargeTo, Frame, Snapshot, Traceback, process, stack::origin};
 
 impl Snapshot {
     /// Sets the rule for the line that blocks are charged to.
+    ///
+    /// ```
+    /// use alloc_core::{ChargeTo, Frame, Snapshot, Traceback};
+    ///
+    /// let place = "/home/me/.cargo/registry/src/i-1/serde_json-1.0.154/src/de.rs";
+    /// let traceback = Traceback::new(vec![
+    ///     Frame::new(Some("serde_json::de::from_str"), Some(place), 80, 9),
+    ///     Frame::new(Some("demo::load"), Some("src/load.rs"), 41, 9),
+    /// ]);
+    /// let snapshot = Snapshot::from_traces(vec![], 32);
+    /// assert_eq!(snapshot.charged_frame(&traceback).line(), 80);
+    ///
+    /// let snapshot = snapshot.charge_to(ChargeTo::Workspace);
+    /// assert_eq!(snapshot.charged_frame(&traceback).line(), 41);
+    /// ```
     pub fn charge_to(mut self, rule: ChargeTo) -> Snapshot {
         self.charge_to = rule;
         self
     }
 
     /// The rule for the line that blocks are charged to.
+    ///
+    /// ```
+    /// use alloc_core::{ChargeTo, Snapshot};
+    ///
+    /// assert_eq!(Snapshot::from_traces(vec![], 32).charged_to(), ChargeTo::Caller);
+    /// ```
     pub fn charged_to(&self) -> ChargeTo {
         self.charge_to
     }
@@ -17,6 +38,10 @@ impl Snapshot {
     /// The crates that [`ChargeTo::Caller`] passes over beside the standard library: collections
     /// and allocators, which allocate for whoever calls them. [`skip_crates`](Self::skip_crates)
     /// adds to them.
+    ///
+    /// ```
+    /// assert!(alloc_core::Snapshot::PASSED_OVER.contains(&"hashbrown"));
+    /// ```
     pub const PASSED_OVER: &[&str] = origin::PASSED_OVER;
 
     /// The same snapshot, with more crates whose frames are passed over when the line to charge is
@@ -45,6 +70,14 @@ impl Snapshot {
     }
 
     /// Charges blocks as another snapshot does.
+    ///
+    /// ```
+    /// use alloc_core::{ChargeTo, Snapshot};
+    ///
+    /// let old = Snapshot::from_traces(vec![], 32).charge_to(ChargeTo::Workspace);
+    /// let new = Snapshot::from_traces(vec![], 32).charge_like(&old);
+    /// assert_eq!(new.charged_to(), ChargeTo::Workspace);
+    /// ```
     pub fn charge_like(mut self, other: &Snapshot) -> Snapshot {
         self.charge_to = other.charge_to;
         self.skipped = other.skipped.clone();
@@ -52,12 +85,25 @@ impl Snapshot {
     }
 
     /// The crates that are passed over in addition to [`PASSED_OVER`](Self::PASSED_OVER).
+    ///
+    /// ```
+    /// let snapshot = alloc_core::Snapshot::from_traces(vec![], 32).skip_crates(["my-arena"]);
+    /// assert!(snapshot.skipped_crates().eq(["my-arena"]));
+    /// ```
     pub fn skipped_crates(&self) -> impl ExactSizeIterator<Item = &str> {
         self.skipped.iter().map(|name| &**name)
     }
 
     /// The frame of a traceback that its blocks are charged to, by this snapshot's rule and with
     /// its crates passed over.
+    ///
+    /// ```
+    /// use alloc_core::{Frame, Snapshot, Traceback};
+    ///
+    /// let traceback = Traceback::new(vec![Frame::new(None, Some("src/cache.rs"), 41, 9)]);
+    /// let snapshot = Snapshot::from_traces(vec![], 32);
+    /// assert_eq!(snapshot.charged_frame(&traceback).to_string(), "src/cache.rs:41");
+    /// ```
     pub fn charged_frame<'a>(&self, traceback: &'a Traceback) -> &'a Frame {
         traceback.charged_beyond(self.charge_to, &self.skipped)
     }

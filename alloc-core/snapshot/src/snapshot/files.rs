@@ -22,6 +22,16 @@ impl Snapshot {
     /// # Errors
     ///
     /// [`is_io`](Error::is_io), with the path and what the system said.
+    ///
+    /// ```
+    /// use alloc_core::Snapshot;
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("heap.pb.gz");
+    /// Snapshot::from_traces(vec![], 32).dump(&path)?;
+    /// assert_eq!(Snapshot::load(&path)?.traceback_limit(), 32);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn dump(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         self.dump_with(path, Names::Addresses)
     }
@@ -31,6 +41,16 @@ impl Snapshot {
     /// # Errors
     ///
     /// As [`dump`](Self::dump).
+    ///
+    /// ```
+    /// use alloc_core::{Names, Snapshot};
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("heap.pb.gz");
+    /// Snapshot::from_traces(vec![], 32).dump_with(&path, Names::Symbols)?;
+    /// assert!(Snapshot::load(&path)?.is_named());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn dump_with(&self, path: impl AsRef<Path>, names: Names) -> Result<(), Error> {
         let _muted = process::mute();
         crate::file::dump(self, path.as_ref(), names)
@@ -69,6 +89,13 @@ impl Snapshot {
     /// # Errors
     ///
     /// [`is_io`](Error::is_io), with what the writer said.
+    ///
+    /// ```
+    /// let mut file = Vec::new();
+    /// alloc_core::Snapshot::from_traces(vec![], 32).write_to(&mut file)?;
+    /// assert!(file.starts_with(b"\x1f\x8b"), "gzip");
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub fn write_to(&self, writer: impl std::io::Write) -> Result<(), Error> {
         let _muted = process::mute();
         crate::file::write(self, writer, Names::Addresses)
@@ -108,6 +135,16 @@ impl Snapshot {
     ///
     /// As [`load`](Self::load), and [`is_invalid_file`](Error::is_invalid_file) if the profile is
     /// of one moment.
+    ///
+    /// ```
+    /// use alloc_core::Snapshot;
+    ///
+    /// let mut of_one_moment = Vec::new();
+    /// Snapshot::from_traces(vec![], 32).write_to(&mut of_one_moment)?;
+    /// let error = Snapshot::read_difference(&of_one_moment[..]).unwrap_err();
+    /// assert!(error.is_invalid_file());
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
     pub fn read_difference(reader: impl std::io::Read) -> Result<(Snapshot, Snapshot), Error> {
         let _muted = process::mute();
         crate::file::read_difference(reader)
@@ -115,6 +152,10 @@ impl Snapshot {
 
     /// Whether this is a part of what [changed](Self::read_difference) between two moments, and
     /// does not tell how much there was at either.
+    ///
+    /// ```
+    /// assert!(!alloc_core::Snapshot::from_traces(vec![], 32).is_difference());
+    /// ```
     pub fn is_difference(&self) -> bool {
         self.about.unknown.levels
     }

@@ -8,6 +8,19 @@ use crate::{ChargeTo, Frame, Origin, Snapshot, Trace, process};
 /// Why a snapshot names functions or addresses where lines were expected.
 ///
 /// It prints as a sentence that says what to change.
+///
+/// ```
+/// use alloc_core::{Counters, Frame, Snapshot, Trace, Traceback};
+///
+/// let frame = Frame::new(Some("demo::fill"), None, 0, 0);
+/// let trace = Trace::new(Traceback::new(vec![frame]), Counters::default());
+/// let missing = Snapshot::from_traces(vec![trace], 32).missing_debug_info();
+/// assert_eq!(
+///     missing.unwrap().to_string(),
+///     "no lines: the program was built without debug information; put \
+///      `debug = 1` under [profile.release] in Cargo.toml"
+/// );
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingDebugInfo(Why);
 
@@ -49,6 +62,10 @@ impl fmt::Display for MissingDebugInfo {
 impl Snapshot {
     /// What keeps lines from being shown, if something does for half of the callsites or more, and
     /// how to get them.
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::Snapshot::from_traces(vec![], 32).missing_debug_info(), None);
+    /// ```
     pub fn missing_debug_info(&self) -> Option<MissingDebugInfo> {
         let _muted = process::mute();
         let charged = |trace: &Trace| trace.traceback.charged(ChargeTo::Caller).clone();

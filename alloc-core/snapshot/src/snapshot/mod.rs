@@ -36,14 +36,13 @@ pub(crate) use trace::class_of;
 ///
 /// # What taking one costs
 ///
-/// [`take_snapshot`](https://docs.rs/alloc-core/latest/alloc_core/fn.take_snapshot.html) copies
-/// counters and addresses, some tenths of a microsecond for each callsite. Names and lines are
-/// looked up when they are first asked for, from the debug information of the program and its
+/// `take_snapshot` copies counters and addresses, some tenths of a microsecond for each callsite.
+/// Names and lines are looked up on first use, from the debug information of the program and its
 /// libraries. That takes some tenths of a second, and memory that is given back, and counted by
-/// [`tracer_memory`](https://docs.rs/alloc-core/latest/alloc_core/fn.tracer_memory.html) meanwhile:
-/// some 10 MiB for a program with 12 MiB of `.debug_info`, of which an index grows with the
-/// program; and what compressed sections unpack to, such as those of debug files of a
-/// distribution's C library, 20 MiB. Files are written without it, and named by whoever reads them.
+/// `tracer_memory` meanwhile: some 10 MiB for a program with 12 MiB of `.debug_info`, including an
+/// index that grows with the program, plus the unpacked size of compressed sections: 20 MiB for the
+/// debug files of a distribution's C library. Writing a file reads no
+/// debug information; the file's reader looks names up.
 /// The memory of a snapshot itself is not traced.
 ///
 /// # What the numbers mean
@@ -51,6 +50,17 @@ pub(crate) use trace::class_of;
 /// With one thread allocating, the parts add up: the callsites' current to the heap's current,
 /// their shares at the peak to the heap's peak. While other threads allocate, each callsite is read
 /// at a moment of its own.
+///
+/// ```
+/// use alloc_core::{Amount, Counters, Frame, GroupBy, Snapshot, Trace, Traceback};
+///
+/// let frame = Frame::new(Some("demo::fill"), Some("src/cache.rs"), 41, 9);
+/// let counters = Counters { current: Amount::new(100, 2), ..Counters::default() };
+/// let trace = Trace::new(Traceback::new(vec![frame]), counters);
+/// let snapshot = Snapshot::from_traces(vec![trace], 32);
+/// let top = &snapshot.statistics(GroupBy::Line)[0];
+/// assert_eq!(top.to_string(), "src/cache.rs:41: size=100 B, count=2, average=50 B");
+/// ```
 pub struct Snapshot {
     /// What the tables held; without callsites, if `named` was there from the start.
     recorded: Recorded,
@@ -101,6 +111,16 @@ impl Snapshot {
     ///
     /// The heap's current and peak are the sums of what the callsites hold now and held at the
     /// peak.
+    ///
+    /// ```
+    /// use alloc_core::{Amount, Counters, Snapshot, Trace, Traceback};
+    ///
+    /// let (current, at_peak) = (Amount::new(100, 2), Amount::new(300, 4));
+    /// let counters = Counters { current, at_peak, ..Counters::default() };
+    /// let trace = Trace::new(Traceback::new(vec![]), counters);
+    /// let heap = Snapshot::from_traces(vec![trace], 32).traced_memory();
+    /// assert_eq!((heap.current.get(), heap.peak.get()), (100, 300));
+    /// ```
     pub fn from_traces(traces: Vec<Trace>, traceback_limit: u16) -> Snapshot {
         let sum = |part: fn(&Counters) -> Bytes| -> Bytes {
             traces.iter().map(|trace| part(&trace.counters)).sum()
@@ -172,28 +192,52 @@ impl Snapshot {
 
     /// Whether the numbers of a metric are known. A heap profile from elsewhere may lack some, and
     /// has zeros instead: Go's know no peaks, jemalloc's only what is live.
+    ///
+    /// ```
+    /// use alloc_core::{Metric, Snapshot};
+    ///
+    /// assert!(Snapshot::from_traces(vec![], 32).knows(Metric::Peak));
+    /// ```
     pub fn knows(&self, metric: Metric) -> bool {
         !self.about.unknown.metrics.contains(&metric)
     }
 
     /// Whether numbers of blocks are known, and not only bytes.
+    ///
+    /// ```
+    /// assert!(alloc_core::Snapshot::from_traces(vec![], 32).knows_blocks());
+    /// ```
     pub fn knows_blocks(&self) -> bool {
         !self.about.unknown.blocks
     }
 
     /// The whole heap at that moment.
+    ///
+    /// ```
+    /// use alloc_core::{Snapshot, TracedMemory};
+    ///
+    /// assert_eq!(Snapshot::from_traces(vec![], 32).traced_memory(), TracedMemory::default());
+    /// ```
     pub fn traced_memory(&self) -> TracedMemory {
         self.recorded.heap
     }
 
     /// How many frames of a stack were kept.
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::Snapshot::from_traces(vec![], 32).traceback_limit(), 32);
+    /// ```
     pub fn traceback_limit(&self) -> u16 {
         self.recorded.traceback_limit
     }
 
-    /// How many bytes lie between two that were drawn, on average, if this is a
-    /// [sample](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.sample_every):
-    /// then all numbers are estimates.
+    /// The mean distance in bytes between two samples, if this is a sample
+    /// (`Config::sample_every`): then all numbers are estimates.
+    ///
+    /// ```
+    /// // Every allocation was recorded.
+    /// assert_eq!(alloc_core::Snapshot::from_traces(vec![], 32).sampled_every(), None);
+    /// ```
     pub fn sampled_every(&self) -> Option<Bytes> {
         self.recorded.sampling.map(|it| Bytes::new(it.bytes()))
     }
@@ -203,11 +247,23 @@ impl Snapshot {
     }
 
     /// What was cut, skipped or ignored.
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::Snapshot::from_traces(vec![], 32).health().skipped, 0);
+    /// ```
     pub fn health(&self) -> Health {
         self.recorded.health
     }
 
     /// How many traces [`filter_traces`](Self::filter_traces) left out.
+    ///
+    /// ```
+    /// use alloc_core::{Counters, Filter, Snapshot, Trace, Traceback};
+    ///
+    /// let trace = Trace::new(Traceback::new(vec![]), Counters::default());
+    /// let snapshot = Snapshot::from_traces(vec![trace], 32);
+    /// assert_eq!(snapshot.filter_traces(&[Filter::include("src/*")]).filtered_out(), 1);
+    /// ```
     pub fn filtered_out(&self) -> u64 {
         self.filtered_out
     }
@@ -218,6 +274,13 @@ impl Snapshot {
 
     /// What was noted about the snapshot: by [`set_metadata`](Self::set_metadata), and by nobody
     /// else.
+    ///
+    /// ```
+    /// let mut snapshot = alloc_core::Snapshot::from_traces(vec![], 32);
+    /// assert!(snapshot.metadata().is_empty());
+    /// snapshot.set_metadata("request", "/search");
+    /// assert_eq!(snapshot.metadata()["request"], "/search");
+    /// ```
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.about.metadata
     }
@@ -248,6 +311,11 @@ impl Snapshot {
 
     /// When it was taken, in UTC and to the second: `2026-01-31 23:59:59 UTC`. Nothing if it is not
     /// known.
+    ///
+    /// ```
+    /// // A snapshot that was made by hand was taken at no time.
+    /// assert_eq!(alloc_core::Snapshot::from_traces(vec![], 32).taken_at_utc(), None);
+    /// ```
     pub fn taken_at_utc(&self) -> Option<String> {
         let _muted = process::mute();
         let since = self.taken_at().duration_since(SystemTime::UNIX_EPOCH);
@@ -257,6 +325,10 @@ impl Snapshot {
 
     /// Whether it was written when the program ended, as `ALLOC_TRACE_OUT` asks for: little is live
     /// by then.
+    ///
+    /// ```
+    /// assert!(!alloc_core::Snapshot::from_traces(vec![], 32).is_at_exit());
+    /// ```
     pub fn is_at_exit(&self) -> bool {
         self.about.is_at_exit
     }
@@ -289,16 +361,28 @@ impl Snapshot {
     }
 
     /// The path of the program; empty if it is not known.
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::Snapshot::from_traces(vec![], 32).program(), "");
+    /// ```
     pub fn program(&self) -> &str {
         &self.about.program
     }
 
     /// The arguments that the program was started with, its own name first.
+    ///
+    /// ```
+    /// assert!(alloc_core::Snapshot::from_traces(vec![], 32).command_line().is_empty());
+    /// ```
     pub fn command_line(&self) -> &[String] {
         &self.about.command_line
     }
 
     /// The process id; 0 if it is not known.
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::Snapshot::from_traces(vec![], 32).process_id(), 0);
+    /// ```
     pub fn process_id(&self) -> u32 {
         self.about.process_id
     }

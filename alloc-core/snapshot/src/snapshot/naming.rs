@@ -49,6 +49,15 @@ impl Snapshot {
     /// libraries, if these are here and of the same build; what has no name is `program+0x1f3a`
     /// then, and [`missing_debug_info`](Self::missing_debug_info) says why. [`name`](Self::name)
     /// looks further.
+    ///
+    /// ```
+    /// use alloc_core::{Counters, Frame, Snapshot, Trace, Traceback};
+    ///
+    /// let frame = Frame::new(Some("demo::fill"), Some("src/cache.rs"), 41, 9);
+    /// let trace = Trace::new(Traceback::new(vec![frame]), Counters::default());
+    /// let snapshot = Snapshot::from_traces(vec![trace.clone()], 32);
+    /// assert_eq!(snapshot.traces(), [trace]);
+    /// ```
     pub fn traces(&self) -> &[Trace] {
         &self.named().traces
     }
@@ -137,12 +146,21 @@ impl Snapshot {
     }
 
     /// Whether names have been looked up, or were there from the start.
+    ///
+    /// ```
+    /// // A snapshot that is made of traces has names from the start.
+    /// assert!(alloc_core::Snapshot::from_traces(vec![], 32).is_named());
+    /// ```
     pub fn is_named(&self) -> bool {
         self.named.get().is_some()
     }
 
     /// The files that names were taken from although nothing tells whether they are of the build
     /// that ran.
+    ///
+    /// ```
+    /// assert!(alloc_core::Snapshot::from_traces(vec![], 32).unverified_files().is_empty());
+    /// ```
     pub fn unverified_files(&self) -> &[String] {
         &self.named().unverified
     }

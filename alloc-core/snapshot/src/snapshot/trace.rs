@@ -8,6 +8,15 @@ use crate::{Bytes, ChargeTo, Counters, Traceback};
 /// A callsite: a traceback, and what was allocated there.
 ///
 /// It prints as in `tracemalloc`: `src/cache.rs:41: 12.1 KiB`, the bytes being those live.
+///
+/// ```
+/// use alloc_core::{Amount, Counters, Frame, Trace, Traceback};
+///
+/// let frame = Frame::new(Some("demo::fill"), Some("src/cache.rs"), 41, 9);
+/// let counters = Counters { current: Amount::new(12_390, 3), ..Counters::default() };
+/// let trace = Trace::new(Traceback::new(vec![frame]), counters);
+/// assert_eq!(trace.to_string(), "src/cache.rs:41: 12.1 KiB");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Trace {
@@ -15,16 +24,13 @@ pub struct Trace {
     pub traceback: Traceback,
     /// What it allocated.
     pub counters: Counters,
-    /// The domain of the memory: 0 for the Rust heap, else as
-    /// [`track`](https://docs.rs/alloc-core/latest/alloc_core/fn.track.html) was told.
+    /// The domain of the memory: 0 for the Rust heap, else the number passed to `track`.
     pub domain: u32,
-    /// The name of the thread that allocated, if the session [distinguished threads
-    /// by name](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.threads).
+    /// The name of the thread that allocated, if the session distinguished threads by
+    /// name (`Config::threads`).
     pub thread: Option<Arc<str>>,
-    /// The size of the largest blocks of its size class, a power of two, if blocks were [classed by
-    /// their own
-    /// size](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.sizes) or the
-    /// profile has their size.
+    /// The size of the largest blocks of its size class, a power of two, if blocks were classed by
+    /// their own size (`Config::sizes`) or the profile has their size.
     pub size_class: Option<Bytes>,
     /// The type that the blocks were allocated for, as a person would write it, if debug
     /// information or the functions' names tell it.
@@ -33,6 +39,13 @@ pub struct Trace {
 
 impl Trace {
     /// A callsite with these counters, on the Rust heap, of whatever thread.
+    ///
+    /// ```
+    /// use alloc_core::{Counters, Trace, Traceback};
+    ///
+    /// let trace = Trace::new(Traceback::new(vec![]), Counters::default());
+    /// assert_eq!((trace.domain, trace.thread), (0, None));
+    /// ```
     pub fn new(traceback: Traceback, counters: Counters) -> Trace {
         Trace {
             traceback,
@@ -45,12 +58,26 @@ impl Trace {
     }
 
     /// Sets the domain of the memory.
+    ///
+    /// ```
+    /// use alloc_core::{Counters, Trace, Traceback};
+    ///
+    /// let trace = Trace::new(Traceback::new(vec![]), Counters::default()).with_domain(1);
+    /// assert_eq!(trace.domain, 1);
+    /// ```
     pub fn with_domain(mut self, domain: u32) -> Trace {
         self.domain = domain;
         self
     }
 
     /// Sets the name of the thread.
+    ///
+    /// ```
+    /// use alloc_core::{Counters, Trace, Traceback};
+    ///
+    /// let trace = Trace::new(Traceback::new(vec![]), Counters::default()).with_thread("worker");
+    /// assert_eq!(trace.thread.as_deref(), Some("worker"));
+    /// ```
     pub fn with_thread(mut self, name: impl Into<Arc<str>>) -> Trace {
         self.thread = Some(name.into());
         self
@@ -58,12 +85,26 @@ impl Trace {
 
     /// The same with blocks of at most so many bytes each, in a class that ends at the next power
     /// of two.
+    ///
+    /// ```
+    /// use alloc_core::{Bytes, Counters, Trace, Traceback};
+    ///
+    /// let trace = Trace::new(Traceback::new(vec![]), Counters::default()).with_block_size(100);
+    /// assert_eq!(trace.size_class, Some(Bytes::new(128)));
+    /// ```
     pub fn with_block_size(mut self, size: impl Into<Bytes>) -> Trace {
         self.size_class = Some(class_of(size.into()));
         self
     }
 
     /// Sets the type of the blocks.
+    ///
+    /// ```
+    /// use alloc_core::{Counters, Trace, Traceback};
+    ///
+    /// let trace = Trace::new(Traceback::new(vec![]), Counters::default()).with_type("Vec<u8>");
+    /// assert_eq!(trace.type_name.as_deref(), Some("Vec<u8>"));
+    /// ```
     pub fn with_type(mut self, name: impl Into<Arc<str>>) -> Trace {
         self.type_name = Some(name.into());
         self

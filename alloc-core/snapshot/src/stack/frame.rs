@@ -113,11 +113,19 @@ impl Frame {
     }
 
     /// The line, counted from 1; 0 if it is unknown.
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::Frame::new(None, None, 41, 9).line(), 41);
+    /// ```
     pub fn line(&self) -> u32 {
         self.0.line
     }
 
     /// The column, counted from 1; 0 if it is unknown.
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::Frame::new(None, None, 41, 9).column(), 9);
+    /// ```
     pub fn column(&self) -> u32 {
         self.0.column
     }
@@ -162,6 +170,10 @@ impl Frame {
     }
 
     /// Whether the compiler inlined this function into the one of the next outer frame.
+    ///
+    /// ```
+    /// assert!(!alloc_core::Frame::default().is_inlined());
+    /// ```
     pub fn is_inlined(&self) -> bool {
         self.0.inlined
     }

@@ -1,6 +1,10 @@
 //! [`Origin`]: whose code a frame is, by its path and its name.
 
 /// Whose code a frame is.
+///
+/// ```
+/// assert_eq!(alloc_core::Frame::default().origin(), alloc_core::Origin::Unknown);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Origin {

@@ -38,6 +38,10 @@ pub struct Traceback {
 }
 
 /// Which frame of a traceback its blocks are charged to.
+///
+/// ```
+/// assert_eq!("workspace".parse(), Ok(alloc_core::ChargeTo::Workspace));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ChargeTo {
@@ -56,6 +60,12 @@ pub enum ChargeTo {
 
 impl Traceback {
     /// A whole stack of these frames, innermost first.
+    ///
+    /// ```
+    /// use alloc_core::{Frame, Traceback};
+    ///
+    /// assert_eq!(Traceback::new(vec![Frame::default()]).to_string(), "<unknown>");
+    /// ```
     pub fn new(frames: Vec<Frame>) -> Traceback {
         Traceback::with_end(frames, StackEnd::Complete)
     }
@@ -70,6 +80,13 @@ impl Traceback {
     /// The frame that blocks allocated here are charged to.
     ///
     /// Where all frames are the standard library's, as before `main`, that is the innermost one.
+    ///
+    /// ```
+    /// use alloc_core::{ChargeTo, Frame, Traceback};
+    ///
+    /// let traceback = Traceback::new(vec![Frame::new(None, Some("src/cache.rs"), 4, 9)]);
+    /// assert_eq!(traceback.charged(ChargeTo::Workspace).line(), 4);
+    /// ```
     pub fn charged(&self, to: ChargeTo) -> &Frame {
         self.charged_beyond(to, &[])
     }
@@ -169,8 +186,7 @@ impl Traceback {
         self.end == StackEnd::Broken
     }
 
-    /// Whether this stands for the whole heap, since no stacks were captured: see
-    /// [`Config::frames`](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.frames).
+    /// Whether this stands for the whole heap, since no stacks were captured: see `Config::frames`.
     pub fn is_uncaptured(&self) -> bool {
         self.end == StackEnd::Uncaptured
     }

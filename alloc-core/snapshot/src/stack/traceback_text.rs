@@ -11,6 +11,14 @@ use crate::stack::traceback::Traceback;
 /// A traceback as lines of text, with the lines of source where their files are at hand.
 ///
 /// Made by [`Traceback::format`]. It prints without an end of line after its last line.
+///
+/// ```
+/// use alloc_core::{Frame, Traceback};
+///
+/// let frame = Frame::new(Some("demo::fill"), Some("src/cache.rs"), 41, 9);
+/// let text = Traceback::new(vec![frame]).format().to_string();
+/// assert_eq!(text, "  File \"src/cache.rs\", line 41, in demo::fill");
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[must_use = "a text does nothing until it is printed"]
 pub struct TracebackText<'a> {
@@ -49,6 +57,12 @@ impl Traceback {
     /// that they are more than are here.
     ///
     /// Recording ends where enough frames are found, and does not go on to count the others.
+    ///
+    /// ```
+    /// use alloc_core::{Frame, Traceback};
+    ///
+    /// assert_eq!(Traceback::new(vec![Frame::default(); 3]).total_nframe(), Some(3));
+    /// ```
     pub fn total_nframe(&self) -> Option<usize> {
         (self.end() == StackEnd::Complete).then_some(self.len())
     }
@@ -56,24 +70,59 @@ impl Traceback {
 
 impl TracebackText<'_> {
     /// Only the `n` innermost frames.
+    ///
+    /// ```
+    /// use alloc_core::{Frame, Traceback};
+    ///
+    /// let frames = ["demo::fill", "demo::main"].map(|name| Frame::new(Some(name), None, 0, 0));
+    /// let traceback = Traceback::new(frames.into());
+    /// let inner = traceback.format().most_recent(1).to_string();
+    /// assert_eq!(inner, "  File \"<unknown>\", in demo::fill");
+    /// ```
     pub fn most_recent(mut self, n: usize) -> Self {
         self.frames = &self.frames[..n.min(self.frames.len())];
         self
     }
 
     /// Only the `n` outermost frames.
+    ///
+    /// ```
+    /// use alloc_core::{Frame, Traceback};
+    ///
+    /// let frames = ["demo::fill", "demo::main"].map(|name| Frame::new(Some(name), None, 0, 0));
+    /// let traceback = Traceback::new(frames.into());
+    /// let outer = traceback.format().oldest(1).to_string();
+    /// assert_eq!(outer, "  File \"<unknown>\", in demo::main");
+    /// ```
     pub fn oldest(mut self, n: usize) -> Self {
         self.frames = &self.frames[self.frames.len().saturating_sub(n)..];
         self
     }
 
     /// Puts the outermost frame first.
+    ///
+    /// ```
+    /// use alloc_core::{Frame, Traceback};
+    ///
+    /// let frames = ["demo::fill", "demo::main"].map(|name| Frame::new(Some(name), None, 0, 0));
+    /// let traceback = Traceback::new(frames.into());
+    /// let lines = traceback.format().oldest_first().lines();
+    /// assert!(lines[0].ends_with("demo::main") && lines[1].ends_with("demo::fill"));
+    /// ```
     pub fn oldest_first(mut self) -> Self {
         self.oldest_first = true;
         self
     }
 
     /// The lines, without ends of line.
+    ///
+    /// ```
+    /// use alloc_core::{Frame, Traceback};
+    ///
+    /// let frame = Frame::new(None, Some("src/cache.rs"), 41, 9);
+    /// let lines = Traceback::new(vec![frame]).format().lines();
+    /// assert_eq!(lines, ["  File \"src/cache.rs\", line 41"]);
+    /// ```
     pub fn lines(&self) -> Vec<String> {
         let _muted = process::mute();
         let mut frames: Vec<&Frame> = self.frames.iter().collect();

@@ -63,22 +63,43 @@ pub struct Filter {
 
 impl Filter {
     /// Keeps traces in files that match the pattern; `*` is any.
+    ///
+    /// ```
+    /// let filter = alloc_core::Filter::include("*/cache.rs");
+    /// assert!(filter.is_inclusive());
+    /// ```
     pub fn include(file_pattern: &str) -> Filter {
         Filter::new(true, file_pattern)
     }
 
     /// Drops traces in files that match the pattern; `*` is any.
+    ///
+    /// ```
+    /// let filter = alloc_core::Filter::exclude("*/cache.rs");
+    /// assert!(!filter.is_inclusive());
+    /// ```
     pub fn exclude(file_pattern: &str) -> Filter {
         Filter::new(false, file_pattern)
     }
 
-    /// Keeps the traces of a domain: see
-    /// [`track`](https://docs.rs/alloc-core/latest/alloc_core/fn.track.html).
+    /// Keeps the traces of a domain: see `track`.
+    ///
+    /// ```
+    /// use alloc_core::Filter;
+    ///
+    /// assert_eq!(Filter::include_domain(1), Filter::include("*").domain(1));
+    /// ```
     pub fn include_domain(domain: u32) -> Filter {
         Filter::include("*").domain(domain)
     }
 
     /// Drops the traces of a domain.
+    ///
+    /// ```
+    /// use alloc_core::Filter;
+    ///
+    /// assert_eq!(Filter::exclude_domain(1), Filter::exclude("*").domain(1));
+    /// ```
     pub fn exclude_domain(domain: u32) -> Filter {
         Filter::exclude("*").domain(domain)
     }
@@ -104,6 +125,14 @@ impl Filter {
     }
 
     /// In this line. 0 is a line that is not known.
+    ///
+    /// ```
+    /// # use alloc_core::{Counters, Filter, Frame, Snapshot, Trace, Traceback};
+    /// let frame = Frame::new(None, Some("src/cache.rs"), 41, 9);
+    /// let trace = Trace::new(Traceback::new(vec![frame]), Counters::default());
+    /// let snapshot = Snapshot::from_traces(vec![trace], 32);
+    /// assert!(snapshot.filter_traces(&[Filter::include("*").line(52)]).traces().is_empty());
+    /// ```
     pub fn line(mut self, line: u32) -> Filter {
         self.line = Some(line);
         self
@@ -112,6 +141,15 @@ impl Filter {
     /// In functions of this name, or with it in their path: `fill`, `Cache::fill`,
     /// `demo::cache::*`. See
     /// [`FunctionPattern`].
+    ///
+    /// ```
+    /// # use alloc_core::{Counters, Filter, Frame, Snapshot, Trace, Traceback};
+    /// let frame = Frame::new(Some("demo::Cache<T>::fill"), Some("src/cache.rs"), 41, 9);
+    /// let trace = Trace::new(Traceback::new(vec![frame]), Counters::default());
+    /// let snapshot = Snapshot::from_traces(vec![trace], 32);
+    /// let with = |name| snapshot.filter_traces(&[Filter::include("*").function(name)]);
+    /// assert_eq!((with("Cache::fill").traces().len(), with("refill").traces().len()), (1, 0));
+    /// ```
     pub fn function(mut self, pattern: &str) -> Filter {
         self.function = Some(FunctionPattern::new(pattern));
         self
@@ -125,6 +163,16 @@ impl Filter {
     }
 
     /// Looks at all frames of a traceback, or at the one that is charged, which is the default.
+    ///
+    /// ```
+    /// # use alloc_core::{Counters, Filter, Frame, Snapshot, Trace, Traceback};
+    /// let frames = ["src/cache.rs", "src/main.rs"].map(|file| Frame::new(None, Some(file), 3, 1));
+    /// let trace = Trace::new(Traceback::new(frames.into()), Counters::default());
+    /// let snapshot = Snapshot::from_traces(vec![trace], 32);
+    /// let main = Filter::include("src/main.rs");
+    /// assert!(snapshot.filter_traces(&[main.clone()]).traces().is_empty());
+    /// assert_eq!(snapshot.filter_traces(&[main.all_frames(true)]).traces().len(), 1);
+    /// ```
     pub fn all_frames(mut self, all: bool) -> Filter {
         self.all_frames = all;
         self
@@ -133,23 +181,46 @@ impl Filter {
     /// In this domain. 0 is the Rust heap.
     ///
     /// An exclusive filter drops only what matches in all else and is in this domain.
+    ///
+    /// ```
+    /// # use alloc_core::{Counters, Filter, Snapshot, Trace, Traceback};
+    /// let gpu = Trace::new(Traceback::new(vec![]), Counters::default()).with_domain(1);
+    /// let snapshot = Snapshot::from_traces(vec![gpu], 32);
+    /// assert!(snapshot.filter_traces(&[Filter::exclude("*").domain(1)]).traces().is_empty());
+    /// ```
     pub fn domain(mut self, domain: u32) -> Filter {
         self.domain = Some(domain);
         self
     }
 
     /// On threads of this name: `worker-*`. See [`Trace::thread`].
+    ///
+    /// ```
+    /// # use alloc_core::{Counters, Filter, Snapshot, Trace, Traceback};
+    /// let trace = Trace::new(Traceback::new(vec![]), Counters::default()).with_thread("worker-3");
+    /// let snapshot = Snapshot::from_traces(vec![trace], 32);
+    /// let workers = snapshot.filter_traces(&[Filter::include("*").thread("worker-*")]);
+    /// assert_eq!(workers.traces().len(), 1);
+    /// ```
     pub fn thread(mut self, pattern: &str) -> Filter {
         self.thread = Some(Pattern::new(pattern));
         self
     }
 
     /// Whether what matches is kept, and not dropped.
+    ///
+    /// ```
+    /// assert!(alloc_core::Filter::include("*").is_inclusive());
+    /// ```
     pub fn is_inclusive(&self) -> bool {
         self.inclusive
     }
 
     /// The pattern of the file.
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::Filter::include("*/cache.rs").file_pattern(), "*/cache.rs");
+    /// ```
     pub fn file_pattern(&self) -> &str {
         self.file.text()
     }
@@ -236,6 +307,15 @@ impl Snapshot {
     ///
     /// What the new one says of the whole heap are sums over its traces: what they hold, and what
     /// they held when the heap was at its peak.
+    ///
+    /// ```
+    /// use alloc_core::{Counters, Filter, Snapshot, Trace, Traceback};
+    ///
+    /// let trace = Trace::new(Traceback::new(vec![]), Counters::default());
+    /// let snapshot = Snapshot::from_traces(vec![trace], 32);
+    /// let none = snapshot.filter_traces(&[Filter::exclude("*")]);
+    /// assert_eq!((none.traces().len(), none.filtered_out()), (0, 1));
+    /// ```
     pub fn filter_traces(&self, filters: &[Filter]) -> Snapshot {
         let _muted = process::mute();
         let frames = || self.traces().iter().flat_map(|it| it.traceback.iter());

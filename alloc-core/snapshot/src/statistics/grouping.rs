@@ -11,6 +11,13 @@ use crate::statistics::GroupKey;
 /// What the traces of a snapshot are grouped by.
 ///
 /// It has a text form: `line`, `size-class`, and so on.
+///
+/// ```
+/// use alloc_core::GroupBy;
+///
+/// assert_eq!("size-class".parse(), Ok(GroupBy::SizeClass));
+/// assert_eq!(GroupBy::FoldedTraceback.to_string(), "folded");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GroupBy {
@@ -42,9 +49,9 @@ pub enum GroupBy {
     FoldedTraceback,
     /// The size of the blocks, by powers of two.
     ///
-    /// Each block is classed by its own size if the session [recorded
-    /// sizes](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.sizes), or the
-    /// profile has them. Otherwise all blocks of a callsite are in the class of their mean size.
+    /// Each block is classed by its own size if the session recorded sizes
+    /// (`Config::sizes`), or the profile has them. Otherwise all blocks of a callsite are in the
+    /// class of their mean size.
     SizeClass,
     /// The type that the blocks were allocated for: `Vec<String>`, `HashMap<u64, demo::Session>`.
     ///
@@ -52,16 +59,20 @@ pub enum GroupBy {
     /// library's functions in the stack, which debug information has (`debug = 1`), and the newer
     /// mangling of names. Where they are not known it is `<unknown>`: it is never guessed.
     Type,
-    /// The name of the thread that allocated, if the session [distinguished threads
-    /// by name](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.threads); else
-    /// all are one group.
+    /// The name of the thread that allocated, if the session distinguished threads by
+    /// name (`Config::threads`); else all are one group.
     Thread,
-    /// The domain of the memory: 0 is the Rust heap. See
-    /// [`track`](https://docs.rs/alloc-core/latest/alloc_core/fn.track.html).
+    /// The domain of the memory: 0 is the Rust heap. See `track`.
     Domain,
 }
 
 /// Which of a callsite's counters is looked at.
+///
+/// ```
+/// use alloc_core::Metric;
+///
+/// assert_eq!("at-peak".parse(), Ok(Metric::AtPeak));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Metric {
@@ -79,6 +90,12 @@ pub enum Metric {
 }
 
 /// Which number of the metric groups are sorted by, in descending order.
+///
+/// ```
+/// use alloc_core::SortBy;
+///
+/// assert_eq!("average".parse(), Ok(SortBy::Average));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SortBy {
@@ -148,11 +165,24 @@ pub(crate) enum Key {
 
 impl Grouping {
     /// By one key.
+    ///
+    /// ```
+    /// use alloc_core::{GroupBy, Grouping};
+    ///
+    /// assert_eq!(Grouping::by(GroupBy::Crate).to_string(), "crate");
+    /// ```
     pub fn by(key: GroupBy) -> Grouping {
         Grouping::of(vec![Key::By(key)])
     }
 
     /// By what a function says of a trace.
+    ///
+    /// ```
+    /// use alloc_core::Grouping;
+    ///
+    /// let by_depth = Grouping::by_key(|trace| format!("{} frames", trace.traceback.len()));
+    /// assert_eq!(by_depth.to_string(), "key");
+    /// ```
     pub fn by_key<K: Into<GroupKey>>(
         key: impl Fn(&Trace) -> K + Send + Sync + 'static,
     ) -> Grouping {
@@ -169,12 +199,25 @@ impl Grouping {
     }
 
     /// And within the groups by another key.
+    ///
+    /// ```
+    /// use alloc_core::{GroupBy, Grouping};
+    ///
+    /// assert_eq!(Grouping::by(GroupBy::Crate).then(GroupBy::Line).to_string(), "crate,line");
+    /// ```
     pub fn then(mut self, key: GroupBy) -> Grouping {
         self.keys.push(Key::By(key));
         self
     }
 
     /// And within the groups by what a function says of a trace.
+    ///
+    /// ```
+    /// use alloc_core::{GroupBy, Grouping};
+    ///
+    /// let grouping = Grouping::by(GroupBy::Thread).then_by_key(|trace| trace.domain.to_string());
+    /// assert_eq!(grouping.to_string(), "thread,key");
+    /// ```
     pub fn then_by_key<K: Into<GroupKey>>(
         mut self,
         key: impl Fn(&Trace) -> K + Send + Sync + 'static,
@@ -212,18 +255,37 @@ impl Grouping {
     }
 
     /// Looks at another metric than [`Metric::Current`].
+    ///
+    /// ```
+    /// use alloc_core::{Grouping, Metric};
+    ///
+    /// assert_eq!(Grouping::default().with_metric(Metric::Total).metric(), Metric::Total);
+    /// ```
     pub fn with_metric(mut self, metric: Metric) -> Grouping {
         self.metric = metric;
         self
     }
 
     /// Sorts by another number than [`SortBy::Bytes`].
+    ///
+    /// ```
+    /// use alloc_core::{Grouping, SortBy};
+    ///
+    /// assert_eq!(Grouping::default().sorted_by(SortBy::Blocks).order(), SortBy::Blocks);
+    /// ```
     pub fn sorted_by(mut self, order: SortBy) -> Grouping {
         self.order = order;
         self
     }
 
     /// The keys, from the outermost; nothing stands for a key of the caller's own.
+    ///
+    /// ```
+    /// use alloc_core::{GroupBy, Grouping};
+    ///
+    /// let grouping = Grouping::by(GroupBy::Crate).then_by_key(|trace| trace.domain.to_string());
+    /// assert!(grouping.keys().eq([Some(GroupBy::Crate), None]));
+    /// ```
     pub fn keys(&self) -> impl ExactSizeIterator<Item = Option<GroupBy>> {
         self.keys.iter().map(|key| match key {
             Key::By(by) => Some(*by),
@@ -232,16 +294,28 @@ impl Grouping {
     }
 
     /// Whether a trace counts for every frame.
+    ///
+    /// ```
+    /// assert!(!alloc_core::Grouping::default().is_cumulative());
+    /// ```
     pub fn is_cumulative(&self) -> bool {
         self.is_cumulative
     }
 
     /// The metric that is looked at.
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::Grouping::default().metric(), alloc_core::Metric::Current);
+    /// ```
     pub fn metric(&self) -> Metric {
         self.metric
     }
 
     /// What groups are sorted by.
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::Grouping::default().order(), alloc_core::SortBy::Bytes);
+    /// ```
     pub fn order(&self) -> SortBy {
         self.order
     }
@@ -318,7 +392,14 @@ impl FromStr for Grouping {
 macro_rules! names {
     ($type:ident: $($variant:ident = $name:literal),+ $(,)?) => {
         impl $type {
-            /// All there are.
+            /// Every value, in the order of declaration.
+            ///
+            /// ```
+            #[doc = concat!("use alloc_core::", stringify!($type), ";\n")]
+            #[doc = concat!("for one in ", stringify!($type), "::ALL {")]
+            ///     assert_eq!(one.to_string().parse(), Ok(*one));
+            /// }
+            /// ```
             pub const ALL: &[$type] = &[$($type::$variant),+];
         }
 

@@ -11,6 +11,14 @@ use crate::statistics::grouping::GroupBy;
 use crate::{Amount, Bytes, Counters, Snapshot};
 
 /// What a group has in common.
+///
+/// ```
+/// use alloc_core::{Bytes, GroupKey};
+///
+/// assert_eq!(GroupKey::from("serde_json 1.0.154").to_string(), "serde_json 1.0.154");
+/// assert_eq!(GroupKey::SizeClass(Bytes::new(64)).to_string(), "up to 64 B");
+/// assert_eq!(GroupKey::Domain(0).to_string(), "the Rust heap");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum GroupKey {
@@ -48,11 +56,29 @@ impl GroupKey {
 
     /// The frame that stands for the group: of a whole stack, the one it is charged to. Nothing if
     /// the group is of no frame, but a crate, say.
+    ///
+    /// ```
+    /// use alloc_core::{ChargeTo, Frame, GroupKey, Traceback};
+    ///
+    /// let frame = Frame::new(Some("demo::fill"), Some("src/cache.rs"), 41, 9);
+    /// let stack = GroupKey::from(Traceback::new(vec![frame.clone()]));
+    /// assert_eq!(stack.charged(ChargeTo::Caller), Some(&frame));
+    /// assert_eq!(GroupKey::Domain(0).charged(ChargeTo::Caller), None);
+    /// ```
     pub fn charged(&self, to: ChargeTo) -> Option<&Frame> {
         self.frame(|traceback| traceback.charged(to))
     }
 
     /// The charged frame, by the rule of a snapshot: see [`Snapshot::charged_frame`].
+    ///
+    /// ```
+    /// use alloc_core::{Frame, GroupKey, Snapshot};
+    ///
+    /// let snapshot = Snapshot::from_traces(vec![], 32);
+    /// let frame = Frame::new(Some("demo::fill"), Some("src/cache.rs"), 41, 9);
+    /// assert_eq!(GroupKey::from(frame.clone()).charged_in(&snapshot), Some(&frame));
+    /// assert_eq!(GroupKey::from("worker-1").charged_in(&snapshot), None);
+    /// ```
     pub fn charged_in<'a>(&'a self, snapshot: &Snapshot) -> Option<&'a Frame> {
         self.frame(|traceback| snapshot.charged_frame(traceback))
     }

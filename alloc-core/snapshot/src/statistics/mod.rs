@@ -50,8 +50,7 @@ pub struct Statistic {
     pub count: u64,
     /// All counters of the group, summed.
     pub counters: Counters,
-    /// The standard error of `size`, if the snapshot is a
-    /// [sample](https://docs.rs/alloc-core/latest/alloc_core/struct.Config.html#method.sample_every):
+    /// The standard error of `size`, if the snapshot is a sample (`Config::sample_every`):
     /// in two cases of three the truth is no further away, and in nineteen of twenty no further
     /// than twice that. It takes the blocks of a callsite to be of one size.
     pub error: Option<Bytes>,
@@ -103,6 +102,15 @@ impl Statistic {
             .then_with(|| other.key.cmp(&self.key))
     }
     /// The mean size of a block, rounded half to even; nothing if there are no blocks.
+    ///
+    /// ```
+    /// use alloc_core::{Amount, Bytes, Counters, GroupBy, Snapshot, Trace, Traceback};
+    ///
+    /// let counters = Counters { current: Amount::new(7, 2), ..Counters::default() };
+    /// let trace = Trace::new(Traceback::new(vec![]), counters);
+    /// let statistics = Snapshot::from_traces(vec![trace], 32).statistics(GroupBy::Line);
+    /// assert_eq!(statistics[0].average(), Some(Bytes::new(4)));
+    /// ```
     pub fn average(&self) -> Option<Bytes> {
         let (size, count) = (self.size.get(), self.count);
         let whole = size.checked_div(count)?;
@@ -128,6 +136,14 @@ impl fmt::Display for Statistic {
 
 impl Counters {
     /// The counters of a metric.
+    ///
+    /// ```
+    /// use alloc_core::{Amount, Counters, Metric};
+    ///
+    /// let counters = Counters { peak: Amount::new(100, 2), ..Counters::default() };
+    /// assert_eq!(counters.amount(Metric::Peak), Amount::new(100, 2));
+    /// assert_eq!(counters.amount(Metric::Current), Amount::default());
+    /// ```
     pub fn amount(&self, metric: Metric) -> Amount {
         match metric {
             Metric::Current => self.current,
@@ -145,6 +161,20 @@ impl Snapshot {
     ///
     /// Groups of which nothing is live are left out. Other metrics than what is live, other orders,
     /// groups within groups, keys of one's own and counting cumulatively: see [`Grouping`].
+    ///
+    /// ```
+    /// use alloc_core::{Amount, Counters, Frame, GroupBy, Snapshot, Trace, Traceback};
+    ///
+    /// let trace = |line, bytes| {
+    ///     let frame = Frame::new(None, Some("src/cache.rs"), line, 9);
+    ///     let current = Amount::new(bytes, 1);
+    ///     Trace::new(Traceback::new(vec![frame]), Counters { current, ..Counters::default() })
+    /// };
+    /// let snapshot = Snapshot::from_traces(vec![trace(41, 100), trace(52, 400)], 32);
+    /// let lines = snapshot.statistics(GroupBy::Line);
+    /// assert_eq!(lines[0].key.to_string(), "src/cache.rs:52");
+    /// assert_eq!(snapshot.statistics(GroupBy::File)[0].size, 500);
+    /// ```
     pub fn statistics(&self, by: impl Into<Grouping>) -> Vec<Statistic> {
         let _muted = process::mute();
         let grouping = &by.into();
@@ -189,6 +219,17 @@ impl Snapshot {
     }
 
     /// Groups by another metric, such as what was live at the peak.
+    ///
+    /// ```
+    /// use alloc_core::{Amount, Counters, GroupBy, Metric, Snapshot, Trace, Traceback};
+    ///
+    /// // Nothing is live any more.
+    /// let counters = Counters { at_peak: Amount::new(100, 2), ..Counters::default() };
+    /// let trace = Trace::new(Traceback::new(vec![]), counters);
+    /// let snapshot = Snapshot::from_traces(vec![trace], 32);
+    /// assert!(snapshot.statistics(GroupBy::Line).is_empty());
+    /// assert_eq!(snapshot.statistics_by(GroupBy::Line, Metric::AtPeak)[0].count, 2);
+    /// ```
     pub fn statistics_by(&self, by: impl Into<Grouping>, metric: Metric) -> Vec<Statistic> {
         self.statistics(by.into().with_metric(metric))
     }

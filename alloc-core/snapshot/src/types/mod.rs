@@ -1,10 +1,13 @@
 //! The type that a block was allocated for, from the names of the functions that allocated it.
 //!
+//! In: the functions of a stack, innermost first. Out: the name of a type, as a person would write
+//! it. Never: a guess.
+//!
 //! A block has no type at run time. The functions of the standard library that allocate are
 //! generic, and debug information has their arguments: `alloc::vec::Vec<T>::push` was compiled as
 //! `push<demo::Node>`. So the innermost frames of a stack, up to the first that is not the standard
 //! library's, say what the block is for. [`RULES`] has which functions allocate what. Where none
-//! applies, or its arguments are unknown, the type is unknown: it is never guessed.
+//! applies, or its arguments are unknown, the type is unknown.
 
 mod parse;
 mod shown;

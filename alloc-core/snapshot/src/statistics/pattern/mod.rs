@@ -40,11 +40,22 @@ pub struct FunctionPattern(Pattern);
 
 impl FunctionPattern {
     /// What `pattern` means. None is wrong.
+    ///
+    /// ```
+    /// assert!(alloc_core::FunctionPattern::new("[").matches("["));
+    /// ```
     pub fn new(pattern: &str) -> FunctionPattern {
         FunctionPattern(Pattern::new(pattern))
     }
 
     /// Whether a function of this name is meant.
+    ///
+    /// ```
+    /// use alloc_core::FunctionPattern;
+    ///
+    /// assert!(FunctionPattern::new("fill").matches("demo::Cache<T>::fill"));
+    /// assert!(!FunctionPattern::new("fill").matches("demo::Cache<T>::refill"));
+    /// ```
     pub fn matches(&self, function: &str) -> bool {
         let part = self.text();
         if self.0.matches(function) || part.contains(['*', '?']) {
@@ -54,6 +65,10 @@ impl FunctionPattern {
     }
 
     /// The pattern as it was written.
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::FunctionPattern::new("demo::*").text(), "demo::*");
+    /// ```
     pub fn text(&self) -> &str {
         self.0.text()
     }
