@@ -343,17 +343,25 @@ mod tests {
         CallsiteId::from_word(n).unwrap()
     }
 
-    fn map_of(granule: usize) -> PageMap {
-        let map: PageMap = PageMap::new();
+    fn map_of<W: Word>(granule: usize) -> PageMap<W> {
+        let map = PageMap::new();
         map.prepare(Granule::from_bytes(granule).unwrap(), true)
             .unwrap();
         map
     }
 
-    /// Every operation returns what the same operation on a `HashMap` returns.
+    type Insert<W> = fn(&PageMap<W>, usize, CallsiteId) -> Result<Option<CallsiteId>, InsertError>;
+
     #[test]
     fn behaves_as_a_hash_map_does() {
-        let map = map_of(16);
+        check_against_a_hash_map::<AtomicU32>(u32::MAX, PageMap::insert);
+        check_against_a_hash_map::<AtomicU32>(u32::MAX, PageMap::insert_slow);
+        check_against_a_hash_map::<AtomicU8>(u8::MAX.into(), PageMap::insert);
+    }
+
+    /// Every operation returns what the same operation on a `HashMap` returns. Callsites are at most `largest`.
+    fn check_against_a_hash_map<W: Word<Owner = CallsiteId>>(largest: u32, insert: Insert<W>) {
+        let map = map_of::<W>(16);
         let mut model = HashMap::new();
         let mut random = 0x9E37_79B9_7F4A_7C15_u64;
         for _ in 0..200_000 {
@@ -366,17 +374,19 @@ mod tests {
                 | (random >> 24 & 3) << 4) as usize;
             match random >> 60 {
                 0..6 => {
-                    let callsite = id((random >> 32) as u32 | 1);
-                    assert_eq!(
-                        map.insert(address, callsite),
-                        Ok(model.insert(address, callsite))
-                    );
+                    let callsite = id((random >> 32) as u32 & largest | 1);
+                    let before = model.insert(address, callsite);
+                    assert_eq!(insert(&map, address, callsite), Ok(before));
+                    assert!(map.prefetched(address).is_some());
                 }
                 6..12 => assert_eq!(map.remove(address), model.remove(&address)),
                 _ => assert_eq!(map.get(address), model.get(&address).copied()),
             }
         }
         assert!(model.len() > 1_000);
+        let (root, memory) = (map.root.resident(), map.memory.resident());
+        assert!(root > 0 && memory > 0);
+        assert_eq!(map.resident(), root + memory);
         // SAFETY: this thread is the only user.
         unsafe { map.clear() };
         assert_eq!(map.resident(), 0);
@@ -385,7 +395,7 @@ mod tests {
     #[test]
     fn neighbours_one_granule_apart_are_told_apart() {
         for granule in [8, 16, 32] {
-            let map = map_of(granule);
+            let map = map_of::<AtomicU32>(granule);
             let base = (3 << DIRECTORY_BITS) - granule;
             map.insert(base, id(1)).unwrap();
             map.insert(base + granule, id(2)).unwrap();
@@ -400,7 +410,7 @@ mod tests {
 
     #[test]
     fn addresses_beyond_user_space_are_refused_and_unknown() {
-        let map = map_of(16);
+        let map = map_of::<AtomicU32>(16);
         assert_eq!(
             map.insert(1 << ADDRESS_BITS, id(1)),
             Err(InsertError::OutOfRange)
@@ -414,6 +424,7 @@ mod tests {
     #[test]
     fn granules_are_powers_of_two() {
         assert!(Granule::from_bytes(32) > Granule::from_bytes(16));
+        assert_eq!(Granule::from_bytes(32).map(Granule::bits), Some(5));
         for wrong in [0, 4, 24, 8192] {
             assert_eq!(Granule::from_bytes(wrong), None);
         }
