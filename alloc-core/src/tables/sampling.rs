@@ -218,6 +218,7 @@ mod tests {
             "300 blocks were more than a byte counts"
         );
         places.add(other);
+        assert!(places.resident() >= arena::PAGE);
         places.clear();
         assert!(!places.may_hold(at) && !places.may_hold(other));
     }
