@@ -1,3 +1,5 @@
+// NOTE: above 500 lines: the page of the crate, and each function at its root with an example.
+
 //! tracemalloc for Rust: a global allocator that records every allocation by callsite.
 //!
 //! With one line added, a program can ask at any time which lines hold its memory, which held it
