@@ -126,7 +126,8 @@ pub(crate) fn type_of<'a>(functions: impl IntoIterator<Item = Named<'a>>) -> Opt
         }
         let Some(rule) = rule_of(&call) else { continue };
         match &mut found {
-            None => found = Found::of(rule.allocates, &call),
+            // The innermost function decides. One further out may allocate something else.
+            None => found = Some(Found::of(rule.allocates, &call)?),
             Some(known) => {
                 if !known.refine(rule.allocates, &call) {
                     break;
@@ -375,6 +376,13 @@ mod tests {
         // The older mangling without debug information.
         check(
             "alloc::vec::Vec<T,A>::push | -\n demo::main | -",
+            "<unknown>",
+        );
+        // A string within a vector of strings, of which only the outer function has its arguments.
+        check(
+            "alloc::raw_vec::RawVec<T,A>::grow_one | -
+             <alloc::vec::Vec<alloc::string::String> as core::clone::Clone>::clone | -
+             demo::main | -",
             "<unknown>",
         );
         // An allocation of the program's own, called by the standard library.
