@@ -178,9 +178,8 @@ impl Config {
     /// A class ends at a power of two: 17 to 32 bytes, say. Without this option
     /// [`GroupBy::SizeClass`](crate::GroupBy::SizeClass) classes all blocks of a callsite by their
     /// mean size. With it the classes are exact, in each metric. A stack's own peak is then the sum
-    /// of the peaks of its classes. It takes a callsite for each class that a stack allocates, and,
-    /// in a full trace, up to a tenth more time. Without stacks, with [`frames(0)`](Self::frames),
-    /// it has no effect.
+    /// of the peaks of its classes. It takes a callsite for each class that a stack allocates.
+    /// Without stacks, with [`frames(0)`](Self::frames), it has no effect.
     ///
     /// ```
     /// # use alloc_core::TraceAlloc;
