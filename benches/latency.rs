@@ -59,13 +59,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         return Ok(());
     };
     let bare = Path::new(env!("CARGO_BIN_EXE_bench-bare"));
-    let programs = Programs {
-        ordinary: bare
-            .parent()
-            .ok_or("expected a program in a folder")?
-            .to_owned(),
-        frame_pointers: None,
-    };
+    let programs = Programs::next_to(bare)?;
     let mut contenders = contenders::contenders(false);
     contenders.retain(|contender| contender.build == Build::Ordinary);
     println!("machine   {}", machine::description());

@@ -126,17 +126,13 @@ fn run() -> Result<(), Box<dyn Error>> {
 
 /// The folders of the programs. It first builds the programs with frame pointers, if there are any.
 fn programs(contenders: &[Contender]) -> Result<Programs, Box<dyn Error>> {
-    let bare = Path::new(env!("CARGO_BIN_EXE_bench-bare"));
-    let ordinary = bare.parent().ok_or("expected a program in a folder")?;
+    let mut programs = Programs::next_to(Path::new(env!("CARGO_BIN_EXE_bench-bare")))?;
     let built_with = |contender: &Contender| contender.build == Build::FramePointers;
-    let frame_pointers = match contenders.iter().any(built_with) {
-        true => Some(cargo::build_with_frame_pointers(contenders, ordinary)?),
-        false => None,
-    };
-    Ok(Programs {
-        ordinary: ordinary.to_owned(),
-        frame_pointers,
-    })
+    if contenders.iter().any(built_with) {
+        let folder = cargo::build_with_frame_pointers(contenders, &programs.ordinary)?;
+        programs.frame_pointers = Some(folder);
+    }
+    Ok(programs)
 }
 
 /// Counts the workload's allocations, then runs it under all contenders in turn.

@@ -3,7 +3,7 @@
 use std::env;
 use std::error::Error;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::contender::{MODE, Outcome, Task};
@@ -122,6 +122,19 @@ impl Contender {
 }
 
 impl Programs {
+    /// The programs of this build, which are in the folder of the bare one.
+    ///
+    /// # Errors
+    ///
+    /// A message if `bare` is no path to a program in a folder.
+    pub fn next_to(bare: &Path) -> Result<Programs, &'static str> {
+        let folder = bare.parent().ok_or("expected a program in a folder")?;
+        Ok(Programs {
+            ordinary: folder.to_owned(),
+            frame_pointers: None,
+        })
+    }
+
     /// The path of a program of this build.
     ///
     /// # Errors
