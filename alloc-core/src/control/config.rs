@@ -167,8 +167,8 @@ impl Config {
     /// assert!(workers.traced_memory().current >= kept.len() as u64);
     /// # Ok::<(), alloc_core::Error>(())
     /// ```
-    pub fn threads(mut self, told_apart: bool) -> Config {
-        self.threads = told_apart;
+    pub fn threads(mut self, distinguished: bool) -> Config {
+        self.threads = distinguished;
         self
     }
 
