@@ -69,12 +69,13 @@ macro_rules! builder {
 
             /// Fits the table into `width` columns; 100 is the default, `usize::MAX` no limit.
             ///
-            /// Paths, names and lines of source are wrapped or cut; numbers and notes never are.
+            /// Paths, names and lines of source are wrapped or cut; numbers and notes never are,
+            /// and 24 columns always remain for a path, however narrow the table.
             ///
             #[doc = example!(
                 $call,
-                "let table = table.width(72).to_string();",
-                "assert!(table.lines().skip(1).all(|line| line.chars().count() <= 72));"
+                "let table = table.width(80).to_string();",
+                "assert!(table.lines().skip(1).all(|line| line.chars().count() <= 80));"
             )]
             pub fn width(mut self, width: usize) -> Self {
                 self.view.width = width;
