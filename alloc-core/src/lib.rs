@@ -106,6 +106,7 @@ mod allocator;
 mod capture;
 mod control;
 pub mod environment;
+mod label;
 mod process;
 mod record;
 mod scope;
@@ -119,14 +120,15 @@ mod write;
 #[doc(inline)]
 pub use alloc_core_snapshot::{
     Amount, Bytes, ChargeTo, Counters, Error, Escaped, Filter, Frame, FunctionPattern, GroupBy,
-    GroupKey, Grouping, Health, Metric, MissingDebugInfo, Names, Origin, ResidentMemory, Snapshot,
-    SortBy, SourcePath, Statistic, SymbolSearch, Trace, Traceback, TracebackText, TracedMemory,
-    resident_memory, resident_memory_of, resident_set_size,
+    GroupKey, Grouping, Health, LabelStatistic, Metric, MissingDebugInfo, Names, Origin,
+    ResidentMemory, Snapshot, SortBy, SourcePath, Statistic, SymbolSearch, Trace, Traceback,
+    TracebackText, TracedMemory, resident_memory, resident_memory_of, resident_set_size,
 };
 pub use allocator::TraceAlloc;
 pub use capture::CaptureMethod;
 pub use control::Config;
 pub use control::track::{track, untrack};
+pub use label::{Label, LabelGuard, Labelled};
 pub use scope::{
     Instrumented, Measured, Scope, ScopeHandle, Usage, measure, measure_future, try_measure,
 };

@@ -38,7 +38,7 @@ pub use stack::traceback_text::TracebackText;
 pub use statistics::filter::Filter;
 pub use statistics::grouping::{GroupBy, Grouping, Metric, SortBy};
 pub use statistics::pattern::FunctionPattern;
-pub use statistics::{GroupKey, Statistic};
+pub use statistics::{GroupKey, LabelStatistic, Statistic};
 pub use symbolizer::Search as SymbolSearch;
 
 /// What alloc-core and the symbolizer use of this crate. Not part of the public interface.
@@ -68,7 +68,7 @@ pub mod seam {
         pub use crate::sampling::{Interval, Rounding, Weighted, variance};
     }
     pub mod snapshot {
-        pub use crate::snapshot::{About, Snapshot, Unknown};
+        pub use crate::snapshot::{About, LABEL_SEPARATOR, Snapshot, Unknown};
     }
     pub mod symbolizer {
         pub use crate::missing::Missing;

@@ -39,6 +39,8 @@ pub struct RecordedCallsite {
     pub domain: u32,
     /// The name of the thread, if the session distinguishes threads.
     pub thread: Option<Arc<str>>,
+    /// The path of the label that the thread was in, if it was in one.
+    pub label: Option<Arc<str>>,
     /// The size of the largest blocks of its size class, if blocks were classed by their own size.
     pub size_class: Option<Bytes>,
 }

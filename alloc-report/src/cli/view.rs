@@ -62,8 +62,8 @@ pub(crate) struct View {
     pub(crate) depth: Option<usize>,
     /// Show only what matches these conditions; repeat to show what matches any of several
     ///
-    /// A condition is FILE or FILE:LINE, or one of file=, line=, function=, crate=, thread= and
-    /// domain=. All conditions of a comma-separated list must match. A pattern matches a whole
+    /// A condition is FILE or FILE:LINE, or one of file=, line=, function=, crate=, thread=,
+    /// label= and domain=. All conditions of a comma-separated list must match. A pattern matches a whole
     /// name: ? is any character, [a-z] one of a range, and * any number of characters, also
     /// slashes. A FILE without a slash matches the file name; with one, it matches the path as
     /// shown in the table or as recorded by the compiler. A function= without * and ? also matches
@@ -102,6 +102,7 @@ impl ValueEnum for By {
             By(SizeClass),
             By(Type),
             By(Thread),
+            By(Label),
             By(Domain),
         ];
         ALL
@@ -120,6 +121,7 @@ impl ValueEnum for By {
             SizeClass => ("size-class", "The size of the blocks, by powers of two"),
             Type => ("type", "The type that the blocks were allocated for"),
             Thread => ("thread", "The name of the thread that allocated"),
+            Label => ("label", "The label or span that the thread was in"),
             Domain => (
                 "domain",
                 "The Rust heap, or other memory that the program registered",

@@ -346,6 +346,7 @@ fn noun(key: Option<GroupBy>) -> &'static str {
         Some(GroupBy::FoldedTraceback) => "folded traceback",
         Some(GroupBy::SizeClass) => "size class",
         Some(GroupBy::Thread) => "thread",
+        Some(GroupBy::Label) => "label",
         Some(GroupBy::Domain) => "domain",
         Some(GroupBy::Type) => "type",
         _ => "group",

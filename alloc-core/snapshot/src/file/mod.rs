@@ -63,6 +63,8 @@ const UNCAPTURED: &str = "uncaptured";
 /// the name of a thread.
 const DOMAIN_LABEL: &str = "domain";
 const THREAD_LABEL: &str = "thread";
+/// The label with the path of the program's own label that the thread was in.
+const OWN_LABEL: &str = "label";
 /// The label with the type that a sample's blocks were allocated for, in files with names.
 const TYPE_LABEL: &str = "type";
 /// The label with the size of a sample's blocks, as Go and tcmalloc write it; here the end of their

@@ -36,7 +36,8 @@ fn sample() -> Snapshot {
         ),
         Trace::new(stack(&[&main], StackEnd::Complete), Counters::default())
             .with_domain(u32::MAX)
-            .with_thread("größe"),
+            .with_thread("größe")
+            .with_label("größe > \u{1b}[31m"),
         Trace::new(
             stack(
                 &[&Frame::new(Some("<overflow>"), None, 0, 0)],

@@ -28,8 +28,8 @@ use crate::{Bytes, Counters, Health, Metric, TracedMemory};
 pub use about::{About, Unknown};
 pub use missing_debug_info::MissingDebugInfo;
 use naming::Named;
-pub use trace::Trace;
 pub(crate) use trace::class_of;
+pub use trace::{LABEL_SEPARATOR, Trace};
 
 /// All callsites and their counters, read at one moment, owned: what happens later does not change
 /// it.

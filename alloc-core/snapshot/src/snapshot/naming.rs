@@ -35,6 +35,7 @@ impl Snapshot {
                 counters: trace.counters,
                 domain: trace.domain,
                 thread: trace.thread,
+                label: trace.label,
                 size_class: trace.size_class,
             });
         }
@@ -96,6 +97,7 @@ impl Snapshot {
                 counters: callsite.counters,
                 domain: callsite.domain,
                 thread: callsite.thread.clone(),
+                label: callsite.label.clone(),
                 size_class: callsite.size_class,
             })
             .collect()

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use crate::{Bytes, ChargeTo, Counters, Traceback};
 
+/// What separates the names in the path of a label.
+pub const LABEL_SEPARATOR: &str = " > ";
+
 /// A callsite: a traceback, and what was allocated there.
 ///
 /// It prints as in `tracemalloc`: `src/cache.rs:41: 12.1 KiB`, the bytes being those live.
@@ -29,6 +32,9 @@ pub struct Trace {
     /// The name of the thread that allocated, if the session distinguished threads by
     /// name (`Config::threads`).
     pub thread: Option<Arc<str>>,
+    /// The label that the thread was in, behind those around it: `request > decode`; none if it was
+    /// in none.
+    pub label: Option<Arc<str>>,
     /// The size of the largest blocks of its size class, a power of two, if blocks were classed by
     /// their own size (`Config::sizes`) or the profile has their size.
     pub size_class: Option<Bytes>,
@@ -52,6 +58,7 @@ impl Trace {
             counters,
             domain: 0,
             thread: None,
+            label: None,
             size_class: None,
             type_name: None,
         }
@@ -80,6 +87,19 @@ impl Trace {
     /// ```
     pub fn with_thread(mut self, name: impl Into<Arc<str>>) -> Trace {
         self.thread = Some(name.into());
+        self
+    }
+
+    /// Sets the path of the label.
+    ///
+    /// ```
+    /// use alloc_core::{Counters, Trace, Traceback};
+    ///
+    /// let trace = Trace::new(Traceback::new(vec![]), Counters::default()).with_label("request > decode");
+    /// assert_eq!(trace.label.as_deref(), Some("request > decode"));
+    /// ```
+    pub fn with_label(mut self, path: impl Into<Arc<str>>) -> Trace {
+        self.label = Some(path.into());
         self
     }
 
@@ -113,6 +133,11 @@ impl Trace {
     /// The type's name, or what stands for it.
     pub(crate) fn type_or_unknown(&self) -> &str {
         self.type_name.as_deref().unwrap_or("<unknown>")
+    }
+
+    /// The label's path, or what stands for it.
+    pub(crate) fn label_or_none(&self) -> &str {
+        self.label.as_deref().unwrap_or("<no label>")
     }
 
     /// The thread's name, or what stands for it.

@@ -59,6 +59,7 @@ pub struct Filter {
     all_frames: bool,
     domain: Option<u32>,
     thread: Option<Pattern>,
+    label: Option<Pattern>,
 }
 
 impl Filter {
@@ -115,6 +116,7 @@ impl Filter {
             all_frames: false,
             domain: None,
             thread: None,
+            label: None,
         }
     }
 
@@ -207,6 +209,20 @@ impl Filter {
         self
     }
 
+    /// In labels whose path matches: `request > *`. See [`Trace::label`].
+    ///
+    /// ```
+    /// # use alloc_core::{Counters, Filter, Snapshot, Trace, Traceback};
+    /// let trace = Trace::new(Traceback::new(vec![]), Counters::default()).with_label("request > decode");
+    /// let snapshot = Snapshot::from_traces(vec![trace], 32);
+    /// let requests = snapshot.filter_traces(&[Filter::include("*").label("request > *")]);
+    /// assert_eq!(requests.traces().len(), 1);
+    /// ```
+    pub fn label(mut self, pattern: &str) -> Filter {
+        self.label = Some(Pattern::new(pattern));
+        self
+    }
+
     /// Whether what matches is kept, and not dropped.
     ///
     /// ```
@@ -245,6 +261,7 @@ impl Sieve<'_> {
         let in_domain = filter.domain.is_none_or(|domain| domain == trace.domain);
         in_domain
             && fits(&filter.thread, trace.thread_name())
+            && fits(&filter.label, trace.label_or_none())
             && match filter.all_frames {
                 true => trace
                     .traceback
@@ -441,6 +458,10 @@ mod tests {
         check(&Filter::include_domain(0), &trace, false);
         check(&Filter::include_domain(0), &parsed(), true);
         check(&Filter::exclude_domain(5), &trace, false);
+        let decoded = parsed().with_label("request > decode");
+        check(&Filter::include("*").label("request > *"), &decoded, true);
+        check(&Filter::include("*").label("request"), &decoded, false);
+        check(&Filter::include("*").label("<no label>"), &parsed(), true);
         check(
             &Filter::exclude("*").thread("worker-*").domain(0),
             &trace,

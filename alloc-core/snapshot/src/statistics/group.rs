@@ -135,6 +135,7 @@ impl<'a> Of<'a> {
             GroupBy::SizeClass => GroupKey::of_size(trace),
             GroupBy::Type => trace.type_or_unknown().into(),
             GroupBy::Thread => trace.thread_name().into(),
+            GroupBy::Label => trace.label_or_none().into(),
             GroupBy::Domain => GroupKey::Domain(trace.domain),
         }
     }

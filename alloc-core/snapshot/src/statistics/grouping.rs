@@ -62,6 +62,9 @@ pub enum GroupBy {
     /// The name of the thread that allocated, if the session distinguished threads by
     /// name (`Config::threads`); else all are one group.
     Thread,
+    /// The [label](Trace::label) that the thread was in when it allocated.
+    /// [`Snapshot::labels`](crate::Snapshot::labels) sums up those within each.
+    Label,
     /// The domain of the memory: 0 is the Rust heap. See `track`.
     Domain,
 }
@@ -432,6 +435,7 @@ names!(
     SizeClass = "size-class",
     Type = "type",
     Thread = "thread",
+    Label = "label",
     Domain = "domain",
 );
 names!(
@@ -465,7 +469,7 @@ mod tests {
     #[test]
     fn names_that_there_are_not_are_errors() {
         let expected = "expected one of line, file, function, module, crate, traceback, folded, \
-                        size-class, type, thread, domain, found \"lines\"";
+                        size-class, type, thread, label, domain, found \"lines\"";
         assert_eq!("lines".parse::<GroupBy>().unwrap_err(), expected);
         assert_eq!("crate,lines".parse::<Grouping>().unwrap_err(), expected);
         assert!("".parse::<Grouping>().is_err() && "line,".parse::<Grouping>().is_err());

@@ -27,7 +27,7 @@ pub enum GroupKey {
     Frame(Frame),
     /// The whole stack, or its folded form.
     Traceback(Traceback),
-    /// A module, a crate, the name of a thread, or what a function of the caller's said.
+    /// A module, a crate, the name of a thread, the path of a label, or what a function of the caller's said.
     Name(Arc<str>),
     /// The mean size of a callsite's blocks is at most this power of two, and more than half of it.
     SizeClass(Bytes),

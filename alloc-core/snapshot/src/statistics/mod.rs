@@ -7,6 +7,7 @@ pub(crate) mod filter;
 mod group;
 pub(crate) mod grouping;
 mod key;
+mod labels;
 pub(crate) mod pattern;
 
 use std::cmp::{Ordering, Reverse};
@@ -19,6 +20,7 @@ use crate::{Amount, Bytes, Counters, process};
 
 use group::{Member, Of, Sum, is_library, start_of_callers};
 pub use key::GroupKey;
+pub use labels::LabelStatistic;
 
 /// The counters of a group of callsites.
 ///

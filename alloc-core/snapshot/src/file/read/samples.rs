@@ -11,8 +11,8 @@ use super::wire::Fields;
 use crate::Bytes;
 use crate::error::Error;
 use crate::file::{
-    BROKEN, DOMAIN_LABEL, OVERFLOW, SIZE_LABEL, STACK_LABEL, THREAD_LABEL, TRUNCATED, TYPE_LABEL,
-    UNCAPTURED, counters,
+    BROKEN, DOMAIN_LABEL, OVERFLOW, OWN_LABEL, SIZE_LABEL, STACK_LABEL, THREAD_LABEL, TRUNCATED,
+    TYPE_LABEL, UNCAPTURED, counters,
 };
 use crate::recorded::StackEnd;
 use crate::snapshot::{Trace, class_of};
@@ -54,6 +54,7 @@ struct Labels {
     end: StackEnd,
     domain: u32,
     thread: Option<Arc<str>>,
+    label: Option<Arc<str>>,
     size_class: Option<Bytes>,
     type_name: Option<Arc<str>>,
 }
@@ -103,6 +104,7 @@ impl<'a, 'b> Samples<'a, 'b> {
             end: StackEnd::Complete,
             domain: 0,
             thread: None,
+            label: None,
             size_class: None,
             type_name: None,
         };
@@ -146,6 +148,7 @@ impl<'a, 'b> Samples<'a, 'b> {
             counters: Default::default(),
             domain: labels.domain,
             thread: labels.thread,
+            label: labels.label,
             size_class: labels.size_class,
             type_name: labels.type_name,
         };
@@ -250,6 +253,8 @@ impl<'a, 'b> Samples<'a, 'b> {
             })?;
         } else if key == THREAD_LABEL.as_bytes() && text != 0 {
             labels.thread = Some(self.text(text, budget)?);
+        } else if key == OWN_LABEL.as_bytes() && text != 0 && self.is_own {
+            labels.label = Some(self.text(text, budget)?);
         } else if key == TYPE_LABEL.as_bytes() && text != 0 && self.is_own {
             labels.type_name = Some(self.text(text, budget)?);
         } else if key == SIZE_LABEL.as_bytes() && number > 0 {
@@ -263,7 +268,7 @@ impl<'a, 'b> Samples<'a, 'b> {
             return Ok(known.clone());
         }
         let name = self.strings.text(at)?;
-        budget.take(1, 128 + name.len(), "names of threads")?;
+        budget.take(1, 128 + name.len(), "names of threads, labels and types")?;
         let name: Arc<str> = name.into();
         self.texts.insert(at, name.clone());
         Ok(name)

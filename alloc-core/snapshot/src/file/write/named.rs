@@ -14,8 +14,8 @@ use crate::file::proto::{
     self, Extension, Function, Label, Line, Location, Mapping, Profile, Sample,
 };
 use crate::file::{
-    BROKEN, DOMAIN_LABEL, FORMAT, OVERFLOW, SAMPLE_TYPES, SIZE_LABEL, STACK_LABEL, THREAD_LABEL,
-    TRUNCATED, TYPE_LABEL, UNCAPTURED, values,
+    BROKEN, DOMAIN_LABEL, FORMAT, OVERFLOW, OWN_LABEL, SAMPLE_TYPES, SIZE_LABEL, STACK_LABEL,
+    THREAD_LABEL, TRUNCATED, TYPE_LABEL, UNCAPTURED, values,
 };
 use crate::recorded::StackEnd;
 use crate::snapshot::{Snapshot, Trace};
@@ -119,6 +119,9 @@ impl Builder {
         }
         if let Some(thread) = &trace.thread {
             label.push(self.text_label(THREAD_LABEL, thread));
+        }
+        if let Some(path) = &trace.label {
+            label.push(self.text_label(OWN_LABEL, path));
         }
         if trace.domain != 0 {
             label.push(Label {

@@ -17,8 +17,8 @@ use crate::file::write::locations::Locations;
 use crate::file::write::message::{self, Message};
 use crate::file::write::pages::{NoMemory, Pages};
 use crate::file::{
-    BROKEN, DOMAIN_LABEL, FORMAT, OVERFLOW, SAMPLE_TYPES, SIZE_LABEL, STACK_LABEL, THREAD_LABEL,
-    TRUNCATED, UNCAPTURED, values,
+    BROKEN, DOMAIN_LABEL, FORMAT, OVERFLOW, OWN_LABEL, SAMPLE_TYPES, SIZE_LABEL, STACK_LABEL,
+    THREAD_LABEL, TRUNCATED, UNCAPTURED, values,
 };
 use crate::recorded::StackEnd;
 use crate::{Counters, Health, TracedMemory};
@@ -34,8 +34,10 @@ pub struct Callsite<'a> {
     pub counters: Counters,
     /// The domain of the memory; 0 is the Rust heap.
     pub domain: u32,
-    /// What [`RawFile::thread`] returned, if the session distinguishes threads.
+    /// The name of the thread, from [`RawFile::text`], if the session distinguishes threads.
     pub thread: Option<Text>,
+    /// The path of the label, from [`RawFile::text`], if the thread was in one.
+    pub label: Option<Text>,
     /// The size of the largest blocks of its class, if it has one.
     pub size_class: Option<u64>,
 }
@@ -92,7 +94,7 @@ impl Text {
 
 /// The strings that every file begins with, besides the empty one and the names of the sample
 /// types.
-const STRINGS: [&str; 13] = [
+const STRINGS: [&str; 14] = [
     "count",
     "bytes",
     "space",
@@ -103,6 +105,7 @@ const STRINGS: [&str; 13] = [
     UNCAPTURED,
     DOMAIN_LABEL,
     THREAD_LABEL,
+    OWN_LABEL,
     OVERFLOW_NAME,
     HEAP_NAME,
     DROP_FRAMES,
@@ -185,11 +188,6 @@ impl RawFile {
         Ok(file)
     }
 
-    /// The name of a thread, for its callsites.
-    pub fn thread(&mut self, name: &[u8]) -> Result<Text, NoMemory> {
-        self.text(name)
-    }
-
     /// Adds a callsite.
     pub fn callsite(&mut self, callsite: Callsite<'_>) -> Result<(), NoMemory> {
         let stack = callsite.stack_end;
@@ -232,6 +230,11 @@ impl RawFile {
             callsite.thread.map(|Text(name)| Label {
                 key: fixed(THREAD_LABEL),
                 str: name,
+                num: 0,
+            }),
+            callsite.label.map(|Text(path)| Label {
+                key: fixed(OWN_LABEL),
+                str: path,
                 num: 0,
             }),
             (callsite.domain != 0).then(|| Label {
@@ -392,7 +395,8 @@ impl RawFile {
             + self.modules.mapped()
     }
 
-    fn text(&mut self, text: &[u8]) -> Result<Text, NoMemory> {
+    /// Adds a string: the name of a thread or the path of a label, for its callsites.
+    pub fn text(&mut self, text: &[u8]) -> Result<Text, NoMemory> {
         self.message.clear();
         self.message.text(field::STRING, text)?;
         self.packed.write(self.message.bytes())?;

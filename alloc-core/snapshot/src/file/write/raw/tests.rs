@@ -21,7 +21,8 @@ fn counters(bytes: u64, blocks: u64) -> Counters {
 /// Two modules, and a callsite of each kind.
 fn sample() -> Pages<u8> {
     let mut file = RawFile::new().unwrap();
-    let thread = file.thread(b"gr\xC3\xB6\xC3\x9Fe").unwrap();
+    let thread = file.text(b"gr\xC3\xB6\xC3\x9Fe").unwrap();
+    let label = file.text(b"request > decode").unwrap();
     let stacks: [(&[usize], StackEnd, u64, u32); 6] = [
         (&[0x1001, 0x2001, 0x9001], StackEnd::Complete, 100, 0),
         (&[0x1001, 0x2001], StackEnd::Truncated, 200, 7),
@@ -37,6 +38,7 @@ fn sample() -> Pages<u8> {
             counters: counters(bytes, bytes / 10),
             domain,
             thread: Some(thread).filter(|_| domain == 7),
+            label: Some(label).filter(|_| bytes == 300),
             size_class: Some(16).filter(|_| domain == 7),
         })
         .unwrap();
@@ -107,6 +109,9 @@ fn counters_labels_and_the_summary_come_back() {
         (7, Some("größe"))
     );
     assert_eq!((traces[0].domain, traces[0].thread.as_deref()), (0, None));
+    let labels = traces.iter().map(|trace| trace.label.as_deref());
+    let expected = [None, None, Some("request > decode"), None, None, None];
+    assert_eq!(labels.collect::<Vec<_>>(), expected);
     let ends = traces.iter().map(|trace| trace.traceback.end());
     let expected = [
         StackEnd::Complete,
@@ -211,6 +216,7 @@ fn twenty_thousand_callsites_take_up_little() {
             counters: counters(callsite as u64 * 48, callsite as u64),
             domain: 0,
             thread: None,
+            label: None,
             size_class: None,
         });
         written.unwrap();
