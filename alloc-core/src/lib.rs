@@ -128,7 +128,11 @@ pub use allocator::TraceAlloc;
 pub use capture::CaptureMethod;
 pub use control::Config;
 pub use control::track::{track, untrack};
+#[cfg(feature = "tracing")]
+pub use label::AllocLayer;
 pub use label::{Label, LabelGuard, Labelled};
+#[cfg(feature = "tower")]
+pub use label::{LabelLayer, LabelService};
 pub use scope::{
     Instrumented, Measured, Scope, ScopeHandle, Usage, measure, measure_future, try_measure,
 };

@@ -5,11 +5,19 @@
 
 mod guard;
 mod labelled;
+#[cfg(feature = "tower")]
+mod service;
+#[cfg(feature = "tracing")]
+mod spans;
 
 use std::fmt;
 
 pub use guard::LabelGuard;
 pub use labelled::Labelled;
+#[cfg(feature = "tower")]
+pub use service::{LabelLayer, LabelService};
+#[cfg(feature = "tracing")]
+pub use spans::AllocLayer;
 
 use crate::record::thread;
 use crate::tables::labels;
@@ -42,7 +50,7 @@ pub(crate) fn resident() -> usize {
 /// let decoded = Label::new("decode").run(|| vec![0_u8; 500]);
 /// drop(request);
 ///
-/// let by_label = alloc_core::snapshot()?.statistics(GroupBy::Label);
+/// let by_label = alloc_core::take_snapshot()?.statistics(GroupBy::Label);
 /// let bytes = |path: &str| {
 ///     let group = by_label.iter().find(|it| it.key == path.into());
 ///     group.map(|it| it.size.get())

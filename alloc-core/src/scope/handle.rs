@@ -193,6 +193,38 @@ impl Inside {
     }
 }
 
+/// An [`Inside`] as plain numbers, to be kept between two callbacks of the same thread.
+#[cfg(feature = "tracing")]
+#[derive(Clone, Copy)]
+pub(crate) struct InsideParts {
+    id: SlotId,
+    outer: Option<SlotId>,
+}
+
+#[cfg(feature = "tracing")]
+impl InsideParts {
+    /// Leaves the scope. NOTE: once, and on the thread that entered it.
+    pub(crate) fn leave(self) {
+        drop(Inside {
+            id: self.id,
+            outer: self.outer,
+            _not_send: PhantomData,
+        });
+    }
+}
+
+#[cfg(feature = "tracing")]
+impl ScopeHandle {
+    /// Enters the scope until [`InsideParts::leave`].
+    pub(crate) fn enter_by_parts(&self) -> InsideParts {
+        let inside = std::mem::ManuallyDrop::new(Inside::begin(self.id));
+        InsideParts {
+            id: inside.id,
+            outer: inside.outer,
+        }
+    }
+}
+
 impl Drop for Inside {
     fn drop(&mut self) {
         if thread::scope() == Some(self.id) {

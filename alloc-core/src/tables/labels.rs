@@ -139,10 +139,10 @@ impl Labels {
     }
 
     fn get(&self, label: LabelId) -> Option<&Label> {
-        let place = self.labels.get()?.get(label.0 as usize)?;
+        let slot = self.labels.get()?.get(label.0 as usize)?;
         // SAFETY: null, or a label that `insert` wrote before the release that this acquire pairs
         // with. Labels never change, and their memory is never given back.
-        unsafe { place.load(Ordering::Acquire).as_ref() }
+        unsafe { slot.load(Ordering::Acquire).as_ref() }
     }
 
     fn find_or_insert(&self, around: LabelId, name: Name<'_>) -> LabelId {
@@ -194,16 +194,16 @@ impl Labels {
             name: around_it.len() + separator.len(),
         };
         let size = size_of::<Label>() + head.len;
-        let place = self.memory.zeroed(size, align_of::<Label>())?;
-        let mut end = place.as_ptr().wrapping_add(size_of::<Label>());
+        let piece = self.memory.zeroed(size, align_of::<Label>())?;
+        let mut end = piece.as_ptr().wrapping_add(size_of::<Label>());
         // SAFETY: the piece is large enough for the head, aligned for it, and not shared yet.
-        unsafe { place.cast::<Label>().write(head) };
+        unsafe { piece.cast::<Label>().write(head) };
         for part in parts {
             // SAFETY: the piece has room for all parts after the head, and is not shared yet.
             unsafe { ptr::copy_nonoverlapping(part.as_ptr(), end, part.len()) };
             end = end.wrapping_add(part.len());
         }
-        labels[label.0 as usize].store(place.as_ptr().cast(), Ordering::Release);
+        labels[label.0 as usize].store(piece.as_ptr().cast(), Ordering::Release);
         let word = hash >> BITS << BITS | u64::from(label.0);
         match self.index.insert(place(hash), word, is_it) {
             Insertion::Inserted => Some(label),

@@ -35,6 +35,25 @@ pub(crate) fn leave_label(label: LabelId, outer: LabelId) {
     });
 }
 
+/// Moves the calling thread from a label to another that takes its place.
+#[cfg(feature = "tracing")]
+pub(crate) fn change_label(label: LabelId, new: LabelId) {
+    let _ = LOCAL.try_with(|local| {
+        if local.label.get() == label.get() {
+            local.replace_label(new);
+        }
+    });
+}
+
+/// Ends one [`enter_label`] of a thread that stays in the label that it is in.
+#[cfg(feature = "tracing")]
+pub(crate) fn pass_label() {
+    let _ = LOCAL.try_with(|local| {
+        let entered = local.labels_entered.get().saturating_sub(1);
+        local.labels_entered.set(entered);
+    });
+}
+
 impl Local {
     fn replace_label(&self, label: LabelId) -> LabelId {
         let before = self.label.replace(label.get());

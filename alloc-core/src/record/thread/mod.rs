@@ -21,6 +21,8 @@ use crate::system::sync::Ordering::Relaxed;
 pub(crate) use events::Events;
 use guards::muted;
 pub(crate) use guards::{AtStage, Busy, begin_mute, end_mute, mute, untraced};
+#[cfg(feature = "tracing")]
+pub(crate) use label::{change_label, pass_label};
 pub(crate) use label::{enter_label, label, leave_label};
 pub(crate) use registry::Threads;
 pub(crate) use scope::{
