@@ -211,6 +211,17 @@ impl InsideParts {
             _not_send: PhantomData,
         });
     }
+
+    /// Leaves the scope while the thread is in one within, from which it then returns to the scope
+    /// around this one.
+    pub(crate) fn leave_around(self, within: &mut InsideParts) {
+        if within.outer != Some(self.id) {
+            return self.leave();
+        }
+        // The share of the outer scope passes on, that of this one ends.
+        within.outer = self.outer;
+        self.id.disown(1);
+    }
 }
 
 #[cfg(feature = "tracing")]

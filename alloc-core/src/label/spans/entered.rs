@@ -69,21 +69,39 @@ impl Entered {
                 entered.spans[to].set(entered.spans[from].take());
             }
             entered.len.set(len - 1);
-            if let Some(scope) = span.scope {
-                scope.leave();
-            }
-            match entered.spans[at].get() {
-                // The span within returns to where this one would have.
-                Some(within) if at < len - 1 => {
+            // The span within returns to where this one would have.
+            match entered.spans.get(at).and_then(Cell::get) {
+                None => thread::leave_label(span.label, span.outer),
+                Some(within) => {
                     thread::pass_label();
                     entered.spans[at].set(Some(Span {
                         outer: span.outer,
                         ..within
                     }));
                 }
-                _ => thread::leave_label(span.label, span.outer),
+            }
+            if let Some(scope) = span.scope {
+                entered.leave_scope(scope, at);
             }
         });
+    }
+
+    /// Leaves the scope of the span that was at a place.
+    fn leave_scope(&self, scope: usage::Inside, at: usize) {
+        let within = self.spans[at..].iter().find_map(|place| {
+            let span = place.get()?;
+            Some((place, span, span.scope?))
+        });
+        match within {
+            None => scope.leave(),
+            Some((place, span, mut within)) => {
+                scope.leave_around(&mut within);
+                place.set(Some(Span {
+                    scope: Some(within),
+                    ..span
+                }));
+            }
+        }
     }
 
     /// Moves the calling thread from a span's old label to its new one, if the span is the innermost
