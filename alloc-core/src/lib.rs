@@ -103,6 +103,7 @@
 //! | the epoch of the peak | when the heap first shrinks after a new peak |
 
 mod allocator;
+mod announce;
 mod capture;
 mod control;
 pub mod environment;
@@ -323,7 +324,10 @@ pub fn start() -> Result<(), Error> {
 /// # Ok::<(), alloc_core::Error>(())
 /// ```
 pub fn start_with(config: Config) -> Result<(), Error> {
-    control::start_with(config)
+    if control::start_with(config)? {
+        announce::started();
+    }
+    Ok(())
 }
 
 /// Stops tracing and discards everything recorded.
@@ -342,7 +346,9 @@ pub fn start_with(config: Config) -> Result<(), Error> {
 /// # Ok::<(), alloc_core::Error>(())
 /// ```
 pub fn stop() {
-    control::stop();
+    if control::stop() {
+        announce::stopped();
+    }
 }
 
 /// Whether tracing is on.
@@ -527,7 +533,9 @@ fn traceback(addresses: &[usize], end: StackEnd, limit: u16) -> Traceback {
 /// # Ok::<(), alloc_core::Error>(())
 /// ```
 pub fn take_snapshot() -> Result<Snapshot, Error> {
-    process::take_snapshot()
+    let taken = process::take_snapshot();
+    announce::took(taken.as_ref().map(|it| it.health()));
+    taken
 }
 
 /// Runs `work` without recording its allocations on this thread.

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use alloc_core::{
-    AllocLayer, GroupBy, Label, ScopeHandle, TraceAlloc, start, take_snapshot, untraced,
+    AllocLayer, Config, GroupBy, Label, ScopeHandle, TraceAlloc, start, start_with, take_snapshot,
+    untraced,
 };
 use tracing::field::{Empty, Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -33,6 +34,7 @@ alloc_tests::tests![
     a_close_has_exact_numbers,
     scopes_in_spans_are_left_in_any_order,
     what_the_layer_keeps_is_not_the_programs,
+    the_tracers_own_life_is_events,
 ];
 
 fn layer() -> AllocLayer {
@@ -359,4 +361,66 @@ fn what_the_layer_keeps_is_not_the_programs() {
         }
         assert_eq!(live(), before);
     });
+}
+
+/// Keeps the messages of the tracer.
+#[derive(Clone, Default)]
+struct Messages(Arc<Mutex<Vec<String>>>);
+
+impl Visit for Messages {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let shown = match field.name() {
+            "message" => format!("{value:?}"),
+            name => format!("{name}={value:?}"),
+        };
+        self.0.lock().unwrap().push(shown);
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Messages {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        assert_eq!(event.metadata().target(), "alloc_core");
+        event.record(&mut self.clone());
+    }
+}
+
+fn the_tracers_own_life_is_events() {
+    let messages = Messages::default();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("heap.pb.gz");
+    with_default(
+        tracing_subscriber::registry().with(messages.clone()),
+        || {
+            let config = || Config::default().frames(3).max_callsites(1);
+            start_with(config()).unwrap();
+            start_with(config()).unwrap();
+            let snapshot = take_snapshot().unwrap();
+            snapshot.dump(&path).unwrap();
+            alloc_core::stop();
+            alloc_core::stop();
+        },
+    );
+    let allocations = "allocations=";
+    let messages = messages.0.lock().unwrap();
+    let shown: Vec<&str> = messages
+        .iter()
+        .map(|it| {
+            if it.starts_with(allocations) {
+                allocations
+            } else {
+                it
+            }
+        })
+        .collect();
+    let path = format!("path={}", path.display());
+    let expected = [
+        "tracing started",
+        "frames=3",
+        "the limit of callsites is reached: new ones are counted together",
+        allocations,
+        "snapshot written",
+        &path,
+        "tracing stopped",
+    ];
+    assert_eq!(shown, expected);
 }
