@@ -18,8 +18,29 @@ pub(crate) struct Charging {
     pub(crate) skip: Vec<String>,
 }
 
+/// The options that choose which callsites are shown.
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("filters").multiple(true).args(["include", "exclude"])))]
+pub(crate) struct Filters {
+    /// Show only what matches these conditions; repeat to show what matches any of several
+    ///
+    /// A condition is FILE or FILE:LINE, or one of file=, line=, function=, crate=, thread=,
+    /// label= and domain=. All conditions of a comma-separated list must match. A pattern matches a
+    /// whole name: ? is any character, [a-z] one of a range, and * any number of characters, also
+    /// slashes. A FILE without a slash matches the file name; with one, it matches the path as
+    /// shown in the table or as recorded by the compiler. A function= without * and ? also matches
+    /// functions with it in their path, as Cache::fill matches demo::Cache<T>::fill.
+    #[arg(long, value_name = "CONDITIONS")]
+    pub(crate) include: Vec<Conditions>,
+    /// Hide what matches these conditions; repeat to hide what matches any of several
+    #[arg(long, value_name = "CONDITIONS")]
+    pub(crate) exclude: Vec<Conditions>,
+    /// Apply --include and --exclude to all frames of a stack, not only to the charged one
+    #[arg(long, requires = "filters")]
+    pub(crate) all_frames: bool,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct View {
     /// The key of a row; several keys, separated by commas, make groups within groups
     #[arg(
@@ -60,22 +81,8 @@ pub(crate) struct View {
     /// The number of lines of a stack to show, counted from the allocation
     #[arg(long, value_name = "N")]
     pub(crate) depth: Option<usize>,
-    /// Show only what matches these conditions; repeat to show what matches any of several
-    ///
-    /// A condition is FILE or FILE:LINE, or one of file=, line=, function=, crate=, thread=,
-    /// label= and domain=. All conditions of a comma-separated list must match. A pattern matches a whole
-    /// name: ? is any character, [a-z] one of a range, and * any number of characters, also
-    /// slashes. A FILE without a slash matches the file name; with one, it matches the path as
-    /// shown in the table or as recorded by the compiler. A function= without * and ? also matches
-    /// functions with it in their path, as Cache::fill matches demo::Cache<T>::fill.
-    #[arg(long, value_name = "CONDITIONS")]
-    pub(crate) include: Vec<Conditions>,
-    /// Hide what matches these conditions; repeat to hide what matches any of several
-    #[arg(long, value_name = "CONDITIONS")]
-    pub(crate) exclude: Vec<Conditions>,
-    /// Apply --include and --exclude to all frames of a stack, not only to the charged one
-    #[arg(long, requires = "filters")]
-    pub(crate) all_frames: bool,
+    #[command(flatten)]
+    pub(crate) filters: Filters,
     /// Omit the lines of source
     #[arg(long)]
     pub(crate) no_source: bool,

@@ -1,4 +1,4 @@
-//! Tables for people: [`top`] and [`diff`].
+//! Tables for people: [`top`], [`diff`] and [`tree`].
 //!
 //! Snapshots go in; text of a chosen width comes out, with colours on request. The only files that
 //! are opened are source files, to quote a line; nothing is written. The numbers come from
@@ -11,7 +11,9 @@ mod stack;
 pub(crate) mod table;
 pub(crate) mod text;
 mod top;
+mod tree;
 mod view;
 
 pub use diff::{Diff, diff};
 pub use top::{Top, top};
+pub use tree::{Tree, tree};

@@ -125,9 +125,9 @@ impl Choices {
             charge: view.charging.to().to_string(),
             skip: view.charging.skip.clone(),
             full: view.full,
-            include: texts(&view.include),
-            exclude: texts(&view.exclude),
-            all_frames: view.all_frames,
+            include: texts(&view.filters.include),
+            exclude: texts(&view.filters.exclude),
+            all_frames: view.filters.all_frames,
         }
     }
 }
