@@ -233,7 +233,7 @@ fn metrics_and_orders() {
 fn sizes_are_classed_by_the_mean_of_all_blocks_ever_allocated() {
     let sized = |line, bytes, blocks| stack(vec![at("f", line)], bytes, blocks);
     let snapshot = Snapshot::from_traces(
-        // In total twice the bytes in thrice the blocks: means of 64, 64.67, 2 and 0.
+        // The total has twice the bytes in three times the blocks: means of 64, 64.67, 2 and 0.
         vec![
             sized(1, 96, 1),
             sized(2, 97, 1),

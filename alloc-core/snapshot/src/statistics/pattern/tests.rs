@@ -65,7 +65,7 @@ const TEXTS: &[&str] = &[
     "9",
 ];
 
-/// Patterns, and which of [`TEXTS`] match, as CPython 3.11 answers to `fnmatch.fnmatchcase`.
+/// Patterns, each with the [`TEXTS`] that CPython 3.11's `fnmatch.fnmatchcase` matches.
 const MATCHES: &[(&str, &[&str])] = &[
     ("", &[""]),
     (
