@@ -1,4 +1,4 @@
-//! Whole files: written, read back, cut, damaged and hostile.
+//! Whole files: round trips, and cut, damaged and hostile input.
 
 use std::fs;
 use std::sync::Arc;
@@ -146,7 +146,7 @@ fn every_way_to_cut_or_damage_a_file_is_an_error_and_never_a_panic() {
     for at in 0..whole.len() {
         let mut damaged = whole.clone();
         damaged[at] ^= 0x55;
-        // gzip's checksum finds what the content does not, apart from the header's own fields.
+        // gzip's checksum covers the content, but not the header's own fields.
         if let Err(error) = Snapshot::read_from(&damaged[..]) {
             assert!(error.is_invalid_file(), "{at}: {error}");
         }
@@ -261,7 +261,7 @@ fn a_dump_that_fails_says_where_and_leaves_the_old_file() {
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
 }
 
-/// A damaged file is an error or another snapshot, whatever is damaged.
+/// A damaged file yields an error or another snapshot, wherever the damage is.
 #[test]
 fn damaged_files_never_panic() {
     let whole = unpacked(&bytes_of(&sample()));
@@ -289,7 +289,7 @@ fn damaged_files_never_panic() {
         }
         if let Ok(snapshot) = Snapshot::read_from(&packed(&damaged)[..]) {
             read += 1;
-            // What was read can be looked at, and written again.
+            // The snapshot supports statistics, and can be written again.
             let statistics = snapshot.statistics(crate::GroupBy::Line);
             statistics.iter().for_each(|it| drop(it.to_string()));
             let again = Snapshot::read_from(&bytes_of(&snapshot)[..]).unwrap();
@@ -299,7 +299,7 @@ fn damaged_files_never_panic() {
     assert!(read > 250, "{read}");
 }
 
-/// What the fuzzer found worth keeping: see `fuzz/`.
+/// Fuzzer findings worth keeping: see `fuzz/`.
 #[test]
 fn the_fuzzer_s_corpus_never_panics() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/read_snapshot");
@@ -309,7 +309,7 @@ fn the_fuzzer_s_corpus_never_panics() {
         files += 1;
         read += usize::from(Snapshot::read_from(&packed(&bytes)[..]).is_ok());
     }
-    // Three that are whole, and what is left of one.
+    // Three whole files, and the rest of a damaged one.
     assert!(files > 50 && read >= 3, "{read} of {files}");
 }
 
@@ -347,7 +347,7 @@ fn other_formats_are_named() {
 #[test]
 fn nothing_but_empty_messages_is_refused() {
     let mut profile = b"\x0A\x02\x08\x01\x32\x00\x32\x0Binuse_space".to_vec();
-    // Each would be a trace of a hundred bytes.
+    // Each sample would become a trace of a hundred bytes.
     profile.extend([0x12, 0x00].repeat(1 << 20));
     refuses(
         &profile,
@@ -356,7 +356,7 @@ fn nothing_but_empty_messages_is_refused() {
     );
 }
 
-/// Nothing packs better that is true: a thousand times the same location, and no numbers.
+/// The best compressible real profile: one location a thousand times, and no numbers.
 #[test]
 fn stacks_that_are_all_recursion_come_back() {
     let frame = Frame::new(Some("demo::walk"), Some("/w/src/walk.rs"), 7, 1);
@@ -385,8 +385,8 @@ fn ids_that_are_there_twice_are_refused() {
 #[test]
 fn a_later_format_is_refused() {
     let mut file = unpacked(&bytes_of(&sample()));
-    // The extension once more, which is merged with the first: field 7100, of three bytes, with
-    // field 22.
+    // A second copy of the extension, which merges with the first: field 7100 with three bytes, and
+    // field 22 in it.
     file.extend([0xE2, 0xBB, 0x03, 0x03, 0xB0, 0x01, 0x02]);
     refuses(
         &packed(&file),

@@ -1,22 +1,23 @@
-//! [`Fields`]: the fields of a protobuf message, one after the other, without a copy of any.
+//! [`Fields`]: the fields of a protobuf message in order, without copies.
 //!
-//! A profile is not decoded as a whole: decoded, an empty message of two bytes takes up a hundred.
+//! A profile is not decoded as a whole, since even an empty message of two bytes takes up a hundred
+//! bytes when decoded.
 
 use crate::error::Error;
 
-/// The fields of a message, by their numbers.
+/// An iterator over the fields of a message, by number.
 ///
 /// It ends after the first error. Groups, which no profile has, are errors.
 #[derive(Clone)]
 pub(super) struct Fields<'a>(&'a [u8]);
 
-/// What a field holds.
+/// The value of a field.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Value<'a> {
     Number(u64),
-    /// A string, a message, or numbers one after the other.
+    /// A string, a message, or a packed list of numbers.
     Bytes(&'a [u8]),
-    /// A number of 32 or 64 bits, of which profiles have none.
+    /// A number of 32 or 64 bits, which profiles do not use.
     Fixed,
 }
 
@@ -98,7 +99,7 @@ impl<'a> Value<'a> {
         self.bytes().map(Fields::of)
     }
 
-    /// The numbers of a repeated field, of which this is one, or some that are packed.
+    /// The numbers of a repeated field: this single number, or a packed list.
     pub(super) fn numbers(self) -> Numbers<'a> {
         match self {
             Value::Number(number) => Numbers {
@@ -189,7 +190,7 @@ mod tests {
     fn ends_with(message: &[u8], found: &str) {
         let error = Fields::of(message).last().unwrap().unwrap_err().to_string();
         assert!(error.contains(found), "{error}");
-        // Once, and no more.
+        // The error occurs once, and the iterator ends.
         assert_eq!(Fields::of(message).filter(Result::is_err).count(), 1);
     }
 

@@ -1,4 +1,4 @@
-//! The raw file, as readers see it.
+//! The raw file as readers see it.
 
 use std::io::Read as _;
 
@@ -195,7 +195,7 @@ fn locations_are_calls_in_modules_and_nothing_is_named() {
     assert!(extension.unnamed && extension.format == FORMAT);
 }
 
-/// As many callsites as a large program has, each with a stack of thirty addresses.
+/// As many callsites as in a large program, each with a stack of thirty addresses.
 #[test]
 fn twenty_thousand_callsites_take_up_little() {
     let mut file = RawFile::new().unwrap();
