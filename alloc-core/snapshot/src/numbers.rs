@@ -370,7 +370,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_print_as_tracemalloc_prints_them() {
+    fn bytes_print_as_in_tracemalloc() {
         for (bytes, text) in [
             (0, "0 B"),
             (5002, "5002 B"),

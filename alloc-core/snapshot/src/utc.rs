@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_those_of_the_calendar() {
+    fn times_match_the_calendar() {
         // The output of `date -u -d @SECONDS +%Y%m%dT%H%M%SZ`.
         for (seconds, text) in [
             (0, "19700101T000000Z"),

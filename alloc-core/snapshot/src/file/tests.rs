@@ -89,7 +89,7 @@ fn bytes_of(snapshot: &Snapshot) -> Vec<u8> {
 }
 
 #[test]
-fn everything_comes_back() {
+fn a_round_trip_keeps_everything() {
     let snapshot = sample();
     let back = Snapshot::read_from(&bytes_of(&snapshot)[..]).unwrap();
     assert_eq!(back.traces(), snapshot.traces());
@@ -137,7 +137,7 @@ fn short_paths_stay_short_on_another_machine() {
 }
 
 #[test]
-fn every_way_to_cut_or_damage_a_file_is_an_error_and_never_a_panic() {
+fn a_truncated_or_damaged_file_is_an_error_and_never_a_panic() {
     let whole = bytes_of(&sample());
     for len in 0..whole.len() {
         let error = Snapshot::read_from(&whole[..len]).unwrap_err();
@@ -155,7 +155,7 @@ fn every_way_to_cut_or_damage_a_file_is_an_error_and_never_a_panic() {
 
 /// Damage that gzip cannot see, as from a foreign writer.
 #[test]
-fn profiles_that_contradict_themselves_are_errors_and_never_a_panic() {
+fn inconsistent_profiles_are_errors_and_never_a_panic() {
     use prost::Message as _;
 
     let mut profile = Vec::new();
@@ -224,7 +224,7 @@ fn profiles_that_contradict_themselves_are_errors_and_never_a_panic() {
 }
 
 #[test]
-fn what_is_something_else_is_named() {
+fn other_files_are_named() {
     let check = |file: &[u8], found: &str| {
         let error = Snapshot::read_from(file).unwrap_err().to_string();
         assert_eq!(
@@ -245,7 +245,7 @@ fn what_is_something_else_is_named() {
 }
 
 #[test]
-fn a_dump_that_fails_says_where_and_leaves_the_old_file() {
+fn a_failed_dump_names_the_path_and_keeps_the_old_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("heap.pb.gz");
     sample().dump(&path).unwrap();
@@ -301,7 +301,7 @@ fn damaged_files_never_panic() {
 
 /// Fuzzer findings worth keeping: see `fuzz/`.
 #[test]
-fn the_fuzzer_s_corpus_never_panics() {
+fn the_fuzzing_corpus_never_panics() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/read_snapshot");
     let (mut files, mut read) = (0, 0);
     for entry in fs::read_dir(folder).unwrap() {
@@ -345,7 +345,7 @@ fn other_formats_are_named() {
 }
 
 #[test]
-fn nothing_but_empty_messages_is_refused() {
+fn a_profile_of_empty_messages_is_refused() {
     let mut profile = b"\x0A\x02\x08\x01\x32\x00\x32\x0Binuse_space".to_vec();
     // Each sample would become a trace of a hundred bytes.
     profile.extend([0x12, 0x00].repeat(1 << 20));
@@ -358,7 +358,7 @@ fn nothing_but_empty_messages_is_refused() {
 
 /// The best compressible real profile: one location a thousand times, and no numbers.
 #[test]
-fn stacks_that_are_all_recursion_come_back() {
+fn stacks_of_pure_recursion_survive_a_round_trip() {
     let frame = Frame::new(Some("demo::walk"), Some("/w/src/walk.rs"), 7, 1);
     let frame = frame.at(0x1000, false);
     let traceback = Traceback::new(vec![frame; 1_000]);
@@ -370,7 +370,7 @@ fn stacks_that_are_all_recursion_come_back() {
 }
 
 #[test]
-fn ids_that_are_there_twice_are_refused() {
+fn duplicate_ids_are_refused() {
     use prost::Message as _;
 
     let good = proto::Profile::decode(&unpacked(&bytes_of(&sample()))[..]).unwrap();

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_missed_where_the_charged_frame_has_none() {
+    fn lines_are_missing_if_the_charged_frame_has_none() {
         let push = (
             "alloc::vec::Vec<T>::push",
             "/rustc/5/library/alloc/src/vec/mod.rs",

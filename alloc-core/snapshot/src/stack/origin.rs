@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tracer_is_told_from_a_package_of_like_name() {
+    fn the_tracer_is_distinguished_from_a_package_with_a_similar_name() {
         check("", "/w/alloc-core/src/allocator.rs", Origin::Tracer);
         check(
             "",
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_path_the_name_tells_the_standard_library() {
+    fn without_a_path_the_name_shows_the_standard_library() {
         check("alloc::vec::Vec<T>::push", "", Origin::Std);
         check(
             "<alloc::vec::Vec<T> as core::clone::Clone>::clone",
@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_for_one_line_may_end_where_it_is_sure_whose_code_it_is() {
+    fn a_walk_for_one_line_may_end_at_a_certain_origin() {
         for name in [
             "demo::fill",
             "demo::fill::{closure#0}",

@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn the_workspace_s_own_crates_are_named_as_functions_are_and_else_as_folders() {
+    fn workspace_crates_have_the_names_of_functions_or_else_of_folders() {
         check(
             "demo::cache::fill",
             "/w/pkg/src/cache.rs",
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_with_its_whole_name_tells_the_crate_of_its_file() {
+    fn a_full_function_name_shows_the_crate_of_its_file() {
         let file = Some("/w/pkg/src/cache.rs");
         let whole = Frame::new(Some("demo::cache::fill"), file, 9, 1);
         let bare = Frame::new(Some("insert<u8>"), file, 3, 1);

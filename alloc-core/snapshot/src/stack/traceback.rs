@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn collections_of_other_crates_are_passed_over_and_so_is_what_is_asked_for() {
+    fn collections_of_other_crates_and_requested_crates_are_skipped() {
         let of_crate = |name: &str| {
             let file = format!("/c/registry/src/i-1/{name}-1.0.0/src/lib.rs");
             frame(&format!("{}::f", name.replace('-', "_")), &file)
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn recursion_is_folded_to_its_innermost_turn() {
+    fn recursion_is_folded_to_its_innermost_calls() {
         #[track_caller]
         fn check(stack: &str, expected: &str) {
             let folded = letters(stack).folded();
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_without_names_or_of_other_files_are_not_the_same() {
+    fn functions_without_names_or_in_other_files_are_distinct() {
         let unknown = |line| Frame::new(None, Some("a.rs"), line, 1);
         let stacks = [
             vec![frame("fmt", "a.rs"), frame("fmt", "b.rs")],
@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_stays_missing() {
+    fn a_folded_stack_stays_truncated() {
         let frames = letters("maaa").to_vec();
         let folded = Traceback::with_end(frames, StackEnd::Truncated).folded();
         assert!(folded.is_truncated());
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn stacks_of_random_functions_are_folded_as_by_the_definition() {
+    fn random_stacks_are_folded_as_defined() {
         let mut random = 1_u64;
         let mut below = |n: u64| {
             // xorshift64*, by Vigna.
@@ -484,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn it_prints_a_line_for_each_frame_and_says_what_is_missing() {
+    fn it_prints_a_line_for_each_frame_and_reports_missing_frames() {
         let mut traceback = Traceback::new(parser()[1..3].to_vec());
         traceback.end = StackEnd::Truncated;
         assert_eq!(

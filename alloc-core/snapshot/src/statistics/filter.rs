@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn the_charged_frame_is_looked_at_and_its_path_as_it_is_shown() {
+    fn filters_match_the_charged_frame_and_its_short_path() {
         let trace = parsed();
         for pattern in [
             "serde_json-1.0.154/src/de.rs",
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_crates_and_names_of_files() {
+    fn functions_crates_and_file_names() {
         let trace = parsed();
         let any = || Filter::include("*");
         check(&any().function("serde_json::de::*"), &trace, true);
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_found_by_that_word() {
+    fn unknown_fields_match_the_placeholder() {
         let unknown = Trace::new(Traceback::new(vec![Frame::default()]), Counters::default());
         check(&Filter::include("<unknown>"), &unknown, true);
         check(&Filter::include("*").function("<unknown>"), &unknown, true);
@@ -459,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn the_new_snapshot_says_how_many_it_left_out_and_sums_up_what_is_there() {
+    fn the_new_snapshot_counts_omitted_traces_and_sums_the_others() {
         let counters = |current, at_peak| Counters {
             current: crate::Amount::new(current, 1),
             at_peak: crate::Amount::new(at_peak, 1),

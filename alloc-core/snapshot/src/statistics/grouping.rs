@@ -449,7 +449,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_back() {
+    fn names_parse_back() {
         fn check<T: Copy + fmt::Debug + PartialEq + ToString + FromStr<Err = String>>(all: &[T]) {
             for one in all {
                 assert_eq!(one.to_string().parse(), Ok(*one));
@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_there_are_not_are_errors() {
+    fn unknown_names_are_errors() {
         let expected = "expected one of line, file, function, module, crate, traceback, folded, \
                         size-class, type, thread, domain, found \"lines\"";
         assert_eq!("lines".parse::<GroupBy>().unwrap_err(), expected);

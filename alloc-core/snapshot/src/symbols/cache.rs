@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_told_apart_by_module_and_bounded() {
+    fn the_cache_distinguishes_modules_and_is_bounded() {
         let module = |build_id: &str| Module {
             build_id: build_id.to_owned(),
             ..Module::default()

@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn boxes_are_shown_by_what_they_hold_and_nodes_by_their_collection() {
+    fn boxes_show_their_content_and_nodes_show_their_collection() {
         check(
             "alloc::alloc::alloc | -
              alloc::boxed::box_new_uninit | -
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn vectors_are_shown_by_who_grows_them() {
+    fn vectors_show_the_collection_that_grows_them() {
         check(
             "alloc::raw_vec::RawVec<T,A>::grow_one | grow_one<demo::Node, alloc::alloc::Global>
              alloc::vec::Vec<T,A>::push | push<demo::Node, alloc::alloc::Global>
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_not_guessed() {
+    fn unknown_types_are_not_guessed() {
         check("", "<unknown>");
         check(
             "alloc::boxed::box_new_uninit | -\n demo::main | -",
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newer_mangling_needs_no_debug_information() {
+    fn v0_mangling_needs_no_debug_information() {
         check(
             "<alloc::raw_vec::RawVec<demo::Node>>::grow_one | -
              <alloc::vec::Vec<demo::Node>>::push | -

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_guessed_is_said_with_the_beginning() {
+    fn a_guess_quotes_the_beginning() {
         let guess = |file: &[u8]| guess(file).unwrap_or_default();
         assert!(guess(&[0x0A, 4, 8, 1, 0x42, 0]).contains("Perfetto"));
         assert_eq!(guess(b"hello"), "a file that begins with \"hello\"");

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_one_that_a_look_at_all_finds() {
+    fn a_linear_search_finds_the_same_root() {
         let mut random = 1_u64;
         let mut below = |n: u64| {
             // xorshift64*, by Vigna.

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn every_unit_of_bytes_is_what_it_says() {
+    fn units_of_bytes_have_the_right_scale() {
         for (units, scale) in [
             (&["bytes", "byte", "B", "Bytes", ""][..], 1),
             (
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_that_is_not_known_is_refused_by_name() {
+    fn an_unknown_unit_is_refused_by_name() {
         refuses(
             &[("inuse_space", "pages")],
             "the sample type inuse_space in the unit pages: expected bytes, or kB, MB, GB, TB, PB, KiB, \
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn others_have_other_names() {
+    fn names_of_other_writers_are_known() {
         for (name, expected) in [
             ("space", "inuse_space"),
             ("objects", "inuse_objects"),
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_names_for_one_number_go_s_own_counts() {
+    fn go_s_own_name_takes_precedence() {
         let types = of(&[
             ("space", "kB"),
             ("inuse_space", "bytes"),
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_of_a_heap_is_named() {
+    fn other_kinds_of_profiles_are_named() {
         refuses(
             &[("samples", "count"), ("cpu", "nanoseconds")],
             "a CPU profile: expected a sample type such as inuse_space or alloc_space, found samples, cpu",

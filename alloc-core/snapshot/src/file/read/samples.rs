@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn one_side_minus_the_other_is_what_changed() {
+    fn one_side_minus_the_other_is_the_change() {
         for (total, live) in [
             (0, -10),
             (10, -10),
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_file_that_has_one_of_the_numbers_the_other_stays_zero() {
+    fn a_missing_number_stays_zero() {
         let mut values = [0; COLUMNS];
         values[3] = -20;
         let [added, taken_away] = sides(&values, [false; 2]);

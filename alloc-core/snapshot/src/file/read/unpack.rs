@@ -111,14 +111,14 @@ mod tests {
     }
 
     #[test]
-    fn packed_or_not_it_is_the_same() {
+    fn packed_and_plain_files_are_equal() {
         let profile = [10, 2, 8, 1];
         assert_eq!(unpack(&profile[..]).unwrap().profile, profile);
         assert_eq!(unpack(&packed(&profile)[..]).unwrap().profile, profile);
     }
 
     #[test]
-    fn members_are_joined_and_what_follows_is_ignored() {
+    fn members_are_joined_and_trailing_data_is_ignored() {
         let mut file = packed(&[10, 2]);
         file.extend(packed(&[]));
         file.extend(packed(&[8, 1]));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_unpacks_to_so_many_times_its_size_at_most() {
+    fn the_compression_ratio_is_limited() {
         // Zeros compress to a thousandth.
         refuses(
             &packed(&vec![0; 4 << 20]),
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_s_error_is_an_error_of_input() {
+    fn a_reader_s_error_is_an_io_error() {
         struct Fails;
         impl Read for Fails {
             fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {

@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_come_one_after_the_other() {
+    fn fields_are_read_in_order() {
         let message = [8, 1, 16, 0xAC, 2, 26, 2, 3, 4, 37, 0, 0, 0, 0];
         let fields: Vec<_> = Fields::of(&message).map(Result::unwrap).collect();
         let expected = [
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_an_error() {
+    fn invalid_messages_are_errors() {
         ends_with(&[8, 1, 8], "cut off: it ends within a number");
         ends_with(&[10, 5, 1], "cut off: a field of 5 bytes has 1");
         ends_with(&[9, 0, 0], "cut off: a field of 8 bytes has 2");

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_calls_the_user_s_code_is_not_hidden() {
+    fn callers_of_user_code_are_not_hidden() {
         let names = of(&snapshot(&[
             &[
                 "alloc::alloc::alloc",
@@ -89,7 +89,7 @@ mod tests {
                 "std::rt::start",
             ],
             &["alloc::alloc::alloc", "core::iter::collect", "demo::two"],
-            // The allocating function above calls the closure.
+            // `core::iter::collect`, which allocates in the stack above, calls the closure.
             &[
                 "alloc::alloc::alloc",
                 "demo::closure",

@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unpacked_is_what_was_packed() {
+    fn unpacking_restores_the_input() {
         check(b"", 1);
         check(b"a", 1);
         check(b"abcabcabcabcabc", 2);
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn matches_of_every_length_and_distance_are_right() {
+    fn matches_of_every_length_and_distance_are_correct() {
         let noise = random(WINDOW, 256);
         let mut input = noise.clone();
         for len in SHORTEST..300 {
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_those_of_the_specification() {
+    fn codes_match_the_specification() {
         assert_eq!(LENGTHS[8..12], [(11, 1), (13, 1), (15, 1), (17, 1)]);
         assert_eq!(LENGTHS[27..], [(227, 5), (258, 0)]);
         assert_eq!(DISTANCES[3..7], [(4, 0), (5, 1), (7, 1), (9, 2)]);
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_repeats_takes_little() {
+    fn repetitions_compress_well() {
         let part = random(500, 256);
         let input = part.repeat(400);
         assert!(check(&input, 500) < 6000);

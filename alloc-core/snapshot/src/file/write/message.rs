@@ -99,7 +99,7 @@ mod tests {
     use crate::file::proto::{Extension, Label, Profile, field};
 
     #[test]
-    fn what_is_encoded_is_what_prost_decodes() {
+    fn prost_decodes_the_encoded_message() {
         let label = Label {
             key: 3,
             str: 0,

@@ -247,7 +247,7 @@ mod tests {
 
     /// Each function has its name and its linker symbol.
     #[test]
-    fn readers_are_told_what_the_linker_has() {
+    fn functions_have_their_linker_symbols() {
         let frame = |name: &str, mangled: Option<&str>| {
             let name = Name::from(name).with_mangled(mangled.map(Into::into));
             Frame::within(crate::stack::frame::Function::new(Some(name), None), 1, 1)

@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_pushed_stays_while_it_grows() {
+    fn items_stay_while_the_vector_grows() {
         let mut pages = Pages::new();
         assert!(pages.is_empty());
         for number in 0..100_000_u32 {
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_there_is_is_refused() {
+    fn too_large_a_request_is_refused() {
         for len in [usize::MAX, usize::MAX / size_of::<usize>(), 1 << 55] {
             assert!(Pages::<usize>::zeroed(len).is_err(), "{len}");
         }
