@@ -16,9 +16,10 @@ impl Snapshot {
     /// was made or loaded with names, the file has these names. [`dump_with`](Self::dump_with)
     /// always writes names if requested.
     ///
-    /// The file appears whole or not at all, and keeps its mode. A link is followed, and stays. A
-    /// pipe, a device or a socket is written through, and so is a descriptor of the process, such
-    /// as `/dev/stdout`. If the folder does not allow a new file, the file is written in place.
+    /// The file appears whole or not at all, and keeps its mode. The method follows a link and
+    /// keeps it. It writes directly to a pipe, a device, a socket, or a descriptor of the process
+    /// such as `/dev/stdout`. If the folder does not allow a new file, it overwrites the old one in
+    /// place.
     ///
     /// # Errors
     ///
@@ -62,10 +63,10 @@ impl Snapshot {
     /// profile in pprof's format, compressed with gzip or not. [`traces`](Self::traces) looks names
     /// up for addresses.
     ///
-    /// Any file can be read safely, including untrusted ones. Reading takes up at most sixteen
-    /// times the size of the unpacked profile, plus 4 MiB, in time proportional to the size. A file
-    /// unpacks to at most 250 times its size plus 1 MiB, and to at most 512 MiB. A file that
-    /// exceeds a limit is refused.
+    /// Untrusted files are safe to read, since memory and time are bounded. Reading takes up at
+    /// most sixteen times the size of the unpacked profile, plus 4 MiB, in time that grows with the
+    /// size. A file unpacks to at most 250 times its size plus 1 MiB, and to at most 512 MiB. A
+    /// file that exceeds a limit is refused.
     ///
     /// ```no_run
     /// let snapshot = alloc_core::Snapshot::load("heap.pb.gz")?;

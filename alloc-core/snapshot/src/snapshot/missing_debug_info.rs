@@ -28,7 +28,7 @@ pub struct MissingDebugInfo(Why);
 enum Why {
     /// The cause is in the module's file.
     File(Missing),
-    /// The cause is in the names of the snapshot: they are stripped.
+    /// The names in the snapshot show that the program was stripped.
     Stripped,
     NoDebugInfo,
 }

@@ -53,8 +53,8 @@ pub enum ChargeTo {
     #[default]
     Caller,
     /// The innermost frame in the program's own workspace, so that allocations of `serde_json` are
-    /// charged to the line that called it. If there is none, a placeholder: `<no frame of the
-    /// workspace>`.
+    /// charged to the line that called it. If there is none, a placeholder:
+    /// `<no frame of the workspace>`.
     Workspace,
 }
 

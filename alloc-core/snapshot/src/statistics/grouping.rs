@@ -129,7 +129,7 @@ pub enum SortBy {
 /// assert_eq!(statistics[0].to_string(), "demo: size=500 B, count=2, average=250 B");
 /// assert_eq!(statistics[0].parts[0].to_string(), "src/cache.rs:52: size=400 B, count=1, average=400 B");
 ///
-/// A custom key.
+/// // A custom key.
 /// let by_parity = Grouping::by_key(|trace| if trace.traceback[0].line() % 2 == 0 { "even" } else { "odd" });
 /// let statistics = snapshot.statistics(by_parity.with_metric(Metric::Total));
 /// assert_eq!(statistics[0].to_string(), "even: size=400 B, count=1, average=400 B");

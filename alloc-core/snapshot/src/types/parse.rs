@@ -42,8 +42,8 @@ impl<'a> Call<'a> {
         self.path.split("::").next().unwrap_or_default()
     }
 
-    /// Whether it is a method of a built-in type or of a built-in type's trait, as in `<u8 as
-    /// <[_]>::to_vec_in::ConvertVec>::to_vec`. Only the standard library has such methods.
+    /// Whether it is a method of a built-in type or of a built-in type's trait, as in
+    /// `<u8 as <[_]>::to_vec_in::ConvertVec>::to_vec`. Only the standard library has such methods.
     pub(super) fn is_of_the_language(&self) -> bool {
         self.krate().is_empty() || self.krate().starts_with("__r")
     }
