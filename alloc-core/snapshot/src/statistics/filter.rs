@@ -1,4 +1,4 @@
-//! [`Filter`]: which traces of a snapshot are looked at.
+//! [`Filter`]: selects traces of a snapshot.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,8 +11,8 @@ use crate::statistics::pattern::{FunctionPattern, Pattern};
 
 /// A condition on traces, and whether those that meet it are kept or dropped.
 ///
-/// It is `tracemalloc`'s `Filter`, and more can be asked for: a function, a crate, a thread. All
-/// that is asked for has to hold.
+/// It is `tracemalloc`'s `Filter` with more conditions, such as function, crate and thread. A trace
+/// matches if all conditions hold.
 ///
 /// ```
 /// use alloc_core::{Amount, Counters, Filter, Frame, GroupBy, Snapshot, Trace, Traceback};
@@ -32,21 +32,21 @@ use crate::statistics::pattern::{FunctionPattern, Pattern};
 ///
 /// # Patterns
 ///
-/// Patterns are those of a shell, as Python's `fnmatch` has them: `*` stands for any characters,
-/// slashes among them, `?` for one, `[abc]` and `[a-z]` for one of these, `[!abc]` for one of none
-/// of these. A pattern has to match the whole of a text, and there is no wrong one: a bracket that
-/// is not closed stands for itself. On Windows, case and the direction of slashes in file names do
-/// not matter.
+/// Patterns are shell wildcards with the rules of Python's `fnmatch`: `*` matches any characters,
+/// including slashes; `?` matches one character; `[abc]` and `[a-z]` match one of these; `[!abc]`
+/// matches one character that is not listed. A pattern must match the whole text. Every pattern is
+/// valid: an unclosed bracket stands for itself. On Windows, case and the direction of slashes in
+/// file names do not matter.
 ///
-/// A file's pattern is tried on the path as the compiler wrote it down and on the short one that is
-/// shown, so that what was copied from a table is found. Where the file or the function is not
-/// known, its text is `<unknown>`.
+/// A file pattern is tried on the path as the compiler recorded it and on the shortened path that
+/// tables show, so a path copied from a table matches. An unknown file or function has the text
+/// `<unknown>`.
 ///
 /// # Which frame
 ///
-/// Only the frame that the trace is charged to is looked at, as tables show it; with
-/// [`all_frames`](Self::all_frames), any frame may be the one that file, line, function and crate
-/// match.
+/// By default a filter looks only at the frame that the trace is charged to, which is the frame
+/// that tables show. With [`all_frames`](Self::all_frames), it looks at every frame. File, line,
+/// function and crate must match in a single frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a filter does nothing until it is passed to `Snapshot::filter_traces`"]
 pub struct Filter {
@@ -63,7 +63,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Keeps traces in files that match the pattern; `*` is any.
+    /// Keeps traces in files that match the pattern; `*` matches any file.
     ///
     /// ```
     /// let filter = alloc_core::Filter::include("*/cache.rs");
@@ -73,7 +73,7 @@ impl Filter {
         Filter::new(true, file_pattern)
     }
 
-    /// Drops traces in files that match the pattern; `*` is any.
+    /// Drops traces in files that match the pattern; `*` matches any file.
     ///
     /// ```
     /// let filter = alloc_core::Filter::exclude("*/cache.rs");
@@ -120,13 +120,13 @@ impl Filter {
         }
     }
 
-    /// In files of this name, in whatever folder: `cache.rs`.
+    /// Requires a file of this name, in any folder: `cache.rs`.
     pub fn file_name(mut self, pattern: &str) -> Filter {
         self.file_name = Some(Pattern::new(&comparable(pattern)));
         self
     }
 
-    /// In this line. 0 is a line that is not known.
+    /// Requires this line. 0 means an unknown line.
     ///
     /// ```
     /// # use alloc_core::{Counters, Filter, Frame, Snapshot, Trace, Traceback};
@@ -140,9 +140,8 @@ impl Filter {
         self
     }
 
-    /// In functions of this name, or with it in their path: `fill`, `Cache::fill`,
-    /// `demo::cache::*`. See
-    /// [`FunctionPattern`].
+    /// Requires a function of this name, or with this name in its path: `fill`, `Cache::fill`,
+    /// `demo::cache::*`. See [`FunctionPattern`].
     ///
     /// ```
     /// # use alloc_core::{Counters, Filter, Frame, Snapshot, Trace, Traceback};
@@ -157,14 +156,14 @@ impl Filter {
         self
     }
 
-    /// In crates of this name, with or without their version: `serde_json`, `serde_json 1.*`. See
-    /// [`GroupBy::Crate`](crate::GroupBy::Crate).
+    /// Requires a crate of this name, with or without a version: `serde_json`, `serde_json 1.*`.
+    /// See [`GroupBy::Crate`](crate::GroupBy::Crate).
     pub fn in_crate(mut self, pattern: &str) -> Filter {
         self.of_crate = Some(Pattern::new(pattern));
         self
     }
 
-    /// Looks at all frames of a traceback, or at the one that is charged, which is the default.
+    /// Sets whether to look at all frames of a traceback or, by default, at the charged frame only.
     ///
     /// ```
     /// # use alloc_core::{Counters, Filter, Frame, Snapshot, Trace, Traceback};
@@ -180,9 +179,10 @@ impl Filter {
         self
     }
 
-    /// In this domain. 0 is the Rust heap.
+    /// Requires this domain. 0 is the Rust heap.
     ///
-    /// An exclusive filter drops only what matches in all else and is in this domain.
+    /// An exclusive filter drops only traces that match all other conditions and are in this
+    /// domain.
     ///
     /// ```
     /// # use alloc_core::{Counters, Filter, Snapshot, Trace, Traceback};
@@ -195,7 +195,7 @@ impl Filter {
         self
     }
 
-    /// On threads of this name: `worker-*`. See [`Trace::thread`].
+    /// Requires a thread of this name: `worker-*`. See [`Trace::thread`].
     ///
     /// ```
     /// # use alloc_core::{Counters, Filter, Snapshot, Trace, Traceback};
@@ -223,7 +223,7 @@ impl Filter {
         self
     }
 
-    /// Whether what matches is kept, and not dropped.
+    /// Whether matching traces are kept rather than dropped.
     ///
     /// ```
     /// assert!(alloc_core::Filter::include("*").is_inclusive());
@@ -232,7 +232,7 @@ impl Filter {
         self.inclusive
     }
 
-    /// The pattern of the file.
+    /// The file pattern.
     ///
     /// ```
     /// assert_eq!(alloc_core::Filter::include("*/cache.rs").file_pattern(), "*/cache.rs");
@@ -242,20 +242,20 @@ impl Filter {
     }
 }
 
-/// What stands for a file or a function that is not known.
+/// Placeholder for an unknown file or function.
 const UNKNOWN: &str = "<unknown>";
 
-/// A filter at work on a snapshot.
+/// A filter applied to a snapshot.
 struct Sieve<'a> {
     filter: &'a Filter,
     snapshot: &'a Snapshot,
     crates: &'a Crates<'a>,
-    /// What was found of frames, by their identity: each is part of many stacks.
+    /// Results by frame identity. A frame is part of many stacks.
     known: HashMap<usize, bool>,
 }
 
 impl Sieve<'_> {
-    /// Whether all that the filter asks for holds.
+    /// Whether the trace meets all of the filter's conditions.
     fn matches(&mut self, trace: &Trace) -> bool {
         let filter = self.filter;
         let in_domain = filter.domain.is_none_or(|domain| domain == trace.domain);
@@ -300,13 +300,12 @@ impl Filter {
     }
 }
 
-/// Whether a text matches a pattern; no pattern matches every text.
+/// Whether a text matches a pattern. `None` matches every text.
 fn fits(pattern: &Option<Pattern>, text: &str) -> bool {
     pattern.as_ref().is_none_or(|pattern| pattern.matches(text))
 }
 
-/// A path, or a pattern for one, as paths are compared: on Windows without regard to case and to
-/// the direction of slashes.
+/// A path or path pattern in comparable form: on Windows, in lower case and with forward slashes.
 fn comparable(path: &str) -> Cow<'_, str> {
     if cfg!(windows) {
         Cow::Owned(path.to_lowercase().replace('\\', "/"))
@@ -316,13 +315,13 @@ fn comparable(path: &str) -> Cow<'_, str> {
 }
 
 impl Snapshot {
-    /// A snapshot of those traces that the filters let through.
+    /// A snapshot of the traces that pass the filters.
     ///
-    /// A trace is kept if it matches any of the inclusive filters, or there are none, and matches
-    /// none of the exclusive ones. So without filters, the new snapshot is a copy; this one stays
-    /// as it is.
+    /// A trace passes if it matches at least one inclusive filter, or if there are none, and
+    /// matches no exclusive filter. Without filters, the new snapshot is a copy. This snapshot does
+    /// not change.
     ///
-    /// What the new one says of the whole heap are sums over its traces: what they hold, and what
+    /// The heap totals of the new snapshot are sums over its traces: what they hold now, and what
     /// they held when the heap was at its peak.
     ///
     /// ```
@@ -392,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn the_charged_frame_is_looked_at_and_its_path_as_it_is_shown() {
+    fn filters_match_the_charged_frame_and_its_short_path() {
         let trace = parsed();
         for pattern in [
             "serde_json-1.0.154/src/de.rs",
@@ -426,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_crates_and_names_of_files() {
+    fn functions_crates_and_file_names() {
         let trace = parsed();
         let any = || Filter::include("*");
         check(&any().function("serde_json::de::*"), &trace, true);
@@ -442,7 +441,7 @@ mod tests {
         check(&any().in_crate("demo").all_frames(true), &trace, true);
         check(&any().file_name("de.rs"), &trace, true);
         check(&any().file_name("[a-c]e.rs"), &trace, false);
-        // One frame has to match in all.
+        // A single frame must meet all conditions.
         let elsewhere = any().file_name("de.rs").line(3);
         check(&elsewhere.all_frames(true), &trace, false);
     }
@@ -470,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_found_by_that_word() {
+    fn unknown_fields_match_the_placeholder() {
         let unknown = Trace::new(Traceback::new(vec![Frame::default()]), Counters::default());
         check(&Filter::include("<unknown>"), &unknown, true);
         check(&Filter::include("*").function("<unknown>"), &unknown, true);
@@ -481,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn the_new_snapshot_says_how_many_it_left_out_and_sums_up_what_is_there() {
+    fn the_new_snapshot_counts_omitted_traces_and_sums_the_others() {
         let counters = |current, at_peak| Counters {
             current: crate::Amount::new(current, 1),
             at_peak: crate::Amount::new(at_peak, 1),

@@ -1,4 +1,4 @@
-//! From a snapshot with addresses to a file.
+//! Writes a snapshot with addresses to a file.
 
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,7 +9,7 @@ use super::reserve::Reserve;
 use crate::error::Error;
 use crate::snapshot::{About, Snapshot};
 
-/// A file of what a snapshot holds that was taken in this process, or loaded without names.
+/// The file of a snapshot that was taken in this process, or loaded without names.
 pub(in crate::file) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Error> {
     let _reserve = Reserve::take().ok_or(NoMemory)?;
     let recorded = snapshot.recorded();

@@ -1,4 +1,4 @@
-//! The raw file, as readers see it.
+//! The raw file as readers see it.
 
 use std::io::Read as _;
 
@@ -96,7 +96,7 @@ fn decoded(file: &[u8]) -> Profile {
 }
 
 #[test]
-fn counters_labels_and_the_summary_come_back() {
+fn counters_labels_and_the_summary_survive_a_round_trip() {
     let snapshot = Snapshot::read_from(&sample()[..]).unwrap();
     let traces = snapshot.traces();
     let bytes = [100, 200, 300, 400, 500, 1 << 50];
@@ -146,7 +146,7 @@ fn counters_labels_and_the_summary_come_back() {
 }
 
 #[test]
-fn locations_are_calls_in_modules_and_nothing_is_named() {
+fn locations_are_calls_in_modules_without_names() {
     let profile = decoded(&sample());
     let text = |at: i64| &*profile.string_table[at as usize];
     let mappings = profile.mapping.iter().map(|it| {
@@ -200,9 +200,9 @@ fn locations_are_calls_in_modules_and_nothing_is_named() {
     assert!(extension.unnamed && extension.format == FORMAT);
 }
 
-/// As many callsites as a large program has, each with a stack of thirty addresses.
+/// As many callsites as in a large program, each with a stack of thirty addresses.
 #[test]
-fn twenty_thousand_callsites_take_up_little() {
+fn twenty_thousand_callsites_need_little_memory() {
     let mut file = RawFile::new().unwrap();
     let mut stack = [0_usize; 30];
     for callsite in 0..20_000_usize {
