@@ -2,7 +2,8 @@
 //!
 //! Snapshots go in; text of a chosen width comes out, with colours on request. The only files that
 //! are opened are source files, to quote a line; nothing is written. The numbers come from
-//! [`Snapshot::statistics`](alloc_core_snapshot::Snapshot::statistics) and from [`compare`](crate::compare).
+//! [`Snapshot::statistics`](alloc_core_snapshot::Snapshot::statistics) and from
+//! [`compare`](crate::compare).
 
 mod builder;
 mod diff;

@@ -219,7 +219,7 @@ fn inconsistent_profiles_are_errors_and_never_a_panic() {
         "found a sample with a negative value",
     );
     check(
-        &|it| it.sample[1].label[1].num = 1 << 32,
+        &|it| it.sample[1].label[2].num = 1 << 32,
         "found a sample in domain 4294967296, which is not a number of 32 bits",
     );
 }

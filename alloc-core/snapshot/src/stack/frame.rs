@@ -384,7 +384,7 @@ fn hash_of(it: impl Hash) -> u64 {
 /// ```
 /// use alloc_core::Frame;
 ///
-/// let path = "/home/me/.cargo/registry/src/index.crates.io-6f17d22bba15001f/itoa-1.0.9/src/lib.rs";
+/// let path = "/home/me/.cargo/registry/src/index.crates.io-6f17d22b/itoa-1.0.9/src/lib.rs";
 /// let frame = Frame::new(None, Some(path), 12, 0);
 /// assert_eq!(frame.to_string(), "itoa-1.0.9/src/lib.rs:12");
 /// assert_eq!(frame.file().unwrap().full(), path);

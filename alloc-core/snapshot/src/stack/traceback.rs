@@ -141,11 +141,12 @@ impl Traceback {
     ///
     /// let frame = |name, line| Frame::new(Some(name), Some("src/json.rs"), line, 1);
     /// let deep = Traceback::new(vec![
-    ///     frame("value", 7), frame("list", 20), frame("value", 9), frame("list", 20), frame("value", 9),
-    ///     frame("main", 3),
+    ///     frame("value", 7), frame("list", 20), frame("value", 9), frame("list", 20),
+    ///     frame("value", 9), frame("main", 3),
     /// ]);
     /// let folded = deep.folded();
-    /// assert_eq!(folded[..], [frame("value", 7), frame("list", 20), frame("value", 9), frame("main", 3)]);
+    /// let kept = [frame("value", 7), frame("list", 20), frame("value", 9), frame("main", 3)];
+    /// assert_eq!(folded[..], kept);
     /// assert_eq!(folded.folded(), folded);
     /// ```
     ///

@@ -22,10 +22,12 @@ use crate::statistics::pattern::{FunctionPattern, Pattern};
 ///     let current = Amount::new(10, 1);
 ///     Trace::new(Traceback::new(vec![frame]), Counters { current, ..Counters::default() })
 /// };
-/// let traces = vec![trace("/w/src/cache.rs", 41), trace("/w/src/cache.rs", 52), trace("/w/src/main.rs", 3)];
+/// let traces = [("/w/src/cache.rs", 41), ("/w/src/cache.rs", 52), ("/w/src/main.rs", 3)];
+/// let traces = traces.map(|(file, line)| trace(file, line)).into();
 /// let snapshot = Snapshot::from_traces(traces, 32);
 ///
-/// let cache = snapshot.filter_traces(&[Filter::include("*/cache.rs"), Filter::exclude("*").line(52)]);
+/// let filters = [Filter::include("*/cache.rs"), Filter::exclude("*").line(52)];
+/// let cache = snapshot.filter_traces(&filters);
 /// assert_eq!(cache.statistics(GroupBy::Line).len(), 1);
 /// assert_eq!(cache.traces()[0].to_string(), "/w/src/cache.rs:41: 10 B");
 /// ```

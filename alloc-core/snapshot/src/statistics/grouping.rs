@@ -117,7 +117,8 @@ pub enum SortBy {
 /// [`Statistic::parts`].
 ///
 /// ```
-/// use alloc_core::{Amount, Counters, Frame, GroupBy, Grouping, Metric, Snapshot, Trace, Traceback};
+/// use alloc_core::{Amount, Counters, Frame, GroupBy, Grouping, Metric};
+/// use alloc_core::{Snapshot, Trace, Traceback};
 ///
 /// let trace = |function, line, bytes| {
 ///     let frame = Frame::new(Some(function), Some("src/cache.rs"), line, 9);
@@ -130,10 +131,12 @@ pub enum SortBy {
 /// let by = Grouping::by(GroupBy::Crate).then(GroupBy::Line).with_metric(Metric::Total);
 /// let statistics = snapshot.statistics(by);
 /// assert_eq!(statistics[0].to_string(), "demo: size=500 B, count=2, average=250 B");
-/// assert_eq!(statistics[0].parts[0].to_string(), "src/cache.rs:52: size=400 B, count=1, average=400 B");
+/// let line = &statistics[0].parts[0];
+/// assert_eq!(line.to_string(), "src/cache.rs:52: size=400 B, count=1, average=400 B");
 ///
 /// // A custom key.
-/// let by_parity = Grouping::by_key(|trace| if trace.traceback[0].line() % 2 == 0 { "even" } else { "odd" });
+/// let by_parity =
+///     Grouping::by_key(|trace| if trace.traceback[0].line() % 2 == 0 { "even" } else { "odd" });
 /// let statistics = snapshot.statistics(by_parity.with_metric(Metric::Total));
 /// assert_eq!(statistics[0].to_string(), "even: size=400 B, count=1, average=400 B");
 /// ```
@@ -243,8 +246,8 @@ impl Grouping {
     /// assert!(Grouping::by(GroupBy::File).cumulative().is_ok());
     /// assert_eq!(
     ///     Grouping::by(GroupBy::Traceback).cumulative().unwrap_err().to_string(),
-    ///     "cumulative counting needs a key that every frame has: expected line, file, function, module \
-    ///      or crate, found traceback"
+    ///     "cumulative counting needs a key that every frame has: expected line, file, function, \
+    ///      module or crate, found traceback"
     /// );
     /// ```
     pub fn cumulative(mut self) -> Result<Grouping, Error> {
