@@ -70,8 +70,8 @@ pub(crate) fn resident() -> usize {
 /// # async fn handle() {}
 /// let label = Label::current();
 /// std::thread::spawn(move || label.run(|| { /* ... */ }));
-/// // Tokio: `tokio::spawn(label.instrument(handle()))`, and `set.spawn(label.instrument(handle()))`
-/// // for a `JoinSet`. Rayon: `items.par_iter().map(|item| label.run(|| parse(item)))`.
+/// // Tokio: `tokio::spawn(label.instrument(handle()))`; the same with `set.spawn` of a `JoinSet`.
+/// // Rayon: `items.par_iter().map(|item| label.run(|| parse(item)))`.
 /// let future = label.instrument(handle());
 /// # drop(future);
 /// ```

@@ -41,7 +41,10 @@ use super::{Label, Labelled};
 /// #     type Response = Option<&'static str>;
 /// #     type Error = std::convert::Infallible;
 /// #     type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
-/// #     fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+/// #     fn poll_ready(
+/// #         &mut self,
+/// #         _: &mut std::task::Context<'_>,
+/// #     ) -> std::task::Poll<Result<(), Self::Error>> {
 /// #         std::task::Poll::Ready(Ok(()))
 /// #     }
 /// #     fn call(&mut self, _: &'static str) -> Self::Future {

@@ -95,7 +95,8 @@ impl Trace {
     /// ```
     /// use alloc_core::{Counters, Trace, Traceback};
     ///
-    /// let trace = Trace::new(Traceback::new(vec![]), Counters::default()).with_label("request > decode");
+    /// let trace = Trace::new(Traceback::new(vec![]), Counters::default());
+    /// let trace = trace.with_label("request > decode");
     /// assert_eq!(trace.label.as_deref(), Some("request > decode"));
     /// ```
     pub fn with_label(mut self, path: impl Into<Arc<str>>) -> Trace {

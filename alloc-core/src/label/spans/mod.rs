@@ -1,7 +1,7 @@
 //! [`AllocLayer`]: charges what is allocated to the spans of the crate `tracing`.
 //!
-//! In: spans as a subscriber sees them. Out: a label for each, entered and left with it. Never: work
-//! at an allocation, which knows of labels only.
+//! In: spans as a subscriber sees them. Out: a label for each, entered and left with it. Never:
+//! work at an allocation, which knows of labels only.
 
 mod entered;
 mod fields;
@@ -134,9 +134,11 @@ impl AllocLayer {
     ///
     /// ```
     /// # use tracing_subscriber::layer::SubscriberExt as _;
-    /// let layer = alloc_core::AllocLayer::new().with_target(false).with_field("id").with_value_limit(1);
+    /// use alloc_core::{AllocLayer, Label};
+    ///
+    /// let layer = AllocLayer::new().with_target(false).with_field("id").with_value_limit(1);
     /// let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
-    /// let path = |id: u32| tracing::info_span!("request", id).in_scope(|| alloc_core::Label::current().path());
+    /// let path = |id: u32| tracing::info_span!("request", id).in_scope(|| Label::current().path());
     /// assert_eq!([path(7), path(8)], [Some("request{id=7}"), Some("request{id=<other>}")]);
     /// ```
     pub fn with_value_limit(mut self, values: usize) -> AllocLayer {
