@@ -232,9 +232,11 @@ fn label_of(word: u64) -> LabelId {
 
 impl Label {
     fn path(&self) -> &str {
-        let start = ptr::from_ref(self).cast::<u8>();
-        // SAFETY: the path follows the head in the same piece of the arena.
-        let bytes = unsafe { std::slice::from_raw_parts(start.add(size_of::<Label>()), self.len) };
+        let start = ptr::from_ref(self)
+            .cast::<u8>()
+            .wrapping_add(size_of::<Label>());
+        // SAFETY: the path follows the head in the same piece of the arena, and never changes.
+        let bytes = unsafe { std::slice::from_raw_parts(start, self.len) };
         // SAFETY: the bytes are those of strings, one after the other.
         unsafe { std::str::from_utf8_unchecked(bytes) }
     }
