@@ -9,7 +9,8 @@ use alloc_benches::workloads::{Size, Workload};
 use alloc_core::{AllocLayer, Config, Label, TraceAlloc, start, start_with, stop};
 use tracing::info_span;
 use tracing::subscriber::with_default;
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::layer::{Identity, SubscriberExt as _};
+use tracing_subscriber::{Layer, Registry};
 
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
@@ -53,6 +54,15 @@ fn json_in_a_label(size: Size) -> f64 {
     median((0..ROUNDS).map(ratio).collect())
 }
 
+/// The nanoseconds of making and closing a span, and of entering and leaving one.
+fn spans(calls: u32, layer: impl Layer<Registry> + Send + Sync) -> (f64, f64) {
+    with_default(tracing_subscriber::registry().with(layer), || {
+        let made = nanoseconds(calls, || drop(info_span!("request", route = "/users")));
+        let span = info_span!("request", route = "/users");
+        (made, nanoseconds(calls, || drop(span.enter())))
+    })
+}
+
 fn print(title: &str, rows: &[(&str, f64)]) {
     println!("{title}");
     for (what, nanoseconds) in rows {
@@ -93,18 +103,10 @@ fn main() {
     print("the same", &[("in no label, with sizes", sizes)]);
     stop();
 
-    let spans = |layer: Option<AllocLayer>| {
-        let subscriber = tracing_subscriber::registry().with(layer);
-        with_default(subscriber, || {
-            let made = nanoseconds(calls, || drop(info_span!("request", route = "/users")));
-            let span = info_span!("request", route = "/users");
-            (made, nanoseconds(calls, || drop(span.enter())))
-        })
-    };
-    let bare = spans(None);
-    let labelled = spans(Some(AllocLayer::new()));
-    let with_field = spans(Some(AllocLayer::new().with_field("route")));
-    let with_usage = spans(Some(AllocLayer::new().with_usage(tracing::Level::TRACE)));
+    let bare = spans(calls, Identity::new());
+    let labelled = spans(calls, AllocLayer::new());
+    let with_field = spans(calls, AllocLayer::new().with_field("route"));
+    let with_usage = spans(calls, AllocLayer::new().with_usage(tracing::Level::TRACE));
     print(
         "making a span and closing it",
         &[
