@@ -160,6 +160,7 @@ fn ours() -> Vec<Contender> {
         ours_with("one line", "one line").set(MODE, "line"),
         ours_with("traced", "32 frames"),
         ours_with("128", "128 frames").set(MODE, "128"),
+        ours_with("sizes", "32 frames and sizes").set(MODE, "sizes"),
     ]
 }
 

@@ -39,13 +39,23 @@ impl CallsiteTag {
 
     /// The salt, which is XORed into the hash of a stack. Zero for a zero word. The uppermost bit
     /// is always clear, since it is set in every hash.
+    ///
+    /// PERF: the size class has a part of its own, since it changes from block to block.
     pub(crate) fn salt(self) -> u64 {
-        // The finalizer of MurmurHash3, which maps zero to zero.
-        let mut salt = self.word();
-        salt = (salt ^ salt >> 33).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
-        salt = (salt ^ salt >> 33).wrapping_mul(0xC4CE_B9FE_1A85_EC53);
-        (salt ^ salt >> 33) & !(1 << 63)
+        let rest = CallsiteTag {
+            size: SizeClass::default(),
+            ..self
+        };
+        salt_of(rest.word()) ^ self.size.salt()
     }
+}
+
+/// The finalizer of MurmurHash3, which maps zero to zero, without the uppermost bit.
+const fn salt_of(word: u64) -> u64 {
+    let mut salt = word;
+    salt = (salt ^ salt >> 33).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
+    salt = (salt ^ salt >> 33).wrapping_mul(0xC4CE_B9FE_1A85_EC53);
+    (salt ^ salt >> 33) & !(1 << 63)
 }
 
 /// The class of a block's size, a power of two. The default means that sizes are not distinguished.
@@ -54,9 +64,37 @@ pub(crate) struct SizeClass(u8);
 
 impl SizeClass {
     /// The class of blocks of `size` bytes.
+    #[inline(always)]
     pub(crate) fn of(size: usize) -> SizeClass {
         let bits = usize::BITS - size.saturating_sub(1).leading_zeros();
         SizeClass(bits as u8 + 1)
+    }
+
+    /// The number of the class; zero if sizes are not distinguished.
+    #[inline(always)]
+    pub(crate) fn get(self) -> u8 {
+        self.0
+    }
+
+    /// The class with this [number](Self::get).
+    pub(crate) fn from_number(number: u8) -> SizeClass {
+        SizeClass(number)
+    }
+
+    /// The part of the salt that stands for the class.
+    #[inline(always)]
+    pub(crate) fn salt(self) -> u64 {
+        const SALTS: [u64; 128] = {
+            let mut salts = [0; 128];
+            let mut at = 0;
+            while at < salts.len() {
+                // The bits of the class in the word of a tag.
+                salts[at] = salt_of((at as u64) << 11);
+                at += 1;
+            }
+            salts
+        };
+        SALTS[usize::from(self.0 & 0x7F)]
     }
 
     /// The largest size in the class, in bytes; `None` if sizes are not distinguished.

@@ -50,6 +50,17 @@ pub(super) struct StackKey {
     pub(super) pc: usize,
 }
 
+impl StackKey {
+    /// The hash of the first entry of the walk's way.
+    ///
+    /// NOTE: with the tag, which is in `from`: else all labels and size classes of one call would
+    /// share two places.
+    #[inline(always)]
+    fn hash(&self) -> u64 {
+        mixed(self.slot ^ self.from, self.pc)
+    }
+}
+
 impl CachedStack {
     #[inline(always)]
     fn checks(&self) -> &[Check] {
@@ -130,7 +141,7 @@ pub(super) struct Walk<'a, H> {
 /// # Implementation
 ///
 /// A small two-way table. The key is the address and value of the first return address, which names
-/// the call of the allocator and its depth. Where two stacks begin alike and differ further out,
+/// the call of the allocator and its depth, and the thread's tag. Where two stacks begin alike and differ further out,
 /// their entry becomes a *branch*: it has an address where they differ, and the word at that
 /// address gives the key of the next entry. A few branches distinguish most stacks of a recursive
 /// program. The entry at the end is compared as a whole, so a wrong branch costs time only.
@@ -220,7 +231,7 @@ impl CachedStacks {
     /// As [`recall`](Self::recall).
     #[inline(always)]
     unsafe fn way(&self, start: &StackKey) -> Option<&CachedStack> {
-        let mut key = mixed(start.slot, start.pc);
+        let mut key = start.hash();
         for _ in 0..MOST_TURNS {
             let cached = self.cached(key, start)?;
             if cached.branch == 0 {
@@ -290,7 +301,7 @@ impl CachedStacks {
             self.last_backoff = self.backoff;
         }
         let start = &walk.start;
-        let mut key = mixed(start.slot, start.pc);
+        let mut key = start.hash();
         for _ in 0..MOST_TURNS {
             let Some(cached) = self.cached_mut(key, start) else {
                 return self.make_place(key, start);

@@ -16,6 +16,12 @@ use crate::tables::sampling::Interval;
 use crate::tables::thread_name::ThreadName;
 use crate::tables::unmapped_ranges::Range;
 
+/// The thread may be in another label.
+pub(super) const STALE_LABEL: u8 = 1;
+
+/// The session distinguishes sizes.
+pub(super) const TAGS_SIZES: u8 = 2;
+
 impl ThreadState {
     /// The generation that the thread last joined.
     #[inline(always)]
@@ -74,9 +80,8 @@ impl ThreadState {
         walker.set_limit(settings::capture_limit());
         self.frames.store(settings::capture_limit(), Relaxed);
         self.captures_line.store(settings::captures_line(), Relaxed);
-        self.tags_sizes
-            .store(settings::distinguishes_sizes(), Relaxed);
-        self.has_stale_tag.store(true, Relaxed);
+        let sizes = u8::from(settings::distinguishes_sizes()) * TAGS_SIZES;
+        self.tag_updates.store(STALE_LABEL | sizes, Relaxed);
         self.captures.store(settings::capture_limit() != 0, Relaxed);
         self.only_counts.store(settings::only_counts(), Relaxed);
         let every = settings::sampling().map_or(0, Interval::bytes);
@@ -126,16 +131,25 @@ impl ThreadState {
         self.set_tag(tag, walker);
     }
 
+    /// Sets the tag, without the size class.
     fn set_tag(&self, tag: CallsiteTag, walker: &mut Walker) {
         self.tag.store(tag.word(), Relaxed);
-        self.salt.store(tag.salt(), Relaxed);
-        walker.set_tag(tag.salt());
+        self.tag_salt.store(tag.salt(), Relaxed);
+        self.set_size_class(SizeClass::default(), walker);
+    }
+
+    #[inline(always)]
+    fn set_size_class(&self, size: SizeClass, walker: &mut Walker) {
+        let salt = self.tag_salt.load(Relaxed) ^ size.salt();
+        self.size_class.store(size.get(), Relaxed);
+        self.salt.store(salt, Relaxed);
+        walker.set_tag(salt);
     }
 
     /// Whether the next capture must [update the tag](Self::update_tag) first.
     #[inline(always)]
     pub(crate) fn has_stale_tag(&self) -> bool {
-        self.has_stale_tag.load(Relaxed)
+        self.tag_updates.load(Relaxed) != 0
     }
 
     /// Tags the thread's next callsite with its label, and with the class of `size` if the session
@@ -143,18 +157,25 @@ impl ThreadState {
     #[cold]
     #[inline(never)]
     pub(crate) fn update_tag(&self, size: usize) {
-        let tags_sizes = self.tags_sizes.load(Relaxed);
-        // NOTE: before the label is read. A signal handler that changes it meanwhile sets the flag
+        let why = self.tag_updates.load(Relaxed);
+        if why & STALE_LABEL != 0 {
+            self.update_label(why & !STALE_LABEL);
+        }
+        if why & TAGS_SIZES != 0 {
+            // SAFETY: this is the owner, a record is under way, and the reference ends here.
+            self.set_size_class(SizeClass::of(size), unsafe { self.walker() });
+        }
+    }
+
+    #[inline(never)]
+    fn update_label(&self, remaining: u8) {
+        // NOTE: before the label is read. A signal handler that changes it meanwhile sets the bit
         // again.
-        self.has_stale_tag.store(tags_sizes, Relaxed);
+        self.tag_updates.store(remaining, Relaxed);
         compiler_fence(SeqCst);
-        let before = self.tag();
+        let before = CallsiteTag::from_word(self.tag.load(Relaxed));
         let tag = CallsiteTag {
             label: super::label(),
-            size: match tags_sizes {
-                true => SizeClass::of(size),
-                false => SizeClass::default(),
-            },
             ..before
         };
         if tag != before {
@@ -163,9 +184,19 @@ impl ThreadState {
         }
     }
 
+    /// Makes the next capture look at the thread's label.
+    #[inline(always)]
+    pub(super) fn label_changed(&self) {
+        let why = self.tag_updates.load(Relaxed);
+        self.tag_updates.store(why | STALE_LABEL, Relaxed);
+    }
+
     /// The tag of this thread's callsites.
     pub(crate) fn tag(&self) -> CallsiteTag {
-        CallsiteTag::from_word(self.tag.load(Relaxed))
+        CallsiteTag {
+            size: SizeClass::from_number(self.size_class.load(Relaxed)),
+            ..CallsiteTag::from_word(self.tag.load(Relaxed))
+        }
     }
 
     /// The [salt](CallsiteTag::salt) of the tag.

@@ -1,7 +1,6 @@
 //! The label of the calling thread.
 
 use super::{LOCAL, Local};
-use crate::system::sync::Ordering::Relaxed;
 use crate::tables::labels::LabelId;
 
 /// The label that the calling thread is in.
@@ -60,7 +59,7 @@ impl Local {
         // NOTE: the walker is in use if this is a signal handler that interrupted a record. So the
         // next capture changes the tag.
         if let Some(state) = self.state.get() {
-            state.has_stale_tag.store(true, Relaxed);
+            state.label_changed();
         }
         LabelId::new(before)
     }

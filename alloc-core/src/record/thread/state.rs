@@ -6,7 +6,7 @@ use super::Events;
 use crate::capture::Walker;
 use crate::system::hooks;
 use crate::system::sync::{
-    AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
+    AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
     Ordering::Relaxed,
 };
 use crate::tables::callsites::Recent;
@@ -65,14 +65,17 @@ pub(crate) struct ThreadState {
     pub(super) sample_every: AtomicU64,
     pub(super) captures: AtomicBool,
     pub(super) captures_line: AtomicBool,
-    pub(super) tags_sizes: AtomicBool,
     pub(super) only_counts: AtomicBool,
-    /// The [tag](crate::tables::callsite_tag::CallsiteTag) of this thread's callsites, as a word,
-    /// and its salt.
+    /// The [tag](crate::tables::callsite_tag::CallsiteTag) of this thread's callsites without the
+    /// size class, as a word, and its salt.
     pub(super) tag: AtomicU64,
+    pub(super) tag_salt: AtomicU64,
+    /// The size class of the last capture, and the salt of the whole tag.
+    pub(super) size_class: AtomicU8,
     pub(super) salt: AtomicU64,
-    /// Whether the next capture updates the tag: it may be in another label, or of another size.
-    pub(super) has_stale_tag: AtomicBool,
+    /// Why the next capture updates the tag: [`STALE_LABEL`](super::join::STALE_LABEL) or
+    /// [`TAGS_SIZES`](super::join::TAGS_SIZES); zero if it need not.
+    pub(super) tag_updates: AtomicU8,
     pub(crate) account: Account,
     /// The gap and the range between two gaps where a session that only counts last met blocks: see
     /// [`Counted`](crate::tables::counted::Counted).
