@@ -16,13 +16,14 @@ use alloc_benches::workloads::{Size, THREADS, Workload};
 /// The limit of a pair by mode and workload: a tenth above the count of the last change, on x86-64
 /// Linux with rustc 1.95. With stacks JSON has a fifth: which stacks share a slot of the thread's
 /// cache depends on the address of the stack.
-const LIMITS: [(&str, [u64; 3]); 6] = [
+const LIMITS: [(&str, [u64; 3]); 7] = [
     ("stopped", [6, 6, 6]),
     ("counters", [110, 140, 130]),
     ("sampled", [38, 38, 38]),
     ("line", [370, 315, 440]),
     ("traced", [440, 365, 810]),
     ("sizes", [500, 400, 890]),
+    ("lifetimes", [900, 900, 1200]),
 ];
 
 /// Recurring stacks, one stack again and again, and stacks whose inner frames are mostly new.

@@ -6,6 +6,7 @@ mod steps;
 use std::alloc::{GlobalAlloc, Layout, System};
 
 use crate::control::{self, GranuleHint};
+use crate::record::ager::Ager;
 use crate::record::counting::Counter;
 use crate::record::enter;
 use crate::record::recorder::Recorder;
@@ -161,9 +162,13 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
             // SAFETY: the caller's promise, passed on.
             return unsafe { Self::dealloc_slow(block, size, align, word, self) };
         }
-        if word.only_counts() {
-            // SAFETY: the caller's promise, passed on.
-            return unsafe { Self::dealloc_fast::<Counter>(block, size, align, self) };
+        if word.is_special() {
+            return match word.only_counts() {
+                // SAFETY: the caller's promise, passed on.
+                true => unsafe { Self::dealloc_fast::<Counter>(block, size, align, self) },
+                // SAFETY: the caller's promise, passed on.
+                false => unsafe { Self::dealloc_fast::<Ager>(block, size, align, self) },
+            };
         }
         // SAFETY: the caller's promise, passed on.
         unsafe { Self::dealloc_fast::<Recorder>(block, size, align, self) }
@@ -180,9 +185,13 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
             // SAFETY: the caller's promise, passed on.
             return unsafe { self.realloc_slow(block, layout, new_size, word) };
         }
-        if word.only_counts() {
-            // SAFETY: the caller's promise, passed on.
-            return unsafe { self.realloc_fast::<Counter>(block, layout, new_size) };
+        if word.is_special() {
+            return match word.only_counts() {
+                // SAFETY: the caller's promise, passed on.
+                true => unsafe { self.realloc_fast::<Counter>(block, layout, new_size) },
+                // SAFETY: the caller's promise, passed on.
+                false => unsafe { self.realloc_fast::<Ager>(block, layout, new_size) },
+            };
         }
         // SAFETY: the caller's promise, passed on.
         unsafe { self.realloc_fast::<Recorder>(block, layout, new_size) }

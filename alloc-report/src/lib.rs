@@ -51,4 +51,4 @@ mod fixture;
 
 pub use annotate::{Annotate, Annotated, AnnotatedLine, annotate};
 pub use compare::{BytesDiff, CompareTo, StatisticDiff};
-pub use show::{Diff, Top, Tree, diff, top, tree};
+pub use show::{Diff, LifetimesTable, Top, Tree, diff, lifetimes, top, tree};

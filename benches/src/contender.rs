@@ -94,9 +94,12 @@ pub fn start_tracing() {
         Ok("sampled") => config.sample_every(512 << 10),
         Ok("line") => config.frames(1),
         Ok("sizes") => config.sizes(true),
+        Ok("lifetimes") => config.lifetimes(true),
         Ok(mode) => match mode.parse() {
             Ok(frames) => config.frames(frames),
-            Err(_) => panic!("expected counters, sampled, line, sizes or frames, found {mode:?}"),
+            Err(_) => panic!(
+                "expected counters, sampled, line, sizes, lifetimes or frames, found {mode:?}"
+            ),
         },
     };
     alloc_core::start_with(config).expect("the tracer is installed and not yet started");

@@ -81,13 +81,14 @@ fn held(path: &Path) -> (u64, u64) {
 }
 
 #[test]
-fn a_file_that_the_process_writes_has_labels() {
+fn a_file_that_the_process_writes_has_labels_and_lifetimes() {
     let folder = folder("labels");
     let path = folder.join("heap.pb.gz");
     let variables = [
         ("ALLOC_TRACE", "8"),
         ("ALLOC_TRACE_OUT", "heap.pb.gz"),
         ("ALLOC_TRACE_THREADS", "1"),
+        ("ALLOC_TRACE_LIFETIMES", "1"),
     ];
     let mut program = Command::new(TRACED);
     program.arg("labels").current_dir(&folder).envs(variables);
@@ -101,6 +102,9 @@ fn a_file_that_the_process_writes_has_labels() {
         let boxes = &boxes.statistics(GroupBy::Thread)[0];
         assert_eq!((boxes.size.get(), boxes.count), (100_000, 100), "{path}");
         assert_eq!(boxes.key.to_string(), "main");
+        let lifetimes = boxes.lifetimes.as_ref().unwrap();
+        let counts = (lifetimes.live.count(), lifetimes.freed.count());
+        assert_eq!(counts, (100, 0), "{path}");
     }
 }
 
@@ -309,6 +313,19 @@ fn settings_without_effect_are_reported_at_the_start() {
         "alloc-core: ALLOC_TRACE_THREADS: has no effect without ALLOC_TRACE or ALLOC_TRACE_SAMPLE\n",
     );
     check_messages(
+        "lifetimes-alone",
+        &[("ALLOC_TRACE_LIFETIMES", "1")],
+        "alloc-core: ALLOC_TRACE_LIFETIMES: has no effect without ALLOC_TRACE or ALLOC_TRACE_SAMPLE\n",
+    );
+    check_messages(
+        "lifetimes-of-a-sample",
+        &[
+            ("ALLOC_TRACE_LIFETIMES", "1"),
+            ("ALLOC_TRACE_SAMPLE", "1KiB"),
+        ],
+        "alloc-core: ALLOC_TRACE_LIFETIMES: has no effect with ALLOC_TRACE_SAMPLE: lifetimes need every block\n",
+    );
+    check_messages(
         "sizes-alone",
         &[("ALLOC_TRACE_SIZES", "1")],
         "alloc-core: ALLOC_TRACE_SIZES: has no effect without ALLOC_TRACE or ALLOC_TRACE_SAMPLE\n",
@@ -494,6 +511,11 @@ fn wrong_values_end_the_program_and_say_what_was_expected() {
         "ALLOC_TRACE_SIZES",
         "true",
         "1 to class blocks by their own size, or 0 not to",
+    );
+    check(
+        "ALLOC_TRACE_LIFETIMES",
+        "yes",
+        "1 to record how long blocks live, or 0 not to",
     );
     check(
         "ALLOC_TRACE_EXACT_PEAK",

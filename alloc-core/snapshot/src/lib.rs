@@ -10,6 +10,7 @@
 mod error;
 mod escape;
 mod file;
+mod lifetimes;
 mod missing;
 mod modules;
 mod numbers;
@@ -28,6 +29,7 @@ mod utc;
 pub use error::Error;
 pub use escape::Escaped;
 pub use file::Names;
+pub use lifetimes::{Ages, Lifetimes};
 pub use numbers::{Amount, Bytes, Counters, Health, TracedMemory};
 pub use resident::{ResidentMemory, resident_memory, resident_memory_of, resident_set_size};
 pub use snapshot::{MissingDebugInfo, Snapshot, Trace};
@@ -48,9 +50,12 @@ pub mod seam {
 
     pub mod file {
         pub use crate::file::write::pages::{NoMemory, Pages, Zeroed};
-        pub use crate::file::write::raw::{Callsite, RawFile, Segment, Summary, Text};
+        pub use crate::file::write::raw::{Callsite, Lifetimes, RawFile, Segment, Summary, Text};
         pub use crate::file::write::reserve::Reserve;
         pub use crate::file::{Names, write_named};
+    }
+    pub mod lifetimes {
+        pub use crate::lifetimes::{Ages, Lifetimes};
     }
     pub mod modules {
         pub use crate::modules::{FINGERPRINT, Module};

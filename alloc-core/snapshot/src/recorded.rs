@@ -7,6 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::lifetimes::Lifetimes;
 use crate::sampling::Interval;
 use crate::{Bytes, Counters, Health, TracedMemory};
 
@@ -44,6 +45,8 @@ pub struct RecordedCallsite {
     pub label: Option<Arc<str>>,
     /// The size of the largest blocks of its size class, if blocks were classed by their own size.
     pub size_class: Option<Bytes>,
+    /// How long its blocks lived, if the session recorded lifetimes.
+    pub lifetimes: Option<Arc<Lifetimes>>,
 }
 
 /// How a captured stack ended at its outer end.

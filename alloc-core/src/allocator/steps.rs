@@ -3,6 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout};
 
 use super::TraceAlloc;
+use crate::record::ager::Ager;
 use crate::record::counting::Counter;
 use crate::record::enter::{self, Guard};
 use crate::record::gate::GateWord;
@@ -67,9 +68,13 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
             // SAFETY: the caller's promise, passed on.
             return unsafe { Self::alloc_slow::<ZEROED>(size, align, word, self) };
         }
-        if word.only_counts() {
-            // SAFETY: the caller's promise, passed on.
-            return unsafe { Self::alloc_fast::<ZEROED, Counter>(size, align, self) };
+        if word.is_special() {
+            return match word.only_counts() {
+                // SAFETY: the caller's promise, passed on.
+                true => unsafe { Self::alloc_fast::<ZEROED, Counter>(size, align, self) },
+                // SAFETY: the caller's promise, passed on.
+                false => unsafe { Self::alloc_fast::<ZEROED, Ager>(size, align, self) },
+            };
         }
         // SAFETY: the caller's promise, passed on.
         unsafe { Self::alloc_fast::<ZEROED, Recorder>(size, align, self) }
@@ -146,6 +151,8 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
             Some(Guard::Record(recorder)) => unsafe {
                 self.alloc_with::<ZEROED, _>(layout, recorder)
             },
+            // SAFETY: the caller's promise, passed on.
+            Some(Guard::Age(ager)) => unsafe { self.alloc_with::<ZEROED, _>(layout, ager) },
             // SAFETY: the caller's promise, passed on.
             Some(Guard::Sample(sampler)) => unsafe {
                 self.alloc_with::<ZEROED, _>(layout, sampler)
@@ -235,6 +242,8 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
             // SAFETY: the caller's promise, passed on.
             Some(Guard::Record(recorder)) => unsafe { this.dealloc_with(block, layout, recorder) },
             // SAFETY: the caller's promise, passed on.
+            Some(Guard::Age(ager)) => unsafe { this.dealloc_with(block, layout, ager) },
+            // SAFETY: the caller's promise, passed on.
             Some(Guard::Sample(sampler)) => unsafe { this.dealloc_with(block, layout, sampler) },
             // SAFETY: the caller's promise, passed on.
             Some(Guard::Count(counter)) => unsafe { this.dealloc_with(block, layout, counter) },
@@ -322,6 +331,8 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
             Some(Guard::Record(recorder)) => unsafe {
                 self.realloc_with(block, layout, new_size, recorder)
             },
+            // SAFETY: the caller's promise, passed on.
+            Some(Guard::Age(ager)) => unsafe { self.realloc_with(block, layout, new_size, ager) },
             // SAFETY: the caller's promise, passed on.
             Some(Guard::Sample(sampler)) => unsafe {
                 self.realloc_with(block, layout, new_size, sampler)

@@ -11,8 +11,9 @@ use crate::record::session::{SAMPLE_FILTER, TABLES};
 use crate::record::settings;
 use crate::record::thread::{self, AtStage, Busy, Stage, ThreadState};
 use crate::system::sync::{AtomicBool, Ordering};
-use crate::system::{arena, hooks};
+use crate::system::{arena, clock, hooks};
 use crate::tables::blocks::Granule;
+use crate::tables::lifetimes::Lifetimes;
 use Ordering::Relaxed;
 
 impl Control {
@@ -39,11 +40,25 @@ impl Control {
         index
             .and_then(|()| TABLES.callsites.prepare(config.max_callsites))
             .ok_or_else(no_memory)?;
+        if config.lifetimes {
+            clock::prepare();
+            let births = TABLES.births.prepare(granule, true);
+            let mut tables = lifetimes().into_iter();
+            births
+                .and_then(|()| tables.try_for_each(Lifetimes::prepare))
+                .ok_or_else(no_memory)?;
+        }
         let captured = match config.frames {
             0 => 0,
             frames => usize::from(frames) + LIBRARY_FRAMES,
         };
-        settings::begin_session(captured, config.sample_every, config.threads, config.sizes);
+        settings::begin_session(
+            captured,
+            config.sample_every,
+            config.threads,
+            config.sizes,
+            config.lifetimes,
+        );
         TABLES.heap.set_exact(config.exact_peak);
         self.session = Some(config);
         self.publish();
@@ -68,12 +83,31 @@ impl Control {
             unsafe {
                 TABLES.counted.clear();
             }
+            clear_lifetimes();
             SAMPLE_FILTER.clear();
             TABLES.threads.iter().for_each(ThreadState::clear);
             TABLES.events.clear();
             TABLES.heap.clear();
         });
     }
+}
+
+/// The tables of lifetimes and ages.
+fn lifetimes() -> [&'static Lifetimes; 3] {
+    [&TABLES.lifetimes, &TABLES.held_back, &TABLES.ages]
+}
+
+/// Clears the lifetimes of all blocks.
+fn clear_lifetimes() {
+    // SAFETY: no thread records, none can start to, and the readers' lock is held: see `clear_all`.
+    unsafe {
+        TABLES.births.clear();
+    }
+    for table in lifetimes() {
+        // SAFETY: as for the births.
+        unsafe { table.clear() };
+    }
+    TABLES.clock.clear();
 }
 
 /// Whether no allocator has called [`begin`] yet.

@@ -2,7 +2,7 @@
 
 use super::Control;
 use crate::record::gate::{
-    ALONE, COUNTED, FIRST_GENERATION, GENERATIONS, Mode, OFF, PAUSED, SAMPLED, STILL, ask,
+    AGED, ALONE, COUNTED, FIRST_GENERATION, GENERATIONS, Mode, OFF, PAUSED, SAMPLED, STILL, ask,
     concurrency, is_broken, set_generation,
 };
 use crate::record::session::TABLES;
@@ -31,6 +31,7 @@ impl Control {
         let next = match &self.session {
             Some(config) => {
                 let how = match config.how() {
+                    Mode::Whole if config.lifetimes => AGED,
                     Mode::Whole => 0,
                     Mode::Sampled => SAMPLED,
                     Mode::Counted | Mode::Off => COUNTED,

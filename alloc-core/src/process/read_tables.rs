@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::lifetimes::Buckets;
 use crate::capture::{self, MAX_FRAMES};
 use crate::record::session::TABLES;
 use crate::snapshot::recorded::{Recorded, RecordedCallsite, StackEnd};
@@ -47,6 +48,7 @@ pub(crate) fn read() -> Result<Recorded, Error> {
             thread: thread.clone(),
             label: label.clone(),
             size_class: size.largest().map(Bytes::from),
+            lifetimes: seen.lifetimes.map(|it| Arc::new(it.lifetimes())),
         });
         Ok(())
     })?;
@@ -66,6 +68,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) stack_end: StackEnd,
     pub(crate) counters: Counters,
     pub(crate) tag: CallsiteTag,
+    /// How long its blocks lived, in a session that records lifetimes.
+    pub(crate) lifetimes: Option<&'a Buckets>,
 }
 
 /// What the tables hold besides callsites: see [`Recorded`].
@@ -91,6 +95,7 @@ pub(crate) fn read_tables(
     control::beside_record(capture::look);
     control::reading(|config| {
         let mut health = Health::default();
+        let mut lifetimes = config.has_lifetimes().then(Buckets::read);
         for (id, callsite) in TABLES.callsites.iter() {
             let cells = || TABLES.threads.iter().filter_map(|state| state.delta(id));
             let counters = callsite
@@ -114,6 +119,7 @@ pub(crate) fn read_tables(
                 stack_end,
                 counters,
                 tag: callsite.tag(),
+                lifetimes: lifetimes.as_mut().map(|it| it.of(id)),
             })?;
         }
         let heap = control::traced_memory();

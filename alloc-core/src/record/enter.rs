@@ -13,6 +13,7 @@
 //! changes four words. A sample skips nearly all of this. A session that only counts has [its own
 //! hooks](super::counting).
 
+use super::ager::Ager;
 use super::counting::Counter;
 use super::gate::{self, GateWord, Mode};
 use super::recorder::Recorder;
@@ -93,6 +94,7 @@ pub(crate) fn try_enter_fast(
 /// The reentrancy guard, with the hooks of the session: taken before the inner allocator is called.
 pub(crate) enum Guard {
     Record(Recorder),
+    Age(Ager),
     Sample(Sampler),
     Count(Counter),
 }
@@ -106,6 +108,7 @@ impl Guard {
         }
         let recorder = Recorder { state };
         match state.sampling() {
+            None if state.ages() => Guard::Age(Ager(recorder)),
             None => Guard::Record(recorder),
             Some(interval) => Guard::Sample(Sampler { recorder, interval }),
         }

@@ -7,6 +7,7 @@ use crate::tables::blocks::{InsertError, PageMap};
 use crate::tables::callsites::{CallsiteId, Callsites};
 use crate::tables::counted::Counted;
 use crate::tables::counters::Heap;
+use crate::tables::lifetimes::{Clock, Lifetimes};
 use crate::tables::sampling::{Interval, SampleFilter, SampledBlock};
 
 /// All tables of a recording session.
@@ -15,6 +16,14 @@ pub(crate) struct Tables {
     /// The blocks of a session that only counts.
     pub(crate) counted: Counted,
     pub(crate) callsites: Callsites,
+    /// The births of blocks, the lifetimes of those that were freed, and the ages of those that
+    /// live, in a session that records lifetimes. The last are computed when the tables are read,
+    /// and so are the lifetimes that threads hold back.
+    pub(crate) births: PageMap<AtomicU64>,
+    pub(crate) lifetimes: Lifetimes,
+    pub(crate) held_back: Lifetimes,
+    pub(crate) ages: Lifetimes,
+    pub(crate) clock: Clock,
     pub(crate) heap: Heap,
     pub(crate) threads: Threads,
     /// The events of threads that have ended.
@@ -27,6 +36,11 @@ pub(crate) static TABLES: Tables = Tables {
     blocks: PageMap::new(),
     counted: Counted::new(),
     callsites: Callsites::new(),
+    births: PageMap::new(),
+    lifetimes: Lifetimes::new(),
+    held_back: Lifetimes::new(),
+    ages: Lifetimes::new(),
+    clock: Clock::new(),
     heap: Heap::new(),
     threads: Threads::new(),
     events: Events::new(),

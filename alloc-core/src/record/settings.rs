@@ -10,12 +10,14 @@ pub(crate) fn begin_session(
     sample_every: u64,
     distinguishes_threads: bool,
     distinguishes_sizes: bool,
+    ages: bool,
 ) {
     CAPTURE_LIMIT.store(capture_limit, Relaxed);
     SESSION.fetch_add(1, Relaxed);
     SAMPLE_EVERY.store(sample_every, Relaxed);
     DISTINGUISHES_THREADS.store(distinguishes_threads, Relaxed);
     DISTINGUISHES_SIZES.store(distinguishes_sizes, Relaxed);
+    AGES.store(ages, Relaxed);
 }
 
 static CAPTURE_LIMIT: AtomicUsize = AtomicUsize::new(0);
@@ -25,6 +27,8 @@ static SAMPLE_EVERY: AtomicU64 = AtomicU64::new(0);
 static DISTINGUISHES_THREADS: AtomicBool = AtomicBool::new(false);
 
 static DISTINGUISHES_SIZES: AtomicBool = AtomicBool::new(false);
+
+static AGES: AtomicBool = AtomicBool::new(false);
 
 /// Number of the session. What a thread caches of one session is invalid in another.
 static SESSION: AtomicU64 = AtomicU64::new(0);
@@ -55,6 +59,11 @@ pub(crate) fn distinguishes_threads() -> bool {
 /// Whether callsites are distinguished by the size class of their blocks.
 pub(crate) fn distinguishes_sizes() -> bool {
     DISTINGUISHES_SIZES.load(Relaxed)
+}
+
+/// Whether the session records how long blocks live.
+pub(crate) fn ages() -> bool {
+    AGES.load(Relaxed)
 }
 
 /// The number of the session.

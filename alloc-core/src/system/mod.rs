@@ -4,6 +4,7 @@
 //! anything about blocks, stacks or sessions.
 
 pub(crate) mod arena;
+pub(crate) mod clock;
 pub(crate) mod hooks;
 pub(crate) mod quiet;
 pub(crate) mod signal_mask;

@@ -294,6 +294,33 @@ impl<W: Word> PageMap<W> {
         unsafe { place.load(Ordering::Acquire).as_ref() }.ok_or(InsertError::OutOfMemory)
     }
 
+    /// Calls `each` with the address of every block and its owner, while other threads go on.
+    pub(crate) fn for_each(&self, mut each: impl FnMut(usize, W::Owner)) {
+        let granule = self.granule.load(Ordering::Relaxed);
+        for (number, directory) in self.root.get().into_iter().flatten().enumerate() {
+            // SAFETY: the pointer is null or a directory, which lives until `clear`, which runs
+            // alone.
+            let Some(directory) = (unsafe { directory.load(Ordering::Acquire).as_ref() }) else {
+                continue;
+            };
+            for (chunk_number, chunk) in directory.0.iter().enumerate() {
+                let chunk = chunk.load(Ordering::Acquire);
+                if chunk.is_null() {
+                    continue;
+                }
+                let start = (number << DIRECTORY_BITS) | (chunk_number << CHUNK_BITS);
+                for at in 0..1_usize << CHUNK_BITS >> granule {
+                    // SAFETY: a chunk has a word for each granule of its addresses.
+                    let slot = unsafe { chunk.add(at) };
+                    // SAFETY: the slot is inside its chunk, which lives until `clear`.
+                    if let Some(owner) = unsafe { &*slot }.read() {
+                        each(start | (at << granule), owner);
+                    }
+                }
+            }
+        }
+    }
+
     /// Removes all blocks and gives the memory back.
     ///
     /// # Safety

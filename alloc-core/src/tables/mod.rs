@@ -10,6 +10,7 @@ pub(crate) mod counted;
 pub(crate) mod counters;
 pub(crate) mod growing;
 pub(crate) mod labels;
+pub(crate) mod lifetimes;
 pub(crate) mod open_gap;
 pub(crate) mod sampling;
 pub(crate) mod slot_id;

@@ -7,7 +7,9 @@ use crate::Error;
 use crate::capture::modules::{LONGEST_PATH, program};
 use crate::process::modules;
 use crate::process::read_tables::read_tables;
-use crate::snapshot::file::{Callsite, NoMemory, Pages, RawFile, Segment, Summary, Text};
+use crate::snapshot::file::{
+    Callsite, Lifetimes, NoMemory, Pages, RawFile, Segment, Summary, Text,
+};
 use crate::tables::labels::LabelId;
 use crate::tables::thread_name::{ThreadName, bytes_of};
 
@@ -39,6 +41,11 @@ pub(super) fn of_tables(moment: Moment) -> Result<Pages<u8>, Error> {
             thread: Text::from_number(*thread),
             label: Text::from_number(*label),
             size_class: seen.tag.size.largest(),
+            lifetimes: seen.lifetimes.map(|it| Lifetimes {
+                unit: it.unit,
+                freed: (&it.freed.times, &it.freed.bytes),
+                live: (&it.live.times, &it.live.bytes),
+            }),
         })?;
         Ok(())
     })?;

@@ -80,6 +80,16 @@ pub(crate) enum Command {
     /// Show the labels and spans that hold the most memory, within each other
     #[command(after_help = TREE_EXAMPLES)]
     Tree(TreeOptions),
+    /// Show how long blocks live
+    #[command(after_help = LIFETIMES_EXAMPLES)]
+    Lifetimes {
+        /// A snapshot file of a program that ran with ALLOC_TRACE_LIFETIMES=1, a recording folder
+        /// (for its last snapshot), or - for standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        view: View,
+    },
     /// Fail if memory grew beyond a limit, and show what grew
     #[command(after_help = crate::check::EXAMPLES)]
     Check(crate::check::Options),
@@ -145,6 +155,13 @@ Examples:
   alloc-report tree heap.pb.gz
   alloc-report tree heap.pb.gz --sort total -n 20
   alloc-report tree heap.pb.gz --include 'label=request*' --exclude crate=serde_json";
+
+const LIFETIMES_EXAMPLES: &str = "\
+Examples:
+  ALLOC_TRACE=128 ALLOC_TRACE_LIFETIMES=1 ALLOC_TRACE_OUT=heap.pb.gz ./server
+  alloc-report lifetimes heap.pb.gz
+  alloc-report lifetimes heap.pb.gz --by label
+  alloc-report lifetimes heap.pb.gz --charge workspace --include 'src/net/*'";
 
 const DIFF_EXAMPLES: &str = "\
 Examples:

@@ -46,6 +46,19 @@ pub(crate) fn top(file: &Path, view: &View, by: Grouping) -> Result<String> {
     }
 }
 
+pub(crate) fn lifetimes(file: &Path, view: &View, by: Grouping) -> Result<String> {
+    let Loaded { snapshot, nothing } = load(file, &view.charging, &view.filters)?;
+    if let Some(nothing) = nothing {
+        bail!(nothing);
+    }
+    let stdout = Stream::Output;
+    let table = alloc_report::lifetimes(&snapshot, view.rows)
+        .by(by)
+        .colour(stdout.is_colourful())
+        .width(stdout.width());
+    Ok(format!("{table}\n"))
+}
+
 /// The options of `tree`.
 #[derive(Args, Debug)]
 pub(crate) struct TreeOptions {

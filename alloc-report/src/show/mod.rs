@@ -7,6 +7,7 @@
 
 mod builder;
 mod diff;
+mod lifetimes;
 pub(crate) mod notes;
 mod stack;
 pub(crate) mod table;
@@ -16,5 +17,6 @@ mod tree;
 mod view;
 
 pub use diff::{Diff, diff};
+pub use lifetimes::{LifetimesTable, lifetimes};
 pub use top::{Top, top};
 pub use tree::{Tree, tree};

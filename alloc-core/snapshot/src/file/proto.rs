@@ -18,6 +18,10 @@ pub(super) mod field {
     pub(in crate::file) const LOCATION_ID: u32 = 1;
     pub(in crate::file) const VALUE: u32 = 2;
     pub(in crate::file) const LABEL: u32 = 3;
+    pub(in crate::file) const LIFETIMES: u32 = 7101;
+    /// Of [`Lifetimes`](super::Lifetimes): the unit, and the buckets of each kind.
+    pub(in crate::file) const UNIT: u32 = 1;
+    pub(in crate::file) const BUCKETS: [u32; 4] = [2, 3, 4, 5];
     /// Of a [`Location`](super::Location).
     pub(in crate::file) const LINE: u32 = 4;
     /// Of an [`Extension`](super::Extension).
@@ -77,6 +81,25 @@ pub(super) struct Sample {
     pub(super) value: Vec<i64>,
     #[prost(message, repeated, tag = "3")]
     pub(super) label: Vec<Label>,
+    /// How long the blocks lived. Other readers skip it.
+    #[prost(message, optional, tag = "7101")]
+    pub(super) lifetimes: Option<Lifetimes>,
+}
+
+/// Numbers of blocks by age: pairs of a bucket's number and its blocks.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Lifetimes {
+    /// The length of a unit of time, in picoseconds.
+    #[prost(uint64, tag = "1")]
+    pub(super) unit: u64,
+    #[prost(uint64, repeated, tag = "2")]
+    pub(super) freed_times: Vec<u64>,
+    #[prost(uint64, repeated, tag = "3")]
+    pub(super) freed_bytes: Vec<u64>,
+    #[prost(uint64, repeated, tag = "4")]
+    pub(super) live_times: Vec<u64>,
+    #[prost(uint64, repeated, tag = "5")]
+    pub(super) live_bytes: Vec<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]

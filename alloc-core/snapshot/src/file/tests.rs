@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::recorded::{Recorded, StackEnd};
 use crate::snapshot::About;
-use crate::{Frame, Trace, Traceback, TracedMemory};
+use crate::{Ages, Frame, Lifetimes, Trace, Traceback, TracedMemory};
 
 fn sample() -> Snapshot {
     let inner = Frame::new(
@@ -37,7 +37,11 @@ fn sample() -> Snapshot {
         Trace::new(stack(&[&main], StackEnd::Complete), Counters::default())
             .with_domain(u32::MAX)
             .with_thread("größe")
-            .with_label("größe > \u{1b}[31m"),
+            .with_label("größe > \u{1b}[31m")
+            .with_lifetimes(Lifetimes::new(
+                Ages::from_buckets(1_000_000, &[5, 0, 0, 7], &[12]),
+                Ages::from_buckets(1_000_000, &[0, 1], &[0, 0, 1]),
+            )),
         Trace::new(
             stack(
                 &[&Frame::new(Some("<overflow>"), None, 0, 0)],

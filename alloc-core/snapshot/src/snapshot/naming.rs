@@ -38,6 +38,7 @@ impl Snapshot {
                 thread: trace.thread,
                 label: trace.label,
                 size_class: trace.size_class,
+                lifetimes: trace.lifetimes,
             });
         }
         let mut snapshot = Snapshot::of_parts(Vec::new(), recorded, about);
@@ -100,6 +101,7 @@ impl Snapshot {
                 thread: callsite.thread.clone(),
                 label: callsite.label.clone(),
                 size_class: callsite.size_class,
+                lifetimes: callsite.lifetimes.clone(),
             })
             .collect()
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Bytes, ChargeTo, Counters, Traceback};
+use crate::{Bytes, ChargeTo, Counters, Lifetimes, Traceback};
 
 /// What separates the names in the path of a label.
 pub const LABEL_SEPARATOR: &str = " > ";
@@ -38,6 +38,9 @@ pub struct Trace {
     /// The size of the largest blocks of its size class, a power of two, if blocks were classed by
     /// their own size (`Config::sizes`) or the profile has their size.
     pub size_class: Option<Bytes>,
+    /// How long its blocks lived that were freed, and how old those are that live, if the session
+    /// recorded lifetimes (`Config::lifetimes`).
+    pub lifetimes: Option<Arc<Lifetimes>>,
     /// The type that the blocks were allocated for, in short form, if debug information or function
     /// names show it.
     pub type_name: Option<Arc<str>>,
@@ -60,6 +63,7 @@ impl Trace {
             thread: None,
             label: None,
             size_class: None,
+            lifetimes: None,
             type_name: None,
         }
     }
@@ -115,6 +119,20 @@ impl Trace {
     /// ```
     pub fn with_block_size(mut self, size: impl Into<Bytes>) -> Trace {
         self.size_class = Some(class_of(size.into()));
+        self
+    }
+
+    /// Sets how long its blocks lived.
+    ///
+    /// ```
+    /// use alloc_core::{Counters, Lifetimes, Trace, Traceback};
+    ///
+    /// let trace = Trace::new(Traceback::new(vec![]), Counters::default());
+    /// let trace = trace.with_lifetimes(Lifetimes::default());
+    /// assert_eq!(trace.lifetimes.unwrap().freed.count(), 0);
+    /// ```
+    pub fn with_lifetimes(mut self, lifetimes: impl Into<Arc<Lifetimes>>) -> Trace {
+        self.lifetimes = Some(lifetimes.into());
         self
     }
 

@@ -9,7 +9,7 @@ use crate::stack::origin::Origin;
 use crate::stack::package::Crates;
 use crate::stack::traceback::Traceback;
 use crate::statistics::grouping::{GroupBy, Grouping, Key};
-use crate::{Counters, sampling};
+use crate::{Counters, Lifetimes, sampling};
 
 /// The index of the first calling frame: the innermost frame of the workspace, or the place where
 /// std calls `main` or a thread's closure.
@@ -56,6 +56,7 @@ pub(super) struct Member<'a> {
 pub(super) struct Group<'a> {
     key: GroupKey,
     sum: Sum,
+    lifetimes: Option<Lifetimes>,
     /// The trace that was counted last.
     last: usize,
     /// The trace that was counted last as the group's own.
@@ -84,6 +85,7 @@ impl<'a> Of<'a> {
                     groups.push(Group {
                         key,
                         sum: Sum::default(),
+                        lifetimes: None,
                         last: usize::MAX,
                         last_own: usize::MAX,
                         members: Vec::new(),
@@ -99,6 +101,9 @@ impl<'a> Of<'a> {
             if group.last != member.number {
                 group.last = member.number;
                 group.sum.add(self.part(member.trace));
+                if let Some(lifetimes) = &member.trace.lifetimes {
+                    *group.lifetimes.get_or_insert_default() += lifetimes;
+                }
             }
             if !member.is_plumbing && group.last_own != member.number {
                 group.last_own = member.number;
@@ -112,7 +117,11 @@ impl<'a> Of<'a> {
             .into_iter()
             .map(|group| {
                 let parts = self.group(group.members.into_iter(), further);
-                Statistic::new(group.key, group.sum, parts, self)
+                let statistic = Statistic::new(group.key, group.sum, parts, self);
+                Statistic {
+                    lifetimes: group.lifetimes,
+                    ..statistic
+                }
             })
             .filter(|statistic| statistic.size > 0 || statistic.count > 0)
             .collect();

@@ -16,7 +16,7 @@ use std::fmt;
 use crate::snapshot::Snapshot;
 use crate::stack::package::Crates;
 use crate::statistics::grouping::{GroupBy, Grouping, Metric, SortBy};
-use crate::{Amount, Bytes, Counters, process};
+use crate::{Amount, Bytes, Counters, Lifetimes, process};
 
 use group::{Member, Of, Sum, is_library, start_of_callers};
 pub use key::GroupKey;
@@ -58,6 +58,9 @@ pub struct Statistic {
     pub error: Option<Bytes>,
     /// The groups within this one, if the [`Grouping`] has a further key.
     pub parts: Vec<Statistic>,
+    /// How long the blocks of the group lived, if the session recorded lifetimes
+    /// (`Config::lifetimes`).
+    pub lifetimes: Option<Lifetimes>,
     /// Whether the group consists of library functions that only call into the program, such as
     /// those that call `main` or poll futures, or that allocate for it, such as `Vec::push`. When
     /// [counted cumulatively](Grouping::cumulative), at least 99 % of its bytes are
@@ -77,6 +80,7 @@ impl Statistic {
             counters: sum.counters,
             error: of.snapshot.sampling().map(|_| error),
             parts,
+            lifetimes: None,
             is_plumbing: amount.bytes > 0
                 && u128::from(sum.own) * 100 < u128::from(amount.bytes.get()),
         }

@@ -68,6 +68,7 @@ impl ThreadState {
     pub(crate) fn fold_all(&self) {
         self.fold_cells();
         self.fold_tally();
+        self.settle_lifetimes();
         self.account.settle(&TABLES.heap);
     }
 

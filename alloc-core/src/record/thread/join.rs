@@ -84,6 +84,7 @@ impl ThreadState {
         self.tag_updates.store(STALE_LABEL | sizes, Relaxed);
         self.captures.store(settings::capture_limit() != 0, Relaxed);
         self.only_counts.store(settings::only_counts(), Relaxed);
+        self.ages.store(settings::ages(), Relaxed);
         let every = settings::sampling().map_or(0, Interval::bytes);
         self.sample_every.store(every, Relaxed);
         if let Some(interval) = self.sampling() {
@@ -94,17 +95,20 @@ impl ThreadState {
         self.tally.save_if_old(TABLES.epoch());
         self.account.begin(concurrency, &TABLES.heap);
         let (word, never) = (GateWord::at(generation).word(), GateWord::NEVER.word());
-        let (recording, counting, drawing) = match settings::sampling() {
-            _ if settings::only_counts() => (never, word, never),
-            None => (word, never, never),
-            Some(_) => (never, never, word),
-        };
+        let (mut recording, mut counting, mut drawing, mut aging) = (never, never, never, never);
+        *match settings::sampling() {
+            _ if settings::only_counts() => &mut counting,
+            _ if settings::ages() => &mut aging,
+            None => &mut recording,
+            Some(_) => &mut drawing,
+        } = word;
         self.gap.set(Range::default());
         self.open_gap.shut();
         self.outside.set(MappedRange::NONE);
         self.recording.store(recording, Relaxed);
         self.counting.store(counting, Relaxed);
         self.drawing.store(drawing, Relaxed);
+        self.aging.store(aging, Relaxed);
         self.generation.store(generation, Relaxed);
     }
 
@@ -116,6 +120,7 @@ impl ThreadState {
         self.recording.store(GateWord::NEVER.word(), Relaxed);
         self.counting.store(GateWord::NEVER.word(), Relaxed);
         self.drawing.store(GateWord::NEVER.word(), Relaxed);
+        self.aging.store(GateWord::NEVER.word(), Relaxed);
     }
 
     /// Tags the thread's callsites with its name, if the session distinguishes threads.

@@ -1,5 +1,6 @@
 //! The recording state of each thread, and the list of all states.
 
+mod age;
 mod cells;
 mod events;
 mod gap;

@@ -13,6 +13,7 @@ use crate::tables::callsites::Recent;
 use crate::tables::counted::MappedRange;
 use crate::tables::counters::{Account, Cell};
 use crate::tables::growing::Growing;
+use crate::tables::lifetimes::Pending;
 use crate::tables::open_gap::OpenGap;
 use crate::tables::tally::Tally;
 use crate::tables::unmapped_ranges::Range;
@@ -47,11 +48,12 @@ pub(crate) struct ThreadState {
     /// it.
     pub(super) generation: AtomicU64,
     /// The [gate](crate::record::gate) word of that generation without scopes, in the one field
-    /// that matches the session's mode: exact, counting only, or sampling. The other fields hold a
+    /// that matches the session's mode: exact, counting only, sampling, or exact with births. The other fields hold a
     /// value that the gate never has.
     pub(super) recording: AtomicU64,
     pub(super) counting: AtomicU64,
     pub(super) drawing: AtomicU64,
+    pub(super) aging: AtomicU64,
     /// Bytes until the next sampled one.
     pub(super) until_sample: AtomicI64,
     pub(super) ceiling: AtomicI64,
@@ -85,6 +87,11 @@ pub(crate) struct ThreadState {
     pub(crate) open_gap: OpenGap,
     pub(crate) tally: Tally,
     pub(super) random: AtomicU64,
+    /// What the thread holds back of a session that records lifetimes: bytes that the clock does
+    /// not count yet, and deaths.
+    pub(super) ages: AtomicBool,
+    pub(super) uncounted_bytes: AtomicU64,
+    pub(super) deaths: Pending,
     pub(crate) events: Events,
     /// Nesting depth of table uses outside a record: how many have begun, and how many of those
     /// found that they may go on.
@@ -119,6 +126,7 @@ impl ThreadState {
         }
         self.tally.empty(0);
         self.account.clear();
+        self.clear_lifetimes();
         self.events.clear();
     }
 }

@@ -21,6 +21,9 @@ pub(crate) struct Options {
     /// Class blocks by their own size, for top --by size-class
     #[arg(long)]
     pub(super) sizes: bool,
+    /// Record how long blocks live, for lifetimes
+    #[arg(long, conflicts_with = "sample")]
+    pub(super) lifetimes: bool,
     /// Keep the heap's peak exact if several threads allocate at once, at a cost for each
     /// allocation
     #[arg(long)]

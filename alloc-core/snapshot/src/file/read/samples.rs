@@ -14,6 +14,7 @@ use crate::file::{
     BROKEN, DOMAIN_LABEL, OVERFLOW, OWN_LABEL, SIZE_LABEL, STACK_LABEL, THREAD_LABEL, TRUNCATED,
     TYPE_LABEL, UNCAPTURED, counters,
 };
+use crate::lifetimes::{Ages, Lifetimes};
 use crate::recorded::StackEnd;
 use crate::snapshot::{Trace, class_of};
 use crate::stack::frame::Frame;
@@ -57,6 +58,7 @@ struct Labels {
     label: Option<Arc<str>>,
     size_class: Option<Bytes>,
     type_name: Option<Arc<str>>,
+    lifetimes: Option<Lifetimes>,
 }
 
 impl<'a, 'b> Samples<'a, 'b> {
@@ -107,6 +109,7 @@ impl<'a, 'b> Samples<'a, 'b> {
             label: None,
             size_class: None,
             type_name: None,
+            lifetimes: None,
         };
         for at in sample {
             match at? {
@@ -132,6 +135,9 @@ impl<'a, 'b> Samples<'a, 'b> {
                     }
                 }
                 (3, label) => self.label(label.fields()?, &mut labels, budget)?,
+                (7101, it) if self.is_own => {
+                    labels.lifetimes = Some(lifetimes(it.fields()?, budget)?);
+                }
                 _ => {}
             }
         }
@@ -151,6 +157,7 @@ impl<'a, 'b> Samples<'a, 'b> {
             label: labels.label,
             size_class: labels.size_class,
             type_name: labels.type_name,
+            lifetimes: labels.lifetimes.map(Arc::new),
         };
         self.push(trace, &values, budget)
     }
@@ -273,6 +280,37 @@ impl<'a, 'b> Samples<'a, 'b> {
         self.texts.insert(at, name.clone());
         Ok(name)
     }
+}
+
+/// How long the blocks of a sample lived.
+fn lifetimes(fields: Fields<'_>, budget: &mut Budget) -> Result<Lifetimes, Error> {
+    let mut unit = 0;
+    let mut buckets = [const { Vec::new() }; 4];
+    for at in fields {
+        match at? {
+            (1, it) => unit = it.number()?,
+            (field @ 2..=5, it) => {
+                let all: &mut Vec<(u8, u64)> = &mut buckets[field as usize - 2];
+                let mut numbers = it.numbers();
+                while let (Some(at), Some(blocks)) = (numbers.next(), numbers.next()) {
+                    let (at, blocks) = (at?, blocks?);
+                    let is_next = all.last().is_none_or(|&(last, _)| u64::from(last) < at);
+                    let Some(at) = u8::try_from(at).ok().filter(|_| is_next) else {
+                        return Err(Error::invalid_file(format!(
+                            "found {at} where the next bucket of lifetimes belongs"
+                        )));
+                    };
+                    budget.take(1, 2 * size_of::<(u8, u64)>(), "lifetimes")?;
+                    all.push((at, blocks));
+                }
+            }
+            _ => {}
+        }
+    }
+    let [freed_times, freed_bytes, live_times, live_bytes] = buckets;
+    let ages = |times, bytes| Ages { unit, times, bytes };
+    let freed = ages(freed_times, freed_bytes);
+    Ok(Lifetimes::new(freed, ages(live_times, live_bytes)))
 }
 
 /// Splits values into two sides without negative values. The first minus the second is the change:

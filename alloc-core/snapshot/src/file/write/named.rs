@@ -147,6 +147,21 @@ impl Builder {
                 .map(|&value| i64::try_from(value).unwrap_or(i64::MAX))
                 .collect(),
             label,
+            lifetimes: trace.lifetimes.as_deref().map(|it| {
+                let pairs = |buckets: &[(u8, u64)]| {
+                    let pairs = buckets.iter();
+                    pairs
+                        .flat_map(|&(at, blocks)| [at.into(), blocks])
+                        .collect()
+                };
+                proto::Lifetimes {
+                    unit: it.freed.unit.max(it.live.unit),
+                    freed_times: pairs(&it.freed.times),
+                    freed_bytes: pairs(&it.freed.bytes),
+                    live_times: pairs(&it.live.times),
+                    live_bytes: pairs(&it.live.bytes),
+                }
+            }),
         }
     }
 

@@ -40,6 +40,19 @@ pub struct Callsite<'a> {
     pub label: Option<Text>,
     /// The size of the largest blocks in its size class, if it has a class.
     pub size_class: Option<u64>,
+    /// How long its blocks lived, if the session records lifetimes.
+    pub lifetimes: Option<Lifetimes<'a>>,
+}
+
+/// Numbers of blocks by age, in each bucket of time and of bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Lifetimes<'a> {
+    /// The length of a unit of time, in picoseconds.
+    pub unit: u64,
+    /// Blocks that were freed.
+    pub freed: (&'a [u64], &'a [u64]),
+    /// Blocks that live.
+    pub live: (&'a [u64], &'a [u64]),
 }
 
 /// A module to write: see [`Module`](crate::modules::Module).
@@ -144,9 +157,10 @@ fn name_instead(address: usize) -> Option<&'static str> {
 /// A file under construction: callsites first, then modules, then the summary.
 pub struct RawFile {
     packed: Gzip,
-    /// The message under construction, and one nested in it.
+    /// The message under construction, and those nested in it.
     message: Message,
     inner: Message,
+    innermost: Message,
     strings: i64,
     locations: Locations,
     modules: Pages<Placed>,
@@ -170,6 +184,7 @@ impl RawFile {
             packed: Gzip::new()?,
             message: Message::new(),
             inner: Message::new(),
+            innermost: Message::new(),
             strings: 0,
             locations: Locations::new()?,
             modules: Pages::new(),
@@ -253,7 +268,28 @@ impl RawFile {
             self.inner.fields(label)?;
             self.message.field(field::LABEL, self.inner.bytes())?;
         }
+        if let Some(lifetimes) = callsite.lifetimes {
+            self.lifetimes(lifetimes)?;
+        }
         self.write_message(field::SAMPLE)
+    }
+
+    /// Adds lifetimes to the sample under construction.
+    fn lifetimes(&mut self, lifetimes: Lifetimes<'_>) -> Result<(), NoMemory> {
+        let Lifetimes { unit, freed, live } = lifetimes;
+        self.inner.clear();
+        self.inner.varint((field::UNIT << 3).into())?;
+        self.inner.varint(unit)?;
+        let buckets = [freed.0, freed.1, live.0, live.1];
+        for (field, buckets) in field::BUCKETS.into_iter().zip(buckets) {
+            self.innermost.clear();
+            for (at, &blocks) in (0..).zip(buckets).filter(|(_, blocks)| **blocks > 0) {
+                self.innermost.varint(at)?;
+                self.innermost.varint(blocks)?;
+            }
+            self.inner.field(field, self.innermost.bytes())?;
+        }
+        self.message.field(field::LIFETIMES, self.inner.bytes())
     }
 
     /// Adds a module.
@@ -391,6 +427,7 @@ impl RawFile {
         self.packed.mapped()
             + self.message.mapped()
             + self.inner.mapped()
+            + self.innermost.mapped()
             + self.locations.mapped()
             + self.modules.mapped()
     }

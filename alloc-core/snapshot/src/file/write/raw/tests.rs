@@ -5,7 +5,7 @@ use std::io::Read as _;
 use prost::Message as _;
 
 use super::*;
-use crate::{Amount, Bytes, Snapshot};
+use crate::{Ages, Amount, Bytes, Snapshot};
 
 fn counters(bytes: u64, blocks: u64) -> Counters {
     let amount = Amount::new(bytes, blocks);
@@ -23,6 +23,11 @@ fn sample() -> Pages<u8> {
     let mut file = RawFile::new().unwrap();
     let thread = file.text(b"gr\xC3\xB6\xC3\x9Fe").unwrap();
     let label = file.text(b"request > decode").unwrap();
+    let lifetimes = Lifetimes {
+        unit: 1_000_000,
+        freed: (&[5, 0, 0, 7], &[12]),
+        live: (&[0, 1], &[0, 0, 1]),
+    };
     let stacks: [(&[usize], StackEnd, u64, u32); 6] = [
         (&[0x1001, 0x2001, 0x9001], StackEnd::Complete, 100, 0),
         (&[0x1001, 0x2001], StackEnd::Truncated, 200, 7),
@@ -40,6 +45,7 @@ fn sample() -> Pages<u8> {
             thread: Some(thread).filter(|_| domain == 7),
             label: Some(label).filter(|_| bytes == 300),
             size_class: Some(16).filter(|_| domain == 7),
+            lifetimes: Some(lifetimes).filter(|_| bytes == 300),
         })
         .unwrap();
     }
@@ -112,6 +118,11 @@ fn counters_labels_and_the_summary_survive_a_round_trip() {
     let labels = traces.iter().map(|trace| trace.label.as_deref());
     let expected = [None, None, Some("request > decode"), None, None, None];
     assert_eq!(labels.collect::<Vec<_>>(), expected);
+    let lived = traces[2].lifetimes.as_deref().unwrap();
+    let freed = Ages::from_buckets(1_000_000, &[5, 0, 0, 7], &[12]);
+    let live = Ages::from_buckets(1_000_000, &[0, 1], &[0, 0, 1]);
+    assert_eq!(*lived, crate::Lifetimes::new(freed, live));
+    assert!(traces[1].lifetimes.is_none());
     let ends = traces.iter().map(|trace| trace.traceback.end());
     let expected = [
         StackEnd::Complete,
@@ -218,6 +229,7 @@ fn twenty_thousand_callsites_need_little_memory() {
             thread: None,
             label: None,
             size_class: None,
+            lifetimes: None,
         });
         written.unwrap();
     }

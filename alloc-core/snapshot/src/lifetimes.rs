@@ -1,0 +1,241 @@
+//! [`Lifetimes`]: how long the blocks of a callsite lived, and how old those are that live.
+
+use std::ops::AddAssign;
+use std::time::Duration;
+
+use crate::Bytes;
+
+/// How long the blocks of a callsite lived that were freed, and how old those are that live.
+///
+/// ```
+/// use std::time::Duration;
+/// use alloc_core::{Ages, Lifetimes};
+///
+/// let freed = Ages::default().with_times(Duration::from_millis(2), 100);
+/// let mut lifetimes = Lifetimes::default();
+/// lifetimes.freed = freed;
+/// assert_eq!(lifetimes.freed.count(), 100);
+/// assert!(lifetimes.live.oldest().is_none());
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Lifetimes {
+    /// Blocks that were freed, or moved by a reallocation.
+    pub freed: Ages,
+    /// Blocks that live, at the moment of the snapshot.
+    pub live: Ages,
+}
+
+impl Lifetimes {
+    #[doc(hidden)]
+    pub fn new(freed: Ages, live: Ages) -> Lifetimes {
+        Lifetimes { freed, live }
+    }
+
+    /// The length of a unit of time, in picoseconds.
+    pub(crate) fn unit(&self) -> u64 {
+        self.freed.unit.max(self.live.unit)
+    }
+
+    /// The blocks in each bucket, by time and by bytes: of those that were freed, and those that
+    /// live.
+    pub(crate) fn buckets(&self) -> [(Vec<u64>, Vec<u64>); 2] {
+        let all = |used: &[(u8, u64)]| {
+            let mut buckets = vec![0; used.last().map_or(0, |it| usize::from(it.0) + 1)];
+            used.iter()
+                .for_each(|&(at, blocks)| buckets[usize::from(at)] = blocks);
+            buckets
+        };
+        [&self.freed, &self.live].map(|it| (all(&it.times), all(&it.bytes)))
+    }
+}
+
+/// Numbers of blocks by age, in buckets.
+///
+/// There are two buckets for each power of two of time, so a quantile is exact to within a factor
+/// of 1.5; and one for each power of two of bytes. An age in bytes is what the program allocated
+/// meanwhile.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Ages {
+    /// Length of a unit of time, in picoseconds.
+    pub(crate) unit: u64,
+    /// Numbers of buckets that are not empty and how many blocks they have, by time in units.
+    pub(crate) times: Vec<(u8, u64)>,
+    /// The same by bytes in KiB.
+    pub(crate) bytes: Vec<(u8, u64)>,
+}
+
+/// The unit of ages that are made by hand: a microsecond.
+const MICROSECOND: u64 = 1_000_000;
+
+impl Ages {
+    /// Ages from the numbers of blocks in each bucket, with the length of a unit in picoseconds.
+    #[doc(hidden)]
+    pub fn from_buckets(unit: u64, times: &[u64], bytes: &[u64]) -> Ages {
+        let used = |buckets: &[u64]| {
+            let numbered = (0..).zip(buckets.iter().copied());
+            numbered.filter(|(_, blocks)| *blocks > 0).collect()
+        };
+        Ages {
+            unit,
+            times: used(times),
+            bytes: used(bytes),
+        }
+    }
+
+    /// The same with so many more blocks of this age.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use alloc_core::Ages;
+    ///
+    /// let ages = Ages::default().with_times(Duration::from_secs(1), 3);
+    /// assert_eq!(ages.count(), 3);
+    /// ```
+    pub fn with_times(mut self, age: Duration, blocks: u64) -> Ages {
+        if self.unit == 0 {
+            self.unit = MICROSECOND;
+        }
+        let units = age.as_nanos() * 1000 / u128::from(self.unit);
+        let bucket = match units.checked_ilog2() {
+            None => 0,
+            Some(at) => 1 + 2 * at + (units << 1 >> at) as u32 % 2,
+        };
+        add(&mut self.times, bucket.min(u8::MAX.into()) as u8, blocks);
+        self
+    }
+
+    /// The number of blocks.
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::Ages::default().count(), 0);
+    /// ```
+    pub fn count(&self) -> u64 {
+        self.times.iter().map(|(_, blocks)| blocks).sum()
+    }
+
+    /// The buckets that are not empty, from the youngest: the age below which their blocks are, and
+    /// how many there are.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use alloc_core::Ages;
+    ///
+    /// let ages = Ages::default().with_times(Duration::from_micros(5), 3);
+    /// assert!(ages.times().eq([(Duration::from_micros(6), 3)]));
+    /// ```
+    pub fn times(&self) -> impl Iterator<Item = (Duration, u64)> {
+        self.times
+            .iter()
+            .map(|&(bucket, blocks)| (self.end(bucket), blocks))
+    }
+
+    /// The same by the bytes that were allocated meanwhile.
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::Ages::default().bytes().count(), 0);
+    /// ```
+    pub fn bytes(&self) -> impl Iterator<Item = (Bytes, u64)> {
+        let end = |bucket: u8| 1024_u64.checked_shl(bucket.into()).unwrap_or(u64::MAX);
+        self.bytes
+            .iter()
+            .map(move |&(bucket, blocks)| (end(bucket).into(), blocks))
+    }
+
+    /// The age that this part of the blocks, from 0 to 1, did not reach: the end of its bucket.
+    /// None without blocks.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use alloc_core::Ages;
+    ///
+    /// let ages = Ages::default()
+    ///     .with_times(Duration::from_micros(5), 90)
+    ///     .with_times(Duration::from_millis(800), 10);
+    /// assert_eq!(ages.quantile(0.5), Some(Duration::from_micros(6)));
+    /// assert!(ages.quantile(0.99) >= Some(Duration::from_millis(800)));
+    /// ```
+    pub fn quantile(&self, part: f64) -> Option<Duration> {
+        let wanted = (self.count() as f64 * part).ceil().max(1.0) as u64;
+        let mut below = 0;
+        let bucket = self.times.iter().find(|(_, blocks)| {
+            below += blocks;
+            below >= wanted
+        })?;
+        Some(self.end(bucket.0))
+    }
+
+    /// The age that the oldest block did not reach: the end of its bucket. None without blocks.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use alloc_core::Ages;
+    ///
+    /// let ages = Ages::default().with_times(Duration::from_micros(5), 1);
+    /// assert_eq!(ages.oldest(), Some(Duration::from_micros(6)));
+    /// ```
+    pub fn oldest(&self) -> Option<Duration> {
+        self.times.last().map(|(bucket, _)| self.end(*bucket))
+    }
+
+    /// Where a bucket of time ends.
+    fn end(&self, bucket: u8) -> Duration {
+        let units = match bucket.checked_sub(1) {
+            None => 1,
+            // Twice the number of units, which is whole in each half octave.
+            Some(at) => (3 + u128::from(at % 2)) << (at / 2).min(100),
+        };
+        let halves = if bucket == 0 { 2 } else { units };
+        let picoseconds = halves.saturating_mul(u128::from(self.unit)) / 2;
+        Duration::from_nanos((picoseconds / 1000).try_into().unwrap_or(u64::MAX))
+    }
+}
+
+fn add(buckets: &mut Vec<(u8, u64)>, bucket: u8, blocks: u64) {
+    match buckets.binary_search_by_key(&bucket, |it| it.0) {
+        Ok(at) => buckets[at].1 = buckets[at].1.saturating_add(blocks),
+        Err(at) => buckets.insert(at, (bucket, blocks)),
+    }
+}
+
+impl AddAssign<&Ages> for Ages {
+    /// Adds the blocks of the same process, whose units of time are as long.
+    fn add_assign(&mut self, other: &Ages) {
+        if self.unit == 0 {
+            self.unit = other.unit;
+        }
+        for &(bucket, blocks) in &other.times {
+            add(&mut self.times, bucket, blocks);
+        }
+        for &(bucket, blocks) in &other.bytes {
+            add(&mut self.bytes, bucket, blocks);
+        }
+    }
+}
+
+impl AddAssign<&Lifetimes> for Lifetimes {
+    fn add_assign(&mut self, other: &Lifetimes) {
+        self.freed += &other.freed;
+        self.live += &other.live;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_ends_where_the_next_begins() {
+        let mut last = Duration::ZERO;
+        for micros in 0..5000 {
+            let age = Duration::from_micros(micros);
+            let end = Ages::default().with_times(age, 1).oldest().unwrap();
+            assert!(age < end && end >= last, "{micros}: {end:?}");
+            assert!(
+                micros == 0 || end.as_secs_f64() <= 1.5 * age.as_secs_f64() + 1e-6,
+                "{micros}: {end:?}"
+            );
+            last = end;
+        }
+    }
+}

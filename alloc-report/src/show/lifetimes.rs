@@ -1,0 +1,215 @@
+//! [`lifetimes`]: how long blocks live, by line.
+
+use std::cmp::Reverse;
+use std::fmt;
+use std::time::Duration;
+
+use alloc_core_snapshot::{Ages, GroupKey, Grouping, Metric, Snapshot, Statistic};
+
+use super::notes;
+use super::table::{BOLD, Cell, DIM, PLAIN, Row, Table};
+use super::text;
+use super::view::{View, process};
+
+/// Makes a table of how long blocks live, of the `n` lines that freed the most blocks.
+///
+/// Of the blocks that were freed, it has the median of their lifetimes, and the lifetime that nine
+/// in ten and all of them did not reach; of those that live, how old half of them and the oldest
+/// are. Ages are exact to within a factor of 1.5. The snapshot is one of a session with
+/// `Config::lifetimes`; the blocks of others have no ages.
+///
+/// ```
+/// use std::time::Duration;
+/// use alloc_core::{Ages, Amount, Counters, Frame, Lifetimes, Snapshot, Trace, Traceback};
+///
+/// let mut lived = Lifetimes::default();
+/// lived.freed = Ages::default().with_times(Duration::from_micros(5), 100);
+/// let frame = Frame::new(Some("demo::parse"), Some("src/parse.rs"), 41, 9);
+/// let counters = Counters { total: Amount::new(6400, 100), ..Counters::default() };
+/// let trace = Trace::new(Traceback::new(vec![frame]), counters).with_lifetimes(lived);
+/// let snapshot = Snapshot::from_traces(vec![trace], 32);
+/// assert_eq!(
+///     alloc_report::lifetimes(&snapshot, 10).to_string(),
+///     "\
+/// 100 blocks were freed, and 0 live, by line
+///
+/// ##  freed  half below  90% below  all below  live  half below  oldest  line
+/// 1    100        6 µs       6 µs       6 µs     0                      src/parse.rs:41"
+/// );
+/// ```
+pub fn lifetimes(snapshot: &Snapshot, n: usize) -> LifetimesTable<'_> {
+    LifetimesTable {
+        snapshot,
+        view: View::new(n),
+    }
+}
+
+/// A table of how long blocks live, made by [`lifetimes`].
+///
+/// It prints without a final newline.
+#[derive(Clone, Debug)]
+#[must_use = "a table does nothing until it is printed"]
+pub struct LifetimesTable<'a> {
+    snapshot: &'a Snapshot,
+    view: View,
+}
+
+impl LifetimesTable<'_> {
+    /// Groups by files, functions, labels and so on; lines are the default.
+    pub fn by(mut self, by: impl Into<Grouping>) -> Self {
+        self.view.by = by.into();
+        self
+    }
+
+    /// Turns ANSI colours on or off; off is the default.
+    pub fn colour(mut self, colour: bool) -> Self {
+        self.view.colour = colour;
+        self
+    }
+
+    /// Fits the table into `width` columns, as [`Top::width`](crate::Top::width) does.
+    pub fn width(mut self, width: usize) -> Self {
+        self.view.width = width;
+        self
+    }
+
+    fn table(&self, groups: &[Statistic]) -> Table {
+        let (shown, others) = groups.split_at(self.view.rows.min(groups.len()));
+        let keys: Vec<&GroupKey> = shown.iter().map(|it| &it.key).collect();
+        let places = self.view.places(keys.into_iter(), self.snapshot);
+        let mut rows = Vec::new();
+        for ((group, (place, source)), rank) in shown.iter().zip(places).zip(1_u64..) {
+            rows.push(Row {
+                style: PLAIN,
+                cells: cells(text::grouped(rank), group),
+                level: 0,
+                place,
+                source,
+                details: Vec::new(),
+            });
+        }
+        if !others.is_empty() {
+            let others = text::plural(others.len() as u64, self.view.noun(0));
+            rows.push(Row {
+                style: BOLD,
+                cells: vec![Cell::new(""); 8],
+                level: 0,
+                place: format!("other ({others})"),
+                source: None,
+                details: Vec::new(),
+            });
+        }
+        Table {
+            heads: vec![
+                "#",
+                "freed",
+                "half below",
+                "90% below",
+                "all below",
+                "live",
+                "half below",
+                "oldest",
+            ],
+            place: self.view.nouns(),
+            rows,
+        }
+    }
+}
+
+fn cells(rank: String, group: &Statistic) -> Vec<Cell> {
+    let lifetimes = group.lifetimes.clone().unwrap_or_default();
+    let (freed, live) = (&lifetimes.freed, &lifetimes.live);
+    let at = |ages: &Ages, part| Cell::new(ages.quantile(part).map_or_else(String::new, shown));
+    vec![
+        Cell::styled(DIM, rank),
+        Cell::new(text::grouped(freed.count())),
+        at(freed, 0.5),
+        at(freed, 0.9),
+        at(freed, 1.0),
+        Cell::new(text::grouped(live.count())),
+        at(live, 0.5),
+        at(live, 1.0),
+    ]
+}
+
+/// A time with two digits, in the largest unit of which it has one.
+fn shown(time: Duration) -> String {
+    const UNITS: [(f64, &str); 6] = [
+        (86_400.0, "d"),
+        (3600.0, "h"),
+        (60.0, "min"),
+        (1.0, "s"),
+        (1e-3, "ms"),
+        (1e-6, "µs"),
+    ];
+    let seconds = time.as_secs_f64();
+    let fits = |(unit, _): &&(f64, &str)| seconds >= *unit;
+    let (unit, name) = UNITS.iter().find(fits).unwrap_or(&UNITS[5]);
+    let number = seconds / unit;
+    match number < 9.95 && number.fract() >= 0.05 && number.fract() <= 0.95 {
+        true => format!("{number:.1} {name}"),
+        false => format!("{number:.0} {name}"),
+    }
+}
+
+impl fmt::Display for LifetimesTable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A report must not appear in the next snapshot.
+        let page = alloc_core_snapshot::seam::untraced(|| {
+            let by = self.view.by.clone().with_metric(Metric::Total);
+            let mut groups = self.snapshot.statistics(by);
+            groups.retain(|it| it.lifetimes.is_some());
+            let counts = |it: &Statistic| {
+                let lifetimes = it.lifetimes.as_ref();
+                lifetimes.map_or((0, 0), |it| (it.freed.count(), it.live.count()))
+            };
+            groups.sort_by_key(|it| Reverse(counts(it)));
+            let (mut freed, mut live) = (0, 0);
+            groups.iter().map(counts).for_each(|(of_freed, of_live)| {
+                freed += of_freed;
+                live += of_live;
+            });
+            let heading = format!(
+                "{} {} freed, and {} live, {}",
+                text::plural(freed, "block"),
+                if freed == 1 { "was" } else { "were" },
+                text::grouped(live),
+                self.view.grouped(self.snapshot),
+            );
+            let table = (!groups.is_empty()).then(|| self.table(&groups));
+            let mut notes = notes::of_snapshot(self.snapshot);
+            if groups.is_empty() && !self.snapshot.traces().is_empty() {
+                notes.insert(
+                    0,
+                    "lifetimes were not recorded: trace with ALLOC_TRACE_LIFETIMES=1 or \
+                     Config::lifetimes(true)"
+                        .to_owned(),
+                );
+            }
+            let process = process(self.snapshot).into_iter().collect();
+            self.view.page(process, &heading, table, &notes)
+        });
+        f.write_str(&page)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_two_digits() {
+        #[track_caller]
+        fn check(microseconds: u64, expected: &str) {
+            assert_eq!(shown(Duration::from_micros(microseconds)), expected);
+        }
+        check(0, "0 µs");
+        check(6, "6 µs");
+        check(1536, "1.5 ms");
+        check(24_000, "24 ms");
+        check(1_572_864, "1.6 s");
+        check(90_000_000, "1.5 min");
+        check(7_200_000_000, "2 h");
+        check(200_000_000_000, "2.3 d");
+    }
+}
