@@ -251,3 +251,37 @@ fn printed_text_does_not_count() {
     }
     assert_eq!(guard.usage().unwrap(), Usage::default());
 }
+
+#[test]
+fn a_scope_with_stacks_counts_each_block_at_its_callsite() {
+    let scope = Scope::enter_with_stacks().unwrap();
+    let kept = Vec::<u8>::with_capacity(300);
+    drop(Vec::<u8>::with_capacity(500));
+    let snapshot = scope.snapshot().unwrap();
+    drop(scope);
+    let mut live: Vec<_> = snapshot.traces().iter().map(|it| it.counters).collect();
+    live.sort_unstable_by_key(|it| it.current);
+    let totals: Vec<_> = live.iter().map(|it| (it.current, it.total)).collect();
+    assert_eq!(
+        totals,
+        [
+            (amount(0, 0), amount(500, 1)),
+            (amount(300, 1), amount(300, 1))
+        ]
+    );
+    drop(kept);
+}
+
+/// A started thread first frees a block of the thread that started it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_thread_that_is_started_in_a_scope_may_count_there() {
+    const MIB: u64 = 1 << 20;
+    let scope = Scope::enter_with_threads().unwrap();
+    let work = || drop(Vec::<u8>::with_capacity(MIB as usize));
+    std::thread::spawn(work).join().unwrap();
+    let usage = scope.usage().unwrap();
+    drop(scope);
+    assert_eq!(usage.allocated.bytes.get() / MIB, 1);
+    assert_eq!(usage.freed.bytes.get() / MIB, 1);
+}
