@@ -272,16 +272,25 @@ fn a_scope_with_stacks_counts_each_block_at_its_callsite() {
     drop(kept);
 }
 
-/// A started thread first frees a block of the thread that started it.
+/// A started thread first of all frees a block of the thread that started it.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_thread_that_is_started_in_a_scope_may_count_there() {
+fn a_thread_counts_in_the_scope_that_it_was_started_in() {
     const MIB: u64 = 1 << 20;
-    let scope = Scope::enter_with_threads().unwrap();
     let work = || drop(Vec::<u8>::with_capacity(MIB as usize));
+    let scope = Scope::enter_with_threads().unwrap();
     std::thread::spawn(work).join().unwrap();
+    // Another thread is started outside, and then frees a block of the scope.
+    let block = Vec::<u8>::with_capacity(MIB as usize);
+    thread::outside_scope(|| {
+        let free_and_work = move || {
+            drop(block);
+            work();
+        };
+        std::thread::spawn(free_and_work).join().unwrap();
+    });
     let usage = scope.usage().unwrap();
     drop(scope);
-    assert_eq!(usage.allocated.bytes.get() / MIB, 1);
-    assert_eq!(usage.freed.bytes.get() / MIB, 1);
+    let [allocated, freed] = [usage.allocated, usage.freed].map(|it| it.bytes.get() / MIB);
+    assert_eq!([allocated, freed], [2, 2]);
 }

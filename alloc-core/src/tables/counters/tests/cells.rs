@@ -53,6 +53,19 @@ fn a_cell_must_be_folded_beyond_its_ceiling() {
     check_freed(weighted(60, 1), weighted(160, 1), false);
 }
 
+/// A single thread's cells need no folds. Those of several hide part of a callsite's peak.
+#[test]
+fn a_single_thread_holds_back_more_than_one_of_several() {
+    for (ceiling, most) in [
+        (CellCeiling::ONE_THREAD, 1 << 30),
+        (CellCeiling::MANY_THREADS, 16 << 10),
+    ] {
+        let cell = cell_with(weighted(0, 0));
+        assert!(!cell.try_alloc_fast(CALLSITE, most + 1, EPOCH, ceiling));
+        assert!(cell.try_alloc_fast(CALLSITE, most, EPOCH, ceiling));
+    }
+}
+
 /// The counts of blocks have 32 bits, and a sampled block may count for millions.
 #[test]
 fn a_cell_must_be_folded_before_its_block_counts_overflow() {

@@ -290,6 +290,20 @@ fn a_cleared_account_holds_back_neither_bytes_nor_a_peak() {
     assert!(it.heap.peak.load(Relaxed) < 100, "nobody knows the peak");
 }
 
+/// Only a single thread's account knows a peak that the heap does not.
+#[test]
+fn an_account_of_several_threads_has_no_peak_of_its_own() {
+    const SIZE: i64 = 1 << 20;
+    let it = Single::new();
+    it.grow(SIZE);
+    it.account.begin(Concurrency::Single, &it.heap);
+    it.account.begin(Concurrency::Multi, &it.heap);
+    it.account.shrink(SIZE, &it.heap, &it.epoch);
+    it.heap.reset_peak();
+    it.account.tell_peak(&it.heap);
+    assert_eq!(it.heap.peak.load(Relaxed), 0);
+}
+
 /// There is always a thread, if only the one that asks.
 #[test]
 fn a_heap_has_at_least_one_thread() {
