@@ -166,6 +166,7 @@ fn a_free_that_is_undone_is_no_allocation() {
     assert_eq!(allocated.current, Amount::new(80, 1));
     assert_eq!(allocated.peak, Amount::new(80, 1));
     assert_eq!(allocated.total, Amount::new(80, 1));
+    assert_eq!(allocated.at_peak, Amount::default(), "the peak was before");
     shared.fold(&Delta::freed(block, EPOCH), EPOCH, || {});
     assert_eq!(
         sum(),

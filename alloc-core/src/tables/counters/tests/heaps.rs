@@ -100,6 +100,9 @@ fn a_tally_has_room_up_to_the_peak_of_a_single_thread() {
     it.shrink(40);
     // 3 settled and 60 held back, of 103.
     assert_eq!(it.account.room_of_tally(&it.heap), 40);
+    // A tally folds into the account.
+    it.account.add(15);
+    assert_eq!(it.account.room_of_tally(&it.heap), 25);
     assert!(it.account.is_alone());
     it.account.begin(Concurrency::Multi, &it.heap);
     assert_eq!(it.account.room_of_tally(&it.heap), i64::MAX);
