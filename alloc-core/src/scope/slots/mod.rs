@@ -3,6 +3,8 @@
 mod blocks;
 mod lifetime;
 mod slot;
+#[cfg(test)]
+mod tests;
 
 pub(super) use blocks::prepare;
 pub(crate) use blocks::{abort_realloc, begin_realloc, finish_realloc, on_alloc, on_free};

@@ -46,7 +46,7 @@ pub(crate) struct Account {
 pub(crate) type HasSettled = bool;
 
 /// The least credit of a thread, in bytes.
-const LEAST_CREDIT: i64 = 4 << 10;
+pub(super) const LEAST_CREDIT: i64 = 4 << 10;
 /// The largest credit of a thread, in bytes.
 pub(super) const MOST_CREDIT: i64 = 64 << 10;
 

@@ -45,7 +45,7 @@ impl CellCeiling {
 }
 
 /// Number of allocated blocks at which a cell must be folded.
-const MOST_BLOCKS: u32 = 1 << 30;
+pub(super) const MOST_BLOCKS: u32 = 1 << 30;
 
 /// Whether the owner should fold the cell now.
 pub(crate) type MustFold = bool;

@@ -30,7 +30,7 @@ impl Signed {
 }
 
 /// A change to a callsite's counters, as a cell collects it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Delta {
     pub(crate) net: Signed,
     pub(crate) high: Signed,

@@ -1,9 +1,12 @@
 //! One thread against a model that copies everything at every peak, and several within their error.
 
+mod cells;
+mod heaps;
+
 use super::account::MOST_CREDIT;
 use super::*;
 use crate::snapshot::numbers::{Amount, Bytes, Counters, TracedMemory};
-use crate::system::sync::{AtomicBool, AtomicU64};
+use crate::system::sync::{ATTEMPTS, AtomicBool, AtomicU64};
 use crate::tables::sampling::Weighted;
 use Ordering::Relaxed;
 
