@@ -103,6 +103,7 @@
 //! | the epoch of the peak | when the heap first shrinks after a new peak |
 
 mod allocator;
+mod budget;
 mod capture;
 mod control;
 pub mod environment;
@@ -124,6 +125,7 @@ pub use alloc_core_snapshot::{
     resident_memory, resident_memory_of, resident_set_size,
 };
 pub use allocator::TraceAlloc;
+pub use budget::{Budget, BudgetWarning, Budgeted, OverBudget};
 pub use capture::CaptureMethod;
 pub use control::Config;
 pub use control::track::{track, untrack};
@@ -252,9 +254,9 @@ pub use alloc_core_macros::memory_test;
 pub mod __private {
     pub use crate::process::register_hooks;
     pub use crate::testing::assertions::{
-        Arm, Checked, Comparison, Limit, OfAny, OfFuture, Quantity, Term, Threads, Value,
-        assert_memory, assert_memory_async, assert_memory_on_thread, assert_no_growth,
-        assert_no_growth_async, expect_run,
+        Arm, Checked, Comparison, Estimate, Limit, OfAny, OfFuture, Quantity, SizeTerm, Term,
+        Threads, Tolerance, Value, assert_memory, assert_memory_async, assert_memory_on_thread,
+        assert_no_growth, assert_no_growth_async, assert_size, assert_size_async, expect_run,
     };
     pub use crate::testing::baseline::{Baseline, assert_baseline, assert_baseline_async};
     pub use crate::testing::profile::{Output, Profile, Site, profile_future};
