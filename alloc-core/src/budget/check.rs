@@ -57,7 +57,9 @@ impl Budget {
         if let Some((used, true)) = self.excess()
             && self.levels.limit.callback.is_some()
         {
-            self.report(used, true);
+            let over = self.report(used, true);
+            // It is not the program's.
+            thread::untraced(|| drop(over));
         }
     }
 
