@@ -32,7 +32,7 @@ fn table() -> Table {
         let mut values = Vec::with_capacity(100); // mark: values
         values.extend(0..90);
         let name = name.to_owned();
-        by_name.insert(name.clone(), number);
+        by_name.insert(name.clone(), number); // mark: map
         columns.push(Column { name, values });
     }
     Table { columns, by_name }
@@ -137,7 +137,16 @@ fn every_form_is_understood() {
 #[tokio::test]
 async fn async_work_is_awaited() {
     async fn load() -> Table {
-        tokio::task::yield_now().await;
+        let mut polled = false;
+        std::future::poll_fn(|context| {
+            if std::mem::replace(&mut polled, true) {
+                return std::task::Poll::Ready(());
+            }
+            // The runtime's queue is not the value's.
+            alloc_core::untraced(|| context.waker().wake_by_ref());
+            std::task::Poll::Pending
+        })
+        .await;
         table()
     }
     let loaded = assert_size_matches!(value.heap_size(), async || load().await);
@@ -164,48 +173,51 @@ fn check(work: impl FnOnce() + std::panic::UnwindSafe, expected: &str) {
 #[test]
 fn a_failure_says_what_the_value_holds_and_where() {
     let text = message(|| drop(assert_size_matches!(value.shallow_size(), || table()))); // mark: here
-    let file = HERE.file;
-    let (values, here) = (HERE.line("values"), HERE.line("here"));
-    let name = "estimates::a_failure_says_what_the_value_holds_and_where::{{closure}}::{{closure}}";
     let map = size_of_map(&table().by_name);
     let truth = 4 * 48 + 3 * 800 + 2 * 10 + map;
     let off = truth - 4 * 48;
     let share = 100.0 * off as f64 / truth as f64;
-    let expected = format!(
-        "size: expected {truth} B as the value holds, found an estimate of 192 B: \
-         {off} B ({share:.1} %) too little\n  \
-         2400 B in 3 blocks still held by\n    \
-         {file}:{values} estimates::table\n    \
-         {file}:{here} {name}\n  "
+    let name = "estimates::a_failure_says_what_the_value_holds_and_where::{{closure}}::{{closure}}";
+    let stack = |mark| {
+        let (file, line, here) = (HERE.file, HERE.line(mark), HERE.line("here"));
+        format!(" still held by\n    {file}:{line} estimates::table\n    {file}:{here} {name}\n")
+    };
+    let (values, columns) = (stack("values"), stack("columns"));
+    let (entries, of_entries) = (stack("map"), map + 10);
+    assert_eq!(
+        text,
+        format!(
+            "size: expected {truth} B as the value holds, found an estimate of 192 B: \
+             {off} B too little ({share:.1} %)\n  \
+             2400 B in 3 blocks{values}  \
+             192 B in 1 block{columns}  \
+             {of_entries} B in 4 blocks{entries}  \
+             and 1 more stack"
+        )
     );
-    assert!(
-        text.starts_with(&expected),
-        "{text}\n\nexpected\n\n{expected}"
-    );
-    assert!(text.ends_with("\n  and 2 more stacks"), "{text}");
 }
 
 #[test]
-fn each_difference_is_told() {
+fn each_difference_is_stated() {
     let zeros = |size: usize| move || vec![0_u8; size];
     check(
         || drop(assert_size_matches!(value.len() + 1, zeros(1_000))),
-        "size: expected 1000 B as the value holds, found an estimate of 1001 B: 1 B (0.1 %) too much",
+        "size: expected 1000 B as the value holds, found an estimate of 1001 B: 1 B too much (0.1 %)",
     );
     check(
         || drop(assert_size_matches!(value.len() / 2, zeros(20_480))),
         "size: expected 20.0 KiB (20480 B) as the value holds, found an estimate of 10.0 KiB (10240 B): \
-         10.0 KiB (10240 B) (50.0 %) too little",
+         10.0 KiB (10240 B) too little (50.0 %)",
     );
     check(
         || drop(assert_size_matches!(value.len() - 51, zeros(1_000), tolerance = 5 %)),
-        "size: expected 1000 B as the value holds, found an estimate of 949 B: 51 B (5.1 %) too little, \
-         with a tolerance of 5 %",
+        "size: expected 1000 B as the value holds, found an estimate of 949 B: 51 B too little (5.1 %); \
+         the tolerance is 5 %",
     );
     check(
         || drop(assert_size_matches!(value.len() + 65, zeros(1_000), tolerance = 64 B)),
-        "size: expected 1000 B as the value holds, found an estimate of 1065 B: 65 B (6.5 %) too much, \
-         with a tolerance of 64 B",
+        "size: expected 1000 B as the value holds, found an estimate of 1065 B: 65 B too much (6.5 %); \
+         the tolerance is 64 B",
     );
     check(
         || {
@@ -216,7 +228,7 @@ fn each_difference_is_told() {
             ))
         },
         "size: expected 1024 B as the value holds, 24 B of them in itself, found an estimate of 1000 B: \
-         24 B (2.3 %) too little",
+         24 B too little (2.3 %)",
     );
     check(
         || drop(assert_size_matches!(value.len() + 9, Vec::<u8>::new)),
@@ -259,6 +271,6 @@ fn only_what_the_closure_leaves_live_counts() {
                 1_u64, 2_u64
             )])))
         },
-        "size: expected 192 B as the value holds, found an estimate of 1 B: 191 B (99.5 %) too little",
+        "size: expected 192 B as the value holds, found an estimate of 1 B: 191 B too little (99.5 %)",
     );
 }

@@ -259,6 +259,7 @@ fn main() {
     let none: Vec<String> = (7..=10).map(|line| format!("{line}: {expected}")).collect();
     let mut all: Vec<&str> = none.iter().map(String::as_str).collect();
     all.extend([
+        "11: expected `tolerance = 5 %`, `tolerance = 64 B`, `size_of_val = true` or `threads = \"all\"`; found `tolerance = 5`",
         "12: expected a number with B, KiB, MiB or GiB, or an expression in parentheses; found 5 percent",
         "13: expected `tolerance = 5 %`, `tolerance = 64 B`, `size_of_val = true` or `threads = \"all\"`; found `within 5 %`",
         "14: expected `threads = \"all\"` or `threads = \"own\"`; found `threads = \"some\"`",

@@ -105,11 +105,19 @@ macro_rules! __size_terms {
             ),
         ] $($($more)*)?)
     };
-    ([$($term:expr,)*] tolerance = $number:tt $($unit:ident)? $(, $($more:tt)*)?) => {
+    ([$($term:expr,)*] tolerance = ($number:expr) $(, $($more:tt)*)?) => {
         $crate::__size_terms!([
             $($term,)*
             $crate::__private::SizeTerm::Tolerance(
-                $crate::__private::Tolerance::Bytes($crate::__number!($number $($unit)?))
+                $crate::__private::Tolerance::Bytes($crate::__number!(($number)))
+            ),
+        ] $($($more)*)?)
+    };
+    ([$($term:expr,)*] tolerance = $number:literal $unit:ident $(, $($more:tt)*)?) => {
+        $crate::__size_terms!([
+            $($term,)*
+            $crate::__private::SizeTerm::Tolerance(
+                $crate::__private::Tolerance::Bytes($crate::__number!($number $unit))
             ),
         ] $($($more)*)?)
     };

@@ -167,11 +167,11 @@ fn message(
     };
     let allowed = match terms.tolerance {
         Tolerance::Bytes(0) => String::new(),
-        Tolerance::Bytes(bytes) => format!(", with a tolerance of {}", in_full(Bytes::new(bytes))),
-        Tolerance::Percent(percent) => format!(", with a tolerance of {percent} %"),
+        Tolerance::Bytes(bytes) => format!("; the tolerance is {}", in_full(Bytes::new(bytes))),
+        Tolerance::Percent(percent) => format!("; the tolerance is {percent} %"),
     };
     let mut message = format!(
-        "size: expected {} as the value holds{of_itself}, found an estimate of {}: {}{share} {far}{allowed}\n",
+        "size: expected {} as the value holds{of_itself}, found an estimate of {}: {} {far}{share}{allowed}\n",
         in_full(truth),
         in_full(estimate),
         in_full(off),
