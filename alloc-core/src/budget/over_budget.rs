@@ -80,10 +80,11 @@ pub struct BudgetWarning {
 
 impl fmt::Display for BudgetWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (used, level) = (in_full(self.used), in_full(self.level));
+        let limit = self.limit;
         write!(
             f,
-            "{} live, past the warning level of {}; the budget is {}",
-            self.used, self.level, self.limit
+            "{used} live, past the warning level of {level}; the budget is {limit}"
         )
     }
 }

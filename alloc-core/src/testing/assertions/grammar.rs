@@ -66,10 +66,20 @@ macro_rules! __assert_size {
     (@build [$($estimate:tt)+] async $($other:tt)*) => {
         compile_error!("expected an async closure, as in `async || load().await`")
     };
+    // NOTE: closures are made here, so that clippy does not find `|| build()` redundant.
+    (@build [$($estimate:tt)+] || -> $type:ty $build:block $(, $($term:tt)*)?) => {
+        $crate::__assert_size!(@run [$($estimate)+] [|| -> $type { $build }] $($($term)*)?)
+    };
+    (@build [$($estimate:tt)+] || $build:expr $(, $($term:tt)*)?) => {
+        $crate::__assert_size!(@run [$($estimate)+] [|| $build] $($($term)*)?)
+    };
     (@build [$($estimate:tt)+] $build:expr $(, $($term:tt)*)?) => {
+        $crate::__assert_size!(@run [$($estimate)+] [$build] $($($term)*)?)
+    };
+    (@run [$($estimate:tt)+] [$($build:tt)+] $($term:tt)*) => {
         $crate::__private::assert_size(
-            &$crate::__size_terms!([] $($($term)*)?),
-            $build,
+            &$crate::__size_terms!([] $($term)*),
+            $($build)+,
             $($estimate)+,
         )
     };
