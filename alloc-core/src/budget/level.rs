@@ -48,7 +48,7 @@ impl<T> Clone for Level<T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::Level;
     use crate::Bytes;

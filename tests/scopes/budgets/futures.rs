@@ -85,9 +85,19 @@ pub(crate) fn a_future_whose_budget_is_over_is_not_polled() {
     in_each_mode(|| {
         let budget = Budget::new(100).unwrap();
         let polls = Cell::new(0);
-        let work = || async {
-            polls.set(polls.get() + 1);
-            yield_once().await;
+        // It resolves at its second poll.
+        let work = || {
+            let mut left = 2;
+            let polls = &polls;
+            poll_fn(move |_| {
+                polls.set(polls.get() + 1);
+                left -= 1;
+                if left == 0 {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
         };
         let [mut one, mut other] = [(); 2].map(|_| boxed(budget.instrument(work())));
         assert!(poll(&mut one).is_pending());

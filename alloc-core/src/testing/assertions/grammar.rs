@@ -41,7 +41,7 @@ macro_rules! __assert_no_growth {
 
 /// Parses an estimate, the closure that builds the value, and terms.
 ///
-/// The tokens come twice. The second copy tells whether the estimate begins with `value`. The first
+/// The tokens come twice. The second copy shows whether the estimate begins with `value`. The first
 /// has that identifier as the caller wrote it, so that the caller's expression sees it.
 #[doc(hidden)]
 #[macro_export]
