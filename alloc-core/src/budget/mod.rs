@@ -55,10 +55,11 @@ use crate::{Bytes, Error};
 ///
 /// # Overshoot
 ///
-/// Between two checks the work may allocate as it likes. At a check, the budget is exceeded by at
-/// most what the work allocated since the last one. If several threads work on one budget, each
-/// adds its own part: at most what each allocates in one poll, or between two calls of `check`.
-/// `cargo run --release --example budget` measures it.
+/// Between two checks the work may allocate as it likes. So the live bytes exceed the limit by at
+/// most what the work allocates between two checks: in one poll, say. If several threads work on
+/// one budget, each adds as much. Four threads whose polls allocate 64 KiB exceed a budget by at
+/// most 256 KiB; `cargo run --release --example budget` measures 112 KiB. What exceeds the limit
+/// and is freed between two checks is not noticed; [`Usage::peak`] has it.
 ///
 /// # What counts
 ///

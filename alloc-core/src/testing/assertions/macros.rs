@@ -299,11 +299,11 @@ macro_rules! assert_no_growth {
 /// );
 /// ```
 ///
-/// | term | meaning |
-/// | --- | --- |
-/// | `tolerance = 5 %` | how far the estimate may be from the truth, either way: a share of the truth, or bytes as in [`assert_memory!`]; without it, nothing |
-/// | `size_of_val = true` | the bytes of the value itself count, as an estimate that begins with `size_of_val(self)` has them; without it, only the blocks that it holds count |
-/// | `threads = "all"` | as in [`assert_memory!`] |
+/// - `tolerance = 5 %`: how far the estimate may be from the truth, either way, as a share of the
+///   truth; or bytes, as in `tolerance = 64 B`. Without it the two must be equal.
+/// - `size_of_val = true`: the bytes of the value itself count, for an estimate that includes
+///   `size_of_val(self)`. Without it only the blocks that the value holds count.
+/// - `threads = "all"`: as in [`assert_memory!`].
 ///
 /// Async: `assert_size_matches!(value.heap_size(), async || load().await)`.
 ///
