@@ -58,8 +58,8 @@ use crate::{Bytes, Error};
 /// Between two checks the work may allocate as it likes. So the live bytes exceed the limit by at
 /// most what the work allocates between two checks: in one poll, say. If several threads work on
 /// one budget, each adds as much. Four threads whose polls allocate 64 KiB exceed a budget by at
-/// most 256 KiB; `cargo run --release --example budget` measures 112 KiB. What exceeds the limit
-/// and is freed between two checks is not noticed; [`Usage::peak`] has it.
+/// most 256 KiB. On two processors, `cargo run --release --example budget` measures 128 KiB. What
+/// exceeds the limit and is freed between two checks is not noticed; [`Usage::peak`] has it.
 ///
 /// # What counts
 ///
@@ -81,7 +81,7 @@ use crate::{Bytes, Error};
 ///
 /// # Cost
 ///
-/// A check takes some 4 ns, and a poll some 20 ns: `cargo bench -p alloc-benches --bench scopes`.
+/// A check takes some 4 ns, and a poll 15 to 20 ns: `cargo bench -p alloc-benches --bench scopes`.
 /// Allocations cost what they cost in a [scope](crate::Scope#cost) with a handle.
 pub struct Budget {
     scope: ScopeHandle,
