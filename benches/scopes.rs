@@ -1,12 +1,14 @@
-//! Scopes: the cost of entering and leaving one, and of a pair of an allocation and a free inside
-//! and outside.
+//! Scopes: the cost of entering and leaving one, of a pair of an allocation and a free inside and
+//! outside, and of checking a budget.
 //!
 //!     cargo bench -p alloc-benches --bench scopes
 
 use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use alloc_core::{Scope, TraceAlloc, measure, untraced};
+use alloc_core::{Budget, Scope, ScopeHandle, TraceAlloc, measure, untraced};
 
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
@@ -30,6 +32,15 @@ fn nanoseconds(calls: u32, mut call: impl FnMut()) -> f64 {
     rounds[ROUNDS / 2].as_nanos() as f64 / f64::from(calls)
 }
 
+/// The nanoseconds of one poll of a future that waits.
+fn nanoseconds_of_poll(calls: u32, future: impl Future) -> f64 {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    nanoseconds(calls, || {
+        _ = black_box(future.as_mut().poll(&mut context).is_pending());
+    })
+}
+
 fn main() {
     let is_quick = std::env::args().any(|it| it == "--quick");
     let calls = if is_quick { 10_000 } else { 1_000_000 };
@@ -47,6 +58,14 @@ fn main() {
     let with_stacks = nanoseconds(calls, pair);
     drop(scope);
 
+    let budget = Budget::new(1 << 20).expect("a budget");
+    let check = nanoseconds(calls, || _ = black_box(budget.check()));
+    let is_over = nanoseconds(calls, || _ = black_box(budget.over_budget()));
+    let handle = ScopeHandle::new().expect("a scope");
+    let bare_poll = nanoseconds_of_poll(calls, std::future::pending::<()>());
+    let scoped_poll = nanoseconds_of_poll(calls, handle.instrument(std::future::pending::<()>()));
+    let poll = nanoseconds_of_poll(calls, budget.instrument(std::future::pending::<()>()));
+
     println!("a pair of an allocation and a free of 40 bytes, median of {ROUNDS} rounds");
     for (what, nanoseconds) in [
         ("before the first scope", never),
@@ -61,4 +80,11 @@ fn main() {
     println!("entering and leaving a scope");
     println!("{empty:>8.1} ns  alone");
     println!("{nested:>8.1} ns  inside another scope");
+    println!("a budget");
+    println!("{check:>8.1} ns  check()");
+    println!("{is_over:>8.1} ns  over_budget()");
+    println!("a poll of a future that waits");
+    println!("{bare_poll:>8.1} ns  alone");
+    println!("{scoped_poll:>8.1} ns  instrumented by a scope");
+    println!("{poll:>8.1} ns  instrumented by a budget");
 }

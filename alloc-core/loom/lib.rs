@@ -8,6 +8,8 @@
 
 #[path = "../src/tables/counters/mod.rs"]
 mod counters;
+#[path = "../src/budget/level.rs"]
+mod level;
 #[path = "../snapshot/src/numbers.rs"]
 mod numbers;
 #[path = "../src/tables/open_gap.rs"]
@@ -65,6 +67,8 @@ use loom::sync::Arc;
 use loom::thread;
 
 use counters::{Account, Cell, CellCeiling, Concurrency, Heap, HeldBack, SharedCounters};
+use level::Level;
+use numbers::Bytes;
 use open_gap::OpenGap;
 use system::sync::{AtomicU64, AtomicUsize, Ordering};
 use tables::sampling::Weighted;
@@ -103,7 +107,8 @@ impl Alone {
 
     fn free(&self, size: usize) {
         if self.tally.needs_peak_check() {
-            self.tally.check_peak(&self.account, &self.heap, &self.epoch);
+            self.tally
+                .check_peak(&self.account, &self.heap, &self.epoch);
         }
         self.tally.freed(size);
     }
@@ -324,5 +329,22 @@ fn a_gap_is_shut_before_an_excluded_block_is_passed_on() {
         }
         other.join().unwrap();
         assert!(!gap.holds(BLOCK));
+    });
+}
+
+/// Of threads that find a budget's level crossed at once, one runs the callback.
+#[test]
+fn a_level_is_crossed_once() {
+    model(2, || {
+        let level = Arc::new(Level::<()>::new(Bytes::new(100)));
+        let check_twice = |level: Arc<Level<()>>| {
+            let is_crossed = move |_: &u32| level.is_crossed_by(Bytes::new(101));
+            move || (0..2).filter(is_crossed).count()
+        };
+        let start = |()| thread::spawn(check_twice(Arc::clone(&level)));
+        let others = [(); 2].map(start);
+        let crossed = check_twice(Arc::clone(&level))();
+        let by_others: usize = others.into_iter().map(|it| it.join().unwrap()).sum();
+        assert_eq!(crossed + by_others, 1);
     });
 }

@@ -104,6 +104,7 @@
 
 mod allocator;
 mod announce;
+mod budget;
 mod capture;
 mod control;
 pub mod environment;
@@ -126,6 +127,7 @@ pub use alloc_core_snapshot::{
     Traceback, TracebackText, TracedMemory, resident_memory, resident_memory_of, resident_set_size,
 };
 pub use allocator::TraceAlloc;
+pub use budget::{Budget, BudgetWarning, Budgeted, OverBudget};
 pub use capture::CaptureMethod;
 pub use control::Config;
 pub use control::track::{track, untrack};
@@ -259,9 +261,9 @@ pub use alloc_core_macros::memory_test;
 pub mod __private {
     pub use crate::process::register_hooks;
     pub use crate::testing::assertions::{
-        Arm, Checked, Comparison, Limit, OfAny, OfFuture, Quantity, Term, Threads, Value,
-        assert_memory, assert_memory_async, assert_memory_on_thread, assert_no_growth,
-        assert_no_growth_async, expect_run,
+        Arm, Checked, Comparison, Estimate, Limit, OfAny, OfFuture, Quantity, SizeTerm, Term,
+        Threads, Tolerance, Value, assert_memory, assert_memory_async, assert_memory_on_thread,
+        assert_no_growth, assert_no_growth_async, assert_size, assert_size_async, expect_run,
     };
     pub use crate::testing::baseline::{Baseline, assert_baseline, assert_baseline_async};
     pub use crate::testing::profile::{Output, Profile, Site, profile_future};

@@ -40,13 +40,22 @@ fn nothing_is_measured() {
     assert!(error.is_not_installed(), "{error}");
     assert!(alloc_core::Scope::enter_with_stacks().is_err());
     assert!(alloc_core::ScopeHandle::new().is_err());
+    for budget in [alloc_core::Budget::new, alloc_core::Budget::with_stacks] {
+        let error = budget(1 << 20).unwrap_err();
+        assert!(error.is_not_installed(), "{error}");
+    }
     std::panic::set_hook(Box::new(|_| {}));
-    let work = || alloc_core::assert_no_alloc!(1 + 1);
-    let panic = std::panic::catch_unwind(work).unwrap_err();
+    let work: [fn(); 2] = [
+        || _ = alloc_core::assert_no_alloc!(1 + 1),
+        || _ = alloc_core::assert_size_matches!(|it: &Vec<u8>| it.capacity(), || vec![0_u8; 9]),
+    ];
+    for work in work {
+        let panic = std::panic::catch_unwind(work).unwrap_err();
+        let message = panic.downcast_ref::<String>().unwrap();
+        assert!(
+            message.starts_with("cannot measure: the global allocator"),
+            "{message}"
+        );
+    }
     drop(std::panic::take_hook());
-    let message = panic.downcast_ref::<String>().unwrap();
-    assert!(
-        message.starts_with("cannot measure: the global allocator"),
-        "{message}"
-    );
 }

@@ -233,6 +233,42 @@ fn main() {
     );
 }
 
+#[test]
+fn estimates_that_are_none() {
+    let program = r#"use alloc_core::*;
+async fn load() -> Vec<u8> { vec![] }
+struct Sized;
+impl Sized { fn size(&self) -> i32 { 1 } }
+fn main() {
+    let table = vec![1];
+    assert_size_matches!();
+    assert_size_matches!(24, || vec![1]);
+    assert_size_matches!(table.capacity(), || vec![1]);
+    assert_size_matches!(value.capacity());
+    assert_size_matches!(value.capacity(), || vec![1], tolerance = 5);
+    assert_size_matches!(value.capacity(), || vec![1], tolerance = 5 percent);
+    assert_size_matches!(value.capacity(), || vec![1], within 5 %);
+    assert_size_matches!(value.capacity(), || vec![1], threads = "some");
+    assert_size_matches!(value.capacity(), async load());
+    assert_size_matches!(value.size(), || Sized);
+}
+"#;
+    let expected = "expected an estimate and a closure that builds the value, as in \
+                    `value.heap_size(), || build()` or `|table: &Table| table.heap_size(), || build()`; \
+                    to compare with a number, write `assert_memory!(build(), leaked == (number))`";
+    let none: Vec<String> = (7..=10).map(|line| format!("{line}: {expected}")).collect();
+    let mut all: Vec<&str> = none.iter().map(String::as_str).collect();
+    all.extend([
+        "11: expected `tolerance = 5 %`, `tolerance = 64 B`, `size_of_val = true` or `threads = \"all\"`; found `tolerance = 5`",
+        "12: expected a number with B, KiB, MiB or GiB, or an expression in parentheses; found 5 percent",
+        "13: expected `tolerance = 5 %`, `tolerance = 64 B`, `size_of_val = true` or `threads = \"all\"`; found `within 5 %`",
+        "14: expected `threads = \"all\"` or `threads = \"own\"`; found `threads = \"some\"`",
+        "15: expected an async closure, as in `async || load().await`",
+        "16: an estimate is a number of bytes: expected `usize`, `u64` or `Bytes`, found `i32`",
+    ]);
+    check("estimates", program, &all);
+}
+
 /// All of the compiler's lints find the same in code with and without the attributes.
 #[test]
 fn attributes_bring_no_lints() {

@@ -7,10 +7,10 @@ use super::prepare;
 use super::sites::Sites;
 use super::started::{self, Started};
 use super::{ScopeHandle, SlotId, Usage};
-use crate::Error;
 use crate::record::thread::{self, Stage};
 use crate::snapshot::recorded::Recorded;
 use crate::snapshot::snapshot::Snapshot;
+use crate::{Bytes, Error};
 use crate::{TracedMemory, control, process};
 
 /// Counts what this thread allocates and frees, from when it is entered until it is dropped.
@@ -259,6 +259,17 @@ impl Scope {
 
 pub(super) fn has_started_threads(id: SlotId) -> bool {
     id.slot().sites().is_some_and(Sites::has_started)
+}
+
+pub(super) fn has_stacks(id: SlotId) -> bool {
+    id.slot().sites().is_some()
+}
+
+/// The bytes live in a scope; `None` where [`usage_of`] returns an error.
+#[inline]
+pub(super) fn live_bytes_of(id: SlotId, forks: u32) -> Option<Bytes> {
+    let slot = id.slot();
+    (forks == control::forks() && !slot.is_broken()).then(|| slot.live_bytes())
 }
 
 pub(super) fn usage_of(id: SlotId, forks: u32) -> Result<Usage, Error> {

@@ -5,11 +5,11 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::guard::{has_started_threads, snapshot_of, usage_of};
+use super::guard::{has_stacks, has_started_threads, live_bytes_of, snapshot_of, usage_of};
 use super::{Scope, SlotId, Usage};
-use crate::Error;
 use crate::record::thread;
 use crate::snapshot::snapshot::Snapshot;
+use crate::{Bytes, Error};
 
 /// A handle of a [`Scope`], for other threads and for futures.
 ///
@@ -89,6 +89,17 @@ impl ScopeHandle {
     /// [`Scope::has_started_threads`].
     pub(crate) fn has_started_threads(&self) -> bool {
         has_started_threads(self.id)
+    }
+
+    /// Whether the scope counts by stack.
+    pub(crate) fn has_stacks(&self) -> bool {
+        has_stacks(self.id)
+    }
+
+    /// The bytes live; `None` where [`usage`](Self::usage) returns an error.
+    #[inline]
+    pub(crate) fn live_bytes(&self) -> Option<Bytes> {
+        live_bytes_of(self.id, self.forks)
     }
 
     /// What was allocated and freed so far, as in [`Scope::usage`].

@@ -22,6 +22,7 @@ pub use measure::{Measured, measure, measure_future, try_measure};
 pub(crate) use slots::SlotId;
 pub(crate) use slots::{abort_realloc, begin_realloc, finish_realloc, on_alloc, on_free};
 pub use usage::Usage;
+pub(crate) use usage::in_full;
 
 /// Physical memory of scopes, in bytes.
 pub(crate) fn resident() -> usize {

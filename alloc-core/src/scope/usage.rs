@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::Amount;
+use crate::{Amount, Bytes};
 
 /// What a scope allocated and freed, in exact numbers.
 ///
@@ -55,5 +55,14 @@ impl fmt::Display for Usage {
             self.current.bytes,
             blocks(self.current.blocks),
         )
+    }
+}
+
+/// Formats bytes with a unit, followed by the exact number where the unit rounds.
+pub(crate) fn in_full(bytes: Bytes) -> String {
+    let short = bytes.to_string();
+    match short.strip_suffix(" B") {
+        Some(_) => short,
+        None => format!("{short} ({} B)", bytes.get()),
     }
 }

@@ -161,13 +161,17 @@ impl Slot {
         self.is_broken.load(Relaxed)
     }
 
+    pub(in crate::scope) fn live_bytes(&self) -> Bytes {
+        Bytes::new(self.net.load(Relaxed).max(0) as u64)
+    }
+
     pub(in crate::scope) fn usage(&self) -> Usage {
         let allocated = Amount::new(self.total.load(Relaxed), self.total_blocks.load(Relaxed));
-        let current = Amount::new(
+        let current = Amount {
             // NOTE: a change under way may have changed one and not yet the other.
-            self.net.load(Relaxed).max(0) as u64,
-            self.references.load(Relaxed) & LIVE,
-        );
+            bytes: self.live_bytes(),
+            blocks: self.references.load(Relaxed) & LIVE,
+        };
         Usage {
             allocated,
             current,

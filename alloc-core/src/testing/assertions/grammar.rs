@@ -39,6 +39,120 @@ macro_rules! __assert_no_growth {
     };
 }
 
+/// Parses an estimate, the closure that builds the value, and terms.
+///
+/// The tokens come twice. The second copy shows whether the estimate begins with `value`. The first
+/// has that identifier as the caller wrote it, so that the caller's expression sees it.
+#[doc(hidden)]
+#[macro_export]
+#[collapse_debuginfo(yes)]
+macro_rules! __assert_size {
+    ([$value:ident $($all:tt)*] value . $($_:tt)*) => {
+        $crate::__assert_size!(@value $value, $value $($all)*)
+    };
+    ([$($all:tt)*] | $($_:tt)*) => { $crate::__assert_size!(@estimate $($all)*) };
+    (@value $value:ident, $estimate:expr, $($build:tt)+) => {
+        $crate::__assert_size!(@build [|$value| $estimate] $($build)+)
+    };
+    (@estimate $estimate:expr, $($build:tt)+) => {
+        $crate::__assert_size!(@build [$estimate] $($build)+)
+    };
+    (@build [$($estimate:tt)+] async move || $build:expr $(, $($term:tt)*)?) => {
+        $crate::__assert_size!(@async [$($estimate)+] [async move || $build] $($($term)*)?)
+    };
+    (@build [$($estimate:tt)+] async || $build:expr $(, $($term:tt)*)?) => {
+        $crate::__assert_size!(@async [$($estimate)+] [async || $build] $($($term)*)?)
+    };
+    (@build [$($estimate:tt)+] async $($other:tt)*) => {
+        compile_error!("expected an async closure, as in `async || load().await`")
+    };
+    // NOTE: closures are made here, so that clippy does not find `|| build()` redundant.
+    (@build [$($estimate:tt)+] || -> $type:ty $build:block $(, $($term:tt)*)?) => {
+        $crate::__assert_size!(@run [$($estimate)+] [|| -> $type { $build }] $($($term)*)?)
+    };
+    (@build [$($estimate:tt)+] || $build:expr $(, $($term:tt)*)?) => {
+        $crate::__assert_size!(@run [$($estimate)+] [|| $build] $($($term)*)?)
+    };
+    (@build [$($estimate:tt)+] $build:expr $(, $($term:tt)*)?) => {
+        $crate::__assert_size!(@run [$($estimate)+] [$build] $($($term)*)?)
+    };
+    (@run [$($estimate:tt)+] [$($build:tt)+] $($term:tt)*) => {
+        $crate::__private::assert_size(
+            &$crate::__size_terms!([] $($term)*),
+            $($build)+,
+            $($estimate)+,
+        )
+    };
+    (@async [$($estimate:tt)+] [$($build:tt)+] $($term:tt)*) => {
+        $crate::__private::assert_size_async(
+            &$crate::__size_terms!([] $($term)*),
+            $($build)+,
+            $($estimate)+,
+        )
+        .await
+        .or_panic()
+    };
+    ($($other:tt)*) => {
+        compile_error!(
+            "expected an estimate and a closure that builds the value, as in \
+             `value.heap_size(), || build()` or `|table: &Table| table.heap_size(), || build()`; \
+             to compare with a number, write `assert_memory!(build(), leaked == (number))`"
+        )
+    };
+}
+
+/// Parses the terms of a comparison one by one. The brackets have those that are parsed.
+#[doc(hidden)]
+#[macro_export]
+#[collapse_debuginfo(yes)]
+macro_rules! __size_terms {
+    ([$($term:expr,)*]) => { [$($term),*] as [$crate::__private::SizeTerm; _] };
+    ([$($term:expr,)*] tolerance = $percent:literal % $(, $($more:tt)*)?) => {
+        $crate::__size_terms!([
+            $($term,)*
+            $crate::__private::SizeTerm::Tolerance(
+                $crate::__private::Tolerance::Percent(f64::from($percent))
+            ),
+        ] $($($more)*)?)
+    };
+    ([$($term:expr,)*] tolerance = ($number:expr) $(, $($more:tt)*)?) => {
+        $crate::__size_terms!([
+            $($term,)*
+            $crate::__private::SizeTerm::Tolerance(
+                $crate::__private::Tolerance::Bytes($crate::__number!(($number)))
+            ),
+        ] $($($more)*)?)
+    };
+    ([$($term:expr,)*] tolerance = $number:literal $unit:ident $(, $($more:tt)*)?) => {
+        $crate::__size_terms!([
+            $($term,)*
+            $crate::__private::SizeTerm::Tolerance(
+                $crate::__private::Tolerance::Bytes($crate::__number!($number $unit))
+            ),
+        ] $($($more)*)?)
+    };
+    ([$($term:expr,)*] size_of_val = $counts:literal $(, $($more:tt)*)?) => {
+        $crate::__size_terms!([
+            $($term,)*
+            $crate::__private::SizeTerm::SizeOfVal($counts),
+        ] $($($more)*)?)
+    };
+    ([$($term:expr,)*] threads = $threads:tt $(, $($more:tt)*)?) => {
+        $crate::__size_terms!([
+            $($term,)*
+            $crate::__private::SizeTerm::Threads($crate::__threads!(= $threads)),
+        ] $($($more)*)?)
+    };
+    ([$($term:expr,)*] $($other:tt)+) => {
+        compile_error!(concat!(
+            "expected `tolerance = 5 %`, `tolerance = 64 B`, `size_of_val = true` or \
+             `threads = \"all\"`; found `",
+            stringify!($($other)+),
+            "`"
+        ))
+    };
+}
+
 /// Parses async work and its terms. The terms in brackets come first.
 #[doc(hidden)]
 #[macro_export]
@@ -94,22 +208,32 @@ macro_rules! __terms {
 #[macro_export]
 #[collapse_debuginfo(yes)]
 macro_rules! __term {
-    (threads = "all") => { $crate::__private::Term::Threads($crate::__private::Threads::All) };
-    (threads = "own") => { $crate::__private::Term::Threads($crate::__private::Threads::Own) };
-    (threads = none) => { $crate::__private::Term::Threads($crate::__private::Threads::None) };
-    (threads $($other:tt)*) => {
-        compile_error!(concat!(
-            "expected `threads = \"all\"` or `threads = \"own\"`; found `threads ",
-            stringify!($($other)*),
-            "`"
-        ))
+    (threads = $threads:tt) => {
+        $crate::__private::Term::Threads($crate::__threads!(= $threads))
     };
+    (threads $($other:tt)*) => { $crate::__threads!($($other)*) };
     ($what:ident $operator:tt $number:tt $($unit:ident)?) => {
         $crate::__private::Term::Limit($crate::__private::Limit {
             quantity: $crate::__quantity!($what $($unit)?),
             comparison: $crate::__comparison!($operator),
             number: $crate::__number!($number $($unit)?),
         })
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+#[collapse_debuginfo(yes)]
+macro_rules! __threads {
+    (= "all") => { $crate::__private::Threads::All };
+    (= "own") => { $crate::__private::Threads::Own };
+    (= none) => { $crate::__private::Threads::None };
+    ($($other:tt)*) => {
+        compile_error!(concat!(
+            "expected `threads = \"all\"` or `threads = \"own\"`; found `threads ",
+            stringify!($($other)*),
+            "`"
+        ))
     };
 }
 

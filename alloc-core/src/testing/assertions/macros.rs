@@ -234,3 +234,94 @@ macro_rules! assert_no_growth {
         $crate::__assert_no_growth!([$rounds, 1, none] $($work)+)
     };
 }
+
+/// Asserts that a hand-written estimate of a value's size is right, and returns the value.
+///
+/// The closure builds the value in a scope. What it leaves live is what the value holds, exact to
+/// the byte, and is compared with the estimate.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// use alloc_core::assert_size_matches;
+///
+/// struct Table {
+///     names: Vec<String>,
+/// }
+///
+/// impl Table {
+///     fn heap_size(&self) -> usize {
+///         let names: usize = self.names.iter().map(String::capacity).sum();
+///         self.names.capacity() * size_of::<String>() + names
+///     }
+/// }
+///
+/// fn build() -> Table {
+///     Table { names: "one two three".split(' ').map(str::to_owned).collect() }
+/// }
+///
+/// let table = assert_size_matches!(value.heap_size(), || build());
+/// assert_eq!(table.names.len(), 3);
+/// ```
+///
+/// The estimate is an expression that begins with `value.`, which is what the closure built, or a
+/// closure that takes a reference to it: `|table: &Table| heap_size_of(table)`. It is a `usize`, a
+/// `u64` or [`Bytes`](crate::Bytes), and runs outside of the scope. Anything else does not compile:
+///
+/// ```compile_fail
+/// # use alloc_core::assert_size_matches;
+/// assert_size_matches!(24, || vec![0_u8; 24]);
+/// ```
+///
+/// # Terms
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// use alloc_core::assert_size_matches;
+///
+/// // The estimate misses what the vector has spare.
+/// let build = || {
+///     let mut numbers = Vec::with_capacity(100);
+///     numbers.extend(0..96_u64);
+///     numbers
+/// };
+/// assert_size_matches!(|it: &Vec<u64>| 8 * it.len(), build, tolerance = 5 %);
+/// assert_size_matches!(|it: &Vec<u64>| 8 * it.len(), build, tolerance = 32 B);
+///
+/// // An estimate that includes the three words of the vector itself.
+/// assert_size_matches!(
+///     |it: &Vec<u64>| size_of_val(it) + 8 * it.capacity(),
+///     build,
+///     size_of_val = true,
+/// );
+/// ```
+///
+/// - `tolerance = 5 %`: how far the estimate may be from the truth, either way, as a share of the
+///   truth; or bytes, as in `tolerance = 64 B`. Without it the two must be equal.
+/// - `size_of_val = true`: the bytes of the value itself count, for an estimate that includes
+///   `size_of_val(self)`. Without it only the blocks that the value holds count.
+/// - `threads = "all"`: as in [`assert_memory!`].
+///
+/// Async: `assert_size_matches!(value.heap_size(), async || load().await)`.
+///
+/// # What the value holds
+///
+/// Everything that the closure allocates and leaves live. That includes what it leaves in caches
+/// and globals: if it fills any, build a value before the assertion. It excludes what existed
+/// before, such as a shared buffer behind an `Arc` that the value takes a share of. Sizes are those
+/// that the program requested, as an estimate counts them, not those that the allocator rounds them
+/// up to.
+///
+/// # Panics
+///
+/// - If the estimate is wrong. The message shows estimate, truth and difference, and the stacks
+///   that hold the most.
+/// - If the work started threads or nothing can be measured, as [`assert_memory!`] does.
+#[macro_export]
+#[collapse_debuginfo(yes)]
+macro_rules! assert_size_matches {
+    ($($all:tt)*) => { $crate::__assert_size!([$($all)*] $($all)*) };
+}

@@ -25,7 +25,7 @@ pub(super) fn message(terms: &[Term], usage: &Usage, snapshot: &Snapshot) -> Str
         if !shown.contains(&metric) {
             shown.push(metric);
             // Writing to a string does not fail.
-            let _ = lines(&mut message, snapshot, metric, what);
+            let _ = stacks(&mut message, snapshot, metric, what);
         }
     }
     message.truncate(message.trim_end().len());
@@ -37,7 +37,13 @@ const STACKS: usize = 3;
 /// How many lines a message shows of a stack.
 const FRAMES: usize = 5;
 
-fn lines(message: &mut String, snapshot: &Snapshot, metric: Metric, what: &str) -> fmt::Result {
+/// Appends the stacks that hold the most of a metric.
+pub(super) fn stacks(
+    message: &mut String,
+    snapshot: &Snapshot,
+    metric: Metric,
+    what: &str,
+) -> fmt::Result {
     // NOTE: stacks with the same text are merged. They differ only in columns or hidden frames.
     let mut stacks: HashMap<String, Amount> = HashMap::new();
     for trace in snapshot.traces() {

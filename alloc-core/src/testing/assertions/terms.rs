@@ -1,6 +1,6 @@
 //! [`Term`]: what an assertion demands of a piece of work.
 
-use crate::scope::{Scope, Usage};
+use crate::scope::{Scope, Usage, in_full};
 use crate::{Bytes, Error, Metric};
 
 /// The quantity that a limit bounds.
@@ -101,17 +101,10 @@ impl Quantity {
         }
     }
 
-    /// Formats bytes with a unit, followed by the exact number where the unit rounds.
     fn number(self, number: u64) -> String {
         match self {
             Quantity::Allocations | Quantity::Reallocations => number.to_string(),
-            _ => {
-                let short = Bytes::new(number).to_string();
-                match short.strip_suffix(" B") {
-                    Some(_) => short,
-                    None => format!("{short} ({number} B)"),
-                }
-            }
+            _ => in_full(Bytes::new(number)),
         }
     }
 
