@@ -9,7 +9,7 @@ use alloc_core_snapshot::{Error, Escaped, Filter, Snapshot};
 use anyhow::{Result, anyhow};
 
 use crate::conditions::Conditions;
-use crate::view::View;
+use crate::view::{Charging, Filters, View};
 use crate::{recording, symbols};
 
 /// A filtered snapshot.
@@ -24,7 +24,12 @@ pub(crate) struct Loaded {
 
 /// Reads the snapshot at `path`, a file or a recording. Charges and filters it according to `view`.
 pub(crate) fn load(path: &Path, view: &View) -> Result<Loaded> {
-    Ok(filtered(view.charging.apply(read(path)?), view))
+    load_as(path, &view.charging, &view.filters)
+}
+
+/// Reads the snapshot at `path`, a file or a recording. Charges it and filters it.
+pub(crate) fn load_as(path: &Path, charging: &Charging, filters: &Filters) -> Result<Loaded> {
+    Ok(filtered(charging.apply(read(path)?), filters))
 }
 
 /// Reads a file that holds a difference. Returns its two sides: the additions and the removals.
@@ -32,7 +37,7 @@ pub(crate) fn load_difference(path: &Path, view: &View) -> Result<(Loaded, Loade
     let sides = read_as(path, Snapshot::read_difference);
     let (added, removed) =
         sides.map_err(|error| anyhow!("{error}; use diff OLD NEW to compare two snapshots"))?;
-    let side = |snapshot| filtered(view.charging.apply(snapshot), view);
+    let side = |snapshot| filtered(view.charging.apply(snapshot), &view.filters);
     Ok((side(added), side(removed)))
 }
 
@@ -69,25 +74,25 @@ fn read_as<T>(
     })
 }
 
-fn filtered(snapshot: Snapshot, view: &View) -> Loaded {
+fn filtered(snapshot: Snapshot, filters: &Filters) -> Loaded {
     let with = |all_frames| {
-        let included = view.include.iter().map(Conditions::include);
-        let excluded = view.exclude.iter().map(Conditions::exclude);
-        let filters = included.chain(excluded);
-        let filters: Vec<Filter> = filters.map(|it| it.all_frames(all_frames)).collect();
-        snapshot.filter_traces(&filters)
+        let included = filters.include.iter().map(Conditions::include);
+        let excluded = filters.exclude.iter().map(Conditions::exclude);
+        let all = included.chain(excluded);
+        let all: Vec<Filter> = all.map(|it| it.all_frames(all_frames)).collect();
+        snapshot.filter_traces(&all)
     };
-    if view.include.is_empty() && view.exclude.is_empty() {
+    if filters.include.is_empty() && filters.exclude.is_empty() {
         return Loaded {
             snapshot: ManuallyDrop::new(snapshot),
             nothing: None,
         };
     }
-    let filtered = ManuallyDrop::new(with(view.all_frames));
+    let filtered = ManuallyDrop::new(with(filters.all_frames));
     let is_nothing = filtered.traces().is_empty() && !snapshot.traces().is_empty();
     let nothing = is_nothing.then(|| {
-        let outer = !view.all_frames && !with(true).traces().is_empty();
-        nothing_left(&snapshot, view, outer)
+        let outer = !filters.all_frames && !with(true).traces().is_empty();
+        nothing_left(&snapshot, filters, outer)
     });
     Loaded {
         snapshot: filtered,
@@ -96,21 +101,21 @@ fn filtered(snapshot: Snapshot, view: &View) -> Loaded {
 }
 
 /// The message if the filters leave no callsite. `outer`: whether they would match outer frames.
-fn nothing_left(snapshot: &Snapshot, view: &View, outer: bool) -> String {
-    let Some(first) = view.include.first() else {
-        let first = view.exclude.first().map_or("", |it| it.text.as_str());
+fn nothing_left(snapshot: &Snapshot, filters: &Filters, outer: bool) -> String {
+    let Some(first) = filters.include.first() else {
+        let first = filters.exclude.first().map_or("", |it| it.text.as_str());
         return format!("--exclude {} leaves no callsite", Escaped(first));
     };
-    let mut text = match view.include.len() {
+    let mut text = match filters.include.len() {
         1 => format!("no callsite matches --include {}", Escaped(&first.text)),
         n => format!("no callsite matches any of the {n} --include options"),
     };
-    if !view.exclude.is_empty() {
+    if !filters.exclude.is_empty() {
         text += " and remains after --exclude";
     }
     if outer {
         text += "; outer frames of stacks do: add --all-frames";
-    } else if let Some(suggestions) = first.suggestions(snapshot, view.all_frames) {
+    } else if let Some(suggestions) = first.suggestions(snapshot, filters.all_frames) {
         text += &format!("; {suggestions}");
     }
     text

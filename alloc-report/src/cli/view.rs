@@ -11,15 +11,36 @@ use crate::conditions::Conditions;
 pub(crate) struct Charging {
     /// The line of a stack to charge the memory to
     #[arg(long, value_enum, value_name = "RULE", default_value_t = Charge::Caller)]
-    charge: Charge,
+    pub(crate) charge: Charge,
     /// Charge allocations of this crate to its callers, as for the standard library and for
     /// collections such as hashbrown and indexmap; may be repeated
     #[arg(long, value_name = "CRATE", value_delimiter = ',')]
     pub(crate) skip: Vec<String>,
 }
 
+/// The options that choose callsites.
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("filters").multiple(true).args(["include", "exclude"])))]
+pub(crate) struct Filters {
+    /// Show only what matches these conditions; repeat to show what matches any of several
+    ///
+    /// A condition is FILE or FILE:LINE, or one of file=, line=, function=, crate=, thread= and
+    /// domain=. All conditions of a comma-separated list must match. A pattern matches a whole
+    /// name: ? is any character, [a-z] one of a range, and * any number of characters, also
+    /// slashes. A FILE without a slash matches the file name; with one, it matches the path as
+    /// shown in the table or as recorded by the compiler. A function= without * and ? also matches
+    /// functions with it in their path, as Cache::fill matches demo::Cache<T>::fill.
+    #[arg(long, value_name = "CONDITIONS")]
+    pub(crate) include: Vec<Conditions>,
+    /// Hide what matches these conditions; repeat to hide what matches any of several
+    #[arg(long, value_name = "CONDITIONS")]
+    pub(crate) exclude: Vec<Conditions>,
+    /// Apply --include and --exclude to all frames of a stack, not only to the charged one
+    #[arg(long, requires = "filters")]
+    pub(crate) all_frames: bool,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct View {
     /// The key of a row; several keys, separated by commas, make groups within groups
     #[arg(
@@ -60,22 +81,8 @@ pub(crate) struct View {
     /// The number of lines of a stack to show, counted from the allocation
     #[arg(long, value_name = "N")]
     pub(crate) depth: Option<usize>,
-    /// Show only what matches these conditions; repeat to show what matches any of several
-    ///
-    /// A condition is FILE or FILE:LINE, or one of file=, line=, function=, crate=, thread= and
-    /// domain=. All conditions of a comma-separated list must match. A pattern matches a whole
-    /// name: ? is any character, [a-z] one of a range, and * any number of characters, also
-    /// slashes. A FILE without a slash matches the file name; with one, it matches the path as
-    /// shown in the table or as recorded by the compiler. A function= without * and ? also matches
-    /// functions with it in their path, as Cache::fill matches demo::Cache<T>::fill.
-    #[arg(long, value_name = "CONDITIONS")]
-    pub(crate) include: Vec<Conditions>,
-    /// Hide what matches these conditions; repeat to hide what matches any of several
-    #[arg(long, value_name = "CONDITIONS")]
-    pub(crate) exclude: Vec<Conditions>,
-    /// Apply --include and --exclude to all frames of a stack, not only to the charged one
-    #[arg(long, requires = "filters")]
-    pub(crate) all_frames: bool,
+    #[command(flatten)]
+    pub(crate) filters: Filters,
     /// Omit the lines of source
     #[arg(long)]
     pub(crate) no_source: bool,
@@ -86,7 +93,7 @@ pub(crate) struct View {
 
 /// A key to group by: the library's keys, each with a line of help.
 #[derive(Clone, Copy, Debug)]
-struct By(alloc_core_snapshot::GroupBy);
+pub(crate) struct By(pub(crate) alloc_core_snapshot::GroupBy);
 
 impl ValueEnum for By {
     fn value_variants<'a>() -> &'a [By] {
@@ -153,7 +160,7 @@ enum Sort {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Charge {
+pub(crate) enum Charge {
     /// The innermost line outside the standard library
     Caller,
     /// The innermost line in the program's own workspace; stacks without one share a row

@@ -1,17 +1,21 @@
-//! Tables for people: [`top`] and [`diff`].
+//! Tables for people: [`top`], [`diff`] and [`suspects`].
 //!
 //! Snapshots go in; text of a chosen width comes out, with colours on request. The only files that
 //! are opened are source files, to quote a line; nothing is written. The numbers come from
-//! [`Snapshot::statistics`](alloc_core_snapshot::Snapshot::statistics) and from [`compare`](crate::compare).
+//! [`Snapshot::statistics`](alloc_core_snapshot::Snapshot::statistics) and from [`compare`](crate::compare)
+//! and [`growth`](crate::growth).
 
 mod builder;
 mod diff;
 pub(crate) mod notes;
 mod stack;
+mod suspects;
 pub(crate) mod table;
 pub(crate) mod text;
 mod top;
 mod view;
+mod words;
 
 pub use diff::{Diff, diff};
+pub use suspects::{Suspects, suspects};
 pub use top::{Top, top};

@@ -18,6 +18,19 @@ fn a_wrong_command_line_exits_with_2() {
         ("", "Usage: alloc-report [OPTIONS] <COMMAND>"),
         ("top", "<FILE>"),
         ("diff", "<OLD>"),
+        ("suspects", "<OLD>"),
+        (
+            "suspects old new --limit-memory 1GB",
+            "expected a number of bytes such as 512KiB, found \"1GB\"",
+        ),
+        (
+            "suspects old new --by line,file",
+            "invalid value 'line,file'",
+        ),
+        (
+            "suspects old new --sort peak",
+            "unexpected argument '--sort'",
+        ),
         (
             "top new --by colour",
             "line, file, function, module, crate, traceback, folded, size-class, type, thread, domain",
@@ -72,6 +85,12 @@ fn the_examples_of_the_help_run() {
         "before.pb.gz",
         "monday.pb.gz",
         "friday.pb.gz",
+        "first.pb.gz",
+        "second.pb.gz",
+        "third.pb.gz",
+        "heap-4711.0001.pb.gz",
+        "heap-4711.0002.pb.gz",
+        "heap-4711.0003.pb.gz",
     ] {
         fs::copy(folder.path().join("new"), folder.path().join(name)).unwrap();
     }
@@ -97,6 +116,7 @@ fn the_examples_of_the_help_run() {
         "--help",
         "top --help",
         "diff --help",
+        "suspects --help",
         "completions --help",
         "man --help",
     ] {
@@ -117,7 +137,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 33);
+    assert_eq!(examples, 39);
 }
 
 /// Completions and the manual are generated from the same description as the help.
@@ -141,6 +161,7 @@ fn completions_and_the_manual_contain_the_options() {
         "",
         "-top",
         "-diff",
+        "-suspects",
         "-check",
         "-annotate",
         "-symbolize",

@@ -125,15 +125,15 @@ impl Choices {
             charge: view.charging.to().to_string(),
             skip: view.charging.skip.clone(),
             full: view.full,
-            include: texts(&view.include),
-            exclude: texts(&view.exclude),
-            all_frames: view.all_frames,
+            include: texts(&view.filters.include),
+            exclude: texts(&view.filters.exclude),
+            all_frames: view.filters.all_frames,
         }
     }
 }
 
 #[derive(Serialize)]
-struct Source {
+pub(super) struct Source {
     file: String,
     program: Option<String>,
     command_line: Vec<String>,
@@ -148,7 +148,7 @@ struct Source {
 }
 
 impl Source {
-    fn of(snapshot: &Snapshot, file: &Path) -> Source {
+    pub(super) fn of(snapshot: &Snapshot, file: &Path) -> Source {
         let memory = snapshot.traced_memory();
         let program = snapshot.program();
         let is_known = snapshot.knows(Metric::Current) && !snapshot.is_difference();
@@ -197,7 +197,7 @@ impl From<Health> for HealthCounts {
 }
 
 /// ASCII-only JSON: a program reads the same text, and a terminal gets no control characters.
-fn to_text(report: &impl Serialize) -> Result<String> {
+pub(super) fn to_text(report: &impl Serialize) -> Result<String> {
     let json = serde_json::to_string_pretty(report)?;
     let mut text = String::with_capacity(json.len() + 1);
     for c in json.chars() {
