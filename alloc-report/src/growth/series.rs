@@ -62,10 +62,6 @@ impl Series {
 
 /// The groups of a snapshot, also those that hold nothing now and once did.
 fn levels(snapshot: &Snapshot, by: GroupBy) -> HashMap<GroupKey, Level> {
-    let metric = match snapshot.knows(Metric::Total) {
-        true => Metric::Total,
-        false => Metric::Current,
-    };
     let level = |it: Statistic| {
         let level = Level {
             bytes: it.counters.current.bytes.get(),
@@ -74,25 +70,23 @@ fn levels(snapshot: &Snapshot, by: GroupBy) -> HashMap<GroupKey, Level> {
         };
         (it.key, level)
     };
-    let statistics = snapshot.statistics(Grouping::by(by).with_metric(metric));
-    let mut levels: HashMap<GroupKey, Level> = statistics.into_iter().map(level).collect();
+    let ever = snapshot.statistics(Grouping::by(by).with_metric(Metric::Total));
+    let mut levels: HashMap<GroupKey, Level> = ever.into_iter().map(level).collect();
 
     let has_threads = snapshot.traces().iter().any(|it| it.thread.is_some());
-    if !has_threads && snapshot.sampled_every().is_none() {
-        return levels;
-    }
     let live = match has_threads {
         true => Grouping::by(by).then(GroupBy::Thread),
         false => Grouping::by(by),
     };
-    for it in snapshot.statistics(live) {
-        let Some(level) = levels.get_mut(&it.key) else {
-            continue;
-        };
+    for mut it in snapshot.statistics(live) {
         let error = it.error.unwrap_or_default().get() as f64;
+        let threads = std::mem::take(&mut it.parts).into_iter();
+        let threads = threads.map(|it| (it.key, it.size.get())).collect();
+        // NOTE: a file of another tool may know what is live and not what was allocated.
+        let (key, level) = level(it);
+        let level = levels.entry(key).or_insert(level);
         level.variance = error * error;
-        let threads = it.parts.into_iter();
-        level.threads = threads.map(|it| (it.key, it.size.get())).collect();
+        level.threads = threads;
     }
     levels
 }

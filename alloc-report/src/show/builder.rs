@@ -86,7 +86,8 @@ macro_rules! look {
             #[doc = example!(
                 $call,
                 "let table = table.width(80).to_string();",
-                "assert!(table.lines().skip(1).all(|line| line.chars().count() <= 80));"
+                "let mut rows = table.lines().skip(1).filter(|line| !line.starts_with(\"note: \"));",
+                "assert!(rows.all(|line| line.chars().count() <= 80));"
             )]
             pub fn width(mut self, width: usize) -> Self {
                 self.view.width = width;

@@ -59,7 +59,7 @@ const INDENT: &str = "       ";
 ///     "\
 /// 1 line grew in each of 2 steps, by 977 KiB; the heap grew by 977 KiB to 1465 KiB
 ///
-/// #     growth   count         size  line
+/// ##     growth   count         size  line
 /// 1  976.6 KiB  +2,000  1,464.8 KiB  src/cache.rs:41
 ///        It grew in each of 2 steps, by 488 KiB a step; nothing that it allocated was freed.
 ///
@@ -336,7 +336,11 @@ impl<'a> Suspects<'a> {
             }
             if has_rates && self.limit.is_some() {
                 let seconds = self.until_limit(order, of);
-                cells.push(Cell::new(seconds.map_or(String::new(), words::duration)));
+                cells.push(Cell::new(match seconds {
+                    None => String::new(),
+                    Some(0.0) => "reached".to_owned(),
+                    Some(seconds) => words::duration(seconds),
+                }));
             }
             cells
         };

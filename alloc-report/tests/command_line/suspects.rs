@@ -61,30 +61,92 @@ fn check(arguments: &str, expected: Expect) {
 
 #[test]
 fn lines_that_grow_at_every_step_are_named() {
-    check("suspects 1 2 3 4", expect![[r#""#]]);
+    check(
+        "suspects 1 2 3 4",
+        expect![[r#"
+        last: server, pid 4242, 2025-01-01 00:04:00 UTC
+        first: server, pid 4242, 2025-01-01 00:01:00 UTC
+        2 lines of the workspace grew in each of 3 steps, by 34.3 MiB; the heap grew by 34.6 MiB to 79.0 MiB
+
+        #    growth     count      size   a second    an hour  line
+        1  34.3 MiB  +300,000  45.8 MiB  195.3 KiB  686.6 MiB  src/cache.rs:41
+               It grew in each of 3 steps, by 195 KiB a second; nothing that it allocated was freed.
+
+        2  <0.1 MiB       +60  <0.1 MiB   <0.1 KiB    0.1 MiB  src/log.rs:7
+               It grew in each of 3 steps, by 117 KiB an hour; nothing that it allocated was freed.
+
+           34.3 MiB  +300,060  45.8 MiB  195.3 KiB  686.8 MiB  total
+    "#]],
+    );
 }
 
 #[test]
 fn a_limit_shows_when_it_is_reached() {
     check(
         "suspects 1 2 3 4 --limit-memory 1GiB -n 1",
-        expect![[r#""#]],
+        expect![[r#"
+            last: server, pid 4242, 2025-01-01 00:04:00 UTC
+            first: server, pid 4242, 2025-01-01 00:01:00 UTC
+            2 lines of the workspace grew in each of 3 steps, by 34.3 MiB; the heap grew by 34.6 MiB to 79.0 MiB
+            At this rate the heap reaches the limit of 1024 MiB in 83 minutes
+
+            #    growth     count      size   a second    an hour  to the limit  line
+            1  34.3 MiB  +300,000  45.8 MiB  195.3 KiB  686.6 MiB    83 minutes  src/cache.rs:41
+                   It grew in each of 3 steps, by 195 KiB a second; nothing that it allocated was freed.
+
+               <0.1 MiB       +60  <0.1 MiB   <0.1 KiB    0.1 MiB      344 days  other (1 line)
+               34.3 MiB  +300,060  45.8 MiB  195.3 KiB  686.8 MiB    83 minutes  total
+        "#]],
     );
     check(
         "suspects 1 2 3 4 --limit-memory 64MiB -n 0",
-        expect![[r#""#]],
+        expect![[r#"
+            last: server, pid 4242, 2025-01-01 00:04:00 UTC
+            first: server, pid 4242, 2025-01-01 00:01:00 UTC
+            2 lines of the workspace grew in each of 3 steps, by 34.3 MiB; the heap grew by 34.6 MiB to 79.0 MiB
+            The heap is at the limit of 64.0 MiB already
+
+            #    growth     count      size   a second    an hour  to the limit  line
+               34.3 MiB  +300,060  45.8 MiB  195.3 KiB  686.8 MiB       reached  other (2 lines)
+               34.3 MiB  +300,060  45.8 MiB  195.3 KiB  686.8 MiB       reached  total
+        "#]],
     );
 }
 
 #[test]
 fn two_snapshots_are_too_few_to_be_sure() {
-    check("suspects 3 4 -n 1", expect![[r#""#]]);
+    check(
+        "suspects 3 4 -n 1",
+        expect![[r#"
+        last: server, pid 4242, 2025-01-01 00:04:00 UTC
+        first: server, pid 4242, 2025-01-01 00:03:00 UTC
+        3 lines of the workspace grew from the first snapshot to the second, by 11.5 MiB; the heap grew by 11.5 MiB to 79.0 MiB
+
+        #    growth     count      size   a second    an hour  line
+        1  11.4 MiB  +100,000  45.8 MiB  195.3 KiB  686.6 MiB  src/cache.rs:41
+               It grew by 195 KiB a second; nothing that it allocated was freed.
+
+           <0.1 MiB       +20   4.6 MiB    0.8 KiB    3.0 MiB  other (2 lines)
+           11.5 MiB  +100,020  50.4 MiB  196.2 KiB  689.6 MiB  total
+
+        note: two snapshots cannot tell growth from a cache that fills up: add a third
+    "#]],
+    );
 }
 
 /// The index reaches a plateau, and so it is not named.
 #[test]
 fn nothing_is_said_where_nothing_grows() {
-    check("suspects 1 2 3 4 --include index.rs", expect![[r#""#]]);
+    check(
+        "suspects 1 2 3 4 --include index.rs",
+        expect![[r#"
+        last: server, pid 4242, 2025-01-01 00:04:00 UTC
+        first: server, pid 4242, 2025-01-01 00:01:00 UTC
+        No line of the workspace grew in each of 3 steps; the heap grew by 293 KiB to 4688 KiB
+
+        note: filters removed 3 of 4 callsites
+    "#]],
+    );
 }
 
 #[test]
@@ -120,7 +182,25 @@ fn a_recording_has_all_its_snapshots() {
 
 #[test]
 fn stacks_follow_their_sentence() {
-    check("suspects 1 2 3 --by traceback -n 1", expect![[r#""#]]);
+    check(
+        "suspects 1 2 3 --by traceback -n 1",
+        expect![[r#"
+        last: server, pid 4242, 2025-01-01 00:03:00 UTC
+        first: server, pid 4242, 2025-01-01 00:01:00 UTC
+        2 tracebacks grew in each of 2 steps, by 22.9 MiB; the heap grew by 23.1 MiB to 67.5 MiB
+
+        #    growth     count      size   a second    an hour  traceback
+        1  22.9 MiB  +200,000  34.3 MiB  195.3 KiB  686.6 MiB  src/cache.rs:41
+               It grew in each of 2 steps, by 195 KiB a second; nothing that it allocated was freed.
+               … 2 frames of the standard library
+               src/cache.rs:41  demo::fill
+               src/main.rs:3    demo::main
+               … 1 frame of the runtime
+
+           <0.1 MiB       +40  <0.1 MiB   <0.1 KiB    0.1 MiB  other (1 traceback)
+           22.9 MiB  +200,040  34.3 MiB  195.3 KiB  686.8 MiB  total
+    "#]],
+    );
 }
 
 #[test]
@@ -166,7 +246,11 @@ fn programs_read_json_and_csv() {
     check_in(
         folder.path(),
         "suspects 1 2 3 4 --limit-memory 1GiB --format csv",
-        expect![[r#""#]],
+        expect![[r#"
+            rank,by,key,function,file,path,line,functions,bytes,bytes_diff,blocks,blocks_diff,bytes_per_second,bytes_per_hour,seconds_to_limit,allocated_bytes,allocated_blocks,freed_bytes,freed_blocks,thread,sentence
+            1,line,src/cache.rs:41,,src/cache.rs,src/cache.rs,41,,48000000,36000000,400000,300000,200000,720000000,4954.66912,36000000,300000,0,0,,"src/cache.rs:41 grew in each of 3 steps, by 195 KiB a second; nothing that it allocated was freed"
+            2,line,src/log.rs:7,,src/log.rs,src/log.rs,7,,8000,6000,80,60,33.333333333333336,120000.00000000001,29728014.72,6000,60,0,0,,"src/log.rs:7 grew in each of 3 steps, by 117 KiB an hour; nothing that it allocated was freed"
+        "#]],
     );
 }
 
@@ -210,5 +294,21 @@ fn a_sample_is_said_to_be_one() {
         let file = with_number(file(minute), SAMPLED_EVERY, 64 << 10);
         fs::write(folder.join(minute.to_string()), file).unwrap();
     }
-    check_in(folder, "suspects 1 2 3 4", expect![[r#""#]]);
+    check_in(
+        folder,
+        "suspects 1 2 3 4",
+        expect![[r#"
+        last: server, pid 4242, 2025-01-01 00:04:00 UTC
+        first: server, pid 4242, 2025-01-01 00:01:00 UTC
+        1 line of the workspace grew in each of 3 steps, by 34.3 MiB; the heap grew by 34.6 MiB to 79.0 MiB
+
+        #    growth     count      size   a second    an hour  line
+        1  34.3 MiB  +300,000  45.8 MiB  195.3 KiB  686.6 MiB  src/cache.rs:41
+               It grew in each of 3 steps, by 195 KiB a second; nothing that it allocated was freed.
+
+           34.3 MiB  +300,000  45.8 MiB  195.3 KiB  686.6 MiB  total
+
+        note: sampled every 64.0 KiB on average: all numbers are estimates
+    "#]],
+    );
 }
