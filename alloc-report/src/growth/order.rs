@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::UNIX_EPOCH;
 
-use alloc_core_snapshot::Snapshot;
+use alloc_core_snapshot::{Metric, Snapshot};
 
 /// The snapshots to compare, in order of time, charged as the newest is.
 ///
@@ -14,6 +14,8 @@ pub(crate) struct Order<'a> {
     pub(crate) snapshots: Vec<Cow<'a, Snapshot>>,
     /// Seconds from the first snapshot to each, if all times are known.
     pub(crate) seconds: Option<Vec<f64>>,
+    /// The allocations of the whole program until each, if all are known.
+    pub(crate) allocations: Option<Vec<u64>>,
     /// Whether they were given in another order.
     pub(crate) is_sorted: bool,
     /// Whether a snapshot of the program's end is left out.
@@ -47,6 +49,7 @@ impl<'a> Order<'a> {
             _ => Cow::Borrowed(it),
         };
         Order {
+            allocations: snapshots.iter().map(|it| allocations(it)).collect(),
             snapshots: snapshots.into_iter().map(charged).collect(),
             seconds,
             is_sorted,
@@ -65,15 +68,30 @@ impl<'a> Order<'a> {
         Some(*last).filter(|it| *it > 0.0)
     }
 
-    /// The length of each step: in seconds, or 1 for each if a step is not known to take any time.
+    /// The length of each step: in allocations of the whole program, so that idle time does not
+    /// count, or else in seconds. It is 1 for each step if one of them has no length.
     pub(crate) fn lengths(&self) -> Vec<f64> {
-        let seconds = self.seconds.iter().flat_map(|it| it.windows(2));
-        let lengths: Vec<f64> = seconds.map(|it| it[1] - it[0]).collect();
-        match lengths.len() == self.steps() && lengths.iter().all(|it| *it > 0.0) {
-            true => lengths,
-            false => vec![1.0; self.steps()],
-        }
+        let steps = self.steps();
+        let allocations = self.allocations.iter().flatten().map(|it| *it as f64);
+        let seconds = self.seconds.iter().flatten().copied();
+        lengths(allocations.collect(), steps)
+            .or_else(|| lengths(seconds.collect(), steps))
+            .unwrap_or_else(|| vec![1.0; steps])
     }
+}
+
+/// The differences between the readings of a clock, if there are as many as steps and none is 0.
+fn lengths(readings: Vec<f64>, steps: usize) -> Option<Vec<f64>> {
+    let lengths: Vec<f64> = readings.windows(2).map(|it| it[1] - it[0]).collect();
+    (lengths.len() == steps && lengths.iter().all(|it| *it > 0.0)).then_some(lengths)
+}
+
+/// The allocations of a program until a snapshot.
+fn allocations(snapshot: &Snapshot) -> Option<u64> {
+    let traces = snapshot.traces().iter();
+    let blocks = traces.map(|it| it.counters.total.blocks);
+    let sum = blocks.fold(0, u64::saturating_add);
+    (snapshot.knows(Metric::Total) && snapshot.knows_blocks()).then_some(sum)
 }
 
 fn is_charged_alike(one: &Snapshot, other: &Snapshot) -> bool {

@@ -18,7 +18,7 @@ const ENLARGED: (f64, usize) = (1.5, 3);
 
 /// What the rule needs to know of all snapshots.
 pub(super) struct Facts {
-    /// The length of each step.
+    /// The length of each step: see [`Order::lengths`].
     pub(super) lengths: Vec<f64>,
     /// Seconds from the first snapshot to the last.
     pub(super) duration: Option<f64>,
@@ -49,8 +49,8 @@ impl Facts {
 ///   comes back to a level that it had before does not count.
 /// - It grew by more than noise: see [`exceeds_noise`].
 /// - It keeps its pace: in the last step it grew at half of the mean pace of the earlier steps, or
-///   faster. A cache that reaches its limit does not. One step has no earlier ones, so two snapshots
-///   cannot show this.
+///   faster, in bytes for each allocation of the whole program. A cache that reaches its limit does
+///   not. One step has no earlier ones, so two snapshots cannot show this.
 pub(super) fn grows(series: &Series, facts: &Facts) -> bool {
     series.steps().all(|it| it > 0)
         && exceeds_earlier_peak(series, facts)

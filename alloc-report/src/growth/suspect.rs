@@ -66,7 +66,7 @@ pub struct Suspect {
 /// What the numbers say about how the group grew.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct History {
-    /// The growth of each step, in bytes in a unit of length.
+    /// The growth of each step, divided by the length of the step.
     pub(crate) paces: Vec<f64>,
     /// The live bytes in the first snapshot.
     pub(crate) size_before: Bytes,

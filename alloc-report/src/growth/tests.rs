@@ -56,9 +56,13 @@ impl Held {
     }
 }
 
+/// The snapshots of a program that also does other work, as much in each step.
 fn snapshots(levels: &[Held]) -> Vec<Snapshot> {
-    let of = |it: &Held| Snapshot::from_traces(vec![it.trace(5)], 1);
-    levels.iter().map(of).collect()
+    let of = |(it, step): (&Held, u64)| {
+        let work = Held::default().freed(step * 100_000_000);
+        Snapshot::from_traces(vec![it.trace(5), work.trace(900)], 1)
+    };
+    levels.iter().zip(1..).map(of).collect()
 }
 
 /// Checks what is said of a line, or that it is no suspect.
@@ -117,6 +121,27 @@ fn a_plateau_is_not_named() {
     );
 }
 
+/// A pace is the growth for each allocation of the program, whatever time that took.
+#[test]
+fn idle_time_is_no_plateau() {
+    let of = |(bytes, work): (u64, u64)| {
+        let traces = vec![
+            held(bytes, bytes / 100).trace(5),
+            Held::default().freed(work).trace(9),
+        ];
+        Snapshot::from_traces(traces, 1)
+    };
+    let count = |levels: [(u64, u64); 3]| {
+        let snapshots = levels.map(of);
+        Growth::of(&Order::of(&snapshots), GroupBy::Line)
+            .suspects
+            .len()
+    };
+    // A tenth of the growth in a tenth of the work, and in as much work.
+    assert_eq!(count([(0, 0), (10_000, 50_000), (11_000, 55_000)]), 1);
+    assert_eq!(count([(0, 0), (10_000, 50_000), (11_000, 100_000)]), 0);
+}
+
 #[test]
 fn growth_that_slows_is_said_to() {
     check(
@@ -128,7 +153,7 @@ fn growth_that_slows_is_said_to() {
         ],
         Some(
             "grew in each of 3 steps, by 833 B a step; nothing that it allocated was freed; it \
-             slows: the last step had 60 % of the first one's pace, so it may reach a limit",
+             slows, to 60 % of its first pace, so it may reach a limit",
         ),
     );
 }

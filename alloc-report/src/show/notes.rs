@@ -2,7 +2,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use alloc_core_snapshot::{Amount, ChargeTo, GroupBy, Metric, Origin, Snapshot, Trace};
+use alloc_core_snapshot::{ChargeTo, GroupBy, Metric, Origin, Snapshot, Trace};
 
 use super::text::{self, plural};
 use super::view::View;
@@ -109,13 +109,7 @@ pub(crate) fn of_steps(order: &Order<'_>, view: &View) -> Vec<String> {
     if differ(|a, b| a.sampled_every() == b.sampled_every()) {
         note("the snapshots were recorded in different ways, one of them as a sample");
     }
-    let total = |it: &Snapshot| {
-        let mut total = Amount::default();
-        it.traces().iter().for_each(|it| total += it.counters.total);
-        total
-    };
-    let totals: Vec<Amount> = snapshots.iter().map(|it| total(it)).collect();
-    if !totals.is_sorted_by_key(|it| it.blocks) {
+    if order.allocations.as_ref().is_some_and(|it| !it.is_sorted()) {
         note("tracing began again between two snapshots, which then hold different memory");
     }
     if let Some(newest) = snapshots.last() {

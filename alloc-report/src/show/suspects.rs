@@ -35,8 +35,9 @@ const INDENT: &str = "       ";
 ///   ([`Snapshot::sampled_every`]). A table or buffer that grows by half or more in each of three
 ///   steps is excepted from the first.
 /// - It keeps its pace. In the last step it grew at half of the mean pace of the earlier steps or
-///   faster. A cache that reached its limit did not. With two snapshots this is unknown, and a note
-///   says so.
+///   faster, where a pace is the growth for each allocation of the whole program, so that idle time
+///   does not count. A cache that reached its limit does not keep its pace. With two snapshots this
+///   is unknown, and a note says so.
 ///
 /// Lines are charged as the newest snapshot is. [`Snapshot::charge_to`] with
 /// [`ChargeTo::Workspace`] names your own lines, and not those of libraries.

@@ -114,10 +114,7 @@ fn slowing(suspect: &Suspect) -> Option<String> {
     let is_slowing = paces.windows(2).all(|it| it[1] < it[0]) && last < first * SLOWING;
     is_slowing.then(|| {
         let percent = last / first * 100.0;
-        format!(
-            "it slows: the last step had {percent:.0} % of the first one's pace, so it may reach \
-             a limit"
-        )
+        format!("it slows, to {percent:.0} % of its first pace, so it may reach a limit")
     })
 }
 
