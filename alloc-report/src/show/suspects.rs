@@ -2,21 +2,17 @@
 
 use std::fmt;
 
-use alloc_core_snapshot::{Bytes, ChargeTo, GroupBy, GroupKey, Metric, Snapshot, Statistic};
+use alloc_core_snapshot::{Bytes, GroupBy, Snapshot, Statistic};
 
 use super::builder::{example, look};
 use super::notes;
-use super::table::{BOLD, Cell, DIM, PLAIN, Row, Table};
-use super::text::{self, plural};
-use super::view::{View, process};
-use super::words::{self, words};
+use super::view::View;
 use crate::growth::{Growth, Order, Suspect};
+
+mod page;
 
 /// The default number of rows.
 const ROWS: usize = 10;
-
-/// The indentation of the sentence below a row.
-const INDENT: &str = "       ";
 
 /// Makes a table of the lines whose live bytes grew at every step from one snapshot to the next.
 ///
@@ -40,7 +36,8 @@ const INDENT: &str = "       ";
 ///   is unknown, and a note says so.
 ///
 /// Lines are charged as the newest snapshot is. [`Snapshot::charge_to`] with
-/// [`ChargeTo::Workspace`] names your own lines, and not those of libraries.
+/// [`ChargeTo::Workspace`](alloc_core_snapshot::ChargeTo::Workspace) names your own lines, and not
+/// those of libraries.
 ///
 /// A large value that is merely held does not grow. If a line holds half of the heap or more, and a
 /// MiB or more, and neither allocated nor freed a block after the first snapshot, a note names it.
@@ -58,7 +55,8 @@ const INDENT: &str = "       ";
 /// assert_eq!(
 ///     alloc_report::suspects(&snapshots).to_string(),
 ///     "\
-/// 1 line grew in each of 2 steps, by 977 KiB; the heap grew by 977 KiB to 1465 KiB
+/// 1 line grew in each of 2 steps, by 977 KiB
+/// The heap grew by 977 KiB to 1465 KiB
 ///
 /// ##     growth   count         size  line
 /// 1  976.6 KiB  +2,000  1,464.8 KiB  src/cache.rs:41
@@ -230,165 +228,6 @@ impl<'a> Suspects<'a> {
         notes.extend(notes::of_steps(order, &self.view));
         notes
     }
-
-    fn held_words(&self, held: &Statistic, newest: &Snapshot) -> String {
-        let heap = newest.traced_memory().current.get().max(1);
-        format!(
-            "{} held {} in {} from the first snapshot to the last, {:.0} % of the heap, and \
-             allocated and freed nothing in that time",
-            self.place(&held.key, newest),
-            held.size,
-            plural(held.count, "block"),
-            held.size.get() as f64 * 100.0 / heap as f64,
-        )
-    }
-
-    fn place(&self, key: &GroupKey, snapshot: &Snapshot) -> String {
-        match key.charged_in(snapshot) {
-            Some(frame) => text::place(frame),
-            None => key.to_string(),
-        }
-    }
-
-    fn processes(&self, order: &Order<'_>) -> Vec<String> {
-        let [first, .., last] = &order.snapshots[..] else {
-            return order
-                .snapshots
-                .iter()
-                .filter_map(|it| process(it))
-                .collect();
-        };
-        let side = |name, snapshot| process(snapshot).map(|it| format!("{name}: {it}"));
-        let sides = [side("last", last), side("first", first)];
-        sides.into_iter().flatten().collect()
-    }
-
-    fn heading(&self, order: &Order<'_>, suspects: &[Suspect]) -> String {
-        let steps = match order.steps() as u64 {
-            0 | 1 => "from the first snapshot to the second".to_owned(),
-            n => format!("in each of {n} steps"),
-        };
-        let noun = self.view.noun(0);
-        let of = match order.snapshots.last() {
-            Some(newest) if is_of_workspace(newest, self.by) => " of the workspace",
-            _ => "",
-        };
-        let mut heading = match suspects.len() as u64 {
-            0 => format!("No {noun}{of} grew {steps}"),
-            n => {
-                let growth: Bytes = suspects.iter().map(|it| it.growth).sum();
-                format!("{}{of} grew {steps}, by {growth}", plural(n, noun))
-            }
-        };
-        if let [first, .., last] = &order.snapshots[..]
-            && order.snapshots.iter().all(|it| it.knows(Metric::Current))
-        {
-            let [then, now] = [first, last].map(|it| it.traced_memory().current);
-            heading += &match now.cmp(&then) {
-                std::cmp::Ordering::Greater => {
-                    format!("; the heap grew by {} to {now}", now.saturating_sub(then))
-                }
-                std::cmp::Ordering::Less => {
-                    format!("; the heap shrank by {} to {now}", then.saturating_sub(now))
-                }
-                std::cmp::Ordering::Equal => format!("; the heap stayed at {now}"),
-            };
-        }
-        if let (Some(limit), Some(seconds)) = (self.limit, self.until_limit(order, suspects)) {
-            heading += &match seconds {
-                0.0 => format!("\nThe heap is at the limit of {limit} already"),
-                _ => format!(
-                    "\nAt this rate the heap reaches the limit of {limit} in {}",
-                    words::duration(seconds)
-                ),
-            };
-        }
-        heading
-    }
-
-    fn table(&self, order: &Order<'_>, suspects: &[Suspect]) -> Option<Table> {
-        let newest = order.snapshots.last().filter(|_| !suspects.is_empty())?;
-        let has_rates = order.duration().is_some();
-        let knows_blocks = order.snapshots.iter().all(|it| it.knows_blocks());
-        let mut heads = vec!["#", "growth", "count", "size"];
-        if has_rates {
-            heads.extend(["a second", "an hour"]);
-        }
-        if has_rates && self.limit.is_some() {
-            heads.push("to the limit");
-        }
-        let cells = |rank: String, of: &[Suspect]| {
-            let growth: Bytes = of.iter().map(|it| it.growth).sum();
-            let size: Bytes = of.iter().map(|it| it.size).sum();
-            let count = of.iter().map(|it| it.count_diff).sum();
-            let rate: f64 = of.iter().filter_map(|it| it.rate).sum();
-            let mut cells = vec![
-                Cell::styled(DIM, rank),
-                Cell::size(growth),
-                match knows_blocks {
-                    true => Cell::change(count),
-                    false => Cell::unknown(),
-                },
-                Cell::size(size),
-            ];
-            if has_rates {
-                cells.push(Cell::size(words::size(rate)));
-                cells.push(Cell::size(words::size(rate * 3600.0)));
-            }
-            if has_rates && self.limit.is_some() {
-                let seconds = self.until_limit(order, of);
-                cells.push(Cell::new(match seconds {
-                    None => String::new(),
-                    Some(0.0) => "reached".to_owned(),
-                    Some(seconds) => words::duration(seconds),
-                }));
-            }
-            cells
-        };
-        let (shown, others) = suspects.split_at(self.view.rows.min(suspects.len()));
-        let places = self.view.places(shown.iter().map(|it| &it.key), newest);
-        let rows = shown.iter().zip(places).zip(1_u64..);
-        let mut rows: Vec<Row> = rows
-            .map(|((suspect, (place, source)), rank)| Row {
-                style: PLAIN,
-                cells: cells(text::grouped(rank), std::slice::from_ref(suspect)),
-                level: 0,
-                place,
-                source,
-                details: self.details(suspect, newest),
-            })
-            .collect();
-        let mut summary = |name: String, of: &[Suspect], style| {
-            rows.push(Row {
-                style,
-                cells: cells(String::new(), of),
-                level: 0,
-                place: name,
-                source: None,
-                details: Vec::new(),
-            });
-        };
-        if !others.is_empty() {
-            let n = plural(others.len() as u64, self.view.noun(0));
-            summary(format!("other ({n})"), others, PLAIN);
-        }
-        summary("total".to_owned(), suspects, BOLD);
-        Some(Table {
-            heads,
-            place: self.view.nouns(),
-            rows,
-        })
-    }
-
-    /// The sentence below a row, and the stack if the rows are stacks.
-    fn details(&self, suspect: &Suspect, newest: &Snapshot) -> Vec<String> {
-        let sentence = format!("It {}.", words(suspect));
-        let room = self.view.width.saturating_sub(INDENT.len());
-        let lines = words::lines(&sentence, room).into_iter();
-        let mut lines: Vec<String> = lines.map(|it| format!("{INDENT}{it}")).collect();
-        lines.extend(self.view.details(&suspect.key, 0, 0, newest));
-        lines
-    }
 }
 
 impl fmt::Display for Suspects<'_> {
@@ -405,13 +244,4 @@ impl fmt::Display for Suspects<'_> {
         });
         f.write_str(&page)
     }
-}
-
-/// Whether the groups of a key are of the workspace only.
-fn is_of_workspace(snapshot: &Snapshot, by: GroupBy) -> bool {
-    let is_charged = matches!(
-        by,
-        GroupBy::Line | GroupBy::File | GroupBy::Function | GroupBy::Module | GroupBy::Crate
-    );
-    is_charged && snapshot.charged_to() == ChargeTo::Workspace
 }

@@ -157,27 +157,52 @@ pub(crate) fn size(bytes: f64) -> Bytes {
 
 /// `35 ms`, `90 seconds`, `39 minutes`, `3 hours`, `12 days`, `more than 10 years`.
 pub(crate) fn duration(seconds: f64) -> String {
-    const MINUTE: f64 = 60.0;
-    const HOUR: f64 = 60.0 * MINUTE;
-    const DAY: f64 = 24.0 * HOUR;
-    const YEAR: f64 = 365.25 * DAY;
-    let units = [
-        (1.0, "second"),
-        (MINUTE, "minute"),
-        (HOUR, "hour"),
-        (DAY, "day"),
-        (YEAR, "year"),
-    ];
-    if seconds < 1.0 {
-        return format!("{:.0} ms", seconds * 1000.0);
+    match Duration::of(seconds) {
+        Duration::Milliseconds(n) => format!("{n} ms"),
+        Duration::Of(n, unit) => plural(n, unit),
+        Duration::Years => "more than 10 years".to_owned(),
     }
-    if seconds > 10.0 * YEAR {
-        return "more than 10 years".to_owned();
+}
+
+/// `35 ms`, `90 s`, `39 min`, `3 h`, `12 d`, `>10 y`.
+pub(crate) fn short_duration(seconds: f64) -> String {
+    match Duration::of(seconds) {
+        Duration::Milliseconds(n) => format!("{n} ms"),
+        Duration::Of(n, "minute") => format!("{n} min"),
+        Duration::Of(n, unit) => format!("{n} {}", &unit[..1]),
+        Duration::Years => ">10 y".to_owned(),
     }
-    // NOTE: 2 of a unit or more, so that rounding hides little.
-    let fits = |(length, _): &&(f64, &str)| seconds >= 2.0 * length;
-    let (length, unit) = units.iter().rev().find(fits).unwrap_or(&units[0]);
-    plural((seconds / length).round() as u64, unit)
+}
+
+enum Duration {
+    Milliseconds(u64),
+    /// A number of units: 2 or more, so that rounding hides little, except for one second.
+    Of(u64, &'static str),
+    /// More than ten years.
+    Years,
+}
+
+impl Duration {
+    fn of(seconds: f64) -> Duration {
+        const DAY: f64 = 86_400.0;
+        const YEAR: f64 = 365.25 * DAY;
+        let units = [
+            (1.0, "second"),
+            (60.0, "minute"),
+            (3600.0, "hour"),
+            (DAY, "day"),
+            (YEAR, "year"),
+        ];
+        if seconds < 1.0 {
+            return Duration::Milliseconds((seconds * 1000.0).round() as u64);
+        }
+        if seconds > 10.0 * YEAR {
+            return Duration::Years;
+        }
+        let fits = |(length, _): &&(f64, &str)| seconds >= 2.0 * length;
+        let (length, unit) = *units.iter().rev().find(fits).unwrap_or(&units[0]);
+        Duration::Of((seconds / length).round() as u64, unit)
+    }
 }
 
 #[cfg(test)]
@@ -195,19 +220,20 @@ mod tests {
         ] {
             assert_eq!(rate(a_second), text);
         }
-        for (seconds, text) in [
-            (0.0, "0 ms"),
-            (0.25, "250 ms"),
-            (1.0, "1 second"),
-            (119.0, "119 seconds"),
-            (120.0, "2 minutes"),
-            (7_199.0, "120 minutes"),
-            (86_400.0, "24 hours"),
-            (2_000_000.0, "23 days"),
-            (1e8, "3 years"),
-            (f64::INFINITY, "more than 10 years"),
+        for (seconds, long, short) in [
+            (0.0, "0 ms", "0 ms"),
+            (0.25, "250 ms", "250 ms"),
+            (1.0, "1 second", "1 s"),
+            (119.0, "119 seconds", "119 s"),
+            (120.0, "2 minutes", "2 min"),
+            (7_199.0, "120 minutes", "120 min"),
+            (86_400.0, "24 hours", "24 h"),
+            (2_000_000.0, "23 days", "23 d"),
+            (1e8, "3 years", "3 y"),
+            (f64::INFINITY, "more than 10 years", ">10 y"),
         ] {
-            assert_eq!(duration(seconds), text);
+            assert_eq!(duration(seconds), long);
+            assert_eq!(short_duration(seconds), short);
         }
     }
 

@@ -64,19 +64,20 @@ fn lines_that_grow_at_every_step_are_named() {
     check(
         "suspects 1 2 3 4",
         expect![[r#"
-        last: server, pid 4242, 2025-01-01 00:04:00 UTC
-        first: server, pid 4242, 2025-01-01 00:01:00 UTC
-        2 lines of the workspace grew in each of 3 steps, by 34.3 MiB; the heap grew by 34.6 MiB to 79.0 MiB
+            last: server, pid 4242, 2025-01-01 00:04:00 UTC
+            first: server, pid 4242, 2025-01-01 00:01:00 UTC
+            2 lines of the workspace grew in each of 3 steps, by 34.3 MiB in 3 minutes
+            The heap grew by 34.6 MiB to 79.0 MiB
 
-        #    growth     count      size   a second    an hour  line
-        1  34.3 MiB  +300,000  45.8 MiB  195.3 KiB  686.6 MiB  src/cache.rs:41
-               It grew in each of 3 steps, by 195 KiB a second; nothing that it allocated was freed.
+            #    growth     count      size    an hour  line
+            1  34.3 MiB  +300,000  45.8 MiB  686.6 MiB  src/cache.rs:41
+                   It grew in each of 3 steps, by 195 KiB a second; nothing that it allocated was freed.
 
-        2  <0.1 MiB       +60  <0.1 MiB   <0.1 KiB    0.1 MiB  src/log.rs:7
-               It grew in each of 3 steps, by 117 KiB an hour; nothing that it allocated was freed.
+            2  <0.1 MiB       +60  <0.1 MiB    0.1 MiB  src/log.rs:7
+                   It grew in each of 3 steps, by 117 KiB an hour; nothing that it allocated was freed.
 
-           34.3 MiB  +300,060  45.8 MiB  195.3 KiB  686.8 MiB  total
-    "#]],
+               34.3 MiB  +300,060  45.8 MiB  686.8 MiB  total
+        "#]],
     );
 }
 
@@ -87,15 +88,15 @@ fn a_limit_shows_when_it_is_reached() {
         expect![[r#"
             last: server, pid 4242, 2025-01-01 00:04:00 UTC
             first: server, pid 4242, 2025-01-01 00:01:00 UTC
-            2 lines of the workspace grew in each of 3 steps, by 34.3 MiB; the heap grew by 34.6 MiB to 79.0 MiB
-            At this rate the heap reaches the limit of 1024 MiB in 83 minutes
+            2 lines of the workspace grew in each of 3 steps, by 34.3 MiB in 3 minutes
+            The heap grew by 34.6 MiB to 79.0 MiB; at this rate it reaches the limit of 1024 MiB in 83 minutes
 
-            #    growth     count      size   a second    an hour  to the limit  line
-            1  34.3 MiB  +300,000  45.8 MiB  195.3 KiB  686.6 MiB    83 minutes  src/cache.rs:41
+            #    growth     count      size    an hour  limit in  line
+            1  34.3 MiB  +300,000  45.8 MiB  686.6 MiB    83 min  src/cache.rs:41
                    It grew in each of 3 steps, by 195 KiB a second; nothing that it allocated was freed.
 
-               <0.1 MiB       +60  <0.1 MiB   <0.1 KiB    0.1 MiB      344 days  other (1 line)
-               34.3 MiB  +300,060  45.8 MiB  195.3 KiB  686.8 MiB    83 minutes  total
+               <0.1 MiB       +60  <0.1 MiB    0.1 MiB     344 d  other (1 line)
+               34.3 MiB  +300,060  45.8 MiB  686.8 MiB    83 min  total
         "#]],
     );
     check(
@@ -103,12 +104,12 @@ fn a_limit_shows_when_it_is_reached() {
         expect![[r#"
             last: server, pid 4242, 2025-01-01 00:04:00 UTC
             first: server, pid 4242, 2025-01-01 00:01:00 UTC
-            2 lines of the workspace grew in each of 3 steps, by 34.3 MiB; the heap grew by 34.6 MiB to 79.0 MiB
-            The heap is at the limit of 64.0 MiB already
+            2 lines of the workspace grew in each of 3 steps, by 34.3 MiB in 3 minutes
+            The heap grew by 34.6 MiB to 79.0 MiB, and so the limit of 64.0 MiB is reached
 
-            #    growth     count      size   a second    an hour  to the limit  line
-               34.3 MiB  +300,060  45.8 MiB  195.3 KiB  686.8 MiB       reached  other (2 lines)
-               34.3 MiB  +300,060  45.8 MiB  195.3 KiB  686.8 MiB       reached  total
+            #    growth     count      size    an hour  limit in  line
+               34.3 MiB  +300,060  45.8 MiB  686.8 MiB   reached  other (2 lines)
+               34.3 MiB  +300,060  45.8 MiB  686.8 MiB   reached  total
         "#]],
     );
 }
@@ -118,19 +119,20 @@ fn two_snapshots_are_too_few_to_be_sure() {
     check(
         "suspects 3 4 -n 1",
         expect![[r#"
-        last: server, pid 4242, 2025-01-01 00:04:00 UTC
-        first: server, pid 4242, 2025-01-01 00:03:00 UTC
-        3 lines of the workspace grew from the first snapshot to the second, by 11.5 MiB; the heap grew by 11.5 MiB to 79.0 MiB
+            last: server, pid 4242, 2025-01-01 00:04:00 UTC
+            first: server, pid 4242, 2025-01-01 00:03:00 UTC
+            3 lines of the workspace grew from the first snapshot to the second, by 11.5 MiB in 60 seconds
+            The heap grew by 11.5 MiB to 79.0 MiB
 
-        #    growth     count      size   a second    an hour  line
-        1  11.4 MiB  +100,000  45.8 MiB  195.3 KiB  686.6 MiB  src/cache.rs:41
-               It grew by 195 KiB a second; nothing that it allocated was freed.
+            #    growth     count      size    an hour  line
+            1  11.4 MiB  +100,000  45.8 MiB  686.6 MiB  src/cache.rs:41
+                   It grew by 195 KiB a second; nothing that it allocated was freed.
 
-           <0.1 MiB       +20   4.6 MiB    0.8 KiB    3.0 MiB  other (2 lines)
-           11.5 MiB  +100,020  50.4 MiB  196.2 KiB  689.6 MiB  total
+               <0.1 MiB       +20   4.6 MiB    3.0 MiB  other (2 lines)
+               11.5 MiB  +100,020  50.4 MiB  689.6 MiB  total
 
-        note: two snapshots cannot tell growth from a cache that fills up: add a third
-    "#]],
+            note: two snapshots cannot tell growth from a cache that fills up: add a third
+        "#]],
     );
 }
 
@@ -140,12 +142,13 @@ fn nothing_is_said_where_nothing_grows() {
     check(
         "suspects 1 2 3 4 --include index.rs",
         expect![[r#"
-        last: server, pid 4242, 2025-01-01 00:04:00 UTC
-        first: server, pid 4242, 2025-01-01 00:01:00 UTC
-        No line of the workspace grew in each of 3 steps; the heap grew by 293 KiB to 4688 KiB
+            last: server, pid 4242, 2025-01-01 00:04:00 UTC
+            first: server, pid 4242, 2025-01-01 00:01:00 UTC
+            No line of the workspace grew in each of 3 steps
+            The heap grew by 293 KiB to 4688 KiB
 
-        note: filters removed 3 of 4 callsites
-    "#]],
+            note: filters removed 3 of 4 callsites
+        "#]],
     );
 }
 
@@ -185,21 +188,22 @@ fn stacks_follow_their_sentence() {
     check(
         "suspects 1 2 3 --by traceback -n 1",
         expect![[r#"
-        last: server, pid 4242, 2025-01-01 00:03:00 UTC
-        first: server, pid 4242, 2025-01-01 00:01:00 UTC
-        2 tracebacks grew in each of 2 steps, by 22.9 MiB; the heap grew by 23.1 MiB to 67.5 MiB
+            last: server, pid 4242, 2025-01-01 00:03:00 UTC
+            first: server, pid 4242, 2025-01-01 00:01:00 UTC
+            2 tracebacks grew in each of 2 steps, by 22.9 MiB in 2 minutes
+            The heap grew by 23.1 MiB to 67.5 MiB
 
-        #    growth     count      size   a second    an hour  traceback
-        1  22.9 MiB  +200,000  34.3 MiB  195.3 KiB  686.6 MiB  src/cache.rs:41
-               It grew in each of 2 steps, by 195 KiB a second; nothing that it allocated was freed.
-               … 2 frames of the standard library
-               src/cache.rs:41  demo::fill
-               src/main.rs:3    demo::main
-               … 1 frame of the runtime
+            #    growth     count      size    an hour  traceback
+            1  22.9 MiB  +200,000  34.3 MiB  686.6 MiB  src/cache.rs:41
+                   It grew in each of 2 steps, by 195 KiB a second; nothing that it allocated was freed.
+                   … 2 frames of the standard library
+                   src/cache.rs:41  demo::fill
+                   src/main.rs:3    demo::main
+                   … 1 frame of the runtime
 
-           <0.1 MiB       +40  <0.1 MiB   <0.1 KiB    0.1 MiB  other (1 traceback)
-           22.9 MiB  +200,040  34.3 MiB  195.3 KiB  686.8 MiB  total
-    "#]],
+               <0.1 MiB       +40  <0.1 MiB    0.1 MiB  other (1 traceback)
+               22.9 MiB  +200,040  34.3 MiB  686.8 MiB  total
+        "#]],
     );
 }
 
@@ -298,17 +302,18 @@ fn a_sample_is_said_to_be_one() {
         folder,
         "suspects 1 2 3 4",
         expect![[r#"
-        last: server, pid 4242, 2025-01-01 00:04:00 UTC
-        first: server, pid 4242, 2025-01-01 00:01:00 UTC
-        1 line of the workspace grew in each of 3 steps, by 34.3 MiB; the heap grew by 34.6 MiB to 79.0 MiB
+            last: server, pid 4242, 2025-01-01 00:04:00 UTC
+            first: server, pid 4242, 2025-01-01 00:01:00 UTC
+            1 line of the workspace grew in each of 3 steps, by 34.3 MiB in 3 minutes
+            The heap grew by 34.6 MiB to 79.0 MiB
 
-        #    growth     count      size   a second    an hour  line
-        1  34.3 MiB  +300,000  45.8 MiB  195.3 KiB  686.6 MiB  src/cache.rs:41
-               It grew in each of 3 steps, by 195 KiB a second; nothing that it allocated was freed.
+            #    growth     count      size    an hour  line
+            1  34.3 MiB  +300,000  45.8 MiB  686.6 MiB  src/cache.rs:41
+                   It grew in each of 3 steps, by 195 KiB a second; nothing that it allocated was freed.
 
-           34.3 MiB  +300,000  45.8 MiB  195.3 KiB  686.6 MiB  total
+               34.3 MiB  +300,000  45.8 MiB  686.6 MiB  total
 
-        note: sampled every 64.0 KiB on average: all numbers are estimates
-    "#]],
+            note: sampled every 64.0 KiB on average: all numbers are estimates
+        "#]],
     );
 }
