@@ -72,7 +72,7 @@ fn exceeds_earlier_peak(series: &Series, facts: &Facts) -> bool {
             false => after - before,
         }
     });
-    peak_growth.sum::<u64>() >= growth.div_ceil(2)
+    peak_growth.fold(0, u64::saturating_add) >= growth.div_ceil(2)
 }
 
 /// Whether the growth is more than three standard errors of what chance does to a group that does

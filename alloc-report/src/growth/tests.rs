@@ -244,6 +244,22 @@ fn a_collection_that_only_grows_is_recognized() {
 }
 
 #[test]
+fn numbers_of_a_file_that_are_not_true_do_no_harm() {
+    let levels = [
+        held(0, 0),
+        held(u64::MAX / 2, u64::MAX / 2),
+        held(u64::MAX, u64::MAX),
+    ];
+    let of = |it: Held| Snapshot::from_traces(vec![it.trace(5), it.trace(6)], 1);
+    let snapshots = levels.map(of);
+    let page = crate::suspects(&snapshots).limit_memory(1).to_string();
+    assert!(
+        page.starts_with("2 lines grew in each of 2 steps, by 16777216 TiB\n"),
+        "{page}"
+    );
+}
+
+#[test]
 fn the_largest_growth_comes_first() {
     let of = |step: u64| {
         let traces = [(7, 100), (5, 300), (6, 200)];

@@ -174,13 +174,15 @@ struct Sum {
 
 impl Sum {
     fn of(rows: &[Suspect], newest: &Snapshot) -> Sum {
+        let sum = |part: fn(&Suspect) -> Bytes| rows.iter().map(part).sum::<Bytes>().get();
+        let blocks = rows.iter().map(|it| it.count_diff);
         Sum {
             rows: rows.len(),
-            bytes: rows.iter().map(|it| it.size.get()).sum(),
-            bytes_diff: rows.iter().map(|it| it.growth.get()).sum(),
+            bytes: sum(|it| it.size),
+            bytes_diff: sum(|it| it.growth),
             blocks_diff: newest
                 .knows_blocks()
-                .then(|| rows.iter().map(|it| it.count_diff).sum()),
+                .then(|| blocks.fold(0, i64::saturating_add)),
         }
     }
 }

@@ -111,7 +111,8 @@ impl Suspects<'_> {
         let cells = |rank: String, of: &[Suspect]| {
             let growth: Bytes = of.iter().map(|it| it.growth).sum();
             let size: Bytes = of.iter().map(|it| it.size).sum();
-            let count = of.iter().map(|it| it.count_diff).sum();
+            let count = of.iter().map(|it| it.count_diff);
+            let count = count.fold(0, i64::saturating_add);
             let rate: f64 = of.iter().filter_map(|it| it.rate).sum();
             let mut cells = vec![
                 Cell::styled(DIM, rank),
