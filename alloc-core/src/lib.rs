@@ -103,9 +103,11 @@
 //! | the epoch of the peak | when the heap first shrinks after a new peak |
 
 mod allocator;
+mod announce;
 mod capture;
 mod control;
 pub mod environment;
+mod label;
 mod process;
 mod record;
 mod scope;
@@ -119,14 +121,19 @@ mod write;
 #[doc(inline)]
 pub use alloc_core_snapshot::{
     Amount, Bytes, ChargeTo, Counters, Error, Escaped, Filter, Frame, FunctionPattern, GroupBy,
-    GroupKey, Grouping, Health, Metric, MissingDebugInfo, Names, Origin, ResidentMemory, Snapshot,
-    SortBy, SourcePath, Statistic, SymbolSearch, Trace, Traceback, TracebackText, TracedMemory,
-    resident_memory, resident_memory_of, resident_set_size,
+    GroupKey, Grouping, Health, LabelStatistic, Metric, MissingDebugInfo, Names, Origin,
+    ResidentMemory, Snapshot, SortBy, SourcePath, Statistic, SymbolSearch, Trace, Traceback,
+    TracebackText, TracedMemory, resident_memory, resident_memory_of, resident_set_size,
 };
 pub use allocator::TraceAlloc;
 pub use capture::CaptureMethod;
 pub use control::Config;
 pub use control::track::{track, untrack};
+#[cfg(feature = "tracing")]
+pub use label::AllocLayer;
+pub use label::{Label, LabelGuard, Labelled};
+#[cfg(feature = "tower")]
+pub use label::{LabelLayer, LabelService};
 pub use scope::{
     Instrumented, Measured, Scope, ScopeHandle, Usage, measure, measure_future, try_measure,
 };
@@ -317,7 +324,10 @@ pub fn start() -> Result<(), Error> {
 /// # Ok::<(), alloc_core::Error>(())
 /// ```
 pub fn start_with(config: Config) -> Result<(), Error> {
-    control::start_with(config)
+    if control::start_with(config)? {
+        announce::started();
+    }
+    Ok(())
 }
 
 /// Stops tracing and discards everything recorded.
@@ -336,7 +346,9 @@ pub fn start_with(config: Config) -> Result<(), Error> {
 /// # Ok::<(), alloc_core::Error>(())
 /// ```
 pub fn stop() {
-    control::stop();
+    if control::stop() {
+        announce::stopped();
+    }
 }
 
 /// Whether tracing is on.
@@ -521,7 +533,9 @@ fn traceback(addresses: &[usize], end: StackEnd, limit: u16) -> Traceback {
 /// # Ok::<(), alloc_core::Error>(())
 /// ```
 pub fn take_snapshot() -> Result<Snapshot, Error> {
-    process::take_snapshot()
+    let taken = process::take_snapshot();
+    announce::took(taken.as_ref().map(|it| it.health()));
+    taken
 }
 
 /// Runs `work` without recording its allocations on this thread.

@@ -54,4 +54,4 @@ mod fixture;
 pub use annotate::{Annotate, Annotated, AnnotatedLine, annotate};
 pub use compare::{BytesDiff, CompareTo, StatisticDiff};
 pub use growth::Suspect;
-pub use show::{Diff, Suspects, Top, diff, suspects, top};
+pub use show::{Diff, Suspects, Top, Tree, diff, suspects, top, tree};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use alloc_core::{Bytes, GroupBy, Snapshot};
+use alloc_core::{Bytes, Filter, GroupBy, Snapshot};
 use alloc_tests::program;
 
 const TRACED: &str = env!("CARGO_BIN_EXE_traced");
@@ -78,6 +78,30 @@ fn held(path: &Path) -> (u64, u64) {
         .find(|it| it.key.to_string().contains("thousand_bytes"))
         .unwrap_or_else(|| panic!("no boxes in {statistics:?}"));
     (boxes.size.get(), boxes.count)
+}
+
+#[test]
+fn a_file_that_the_process_writes_has_labels() {
+    let folder = folder("labels");
+    let path = folder.join("heap.pb.gz");
+    let variables = [
+        ("ALLOC_TRACE", "8"),
+        ("ALLOC_TRACE_OUT", "heap.pb.gz"),
+        ("ALLOC_TRACE_THREADS", "1"),
+    ];
+    let mut program = Command::new(TRACED);
+    program.arg("labels").current_dir(&folder).envs(variables);
+    assert!(program.status().unwrap().success());
+    let snapshot = Snapshot::load(&path).unwrap();
+    for path in ["request", "request > größe"] {
+        let filter = Filter::include("*")
+            .label(path)
+            .function("*thousand_bytes*");
+        let boxes = snapshot.filter_traces(&[filter.all_frames(true)]);
+        let boxes = &boxes.statistics(GroupBy::Thread)[0];
+        assert_eq!((boxes.size.get(), boxes.count), (100_000, 100), "{path}");
+        assert_eq!(boxes.key.to_string(), "main");
+    }
 }
 
 #[test]

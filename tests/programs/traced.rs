@@ -33,6 +33,12 @@ fn main() -> ExitCode {
             std::mem::forget(hundred_boxes());
             return ExitCode::from(5);
         }
+        "labels" => {
+            let _request = alloc_core::Label::enter("request");
+            std::mem::forget(hundred_boxes());
+            std::mem::forget(alloc_core::Label::new("größe").run(hundred_boxes));
+            return ExitCode::SUCCESS;
+        }
         "exit" => {
             std::mem::forget(hundred_boxes());
             std::process::exit(6);

@@ -1,14 +1,14 @@
-//! [`Error`]: what a call could not do, and why.
+//! [`Error`]: which operation failed, and why.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why the tracer could not do what it was asked.
+/// An error of the tracer.
 ///
-/// The message names what was expected and what was found. `Debug` says the same as `Display`, so
-/// it is readable where `main` returns it. What a program can decide on is told by the `is_*`
-/// methods.
+/// The message names what was expected and what was found. `Debug` prints the same text as
+/// `Display`, so it is readable when `main` returns it. The `is_*` methods distinguish the errors
+/// that a program may handle.
 ///
 /// ```
 /// // This program did not install `TraceAlloc`.
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// assert!(error.is_not_installed());
 /// assert_eq!(format!("{error:?}"), error.to_string());
 /// ```
-// NOTE: not in a box: it takes no memory to say that there is none.
+// NOTE: not boxed, so that an out-of-memory error needs no memory.
 pub struct Error(Kind);
 
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +76,7 @@ impl Error {
         matches!(self.0, Kind::NotTracing)
     }
 
-    /// Tracing is on with another configuration.
+    /// Tracing is on with a different configuration.
     ///
     /// ```
     /// # use alloc_core::TraceAlloc;
@@ -104,7 +104,7 @@ impl Error {
         matches!(self.0, Kind::InvalidConfig(_))
     }
 
-    /// A [`Grouping`](crate::Grouping) asks for what makes no sense.
+    /// A [`Grouping`](crate::Grouping) is meaningless.
     ///
     /// ```
     /// use alloc_core::{GroupBy, Grouping};
@@ -116,13 +116,14 @@ impl Error {
         matches!(self.0, Kind::InvalidGrouping(_))
     }
 
-    /// The tracer ran out of memory for its own tables, now or before: it has no true numbers.
+    /// The tracer ran out of memory for its own tables, now or earlier, so its numbers are not
+    /// valid.
     pub fn is_broken(&self) -> bool {
         matches!(self.0, Kind::Broken(_) | Kind::OutOfMemory(_))
     }
 
-    /// The process is a child of the one that entered a `Scope`: what its other threads did is
-    /// lost.
+    /// The process is a child of the one that entered a `Scope`, so the activity of the other
+    /// threads is lost.
     pub fn is_forked(&self) -> bool {
         matches!(self.0, Kind::Forked)
     }
@@ -140,7 +141,7 @@ impl Error {
         }
     }
 
-    /// What was read is not a snapshot: something else, or cut off, or damaged.
+    /// The input is not a snapshot, or it is truncated or damaged.
     ///
     /// ```
     /// let error = alloc_core::Snapshot::read_from(&b"not a profile"[..]).unwrap_err();
@@ -202,7 +203,7 @@ impl Error {
         Kind::InvalidFile(found.into()).into()
     }
 
-    /// Adds the file that the error is about.
+    /// Adds the file that the error concerns.
     #[doc(hidden)]
     pub fn about(self, action: &'static str, path: &Path) -> Error {
         Kind::File {
@@ -238,12 +239,12 @@ impl fmt::Display for Error {
     }
 }
 
-/// What `Display` says: `main` prints errors by `Debug`, and so does `unwrap`.
+/// Prints like `Display`, because `main` and `unwrap` print errors with `Debug`.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-// NOTE: no source: the message has all there is to say.
+// NOTE: no source: the message is complete.
 impl std::error::Error for Error {}

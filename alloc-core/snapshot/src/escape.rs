@@ -1,10 +1,9 @@
-//! [`Escaped`]: names from elsewhere, safe to print.
+//! [`Escaped`]: untrusted names, safe to print.
 
 use std::fmt::{self, Write as _};
 
 /// Text from a file or from debug information, printed so that it cannot move the cursor, change
-/// colours or reverse the line: control characters and bidirectional overrides are written as
-/// `\u{..}`.
+/// colours or reverse the line: control characters and bidirectional overrides become `\u{..}`.
 ///
 /// ```
 /// use alloc_core::Escaped;
@@ -31,8 +30,8 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Control characters, and those that set the direction of text: Unicode's Bidi_Control, the line
-/// and the paragraph separator.
+/// Control characters, and characters that set the direction of text: Unicode's Bidi_Control, and
+/// the line and paragraph separators.
 fn is_unsafe_to_print(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')

@@ -1,7 +1,7 @@
-//! Reads what `alloc-core` recorded: snapshots, statistics, filters, the file format.
+//! Reads the data that `alloc-core` recorded: snapshots, statistics, filters, the file format.
 //!
-//! In: plain numbers and addresses, or a file. Out: statistics by line, tracebacks, a file. Never:
-//! part of a record.
+//! In: plain numbers and addresses, or a file. Out: statistics by line, tracebacks, a file. It
+//! never records.
 //!
 //! Programs use these items as `alloc_core::Snapshot` and so on. This crate is for tools that read
 //! snapshots and record nothing, such as `alloc-report`: it needs no allocator, unwinder, libc or
@@ -38,10 +38,10 @@ pub use stack::traceback_text::TracebackText;
 pub use statistics::filter::Filter;
 pub use statistics::grouping::{GroupBy, Grouping, Metric, SortBy};
 pub use statistics::pattern::FunctionPattern;
-pub use statistics::{GroupKey, Statistic};
+pub use statistics::{GroupKey, LabelStatistic, Statistic};
 pub use symbolizer::Search as SymbolSearch;
 
-/// What alloc-core and the symbolizer use of this crate. Not part of the public interface.
+/// Items for alloc-core and the symbolizer. Not part of the public interface.
 #[doc(hidden)]
 pub mod seam {
     pub use crate::process::{Muted, Process, mute, register, register_symbolizer, untraced};
@@ -68,7 +68,7 @@ pub mod seam {
         pub use crate::sampling::{Interval, Rounding, Weighted, variance};
     }
     pub mod snapshot {
-        pub use crate::snapshot::{About, Snapshot, Unknown};
+        pub use crate::snapshot::{About, LABEL_SEPARATOR, Snapshot, Unknown};
     }
     pub mod symbolizer {
         pub use crate::missing::Missing;

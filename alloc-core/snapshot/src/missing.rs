@@ -6,24 +6,24 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Missing {
-    /// The file is not there.
+    /// The file does not exist.
     #[error(
         "no names and lines: {} is not there any more; `--symbols FOLDER` of alloc-report looks for it elsewhere",
         .path.display()
     )]
     Deleted {
-        /// Where it was.
+        /// The expected path.
         path: PathBuf,
     },
-    /// The system does not let it be read.
+    /// The system denies reading the file.
     #[error("no names and lines: {} cannot be read: {error}", .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's message.
         error: String,
     },
-    /// At its place is another build.
+    /// The file is of another build.
     #[error(
         "no names and lines: {} is another build: expected {expected}, found {found}; `--symbols FOLDER` of \
          alloc-report looks elsewhere for the one that ran",
@@ -34,10 +34,10 @@ pub enum Missing {
         path: PathBuf,
         /// The identity of the build that ran.
         expected: String,
-        /// The identity of the build that is there.
+        /// The identity of the build in the file.
         found: String,
     },
-    /// It has no symbols.
+    /// The file has no symbols.
     #[error(
         "no names and lines: {} was stripped; put `strip = false` and `debug = 1` under [profile.release] in \
          Cargo.toml, or give the folder of its debug file to alloc-report with `--symbols`",
@@ -47,7 +47,7 @@ pub enum Missing {
         /// The file.
         path: PathBuf,
     },
-    /// It has symbols only.
+    /// The file has only symbols.
     #[error(
         "no lines: {} was built without debug information; put `debug = 1` under [profile.release] in Cargo.toml",
         .path.display()
@@ -56,7 +56,7 @@ pub enum Missing {
         /// The file.
         path: PathBuf,
     },
-    /// Its debug information is compressed in a way that this build does not read.
+    /// The debug information is compressed by a method that this build does not support.
     #[error(
         "no lines: the debug information of {} is compressed with {method}, which is not read here; alloc-report \
          reads it from the snapshot's file",
@@ -68,18 +68,18 @@ pub enum Missing {
         /// The name of the method.
         method: &'static str,
     },
-    /// It is not what it claims to be.
+    /// The debug information is damaged.
     #[error("no lines: the debug information of {} is damaged: {error}", .path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The damage.
         error: String,
     },
 }
 
 impl Missing {
-    /// Whether names are missing too, and not only lines.
+    /// Whether names are missing too, rather than lines only.
     pub fn has_no_names(&self) -> bool {
         !matches!(
             self,

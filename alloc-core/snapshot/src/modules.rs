@@ -7,22 +7,20 @@ pub struct Module {
     pub start: u64,
     /// One past its highest address.
     pub end: u64,
-    /// Where in the file that segment begins.
+    /// The offset of the segment in its file.
     pub file_offset: u64,
     /// The path that the process mapped it from.
     pub path: String,
-    /// What identifies its build: GNU's build id in hexadecimal; where there is none,
-    /// `fingerprint-` and a hash of what is in memory as it is in the file; empty where that is not
-    /// known either.
+    /// The identity of the build: GNU's build id in hexadecimal; without one, `fingerprint-` and a
+    /// hash of the memory that is identical to the file; empty if neither is known.
     pub build_id: String,
 }
 
-/// What a fingerprint begins with where a build id could stand.
+/// The prefix of a fingerprint in place of a build id.
 pub const FINGERPRINT: &str = "fingerprint-";
 
 impl Module {
-    /// The name for code of which nothing else is known: `libc.so.6+0x2724a`, counted from the
-    /// start of the file.
+    /// The name for code without a symbol: `libc.so.6+0x2724a`, with the offset in the file.
     pub fn name_of(&self, address: u64) -> String {
         let path = self.file();
         let file = path.rsplit('/').next().unwrap_or(path);
@@ -30,7 +28,7 @@ impl Module {
         format!("{file}+{offset:#x}")
     }
 
-    /// The path of its file, without what Linux puts after that of a program whose file is gone.
+    /// The path of the file, without the suffix that Linux adds if the program's file is gone.
     pub fn file(&self) -> &str {
         self.path.strip_suffix(" (deleted)").unwrap_or(&self.path)
     }

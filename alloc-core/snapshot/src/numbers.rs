@@ -8,8 +8,8 @@ use std::str::FromStr;
 
 /// A number of bytes, as the program requested them.
 ///
-/// It prints as `tracemalloc` prints sizes: whole bytes below 10 KiB, then three digits and a
-/// binary unit. It compares with plain numbers.
+/// Prints like sizes in `tracemalloc`: whole bytes below 10 KiB, then three digits and a binary
+/// unit. Compares with plain numbers.
 ///
 /// ```
 /// use alloc_core::Bytes;
@@ -76,9 +76,10 @@ impl Bytes {
         self.0
     }
 
-    /// Parses bytes as people write them: a number, `64 KiB`, `1_000 B`, `2GiB`. `None` if it is none.
+    /// Parses bytes as people write them: `64`, `64 KiB`, `1_000 B`, `2GiB`. `None` if the text is
+    /// invalid.
     ///
-    /// It does not allocate, and works in constants.
+    /// Does not allocate, and works in constants.
     ///
     /// ```
     /// use alloc_core::Bytes;
@@ -127,7 +128,7 @@ impl Bytes {
         }
     }
 
-    /// The difference, or zero where `other` is larger.
+    /// The difference, or zero if `other` is larger.
     ///
     /// ```
     /// use alloc_core::Bytes;
@@ -163,7 +164,7 @@ impl fmt::Display for Bytes {
 impl FromStr for Bytes {
     type Err = String;
 
-    /// As [`Bytes::parse`].
+    /// Parses like [`Bytes::parse`].
     ///
     /// # Errors
     ///
@@ -186,7 +187,7 @@ impl From<u64> for Bytes {
 
 impl Add for Bytes {
     type Output = Bytes;
-    /// Never beyond the largest number: a file may hold sums that are not true.
+    /// Saturates, since a damaged file may hold huge sums.
     fn add(self, other: Bytes) -> Bytes {
         Bytes(self.0.saturating_add(other.0))
     }
@@ -241,7 +242,7 @@ pub struct Amount {
 }
 
 impl Amount {
-    /// `blocks` blocks that hold `bytes` bytes together.
+    /// `blocks` blocks with `bytes` bytes in total.
     ///
     /// ```
     /// assert_eq!(alloc_core::Amount::new(100, 2).blocks, 2);
@@ -261,7 +262,7 @@ impl AddAssign for Amount {
     }
 }
 
-/// What a callsite, or a group of callsites, allocated since tracing began.
+/// The allocations of a callsite, or of a group of callsites, since tracing began.
 ///
 /// ```
 /// use alloc_core::{Amount, Counters};
@@ -276,8 +277,8 @@ pub struct Counters {
     pub current: Amount,
     /// The most bytes and the most blocks that were ever live, each at its own moment.
     ///
-    /// In a group of callsites this is the sum of their own peaks, which the group may never have
-    /// reached at one moment: an upper bound.
+    /// For a group of callsites this is the sum of their own peaks. It is an upper bound, which the
+    /// group may never have reached at one moment.
     pub peak: Amount,
     /// Live at the moment the whole heap was at its peak.
     pub at_peak: Amount,
@@ -315,7 +316,7 @@ impl AddAssign for Counters {
     }
 }
 
-/// The whole heap, as far as it is traced.
+/// The totals of the whole traced heap.
 ///
 /// ```
 /// // Tracing is off.
@@ -329,14 +330,14 @@ pub struct TracedMemory {
     /// The most bytes that were live at one moment since tracing began or the last
     /// `reset_peak`.
     pub peak: Bytes,
-    /// How far the true peak may lie from [`peak`](Self::peak), either way: zero as long as only
-    /// one thread that allocated is alive.
+    /// The maximum distance of the true peak from [`peak`](Self::peak), in either direction. It is
+    /// zero as long as only one thread that has allocated is alive.
     pub peak_error: Bytes,
-    /// Whether all of these are estimates from a sample (`Config::sample_every`).
+    /// Whether these are estimates from a sample (`Config::sample_every`).
     pub sampled: bool,
 }
 
-/// What the tracer could not record in full, counted.
+/// Counts of events that the tracer could not record in full.
 ///
 /// ```
 /// use alloc_core::{Health, Snapshot};
@@ -347,20 +348,20 @@ pub struct TracedMemory {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Health {
-    /// Callsites whose stack was deeper than what is kept.
+    /// Callsites whose stack was deeper than the limit.
     pub truncated_stacks: u64,
     /// Callsites whose stack could not be followed to its bottom.
     pub broken_stacks: u64,
     /// Allocations charged to the overflow callsite because the callsite table was full.
     pub overflowed: u64,
-    /// Allocations that were not recorded: made inside the tracer, in a signal handler that
-    /// interrupted it, or by a thread whose locals were already gone.
+    /// Allocations that were not recorded: inside the tracer, in a signal handler that interrupted
+    /// it, or by a thread whose thread-locals were already destroyed.
     pub skipped: u64,
-    /// Frees of blocks that the tracer never saw: from before tracing began, or its own, such as
-    /// the memory of snapshots.
+    /// Frees of blocks that the tracer never recorded: from before tracing began, or of its own
+    /// memory, such as that of snapshots.
     pub unknown_frees: u64,
-    /// Blocks that were released behind the tracer's back and whose address came back: they are
-    /// still counted as live.
+    /// Blocks that were released without the tracer's knowledge and whose address was allocated
+    /// again. They still count as live.
     pub lost_blocks: u64,
 }
 
@@ -369,7 +370,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_print_as_tracemalloc_prints_them() {
+    fn bytes_print_as_in_tracemalloc() {
         for (bytes, text) in [
             (0, "0 B"),
             (5002, "5002 B"),

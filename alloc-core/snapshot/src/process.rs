@@ -1,7 +1,7 @@
-//! [`Process`]: what reading needs of the process that it runs in.
+//! [`Process`]: the reading side's hooks into the process that it runs in.
 //!
-//! In: hooks that alloc-core registers once. Out: a guard under which nothing is recorded, memory
-//! outside the heap, a way to write a path. Without hooks nothing is traced, so each has a plain
+//! In: hooks that alloc-core registers once. Out: a guard that disables recording, memory outside
+//! the heap, and a way to write a path. Without hooks nothing is traced, so each hook has a plain
 //! default.
 
 use std::io;
@@ -17,13 +17,13 @@ use crate::symbolizer::Symbolizer;
 pub struct Process {
     /// Mutes the calling thread, and returns what [`unmute`](Self::unmute) needs.
     pub mute: fn() -> u32,
-    /// Ends what one call of [`mute`](Self::mute) began.
+    /// Undoes one call of [`mute`](Self::mute).
     pub unmute: fn(u32),
-    /// Maps so many zeroed bytes, aligned to a page.
+    /// Maps this many zeroed bytes, aligned to a page.
     pub map: fn(usize) -> Option<NonNull<u8>>,
     /// Unmaps what [`map`](Self::map) returned, given its length.
     pub unmap: unsafe fn(NonNull<u8>, usize),
-    /// Writes bytes to a path, whatever the path leads to.
+    /// Writes bytes to a path of any kind.
     pub write: fn(&Path, &[u8]) -> io::Result<()>,
 }
 
@@ -35,8 +35,7 @@ pub fn register(process: &'static Process) {
     let _ = PROCESS.set(process);
 }
 
-/// Registers what names addresses in this process. Only the first call has an effect. Does not
-/// allocate.
+/// Registers the symbolizer of this process. Only the first call has an effect. Does not allocate.
 pub fn register_symbolizer(symbolizer: &'static &'static dyn Symbolizer) {
     let _ = SYMBOLIZER.set(symbolizer);
 }
@@ -49,12 +48,12 @@ pub(crate) fn symbolizer() -> Option<&'static dyn Symbolizer> {
     SYMBOLIZER.get().copied()
 }
 
-/// Guard: while it lives, what the calling thread allocates is not recorded.
+/// Guard: while it lives, allocations of the calling thread are not recorded.
 #[must_use]
 pub struct Muted {
-    /// The hook that ends it, and what the hook needs.
+    /// The hook that ends the muting, and its argument.
     end: Option<(fn(u32), u32)>,
-    /// It belongs to the thread that made it.
+    /// The guard belongs to the thread that created it.
     _not_send: PhantomData<*const ()>,
 }
 
@@ -74,7 +73,7 @@ impl Drop for Muted {
     }
 }
 
-/// Runs `work` without recording what it allocates.
+/// Runs `work` without recording its allocations.
 pub fn untraced<R>(work: impl FnOnce() -> R) -> R {
     let _muted = mute();
     work()

@@ -6,8 +6,8 @@ use crate::process;
 
 /// A process's memory as the operating system counts it: the heap and everything else.
 ///
-/// It includes what the tracer cannot see: free pages that the allocator keeps, fragmentation,
-/// stacks, code, memory maps. The fields are those of `psutil`.
+/// It includes memory that the tracer cannot see: free pages that the allocator keeps,
+/// fragmentation, stacks, code, memory maps. The fields are those of `psutil`.
 ///
 /// ```
 /// # if cfg!(target_os = "linux") {
@@ -54,7 +54,8 @@ pub fn resident_memory() -> Result<ResidentMemory, Error> {
 ///
 /// # Errors
 ///
-/// As [`resident_memory`]. Also if there is no such process, or if it belongs to another user.
+/// Those of [`resident_memory`]. Also if there is no such process, or if it belongs to another
+/// user.
 ///
 /// ```
 /// let resident = alloc_core::resident_memory_of(std::process::id())?;
@@ -86,7 +87,7 @@ pub fn resident_memory_of(process: u32) -> Result<ResidentMemory, Error> {
 ///
 /// # Errors
 ///
-/// As [`resident_memory_of`].
+/// Those of [`resident_memory_of`].
 ///
 /// ```
 /// let mapped = vec![1_u8; 8 << 20];
@@ -137,7 +138,7 @@ mod tests {
             (before.rss, quick),
         ] {
             let grown = after.get() as i64 - before.get() as i64;
-            // Other tests run meanwhile.
+            // Other tests run at the same time.
             assert!((grown - SIZE as i64).abs() < 24 << 20, "{before} {after}");
         }
     }

@@ -1,7 +1,7 @@
-//! [`Interval`]: the arithmetic of a sample over allocated bytes.
+//! [`Interval`]: the arithmetic of sampling allocated bytes.
 //!
-//! In: sizes and random numbers. Out: which blocks are drawn, how many others each stands for, and
-//! how far an estimate may be off. Never: a table.
+//! In: sizes and random numbers. Out: which blocks are sampled, the weight of each, and the error
+//! of an estimate. It has no tables.
 
 use std::num::NonZeroU64;
 
@@ -9,34 +9,33 @@ use std::num::NonZeroU64;
 ///
 /// # Why sums are unbiased
 ///
-/// Each byte that the program allocates is drawn with the same small chance, one in `interval`, and
-/// a block is recorded if one of its bytes is: a block of size *s* with the chance *p = 1 - exp(-s
-/// / interval)*. It is then counted as *1/p* blocks of *s/p* bytes, its own chance and not that of
-/// a mean, so that the expectation of every sum is the true sum, whatever the sizes are.
-/// (Correcting a sum by the chance of the mean size is what makes other tools' sampled numbers
-/// biased.)
+/// Each byte that the program allocates is drawn with the same small probability, one in
+/// `interval`. A block is recorded if one of its bytes is drawn: a block of size *s* with
+/// probability *p = 1 - exp(-s / interval)*. It then counts as *1/p* blocks of *s/p* bytes, with
+/// its own probability and not that of a mean, so the expectation of every sum is the true sum for
+/// any sizes. (Other tools correct a sum by the probability of the mean size, which makes their
+/// numbers biased.)
 ///
-/// How many blocks that is is rounded up or down at random, and the index keeps which: so what a
-/// block counts for is taken off again exactly when it is freed, and nothing goes negative.
-///
+/// The number of blocks is rounded up or down at random, and the index stores the rounding. So a
+/// free subtracts exactly what its allocation added, and nothing becomes negative.
 /// # Cost
 ///
-/// An allocation that is not drawn costs a subtraction and a branch, a free of such a block a look
-/// at a filter; both without the guard of a record.
+/// An allocation that is not sampled costs a subtraction and a branch, and its free costs a filter
+/// lookup. Neither takes the reentrancy guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval(NonZeroU64);
 
-/// What a block counts for.
+/// The weight of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weighted {
-    /// Its bytes.
+    /// The bytes it counts for.
     pub bytes: i64,
-    /// Its blocks.
+    /// The number of blocks it counts for.
     pub blocks: i32,
 }
 
 impl Weighted {
-    /// A block that counts for itself.
+    /// A block that counts once.
     #[inline(always)]
     pub fn one(size: usize) -> Weighted {
         Weighted {
@@ -45,7 +44,7 @@ impl Weighted {
         }
     }
 
-    /// A block of this size, in a sample or not.
+    /// The weight of a block of this size, sampled or not.
     #[inline]
     pub fn of(sampling: Option<Interval>, size: usize, rounding: Rounding) -> Weighted {
         match sampling {
@@ -56,31 +55,31 @@ impl Weighted {
 }
 
 impl Interval {
-    /// Beyond this one block could stand for more than counters hold.
+    /// The maximum interval. Beyond it, one block could exceed the range of the counters.
     pub const MOST: u64 = 64 << 20;
 
-    /// `bytes` on average from one drawn byte to the next; nothing for 0.
+    /// An interval of `bytes` on average between two drawn bytes; `None` for 0.
     #[inline]
     pub fn from_bytes(bytes: u64) -> Option<Interval> {
         NonZeroU64::new(bytes).map(Interval)
     }
 
-    /// The bytes on average from one drawn byte to the next.
+    /// The average number of bytes between two drawn bytes.
     #[inline]
     pub fn bytes(self) -> u64 {
         self.0.get()
     }
 
-    /// The chance of a block to be recorded.
+    /// The probability that a block is recorded.
     #[inline]
     pub fn chance(self, size: f64) -> f64 {
         -(-size / self.0.get() as f64).exp_m1()
     }
 
-    /// What a block that was recorded counts for.
+    /// The weight of a recorded block.
     #[inline]
     pub fn weigh(self, size: usize, rounding: Rounding) -> Weighted {
-        // A size of zero never reaches an allocator, but a wrong layout may.
+        // A size of zero never reaches an allocator, but an invalid layout may.
         let size = size.max(1) as f64;
         let others = 1.0 / self.chance(size);
         Weighted {
@@ -89,8 +88,8 @@ impl Interval {
         }
     }
 
-    /// How many bytes from here on to the next that is drawn, and how the block that was drawn last
-    /// is rounded.
+    /// Draws the number of bytes up to the next drawn byte, and the rounding of the block that was
+    /// just drawn.
     #[inline]
     pub fn draw(self, random: &mut u64) -> (i64, Rounding) {
         *random = random.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -102,33 +101,32 @@ impl Interval {
     }
 }
 
-/// Where between two whole numbers of blocks it is rounded up what one counts for: drawn with the
-/// block.
+/// Threshold for stochastic rounding of a block's weight, drawn with the block.
 ///
-/// NOTE: not told from the address. A loop gets the same block again and again, and one half too
-/// many each time is no error that evens out.
+/// NOTE: it is not derived from the address. A loop gets the same block again and again, and a
+/// repeated error of up to half a block would not average out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rounding(u32);
 
 impl Rounding {
-    /// How many bits [`word`](Self::word) has.
+    /// The number of bits in [`word`](Self::word).
     pub const BITS: u32 = 11;
-    /// How many there are.
+    /// The number of values.
     pub const STEPS: u32 = 1 << Rounding::BITS;
 
-    /// By the bits that a [fraction] of the same random number has not.
+    /// Uses the bits of the random number that [fraction] does not use.
     #[inline]
     fn new(random: u64) -> Rounding {
         Rounding(random as u32 % Rounding::STEPS)
     }
 
-    /// As a word of [`BITS`](Self::BITS) bits.
+    /// The rounding as a word of [`BITS`](Self::BITS) bits.
     #[inline]
     pub fn word(self) -> u32 {
         self.0
     }
 
-    /// What [`word`](Self::word) returned; further bits are left out.
+    /// The inverse of [`word`](Self::word); further bits are ignored.
     #[inline]
     pub fn from_word(word: u32) -> Rounding {
         Rounding(word % Rounding::STEPS)
@@ -140,10 +138,10 @@ impl Rounding {
     }
 }
 
-/// The variance of the estimated bytes of `blocks` blocks of a mean size, both estimated.
+/// The variance of the estimated bytes, for an estimated number of blocks of a mean size.
 ///
-/// Of each recorded block *s/p* bytes were counted, with the chance *p*: so a block adds the
-/// variance *s² (1 - p) / p* (Horvitz and Thompson, 1952).
+/// Each recorded block counts *s/p* bytes with probability *p*, so each block adds the variance *s²
+/// (1 - p) / p* (Horvitz and Thompson, 1952).
 pub fn variance(interval: Interval, bytes: u64, blocks: u64) -> f64 {
     if blocks == 0 {
         return 0.0;
@@ -153,7 +151,7 @@ pub fn variance(interval: Interval, bytes: u64, blocks: u64) -> f64 {
     blocks as f64 * size * size * (1.0 - chance) / chance
 }
 
-/// In [0, 1).
+/// A number in [0, 1).
 #[inline]
 fn fraction(random: u64) -> f64 {
     (random >> 11) as f64 / (1_u64 << 53) as f64

@@ -1,11 +1,11 @@
-//! A moment as text: for the names of files, so that they sort by time, and for people.
+//! A moment as text: for file names that sort by time, and for people.
 
 use std::time::Duration;
 
 const DAY: u64 = 86_400;
-/// From the first of March of the year 0 to the first of January 1970.
+/// Days from the first of March of the year 0 to the first of January 1970.
 const DAYS_BEFORE_1970: u64 = 719_468;
-/// How many days four hundred years have, after which the calendar begins again.
+/// The days in four hundred years, after which the calendar repeats.
 const CYCLE: u64 = 146_097;
 
 /// A time since 1970, in UTC, to the second and without colons: `20260131T235959Z`.
@@ -22,7 +22,7 @@ pub(crate) fn to_sentence(since_1970: Duration) -> String {
 
 /// Year, month, day, hour, minute and second.
 ///
-/// Years begin in March here, so that a leap day is the last of a year; see Howard Hinnant,
+/// Years begin in March here, so that a leap day is the last day of a year; see Howard Hinnant,
 /// "chrono-Compatible Low-Level Date Algorithms".
 fn parts(since_1970: Duration) -> [u64; 6] {
     let seconds = since_1970.as_secs();
@@ -47,8 +47,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_those_of_the_calendar() {
-        // What `date -u -d @SECONDS +%Y%m%dT%H%M%SZ` prints.
+    fn times_match_the_calendar() {
+        // The output of `date -u -d @SECONDS +%Y%m%dT%H%M%SZ`.
         for (seconds, text) in [
             (0, "19700101T000000Z"),
             (951_782_399, "20000228T235959Z"),

@@ -141,7 +141,8 @@ pub(super) fn call_begin() {
     }
 }
 
-pub(crate) fn start_with(config: Config) -> Result<(), Error> {
+/// Starts a session. Returns whether none was under way.
+pub(crate) fn start_with(config: Config) -> Result<bool, Error> {
     let _muted = thread::mute();
     call_begin();
     if is_unset() {
@@ -152,25 +153,27 @@ pub(crate) fn start_with(config: Config) -> Result<(), Error> {
     let mut control = lock();
     check_fault()?;
     match &control.session {
-        None => control.start(config),
-        Some(_) if control.from_environment => Ok(()),
-        Some(running) if *running == config => Ok(()),
+        None => control.start(config).map(|()| true),
+        Some(_) if control.from_environment => Ok(false),
+        Some(running) if *running == config => Ok(false),
         Some(running) => Err(Error::already_tracing(running, &config)),
     }
 }
 
-pub(crate) fn stop() {
+/// Ends the session. Returns whether there was one.
+pub(crate) fn stop() -> bool {
     let _muted = thread::mute();
     let _busy = Busy::begin();
     let _readers = lock_readers();
     let mut control = lock();
     if control.session.is_none() {
-        return;
+        return false;
     }
     control.clear();
     control.session = None;
     control.from_environment = false;
     control.publish();
+    true
 }
 
 pub(crate) fn clear_traces() {

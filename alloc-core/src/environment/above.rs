@@ -8,7 +8,7 @@ use super::{reporter, startup};
 use crate::control::{self, Above, GranuleHint, track};
 use crate::record::thread::{ScopeOwners, Stage, stage};
 use crate::system::hooks::{self, ForkHandlers};
-use crate::{Bytes, process, scope};
+use crate::{Bytes, label, process, scope};
 
 static ABOVE: Above = Above {
     config: startup::config_from_environment,
@@ -36,7 +36,7 @@ pub(crate) fn begin(granule: GranuleHint, use_inner: impl FnOnce()) {
 
 /// Returns the physical memory that the tracer uses.
 pub(crate) fn tracer_memory() -> Bytes {
-    control::tracer_memory(|| scope::resident() + process::resident_names())
+    control::tracer_memory(|| scope::resident() + label::resident() + process::resident_names())
 }
 
 /// The guards that a fork holds.

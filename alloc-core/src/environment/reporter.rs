@@ -45,8 +45,8 @@ use crate::system::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::tables::counters::Concurrency;
 use crate::write::{self, Moment, Reserve};
 use crate::{
-    control, environment::background, environment::retry, environment::wake, record::stack_here,
-    system::hooks, system::waiting,
+    announce, control, environment::background, environment::retry, environment::wake,
+    record::stack_here, system::hooks, system::waiting,
 };
 
 /// What the environment requests.
@@ -406,14 +406,18 @@ fn tick(out: Template, was_signalled: bool) {
         return;
     }
     match write_numbered(out, Moment::Running) {
-        Ok(Some(path)) if was_signalled => {
-            // NOTE: in one write, since other threads write there too.
-            let message = format!("alloc-core: wrote {}\n", path.display());
-            hooks::write_to_stderr(&[&message]);
+        Ok(Some(path)) => {
+            if was_signalled {
+                // NOTE: in one write, since other threads write there too.
+                let message = format!("alloc-core: wrote {}\n", path.display());
+                hooks::write_to_stderr(&[&message]);
+            }
+            announce::wrote(&path);
         }
-        Ok(_) => {}
+        Ok(None) => {}
         Err(error) => {
             hooks::write_to_stderr(&["alloc-core: no snapshot written: ", &error, "\n"]);
+            announce::did_not_write(&error);
         }
     }
 }

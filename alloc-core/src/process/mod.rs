@@ -16,14 +16,18 @@ use crate::snapshot::symbolizer::{Code, Named, Search, Symbolizer};
 use crate::snapshot::{Process, register, register_symbolizer};
 use crate::system::arena;
 use crate::write::output;
-use crate::{Error, Snapshot};
+use crate::{Error, Snapshot, announce};
 
 static PROCESS: Process = Process {
     mute: thread::begin_mute,
     unmute: thread::end_mute,
     map: arena::reserve,
     unmap: arena::release,
-    write: |path, bytes| output::write(path, bytes).map(drop),
+    write: |path, bytes| {
+        output::write(path, bytes)?;
+        announce::wrote(path);
+        Ok(())
+    },
 };
 
 /// Registers the hooks. Does not allocate.

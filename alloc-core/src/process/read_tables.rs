@@ -8,9 +8,11 @@ use std::sync::Arc;
 use crate::capture::{self, MAX_FRAMES};
 use crate::record::session::TABLES;
 use crate::snapshot::recorded::{Recorded, RecordedCallsite, StackEnd};
+use crate::tables::callsite_tag::CallsiteTag;
 use crate::tables::callsites::CallsiteId;
-use crate::tables::label::{Label, ThreadName};
+use crate::tables::labels::LabelId;
 use crate::tables::sampling::Interval;
+use crate::tables::thread_name::ThreadName;
 use crate::{
     Amount, Bytes, Counters, Error, Health, TracedMemory, control, control::track, record::thread,
 };
@@ -19,15 +21,20 @@ use crate::{
 pub(crate) fn read() -> Result<Recorded, Error> {
     let mut recorded = Recorded::default();
     let mut threads: HashMap<ThreadName, Option<Arc<str>>> = HashMap::new();
+    let mut labels: HashMap<LabelId, Option<Arc<str>>> = HashMap::new();
     let whole = read_tables(|seen| {
         let start = recorded.addresses.len();
         recorded.addresses.try_reserve(seen.stack.len())?;
         recorded.addresses.extend_from_slice(seen.stack);
-        let Label {
+        let CallsiteTag {
             domain,
+            label,
             thread,
             size,
-        } = seen.label;
+        } = seen.tag;
+        let label = labels
+            .entry(label)
+            .or_insert_with(|| label.path().map(Into::into));
         let thread = threads
             .entry(thread)
             .or_insert_with(|| thread.text().map(Into::into));
@@ -38,6 +45,7 @@ pub(crate) fn read() -> Result<Recorded, Error> {
             counters: seen.counters,
             domain,
             thread: thread.clone(),
+            label: label.clone(),
             size_class: size.largest().map(Bytes::from),
         });
         Ok(())
@@ -57,7 +65,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) stack: &'a [usize],
     pub(crate) stack_end: StackEnd,
     pub(crate) counters: Counters,
-    pub(crate) label: Label,
+    pub(crate) tag: CallsiteTag,
 }
 
 /// What the tables hold besides callsites: see [`Recorded`].
@@ -105,7 +113,7 @@ pub(crate) fn read_tables(
                 stack: &stack,
                 stack_end,
                 counters,
-                label: callsite.label(),
+                tag: callsite.tag(),
             })?;
         }
         let heap = control::traced_memory();

@@ -5,9 +5,9 @@ use super::session::TABLES;
 use super::thread::ThreadState;
 use crate::Error;
 use crate::control;
+use crate::tables::callsite_tag::CallsiteTag;
 use crate::tables::callsites::{CallsiteId, Stack};
 use crate::tables::counters::Delta;
-use crate::tables::label::Label;
 use crate::tables::sampling::Weighted;
 
 /// The guard for records of blocks that the allocator does not see: see [`track`](crate::track()).
@@ -54,17 +54,17 @@ impl ManualRecorder {
         let weighted = Weighted::one(size);
         let Some(state) = self.0 else {
             // The walker is gone with the thread's state.
-            let label = Label {
+            let tag = CallsiteTag {
                 domain,
-                ..Label::default()
+                ..CallsiteTag::default()
             };
-            let callsite = TABLES.callsites.find_or_insert(Stack::unknown(), label);
+            let callsite = TABLES.callsites.find_or_insert(Stack::unknown(), tag);
             TABLES.heap.add_directly(weighted.bytes, &TABLES.epoch);
             fold_directly(callsite, |epoch| Delta::allocated(weighted, epoch));
             return callsite;
         };
-        if state.labels_sizes() {
-            state.label_size(size);
+        if state.has_stale_tag() {
+            state.update_tag(size);
         }
         // SAFETY: this thread owns the state, a record is under way, and the reference ends with
         // the search.
@@ -74,11 +74,11 @@ impl ManualRecorder {
         } else {
             Stack::uncaptured()
         };
-        let label = Label {
+        let tag = CallsiteTag {
             domain,
-            ..state.label()
+            ..state.tag()
         };
-        let callsite = TABLES.callsites.find_or_insert(stack, label);
+        let callsite = TABLES.callsites.find_or_insert(stack, tag);
         credit(state, callsite, weighted, false);
         state.grow(weighted.bytes);
         callsite

@@ -124,8 +124,8 @@ impl Recorder {
 /// its callsite is known.
 #[inline(always)]
 pub(super) fn capture(state: &ThreadState, size: usize) -> CallsiteId {
-    if state.labels_sizes() {
-        state.label_size(size);
+    if state.has_stale_tag() {
+        state.update_tag(size);
     }
     // SAFETY: the caller is the owner, a record is under way, and the reference ends with the walk.
     let walker = unsafe { state.walker() };
@@ -158,7 +158,7 @@ fn lookup_callsite_slow(state: &ThreadState, hash: u64) -> CallsiteId {
         // SAFETY: the caller is the owner, a record is under way, and the reference ends with the
         // insertion.
         let walker = unsafe { state.walker() };
-        callsites.insert_last_of(walker, state.label())
+        callsites.insert_last_of(walker, state.tag())
     });
     state.recent().keep(hash, callsite);
     callsite

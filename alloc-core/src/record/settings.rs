@@ -8,23 +8,23 @@ use crate::tables::sampling::Interval;
 pub(crate) fn begin_session(
     capture_limit: usize,
     sample_every: u64,
-    tells_threads_apart: bool,
-    labels_sizes: bool,
+    distinguishes_threads: bool,
+    distinguishes_sizes: bool,
 ) {
     CAPTURE_LIMIT.store(capture_limit, Relaxed);
     SESSION.fetch_add(1, Relaxed);
     SAMPLE_EVERY.store(sample_every, Relaxed);
-    TELLS_THREADS_APART.store(tells_threads_apart, Relaxed);
-    LABELS_SIZES.store(labels_sizes, Relaxed);
+    DISTINGUISHES_THREADS.store(distinguishes_threads, Relaxed);
+    DISTINGUISHES_SIZES.store(distinguishes_sizes, Relaxed);
 }
 
 static CAPTURE_LIMIT: AtomicUsize = AtomicUsize::new(0);
 
 static SAMPLE_EVERY: AtomicU64 = AtomicU64::new(0);
 
-static TELLS_THREADS_APART: AtomicBool = AtomicBool::new(false);
+static DISTINGUISHES_THREADS: AtomicBool = AtomicBool::new(false);
 
-static LABELS_SIZES: AtomicBool = AtomicBool::new(false);
+static DISTINGUISHES_SIZES: AtomicBool = AtomicBool::new(false);
 
 /// Number of the session. What a thread caches of one session is invalid in another.
 static SESSION: AtomicU64 = AtomicU64::new(0);
@@ -48,13 +48,13 @@ pub(crate) fn only_counts() -> bool {
 }
 
 /// Whether callsites of threads with different names are distinguished.
-pub(crate) fn tells_threads_apart() -> bool {
-    TELLS_THREADS_APART.load(Relaxed)
+pub(crate) fn distinguishes_threads() -> bool {
+    DISTINGUISHES_THREADS.load(Relaxed)
 }
 
 /// Whether callsites are distinguished by the size class of their blocks.
-pub(crate) fn labels_sizes() -> bool {
-    LABELS_SIZES.load(Relaxed)
+pub(crate) fn distinguishes_sizes() -> bool {
+    DISTINGUISHES_SIZES.load(Relaxed)
 }
 
 /// The number of the session.

@@ -193,6 +193,49 @@ impl Inside {
     }
 }
 
+/// An [`Inside`] as plain numbers, to be kept between two callbacks of the same thread.
+#[cfg(feature = "tracing")]
+#[derive(Clone, Copy)]
+pub(crate) struct InsideParts {
+    id: SlotId,
+    outer: Option<SlotId>,
+}
+
+#[cfg(feature = "tracing")]
+impl InsideParts {
+    /// Leaves the scope. NOTE: once, and on the thread that entered it.
+    pub(crate) fn leave(self) {
+        drop(Inside {
+            id: self.id,
+            outer: self.outer,
+            _not_send: PhantomData,
+        });
+    }
+
+    /// Leaves the scope while the thread is in one within, from which it then returns to the scope
+    /// around this one.
+    pub(crate) fn leave_around(self, within: &mut InsideParts) {
+        if within.outer != Some(self.id) {
+            return self.leave();
+        }
+        // The share of the outer scope passes on, that of this one ends.
+        within.outer = self.outer;
+        self.id.disown(1);
+    }
+}
+
+#[cfg(feature = "tracing")]
+impl ScopeHandle {
+    /// Enters the scope until [`InsideParts::leave`].
+    pub(crate) fn enter_by_parts(&self) -> InsideParts {
+        let inside = std::mem::ManuallyDrop::new(Inside::begin(self.id));
+        InsideParts {
+            id: inside.id,
+            outer: inside.outer,
+        }
+    }
+}
+
 impl Drop for Inside {
     fn drop(&mut self) {
         if thread::scope() == Some(self.id) {

@@ -13,6 +13,8 @@ mod started;
 mod usage;
 
 pub use guard::Scope;
+#[cfg(feature = "tracing")]
+pub(crate) use handle::InsideParts;
 pub use handle::{Instrumented, ScopeHandle};
 #[cfg(feature = "criterion")]
 pub(crate) use measure::or_panic;

@@ -7,8 +7,8 @@ use crate::snapshot::recorded::{Recorded, RecordedCallsite};
 use crate::system::hooks::ThreadId;
 use crate::system::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::tables::blocks::{Granule, PageMap};
+use crate::tables::callsite_tag::CallsiteTag;
 use crate::tables::callsites::{CallsiteId, Callsites, MAX_CALLSITES, Stack};
-use crate::tables::label::Label;
 use crate::{Amount, Counters, TracedMemory, capture, control, record::stack_here, record::thread};
 
 use super::slots::SlotId;
@@ -266,7 +266,7 @@ fn find_allocator() -> Allocator {
         let known = CALLSITES.find(stack.hash);
         known.unwrap_or_else(|| {
             let is_of_printing = capture::is_of_printing(stack.addresses);
-            let callsite = CALLSITES.insert(stack, Label::default());
+            let callsite = CALLSITES.insert(stack, CallsiteTag::default());
             if is_of_printing {
                 PRINTING.insert(callsite);
             }

@@ -8,7 +8,8 @@ use crate::capture::modules::{LONGEST_PATH, program};
 use crate::process::modules;
 use crate::process::read_tables::read_tables;
 use crate::snapshot::file::{Callsite, NoMemory, Pages, RawFile, Segment, Summary, Text};
-use crate::tables::label::{ThreadName, bytes_of};
+use crate::tables::labels::LabelId;
+use crate::tables::thread_name::{ThreadName, bytes_of};
 
 /// Builds a file from the current tables. Only one stack at a time is on the heap.
 pub(super) fn of_tables(moment: Moment) -> Result<Pages<u8>, Error> {
@@ -16,20 +17,28 @@ pub(super) fn of_tables(moment: Moment) -> Result<Pages<u8>, Error> {
     let mut file = RawFile::new()?;
     // Zero means that the name is not in the file yet: it is the number of the empty string.
     let mut threads = Pages::<i64>::zeroed(ThreadName::NUMBERS)?;
+    let mut labels = Pages::<i64>::zeroed(LabelId::NUMBERS)?;
     let whole = read_tables(|seen| {
-        let place = &mut threads[seen.label.thread.number()];
-        if *place == 0
-            && let Some(name) = seen.label.thread.name()
+        let thread = &mut threads[seen.tag.thread.number()];
+        if *thread == 0
+            && let Some(name) = seen.tag.thread.name()
         {
-            *place = file.thread(bytes_of(&name))?.number();
+            *thread = file.text(bytes_of(&name))?.number();
+        }
+        let label = &mut labels[seen.tag.label.get() as usize];
+        if *label == 0
+            && let Some(path) = seen.tag.label.path()
+        {
+            *label = file.text(path.as_bytes())?.number();
         }
         file.callsite(Callsite {
             stack: seen.stack,
             stack_end: seen.stack_end,
             counters: seen.counters,
-            domain: seen.label.domain,
-            thread: Text::from_number(*place),
-            size_class: seen.label.size.largest(),
+            domain: seen.tag.domain,
+            thread: Text::from_number(*thread),
+            label: Text::from_number(*label),
+            size_class: seen.tag.size.largest(),
         })?;
         Ok(())
     })?;

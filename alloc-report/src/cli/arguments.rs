@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::tables::TreeOptions;
 use crate::view::View;
 
 /// Shows which lines of a Rust program hold its memory, and what grew.
@@ -79,6 +80,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         view: View,
     },
+    /// Show the labels and spans that hold the most memory, within each other
+    #[command(after_help = TREE_EXAMPLES)]
+    Tree(TreeOptions),
     /// Name what grows at every step over several snapshots of a process
     #[command(after_help = crate::suspects::EXAMPLES)]
     Suspects(crate::suspects::Options),
@@ -141,6 +145,12 @@ Examples:
   alloc-report top heap.pb.gz --include cache.rs:41 --include 'src/net/*'
   alloc-report top heap.pb.gz --exclude crate=serde_json --all-frames
   alloc-report top heap.pb.gz --include 'function=demo::*,thread=worker-*' --format csv";
+
+const TREE_EXAMPLES: &str = "\
+Examples:
+  alloc-report tree heap.pb.gz
+  alloc-report tree heap.pb.gz --sort total -n 20
+  alloc-report tree heap.pb.gz --include 'label=request*' --exclude crate=serde_json";
 
 const DIFF_EXAMPLES: &str = "\
 Examples:

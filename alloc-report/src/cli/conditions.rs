@@ -25,6 +25,7 @@ enum Condition {
     Function(String),
     Crate(String),
     Thread(String),
+    Label(String),
     Domain(u32),
 }
 
@@ -37,7 +38,9 @@ impl Condition {
     }
 }
 
-const KEYS: [&str; 6] = ["file", "line", "function", "crate", "thread", "domain"];
+const KEYS: [&str; 7] = [
+    "file", "line", "function", "crate", "thread", "label", "domain",
+];
 
 impl Conditions {
     /// The filter that keeps matching callsites.
@@ -61,6 +64,7 @@ impl Conditions {
             Condition::Function(word) => (GroupBy::Function, word),
             Condition::Crate(word) => (GroupBy::Crate, word),
             Condition::Thread(word) => (GroupBy::Thread, word),
+            Condition::Label(word) => (GroupBy::Label, word),
             Condition::Line(_) | Condition::Domain(_) => return None,
         };
         let has_name = |trace: &Trace| trace.thread.is_some();
@@ -104,6 +108,7 @@ impl Conditions {
                 Condition::Function(pattern) => filter.function(pattern),
                 Condition::Crate(pattern) => filter.in_crate(pattern),
                 Condition::Thread(pattern) => filter.thread(pattern),
+                Condition::Label(pattern) => filter.label(pattern),
                 Condition::Domain(domain) => filter.domain(*domain),
             })
     }
@@ -177,6 +182,7 @@ fn condition(key: &str, value: &str) -> Result<Condition, String> {
         "function" => pattern().map(Condition::Function),
         "crate" => pattern().map(Condition::Crate),
         "thread" => pattern().map(Condition::Thread),
+        "label" => pattern().map(Condition::Label),
         "domain" => number().map(Condition::Domain),
         _ => Err(format!(
             "expected a file, or one of {}=, found {key}=",
@@ -237,11 +243,12 @@ mod tests {
             any().function(function).domain(3),
         );
         check(
-            "src/*.rs:3,crate=serde_json 1.*,thread=worker-*",
+            "src/*.rs:3,crate=serde_json 1.*,thread=worker-*,label=GET /users > *",
             Filter::include("src/*.rs")
                 .line(3)
                 .in_crate("serde_json 1.*")
-                .thread("worker-*"),
+                .thread("worker-*")
+                .label("GET /users > *"),
         );
         let excluded: Conditions = "line=7".parse().unwrap();
         assert_eq!(excluded.exclude(), Filter::exclude("*").line(7));
@@ -256,7 +263,7 @@ mod tests {
         check("", "expected a condition, found nothing");
         check(
             "fuction=main",
-            "expected a file, or one of file=, line=, function=, crate=, thread=, domain=, found fuction=",
+            "expected a file, or one of file=, line=, function=, crate=, thread=, label=, domain=, found fuction=",
         );
         check("crate=", "expected a pattern after crate=, found nothing");
         check(

@@ -22,13 +22,8 @@ pub(crate) struct Loaded {
     pub(crate) nothing: Option<String>,
 }
 
-/// Reads the snapshot at `path`, a file or a recording. Charges and filters it according to `view`.
-pub(crate) fn load(path: &Path, view: &View) -> Result<Loaded> {
-    load_as(path, &view.charging, &view.filters)
-}
-
-/// Reads the snapshot at `path`, a file or a recording. Charges it and filters it.
-pub(crate) fn load_as(path: &Path, charging: &Charging, filters: &Filters) -> Result<Loaded> {
+/// Reads the snapshot at `path`, a file or a recording. Charges and filters it.
+pub(crate) fn load(path: &Path, charging: &Charging, filters: &Filters) -> Result<Loaded> {
     Ok(filtered(charging.apply(read(path)?), filters))
 }
 
@@ -74,25 +69,25 @@ fn read_as<T>(
     })
 }
 
-fn filtered(snapshot: Snapshot, filters: &Filters) -> Loaded {
+fn filtered(snapshot: Snapshot, chosen: &Filters) -> Loaded {
     let with = |all_frames| {
-        let included = filters.include.iter().map(Conditions::include);
-        let excluded = filters.exclude.iter().map(Conditions::exclude);
-        let all = included.chain(excluded);
-        let all: Vec<Filter> = all.map(|it| it.all_frames(all_frames)).collect();
-        snapshot.filter_traces(&all)
+        let included = chosen.include.iter().map(Conditions::include);
+        let excluded = chosen.exclude.iter().map(Conditions::exclude);
+        let filters = included.chain(excluded);
+        let filters: Vec<Filter> = filters.map(|it| it.all_frames(all_frames)).collect();
+        snapshot.filter_traces(&filters)
     };
-    if filters.include.is_empty() && filters.exclude.is_empty() {
+    if chosen.include.is_empty() && chosen.exclude.is_empty() {
         return Loaded {
             snapshot: ManuallyDrop::new(snapshot),
             nothing: None,
         };
     }
-    let filtered = ManuallyDrop::new(with(filters.all_frames));
+    let filtered = ManuallyDrop::new(with(chosen.all_frames));
     let is_nothing = filtered.traces().is_empty() && !snapshot.traces().is_empty();
     let nothing = is_nothing.then(|| {
-        let outer = !filters.all_frames && !with(true).traces().is_empty();
-        nothing_left(&snapshot, filters, outer)
+        let outer = !chosen.all_frames && !with(true).traces().is_empty();
+        nothing_left(&snapshot, chosen, outer)
     });
     Loaded {
         snapshot: filtered,
@@ -101,21 +96,21 @@ fn filtered(snapshot: Snapshot, filters: &Filters) -> Loaded {
 }
 
 /// The message if the filters leave no callsite. `outer`: whether they would match outer frames.
-fn nothing_left(snapshot: &Snapshot, filters: &Filters, outer: bool) -> String {
-    let Some(first) = filters.include.first() else {
-        let first = filters.exclude.first().map_or("", |it| it.text.as_str());
+fn nothing_left(snapshot: &Snapshot, chosen: &Filters, outer: bool) -> String {
+    let Some(first) = chosen.include.first() else {
+        let first = chosen.exclude.first().map_or("", |it| it.text.as_str());
         return format!("--exclude {} leaves no callsite", Escaped(first));
     };
-    let mut text = match filters.include.len() {
+    let mut text = match chosen.include.len() {
         1 => format!("no callsite matches --include {}", Escaped(&first.text)),
         n => format!("no callsite matches any of the {n} --include options"),
     };
-    if !filters.exclude.is_empty() {
+    if !chosen.exclude.is_empty() {
         text += " and remains after --exclude";
     }
     if outer {
         text += "; outer frames of stacks do: add --all-frames";
-    } else if let Some(suggestions) = first.suggestions(snapshot, filters.all_frames) {
+    } else if let Some(suggestions) = first.suggestions(snapshot, chosen.all_frames) {
         text += &format!("; {suggestions}");
     }
     text

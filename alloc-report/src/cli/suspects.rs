@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::formats::csv;
 use crate::formats::suspects::{self as json, Report};
-use crate::load::load_as;
+use crate::load::load;
 use crate::output::escaped;
 use crate::recording::Recording;
 use crate::terminal::Stream;
@@ -84,7 +84,7 @@ pub(crate) fn report(options: &Options) -> Result<String> {
     let (mut snapshots, mut nothing) = (Vec::new(), None);
     let mut is_nothing = true;
     for file in &files {
-        let loaded = load_as(file, &charging, &options.filters)?;
+        let loaded = load(file, &charging, &options.filters)?;
         is_nothing &= loaded.nothing.is_some();
         nothing = loaded.nothing.or(nothing);
         snapshots.push(ManuallyDrop::into_inner(loaded.snapshot));

@@ -1,15 +1,16 @@
-//! The commands `top` and `diff`.
+//! The commands `top`, `diff` and `tree`.
 
 use std::path::{Path, PathBuf};
 
 use alloc_core_snapshot::{Grouping, Metric};
 use anyhow::{Result, bail};
+use clap::Args;
 
 use crate::formats::{csv, json};
 use crate::load::{Loaded, load, load_difference};
 use crate::recording;
 use crate::terminal::Stream;
-use crate::view::{Format, View};
+use crate::view::{Charging, Filters, Format, View};
 
 /// Formats a table of either kind.
 macro_rules! formatted {
@@ -30,7 +31,7 @@ macro_rules! formatted {
 }
 
 pub(crate) fn top(file: &Path, view: &View, by: Grouping) -> Result<String> {
-    let Loaded { snapshot, nothing } = load(file, view)?;
+    let Loaded { snapshot, nothing } = load(file, &view.charging, &view.filters)?;
     if let Some(nothing) = nothing {
         bail!(nothing);
     }
@@ -45,6 +46,44 @@ pub(crate) fn top(file: &Path, view: &View, by: Grouping) -> Result<String> {
     }
 }
 
+/// The options of `tree`.
+#[derive(Args, Debug)]
+pub(crate) struct TreeOptions {
+    /// A snapshot file, a recording folder (for its last snapshot), or - for standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The metric to show and sort by
+    ///
+    /// The default metric is at-peak for a snapshot that was written when the program ended, total
+    /// for a profile that holds only allocations, and current for others.
+    #[arg(long, value_name = "METRIC", value_parser = metric)]
+    sort: Option<Metric>,
+    /// The number of labels, and half as many within a label
+    #[arg(short = 'n', long = "rows", value_name = "N", default_value_t = 10)]
+    rows: usize,
+    #[command(flatten)]
+    charging: Charging,
+    #[command(flatten)]
+    filters: Filters,
+}
+
+fn metric(name: &str) -> Result<Metric, String> {
+    name.parse()
+}
+
+pub(crate) fn tree(options: &TreeOptions) -> Result<String> {
+    let Loaded { snapshot, nothing } = load(&options.file, &options.charging, &options.filters)?;
+    if let Some(nothing) = nothing {
+        bail!(nothing);
+    }
+    let stdout = Stream::Output;
+    let tree = alloc_report::tree(&snapshot, options.rows)
+        .metric(options.sort.unwrap_or_else(|| snapshot.first_metric()))
+        .colour(stdout.is_colourful())
+        .width(stdout.width());
+    Ok(format!("{tree}\n"))
+}
+
 /// Without `new`, `old` is a recording or a file that holds a difference.
 pub(crate) fn diff(old: &Path, new: Option<PathBuf>, view: &View, by: Grouping) -> Result<String> {
     let (old, new) = match new {
@@ -55,7 +94,10 @@ pub(crate) fn diff(old: &Path, new: Option<PathBuf>, view: &View, by: Grouping) 
         new => (old.to_owned(), new),
     };
     let (new_snapshot, old_snapshot) = match &new {
-        Some(new) => (load(new, view)?, load(&old, view)?),
+        Some(new) => {
+            let load = |path| load(path, &view.charging, &view.filters);
+            (load(new)?, load(&old)?)
+        }
         None => load_difference(&old, view)?,
     };
     if let (Some(nothing), Some(_)) = (&new_snapshot.nothing, &old_snapshot.nothing) {

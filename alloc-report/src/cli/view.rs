@@ -18,15 +18,15 @@ pub(crate) struct Charging {
     pub(crate) skip: Vec<String>,
 }
 
-/// The options that choose callsites.
+/// The options that choose which callsites are shown.
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("filters").multiple(true).args(["include", "exclude"])))]
 pub(crate) struct Filters {
     /// Show only what matches these conditions; repeat to show what matches any of several
     ///
-    /// A condition is FILE or FILE:LINE, or one of file=, line=, function=, crate=, thread= and
-    /// domain=. All conditions of a comma-separated list must match. A pattern matches a whole
-    /// name: ? is any character, [a-z] one of a range, and * any number of characters, also
+    /// A condition is FILE or FILE:LINE, or one of file=, line=, function=, crate=, thread=,
+    /// label= and domain=. All conditions of a comma-separated list must match. A pattern matches a
+    /// whole name: ? is any character, [a-z] one of a range, and * any number of characters, also
     /// slashes. A FILE without a slash matches the file name; with one, it matches the path as
     /// shown in the table or as recorded by the compiler. A function= without * and ? also matches
     /// functions with it in their path, as Cache::fill matches demo::Cache<T>::fill.
@@ -109,6 +109,7 @@ impl ValueEnum for By {
             By(SizeClass),
             By(Type),
             By(Thread),
+            By(Label),
             By(Domain),
         ];
         ALL
@@ -127,6 +128,7 @@ impl ValueEnum for By {
             SizeClass => ("size-class", "The size of the blocks, by powers of two"),
             Type => ("type", "The type that the blocks were allocated for"),
             Thread => ("thread", "The name of the thread that allocated"),
+            Label => ("label", "The label or span that the thread was in"),
             Domain => (
                 "domain",
                 "The Rust heap, or other memory that the program registered",

@@ -37,10 +37,11 @@ pub trait CompareTo {
     ///
     /// The order is that of Python's `tracemalloc`: descending by the absolute change in bytes,
     /// then by the bytes, the absolute change in blocks, the blocks, and the key. With
-    /// [`SortBy::Blocks`](alloc_core_snapshot::SortBy::Blocks), blocks are compared before bytes; with
-    /// [`SortBy::Average`](alloc_core_snapshot::SortBy::Average), the change of the average comes before
-    /// everything else. A key that only `old` has is listed with a size of zero, and an unchanged
-    /// key with a change of zero. A key without live blocks on either side is not listed.
+    /// [`SortBy::Blocks`](alloc_core_snapshot::SortBy::Blocks), blocks are compared before bytes;
+    /// with [`SortBy::Average`](alloc_core_snapshot::SortBy::Average), the change of the average
+    /// comes before everything else. A key that only `old` has is listed with a size of zero, and
+    /// an unchanged key with a change of zero. A key without live blocks on either side is not
+    /// listed.
     ///
     /// Both snapshots are charged as `self` is (see [`Snapshot::charge_like`]). A [`Grouping`]
     /// chooses another metric, another order, or groups within groups.

@@ -40,7 +40,8 @@ pub struct StatisticDiff {
     pub count: u64,
     /// The change in the number of blocks since the older snapshot.
     pub count_diff: i64,
-    /// The groups within this one, if the [`Grouping`](alloc_core_snapshot::Grouping) has a further key.
+    /// The groups within this one, if the [`Grouping`](alloc_core_snapshot::Grouping) has a further
+    /// key.
     pub parts: Vec<StatisticDiff>,
     /// Whether the group is plumbing in both snapshots: see [`Statistic::is_plumbing`].
     pub is_plumbing: bool,

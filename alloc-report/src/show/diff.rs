@@ -178,7 +178,7 @@ impl Diff<'_> {
             let sum = Sum::of(others.iter().chain(&unchanged).map(|(diff, _)| diff));
             let mut row = self.summary(format!("other ({number})"), level, &sum, PLAIN);
             if self.view.by.is_cumulative() {
-                // Cumulative rows overlap, so their sum means nothing.
+                // Cumulative rows overlap, so their sum is meaningless.
                 row.cells.fill(Cell::new(""));
             }
             rows.push(row);

@@ -1,4 +1,4 @@
-//! Tables for people: [`top`], [`diff`] and [`suspects`].
+//! Tables for people: [`top`], [`diff`], [`tree`] and [`suspects`].
 //!
 //! Snapshots go in; text of a chosen width comes out, with colours on request. The only files that
 //! are opened are source files, to quote a line; nothing is written. The numbers come from
@@ -13,9 +13,11 @@ mod suspects;
 pub(crate) mod table;
 pub(crate) mod text;
 mod top;
+mod tree;
 mod view;
 mod words;
 
 pub use diff::{Diff, diff};
 pub use suspects::{Suspects, suspects};
 pub use top::{Top, top};
+pub use tree::{Tree, tree};

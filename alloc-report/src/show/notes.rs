@@ -18,6 +18,7 @@ fn of_one(snapshot: &Snapshot, view: &View, shows_peak: bool) -> Vec<String> {
     notes.extend(changes(snapshot));
     notes.extend(unknown(snapshot, view));
     notes.extend(without_threads(snapshot, view));
+    notes.extend(without_labels(snapshot, view));
     notes.extend(without_sizes(snapshot, view));
     notes.extend(filtered(snapshot));
     notes.extend(sampled(snapshot));
@@ -159,6 +160,16 @@ fn without_threads(snapshot: &Snapshot, view: &View) -> Option<String> {
     let all_unnamed = snapshot.traces().iter().all(|it| it.thread.is_none());
     (by_thread && all_unnamed && !snapshot.traces().is_empty()).then(|| {
         "threads were not recorded: trace with ALLOC_TRACE_THREADS=1 or Config::threads(true)"
+            .to_owned()
+    })
+}
+
+fn without_labels(snapshot: &Snapshot, view: &View) -> Option<String> {
+    let by_label = view.by.keys().any(|key| key == Some(GroupBy::Label));
+    let has_none = snapshot.traces().iter().all(|it| it.label.is_none());
+    (by_label && has_none && !snapshot.traces().is_empty()).then(|| {
+        "nothing was allocated in a label: enter one with Label::enter, or add AllocLayer to the \
+         subscriber of tracing"
             .to_owned()
     })
 }

@@ -163,7 +163,7 @@ impl Top<'_> {
             let n = text::plural(others.len() as u64, self.view.noun(level));
             let mut row = self.summary(format!("other ({n})"), level, sum(others), total, PLAIN);
             if self.view.by.is_cumulative() {
-                // Cumulative rows overlap, so their sum means nothing.
+                // Cumulative rows overlap, so their sum is meaningless.
                 row.cells.fill(Cell::new(""));
             }
             rows.push(row);
@@ -221,7 +221,7 @@ impl fmt::Display for Top<'_> {
     }
 }
 
-fn share(part: Bytes, whole: Bytes) -> String {
+pub(super) fn share(part: Bytes, whole: Bytes) -> String {
     if whole == 0 {
         return String::new();
     }

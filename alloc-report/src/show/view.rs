@@ -208,9 +208,8 @@ impl View {
         let mut words = format!("by {}", names.join(", then "));
         let is_charged = |key| match key {
             Some(GroupBy::Traceback | GroupBy::FoldedTraceback) => false,
-            Some(GroupBy::Thread | GroupBy::Type | GroupBy::Domain | GroupBy::SizeClass) | None => {
-                false
-            }
+            Some(GroupBy::Thread | GroupBy::Label | GroupBy::Type) => false,
+            Some(GroupBy::Domain | GroupBy::SizeClass) | None => false,
             Some(_) => true,
         };
         if self.by.is_cumulative() {
@@ -346,6 +345,7 @@ fn noun(key: Option<GroupBy>) -> &'static str {
         Some(GroupBy::FoldedTraceback) => "folded traceback",
         Some(GroupBy::SizeClass) => "size class",
         Some(GroupBy::Thread) => "thread",
+        Some(GroupBy::Label) => "label",
         Some(GroupBy::Domain) => "domain",
         Some(GroupBy::Type) => "type",
         _ => "group",

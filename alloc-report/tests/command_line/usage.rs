@@ -33,7 +33,7 @@ fn a_wrong_command_line_exits_with_2() {
         ),
         (
             "top new --by colour",
-            "line, file, function, module, crate, traceback, folded, size-class, type, thread, domain",
+            "line, file, function, module, crate, traceback, folded, size-class, type, thread, label, domain",
         ),
         (
             "top new --sort colour",
@@ -48,7 +48,7 @@ fn a_wrong_command_line_exits_with_2() {
         ),
         (
             "top new --include fuction=main",
-            "expected a file, or one of file=, line=, function=, crate=, thread=, domain=, found fuction=",
+            "expected a file, or one of file=, line=, function=, crate=, thread=, label=, domain=, found fuction=",
         ),
         (
             "diff old new --exclude cache.rs:forty",
@@ -161,6 +161,7 @@ fn completions_and_the_manual_contain_the_options() {
         "",
         "-top",
         "-diff",
+        "-tree",
         "-suspects",
         "-check",
         "-annotate",

@@ -1,23 +1,25 @@
 //! The snapshot file: a gzip'd pprof `profile.proto`.
 //!
-//! In: a snapshot, or the bytes of a profile. Out: the other of the two. Never: an answer that a
-//! damaged file makes up.
+//! In: a snapshot, or the bytes of a profile. Out: the other of the two. It never invents data for
+//! a damaged file.
 //!
 //! # Layout
 //!
-//! Sample types are those of Go's heap profiles, in Go's order, so that every reader knows them,
-//! then our own ([`SAMPLE_TYPES`]). Each sample is a callsite; each location an address with the
-//! functions inlined there. What the format has no field for (the heap's peak, the health, the
-//! command line) stands in an extension field ([`proto::Extension`]) that other readers skip.
+//! The sample types are those of Go's heap profiles, in Go's order, so that every reader knows
+//! them, followed by our own ([`SAMPLE_TYPES`]). Each sample is a callsite; each location is an
+//! address with the functions inlined there. An extension field ([`proto::Extension`]), which other
+//! readers skip, holds values that the format has no field for, such as the heap's peak, the health
+//! and the command line.
 //!
-//! The file asks readers to hide the frames of allocation itself ([`write::named`]). Ours does not.
+//! The file asks readers to hide the frames of allocation itself ([`write::named`]). Our reader
+//! shows them.
 //!
 //! A file that the traced process writes is [raw](write::raw): it has addresses, and the paths and
-//! build ids of the modules that they lie in, by which readers name them. One of a snapshot that
-//! has names is self-contained: it has functions, files and lines.
+//! build ids of the modules that contain them, so that readers can name them. A file of a snapshot
+//! with names is self-contained: it has functions, files and lines.
 //!
-//! Specification: <https://github.com/google/pprof/blob/main/proto/profile.proto>; the strictest
-//! reader known wants ids that count from 1 without gaps, which is how they are written.
+//! Specification: <https://github.com/google/pprof/blob/main/proto/profile.proto>. The strictest
+//! known reader requires ids that count from 1 without gaps, so they are written that way.
 
 mod proto;
 mod read;
@@ -47,25 +49,27 @@ const SAMPLE_TYPES: [(&str, &str); 9] = [
     ("reallocations", "count"),
 ];
 
-/// The version of the files that are written. It moves when a reader that does not know the change
-/// would take numbers for something else; fields that it may leave out do not move it. A file of a
-/// later version is refused, one of an earlier version is read.
+/// The version of the files that are written. It increases when a reader that does not know the
+/// change would misread numbers, but not for fields that a reader can ignore. A file of a later
+/// version is refused; a file of an earlier version is read.
 const FORMAT: u32 = 1;
 
-/// The label that says how a stack ended, if it did not at its bottom, and its values.
+/// The label that says how an incomplete stack ended, and its values.
 const STACK_LABEL: &str = "stack";
 const TRUNCATED: &str = "truncated";
 const BROKEN: &str = "broken";
 const OVERFLOW: &str = "overflow";
 const UNCAPTURED: &str = "uncaptured";
 
-/// The labels that say whose memory it is: the number of a domain that is not the Rust heap, and
-/// the name of a thread.
+/// The labels for the owner of the memory: the number of a domain other than the Rust heap, and the
+/// name of a thread.
 const DOMAIN_LABEL: &str = "domain";
 const THREAD_LABEL: &str = "thread";
+/// The label with the path of the program's own label that the thread was in.
+const OWN_LABEL: &str = "label";
 /// The label with the type that a sample's blocks were allocated for, in files with names.
 const TYPE_LABEL: &str = "type";
-/// The label with the size of a sample's blocks, as Go and tcmalloc write it; here the end of their
+/// The label with the size of a sample's blocks, as in Go and tcmalloc; here it is the end of their
 /// size class.
 const SIZE_LABEL: &str = "bytes";
 
@@ -91,7 +95,7 @@ fn values(counters: &Counters) -> [u64; SAMPLE_TYPES.len()] {
     ]
 }
 
-/// The counters of such values.
+/// The counters from the values of a sample.
 fn counters(values: &[u64; SAMPLE_TYPES.len()]) -> Counters {
     let [
         total_blocks,
@@ -120,11 +124,11 @@ fn counters(values: &[u64; SAMPLE_TYPES.len()]) -> Counters {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Names {
-    /// Addresses, with what is needed to name them. The process reads no debug information.
+    /// Addresses, with the data needed to name them. The process reads no debug information.
     #[default]
     Addresses,
-    /// Functions, files and lines: the file is self-contained. They are looked up as
-    /// [`Snapshot::traces`](crate::Snapshot::traces) does.
+    /// Functions, files and lines, so the file is self-contained. They are looked up as in
+    /// [`Snapshot::traces`](crate::Snapshot::traces).
     Symbols,
 }
 
@@ -140,7 +144,7 @@ pub(crate) fn dump(snapshot: &Snapshot, path: &Path, names: Names) -> Result<(),
     Ok(())
 }
 
-/// Writes what [`dump`] would write.
+/// Writes the bytes of [`dump`] to a writer.
 pub(crate) fn write(
     snapshot: &Snapshot,
     mut writer: impl Write,
@@ -153,7 +157,7 @@ pub(crate) fn write(
     Ok(writer.flush()?)
 }
 
-/// Writes bytes to a path: as the process does it, or as a plain file.
+/// Writes bytes to a path with the process's own writer if it has one, or to a plain file.
 fn put(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     match process::process() {
         Some(process) => (process.write)(path, bytes),
@@ -166,7 +170,7 @@ pub fn write_named(snapshot: &Snapshot, writer: impl Write) -> Result<(), Error>
     write::named::write(snapshot, writer)
 }
 
-/// Whether a snapshot has addresses, and they are to be written.
+/// Whether a snapshot has addresses that are written as such.
 fn is_raw(snapshot: &Snapshot, names: Names) -> bool {
     names == Names::Addresses && !snapshot.recorded().callsites.is_empty()
 }

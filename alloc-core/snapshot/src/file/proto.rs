@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use prost::Message;
 
-/// The numbers of fields that are written one by one, where a whole message is too large to be
-/// held.
+/// Numbers of fields that are written individually, where a whole message is too large to hold.
 pub(super) mod field {
     /// Of a [`Profile`](super::Profile).
     pub(in crate::file) const SAMPLE_TYPE: u32 = 1;
@@ -44,8 +43,8 @@ pub(super) struct Profile {
     pub(super) function: Vec<Function>,
     #[prost(string, repeated, tag = "6")]
     pub(super) string_table: Vec<String>,
-    /// A regular expression: a reader hides the functions whose whole names match, with all that
-    /// they called.
+    /// A regular expression: readers hide functions whose whole name matches, and everything they
+    /// called.
     #[prost(int64, tag = "7")]
     pub(super) drop_frames: i64,
     #[prost(int64, tag = "9")]
@@ -56,7 +55,7 @@ pub(super) struct Profile {
     pub(super) period: i64,
     #[prost(int64, tag = "14")]
     pub(super) default_sample_type: i64,
-    /// Ours.
+    /// Our own extension.
     #[prost(message, optional, tag = "7100")]
     pub(super) extension: Option<Extension>,
 }
@@ -149,7 +148,7 @@ pub(super) struct Function {
     pub(super) filename: i64,
 }
 
-/// What the format has no field for.
+/// Values that the format has no field for.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Extension {
     #[prost(uint64, tag = "1")]
@@ -169,19 +168,19 @@ pub(super) struct Extension {
     /// The folders that short paths are relative to.
     #[prost(string, repeated, tag = "8")]
     pub(super) roots: Vec<String>,
-    /// The mean number of bytes from one that was drawn to the next; zero if all were recorded.
+    /// The mean number of bytes between two samples; zero if every allocation was recorded.
     #[prost(uint64, tag = "9")]
     pub(super) sampled_every: u64,
-    /// What the program noted.
+    /// The program's metadata.
     #[prost(btree_map = "string, string", tag = "10")]
     pub(super) metadata: BTreeMap<String, String>,
-    /// How many callsites filters left out.
+    /// How many callsites the filters left out.
     #[prost(uint64, tag = "11")]
     pub(super) filtered_out: u64,
-    /// Whether it was written when the program ended.
+    /// Whether the file was written when the program ended.
     #[prost(bool, tag = "12")]
     pub(super) at_exit: bool,
-    /// The version of what stands here, for readers to know if they know it all: see
+    /// The version of this extension, so that readers can detect unknown content: see
     /// [`FORMAT`](super::FORMAT).
     #[prost(uint32, tag = "22")]
     pub(super) format: u32,
@@ -197,8 +196,8 @@ pub(super) struct Extension {
     pub(super) unknown_frees: u64,
     #[prost(uint64, tag = "21")]
     pub(super) lost_blocks: u64,
-    /// The reader names locations without lines: they have the address of the call,
-    /// and stacks are as they were captured.
+    /// Whether the reader names locations without lines: they have the address of the call, and
+    /// stacks are as captured.
     #[prost(bool, tag = "23")]
     pub(super) unnamed: bool,
 }

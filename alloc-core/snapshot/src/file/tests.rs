@@ -1,4 +1,4 @@
-//! Whole files: written, read back, cut, damaged and hostile.
+//! Whole files: round trips, and cut, damaged and hostile input.
 
 use std::fs;
 use std::sync::Arc;
@@ -36,7 +36,8 @@ fn sample() -> Snapshot {
         ),
         Trace::new(stack(&[&main], StackEnd::Complete), Counters::default())
             .with_domain(u32::MAX)
-            .with_thread("größe"),
+            .with_thread("größe")
+            .with_label("größe > \u{1b}[31m"),
         Trace::new(
             stack(
                 &[&Frame::new(Some("<overflow>"), None, 0, 0)],
@@ -89,7 +90,7 @@ fn bytes_of(snapshot: &Snapshot) -> Vec<u8> {
 }
 
 #[test]
-fn everything_comes_back() {
+fn a_round_trip_keeps_everything() {
     let snapshot = sample();
     let back = Snapshot::read_from(&bytes_of(&snapshot)[..]).unwrap();
     assert_eq!(back.traces(), snapshot.traces());
@@ -137,7 +138,7 @@ fn short_paths_stay_short_on_another_machine() {
 }
 
 #[test]
-fn every_way_to_cut_or_damage_a_file_is_an_error_and_never_a_panic() {
+fn a_truncated_or_damaged_file_is_an_error_and_never_a_panic() {
     let whole = bytes_of(&sample());
     for len in 0..whole.len() {
         let error = Snapshot::read_from(&whole[..len]).unwrap_err();
@@ -146,7 +147,7 @@ fn every_way_to_cut_or_damage_a_file_is_an_error_and_never_a_panic() {
     for at in 0..whole.len() {
         let mut damaged = whole.clone();
         damaged[at] ^= 0x55;
-        // gzip's checksum finds what the content does not, apart from the header's own fields.
+        // gzip's checksum covers the content, but not the header's own fields.
         if let Err(error) = Snapshot::read_from(&damaged[..]) {
             assert!(error.is_invalid_file(), "{at}: {error}");
         }
@@ -155,7 +156,7 @@ fn every_way_to_cut_or_damage_a_file_is_an_error_and_never_a_panic() {
 
 /// Damage that gzip cannot see, as from a foreign writer.
 #[test]
-fn profiles_that_contradict_themselves_are_errors_and_never_a_panic() {
+fn inconsistent_profiles_are_errors_and_never_a_panic() {
     use prost::Message as _;
 
     let mut profile = Vec::new();
@@ -218,13 +219,13 @@ fn profiles_that_contradict_themselves_are_errors_and_never_a_panic() {
         "found a sample with a negative value",
     );
     check(
-        &|it| it.sample[1].label[1].num = 1 << 32,
+        &|it| it.sample[1].label[2].num = 1 << 32,
         "found a sample in domain 4294967296, which is not a number of 32 bits",
     );
 }
 
 #[test]
-fn what_is_something_else_is_named() {
+fn other_files_are_named() {
     let check = |file: &[u8], found: &str| {
         let error = Snapshot::read_from(file).unwrap_err().to_string();
         assert_eq!(
@@ -245,7 +246,7 @@ fn what_is_something_else_is_named() {
 }
 
 #[test]
-fn a_dump_that_fails_says_where_and_leaves_the_old_file() {
+fn a_failed_dump_names_the_path_and_keeps_the_old_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("heap.pb.gz");
     sample().dump(&path).unwrap();
@@ -261,7 +262,7 @@ fn a_dump_that_fails_says_where_and_leaves_the_old_file() {
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
 }
 
-/// A damaged file is an error or another snapshot, whatever is damaged.
+/// A damaged file yields an error or another snapshot, wherever the damage is.
 #[test]
 fn damaged_files_never_panic() {
     let whole = unpacked(&bytes_of(&sample()));
@@ -289,7 +290,7 @@ fn damaged_files_never_panic() {
         }
         if let Ok(snapshot) = Snapshot::read_from(&packed(&damaged)[..]) {
             read += 1;
-            // What was read can be looked at, and written again.
+            // The snapshot supports statistics, and can be written again.
             let statistics = snapshot.statistics(crate::GroupBy::Line);
             statistics.iter().for_each(|it| drop(it.to_string()));
             let again = Snapshot::read_from(&bytes_of(&snapshot)[..]).unwrap();
@@ -299,9 +300,9 @@ fn damaged_files_never_panic() {
     assert!(read > 250, "{read}");
 }
 
-/// What the fuzzer found worth keeping: see `fuzz/`.
+/// Fuzzer findings worth keeping: see `fuzz/`.
 #[test]
-fn the_fuzzer_s_corpus_never_panics() {
+fn the_fuzzing_corpus_never_panics() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/read_snapshot");
     let (mut files, mut read) = (0, 0);
     for entry in fs::read_dir(folder).unwrap() {
@@ -309,7 +310,7 @@ fn the_fuzzer_s_corpus_never_panics() {
         files += 1;
         read += usize::from(Snapshot::read_from(&packed(&bytes)[..]).is_ok());
     }
-    // Three that are whole, and what is left of one.
+    // Three whole files, and the rest of a damaged one.
     assert!(files > 50 && read >= 3, "{read} of {files}");
 }
 
@@ -345,9 +346,9 @@ fn other_formats_are_named() {
 }
 
 #[test]
-fn nothing_but_empty_messages_is_refused() {
+fn a_profile_of_empty_messages_is_refused() {
     let mut profile = b"\x0A\x02\x08\x01\x32\x00\x32\x0Binuse_space".to_vec();
-    // Each would be a trace of a hundred bytes.
+    // Each sample would become a trace of a hundred bytes.
     profile.extend([0x12, 0x00].repeat(1 << 20));
     refuses(
         &profile,
@@ -356,9 +357,9 @@ fn nothing_but_empty_messages_is_refused() {
     );
 }
 
-/// Nothing packs better that is true: a thousand times the same location, and no numbers.
+/// The best compressible real profile: one location a thousand times, and no numbers.
 #[test]
-fn stacks_that_are_all_recursion_come_back() {
+fn stacks_of_pure_recursion_survive_a_round_trip() {
     let frame = Frame::new(Some("demo::walk"), Some("/w/src/walk.rs"), 7, 1);
     let frame = frame.at(0x1000, false);
     let traceback = Traceback::new(vec![frame; 1_000]);
@@ -370,7 +371,7 @@ fn stacks_that_are_all_recursion_come_back() {
 }
 
 #[test]
-fn ids_that_are_there_twice_are_refused() {
+fn duplicate_ids_are_refused() {
     use prost::Message as _;
 
     let good = proto::Profile::decode(&unpacked(&bytes_of(&sample()))[..]).unwrap();
@@ -385,8 +386,8 @@ fn ids_that_are_there_twice_are_refused() {
 #[test]
 fn a_later_format_is_refused() {
     let mut file = unpacked(&bytes_of(&sample()));
-    // The extension once more, which is merged with the first: field 7100, of three bytes, with
-    // field 22.
+    // A second copy of the extension, which merges with the first: field 7100 with three bytes, and
+    // field 22 in it.
     file.extend([0xE2, 0xBB, 0x03, 0x03, 0xB0, 0x01, 0x02]);
     refuses(
         &packed(&file),

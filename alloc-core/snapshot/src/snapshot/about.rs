@@ -1,4 +1,4 @@
-//! [`About`]: what a snapshot knows of the process it was taken in.
+//! [`About`]: data about the process that a snapshot was taken in.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -6,35 +6,36 @@ use std::time::SystemTime;
 use crate::Metric;
 use crate::modules::Module;
 
-/// What a snapshot knows of the process that it was taken in.
+/// Data about the process that a snapshot was taken in.
 #[derive(Clone, Debug)]
 pub struct About {
-    /// When it was taken.
+    /// The time of the snapshot.
     pub taken_at: SystemTime,
-    /// The process id; 0 if it is not known.
+    /// The process id; 0 if unknown.
     pub process_id: u32,
     /// Whether the program was ending.
     pub is_at_exit: bool,
-    /// The path of the program; empty if it is not known.
+    /// The path of the program; empty if unknown.
     pub program: String,
-    /// Its arguments, its own name first.
+    /// The program's arguments, starting with its name.
     pub command_line: Vec<String>,
     /// The program and its libraries, the program first.
     pub modules: Vec<Module>,
-    /// What was noted about the snapshot.
+    /// The snapshot's metadata.
     pub metadata: BTreeMap<String, String>,
-    /// What a file from elsewhere leaves out.
+    /// Data that a file from another tool lacks.
     pub unknown: Unknown,
 }
 
-/// What a file from elsewhere leaves out, so that there are zeros instead.
+/// Data that a file from another tool lacks, and that reads as zero.
 #[derive(Clone, Debug, Default)]
 pub struct Unknown {
-    /// Metrics of which there are zeros only.
+    /// Metrics that are missing.
     pub metrics: Vec<Metric>,
-    /// How many blocks there are.
+    /// Whether numbers of blocks are missing.
     pub blocks: bool,
-    /// How much there was at any moment: only what changed between two.
+    /// Whether the amounts at any one moment are missing, because the file has only changes between
+    /// two.
     pub levels: bool,
 }
 

@@ -1,9 +1,9 @@
-//! Which frame of a stack the blocks of a snapshot are charged to.
+//! The rule that selects the frame to charge.
 
 use crate::{ChargeTo, Frame, Snapshot, Traceback, process, stack::origin};
 
 impl Snapshot {
-    /// Sets the rule for the line that blocks are charged to.
+    /// Sets the rule for the charged line.
     ///
     /// ```
     /// use alloc_core::{ChargeTo, Frame, Snapshot, Traceback};
@@ -24,7 +24,7 @@ impl Snapshot {
         self
     }
 
-    /// The rule for the line that blocks are charged to.
+    /// The rule for the charged line.
     ///
     /// ```
     /// use alloc_core::{ChargeTo, Snapshot};
@@ -35,17 +35,16 @@ impl Snapshot {
         self.charge_to
     }
 
-    /// The crates that [`ChargeTo::Caller`] passes over beside the standard library: collections
-    /// and allocators, which allocate for whoever calls them. [`skip_crates`](Self::skip_crates)
-    /// adds to them.
+    /// The crates that [`ChargeTo::Caller`] skips in addition to the standard library: collections
+    /// and allocators, which allocate on behalf of their caller. [`skip_crates`](Self::skip_crates)
+    /// adds more.
     ///
     /// ```
     /// assert!(alloc_core::Snapshot::PASSED_OVER.contains(&"hashbrown"));
     /// ```
     pub const PASSED_OVER: &[&str] = origin::PASSED_OVER;
 
-    /// The same snapshot, with more crates whose frames are passed over when the line to charge is
-    /// looked for.
+    /// Adds crates whose frames are skipped in the search for the charged line.
     ///
     /// ```
     /// use alloc_core::{Counters, Frame, Snapshot, Trace, Traceback};
@@ -69,7 +68,7 @@ impl Snapshot {
         self
     }
 
-    /// Charges blocks as another snapshot does.
+    /// Copies the charging rule and the skipped crates of another snapshot.
     ///
     /// ```
     /// use alloc_core::{ChargeTo, Snapshot};
@@ -84,7 +83,7 @@ impl Snapshot {
         self
     }
 
-    /// The crates that are passed over in addition to [`PASSED_OVER`](Self::PASSED_OVER).
+    /// The crates that are skipped in addition to [`PASSED_OVER`](Self::PASSED_OVER).
     ///
     /// ```
     /// let snapshot = alloc_core::Snapshot::from_traces(vec![], 32).skip_crates(["my-arena"]);
@@ -94,8 +93,7 @@ impl Snapshot {
         self.skipped.iter().map(|name| &**name)
     }
 
-    /// The frame of a traceback that its blocks are charged to, by this snapshot's rule and with
-    /// its crates passed over.
+    /// The charged frame of a traceback, by this snapshot's rule and skipped crates.
     ///
     /// ```
     /// use alloc_core::{Frame, Snapshot, Traceback};

@@ -1,4 +1,4 @@
-//! Snapshots to files and back.
+//! Writes snapshots to files, and reads them.
 
 use std::path::Path;
 
@@ -10,18 +10,20 @@ impl Snapshot {
     /// Writes the snapshot to a file, in the format that [`load`](Self::load) and all readers of
     /// pprof profiles understand: a gzip'd `profile.proto`.
     ///
-    /// Of a snapshot that was taken in this process it has the address of each call, and the path
-    /// and the build id of each program and library, by which readers find functions and lines: so
-    /// writing reads no debug information, and takes up little memory. One that was made or loaded
-    /// with names has these, and [`dump_with`](Self::dump_with) writes them in any case.
+    /// For a snapshot that was taken in this process, the file has the address of each call, and
+    /// the path and build id of each program and library, which readers use to find functions and
+    /// lines. So writing reads no debug information and takes up little memory. For a snapshot that
+    /// was made or loaded with names, the file has these names. [`dump_with`](Self::dump_with)
+    /// always writes names if requested.
     ///
-    /// The file appears whole or not at all, and keeps its mode. A link is followed, and stays. A
-    /// pipe, a device or a socket is written through; so is a descriptor of the process, such as
-    /// `/dev/stdout`. Where nothing can be created beside a file, it is written in place.
+    /// The file appears whole or not at all, and keeps its mode. The method follows a link and
+    /// keeps it. It writes directly to a pipe, a device, a socket, or a descriptor of the process
+    /// such as `/dev/stdout`. If the folder does not allow a new file, it overwrites the old one in
+    /// place.
     ///
     /// # Errors
     ///
-    /// [`is_io`](Error::is_io), with the path and what the system said.
+    /// [`is_io`](Error::is_io), with the path and the system's message.
     ///
     /// ```
     /// use alloc_core::Snapshot;
@@ -36,11 +38,11 @@ impl Snapshot {
         self.dump_with(path, Names::Addresses)
     }
 
-    /// Writes the snapshot to a file as [`dump`](Self::dump) does, with names or without.
+    /// Writes the snapshot to a file like [`dump`](Self::dump), with names or addresses.
     ///
     /// # Errors
     ///
-    /// As [`dump`](Self::dump).
+    /// Those of [`dump`](Self::dump).
     ///
     /// ```
     /// use alloc_core::{Names, Snapshot};
@@ -57,14 +59,14 @@ impl Snapshot {
             .map_err(|error| error.about("cannot write", path.as_ref()))
     }
 
-    /// Reads a snapshot from a file that [`dump`](Self::dump) wrote, or a heap profile in pprof's
-    /// format from elsewhere, packed with gzip or not. Addresses are named by
-    /// [`traces`](Self::traces).
+    /// Reads a snapshot from a file that [`dump`](Self::dump) wrote, or from another tool's heap
+    /// profile in pprof's format, compressed with gzip or not. [`traces`](Self::traces) looks names
+    /// up for addresses.
     ///
-    /// Reading takes up at most sixteen times the size of the unpacked profile, and 4 MiB beside,
-    /// in time that grows with the size, whatever the file holds. A file unpacks to at most 250
-    /// times its size and 1 MiB beside, and to at most 512 MiB. So a file from somebody else can be
-    /// read; one that would take more is refused.
+    /// Untrusted files are safe to read, since memory and time are bounded. Reading takes up at
+    /// most sixteen times the size of the unpacked profile, plus 4 MiB, in time that grows with the
+    /// size. A file unpacks to at most 250 times its size plus 1 MiB, and to at most 512 MiB. A
+    /// file that exceeds a limit is refused.
     ///
     /// ```no_run
     /// let snapshot = alloc_core::Snapshot::load("heap.pb.gz")?;
@@ -77,18 +79,18 @@ impl Snapshot {
     /// # Errors
     ///
     /// [`is_io`](Error::is_io) if the file cannot be read,
-    /// [`is_invalid_file`](Error::is_invalid_file) if it is something else, or cut off, or damaged,
-    /// or tells what [changed](Self::read_difference).
+    /// [`is_invalid_file`](Error::is_invalid_file) if it is not a profile, is truncated or damaged,
+    /// or contains [changes](Self::read_difference) only.
     pub fn load(path: impl AsRef<Path>) -> Result<Snapshot, Error> {
         let _muted = process::mute();
         crate::file::load(path.as_ref()).map_err(|error| error.about("cannot read", path.as_ref()))
     }
 
-    /// Writes what [`dump`](Self::dump) would write.
+    /// Writes the content of [`dump`](Self::dump) to a writer.
     ///
     /// # Errors
     ///
-    /// [`is_io`](Error::is_io), with what the writer said.
+    /// [`is_io`](Error::is_io), with the writer's message.
     ///
     /// ```
     /// let mut file = Vec::new();
@@ -101,7 +103,7 @@ impl Snapshot {
         crate::file::write(self, writer, Names::Addresses)
     }
 
-    /// Reads what [`dump`](Self::dump) wrote.
+    /// Reads a snapshot that [`dump`](Self::dump) wrote.
     ///
     /// ```
     /// use alloc_core::Snapshot;
@@ -117,24 +119,24 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// As [`load`](Self::load).
+    /// Those of [`load`](Self::load).
     pub fn read_from(reader: impl std::io::Read) -> Result<Snapshot, Error> {
         let _muted = process::mute();
         crate::file::read(reader)
     }
 
-    /// Reads a heap profile of what changed between two moments, as Go's
-    /// `/debug/pprof/heap?seconds=30` and `go tool pprof -proto -diff_base OLD NEW` make them: what
-    /// was added, and what was taken away.
+    /// Reads a heap profile of changes between two moments, as made by Go's
+    /// `/debug/pprof/heap?seconds=30` and `go tool pprof -proto -diff_base OLD NEW`: a snapshot of
+    /// the additions, and one of the removals.
     ///
-    /// The first minus the second is what changed, which is what the crate `alloc-report` shows of
-    /// the two as new and old. Neither tells how much there was: see
+    /// The first minus the second is the change. The crate `alloc-report` shows it if the two are
+    /// passed as the new and the old snapshot. Neither has amounts at one moment: see
     /// [`is_difference`](Self::is_difference).
     ///
     /// # Errors
     ///
-    /// As [`load`](Self::load), and [`is_invalid_file`](Error::is_invalid_file) if the profile is
-    /// of one moment.
+    /// Those of [`load`](Self::load), and [`is_invalid_file`](Error::is_invalid_file) if the
+    /// profile is of one moment.
     ///
     /// ```
     /// use alloc_core::Snapshot;
@@ -150,8 +152,8 @@ impl Snapshot {
         crate::file::read_difference(reader)
     }
 
-    /// Whether this is a part of what [changed](Self::read_difference) between two moments, and
-    /// does not tell how much there was at either.
+    /// Whether this is one side of the [changes](Self::read_difference) between two moments,
+    /// without the amounts at either.
     ///
     /// ```
     /// assert!(!alloc_core::Snapshot::from_traces(vec![], 32).is_difference());

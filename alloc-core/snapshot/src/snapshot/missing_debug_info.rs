@@ -5,9 +5,9 @@ use std::fmt;
 use crate::missing::Missing;
 use crate::{ChargeTo, Frame, Origin, Snapshot, Trace, process};
 
-/// Why a snapshot names functions or addresses where lines were expected.
+/// Why a snapshot shows functions or addresses without lines.
 ///
-/// It prints as a sentence that says what to change.
+/// Prints as a sentence that says what to change.
 ///
 /// ```
 /// use alloc_core::{Counters, Frame, Snapshot, Trace, Traceback};
@@ -26,9 +26,9 @@ pub struct MissingDebugInfo(Why);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Why {
-    /// What the module's file shows.
+    /// The cause is in the module's file.
     File(Missing),
-    /// What the names in the snapshot show.
+    /// The names in the snapshot show that the program was stripped.
     Stripped,
     NoDebugInfo,
 }
@@ -60,8 +60,8 @@ impl fmt::Display for MissingDebugInfo {
 }
 
 impl Snapshot {
-    /// What keeps lines from being shown, if something does for half of the callsites or more, and
-    /// how to get them.
+    /// Why lines are missing, and how to get them; `None` if fewer than half of the callsites lack
+    /// a line.
     ///
     /// ```
     /// assert_eq!(alloc_core::Snapshot::from_traces(vec![], 32).missing_debug_info(), None);
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_missed_where_the_charged_frame_has_none() {
+    fn lines_are_missing_if_the_charged_frame_has_none() {
         let push = (
             "alloc::vec::Vec<T>::push",
             "/rustc/5/library/alloc/src/vec/mod.rs",

@@ -1,7 +1,7 @@
-//! [`Snapshot`]: what every callsite held at one moment.
+//! [`Snapshot`]: the counters of all callsites at one moment.
 //!
-//! In: what was recorded, or a file. Out: traces with names, and what is known of the process.
-//! Never: a look at the tables.
+//! In: recorded data, or a file. Out: traces with names, and data about the process. It never reads
+//! the tables.
 
 mod about;
 mod charge;
@@ -28,28 +28,27 @@ use crate::{Bytes, Counters, Health, Metric, TracedMemory};
 pub use about::{About, Unknown};
 pub use missing_debug_info::MissingDebugInfo;
 use naming::Named;
-pub use trace::Trace;
 pub(crate) use trace::class_of;
+pub use trace::{LABEL_SEPARATOR, Trace};
 
-/// All callsites and their counters, read at one moment, owned: what happens later does not change
-/// it.
+/// All callsites and their counters at one moment. A snapshot owns its data, so later events do not
+/// change it.
 ///
 /// # What taking one costs
 ///
-/// `take_snapshot` copies counters and addresses, some tenths of a microsecond for each callsite.
-/// Names and lines are looked up on first use, from the debug information of the program and its
-/// libraries. That takes some tenths of a second, and memory that is given back, and counted by
-/// `tracer_memory` meanwhile: some 10 MiB for a program with 12 MiB of `.debug_info`, including an
-/// index that grows with the program, plus the unpacked size of compressed sections: 20 MiB for the
-/// debug files of a distribution's C library. Writing a file reads no
-/// debug information; the file's reader looks names up.
-/// The memory of a snapshot itself is not traced.
+/// `take_snapshot` copies counters and addresses, which takes some tenths of a microsecond for each
+/// callsite. Names and lines are looked up on first use, from the debug information of the program
+/// and its libraries. That takes some tenths of a second and temporary memory, which
+/// `tracer_memory` counts meanwhile: some 10 MiB for a program with 12 MiB of `.debug_info`,
+/// including an index that grows with the program, plus the unpacked size of compressed sections:
+/// 20 MiB for the debug files of a distribution's C library. Writing a file reads no debug
+/// information; the file's reader looks names up. The memory of a snapshot itself is not traced.
 ///
 /// # What the numbers mean
 ///
-/// With one thread allocating, the parts add up: the callsites' current to the heap's current,
-/// their shares at the peak to the heap's peak. While other threads allocate, each callsite is read
-/// at a moment of its own.
+/// If a single thread allocates, the parts add up: the callsites' current amounts to the heap's
+/// current, and their shares at the peak to the heap's peak. While other threads allocate, each
+/// callsite is read at a slightly different moment.
 ///
 /// ```
 /// use alloc_core::{Amount, Counters, Frame, GroupBy, Snapshot, Trace, Traceback};
@@ -62,17 +61,17 @@ pub(crate) use trace::class_of;
 /// assert_eq!(top.to_string(), "src/cache.rs:41: size=100 B, count=2, average=50 B");
 /// ```
 pub struct Snapshot {
-    /// What the tables held; without callsites, if `named` was there from the start.
+    /// The content of the tables; without callsites if `named` was there from the start.
     recorded: Recorded,
-    /// NOTE: whoever asks first looks the names up, and two at once both do: nobody waits for one
-    /// who may be gone after a fork.
+    /// NOTE: the first use looks the names up. Two threads at once both do so, since a thread must
+    /// not wait for another that may be gone after a fork.
     named: OnceBox<Named>,
-    /// Whether `recorded` is of this process, and not from a file.
+    /// Whether `recorded` was recorded in this process rather than read from a file.
     is_here: bool,
     charge_to: ChargeTo,
-    /// The crates that are passed over in addition to those that always are.
+    /// The crates that are skipped in addition to those that always are.
     skipped: Arc<[Box<str>]>,
-    /// How many traces filters have left out.
+    /// How many traces the filters have left out.
     filtered_out: u64,
     pub(crate) about: About,
 }
@@ -93,7 +92,7 @@ impl Clone for Snapshot {
 }
 
 impl Snapshot {
-    /// What was recorded in this process, to be named when names are first needed.
+    /// A snapshot of data recorded in this process. Names are looked up on first use.
     #[doc(hidden)]
     pub fn of_this_process(recorded: Recorded, about: About) -> Snapshot {
         Snapshot {
@@ -107,10 +106,10 @@ impl Snapshot {
         }
     }
 
-    /// A snapshot of these callsites, as from another tool or for a test.
+    /// A snapshot of these callsites, from another tool or for a test.
     ///
-    /// The heap's current and peak are the sums of what the callsites hold now and held at the
-    /// peak.
+    /// The heap's current and peak are the sums of the callsites' current amounts and of their
+    /// amounts at the peak.
     ///
     /// ```
     /// use alloc_core::{Amount, Counters, Snapshot, Trace, Traceback};
@@ -140,7 +139,7 @@ impl Snapshot {
         Snapshot::of_parts(traces, recorded, About::default())
     }
 
-    /// This snapshot with fewer traces.
+    /// A copy of this snapshot with fewer traces.
     pub(crate) fn with_traces(&self, traces: Vec<Trace>) -> Snapshot {
         let sum = |part: fn(&Counters) -> Bytes| -> Bytes {
             traces.iter().map(|trace| part(&trace.counters)).sum()
@@ -184,14 +183,14 @@ impl Snapshot {
         }
     }
 
-    /// What the tables held, if it was taken in this process.
+    /// The recorded data, if the snapshot was taken in this process.
     #[doc(hidden)]
     pub fn recorded(&self) -> &Recorded {
         &self.recorded
     }
 
-    /// Whether the numbers of a metric are known. A heap profile from elsewhere may lack some, and
-    /// has zeros instead: Go's know no peaks, jemalloc's only what is live.
+    /// Whether a metric is known. A heap profile from another tool may lack metrics, which are zero
+    /// then: Go's profiles have no peaks, and jemalloc's have only live memory.
     ///
     /// ```
     /// use alloc_core::{Metric, Snapshot};
@@ -202,7 +201,7 @@ impl Snapshot {
         !self.about.unknown.metrics.contains(&metric)
     }
 
-    /// Whether numbers of blocks are known, and not only bytes.
+    /// Whether numbers of blocks are known in addition to bytes.
     ///
     /// ```
     /// assert!(alloc_core::Snapshot::from_traces(vec![], 32).knows_blocks());
@@ -211,7 +210,7 @@ impl Snapshot {
         !self.about.unknown.blocks
     }
 
-    /// The whole heap at that moment.
+    /// The totals of the whole heap.
     ///
     /// ```
     /// use alloc_core::{Snapshot, TracedMemory};
@@ -222,7 +221,7 @@ impl Snapshot {
         self.recorded.heap
     }
 
-    /// How many frames of a stack were kept.
+    /// The maximum number of frames in a traceback.
     ///
     /// ```
     /// assert_eq!(alloc_core::Snapshot::from_traces(vec![], 32).traceback_limit(), 32);
@@ -232,7 +231,7 @@ impl Snapshot {
     }
 
     /// The mean distance in bytes between two samples, if this is a sample
-    /// (`Config::sample_every`): then all numbers are estimates.
+    /// (`Config::sample_every`). All numbers are estimates then.
     ///
     /// ```
     /// // Every allocation was recorded.
@@ -272,8 +271,7 @@ impl Snapshot {
         self.filtered_out = traces;
     }
 
-    /// What was noted about the snapshot: by [`set_metadata`](Self::set_metadata), and by nobody
-    /// else.
+    /// The snapshot's metadata. Only [`set_metadata`](Self::set_metadata) adds entries.
     ///
     /// ```
     /// let mut snapshot = alloc_core::Snapshot::from_traces(vec![], 32);
@@ -285,8 +283,8 @@ impl Snapshot {
         &self.about.metadata
     }
 
-    /// Notes something about the snapshot, such as the revision of the program or the request that
-    /// it was busy with. [`dump`](Self::dump) and [`load`](Self::load) keep it.
+    /// Adds metadata, such as the revision of the program or the request that it is processing.
+    /// [`dump`](Self::dump) and [`load`](Self::load) keep it.
     ///
     /// ```
     /// use alloc_core::Snapshot;
@@ -304,13 +302,13 @@ impl Snapshot {
         self.about.metadata.insert(key.into(), value.into());
     }
 
-    /// When it was taken.
+    /// The time of the snapshot.
     pub fn taken_at(&self) -> SystemTime {
         self.about.taken_at
     }
 
-    /// When it was taken, in UTC and to the second: `2026-01-31 23:59:59 UTC`. Nothing if it is not
-    /// known.
+    /// The time of the snapshot in UTC, to the second: `2026-01-31 23:59:59 UTC`. `None` if it is
+    /// unknown.
     ///
     /// ```
     /// // A snapshot that was made by hand was taken at no time.
@@ -323,8 +321,8 @@ impl Snapshot {
         Some(utc::to_sentence(since))
     }
 
-    /// Whether it was written when the program ended, as `ALLOC_TRACE_OUT` asks for: little is live
-    /// by then.
+    /// Whether the snapshot was written when the program ended, as requested with
+    /// `ALLOC_TRACE_OUT`. Little is live at that moment.
     ///
     /// ```
     /// assert!(!alloc_core::Snapshot::from_traces(vec![], 32).is_at_exit());
@@ -333,7 +331,7 @@ impl Snapshot {
         self.about.is_at_exit
     }
 
-    /// Notes that it was taken when the program ended.
+    /// Marks the snapshot as written when the program ended.
     #[doc(hidden)]
     pub fn set_at_exit(&mut self) {
         self.about.is_at_exit = true;
@@ -341,9 +339,9 @@ impl Snapshot {
 
     /// The metric to show first.
     ///
-    /// Of one that was written [when the program ended](Self::is_at_exit) it is what was live at
-    /// the peak, of one that [does not know](Self::knows) what is live, what was ever allocated,
-    /// and of others what is live.
+    /// It is what was live at the peak for a snapshot written [when the program
+    /// ended](Self::is_at_exit), what was ever allocated for a snapshot [without](Self::knows) live
+    /// amounts, and what is live for all others.
     ///
     /// ```
     /// use alloc_core::{Metric, Snapshot};
@@ -360,7 +358,7 @@ impl Snapshot {
         }
     }
 
-    /// The path of the program; empty if it is not known.
+    /// The path of the program; empty if unknown.
     ///
     /// ```
     /// assert_eq!(alloc_core::Snapshot::from_traces(vec![], 32).program(), "");
@@ -369,7 +367,7 @@ impl Snapshot {
         &self.about.program
     }
 
-    /// The arguments that the program was started with, its own name first.
+    /// The program's arguments, starting with its name.
     ///
     /// ```
     /// assert!(alloc_core::Snapshot::from_traces(vec![], 32).command_line().is_empty());
@@ -378,7 +376,7 @@ impl Snapshot {
         &self.about.command_line
     }
 
-    /// The process id; 0 if it is not known.
+    /// The process id; 0 if unknown.
     ///
     /// ```
     /// assert_eq!(alloc_core::Snapshot::from_traces(vec![], 32).process_id(), 0);

@@ -1,4 +1,4 @@
-//! Names for the frames of a snapshot, looked up when they are first needed.
+//! Names the frames of a snapshot on first use.
 
 use once_cell::race::OnceBox;
 
@@ -20,12 +20,13 @@ pub(super) struct Named {
 }
 
 impl Snapshot {
-    /// A snapshot from a file with addresses: each frame of these traces is one, to be named.
+    /// A snapshot from a file with addresses: each frame of these traces is an address without a
+    /// name.
     pub(crate) fn unnamed(traces: Vec<Trace>, mut recorded: Recorded, about: About) -> Snapshot {
         for trace in traces {
             let start = recorded.addresses.len();
             let calls = trace.traceback.iter().map(Frame::address);
-            // What stands for no stack has no address.
+            // Placeholders for a missing stack have no address.
             let calls = calls.filter(|call| *call != 0);
             let returns = calls.map(|call| usize::try_from(call).unwrap_or(0).saturating_add(1));
             recorded.addresses.extend(returns);
@@ -35,6 +36,7 @@ impl Snapshot {
                 counters: trace.counters,
                 domain: trace.domain,
                 thread: trace.thread,
+                label: trace.label,
                 size_class: trace.size_class,
             });
         }
@@ -45,10 +47,10 @@ impl Snapshot {
 
     /// All callsites that allocated since tracing began, in no particular order.
     ///
-    /// Names are looked up when this is first called, in the files of the program and its
-    /// libraries, if these are here and of the same build; what has no name is `program+0x1f3a`
-    /// then, and [`missing_debug_info`](Self::missing_debug_info) says why. [`name`](Self::name)
-    /// looks further.
+    /// The first call looks names up in the files of the program and its libraries, if these exist
+    /// and are of the same build. Code without a name becomes `program+0x1f3a`, and
+    /// [`missing_debug_info`](Self::missing_debug_info) says why. [`name`](Self::name) searches in
+    /// more places.
     ///
     /// ```
     /// use alloc_core::{Counters, Frame, Snapshot, Trace, Traceback};
@@ -96,20 +98,20 @@ impl Snapshot {
                 counters: callsite.counters,
                 domain: callsite.domain,
                 thread: callsite.thread.clone(),
+                label: callsite.label.clone(),
                 size_class: callsite.size_class,
             })
             .collect()
     }
 
-    /// The frames that are charged of other stacks of the same process.
+    /// The charged frame of each callsite in another recording of this process.
     #[doc(hidden)]
     pub fn charged(&self, recorded: &Recorded) -> Vec<Frame> {
         self.symbols(&Search::default()).charged(recorded)
     }
 
-    /// The same snapshot with no more of each stack than the frame that is charged by
-    /// [`ChargeTo::Caller`]: for the statistics that look at no other, which names far fewer
-    /// addresses.
+    /// Cuts each stack down to the frame that [`ChargeTo::Caller`] charges. Enough for statistics
+    /// that use no other frame, and far fewer addresses need names.
     #[doc(hidden)]
     pub fn charged_only(&self) -> Snapshot {
         let _muted = process::mute();
@@ -124,11 +126,11 @@ impl Snapshot {
         Snapshot::of_parts(traces, recorded, self.about.clone())
     }
 
-    /// Looks the names of frames up now, also where `search` says. What was named before stays as
-    /// it is.
+    /// Looks the names of frames up now, including in the places of `search`. Existing names do not
+    /// change.
     ///
-    /// It is for files that were written with addresses, as the tracer writes them. A file whose
-    /// build id is another than that of what ran is not taken.
+    /// This is for files with addresses, which is how the tracer writes them. A file with the wrong
+    /// build id is not used.
     ///
     /// ```
     /// use alloc_core::{Snapshot, SymbolSearch};
@@ -155,8 +157,7 @@ impl Snapshot {
         self.named.get().is_some()
     }
 
-    /// The files that names were taken from although nothing tells whether they are of the build
-    /// that ran.
+    /// The files whose names were used although nothing shows that they are of the build that ran.
     ///
     /// ```
     /// assert!(alloc_core::Snapshot::from_traces(vec![], 32).unverified_files().is_empty());

@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use crate::{Bytes, ChargeTo, Counters, Traceback};
 
-/// A callsite: a traceback, and what was allocated there.
+/// What separates the names in the path of a label.
+pub const LABEL_SEPARATOR: &str = " > ";
+
+/// A callsite: a traceback, and the counters of what it allocated.
 ///
-/// It prints as in `tracemalloc`: `src/cache.rs:41: 12.1 KiB`, the bytes being those live.
+/// Prints as in `tracemalloc`: `src/cache.rs:41: 12.1 KiB`, with the live bytes.
 ///
 /// ```
 /// use alloc_core::{Amount, Counters, Frame, Trace, Traceback};
@@ -29,16 +32,19 @@ pub struct Trace {
     /// The name of the thread that allocated, if the session distinguished threads by
     /// name (`Config::threads`).
     pub thread: Option<Arc<str>>,
+    /// The label that the thread was in, behind those around it: `request > decode`; none if it was
+    /// in none.
+    pub label: Option<Arc<str>>,
     /// The size of the largest blocks of its size class, a power of two, if blocks were classed by
     /// their own size (`Config::sizes`) or the profile has their size.
     pub size_class: Option<Bytes>,
-    /// The type that the blocks were allocated for, as a person would write it, if debug
-    /// information or the functions' names tell it.
+    /// The type that the blocks were allocated for, in short form, if debug information or function
+    /// names show it.
     pub type_name: Option<Arc<str>>,
 }
 
 impl Trace {
-    /// A callsite with these counters, on the Rust heap, of whatever thread.
+    /// A callsite with these counters, on the Rust heap and of no particular thread.
     ///
     /// ```
     /// use alloc_core::{Counters, Trace, Traceback};
@@ -52,6 +58,7 @@ impl Trace {
             counters,
             domain: 0,
             thread: None,
+            label: None,
             size_class: None,
             type_name: None,
         }
@@ -83,8 +90,22 @@ impl Trace {
         self
     }
 
-    /// The same with blocks of at most so many bytes each, in a class that ends at the next power
-    /// of two.
+    /// Sets the path of the label.
+    ///
+    /// ```
+    /// use alloc_core::{Counters, Trace, Traceback};
+    ///
+    /// let trace = Trace::new(Traceback::new(vec![]), Counters::default());
+    /// let trace = trace.with_label("request > decode");
+    /// assert_eq!(trace.label.as_deref(), Some("request > decode"));
+    /// ```
+    pub fn with_label(mut self, path: impl Into<Arc<str>>) -> Trace {
+        self.label = Some(path.into());
+        self
+    }
+
+    /// Sets the block size: blocks of at most `size` bytes, in a size class that ends at the next
+    /// power of two.
     ///
     /// ```
     /// use alloc_core::{Bytes, Counters, Trace, Traceback};
@@ -110,12 +131,17 @@ impl Trace {
         self
     }
 
-    /// The type's name, or what stands for it.
+    /// The type's name, or a placeholder.
     pub(crate) fn type_or_unknown(&self) -> &str {
         self.type_name.as_deref().unwrap_or("<unknown>")
     }
 
-    /// The thread's name, or what stands for it.
+    /// The label's path, or what stands for it.
+    pub(crate) fn label_or_none(&self) -> &str {
+        self.label.as_deref().unwrap_or("<no label>")
+    }
+
+    /// The thread's name, or a placeholder.
     pub(crate) fn thread_name(&self) -> &str {
         self.thread.as_deref().unwrap_or("<thread not recorded>")
     }

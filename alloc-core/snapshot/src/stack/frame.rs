@@ -1,4 +1,4 @@
-//! [`Frame`]: one code location; [`SourcePath`]: its file.
+//! [`Frame`]: one code location; [`SourcePath`]: the path of its file.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -12,11 +12,11 @@ use crate::process;
 use crate::stack::origin::{self, ByName, Origin};
 use crate::stack::package;
 
-/// One code location: function, file, line and column, as far as they are known.
+/// One code location: function, file, line and column, if known.
 ///
-/// A function that the compiler inlined has a frame of its own. Frames are equal if function, file,
-/// line and column are; where in memory the code was does not count. They print as
-/// `src/cache.rs:41`; without a file, as the function's name.
+/// A function that the compiler inlined has its own frame. Frames are equal if function, file, line
+/// and column are equal; the address in memory does not matter. A frame prints as
+/// `src/cache.rs:41`, or as the function's name if it has no file.
 ///
 /// ```
 /// use alloc_core::Frame;
@@ -35,16 +35,16 @@ struct Location {
     column: u32,
     address: u64,
     inlined: bool,
-    /// The hash of what distinguishes frames. PERF: a stack's hash is that of its frames, and without
-    /// this hashing names is nine tenths of grouping by stacks.
+    /// The hash of the fields that distinguish frames. PERF: a stack's hash combines those of its
+    /// frames. Without this field, hashing names takes nine tenths of grouping by stacks.
     hash: u64,
 }
 
 impl Frame {
-    /// The memory of one, without its function.
+    /// The memory of one frame, without its function.
     pub(crate) const SIZE: usize = size_of::<Location>() + SHARED;
 
-    /// A frame of these parts; a line or column of 0 is unknown.
+    /// A frame with these fields; a line or column of 0 is unknown.
     pub fn new(function: Option<&str>, file: Option<&str>, line: u32, column: u32) -> Frame {
         Frame::of(
             function.map(Into::into),
@@ -63,8 +63,8 @@ impl Frame {
         Frame::within(Function::new(function.map(Name::from), file), line, column)
     }
 
-    /// A frame in a function that other frames may have as well. What it takes does not depend on
-    /// how long names are.
+    /// A frame in a function that other frames may share. The cost does not depend on the length of
+    /// names.
     pub(crate) fn within(function: Function, line: u32, column: u32) -> Frame {
         Frame(Arc::new(Location {
             hash: hash_of((function.0.hash, line, column)),
@@ -76,14 +76,14 @@ impl Frame {
         }))
     }
 
-    /// The function's name, to be shared.
+    /// The function's name, for sharing.
     pub(crate) fn name(&self) -> Option<&Name> {
         self.0.function.0.name.as_ref()
     }
 
     /// Sets the address of the frame's code, and whether it is inlined into the next frame.
     ///
-    /// NOTE: for frames that nobody else holds yet.
+    /// NOTE: only for frames that are not shared yet.
     pub(crate) fn at(mut self, address: u64, inlined: bool) -> Frame {
         if let Some(location) = Arc::get_mut(&mut self.0) {
             location.address = address;
@@ -97,12 +97,12 @@ impl Frame {
         self.name().map(|name| &*name.text)
     }
 
-    /// The function's name as the linker has it, if that is known and another.
+    /// The function's linker symbol, if it is known and differs.
     pub(crate) fn mangled(&self) -> Option<&str> {
         self.name()?.mangled.as_deref()
     }
 
-    /// The function's bare name with its generic arguments, if it may allocate and they are known.
+    /// The function's bare name with its generic arguments, if it can allocate and they are known.
     pub(crate) fn generic(&self) -> Option<&str> {
         self.name()?.generic.as_deref()
     }
@@ -130,14 +130,13 @@ impl Frame {
         self.0.column
     }
 
-    /// Whose code it is.
+    /// The origin of the code.
     pub fn origin(&self) -> Origin {
         self.0.function.0.origin
     }
 
-    /// Whether blocks are charged to who called this function and not to it, by
-    /// [`ChargeTo::Caller`]: it is the standard library's, the tracer's, or of a crate that is
-    /// [passed over](crate::Snapshot::PASSED_OVER).
+    /// Whether [`ChargeTo::Caller`] charges this function's caller rather than the function: it is
+    /// part of the standard library, the tracer or a [skipped](crate::Snapshot::PASSED_OVER) crate.
     ///
     /// [`ChargeTo::Caller`]: crate::ChargeTo::Caller
     ///
@@ -152,24 +151,24 @@ impl Frame {
         self.0.function.0.is_passed_over
     }
 
-    /// Whether the frame is in this crate, by its path or else its function.
+    /// Whether the frame is in this crate, by its path or else by its function.
     pub(crate) fn is_in_crate(&self, name: &str) -> bool {
         let package = self.file().and_then(package::package_of);
         let own = package.or_else(|| package::crate_of_function(self.function()?));
         own.is_some_and(|own| origin::is_same_crate(own, name))
     }
 
-    /// The frame that is charged where the workspace has none in a stack.
+    /// The placeholder that is charged if a stack has no frame of the workspace.
     pub(crate) fn outside_the_workspace() -> Frame {
         Frame::new(Some(OUTSIDE), None, 0, 0)
     }
 
-    /// Whether it is that frame.
+    /// Whether it is this placeholder.
     pub(crate) fn is_instead(&self) -> bool {
         self.file().is_none() && self.function() == Some(OUTSIDE)
     }
 
-    /// Whether the compiler inlined this function into the one of the next outer frame.
+    /// Whether the compiler inlined this function into that of the next outer frame.
     ///
     /// ```
     /// assert!(!alloc_core::Frame::default().is_inlined());
@@ -178,14 +177,14 @@ impl Frame {
         self.0.inlined
     }
 
-    /// Where the code was in the memory of the process: a return address. 0 if it is unknown. Code
-    /// of a library that was unloaded has an address that no other code has or had.
+    /// The return address of the code in the memory of the process; 0 if unknown. The address of
+    /// unloaded code is unique: no other code has or had it.
     pub fn address(&self) -> u64 {
         self.0.address
     }
 
-    /// Whether both are in one function, as far as names tell: in different files, two that are
-    /// called `fmt` are not.
+    /// Whether both frames are in one function, judging by names. Two functions `fmt` in different
+    /// files are distinct.
     pub(crate) fn is_same_function(&self, other: &Frame) -> bool {
         match (self.name(), other.name()) {
             (Some(own), Some(others)) => own == others && self.file() == other.file(),
@@ -193,19 +192,19 @@ impl Frame {
         }
     }
 
-    /// What distinguishes two frames, the file first, so that frames sort by file and line.
+    /// The fields that distinguish frames, the file first, so that frames sort by file and line.
     fn key(&self) -> (Option<&SourcePath>, u32, u32, Option<&Name>) {
         (self.file(), self.line(), self.column(), self.name())
     }
 
-    /// An identity that is cheap to hash: the same for clones of a frame.
+    /// An identity that is cheap to hash and equal for clones of a frame.
     pub(crate) fn id(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }
 }
 
 impl Default for Frame {
-    /// A frame of which nothing is known.
+    /// A frame without any known field.
     fn default() -> Frame {
         Frame::of(None, None, 0, 0)
     }
@@ -259,7 +258,7 @@ impl fmt::Debug for Frame {
 
 const OUTSIDE: &str = "<no frame of the workspace>";
 
-/// A function in a source file, as far as they are known: what its frames have in common.
+/// A function in a source file, if known. Its frames share it.
 #[derive(Clone)]
 pub(crate) struct Function(Arc<InFile>);
 
@@ -272,7 +271,7 @@ pub(crate) struct InFile {
 }
 
 impl Function {
-    /// The memory of one, without its name and path.
+    /// The memory of one function, without its name and path.
     pub(crate) const SIZE: usize = size_of::<InFile>() + SHARED;
 
     pub(crate) fn new(name: Option<Name>, file: Option<SourcePath>) -> Function {
@@ -303,21 +302,21 @@ impl Function {
     }
 }
 
-/// The name of a function, with what was derived from its text once.
+/// The name of a function, with data that is derived from its text once.
 #[derive(Clone)]
 pub(crate) struct Name {
     text: Arc<str>,
     hash: u64,
     by_name: ByName,
-    /// What it is to the linker, if that is known and another. Names do not differ in it.
+    /// The linker symbol, if known and different. Equality ignores it.
     mangled: Option<Arc<str>>,
-    /// Its bare name with its generic arguments, if debug information has it and it allocates.
-    /// Names do not differ in it.
+    /// The bare name with its generic arguments, if debug information has it and the function
+    /// allocates. Equality ignores it.
     generic: Option<Arc<str>>,
 }
 
 impl Name {
-    /// The memory of one, without its text.
+    /// The memory of one name, without its text.
     pub(crate) const SIZE: usize = size_of::<Name>() + SHARED;
 
     pub(crate) fn with_mangled(self, mangled: Option<Box<str>>) -> Name {
@@ -368,7 +367,7 @@ impl PartialOrd for Name {
     }
 }
 
-/// What an `Arc` adds to what it holds.
+/// The memory that an `Arc` adds to its content.
 const SHARED: usize = 2 * size_of::<usize>();
 
 fn hash_of(it: impl Hash) -> u64 {
@@ -377,15 +376,15 @@ fn hash_of(it: impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// The path of a source file: as the compiler wrote it down, and as people say it.
+/// The path of a source file, in full and in short form.
 ///
-/// It prints in its short form: relative to the workspace, or with the package's name and version
-/// for code from a registry.
+/// Prints in short form: relative to the workspace, or with the package's name and version for code
+/// from a registry.
 ///
 /// ```
 /// use alloc_core::Frame;
 ///
-/// let path = "/home/me/.cargo/registry/src/index.crates.io-6f17d22bba15001f/itoa-1.0.9/src/lib.rs";
+/// let path = "/home/me/.cargo/registry/src/index.crates.io-6f17d22b/itoa-1.0.9/src/lib.rs";
 /// let frame = Frame::new(None, Some(path), 12, 0);
 /// assert_eq!(frame.to_string(), "itoa-1.0.9/src/lib.rs:12");
 /// assert_eq!(frame.file().unwrap().full(), path);
@@ -401,10 +400,10 @@ struct Path {
 }
 
 impl SourcePath {
-    /// The memory of one, without its text.
+    /// The memory of one path, without its text.
     pub(crate) const SIZE: usize = size_of::<Path>() + SHARED;
 
-    /// A path, shortened by what the path itself says or by one of `roots`.
+    /// A path, shortened by the path's own structure or by one of `roots`.
     pub(crate) fn new(full: &str, roots: &[impl AsRef<str>]) -> SourcePath {
         SourcePath(Arc::new(Path {
             short_at: origin::short_at(full, roots),
@@ -414,20 +413,19 @@ impl SourcePath {
         }))
     }
 
-    /// The path as the compiler wrote it down.
+    /// The path as the compiler recorded it.
     pub fn full(&self) -> &str {
         &self.0.full
     }
 
-    /// The path relative to the workspace or, with the package's name, to the registry; the full
-    /// path where neither is known.
+    /// The path relative to the workspace, or to the registry and with the package's name; the full
+    /// path if neither is known.
     pub fn short(&self) -> &str {
         &self.0.full[self.0.short_at..]
     }
 
-    /// The name of the package that the file belongs to, without its version: `tokio`, or of the
-    /// standard library `alloc`. Nothing if the path does not tell that, as in the program's own
-    /// workspace.
+    /// The name of the file's package, without its version: `tokio`, or `alloc` of the standard
+    /// library. `None` if the path does not show it, as in the program's own workspace.
     ///
     /// ```
     /// use alloc_core::Frame;
@@ -440,14 +438,14 @@ impl SourcePath {
         package::package_of(self)
     }
 
-    /// The text of a line, counted from 1, without the space around it; nothing if the file is not
-    /// at hand, or shorter.
+    /// The text of a line, counted from 1, without surrounding whitespace; `None` if the file is
+    /// not available or shorter.
     ///
-    /// A relative path is not followed: what it is relative to is not known.
+    /// A relative path is not read, since its base is unknown.
     pub fn read_line(&self, line: u32) -> Option<String> {
         let _muted = process::mute();
         let path = std::path::Path::new(self.full());
-        // A path may come from a file of someone else: no pipe is opened.
+        // A path may come from an untrusted file: never open a pipe.
         if !path.is_absolute() || !path.is_file() {
             return None;
         }

@@ -1,7 +1,7 @@
-//! Call stacks: frames, tracebacks, and whose code a frame is.
+//! Call stacks: frames, tracebacks, and the origin of code.
 //!
-//! In: names, paths and lines. Out: which frame is charged, and the text of a stack. Never: a
-//! symbol lookup.
+//! In: names, paths and lines. Out: the charged frame, and the text of a stack. It never looks up
+//! symbols.
 
 pub(crate) mod frame;
 pub(crate) mod origin;

@@ -1,6 +1,6 @@
-//! [`Origin`]: whose code a frame is, by its path and its name.
+//! [`Origin`]: the owner of a frame's code, by its path and name.
 
-/// Whose code a frame is.
+/// The owner of a frame's code.
 ///
 /// ```
 /// assert_eq!(alloc_core::Frame::default().origin(), alloc_core::Origin::Unknown);
@@ -8,24 +8,24 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Origin {
-    /// The tracer's own, that of an allocator, and the compiler's shims around the allocator.
+    /// The tracer, an allocator, and the compiler's shims around the allocator.
     Tracer,
-    /// The standard library's, and what starts programs and threads.
+    /// The standard library, and the code that starts programs and threads.
     Std,
     /// A package from a registry or from git.
     Dependency,
-    /// The program's own workspace: any other source file.
+    /// The program's own workspace, that is, any other source file.
     Workspace,
-    /// No source file is known, and the name does not tell.
+    /// The source file is unknown, and the name is not conclusive.
     #[default]
     Unknown,
 }
 
-/// Whose code a function is, by its name alone.
+/// The origin of a function by its name alone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ByName {
     origin: Origin,
-    /// Whether that holds whatever file the function is in.
+    /// Whether the origin holds regardless of the function's file.
     is_sure: bool,
 }
 
@@ -34,7 +34,7 @@ impl ByName {
         let sure = if is_shim(function) {
             Some(Origin::Tracer)
         } else if RUNTIME.contains(&function) {
-            // The C library's may come with paths of their own.
+            // These functions of the C library may come with paths of their own.
             Some(Origin::Std)
         } else {
             None
@@ -46,15 +46,15 @@ impl ByName {
     }
 }
 
-/// The origin of the code of a function, in a file.
+/// The origin of a function's code in a file.
 ///
-/// The path decides where it is known. A generic function of the standard library that was compiled
+/// The path decides if it is known. A generic function of the standard library that was compiled
 /// into a program without debug information has only its name.
 pub fn of(function: Option<&str>, file: Option<&str>) -> Origin {
     of_both(function.map(ByName::of), file.map(of_file))
 }
 
-/// The origin of the code, given the origins by name and by file.
+/// The origin of code, given its origins by name and by file.
 pub(crate) fn of_both(function: Option<ByName>, file: Option<Origin>) -> Origin {
     match (function, file) {
         (Some(function), _) if function.is_sure => function.origin,
@@ -64,12 +64,12 @@ pub(crate) fn of_both(function: Option<ByName>, file: Option<Origin>) -> Origin 
     }
 }
 
-/// The origin of the code in a file.
+/// The origin of code in a file.
 pub(crate) fn of_file(file: &str) -> Origin {
     let tracer = file
         .rfind("/alloc-core")
         .and_then(|at| file[at + 11..].split_once("/src/"))
-        // Between the two at most a version.
+        // At most a version is between the two.
         .is_some_and(|(version, path)| {
             !version.contains('/') && TRACER_FILES.iter().any(|it| path.starts_with(it))
         });
@@ -84,8 +84,8 @@ pub(crate) fn of_file(file: &str) -> Origin {
     }
 }
 
-/// Whether a file is an allocator's own: in the profiles that jemalloc writes, it is at the inner
-/// end of every stack.
+/// Whether a file belongs to an allocator. In jemalloc's profiles, such files are at the inner end
+/// of every stack.
 fn is_allocators(file: &str) -> bool {
     [
         "/tikv-jemalloc-sys-",
@@ -97,14 +97,14 @@ fn is_allocators(file: &str) -> bool {
     .any(|folder| file.contains(folder))
 }
 
-/// Whether a file is the C library's: distributions build it with paths that begin in its own
-/// folder, `./elf/dl-open.c`. Paths of Rust never begin so.
+/// Whether a file belongs to the C library. Distributions build it with paths that begin in its own
+/// folder, such as `./elf/dl-open.c`. Rust paths never begin like this.
 fn is_c_library(file: &str) -> bool {
     let is_relative = file.starts_with("./") || file.starts_with("../");
     is_relative && [".c", ".h", ".S"].iter().any(|it| file.ends_with(it))
 }
 
-/// The files of the tracer that a program's stacks may show: folders and single files below `src/`.
+/// The tracer's files that can occur in a program's stacks: folders and single files below `src/`.
 const TRACER_FILES: [&str; 7] = [
     "allocator",
     "capture/",
@@ -133,8 +133,8 @@ fn is_shim(function: &str) -> bool {
         .any(|module| function.trim_start_matches('<').starts_with(module))
 }
 
-/// What calls a program's `main` and the functions of its threads. A program's own `main` is not
-/// among them: its name has its crate in front, or it has a path.
+/// The callers of a program's `main` and of its threads' functions. A program's own `main` is not
+/// one of them: its name starts with its crate, or it has a path.
 const RUNTIME: [&str; 11] = [
     "_start",
     "__libc_start_main",
@@ -155,7 +155,7 @@ fn of_name(function: &str) -> Origin {
             .iter()
             .any(|name| path.starts_with(name))
     };
-    // `<Type as Trait>::method` belongs to the type, unless that is one of the language's own.
+    // `<Type as Trait>::method` belongs to the type, unless the type is built in.
     let path = match function.strip_prefix('<') {
         None => function,
         Some(inner) => {
@@ -177,9 +177,8 @@ fn of_name(function: &str) -> Origin {
     }
 }
 
-/// Whether a function by its name alone, or by the beginning of its name, is neither the standard
-/// library's nor the tracer's, nor that of a crate that is passed over. What a
-/// compiler may have put into the program on their behalf is not sure.
+/// Whether a function, by its name or the beginning of its name, is certainly outside the standard
+/// library, the tracer and the skipped crates. Compiler-generated code for these is not certain.
 pub fn is_surely_of_the_user(function: &str) -> bool {
     let foreign = |path: &str| {
         let Some((name, _)) = path.split_once("::") else {
@@ -192,8 +191,8 @@ pub fn is_surely_of_the_user(function: &str) -> bool {
     };
     match function.strip_prefix('<') {
         None => foreign(function),
-        // An implementation is of its trait's crate or its type's; one of a trait of the standard
-        // library's may be that for all types.
+        // An implementation belongs to the crate of its trait or of its type. An implementation of
+        // a standard trait may cover all types.
         Some(inner) => match inner.split_once(" as ") {
             Some((_, of_trait)) => foreign(of_trait),
             None => foreign(inner),
@@ -201,7 +200,7 @@ pub fn is_surely_of_the_user(function: &str) -> bool {
     }
 }
 
-/// The standard library's crates, those that it is built with, and the tracer.
+/// The crates of the standard library, its dependencies, and the tracer.
 const CRATES_OF_STD: [&str; 18] = [
     "core",
     "alloc",
@@ -223,8 +222,8 @@ const CRATES_OF_STD: [&str; 18] = [
     "__rustc",
 ];
 
-/// Crates of collections and allocators: what they allocate, they allocate for their caller.
-/// As the standard library's, their frames are passed over when the line to charge is looked for.
+/// Crates of collections and allocators, which allocate on behalf of their caller. Like the
+/// standard library's, their frames are skipped in the search for the line to charge.
 pub(crate) const PASSED_OVER: &[&str] = &[
     "allocator-api2",
     "arrayvec",
@@ -245,25 +244,25 @@ pub(crate) const PASSED_OVER: &[&str] = &[
     "typed-arena",
 ];
 
-/// Whether two names are those of one crate: packages may have hyphens where names of functions
-/// have underscores.
+/// Whether two names mean one crate: a package name may have hyphens where function names have
+/// underscores.
 pub(crate) fn is_same_crate(a: &str, b: &str) -> bool {
     let letter = |byte| if byte == b'-' { b'_' } else { byte };
     let mut pairs = a.bytes().zip(b.bytes());
     a.len() == b.len() && pairs.all(|(a, b)| letter(a) == letter(b))
 }
 
-/// Whether a crate is one of those that are passed over.
+/// Whether a crate is one of the skipped crates.
 pub(crate) fn is_passed_over(name: &str) -> bool {
     PASSED_OVER.iter().any(|it| is_same_crate(it, name))
 }
 
-/// Where in a path the standard library's part begins.
+/// The start of the standard library's part of a path.
 fn std_at(file: &str) -> Option<usize> {
     if file.starts_with("/rustc/") {
         return file.find("/library/").map(|at| at + 1).or(Some(0));
     }
-    // `/rust/deps` holds the packages that the standard library is built with.
+    // `/rust/deps` holds the dependencies of the standard library.
     if file.starts_with("/rust/deps/") {
         return Some("/rust/deps/".len());
     }
@@ -273,7 +272,7 @@ fn std_at(file: &str) -> Option<usize> {
         .or_else(|| std_of_distribution_at(file))
 }
 
-/// The path where a distribution built the compiler from a release:
+/// The start of the standard library's part in a path of a distribution's compiler:
 /// `/usr/src/rustc-1.96.0/library/` on Debian, `/build/rustc-1.96.0-src/library/` elsewhere.
 fn std_of_distribution_at(file: &str) -> Option<usize> {
     let version = file.find("/rustc-")? + "/rustc-".len();
@@ -282,14 +281,14 @@ fn std_of_distribution_at(file: &str) -> Option<usize> {
     is_std.then_some(version + release.len() + 1)
 }
 
-/// Where in a path the name of a registry's or repository's package begins.
+/// The start of the package name in a path of a registry or repository.
 fn package_at(file: &str) -> Option<usize> {
     ["/registry/src/", "/git/checkouts/"]
         .iter()
         .find_map(|place| {
             let start = file.find(place)? + place.len();
             let index = file[start..].find('/')? + 1;
-            // A checkout keeps its package's name before the revision.
+            // In a checkout, the package's name comes before the revision.
             let at = if *place == "/git/checkouts/" {
                 start
             } else {
@@ -300,7 +299,7 @@ fn package_at(file: &str) -> Option<usize> {
         .or_else(|| file.find("/vendor/").map(|at| at + "/vendor/".len()))
 }
 
-/// Where in a path its short form begins.
+/// The start of the short form of a path.
 pub(crate) fn short_at(file: &str, roots: &[impl AsRef<str>]) -> usize {
     std_at(file)
         .or_else(|| package_at(file))
@@ -368,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tracer_is_told_from_a_package_of_like_name() {
+    fn the_tracer_is_distinguished_from_a_package_with_a_similar_name() {
         check("", "/w/alloc-core/src/allocator.rs", Origin::Tracer);
         check(
             "",
@@ -395,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_path_the_name_tells_the_standard_library() {
+    fn without_a_path_the_name_shows_the_standard_library() {
         check("alloc::vec::Vec<T>::push", "", Origin::Std);
         check(
             "<alloc::vec::Vec<T> as core::clone::Clone>::clone",
@@ -431,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_for_one_line_may_end_where_it_is_sure_whose_code_it_is() {
+    fn a_walk_for_one_line_may_end_at_a_certain_origin() {
         for name in [
             "demo::fill",
             "demo::fill::{closure#0}",
@@ -457,7 +456,7 @@ mod tests {
             "hashbrown::raw::RawTable<T>::reserve",
             "<allocator_api2::stable::alloc::global::Global as allocator_api2::Allocator>::allocate",
             "indexmap::map::IndexMap<K,V>::insert",
-            // Cut short.
+            // A truncated name.
             "<demo::a::very::long::type as alloc::str",
             "<demo",
         ] {

@@ -1,31 +1,31 @@
-//! [`Crates`]: which crate and which module code is in, by its path and its name.
+//! [`Crates`]: finds the crate and module of code by its path and name.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::stack::frame::{Frame, SourcePath};
 use crate::stack::origin::{self, Origin};
 
-/// What stands for a crate or a module that neither path nor name tell.
+/// Placeholder for an unknown crate or module.
 const UNKNOWN: &str = "<unknown>";
 
 /// The crates and modules of a snapshot's frames.
 ///
 /// # How they are found
 ///
-/// A path from a registry or of the standard library has the package's name and version. Other code
-/// is in the crate that its function's name begins with. But a function that was inlined has its
-/// bare name in a program with line tables only; then the crate is that of another function in the
-/// same file, and if there is none, the file's folder is taken for the crate's name.
+/// A path of a registry or of the standard library has the package's name and version. The crate of
+/// other code is the first part of its function's name. But with line tables only, an inlined
+/// function has a bare name; its crate is then that of another function in the same file, or, if
+/// there is none, the name of the file's folder.
 ///
-/// A module is the part of a function's name in front of types and functions; where the name is
-/// bare, it is made of the crate and the file's path, as they mostly agree.
+/// A module is the part of a function's name in front of types and functions. For a bare name, it
+/// is made from the crate and the file's path, since these mostly agree.
 #[derive(Default)]
 pub(crate) struct Crates<'a> {
     by_file: HashMap<&'a str, &'a str>,
 }
 
 impl<'a> Crates<'a> {
-    /// What these frames tell of their files.
+    /// Collects the crates that frames show for their files.
     pub(crate) fn of(frames: impl Iterator<Item = &'a Frame>) -> Crates<'a> {
         let mut by_file = HashMap::new();
         let mut seen = HashSet::new();
@@ -69,7 +69,7 @@ impl<'a> Crates<'a> {
         of_file().unwrap_or_else(|| UNKNOWN.to_owned())
     }
 
-    /// The crate of code that is in no package.
+    /// The crate of code outside of packages.
     fn own_crate(&self, frame: &Frame) -> Option<String> {
         let by_name = frame.function().and_then(module_of_function);
         if let Some(module) = by_name {
@@ -83,17 +83,17 @@ impl<'a> Crates<'a> {
     }
 }
 
-/// The name of the package that a file belongs to, if its path has it.
+/// The name of the file's package, if its path has one.
 pub(crate) fn package_of(file: &SourcePath) -> Option<&str> {
     Package::of(file).map(|package| package.name)
 }
 
-/// The crate that the name of a function begins with.
+/// The crate in front of a function's name.
 pub(crate) fn crate_of_function(function: &str) -> Option<&str> {
     module_of_function(function).map(first_segment)
 }
 
-/// A package, as the paths of its files have it.
+/// A package as in the paths of its files.
 struct Package<'a> {
     name: &'a str,
     version: Version<'a>,
@@ -129,7 +129,7 @@ impl<'a> Package<'a> {
         }
     }
 
-    /// A package's folder, such as `serde_json-1.0.154`; without a version where it is vendored.
+    /// A package's folder, such as `serde_json-1.0.154`; vendored packages have no version.
     fn of_folder(folder: &str) -> Package<'_> {
         let is_release = |version: &str| {
             let mut parts = version.splitn(3, '.');
@@ -163,8 +163,8 @@ impl std::fmt::Display for Package<'_> {
     }
 }
 
-/// The compiler that a path of the standard library names: a commit, as short as `rustc -V` has it,
-/// or a release.
+/// The compiler in a path of the standard library: a commit, as short as in `rustc -V`, or a
+/// release.
 fn rustc_of(full: &str) -> &str {
     let name = |place: &str| {
         let (_, rest) = full.split_once(place)?;
@@ -175,8 +175,8 @@ fn rustc_of(full: &str) -> &str {
     commit().or_else(|| name("/rustc-")).unwrap_or_default()
 }
 
-/// The crate of a file that Cargo builds by its conventions: a package's folder is called like its
-/// library, a program, test or bench like its file.
+/// The crate of a file by Cargo's conventions: a package's folder has the name of its library; a
+/// program, test or bench has the name of its file.
 fn of_folder(file: &str) -> Option<String> {
     let programs = ["/src/bin/", "/examples/", "/tests/", "/benches/"];
     for place in programs {
@@ -189,7 +189,7 @@ fn of_folder(file: &str) -> Option<String> {
     Some(identifier(package.rsplit('/').next()?))
 }
 
-/// The modules that a file's path makes up below the crate: `::de` for
+/// The modules below the crate that a file's path implies: `::de` for
 /// `serde_json-1.0.154/src/de.rs`.
 fn path_below_root(short: &str) -> String {
     let below = match short.rsplit_once("src/") {
@@ -205,10 +205,9 @@ fn path_below_root(short: &str) -> String {
     }
 }
 
-/// The module in which a function is, by its name; nothing if the name is a bare one.
+/// The module of a function, by its name; `None` for a bare name.
 ///
-/// A method is where its type is, or where its trait is if the type is one of the language's or
-/// any.
+/// A method is in the module of its type, or of its trait if the type is built in or generic.
 fn module_of_function(function: &str) -> Option<&str> {
     let path = match function.strip_prefix('<') {
         None => head(function),
@@ -237,13 +236,13 @@ fn module_of_function(function: &str) -> Option<&str> {
     path.rsplit_once("::").map(|(module, _)| module)
 }
 
-/// As much of a name as is a path.
+/// The leading part of a name that is a path.
 fn head(name: &str) -> &str {
     let end = name.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
     &name[..end.unwrap_or(name.len())]
 }
 
-/// A type without what stands in front of its name: `&mut [demo::Key]`.
+/// A type without its leading sigils, such as `&mut [` in `&mut [demo::Key]`.
 fn without_sigils(mut of_type: &str) -> &str {
     loop {
         let bare = of_type.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '_');
@@ -259,7 +258,7 @@ fn first_segment(path: &str) -> &str {
     path.split("::").next().unwrap_or(path)
 }
 
-/// A package's name as code has it.
+/// A package's name as an identifier.
 fn identifier(name: &str) -> String {
     name.replace('-', "_")
 }
@@ -283,7 +282,7 @@ mod tests {
     fn packages_are_named_with_their_versions() {
         let name = "serde_json::value::de::visit";
         check(name, SERDE, "serde_json 1.0.154", "serde_json::value::de");
-        // Inlined, without debug information but lines.
+        // Inlined, with line tables only.
         check(
             "visit",
             SERDE,
@@ -348,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn the_workspace_s_own_crates_are_named_as_functions_are_and_else_as_folders() {
+    fn workspace_crates_have_the_names_of_functions_or_else_of_folders() {
         check(
             "demo::cache::fill",
             "/w/pkg/src/cache.rs",
@@ -376,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_with_its_whole_name_tells_the_crate_of_its_file() {
+    fn a_full_function_name_shows_the_crate_of_its_file() {
         let file = Some("/w/pkg/src/cache.rs");
         let whole = Frame::new(Some("demo::cache::fill"), file, 9, 1);
         let bare = Frame::new(Some("insert<u8>"), file, 3, 1);

@@ -1,4 +1,4 @@
-//! [`Traceback`]: a call stack, and the rule that picks the line to charge.
+//! [`Traceback`]: a call stack, and the rule that selects the line to charge.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -37,7 +37,7 @@ pub struct Traceback {
     end: StackEnd,
 }
 
-/// Which frame of a traceback its blocks are charged to.
+/// Selects the frame of a traceback that blocks are charged to.
 ///
 /// ```
 /// assert_eq!("workspace".parse(), Ok(alloc_core::ChargeTo::Workspace));
@@ -45,21 +45,21 @@ pub struct Traceback {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ChargeTo {
-    /// The innermost frame outside the standard library and the tracer: what `#[track_caller]`
-    /// would have said.
+    /// The innermost frame outside the standard library and the tracer, which is the one
+    /// `#[track_caller]` would report.
     ///
-    /// Collections and allocators of some other crates are [passed
-    /// over](crate::Snapshot::PASSED_OVER) as well, since what they allocate is for their caller.
+    /// Collections and allocators of some other crates are [skipped](crate::Snapshot::PASSED_OVER)
+    /// too, since they allocate on behalf of their caller.
     #[default]
     Caller,
-    /// The innermost frame in the program's own workspace, so that what `serde_json` allocates is
-    /// charged to the line that called it. Where there is none, a frame that says so:
+    /// The innermost frame in the program's own workspace, so that allocations of `serde_json` are
+    /// charged to the line that called it. If there is none, a placeholder:
     /// `<no frame of the workspace>`.
     Workspace,
 }
 
 impl Traceback {
-    /// A whole stack of these frames, innermost first.
+    /// A complete stack of these frames, innermost first.
     ///
     /// ```
     /// use alloc_core::{Frame, Traceback};
@@ -79,7 +79,7 @@ impl Traceback {
 
     /// The frame that blocks allocated here are charged to.
     ///
-    /// Where all frames are the standard library's, as before `main`, that is the innermost one.
+    /// If all frames belong to the standard library, as before `main`, it is the innermost frame.
     ///
     /// ```
     /// use alloc_core::{ChargeTo, Frame, Traceback};
@@ -91,7 +91,7 @@ impl Traceback {
         self.charged_beyond(to, &[])
     }
 
-    /// The charged frame where frames of these crates are passed over, too.
+    /// The charged frame if frames of these crates are skipped too.
     pub(crate) fn charged_beyond(&self, to: ChargeTo, skipped: &[Box<str>]) -> &Frame {
         static UNKNOWN: OnceBox<Frame> = OnceBox::new();
         static OUTSIDE: OnceBox<Frame> = OnceBox::new();
@@ -104,7 +104,7 @@ impl Traceback {
         let charged = self
             .charged_at(to, skipped)
             .and_then(|at| self.frames.get(at));
-        // What stands for no stack says nothing of the workspace.
+        // A placeholder for a missing stack has no information about the workspace.
         let has_stack = !self.is_uncaptured() && !self.is_overflow();
         match (charged, to) {
             (Some(frame), _) => frame,
@@ -113,7 +113,7 @@ impl Traceback {
         }
     }
 
-    /// Where the charged frame is, if there is one.
+    /// The index of the charged frame, if there is one.
     pub(crate) fn charged_at(&self, to: ChargeTo, skipped: &[Box<str>]) -> Option<usize> {
         let is_skipped = |frame: &Frame| skipped.iter().any(|name| frame.is_in_crate(name));
         let is_library = |frame: &Frame| matches!(frame.origin(), Origin::Std | Origin::Tracer);
@@ -122,18 +122,18 @@ impl Traceback {
             ChargeTo::Workspace => {
                 frames.position(|it| it.origin() == Origin::Workspace && !is_skipped(it))
             }
-            // Where nobody called a crate that is passed over, it is charged itself.
+            // A skipped crate without a caller is charged itself.
             ChargeTo::Caller => frames
                 .position(|it| !it.is_passed_over() && !is_skipped(it))
                 .or_else(|| self.frames.iter().position(|it| !is_library(it))),
         }
     }
 
-    /// The same stack without its recursion: where a run of functions was called again and again,
-    /// it is there once.
+    /// The stack without its recursion: a run of functions that repeats is kept once.
     ///
-    /// A run is one function that calls itself, or several that call each other in a circle. The
-    /// calls that stay are the innermost, so that the charged line stays what it was. Functions are
+    /// A run is one function that calls itself, or several functions that call each other in a
+    /// cycle. The innermost calls are kept, so that the charged line does not change. Functions are
+    /// equal if name and file are; frames without a name, if all fields are.
     /// the same if name and file are; frames without a name, if all of them is.
     ///
     /// ```
@@ -141,23 +141,24 @@ impl Traceback {
     ///
     /// let frame = |name, line| Frame::new(Some(name), Some("src/json.rs"), line, 1);
     /// let deep = Traceback::new(vec![
-    ///     frame("value", 7), frame("list", 20), frame("value", 9), frame("list", 20), frame("value", 9),
-    ///     frame("main", 3),
+    ///     frame("value", 7), frame("list", 20), frame("value", 9), frame("list", 20),
+    ///     frame("value", 9), frame("main", 3),
     /// ]);
     /// let folded = deep.folded();
-    /// assert_eq!(folded[..], [frame("value", 7), frame("list", 20), frame("value", 9), frame("main", 3)]);
+    /// let kept = [frame("value", 7), frame("list", 20), frame("value", 9), frame("main", 3)];
+    /// assert_eq!(folded[..], kept);
     /// assert_eq!(folded.folded(), folded);
     /// ```
     ///
     /// # Which of several ways
     ///
-    /// A stack may be folded in more than one way, so it is done in the order in which it grew:
-    /// frame by frame from the outer end, and as soon as the last calls repeat the ones before,
-    /// function by function, these make room for them. So no run is left that follows itself, and
-    /// calls that have a stack in common are folded alike as far as they have it.
+    /// A stack may have several foldings, so folding follows the growth of the stack: it adds
+    /// frames from the outermost inwards, and as soon as the last calls repeat the ones before
+    /// them, function by function, they replace those. So no run directly repeats itself in the
+    /// result, and calls with a common stack are folded alike as far as that stack goes.
     ///
-    /// That takes a comparison for each earlier call of the same function, and more where what led
-    /// there is alike.
+    /// This takes one comparison for each earlier call of the same function, and more if the calls
+    /// before it are alike.
     pub fn folded(&self) -> Traceback {
         let mut kept: Vec<&Frame> = Vec::with_capacity(self.len());
         for frame in self.iter().rev() {
@@ -176,22 +177,23 @@ impl Traceback {
         Traceback::with_end(frames, self.end)
     }
 
-    /// Whether outer frames are missing because the stack was deeper than what is kept.
+    /// Whether outer frames are missing because the stack was deeper than the limit.
     pub fn is_truncated(&self) -> bool {
         self.end == StackEnd::Truncated
     }
 
-    /// Whether outer frames are missing because the walk met something it could not follow.
+    /// Whether outer frames are missing because the stack walk failed.
     pub fn is_broken(&self) -> bool {
         self.end == StackEnd::Broken
     }
 
-    /// Whether this stands for the whole heap, since no stacks were captured: see `Config::frames`.
+    /// Whether this represents the whole heap, because no stacks were captured: see
+    /// `Config::frames`.
     pub fn is_uncaptured(&self) -> bool {
         self.end == StackEnd::Uncaptured
     }
 
-    /// Whether this stands for all callsites that found no place in the table.
+    /// Whether this represents all callsites that did not fit into the table.
     pub fn is_overflow(&self) -> bool {
         self.end == StackEnd::Overflow
     }
@@ -235,7 +237,7 @@ impl Hash for Traceback {
 }
 
 impl fmt::Display for Traceback {
-    /// One line a frame, innermost first: the location and the function.
+    /// One line for each frame, innermost first: the location and the function.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, frame) in self.iter().enumerate() {
             if at > 0 {
@@ -314,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn collections_of_other_crates_are_passed_over_and_so_is_what_is_asked_for() {
+    fn collections_of_other_crates_and_requested_crates_are_skipped() {
         let of_crate = |name: &str| {
             let file = format!("/c/registry/src/i-1/{name}-1.0.0/src/lib.rs");
             frame(&format!("{}::f", name.replace('-', "_")), &file)
@@ -332,7 +334,7 @@ mod tests {
         let beyond = |names| stack.charged_beyond(ChargeTo::Caller, &skipped(names));
         assert_eq!(beyond(&["polars_core"]), &main);
         assert_eq!(beyond(&["polars"]), &frames);
-        // By its name where no path is known, and never if nothing else is there.
+        // The name is used if the path is unknown, and the only frame is never skipped.
         let bare = Traceback::new(vec![
             Frame::new(Some("bytes::BytesMut::reserve"), None, 0, 0),
             main.clone(),
@@ -340,7 +342,7 @@ mod tests {
         assert_eq!(bare.charged(ChargeTo::Caller), &main);
         let alone = Traceback::new(vec![map.clone()]);
         assert_eq!(alone.charged(ChargeTo::Caller), &map);
-        // A crate of the workspace is nobody's but the program's, unless that is asked for.
+        // A crate of the workspace is skipped only if requested.
         let own = Traceback::new(vec![
             frame("bytes::put", "/w/bytes/src/lib.rs"),
             main.clone(),
@@ -361,7 +363,7 @@ mod tests {
         assert_eq!(empty.charged(ChargeTo::Caller).to_string(), "<unknown>");
     }
 
-    /// Frames named by letters, outermost first, each on a line of its own.
+    /// Frames named by letters, outermost first, each on its own line.
     fn letters(stack: &str) -> Traceback {
         let frames = stack.chars().enumerate().map(|(at, letter)| {
             let name = letter.to_string();
@@ -378,12 +380,12 @@ mod tests {
     }
 
     #[test]
-    fn recursion_is_folded_to_its_innermost_turn() {
+    fn recursion_is_folded_to_its_innermost_calls() {
         #[track_caller]
         fn check(stack: &str, expected: &str) {
             let folded = letters(stack).folded();
             assert_eq!(names(&folded), expected, "{stack}");
-            // The innermost frame stays, and each other is from where it was, or further in.
+            // The innermost frame stays. Each other frame keeps its line or moves inwards.
             let lines: Vec<_> = folded.iter().rev().map(Frame::line).collect();
             assert_eq!(lines.last(), Some(&(stack.len() as u32)));
             assert!(lines.is_sorted());
@@ -395,12 +397,12 @@ mod tests {
         check("mabababab", "mab");
         check("mababababa", "maba");
         check("mabcabcabcd", "mabcd");
-        // A recursion within another.
+        // Nested recursion.
         check("maabaabaab", "mab");
         check("mabbbcabbcabc", "mabc");
-        // What is called twice, but not in a circle, stays.
+        // Functions that are called twice, but not in a cycle, stay.
         check("macada", "macada");
-        // In more than one way: the first that is met.
+        // Several foldings: the first one found is used.
         check("abcbabcbc", "abc");
         assert_eq!(letters("").folded(), letters(""));
     }
@@ -414,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_without_names_or_of_other_files_are_not_the_same() {
+    fn functions_without_names_or_in_other_files_are_distinct() {
         let unknown = |line| Frame::new(None, Some("a.rs"), line, 1);
         let stacks = [
             vec![frame("fmt", "a.rs"), frame("fmt", "b.rs")],
@@ -429,14 +431,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_stays_missing() {
+    fn a_folded_stack_stays_truncated() {
         let frames = letters("maaa").to_vec();
         let folded = Traceback::with_end(frames, StackEnd::Truncated).folded();
         assert!(folded.is_truncated());
     }
 
-    /// By the definition, on text: after each letter, the shortest run that repeats the one before
-    /// goes.
+    /// The definition, applied to text: after each letter, remove the shortest run that repeats the
+    /// run before it.
     fn folded_slowly(stack: &str) -> String {
         let mut kept = String::new();
         for letter in stack.chars() {
@@ -453,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn stacks_of_random_functions_are_folded_as_by_the_definition() {
+    fn random_stacks_are_folded_as_defined() {
         let mut random = 1_u64;
         let mut below = |n: u64| {
             // xorshift64*, by Vigna.
@@ -471,7 +473,7 @@ mod tests {
             let text = names(&folded);
             assert_eq!(text, folded_slowly(&stack), "{stack}");
             assert_eq!(folded.folded(), folded);
-            // No run follows itself any more.
+            // No run directly repeats itself.
             for run in 1..=text.len() / 2 {
                 let mut pairs = text.as_bytes().windows(2 * run);
                 assert!(pairs.all(|pair| pair[..run] != pair[run..]), "{text}");
@@ -483,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn it_prints_a_line_for_each_frame_and_says_what_is_missing() {
+    fn it_prints_a_line_for_each_frame_and_reports_missing_frames() {
         let mut traceback = Traceback::new(parser()[1..3].to_vec());
         traceback.end = StackEnd::Truncated;
         assert_eq!(

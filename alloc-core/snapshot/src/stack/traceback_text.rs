@@ -1,4 +1,4 @@
-//! [`TracebackText`]: a traceback as lines of text, with the lines of source.
+//! [`TracebackText`]: a traceback as text, with source lines.
 
 use std::fmt;
 
@@ -8,9 +8,9 @@ use crate::recorded::StackEnd;
 use crate::stack::frame::Frame;
 use crate::stack::traceback::Traceback;
 
-/// A traceback as lines of text, with the lines of source where their files are at hand.
+/// A traceback as text, with source lines if their files are available.
 ///
-/// Made by [`Traceback::format`]. It prints without an end of line after its last line.
+/// [`Traceback::format`] returns it. The last line has no newline at its end.
 ///
 /// ```
 /// use alloc_core::{Frame, Traceback};
@@ -28,8 +28,8 @@ pub struct TracebackText<'a> {
 }
 
 impl Traceback {
-    /// The traceback as text: two lines for each frame, its place and, if the file is at hand, the
-    /// line of source. The innermost frame comes first.
+    /// Formats the traceback with two lines for each frame: its location and, if the file is
+    /// available, the source line. The innermost frame comes first.
     ///
     /// ```
     /// use alloc_core::{Frame, Traceback};
@@ -53,10 +53,10 @@ impl Traceback {
         }
     }
 
-    /// How many frames the stack had: nothing if outer ones are missing, so that it is known only
-    /// that they are more than are here.
+    /// How many frames the stack had; `None` if outer frames are missing, so that only a lower
+    /// bound is known.
     ///
-    /// Recording ends where enough frames are found, and does not go on to count the others.
+    /// The stack walk ends at the limit, and does not count further frames.
     ///
     /// ```
     /// use alloc_core::{Frame, Traceback};
@@ -69,7 +69,7 @@ impl Traceback {
 }
 
 impl TracebackText<'_> {
-    /// Only the `n` innermost frames.
+    /// Keeps only the `n` innermost frames.
     ///
     /// ```
     /// use alloc_core::{Frame, Traceback};
@@ -84,7 +84,7 @@ impl TracebackText<'_> {
         self
     }
 
-    /// Only the `n` outermost frames.
+    /// Keeps only the `n` outermost frames.
     ///
     /// ```
     /// use alloc_core::{Frame, Traceback};
@@ -114,7 +114,7 @@ impl TracebackText<'_> {
         self
     }
 
-    /// The lines, without ends of line.
+    /// The lines, without newlines.
     ///
     /// ```
     /// use alloc_core::{Frame, Traceback};

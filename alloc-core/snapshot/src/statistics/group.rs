@@ -1,4 +1,4 @@
-//! Groups the traces of a snapshot by one key after the other.
+//! Groups the traces of a snapshot, one key after another.
 
 use std::collections::HashMap;
 
@@ -11,10 +11,10 @@ use crate::stack::traceback::Traceback;
 use crate::statistics::grouping::{GroupBy, Grouping, Key};
 use crate::{Counters, sampling};
 
-/// Where frames begin that called the program: outside the innermost frame of the workspace, or
-/// where `main` and the closures of threads are called.
+/// The index of the first calling frame: the innermost frame of the workspace, or the place where
+/// std calls `main` or a thread's closure.
 pub(super) fn start_of_callers(traceback: &Traceback) -> usize {
-    /// What std puts around these calls.
+    /// The function that std puts around these calls.
     const OUTERMOST: &str = "__rust_begin_short_backtrace";
     let is_outermost = |frame: &Frame| {
         let name = frame.function();
@@ -34,25 +34,25 @@ pub(super) fn is_library(frame: &Frame) -> bool {
     )
 }
 
-/// What is grouped, and how.
+/// A grouping and the snapshot it applies to.
 pub(super) struct Of<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) grouping: &'a Grouping,
     pub(super) crates: Crates<'a>,
 }
 
-/// A trace as one of its frames sees it. Those of one trace follow each other.
+/// A trace seen from one of its frames. Members of one trace are adjacent.
 #[derive(Clone, Copy)]
 pub(super) struct Member<'a> {
     pub(super) number: usize,
     pub(super) trace: &'a Trace,
     pub(super) frame: &'a Frame,
-    /// Whether it is a library's, and allocated for its caller, or called a function of the
-    /// workspace that allocated.
+    /// Whether the frame is a library's that allocated for its caller, or that called a function of
+    /// the workspace that allocated.
     pub(super) is_plumbing: bool,
 }
 
-/// A group while it grows.
+/// A group under construction.
 pub(super) struct Group<'a> {
     key: GroupKey,
     sum: Sum,
@@ -75,7 +75,7 @@ impl<'a> Of<'a> {
         };
         let mut groups: Vec<Group<'a>> = Vec::new();
         let mut by_key: HashMap<GroupKey, usize> = HashMap::new();
-        // A frame is part of many traces: its key is made once.
+        // A frame is part of many traces, so its key is computed once.
         let mut by_frame: HashMap<usize, usize> = HashMap::new();
         for member in members {
             let mut find = || {
@@ -135,6 +135,7 @@ impl<'a> Of<'a> {
             GroupBy::SizeClass => GroupKey::of_size(trace),
             GroupBy::Type => trace.type_or_unknown().into(),
             GroupBy::Thread => trace.thread_name().into(),
+            GroupBy::Label => trace.label_or_none().into(),
             GroupBy::Domain => GroupKey::Domain(trace.domain),
         }
     }
@@ -159,7 +160,7 @@ impl<'a> Of<'a> {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Sum {
     pub(super) counters: Counters,
-    /// The bytes of those in which the group is not plumbing.
+    /// The bytes of the callsites in which the group is not plumbing.
     pub(super) own: u64,
     pub(super) variance: f64,
 }

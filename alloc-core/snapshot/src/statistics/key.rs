@@ -22,21 +22,23 @@ use crate::{Amount, Bytes, Counters, Snapshot};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum GroupKey {
-    /// Only as much of the frame as the grouping looks at: file and line, the file alone, or the
-    /// function alone. Where a frame has no file, its function takes that place.
+    /// The part of the frame that the grouping uses: file and line, only the file, or only the
+    /// function. A frame without a file is represented by its function.
     Frame(Frame),
     /// The whole stack, or its folded form.
     Traceback(Traceback),
-    /// A module, a crate, the name of a thread, or what a function of the caller's said.
+    /// A module, a crate, the name of a thread, the path of a label, or the result of a caller's own
+    /// key function.
     Name(Arc<str>),
-    /// The mean size of a callsite's blocks is at most this power of two, and more than half of it.
+    /// A power of two: the mean size of the callsite's blocks is at most this, and more than half
+    /// of this.
     SizeClass(Bytes),
     /// The domain of the memory; 0 is the Rust heap.
     Domain(u32),
 }
 
 impl GroupKey {
-    /// As much of a frame as its group has in common.
+    /// The part of a frame that its group has in common.
     pub(super) fn of_frame(frame: &Frame, by: GroupBy) -> GroupKey {
         let bare = |file, line| Frame::within(Function::new(None, Some(file)), line, 0);
         GroupKey::Frame(match (by, frame.file().cloned()) {
@@ -54,8 +56,8 @@ impl GroupKey {
         GroupKey::SizeClass(class)
     }
 
-    /// The frame that stands for the group: of a whole stack, the one it is charged to. Nothing if
-    /// the group is of no frame, but a crate, say.
+    /// The frame that represents the group; for a whole stack, the frame it is charged to. `None`
+    /// if the key has no frame, such as a crate.
     ///
     /// ```
     /// use alloc_core::{ChargeTo, Frame, GroupKey, Traceback};
@@ -69,7 +71,7 @@ impl GroupKey {
         self.frame(|traceback| traceback.charged(to))
     }
 
-    /// The charged frame, by the rule of a snapshot: see [`Snapshot::charged_frame`].
+    /// The charged frame by a snapshot's rule: see [`Snapshot::charged_frame`].
     ///
     /// ```
     /// use alloc_core::{Frame, GroupKey, Snapshot};
@@ -94,7 +96,7 @@ impl GroupKey {
 
 /// The size class of the mean size of a callsite's blocks.
 fn mean_class(counters: &Counters) -> Bytes {
-    // A profile from elsewhere may know only what is live.
+    // A profile from another tool may have live blocks only.
     let known = [counters.total, counters.current, counters.peak];
     let Amount { bytes, blocks } = known
         .into_iter()
@@ -104,7 +106,7 @@ fn mean_class(counters: &Counters) -> Bytes {
 }
 
 impl fmt::Display for GroupKey {
-    /// The frame that stands for the group, or the name.
+    /// The group's frame or name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             GroupKey::Frame(frame) => frame.fmt(f),

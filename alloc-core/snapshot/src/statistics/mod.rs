@@ -1,12 +1,13 @@
 //! [`Statistic`]: a snapshot's counters, grouped by a key.
 //!
-//! In: the traces of a snapshot, and a [`Grouping`]. Out: groups, the largest first. Never: a
-//! change to the snapshot.
+//! In: the traces of a snapshot, and a [`Grouping`]. Out: groups, the largest first. It never
+//! changes the snapshot.
 
 pub(crate) mod filter;
 mod group;
 pub(crate) mod grouping;
 mod key;
+mod labels;
 pub(crate) mod pattern;
 
 use std::cmp::{Ordering, Reverse};
@@ -19,6 +20,7 @@ use crate::{Amount, Bytes, Counters, process};
 
 use group::{Member, Of, Sum, is_library, start_of_callers};
 pub use key::GroupKey;
+pub use labels::LabelStatistic;
 
 /// The counters of a group of callsites.
 ///
@@ -50,17 +52,17 @@ pub struct Statistic {
     pub count: u64,
     /// All counters of the group, summed.
     pub counters: Counters,
-    /// The standard error of `size`, if the snapshot is a sample (`Config::sample_every`):
-    /// in two cases of three the truth is no further away, and in nineteen of twenty no further
-    /// than twice that. It takes the blocks of a callsite to be of one size.
+    /// The standard error of `size`, if the snapshot is a sample (`Config::sample_every`): the true
+    /// value is within one standard error in two of three cases, and within two in nineteen of
+    /// twenty. It assumes that all blocks of a callsite have one size.
     pub error: Option<Bytes>,
     /// The groups within this one, if the [`Grouping`] has a further key.
     pub parts: Vec<Statistic>,
-    /// Whether the group is of library functions that do little but call the program, as `main` is
-    /// called and futures are polled, or allocate for it, as `Vec::push` does: when [counted
-    /// cumulatively](Grouping::cumulative), 99 % of its bytes or more are
+    /// Whether the group consists of library functions that only call into the program, such as
+    /// those that call `main` or poll futures, or that allocate for it, such as `Vec::push`. When
+    /// [counted cumulatively](Grouping::cumulative), at least 99 % of its bytes are
     /// [charged](Snapshot::charged_frame) to a function that called them, or were allocated within
-    /// a function of the workspace that they called. Tables leave such groups out.
+    /// a function of the workspace that they called. Tables omit such groups.
     pub is_plumbing: bool,
 }
 
@@ -80,14 +82,14 @@ impl Statistic {
         }
     }
 
-    /// The order in a list: the largest first.
+    /// The order in a list, largest first.
     fn compare(&self, other: &Statistic, by: SortBy) -> Ordering {
         let largest_first = |it: &Statistic| match by {
             SortBy::Blocks => Reverse((it.count, it.size.get())),
             _ => Reverse((it.size.get(), it.count)),
         };
         let by_average = || {
-            // As fractions, exactly; without blocks, the least of all.
+            // Compares fractions exactly; no blocks sorts last.
             let [own, others] = [self, other].map(|it| (u128::from(it.size.get()), it.count));
             let product = |(size, _), (_, count)| -> u128 { size * u128::from(count) };
             let average = product(others, own).cmp(&product(own, others));
@@ -101,7 +103,7 @@ impl Statistic {
             .then_with(|| largest_first(self).cmp(&largest_first(other)))
             .then_with(|| other.key.cmp(&self.key))
     }
-    /// The mean size of a block, rounded half to even; nothing if there are no blocks.
+    /// The mean size of a block, rounded half to even; `None` if there are no blocks.
     ///
     /// ```
     /// use alloc_core::{Amount, Bytes, Counters, GroupBy, Snapshot, Trace, Traceback};
@@ -156,11 +158,11 @@ impl Counters {
 }
 
 impl Snapshot {
-    /// What is live, grouped: the largest group first, as `tracemalloc` sorts them, by size, count
-    /// and key, all descending.
+    /// Groups what is live, the largest group first. Groups are sorted by size, count and key, all
+    /// descending, as in `tracemalloc`.
     ///
-    /// Groups of which nothing is live are left out. Other metrics than what is live, other orders,
-    /// groups within groups, keys of one's own and counting cumulatively: see [`Grouping`].
+    /// Groups with nothing live are omitted. See [`Grouping`] for other metrics and sort orders,
+    /// nested groups, custom keys and cumulative counting.
     ///
     /// ```
     /// use alloc_core::{Amount, Counters, Frame, GroupBy, Snapshot, Trace, Traceback};
@@ -218,7 +220,7 @@ impl Snapshot {
         }
     }
 
-    /// Groups by another metric, such as what was live at the peak.
+    /// Groups by any metric, such as what was live at the peak.
     ///
     /// ```
     /// use alloc_core::{Amount, Counters, GroupBy, Metric, Snapshot, Trace, Traceback};

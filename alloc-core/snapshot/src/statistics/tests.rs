@@ -136,7 +136,7 @@ fn parser() -> Snapshot {
 }
 
 #[test]
-fn counting_cumulatively_counts_a_trace_once_for_each_key() {
+fn cumulative_counting_counts_a_trace_once_for_each_key() {
     let cumulative = |by| Grouping::by(by).cumulative().unwrap();
     let lines = [
         "/w/demo/src/a.rs:3: 160/7",
@@ -159,7 +159,7 @@ fn counting_cumulatively_counts_a_trace_once_for_each_key() {
 }
 
 #[test]
-fn within_a_group_each_frame_is_followed_by_itself() {
+fn nested_keys_apply_to_the_same_frame() {
     let by = Grouping::by(GroupBy::Module).cumulative().unwrap();
     check_lines(
         &parser(),
@@ -176,7 +176,7 @@ fn within_a_group_each_frame_is_followed_by_itself() {
 }
 
 #[test]
-fn groups_within_groups_add_up() {
+fn nested_groups_add_up() {
     check_lines(
         &parser(),
         [GroupBy::Crate, GroupBy::Thread, GroupBy::Line],
@@ -233,7 +233,7 @@ fn metrics_and_orders() {
 fn sizes_are_classed_by_the_mean_of_all_blocks_ever_allocated() {
     let sized = |line, bytes, blocks| stack(vec![at("f", line)], bytes, blocks);
     let snapshot = Snapshot::from_traces(
-        // In total twice the bytes in thrice the blocks: means of 64, 64.67, 2 and 0.
+        // The total has twice the bytes in three times the blocks: means of 64, 64.67, 2 and 0.
         vec![
             sized(1, 96, 1),
             sized(2, 97, 1),
@@ -255,7 +255,7 @@ fn sizes_are_classed_by_the_mean_of_all_blocks_ever_allocated() {
 }
 
 #[test]
-fn a_key_of_one_s_own_groups_and_is_escaped() {
+fn a_custom_key_groups_and_is_escaped() {
     let by_length = Grouping::by_key(|trace| trace.traceback.len().to_string());
     check_lines(
         &parser(),

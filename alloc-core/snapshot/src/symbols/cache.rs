@@ -1,13 +1,13 @@
-//! The cache of names of this process's code.
+//! A cache of names for this process's code.
 //!
-//! A caller that needs the traceback of one block again and again, as `#[profile]` does, opens the
-//! program's file once. The cache is bounded, and counts as the tracer's own memory.
+//! With it, a caller that needs the traceback of one block repeatedly, such as `#[profile]`, opens
+//! the program's file once. The cache is bounded, and counts as the tracer's own memory.
 //!
-//! Its key is the address with the path and the build of the module: another library that is loaded
-//! to the same address has other names.
+//! The key is the address with the path and the build of the module, since another library at the
+//! same address has other names.
 //!
-//! NOTE: the lock is only ever tried. If a fork leaves it taken, the child loses this cache and no
-//! more.
+//! NOTE: the lock is never waited for, only tried. If a fork leaves it locked, the child merely
+//! loses this cache.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, TryLockError};
 use super::Location;
 use crate::modules::Module;
 
-/// What all names take up at most, and what they take up.
+/// The maximum size of all names, and their current size.
 const MOST_BYTES: usize = 4 << 20;
 static BYTES: AtomicUsize = AtomicUsize::new(0);
 
@@ -28,7 +28,7 @@ pub fn resident() -> usize {
     BYTES.load(Ordering::Relaxed)
 }
 
-/// Where code is, in one build of one file.
+/// A code address in one build of one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     module: u64,
@@ -56,7 +56,7 @@ fn lock() -> Option<MutexGuard<'static, Option<HashMap<Place, Location>>>> {
     }
 }
 
-/// What is known of each of the places.
+/// The cached location of each place.
 pub(super) fn get(places: &[Place]) -> Vec<Option<Location>> {
     let named = lock();
     let named = named.as_ref().and_then(|it| it.as_ref());
@@ -64,7 +64,7 @@ pub(super) fn get(places: &[Place]) -> Vec<Option<Location>> {
     places.iter().map(get).collect()
 }
 
-/// Keeps what is known of some places. What was kept before is dropped where both are too much.
+/// Caches locations. If the cache would be too large, the old content is dropped first.
 pub(super) fn keep<'l>(found: impl Iterator<Item = (Place, &'l Location)>) {
     let Some(mut named) = lock() else { return };
     let named = named.get_or_insert_default();
@@ -82,7 +82,7 @@ pub(super) fn keep<'l>(found: impl Iterator<Item = (Place, &'l Location)>) {
     BYTES.store(bytes, Ordering::Relaxed);
 }
 
-/// About what a location takes up, its place in the table included. Paths are shared.
+/// The approximate memory of a location, including its table entry. Paths are shared.
 fn size_of(location: &Location) -> usize {
     const FRAME: usize = 160;
     let names = location
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_told_apart_by_module_and_bounded() {
+    fn the_cache_distinguishes_modules_and_is_bounded() {
         let module = |build_id: &str| Module {
             build_id: build_id.to_owned(),
             ..Module::default()
@@ -121,7 +121,7 @@ mod tests {
         let last = [Place::new(Some(&second), 9_999)];
         assert_eq!(are_known(&last), [true]);
 
-        // A caller that finds the lock taken has no cache, and does not wait.
+        // A caller that finds the lock taken does without the cache, and does not wait.
         let taken = NAMED.lock();
         assert_eq!(are_known(&last), [false]);
         keep([(last[0], &location)].into_iter());

@@ -1,4 +1,4 @@
-//! Looks addresses up: in the cache, then with the symbolizer.
+//! Looks addresses up in the cache, then with the symbolizer.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::stack::frame::{Frame, Function, Name};
 use crate::symbolizer::{self, Code, Symbolizer};
 
 impl Symbols<'_> {
-    /// Sees to it that all of these return addresses are known.
+    /// Looks up those return addresses that are not known yet.
     pub(super) fn look_up(&mut self, addresses: impl Iterator<Item = usize>) {
         let mut unknown: Vec<usize> = addresses
             .filter(|it| !self.locations.contains_key(it))
@@ -91,7 +91,7 @@ impl Symbols<'_> {
         self.program.is_some_and(|it| std::ptr::eq(it, module))
     }
 
-    /// Notes what a module's file lacks.
+    /// Records what a module's file lacks.
     fn note(&mut self, module: &Module, missing: Option<Missing>, is_unverified: bool) {
         if let Some(why) = missing {
             let addresses = module.start..module.end;
@@ -104,7 +104,7 @@ impl Symbols<'_> {
         }
     }
 
-    /// Notes what the code before a return address is.
+    /// Stores the frames of a return address.
     fn add(&mut self, address: usize, frames: Vec<symbolizer::Frame>) {
         let mut frames: Vec<Frame> = frames
             .into_iter()

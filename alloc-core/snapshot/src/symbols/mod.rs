@@ -1,8 +1,8 @@
-//! [`Symbols`]: addresses to frames.
+//! [`Symbols`]: turns addresses into frames.
 //!
-//! In: return addresses and modules. Out: frames and tracebacks. Never: a look into a file, which
-//! is the [`Symbolizer`](crate::symbolizer::Symbolizer)'s. A symbolizer keeps nothing, so frames of
-//! this process are [cached](cache) here, up to a bound.
+//! In: return addresses and modules. Out: frames and tracebacks. It never reads a file itself,
+//! which is the [`Symbolizer`](crate::symbolizer::Symbolizer)'s job. A symbolizer keeps nothing, so
+//! a bounded [cache](cache) here holds the frames of this process.
 
 mod cache;
 mod lookup;
@@ -23,11 +23,11 @@ use paths::Paths;
 
 pub use cache::resident;
 
-/// What is known of the code at an address: the innermost inlined function first, the function that
-/// the code belongs to last.
+/// The frames at an address: the innermost inlined function first, the function that contains the
+/// code last.
 type Location = Arc<[Frame]>;
 
-/// The stack of these return addresses of this process, cut to `limit` of them.
+/// The traceback of these return addresses of this process, cut to `limit` addresses.
 pub fn traceback_here(
     modules: &[Module],
     addresses: &[usize],
@@ -38,7 +38,7 @@ pub fn traceback_here(
     Symbols::of_this_process(modules, &search).traceback(addresses, end, limit)
 }
 
-/// What keeps code of a module from having names or lines.
+/// Why code of a module has no names or lines.
 #[derive(Clone, Debug)]
 pub(crate) struct Gap {
     /// The addresses of the module.
@@ -46,7 +46,7 @@ pub(crate) struct Gap {
     pub(crate) why: Missing,
 }
 
-/// Texts, each once.
+/// Deduplicated strings.
 #[derive(Default)]
 struct Shared(HashSet<Arc<str>>);
 
@@ -61,30 +61,30 @@ impl Shared {
     }
 }
 
-/// One look at a program, long enough to name all stacks of a snapshot.
+/// Names the stacks of one snapshot.
 pub(crate) struct Symbols<'a> {
-    /// In the order of their addresses.
+    /// Sorted by address.
     modules: Vec<&'a Module>,
     program: Option<&'a Module>,
     search: &'a Search,
-    /// Whether the addresses are those of this process, and the modules are loaded in it.
+    /// Whether the addresses belong to this process, and the modules are loaded in it.
     is_here: bool,
     locations: HashMap<usize, Location>,
     paths: Paths,
     generics: Shared,
-    /// What kept names from being found.
+    /// Why names are missing.
     pub(crate) gaps: Vec<Gap>,
-    /// The files that may be of another build than the one that ran: nothing identifies them.
+    /// Files that nothing identifies, so they may be of another build than the one that ran.
     pub(crate) unverified: Vec<String>,
 }
 
 impl<'a> Symbols<'a> {
-    /// Of this process, with these modules.
+    /// For addresses of this process, with these modules.
     pub(crate) fn of_this_process(modules: &'a [Module], search: &'a Search) -> Symbols<'a> {
         Symbols::new(modules, search, true)
     }
 
-    /// Of another process, or of this one as a file has it.
+    /// For addresses from a file, of another process or of this one.
     pub(crate) fn of_file(modules: &'a [Module], search: &'a Search) -> Symbols<'a> {
         Symbols::new(modules, search, false)
     }
@@ -106,7 +106,7 @@ impl<'a> Symbols<'a> {
         }
     }
 
-    /// The tracebacks of all callsites, in their order.
+    /// The tracebacks of all callsites, in order.
     pub(crate) fn tracebacks(&mut self, recorded: &Recorded) -> Vec<Traceback> {
         self.look_up(recorded.addresses.iter().copied());
         recorded
@@ -119,8 +119,8 @@ impl<'a> Symbols<'a> {
             .collect()
     }
 
-    /// The frames that blocks of each callsite are charged to by [`ChargeTo::Caller`], in their
-    /// order. Names no more of a stack than that takes.
+    /// The frame that [`ChargeTo::Caller`] charges for each callsite, in order. Names only as much
+    /// of each stack as necessary.
     pub(crate) fn charged(&mut self, recorded: &Recorded) -> Vec<Frame> {
         let mut charged = vec![None; recorded.callsites.len()];
         for depth in [3, 12] {
@@ -154,8 +154,8 @@ impl<'a> Symbols<'a> {
             .collect()
     }
 
-    /// The stack of these return addresses, cut to `limit` of them, counted from the one that is
-    /// charged. Frames of the tracer are left out.
+    /// The stack of these return addresses, without the tracer's frames, cut to `limit` addresses
+    /// from the charged one on.
     pub(crate) fn traceback(
         &mut self,
         addresses: &[usize],
@@ -166,7 +166,7 @@ impl<'a> Symbols<'a> {
         self.stack(addresses, end, limit)
     }
 
-    /// The stack of addresses that are looked up already.
+    /// The stack of addresses that have been looked up.
     fn stack(&self, addresses: &[usize], end: StackEnd, limit: u16) -> Traceback {
         let instead = match end {
             StackEnd::Overflow => Some("<overflow>"),
@@ -190,7 +190,7 @@ impl<'a> Symbols<'a> {
         let whole = Traceback::with_end(whole, end);
         let charged = tracer + whole.charged_at(ChargeTo::Caller, &[]).unwrap_or(0);
 
-        // How many frames the addresses up to the limit make up.
+        // The number of frames at the addresses up to the limit.
         let mut frames = 0;
         let mut left = usize::from(limit);
         for location in &locations {
@@ -207,7 +207,7 @@ impl<'a> Symbols<'a> {
         Traceback::with_end(whole[..kept].to_vec(), StackEnd::Truncated)
     }
 
-    /// The module that has the code before a return address.
+    /// The module with the code before a return address.
     fn module_of(&self, address: usize) -> Option<usize> {
         let call = (address as u64).saturating_sub(1);
         let after = self.modules.partition_point(|it| it.start <= call);
@@ -216,8 +216,8 @@ impl<'a> Symbols<'a> {
     }
 }
 
-/// How many of the innermost frames are those of a record. In a build without optimization the
-/// standard library calls closures of the tracer in between.
+/// How many of the innermost frames belong to the tracer. Without optimization, the standard
+/// library calls closures of the tracer in between.
 fn frames_of_the_tracer<'f>(frames: impl Iterator<Item = &'f Frame>) -> usize {
     const MOST_BETWEEN: usize = 4;
     let (mut ours, mut between) = (0, 0);

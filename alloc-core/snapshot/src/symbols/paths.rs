@@ -1,4 +1,4 @@
-//! [`Paths`]: the paths of source files, each once.
+//! [`Paths`]: deduplicated paths of source files.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::stack::frame::SourcePath;
 
-/// The paths that were met, with the folders that their short forms are relative to.
+/// The paths so far, with the folders that their short forms are relative to.
 #[derive(Default)]
 pub(super) struct Paths {
     paths: HashMap<String, SourcePath>,
@@ -24,9 +24,9 @@ impl Paths {
         known
     }
 
-    /// The folder that the paths of a workspace are relative to: the outermost above the file with
-    /// a `Cargo.lock`, else the innermost with a `Cargo.toml`, else the folder that the program
-    /// runs in.
+    /// The folder that the paths of a workspace are relative to: the outermost parent of the file
+    /// with a `Cargo.lock`, else the innermost with a `Cargo.toml`, else the current folder of the
+    /// program.
     fn root_of(&mut self, file: &Path) -> Option<Arc<str>> {
         let folder = file.parent().filter(|_| file.is_absolute())?;
         if let Some(known) = self.roots.get(folder) {

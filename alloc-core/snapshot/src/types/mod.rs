@@ -1,12 +1,12 @@
-//! The type that a block was allocated for, from the names of the functions that allocated it.
+//! Derives the type that a block was allocated for from the names of the allocating functions.
 //!
-//! In: the functions of a stack, innermost first. Out: the name of a type, as a person would write
-//! it. Never: a guess.
+//! In: the functions of a stack, innermost first. Out: the name of a type in short form. It never
+//! guesses.
 //!
-//! A block has no type at run time. The functions of the standard library that allocate are
-//! generic, and debug information has their arguments: `alloc::vec::Vec<T>::push` was compiled as
-//! `push<demo::Node>`. So the innermost frames of a stack, up to the first that is not the standard
-//! library's, say what the block is for. [`RULES`] has which functions allocate what. Where none
+//! A block has no type at run time. The allocating functions of the standard library are generic,
+//! and debug information has their arguments: `alloc::vec::Vec<T>::push` was compiled as
+//! `push<demo::Node>`. So the innermost frames of a stack, up to the first one outside the standard
+//! library, show the type. [`RULES`] lists which functions allocate which types. If no rule
 //! applies, or its arguments are unknown, the type is unknown.
 
 mod parse;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use crate::stack::traceback::Traceback;
 use parse::Call;
 
-/// A function, as frames have it.
+/// The names of a function in a frame.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Named<'a> {
     /// Its path, demangled.
@@ -27,30 +27,29 @@ pub(crate) struct Named<'a> {
     pub(crate) generic: Option<&'a str>,
 }
 
-/// What functions of one module or type allocate.
+/// The types that the functions of one module or type allocate.
 struct Rule {
-    /// The path that the functions' own begins with.
+    /// The prefix of the functions' paths.
     path: &'static str,
     allocates: Allocates,
 }
 
-/// What a function allocates, by its generic arguments.
+/// The type that a function allocates, given its generic arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Allocates {
-    /// What a box holds: the first argument. It is shown as the collection whose node that is, if
-    /// it is one.
+    /// The content of a box: the first argument. A node of a collection is shown as the collection.
     Boxed,
     /// A collection of its first argument.
     Of(&'static str),
-    /// The table of a map or set: the first argument is what one of its slots holds.
+    /// The table of a map or set: the first argument is the type of a slot.
     Table,
     /// A map of its first argument to its second.
     Map(&'static str),
-    /// Always this.
+    /// This fixed type.
     Exactly(&'static str),
 }
 
-/// From paths to what their functions allocate. The longest path that fits decides.
+/// Maps paths to allocated types. The longest matching path takes precedence.
 const RULES: &[Rule] = {
     use Allocates::{Boxed, Exactly, Map, Of, Table};
     const fn rule(path: &'static str, allocates: Allocates) -> Rule {
@@ -80,7 +79,7 @@ const RULES: &[Rule] = {
     ]
 };
 
-/// What is in a box that is a part of a collection: the type of the node, and the collection.
+/// The node types that collections put into boxes, and the collections.
 const NODES: &[(&str, &str)] = &[
     ("alloc::rc::RcInner", "Rc"),
     ("alloc::rc::RcBox", "Rc"),
@@ -91,10 +90,10 @@ const NODES: &[(&str, &str)] = &[
     ("std::sync::mpmc::list::Block", "Channel"),
 ];
 
-/// Crates whose functions say what they allocate, or call those that do.
+/// Crates whose functions have rules, or call functions that have.
 const TRANSPARENT: &[&str] = &["alloc", "core", "std", "hashbrown", "allocator_api2"];
 
-/// The types of tracebacks, each once.
+/// The types of tracebacks. Equal names share memory.
 #[derive(Default)]
 pub(crate) struct Types(HashMap<String, Arc<str>>);
 
@@ -115,8 +114,7 @@ impl Types {
     }
 }
 
-/// The type that the stack of these functions, innermost first, allocated for, as a person would
-/// write it.
+/// The type, in short form, that the stack of these functions, innermost first, allocated for.
 pub(crate) fn type_of<'a>(functions: impl IntoIterator<Item = Named<'a>>) -> Option<String> {
     let mut found: Option<Found> = None;
     for named in functions {
@@ -126,7 +124,7 @@ pub(crate) fn type_of<'a>(functions: impl IntoIterator<Item = Named<'a>>) -> Opt
         }
         let Some(rule) = rule_of(&call) else { continue };
         match &mut found {
-            // The innermost function decides. One further out may allocate something else.
+            // The innermost function decides. An outer one may allocate something else.
             None => found = Some(Found::of(rule.allocates, &call)?),
             Some(known) => {
                 if !known.refine(rule.allocates, &call) {
@@ -146,9 +144,9 @@ fn rule_of(call: &Call<'_>) -> Option<&'static Rule> {
     RULES.iter().filter(fits).max_by_key(|it| it.path.len())
 }
 
-/// What an allocation is of, as far as it is known from the frames up to one.
+/// The type of an allocation, as far as the frames so far show it.
 struct Found {
-    /// The collection; nothing for what is as it is.
+    /// The collection; empty if there is none.
     owner: &'static str,
     arguments: Vec<String>,
 }
@@ -193,10 +191,10 @@ impl Found {
         }
     }
 
-    /// Takes note of a frame further out, and returns whether one beyond it may say more: a string
-    /// grows by a vector of bytes, a ring by a vector of its elements.
+    /// Refines the type with an outer frame, and returns whether further frames may refine it: a
+    /// string grows by a vector of bytes, a ring buffer by a vector of its elements.
     fn refine(&mut self, allocates: Allocates, call: &Call<'_>) -> bool {
-        // A path is made of a string of the system.
+        // A path is built from a system string.
         if let ("OsString", Allocates::Exactly(name @ ("OsString" | "PathBuf"))) =
             (self.owner, allocates)
         {
@@ -204,7 +202,7 @@ impl Found {
             return name == "OsString";
         }
         let element = self.arguments.first().map(String::as_str);
-        // A shared string is made as a slice of bytes.
+        // A shared string is allocated as a slice of bytes.
         if matches!(self.owner, "Rc" | "Arc") && element == Some("[u8]") {
             let is_string = call.argument(0) == Some("str");
             if is_string {
@@ -231,7 +229,7 @@ impl Found {
         }
     }
 
-    /// As a type of Rust, with whole paths.
+    /// The type in Rust syntax, with full paths.
     fn whole(&self) -> String {
         match self.arguments.is_empty() {
             true => self.owner.to_owned(),
@@ -244,7 +242,7 @@ impl Found {
 mod tests {
     use super::*;
 
-    /// The type for functions, one a line, innermost first, each with its generic name after a bar.
+    /// The type for functions in lines, innermost first, each with its generic name after a bar.
     #[track_caller]
     fn check(functions: &str, expected: &str) {
         let functions = functions.trim().lines().map(|line| {
@@ -259,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn boxes_are_shown_by_what_they_hold_and_nodes_by_their_collection() {
+    fn boxes_show_their_content_and_nodes_show_their_collection() {
         check(
             "alloc::alloc::alloc | -
              alloc::boxed::box_new_uninit | -
@@ -294,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn vectors_are_shown_by_who_grows_them() {
+    fn vectors_show_the_collection_that_grows_them() {
         check(
             "alloc::raw_vec::RawVec<T,A>::grow_one | grow_one<demo::Node, alloc::alloc::Global>
              alloc::vec::Vec<T,A>::push | push<demo::Node, alloc::alloc::Global>
@@ -337,7 +335,7 @@ mod tests {
              demo::main | -",
             "String",
         );
-        // A vector of strings clones each of them.
+        // Cloning a vector of strings clones each string.
         check(
             "<[u8]>::to_vec | -
              <alloc::string::String as core::clone::Clone>::clone | -
@@ -367,25 +365,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_not_guessed() {
+    fn unknown_types_are_not_guessed() {
         check("", "<unknown>");
         check(
             "alloc::boxed::box_new_uninit | -\n demo::main | -",
             "<unknown>",
         );
-        // The older mangling without debug information.
+        // Legacy mangling without debug information.
         check(
             "alloc::vec::Vec<T,A>::push | -\n demo::main | -",
             "<unknown>",
         );
-        // A string within a vector of strings, of which only the outer function has its arguments.
+        // A string in a vector of strings, where only the outer function has its arguments.
         check(
             "alloc::raw_vec::RawVec<T,A>::grow_one | -
              <alloc::vec::Vec<alloc::string::String> as core::clone::Clone>::clone | -
              demo::main | -",
             "<unknown>",
         );
-        // An allocation of the program's own, called by the standard library.
+        // The program's own allocation, called by the standard library.
         check(
             "demo::Pool::grow | -
              alloc::vec::Vec<T,A>::retain | retain<demo::Node, alloc::alloc::Global>",
@@ -395,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newer_mangling_needs_no_debug_information() {
+    fn v0_mangling_needs_no_debug_information() {
         check(
             "<alloc::raw_vec::RawVec<demo::Node>>::grow_one | -
              <alloc::vec::Vec<demo::Node>>::push | -

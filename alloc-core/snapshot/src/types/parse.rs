@@ -1,8 +1,8 @@
-//! Paths and generic arguments out of the names of functions.
+//! Extracts paths and generic arguments from function names.
 
 use super::Named;
 
-/// One function's name, taken apart.
+/// The parts of a function's name.
 #[derive(Debug)]
 pub(super) struct Call<'a> {
     /// The path without generic arguments: `alloc::vec::Vec::push`.
@@ -16,7 +16,7 @@ impl<'a> Call<'a> {
         let (path, of_self) = path_of(function);
         let arguments = match generic {
             Some(generic) => head(generic).1,
-            // A name of the newer mangling has the arguments of the type itself.
+            // A v0 mangled name has the arguments of the type itself.
             None => of_self
                 .into_iter()
                 .filter(|it| !is_placeholder(it))
@@ -33,7 +33,7 @@ impl<'a> Call<'a> {
         &self.path
     }
 
-    /// Whether it is a method of a shared slice, whose generic argument is an element.
+    /// Whether it is a method of a shared slice, where the generic argument is the element type.
     pub(super) fn is_of_slice(&self) -> bool {
         self.is_of_slice
     }
@@ -42,8 +42,8 @@ impl<'a> Call<'a> {
         self.path.split("::").next().unwrap_or_default()
     }
 
-    /// Whether it is a method of a type of the language, or one of its own traits, as in
-    /// `<u8 as <[_]>::to_vec_in::ConvertVec>::to_vec`: only the standard library has these.
+    /// Whether it is a method of a built-in type or of a built-in type's trait, as in
+    /// `<u8 as <[_]>::to_vec_in::ConvertVec>::to_vec`. Only the standard library has such methods.
     pub(super) fn is_of_the_language(&self) -> bool {
         self.krate().is_empty() || self.krate().starts_with("__r")
     }
@@ -53,18 +53,17 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Whether a generic argument is no more than a name for one: names of the older mangling have `T`
-/// where types were.
+/// Whether a generic argument is only a parameter name: legacy mangled names have `T` in place of
+/// types.
 fn is_placeholder(argument: &str) -> bool {
     let mut letters = argument.trim_start_matches('&').bytes();
     letters.next().is_none_or(|it| it.is_ascii_uppercase()) && letters.all(|it| it.is_ascii_digit())
 }
 
-/// A function's path without generic arguments, and those of the type that it is of.
+/// A function's path without generic arguments, and the generic arguments of its type.
 ///
-/// A method of a trait has the path of its type, unless that is a placeholder or one of the
-/// language's own. A method of a slice or a string is in the module of the standard library that
-/// has it.
+/// A method of a trait has the path of its type, unless that type is a placeholder or built in. A
+/// method of a slice or a string has the path of the standard library module that implements it.
 fn path_of(function: &str) -> (String, Vec<&str>) {
     let Some(inner) = function.strip_prefix('<') else {
         // `alloc::slice::<impl [T]>::to_vec`
@@ -104,7 +103,7 @@ fn path_of(function: &str) -> (String, Vec<&str>) {
     }
 }
 
-/// The generic arguments of the last type in a path that has some: of `Vec` in
+/// The generic arguments of the last generic type in a path: of `Vec` in
 /// `alloc::vec::Vec<u8>::push`.
 fn of_type(path: &str) -> Vec<&str> {
     let Some(start) = path.find('<') else {
@@ -114,7 +113,7 @@ fn of_type(path: &str) -> Vec<&str> {
     split(&path[start + 1..end])
 }
 
-/// Where the bracket closes that was opened before `text`.
+/// The position of the bracket that closes the one before `text`.
 fn closing(text: &str) -> Option<usize> {
     let mut depth = 0;
     let mut before = ' ';
@@ -131,12 +130,12 @@ fn closing(text: &str) -> Option<usize> {
     None
 }
 
-/// A type and a trait around the ` as ` between them that is in no brackets.
+/// Splits `Type as Trait` at the ` as ` outside all brackets.
 fn split_as(text: &str) -> Option<(&str, &str)> {
     top_level(text, " as ").map(|at| (&text[..at], &text[at + 4..]))
 }
 
-/// Where `pattern` first is outside of all brackets.
+/// The first position of `pattern` outside all brackets.
 fn top_level(text: &str, pattern: &str) -> Option<usize> {
     let mut depth = 0;
     let mut before = ' ';
@@ -155,7 +154,7 @@ fn top_level(text: &str, pattern: &str) -> Option<usize> {
     None
 }
 
-/// The parts between commas that are in no brackets.
+/// Splits at the commas outside all brackets.
 pub(super) fn split(text: &str) -> Vec<&str> {
     let (mut parts, mut rest) = (Vec::new(), text);
     while !rest.is_empty() {
@@ -166,7 +165,7 @@ pub(super) fn split(text: &str) -> Vec<&str> {
     parts
 }
 
-/// A type's path and its generic arguments: of `alloc::rc::RcInner<demo::Node>`.
+/// A type's path and its generic arguments, for example of `alloc::rc::RcInner<demo::Node>`.
 pub(super) fn head(of: &str) -> (&str, Vec<&str>) {
     match (of.find('<'), of.strip_suffix('>')) {
         (Some(start), Some(inner)) if !of.starts_with('<') => (
@@ -177,7 +176,7 @@ pub(super) fn head(of: &str) -> (&str, Vec<&str>) {
     }
 }
 
-/// Both parts of a tuple of two.
+/// Both elements of a tuple of two.
 pub(super) fn pair(of: &str) -> Option<(&str, &str)> {
     let inner = of.strip_prefix('(')?.strip_suffix(')')?;
     match split(inner)[..] {
@@ -186,7 +185,7 @@ pub(super) fn pair(of: &str) -> Option<(&str, &str)> {
     }
 }
 
-/// A path without what is in angle brackets.
+/// A path without its generic arguments.
 fn without_arguments(path: &str) -> String {
     let (mut text, mut depth, mut before) = (String::with_capacity(path.len()), 0_u32, ' ');
     for letter in path.chars() {

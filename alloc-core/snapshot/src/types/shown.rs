@@ -1,11 +1,11 @@
-//! Types as a person would write them.
+//! Shows types in short form.
 
 use super::parse::{head, split};
 
-/// Modules of the standard library, which nobody writes.
+/// Crates whose paths are omitted.
 const CRATES_OF_STD: &[&str] = &["alloc", "core", "std", "hashbrown"];
 
-/// Arguments that are there by default, which nobody writes either.
+/// Default arguments, which are omitted.
 const DEFAULTS: &[&str] = &["Global", "RandomState", "DefaultHashBuilder"];
 
 /// A type without the paths of the standard library: `Vec<String>` for
@@ -42,7 +42,7 @@ pub(super) fn shown(of: &str) -> String {
 }
 
 fn shown_path(path: &str) -> String {
-    // `demo::load::{async_fn_env#0}`: what the compiler makes of a function's body.
+    // `demo::load::{async_fn_env#0}`: a type that the compiler makes from a function's body.
     if let Some((within, made)) = path.rsplit_once("::{") {
         let what = [
             ("async_fn", "future of"),

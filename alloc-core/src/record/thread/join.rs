@@ -1,16 +1,19 @@
 //! Joining a generation: a thread caches what it needs from the session next to fields that a
 //! record reads.
 
+use std::sync::atomic::{Ordering::SeqCst, compiler_fence};
+
 use super::ThreadState;
 use crate::capture::Walker;
 use crate::record::gate::GateWord;
 use crate::record::session::TABLES;
 use crate::record::settings;
 use crate::system::sync::Ordering::Relaxed;
+use crate::tables::callsite_tag::{CallsiteTag, SizeClass};
 use crate::tables::counted::MappedRange;
 use crate::tables::counters::{CellCeiling, Concurrency};
-use crate::tables::label::{Label, SizeClass, ThreadName};
 use crate::tables::sampling::Interval;
+use crate::tables::thread_name::ThreadName;
 use crate::tables::unmapped_ranges::Range;
 
 impl ThreadState {
@@ -71,7 +74,9 @@ impl ThreadState {
         walker.set_limit(settings::capture_limit());
         self.frames.store(settings::capture_limit(), Relaxed);
         self.captures_line.store(settings::captures_line(), Relaxed);
-        self.labels_sizes.store(settings::labels_sizes(), Relaxed);
+        self.tags_sizes
+            .store(settings::distinguishes_sizes(), Relaxed);
+        self.has_stale_tag.store(true, Relaxed);
         self.captures.store(settings::capture_limit() != 0, Relaxed);
         self.only_counts.store(settings::only_counts(), Relaxed);
         let every = settings::sampling().map_or(0, Interval::bytes);
@@ -108,51 +113,62 @@ impl ThreadState {
         self.drawing.store(GateWord::NEVER.word(), Relaxed);
     }
 
-    /// Labels the thread's callsites with its name, if the session distinguishes threads.
+    /// Tags the thread's callsites with its name, if the session distinguishes threads.
     fn name(&self, walker: &mut Walker) {
-        let label = Label {
-            domain: 0,
-            thread: if settings::tells_threads_apart() {
+        let tag = CallsiteTag {
+            thread: if settings::distinguishes_threads() {
                 ThreadName::of_this_thread()
             } else {
                 ThreadName::default()
             },
-            size: SizeClass::default(),
+            ..CallsiteTag::default()
         };
-        self.set_label(label, walker);
+        self.set_tag(tag, walker);
     }
 
-    fn set_label(&self, label: Label, walker: &mut Walker) {
-        self.label.store(label.word(), Relaxed);
-        self.salt.store(label.salt(), Relaxed);
-        walker.set_tag(label.word());
+    fn set_tag(&self, tag: CallsiteTag, walker: &mut Walker) {
+        self.tag.store(tag.word(), Relaxed);
+        self.salt.store(tag.salt(), Relaxed);
+        walker.set_tag(tag.salt());
     }
 
-    /// Whether the session distinguishes callsites by the size of their blocks.
+    /// Whether the next capture must [update the tag](Self::update_tag) first.
     #[inline(always)]
-    pub(crate) fn labels_sizes(&self) -> bool {
-        self.labels_sizes.load(Relaxed)
+    pub(crate) fn has_stale_tag(&self) -> bool {
+        self.has_stale_tag.load(Relaxed)
     }
 
-    /// Labels the thread's next allocations with a size class. The caller owns the state, and a
-    /// record is under way.
+    /// Tags the thread's next callsite with its label, and with the class of `size` if the session
+    /// distinguishes sizes. The caller owns the state, and a record is under way.
     #[cold]
     #[inline(never)]
-    pub(crate) fn label_size(&self, size: usize) {
-        let (label, size) = (self.label(), SizeClass::of(size));
-        if label.size != size {
+    pub(crate) fn update_tag(&self, size: usize) {
+        let tags_sizes = self.tags_sizes.load(Relaxed);
+        // NOTE: before the label is read. A signal handler that changes it meanwhile sets the flag
+        // again.
+        self.has_stale_tag.store(tags_sizes, Relaxed);
+        compiler_fence(SeqCst);
+        let before = self.tag();
+        let tag = CallsiteTag {
+            label: super::label(),
+            size: match tags_sizes {
+                true => SizeClass::of(size),
+                false => SizeClass::default(),
+            },
+            ..before
+        };
+        if tag != before {
             // SAFETY: this is the owner, a record is under way, and the reference ends here.
-            let walker = unsafe { self.walker() };
-            self.set_label(Label { size, ..label }, walker);
+            self.set_tag(tag, unsafe { self.walker() });
         }
     }
 
-    /// The label of this thread's callsites.
-    pub(crate) fn label(&self) -> Label {
-        Label::from_word(self.label.load(Relaxed))
+    /// The tag of this thread's callsites.
+    pub(crate) fn tag(&self) -> CallsiteTag {
+        CallsiteTag::from_word(self.tag.load(Relaxed))
     }
 
-    /// The [salt](Label::salt) of the label.
+    /// The [salt](CallsiteTag::salt) of the tag.
     #[inline(always)]
     pub(crate) fn salt(&self) -> u64 {
         self.salt.load(Relaxed)

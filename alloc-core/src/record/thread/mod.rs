@@ -6,6 +6,7 @@ mod gap;
 mod guards;
 mod heap;
 mod join;
+mod label;
 mod mode;
 mod registry;
 mod sample;
@@ -20,6 +21,9 @@ use crate::system::sync::Ordering::Relaxed;
 pub(crate) use events::Events;
 use guards::muted;
 pub(crate) use guards::{AtStage, Busy, begin_mute, end_mute, mute, untraced};
+#[cfg(feature = "tracing")]
+pub(crate) use label::{change_label, pass_label};
+pub(crate) use label::{enter_label, label, leave_label};
 pub(crate) use registry::Threads;
 pub(crate) use scope::{
     ScopeOwners, disown_scope, give_back_spare_slot, keep_spare_slot, outside_scope,
@@ -48,6 +52,10 @@ struct Local {
     stage: Own<Stage>,
     /// The thread's scope; zero for none.
     scope: Own<u32>,
+    /// The thread's label; zero for none.
+    label: Own<u32>,
+    /// Number of labels that the thread has entered and not left.
+    labels_entered: Own<u32>,
     /// Whether the thread allocated or freed something while a scope existed.
     was_seen: Own<bool>,
     /// A slot for the thread's next scope; zero for none.
@@ -67,6 +75,8 @@ thread_local! {
                 state: Own::new(None),
                 stage: Own::new(Stage::Fresh),
                 scope: Own::new(0),
+                label: Own::new(0),
+                labels_entered: Own::new(0),
                 was_seen: Own::new(false),
                 spare_slot: Own::new(0),
                 muted: Own::new(0),

@@ -65,12 +65,14 @@ pub(crate) struct ThreadState {
     pub(super) sample_every: AtomicU64,
     pub(super) captures: AtomicBool,
     pub(super) captures_line: AtomicBool,
-    pub(super) labels_sizes: AtomicBool,
+    pub(super) tags_sizes: AtomicBool,
     pub(super) only_counts: AtomicBool,
-    /// The [label](crate::tables::label::Label) of this thread's callsites, as a word, and its
-    /// salt.
-    pub(super) label: AtomicU64,
+    /// The [tag](crate::tables::callsite_tag::CallsiteTag) of this thread's callsites, as a word,
+    /// and its salt.
+    pub(super) tag: AtomicU64,
     pub(super) salt: AtomicU64,
+    /// Whether the next capture updates the tag: it may be in another label, or of another size.
+    pub(super) has_stale_tag: AtomicBool,
     pub(crate) account: Account,
     /// The gap and the range between two gaps where a session that only counts last met blocks: see
     /// [`Counted`](crate::tables::counted::Counted).

@@ -1,13 +1,13 @@
-//! [`Callsite`]: the stack, label and shared counters of one callsite.
+//! [`Callsite`]: the stack, tag and shared counters of one callsite.
 
 use super::{CallsiteId, Outer};
 use crate::snapshot::recorded::StackEnd;
 use crate::system::arena::Zeroed;
 use crate::system::sync::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use crate::tables::callsite_tag::CallsiteTag;
 use crate::tables::counters::SharedCounters;
-use crate::tables::label::Label;
 
-/// One callsite: its stack and label, written once, and the counters that threads share.
+/// One callsite: its stack and tag, written once, and the counters that threads share.
 ///
 /// It stores only the innermost addresses of its stack if the rest is in the previous new callsite
 /// of its thread. In a program that recurses over its data, stacks of thirty frames differ in three
@@ -16,7 +16,7 @@ use crate::tables::label::Label;
 pub(crate) struct Callsite {
     pub(crate) shared: SharedCounters,
     addresses: AtomicPtr<usize>,
-    label: AtomicU64,
+    tag: AtomicU64,
     /// Number of addresses stored here, and number stored elsewhere.
     own_len: AtomicU16,
     outer_len: AtomicU16,
@@ -67,9 +67,9 @@ impl Callsite {
         })
     }
 
-    /// The label, which distinguishes callsites with the same stack.
-    pub(crate) fn label(&self) -> Label {
-        Label::from_word(self.label.load(Ordering::Relaxed))
+    /// The tag, which distinguishes callsites with the same stack.
+    pub(crate) fn tag(&self) -> CallsiteTag {
+        CallsiteTag::from_word(self.tag.load(Ordering::Relaxed))
     }
 
     /// Writes the callsite. NOTE: a stack has at most [`MAX_FRAMES`](crate::capture::MAX_FRAMES)
@@ -79,14 +79,14 @@ impl Callsite {
         own: &[usize],
         outer: Option<Outer>,
         (end, era): (StackEnd, u16),
-        label: Label,
+        tag: CallsiteTag,
     ) {
         self.era.store(era, Ordering::Relaxed);
         let (callsite, skip, outer_len) =
             outer.map_or((0, 0, 0), |it| (it.callsite.get(), it.skip, it.len));
         self.addresses
             .store(own.as_ptr().cast_mut(), Ordering::Relaxed);
-        self.label.store(label.word(), Ordering::Relaxed);
+        self.tag.store(tag.word(), Ordering::Relaxed);
         self.own_len.store(own.len() as u16, Ordering::Relaxed);
         self.outer_len.store(outer_len as u16, Ordering::Relaxed);
         self.outer.store(callsite, Ordering::Relaxed);

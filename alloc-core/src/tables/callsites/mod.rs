@@ -10,7 +10,7 @@ mod tests;
 use crate::snapshot::recorded::StackEnd;
 use crate::system::arena::{Arena, LazyTable};
 use crate::system::sync::{AtomicU32, Ordering};
-use crate::tables::label::Label;
+use crate::tables::callsite_tag::CallsiteTag;
 use crate::tables::stack_hash::hash_of;
 use crate::tables::tag_set::{Insertion, TagSet};
 
@@ -77,7 +77,7 @@ impl Callsites {
             (CallsiteId::OVERFLOW, StackEnd::Overflow),
             (CallsiteId::HEAP, StackEnd::Uncaptured),
         ] {
-            callsites[id.get() as usize].write(&[], None, (end, 0), Label::default());
+            callsites[id.get() as usize].write(&[], None, (end, 0), CallsiteTag::default());
         }
         let limit = limit.min(MAX_CALLSITES) + CallsiteId::RESERVED;
         self.limit.store(limit, Ordering::Relaxed);
@@ -85,7 +85,7 @@ impl Callsites {
         Some(())
     }
 
-    /// The id of the stack with this hash, [salted](Label::salt), if it has one.
+    /// The id of the stack with this hash, [salted](CallsiteTag::salt), if it has one.
     #[inline(always)]
     pub(crate) fn find(&self, hash: u64) -> Option<CallsiteId> {
         let tag = tag(hash);
@@ -95,20 +95,18 @@ impl Callsites {
         Some(id_of(word))
     }
 
-    /// The id of a stack with this label; inserted if new.
-    pub(crate) fn find_or_insert(&self, stack: Stack<'_>, label: Label) -> CallsiteId {
-        self.find(stack.hash ^ label.salt())
-            .unwrap_or_else(|| self.insert(stack, label))
+    /// The id of a stack with this tag; inserted if new.
+    pub(crate) fn find_or_insert(&self, stack: Stack<'_>, tag: CallsiteTag) -> CallsiteId {
+        self.find(stack.hash ^ tag.salt())
+            .unwrap_or_else(|| self.insert(stack, tag))
     }
 
-    /// Slow path: the id of a stack with this label; inserted if new.
+    /// Slow path: the id of a stack with this tag; inserted if new.
     #[cold]
     #[inline(never)]
-    pub(crate) fn insert(&self, stack: Stack<'_>, label: Label) -> CallsiteId {
+    pub(crate) fn insert(&self, stack: Stack<'_>, tag: CallsiteTag) -> CallsiteId {
         let Some(inner) = stack.addresses.get(..self.frames_for_newcomers()) else {
-            return self
-                .try_insert(stack, label)
-                .unwrap_or(CallsiteId::OVERFLOW);
+            return self.try_insert(stack, tag).unwrap_or(CallsiteId::OVERFLOW);
         };
         let short = Stack {
             addresses: inner,
@@ -117,25 +115,29 @@ impl Callsites {
             hash: hash_of(inner),
             era: stack.era,
         };
-        self.find(short.hash ^ label.salt())
-            .or_else(|| self.try_insert(short, label))
+        self.find(short.hash ^ tag.salt())
+            .or_else(|| self.try_insert(short, tag))
             .unwrap_or(CallsiteId::OVERFLOW)
     }
 
-    /// The id of the last walked stack with this label; inserted if new.
+    /// The id of the last walked stack with this tag; inserted if new.
     #[cold]
     #[inline(never)]
-    pub(crate) fn insert_last_of(&self, walker: &mut impl LastStack, label: Label) -> CallsiteId {
+    pub(crate) fn insert_last_of(
+        &self,
+        walker: &mut impl LastStack,
+        tag: CallsiteTag,
+    ) -> CallsiteId {
         let most = self.frames_for_newcomers();
         if most != usize::MAX {
             // PERF: nearly half of these stacks are known by their innermost frames.
             let short = walker.hash_of_innermost(most);
             return short
-                .and_then(|hash| self.find(hash ^ label.salt()))
-                .or_else(|| self.try_insert(walker.innermost(most), label))
+                .and_then(|hash| self.find(hash ^ tag.salt()))
+                .or_else(|| self.try_insert(walker.innermost(most), tag))
                 .unwrap_or(CallsiteId::OVERFLOW);
         }
-        let callsite = self.insert(walker.new_stack(), label);
+        let callsite = self.insert(walker.new_stack(), tag);
         if callsite != CallsiteId::OVERFLOW {
             walker.set_callsite(callsite);
         }
@@ -155,7 +157,7 @@ impl Callsites {
         }
     }
 
-    fn try_insert(&self, stack: Stack<'_>, label: Label) -> Option<CallsiteId> {
+    fn try_insert(&self, stack: Stack<'_>, tag: CallsiteTag) -> Option<CallsiteId> {
         // NOTE: checked before the increment, so that a full table stays just above its limit.
         if self.next.load(Ordering::Relaxed) >= self.limit.load(Ordering::Relaxed) {
             return None;
@@ -168,13 +170,13 @@ impl Callsites {
         let chunk = self.chunks.get(number as usize / CHUNK)?.get_or_reserve()?;
         let own = self.frames.store(stack.addresses)?;
         let outer = stack.outer.map(|outer| self.owner_of(outer));
-        chunk[number as usize % CHUNK].write(own, outer, (stack.end, stack.era), label);
-        let hash = stack.hash ^ label.salt();
-        let tag = tag(hash);
-        let word = tag | u64::from(number);
+        chunk[number as usize % CHUNK].write(own, outer, (stack.end, stack.era), tag);
+        let hash = stack.hash ^ tag.salt();
+        let hash_tag = self::tag(hash);
+        let word = hash_tag | u64::from(number);
         match self
             .index
-            .insert(place(hash), word, |word| word & !ID_MASK == tag)
+            .insert(place(hash), word, |word| word & !ID_MASK == hash_tag)
         {
             Insertion::Inserted => Some(id),
             Insertion::Found(word) => Some(id_of(word)),

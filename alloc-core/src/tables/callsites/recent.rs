@@ -28,8 +28,8 @@ impl Recent {
         self.words.begin();
     }
 
-    /// The id of the stack with this hash, [salted](crate::tables::label::Label::salt), if it is
-    /// cached.
+    /// The id of the stack with this [salted](crate::tables::callsite_tag::CallsiteTag::salt) hash, if
+    /// it is cached.
     #[inline(always)]
     pub(crate) fn find(&self, hash: u64) -> Option<CallsiteId> {
         let word = self.words.place(hash as usize).load(Ordering::Relaxed);

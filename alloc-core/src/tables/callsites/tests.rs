@@ -12,7 +12,7 @@ fn intern(callsites: &Callsites, addresses: &[usize]) -> CallsiteId {
     };
     callsites
         .find(hash)
-        .unwrap_or_else(|| callsites.insert(stack, Label::default()))
+        .unwrap_or_else(|| callsites.insert(stack, CallsiteTag::default()))
 }
 
 fn stack_of(callsites: &Callsites, id: CallsiteId) -> (Vec<usize>, StackEnd) {
@@ -99,7 +99,7 @@ fn a_newcomer_may_have_its_outer_frames_from_any_callsite() {
             hash: hash_of(&whole),
             era: 0,
         };
-        let id = callsites.insert(stack, Label::default());
+        let id = callsites.insert(stack, CallsiteTag::default());
         assert_eq!(
             stack_of(&callsites, id),
             (whole.clone(), StackEnd::Complete)
@@ -113,9 +113,9 @@ fn a_newcomer_may_have_its_outer_frames_from_any_callsite() {
 #[test]
 fn one_stack_with_two_labels_is_two_callsites() {
     let callsites = ready(MAX_CALLSITES);
-    let label = |domain| Label {
+    let tag = |domain| CallsiteTag {
         domain,
-        ..Label::default()
+        ..CallsiteTag::default()
     };
     let addresses = [0x1000, 0x2000];
     let stack = Stack {
@@ -126,11 +126,11 @@ fn one_stack_with_two_labels_is_two_callsites() {
         era: 0,
     };
     let ids: Vec<_> = (0..100)
-        .map(|domain| callsites.insert(stack, label(domain)))
+        .map(|domain| callsites.insert(stack, tag(domain)))
         .collect();
     for (domain, &id) in (0..100).zip(&ids) {
-        assert_eq!(callsites.find(stack.hash ^ label(domain).salt()), Some(id));
-        assert_eq!(callsites.get(id).unwrap().label(), label(domain));
+        assert_eq!(callsites.find(stack.hash ^ tag(domain).salt()), Some(id));
+        assert_eq!(callsites.get(id).unwrap().tag(), tag(domain));
     }
     // SAFETY: this thread is the only user.
     unsafe { callsites.clear() };

@@ -2,25 +2,24 @@
 
 use crate::error::Error;
 
-/// The memory that is left for what a profile becomes.
+/// The memory left for the content of a profile.
 ///
 /// # The bound
 ///
-/// Reading takes up at most [`TIMES`](Budget::TIMES) times the size of the unpacked profile, and
-/// [`BESIDE`](Budget::BESIDE) bytes beside, whatever the file holds. The profile itself is part of
-/// that. So much is enough for every file that says something: a true one takes up five to eight
-/// times its size. What takes up more is one that says little and stands for much, such as a
-/// location of a thousand inlined functions in every sample, and is refused before the memory is
-/// asked for.
+/// Reading takes up at most [`TIMES`](Budget::TIMES) times the size of the unpacked profile, plus
+/// [`BESIDE`](Budget::BESIDE) bytes, for any input. This includes the profile itself. It is enough
+/// for every real file, which takes up five to eight times its size. A file that needs more has
+/// little content that expands to much, such as a location of a thousand inlined functions in every
+/// sample. It is refused before the memory is allocated.
 ///
-/// How much a file unpacks to is bounded by its packed size: see [`unpack`](super::unpack).
+/// The compressed size bounds the unpacked size: see [`unpack`](super::unpack).
 ///
 /// # What counts
 ///
-/// Whoever builds a table takes what it will hold at most before it is built, texts and what a
-/// growing table copies included. So the bound is held by addition, and not by a limit for each
-/// kind of thing. It bounds time as well: what is copied, or looked up once for each of many, is
-/// paid for.
+/// The builder of a table takes the table's maximum size from the budget before it builds the
+/// table, including strings and the copies of a growing table. So addition enforces the bound,
+/// without a limit for each kind of data. The budget bounds time as well: copies, and lookups that
+/// occur once for each of many items, are charged too.
 pub(super) struct Budget {
     left: usize,
     /// The size of the unpacked profile.
@@ -31,10 +30,10 @@ impl Budget {
     /// How many times its size a profile may take up.
     pub(super) const TIMES: usize = 16;
 
-    /// What it may take up beside, in bytes, so that small files may be made of anything.
+    /// The additional allowance in bytes, so that small files may have any content.
     pub(super) const BESIDE: usize = 4 << 20;
 
-    /// What is left for a profile of so many bytes, which are there already.
+    /// The budget for a profile of `size` bytes, which are already in memory.
     pub(super) fn of(size: usize) -> Budget {
         Budget {
             left: Budget::BESIDE + (Budget::TIMES - 1) * size,
@@ -42,14 +41,14 @@ impl Budget {
         }
     }
 
-    /// Takes what `number` things of `each` bytes take up for good.
+    /// Takes the memory of `number` items of `each` bytes permanently.
     pub(super) fn take(&mut self, number: usize, each: usize, what: &str) -> Result<(), Error> {
         self.check(number, each, what)?;
         self.left -= number * each;
         Ok(())
     }
 
-    /// Checks for memory that is given back before more is taken.
+    /// Checks for memory that is freed before more is taken.
     pub(super) fn check(&self, number: usize, each: usize, what: &str) -> Result<(), Error> {
         let bytes = number.saturating_mul(each);
         if bytes <= self.left {

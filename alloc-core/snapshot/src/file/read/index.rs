@@ -1,4 +1,4 @@
-//! [`Counts`] and [`Strings`]: how much there is of what in a profile, and its strings.
+//! [`Counts`] and [`Strings`]: the number of each kind of message in a profile, and its strings.
 
 use std::borrow::Cow;
 
@@ -25,15 +25,14 @@ pub(super) mod field {
     pub(in crate::file) const METADATA: u64 = 10;
 }
 
-/// How many messages of each kind a profile has, so that tables are made as large as they have to
-/// be.
+/// How many messages of each kind a profile has, so that tables are allocated at their final size.
 #[derive(Default)]
 pub(super) struct Counts {
     pub(super) sample_types: usize,
     pub(super) samples: usize,
     pub(super) mappings: usize,
     pub(super) locations: usize,
-    /// The frames of all locations: one each, or one for each function that is inlined there.
+    /// The frames of all locations: one each, or one for each inlined function.
     pub(super) frames: usize,
     pub(super) functions: usize,
     pub(super) strings: usize,
@@ -79,10 +78,9 @@ impl Counts {
     }
 }
 
-/// The table of strings, which all else refers to by numbers.
+/// The table of strings, which other messages refer to by number.
 ///
-/// What is not UTF-8 is read as pprof reads it: the text, with a mark for each byte that belongs to
-/// no character.
+/// Invalid UTF-8 is read as in pprof: each invalid byte becomes a replacement character.
 pub(super) struct Strings<'a>(Vec<&'a [u8]>);
 
 impl<'a> Strings<'a> {
@@ -110,8 +108,8 @@ impl<'a> Strings<'a> {
         })
     }
 
-    /// NOTE: looks at all of the string. Where many may refer to one, what becomes of it is kept,
-    /// or paid for.
+    /// NOTE: reads the whole string. Where many messages can refer to one string, the caller caches
+    /// the result or charges the budget for each use.
     pub(super) fn text(&self, at: i64) -> Result<Cow<'a, str>, Error> {
         self.bytes(at).map(String::from_utf8_lossy)
     }

@@ -1,10 +1,10 @@
 //! From a profile to a snapshot.
 //!
-//! In: bytes, ours or another tool's, hostile or not. Out: traces, or an error. Never: more memory
-//! than the budget, or a panic.
+//! In: bytes, ours or another tool's, hostile or not. Out: traces, or an error. It never exceeds
+//! the memory budget, and never panics.
 //!
-//! A file is [unpacked](unpack), its messages are [counted](index), and tables are made of
-//! them within a [budget](budget). Then each sample becomes a [trace](samples).
+//! A file is [unpacked](unpack), its messages are [counted](index), and tables are built from them
+//! within a [budget](budget). Then each sample becomes a [trace](samples).
 
 mod budget;
 mod index;
@@ -35,7 +35,7 @@ use samples::{Samples, Traces};
 use unpack::{Unpacked, unpack};
 use wire::Fields;
 
-/// Reads what there was at one moment.
+/// Reads a profile of one moment.
 pub(crate) fn read(reader: impl Read) -> Result<Snapshot, Error> {
     let file = Profile::read(reader)?;
     if file.is_difference() {
@@ -47,8 +47,8 @@ pub(crate) fn read(reader: impl Read) -> Result<Snapshot, Error> {
     Ok(file.snapshot())
 }
 
-/// Reads what changed between two moments: a snapshot of what was added, and one of what was taken
-/// away.
+/// Reads a profile of changes between two moments: a snapshot of the additions, and one of the
+/// removals.
 pub(crate) fn read_difference(reader: impl Read) -> Result<(Snapshot, Snapshot), Error> {
     let file = Profile::read(reader)?;
     if !file.is_difference() && file.duration_nanos == 0 {
@@ -59,7 +59,7 @@ pub(crate) fn read_difference(reader: impl Read) -> Result<(Snapshot, Snapshot),
     Ok(file.difference())
 }
 
-/// What a file says, checked.
+/// The checked content of a file.
 struct Profile {
     traces: Traces,
     own: Option<OfOurs>,
@@ -67,7 +67,7 @@ struct Profile {
     duration_nanos: i64,
 }
 
-/// What only our own files say.
+/// Data that only our own files have.
 struct OfOurs {
     recorded: Recorded,
     filtered_out: u64,
@@ -174,7 +174,7 @@ impl Profile {
     }
 }
 
-/// A snapshot of another writer's.
+/// A snapshot from a file of another writer.
 fn foreign(traces: Vec<Trace>, about: About) -> Snapshot {
     let deepest = traces.iter().map(|it| it.traceback.len()).max();
     let limit = deepest.unwrap_or(0).try_into().unwrap_or(u16::MAX);
@@ -189,7 +189,7 @@ fn sample_types(
     strings: &Strings<'_>,
     budget: &mut Budget,
 ) -> Result<SampleTypes, Error> {
-    // A mark for a byte that belongs to no character has three.
+    // A replacement character takes three bytes for each invalid byte.
     let text = size_of::<Cow<'_, str>>() + 3 * (SampleTypes::LONGEST + 1);
     let each = 2 * text;
     budget.check(counts.sample_types, each, "sample types")?;
@@ -251,12 +251,12 @@ fn modules(
 }
 
 fn owned(strings: &Strings<'_>, at: i64, budget: &mut Budget) -> Result<String, Error> {
-    // A mark for a byte that belongs to no character has three.
+    // A replacement character takes three bytes for each invalid byte.
     budget.take(strings.bytes(at)?.len(), 3, "mappings")?;
     strings.text(at).map(Cow::into_owned)
 }
 
-/// What a file of these types does not tell.
+/// The metrics that are missing in a file with these types.
 fn unknown(types: &SampleTypes) -> Unknown {
     let needed = [
         (Metric::Current, "inuse_space"),

@@ -1,8 +1,8 @@
-//! [`name_of`]: what a file is that is no profile of pprof's.
+//! [`name_of`]: recognizes files that are not pprof profiles.
 
 use super::wire::{Fields, Value};
 
-/// What files begin with that are taken for profiles, what they are, and what to do.
+/// How files begin that people mistake for profiles, what they are, and what to do.
 const BEGINNINGS: [(&[u8], &str); 22] = [
     (
         b"heap profile:",
@@ -51,8 +51,7 @@ const BEGINNINGS: [(&[u8], &str); 22] = [
         b"goroutine profile:",
         "a list of goroutines: fetch /debug/pprof/heap instead",
     ),
-    // The beginning of a CPU profile of gperftools', in either order of bytes and either size of
-    // words.
+    // The beginning of a CPU profile of gperftools, for both byte orders and both word sizes.
     (
         b"\0\0\0\0\0\0\0\0\x03\0\0\0",
         "a CPU profile of gperftools'",
@@ -88,7 +87,7 @@ const BEGINNINGS: [(&[u8], &str); 22] = [
     ),
 ];
 
-/// What a file is, packed or not, if it is known to be something else.
+/// What a file is, compressed or not, if it is known not to be a profile.
 pub(super) fn name_of(file: &[u8]) -> Option<&'static str> {
     let beginnings = BEGINNINGS.iter();
     let mut known = beginnings.filter(|(start, _)| file.starts_with(start));
@@ -100,14 +99,13 @@ pub(super) fn name_of(file: &[u8]) -> Option<&'static str> {
         .or_else(|| is_heaptrack(file).then_some(HEAPTRACK))
 }
 
-/// What a file is that is no profile after all, if its beginning tells: nothing if that is a
-/// profile's.
+/// A guess at what a file is that turned out not to be a profile; `None` if it begins like one.
 pub(super) fn guess(file: &[u8]) -> Option<String> {
     let is_sample_type =
         |message| Fields::of(message).all(|field| matches!(field, Ok((1 | 2, Value::Number(_)))));
     match Fields::of(file).next() {
         Some(Ok((1, Value::Bytes(first)))) if is_sample_type(first) => None,
-        // So does a trace of Perfetto's begin, which is packets and nothing else.
+        // A Perfetto trace, which consists of packets only, begins like this too.
         Some(Ok((1, Value::Bytes(_)))) => Some(
             "a message of another kind, such as a trace of Perfetto's: `traceconv profile FILE` makes profiles \
              that are read here of the heap profiles in it"
@@ -141,7 +139,7 @@ fn json(file: &[u8]) -> Option<&'static str> {
 const ZLIB: &str =
     "a file packed by zlib, which pprof does not read either: unpack it, or pack it with gzip";
 
-/// By its header, which no profile begins with.
+/// Recognizes zlib by its header, which no profile begins with.
 fn is_zlib(file: &[u8]) -> bool {
     let [method, flags, ..] = file else {
         return false;
@@ -151,7 +149,8 @@ fn is_zlib(file: &[u8]) -> bool {
 
 const HEAPTRACK: &str = "what heaptrack recorded: heaptrack_print reads it";
 
-/// By its first line, with the versions of the program and of the file in hexadecimal.
+/// Recognizes heaptrack by its first line, with the versions of the program and of the file in
+/// hexadecimal.
 fn is_heaptrack(file: &[u8]) -> bool {
     let line = file[..file.len().min(64)]
         .split(|&byte| byte == b'\n')
@@ -201,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_guessed_is_said_with_the_beginning() {
+    fn a_guess_quotes_the_beginning() {
         let guess = |file: &[u8]| guess(file).unwrap_or_default();
         assert!(guess(&[0x0A, 4, 8, 1, 0x42, 0]).contains("Perfetto"));
         assert_eq!(guess(b"hello"), "a file that begins with \"hello\"");

@@ -1,4 +1,4 @@
-//! [`Own`]: what our own files say in addition to the format's fields.
+//! [`Own`]: the content of our own files that the format has no field for.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use crate::recorded::Recorded;
 use crate::sampling::Interval;
 use crate::{Health, TracedMemory};
 
-/// The extension of a profile: see [`proto::Extension`](crate::file::proto::Extension) for its
+/// The extension of a profile. See [`proto::Extension`](crate::file::proto::Extension) for its
 /// fields.
 #[derive(Default)]
 pub(super) struct Own<'a> {
@@ -25,16 +25,17 @@ pub(super) struct Own<'a> {
     pub(super) metadata: BTreeMap<String, String>,
 }
 
-/// One more than the highest number of a field.
+/// The highest field number plus one.
 const NUMBERS: usize = 24;
 
-/// What an entry of a `BTreeMap` takes up at most, without its texts: its nodes are half full.
+/// The most that an entry of a `BTreeMap` takes up, without its strings: nodes are at least half
+/// full.
 const ENTRY: usize = 3 * size_of::<(String, String)>();
 
 impl<'a> Own<'a> {
-    /// What a file of ours says; nothing if it is another's.
+    /// Reads the extension of our own file; `None` for a file of another writer.
     ///
-    /// Where the field is there more than once, its parts are joined, as the format has it.
+    /// If the field occurs more than once, its parts are joined, as the format requires.
     pub(super) fn of(
         profile: &'a [u8],
         counts: &Counts,
@@ -115,7 +116,7 @@ impl<'a> Own<'a> {
         self.numbers[field]
     }
 
-    /// Whether its locations without lines are addresses to be named.
+    /// Whether locations without lines are addresses without names.
     pub(super) fn is_unnamed(&self) -> bool {
         self.number(23) != 0
     }
@@ -136,7 +137,7 @@ impl<'a> Own<'a> {
         self.number(11)
     }
 
-    /// The folders that short paths are relative to, once.
+    /// Takes out the folders that short paths are relative to.
     pub(super) fn take_roots(&mut self) -> Roots<'a> {
         Roots::of(std::mem::take(&mut self.roots).into_iter())
     }

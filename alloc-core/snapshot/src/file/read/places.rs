@@ -9,16 +9,16 @@ use super::wire::Fields;
 use crate::error::Error;
 use crate::stack::frame::{Frame, Function, Name, SourcePath};
 
-/// The frames of all locations, one location after the other, and where those of each are.
+/// The frames of all locations in a row, and the range of each location.
 ///
-/// PERF: millions of samples' parts are looked up here. With a hash map that was a fifth of
-/// loading.
+/// PERF: there are millions of lookups here, one for each location of each sample. With a hash map
+/// they took a fifth of the load time.
 pub(super) struct Places {
     frames: Vec<Frame>,
     locations: Vec<Place>,
 }
 
-/// Where the frames of a location are.
+/// The range of frames of a location.
 #[derive(Clone, Copy)]
 struct Place {
     id: u64,
@@ -113,7 +113,7 @@ impl Places {
     }
 }
 
-/// The functions, each made when a line is first found in it, and their names and paths.
+/// The functions, each created when a line first refers to it, and their names and paths.
 struct Functions<'a, 'b> {
     strings: &'b Strings<'a>,
     roots: &'b Roots<'a>,
@@ -129,7 +129,7 @@ struct Entry {
     made: Option<Function>,
 }
 
-/// What an entry of a `HashMap` takes up at most, beside what is in it, while the map grows.
+/// How many times the size of an entry a growing `HashMap` takes up at most.
 const GROWN: usize = 4;
 
 impl<'a, 'b> Functions<'a, 'b> {
@@ -246,7 +246,7 @@ impl<'a, 'b> Functions<'a, 'b> {
     }
 }
 
-/// Refuses ids, in their order, of which two are the same: nobody knows which is meant.
+/// Refuses sorted ids that contain a duplicate: it is ambiguous.
 fn refuse_twins(mut ids: impl Iterator<Item = u64>, what: &str) -> Result<(), Error> {
     let mut last = None;
     match ids.find(|id| last.replace(*id) == Some(*id)) {

@@ -2,24 +2,23 @@
 
 use std::borrow::Cow;
 
-/// Folders in the order of their paths, for a path to find the one that it is in.
+/// Folders sorted by path, to find the folder that contains a path.
 ///
-/// A look-up compares the path with some twenty roots, however many there are: a file may have as
-/// many as it likes.
+/// A lookup compares the path with some twenty roots even in a file with very many roots.
 #[derive(Default)]
 pub(super) struct Roots<'a>(Vec<Root<'a>>);
 
 struct Root<'a> {
     path: Cow<'a, str>,
-    /// The innermost root around this one.
+    /// The innermost root that contains this one.
     around: Option<u32>,
 }
 
 impl<'a> Roots<'a> {
-    /// The memory of one, without its path.
+    /// The memory of one root, without its path.
     pub(super) const EACH: usize = size_of::<Root<'_>>();
 
-    /// Of paths without a slash at their ends.
+    /// Takes paths without trailing slashes.
     pub(super) fn of(paths: impl ExactSizeIterator<Item = Cow<'a, str>>) -> Roots<'a> {
         let mut roots: Vec<Root<'a>> = Vec::with_capacity(paths.len());
         roots.extend(paths.map(|path| Root { path, around: None }));
@@ -37,10 +36,10 @@ impl<'a> Roots<'a> {
         Roots(roots)
     }
 
-    /// The innermost root that a path is below.
+    /// The innermost root that contains a path.
     pub(super) fn around(&self, path: &str) -> Option<&str> {
-        // All between a root and a path below it are below the root as well. So the last before the
-        // path is the root, or within it.
+        // All paths between a root and a path below it are below the root as well. So the last
+        // entry before the path is the root, or within it.
         let after = self
             .0
             .partition_point(|root| compare(&root.path, path).is_lt());
@@ -63,8 +62,8 @@ fn is_below(path: &str, folder: &str) -> bool {
         .is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// The order in which all that is in a folder comes right after it: that of bytes, with the slash
-/// before all others.
+/// The order in which a folder's content comes directly after the folder: byte order, with the
+/// slash before all other bytes.
 fn compare(a: &str, b: &str) -> std::cmp::Ordering {
     let common = common_prefix(a, b);
     let rank = |text: &str| {
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_one_that_a_look_at_all_finds() {
+    fn a_linear_search_finds_the_same_root() {
         let mut random = 1_u64;
         let mut below = |n: u64| {
             // xorshift64*, by Vigna.

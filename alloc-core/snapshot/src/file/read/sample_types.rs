@@ -1,27 +1,26 @@
-//! [`SampleTypes`]: which value of a sample is which, and in what unit.
+//! [`SampleTypes`]: the meaning and unit of each value of a sample.
 
 use crate::error::Error;
 use crate::file::SAMPLE_TYPES;
 
-/// The number of values that a snapshot has a place for.
+/// How many values a snapshot has a place for.
 pub(super) const COLUMNS: usize = SAMPLE_TYPES.len();
 
-/// Where in a sample the values stand that a snapshot has a place for, and what turns them into
-/// bytes.
+/// The position in a sample of each value that a snapshot has a place for, and its scale in bytes.
 ///
 /// # Names
 ///
 /// Each writer has its own names for the same numbers: see [`NAMES`]. Case does not matter, dashes
-/// and underscores are the same, and a name may be part of a profile type of Pyroscope's or
-/// Parca's, such as `memory:inuse_space:bytes:space:bytes`. Of two that mean the same, the one with
-/// Go's own name counts, else the first. `objects` and `space` without a word before them are what
-/// is live: so Node.js and tcmalloc write it.
+/// and underscores are equal, and a name may be part of a Pyroscope or Parca profile type, such as
+/// `memory:inuse_space:bytes:space:bytes`. If two names have the same meaning, Go's own name takes
+/// precedence, otherwise the first one. Plain `objects` and `space` mean live blocks and bytes, as
+/// in Node.js and tcmalloc.
 ///
 /// # Units
 ///
-/// The units are those of pprof, whose `kB` has 1,024 bytes, and `KiB` to `PiB`. A number without a
-/// unit counts bytes or blocks, as its type says. A unit that is not known is an error: numbers in
-/// it are not to be taken for bytes.
+/// The units are those of pprof, where `kB` has 1,024 bytes, and `KiB` to `PiB`. A number without a
+/// unit counts bytes or blocks, according to its type. An unknown unit is an error, so that its
+/// numbers are not mistaken for bytes.
 #[derive(Debug)]
 pub(super) struct SampleTypes {
     columns: [Option<Column>; COLUMNS],
@@ -30,14 +29,14 @@ pub(super) struct SampleTypes {
 
 #[derive(Clone, Copy, Debug)]
 struct Column {
-    /// Which value of a sample.
+    /// The index of the value in a sample.
     at: usize,
-    /// How many bytes or blocks a value of one stands for.
+    /// How many bytes or blocks a value of one represents.
     scale: i64,
     is_exact: bool,
 }
 
-/// The names that others use, and the place of each in [`SAMPLE_TYPES`].
+/// The names that other writers use, and the equivalent name in [`SAMPLE_TYPES`].
 const NAMES: [(&str, &str); 17] = [
     // Node.js, tcmalloc.
     ("objects", "inuse_objects"),
@@ -48,7 +47,7 @@ const NAMES: [(&str, &str); 17] = [
     ("heap_space", "inuse_space"),
     ("alloc_samples", "alloc_objects"),
     ("alloc_size", "alloc_space"),
-    // Plainer words for the same.
+    // Plainer synonyms.
     ("inuse_blocks", "inuse_objects"),
     ("inuse_bytes", "inuse_space"),
     ("live_objects", "inuse_objects"),
@@ -57,7 +56,7 @@ const NAMES: [(&str, &str); 17] = [
     ("alloc_bytes", "alloc_space"),
     ("allocated_objects", "alloc_objects"),
     ("allocated_bytes", "alloc_space"),
-    // The JVM's, from its thread-local buffers.
+    // Names of the JVM, from its thread-local buffers.
     ("alloc_in_new_tlab_objects", "alloc_objects"),
     ("alloc_in_new_tlab_bytes", "alloc_space"),
 ];
@@ -66,7 +65,7 @@ const NAMES: [(&str, &str); 17] = [
 const LISTED: usize = 8;
 
 impl SampleTypes {
-    /// The longest name that is looked at; none that is known comes near.
+    /// The longest name that is considered. All known names are far shorter.
     pub(super) const LONGEST: usize = 128;
 
     /// Finds the columns among names and units, in the order of the file.
@@ -104,14 +103,14 @@ impl SampleTypes {
         self.number
     }
 
-    /// Whether the file has the values that snapshots have under this name.
+    /// Whether the file has the values of this snapshot name.
     pub(super) fn knows(&self, name: &str) -> bool {
         let place = SAMPLE_TYPES.iter().position(|(known, _)| *known == name);
         place.is_some_and(|place| self.columns[place].is_some())
     }
 
-    /// The values of a sample in bytes and blocks, in the order of [`SAMPLE_TYPES`]; zero for those
-    /// that the file does not have.
+    /// The values of a sample in bytes and blocks, in the order of [`SAMPLE_TYPES`]; zero for
+    /// values that are missing in the file.
     pub(super) fn in_order(&self, values: &[i64]) -> Result<[i64; COLUMNS], Error> {
         if values.len() != self.number {
             return Err(Error::invalid_file(format!(
@@ -135,7 +134,7 @@ impl SampleTypes {
     }
 }
 
-/// The place of a type, and whether it goes by Go's name or our own.
+/// The place of a type, and whether the name is Go's or our own.
 fn place_of(name: &str) -> Option<(usize, bool)> {
     let place = |name: &str| SAMPLE_TYPES.iter().position(|(known, _)| *known == name);
     if let Some(place) = place(name) {
@@ -152,13 +151,13 @@ fn place_of(name: &str) -> Option<(usize, bool)> {
     by_name.map(|place| (place, false))
 }
 
-/// How many bytes or blocks the unit of a place is.
+/// How many bytes or blocks one unit of a place is.
 fn scale_of(unit: &str, place: usize) -> Option<i64> {
     if unit.len() > SampleTypes::LONGEST {
         return None;
     }
     let unit = unit.to_ascii_lowercase();
-    // As pprof has it: the plural of a word is the word.
+    // As in pprof, a plural is the same as the singular.
     let unit = match unit.len() {
         0..=2 => unit.as_str(),
         _ => unit.strip_suffix('s').unwrap_or(&unit),
@@ -213,7 +212,7 @@ fn not_a_heap<'a>(names: impl Iterator<Item = &'a str>, number: usize) -> Error 
     ))
 }
 
-/// As much of a name as an error shows.
+/// The part of a name that an error shows.
 fn shown(name: &str) -> &str {
     match name.char_indices().nth(40) {
         Some((end, _)) => &name[..end],
@@ -229,10 +228,10 @@ mod tests {
         SampleTypes::of(types.iter().copied())
     }
 
-    /// What a sample of one value says for a type and a unit, by the names of snapshots.
+    /// How a sample with one value reads for a type and a unit, by snapshot names.
     #[track_caller]
     fn check(name: &str, unit: &str, expected: &str, scale: i64) {
-        // With bytes as well, since blocks alone are no heap.
+        // Adds bytes, since blocks alone are no heap.
         let beside = if expected == "alloc_space" {
             "inuse_space"
         } else {
@@ -254,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn every_unit_of_bytes_is_what_it_says() {
+    fn units_of_bytes_have_the_right_scale() {
         for (units, scale) in [
             (&["bytes", "byte", "B", "Bytes", ""][..], 1),
             (
@@ -276,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_that_is_not_known_is_refused_by_name() {
+    fn an_unknown_unit_is_refused_by_name() {
         refuses(
             &[("inuse_space", "pages")],
             "the sample type inuse_space in the unit pages: expected bytes, or kB, MB, GB, TB, PB, KiB, \
@@ -289,12 +288,12 @@ mod tests {
         for unit in ["k", "bits", "nanoseconds", "kb2", "count"] {
             assert!(of(&[("inuse_space", unit)]).is_err(), "{unit}");
         }
-        // That of a type which is not read does not matter.
+        // The unit of an unused type does not matter.
         assert!(of(&[("inuse_space", "bytes"), ("cpu", "nanoseconds")]).is_ok());
     }
 
     #[test]
-    fn others_have_other_names() {
+    fn names_of_other_writers_are_known() {
         for (name, expected) in [
             ("space", "inuse_space"),
             ("objects", "inuse_objects"),
@@ -319,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_names_for_one_number_go_s_own_counts() {
+    fn go_s_own_name_takes_precedence() {
         let types = of(&[
             ("space", "kB"),
             ("inuse_space", "bytes"),
@@ -332,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_of_a_heap_is_named() {
+    fn other_kinds_of_profiles_are_named() {
         refuses(
             &[("samples", "count"), ("cpu", "nanoseconds")],
             "a CPU profile: expected a sample type such as inuse_space or alloc_space, found samples, cpu",

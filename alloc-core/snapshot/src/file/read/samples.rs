@@ -1,4 +1,4 @@
-//! [`Samples`]: from samples to traces.
+//! [`Samples`]: turns samples into traces.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use super::wire::Fields;
 use crate::Bytes;
 use crate::error::Error;
 use crate::file::{
-    BROKEN, DOMAIN_LABEL, OVERFLOW, SIZE_LABEL, STACK_LABEL, THREAD_LABEL, TRUNCATED, TYPE_LABEL,
-    UNCAPTURED, counters,
+    BROKEN, DOMAIN_LABEL, OVERFLOW, OWN_LABEL, SIZE_LABEL, STACK_LABEL, THREAD_LABEL, TRUNCATED,
+    TYPE_LABEL, UNCAPTURED, counters,
 };
 use crate::recorded::StackEnd;
 use crate::snapshot::{Trace, class_of};
@@ -21,8 +21,8 @@ use crate::stack::traceback::Traceback;
 
 /// The traces of a profile.
 ///
-/// A profile of what changed has negative values. It becomes two, of which the first minus the
-/// second is what changed. In a profile of one moment nothing was taken away.
+/// A profile of changes has negative values. It becomes two lists of traces: the first minus the
+/// second is the change. For a profile of one moment, the second list is empty.
 pub(super) struct Traces {
     pub(super) added: Vec<Trace>,
     pub(super) taken_away: Vec<Trace>,
@@ -33,27 +33,28 @@ pub(super) struct Samples<'a, 'b> {
     strings: &'b Strings<'a>,
     places: &'b Places,
     types: &'b SampleTypes,
-    /// Whether the file is one of ours.
+    /// Whether our own writer wrote the file.
     is_own: bool,
-    /// Whether the file has what was freed: for blocks, and for bytes.
+    /// Whether the file has freed amounts: for blocks, and for bytes.
     knows_freed: [bool; 2],
-    /// How many samples there will be.
+    /// The number of samples in the file.
     number: usize,
     traces: Traces,
-    /// The sums of the values so far: of those above zero, and of those below.
+    /// The sums of the values so far: of the positive values, and of the negative values.
     sums: [[i64; COLUMNS]; 2],
     texts: HashMap<i64, Arc<str>>,
     unknown: Frame,
-    /// Kept from sample to sample, for the memory.
+    /// A buffer that is reused for each sample.
     values: Vec<i64>,
     ids: Vec<u64>,
 }
 
-/// What the labels of a sample say.
+/// The labels of a sample.
 struct Labels {
     end: StackEnd,
     domain: u32,
     thread: Option<Arc<str>>,
+    label: Option<Arc<str>>,
     size_class: Option<Bytes>,
     type_name: Option<Arc<str>>,
 }
@@ -103,6 +104,7 @@ impl<'a, 'b> Samples<'a, 'b> {
             end: StackEnd::Complete,
             domain: 0,
             thread: None,
+            label: None,
             size_class: None,
             type_name: None,
         };
@@ -112,7 +114,7 @@ impl<'a, 'b> Samples<'a, 'b> {
                     for id in locations.numbers() {
                         let id = id?;
                         if self.ids.len() == self.ids.capacity() {
-                            // It grows to twice its size, and is copied to there.
+                            // The vector doubles, and its content is copied.
                             let more = self.ids.len().max(4);
                             budget.take(more, size_of::<u64>(), "stacks")?;
                             budget.check(more, size_of::<u64>(), "stacks")?;
@@ -146,6 +148,7 @@ impl<'a, 'b> Samples<'a, 'b> {
             counters: Default::default(),
             domain: labels.domain,
             thread: labels.thread,
+            label: labels.label,
             size_class: labels.size_class,
             type_name: labels.type_name,
         };
@@ -184,7 +187,7 @@ impl<'a, 'b> Samples<'a, 'b> {
         Ok(())
     }
 
-    /// Refuses what no process can have held, so that sums cannot overflow.
+    /// Refuses sums that no process can reach, so that later sums cannot overflow.
     fn sum(&mut self, values: &[i64; COLUMNS]) -> Result<(), Error> {
         let [above, below] = &mut self.sums;
         for ((above, below), value) in above.iter_mut().zip(below).zip(values) {
@@ -201,7 +204,7 @@ impl<'a, 'b> Samples<'a, 'b> {
         for &id in &self.ids {
             number += self.places.get(id)?.len();
         }
-        // They are collected, and then moved to where they can be shared.
+        // Frames are collected, and then moved to shared memory.
         budget.check(number, 2 * size_of::<Frame>(), "stacks")?;
         let shared = 2 * size_of::<usize>() + number.max(1) * size_of::<Frame>();
         budget.take(1, shared, "stacks")?;
@@ -242,7 +245,7 @@ impl<'a, 'b> Samples<'a, 'b> {
             let end = ends.iter().find(|(known, _)| known.as_bytes() == word);
             labels.end = end.map_or(labels.end, |(_, end)| *end);
         } else if key == DOMAIN_LABEL.as_bytes() && self.is_own {
-            // Elsewhere the word may mean anything.
+            // In files of other writers the label may mean anything.
             labels.domain = number.try_into().map_err(|_| {
                 Error::invalid_file(format!(
                     "found a sample in domain {number}, which is not a number of 32 bits"
@@ -250,6 +253,8 @@ impl<'a, 'b> Samples<'a, 'b> {
             })?;
         } else if key == THREAD_LABEL.as_bytes() && text != 0 {
             labels.thread = Some(self.text(text, budget)?);
+        } else if key == OWN_LABEL.as_bytes() && text != 0 && self.is_own {
+            labels.label = Some(self.text(text, budget)?);
         } else if key == TYPE_LABEL.as_bytes() && text != 0 && self.is_own {
             labels.type_name = Some(self.text(text, budget)?);
         } else if key == SIZE_LABEL.as_bytes() && number > 0 {
@@ -263,22 +268,22 @@ impl<'a, 'b> Samples<'a, 'b> {
             return Ok(known.clone());
         }
         let name = self.strings.text(at)?;
-        budget.take(1, 128 + name.len(), "names of threads")?;
+        budget.take(1, 128 + name.len(), "names of threads, labels and types")?;
         let name: Arc<str> = name.into();
         self.texts.insert(at, name.clone());
         Ok(name)
     }
 }
 
-/// Two sides without negative values, of which the first minus the second is what changed: of what
-/// is live, of what was ever allocated and, where that is known, of what was freed.
+/// Splits values into two sides without negative values. The first minus the second is the change:
+/// in what is live, in what was ever allocated and, if it is known, in what was freed.
 fn sides(values: &[i64; COLUMNS], knows_freed: [bool; 2]) -> [[u64; COLUMNS]; 2] {
     let mut sides = [
         values.map(|value| value.max(0) as u64),
         values.map(|value| value.min(0).unsigned_abs()),
     ];
-    // What was allocated is what is live and what was freed, on each side. First the blocks, then
-    // the bytes.
+    // On each side, the allocated amount is the sum of the live and the freed amount. First the
+    // blocks, then the bytes.
     for (total, live) in [(0, 2), (1, 3)] {
         if !knows_freed[total] {
             continue;
@@ -296,7 +301,7 @@ fn sides(values: &[i64; COLUMNS], knows_freed: [bool; 2]) -> [[u64; COLUMNS]; 2]
 mod tests {
     use super::*;
 
-    /// What changed, of the blocks that were allocated and those that are live.
+    /// Changes in allocated blocks and in live blocks.
     #[track_caller]
     fn check(total: i64, live: i64) {
         let mut values = [0; COLUMNS];
@@ -310,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn one_side_minus_the_other_is_what_changed() {
+    fn one_side_minus_the_other_is_the_change() {
         for (total, live) in [
             (0, -10),
             (10, -10),
@@ -325,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_file_that_has_one_of_the_numbers_the_other_stays_zero() {
+    fn a_missing_number_stays_zero() {
         let mut values = [0; COLUMNS];
         values[3] = -20;
         let [added, taken_away] = sides(&values, [false; 2]);

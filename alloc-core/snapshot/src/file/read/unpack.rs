@@ -1,4 +1,4 @@
-//! [`unpack`]: from a file to a profile, still as bytes.
+//! [`unpack`]: decompresses a file to the bytes of a profile.
 
 use std::io::{ErrorKind, Read};
 
@@ -7,19 +7,19 @@ use flate2::bufread::GzDecoder;
 use super::others;
 use crate::error::Error;
 
-/// The most that a profile may take up when unpacked; a larger one is refused rather than read.
+/// The maximum size of an unpacked profile. A larger profile is refused.
 const MOST_BYTES: usize = 512 << 20;
 
-/// How many times its size a file may unpack to, and what it may unpack to beside.
+/// How many times its size a file may unpack to, and a further allowance in bytes.
 ///
-/// True profiles unpack to three to ten times their size; one with stacks of a thousand frames that
-/// are all recursion, to some hundred and thirty. Gzip bombs unpack to a thousand times theirs.
+/// Real profiles unpack to three to ten times their size; one with stacks of a thousand frames of
+/// pure recursion, to some hundred and thirty. Gzip bombs unpack to a thousand times their size.
 const MOST_TIMES: usize = 250;
 const BESIDE: usize = 1 << 20;
 
 const GZIP: [u8; 2] = [0x1F, 0x8B];
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Debug)]
 pub(super) struct Unpacked {
     pub(super) profile: Vec<u8>,
@@ -27,10 +27,10 @@ pub(super) struct Unpacked {
     pub(super) is_packed: bool,
 }
 
-/// The bytes of a profile, from a file that is packed with gzip or not, as pprof reads them.
+/// The bytes of a profile, from a file that is compressed with gzip or not, as in pprof.
 ///
-/// A file may be several gzip files, one after the other, as `cat` makes them. What follows that is
-/// none, such as an end of line, is ignored, as `gzip` does.
+/// A file may consist of several gzip files in a row, as `cat` makes them. Trailing data that is
+/// not gzip, such as a newline, is ignored, as in `gzip`.
 pub(super) fn unpack(reader: impl Read) -> Result<Unpacked, Error> {
     let mut file = Vec::new();
     reader.take(MOST_BYTES as u64 + 1).read_to_end(&mut file)?;
@@ -111,14 +111,14 @@ mod tests {
     }
 
     #[test]
-    fn packed_or_not_it_is_the_same() {
+    fn packed_and_plain_files_are_equal() {
         let profile = [10, 2, 8, 1];
         assert_eq!(unpack(&profile[..]).unwrap().profile, profile);
         assert_eq!(unpack(&packed(&profile)[..]).unwrap().profile, profile);
     }
 
     #[test]
-    fn members_are_joined_and_what_follows_is_ignored() {
+    fn members_are_joined_and_trailing_data_is_ignored() {
         let mut file = packed(&[10, 2]);
         file.extend(packed(&[]));
         file.extend(packed(&[8, 1]));
@@ -135,21 +135,21 @@ mod tests {
     }
 
     #[test]
-    fn a_file_unpacks_to_so_many_times_its_size_at_most() {
-        // Zeros shrink to a thousandth.
+    fn the_compression_ratio_is_limited() {
+        // Zeros compress to a thousandth.
         refuses(
             &packed(&vec![0; 4 << 20]),
             "bytes that unpacks to more than 250 times that and 1 MiB",
         );
-        // A small file may be of any kind.
+        // A small file may have any content.
         assert!(unpack(&packed(&vec![1; 1 << 20])[..]).is_ok());
-        // One member after the other is no way around it.
+        // Several members in a row do not bypass the limit.
         let members = packed(&vec![0; 1 << 20]).repeat(30);
         refuses(&members, "250 times");
     }
 
     #[test]
-    fn a_reader_s_error_is_an_error_of_input() {
+    fn a_reader_s_error_is_an_io_error() {
         struct Fails;
         impl Read for Fails {
             fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {

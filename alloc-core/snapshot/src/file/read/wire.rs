@@ -1,22 +1,23 @@
-//! [`Fields`]: the fields of a protobuf message, one after the other, without a copy of any.
+//! [`Fields`]: the fields of a protobuf message in order, without copies.
 //!
-//! A profile is not decoded as a whole: decoded, an empty message of two bytes takes up a hundred.
+//! A profile is not decoded as a whole, since even an empty message of two bytes takes up a hundred
+//! bytes when decoded.
 
 use crate::error::Error;
 
-/// The fields of a message, by their numbers.
+/// An iterator over the fields of a message, by number.
 ///
 /// It ends after the first error. Groups, which no profile has, are errors.
 #[derive(Clone)]
 pub(super) struct Fields<'a>(&'a [u8]);
 
-/// What a field holds.
+/// The value of a field.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Value<'a> {
     Number(u64),
-    /// A string, a message, or numbers one after the other.
+    /// A string, a message, or a packed list of numbers.
     Bytes(&'a [u8]),
-    /// A number of 32 or 64 bits, of which profiles have none.
+    /// A number of 32 or 64 bits, which profiles do not use.
     Fixed,
 }
 
@@ -98,7 +99,7 @@ impl<'a> Value<'a> {
         self.bytes().map(Fields::of)
     }
 
-    /// The numbers of a repeated field, of which this is one, or some that are packed.
+    /// The numbers of a repeated field: this single number, or a packed list.
     pub(super) fn numbers(self) -> Numbers<'a> {
         match self {
             Value::Number(number) => Numbers {
@@ -164,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_come_one_after_the_other() {
+    fn fields_are_read_in_order() {
         let message = [8, 1, 16, 0xAC, 2, 26, 2, 3, 4, 37, 0, 0, 0, 0];
         let fields: Vec<_> = Fields::of(&message).map(Result::unwrap).collect();
         let expected = [
@@ -189,12 +190,12 @@ mod tests {
     fn ends_with(message: &[u8], found: &str) {
         let error = Fields::of(message).last().unwrap().unwrap_err().to_string();
         assert!(error.contains(found), "{error}");
-        // Once, and no more.
+        // The error occurs once, and the iterator ends.
         assert_eq!(Fields::of(message).filter(Result::is_err).count(), 1);
     }
 
     #[test]
-    fn what_is_no_message_is_an_error() {
+    fn invalid_messages_are_errors() {
         ends_with(&[8, 1, 8], "cut off: it ends within a number");
         ends_with(&[10, 5, 1], "cut off: a field of 5 bytes has 1");
         ends_with(&[9, 0, 0], "cut off: a field of 8 bytes has 2");

@@ -1,20 +1,21 @@
-//! Which frames other readers of a file hide: those between the line that allocated and the
+//! The frames that other readers of a file hide: those between the allocating line and the
 //! allocator.
 //!
-//! A reader takes a regular expression, and hides each function whose whole name matches, with all
-//! that it called. So no name may match that the standard library has between itself and code of
-//! the user's, as `FnOnce::call_once` is: that code would go with it.
+//! A reader takes a regular expression, and hides each function whose whole name matches, with
+//! everything that it called. So the expression must not match a standard library function that
+//! calls user code, such as `FnOnce::call_once`: the user code would be hidden too.
 
 use std::collections::BTreeSet;
 
 use crate::stack::frame::Frame;
 use crate::{Origin, Snapshot};
 
-/// Of a file without names: the functions that the compiler calls to allocate.
+/// For a file without names: the functions that the compiler calls to allocate.
 pub(super) const DROP_FRAMES: &str = "(.*::)?__rust_(alloc|alloc_zeroed|realloc)";
 
-/// Of a snapshot with names: what of the standard library stands between the allocator and other
-/// code, and in no stack anywhere else. Of each stack the outermost such function is enough.
+/// For a snapshot with names: the standard library functions that occur between the allocator and
+/// other code, and nowhere else in any stack. Only the outermost such function of each stack is
+/// needed.
 pub(super) fn of(snapshot: &Snapshot) -> String {
     let stacks = || snapshot.traces().iter().map(|it| &it.traceback[..]);
     let mut elsewhere = BTreeSet::new();
@@ -31,19 +32,20 @@ pub(super) fn of(snapshot: &Snapshot) -> String {
     names.join("|")
 }
 
-/// How many frames of a stack are the allocation's own. None, where nobody else is in it.
+/// How many frames of a stack belong to the allocation itself; zero if the stack has no other code.
 fn of_allocation(frames: &[Frame]) -> usize {
     let is_other = |it: &Frame| !matches!(it.origin(), Origin::Std | Origin::Tracer);
     frames.iter().position(is_other).unwrap_or(0)
 }
 
-/// A function's name as readers match it: up to the first parenthesis, where they expect arguments.
+/// A function's name as readers match it: the part before the first parenthesis, where they expect
+/// arguments.
 fn name(frame: &Frame) -> &str {
     let name = frame.function().unwrap_or_default();
     name.split('(').next().unwrap_or_default()
 }
 
-/// A regular expression that matches a text and nothing else.
+/// A regular expression that matches exactly this text.
 fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len());
     for c in text.chars() {
@@ -78,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_calls_the_user_s_code_is_not_hidden() {
+    fn callers_of_user_code_are_not_hidden() {
         let names = of(&snapshot(&[
             &[
                 "alloc::alloc::alloc",
@@ -87,7 +89,7 @@ mod tests {
                 "std::rt::start",
             ],
             &["alloc::alloc::alloc", "core::iter::collect", "demo::two"],
-            // The closure is called by what allocates above.
+            // `core::iter::collect`, which allocates in the stack above, calls the closure.
             &[
                 "alloc::alloc::alloc",
                 "demo::closure",
@@ -99,7 +101,7 @@ mod tests {
                 "core::array::<impl [T; 3]>::map::{{closure}}",
                 "demo::one",
             ],
-            // Of two names, that are one to readers, one is elsewhere.
+            // Readers see these two names as one, and one of the two is also elsewhere.
             &[
                 "alloc::fmt::f(u8)",
                 "demo::one",

@@ -1,35 +1,35 @@
-//! [`Gzip`]: packs what it is given, in memory that is secured before.
+//! [`Gzip`]: compresses its input in memory that it reserves first.
 //!
-//! Libraries that pack allocate as they go and abort where there is no memory. This is the simplest
-//! form that every reader unpacks: matches with what came in the last 32 KiB, in the codes that the
-//! format fixes.
+//! Compression libraries allocate as they go, and abort when memory runs out. This is the simplest
+//! form that every reader unpacks: matches within the last 32 KiB, in the fixed codes of the
+//! format.
 //!
 //! Specifications: RFC 1951 (deflate) and RFC 1952 (gzip).
 
 use super::pages::{NoMemory, Pages};
 
-/// How far back a match may lie.
+/// The maximum distance of a match.
 const WINDOW: usize = 1 << 15;
-/// Packed when it is full; the latter half stays to be matched with.
+/// The size of the input buffer. A full buffer is compressed; its second half stays for matches.
 const INPUT: usize = 4 * WINDOW;
 const HASH_BITS: u32 = 15;
 const SHORTEST: usize = 4;
 const LONGEST: usize = 258;
-/// How many earlier places with the same hash are compared.
+/// How many earlier positions with the same hash are compared.
 const PROBES: usize = 8;
-/// A match for which no longer one is looked for.
+/// The length of a match that ends the search for a longer one.
 const LONG_ENOUGH: usize = 64;
 
-/// No compression method but one is known; no flags, no time, no system.
+/// The only compression method there is; no flags, no time, no system.
 const HEADER: [u8; 10] = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF];
 
-/// The shortest match of each length code, from 257, and how many extra bits follow.
+/// The shortest match of each length code, from 257, and its number of extra bits.
 const LENGTHS: [(u16, u8); 29] = codes(3, 4);
-/// The shortest distance of each distance code, and how many extra bits follow.
+/// The shortest distance of each distance code, and its number of extra bits.
 const DISTANCES: [(u16, u8); 30] = codes(1, 2);
 
-/// From `first` on, codes in groups of `group`: one value each in the first two groups, then twice
-/// as many values in each group as in that before.
+/// Codes from `first`, in groups of `group`: one value per code in the first two groups, then twice
+/// as many values per code in each group as in the one before.
 const fn codes<const COUNT: usize>(first: u16, group: usize) -> [(u16, u8); COUNT] {
     let mut codes = [(0, 0); COUNT];
     let (mut at, mut base) = (0, first);
@@ -47,17 +47,17 @@ const fn codes<const COUNT: usize>(first: u16, group: usize) -> [(u16, u8); COUN
 }
 
 pub(super) struct Gzip {
-    /// The last bytes of the input: those up to `packed` are packed, and stay for matches.
+    /// The last bytes of the input. Those up to `packed` are compressed, and stay for matches.
     input: Pages<u8>,
     packed: usize,
-    /// How many bytes of the whole input came before `input`; it may wrap.
+    /// How many bytes of the whole input precede `input`; it may wrap.
     before: u32,
-    /// By the hash of four bytes, where in the whole input they were last.
+    /// The last position in the whole input of each hash of four bytes.
     heads: Pages<u32>,
-    /// By the place in the window, the place before it with the same hash.
+    /// The previous position with the same hash, for each position in the window.
     chain: Pages<u32>,
     output: Pages<u8>,
-    /// Bits that do not make up a byte yet, the first the lowest.
+    /// Bits that do not form a whole byte yet, lowest first.
     bits: u64,
     bit_count: u32,
     checksum: flate2::Crc,
@@ -97,13 +97,13 @@ impl Gzip {
         Ok(())
     }
 
-    /// The whole file.
+    /// Finishes the file and returns it.
     pub(super) fn finish(mut self) -> Result<Pages<u8>, NoMemory> {
         self.pack()?;
         self.symbol(256)?;
         self.begin_block(true)?;
         self.symbol(256)?;
-        // Up to the next byte.
+        // Pads to the next byte.
         self.put(0, self.bit_count.wrapping_neg() % 8)?;
         self.flush()?;
         self.output.extend(&self.checksum.sum().to_le_bytes())?;
@@ -143,8 +143,8 @@ impl Gzip {
         Ok(())
     }
 
-    /// Notes what begins at `at`, and returns the place in the whole input where the same hash was
-    /// met last.
+    /// Records the hash at `at`, and returns the last position in the whole input with the same
+    /// hash.
     fn note(&mut self, at: usize) -> Option<u32> {
         let four: [u8; SHORTEST] = self.input.get(at..at + SHORTEST)?.try_into().ok()?;
         let hash = u32::from_le_bytes(four).wrapping_mul(0x9E37_79B1) >> (32 - HASH_BITS);
@@ -154,7 +154,7 @@ impl Gzip {
         Some(last)
     }
 
-    /// The longest match found for what begins at `at`: how long, and how far back.
+    /// The longest match found for the bytes at `at`: its length and its distance.
     fn longest_match(&mut self, at: usize) -> (usize, usize) {
         let (mut longest, mut nearest) = (0, 0);
         let Some(mut place) = self.note(at) else {
@@ -165,8 +165,7 @@ impl Gzip {
         let mut least = 0;
         for _ in 0..PROBES {
             let distance = self.before.wrapping_add(at as u32).wrapping_sub(place) as usize;
-            // NOTE: a place that was never noted, or was overwritten, is only a place to compare
-            // with.
+            // NOTE: a stale or unset position is harmless. It only costs a comparison.
             if distance <= least || distance > at.min(WINDOW) {
                 break;
             }
@@ -197,12 +196,12 @@ impl Gzip {
         self.put((distance - usize::from(least)) as u32, extra.into())
     }
 
-    /// Begins a block with the codes that the format fixes.
+    /// Begins a block with the fixed codes of the format.
     fn begin_block(&mut self, is_last: bool) -> Result<(), NoMemory> {
         self.put(u32::from(is_last) | 1 << 1, 3)
     }
 
-    /// A literal, a length code or the end of the block.
+    /// Writes a literal, a length code or the end of the block.
     fn symbol(&mut self, symbol: u32) -> Result<(), NoMemory> {
         let (code, bits) = match symbol {
             0..144 => (0x30 + symbol, 8),
@@ -233,7 +232,7 @@ impl Gzip {
     }
 }
 
-/// How many bytes are the same from the start of both on.
+/// The length of the common prefix.
 fn common_prefix(one: &[u8], other: &[u8]) -> usize {
     let words = one.as_chunks::<8>().0.iter();
     let words = words.zip(other.as_chunks::<8>().0);
@@ -274,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unpacked_is_what_was_packed() {
+    fn unpacking_restores_the_input() {
         check(b"", 1);
         check(b"a", 1);
         check(b"abcabcabcabcabc", 2);
@@ -296,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn matches_of_every_length_and_distance_are_right() {
+    fn matches_of_every_length_and_distance_are_correct() {
         let noise = random(WINDOW, 256);
         let mut input = noise.clone();
         for len in SHORTEST..300 {
@@ -313,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_those_of_the_specification() {
+    fn codes_match_the_specification() {
         assert_eq!(LENGTHS[8..12], [(11, 1), (13, 1), (15, 1), (17, 1)]);
         assert_eq!(LENGTHS[27..], [(227, 5), (258, 0)]);
         assert_eq!(DISTANCES[3..7], [(4, 0), (5, 1), (7, 1), (9, 2)]);
@@ -321,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_repeats_takes_little() {
+    fn repetitions_compress_well() {
         let part = random(500, 256);
         let input = part.repeat(400);
         assert!(check(&input, 500) < 6000);

@@ -2,12 +2,12 @@
 
 use super::pages::{NoMemory, Pages};
 
-/// All addresses that were met, in the order in which they were, and an index over them.
+/// All distinct addresses in the order of their first occurrence, and an index over them.
 ///
 /// It takes up twelve to 24 bytes for each address.
 pub(super) struct Locations {
     addresses: Pages<usize>,
-    /// Ids by the hash of the address; zero is a free place. The length is a power of two.
+    /// Ids by the hash of the address; zero is an empty slot. The length is a power of two.
     index: Pages<u32>,
 }
 
@@ -21,7 +21,7 @@ impl Locations {
         })
     }
 
-    /// The id of an address, which is the next one if it is new.
+    /// The id of an address. A new address gets the next id.
     pub(super) fn id_of(&mut self, address: usize) -> Result<u64, NoMemory> {
         let place = match self.find(address) {
             Ok(id) => return Ok(id.into()),
@@ -47,7 +47,7 @@ impl Locations {
         self.addresses.mapped() + self.index.mapped()
     }
 
-    /// The id of an address, or the place where it belongs.
+    /// The id of an address, or the slot for it.
     fn find(&self, address: usize) -> Result<u32, usize> {
         let mask = self.index.len() - 1;
         let hash = (address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);

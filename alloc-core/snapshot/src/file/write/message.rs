@@ -1,8 +1,8 @@
-//! [`Message`]: a message of a profile, encoded piece by piece into memory that can be used again.
+//! [`Message`]: a message of a profile, encoded piece by piece into reusable memory.
 
 use super::pages::{NoMemory, Pages};
 
-/// The bytes of a message. Fields may stand in any order, and those that are zero are left out.
+/// The bytes of a message. Fields can be in any order; zero fields are omitted.
 pub(super) struct Message(Pages<u8>);
 
 impl Message {
@@ -18,7 +18,7 @@ impl Message {
         &self.0
     }
 
-    /// A number without a field, as in a packed list.
+    /// Appends a number without a field, as in a packed list.
     #[inline]
     pub(super) fn varint(&mut self, value: u64) -> Result<(), NoMemory> {
         let mut bytes = [0; 10];
@@ -26,13 +26,13 @@ impl Message {
         self.0.extend(&bytes[..len])
     }
 
-    /// A field with a string, a message or a packed list.
+    /// Appends a field with a string, a message or a packed list.
     pub(super) fn field(&mut self, field: u32, content: &[u8]) -> Result<(), NoMemory> {
         self.begin(field, content.len())?;
         self.0.extend(content)
     }
 
-    /// A field with text. What is not UTF-8 is replaced, as [`String::from_utf8_lossy`] does.
+    /// Appends a field with text. Invalid UTF-8 is replaced as in [`String::from_utf8_lossy`].
     pub(super) fn text(&mut self, field: u32, text: &[u8]) -> Result<(), NoMemory> {
         const REPLACEMENT: &str = "\u{FFFD}";
         let parts = || {
@@ -49,11 +49,11 @@ impl Message {
         parts().try_for_each(|part| self.0.extend(part.as_bytes()))
     }
 
-    /// The fields of a message that has nothing on the heap. It is small.
+    /// Appends the fields of a small message that owns no heap memory.
     pub(super) fn fields(&mut self, message: &impl prost::Message) -> Result<(), NoMemory> {
         let mut buffer = [0_u8; 512];
         let mut rest = &mut buffer[..];
-        // NOTE: none has 512 bytes: at most 23 numbers of at most 12.
+        // NOTE: no message reaches 512 bytes: it has at most 23 numbers of at most 12 bytes.
         message.encode(&mut rest).map_err(|_| NoMemory)?;
         let len = message.encoded_len();
         self.0.extend(&buffer[..len])
@@ -70,7 +70,7 @@ impl Message {
     }
 }
 
-/// What stands before `len` bytes of a string, a message or a packed list, and how long that is.
+/// The bytes in front of a string, a message or a packed list of `len` bytes, and their number.
 pub(super) fn head(field: u32, len: usize) -> ([u8; 20], usize) {
     const LENGTH_DELIMITED: u64 = 2;
     let mut bytes = [0; 20];
@@ -79,7 +79,7 @@ pub(super) fn head(field: u32, len: usize) -> ([u8; 20], usize) {
     (bytes, key + len)
 }
 
-/// Writes a number to the start of `bytes`, and returns how long it is: at most ten bytes.
+/// Writes a number to the start of `bytes` and returns its length, at most ten bytes.
 fn varint(mut value: u64, bytes: &mut [u8]) -> usize {
     let mut len = 0;
     while value >= 0x80 {
@@ -99,7 +99,7 @@ mod tests {
     use crate::file::proto::{Extension, Label, Profile, field};
 
     #[test]
-    fn what_is_encoded_is_what_prost_decodes() {
+    fn prost_decodes_the_encoded_message() {
         let label = Label {
             key: 3,
             str: 0,

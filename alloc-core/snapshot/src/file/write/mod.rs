@@ -1,7 +1,7 @@
 //! Writes a snapshot as a profile.
 //!
-//! In: a snapshot, or callsites one by one. Out: the bytes of a file. Never: a look into debug
-//! information for one that is written with addresses.
+//! In: a snapshot, or callsites one by one. Out: the bytes of a file. A file with addresses never
+//! needs debug information.
 
 mod drop_frames;
 mod gzip;

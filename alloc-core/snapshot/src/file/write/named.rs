@@ -1,4 +1,4 @@
-//! From a snapshot to a profile.
+//! Writes a snapshot with names as a profile.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -14,8 +14,8 @@ use crate::file::proto::{
     self, Extension, Function, Label, Line, Location, Mapping, Profile, Sample,
 };
 use crate::file::{
-    BROKEN, DOMAIN_LABEL, FORMAT, OVERFLOW, SAMPLE_TYPES, SIZE_LABEL, STACK_LABEL, THREAD_LABEL,
-    TRUNCATED, TYPE_LABEL, UNCAPTURED, values,
+    BROKEN, DOMAIN_LABEL, FORMAT, OVERFLOW, OWN_LABEL, SAMPLE_TYPES, SIZE_LABEL, STACK_LABEL,
+    THREAD_LABEL, TRUNCATED, TYPE_LABEL, UNCAPTURED, values,
 };
 use crate::recorded::StackEnd;
 use crate::snapshot::{Snapshot, Trace};
@@ -29,13 +29,13 @@ pub(crate) fn write(snapshot: &Snapshot, writer: impl Write) -> Result<(), Error
     Ok(())
 }
 
-/// The tables of a profile, while it is put together.
+/// The tables of a profile under construction.
 #[derive(Default)]
 struct Builder {
     profile: Profile,
     strings: HashMap<String, i64>,
     functions: HashMap<(i64, i64, i64), u64>,
-    /// By the identity of the location's innermost frame.
+    /// Keyed by the identity of the location's innermost frame and the number of its frames.
     locations: HashMap<(usize, usize), u64>,
 }
 
@@ -90,7 +90,7 @@ impl Builder {
                 file_offset: module.file_offset,
                 filename: self.string(&module.path),
                 build_id: self.string(&module.build_id),
-                // Readers shall not look for symbols on their own.
+                // Readers must not look up symbols themselves.
                 has_functions: true,
                 has_filenames: true,
                 has_line_numbers: true,
@@ -102,7 +102,7 @@ impl Builder {
 
     fn sample(&mut self, trace: &Trace) -> Sample {
         let mut location_id = Vec::new();
-        // A location is a run of frames that ends with one that is not inlined.
+        // A location is a run of frames that ends with a frame that is not inlined.
         for frames in trace.traceback.split_inclusive(|it| !it.is_inlined()) {
             location_id.push(self.location(frames));
         }
@@ -119,6 +119,9 @@ impl Builder {
         }
         if let Some(thread) = &trace.thread {
             label.push(self.text_label(THREAD_LABEL, thread));
+        }
+        if let Some(path) = &trace.label {
+            label.push(self.text_label(OWN_LABEL, path));
         }
         if trace.domain != 0 {
             label.push(Label {
@@ -156,7 +159,8 @@ impl Builder {
     }
 
     fn location(&mut self, frames: &[Frame]) -> u64 {
-        // The first and the number: the tracer's own frames may have been cut off before the first.
+        // The number of frames is part of the key, because the tracer's own frames may have been
+        // cut off before the first frame.
         let identity = (frames.first().map_or(0, Frame::id), frames.len());
         if let Some(&known) = self.locations.get(&identity) {
             return known;
@@ -191,8 +195,8 @@ impl Builder {
         let name = self.string(text);
         let system_name = match frame.mangled() {
             Some(mangled) => self.string(mangled),
-            // NOTE: where both names are the same, readers take what is in angle brackets for
-            // arguments of a template, and leave it out.
+            // NOTE: if both names are equal, readers treat text in angle brackets as template
+            // arguments and omit it.
             None if text.contains(['<', ':']) => self.string(""),
             None => name,
         };
@@ -244,9 +248,9 @@ mod tests {
     use crate::stack::frame::Name;
     use crate::{Counters, Traceback};
 
-    /// Each function by its name, and what it is to the linker.
+    /// Each function has its name and its linker symbol.
     #[test]
-    fn readers_are_told_what_the_linker_has() {
+    fn functions_have_their_linker_symbols() {
         let frame = |name: &str, mangled: Option<&str>| {
             let name = Name::from(name).with_mangled(mangled.map(Into::into));
             Frame::within(crate::stack::frame::Function::new(Some(name), None), 1, 1)

@@ -1,4 +1,4 @@
-//! [`Pages`]: a vector in mapped memory, so that writing a snapshot leaves the heap alone.
+//! [`Pages`]: a vector in mapped memory, so that writing a snapshot does not use the heap.
 
 use std::io;
 use std::marker::PhantomData;
@@ -8,10 +8,10 @@ use std::ptr::NonNull;
 use crate::error::Error;
 use crate::process;
 
-/// What mapped memory is a multiple of, and aligned to.
+/// The size and alignment of mapped memory is a multiple of this.
 const PAGE: usize = 4096;
 
-/// The system gives no memory.
+/// The system has no memory left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoMemory;
 
@@ -21,45 +21,45 @@ impl From<NoMemory> for Error {
     }
 }
 
-/// Types for which all bytes zero is a value.
+/// Types for which all-zero bytes are a valid value.
 ///
 /// # Safety
 ///
-/// It is.
+/// All-zero bytes must be a valid value of the type.
 pub unsafe trait Zeroed {}
 
-// SAFETY: an integer, for which zero is a value.
+// SAFETY: an integer, for which zero is a valid value.
 unsafe impl Zeroed for u8 {}
-// SAFETY: an integer, for which zero is a value.
+// SAFETY: an integer, for which zero is a valid value.
 unsafe impl Zeroed for u16 {}
-// SAFETY: an integer, for which zero is a value.
+// SAFETY: an integer, for which zero is a valid value.
 unsafe impl Zeroed for u32 {}
-// SAFETY: an integer, for which zero is a value.
+// SAFETY: an integer, for which zero is a valid value.
 unsafe impl Zeroed for i64 {}
-// SAFETY: an integer, for which zero is a value.
+// SAFETY: an integer, for which zero is a valid value.
 unsafe impl Zeroed for usize {}
 
-/// A vector that grows or says that it cannot, and goes back to the system when it is dropped.
+/// A vector that reports a failure to grow, and returns its memory to the system when dropped.
 ///
-/// The heap is left alone for three reasons. Where memory is short, a failure is an error and no
-/// abort. What the writer needs does not stay with the allocator. And glibc raises its threshold
-/// for mapping blocks each time that a mapped one is freed, so that large buffers would change
-/// where the program's own blocks go.
+/// It avoids the heap for three reasons. When memory is short, a failure is an error and not an
+/// abort. The writer's memory does not stay with the allocator. And glibc raises its threshold for
+/// mapping blocks each time a mapped block is freed, so large buffers would change where the
+/// program's own blocks go.
 pub struct Pages<T> {
     base: NonNull<u8>,
-    /// What is mapped; zero if nothing is.
+    /// How many bytes are mapped; zero if none.
     bytes: usize,
     len: usize,
-    /// Unmaps it.
+    /// Unmaps the memory.
     unmap: unsafe fn(NonNull<u8>, usize),
     items: PhantomData<T>,
 }
 
-// SAFETY: it owns its memory, which holds integers.
+// SAFETY: the vector owns its memory, which holds integers.
 unsafe impl<T: Send> Send for Pages<T> {}
 
 impl<T: Zeroed + Copy> Pages<T> {
-    /// What is mapped at first. Pages are only taken up when they are touched.
+    /// How many bytes are mapped at first. A page takes up memory only once it is touched.
     const FIRST: usize = 16 * PAGE;
 
     /// An empty vector, which maps nothing.
@@ -73,7 +73,7 @@ impl<T: Zeroed + Copy> Pages<T> {
         }
     }
 
-    /// So many zeros.
+    /// A vector of `len` zeros.
     pub fn zeroed(len: usize) -> Result<Pages<T>, NoMemory> {
         let mut pages = Pages::new();
         pages.reserve(len)?;
@@ -103,7 +103,7 @@ impl<T: Zeroed + Copy> Pages<T> {
         self.len = 0;
     }
 
-    /// Leaves out what comes after the first `len`.
+    /// Drops all items after the first `len`.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
     }
@@ -114,7 +114,7 @@ impl<T: Zeroed + Copy> Pages<T> {
         self.bytes
     }
 
-    /// Makes room for so many more.
+    /// Makes room for more items.
     #[cold]
     fn reserve(&mut self, more: usize) -> Result<(), NoMemory> {
         let needed = self.len.checked_add(more).ok_or(NoMemory)?;
@@ -150,8 +150,8 @@ impl<T: Zeroed + Copy> Default for Pages<T> {
 impl<T> Drop for Pages<T> {
     fn drop(&mut self) {
         if self.bytes != 0 {
-            // SAFETY: mapped by `reserve` with this length, by the counterpart of `unmap`; nothing
-            // borrows the memory any more.
+            // SAFETY: `reserve` mapped it with this length, by the counterpart of `unmap`, and
+            // nothing borrows the memory any more.
             unsafe { (self.unmap)(self.base, self.bytes) };
         }
     }
@@ -161,8 +161,9 @@ impl<T> Deref for Pages<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: aligned to a page or dangling with a length of zero, and within what is mapped;
-        // all that was mapped are zeros or items, and items are `Zeroed`.
+        // SAFETY: the pointer is aligned to a page, or dangling with a length of zero, and the
+        // slice is within the mapped memory. All mapped memory holds zeros or items, and items are
+        // `Zeroed`.
         unsafe { std::slice::from_raw_parts(self.base.as_ptr().cast(), self.len) }
     }
 }
@@ -174,7 +175,8 @@ impl<T> DerefMut for Pages<T> {
     }
 }
 
-/// Memory where no process registered a way to map it: from the heap, as nothing is traced there.
+/// Memory for a process that registered no way to map it: from the heap, since nothing is traced
+/// there.
 mod heap {
     use std::alloc::{Layout, alloc_zeroed, dealloc};
     use std::ptr::NonNull;
@@ -194,7 +196,7 @@ mod heap {
     /// `base` comes from [`map`] with this length, and nothing refers to the memory any more.
     pub(super) unsafe fn unmap(base: NonNull<u8>, bytes: usize) {
         if let Some(layout) = layout(bytes) {
-            // SAFETY: the caller vouches that `map` allocated it, with this layout.
+            // SAFETY: the caller guarantees that `map` allocated it, with this layout.
             unsafe { dealloc(base.as_ptr(), layout) };
         }
     }
@@ -205,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_pushed_stays_while_it_grows() {
+    fn items_stay_while_the_vector_grows() {
         let mut pages = Pages::new();
         assert!(pages.is_empty());
         for number in 0..100_000_u32 {
@@ -221,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_there_is_is_refused() {
+    fn too_large_a_request_is_refused() {
         for len in [usize::MAX, usize::MAX / size_of::<usize>(), 1 << 55] {
             assert!(Pages::<usize>::zeroed(len).is_err(), "{len}");
         }

@@ -1,5 +1,6 @@
-//! From a snapshot with addresses to a file.
+//! Writes a snapshot with addresses to a file.
 
+use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::pages::{NoMemory, Pages};
@@ -8,7 +9,7 @@ use super::reserve::Reserve;
 use crate::error::Error;
 use crate::snapshot::{About, Snapshot};
 
-/// A file of what a snapshot holds that was taken in this process, or loaded without names.
+/// The file of a snapshot that was taken in this process, or loaded without names.
 pub(in crate::file) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Error> {
     let _reserve = Reserve::take().ok_or(NoMemory)?;
     let recorded = snapshot.recorded();
@@ -23,26 +24,17 @@ pub(in crate::file) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Err
         ..
     } = &snapshot.about;
     let mut file = RawFile::new()?;
-    let mut threads: Vec<(&str, Text)> = Vec::new();
+    let mut names = Names::default();
     for callsite in &recorded.callsites {
-        let thread = match callsite.thread.as_deref() {
-            None => None,
-            Some(name) => Some(match threads.iter().find(|it| it.0 == name) {
-                Some(known) => known.1,
-                None => {
-                    let text = file.thread(name.as_bytes())?;
-                    threads.try_reserve(1)?;
-                    threads.push((name, text));
-                    text
-                }
-            }),
-        };
+        let thread = names.number(callsite.thread.as_deref(), &mut file)?;
+        let label = names.number(callsite.label.as_deref(), &mut file)?;
         file.callsite(Callsite {
             stack: &recorded.addresses[callsite.stack.clone()],
             stack_end: callsite.stack_end,
             counters: callsite.counters,
             domain: callsite.domain,
             thread,
+            label,
             size_class: callsite.size_class.map(|it| it.get()),
         })?;
     }
@@ -70,6 +62,23 @@ pub(in crate::file) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Err
         command_line.iter().map(|it| it.as_bytes()),
         metadata.iter().map(|(key, value)| (&**key, &**value)),
     )?)
+}
+
+/// The names of threads and labels that are in the file.
+#[derive(Default)]
+struct Names<'a>(HashMap<&'a str, Text>);
+
+impl<'a> Names<'a> {
+    fn number(&mut self, name: Option<&'a str>, file: &mut RawFile) -> Result<Option<Text>, Error> {
+        let Some(name) = name else { return Ok(None) };
+        if let Some(known) = self.0.get(name) {
+            return Ok(Some(*known));
+        }
+        let text = file.text(name.as_bytes())?;
+        self.0.try_reserve(1)?;
+        self.0.insert(name, text);
+        Ok(Some(text))
+    }
 }
 
 fn nanoseconds(time: SystemTime) -> i64 {

@@ -1,9 +1,9 @@
-//! [`Pattern`]: shell wildcards, as Python's `fnmatch` has them.
+//! [`Pattern`]: shell wildcards with the rules of Python's `fnmatch`.
 //!
 //! In: a pattern and a text. Out: whether the pattern matches the whole text. Never: an error,
-//! since no pattern is wrong.
+//! since every pattern is valid.
 
-/// A pattern with shell wildcards that a whole text has to match.
+/// A pattern with shell wildcards. It must match the whole text.
 ///
 /// | in a pattern | matches |
 /// | --- | --- |
@@ -13,19 +13,19 @@
 /// | `[!abc]` | one character that is none of these |
 /// | anything else | itself; so does a `[` that is never closed |
 ///
-/// These are the rules of Python's `fnmatch.fnmatchcase`, so no pattern is wrong.
+/// These are the rules of Python's `fnmatch.fnmatchcase`, so every pattern is valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pattern {
     text: String,
     tokens: Vec<Token>,
 }
 
-/// A name of functions, as people write it: `fill`, `Cache::fill`, `demo::*`.
+/// A function name as people write it: `fill`, `Cache::fill`, `demo::*`.
 ///
-/// With `*` or `?` it is a [pattern](crate::Filter#patterns) for the whole name. Otherwise
-/// functions are meant that have this name, or have it in their path between its separators,
-/// whatever the type arguments: `Cache::fill` means `demo::Cache<T>::fill` and the closures in it,
-/// and not `demo::Cache<T>::refill`.
+/// With `*` or `?` it is a [pattern](crate::Filter#patterns) for the whole name. Otherwise it
+/// matches functions that have this name, or have it in their path between separators. Type
+/// arguments do not matter: `Cache::fill` matches `demo::Cache<T>::fill` and its closures, but not
+/// `demo::Cache<T>::refill`.
 ///
 /// ```
 /// use alloc_core::FunctionPattern;
@@ -39,7 +39,7 @@ pub(crate) struct Pattern {
 pub struct FunctionPattern(Pattern);
 
 impl FunctionPattern {
-    /// What `pattern` means. None is wrong.
+    /// Parses a pattern. Every pattern is valid.
     ///
     /// ```
     /// assert!(alloc_core::FunctionPattern::new("[").matches("["));
@@ -48,7 +48,7 @@ impl FunctionPattern {
         FunctionPattern(Pattern::new(pattern))
     }
 
-    /// Whether a function of this name is meant.
+    /// Whether a function of this name matches.
     ///
     /// ```
     /// use alloc_core::FunctionPattern;
@@ -74,7 +74,7 @@ impl FunctionPattern {
     }
 }
 
-/// Whether a name has this part, and the part neither begins nor ends within a word.
+/// Whether a name has this part, and the part starts and ends at word boundaries.
 fn has_part(name: &str, part: &str) -> bool {
     let is_of_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut places = name.match_indices(part);
@@ -88,9 +88,8 @@ fn has_part(name: &str, part: &str) -> bool {
         })
 }
 
-/// A name without the arguments of types and functions in it: `demo::Cache::fill` for
-/// `demo::Cache<T>::fill::<u8>`. What begins with a bracket is the type of an implementation, and
-/// stays.
+/// A name without its generic arguments: `demo::Cache::fill` for `demo::Cache<T>::fill::<u8>`. A
+/// name that begins with a bracket starts with the type of an implementation, which is kept.
 fn without_arguments(name: &str) -> String {
     let (mut kept, mut depth) = (String::with_capacity(name.len()), 0_u32);
     let start = usize::from(name.starts_with('<'));
@@ -152,7 +151,8 @@ impl Pattern {
 
     pub(crate) fn matches(&self, text: &str) -> bool {
         let (mut tokens, mut rest) = (&self.tokens[..], text);
-        // Where to go on if what follows the last `*` does not fit: it takes a character more.
+        // Where to resume if the rest after the last `*` does not match: the `*` takes one more
+        // character.
         let mut again = None;
         loop {
             let next = match tokens.split_first() {
@@ -198,13 +198,13 @@ impl Token {
 /// Where the `]` is that closes a set whose `[` is before `start`.
 fn end_of_set(chars: &[char], start: usize) -> Option<usize> {
     let first = start + usize::from(chars.get(start) == Some(&'!'));
-    // The first character is part of the set, whatever it is.
+    // The first character is always part of the set.
     let rest = chars.get(first + 1..)?;
     Some(first + 1 + rest.iter().position(|c| *c == ']')?)
 }
 
-/// What stands between the brackets. A range whose end comes before its start is empty; after a
-/// range, a hyphen stands for itself.
+/// The contents of the brackets. A range whose end comes before its start is empty. A hyphen after
+/// a range stands for itself.
 fn set_of(set: &[char]) -> Token {
     let (negated, mut rest) = match set {
         ['!', others @ ..] => (true, others),

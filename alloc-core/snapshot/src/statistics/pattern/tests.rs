@@ -65,7 +65,7 @@ const TEXTS: &[&str] = &[
     "9",
 ];
 
-/// Patterns, and which of [`TEXTS`] match, as CPython 3.11 answers to `fnmatch.fnmatchcase`.
+/// Patterns, each with the [`TEXTS`] that CPython 3.11's `fnmatch.fnmatchcase` matches.
 const MATCHES: &[(&str, &[&str])] = &[
     ("", &[""]),
     (
@@ -327,7 +327,7 @@ const MATCHES: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn functions_are_meant_by_parts_of_their_names() {
+fn functions_match_parts_of_their_names() {
     let name = "<demo::Cache<a::B> as c::D<e::F>>::fill::<u8>::{closure#0}";
     let means = |text: &str| FunctionPattern::new(text).matches(name);
     for text in [
@@ -350,7 +350,7 @@ fn functions_are_meant_by_parts_of_their_names() {
 }
 
 #[test]
-fn patterns_match_what_they_match_in_python() {
+fn patterns_match_as_in_python() {
     for (pattern, expected) in MATCHES {
         let pattern = Pattern::new(pattern);
         let matching: Vec<&str> = TEXTS
@@ -363,7 +363,7 @@ fn patterns_match_what_they_match_in_python() {
 }
 
 #[test]
-fn many_stars_take_no_time_without_end() {
+fn many_stars_do_not_take_exponential_time() {
     let pattern = Pattern::new(&"a*".repeat(1_000));
     assert!(pattern.matches(&"a".repeat(1_000)));
     assert!(!pattern.matches(&("b".to_owned() + &"a".repeat(10_000))));

@@ -103,7 +103,7 @@ impl Walker {
         let CaptureSite { by_bp, offset, .. } = self.site;
         let slot = if by_bp { bp } else { sp } + offset;
         let key = StackKey {
-            // Stacks are cached for each label.
+            // Stacks are cached for each tag.
             from: from ^ self.tag,
             bp,
             slot,

@@ -103,7 +103,7 @@ pub(crate) struct Walker {
     /// Where the last walk began, and where others did: there is one for each way to allocate.
     site: CaptureSite,
     other_sites: [CaptureSite; 3],
-    /// The label that the thread records with. Stacks are cached for each tag.
+    /// The salt of the tag that the thread records with. Stacks are cached for each tag.
     tag: usize,
     /// The key of the last walk in the cache, if it was of the thread's own stack.
     key: Option<StackKey>,

@@ -1,12 +1,12 @@
-//! [`RawFile`]: a snapshot file that has addresses, to be named when it is read.
+//! [`RawFile`]: a snapshot file with addresses, which its reader names.
 //!
-//! In: callsites, then modules, then a summary. Out: the bytes of the file. Never: an allocation on
+//! In: callsites, then modules, then a summary. Out: the bytes of the file. It never allocates on
 //! the heap.
 //!
-//! The traced process reads no debug information for it: it has each module's path, build id and
-//! place in memory, and the address of each call. A file is put together callsite by callsite, and
-//! takes up its own length and some 500 KiB, plus at most 24 bytes for each address. See
-//! [`file`](super) for the format.
+//! The traced process reads no debug information to write it: the file has the path, build id and
+//! place in memory of each module, and the address of each call. A file is built callsite by
+//! callsite, and takes up its own length and some 500 KiB, plus at most 24 bytes for each address.
+//! See [`file`](super) for the format.
 
 use crate::file::proto::{
     self, Extension, Function, Label, Line, Location, Mapping, Profile, field,
@@ -17,13 +17,13 @@ use crate::file::write::locations::Locations;
 use crate::file::write::message::{self, Message};
 use crate::file::write::pages::{NoMemory, Pages};
 use crate::file::{
-    BROKEN, DOMAIN_LABEL, FORMAT, OVERFLOW, SAMPLE_TYPES, SIZE_LABEL, STACK_LABEL, THREAD_LABEL,
-    TRUNCATED, UNCAPTURED, values,
+    BROKEN, DOMAIN_LABEL, FORMAT, OVERFLOW, OWN_LABEL, SAMPLE_TYPES, SIZE_LABEL, STACK_LABEL,
+    THREAD_LABEL, TRUNCATED, UNCAPTURED, values,
 };
 use crate::recorded::StackEnd;
 use crate::{Counters, Health, TracedMemory};
 
-/// A callsite as it is written.
+/// A callsite to write.
 #[derive(Clone, Copy, Debug)]
 pub struct Callsite<'a> {
     /// Return addresses, innermost first.
@@ -34,28 +34,30 @@ pub struct Callsite<'a> {
     pub counters: Counters,
     /// The domain of the memory; 0 is the Rust heap.
     pub domain: u32,
-    /// What [`RawFile::thread`] returned, if the session distinguishes threads.
+    /// The name of the thread, from [`RawFile::text`], if the session distinguishes threads.
     pub thread: Option<Text>,
-    /// The size of the largest blocks of its class, if it has one.
+    /// The path of the label, from [`RawFile::text`], if the thread was in one.
+    pub label: Option<Text>,
+    /// The size of the largest blocks in its size class, if it has a class.
     pub size_class: Option<u64>,
 }
 
-/// A module as it is written: see [`Module`](crate::modules::Module).
+/// A module to write: see [`Module`](crate::modules::Module).
 #[derive(Clone, Copy, Debug)]
 pub struct Segment<'a> {
     /// The lowest address of the executable segment.
     pub start: u64,
     /// One past its highest address.
     pub end: u64,
-    /// Where in the file the segment begins.
+    /// The offset of the segment in its file.
     pub file_offset: u64,
     /// The path that the process mapped it from.
     pub path: &'a [u8],
-    /// In hexadecimal.
+    /// The build id in hexadecimal.
     pub build_id: &'a [u8],
 }
 
-/// What is written of the whole heap and of the process.
+/// Values for the whole heap and the process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Summary {
     /// When the file is written, in nanoseconds since 1970.
@@ -79,7 +81,7 @@ pub struct Summary {
 pub struct Text(i64);
 
 impl Text {
-    /// None for zero, the empty string.
+    /// The string with this number; `None` for 0, the empty string.
     pub fn from_number(number: i64) -> Option<Text> {
         (number != 0).then_some(Text(number))
     }
@@ -90,9 +92,9 @@ impl Text {
     }
 }
 
-/// The strings that every file begins with, besides the empty one and the names of the sample
+/// The strings at the start of every file, after the empty string and the names of the sample
 /// types.
-const STRINGS: [&str; 13] = [
+const STRINGS: [&str; 14] = [
     "count",
     "bytes",
     "space",
@@ -103,12 +105,13 @@ const STRINGS: [&str; 13] = [
     UNCAPTURED,
     DOMAIN_LABEL,
     THREAD_LABEL,
+    OWN_LABEL,
     OVERFLOW_NAME,
     HEAP_NAME,
     DROP_FRAMES,
 ];
 
-/// The functions that stand for callsites without a stack.
+/// Names of functions that represent callsites without a stack.
 const OVERFLOW_NAME: &str = "<overflow>";
 const HEAP_NAME: &str = "<heap>";
 
@@ -117,17 +120,17 @@ fn first_strings() -> impl Iterator<Item = &'static str> {
     std::iter::once("").chain(types).chain(STRINGS)
 }
 
-/// The number of one of the first strings.
+/// The number of one of these strings.
 fn fixed(text: &str) -> i64 {
     first_strings().position(|it| it == text).unwrap_or(0) as i64
 }
 
-/// What stands in the place of an address for a callsite that has none. No code is there.
+/// Placeholder addresses for callsites that have no stack. There is never code at these addresses.
 const OVERFLOW_ADDRESS: usize = usize::MAX;
 const HEAP_ADDRESS: usize = usize::MAX - 1;
 const UNKNOWN_ADDRESS: usize = usize::MAX - 2;
 
-/// The name of what stands for so many addresses.
+/// The name of a placeholder address.
 fn name_instead(address: usize) -> Option<&'static str> {
     match address {
         OVERFLOW_ADDRESS => Some(OVERFLOW_NAME),
@@ -138,10 +141,10 @@ fn name_instead(address: usize) -> Option<&'static str> {
     }
 }
 
-/// A file that is being put together: callsites first, then modules, then the summary.
+/// A file under construction: callsites first, then modules, then the summary.
 pub struct RawFile {
     packed: Gzip,
-    /// The message that is being encoded, and one nested in it.
+    /// The message under construction, and one nested in it.
     message: Message,
     inner: Message,
     strings: i64,
@@ -149,7 +152,7 @@ pub struct RawFile {
     modules: Pages<Placed>,
 }
 
-/// Where a module is, by the number of its mapping.
+/// The addresses of a module, by the number of its mapping.
 #[derive(Clone, Copy)]
 struct Placed {
     start: u64,
@@ -161,7 +164,7 @@ struct Placed {
 unsafe impl crate::file::write::pages::Zeroed for Placed {}
 
 impl RawFile {
-    /// A file with the strings that every file begins with.
+    /// A file that has only the strings at the start of every file.
     pub fn new() -> Result<RawFile, NoMemory> {
         let mut file = RawFile {
             packed: Gzip::new()?,
@@ -183,11 +186,6 @@ impl RawFile {
             file.write_inner(field::SAMPLE_TYPE)?;
         }
         Ok(file)
-    }
-
-    /// The name of a thread, for its callsites.
-    pub fn thread(&mut self, name: &[u8]) -> Result<Text, NoMemory> {
-        self.text(name)
     }
 
     /// Adds a callsite.
@@ -234,6 +232,11 @@ impl RawFile {
                 str: name,
                 num: 0,
             }),
+            callsite.label.map(|Text(path)| Label {
+                key: fixed(OWN_LABEL),
+                str: path,
+                num: 0,
+            }),
             (callsite.domain != 0).then(|| Label {
                 key: fixed(DOMAIN_LABEL),
                 str: 0,
@@ -271,13 +274,13 @@ impl RawFile {
             file_offset: segment.file_offset,
             filename,
             build_id,
-            // Readers shall look for symbols.
+            // Readers must look up symbols.
             ..Mapping::default()
         })?;
         self.write_inner(field::MAPPING)
     }
 
-    /// The whole file, given also the path of the program, its arguments, and what was noted.
+    /// Finishes the file with the path of the program, its arguments, and its metadata.
     pub fn finish<'a>(
         mut self,
         summary: &Summary,
@@ -382,7 +385,7 @@ impl RawFile {
             .map_or(0, |it| it.mapping)
     }
 
-    /// What is mapped for it now, the file's own bytes among it.
+    /// How many bytes are mapped now, including the file's own.
     #[cfg(test)]
     fn bytes(&self) -> usize {
         self.packed.mapped()
@@ -392,7 +395,8 @@ impl RawFile {
             + self.modules.mapped()
     }
 
-    fn text(&mut self, text: &[u8]) -> Result<Text, NoMemory> {
+    /// Adds a string: the name of a thread or the path of a label, for its callsites.
+    pub fn text(&mut self, text: &[u8]) -> Result<Text, NoMemory> {
         self.message.clear();
         self.message.text(field::STRING, text)?;
         self.packed.write(self.message.bytes())?;

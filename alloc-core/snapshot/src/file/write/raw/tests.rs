@@ -1,4 +1,4 @@
-//! The raw file, as readers see it.
+//! The raw file as readers see it.
 
 use std::io::Read as _;
 
@@ -21,7 +21,8 @@ fn counters(bytes: u64, blocks: u64) -> Counters {
 /// Two modules, and a callsite of each kind.
 fn sample() -> Pages<u8> {
     let mut file = RawFile::new().unwrap();
-    let thread = file.thread(b"gr\xC3\xB6\xC3\x9Fe").unwrap();
+    let thread = file.text(b"gr\xC3\xB6\xC3\x9Fe").unwrap();
+    let label = file.text(b"request > decode").unwrap();
     let stacks: [(&[usize], StackEnd, u64, u32); 6] = [
         (&[0x1001, 0x2001, 0x9001], StackEnd::Complete, 100, 0),
         (&[0x1001, 0x2001], StackEnd::Truncated, 200, 7),
@@ -37,6 +38,7 @@ fn sample() -> Pages<u8> {
             counters: counters(bytes, bytes / 10),
             domain,
             thread: Some(thread).filter(|_| domain == 7),
+            label: Some(label).filter(|_| bytes == 300),
             size_class: Some(16).filter(|_| domain == 7),
         })
         .unwrap();
@@ -94,7 +96,7 @@ fn decoded(file: &[u8]) -> Profile {
 }
 
 #[test]
-fn counters_labels_and_the_summary_come_back() {
+fn counters_labels_and_the_summary_survive_a_round_trip() {
     let snapshot = Snapshot::read_from(&sample()[..]).unwrap();
     let traces = snapshot.traces();
     let bytes = [100, 200, 300, 400, 500, 1 << 50];
@@ -107,6 +109,9 @@ fn counters_labels_and_the_summary_come_back() {
         (7, Some("größe"))
     );
     assert_eq!((traces[0].domain, traces[0].thread.as_deref()), (0, None));
+    let labels = traces.iter().map(|trace| trace.label.as_deref());
+    let expected = [None, None, Some("request > decode"), None, None, None];
+    assert_eq!(labels.collect::<Vec<_>>(), expected);
     let ends = traces.iter().map(|trace| trace.traceback.end());
     let expected = [
         StackEnd::Complete,
@@ -141,7 +146,7 @@ fn counters_labels_and_the_summary_come_back() {
 }
 
 #[test]
-fn locations_are_calls_in_modules_and_nothing_is_named() {
+fn locations_are_calls_in_modules_without_names() {
     let profile = decoded(&sample());
     let text = |at: i64| &*profile.string_table[at as usize];
     let mappings = profile.mapping.iter().map(|it| {
@@ -195,9 +200,9 @@ fn locations_are_calls_in_modules_and_nothing_is_named() {
     assert!(extension.unnamed && extension.format == FORMAT);
 }
 
-/// As many callsites as a large program has, each with a stack of thirty addresses.
+/// As many callsites as in a large program, each with a stack of thirty addresses.
 #[test]
-fn twenty_thousand_callsites_take_up_little() {
+fn twenty_thousand_callsites_need_little_memory() {
     let mut file = RawFile::new().unwrap();
     let mut stack = [0_usize; 30];
     for callsite in 0..20_000_usize {
@@ -211,6 +216,7 @@ fn twenty_thousand_callsites_take_up_little() {
             counters: counters(callsite as u64 * 48, callsite as u64),
             domain: 0,
             thread: None,
+            label: None,
             size_class: None,
         });
         written.unwrap();

@@ -9,8 +9,8 @@ use super::{Walker, walker};
 use crate::capture::hash_of;
 use crate::capture::unwind::registers::Registers;
 use crate::snapshot::recorded::StackEnd;
+use crate::tables::callsite_tag::CallsiteTag;
 use crate::tables::callsites::{CallsiteId, Callsites, MAX_CALLSITES};
-use crate::tables::label::Label;
 
 impl Drop for Shapes {
     fn drop(&mut self) {
@@ -136,7 +136,7 @@ impl Shapes {
     /// What is kept must be the whole stack, whoever has its outer part.
     fn keep(&mut self, hash: u64) {
         let callsite = self.kept.find(hash).unwrap_or_else(|| {
-            let label = Label::default();
+            let label = CallsiteTag::default();
             self.kept.insert_last_of(&mut *self.remembering, label)
         });
         let mut addresses = Vec::new();

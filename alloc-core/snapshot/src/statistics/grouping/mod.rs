@@ -1,4 +1,4 @@
-//! [`Grouping`]: what the traces of a snapshot are grouped by, and how the groups are sorted.
+//! [`Grouping`]: the keys that traces are grouped by, and how the groups are sorted.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,9 +8,9 @@ use crate::error::Error;
 use crate::snapshot::Trace;
 use crate::statistics::GroupKey;
 
-/// What the traces of a snapshot are grouped by.
+/// A key that traces are grouped by.
 ///
-/// It has a text form: `line`, `size-class`, and so on.
+/// Its text form is `line`, `size-class`, and so on.
 ///
 /// ```
 /// use alloc_core::GroupBy;
@@ -28,45 +28,48 @@ pub enum GroupBy {
     File,
     /// The function of that line.
     ///
-    /// With `debug = "line-tables-only"`, inlined functions have their bare names, without a
-    /// module, so two of one name are one group; `debug = 1` keeps them apart.
+    /// With `debug = "line-tables-only"`, inlined functions have bare names without a module, so
+    /// two functions of one name form one group; `debug = 1` keeps them apart.
     Function,
     /// The module of that function: `serde_json::de`.
     ///
-    /// It is the part of the function's name in front of types and functions. Where an inlined
-    /// function has its bare name only, it is made of the crate and the path of the file.
+    /// The part of the function's name in front of types and functions. For an inlined function
+    /// with a bare name, it is made from the crate and the path of the file.
     Module,
     /// The crate of that function: `serde_json 1.0.154`, `alloc (rustc 59807616e)`, `demo`.
     ///
-    /// Name and version are those of the file's path in a registry, a git checkout or the standard
-    /// library. Other code is in the crate that names of functions in its file begin with; where
-    /// all of them are bare, the file's folder is taken for it. Else it is `<unknown>`.
+    /// Name and version come from the file's path in a registry, a git checkout or the standard
+    /// library. For other code, the crate is the first part of the function names in its file; if
+    /// all of these are bare, it is the file's folder. Otherwise it is `<unknown>`.
     Crate,
     /// The whole stack.
     Traceback,
-    /// The whole stack without its recursion, as [`Traceback::folded`](crate::Traceback::folded)
-    /// has it: a parser that recurses over its data has stacks without number, and few of these.
+    /// The whole stack without its recursion, as in
+    /// [`Traceback::folded`](crate::Traceback::folded). A parser that recurses over its data has
+    /// countless stacks, but few folded ones.
     FoldedTraceback,
     /// The size of the blocks, by powers of two.
     ///
-    /// Each block is classed by its own size if the session recorded sizes
-    /// (`Config::sizes`), or the profile has them. Otherwise all blocks of a callsite are in the
-    /// class of their mean size.
+    /// Each block is classed by its own size if the session recorded sizes (`Config::sizes`) or the
+    /// profile has sizes. Otherwise all blocks of a callsite are in the class of their mean size.
     SizeClass,
     /// The type that the blocks were allocated for: `Vec<String>`, `HashMap<u64, demo::Session>`.
     ///
-    /// Blocks have no type at run time. It comes from the generic arguments of the standard
-    /// library's functions in the stack, which debug information has (`debug = 1`), and the newer
-    /// mangling of names. Where they are not known it is `<unknown>`: it is never guessed.
+    /// Blocks have no type at run time. The type comes from the generic arguments of standard
+    /// library functions in the stack, which are in debug information (`debug = 1`) and in v0
+    /// mangled names. An unknown type is `<unknown>`; it is never guessed.
     Type,
-    /// The name of the thread that allocated, if the session distinguished threads by
-    /// name (`Config::threads`); else all are one group.
+    /// The name of the thread that allocated, if the session distinguished threads by name
+    /// (`Config::threads`). Otherwise there is one group.
     Thread,
+    /// The [label](Trace::label) that the thread was in when it allocated.
+    /// [`Snapshot::labels`](crate::Snapshot::labels) sums up those within each.
+    Label,
     /// The domain of the memory: 0 is the Rust heap. See `track`.
     Domain,
 }
 
-/// Which of a callsite's counters is looked at.
+/// One of a callsite's counters.
 ///
 /// ```
 /// use alloc_core::Metric;
@@ -76,10 +79,10 @@ pub enum GroupBy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Metric {
-    /// What is live at the moment of the snapshot.
+    /// What is live when the snapshot is taken.
     #[default]
     Current,
-    /// The most that was ever live at the callsite; in a group, the sum of these.
+    /// The most that was ever live at the callsite. For a group, the sum over its callsites.
     Peak,
     /// What was live at the moment the whole heap was at its peak.
     AtPeak,
@@ -89,7 +92,7 @@ pub enum Metric {
     Freed,
 }
 
-/// Which number of the metric groups are sorted by, in descending order.
+/// The number of the metric that groups are sorted by, in descending order.
 ///
 /// ```
 /// use alloc_core::SortBy;
@@ -99,22 +102,23 @@ pub enum Metric {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SortBy {
-    /// The bytes, then the blocks, then the key: as `tracemalloc` sorts.
+    /// The bytes, then the blocks, then the key, as in `tracemalloc`.
     #[default]
     Bytes,
     /// The blocks, then the bytes, then the key.
     Blocks,
-    /// The mean size of a block, then as by bytes.
+    /// The mean size of a block, then as for [`Bytes`](Self::Bytes).
     Average,
 }
 
-/// What traces are grouped by, which of their counters is looked at, and what the groups are sorted
-/// by.
+/// How traces are grouped: the keys, the metric and the sort order.
 ///
-/// A [`GroupBy`] is one, and so is an array of them: groups within groups, in [`Statistic::parts`].
+/// A [`GroupBy`] converts into one, and so does an array of them: groups within groups, in
+/// [`Statistic::parts`].
 ///
 /// ```
-/// use alloc_core::{Amount, Counters, Frame, GroupBy, Grouping, Metric, Snapshot, Trace, Traceback};
+/// use alloc_core::{Amount, Counters, Frame, GroupBy, Grouping, Metric};
+/// use alloc_core::{Snapshot, Trace, Traceback};
 ///
 /// let trace = |function, line, bytes| {
 ///     let frame = Frame::new(Some(function), Some("src/cache.rs"), line, 9);
@@ -127,23 +131,25 @@ pub enum SortBy {
 /// let by = Grouping::by(GroupBy::Crate).then(GroupBy::Line).with_metric(Metric::Total);
 /// let statistics = snapshot.statistics(by);
 /// assert_eq!(statistics[0].to_string(), "demo: size=500 B, count=2, average=250 B");
-/// assert_eq!(statistics[0].parts[0].to_string(), "src/cache.rs:52: size=400 B, count=1, average=400 B");
+/// let line = &statistics[0].parts[0];
+/// assert_eq!(line.to_string(), "src/cache.rs:52: size=400 B, count=1, average=400 B");
 ///
-/// // A key of one's own.
-/// let by_parity = Grouping::by_key(|trace| if trace.traceback[0].line() % 2 == 0 { "even" } else { "odd" });
+/// // A custom key.
+/// let by_parity =
+///     Grouping::by_key(|trace| if trace.traceback[0].line() % 2 == 0 { "even" } else { "odd" });
 /// let statistics = snapshot.statistics(by_parity.with_metric(Metric::Total));
 /// assert_eq!(statistics[0].to_string(), "even: size=400 B, count=1, average=400 B");
 /// ```
 ///
 /// # Counting cumulatively
 ///
-/// Otherwise a trace counts for the one frame that it is charged to.
-/// [`cumulative`](Self::cumulative) counting has it count for every frame of its traceback: so a
-/// function's group holds what it and all that it called allocated. A trace counts once in each
-/// group, however often the group's frames come in its traceback, so recursion does not multiply
-/// bytes (in `tracemalloc` it does). Sums over groups mean nothing then.
+/// By default a trace counts only for the frame that it is charged to. With
+/// [`cumulative`](Self::cumulative) counting, it counts for every frame of its traceback, so a
+/// function's group holds everything that the function and its callees allocated. A trace counts
+/// once in each group, even if several of its frames are in the group, so recursion does not
+/// multiply bytes (in `tracemalloc` it does). Sums over groups are meaningless then.
 ///
-/// Within groups, each frame is followed by itself: by crate and line, a crate's parts are the
+/// With nested keys, all keys apply to the same frame: by crate and line, a crate's parts are the
 /// lines in that crate.
 ///
 /// [`Statistic::parts`]: crate::Statistic::parts
@@ -164,7 +170,7 @@ pub(crate) enum Key {
 }
 
 impl Grouping {
-    /// By one key.
+    /// Groups by one key.
     ///
     /// ```
     /// use alloc_core::{GroupBy, Grouping};
@@ -175,7 +181,7 @@ impl Grouping {
         Grouping::of(vec![Key::By(key)])
     }
 
-    /// By what a function says of a trace.
+    /// Groups by the result of a function of the trace.
     ///
     /// ```
     /// use alloc_core::Grouping;
@@ -198,7 +204,7 @@ impl Grouping {
         }
     }
 
-    /// And within the groups by another key.
+    /// Adds a key within the groups.
     ///
     /// ```
     /// use alloc_core::{GroupBy, Grouping};
@@ -210,7 +216,7 @@ impl Grouping {
         self
     }
 
-    /// And within the groups by what a function says of a trace.
+    /// Adds the result of a function of the trace as a key within the groups.
     ///
     /// ```
     /// use alloc_core::{GroupBy, Grouping};
@@ -230,8 +236,9 @@ impl Grouping {
     ///
     /// # Errors
     ///
-    /// [`Error::is_invalid_grouping`] if no key is one that a frame has: a line, file, function,
-    /// module or crate. A trace has one traceback, one thread and so on, and would count as before.
+    /// [`Error::is_invalid_grouping`] if no key belongs to a frame: a line, file, function, module
+    /// or crate. A trace has one traceback, one thread and so on, so cumulative counting would
+    /// change nothing.
     ///
     /// ```
     /// use alloc_core::{GroupBy, Grouping};
@@ -239,8 +246,8 @@ impl Grouping {
     /// assert!(Grouping::by(GroupBy::File).cumulative().is_ok());
     /// assert_eq!(
     ///     Grouping::by(GroupBy::Traceback).cumulative().unwrap_err().to_string(),
-    ///     "cumulative counting needs a key that every frame has: expected line, file, function, module \
-    ///      or crate, found traceback"
+    ///     "cumulative counting needs a key that every frame has: expected line, file, function, \
+    ///      module or crate, found traceback"
     /// );
     /// ```
     pub fn cumulative(mut self) -> Result<Grouping, Error> {
@@ -254,7 +261,7 @@ impl Grouping {
         Ok(self)
     }
 
-    /// Looks at another metric than [`Metric::Current`].
+    /// Sets the metric; the default is [`Metric::Current`].
     ///
     /// ```
     /// use alloc_core::{Grouping, Metric};
@@ -266,7 +273,7 @@ impl Grouping {
         self
     }
 
-    /// Sorts by another number than [`SortBy::Bytes`].
+    /// Sets the sort order; the default is [`SortBy::Bytes`].
     ///
     /// ```
     /// use alloc_core::{Grouping, SortBy};
@@ -278,7 +285,7 @@ impl Grouping {
         self
     }
 
-    /// The keys, from the outermost; nothing stands for a key of the caller's own.
+    /// The keys, outermost first. `None` is a custom key.
     ///
     /// ```
     /// use alloc_core::{GroupBy, Grouping};
@@ -302,7 +309,7 @@ impl Grouping {
         self.is_cumulative
     }
 
-    /// The metric that is looked at.
+    /// The metric.
     ///
     /// ```
     /// assert_eq!(alloc_core::Grouping::default().metric(), alloc_core::Metric::Current);
@@ -311,7 +318,7 @@ impl Grouping {
         self.metric
     }
 
-    /// What groups are sorted by.
+    /// The sort order.
     ///
     /// ```
     /// assert_eq!(alloc_core::Grouping::default().order(), alloc_core::SortBy::Bytes);
@@ -326,7 +333,7 @@ fn own_key<K: Into<GroupKey>>(key: impl Fn(&Trace) -> K + Send + Sync + 'static)
 }
 
 impl Key {
-    /// Whether it is a key that each frame has, and not only the trace.
+    /// Whether the key belongs to each frame rather than to the trace.
     pub(crate) fn is_of_frames(&self) -> bool {
         use GroupBy::{Crate, File, Function, Line, Module};
         matches!(self, Key::By(Line | File | Function | Module | Crate))
@@ -355,7 +362,7 @@ impl From<GroupBy> for Grouping {
 }
 
 impl<const N: usize> From<[GroupBy; N]> for Grouping {
-    /// Groups within groups. An array without a key does not compile.
+    /// Nests the groups. An array without a key does not compile.
     fn from(keys: [GroupBy; N]) -> Grouping {
         const { assert!(N > 0, "expected a key to group by") };
         Grouping::of(keys.into_iter().map(Key::By).collect())
@@ -363,7 +370,7 @@ impl<const N: usize> From<[GroupBy; N]> for Grouping {
 }
 
 impl fmt::Display for Grouping {
-    /// The names of the keys, with commas between them.
+    /// The names of the keys, separated by commas.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, key) in self.keys().enumerate() {
             let comma = if at > 0 { "," } else { "" };
@@ -378,7 +385,7 @@ impl fmt::Display for Grouping {
 
 impl FromStr for Grouping {
     type Err = String;
-    /// What [`Display`](fmt::Display) writes: `crate,line`.
+    /// Parses the [`Display`](fmt::Display) form: `crate,line`.
     fn from_str(names: &str) -> Result<Grouping, String> {
         let keys: Result<_, String> = names
             .split(',')
@@ -388,7 +395,7 @@ impl FromStr for Grouping {
     }
 }
 
-/// Implements the text form of an enum of names, both ways.
+/// Implements the text form of an enum in both directions.
 macro_rules! names {
     ($type:ident: $($variant:ident = $name:literal),+ $(,)?) => {
         impl $type {
@@ -432,6 +439,7 @@ names!(
     SizeClass = "size-class",
     Type = "type",
     Thread = "thread",
+    Label = "label",
     Domain = "domain",
 );
 names!(
@@ -444,52 +452,4 @@ names!(
 names!(SortBy: Bytes = "bytes", Blocks = "blocks", Average = "average");
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_read_back() {
-        fn check<T: Copy + fmt::Debug + PartialEq + ToString + FromStr<Err = String>>(all: &[T]) {
-            for one in all {
-                assert_eq!(one.to_string().parse(), Ok(*one));
-            }
-        }
-        check(GroupBy::ALL);
-        check(Metric::ALL);
-        check(SortBy::ALL);
-        let chain: Grouping = "crate,size-class,line".parse().unwrap();
-        assert_eq!(chain.to_string(), "crate,size-class,line");
-        assert_eq!(chain.keys().len(), 3);
-    }
-
-    #[test]
-    fn names_that_there_are_not_are_errors() {
-        let expected = "expected one of line, file, function, module, crate, traceback, folded, \
-                        size-class, type, thread, domain, found \"lines\"";
-        assert_eq!("lines".parse::<GroupBy>().unwrap_err(), expected);
-        assert_eq!("crate,lines".parse::<Grouping>().unwrap_err(), expected);
-        assert!("".parse::<Grouping>().is_err() && "line,".parse::<Grouping>().is_err());
-        assert_eq!(
-            "size".parse::<SortBy>().unwrap_err(),
-            "expected one of bytes, blocks, average, found \"size\""
-        );
-        assert_eq!(
-            "live".parse::<Metric>().unwrap_err(),
-            "expected one of current, peak, at-peak, total, freed, found \"live\""
-        );
-    }
-
-    #[test]
-    fn cumulative_counting_needs_a_key_of_frames() {
-        for by in GroupBy::ALL {
-            let is_of_frames = Key::By(*by).is_of_frames();
-            assert_eq!(Grouping::by(*by).cumulative().is_ok(), is_of_frames);
-            let chain = Grouping::by(*by).then(GroupBy::Line);
-            assert!(chain.cumulative().unwrap().is_cumulative());
-        }
-        let own = Grouping::by_key(|_| "one").then(GroupBy::Thread);
-        let error = own.cumulative().unwrap_err();
-        assert!(error.is_invalid_grouping());
-        assert!(error.to_string().ends_with("found key,thread"), "{error}");
-    }
-}
+mod tests;

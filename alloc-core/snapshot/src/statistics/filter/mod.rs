@@ -1,4 +1,4 @@
-//! [`Filter`]: which traces of a snapshot are looked at.
+//! [`Filter`]: selects traces of a snapshot.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,8 +11,8 @@ use crate::statistics::pattern::{FunctionPattern, Pattern};
 
 /// A condition on traces, and whether those that meet it are kept or dropped.
 ///
-/// It is `tracemalloc`'s `Filter`, and more can be asked for: a function, a crate, a thread. All
-/// that is asked for has to hold.
+/// It is `tracemalloc`'s `Filter` with more conditions, such as function, crate and thread. A trace
+/// matches if all conditions hold.
 ///
 /// ```
 /// use alloc_core::{Amount, Counters, Filter, Frame, GroupBy, Snapshot, Trace, Traceback};
@@ -22,31 +22,33 @@ use crate::statistics::pattern::{FunctionPattern, Pattern};
 ///     let current = Amount::new(10, 1);
 ///     Trace::new(Traceback::new(vec![frame]), Counters { current, ..Counters::default() })
 /// };
-/// let traces = vec![trace("/w/src/cache.rs", 41), trace("/w/src/cache.rs", 52), trace("/w/src/main.rs", 3)];
+/// let traces = [("/w/src/cache.rs", 41), ("/w/src/cache.rs", 52), ("/w/src/main.rs", 3)];
+/// let traces = traces.map(|(file, line)| trace(file, line)).into();
 /// let snapshot = Snapshot::from_traces(traces, 32);
 ///
-/// let cache = snapshot.filter_traces(&[Filter::include("*/cache.rs"), Filter::exclude("*").line(52)]);
+/// let filters = [Filter::include("*/cache.rs"), Filter::exclude("*").line(52)];
+/// let cache = snapshot.filter_traces(&filters);
 /// assert_eq!(cache.statistics(GroupBy::Line).len(), 1);
 /// assert_eq!(cache.traces()[0].to_string(), "/w/src/cache.rs:41: 10 B");
 /// ```
 ///
 /// # Patterns
 ///
-/// Patterns are those of a shell, as Python's `fnmatch` has them: `*` stands for any characters,
-/// slashes among them, `?` for one, `[abc]` and `[a-z]` for one of these, `[!abc]` for one of none
-/// of these. A pattern has to match the whole of a text, and there is no wrong one: a bracket that
-/// is not closed stands for itself. On Windows, case and the direction of slashes in file names do
-/// not matter.
+/// Patterns are shell wildcards with the rules of Python's `fnmatch`: `*` matches any characters,
+/// including slashes; `?` matches one character; `[abc]` and `[a-z]` match one of these; `[!abc]`
+/// matches one character that is not listed. A pattern must match the whole text. Every pattern is
+/// valid: an unclosed bracket stands for itself. On Windows, case and the direction of slashes in
+/// file names do not matter.
 ///
-/// A file's pattern is tried on the path as the compiler wrote it down and on the short one that is
-/// shown, so that what was copied from a table is found. Where the file or the function is not
-/// known, its text is `<unknown>`.
+/// A file pattern is tried on the path as the compiler recorded it and on the shortened path that
+/// tables show, so a path copied from a table matches. An unknown file or function has the text
+/// `<unknown>`.
 ///
 /// # Which frame
 ///
-/// Only the frame that the trace is charged to is looked at, as tables show it; with
-/// [`all_frames`](Self::all_frames), any frame may be the one that file, line, function and crate
-/// match.
+/// By default a filter looks only at the frame that the trace is charged to, which is the frame
+/// that tables show. With [`all_frames`](Self::all_frames), it looks at every frame. File, line,
+/// function and crate must match in a single frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a filter does nothing until it is passed to `Snapshot::filter_traces`"]
 pub struct Filter {
@@ -59,10 +61,11 @@ pub struct Filter {
     all_frames: bool,
     domain: Option<u32>,
     thread: Option<Pattern>,
+    label: Option<Pattern>,
 }
 
 impl Filter {
-    /// Keeps traces in files that match the pattern; `*` is any.
+    /// Keeps traces in files that match the pattern; `*` matches any file.
     ///
     /// ```
     /// let filter = alloc_core::Filter::include("*/cache.rs");
@@ -72,7 +75,7 @@ impl Filter {
         Filter::new(true, file_pattern)
     }
 
-    /// Drops traces in files that match the pattern; `*` is any.
+    /// Drops traces in files that match the pattern; `*` matches any file.
     ///
     /// ```
     /// let filter = alloc_core::Filter::exclude("*/cache.rs");
@@ -115,16 +118,17 @@ impl Filter {
             all_frames: false,
             domain: None,
             thread: None,
+            label: None,
         }
     }
 
-    /// In files of this name, in whatever folder: `cache.rs`.
+    /// Requires a file of this name, in any folder: `cache.rs`.
     pub fn file_name(mut self, pattern: &str) -> Filter {
         self.file_name = Some(Pattern::new(&comparable(pattern)));
         self
     }
 
-    /// In this line. 0 is a line that is not known.
+    /// Requires this line. 0 means an unknown line.
     ///
     /// ```
     /// # use alloc_core::{Counters, Filter, Frame, Snapshot, Trace, Traceback};
@@ -138,9 +142,8 @@ impl Filter {
         self
     }
 
-    /// In functions of this name, or with it in their path: `fill`, `Cache::fill`,
-    /// `demo::cache::*`. See
-    /// [`FunctionPattern`].
+    /// Requires a function of this name, or with this name in its path: `fill`, `Cache::fill`,
+    /// `demo::cache::*`. See [`FunctionPattern`].
     ///
     /// ```
     /// # use alloc_core::{Counters, Filter, Frame, Snapshot, Trace, Traceback};
@@ -155,14 +158,14 @@ impl Filter {
         self
     }
 
-    /// In crates of this name, with or without their version: `serde_json`, `serde_json 1.*`. See
-    /// [`GroupBy::Crate`](crate::GroupBy::Crate).
+    /// Requires a crate of this name, with or without a version: `serde_json`, `serde_json 1.*`.
+    /// See [`GroupBy::Crate`](crate::GroupBy::Crate).
     pub fn in_crate(mut self, pattern: &str) -> Filter {
         self.of_crate = Some(Pattern::new(pattern));
         self
     }
 
-    /// Looks at all frames of a traceback, or at the one that is charged, which is the default.
+    /// Sets whether to look at all frames of a traceback or, by default, at the charged frame only.
     ///
     /// ```
     /// # use alloc_core::{Counters, Filter, Frame, Snapshot, Trace, Traceback};
@@ -178,9 +181,10 @@ impl Filter {
         self
     }
 
-    /// In this domain. 0 is the Rust heap.
+    /// Requires this domain. 0 is the Rust heap.
     ///
-    /// An exclusive filter drops only what matches in all else and is in this domain.
+    /// An exclusive filter drops only traces that match all other conditions and are in this
+    /// domain.
     ///
     /// ```
     /// # use alloc_core::{Counters, Filter, Snapshot, Trace, Traceback};
@@ -193,7 +197,7 @@ impl Filter {
         self
     }
 
-    /// On threads of this name: `worker-*`. See [`Trace::thread`].
+    /// Requires a thread of this name: `worker-*`. See [`Trace::thread`].
     ///
     /// ```
     /// # use alloc_core::{Counters, Filter, Snapshot, Trace, Traceback};
@@ -207,7 +211,22 @@ impl Filter {
         self
     }
 
-    /// Whether what matches is kept, and not dropped.
+    /// In labels whose path matches: `request > *`. See [`Trace::label`].
+    ///
+    /// ```
+    /// # use alloc_core::{Counters, Filter, Snapshot, Trace, Traceback};
+    /// let trace = Trace::new(Traceback::new(vec![]), Counters::default());
+    /// let trace = trace.with_label("request > decode");
+    /// let snapshot = Snapshot::from_traces(vec![trace], 32);
+    /// let requests = snapshot.filter_traces(&[Filter::include("*").label("request > *")]);
+    /// assert_eq!(requests.traces().len(), 1);
+    /// ```
+    pub fn label(mut self, pattern: &str) -> Filter {
+        self.label = Some(Pattern::new(pattern));
+        self
+    }
+
+    /// Whether matching traces are kept rather than dropped.
     ///
     /// ```
     /// assert!(alloc_core::Filter::include("*").is_inclusive());
@@ -216,7 +235,7 @@ impl Filter {
         self.inclusive
     }
 
-    /// The pattern of the file.
+    /// The file pattern.
     ///
     /// ```
     /// assert_eq!(alloc_core::Filter::include("*/cache.rs").file_pattern(), "*/cache.rs");
@@ -226,25 +245,26 @@ impl Filter {
     }
 }
 
-/// What stands for a file or a function that is not known.
+/// Placeholder for an unknown file or function.
 const UNKNOWN: &str = "<unknown>";
 
-/// A filter at work on a snapshot.
+/// A filter applied to a snapshot.
 struct Sieve<'a> {
     filter: &'a Filter,
     snapshot: &'a Snapshot,
     crates: &'a Crates<'a>,
-    /// What was found of frames, by their identity: each is part of many stacks.
+    /// Results by frame identity. A frame is part of many stacks.
     known: HashMap<usize, bool>,
 }
 
 impl Sieve<'_> {
-    /// Whether all that the filter asks for holds.
+    /// Whether the trace meets all of the filter's conditions.
     fn matches(&mut self, trace: &Trace) -> bool {
         let filter = self.filter;
         let in_domain = filter.domain.is_none_or(|domain| domain == trace.domain);
         in_domain
             && fits(&filter.thread, trace.thread_name())
+            && fits(&filter.label, trace.label_or_none())
             && match filter.all_frames {
                 true => trace
                     .traceback
@@ -283,13 +303,12 @@ impl Filter {
     }
 }
 
-/// Whether a text matches a pattern; no pattern matches every text.
+/// Whether a text matches a pattern. `None` matches every text.
 fn fits(pattern: &Option<Pattern>, text: &str) -> bool {
     pattern.as_ref().is_none_or(|pattern| pattern.matches(text))
 }
 
-/// A path, or a pattern for one, as paths are compared: on Windows without regard to case and to
-/// the direction of slashes.
+/// A path or path pattern in comparable form: on Windows, in lower case and with forward slashes.
 fn comparable(path: &str) -> Cow<'_, str> {
     if cfg!(windows) {
         Cow::Owned(path.to_lowercase().replace('\\', "/"))
@@ -299,13 +318,13 @@ fn comparable(path: &str) -> Cow<'_, str> {
 }
 
 impl Snapshot {
-    /// A snapshot of those traces that the filters let through.
+    /// A snapshot of the traces that pass the filters.
     ///
-    /// A trace is kept if it matches any of the inclusive filters, or there are none, and matches
-    /// none of the exclusive ones. So without filters, the new snapshot is a copy; this one stays
-    /// as it is.
+    /// A trace passes if it matches at least one inclusive filter, or if there are none, and
+    /// matches no exclusive filter. Without filters, the new snapshot is a copy. This snapshot does
+    /// not change.
     ///
-    /// What the new one says of the whole heap are sums over its traces: what they hold, and what
+    /// The heap totals of the new snapshot are sums over its traces: what they hold now, and what
     /// they held when the heap was at its peak.
     ///
     /// ```
@@ -344,145 +363,4 @@ impl Snapshot {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{ChargeTo, Counters, Traceback};
-
-    #[track_caller]
-    fn check(filter: &Filter, trace: &Trace, kept: bool) {
-        let snapshot = Snapshot::from_traces(vec![trace.clone()], 8);
-        let filtered = snapshot.filter_traces(std::slice::from_ref(filter));
-        assert_eq!(filtered.traces().len() == 1, kept, "{filter:?}");
-    }
-
-    /// A vector that serde_json grew, called from the program.
-    fn parsed() -> Trace {
-        let frames = [
-            (
-                "alloc::raw_vec::grow",
-                "/rustc/5/library/alloc/src/raw_vec/mod.rs",
-                7,
-            ),
-            (
-                "serde_json::de::parse",
-                "/c/registry/src/i-1/serde_json-1.0.154/src/de.rs",
-                9,
-            ),
-            ("demo::load", "/w/demo/src/load.rs", 3),
-        ];
-        let frames = frames.map(|(name, file, line)| Frame::new(Some(name), Some(file), line, 1));
-        Trace::new(Traceback::new(frames.to_vec()), Counters::default())
-    }
-
-    #[test]
-    fn the_charged_frame_is_looked_at_and_its_path_as_it_is_shown() {
-        let trace = parsed();
-        for pattern in [
-            "serde_json-1.0.154/src/de.rs",
-            "/c/registry/src/i-1/serde_json-1.0.154/src/de.rs",
-            "*/de.rs",
-            "*",
-        ] {
-            check(&Filter::include(pattern), &trace, true);
-            check(&Filter::exclude(pattern), &trace, false);
-        }
-        for pattern in [
-            "de.rs",
-            "src/de.rs",
-            "*/load.rs",
-            "*/raw_vec/*",
-            "<unknown>",
-            "",
-        ] {
-            check(&Filter::include(pattern), &trace, false);
-            check(&Filter::exclude(pattern), &trace, true);
-        }
-        check(&Filter::include("*/load.rs").all_frames(true), &trace, true);
-        let workspace = Snapshot::from_traces(vec![trace], 8).charge_to(ChargeTo::Workspace);
-        assert_eq!(
-            workspace
-                .filter_traces(&[Filter::include("*/load.rs")])
-                .traces()
-                .len(),
-            1
-        );
-    }
-
-    #[test]
-    fn functions_crates_and_names_of_files() {
-        let trace = parsed();
-        let any = || Filter::include("*");
-        check(&any().function("serde_json::de::*"), &trace, true);
-        check(&any().function("demo::load"), &trace, false);
-        check(&any().function("demo::load").all_frames(true), &trace, true);
-        check(&any().function("parse"), &trace, true);
-        check(&any().function("de::parse"), &trace, true);
-        check(&any().function("pars"), &trace, false);
-        check(&any().in_crate("serde_json"), &trace, true);
-        check(&any().in_crate("serde_json 1.*"), &trace, true);
-        check(&any().in_crate("serde_json 2.*"), &trace, false);
-        check(&any().in_crate("demo"), &trace, false);
-        check(&any().in_crate("demo").all_frames(true), &trace, true);
-        check(&any().file_name("de.rs"), &trace, true);
-        check(&any().file_name("[a-c]e.rs"), &trace, false);
-        // One frame has to match in all.
-        let elsewhere = any().file_name("de.rs").line(3);
-        check(&elsewhere.all_frames(true), &trace, false);
-    }
-
-    #[test]
-    fn threads_and_domains() {
-        let trace = parsed().with_thread("worker-3").with_domain(5);
-        check(&Filter::include("*").thread("worker-*"), &trace, true);
-        check(&Filter::include("*").thread("worker"), &trace, false);
-        check(&Filter::exclude("*").thread("worker-?"), &trace, false);
-        check(&Filter::include("*").thread("worker-*"), &parsed(), false);
-        check(&Filter::include_domain(5), &trace, true);
-        check(&Filter::include_domain(0), &trace, false);
-        check(&Filter::include_domain(0), &parsed(), true);
-        check(&Filter::exclude_domain(5), &trace, false);
-        check(
-            &Filter::exclude("*").thread("worker-*").domain(0),
-            &trace,
-            true,
-        );
-    }
-
-    #[test]
-    fn what_is_not_known_is_found_by_that_word() {
-        let unknown = Trace::new(Traceback::new(vec![Frame::default()]), Counters::default());
-        check(&Filter::include("<unknown>"), &unknown, true);
-        check(&Filter::include("*").function("<unknown>"), &unknown, true);
-        check(&Filter::include("*").in_crate("<unknown>"), &unknown, true);
-        check(&Filter::include("*").file_name("<unknown>"), &unknown, true);
-        check(&Filter::include("*").line(0), &unknown, true);
-        check(&Filter::include("*").line(0), &parsed(), false);
-    }
-
-    #[test]
-    fn the_new_snapshot_says_how_many_it_left_out_and_sums_up_what_is_there() {
-        let counters = |current, at_peak| Counters {
-            current: crate::Amount::new(current, 1),
-            at_peak: crate::Amount::new(at_peak, 1),
-            ..Counters::default()
-        };
-        let at = |line, counters| {
-            let frame = Frame::new(None, Some("a.rs"), line, 0);
-            Trace::new(Traceback::new(vec![frame]), counters)
-        };
-        let traces = vec![
-            at(1, counters(5, 7)),
-            at(2, counters(100, 200)),
-            at(3, counters(1, 0)),
-        ];
-        let snapshot = Snapshot::from_traces(traces, 3);
-        let without = snapshot.filter_traces(&[Filter::exclude("*").line(2)]);
-        let heap = without.traced_memory();
-        assert_eq!((heap.current.get(), heap.peak.get()), (6, 7));
-        assert_eq!((without.filtered_out(), without.traceback_limit()), (1, 3));
-        let one = without.filter_traces(&[Filter::include("*").line(3)]);
-        assert_eq!((one.traces().len(), one.filtered_out()), (1, 2));
-        assert_eq!((snapshot.traces().len(), snapshot.filtered_out()), (3, 0));
-        assert_eq!(snapshot.traced_memory().current.get(), 106);
-    }
-}
+mod tests;
