@@ -13,6 +13,9 @@ pub(super) struct Series {
     pub(super) levels: Vec<Level>,
 }
 
+/// The live bytes of each part of a group.
+pub(super) type Shares = HashMap<GroupKey, u64>;
+
 /// What a group held in one snapshot. A group that is not there held nothing.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Level {
@@ -22,7 +25,9 @@ pub(super) struct Level {
     /// The variance of the live bytes, if the snapshot is a sample.
     pub(super) variance: f64,
     /// The live bytes of each thread, if threads were recorded.
-    pub(super) threads: Vec<(GroupKey, u64)>,
+    pub(super) threads: Shares,
+    /// The live bytes of each label, if there are labels.
+    pub(super) labels: Shares,
 }
 
 impl Series {
@@ -73,20 +78,36 @@ fn levels(snapshot: &Snapshot, by: GroupBy) -> HashMap<GroupKey, Level> {
     let ever = snapshot.statistics(Grouping::by(by).with_metric(Metric::Total));
     let mut levels: HashMap<GroupKey, Level> = ever.into_iter().map(level).collect();
 
-    let has_threads = snapshot.traces().iter().any(|it| it.thread.is_some());
-    let live = match has_threads {
-        true => Grouping::by(by).then(GroupBy::Thread),
-        false => Grouping::by(by),
-    };
-    for mut it in snapshot.statistics(live) {
+    for it in snapshot.statistics(by) {
         let error = it.error.unwrap_or_default().get() as f64;
-        let threads = std::mem::take(&mut it.parts).into_iter();
-        let threads = threads.map(|it| (it.key, it.size.get())).collect();
         // NOTE: a file of another tool may know what is live and not what was allocated.
         let (key, level) = level(it);
-        let level = levels.entry(key).or_insert(level);
-        level.variance = error * error;
-        level.threads = threads;
+        levels.entry(key).or_insert(level).variance = error * error;
+    }
+    let traces = || snapshot.traces().iter();
+    if by != GroupBy::Thread && traces().any(|it| it.thread.is_some()) {
+        add_shares(snapshot, (by, GroupBy::Thread), &mut levels, |it| {
+            &mut it.threads
+        });
+    }
+    if by != GroupBy::Label && traces().any(|it| it.label.is_some()) {
+        add_shares(snapshot, (by, GroupBy::Label), &mut levels, |it| {
+            &mut it.labels
+        });
     }
     levels
+}
+
+fn add_shares(
+    snapshot: &Snapshot,
+    (by, part): (GroupBy, GroupBy),
+    levels: &mut HashMap<GroupKey, Level>,
+    shares: impl Fn(&mut Level) -> &mut Shares,
+) {
+    for it in snapshot.statistics(Grouping::by(by).then(part)) {
+        if let Some(level) = levels.get_mut(&it.key) {
+            let parts = it.parts.into_iter();
+            *shares(level) = parts.map(|it| (it.key, it.size.get())).collect();
+        }
+    }
 }

@@ -5,10 +5,10 @@ use std::cmp::Ordering;
 use alloc_core_snapshot::{Amount, Bytes, GroupKey};
 
 use super::rule::{self, Facts};
-use super::series::Series;
+use super::series::{Series, Shares};
 use crate::compare::difference;
 
-/// The least part of the growth for which a thread is named.
+/// The least part of the growth for which a thread or a label is named.
 const MOST_OF_IT: f64 = 0.9;
 
 /// A group whose live bytes grew at every step: see [`suspects`](crate::suspects()).
@@ -59,6 +59,9 @@ pub struct Suspect {
     /// The name of the thread that allocated nine tenths of the growth or more, if threads were
     /// recorded.
     pub thread: Option<String>,
+    /// The path of the label that nine tenths of the growth or more were allocated in, if there are
+    /// labels.
+    pub label: Option<String>,
     /// What the words are made of.
     pub(crate) history: History,
 }
@@ -103,7 +106,8 @@ impl Suspect {
             rate: facts.duration.map(|it| growth as f64 / it),
             allocated: if_known(since(now.total, then.total)),
             freed: if_known(since(now.freed(), then.freed())),
-            thread: thread(series, growth),
+            thread: most(&first.threads, &last.threads, growth),
+            label: most(&first.labels, &last.labels, growth),
             history: History {
                 paces: paces.map(|(step, length)| *step as f64 / length).collect(),
                 size_before: then.current.bytes,
@@ -140,15 +144,12 @@ impl Suspect {
     }
 }
 
-/// The thread that allocated most of the growth.
-fn thread(series: &Series, growth: u64) -> Option<String> {
-    let before = |key: &GroupKey| {
-        let mut threads = series.first().threads.iter();
-        threads.find(|(it, _)| it == key).map_or(0, |(_, it)| *it)
+/// The part of a group that has most of the growth.
+fn most(first: &Shares, last: &Shares, growth: u64) -> Option<String> {
+    let growth_of = |(key, now): (&GroupKey, &u64)| {
+        let before = first.get(key).copied().unwrap_or(0);
+        now.saturating_sub(before)
     };
-    let mut threads = series.last().threads.iter();
-    let is_most = |(key, now): &&(GroupKey, u64)| {
-        now.saturating_sub(before(key)) as f64 >= growth as f64 * MOST_OF_IT
-    };
-    threads.find(is_most).map(|(key, _)| key.to_string())
+    let most = last.iter().max_by_key(|it| growth_of(*it))?;
+    (growth_of(most) as f64 >= growth as f64 * MOST_OF_IT).then(|| most.0.to_string())
 }

@@ -273,17 +273,39 @@ fn the_largest_growth_comes_first() {
 }
 
 #[test]
-fn the_thread_of_the_growth_is_named() {
-    let of = |step: u64| {
-        let trace = |name, n: u64| held(n * 100, n).trace(5).with_thread(name);
-        Snapshot::from_traces(vec![trace("worker", step * 10), trace("main", 50)], 1)
-    };
-    let snapshots = [1, 2, 3].map(of);
-    let growth = Growth::of(&Order::of(&snapshots), GroupBy::Line);
-    assert_eq!(
-        growth.suspects[0].to_string(),
-        "src/a.rs:5 grew in each of 2 steps, by 1000 B a step; nothing that it allocated was \
-         freed; thread worker allocated it"
+fn the_thread_and_the_label_of_the_growth_are_named() {
+    #[track_caller]
+    fn check(with: fn(Trace, &str) -> Trace, words: &str) {
+        let of = |step: u64| {
+            let trace = |name, n: u64| with(held(n * 100, n).trace(5), name);
+            Snapshot::from_traces(vec![trace("worker", step * 10), trace("main", 50)], 1)
+        };
+        let snapshots = [1, 2, 3].map(of);
+        let growth = Growth::of(&Order::of(&snapshots), GroupBy::Line);
+        let sentence = "src/a.rs:5 grew in each of 2 steps, by 1000 B a step; nothing that it \
+            allocated was freed";
+        assert_eq!(growth.suspects[0].to_string(), format!("{sentence}{words}"));
+    }
+    check(|it, _| it, "");
+    check(
+        |it, name| it.with_thread(name),
+        "; thread worker allocated it",
+    );
+    check(
+        |it, name| it.with_label(name),
+        "; it was allocated in worker",
+    );
+    check(
+        |it, name| it.with_thread(name).with_label(name),
+        "; thread worker allocated it in worker",
+    );
+    // What grows is outside of labels.
+    check(
+        |it, name| match name {
+            "main" => it.with_label(name),
+            _ => it,
+        },
+        "",
     );
 }
 

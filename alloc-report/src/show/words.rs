@@ -10,6 +10,9 @@ use crate::growth::Suspect;
 /// From this part of the first step's pace on, the growth does not count as slowing.
 const SLOWING: f64 = 0.75;
 
+/// What stands for the label of allocations outside of labels.
+const NO_LABEL: &str = "<no label>";
+
 impl fmt::Display for Suspect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.key, words(self))
@@ -22,7 +25,7 @@ pub(crate) fn words(suspect: &Suspect) -> String {
         Some(how_fast(suspect)),
         whereby(suspect),
         slowing(suspect),
-        thread(suspect),
+        by_whom(suspect),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     parts.join("; ")
@@ -118,9 +121,16 @@ fn slowing(suspect: &Suspect) -> Option<String> {
     })
 }
 
-fn thread(suspect: &Suspect) -> Option<String> {
-    let thread = suspect.thread.as_ref()?;
-    Some(format!("thread {thread} allocated it"))
+/// Who allocated most of the growth, if that is known.
+fn by_whom(suspect: &Suspect) -> Option<String> {
+    let thread = suspect.thread.as_ref();
+    let label = suspect.label.as_deref().filter(|it| *it != NO_LABEL);
+    match (thread, label) {
+        (None, None) => None,
+        (Some(thread), None) => Some(format!("thread {thread} allocated it")),
+        (None, Some(label)) => Some(format!("it was allocated in {label}")),
+        (Some(thread), Some(label)) => Some(format!("thread {thread} allocated it in {label}")),
+    }
 }
 
 /// A sentence in lines of at most `room` columns, unless a word is longer.

@@ -251,9 +251,9 @@ fn programs_read_json_and_csv() {
         folder.path(),
         "suspects 1 2 3 4 --limit-memory 1GiB --format csv",
         expect![[r#"
-            rank,by,key,function,file,path,line,functions,bytes,bytes_diff,blocks,blocks_diff,bytes_per_second,bytes_per_hour,seconds_to_limit,allocated_bytes,allocated_blocks,freed_bytes,freed_blocks,thread,sentence
-            1,line,src/cache.rs:41,,src/cache.rs,src/cache.rs,41,,48000000,36000000,400000,300000,200000,720000000,4954.66912,36000000,300000,0,0,,"src/cache.rs:41 grew in each of 3 steps, by 195 KiB a second; nothing that it allocated was freed"
-            2,line,src/log.rs:7,,src/log.rs,src/log.rs,7,,8000,6000,80,60,33.333333333333336,120000.00000000001,29728014.72,6000,60,0,0,,"src/log.rs:7 grew in each of 3 steps, by 117 KiB an hour; nothing that it allocated was freed"
+            rank,by,key,function,file,path,line,functions,bytes,bytes_diff,blocks,blocks_diff,bytes_per_second,bytes_per_hour,seconds_to_limit,allocated_bytes,allocated_blocks,freed_bytes,freed_blocks,thread,label,sentence
+            1,line,src/cache.rs:41,,src/cache.rs,src/cache.rs,41,,48000000,36000000,400000,300000,200000,720000000,4954.66912,36000000,300000,0,0,,,"src/cache.rs:41 grew in each of 3 steps, by 195 KiB a second; nothing that it allocated was freed"
+            2,line,src/log.rs:7,,src/log.rs,src/log.rs,7,,8000,6000,80,60,33.333333333333336,120000.00000000001,29728014.72,6000,60,0,0,,,"src/log.rs:7 grew in each of 3 steps, by 117 KiB an hour; nothing that it allocated was freed"
         "#]],
     );
 }

@@ -90,7 +90,7 @@ pub(crate) fn diff(new: &Snapshot, old: &Snapshot, view: &View, by: &Grouping) -
     rows.text()
 }
 
-const SUSPECTS_COLUMNS: [&str; 13] = [
+const SUSPECTS_COLUMNS: [&str; 14] = [
     "bytes",
     "bytes_diff",
     "blocks",
@@ -103,6 +103,7 @@ const SUSPECTS_COLUMNS: [&str; 13] = [
     "freed_bytes",
     "freed_blocks",
     "thread",
+    "label",
     "sentence",
 ];
 
@@ -125,6 +126,7 @@ pub(crate) fn suspects(report: &super::suspects::Report<'_>) -> Result<String> {
             known(if_total(it.freed.bytes.get())),
             known(if_total(it.freed.blocks).filter(|_| knows_blocks)),
             it.thread.clone().unwrap_or_default(),
+            it.label.clone().unwrap_or_default(),
             text(Some(&it.to_string())),
         ]
     })?;

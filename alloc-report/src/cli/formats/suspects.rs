@@ -122,6 +122,7 @@ struct Row {
     allocated: Option<Blocks>,
     freed: Option<Blocks>,
     thread: Option<String>,
+    label: Option<String>,
     sentence: String,
 }
 
@@ -149,6 +150,7 @@ impl Row {
             allocated: amount(it.allocated),
             freed: amount(it.freed),
             thread: it.thread.clone(),
+            label: it.label.clone(),
             sentence: it.to_string(),
         }
     }
