@@ -53,5 +53,5 @@ mod fixture;
 
 pub use annotate::{Annotate, Annotated, AnnotatedLine, annotate};
 pub use compare::{BytesDiff, CompareTo, StatisticDiff};
-pub use growth::Suspect;
-pub use show::{Diff, Suspects, Top, Tree, diff, suspects, top, tree};
+pub use growth::{Moment, Suspect};
+pub use show::{Diff, Suspects, Top, Tree, diff, suspects, suspects_at, top, tree};

@@ -4,10 +4,12 @@ use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use alloc_core_snapshot::{Bytes, Escaped, Metric, Snapshot};
+use alloc_report::Moment;
 use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::formats::csv;
+use crate::formats::json::Source;
 use crate::formats::suspects::{self as json, Report};
 use crate::load::load;
 use crate::output::escaped;
@@ -76,29 +78,13 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn report(options: &Options) -> Result<String> {
-    let files = files(options)?;
     let charging = Charging {
         charge: options.charge,
         skip: options.skip.clone(),
     };
-    let (mut snapshots, mut nothing) = (Vec::new(), None);
-    let mut is_nothing = true;
-    for file in &files {
-        let loaded = load(file, &charging, &options.filters)?;
-        is_nothing &= loaded.nothing.is_some();
-        nothing = loaded.nothing.or(nothing);
-        snapshots.push(ManuallyDrop::into_inner(loaded.snapshot));
-    }
-    if let Some(nothing) = nothing.filter(|_| is_nothing) {
-        bail!(nothing);
-    }
-    // NOTE: never dropped, as each of them.
-    let snapshots = ManuallyDrop::new(snapshots);
-    expect_one_process(&snapshots, &files)?;
-
-    let mut table = alloc_report::suspects(&snapshots)
-        .by(options.by.0)
-        .rows(options.rows);
+    let files = files(options)?;
+    let read = Steps::read(&files, options, &charging)?;
+    let mut table = alloc_report::suspects_at(read.moments, &read.newest).rows(options.rows);
     if let Some(limit) = options.limit_memory {
         table = table.limit_memory(limit);
     }
@@ -117,8 +103,8 @@ pub(crate) fn report(options: &Options) -> Result<String> {
         return Ok(format!("{table}\n"));
     }
     let report = Report {
-        snapshots: &snapshots,
-        files: &files,
+        sources: read.sources,
+        newest: &read.newest,
         by: options.by.0,
         charging: &charging,
         filters: &options.filters,
@@ -129,7 +115,62 @@ pub(crate) fn report(options: &Options) -> Result<String> {
     };
     match options.format {
         Format::Csv => csv::suspects(&report),
-        _ => json::json(&report),
+        _ => json::json(report),
+    }
+}
+
+/// What was read of the files, one after the other: their snapshots do not fit into memory together.
+struct Steps {
+    moments: Vec<Moment>,
+    sources: Vec<Source>,
+    /// NOTE: never dropped, as [`Loaded`](crate::load::Loaded) explains.
+    newest: ManuallyDrop<Snapshot>,
+}
+
+impl Steps {
+    fn read(files: &[PathBuf], options: &Options, charging: &Charging) -> Result<Steps> {
+        let load = |file: &Path| load(file, charging, &options.filters);
+        let (mut moments, mut sources) = (Vec::new(), Vec::new());
+        let (mut processes, mut recordings) = (Vec::new(), Vec::new());
+        let (mut nothing, mut has_traces) = (None, false);
+        let mut last: Option<Snapshot> = None;
+        for file in files {
+            // What was read before is dropped first.
+            drop(last.take());
+            let loaded = load(file)?;
+            let snapshot = ManuallyDrop::into_inner(loaded.snapshot);
+            if !snapshot.knows(Metric::Current) {
+                bail!(
+                    "expected live memory in {}, found only allocations",
+                    escaped(file)
+                );
+            }
+            processes.extend(process(&snapshot).map(|it| (it, file)));
+            recordings.push((recording(&snapshot), file));
+            has_traces |= loaded.nothing.is_none();
+            nothing = loaded.nothing.or(nothing);
+            moments.push(Moment::of(&snapshot, options.by.0));
+            sources.push(Source::of(&snapshot, file));
+            last = Some(snapshot);
+        }
+        if let Some(nothing) = nothing.filter(|_| !has_traces) {
+            bail!(nothing);
+        }
+        expect_one("process", &processes)?;
+        expect_one("recording", &recordings)?;
+        let newest = Moment::newest(&moments).unwrap_or_default();
+        let newest = match last.filter(|_| newest + 1 == files.len()) {
+            Some(last) => ManuallyDrop::new(last),
+            None if files[newest] == Path::new("-") => {
+                bail!("expected the newest snapshot last, found it on standard input before others")
+            }
+            None => load(&files[newest])?.snapshot,
+        };
+        Ok(Steps {
+            moments,
+            sources,
+            newest,
+        })
     }
 }
 
@@ -150,31 +191,19 @@ fn files(options: &Options) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Fails if the snapshots cannot be steps of one process.
-fn expect_one_process(snapshots: &[Snapshot], files: &[PathBuf]) -> Result<()> {
-    let all = || snapshots.iter().zip(files);
-    if let Some((_, file)) = all().find(|(it, _)| !it.knows(Metric::Current)) {
-        bail!(
-            "expected live memory in {}, found only allocations",
-            escaped(file)
-        );
-    }
-    let first = |expected: &str, words: fn(&Snapshot) -> Option<String>| {
-        let mut known = all().filter_map(|(it, file)| Some((words(it)?, file)));
-        let Some((one, one_file)) = known.next() else {
-            return Ok(());
-        };
-        match known.find(|(other, _)| *other != one) {
-            Some((other, other_file)) => bail!(
-                "expected snapshots of one {expected}, found {one} in {} and {other} in {}",
-                escaped(one_file),
-                escaped(other_file)
-            ),
-            None => Ok(()),
-        }
+/// Fails if files differ in what all steps of a process have in common.
+fn expect_one(what: &str, found: &[(String, &PathBuf)]) -> Result<()> {
+    let Some((one, one_file)) = found.first() else {
+        return Ok(());
     };
-    first("process", process)?;
-    first("recording", recording)
+    match found.iter().find(|(other, _)| other != one) {
+        Some((other, other_file)) => bail!(
+            "expected snapshots of one {what}, found {one} in {} and {other} in {}",
+            escaped(one_file),
+            escaped(other_file)
+        ),
+        None => Ok(()),
+    }
 }
 
 /// The process of a snapshot, if it is known.
@@ -189,9 +218,9 @@ fn process(snapshot: &Snapshot) -> Option<String> {
     }
 }
 
-fn recording(snapshot: &Snapshot) -> Option<String> {
-    Some(match snapshot.sampled_every() {
+fn recording(snapshot: &Snapshot) -> String {
+    match snapshot.sampled_every() {
         Some(every) => format!("a sample every {every}"),
         None => "all allocations".to_owned(),
-    })
+    }
 }

@@ -3,6 +3,7 @@
 //! Snapshots of one process and a key go in; a sorted list of [`Suspect`] comes out, and the group
 //! that is held throughout. Nothing here formats a table or reads a file.
 
+mod moment;
 mod order;
 mod rule;
 mod series;
@@ -10,8 +11,9 @@ mod suspect;
 #[cfg(test)]
 mod tests;
 
-use alloc_core_snapshot::{Bytes, GroupBy, Metric, Snapshot, Statistic};
+use alloc_core_snapshot::{Bytes, GroupBy, Snapshot, Statistic};
 
+pub use moment::Moment;
 pub(crate) use order::Order;
 use series::Series;
 pub use suspect::Suspect;
@@ -29,20 +31,21 @@ pub(crate) struct Growth {
 }
 
 impl Growth {
-    /// Finds what grew. Fewer than two snapshots have neither suspects nor a held group.
+    /// Finds what grew. Fewer than two moments have neither suspects nor a held group.
     pub(crate) fn of(order: &Order<'_>, by: GroupBy) -> Growth {
-        let [_, .., newest] = &order.snapshots[..] else {
+        if order.steps() == 0 {
             return Growth {
                 suspects: Vec::new(),
                 held: None,
             };
-        };
-        let all = Series::all(&order.snapshots, by);
+        }
+        let all = Series::all(&order.moments);
         let facts = rule::Facts::of(order);
         let grown = all.iter().filter(|it| rule::grows(it, &facts));
         let mut suspects: Vec<Suspect> = grown.map(|it| Suspect::of(it, &facts)).collect();
         suspects.sort_by(|a, b| a.compare(b));
-        let held = held(&all, newest, by).filter(|_| facts.knows_total);
+        let newest = order.newest.filter(|_| facts.knows_total);
+        let held = newest.and_then(|newest| held(&all, newest, by));
         Growth { suspects, held }
     }
 }
@@ -59,9 +62,4 @@ fn held(all: &[Series], newest: &Snapshot, by: GroupBy) -> Option<Statistic> {
     let key = &all.iter().find(is_held)?.key;
     let mut groups = newest.statistics(by).into_iter();
     groups.find(|it| it.key == *key)
-}
-
-/// Whether the snapshots know a metric.
-fn all_know(snapshots: &[std::borrow::Cow<'_, Snapshot>], metric: Metric) -> bool {
-    snapshots.iter().all(|it| it.knows(metric))
 }

@@ -2,7 +2,7 @@
 
 use alloc_core_snapshot::Metric;
 
-use super::all_know;
+use super::moment::Moment;
 use super::order::Order;
 use super::series::Series;
 
@@ -30,14 +30,15 @@ pub(super) struct Facts {
 
 impl Facts {
     pub(super) fn of(order: &Order<'_>) -> Facts {
-        let snapshots = &order.snapshots;
+        let about = || order.moments.iter().map(Moment::about);
+        let all_know = |metric| about().all(|it| it.knows(metric));
         Facts {
             lengths: order.lengths(),
             duration: order.duration(),
-            knows_peak: all_know(snapshots, Metric::Peak),
-            knows_total: all_know(snapshots, Metric::Total),
-            knows_blocks: snapshots.iter().all(|it| it.knows_blocks()),
-            is_sample: snapshots.iter().any(|it| it.sampled_every().is_some()),
+            knows_peak: all_know(Metric::Peak),
+            knows_total: all_know(Metric::Total),
+            knows_blocks: about().all(|it| it.knows_blocks()),
+            is_sample: about().any(|it| it.sampled_every().is_some()),
         }
     }
 }

@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 
 use alloc_core_snapshot::{Amount, Bytes, GroupKey};
 
+use super::moment::Shares;
 use super::rule::{self, Facts};
-use super::series::{Series, Shares};
+use super::series::Series;
 use crate::compare::difference;
 
 /// The least part of the growth for which a thread or a label is named.

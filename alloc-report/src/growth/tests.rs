@@ -69,7 +69,10 @@ fn snapshots(levels: &[Held]) -> Vec<Snapshot> {
 #[track_caller]
 fn check(levels: &[Held], expected: Option<&str>) {
     let snapshots = snapshots(levels);
-    let growth = Growth::of(&Order::of(&snapshots), GroupBy::Line);
+    let growth = Growth::of(
+        &Order::of_snapshots(&snapshots, GroupBy::Line),
+        GroupBy::Line,
+    );
     let words: Vec<String> = growth.suspects.iter().map(|it| it.to_string()).collect();
     let expected: Vec<String> = expected
         .iter()
@@ -133,9 +136,12 @@ fn idle_time_is_no_plateau() {
     };
     let count = |levels: [(u64, u64); 3]| {
         let snapshots = levels.map(of);
-        Growth::of(&Order::of(&snapshots), GroupBy::Line)
-            .suspects
-            .len()
+        Growth::of(
+            &Order::of_snapshots(&snapshots, GroupBy::Line),
+            GroupBy::Line,
+        )
+        .suspects
+        .len()
     };
     // A tenth of the growth in a tenth of the work, and in as much work.
     assert_eq!(count([(0, 0), (10_000, 50_000), (11_000, 55_000)]), 1);
@@ -267,7 +273,10 @@ fn the_largest_growth_comes_first() {
         Snapshot::from_traces(traces.to_vec(), 1)
     };
     let snapshots = [1, 2, 3].map(of);
-    let growth = Growth::of(&Order::of(&snapshots), GroupBy::Line);
+    let growth = Growth::of(
+        &Order::of_snapshots(&snapshots, GroupBy::Line),
+        GroupBy::Line,
+    );
     let keys = growth.suspects.iter().map(|it| it.key.to_string());
     assert!(keys.eq(["src/a.rs:5", "src/a.rs:6", "src/a.rs:7"]));
 }
@@ -281,7 +290,10 @@ fn the_thread_and_the_label_of_the_growth_are_named() {
             Snapshot::from_traces(vec![trace("worker", step * 10), trace("main", 50)], 1)
         };
         let snapshots = [1, 2, 3].map(of);
-        let growth = Growth::of(&Order::of(&snapshots), GroupBy::Line);
+        let growth = Growth::of(
+            &Order::of_snapshots(&snapshots, GroupBy::Line),
+            GroupBy::Line,
+        );
         let sentence = "src/a.rs:5 grew in each of 2 steps, by 1000 B a step; nothing that it \
             allocated was freed";
         assert_eq!(growth.suspects[0].to_string(), format!("{sentence}{words}"));
@@ -315,7 +327,10 @@ fn what_is_held_throughout_is_found() {
     #[track_caller]
     fn check(first: Held, last: Held, is_held: bool) {
         let snapshots = snapshots(&[first, last]);
-        let growth = Growth::of(&Order::of(&snapshots), GroupBy::Line);
+        let growth = Growth::of(
+            &Order::of_snapshots(&snapshots, GroupBy::Line),
+            GroupBy::Line,
+        );
         assert_eq!(
             growth.held.map(|it| it.size.get()),
             is_held.then_some(last.bytes)

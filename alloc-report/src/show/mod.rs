@@ -18,6 +18,6 @@ mod view;
 mod words;
 
 pub use diff::{Diff, diff};
-pub use suspects::{Suspects, suspects};
+pub use suspects::{Suspects, suspects, suspects_at};
 pub use top::{Top, top};
 pub use tree::{Tree, tree};

@@ -6,7 +6,7 @@ use alloc_core_snapshot::{ChargeTo, GroupBy, Metric, Origin, Snapshot, Trace};
 
 use super::text::{self, plural};
 use super::view::View;
-use crate::growth::Order;
+use crate::growth::{Moment, Order};
 
 /// The notes on a table of one snapshot.
 pub(crate) fn of(snapshot: &Snapshot, view: &View) -> Vec<String> {
@@ -75,7 +75,7 @@ pub(crate) fn of_both(new: &Snapshot, old: &Snapshot, view: &View) -> Vec<String
 
 /// The notes on what grew over several snapshots, and on whether they are comparable.
 pub(crate) fn of_steps(order: &Order<'_>, view: &View) -> Vec<String> {
-    let snapshots = &order.snapshots;
+    let snapshots: Vec<&Snapshot> = order.moments.iter().map(Moment::about).collect();
     let mut notes = Vec::new();
     let mut note = |text: &str| notes.push(text.to_owned());
     match snapshots.len() {
@@ -100,7 +100,7 @@ pub(crate) fn of_steps(order: &Order<'_>, view: &View) -> Vec<String> {
         _ => {}
     }
     let differ = |is_same: fn(&Snapshot, &Snapshot) -> bool| {
-        snapshots.windows(2).any(|it| !is_same(&it[0], &it[1]))
+        snapshots.windows(2).any(|it| !is_same(it[0], it[1]))
     };
     if differ(|a, b| a.process_id() == b.process_id() && a.program() == b.program()) {
         note(
@@ -113,7 +113,7 @@ pub(crate) fn of_steps(order: &Order<'_>, view: &View) -> Vec<String> {
     if order.allocations.as_ref().is_some_and(|it| !it.is_sorted()) {
         note("tracing began again between two snapshots, which then hold different memory");
     }
-    if let Some(newest) = snapshots.last() {
+    if let Some(newest) = order.newest {
         notes.extend(of_one(newest, view, false));
     }
     notes

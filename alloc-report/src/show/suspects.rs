@@ -7,7 +7,7 @@ use alloc_core_snapshot::{Bytes, GroupBy, Snapshot, Statistic};
 use super::builder::{example, look};
 use super::notes;
 use super::view::View;
-use crate::growth::{Growth, Order, Suspect};
+use crate::growth::{Growth, Moment, Order, Suspect};
 
 mod page;
 
@@ -68,12 +68,25 @@ const ROWS: usize = 10;
 /// );
 /// ```
 pub fn suspects(snapshots: &[Snapshot]) -> Suspects<'_> {
-    Suspects {
-        snapshots,
-        by: GroupBy::Line,
-        limit: None,
-        view: View::new(ROWS),
-    }
+    Suspects::of(Source::Snapshots(snapshots, GroupBy::Line), GroupBy::Line)
+}
+
+/// Makes the table of [`suspects()`] for moments, which take less memory than their snapshots.
+///
+/// `newest` is the snapshot of the last of them. Their key is the table's.
+///
+/// ```
+/// use alloc_core::{GroupBy, Snapshot};
+/// use alloc_report::Moment;
+///
+/// let newest = Snapshot::from_traces(vec![], 32);
+/// let moment = Moment::of(&newest, GroupBy::Function);
+/// let table = alloc_report::suspects_at(vec![moment.clone(), moment], &newest);
+/// assert!(table.to_string().starts_with("No function grew"));
+/// ```
+pub fn suspects_at(moments: Vec<Moment>, newest: &Snapshot) -> Suspects<'_> {
+    let by = moments.last().map_or_else(GroupBy::default, Moment::by);
+    Suspects::of(Source::Moments(moments, newest), by)
 }
 
 /// A table of what grew at every step, made by [`suspects()`].
@@ -90,24 +103,47 @@ pub fn suspects(snapshots: &[Snapshot]) -> Suspects<'_> {
 #[derive(Clone, Debug)]
 #[must_use = "a table does nothing until it is printed"]
 pub struct Suspects<'a> {
-    snapshots: &'a [Snapshot],
+    source: Source<'a>,
     by: GroupBy,
     limit: Option<Bytes>,
     view: View,
 }
 
+#[derive(Clone, Debug)]
+enum Source<'a> {
+    /// Snapshots, and the key to group them by.
+    Snapshots(&'a [Snapshot], GroupBy),
+    /// Moments, and the snapshot of the last.
+    Moments(Vec<Moment>, &'a Snapshot),
+}
+
 look!(Suspects, "alloc_report::suspects(&snapshots)");
 
 impl<'a> Suspects<'a> {
+    fn of(source: Source<'a>, by: GroupBy) -> Suspects<'a> {
+        let mut view = View::new(ROWS);
+        view.by = by.into();
+        Suspects {
+            source,
+            by,
+            limit: None,
+            view,
+        }
+    }
+
     /// Groups by files, functions, tracebacks and so on; lines are the default.
+    ///
+    /// Moments keep the key that they were made with.
     ///
     #[doc = example!(
         "alloc_report::suspects(&snapshots)",
         "assert!(table.by(GroupBy::Function).to_string().contains(\"demo::fill\"));"
     )]
     pub fn by(mut self, by: GroupBy) -> Suspects<'a> {
-        self.by = by;
-        self.view.by = by.into();
+        if let Source::Snapshots(_, of) = &mut self.source {
+            (*of, self.by) = (by, by);
+            self.view.by = by.into();
+        }
         self
     }
 
@@ -203,7 +239,10 @@ impl<'a> Suspects<'a> {
     }
 
     fn order(&self) -> Order<'a> {
-        Order::of(self.snapshots)
+        match &self.source {
+            Source::Snapshots(snapshots, by) => Order::of_snapshots(snapshots, *by),
+            Source::Moments(moments, newest) => Order::of(moments.clone(), Some(newest)),
+        }
     }
 
     fn growth(&self, order: &Order<'_>) -> Growth {
@@ -213,7 +252,7 @@ impl<'a> Suspects<'a> {
     /// Seconds until the heap reaches the limit, at the rate of these suspects.
     fn until_limit(&self, order: &Order<'_>, suspects: &[Suspect]) -> Option<f64> {
         let limit = self.limit?;
-        let heap = order.snapshots.last()?.traced_memory().current;
+        let heap = order.moments.last()?.heap();
         let rate: f64 = suspects.iter().filter_map(|it| it.rate).sum();
         let free = limit.saturating_sub(heap).get() as f64;
         (rate > 0.0).then(|| free / rate)
@@ -221,8 +260,7 @@ impl<'a> Suspects<'a> {
 
     fn notes_on(&self, order: &Order<'_>, growth: &Growth) -> Vec<String> {
         let mut notes = Vec::new();
-        let newest = order.snapshots.last();
-        if let (Some(held), Some(newest)) = (&growth.held, newest) {
+        if let (Some(held), Some(newest)) = (&growth.held, order.newest) {
             notes.push(self.held_words(held, newest));
         }
         notes.extend(notes::of_steps(order, &self.view));

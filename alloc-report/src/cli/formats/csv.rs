@@ -108,7 +108,7 @@ const SUSPECTS_COLUMNS: [&str; 14] = [
 ];
 
 pub(crate) fn suspects(report: &super::suspects::Report<'_>) -> Result<String> {
-    let newest = report.newest();
+    let newest = report.newest;
     let mut rows = Rows::new(newest, report.rows, &report.by.into(), &SUSPECTS_COLUMNS)?;
     let knows_blocks = newest.knows_blocks();
     let if_total = |number: u64| newest.knows(Metric::Total).then_some(number);

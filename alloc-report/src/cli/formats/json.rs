@@ -133,7 +133,7 @@ impl Choices {
 }
 
 #[derive(Serialize)]
-pub(super) struct Source {
+pub(crate) struct Source {
     file: String,
     program: Option<String>,
     command_line: Vec<String>,
@@ -148,7 +148,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn of(snapshot: &Snapshot, file: &Path) -> Source {
+    pub(crate) fn of(snapshot: &Snapshot, file: &Path) -> Source {
         let memory = snapshot.traced_memory();
         let program = snapshot.program();
         let is_known = snapshot.knows(Metric::Current) && !snapshot.is_difference();

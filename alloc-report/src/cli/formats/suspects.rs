@@ -1,8 +1,5 @@
 //! [`Report`]: what grew at every step, for programs, and its JSON.
 
-use std::path::PathBuf;
-use std::time::UNIX_EPOCH;
-
 use alloc_core_snapshot::{Amount, Bytes, GroupBy, Metric, Snapshot};
 use alloc_report::{Suspect, Suspects};
 use anyhow::Result;
@@ -15,10 +12,9 @@ use crate::view::{Charging, Filters};
 
 /// The suspects, and what they were found in.
 pub(crate) struct Report<'a> {
-    /// Two or more.
-    pub(crate) snapshots: &'a [Snapshot],
-    /// The files of these snapshots.
-    pub(crate) files: &'a [PathBuf],
+    pub(crate) sources: Vec<Source>,
+    /// The snapshot that was taken last.
+    pub(crate) newest: &'a Snapshot,
     pub(crate) by: GroupBy,
     pub(crate) charging: &'a Charging,
     pub(crate) filters: &'a Filters,
@@ -30,37 +26,18 @@ pub(crate) struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// The snapshot that was taken last, or was given last if their times are unknown.
-    ///
-    /// That of the program's end counts only if the table does not leave it out.
-    pub(super) fn newest(&self) -> &Snapshot {
-        let is_running = |it: &&Snapshot| !it.is_at_exit();
-        let omits_exit = self.snapshots.iter().filter(is_running).count() >= 2;
-        let compared = || {
-            self.snapshots
-                .iter()
-                .filter(|it| !omits_exit || is_running(it))
-        };
-        let newest = match compared().all(|it| it.taken_at() > UNIX_EPOCH) {
-            true => compared().max_by_key(|it| it.taken_at()),
-            false => compared().next_back(),
-        };
-        newest.unwrap_or(&self.snapshots[0])
-    }
-
     /// Seconds until the heap reaches the limit at a rate in bytes a second.
     pub(super) fn seconds_to_limit(&self, rate: Option<f64>) -> Option<f64> {
-        let heap = self.newest().traced_memory().current;
+        let heap = self.newest.traced_memory().current;
         let free = self.limit?.saturating_sub(heap).get() as f64;
         rate.filter(|it| *it > 0.0).map(|it| free / it)
     }
 }
 
-pub(crate) fn json(report: &Report<'_>) -> Result<String> {
-    let (list, newest) = (&report.list, report.newest());
+pub(crate) fn json(report: Report<'_>) -> Result<String> {
+    let (list, newest) = (&report.list, report.newest);
     let (shown, others) = list.split_at(report.rows.min(list.len()));
     let texts = |all: &[Conditions]| all.iter().map(|it| it.text.clone()).collect();
-    let sources = report.snapshots.iter().zip(report.files);
     to_text(&Json {
         report: "suspects",
         by: report.by.to_string(),
@@ -69,12 +46,11 @@ pub(crate) fn json(report: &Report<'_>) -> Result<String> {
         include: texts(&report.filters.include),
         exclude: texts(&report.filters.exclude),
         all_frames: report.filters.all_frames,
-        snapshots: sources.map(|(it, file)| Source::of(it, file)).collect(),
         limit_bytes: report.limit.map(Bytes::get),
         seconds_to_limit: report.table.seconds_to_limit(),
         rows: {
             let rows = shown.iter().zip(1..);
-            rows.map(|(it, rank)| Row::of(it, rank, report)).collect()
+            rows.map(|(it, rank)| Row::of(it, rank, &report)).collect()
         },
         other: Sum::of(others, newest),
         total: Sum::of(list, newest),
@@ -84,6 +60,7 @@ pub(crate) fn json(report: &Report<'_>) -> Result<String> {
             blocks: newest.knows_blocks().then_some(it.count),
         }),
         notes: report.table.notes(),
+        snapshots: report.sources,
     })
 }
 
@@ -128,7 +105,7 @@ struct Row {
 
 impl Row {
     fn of(it: &Suspect, rank: u64, report: &Report<'_>) -> Row {
-        let newest = report.newest();
+        let newest = report.newest;
         let knows_blocks = newest.knows_blocks();
         let amount = |it: Amount| {
             newest.knows(Metric::Total).then(|| Blocks {

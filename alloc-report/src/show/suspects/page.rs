@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use alloc_core_snapshot::{Bytes, ChargeTo, GroupBy, GroupKey, Metric, Snapshot, Statistic};
 
 use super::Suspects;
-use crate::growth::{Order, Suspect};
+use crate::growth::{Moment, Order, Suspect};
 use crate::show::table::{BOLD, Cell, DIM, PLAIN, Row, Table};
 use crate::show::text::{self, plural};
 use crate::show::view::process;
@@ -35,12 +35,10 @@ impl Suspects<'_> {
     }
 
     pub(super) fn processes(&self, order: &Order<'_>) -> Vec<String> {
-        let [first, .., last] = &order.snapshots[..] else {
-            return order
-                .snapshots
-                .iter()
-                .filter_map(|it| process(it))
-                .collect();
+        let about = order.moments.iter().map(Moment::about);
+        let about: Vec<&Snapshot> = about.collect();
+        let [first, .., last] = about[..] else {
+            return about.into_iter().filter_map(process).collect();
         };
         let side = |name, snapshot| process(snapshot).map(|it| format!("{name}: {it}"));
         let sides = [side("last", last), side("first", first)];
@@ -53,7 +51,7 @@ impl Suspects<'_> {
             n => format!("in each of {n} steps"),
         };
         let noun = self.view.noun(0);
-        let of = match order.snapshots.last() {
+        let of = match order.newest {
             Some(newest) if is_of_workspace(newest, self.by) => " of the workspace",
             _ => "",
         };
@@ -73,13 +71,16 @@ impl Suspects<'_> {
 
     /// How the whole heap changed, and when it reaches the limit.
     fn heap_words(&self, order: &Order<'_>, suspects: &[Suspect]) -> Option<String> {
-        let [first, .., last] = &order.snapshots[..] else {
+        let [first, .., last] = &order.moments[..] else {
             return None;
         };
-        if !first.knows(Metric::Current) || !last.knows(Metric::Current) {
+        if ![first, last]
+            .iter()
+            .all(|it| it.about().knows(Metric::Current))
+        {
             return None;
         }
-        let [then, now] = [first, last].map(|it| it.traced_memory().current);
+        let [then, now] = [first, last].map(Moment::heap);
         let heap = match now.cmp(&then) {
             Ordering::Greater => format!("The heap grew by {} to {now}", now - then),
             Ordering::Less => format!("The heap shrank by {} to {now}", then - now),
@@ -98,9 +99,9 @@ impl Suspects<'_> {
     }
 
     pub(super) fn table(&self, order: &Order<'_>, suspects: &[Suspect]) -> Option<Table> {
-        let newest = order.snapshots.last().filter(|_| !suspects.is_empty())?;
+        let newest = order.newest.filter(|_| !suspects.is_empty())?;
         let has_rates = order.duration().is_some();
-        let knows_blocks = order.snapshots.iter().all(|it| it.knows_blocks());
+        let knows_blocks = order.moments.iter().all(|it| it.about().knows_blocks());
         let mut heads = vec!["#", "growth", "count", "size"];
         if has_rates {
             heads.push("an hour");
