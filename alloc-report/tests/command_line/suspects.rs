@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::set_up::{of_a_process, trace, with_number};
-use crate::support::{check as check_in, check_error, json as json_in, stdout};
+use crate::support::{check as check_in, check_error, command, json as json_in, stdout, text};
 
 /// Fields of alloc-core's extension.
 const PROCESS_ID: u64 = 5;
@@ -180,6 +180,27 @@ fn a_recording_has_all_its_snapshots() {
     assert_eq!(
         stdout(folder.path(), "suspects morning"),
         stdout(folder.path(), "suspects 1 2 3 4")
+    );
+}
+
+#[test]
+fn the_newest_snapshot_may_come_from_standard_input() {
+    let folder = folder();
+    let run = |arguments: &str, minute: u64| {
+        let path = folder.path().join(minute.to_string());
+        let input = fs::File::open(path).unwrap();
+        let mut command = command(folder.path(), arguments);
+        command.stdin(input).output().unwrap()
+    };
+    let output = run("suspects 1 2 -", 3);
+    assert_eq!(
+        text(&output.stdout),
+        stdout(folder.path(), "suspects 1 2 3")
+    );
+    let output = run("suspects 1 - 2", 3);
+    assert_eq!(
+        text(&output.stderr),
+        "error: expected the newest snapshot last, found it on standard input before others\n"
     );
 }
 
