@@ -28,8 +28,9 @@ const ROWS: usize = 10;
 /// - It holds more than ever. Its own peak grew too, by half of its growth or more, so a load that
 ///   comes and goes is not named. A line that once held more is named when it exceeds that.
 /// - The growth exceeds three standard errors: of blocks that come and go at random, and of a sample
-///   ([`Snapshot::sampled_every`]). A table or buffer that grows by half or more in each of three
-///   steps is excepted from the first.
+///   ([`Snapshot::sampled_every`]), in which growth shows if each step has some ten sampled blocks
+///   of it. A table or buffer that grows by half or more in each of three steps is excepted from
+///   the first.
 /// - It keeps its pace. In the last step it grew at half of the mean pace of the earlier steps or
 ///   faster, where a pace is the growth for each allocation of the whole program, so that idle time
 ///   does not count. A cache that reached its limit does not keep its pace. With two snapshots this
