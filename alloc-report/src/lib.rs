@@ -1,7 +1,7 @@
 //! Reads heap snapshots and shows what holds the memory and what grew.
 //!
 //! The snapshots are those of [`alloc_core`]. In the traced program itself, this crate compares two
-//! snapshots ([`CompareTo`]), prints tables ([`top`], [`diff`]) and annotates source
+//! snapshots ([`CompareTo`]), prints tables ([`top`], [`diff`], [`suspects()`]) and annotates source
 //! ([`annotate()`]). The command `alloc-report` does the same with snapshot files.
 //!
 //! ```
@@ -34,16 +34,18 @@
 //! # The command
 //!
 //! `alloc-report top FILE` and `alloc-report diff OLD NEW` print these tables. `alloc-report diff
-//! FILE` prints the table of a profile that holds only changes, positive or negative. `--help`
+//! FILE` prints the table of a profile that holds only changes, positive or negative. `alloc-report
+//! suspects OLD NEW [NEWER ...]` prints the table of what grew at every step. `--help`
 //! explains the options, with examples of filters and groupings. `alloc-report completions SHELL`
 //! and `alloc-report man` print shell completions and the manual page. The exit status is 0 on
 //! success, 1 if a file cannot be read or filters leave nothing, and 2 for a wrong command line.
 #![doc = include_str!("formats.md")]
 
-// Each module imports only from those before it: `compare`, `show` (`text`, `table`, `stack`,
-// `view`, `notes`, `builder`, then `top` and `diff`), `annotate`.
+// Each module imports only from those before it: `compare`, `growth`, `show` (`text`, `table`,
+// `stack`, `view`, `notes`, `builder`, `words`, then `top`, `diff` and `suspects`), `annotate`.
 mod annotate;
 mod compare;
+mod growth;
 mod show;
 
 #[cfg(test)]
@@ -51,4 +53,7 @@ mod fixture;
 
 pub use annotate::{Annotate, Annotated, AnnotatedLine, annotate};
 pub use compare::{BytesDiff, CompareTo, StatisticDiff};
-pub use show::{Diff, LifetimesTable, Top, Tree, diff, lifetimes, top, tree};
+pub use growth::{Moment, Suspect};
+pub use show::{
+    Diff, LifetimesTable, Suspects, Top, Tree, diff, lifetimes, suspects, suspects_at, top, tree,
+};

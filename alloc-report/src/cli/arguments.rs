@@ -41,6 +41,9 @@ Examples:
   Show what grew between two moments:
     alloc-report diff before.pb.gz after.pb.gz
 
+  Find a leak in a service that writes a snapshot each minute:
+    alloc-report suspects heap-4711.0001.pb.gz heap-4711.0002.pb.gz heap-4711.0003.pb.gz
+
   Show which crates hold the memory, and which lines in each:
     alloc-report top heap.pb.gz --by crate,line
 
@@ -90,6 +93,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         view: View,
     },
+    /// Name what grows at every step over several snapshots of a process
+    #[command(after_help = crate::suspects::EXAMPLES)]
+    Suspects(crate::suspects::Options),
     /// Fail if memory grew beyond a limit, and show what grew
     #[command(after_help = crate::check::EXAMPLES)]
     Check(crate::check::Options),

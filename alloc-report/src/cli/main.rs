@@ -4,8 +4,8 @@
 //! an output option write files, and only with `--force` do they replace one.
 //!
 //! Each module imports only from those before it: `terminal`, `output`, `suggest`, `conditions`,
-//! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `check`, `annotate`,
-//! `symbolize`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`,
+//! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `suspects`, `check`,
+//! `annotate`, `symbolize`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`,
 //! `shell`.
 
 mod annotate;
@@ -22,6 +22,7 @@ mod recordings;
 mod run;
 mod shell;
 mod suggest;
+mod suspects;
 mod symbolize;
 mod symbols;
 mod tables;
@@ -74,6 +75,7 @@ fn report(command: Command) -> Result<(String, u8)> {
         Command::Diff { old, new, view } => {
             tables::diff(&old, new, &view, check_usage(view.grouping()))
         }
+        Command::Suspects(options) => suspects::report(&options),
         Command::Symbolize(options) => symbolize::symbolize(&options),
         Command::Annotate(options) => annotate::report(&options),
         Command::Completions { shell } => shell::completions(shell),

@@ -11,7 +11,7 @@ use crate::conditions::Conditions;
 pub(crate) struct Charging {
     /// The line of a stack to charge the memory to
     #[arg(long, value_enum, value_name = "RULE", default_value_t = Charge::Caller)]
-    charge: Charge,
+    pub(crate) charge: Charge,
     /// Charge allocations of this crate to its callers, as for the standard library and for
     /// collections such as hashbrown and indexmap; may be repeated
     #[arg(long, value_name = "CRATE", value_delimiter = ',')]
@@ -93,7 +93,7 @@ pub(crate) struct View {
 
 /// A key to group by: the library's keys, each with a line of help.
 #[derive(Clone, Copy, Debug)]
-struct By(alloc_core_snapshot::GroupBy);
+pub(crate) struct By(pub(crate) alloc_core_snapshot::GroupBy);
 
 impl ValueEnum for By {
     fn value_variants<'a>() -> &'a [By] {
@@ -162,7 +162,7 @@ enum Sort {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Charge {
+pub(crate) enum Charge {
     /// The innermost line outside the standard library
     Caller,
     /// The innermost line in the program's own workspace; stacks without one share a row

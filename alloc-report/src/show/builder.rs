@@ -1,4 +1,5 @@
-//! The builder methods of [`Top`](crate::Top) and [`Diff`](crate::Diff), with their examples.
+//! The builder methods of [`Top`](crate::Top), [`Diff`](crate::Diff) and
+//! [`Suspects`](crate::Suspects), with their examples.
 
 /// A doc example for a table that `$call` makes of a snapshot with one stack.
 macro_rules! example {
@@ -16,6 +17,7 @@ macro_rules! example {
             "# let counters = Counters { current, total: current, ..Counters::default() };\n",
             "# let new = Snapshot::from_traces(vec![Trace::new(traceback, counters)], 32);\n",
             "# let old = Snapshot::from_traces(vec![], 32);\n",
+            "# let snapshots = [old.clone(), new.clone()];\n",
             "let table = ", $call, ";\n",
             $($line, "\n",)+
             "```"
@@ -52,7 +54,16 @@ macro_rules! builder {
                 self.view.metric = Some(metric);
                 self
             }
+        }
 
+        look!($type, $call);
+    };
+}
+
+/// The builder methods of the look of a table, which all tables share.
+macro_rules! look {
+    ($type:ident, $call:literal) => {
+        impl $type<'_> {
             /// Turns ANSI colours on or off; off is the default.
             ///
             /// Growth is red and shrinkage is green. Colour never carries information alone.
@@ -75,7 +86,8 @@ macro_rules! builder {
             #[doc = example!(
                 $call,
                 "let table = table.width(80).to_string();",
-                "assert!(table.lines().skip(1).all(|line| line.chars().count() <= 80));"
+                "let mut rows = table.lines().skip(1).filter(|line| !line.starts_with(\"note: \"));",
+                "assert!(rows.all(|line| line.chars().count() <= 80));"
             )]
             pub fn width(mut self, width: usize) -> Self {
                 self.view.width = width;
@@ -126,4 +138,4 @@ macro_rules! builder {
     };
 }
 
-pub(crate) use {builder, example};
+pub(crate) use {builder, example, look};

@@ -5,7 +5,7 @@ use std::fmt;
 use alloc_core_snapshot::{Amount, Bytes, GroupKey, Snapshot};
 use anstyle::Style;
 
-use super::builder::{builder, example};
+use super::builder::{builder, example, look};
 use super::notes;
 use super::table::{BOLD, Cell, DIM, PLAIN, Row, Table};
 use super::text;

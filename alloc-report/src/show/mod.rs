@@ -1,22 +1,25 @@
-//! Tables for people: [`top`], [`diff`] and [`tree`].
+//! Tables for people: [`top`], [`diff`], [`tree`] and [`suspects`].
 //!
 //! Snapshots go in; text of a chosen width comes out, with colours on request. The only files that
 //! are opened are source files, to quote a line; nothing is written. The numbers come from
-//! [`Snapshot::statistics`](alloc_core_snapshot::Snapshot::statistics) and from
-//! [`compare`](crate::compare).
+//! [`Snapshot::statistics`](alloc_core_snapshot::Snapshot::statistics) and from [`compare`](crate::compare)
+//! and [`growth`](crate::growth).
 
 mod builder;
 mod diff;
 mod lifetimes;
 pub(crate) mod notes;
 mod stack;
+mod suspects;
 pub(crate) mod table;
 pub(crate) mod text;
 mod top;
 mod tree;
 mod view;
+mod words;
 
 pub use diff::{Diff, diff};
 pub use lifetimes::{LifetimesTable, lifetimes};
+pub use suspects::{Suspects, suspects, suspects_at};
 pub use top::{Top, top};
 pub use tree::{Tree, tree};

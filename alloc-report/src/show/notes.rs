@@ -6,6 +6,7 @@ use alloc_core_snapshot::{ChargeTo, GroupBy, Metric, Origin, Snapshot, Trace};
 
 use super::text::{self, plural};
 use super::view::View;
+use crate::growth::{Moment, Order};
 
 /// The notes on a table of one snapshot.
 pub(crate) fn of(snapshot: &Snapshot, view: &View) -> Vec<String> {
@@ -69,6 +70,52 @@ pub(crate) fn of_both(new: &Snapshot, old: &Snapshot, view: &View) -> Vec<String
         .collect();
     notes.extend(of_new);
     notes.extend(of_old);
+    notes
+}
+
+/// The notes on what grew over several snapshots, and on whether they are comparable.
+pub(crate) fn of_steps(order: &Order<'_>, view: &View) -> Vec<String> {
+    let snapshots: Vec<&Snapshot> = order.moments.iter().map(Moment::about).collect();
+    let mut notes = Vec::new();
+    let mut note = |text: &str| notes.push(text.to_owned());
+    match snapshots.len() {
+        n @ (0 | 1) => note(&format!(
+            "growth shows between snapshots: expected two or more, found {n}"
+        )),
+        2 => note("two snapshots cannot tell growth from a cache that fills up: add a third"),
+        _ => {}
+    }
+    if order.omits_exit {
+        note("left out what was written when the program ended: little is live by then");
+    }
+    if order.is_sorted {
+        note("the snapshots were given in another order, and are compared in order of time");
+    }
+    match (order.duration(), &order.seconds) {
+        _ if snapshots.len() < 2 => {}
+        (None, None) => {
+            note("the times of the snapshots are unknown: they are compared in the given order")
+        }
+        (None, Some(_)) => note("the snapshots were taken at the same time, so no rate is known"),
+        _ => {}
+    }
+    let differ = |is_same: fn(&Snapshot, &Snapshot) -> bool| {
+        snapshots.windows(2).any(|it| !is_same(it[0], it[1]))
+    };
+    if differ(|a, b| a.process_id() == b.process_id() && a.program() == b.program()) {
+        note(
+            "the snapshots come from different processes: what differs did not grow in any of them",
+        );
+    }
+    if differ(|a, b| a.sampled_every() == b.sampled_every()) {
+        note("the snapshots were recorded in different ways, one of them as a sample");
+    }
+    if order.allocations.as_ref().is_some_and(|it| !it.is_sorted()) {
+        note("tracing began again between two snapshots, which then hold different memory");
+    }
+    if let Some(newest) = order.newest {
+        notes.extend(of_one(newest, view, false));
+    }
     notes
 }
 

@@ -9,6 +9,7 @@ mod formats;
 mod input;
 mod set_up;
 mod stacks;
+mod suspects;
 mod tables;
 mod terminal;
 mod usage;

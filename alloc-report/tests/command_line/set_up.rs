@@ -87,16 +87,6 @@ pub(crate) fn of_a_process(
     peak_error: u64,
 ) -> Vec<u8> {
     let program = "/srv/bin/server";
-    fn field(number: u64, kind: u64, file: &mut Vec<u8>) {
-        varint(number << 3 | kind, file);
-    }
-    fn varint(mut value: u64, file: &mut Vec<u8>) {
-        while value >= 0x80 {
-            file.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        file.push(value as u8);
-    }
     let mut extension = Vec::new();
     field(3, 0, &mut extension);
     varint(peak_error, &mut extension);
@@ -118,6 +108,29 @@ pub(crate) fn of_a_process(
     varint(extension.len() as u64, &mut file);
     file.extend(extension);
     file
+}
+
+/// The file with another number in a field of alloc-core's extension.
+pub(crate) fn with_number(mut file: Vec<u8>, number: u64, value: u64) -> Vec<u8> {
+    let mut extension = Vec::new();
+    field(number, 0, &mut extension);
+    varint(value, &mut extension);
+    field(7100, 2, &mut file);
+    varint(extension.len() as u64, &mut file);
+    file.extend(extension);
+    file
+}
+
+fn field(number: u64, kind: u64, file: &mut Vec<u8>) {
+    varint(number << 3 | kind, file);
+}
+
+fn varint(mut value: u64, file: &mut Vec<u8>) {
+    while value >= 0x80 {
+        file.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    file.push(value as u8);
 }
 
 /// A folder with two snapshots of a program: `clock`, and the later `end`, written at exit.

@@ -18,9 +18,22 @@ fn a_wrong_command_line_exits_with_2() {
         ("", "Usage: alloc-report [OPTIONS] <COMMAND>"),
         ("top", "<FILE>"),
         ("diff", "<OLD>"),
+        ("suspects", "<OLD>"),
+        (
+            "suspects old new --limit-memory 1GB",
+            "expected a number of bytes such as 512KiB, found \"1GB\"",
+        ),
+        (
+            "suspects old new --by line,file",
+            "invalid value 'line,file'",
+        ),
+        (
+            "suspects old new --sort peak",
+            "unexpected argument '--sort'",
+        ),
         (
             "top new --by colour",
-            "line, file, function, module, crate, traceback, folded, size-class, type, thread, domain",
+            "line, file, function, module, crate, traceback, folded, size-class, type, thread, label, domain",
         ),
         (
             "top new --sort colour",
@@ -35,7 +48,7 @@ fn a_wrong_command_line_exits_with_2() {
         ),
         (
             "top new --include fuction=main",
-            "expected a file, or one of file=, line=, function=, crate=, thread=, domain=, found fuction=",
+            "expected a file, or one of file=, line=, function=, crate=, thread=, label=, domain=, found fuction=",
         ),
         (
             "diff old new --exclude cache.rs:forty",
@@ -72,6 +85,12 @@ fn the_examples_of_the_help_run() {
         "before.pb.gz",
         "monday.pb.gz",
         "friday.pb.gz",
+        "first.pb.gz",
+        "second.pb.gz",
+        "third.pb.gz",
+        "heap-4711.0001.pb.gz",
+        "heap-4711.0002.pb.gz",
+        "heap-4711.0003.pb.gz",
     ] {
         fs::copy(folder.path().join("new"), folder.path().join(name)).unwrap();
     }
@@ -97,6 +116,7 @@ fn the_examples_of_the_help_run() {
         "--help",
         "top --help",
         "diff --help",
+        "suspects --help",
         "completions --help",
         "man --help",
     ] {
@@ -117,7 +137,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 33);
+    assert_eq!(examples, 39);
 }
 
 /// Completions and the manual are generated from the same description as the help.
@@ -141,6 +161,8 @@ fn completions_and_the_manual_contain_the_options() {
         "",
         "-top",
         "-diff",
+        "-tree",
+        "-suspects",
         "-check",
         "-annotate",
         "-symbolize",

@@ -3,7 +3,7 @@
 use alloc_core_snapshot::{
     Amount, Escaped, Frame, GroupKey, Grouping, Metric, Snapshot, Statistic,
 };
-use alloc_report::StatisticDiff;
+use alloc_report::{StatisticDiff, Suspect};
 use anyhow::Result;
 
 use super::{average, diffs, name_of, statistics, total};
@@ -49,7 +49,7 @@ const DIFF_COLUMNS: [&str; 5] = [
 
 pub(crate) fn top(snapshot: &Snapshot, view: &View, by: &Grouping) -> Result<String> {
     let total = total(snapshot, by).bytes.get();
-    let mut rows = Rows::new(snapshot, view, by, &TOP_COLUMNS)?;
+    let mut rows = Rows::new(snapshot, view.rows, by, &TOP_COLUMNS)?;
     rows.add(&statistics(snapshot, view, by), &|statistic: &Statistic| {
         let (bytes, blocks) = (statistic.size.get(), statistic.count);
         let share = (total > 0).then(|| bytes as f64 / total as f64);
@@ -74,7 +74,7 @@ pub(crate) fn top(snapshot: &Snapshot, view: &View, by: &Grouping) -> Result<Str
 }
 
 pub(crate) fn diff(new: &Snapshot, old: &Snapshot, view: &View, by: &Grouping) -> Result<String> {
-    let mut rows = Rows::new(new, view, by, &DIFF_COLUMNS)?;
+    let mut rows = Rows::new(new, view.rows, by, &DIFF_COLUMNS)?;
     let diffs = diffs(new, old, view, by);
     let has_amounts = !new.is_difference();
     let knows_blocks = new.knows_blocks();
@@ -90,7 +90,50 @@ pub(crate) fn diff(new: &Snapshot, old: &Snapshot, view: &View, by: &Grouping) -
     rows.text()
 }
 
-/// A group of either report.
+const SUSPECTS_COLUMNS: [&str; 14] = [
+    "bytes",
+    "bytes_diff",
+    "blocks",
+    "blocks_diff",
+    "bytes_per_second",
+    "bytes_per_hour",
+    "seconds_to_limit",
+    "allocated_bytes",
+    "allocated_blocks",
+    "freed_bytes",
+    "freed_blocks",
+    "thread",
+    "label",
+    "sentence",
+];
+
+pub(crate) fn suspects(report: &super::suspects::Report<'_>) -> Result<String> {
+    let newest = report.newest;
+    let mut rows = Rows::new(newest, report.rows, &report.by.into(), &SUSPECTS_COLUMNS)?;
+    let knows_blocks = newest.knows_blocks();
+    let if_total = |number: u64| newest.knows(Metric::Total).then_some(number);
+    rows.add(&report.list, &|it: &Suspect| {
+        vec![
+            it.size.get().to_string(),
+            it.growth.get().to_string(),
+            known(knows_blocks.then_some(it.count)),
+            known(knows_blocks.then_some(it.count_diff)),
+            known(it.rate),
+            known(it.rate_per_hour()),
+            known(report.seconds_to_limit(it.rate)),
+            known(if_total(it.allocated.bytes.get())),
+            known(if_total(it.allocated.blocks).filter(|_| knows_blocks)),
+            known(if_total(it.freed.bytes.get())),
+            known(if_total(it.freed.blocks).filter(|_| knows_blocks)),
+            it.thread.clone().unwrap_or_default(),
+            it.label.clone().unwrap_or_default(),
+            text(Some(&it.to_string())),
+        ]
+    })?;
+    rows.text()
+}
+
+/// A group of any report.
 trait Group {
     fn key(&self) -> &GroupKey;
     fn parts(&self) -> &[Self]
@@ -116,18 +159,27 @@ impl Group for StatisticDiff {
     }
 }
 
+impl Group for Suspect {
+    fn key(&self) -> &GroupKey {
+        &self.key
+    }
+    fn parts(&self) -> &[Suspect] {
+        &[]
+    }
+}
+
 /// A table under construction.
 struct Rows<'a> {
     writer: csv::Writer<Vec<u8>>,
     snapshot: &'a Snapshot,
-    view: &'a View,
+    rows: usize,
     names: Vec<String>,
 }
 
 impl<'a> Rows<'a> {
     fn new(
         snapshot: &'a Snapshot,
-        view: &'a View,
+        rows: usize,
         by: &Grouping,
         numbers: &[&str],
     ) -> Result<Rows<'a>> {
@@ -137,7 +189,7 @@ impl<'a> Rows<'a> {
         Ok(Rows {
             writer,
             snapshot,
-            view,
+            rows,
             names,
         })
     }
@@ -154,7 +206,7 @@ impl<'a> Rows<'a> {
         groups: &[G],
         numbers: &dyn Fn(&G) -> Vec<String>,
     ) -> Result<()> {
-        for (group, number) in groups.iter().zip(1..).take(self.view.rows) {
+        for (group, number) in groups.iter().zip(1..).take(self.rows) {
             let rank = match rank {
                 "" => number.to_string(),
                 outer => format!("{outer}.{number}"),

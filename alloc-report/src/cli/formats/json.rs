@@ -133,7 +133,7 @@ impl Choices {
 }
 
 #[derive(Serialize)]
-struct Source {
+pub(crate) struct Source {
     file: String,
     program: Option<String>,
     command_line: Vec<String>,
@@ -148,7 +148,7 @@ struct Source {
 }
 
 impl Source {
-    fn of(snapshot: &Snapshot, file: &Path) -> Source {
+    pub(crate) fn of(snapshot: &Snapshot, file: &Path) -> Source {
         let memory = snapshot.traced_memory();
         let program = snapshot.program();
         let is_known = snapshot.knows(Metric::Current) && !snapshot.is_difference();
@@ -197,7 +197,7 @@ impl From<Health> for HealthCounts {
 }
 
 /// ASCII-only JSON: a program reads the same text, and a terminal gets no control characters.
-fn to_text(report: &impl Serialize) -> Result<String> {
+pub(super) fn to_text(report: &impl Serialize) -> Result<String> {
     let json = serde_json::to_string_pretty(report)?;
     let mut text = String::with_capacity(json.len() + 1);
     for c in json.chars() {

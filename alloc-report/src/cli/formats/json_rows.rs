@@ -124,7 +124,7 @@ pub(super) struct DiffRow {
 }
 
 #[derive(Serialize)]
-struct Key {
+pub(super) struct Key {
     key: String,
     #[serde(flatten)]
     place: Location,
@@ -133,7 +133,7 @@ struct Key {
 }
 
 impl Key {
-    fn of(key: &GroupKey, snapshot: &Snapshot) -> Key {
+    pub(super) fn of(key: &GroupKey, snapshot: &Snapshot) -> Key {
         let frames = match key {
             GroupKey::Traceback(traceback) => Some(traceback.iter().map(StackFrame::of).collect()),
             _ => None,
@@ -185,9 +185,9 @@ impl Location {
 }
 
 #[derive(Serialize)]
-struct Blocks {
-    bytes: u64,
-    blocks: Option<u64>,
+pub(super) struct Blocks {
+    pub(super) bytes: u64,
+    pub(super) blocks: Option<u64>,
 }
 
 /// The sum of some rows. It is unknown if a callsite may be in several rows.

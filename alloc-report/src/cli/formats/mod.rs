@@ -11,6 +11,7 @@ use crate::view::View;
 pub(crate) mod csv;
 pub(crate) mod json;
 mod json_rows;
+pub(crate) mod suspects;
 
 /// The groups to show.
 fn statistics(snapshot: &Snapshot, view: &View, by: &Grouping) -> Vec<Statistic> {
