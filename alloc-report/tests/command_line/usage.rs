@@ -162,6 +162,7 @@ fn completions_and_the_manual_contain_the_options() {
         "-top",
         "-diff",
         "-tree",
+        "-lifetimes",
         "-suspects",
         "-check",
         "-annotate",
