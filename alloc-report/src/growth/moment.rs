@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use alloc_core_snapshot::{
     Bytes, Counters, Filter, GroupBy, GroupKey, Grouping, Metric, Snapshot, Statistic,
@@ -54,6 +55,8 @@ pub(super) struct Level {
     pub(super) counters: Counters,
     /// The variance of the live bytes, if the snapshot is a sample.
     pub(super) variance: f64,
+    /// The age of the oldest live block, if lifetimes were recorded.
+    pub(super) oldest: Option<Duration>,
     /// The live bytes of each thread, if threads were recorded.
     pub(super) threads: Shares,
     /// The live bytes of each label, if there are labels.
@@ -145,6 +148,7 @@ fn levels(snapshot: &Snapshot, by: GroupBy) -> HashMap<GroupKey, Level> {
         let level = Level {
             bytes: it.counters.current.bytes.get(),
             counters: it.counters,
+            oldest: it.lifetimes.and_then(|it| it.live.oldest()),
             ..Level::default()
         };
         (it.key, level)

@@ -1,6 +1,7 @@
 //! [`Suspect`]: a group that grew at every step.
 
 use std::cmp::Ordering;
+use std::time::Duration;
 
 use alloc_core_snapshot::{Amount, Bytes, GroupKey};
 
@@ -57,6 +58,9 @@ pub struct Suspect {
     /// What was freed of the group from the first snapshot to the last, including blocks that were
     /// reallocated. Zero if the files do not contain it.
     pub freed: Amount,
+    /// The age of its oldest live block in the newest snapshot, to within a factor of 1.5, if
+    /// lifetimes were recorded (`Config::lifetimes`).
+    pub oldest: Option<Duration>,
     /// The name of the thread that allocated nine tenths of the growth or more, if threads were
     /// recorded.
     pub thread: Option<String>,
@@ -107,6 +111,7 @@ impl Suspect {
             rate: facts.duration.map(|it| growth as f64 / it),
             allocated: if_known(since(now.total, then.total)),
             freed: if_known(since(now.freed(), then.freed())),
+            oldest: last.oldest,
             thread: most(&first.threads, &last.threads, growth),
             label: most(&first.labels, &last.labels, growth),
             history: History {

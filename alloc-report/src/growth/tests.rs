@@ -1,6 +1,10 @@
 //! What is a suspect, and what is said of it, for numbers that are chosen one by one.
 
-use alloc_core_snapshot::{Amount, Counters, Frame, GroupBy, Snapshot, Trace, Traceback};
+use std::time::Duration;
+
+use alloc_core_snapshot::{
+    Ages, Amount, Counters, Frame, GroupBy, Lifetimes, Snapshot, Trace, Traceback,
+};
 
 use super::{Growth, Order};
 
@@ -282,7 +286,7 @@ fn the_largest_growth_comes_first() {
 }
 
 #[test]
-fn the_thread_and_the_label_of_the_growth_are_named() {
+fn the_thread_the_label_and_the_age_of_the_growth_are_named() {
     #[track_caller]
     fn check(with: fn(Trace, &str) -> Trace, words: &str) {
         let of = |step: u64| {
@@ -310,6 +314,16 @@ fn the_thread_and_the_label_of_the_growth_are_named() {
     check(
         |it, name| it.with_thread(name).with_label(name),
         "; thread worker allocated it in worker",
+    );
+    // To the end of the bucket: 2^26 microseconds.
+    check(
+        |it, _| {
+            let mut lifetimes = Lifetimes::default();
+            let minute = Duration::from_secs(60);
+            lifetimes.live = Ages::default().with_times(minute, it.counters.current.blocks);
+            it.with_lifetimes(lifetimes)
+        },
+        "; its oldest block is some 67 seconds old",
     );
     // What grows is outside of labels.
     check(

@@ -26,6 +26,7 @@ pub(crate) fn words(suspect: &Suspect) -> String {
         whereby(suspect),
         slowing(suspect),
         by_whom(suspect),
+        age(suspect),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     parts.join("; ")
@@ -131,6 +132,12 @@ fn by_whom(suspect: &Suspect) -> Option<String> {
         (None, Some(label)) => Some(format!("it was allocated in {label}")),
         (Some(thread), Some(label)) => Some(format!("thread {thread} allocated it in {label}")),
     }
+}
+
+/// How old the oldest block is, if that is known.
+fn age(suspect: &Suspect) -> Option<String> {
+    let oldest = suspect.oldest?.as_secs_f64();
+    Some(format!("its oldest block is some {} old", duration(oldest)))
 }
 
 /// A sentence in lines of at most `room` columns, unless a word is longer.
