@@ -23,7 +23,7 @@ const LIMITS: [(&str, [u64; 3]); 7] = [
     ("line", [370, 315, 440]),
     ("traced", [440, 365, 810]),
     ("sizes", [500, 400, 890]),
-    ("lifetimes", [900, 900, 1200]),
+    ("lifetimes", [720, 620, 1110]),
 ];
 
 /// Recurring stacks, one stack again and again, and stacks whose inner frames are mostly new.

@@ -152,8 +152,6 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
                 self.alloc_with::<ZEROED, _>(layout, recorder)
             },
             // SAFETY: the caller's promise, passed on.
-            Some(Guard::Age(ager)) => unsafe { self.alloc_with::<ZEROED, _>(layout, ager) },
-            // SAFETY: the caller's promise, passed on.
             Some(Guard::Sample(sampler)) => unsafe {
                 self.alloc_with::<ZEROED, _>(layout, sampler)
             },
@@ -242,8 +240,6 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
             // SAFETY: the caller's promise, passed on.
             Some(Guard::Record(recorder)) => unsafe { this.dealloc_with(block, layout, recorder) },
             // SAFETY: the caller's promise, passed on.
-            Some(Guard::Age(ager)) => unsafe { this.dealloc_with(block, layout, ager) },
-            // SAFETY: the caller's promise, passed on.
             Some(Guard::Sample(sampler)) => unsafe { this.dealloc_with(block, layout, sampler) },
             // SAFETY: the caller's promise, passed on.
             Some(Guard::Count(counter)) => unsafe { this.dealloc_with(block, layout, counter) },
@@ -331,8 +327,6 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
             Some(Guard::Record(recorder)) => unsafe {
                 self.realloc_with(block, layout, new_size, recorder)
             },
-            // SAFETY: the caller's promise, passed on.
-            Some(Guard::Age(ager)) => unsafe { self.realloc_with(block, layout, new_size, ager) },
             // SAFETY: the caller's promise, passed on.
             Some(Guard::Sample(sampler)) => unsafe {
                 self.realloc_with(block, layout, new_size, sampler)

@@ -5,12 +5,14 @@ use super::hooks::{FastPath, Hooks};
 use super::recorder::Recorder;
 use super::session::TABLES;
 use super::thread::ThreadState;
+use crate::tables::blocks::Word;
 use crate::tables::callsites::CallsiteId;
 use crate::tables::lifetimes::Birth;
 
-/// The guard of one event, in a session that records how long blocks live.
+/// The guard of one event, in a session that may record how long blocks live.
 ///
-/// It does what a [`Recorder`] does, and keeps the birth of each block.
+/// It does what a [`Recorder`] does, and keeps the birth of each block if the session records
+/// lifetimes. On the slow path it is the guard of both kinds of session.
 pub(crate) struct Ager(pub(super) Recorder);
 
 impl FastPath for Ager {
@@ -22,11 +24,14 @@ impl FastPath for Ager {
 
     #[inline(always)]
     fn try_free_fast(&self, address: usize, size: usize) -> bool {
+        // PERF: as with the slot of the block, in `Recorder::insert`.
+        let slot = TABLES.births.prefetched(address);
         let callsite = TABLES.blocks.get(address);
         if !self.0.try_free_fast(address, size) {
             return false;
         }
-        self.state().died(callsite, TABLES.births.remove(address));
+        let birth = slot.and_then(|it| it.replace(None));
+        self.state().died(callsite, birth);
         true
     }
 }
@@ -37,17 +42,25 @@ impl Hooks for Ager {
     #[inline(always)]
     fn allocated(&self, address: usize, size: usize) {
         self.0.allocated(address, size);
-        self.state().born(address, size);
+        if self.state().ages() {
+            self.state().born(address, size);
+        }
     }
 
     fn freed(&self, address: usize, size: usize) {
-        let callsite = TABLES.blocks.get(address);
+        if self.state().ages() {
+            let callsite = TABLES.blocks.get(address);
+            self.state().died(callsite, TABLES.births.remove(address));
+        }
         self.0.freed(address, size);
-        self.state().died(callsite, TABLES.births.remove(address));
     }
 
     fn take(&self, block: (usize, usize)) -> (Option<CallsiteId>, Option<Birth>) {
-        (self.0.take(block), TABLES.births.remove(block.0))
+        let birth = match self.state().ages() {
+            true => TABLES.births.remove(block.0),
+            false => None,
+        };
+        (self.0.take(block), birth)
     }
 
     fn put_back(&self, address: usize, (callsite, birth): (Option<CallsiteId>, Option<Birth>)) {
@@ -66,8 +79,10 @@ impl Hooks for Ager {
         new: (usize, usize),
     ) {
         self.0.reallocated(callsite, old, new);
-        self.state().died(callsite, birth);
-        self.state().born(new.0, new.1);
+        if self.state().ages() {
+            self.state().died(callsite, birth);
+            self.state().born(new.0, new.1);
+        }
     }
 }
 

@@ -93,8 +93,7 @@ pub(crate) fn try_enter_fast(
 
 /// The reentrancy guard, with the hooks of the session: taken before the inner allocator is called.
 pub(crate) enum Guard {
-    Record(Recorder),
-    Age(Ager),
+    Record(Ager),
     Sample(Sampler),
     Count(Counter),
 }
@@ -108,8 +107,7 @@ impl Guard {
         }
         let recorder = Recorder { state };
         match state.sampling() {
-            None if state.ages() => Guard::Age(Ager(recorder)),
-            None => Guard::Record(recorder),
+            None => Guard::Record(Ager(recorder)),
             Some(interval) => Guard::Sample(Sampler { recorder, interval }),
         }
     }

@@ -26,7 +26,7 @@ impl ThreadState {
     }
 
     /// Keeps the birth of a block.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn born(&self, address: usize, size: usize) {
         let clock = &TABLES.clock;
         let mut uncounted = self.uncounted_bytes.load(Relaxed) + size as u64;
@@ -40,7 +40,7 @@ impl ThreadState {
     }
 
     /// Counts how long a block lived that is freed now.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn died(&self, callsite: Option<CallsiteId>, birth: Option<Birth>) {
         if let (Some(callsite), Some(birth)) = (callsite, birth) {
             let clock = &TABLES.clock;
