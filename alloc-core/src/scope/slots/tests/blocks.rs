@@ -3,6 +3,8 @@
 //! NOTE: the addresses are the tests' own. No allocator returns them, so no other thread's event
 //! refers to them.
 
+use std::hint::black_box;
+
 use super::*;
 
 /// The first of the addresses.
@@ -255,8 +257,9 @@ fn printed_text_does_not_count() {
 #[test]
 fn a_scope_with_stacks_counts_each_block_at_its_callsite() {
     let scope = Scope::enter_with_stacks().unwrap();
-    let kept = Vec::<u8>::with_capacity(300);
-    drop(Vec::<u8>::with_capacity(500));
+    // NOTE: else the optimizer leaves them out.
+    let kept = black_box(Vec::<u8>::with_capacity(300));
+    drop(black_box(Vec::<u8>::with_capacity(500)));
     let snapshot = scope.snapshot().unwrap();
     drop(scope);
     let mut live: Vec<_> = snapshot.traces().iter().map(|it| it.counters).collect();
@@ -277,11 +280,13 @@ fn a_scope_with_stacks_counts_each_block_at_its_callsite() {
 #[test]
 fn a_thread_counts_in_the_scope_that_it_was_started_in() {
     const MIB: u64 = 1 << 20;
-    let work = || drop(Vec::<u8>::with_capacity(MIB as usize));
+    // NOTE: else the optimizer leaves them out.
+    let block = || black_box(Vec::<u8>::with_capacity(MIB as usize));
+    let work = move || drop(block());
     let scope = Scope::enter_with_threads().unwrap();
     std::thread::spawn(work).join().unwrap();
     // Another thread is started outside, and then frees a block of the scope.
-    let block = Vec::<u8>::with_capacity(MIB as usize);
+    let block = block();
     thread::outside_scope(|| {
         let free_and_work = move || {
             drop(block);
