@@ -70,7 +70,8 @@ use fields::{Fields, Name, Values};
 /// # Cost
 ///
 /// Making a span takes some 150 ns and entering and leaving it some 30 ns on top of what the
-/// subscriber takes, a field 100 ns more: `cargo bench -p alloc-benches --bench scopes`.
+/// subscriber takes, a field 100 ns more: `cargo bench -p alloc-benches --features tracing
+/// --bench labels`.
 #[derive(Debug, Default)]
 pub struct AllocLayer {
     hides_target: bool,
