@@ -125,7 +125,11 @@ pub(crate) fn type_of<'a>(functions: impl IntoIterator<Item = Named<'a>>) -> Opt
         let Some(rule) = rule_of(&call) else { continue };
         match &mut found {
             // The innermost function decides. An outer one may allocate something else.
-            None => found = Some(Found::of(rule.allocates, &call)?),
+            None => {
+                let mut first = Found::of(rule.allocates, &call)?;
+                first.may_be_merged = call.path().ends_with("::grow_one");
+                found = Some(first);
+            }
             Some(known) => {
                 if !known.refine(rule.allocates, &call) {
                     break;
@@ -149,12 +153,31 @@ struct Found {
     /// The collection; empty if there is none.
     owner: &'static str,
     arguments: Vec<String>,
+    /// Whether the arguments are those of `RawVec::grow_one`. The compiler merges its instances of
+    /// elements of one size, and the one that is left has the arguments of any of them. Its caller,
+    /// which is inlined, has its own.
+    may_be_merged: bool,
 }
+
+/// The functions that call `RawVec::grow_one`, by the ends of their paths.
+const GROWERS: &[&str] = &[
+    "Vec::push",
+    "Vec::push_mut",
+    "Vec::insert",
+    "Vec::insert_mut",
+    "VecDeque::grow",
+];
 
 impl Found {
     fn of(allocates: Allocates, call: &Call<'_>) -> Option<Found> {
         let argument = |at: usize| call.argument(at).map(str::to_owned);
-        let found = |owner, arguments| Some(Found { owner, arguments });
+        let found = |owner, arguments| {
+            Some(Found {
+                owner,
+                arguments,
+                may_be_merged: false,
+            })
+        };
         match allocates {
             Allocates::Exactly(name) => found(name, Vec::new()),
             Allocates::Of(owner @ ("Rc" | "Arc")) if call.is_of_slice() => {
@@ -194,6 +217,13 @@ impl Found {
     /// Refines the type with an outer frame, and returns whether further frames may refine it: a
     /// string grows by a vector of bytes, a ring buffer by a vector of its elements.
     fn refine(&mut self, allocates: Allocates, call: &Call<'_>) -> bool {
+        if std::mem::take(&mut self.may_be_merged)
+            && GROWERS.iter().any(|it| call.path().ends_with(it))
+            && let (Allocates::Of(owner), Some(element)) = (allocates, call.argument(0))
+        {
+            (self.owner, self.arguments) = (owner, vec![element.to_owned()]);
+            return owner == "Vec";
+        }
         // A path is built from a system string.
         if let ("OsString", Allocates::Exactly(name @ ("OsString" | "PathBuf"))) =
             (self.owner, allocates)
@@ -301,6 +331,21 @@ mod tests {
         );
         check(
             "alloc::raw_vec::RawVec<T,A>::grow_one | grow_one<demo::Node, alloc::alloc::Global>
+             alloc::collections::vec_deque::VecDeque<T,A>::grow | grow<demo::Node, alloc::alloc::Global>
+             demo::main | -",
+            "VecDeque<demo::Node>",
+        );
+        // Instances that the compiler merged, since their elements have one size.
+        check(
+            "alloc::raw_vec::RawVecInner<A>::grow_one | grow_one<alloc::alloc::Global>
+             alloc::raw_vec::RawVec<T,A>::grow_one | grow_one<other::Iter<other::Tree>, alloc::alloc::Global>
+             alloc::vec::Vec<T,A>::push_mut | push_mut<demo::Node, alloc::alloc::Global>
+             alloc::vec::Vec<T,A>::push | push<demo::Node, alloc::alloc::Global>
+             demo::main | -",
+            "Vec<demo::Node>",
+        );
+        check(
+            "alloc::raw_vec::RawVec<T,A>::grow_one | grow_one<other::Iter<other::Tree>, alloc::alloc::Global>
              alloc::collections::vec_deque::VecDeque<T,A>::grow | grow<demo::Node, alloc::alloc::Global>
              demo::main | -",
             "VecDeque<demo::Node>",
