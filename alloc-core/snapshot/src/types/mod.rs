@@ -153,19 +153,28 @@ struct Found {
     /// The collection; empty if there is none.
     owner: &'static str,
     arguments: Vec<String>,
-    /// Whether the arguments are those of `RawVec::grow_one`. The compiler merges its instances of
-    /// elements of one size, and the one that is left has the arguments of any of them. Its caller,
-    /// which is inlined, has its own.
+    /// Whether the arguments are those of `RawVec::grow_one` or `VecDeque::grow`, which are never
+    /// inlined. The compiler merges their instances of elements of one size, and the one that is
+    /// left has the arguments of any of them. Their callers, which are inlined, have their own.
     may_be_merged: bool,
 }
 
-/// The functions that call `RawVec::grow_one`, by the ends of their paths.
+/// The function that is merged, and calls another that is.
+const GROWS_DEQUE: &str = "VecDeque::grow";
+
+/// The functions that call a merged one, by the ends of their paths.
 const GROWERS: &[&str] = &[
     "Vec::push",
     "Vec::push_mut",
     "Vec::insert",
     "Vec::insert_mut",
-    "VecDeque::grow",
+    GROWS_DEQUE,
+    "VecDeque::push_back",
+    "VecDeque::push_back_mut",
+    "VecDeque::push_front",
+    "VecDeque::push_front_mut",
+    "VecDeque::insert",
+    "VecDeque::insert_mut",
 ];
 
 impl Found {
@@ -222,7 +231,8 @@ impl Found {
             && let (Allocates::Of(owner), Some(element)) = (allocates, call.argument(0))
         {
             (self.owner, self.arguments) = (owner, vec![element.to_owned()]);
-            return owner == "Vec";
+            self.may_be_merged = call.path().ends_with(GROWS_DEQUE);
+            return owner == "Vec" || self.may_be_merged;
         }
         // A path is built from a system string.
         if let ("OsString", Allocates::Exactly(name @ ("OsString" | "PathBuf"))) =
@@ -347,6 +357,13 @@ mod tests {
         check(
             "alloc::raw_vec::RawVec<T,A>::grow_one | grow_one<other::Iter<other::Tree>, alloc::alloc::Global>
              alloc::collections::vec_deque::VecDeque<T,A>::grow | grow<demo::Node, alloc::alloc::Global>
+             demo::main | -",
+            "VecDeque<demo::Node>",
+        );
+        check(
+            "alloc::raw_vec::RawVec<T,A>::grow_one | grow_one<other::Iter<other::Tree>, alloc::alloc::Global>
+             alloc::collections::vec_deque::VecDeque<T,A>::grow | grow<other::Leaf, alloc::alloc::Global>
+             alloc::collections::vec_deque::VecDeque<T,A>::push_back | push_back<demo::Node, alloc::alloc::Global>
              demo::main | -",
             "VecDeque<demo::Node>",
         );
