@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::pages::{NoMemory, Pages};
-use super::raw::{self, Callsite, RawFile, Segment, Summary, Text};
+use super::raw::{Callsite, Lifetimes, RawFile, Segment, Summary, Text};
 use super::reserve::Reserve;
 use crate::error::Error;
-use crate::lifetimes::Lifetimes;
 use crate::snapshot::{About, Snapshot};
 
 /// The file of a snapshot that was taken in this process, or loaded without names.
@@ -30,8 +29,7 @@ pub(in crate::file) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Err
         let thread = names.number(callsite.thread.as_deref(), &mut file)?;
         let label = names.number(callsite.label.as_deref(), &mut file)?;
         let lifetimes = callsite.lifetimes.as_deref();
-        let (filled, unit) = (lifetimes.is_some(), lifetimes.map_or(0, Lifetimes::unit));
-        let [freed, live] = lifetimes.map_or_else(Default::default, Lifetimes::buckets);
+        let lifetimes = lifetimes.map(|it| (it.unit(), it.buckets()));
         file.callsite(Callsite {
             stack: &recorded.addresses[callsite.stack.clone()],
             stack_end: callsite.stack_end,
@@ -40,8 +38,8 @@ pub(in crate::file) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Err
             thread,
             label,
             size_class: callsite.size_class.map(|it| it.get()),
-            lifetimes: filled.then_some(raw::Lifetimes {
-                unit,
+            lifetimes: lifetimes.as_ref().map(|(unit, [freed, live])| Lifetimes {
+                unit: *unit,
                 freed: (&freed.0, &freed.1),
                 live: (&live.0, &live.1),
             }),
