@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::tables::TreeOptions;
+use crate::tables::{LifetimesOptions, TreeOptions};
 use crate::view::View;
 
 /// Shows which lines of a Rust program hold its memory, and what grew.
@@ -85,14 +85,7 @@ pub(crate) enum Command {
     Tree(TreeOptions),
     /// Show how long blocks live
     #[command(after_help = LIFETIMES_EXAMPLES)]
-    Lifetimes {
-        /// A snapshot file of a program that ran with ALLOC_TRACE_LIFETIMES=1, a recording folder
-        /// (for its last snapshot), or - for standard input
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-        #[command(flatten)]
-        view: View,
-    },
+    Lifetimes(LifetimesOptions),
     /// Name what grows at every step over several snapshots of a process
     #[command(after_help = crate::suspects::EXAMPLES)]
     Suspects(crate::suspects::Options),

@@ -1,8 +1,9 @@
-//! The commands `top`, `diff` and `tree`.
+//! The commands `top`, `diff`, `lifetimes` and `tree`.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
 
-use alloc_core_snapshot::{Grouping, Metric};
+use alloc_core_snapshot::{GroupBy, Grouping, Metric};
 use anyhow::{Result, bail};
 use clap::Args;
 
@@ -46,14 +47,33 @@ pub(crate) fn top(file: &Path, view: &View, by: Grouping) -> Result<String> {
     }
 }
 
-pub(crate) fn lifetimes(file: &Path, view: &View, by: Grouping) -> Result<String> {
-    let Loaded { snapshot, nothing } = load(file, &view.charging, &view.filters)?;
+/// The options of `lifetimes`.
+#[derive(Args, Debug)]
+pub(crate) struct LifetimesOptions {
+    /// A snapshot file of a program that ran with ALLOC_TRACE_LIFETIMES=1, a recording folder (for
+    /// its last snapshot), or - for standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The key of a row, as for top
+    #[arg(long, value_name = "KEY", default_value = "line", value_parser = GroupBy::from_str)]
+    by: GroupBy,
+    /// The number of rows
+    #[arg(short = 'n', long = "rows", value_name = "N", default_value_t = 10)]
+    rows: usize,
+    #[command(flatten)]
+    charging: Charging,
+    #[command(flatten)]
+    filters: Filters,
+}
+
+pub(crate) fn lifetimes(options: &LifetimesOptions) -> Result<String> {
+    let Loaded { snapshot, nothing } = load(&options.file, &options.charging, &options.filters)?;
     if let Some(nothing) = nothing {
         bail!(nothing);
     }
     let stdout = Stream::Output;
-    let table = alloc_report::lifetimes(&snapshot, view.rows)
-        .by(by)
+    let table = alloc_report::lifetimes(&snapshot, options.rows)
+        .by(options.by)
         .colour(stdout.is_colourful())
         .width(stdout.width());
     Ok(format!("{table}\n"))
@@ -69,7 +89,7 @@ pub(crate) struct TreeOptions {
     ///
     /// The default metric is at-peak for a snapshot that was written when the program ended, total
     /// for a profile that holds only allocations, and current for others.
-    #[arg(long, value_name = "METRIC", value_parser = metric)]
+    #[arg(long, value_name = "METRIC", value_parser = Metric::from_str)]
     sort: Option<Metric>,
     /// The number of labels, and half as many within a label
     #[arg(short = 'n', long = "rows", value_name = "N", default_value_t = 10)]
@@ -78,10 +98,6 @@ pub(crate) struct TreeOptions {
     charging: Charging,
     #[command(flatten)]
     filters: Filters,
-}
-
-fn metric(name: &str) -> Result<Metric, String> {
-    name.parse()
 }
 
 pub(crate) fn tree(options: &TreeOptions) -> Result<String> {

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::time::Duration;
 
-use alloc_core_snapshot::{Ages, GroupKey, Grouping, Metric, Snapshot, Statistic};
+use alloc_core_snapshot::{Ages, GroupBy, GroupKey, Metric, Snapshot, Statistic};
 
 use super::notes;
 use super::table::{BOLD, Cell, DIM, PLAIN, Row, Table};
@@ -56,7 +56,7 @@ pub struct LifetimesTable<'a> {
 
 impl LifetimesTable<'_> {
     /// Groups by files, functions, labels and so on; lines are the default.
-    pub fn by(mut self, by: impl Into<Grouping>) -> Self {
+    pub fn by(mut self, by: GroupBy) -> Self {
         self.view.by = by.into();
         self
     }

@@ -19,6 +19,17 @@ fn a_wrong_command_line_exits_with_2() {
         ("top", "<FILE>"),
         ("diff", "<OLD>"),
         ("suspects", "<OLD>"),
+        ("tree", "<FILE>"),
+        (
+            "tree new --sort live",
+            "expected one of current, peak, at-peak, total, freed, found \"live\"",
+        ),
+        ("lifetimes", "<FILE>"),
+        ("lifetimes new --by colour", "found \"colour\""),
+        (
+            "lifetimes new --format json",
+            "unexpected argument '--format'",
+        ),
         (
             "suspects old new --limit-memory 1GB",
             "expected a number of bytes such as 512KiB, found \"1GB\"",
