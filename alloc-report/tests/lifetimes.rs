@@ -45,7 +45,8 @@ fn the_lines_that_freed_most_come_first() {
         #    freed  half below  90% below  all below  live  half below  oldest  line
         1  100,000        6 µs       6 µs        1 s     0                      src/parse.rs:41
         2       10     1.7 min    1.7 min    1.7 min   100       6.3 s   2.4 h  src/parse.rs:52
-                                                                                other (1 line)"#]].assert_eq(&alloc_report::lifetimes(&snapshot(), 2).to_string());
+                                                                                other (1 line)"#]]
+    .assert_eq(&alloc_report::lifetimes(&snapshot(), 2).to_string());
 }
 
 #[test]
@@ -56,7 +57,8 @@ fn groups_have_the_lifetimes_of_all_their_callsites() {
         100,010 blocks were freed, and 102 live, by file
 
         #    freed  half below  90% below  all below  live  half below  oldest  file
-        1  100,010        6 µs        1 s    1.7 min   102       6.3 s   2.4 d  src/parse.rs"#]].assert_eq(&table.to_string());
+        1  100,010        6 µs        1 s    1.7 min   102       6.3 s   2.4 d  src/parse.rs"#]]
+    .assert_eq(&table.to_string());
 }
 
 #[test]

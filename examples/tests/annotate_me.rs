@@ -1,30 +1,19 @@
 //! The table of the example `annotate_me`, compared line by line with exact arithmetic.
 
-use std::process::Command;
+mod support;
 
 use alloc_core::{Amount, Counters, Snapshot};
 use alloc_report::{Annotated, AnnotatedLine, annotate};
+use support::OPTIMIZED;
 
 const SOURCE: &str = include_str!("../annotate_me.rs");
-const OPTIMIZED: bool = !cfg!(debug_assertions);
 
 /// Runs the example, built like this test, and reads its snapshot.
 fn snapshot() -> Snapshot {
     let test = std::thread::current().name().unwrap_or_default().to_owned();
     let path = std::env::temp_dir().join(format!("{test}-{}.pb.gz", std::process::id()));
-    let mut command = Command::new(env!("CARGO"));
-    command.args([
-        "run",
-        "--quiet",
-        "-p",
-        "alloc-examples",
-        "--example",
-        "annotate_me",
-    ]);
-    if OPTIMIZED {
-        command.arg("--release");
-    }
-    let status = command.arg("--").arg(&path).status().expect("cargo runs");
+    let mut command = support::example("annotate_me");
+    let status = command.arg(&path).status().expect("cargo runs");
     assert!(status.success(), "{status}");
     let snapshot = Snapshot::load(&path).expect("the example wrote a snapshot");
     std::fs::remove_file(path).expect("it is there");

@@ -1,12 +1,11 @@
 //! The leak examples: what `suspects` says of each, and that it says nothing of its mended form.
 
+mod support;
+
 use std::path::Path;
-use std::process::Command;
 
 use alloc_core::{ChargeTo, Frame, GroupKey, Snapshot};
 use alloc_report::{Suspect, suspects};
-
-const OPTIMIZED: bool = !cfg!(debug_assertions);
 
 /// The number of snapshots of a run, and so of steps and one.
 const SNAPSHOTS: usize = 5;
@@ -44,22 +43,11 @@ impl Example {
         let files = (1..=SNAPSHOTS).map(|at| folder.path().join(format!("{at}.pb.gz")));
         let files: Vec<_> = files.collect();
         let example = format!("leak_{}", self.name);
-        let mut command = Command::new(env!("CARGO"));
-        command.args([
-            "run",
-            "--quiet",
-            "-p",
-            "alloc-examples",
-            "--example",
-            &example,
-        ]);
-        if OPTIMIZED {
-            command.arg("--release");
-        }
+        let mut command = support::example(&example);
         if let Recorded::Sampled(distance) = recorded {
             command.env("ALLOC_TRACE_SAMPLE", distance);
         }
-        command.arg("--").arg(form).args(&files);
+        command.arg(form).args(&files);
         let output = command.output().expect("cargo runs");
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{example} {form}: {error}");
