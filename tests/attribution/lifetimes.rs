@@ -93,7 +93,7 @@ fn ages_in_bytes_are_what_was_allocated_meanwhile() {
     let check = |between: usize, expected: u64| {
         alloc_core::clear_traces();
         let first = block(10);
-        let other = Vec::<u8>::with_capacity(between);
+        let other = black_box(Vec::<u8>::with_capacity(between));
         drop(first);
         drop(other);
         let freed = of(&take_snapshot().unwrap(), "block").freed;

@@ -273,7 +273,7 @@ fn libraries_at_one_address_have_their_own_counters() {
     static BLOCK: AtomicUsize = AtomicUsize::new(0);
     unsafe extern "C" fn make(_: *mut c_void) {
         BLOCK.store(
-            Box::into_raw(Box::new(black_box([3_u8; 56]))) as usize,
+            Box::into_raw(black_box(Box::new([3_u8; 56]))) as usize,
             Relaxed,
         );
     }
@@ -318,7 +318,7 @@ fn libraries_at_one_address_have_their_own_counters() {
 fn libraries_at_one_address_have_their_own_names() {
     static BLOCK: AtomicUsize = AtomicUsize::new(0);
     unsafe extern "C" fn make(_: *mut c_void) {
-        let block = Box::into_raw(Box::new(black_box([3_u8; 88])));
+        let block = Box::into_raw(black_box(Box::new([3_u8; 88])));
         BLOCK.store(block as usize, Relaxed);
     }
     let folder = std::env::temp_dir().join(format!("alloc-tests-{}-names", std::process::id()));

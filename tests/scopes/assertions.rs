@@ -171,11 +171,16 @@ fn a_failure_says_by_how_much_and_on_which_lines() {
     assert_eq!(text, format!("{head}\n{stack}"));
 }
 
+#[inline(never)]
+fn sized(size: usize) -> Vec<u8> {
+    std::hint::black_box(Vec::with_capacity(size))
+}
+
 /// The two blocks differ in the column alone.
 #[test]
 fn stacks_that_look_alike_are_one() {
     #[rustfmt::skip]
-    let work = || (Vec::<u8>::with_capacity(1000), Vec::<u8>::with_capacity(2000), large());
+    let work = || (sized(1000), sized(2000), large());
     let text = message(|| drop(assert_memory!(work(), allocated == 0 B)));
     let stacks: Vec<&str> = text
         .lines()

@@ -2,6 +2,7 @@
 //! by side under libtest, as those of the library's users.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hint::black_box;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -254,7 +255,7 @@ fn only_what_the_closure_leaves_live_counts() {
     let pair = assert_size_matches!(
         |it: &(Arc<[u8]>, Vec<u8>)| "estimate".repeat(3).len() - 24 + it.1.capacity(),
         || {
-            drop(vec![0_u8; 5_000]);
+            drop(black_box(vec![0_u8; 5_000]));
             (shared.clone(), vec![0; 500])
         }
     );

@@ -1,5 +1,6 @@
 //! The heap over time during a piece of work, compared with exact arithmetic.
 
+use std::hint::black_box;
 use std::time::Duration;
 
 use alloc_core::{Bytes, TraceAlloc, memory_usage, start};
@@ -30,10 +31,10 @@ fn the_peak_is_exact_and_the_work_runs_once() {
     let mut runs = 0;
     let usage = memory_usage(INTERVAL, || {
         runs += 1;
-        let kept = vec![1_u8; 3 * MIB];
+        let kept = black_box(vec![1_u8; 3 * MIB]);
         wait();
         // This is shorter than any interval.
-        drop(vec![1_u8; 5 * MIB]);
+        drop(black_box(vec![1_u8; 5 * MIB]));
         kept
     });
     assert_eq!((runs, usage.value.len()), (1, 3 * MIB));
@@ -77,10 +78,10 @@ fn no_sample_is_later_than_the_end() {
 
 fn without_a_new_peak_the_samples_give_it() {
     start().unwrap();
-    drop(vec![0_u8; 20 * MIB]);
+    drop(black_box(vec![0_u8; 20 * MIB]));
     let before = alloc_core::traced_memory().current;
     let work = || {
-        let kept = vec![0_u8; 2 * MIB];
+        let kept = black_box(vec![0_u8; 2 * MIB]);
         wait();
         drop(kept);
     };
@@ -95,7 +96,7 @@ fn without_a_new_peak_the_samples_give_it() {
 fn resident_memory_is_sampled_with_the_heap() {
     start().unwrap();
     let usage = memory_usage(INTERVAL, || {
-        let touched = vec![1_u8; 50 * MIB];
+        let touched = black_box(vec![1_u8; 50 * MIB]);
         wait();
         drop(touched);
     });

@@ -96,7 +96,8 @@ pub(crate) fn a_shrunk_vec() {
         ("shrink_to_fit", (100, 1), (0, 0), (100, 1), 1),
     );
 
-    let boxed_bytes = Vec::from(&black_box([7_u8; 64])[..32]).into_boxed_slice(); // mark: boxed bytes
+    let bytes_of = &black_box([7_u8; 64])[..32];
+    let boxed_bytes = black_box(Vec::from(bytes_of).into_boxed_slice()); // mark: boxed bytes
     let snapshot = checked_snapshot();
     check_line(
         HERE,

@@ -99,7 +99,7 @@ pub(crate) fn a_dumped_snapshot_is_loaded_whole() {
 
 pub(crate) fn statistics_are_sorted_and_printed_as_tracemalloc_does() {
     start().unwrap();
-    let boxes: [_; 3] = std::array::from_fn(|_| Box::new(black_box([0_u8; 100]))); // mark: small
+    let boxes: [_; 3] = std::array::from_fn(|_| black_box(Box::new([0_u8; 100]))); // mark: small
     let vec = vec![0_u8; black_box(20_480)]; // mark: large
     drop(black_box(vec![0_u8; black_box(50_000)])); // mark: largest
     let snapshot = checked_snapshot();

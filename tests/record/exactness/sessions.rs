@@ -11,7 +11,7 @@ const HERE: Source = alloc_tests::source!();
 
 pub(crate) fn clear_traces() {
     start().unwrap();
-    let before: [_; 10] = std::array::from_fn(|_| Box::new([0_u8; 300]));
+    let before: [_; 10] = std::array::from_fn(|_| black_box(Box::new([0_u8; 300])));
     assert_eq!(traced_memory().current, 3000);
     alloc_core::clear_traces();
     assert!(alloc_core::is_tracing());
@@ -136,7 +136,7 @@ pub(crate) fn wrong_configurations() {
 }
 
 pub(crate) fn counters_without_stacks() {
-    let before: Vec<Box<[u8; 1000]>> = (0..10).map(|_| Box::new([1; 1000])).collect();
+    let before: Vec<Box<[u8; 1000]>> = (0..10).map(|_| black_box(Box::new([1; 1000]))).collect();
     alloc_core::start_with(Config::default().frames(0)).unwrap();
     let kept: Vec<u8> = black_box(vec![7; 5000]);
     drop(black_box(vec![7_u8; 3000]));

@@ -38,7 +38,7 @@
 /// ```
 ///
 /// On x86-64 Linux, the buffers that `print!` fills under a test harness do not count. Elsewhere
-/// they do.
+/// they do, and where link-time optimization inlines the standard library's `print!`.
 ///
 /// # Async work
 ///
