@@ -4,6 +4,7 @@
 //!     alloc-report suspects 1.pb.gz 2.pb.gz 3.pb.gz
 
 use std::cell::Cell;
+use std::hint::black_box;
 use std::mem;
 
 use alloc_core::{Error, TraceAlloc};
@@ -22,7 +23,8 @@ struct Permit<'a> {
 impl Permit<'_> {
     fn take(in_use: &Cell<usize>) -> Permit<'_> {
         in_use.set(in_use.get() + 1);
-        let buffer = vec![0; 4_096]; // mark: leak
+        // NOTE: without this, the compiler may see that no one reads the buffer, and not allocate it.
+        let buffer = black_box(vec![0; 4_096]); // mark: leak
         Permit { in_use, buffer }
     }
 }

@@ -134,7 +134,6 @@ impl Traceback {
     /// A run is one function that calls itself, or several functions that call each other in a
     /// cycle. The innermost calls are kept, so that the charged line does not change. Functions are
     /// equal if name and file are; frames without a name, if all fields are.
-    /// the same if name and file are; frames without a name, if all of them is.
     ///
     /// ```
     /// use alloc_core::{Frame, Traceback};
