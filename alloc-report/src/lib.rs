@@ -42,10 +42,12 @@
 #![doc = include_str!("formats.md")]
 
 // Each module imports only from those before it: `compare`, `growth`, `show` (`text`, `table`,
-// `stack`, `view`, `notes`, `builder`, `words`, then `top`, `diff` and `suspects`), `annotate`.
+// `stack`, `view`, `notes`, `builder`, `words`, then `top`, `diff` and `suspects`), `annotate`, `page`.
 mod annotate;
 mod compare;
 mod growth;
+#[cfg(feature = "page")]
+mod page;
 mod show;
 
 #[cfg(test)]
@@ -54,6 +56,8 @@ mod fixture;
 pub use annotate::{Annotate, Annotated, AnnotatedLine, annotate};
 pub use compare::{BytesDiff, CompareTo, StatisticDiff};
 pub use growth::{Moment, Suspect};
+#[cfg(feature = "page")]
+pub use page::{Page, page};
 pub use show::{
     Diff, LifetimesTable, Suspects, Top, Tree, diff, lifetimes, suspects, suspects_at, top, tree,
 };

@@ -66,6 +66,9 @@ pub mod seam {
     pub mod origin {
         pub use crate::stack::origin::{Origin, is_surely_of_the_user, of};
     }
+    pub mod package {
+        pub use crate::stack::package::Crates;
+    }
     pub mod recorded {
         pub use crate::recorded::{Recorded, RecordedCallsite, StackEnd};
     }

@@ -86,6 +86,9 @@ pub(crate) enum Command {
     /// Show how long blocks live
     #[command(after_help = LIFETIMES_EXAMPLES)]
     Lifetimes(LifetimesOptions),
+    /// Make a page of HTML: flame graph, table, difference, and memory over time
+    #[command(after_help = crate::html::EXAMPLES)]
+    Html(crate::html::Options),
     /// Name what grows at every step over several snapshots of a process
     #[command(after_help = crate::suspects::EXAMPLES)]
     Suspects(crate::suspects::Options),

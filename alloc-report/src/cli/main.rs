@@ -5,7 +5,7 @@
 //!
 //! Each module imports only from those before it: `terminal`, `output`, `suggest`, `conditions`,
 //! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `suspects`, `check`,
-//! `annotate`, `symbolize`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`,
+//! `annotate`, `symbolize`, `html`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`,
 //! `shell`.
 
 mod annotate;
@@ -13,8 +13,8 @@ mod arguments;
 mod check;
 mod conditions;
 mod formats;
+mod html;
 mod load;
-
 mod output;
 mod recording;
 mod recordings;
@@ -73,6 +73,7 @@ fn report(command: Command) -> Result<(String, u8)> {
         Command::Diff { old, new, view } => {
             tables::diff(&old, new, &view, check_usage(view.grouping()))
         }
+        Command::Html(options) => html::report(&options),
         Command::Suspects(options) => suspects::report(&options),
         Command::Symbolize(options) => symbolize::symbolize(&options),
         Command::Annotate(options) => annotate::report(&options),

@@ -20,13 +20,13 @@ const UNKNOWN: &str = "<unknown>";
 /// A module is the part of a function's name in front of types and functions. For a bare name, it
 /// is made from the crate and the file's path, since these mostly agree.
 #[derive(Default)]
-pub(crate) struct Crates<'a> {
+pub struct Crates<'a> {
     by_file: HashMap<&'a str, &'a str>,
 }
 
 impl<'a> Crates<'a> {
     /// Collects the crates that frames show for their files.
-    pub(crate) fn of(frames: impl Iterator<Item = &'a Frame>) -> Crates<'a> {
+    pub fn of(frames: impl Iterator<Item = &'a Frame>) -> Crates<'a> {
         let mut by_file = HashMap::new();
         let mut seen = HashSet::new();
         let of_the_workspace = frames.filter(|frame| frame.origin() == Origin::Workspace);
@@ -40,7 +40,7 @@ impl<'a> Crates<'a> {
     }
 
     /// The crate of a frame, with its version if its path has it.
-    pub(crate) fn crate_of(&self, frame: &Frame) -> String {
+    pub fn crate_of(&self, frame: &Frame) -> String {
         if frame.is_instead() {
             return frame.to_string();
         }
@@ -51,7 +51,7 @@ impl<'a> Crates<'a> {
     }
 
     /// The path of the module of a frame.
-    pub(crate) fn module_of(&self, frame: &Frame) -> String {
+    pub fn module_of(&self, frame: &Frame) -> String {
         if frame.is_instead() {
             return frame.to_string();
         }

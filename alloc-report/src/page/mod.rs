@@ -1,0 +1,205 @@
+//! [`page`]: a snapshot as one HTML file that a browser opens from disk.
+//!
+//! Snapshots go in, text comes out. Only files of source are read. The page is the files of this folder
+//! that are not Rust, one after the other, and the data: a table of frames, the tree of all stacks, and
+//! columns of numbers, one row a callsite.
+
+use std::fmt;
+use std::io::Write as _;
+
+use alloc_core_snapshot::{Metric, Snapshot, seam::untraced};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+mod data;
+mod names;
+mod source;
+mod stacks;
+
+use data::Data;
+
+/// Makes a page of a snapshot: its totals, a flame graph, a table, and the source lines.
+///
+/// The page is one file of HTML. It needs no network and no other file, runs no script but its own, and
+/// shows whatever names the snapshot has as text.
+///
+/// ```
+/// use alloc_core::Snapshot;
+///
+/// let snapshot = Snapshot::from_traces(vec![], 32);
+/// let page = alloc_report::page(&snapshot).title("the cache, full").to_string();
+/// assert!(page.starts_with("<!doctype html>"));
+/// assert!(page.contains("<title>the cache, full"));
+/// ```
+pub fn page(snapshot: &Snapshot) -> Page<'_> {
+    Page {
+        snapshot,
+        old: None,
+        title: None,
+        moments: Vec::new(),
+        timeline: Lines::default(),
+        metric: None,
+    }
+}
+
+/// A page, made by [`page`].
+///
+/// It prints as HTML.
+#[derive(Clone, Debug)]
+#[must_use = "a page does nothing until it is printed"]
+pub struct Page<'a> {
+    snapshot: &'a Snapshot,
+    old: Option<&'a Snapshot>,
+    title: Option<String>,
+    moments: Vec<(f64, &'a Snapshot)>,
+    timeline: Lines,
+    metric: Option<Metric>,
+}
+
+/// What was measured over time, in seconds and bytes.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+struct Lines {
+    heap: Vec<(f64, u64)>,
+    resident: Vec<(f64, u64)>,
+}
+
+impl<'a> Page<'a> {
+    /// Sets the title. The default is the name of the program.
+    ///
+    /// ```
+    /// # let snapshot = alloc_core::Snapshot::from_traces(vec![], 32);
+    /// let page = alloc_report::page(&snapshot).title("before the fix");
+    /// assert!(page.to_string().contains("<title>before the fix"));
+    /// ```
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.title = Some(title.into());
+        self
+    }
+
+    /// Compares with an older snapshot: what grew, and what shrank.
+    ///
+    /// ```
+    /// # let (old, new) = [(); 2].map(|()| alloc_core::Snapshot::from_traces(vec![], 32)).into();
+    /// let page = alloc_report::page(&new).compared_to(&old);
+    /// assert!(page.to_string().starts_with("<!doctype html>"));
+    /// ```
+    pub fn compared_to(mut self, old: &'a Snapshot) -> Self {
+        self.old = Some(old);
+        self
+    }
+
+    /// Adds what was live at a moment, in seconds since the start of the run: the page shows each, and
+    /// what grew between two.
+    ///
+    /// ```
+    /// # let snapshot = alloc_core::Snapshot::from_traces(vec![], 32);
+    /// let page = alloc_report::page(&snapshot).moment(1.5, &snapshot).moment(3.0, &snapshot);
+    /// assert!(page.to_string().starts_with("<!doctype html>"));
+    /// ```
+    pub fn moment(mut self, seconds: f64, snapshot: &'a Snapshot) -> Self {
+        self.moments.push((seconds, snapshot));
+        self
+    }
+
+    /// Sets the heap and the resident memory over time: seconds since the start of the run, and bytes.
+    ///
+    /// ```
+    /// # let snapshot = alloc_core::Snapshot::from_traces(vec![], 32);
+    /// let heap = vec![(0.0, 0), (1.0, 4096)];
+    /// let page = alloc_report::page(&snapshot).over_time(heap, vec![]);
+    /// assert!(page.to_string().starts_with("<!doctype html>"));
+    /// ```
+    pub fn over_time(mut self, heap: Vec<(f64, u64)>, resident: Vec<(f64, u64)>) -> Self {
+        self.timeline = Lines { heap, resident };
+        self
+    }
+
+    /// Sets the metric that the page shows first.
+    ///
+    /// ```
+    /// # let snapshot = alloc_core::Snapshot::from_traces(vec![], 32);
+    /// let page = alloc_report::page(&snapshot).metric(alloc_core::Metric::Total);
+    /// assert!(page.to_string().starts_with("<!doctype html>"));
+    /// ```
+    pub fn metric(mut self, metric: Metric) -> Self {
+        self.metric = Some(metric);
+        self
+    }
+
+    fn name(&self) -> String {
+        let program = self.snapshot.program();
+        let program = program.rsplit('/').next().unwrap_or(program);
+        match (&self.title, program) {
+            (Some(title), _) => title.clone(),
+            (None, "") => "a program".to_owned(),
+            (None, program) => program.to_owned(),
+        }
+    }
+}
+
+/// The parts of the page, in the order in which they use each other.
+const SCRIPTS: &[&str] = &[
+    include_str!("format.js"),
+    include_str!("data.js"),
+    include_str!("tree.js"),
+    include_str!("state.js"),
+    include_str!("flame.js"),
+    include_str!("table.js"),
+    include_str!("details.js"),
+    include_str!("charts.js"),
+    include_str!("main.js"),
+];
+
+impl fmt::Display for Page<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A report must not appear in the next snapshot.
+        untraced(|| {
+            let packed = packed(&Data::of(self)).map_err(|_| fmt::Error)?;
+            let title = escape(&self.name());
+            for part in parts(include_str!("page.html")) {
+                match part {
+                    Part::Text(text) => f.write_str(text)?,
+                    Part::Hole("title") => f.write_str(&title)?,
+                    Part::Hole("style") => f.write_str(include_str!("page.css"))?,
+                    Part::Hole("data") => f.write_str(&packed)?,
+                    Part::Hole(_) => SCRIPTS.iter().try_for_each(|it| f.write_str(it))?,
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+enum Part<'a> {
+    Text(&'a str),
+    Hole(&'a str),
+}
+
+/// Splits a template at its holes, `{{name}}`.
+fn parts(template: &str) -> impl Iterator<Item = Part<'_>> {
+    let texts = template.split("{{").enumerate();
+    texts
+        .flat_map(|(at, text)| match text.split_once("}}") {
+            Some((name, text)) if at > 0 => [Some(Part::Hole(name)), Some(Part::Text(text))],
+            _ => [Some(Part::Text(text)), None],
+        })
+        .flatten()
+}
+
+/// The data as text of letters and digits, which no name in it can leave: gzip, then base64.
+fn packed(data: &Data) -> serde_json::Result<String> {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::default());
+    serde_json::to_writer(&mut packer, data)?;
+    let written = packer.flush().and_then(|()| packer.finish());
+    written
+        .map(|it| BASE64_STANDARD.encode(it))
+        .map_err(serde_json::Error::io)
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
