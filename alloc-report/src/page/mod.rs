@@ -5,7 +5,7 @@
 //! columns of numbers, one row a callsite.
 
 use std::fmt;
-use std::io::Write as _;
+use std::io::BufWriter;
 
 use alloc_core_snapshot::{Metric, Snapshot, seam::untraced};
 use base64::Engine as _;
@@ -189,13 +189,18 @@ fn parts(template: &str) -> impl Iterator<Item = Part<'_>> {
 }
 
 /// The data as text of letters and digits, which no name in it can leave: gzip, then base64.
-fn packed(data: &Data) -> serde_json::Result<String> {
-    let mut packer = GzEncoder::new(Vec::new(), Compression::default());
-    serde_json::to_writer(&mut packer, data)?;
-    let written = packer.flush().and_then(|()| packer.finish());
-    written
-        .map(|it| BASE64_STANDARD.encode(it))
-        .map_err(serde_json::Error::io)
+///
+/// PERF: serde writes a few bytes at a time, and the packer clears its buffer at each write: without
+/// the other buffer, packing takes six times as long.
+fn packed(data: &Data<'_>) -> serde_json::Result<String> {
+    let packer = GzEncoder::new(Vec::new(), Compression::default());
+    let mut buffer = BufWriter::with_capacity(1 << 16, packer);
+    serde_json::to_writer(&mut buffer, data)?;
+    let packer = buffer
+        .into_inner()
+        .map_err(|error| serde_json::Error::io(error.into_error()))?;
+    let bytes = packer.finish().map_err(serde_json::Error::io)?;
+    Ok(BASE64_STANDARD.encode(bytes))
 }
 
 fn escape(text: &str) -> String {

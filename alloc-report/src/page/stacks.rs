@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 use alloc_core_snapshot::seam::package::Crates;
 use alloc_core_snapshot::{Frame, Origin, Snapshot, SourcePath, Trace};
@@ -114,8 +115,11 @@ impl<'a> Stacks<'a> {
 
     /// The number of a trace's callsite.
     pub(super) fn row(&mut self, snapshot: &Snapshot, trace: &'a Trace) -> Row {
-        let stack = trace.traceback.iter().rev().map(|it| self.frame(it));
-        let stack = stack.collect();
+        let traceback = &trace.traceback;
+        let is_cut = traceback.is_truncated() || traceback.is_broken();
+        let outermost = is_cut.then(|| self.cut());
+        let frames = traceback.iter().rev().map(|it| self.frame(it));
+        let stack = outermost.into_iter().chain(frames).collect();
         let callsite = Callsite {
             stack,
             charged: self.frame(snapshot.charged_frame(&trace.traceback)),
@@ -187,6 +191,14 @@ impl<'a> Stacks<'a> {
 
     fn optional(&mut self, name: Option<&'a str>) -> Name {
         self.strings.add(name.unwrap_or_default())
+    }
+
+    /// What stands for the frames that were not recorded. Without it, the stacks that lack them would
+    /// begin next to `main`.
+    fn cut(&mut self) -> u32 {
+        static CUT: LazyLock<Frame> =
+            LazyLock::new(|| Frame::new(Some("<outer frames were not recorded>"), None, 0, 0));
+        self.frame(&CUT)
     }
 
     fn frame(&mut self, frame: &'a Frame) -> u32 {
