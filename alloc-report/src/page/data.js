@@ -174,6 +174,14 @@ class Data {
     return stack;
   }
 
+  // The callsites that have a key of a level anywhere on their stack.
+  callsitesWith(level, key) {
+    const { of } = this.keys(level), has = new Uint8Array(this.parent.length), found = [];
+    for (let node = 1; node < has.length; node++) has[node] = has[this.parent[node]] || of[this.frame[node]] === key ? 1 : 0;
+    for (let callsite = 0; callsite < this.callsites; callsite++) if (has[this.node[callsite]]) found.push(callsite);
+    return found;
+  }
+
   // Values of callsites summed over the tree of stacks.
   sums(values) {
     const sums = new Float64Array(this.parent.length);

@@ -7,13 +7,15 @@ function showDetails(section, data, view) {
   }
   const rows = tableRows(data, view), key = view.selected;
   if (!(key < rows.own.length)) { section.replaceChildren(); return; }
-  const { width } = data.values(view), callsites = [];
-  for (let callsite = 0; callsite < data.callsites; callsite++) if (rows.keyOf(callsite) === key) callsites.push(callsite);
-  callsites.sort((a, b) => width[b] - width[a]);
+  const { width } = data.values(view), own = [];
+  for (let callsite = 0; callsite < data.callsites; callsite++) if (rows.keyOf(callsite) === key) own.push(callsite);
+  const isOfFrames = !rows.isTag && !rows.isStack && key !== rows.outside;
+  const all = isOfFrames ? data.callsitesWith(['function', 'module', 'crate'].includes(view.by) ? view.by : 'line', key) : own;
+  const callsites = (own.some(callsite => width[callsite] > 0) ? own : all).slice().sort((a, b) => width[b] - width[a]);
   const name = rowName(data, rows, key, view), parts = [element('h2', { class: 'name' }, shortened(name))];
   if (name.length > 300) parts.push(element('div', { class: 'whole' }, visible(name)));
   if (!rows.isTag && key !== rows.outside || rows.isStack) parts.push(...sourceOf(data, rows, key, view));
-  parts.push(numbersOf(data, callsites, view));
+  parts.push(numbersOf(data, own, isOfFrames ? all : null));
   parts.push(...partsOf(data, callsites, 'type', width, view), ...partsOf(data, callsites, 'label', width, view), ...partsOf(data, callsites, 'thread', width, view));
   parts.push(...stacksOf(data, callsites, width, view));
   section.replaceChildren(...parts);
@@ -29,22 +31,24 @@ function sourceOf(data, rows, key, view) {
   ];
 }
 
-function numbersOf(data, callsites, view) {
-  const sum = column => column ? callsites.reduce((all, callsite) => all + column[callsite], 0) : null;
+// The counters of the callsites that are charged to a key, and the bytes of all that have it on their stack.
+function numbersOf(data, own, all) {
+  const sum = (column, callsites) => column ? callsites.reduce((total, callsite) => total + column[callsite], 0) : null;
+  const cell = (text, style) => element('td', { class: style ?? null }, text);
   const row = (name, metric) => {
     if (!data.has(metric)) return null;
-    const [bytes, blocks, old] = [`now.${metric}.bytes`, `now.${metric}.blocks`, `old.${metric}.bytes`].map(it => sum(data.columns.get(it)));
-    return element('tr', {}, element('td', {}, formatBytes(bytes)), element('td', {}, data.about.knows_blocks ? formatCount(blocks) : '–'),
-      element('td', {}, blocks ? formatBytes(bytes / blocks) : '–'),
-      ...(data.isCompared ? [element('td', { class: bytes > old ? 'grew' : bytes < old ? 'shrank' : null }, formatChange(bytes - old, 'bytes'))] : []),
-      element('td', {}, name));
+    const [bytes, blocks, old] = [`now.${metric}.bytes`, `now.${metric}.blocks`, `old.${metric}.bytes`].map(it => sum(data.columns.get(it), own));
+    return element('tr', {}, cell(formatBytes(bytes)), ...(all ? [cell(formatBytes(sum(data.columns.get(`now.${metric}.bytes`), all)))] : []),
+      cell(data.about.knows_blocks ? formatCount(blocks) : '–'), cell(blocks ? formatBytes(bytes / blocks) : '–'),
+      ...(data.isCompared ? [cell(formatChange(bytes - old, 'bytes'), bytes > old ? 'grew' : bytes < old ? 'shrank' : null)] : []), cell(name));
   };
-  const reallocations = sum(data.reallocations);
+  const heads = ['own', ...(all ? ['inclusive'] : []), 'blocks', 'average', ...(data.isCompared ? ['change'] : []), ''];
+  const reallocations = sum(data.reallocations, own);
   return element('table', {},
-    element('thead', {}, element('tr', {}, ...['bytes', 'blocks', 'average', ...(data.isCompared ? ['change'] : []), ''].map(it => element('th', {}, it)))),
-    element('tbody', {}, row('now', 'current'), row('at the peak', 'at_peak'), row('own peaks', 'peak'), row('allocated in all', 'total'),
+    element('thead', {}, element('tr', {}, ...heads.map(it => element('th', {}, it)))),
+    element('tbody', {}, row('now', 'current'), row('at the peak', 'at_peak'), row('own peaks', 'peak'), row('allocated', 'total'),
       row(`freed within ${formatMicroseconds(data.about.temporary_below)}`, 'temporary'),
-      reallocations ? element('tr', {}, element('td', {}, ''), element('td', {}, formatCount(reallocations)), element('td', {}, ''), ...(data.isCompared ? [element('td', {}, '')] : []), element('td', {}, 'reallocations')) : null));
+      reallocations ? element('tr', {}, ...heads.slice(1).map((_, at) => cell(heads[at] === 'blocks' ? formatCount(reallocations) : '')), cell('reallocations')) : null));
 }
 
 // The largest types, labels or threads of some callsites, if there is more to say than one unknown.

@@ -48,7 +48,7 @@ function visible(name) {
 
 function shortened(name, most = 300) {
   const text = visible(name.length > 4 * most ? name.slice(0, 4 * most) : name);
-  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
+  return text.length > most ? `${text.slice(0, most - 1)}…` : text || '<empty>';
 }
 
 // Makes an element. Text is always text: nothing in the data becomes markup.

@@ -64,7 +64,10 @@ class Table {
     if (identity !== this.identity) { this.shown = PAGE; this.identity = identity; }
     const rows = tableRows(data, view), { isGrowth } = data.values(view);
     const change = key => rows.before ? rows.own[key] - rows.before[key] : 0;
-    const hasValue = key => rows.own[key] !== 0 || rows.inclusive[key] !== 0 || rows.before && (rows.before[key] !== 0 || rows.inclusiveBefore[key] !== 0);
+    // A line of the standard library that only passes calls on is of no help, nor is in a comparison what did not change.
+    const isPlumbing = key => view.frames !== 'all' && !rows.isTag && !rows.isStack && rows.keys.origin[key] === STD;
+    const hasValue = key => isGrowth ? change(key) !== 0 || rows.inclusive[key] !== rows.inclusiveBefore[key] && !isPlumbing(key)
+      : rows.own[key] !== 0 || rows.before && rows.before[key] !== 0 || rows.inclusive[key] !== 0 && !isPlumbing(key);
     let chosen = [];
     for (let key = 0; key < rows.own.length; key++) {
       if (hasValue(key) && (matches === null || matches(key))) chosen.push(key);

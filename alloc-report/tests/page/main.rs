@@ -213,6 +213,7 @@ fn a_search_marks_what_it_finds() {
         "Nothing matches CACHEnowhere."
     );
     browser.click("#reset");
+    // Three lines that allocate, and the two of the program that call them.
     assert_eq!(table(browser).len(), 5);
     browser.check_faultless();
 }
