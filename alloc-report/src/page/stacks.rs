@@ -93,6 +93,9 @@ pub(super) struct Stacks<'a> {
     frames: Frames,
     /// The frames by what distinguishes them.
     known: HashMap<(Option<&'a str>, Option<&'a str>, u32), u32>,
+    /// The same by the identity of a frame. PERF: most frames are clones, and hashing their names takes
+    /// a third of the time.
+    clones: HashMap<usize, u32>,
     /// The place of each frame.
     quoted: Vec<(Option<&'a SourcePath>, u32)>,
     rows: HashMap<Callsite, Row>,
@@ -106,6 +109,7 @@ impl<'a> Stacks<'a> {
             strings: Strings::default(),
             frames: Frames::default(),
             known: HashMap::new(),
+            clones: HashMap::new(),
             quoted: Vec::new(),
             rows: HashMap::new(),
         };
@@ -202,20 +206,20 @@ impl<'a> Stacks<'a> {
     }
 
     fn frame(&mut self, frame: &'a Frame) -> u32 {
-        let key = (
-            frame.function(),
-            frame.file().map(|it| it.full()),
-            frame.line(),
-        );
-        let next = self.frames.line.len() as u32;
-        match self.known.entry(key) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(new) => {
-                new.insert(next);
-                self.push(frame);
-                next
-            }
+        if let Some(&known) = self.clones.get(&frame.id()) {
+            return known;
         }
+        let file = frame.file().map(|it| it.full());
+        let next = self.frames.line.len() as u32;
+        let number = *self
+            .known
+            .entry((frame.function(), file, frame.line()))
+            .or_insert(next);
+        if number == next {
+            self.push(frame);
+        }
+        self.clones.insert(frame.id(), number);
+        number
     }
 
     fn push(&mut self, frame: &'a Frame) {
