@@ -42,9 +42,10 @@
 #![doc = include_str!("formats.md")]
 
 // Each module imports only from those before it: `compare`, `growth`, `show` (`text`, `table`,
-// `stack`, `view`, `notes`, `builder`, `words`, then `top`, `diff` and `suspects`), `annotate`, `page`.
+// `stack`, `view`, `notes`, `builder`, `words`, then `top`, `diff` and `suspects`), `annotate`, `flame`, `page`.
 mod annotate;
 mod compare;
+mod flame;
 mod growth;
 #[cfg(feature = "page")]
 mod page;
@@ -55,6 +56,7 @@ mod fixture;
 
 pub use annotate::{Annotate, Annotated, AnnotatedLine, annotate};
 pub use compare::{BytesDiff, CompareTo, StatisticDiff};
+pub use flame::{Flamegraph, flamegraph};
 pub use growth::{Moment, Suspect};
 #[cfg(feature = "page")]
 pub use page::{Page, page};

@@ -5,13 +5,14 @@
 //!
 //! Each module imports only from those before it: `terminal`, `output`, `suggest`, `conditions`,
 //! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `suspects`, `check`,
-//! `annotate`, `symbolize`, `html`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`,
+//! `annotate`, `symbolize`, `html`, `flamegraph`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`,
 //! `shell`.
 
 mod annotate;
 mod arguments;
 mod check;
 mod conditions;
+mod flamegraph;
 mod formats;
 mod html;
 mod load;
@@ -73,6 +74,7 @@ fn report(command: Command) -> Result<(String, u8)> {
         Command::Diff { old, new, view } => {
             tables::diff(&old, new, &view, check_usage(view.grouping()))
         }
+        Command::Flamegraph(options) => flamegraph::report(&options),
         Command::Html(options) => html::report(&options),
         Command::Suspects(options) => suspects::report(&options),
         Command::Symbolize(options) => symbolize::symbolize(&options),

@@ -3,14 +3,13 @@
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::sync::LazyLock;
 
 use alloc_core_snapshot::seam::package::Crates;
 use alloc_core_snapshot::{Frame, Origin, Snapshot, SourcePath, Trace};
 use serde::Serialize;
 
-use super::names;
 use super::source::Sources;
+use crate::show::names;
 
 /// A number in the table of strings.
 pub(super) type Name = u32;
@@ -121,7 +120,7 @@ impl<'a> Stacks<'a> {
     pub(super) fn row(&mut self, snapshot: &Snapshot, trace: &'a Trace) -> Row {
         let traceback = &trace.traceback;
         let is_cut = traceback.is_truncated() || traceback.is_broken();
-        let outermost = is_cut.then(|| self.cut());
+        let outermost = is_cut.then(|| self.frame(&names::CUT));
         let frames = traceback.iter().rev().map(|it| self.frame(it));
         let stack = outermost.into_iter().chain(frames).collect();
         let callsite = Callsite {
@@ -195,14 +194,6 @@ impl<'a> Stacks<'a> {
 
     fn optional(&mut self, name: Option<&'a str>) -> Name {
         self.strings.add(name.unwrap_or_default())
-    }
-
-    /// What stands for the frames that were not recorded. Without it, the stacks that lack them would
-    /// begin next to `main`.
-    fn cut(&mut self) -> u32 {
-        static CUT: LazyLock<Frame> =
-            LazyLock::new(|| Frame::new(Some("<outer frames were not recorded>"), None, 0, 0));
-        self.frame(&CUT)
     }
 
     fn frame(&mut self, frame: &'a Frame) -> u32 {

@@ -8,6 +8,7 @@
 mod builder;
 mod diff;
 mod lifetimes;
+pub(crate) mod names;
 pub(crate) mod notes;
 mod stack;
 mod suspects;

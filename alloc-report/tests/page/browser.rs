@@ -116,11 +116,17 @@ impl Browser {
 
     /// Opens a file, with a fragment such as `#by=function`, and waits until the page is drawn.
     pub(crate) fn open(&mut self, path: &Path, fragment: &str) {
+        self.load(path, fragment);
+        self.wait("document.documentElement?.dataset.ready || document.getElementById('failure')?.hidden === false");
+    }
+
+    /// Opens a file.
+    pub(crate) fn load(&mut self, path: &Path, fragment: &str) {
         // Another address first: a page whose fragment alone changes is not loaded again.
         self.call("Page.navigate", json!({ "url": "about:blank" }));
         let url = format!("file://{}{fragment}", path.display());
         self.call("Page.navigate", json!({ "url": url }));
-        self.wait("document.documentElement?.dataset.ready || document.getElementById('failure')?.hidden === false");
+        self.wait("document.readyState === 'complete' && location.href !== 'about:blank'");
     }
 
     /// The value of an expression.

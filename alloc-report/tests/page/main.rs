@@ -3,6 +3,7 @@
 //! The tests need Chromium. Set `ALLOC_TESTS_PICTURES` to a folder to get pictures of what they see.
 
 mod browser;
+mod pictures;
 mod samples;
 
 use std::path::{Path, PathBuf};
