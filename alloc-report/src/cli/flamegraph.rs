@@ -16,7 +16,7 @@ Examples:
   alloc-report flamegraph heap.pb.gz
   alloc-report flamegraph heap.pb.gz --sort total -o total.svg
   alloc-report flamegraph after.pb.gz --diff before.pb.gz -o growth.svg
-  alloc-report flamegraph heap.pb.gz --callers-first --include 'crate=serde_json'";
+  alloc-report flamegraph heap.pb.gz --callers-first --include 'src/cache.rs' -o callers.svg";
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {

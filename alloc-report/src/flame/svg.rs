@@ -176,6 +176,7 @@ fn heading(root: &Node, graph: &Flamegraph<'_>) -> String {
         Metric::AtPeak => "at the peak",
         Metric::Peak => "at the peak of each callsite",
         Metric::Total => "ever allocated",
+        Metric::Freed => "freed",
         _ => "live",
     };
     match graph.old {

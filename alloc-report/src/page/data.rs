@@ -284,6 +284,7 @@ fn name_of(metric: Metric) -> &'static str {
         Metric::AtPeak => "at_peak",
         Metric::Peak => "peak",
         Metric::Total => "total",
+        Metric::Freed => "freed",
         _ => "current",
     }
 }

@@ -7,6 +7,7 @@ mod check;
 mod filters;
 mod formats;
 mod input;
+mod pages;
 mod set_up;
 mod stacks;
 mod suspects;

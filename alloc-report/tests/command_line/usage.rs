@@ -127,6 +127,8 @@ fn the_examples_of_the_help_run() {
         "--help",
         "top --help",
         "diff --help",
+        "html --help",
+        "flamegraph --help",
         "suspects --help",
         "completions --help",
         "man --help",
@@ -148,7 +150,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 39);
+    assert_eq!(examples, 47);
 }
 
 /// Completions and the manual are generated from the same description as the help.
@@ -174,6 +176,8 @@ fn completions_and_the_manual_contain_the_options() {
         "-diff",
         "-tree",
         "-lifetimes",
+        "-html",
+        "-flamegraph",
         "-suspects",
         "-check",
         "-annotate",

@@ -95,6 +95,7 @@ fn its_numbers_are_those_of_the_tables() {
         ("at_peak", Metric::AtPeak),
         ("peak", Metric::Peak),
         ("total", Metric::Total),
+        ("freed", Metric::Freed),
     ];
     let keys = [
         ("line", GroupBy::Line),

@@ -64,7 +64,7 @@ pub(crate) fn counters(current: u64, blocks: u64) -> Counters {
 
 /// Callsites with recursion, libraries, labels, threads and types.
 pub(crate) fn random(callsites: u64) -> Snapshot {
-    let mut random = Random::new(0x5eed_0f_a_9a9e);
+    let mut random = Random::new(0x5eed);
     let mut traces = Vec::new();
     for _ in 0..callsites {
         let mut frames = vec![push()];
