@@ -462,7 +462,7 @@ fn hostile_names_are_text() {
     assert_eq!(browser.evaluate("typeof window.broken"), "undefined");
     assert_eq!(
         browser.evaluate("document.querySelectorAll('script, img').length"),
-        1
+        2
     );
     assert_eq!(
         browser.text("h1"),
