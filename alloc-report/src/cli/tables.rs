@@ -13,6 +13,9 @@ use crate::recording;
 use crate::terminal::Stream;
 use crate::view::{Charging, Filters, Format, View};
 
+/// Follows the table of a program that ended, which shows the peak.
+const OTHER_MOMENT: &str = "\nThis is the peak; --sort current shows what was live at the end.\n";
+
 /// Formats a table of either kind.
 macro_rules! formatted {
     ($table:ident, $view:ident) => {{
@@ -39,8 +42,13 @@ pub(crate) fn top(file: &Path, view: &View, by: Grouping) -> Result<String> {
     let by = with_metric(by, view, snapshot.first_metric());
     match view.format {
         Format::Text => {
+            let is_of_peak = !view.has_metric() && snapshot.first_metric() == Metric::AtPeak;
             let table = alloc_report::top(&snapshot, view.rows).by(by);
-            Ok(formatted!(table, view))
+            let mut page = formatted!(table, view);
+            if is_of_peak && snapshot.knows(Metric::Current) {
+                page += OTHER_MOMENT;
+            }
+            Ok(page)
         }
         Format::Json => json::top(&snapshot, file, view, &by),
         Format::Csv => csv::top(&snapshot, view, &by),

