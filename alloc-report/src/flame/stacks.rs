@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use alloc_core_snapshot::{Amount, Frame, Metric, Origin, Snapshot, Traceback};
 
-use crate::show::{names, text};
+use crate::show::{names, stack, text};
 
 /// A function that others called.
 pub(super) struct Node {
@@ -72,8 +72,7 @@ impl Stacks {
                 at = stacks.child(at, frame);
                 stacks.count(at, amount, side);
             };
-            let cut = (trace.traceback.is_truncated() || trace.traceback.is_broken())
-                .then_some(&*names::CUT);
+            let cut = stack::cut(&trace.traceback);
             match self.is_inverted {
                 true => frames.iter().chain(cut).for_each(|it| step(self, it)),
                 false => cut

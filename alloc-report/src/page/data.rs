@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use alloc_core_snapshot::{Amount, Metric, Snapshot, Trace};
+use alloc_core_snapshot::{Amount, GroupBy, Metric, Snapshot, Trace};
 use serde::Serialize;
 
 use super::source::Sources;
 use super::stacks::{Frames, Row, Stacks, Tree};
 use super::{Lines, Page};
 use crate::show::notes;
+use crate::show::view::View;
 
 /// What the script of a page reads. Columns have an element for each callsite.
 #[derive(Serialize)]
@@ -253,10 +254,17 @@ impl About {
                 .collect(),
             knows_blocks: snapshot.knows_blocks(),
             metadata: snapshot.metadata().clone().into_iter().collect(),
-            notes: notes::of_snapshot(snapshot),
+            notes: notes::of(snapshot, &by_stack()),
             temporary_below: TEMPORARY.as_micros() as u64,
         }
     }
+}
+
+/// The view whose notes are about all that a page shows.
+fn by_stack() -> View {
+    let mut view = View::new(0);
+    view.by = GroupBy::Traceback.into();
+    view
 }
 
 impl Heap {

@@ -9,7 +9,7 @@ use alloc_core_snapshot::{Frame, Origin, Snapshot, SourcePath, Trace};
 use serde::Serialize;
 
 use super::source::Sources;
-use crate::show::names;
+use crate::show::{names, stack};
 
 /// A number in the table of strings.
 pub(super) type Name = u32;
@@ -119,8 +119,7 @@ impl<'a> Stacks<'a> {
     /// The number of a trace's callsite.
     pub(super) fn row(&mut self, snapshot: &Snapshot, trace: &'a Trace) -> Row {
         let traceback = &trace.traceback;
-        let is_cut = traceback.is_truncated() || traceback.is_broken();
-        let outermost = is_cut.then(|| self.frame(&names::CUT));
+        let outermost = stack::cut(traceback).map(|it| self.frame(it));
         let frames = traceback.iter().rev().map(|it| self.frame(it));
         let stack = outermost.into_iter().chain(frames).collect();
         let callsite = Callsite {

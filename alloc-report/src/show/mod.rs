@@ -10,13 +10,13 @@ mod diff;
 mod lifetimes;
 pub(crate) mod names;
 pub(crate) mod notes;
-mod stack;
+pub(crate) mod stack;
 mod suspects;
 pub(crate) mod table;
 pub(crate) mod text;
 mod top;
 mod tree;
-mod view;
+pub(crate) mod view;
 mod words;
 
 pub use diff::{Diff, diff};

@@ -1,14 +1,5 @@
 //! Names of functions as a person would write them.
 
-use std::sync::LazyLock;
-
-use alloc_core_snapshot::Frame;
-
-/// Stands for the frames of a stack that were not recorded. Without it, stacks that lack them would begin
-/// next to `main`.
-pub(crate) static CUT: LazyLock<Frame> =
-    LazyLock::new(|| Frame::new(Some("<outer frames were not recorded>"), None, 0, 0));
-
 /// A function's name without the paths of its types and modules, and without generic arguments:
 /// `Vec::push` for `alloc::vec::Vec<T,A>::push`, `Cache::insert` for `<shop::Cache as Store>::insert`.
 ///

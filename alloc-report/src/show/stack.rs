@@ -1,5 +1,7 @@
 //! A call stack as a few lines of text.
 
+use std::sync::LazyLock;
+
 use alloc_core_snapshot::{Frame, Origin, Traceback};
 use anstyle::Style;
 
@@ -12,6 +14,16 @@ const GAP: &str = "  ";
 /// The function that std puts around `main` and around a thread's closure. Backtraces omit the
 /// frames outside it.
 const OUTERMOST: &str = "__rust_begin_short_backtrace";
+
+/// Stands for the outer frames of a stack, if they were not recorded and `main` is among them. Without
+/// it, such a stack would begin next to `main`.
+pub(crate) fn cut(traceback: &Traceback) -> Option<&'static Frame> {
+    static CUT: LazyLock<Frame> =
+        LazyLock::new(|| Frame::new(Some("<outer frames were not recorded>"), None, 0, 0));
+    let is_outermost = |it: &Frame| it.function().is_some_and(|it| it.contains(OUTERMOST));
+    let is_cut = traceback.is_truncated() || traceback.is_broken();
+    (is_cut && !traceback.iter().any(is_outermost)).then_some(&*CUT)
+}
 
 /// The format of a stack.
 #[derive(Clone, Copy, Debug)]
