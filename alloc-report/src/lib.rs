@@ -41,8 +41,9 @@
 //! success, 1 if a file cannot be read or filters leave nothing, and 2 for a wrong command line.
 #![doc = include_str!("formats.md")]
 
-// Each module imports only from those before it: `compare`, `growth`, `show` (`text`, `table`,
+// Each module imports only from those before it: `compare`, `growth`, `advise`, `show` (`text`, `table`,
 // `stack`, `view`, `notes`, `builder`, `words`, then `top`, `diff` and `suspects`), `annotate`, `flame`, `page`.
+mod advise;
 mod annotate;
 mod compare;
 mod flame;
@@ -54,6 +55,7 @@ mod show;
 #[cfg(test)]
 mod fixture;
 
+pub use advise::{Advice, AdviceKind};
 pub use annotate::{Annotate, Annotated, AnnotatedLine, annotate};
 pub use compare::{BytesDiff, CompareTo, StatisticDiff};
 pub use flame::{Flamegraph, flamegraph};
@@ -61,5 +63,6 @@ pub use growth::{Moment, Suspect};
 #[cfg(feature = "page")]
 pub use page::{Page, page};
 pub use show::{
-    Diff, LifetimesTable, Suspects, Top, Tree, diff, lifetimes, suspects, suspects_at, top, tree,
+    Advise, Diff, LifetimesTable, Suspects, Top, Tree, advise, diff, lifetimes, suspects,
+    suspects_at, top, tree,
 };

@@ -92,6 +92,9 @@ pub(crate) enum Command {
     /// Draw a flame graph as SVG, which needs no script
     #[command(after_help = crate::flamegraph::EXAMPLES)]
     Flamegraph(crate::flamegraph::Options),
+    /// Say which lines could do with fewer allocations or less memory, and how
+    #[command(after_help = crate::advise::EXAMPLES)]
+    Advise(crate::advise::Options),
     /// Name what grows at every step over several snapshots of a process
     #[command(after_help = crate::suspects::EXAMPLES)]
     Suspects(crate::suspects::Options),

@@ -5,9 +5,10 @@
 //!
 //! Each module imports only from those before it: `terminal`, `output`, `suggest`, `conditions`,
 //! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `suspects`, `check`,
-//! `annotate`, `symbolize`, `html`, `flamegraph`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`,
+//! `annotate`, `symbolize`, `advise`, `html`, `flamegraph`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`,
 //! `shell`.
 
+mod advise;
 mod annotate;
 mod arguments;
 mod check;
@@ -75,6 +76,7 @@ fn report(command: Command) -> Result<(String, u8)> {
             tables::diff(&old, new, &view, check_usage(view.grouping()))
         }
         Command::Flamegraph(options) => flamegraph::report(&options),
+        Command::Advise(options) => advise::report(&options),
         Command::Html(options) => html::report(&options),
         Command::Suspects(options) => suspects::report(&options),
         Command::Symbolize(options) => symbolize::symbolize(&options),

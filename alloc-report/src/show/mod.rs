@@ -5,6 +5,7 @@
 //! [`Snapshot::statistics`](alloc_core_snapshot::Snapshot::statistics) and from [`compare`](crate::compare)
 //! and [`growth`](crate::growth).
 
+mod advise;
 mod builder;
 mod diff;
 mod lifetimes;
@@ -19,6 +20,7 @@ mod tree;
 pub(crate) mod view;
 mod words;
 
+pub use advise::{Advise, advise};
 pub use diff::{Diff, diff};
 pub use lifetimes::{LifetimesTable, lifetimes};
 pub use suspects::{Suspects, suspects, suspects_at};

@@ -124,7 +124,7 @@ pub(super) struct DiffRow {
 }
 
 #[derive(Serialize)]
-pub(super) struct Key {
+pub(crate) struct Key {
     key: String,
     #[serde(flatten)]
     place: Location,
@@ -133,7 +133,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    pub(super) fn of(key: &GroupKey, snapshot: &Snapshot) -> Key {
+    pub(crate) fn of(key: &GroupKey, snapshot: &Snapshot) -> Key {
         let frames = match key {
             GroupKey::Traceback(traceback) => Some(traceback.iter().map(StackFrame::of).collect()),
             _ => None,

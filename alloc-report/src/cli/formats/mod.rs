@@ -10,7 +10,7 @@ use crate::view::View;
 
 pub(crate) mod csv;
 pub(crate) mod json;
-mod json_rows;
+pub(crate) mod json_rows;
 pub(crate) mod suspects;
 
 /// The groups to show.
