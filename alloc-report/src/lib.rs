@@ -63,6 +63,6 @@ pub use growth::{Moment, Suspect};
 #[cfg(feature = "page")]
 pub use page::{Page, page};
 pub use show::{
-    Advise, Diff, LifetimesTable, Suspects, Top, Tree, advise, diff, lifetimes, suspects,
-    suspects_at, top, tree,
+    Advise, Diff, GenerationsTable, LifetimesTable, Suspects, TemporaryTable, Top, Tree, Within,
+    advise, diff, generations, lifetimes, suspects, suspects_at, temporary, top, tree,
 };

@@ -9,6 +9,9 @@ use crate::show::text::plural;
 /// A buffer that grew less often is no finding: one step is what a reserve of the wrong size costs.
 const LEAST_STEPS: f64 = 3.0;
 
+/// The least bytes that a buffer begins with.
+const LEAST_FIRST: f64 = 4.0;
+
 /// `Vec` and what is made of it begin with so many elements, and double. `HashMap` and `BTreeMap` make new
 /// blocks instead of reallocating, so their growth does not show.
 ///
@@ -27,6 +30,10 @@ pub(super) fn find(line: &Line, program: &Program) -> Option<Advice> {
     // The sizes of a buffer are s, 2s, 4s, ..., so the last is half of their sum, and s / 2 more.
     let sum = total.bytes.get() as f64 / buffers as f64;
     let last = sum / (2.0 - 0.5_f64.powf(steps_each));
+    // Otherwise buffers of other lines are made smaller here, and none grows.
+    if last < LEAST_FIRST * 2_f64.powf(steps_each) {
+        return None;
+    }
     let saved = Saved {
         calls: steps,
         bytes: Bytes::new((total.bytes.get() as f64 - last * buffers as f64).max(0.0) as u64),

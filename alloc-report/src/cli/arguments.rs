@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::tables::{LifetimesOptions, TreeOptions};
+use crate::ages::{self, GenerationsOptions, LifetimesOptions, TemporaryOptions};
+use crate::tables::TreeOptions;
 use crate::view::View;
 
 /// Shows which lines of a Rust program hold its memory, and what grew.
@@ -84,8 +85,14 @@ pub(crate) enum Command {
     #[command(after_help = TREE_EXAMPLES)]
     Tree(TreeOptions),
     /// Show how long blocks live
-    #[command(after_help = LIFETIMES_EXAMPLES)]
+    #[command(after_help = ages::LIFETIMES_EXAMPLES)]
     Lifetimes(LifetimesOptions),
+    /// Show what is freed soon after it was allocated
+    #[command(after_help = ages::TEMPORARY_EXAMPLES)]
+    Temporary(TemporaryOptions),
+    /// Show how many snapshots the live blocks survived
+    #[command(after_help = ages::GENERATIONS_EXAMPLES)]
+    Generations(GenerationsOptions),
     /// Make a page of HTML: flame graph, table, difference, and memory over time
     #[command(after_help = crate::html::EXAMPLES)]
     Html(crate::html::Options),
@@ -163,13 +170,6 @@ Examples:
   alloc-report tree heap.pb.gz
   alloc-report tree heap.pb.gz --sort total -n 20
   alloc-report tree heap.pb.gz --include 'label=request*' --exclude crate=serde_json";
-
-const LIFETIMES_EXAMPLES: &str = "\
-Examples:
-  ALLOC_TRACE=128 ALLOC_TRACE_LIFETIMES=1 ALLOC_TRACE_OUT=heap.pb.gz ./server
-  alloc-report lifetimes heap.pb.gz
-  alloc-report lifetimes heap.pb.gz --by label
-  alloc-report lifetimes heap.pb.gz --charge workspace --include 'src/net/*'";
 
 const DIFF_EXAMPLES: &str = "\
 Examples:

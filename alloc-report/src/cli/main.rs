@@ -4,11 +4,12 @@
 //! an output option write files, and only with `--force` do they replace one.
 //!
 //! Each module imports only from those before it: `terminal`, `output`, `suggest`, `conditions`,
-//! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `suspects`, `check`,
+//! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `ages`, `suspects`, `check`,
 //! `annotate`, `symbolize`, `advise`, `html`, `flamegraph`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`,
 //! `shell`.
 
 mod advise;
+mod ages;
 mod annotate;
 mod arguments;
 mod check;
@@ -70,7 +71,9 @@ fn report(command: Command) -> Result<(String, u8)> {
         Command::List(options) => recordings::list(&options),
         Command::Clean(options) => recordings::clean(&options),
         Command::Top { file, view } => tables::top(&file, &view, check_usage(view.grouping())),
-        Command::Lifetimes(options) => tables::lifetimes(&options),
+        Command::Lifetimes(options) => ages::lifetimes(&options),
+        Command::Temporary(options) => ages::temporary(&options),
+        Command::Generations(options) => ages::generations(&options),
         Command::Tree(options) => tables::tree(&options),
         Command::Diff { old, new, view } => {
             tables::diff(&old, new, &view, check_usage(view.grouping()))

@@ -1,9 +1,9 @@
-//! The commands `top`, `diff`, `lifetimes` and `tree`.
+//! The commands `top`, `diff` and `tree`.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
-use alloc_core_snapshot::{GroupBy, Grouping, Metric};
+use alloc_core_snapshot::{Grouping, Metric};
 use anyhow::{Result, bail};
 use clap::Args;
 
@@ -53,38 +53,6 @@ pub(crate) fn top(file: &Path, view: &View, by: Grouping) -> Result<String> {
         Format::Json => json::top(&snapshot, file, view, &by),
         Format::Csv => csv::top(&snapshot, view, &by),
     }
-}
-
-/// The options of `lifetimes`.
-#[derive(Args, Debug)]
-pub(crate) struct LifetimesOptions {
-    /// A snapshot file of a program that ran with ALLOC_TRACE_LIFETIMES=1, a recording folder (for
-    /// its last snapshot), or - for standard input
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// The key of a row, as for top
-    #[arg(long, value_name = "KEY", default_value = "line", value_parser = GroupBy::from_str)]
-    by: GroupBy,
-    /// The number of rows
-    #[arg(short = 'n', long = "rows", value_name = "N", default_value_t = 10)]
-    rows: usize,
-    #[command(flatten)]
-    charging: Charging,
-    #[command(flatten)]
-    filters: Filters,
-}
-
-pub(crate) fn lifetimes(options: &LifetimesOptions) -> Result<String> {
-    let Loaded { snapshot, nothing } = load(&options.file, &options.charging, &options.filters)?;
-    if let Some(nothing) = nothing {
-        bail!(nothing);
-    }
-    let stdout = Stream::Output;
-    let table = alloc_report::lifetimes(&snapshot, options.rows)
-        .by(options.by)
-        .colour(stdout.is_colourful())
-        .width(stdout.width());
-    Ok(format!("{table}\n"))
 }
 
 /// The options of `tree`.

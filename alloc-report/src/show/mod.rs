@@ -8,12 +8,14 @@
 mod advise;
 mod builder;
 mod diff;
+mod generations;
 mod lifetimes;
 pub(crate) mod names;
 pub(crate) mod notes;
 pub(crate) mod stack;
 mod suspects;
 pub(crate) mod table;
+mod temporary;
 pub(crate) mod text;
 mod top;
 mod tree;
@@ -22,7 +24,9 @@ mod words;
 
 pub use advise::{Advise, advise};
 pub use diff::{Diff, diff};
+pub use generations::{GenerationsTable, generations};
 pub use lifetimes::{LifetimesTable, lifetimes};
 pub use suspects::{Suspects, suspects, suspects_at};
+pub use temporary::{TemporaryTable, Within, temporary};
 pub use top::{Top, top};
 pub use tree::{Tree, tree};

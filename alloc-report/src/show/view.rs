@@ -305,6 +305,8 @@ impl View {
         if let Some(table) = table {
             lines.push(String::new());
             lines.extend(table.lines(self.width, paint));
+            // The details of the last row end in an empty line, too.
+            lines.pop_if(|it| it.is_empty());
         }
         if !notes.is_empty() {
             lines.push(String::new());

@@ -25,6 +25,13 @@ fn a_wrong_command_line_exits_with_2() {
             "expected one of current, peak, at-peak, total, freed, found \"live\"",
         ),
         ("lifetimes", "<FILE>"),
+        ("temporary", "<FILE>"),
+        (
+            "temporary new --within soon",
+            "expected a time such as 10us or 5ms, or bytes such as 4KiB, found \"soon\"",
+        ),
+        ("generations", "<OLD>"),
+        ("advise", "<FILE>"),
         ("lifetimes new --by colour", "found \"colour\""),
         (
             "lifetimes new --format json",
@@ -129,6 +136,9 @@ fn the_examples_of_the_help_run() {
         "diff --help",
         "html --help",
         "flamegraph --help",
+        "advise --help",
+        "temporary --help",
+        "generations --help",
         "suspects --help",
         "completions --help",
         "man --help",
@@ -150,7 +160,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 47);
+    assert_eq!(examples, 56);
 }
 
 /// Completions and the manual are generated from the same description as the help.
@@ -176,8 +186,11 @@ fn completions_and_the_manual_contain_the_options() {
         "-diff",
         "-tree",
         "-lifetimes",
+        "-temporary",
+        "-generations",
         "-html",
         "-flamegraph",
+        "-advise",
         "-suspects",
         "-check",
         "-annotate",
