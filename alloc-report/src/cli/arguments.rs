@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::tables::{LifetimesOptions, TreeOptions};
+use crate::tables::{FreesOptions, LifetimesOptions, TreeOptions};
 use crate::view::View;
 
 /// Shows which lines of a Rust program hold its memory, and what grew.
@@ -86,6 +86,9 @@ pub(crate) enum Command {
     /// Show how long blocks live
     #[command(after_help = LIFETIMES_EXAMPLES)]
     Lifetimes(LifetimesOptions),
+    /// Show who freed whose memory: labels against labels, or threads against threads
+    #[command(after_help = FREES_EXAMPLES)]
+    Frees(FreesOptions),
     /// Make a page of HTML: flame graph, table, difference, and memory over time
     #[command(after_help = crate::html::EXAMPLES)]
     Html(crate::html::Options),
@@ -167,6 +170,14 @@ Examples:
   alloc-report lifetimes heap.pb.gz
   alloc-report lifetimes heap.pb.gz --by label
   alloc-report lifetimes heap.pb.gz --charge workspace --include 'src/net/*'";
+
+const FREES_EXAMPLES: &str = "\
+Examples:
+  ALLOC_TRACE=128 ALLOC_TRACE_FREES=1 ALLOC_TRACE_THREADS=1 ALLOC_TRACE_OUT=heap.pb.gz ./server
+  alloc-report frees heap.pb.gz
+  alloc-report frees heap.pb.gz --by thread
+  alloc-report frees heap.pb.gz --by line --freed-by label --include label=parse
+  alloc-report frees heap.pb.gz --format json | jq '.rows[] | {key, freed_by}'";
 
 const DIFF_EXAMPLES: &str = "\
 Examples:

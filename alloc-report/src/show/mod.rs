@@ -7,6 +7,7 @@
 
 mod builder;
 mod diff;
+mod frees;
 mod lifetimes;
 pub(crate) mod names;
 pub(crate) mod notes;
@@ -20,6 +21,7 @@ pub(crate) mod view;
 mod words;
 
 pub use diff::{Diff, diff};
+pub use frees::{FreesTable, frees};
 pub use lifetimes::{LifetimesTable, lifetimes};
 pub use suspects::{Suspects, suspects, suspects_at};
 pub use top::{Top, top};
