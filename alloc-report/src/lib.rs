@@ -63,6 +63,7 @@ pub use growth::{Moment, Suspect};
 #[cfg(feature = "page")]
 pub use page::{Page, page};
 pub use show::{
-    Advise, Diff, GenerationsTable, LifetimesTable, Suspects, TemporaryTable, Top, Tree, Within,
-    advise, diff, generations, lifetimes, suspects, suspects_at, temporary, top, tree,
+    Advise, Diff, FreesTable, GenerationsTable, LifetimesTable, Suspects, TemporaryTable, Top,
+    Tree, Within, advise, diff, frees, generations, lifetimes, suspects, suspects_at, temporary,
+    top, tree,
 };

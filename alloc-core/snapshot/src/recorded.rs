@@ -7,6 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::freed_by::FreedBy;
 use crate::lifetimes::Lifetimes;
 use crate::sampling::Interval;
 use crate::{Bytes, Counters, Health, TracedMemory};
@@ -47,6 +48,8 @@ pub struct RecordedCallsite {
     pub size_class: Option<Bytes>,
     /// How long its blocks lived, if the session recorded lifetimes.
     pub lifetimes: Option<Arc<Lifetimes>>,
+    /// Who freed its blocks, if the session counted that.
+    pub freed_by: Option<Arc<[FreedBy]>>,
 }
 
 /// How a captured stack ended at its outer end.

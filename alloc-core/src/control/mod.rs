@@ -51,7 +51,7 @@ pub(crate) use fork::{
     Fork, after_fork_in_child, after_fork_in_parent, after_fork_unprepared, before_fork, forks,
 };
 pub(crate) use read::{
-    capture_method, is_rising, reading, traceback_limit, traced_memory, tracer_memory,
+    capture_method, is_rising, reading, settle_frees, traceback_limit, traced_memory, tracer_memory,
 };
 pub(crate) use session::{
     begin, clear_traces, is_unset, prepare_once, reset_peak, start_with, stop,

@@ -48,6 +48,9 @@ impl Control {
                 .and_then(|()| tables.try_for_each(Lifetimes::prepare))
                 .ok_or_else(no_memory)?;
         }
+        if config.frees {
+            TABLES.frees.prepare().ok_or_else(no_memory)?;
+        }
         let captured = match config.frames {
             0 => 0,
             frames => usize::from(frames) + LIBRARY_FRAMES,
@@ -58,6 +61,7 @@ impl Control {
             config.threads,
             config.sizes,
             config.lifetimes,
+            config.frees,
         );
         TABLES.heap.set_exact(config.exact_peak);
         self.session = Some(config);
@@ -84,6 +88,11 @@ impl Control {
                 TABLES.counted.clear();
             }
             clear_lifetimes();
+            // SAFETY: no thread records, none can start to, and the readers' lock is held: see
+            // `clear_all`.
+            unsafe {
+                TABLES.frees.clear();
+            }
             SAMPLE_FILTER.clear();
             TABLES.threads.iter().for_each(ThreadState::clear);
             TABLES.events.clear();

@@ -31,7 +31,7 @@ impl Control {
         let next = match &self.session {
             Some(config) => {
                 let how = match config.how() {
-                    Mode::Whole if config.lifetimes => AGED,
+                    Mode::Whole if config.lifetimes || config.frees => AGED,
                     Mode::Whole => 0,
                     Mode::Sampled => SAMPLED,
                     Mode::Counted | Mode::Off => COUNTED,

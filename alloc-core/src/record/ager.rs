@@ -1,4 +1,5 @@
-//! [`Ager`]: records every block, with its stack and the time of its birth.
+//! [`Ager`]: records every block, with its stack, and the details that the session records: the time
+//! of its birth, and who frees it.
 
 use super::enter::try_enter_fast;
 use super::hooks::{FastPath, Hooks};
@@ -9,10 +10,11 @@ use crate::tables::blocks::Word;
 use crate::tables::callsites::CallsiteId;
 use crate::tables::lifetimes::Birth;
 
-/// The guard of one event, in a session that may record how long blocks live.
+/// The guard of one event, in a session that may record how long blocks live and who frees them.
 ///
-/// It does what a [`Recorder`] does, and keeps the birth of each block if the session records
-/// lifetimes. On the slow path it is the guard of both kinds of session.
+/// It does what a [`Recorder`] does, keeps the birth of each block if the session records lifetimes,
+/// and counts each free by label and thread if the session counts frees. On the slow path it is the
+/// guard of sessions without these details too.
 pub(crate) struct Ager(pub(super) Recorder);
 
 impl FastPath for Ager {
@@ -31,7 +33,10 @@ impl FastPath for Ager {
             return false;
         }
         let birth = slot.and_then(|it| it.replace(None));
-        self.state().died(callsite, birth);
+        if birth.is_some() {
+            self.state().died(callsite, birth);
+        }
+        self.count_free(callsite, size);
         true
     }
 }
@@ -48,11 +53,12 @@ impl Hooks for Ager {
     }
 
     fn freed(&self, address: usize, size: usize) {
+        let callsite = TABLES.blocks.get(address);
         if self.state().ages() {
-            let callsite = TABLES.blocks.get(address);
             self.state().died(callsite, TABLES.births.remove(address));
         }
         self.0.freed(address, size);
+        self.count_free(callsite, size);
     }
 
     fn take(&self, block: (usize, usize)) -> (Option<CallsiteId>, Option<Birth>) {
@@ -83,6 +89,7 @@ impl Hooks for Ager {
             self.state().died(callsite, birth);
             self.state().born(new.0, new.1);
         }
+        self.count_free(callsite, old.1);
     }
 }
 
@@ -90,5 +97,18 @@ impl Ager {
     #[inline(always)]
     fn state(&self) -> &'static ThreadState {
         self.0.state
+    }
+
+    /// Counts who frees a block, if the session counts that.
+    ///
+    /// NOTE: after the counters of the callsite, so that a reader that reads this first never sees
+    /// more than was freed.
+    #[inline(always)]
+    fn count_free(&self, callsite: Option<CallsiteId>, size: usize) {
+        if self.state().counts_frees()
+            && let Some(callsite) = callsite
+        {
+            self.state().count_free(callsite, size);
+        }
     }
 }

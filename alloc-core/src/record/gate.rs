@@ -18,7 +18,7 @@
 //! | 0 to 23 | scopes that are alive, or of which a block is |
 //! | 24 | the thread is alone |
 //! | 25 | a sample is recorded |
-//! | 26 | the births of blocks are recorded too |
+//! | 26 | the births of blocks, or who frees them, are recorded too |
 //! | 27 | blocks are only counted; with bit 25, tracing is off |
 //! | 28 to 62 | the serial number of the generation; zero in those that do not record |
 //! | 63 | an answer is pending: see [`ask`] |

@@ -1,13 +1,14 @@
 //! [`Unguarded`]: handles events without a guard: inside the tracer, at a thread's end, while
 //! tracing is off.
 
-use super::count::fold_directly;
+use super::count::{count_free_directly, fold_directly};
 use super::counting;
 use super::hooks::Hooks;
 use super::session::TABLES;
 use super::thread::{self, Stage, ThreadState};
 use crate::control;
 use crate::tables::counters::Delta;
+use crate::tables::frees::Frees;
 use crate::tables::sampling::{SampledBlock, Weighted};
 
 /// Handles an event for which no guard can be had: inside the tracer, at a thread's end, or while
@@ -86,6 +87,7 @@ fn forget_directly(address: usize, size: usize) -> Option<RemovedRecord> {
             state.fold_callsite(callsite);
         }
         fold_directly(callsite, |epoch| Delta::freed(weighted, epoch));
+        count_free_directly(state, callsite, weighted, Frees::add);
         Some(RemovedRecord::Recorded {
             drawn,
             address,
@@ -105,10 +107,11 @@ pub(crate) fn restore(forgotten: RemovedRecord) {
             size,
         } => (drawn, address, size),
     };
-    directly(|_| {
+    directly(|state| {
         let sampling = control::sampling();
         TABLES.put_back(address, drawn, sampling);
         let weighted = Weighted::of(sampling, size, drawn.rounding);
+        count_free_directly(state, drawn.callsite, weighted, Frees::subtract);
         fold_directly(drawn.callsite, |epoch| Delta::restored(weighted, epoch));
         TABLES.heap.add_directly(weighted.bytes, &TABLES.epoch);
         Some(())

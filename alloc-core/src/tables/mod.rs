@@ -8,6 +8,7 @@ pub(crate) mod callsite_tag;
 pub(crate) mod callsites;
 pub(crate) mod counted;
 pub(crate) mod counters;
+pub(crate) mod frees;
 pub(crate) mod growing;
 pub(crate) mod labels;
 pub(crate) mod lifetimes;

@@ -6,6 +6,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::ages::{self, GenerationsOptions, LifetimesOptions, TemporaryOptions};
+use crate::frees::FreesOptions;
 use crate::tables::TreeOptions;
 use crate::view::View;
 
@@ -93,6 +94,9 @@ pub(crate) enum Command {
     /// Show how many snapshots the live blocks survived
     #[command(after_help = ages::GENERATIONS_EXAMPLES)]
     Generations(GenerationsOptions),
+    /// Show who freed whose memory: labels against labels, or threads against threads
+    #[command(after_help = crate::frees::EXAMPLES)]
+    Frees(FreesOptions),
     /// Make a page of HTML: flame graph, table, difference, and memory over time
     #[command(after_help = crate::html::EXAMPLES)]
     Html(crate::html::Options),

@@ -4,7 +4,7 @@
 //! an output option write files, and only with `--force` do they replace one.
 //!
 //! Each module imports only from those before it: `terminal`, `output`, `suggest`, `conditions`,
-//! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `ages`, `suspects`, `check`,
+//! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `ages`, `frees`, `suspects`, `check`,
 //! `annotate`, `symbolize`, `advise`, `html`, `flamegraph`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`,
 //! `shell`.
 
@@ -16,6 +16,7 @@ mod check;
 mod conditions;
 mod flamegraph;
 mod formats;
+mod frees;
 mod html;
 mod load;
 mod output;
@@ -74,6 +75,7 @@ fn report(command: Command) -> Result<(String, u8)> {
         Command::Lifetimes(options) => ages::lifetimes(&options),
         Command::Temporary(options) => ages::temporary(&options),
         Command::Generations(options) => ages::generations(&options),
+        Command::Frees(options) => frees::frees(&options),
         Command::Tree(options) => tables::tree(&options),
         Command::Diff { old, new, view } => {
             tables::diff(&old, new, &view, check_usage(view.grouping()))

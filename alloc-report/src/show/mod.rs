@@ -8,6 +8,7 @@
 mod advise;
 mod builder;
 mod diff;
+mod frees;
 mod generations;
 mod lifetimes;
 pub(crate) mod names;
@@ -24,6 +25,7 @@ mod words;
 
 pub use advise::{Advise, advise};
 pub use diff::{Diff, diff};
+pub use frees::{FreesTable, frees};
 pub use generations::{GenerationsTable, generations};
 pub use lifetimes::{LifetimesTable, lifetimes};
 pub use suspects::{Suspects, suspects, suspects_at};

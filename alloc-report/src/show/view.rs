@@ -308,13 +308,16 @@ impl View {
             // The details of the last row end in an empty line, too.
             lines.pop_if(|it| it.is_empty());
         }
-        if !notes.is_empty() {
-            lines.push(String::new());
-        }
-        for note in notes {
-            lines.push(format!("{} {note}", paint.text(NOTE, "note:")));
-        }
-        lines.join("\n")
+        lines.join("\n") + &self.below(notes)
+    }
+
+    /// Notes as they follow a table.
+    pub(crate) fn below(&self, notes: &[String]) -> String {
+        let note = |(at, note): (usize, &String)| {
+            let gap = if at == 0 { "\n\n" } else { "\n" };
+            format!("{gap}{} {note}", self.paint().text(NOTE, "note:"))
+        };
+        notes.iter().enumerate().map(note).collect()
     }
 }
 

@@ -37,6 +37,13 @@ fn a_wrong_command_line_exits_with_2() {
             "lifetimes new --format json",
             "unexpected argument '--format'",
         ),
+        ("frees", "<FILE>"),
+        ("frees new --by colour", "found \"colour\""),
+        (
+            "frees new --freed-by line",
+            "expected label or thread, found \"line\"",
+        ),
+        ("frees new --format csv", "invalid value 'csv'"),
         (
             "suspects old new --limit-memory 1GB",
             "expected a number of bytes such as 512KiB, found \"1GB\"",
@@ -140,6 +147,7 @@ fn the_examples_of_the_help_run() {
         "temporary --help",
         "generations --help",
         "suspects --help",
+        "frees --help",
         "completions --help",
         "man --help",
     ] {
@@ -188,6 +196,7 @@ fn completions_and_the_manual_contain_the_options() {
         "-lifetimes",
         "-temporary",
         "-generations",
+        "-frees",
         "-html",
         "-flamegraph",
         "-advise",

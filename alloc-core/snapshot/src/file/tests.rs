@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::recorded::{Recorded, StackEnd};
 use crate::snapshot::About;
-use crate::{Ages, Frame, Lifetimes, Trace, Traceback, TracedMemory};
+use crate::{Ages, Frame, FreedBy, Lifetimes, Trace, Traceback, TracedMemory};
 
 fn sample() -> Snapshot {
     let inner = Frame::new(
@@ -41,7 +41,12 @@ fn sample() -> Snapshot {
             .with_lifetimes(Lifetimes::new(
                 Ages::from_buckets(1_000_000, &[5, 0, 0, 7], &[12]),
                 Ages::from_buckets(1_000_000, &[0, 1], &[0, 0, 1]),
-            )),
+            ))
+            .with_freed_by([
+                FreedBy::new(Amount::new(1 << 40, 7)).in_label("größe"),
+                FreedBy::new(Amount::new(100, 2)).on_thread("größe"),
+                FreedBy::default(),
+            ]),
         Trace::new(
             stack(
                 &[&Frame::new(Some("<overflow>"), None, 0, 0)],

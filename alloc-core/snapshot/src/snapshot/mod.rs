@@ -28,8 +28,8 @@ use crate::{Bytes, Counters, Health, Metric, TracedMemory};
 pub use about::{About, Unknown};
 pub use missing_debug_info::MissingDebugInfo;
 use naming::Named;
-pub(crate) use trace::class_of;
 pub use trace::{LABEL_SEPARATOR, Trace};
+pub(crate) use trace::{NO_LABEL, NO_THREAD, class_of};
 
 /// All callsites and their counters at one moment. A snapshot owns its data, so later events do not
 /// change it.

@@ -130,7 +130,7 @@ impl<'a> Of<'a> {
         statistics
     }
 
-    fn key(&self, key: &Key, Member { trace, frame, .. }: Member<'_>) -> GroupKey {
+    pub(super) fn key(&self, key: &Key, Member { trace, frame, .. }: Member<'_>) -> GroupKey {
         let by = match key {
             Key::Own(key) => return key(trace),
             Key::By(by) => *by,

@@ -4,6 +4,7 @@
 //! changes the snapshot.
 
 pub(crate) mod filter;
+mod frees;
 mod group;
 pub(crate) mod grouping;
 mod key;
@@ -18,6 +19,7 @@ use crate::stack::package::Crates;
 use crate::statistics::grouping::{GroupBy, Grouping, Metric, SortBy};
 use crate::{Amount, Bytes, Counters, Lifetimes, process};
 
+pub use frees::{Freer, Frees, FreesRow};
 use group::{Member, Of, Sum, is_library, start_of_callers};
 pub use key::GroupKey;
 pub use labels::LabelStatistic;
@@ -184,19 +186,7 @@ impl Snapshot {
     pub fn statistics(&self, by: impl Into<Grouping>) -> Vec<Statistic> {
         let _muted = process::mute();
         let grouping = &by.into();
-        let needs_crates = grouping
-            .keys()
-            .any(|key| matches!(key, Some(GroupBy::Crate | GroupBy::Module)));
-        let frames = self.traces().iter().flat_map(|it| it.traceback.iter());
-        let crates = match needs_crates {
-            true => Crates::of(frames),
-            false => Crates::default(),
-        };
-        let of = Of {
-            snapshot: self,
-            grouping,
-            crates,
-        };
+        let of = self.of(grouping);
         let traces = self.traces().iter().enumerate();
         if grouping.is_cumulative() {
             let members = traces.flat_map(|(number, trace)| {
@@ -221,6 +211,22 @@ impl Snapshot {
                 is_plumbing: false,
             });
             of.group(members, &grouping.keys)
+        }
+    }
+
+    fn of<'a>(&'a self, grouping: &'a Grouping) -> Of<'a> {
+        let needs_crates = grouping
+            .keys()
+            .any(|key| matches!(key, Some(GroupBy::Crate | GroupBy::Module)));
+        let frames = self.traces().iter().flat_map(|it| it.traceback.iter());
+        let crates = match needs_crates {
+            true => Crates::of(frames),
+            false => Crates::default(),
+        };
+        Of {
+            snapshot: self,
+            grouping,
+            crates,
         }
     }
 

@@ -19,7 +19,7 @@ impl ThreadState {
     }
 
     /// Whether the thread has joined the generation that was seen, without scopes, in a session
-    /// that records how long blocks live.
+    /// that records how long blocks live, or who frees them.
     #[inline(always)]
     pub(crate) fn ages_at(&self, word: GateWord) -> bool {
         word.word() == self.aging.load(Relaxed)

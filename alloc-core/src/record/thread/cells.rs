@@ -69,6 +69,7 @@ impl ThreadState {
         self.fold_cells();
         self.fold_tally();
         self.settle_lifetimes();
+        self.settle_frees();
         self.account.settle(&TABLES.heap);
     }
 

@@ -85,6 +85,7 @@ impl ThreadState {
         self.captures.store(settings::capture_limit() != 0, Relaxed);
         self.only_counts.store(settings::only_counts(), Relaxed);
         self.ages.store(settings::ages(), Relaxed);
+        self.counts_frees.store(settings::counts_frees(), Relaxed);
         let every = settings::sampling().map_or(0, Interval::bytes);
         self.sample_every.store(every, Relaxed);
         if let Some(interval) = self.sampling() {
@@ -98,7 +99,7 @@ impl ThreadState {
         let (mut recording, mut counting, mut drawing, mut aging) = (never, never, never, never);
         *match settings::sampling() {
             _ if settings::only_counts() => &mut counting,
-            _ if settings::ages() => &mut aging,
+            _ if settings::ages() || settings::counts_frees() => &mut aging,
             None => &mut recording,
             Some(_) => &mut drawing,
         } = word;

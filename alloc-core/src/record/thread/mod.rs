@@ -3,6 +3,7 @@
 mod age;
 mod cells;
 mod events;
+mod frees;
 mod gap;
 mod guards;
 mod heap;

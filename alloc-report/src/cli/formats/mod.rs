@@ -9,6 +9,7 @@ use alloc_report::{CompareTo as _, StatisticDiff};
 use crate::view::View;
 
 pub(crate) mod csv;
+pub(crate) mod frees;
 pub(crate) mod json;
 pub(crate) mod json_rows;
 pub(crate) mod suspects;

@@ -9,6 +9,7 @@ use flate2::write::GzEncoder;
 use prost::Message as _;
 
 use super::drop_frames;
+use crate::FreedBy;
 use crate::error::Error;
 use crate::file::proto::{
     self, Extension, Function, Label, Line, Location, Mapping, Profile, Sample,
@@ -140,6 +141,7 @@ impl Builder {
                 ..Label::default()
             });
         }
+        let freed_by = trace.freed_by.as_deref().map(|it| self.freed_by(it));
         Sample {
             location_id,
             value: values(&trace.counters)
@@ -147,6 +149,7 @@ impl Builder {
                 .map(|&value| i64::try_from(value).unwrap_or(i64::MAX))
                 .collect(),
             label,
+            freed_by,
             lifetimes: trace.lifetimes.as_deref().map(|it| {
                 let pairs = |buckets: &[(u8, u64)]| {
                     let pairs = buckets.iter();
@@ -163,6 +166,18 @@ impl Builder {
                 }
             }),
         }
+    }
+
+    fn freed_by(&mut self, freed_by: &[FreedBy]) -> proto::FreedBy {
+        let mut numbers = Vec::with_capacity(4 * freed_by.len());
+        for freed in freed_by {
+            for name in [&freed.label, &freed.thread] {
+                let number = name.as_deref().map_or(0, |it| self.string(it));
+                numbers.push(number as u64);
+            }
+            numbers.extend([freed.amount.bytes.get(), freed.amount.blocks]);
+        }
+        proto::FreedBy { numbers }
     }
 
     fn text_label(&mut self, key: &str, text: &str) -> Label {

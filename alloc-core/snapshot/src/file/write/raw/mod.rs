@@ -8,6 +8,8 @@
 //! callsite, and takes up its own length and some 500 KiB, plus at most 24 bytes for each address.
 //! See [`file`](super) for the format.
 
+mod details;
+
 use crate::file::proto::{
     self, Extension, Function, Label, Line, Location, Mapping, Profile, field,
 };
@@ -22,6 +24,8 @@ use crate::file::{
 };
 use crate::recorded::StackEnd;
 use crate::{Counters, Health, TracedMemory};
+
+pub use details::{Freed, Lifetimes};
 
 /// A callsite to write.
 #[derive(Clone, Copy, Debug)]
@@ -42,17 +46,8 @@ pub struct Callsite<'a> {
     pub size_class: Option<u64>,
     /// How long its blocks lived, if the session records lifetimes.
     pub lifetimes: Option<Lifetimes<'a>>,
-}
-
-/// Numbers of blocks by age, in each bucket of time and of bytes.
-#[derive(Clone, Copy, Debug)]
-pub struct Lifetimes<'a> {
-    /// The length of a unit of time, in picoseconds.
-    pub unit: u64,
-    /// Blocks that were freed.
-    pub freed: (&'a [u64], &'a [u64]),
-    /// Blocks that live.
-    pub live: (&'a [u64], &'a [u64]),
+    /// Who freed its blocks, if the session counts that.
+    pub freed_by: Option<&'a [Freed]>,
 }
 
 /// A module to write: see [`Module`](crate::modules::Module).
@@ -94,6 +89,9 @@ pub struct Summary {
 pub struct Text(i64);
 
 impl Text {
+    /// The empty string.
+    pub const EMPTY: Text = Text(0);
+
     /// The string with this number; `None` for 0, the empty string.
     pub fn from_number(number: i64) -> Option<Text> {
         (number != 0).then_some(Text(number))
@@ -271,25 +269,10 @@ impl RawFile {
         if let Some(lifetimes) = callsite.lifetimes {
             self.lifetimes(lifetimes)?;
         }
-        self.write_message(field::SAMPLE)
-    }
-
-    /// Adds lifetimes to the sample under construction.
-    fn lifetimes(&mut self, lifetimes: Lifetimes<'_>) -> Result<(), NoMemory> {
-        let Lifetimes { unit, freed, live } = lifetimes;
-        self.inner.clear();
-        self.inner.varint((field::UNIT << 3).into())?;
-        self.inner.varint(unit)?;
-        let buckets = [freed.0, freed.1, live.0, live.1];
-        for (field, buckets) in field::BUCKETS.into_iter().zip(buckets) {
-            self.innermost.clear();
-            for (at, &blocks) in (0..).zip(buckets).filter(|(_, blocks)| **blocks > 0) {
-                self.innermost.varint(at)?;
-                self.innermost.varint(blocks)?;
-            }
-            self.inner.field(field, self.innermost.bytes())?;
+        if let Some(freed_by) = callsite.freed_by {
+            self.freed_by(freed_by)?;
         }
-        self.message.field(field::LIFETIMES, self.inner.bytes())
+        self.write_message(field::SAMPLE)
     }
 
     /// Adds a module.

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use prost::Message as _;
 
 use super::*;
-use crate::{Ages, Amount, Bytes, Snapshot};
+use crate::{Ages, Amount, Bytes, FreedBy, Snapshot};
 
 fn counters(bytes: u64, blocks: u64) -> Counters {
     let amount = Amount::new(bytes, blocks);
@@ -28,6 +28,12 @@ fn sample() -> Pages<u8> {
         freed: (&[5, 0, 0, 7], &[12]),
         live: (&[0, 1], &[0, 0, 1]),
     };
+    let freed = [(label, thread, 4096), (Text::EMPTY, Text::EMPTY, 1 << 40)];
+    let freed = freed.map(|(label, thread, bytes)| Freed {
+        label,
+        thread,
+        amount: Amount::new(bytes, 7),
+    });
     let stacks: [(&[usize], StackEnd, u64, u32); 6] = [
         (&[0x1001, 0x2001, 0x9001], StackEnd::Complete, 100, 0),
         (&[0x1001, 0x2001], StackEnd::Truncated, 200, 7),
@@ -46,6 +52,11 @@ fn sample() -> Pages<u8> {
             label: Some(label).filter(|_| bytes == 300),
             size_class: Some(16).filter(|_| domain == 7),
             lifetimes: Some(lifetimes).filter(|_| bytes == 300),
+            freed_by: match bytes {
+                100 => Some(&freed),
+                200 => Some(&[]),
+                _ => None,
+            },
         })
         .unwrap();
     }
@@ -123,6 +134,14 @@ fn counters_labels_and_the_summary_survive_a_round_trip() {
     let live = Ages::from_buckets(1_000_000, &[0, 1], &[0, 0, 1]);
     assert_eq!(*lived, crate::Lifetimes::new(freed, live));
     assert!(traces[1].lifetimes.is_none());
+    let freed = [
+        FreedBy::new(Amount::new(4096, 7))
+            .in_label("request > decode")
+            .on_thread("größe"),
+        FreedBy::new(Amount::new(1 << 40, 7)),
+    ];
+    let freed_by = [0, 1, 2].map(|at| traces[at].freed_by.as_deref());
+    assert_eq!(freed_by, [Some(&freed[..]), Some(&[]), None]);
     let ends = traces.iter().map(|trace| trace.traceback.end());
     let expected = [
         StackEnd::Complete,
@@ -230,6 +249,7 @@ fn twenty_thousand_callsites_need_little_memory() {
             label: None,
             size_class: None,
             lifetimes: None,
+            freed_by: None,
         });
         written.unwrap();
     }
