@@ -41,14 +41,19 @@
 //! success, 1 if a file cannot be read or filters leave nothing, and 2 for a wrong command line.
 #![doc = include_str!("formats.md")]
 
-// Each module imports only from those before it: `compare`, `growth`, `show` (`text`, `table`,
-// `stack`, `view`, `notes`, `builder`, `words`, then `top`, `diff` and `suspects`), `annotate`, `page`.
+// Each module imports only from those before it: `names`, `compare`, `growth`, `show` (`text`, `table`,
+// `stack`, `view`, `notes`, `builder`, `words`, then `top`, `diff` and `suspects`), `annotate`,
+// `stacks`, `page`, `explore`.
 mod annotate;
 mod compare;
+#[cfg(feature = "terminal")]
+mod explore;
 mod growth;
+mod names;
 #[cfg(feature = "page")]
 mod page;
 mod show;
+mod stacks;
 
 #[cfg(test)]
 mod fixture;
@@ -59,5 +64,7 @@ pub use growth::{Moment, Suspect};
 #[cfg(feature = "page")]
 pub use page::{Page, page};
 pub use show::{
-    Diff, LifetimesTable, Suspects, Top, Tree, diff, lifetimes, suspects, suspects_at, top, tree,
+    Diff, LifetimesTable, Summary, Suspects, Top, Tree, diff, lifetimes, summary, suspects,
+    suspects_at, top, tree,
 };
+pub use stacks::{Branch, Stacks, stacks};

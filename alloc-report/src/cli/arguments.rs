@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::tables::{LifetimesOptions, TreeOptions};
+use crate::tables::{LifetimesOptions, SummaryOptions, TreeOptions};
 use crate::view::View;
 
 /// Shows which lines of a Rust program hold its memory, and what grew.
@@ -80,7 +80,10 @@ pub(crate) enum Command {
         #[command(flatten)]
         view: View,
     },
-    /// Show the labels and spans that hold the most memory, within each other
+    /// Show the half screen that answers most questions
+    #[command(after_help = SUMMARY_EXAMPLES)]
+    Summary(SummaryOptions),
+    /// Show the stacks that hold the most memory as a tree, or the labels and spans
     #[command(after_help = TREE_EXAMPLES)]
     Tree(TreeOptions),
     /// Show how long blocks live
@@ -155,8 +158,15 @@ Examples:
 const TREE_EXAMPLES: &str = "\
 Examples:
   alloc-report tree heap.pb.gz
+  alloc-report tree heap.pb.gz --by stack -n 30
+  alloc-report tree heap.pb.gz --by stack --format json
   alloc-report tree heap.pb.gz --sort total -n 20
   alloc-report tree heap.pb.gz --include 'label=request*' --exclude crate=serde_json";
+
+const SUMMARY_EXAMPLES: &str = "\
+Examples:
+  alloc-report summary heap.pb.gz
+  alloc-report summary heap.pb.gz --charge workspace";
 
 const LIFETIMES_EXAMPLES: &str = "\
 Examples:

@@ -9,7 +9,6 @@ use alloc_core_snapshot::seam::package::Crates;
 use alloc_core_snapshot::{Frame, Origin, Snapshot, SourcePath, Trace};
 use serde::Serialize;
 
-use super::names;
 use super::source::Sources;
 
 /// A number in the table of strings.
@@ -233,7 +232,7 @@ impl<'a> Stacks<'a> {
         let whole = frame
             .function()
             .map_or_else(|| frame.to_string(), str::to_owned);
-        short.push(self.strings.add(names::short(&whole)));
+        short.push(self.strings.add(crate::names::short(&whole)));
         function.push(self.strings.add(whole));
         file.push(
             self.strings

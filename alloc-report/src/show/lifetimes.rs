@@ -133,7 +133,7 @@ fn cells(rank: String, group: &Statistic) -> Vec<Cell> {
 }
 
 /// A time with two digits, in the largest unit of which it has one.
-fn shown(time: Duration) -> String {
+pub(super) fn shown(time: Duration) -> String {
     const UNITS: [(f64, &str); 6] = [
         (86_400.0, "d"),
         (3600.0, "h"),

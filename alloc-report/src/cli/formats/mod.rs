@@ -12,6 +12,7 @@ pub(crate) mod csv;
 pub(crate) mod json;
 mod json_rows;
 pub(crate) mod suspects;
+pub(crate) mod tree;
 
 /// The groups to show.
 fn statistics(snapshot: &Snapshot, view: &View, by: &Grouping) -> Vec<Statistic> {

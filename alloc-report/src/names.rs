@@ -4,7 +4,7 @@
 /// `Vec::push` for `alloc::vec::Vec<T,A>::push`, `Cache::insert` for `<shop::Cache as Store>::insert`.
 ///
 /// The last two parts of the path are kept, and the closures after them.
-pub(super) fn short(function: &str) -> String {
+pub(crate) fn short(function: &str) -> String {
     let (path, closures) = without_closures(function);
     let parts = parts(path);
     let name = match parts.as_slice() {
