@@ -60,6 +60,8 @@ mod fixture;
 
 pub use annotate::{Annotate, Annotated, AnnotatedLine, annotate};
 pub use compare::{BytesDiff, CompareTo, StatisticDiff};
+#[cfg(feature = "terminal")]
+pub use explore::{Explorer, Refreshed, explore};
 pub use growth::{Moment, Suspect};
 #[cfg(feature = "page")]
 pub use page::{Page, page};

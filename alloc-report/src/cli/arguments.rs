@@ -92,6 +92,12 @@ pub(crate) enum Command {
     /// Make a page of HTML: flame graph, table, difference, and memory over time
     #[command(after_help = crate::html::EXAMPLES)]
     Html(crate::html::Options),
+    /// Show a snapshot on a screen: a tree of stacks, a table, and the source
+    #[command(after_help = crate::explore::VIEW_EXAMPLES)]
+    View(crate::explore::ViewOptions),
+    /// Watch a running program on a screen
+    #[command(after_help = crate::explore::LIVE_EXAMPLES)]
+    Live(crate::explore::LiveOptions),
     /// Name what grows at every step over several snapshots of a process
     #[command(after_help = crate::suspects::EXAMPLES)]
     Suspects(crate::suspects::Options),
