@@ -53,8 +53,14 @@ impl State {
             self.press_in_search(key.code);
             return Action::None;
         }
-        if self.has_help {
-            self.has_help = false;
+        if let Some(first) = self.help {
+            self.help = match key.code {
+                KeyCode::Down | KeyCode::PageDown | KeyCode::Char('j') => {
+                    Some((first + 1).min(HELP.len() - 1))
+                }
+                KeyCode::Up | KeyCode::PageUp | KeyCode::Char('k') => Some(first.saturating_sub(1)),
+                _ => None,
+            };
             return Action::None;
         }
         if !self.is_live() {
@@ -63,7 +69,7 @@ impl State {
         let page = self.room as isize;
         match key.code {
             KeyCode::Char('q') => return Action::Quit,
-            KeyCode::Char('?') | KeyCode::F(1) => self.has_help = true,
+            KeyCode::Char('?') | KeyCode::F(1) => self.help = Some(0),
             KeyCode::Up | KeyCode::Char('k') => self.step(-1),
             KeyCode::Down | KeyCode::Char('j') => self.step(1),
             KeyCode::PageUp => self.step(-page),
@@ -108,7 +114,9 @@ impl State {
             KeyCode::Enter | KeyCode::Down | KeyCode::Up => self.end_search(true),
             KeyCode::Esc => self.end_search(false),
             KeyCode::Backspace if self.search.text.is_empty() => self.end_search(false),
-            KeyCode::Backspace => self.type_search(|text| drop(text.pop())),
+            KeyCode::Backspace => self.type_search(|text| {
+                text.pop();
+            }),
             KeyCode::Char(c) => self.type_search(|text| text.push(c)),
             _ => {}
         }

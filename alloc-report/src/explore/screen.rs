@@ -28,7 +28,7 @@ pub(super) fn run(state: &mut State, mut worker: Option<Worker>) -> io::Result<(
     // NOTE: this also restores the terminal in front of the message of a panic.
     let mut terminal = ratatui::try_init()?;
     let ended = show(state, &mut worker, &mut terminal, &signals);
-    ratatui::try_restore()?;
+    restore(&mut terminal)?;
     match ended? {
         Ended::Quit => Ok(()),
         Ended::Signal(signal) => signals.raise(signal),
@@ -48,9 +48,13 @@ fn show(
 ) -> io::Result<Ended> {
     let theme = Theme::of_environment();
     let mut is_changed = true;
+    let mut drawn = terminal.size()?;
     loop {
-        if is_changed {
+        // NOTE: a change of the size before the first poll raises no event.
+        let size = terminal.size()?;
+        if is_changed || size != drawn {
             terminal.draw(|frame| draw::draw(state, frame, theme))?;
+            drawn = size;
         }
         is_changed = false;
         if let Some(signal) = signals.caught() {
@@ -87,9 +91,16 @@ fn show(
     }
 }
 
+/// Restores the terminal and its cursor, which is hidden while the screen is drawn.
+fn restore(terminal: &mut DefaultTerminal) -> io::Result<()> {
+    let shown = terminal.show_cursor();
+    ratatui::try_restore()?;
+    shown
+}
+
 #[cfg(unix)]
 fn suspend(terminal: &mut DefaultTerminal) -> io::Result<()> {
-    ratatui::try_restore()?;
+    restore(terminal)?;
     signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?;
     *terminal = ratatui::try_init()?;
     Ok(())

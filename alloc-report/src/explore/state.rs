@@ -59,7 +59,8 @@ pub(super) struct State {
     pub(super) room: usize,
     pub(super) search: Search,
     pub(super) has_source: bool,
-    pub(super) has_help: bool,
+    /// The first line of help that is visible; `None` without help.
+    pub(super) help: Option<usize>,
     pub(super) live: Live,
     /// A sentence about the last refresh or the last key.
     pub(super) message: Option<String>,
@@ -85,7 +86,7 @@ impl State {
             room: 1,
             search: Search::default(),
             has_source: true,
-            has_help: false,
+            help: None,
             live: Live::No,
             message: None,
             sources: Sources::default(),

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use alloc_core_snapshot::{ChargeTo, GroupBy, GroupKey, Grouping, Metric, Origin, Snapshot};
+use alloc_core_snapshot::{
+    ChargeTo, GroupBy, GroupKey, Grouping, Metric, Origin, Snapshot, SourcePath, Trace,
+};
 
 use super::data::{Data, Shown};
 use super::row::{Fold, Order, Row};
@@ -47,6 +49,17 @@ pub(super) fn rows(
     });
     of_keys.retain(|_, value| *value != Value::default());
     let sum = data.sum(shown).bytes;
+    let functions = match by {
+        GroupBy::Line => functions(data),
+        _ => HashMap::new(),
+    };
+    let function = |key: &GroupKey| match key {
+        GroupKey::Frame(frame) => {
+            let place = (frame.file()?, frame.line());
+            functions.get(&place).copied()
+        }
+        _ => None,
+    };
     let row = |(key, value): (GroupKey, Value)| Row {
         share: share(value.bytes, sum),
         recent: recent
@@ -54,7 +67,7 @@ pub(super) fn rows(
             .and_then(|it| it.get(&key))
             .copied()
             .unwrap_or_default(),
-        ..row(&key, value, by)
+        ..row(&key, value, by, function(&key))
     };
     let mut rows: Vec<Row> = of_keys.into_iter().map(row).collect();
     distinguish(&mut rows);
@@ -70,7 +83,23 @@ fn subtract(values: &mut HashMap<GroupKey, Value>, old: HashMap<GroupKey, Value>
     }
 }
 
-fn row(key: &GroupKey, value: Value, by: GroupBy) -> Row {
+/// The function of each line that is charged. A key of lines has none.
+fn functions(data: &Data) -> HashMap<(&SourcePath, u32), &str> {
+    let mut functions = HashMap::new();
+    for snapshot in data.snapshots() {
+        for Trace { traceback, .. } in snapshot.traces() {
+            let of_workspace = traceback.charged(ChargeTo::Workspace);
+            for frame in [snapshot.charged_frame(traceback), of_workspace] {
+                if let (Some(file), Some(function)) = (frame.file(), frame.function()) {
+                    functions.insert((file, frame.line()), function);
+                }
+            }
+        }
+    }
+    functions
+}
+
+fn row(key: &GroupKey, value: Value, by: GroupBy, function: Option<&str>) -> Row {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
     let frame = match key {
@@ -91,6 +120,7 @@ fn row(key: &GroupKey, value: Value, by: GroupBy) -> Row {
         guides: Vec::new(),
         fold: Fold::Leaf,
         name,
+        // NOTE: the name is the place already.
         place: String::new(),
         is_mine: frame.as_ref().is_none_or(|it| {
             !matches!(
@@ -98,7 +128,7 @@ fn row(key: &GroupKey, value: Value, by: GroupBy) -> Row {
                 Origin::Dependency | Origin::Std | Origin::Tracer
             )
         }),
-        whole,
+        whole: function.map_or(whole, text::name),
         frame,
         value,
         own: value,

@@ -106,12 +106,15 @@ impl<'a> Entries<'a> {
                 }
             }
             Frames::Folded => {
-                let runs = stack::runs(traceback, charged, self.is_of_crates());
+                let runs = stack::runs(traceback, charged, false);
                 let is_charged = |run: &Run<'_>| matches!(run, Run::Shown(it) if *it == charged);
                 let inner = runs.iter().position(is_charged).unwrap_or(0);
                 for run in runs[inner..].iter().rev() {
                     match run {
                         Run::Shown(frame) => steps.push(self.frame(frame)),
+                        Run::Libraries(frames) if self.is_of_crates() => {
+                            steps.extend(frames.iter().rev().map(|it| self.frame(it)));
+                        }
                         Run::Libraries(frames) => steps.push(self.folded(frames)),
                         Run::Runtime(_) => {}
                     }

@@ -72,7 +72,7 @@ pub(super) fn choices(state: &State, frame: &mut Frame<'_>, area: Rect, theme: T
         (Frames::Mine, _) => "my code only",
         (Frames::Folded, Layout::Tree) => "libraries folded",
         (Frames::All, Layout::Tree) => "all frames",
-        (_, Layout::Table) => "charged to callers of libraries",
+        (_, Layout::Table) => "callers of libraries",
     };
     let layout = match state.layout {
         Layout::Tree => "tree",

@@ -9,40 +9,38 @@ use super::super::keys::HELP;
 use super::Theme;
 use crate::show::text;
 
-/// Draws the keys in as many columns as a low screen needs.
-pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, theme: Theme) {
+/// Draws the keys from the first visible one. A low screen shows a part of them.
+pub(super) fn draw(first: usize, frame: &mut Frame<'_>, area: Rect, theme: Theme) {
     const KEY: usize = 11;
     let widest = HELP.iter().map(|(_, what)| text::width(what)).max();
-    let widest = (KEY + 1 + widest.unwrap_or(0)) as u16;
-    let rows = area.height.saturating_sub(2).max(1);
-    let columns = (HELP.len() as u16).div_ceil(rows);
-    let width = (widest * columns + 4).min(area.width);
-    let height = (HELP.len() as u16).div_ceil(columns) + 2;
-    let height = height.min(area.height);
+    let width = (KEY + widest.unwrap_or(0) + 4).min(area.width.into());
+    let height = (HELP.len() + 2).min(area.height.into());
+    let rows = height.saturating_sub(2);
+    let first = first.min(HELP.len() - rows.min(HELP.len()));
+    let is_whole = rows == HELP.len();
+    let lines = HELP.iter().skip(first).take(rows).map(|(key, what)| {
+        let indent = " ".repeat(KEY.saturating_sub(text::width(key)));
+        let what = text::cut_end(what, width.saturating_sub(KEY + 3));
+        Line::from(vec![
+            Span::styled(format!(" {key}{indent}"), theme.key()),
+            Span::raw(what),
+        ])
+    });
+    let lines: Vec<Line<'_>> = lines.collect();
+    let title = match is_whole {
+        true => " Keys: any key goes back ",
+        false => " Keys: ↓ shows more ",
+    };
+    let [width, height] = [width, height].map(|it| it as u16);
     let place = Rect {
         x: area.x + (area.width - width) / 2,
         y: area.y + (area.height - height) / 2,
         width,
         height,
     };
-    let of_each = usize::from((width.saturating_sub(4) / columns).max(1));
-    let per_column = usize::from(height.saturating_sub(2)).max(1);
-    let line = |row: usize| {
-        let keys = HELP.iter().skip(row).step_by(per_column);
-        let spans = keys.flat_map(|(key, what)| {
-            let room = of_each.saturating_sub(KEY + 1);
-            let what = text::cut_end(what, room);
-            let space = " ".repeat(room.saturating_sub(text::width(&what)));
-            let indent = " ".repeat(KEY.saturating_sub(text::width(key)));
-            [
-                Span::styled(format!(" {key}{indent}"), theme.key()),
-                Span::raw(format!("{what}{space}")),
-            ]
-        });
-        Line::from(spans.collect::<Vec<_>>())
-    };
-    let lines: Vec<Line<'_>> = (0..per_column).map(line).collect();
-    let block = Block::bordered().title(" Keys: any key goes back ");
     frame.render_widget(Clear, place);
-    frame.render_widget(Paragraph::new(lines).block(block), place);
+    frame.render_widget(
+        Paragraph::new(lines).block(Block::bordered().title(title)),
+        place,
+    );
 }

@@ -30,8 +30,8 @@ pub(super) fn draw(state: &mut State, frame: &mut Frame<'_>, theme: Theme) {
     rows::draw(state, frame, parts.heads, parts.rows, theme);
     source::draw(state, frame, parts.source, theme);
     header::footer(state, frame, parts.footer, theme);
-    if state.has_help {
-        help::draw(frame, area, theme);
+    if let Some(first) = state.help {
+        help::draw(first, frame, area, theme);
     }
 }
 

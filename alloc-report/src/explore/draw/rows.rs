@@ -231,7 +231,7 @@ pub(super) fn size(bytes: i64, is_change: bool) -> String {
     let size = Bytes::new(bytes.unsigned_abs());
     match (is_change, bytes) {
         (true, 1..) => format!("+{size}"),
-        (_, ..0) => format!("-{size}"),
+        (_, ..=-1) => format!("-{size}"),
         _ => size.to_string(),
     }
 }

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
+use super::super::row::Row;
 use super::super::state::State;
 use super::Theme;
 use crate::show::text;
@@ -19,7 +20,7 @@ pub(super) fn draw(state: &mut State, frame: &mut Frame<'_>, area: Rect, theme: 
         return;
     };
     let mut lines = vec![Line::styled(
-        rule(&row.whole, &row.place, width),
+        rule(&row.whole, place(&row), width),
         theme.dim(),
     )];
     let room = usize::from(area.height) - 1;
@@ -45,6 +46,14 @@ pub(super) fn draw(state: &mut State, frame: &mut Frame<'_>, area: Rect, theme: 
         _ => {}
     }
     frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// The place of a row; in a table of lines, it is the name.
+fn place(row: &Row) -> &str {
+    match row.whole == row.name {
+        false if row.place.is_empty() && row.frame.is_some() => &row.name,
+        _ => &row.place,
+    }
 }
 
 fn rule(whole: &str, place: &str, width: usize) -> String {
