@@ -29,6 +29,7 @@ pub(super) fn run(state: &mut State, mut worker: Option<Worker>) -> io::Result<(
     let mut terminal = ratatui::try_init()?;
     let ended = show(state, &mut worker, &mut terminal, &signals);
     restore(&mut terminal)?;
+    worker.into_iter().for_each(Worker::end);
     match ended? {
         Ended::Quit => Ok(()),
         Ended::Signal(signal) => signals.raise(signal),

@@ -165,7 +165,6 @@ impl State {
         self.by = stepped(&known, self.by, step);
         self.open = None;
         self.rebuild();
-        self.select(0);
     }
 
     fn has(&self, by: GroupBy) -> bool {
@@ -186,7 +185,6 @@ impl State {
         };
         self.open = None;
         self.rebuild();
-        self.select(0);
     }
 
     pub(super) fn next_order(&mut self) {
@@ -329,8 +327,16 @@ impl State {
         self.branches = Some(branches);
         self.list();
         if is_new {
-            self.select(0);
+            self.select(self.largest());
         }
+    }
+
+    /// The row that allocated the most itself, among those that are visible.
+    fn largest(&self) -> usize {
+        let rows = self.rows.iter().enumerate();
+        // NOTE: of equal ones, the first.
+        let largest = rows.rev().max_by_key(|(_, it)| it.own.bytes);
+        largest.map_or(0, |(at, _)| at)
     }
 
     /// Lists the rows again. The same one stays selected.

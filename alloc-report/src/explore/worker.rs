@@ -2,9 +2,12 @@
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Refreshed;
+
+/// How long the end waits for the thread.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// A thread that asks a source for newer snapshots, and waits in between.
 pub(super) struct Worker {
@@ -67,6 +70,16 @@ impl Worker {
                     _ => None,
                 }
             }
+        }
+    }
+
+    /// Ends the thread. It may finish what it does, such as taking a file that it has asked for.
+    pub(super) fn end(self) {
+        drop(self.orders);
+        let start = Instant::now();
+        let has_ended = || self.thread.as_ref().is_none_or(|it| it.is_finished());
+        while !has_ended() && start.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 

@@ -62,6 +62,8 @@ pub struct Summary<'a> {
 const LINES: usize = 5;
 /// A summary has at most this many lines of text.
 const HEIGHT: usize = 20;
+/// A fact has at most this many columns.
+const FACT: usize = 68;
 /// Blocks that were freed sooner are temporary, in milliseconds.
 const TEMPORARY: u64 = 1;
 
@@ -169,7 +171,11 @@ impl Summary<'_> {
             let classes = snapshot.statistics(by);
             for class in classes.iter().take(3) {
                 let part = share(class.count.into(), sum.blocks.into());
-                text += &format!("; {part} {}", class.key);
+                let class = format!("; {part} {}", class.key);
+                if text.len() + class.len() > FACT {
+                    break;
+                }
+                text += &class;
             }
         }
         Some(text)
@@ -199,7 +205,7 @@ impl Summary<'_> {
             below * 2 >= count
         });
         Some(format!(
-            "{} of the freed blocks were temporary, freed within {TEMPORARY} ms; half within {}",
+            "{} of the freed were temporary (within {TEMPORARY} ms); half within {}",
             share(soon.into(), count.into()),
             median.map_or_else(String::new, |(age, _)| shown(*age)),
         ))

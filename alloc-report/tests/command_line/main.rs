@@ -12,4 +12,5 @@ mod stacks;
 mod suspects;
 mod tables;
 mod terminal;
+mod trees;
 mod usage;

@@ -24,6 +24,13 @@ fn a_wrong_command_line_exits_with_2() {
             "tree new --sort live",
             "expected one of current, peak, at-peak, total, freed, found \"live\"",
         ),
+        (
+            "tree new --by stack --format csv",
+            "possible values: text, json",
+        ),
+        ("view", "<FILE>"),
+        ("live", "<PID|FILE|ADDRESS>"),
+        ("live new --every 0", "expected 0.1 to 1000000 seconds"),
         ("lifetimes", "<FILE>"),
         ("lifetimes new --by colour", "found \"colour\""),
         (
@@ -127,6 +134,8 @@ fn the_examples_of_the_help_run() {
         "--help",
         "top --help",
         "diff --help",
+        "summary --help",
+        "view --help",
         "suspects --help",
         "completions --help",
         "man --help",
@@ -148,7 +157,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 39);
+    assert_eq!(examples, 45);
 }
 
 /// Completions and the manual are generated from the same description as the help.
@@ -172,8 +181,12 @@ fn completions_and_the_manual_contain_the_options() {
         "",
         "-top",
         "-diff",
+        "-summary",
         "-tree",
         "-lifetimes",
+        "-html",
+        "-view",
+        "-live",
         "-suspects",
         "-check",
         "-annotate",

@@ -1,11 +1,12 @@
 //! [`Process`]: a traced process that writes snapshots on a signal, or by its clock.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use alloc_core_snapshot::Escaped;
+use alloc_core_snapshot::{Escaped, Snapshot};
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -55,7 +56,7 @@ impl Process {
         };
         let place = proc(process);
         let environment = fs::read(place.join("environ"))
-            .with_context(|| format!("cannot read the environment of process {process}"))?;
+            .with_context(|| format!("cannot read the environment of {name} ({process})"))?;
         let variables = variables(&environment);
         let variable = |name: &str| variables.get(name).filter(|it| !it.is_empty());
         let clock = variable("ALLOC_TRACE_EVERY").and_then(|it| it.parse().ok());
@@ -129,12 +130,7 @@ impl Process {
         loop {
             match self.newest() {
                 Some((number, path)) if Some(number) > before => {
-                    let loaded = self.rules.load(&path);
-                    if removes {
-                        // NOTE: it stays if it is someone else's, which is no harm.
-                        let _ = fs::remove_file(&path);
-                    }
-                    return found(loaded);
+                    return found(self.take(&path, removes));
                 }
                 _ if running(self.process).is_none() => return self.ended(),
                 _ if start.elapsed() > TIMEOUT => {
@@ -148,6 +144,22 @@ impl Process {
                 _ => std::thread::sleep(TICK),
             }
         }
+    }
+
+    /// Reads a file, and removes it at once: nothing is left if the user quits meanwhile.
+    fn take(&self, path: &Path, removes: bool) -> Result<Box<Snapshot>> {
+        let name = || {
+            let path = path.display().to_string();
+            format!("cannot read the snapshot {}", Escaped(&path))
+        };
+        let file = File::open(path).with_context(name)?;
+        if removes {
+            // NOTE: a file that cannot be removed is no harm.
+            let _ = fs::remove_file(path);
+        }
+        self.rules
+            .read(Box::new(BufReader::new(file)))
+            .with_context(name)
     }
 
     fn ended(&self) -> Found {
