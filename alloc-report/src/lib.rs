@@ -41,16 +41,21 @@
 //! success, 1 if a file cannot be read or filters leave nothing, and 2 for a wrong command line.
 #![doc = include_str!("formats.md")]
 
-// Each module imports only from those before it: `compare`, `growth`, `advise`, `show` (`text`, `table`,
-// `stack`, `view`, `notes`, `builder`, `words`, then `top`, `diff` and `suspects`), `annotate`, `flame`, `page`.
+// Each module imports only from those before it: `names`, `compare`, `growth`, `advise`, `show` (`text`, `table`,
+// `stack`, `view`, `notes`, `builder`, `words`, then `top`, `diff` and `suspects`), `annotate`, `stacks`, `flame`,
+// `page`, `explore`.
 mod advise;
 mod annotate;
 mod compare;
+#[cfg(feature = "terminal")]
+mod explore;
 mod flame;
 mod growth;
+mod names;
 #[cfg(feature = "page")]
 mod page;
 mod show;
+mod stacks;
 
 #[cfg(test)]
 mod fixture;
@@ -58,12 +63,15 @@ mod fixture;
 pub use advise::{Advice, AdviceKind};
 pub use annotate::{Annotate, Annotated, AnnotatedLine, annotate};
 pub use compare::{BytesDiff, CompareTo, StatisticDiff};
+#[cfg(feature = "terminal")]
+pub use explore::{Explorer, Refreshed, explore};
 pub use flame::{Flamegraph, flamegraph};
 pub use growth::{Moment, Suspect};
 #[cfg(feature = "page")]
 pub use page::{Page, page};
 pub use show::{
-    Advise, Diff, FreesTable, GenerationsTable, LifetimesTable, Suspects, TemporaryTable, Top,
-    Tree, Within, advise, diff, frees, generations, lifetimes, suspects, suspects_at, temporary,
-    top, tree,
+    Advise, Diff, FreesTable, GenerationsTable, LifetimesTable, Summary, Suspects, TemporaryTable,
+    Top, Tree, Within, advise, diff, frees, generations, lifetimes, summary, suspects, suspects_at,
+    temporary, top, tree,
 };
+pub use stacks::{Branch, Stacks, stacks};

@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::ages::{self, GenerationsOptions, LifetimesOptions, TemporaryOptions};
 use crate::frees::FreesOptions;
-use crate::tables::TreeOptions;
+use crate::tables::{SummaryOptions, TreeOptions};
 use crate::view::View;
 
 /// Shows which lines of a Rust program hold its memory, and what grew.
@@ -82,7 +82,10 @@ pub(crate) enum Command {
         #[command(flatten)]
         view: View,
     },
-    /// Show the labels and spans that hold the most memory, within each other
+    /// Show the half screen that answers most questions
+    #[command(after_help = SUMMARY_EXAMPLES)]
+    Summary(SummaryOptions),
+    /// Show the stacks that hold the most memory as a tree, or the labels and spans
     #[command(after_help = TREE_EXAMPLES)]
     Tree(TreeOptions),
     /// Show how long blocks live
@@ -106,6 +109,12 @@ pub(crate) enum Command {
     /// Say which lines could do with fewer allocations or less memory, and how
     #[command(after_help = crate::advise::EXAMPLES)]
     Advise(crate::advise::Options),
+    /// Show a snapshot on a screen: a tree of stacks, a table, and the source
+    #[command(after_help = crate::explore::VIEW_EXAMPLES)]
+    View(crate::explore::ViewOptions),
+    /// Watch a running program on a screen
+    #[command(after_help = crate::explore::LIVE_EXAMPLES)]
+    Live(crate::explore::LiveOptions),
     /// Name what grows at every step over several snapshots of a process
     #[command(after_help = crate::suspects::EXAMPLES)]
     Suspects(crate::suspects::Options),
@@ -172,8 +181,15 @@ Examples:
 const TREE_EXAMPLES: &str = "\
 Examples:
   alloc-report tree heap.pb.gz
+  alloc-report tree heap.pb.gz --by stack -n 30
+  alloc-report tree heap.pb.gz --by stack --format json
   alloc-report tree heap.pb.gz --sort total -n 20
   alloc-report tree heap.pb.gz --include 'label=request*' --exclude crate=serde_json";
+
+const SUMMARY_EXAMPLES: &str = "\
+Examples:
+  alloc-report summary heap.pb.gz
+  alloc-report summary heap.pb.gz --charge workspace";
 
 const DIFF_EXAMPLES: &str = "\
 Examples:

@@ -27,6 +27,17 @@ pub(crate) fn load(path: &Path, charging: &Charging, filters: &Filters) -> Resul
     Ok(filtered(charging.apply(read(path)?), filters))
 }
 
+/// Reads a snapshot from elsewhere. Charges and filters it.
+pub(crate) fn load_from(
+    reader: Box<dyn Read>,
+    charging: &Charging,
+    filters: &Filters,
+) -> Result<Loaded> {
+    let mut snapshot = Snapshot::read_from(reader)?;
+    symbols::name(&mut snapshot);
+    Ok(filtered(charging.apply(snapshot), filters))
+}
+
 /// Reads a file that holds a difference. Returns its two sides: the additions and the removals.
 pub(crate) fn load_difference(path: &Path, view: &View) -> Result<(Loaded, Loaded)> {
     let sides = read_as(path, Snapshot::read_difference);

@@ -5,7 +5,7 @@
 //!
 //! Each module imports only from those before it: `terminal`, `output`, `suggest`, `conditions`,
 //! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `ages`, `frees`, `suspects`, `check`,
-//! `annotate`, `symbolize`, `advise`, `html`, `flamegraph`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`,
+//! `annotate`, `symbolize`, `advise`, `html`, `flamegraph`, `explore`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`,
 //! `shell`.
 
 mod advise;
@@ -14,6 +14,7 @@ mod annotate;
 mod arguments;
 mod check;
 mod conditions;
+mod explore;
 mod flamegraph;
 mod formats;
 mod frees;
@@ -76,6 +77,7 @@ fn report(command: Command) -> Result<(String, u8)> {
         Command::Temporary(options) => ages::temporary(&options),
         Command::Generations(options) => ages::generations(&options),
         Command::Frees(options) => frees::frees(&options),
+        Command::Summary(options) => tables::summary(&options),
         Command::Tree(options) => tables::tree(&options),
         Command::Diff { old, new, view } => {
             tables::diff(&old, new, &view, check_usage(view.grouping()))
@@ -83,6 +85,8 @@ fn report(command: Command) -> Result<(String, u8)> {
         Command::Flamegraph(options) => flamegraph::report(&options),
         Command::Advise(options) => advise::report(&options),
         Command::Html(options) => html::report(&options),
+        Command::View(options) => explore::view(&options),
+        Command::Live(options) => explore::live(&options),
         Command::Suspects(options) => suspects::report(&options),
         Command::Symbolize(options) => symbolize::symbolize(&options),
         Command::Annotate(options) => annotate::report(&options),

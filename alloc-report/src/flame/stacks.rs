@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use alloc_core_snapshot::{Amount, Frame, Metric, Origin, Snapshot, Traceback};
 
-use crate::show::{names, stack, text};
+use crate::names;
+use crate::show::{stack, text};
 
 /// A function that others called.
 pub(super) struct Node {

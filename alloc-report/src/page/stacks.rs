@@ -9,7 +9,8 @@ use alloc_core_snapshot::{Frame, Origin, Snapshot, SourcePath, Trace};
 use serde::Serialize;
 
 use super::source::Sources;
-use crate::show::{names, stack};
+use crate::names;
+use crate::show::stack;
 
 /// A number in the table of strings.
 pub(super) type Name = u32;

@@ -119,7 +119,7 @@ fn frames(n: usize) -> String {
 /// The dependencies of some frames, the most frequent first.
 ///
 /// Frames of the standard library are omitted if there are others, since those call them.
-fn libraries(frames: &[Frame]) -> String {
+pub(crate) fn libraries(frames: &[Frame]) -> String {
     const MAX_NAMES: usize = 4;
     let mut packages: Vec<(&str, usize)> = Vec::new();
     let of_dependencies = frames
@@ -161,7 +161,8 @@ fn line(frame: &Frame, column: usize, room: usize, style: Style, paint: Paint) -
     )
 }
 
-enum Run<'a> {
+/// Some consecutive frames of a stack.
+pub(crate) enum Run<'a> {
     Shown(&'a Frame),
     Libraries(&'a [Frame]),
     Runtime(usize),
@@ -177,7 +178,8 @@ impl Run<'_> {
     }
 }
 
-fn runs<'a>(traceback: &'a Traceback, charged: &Frame, is_full: bool) -> Vec<Run<'a>> {
+/// The frames of a stack, the innermost first, with those of libraries folded unless `is_full`.
+pub(crate) fn runs<'a>(traceback: &'a Traceback, charged: &Frame, is_full: bool) -> Vec<Run<'a>> {
     if is_full {
         return traceback.iter().map(Run::Shown).collect();
     }

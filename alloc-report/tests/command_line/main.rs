@@ -14,4 +14,5 @@ mod stacks;
 mod suspects;
 mod tables;
 mod terminal;
+mod trees;
 mod usage;

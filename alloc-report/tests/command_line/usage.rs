@@ -24,6 +24,13 @@ fn a_wrong_command_line_exits_with_2() {
             "tree new --sort live",
             "expected one of current, peak, at-peak, total, freed, found \"live\"",
         ),
+        (
+            "tree new --by stack --format csv",
+            "possible values: text, json",
+        ),
+        ("view", "<FILE>"),
+        ("live", "<PID|FILE|ADDRESS>"),
+        ("live new --every 0", "expected 0.1 to 1000000 seconds"),
         ("lifetimes", "<FILE>"),
         ("temporary", "<FILE>"),
         (
@@ -146,6 +153,8 @@ fn the_examples_of_the_help_run() {
         "advise --help",
         "temporary --help",
         "generations --help",
+        "summary --help",
+        "view --help",
         "suspects --help",
         "frees --help",
         "completions --help",
@@ -168,7 +177,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 56);
+    assert_eq!(examples, 70);
 }
 
 /// Completions and the manual are generated from the same description as the help.
@@ -192,6 +201,7 @@ fn completions_and_the_manual_contain_the_options() {
         "",
         "-top",
         "-diff",
+        "-summary",
         "-tree",
         "-lifetimes",
         "-temporary",
@@ -200,6 +210,8 @@ fn completions_and_the_manual_contain_the_options() {
         "-html",
         "-flamegraph",
         "-advise",
+        "-view",
+        "-live",
         "-suspects",
         "-check",
         "-annotate",

@@ -13,6 +13,7 @@ pub(crate) mod frees;
 pub(crate) mod json;
 pub(crate) mod json_rows;
 pub(crate) mod suspects;
+pub(crate) mod tree;
 
 /// The groups to show.
 fn statistics(snapshot: &Snapshot, view: &View, by: &Grouping) -> Vec<Statistic> {
