@@ -2,7 +2,8 @@
 //!
 //! The snapshots are those of [`alloc_core`]. In the traced program itself, this crate compares two
 //! snapshots ([`CompareTo`]), prints tables ([`top`], [`diff`], [`suspects()`]) and annotates source
-//! ([`annotate()`]). The command `alloc-report` does the same with snapshot files.
+//! ([`annotate()`]). The command `alloc-report` does the same with snapshot files, and with heap
+//! profiles of other tools ([`import()`]).
 //!
 //! ```
 //! use alloc_core::{Amount, Counters, Frame, Snapshot, Trace, Traceback};
@@ -41,10 +42,12 @@
 //! success, 1 if a file cannot be read or filters leave nothing, and 2 for a wrong command line.
 #![doc = include_str!("formats.md")]
 
-// Each module imports only from those before it: `compare`, `growth`, `show` (`text`, `table`,
+// Each module imports only from those before it: `foreign`, `compare`, `growth`, `show` (`text`, `table`,
 // `stack`, `view`, `notes`, `builder`, `words`, then `top`, `diff` and `suspects`), `annotate`, `page`.
 mod annotate;
 mod compare;
+#[cfg(feature = "import")]
+mod foreign;
 mod growth;
 #[cfg(feature = "page")]
 mod page;
@@ -55,6 +58,8 @@ mod fixture;
 
 pub use annotate::{Annotate, Annotated, AnnotatedLine, annotate};
 pub use compare::{BytesDiff, CompareTo, StatisticDiff};
+#[cfg(feature = "import")]
+pub use foreign::import;
 pub use growth::{Moment, Suspect};
 #[cfg(feature = "page")]
 pub use page::{Page, page};

@@ -5,7 +5,7 @@
 //!
 //! Each module imports only from those before it: `terminal`, `output`, `suggest`, `conditions`,
 //! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `suspects`, `check`,
-//! `annotate`, `symbolize`, `html`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`,
+//! `annotate`, `symbolize`, `import`, `html`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`,
 //! `shell`.
 
 mod annotate;
@@ -14,6 +14,7 @@ mod check;
 mod conditions;
 mod formats;
 mod html;
+mod import;
 mod load;
 mod output;
 mod recording;
@@ -75,6 +76,7 @@ fn report(command: Command) -> Result<(String, u8)> {
         }
         Command::Html(options) => html::report(&options),
         Command::Suspects(options) => suspects::report(&options),
+        Command::Import(options) => import::import(&options),
         Command::Symbolize(options) => symbolize::symbolize(&options),
         Command::Annotate(options) => annotate::report(&options),
         Command::Completions { shell } => shell::completions(shell),
