@@ -2,7 +2,8 @@
 //!
 //! The snapshots are those of [`alloc_core`]. In the traced program itself, this crate compares two
 //! snapshots ([`CompareTo`]), prints tables ([`top`], [`diff`], [`suspects()`]) and annotates source
-//! ([`annotate()`]). The command `alloc-report` does the same with snapshot files.
+//! ([`annotate()`]). The command `alloc-report` does the same with snapshot files, and with heap
+//! profiles of other tools ([`import()`]).
 //!
 //! ```
 //! use alloc_core::{Amount, Counters, Frame, Snapshot, Trace, Traceback};
@@ -41,7 +42,7 @@
 //! success, 1 if a file cannot be read or filters leave nothing, and 2 for a wrong command line.
 #![doc = include_str!("formats.md")]
 
-// Each module imports only from those before it: `names`, `compare`, `growth`, `advise`, `show` (`text`, `table`,
+// Each module imports only from those before it: `names`, `foreign`, `compare`, `growth`, `advise`, `show` (`text`, `table`,
 // `stack`, `view`, `notes`, `builder`, `words`, then `top`, `diff` and `suspects`), `annotate`, `stacks`, `flame`,
 // `page`, `explore`.
 mod advise;
@@ -50,6 +51,8 @@ mod compare;
 #[cfg(feature = "terminal")]
 mod explore;
 mod flame;
+#[cfg(feature = "import")]
+mod foreign;
 mod growth;
 mod names;
 #[cfg(feature = "page")]
@@ -66,6 +69,8 @@ pub use compare::{BytesDiff, CompareTo, StatisticDiff};
 #[cfg(feature = "terminal")]
 pub use explore::{Explorer, Refreshed, explore};
 pub use flame::{Flamegraph, flamegraph};
+#[cfg(feature = "import")]
+pub use foreign::import;
 pub use growth::{Moment, Suspect};
 #[cfg(feature = "page")]
 pub use page::{Page, page};

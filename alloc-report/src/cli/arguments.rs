@@ -13,7 +13,9 @@ use crate::view::View;
 /// Shows which lines of a Rust program hold its memory, and what grew.
 ///
 /// Reads the snapshot files of alloc_core. To write one, call Snapshot::dump(path) in the program,
-/// or set ALLOC_TRACE=128 ALLOC_TRACE_OUT=heap.pb.gz in its environment.
+/// or set ALLOC_TRACE=128 ALLOC_TRACE_OUT=heap.pb.gz in its environment. All commands also read the
+/// heap profiles of other tools: pprof's, of Go and others, DHAT's, heaptrack's, jemalloc's and
+/// memray's (see import --help).
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Arguments {
@@ -64,6 +66,12 @@ pub(crate) enum Command {
     #[command(after_help = TOP_EXAMPLES)]
     Top {
         /// A snapshot file, a recording folder (for its last snapshot), or - for standard input
+        ///
+        /// The heap profiles of other tools are recognised by their content, packed by gzip or zstd
+        /// or not: pprof's format, of Go, jemalloc_pprof, tcmalloc and others; DHAT's JSON, of
+        /// valgrind and dhat-rs; heaptrack's data; jemalloc's text (heap_v2); the text of Go's
+        /// /debug/pprof/heap?debug=1 and of gperftools; and the table of memray transform csv. What
+        /// a file lacks is shown as unknown.
         #[arg(value_name = "FILE")]
         file: PathBuf,
         #[command(flatten)]
@@ -127,6 +135,9 @@ pub(crate) enum Command {
     /// Add the names of frames to a snapshot, for other tools and machines
     #[command(after_help = crate::symbolize::EXAMPLES)]
     Symbolize(crate::symbolize::Options),
+    /// Make a snapshot of another tool's heap profile
+    #[command(after_help = crate::import::EXAMPLES)]
+    Import(crate::import::Options),
     /// Run a program with tracing, and record its memory over time
     #[cfg(unix)]
     #[command(after_help = crate::run::EXAMPLES)]

@@ -47,11 +47,17 @@ pub(crate) fn load_difference(path: &Path, view: &View) -> Result<(Loaded, Loade
     Ok((side(added), side(removed)))
 }
 
-/// Reads the snapshot at `path`, a file or a recording, and names its frames.
+/// Reads the snapshot at `path`, a file of ours or of another tool, or a recording. Names its
+/// frames.
 pub(crate) fn read(path: &Path) -> Result<Snapshot> {
-    let mut snapshot = read_as(path, Snapshot::read_from)?;
+    let mut snapshot = read_unnamed(path)?;
     symbols::name(&mut snapshot);
     Ok(snapshot)
+}
+
+/// Reads a file of ours or of another tool. Its frames are named when they are needed.
+pub(crate) fn read_unnamed(path: &Path) -> Result<Snapshot> {
+    read_as(path, alloc_report::import)
 }
 
 fn read_as<T>(

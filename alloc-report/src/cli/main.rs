@@ -5,7 +5,7 @@
 //!
 //! Each module imports only from those before it: `terminal`, `output`, `suggest`, `conditions`,
 //! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `ages`, `frees`, `suspects`, `check`,
-//! `annotate`, `symbolize`, `advise`, `html`, `flamegraph`, `explore`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`,
+//! `annotate`, `symbolize`, `import`, `advise`, `html`, `flamegraph`, `explore`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`,
 //! `shell`.
 
 mod advise;
@@ -19,6 +19,7 @@ mod flamegraph;
 mod formats;
 mod frees;
 mod html;
+mod import;
 mod load;
 mod output;
 mod recording;
@@ -88,6 +89,7 @@ fn report(command: Command) -> Result<(String, u8)> {
         Command::View(options) => explore::view(&options),
         Command::Live(options) => explore::live(&options),
         Command::Suspects(options) => suspects::report(&options),
+        Command::Import(options) => import::import(&options),
         Command::Symbolize(options) => symbolize::symbolize(&options),
         Command::Annotate(options) => annotate::report(&options),
         Command::Completions { shell } => shell::completions(shell),

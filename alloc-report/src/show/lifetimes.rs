@@ -185,6 +185,13 @@ impl fmt::Display for LifetimesTable<'_> {
             if groups.is_empty() && !self.snapshot.traces().is_empty() {
                 notes.insert(0, WITHOUT_LIFETIMES.to_owned());
             }
+            if self.snapshot.has_mean_ages() {
+                notes.insert(
+                    0,
+                    "the file has one lifetime for each callsite, the mean of all its blocks"
+                        .to_owned(),
+                );
+            }
             let process = process(self.snapshot).into_iter().collect();
             self.view.page(process, &heading, table, &notes)
         });

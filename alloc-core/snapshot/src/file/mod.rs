@@ -31,8 +31,8 @@ use std::path::Path;
 
 use crate::error::Error;
 use crate::process;
-use crate::snapshot::Snapshot;
-use crate::{Amount, Counters};
+use crate::snapshot::{Snapshot, Unknown};
+use crate::{Amount, Counters, Metric};
 
 pub(crate) use read::{read, read_difference};
 
@@ -93,6 +93,20 @@ fn values(counters: &Counters) -> [u64; SAMPLE_TYPES.len()] {
         at_peak.bytes.get(),
         *reallocations,
     ]
+}
+
+/// Which of [`SAMPLE_TYPES`] the file of this snapshot has. What is unknown is left out, since zero
+/// would be another statement.
+fn known(unknown: &Unknown) -> [bool; SAMPLE_TYPES.len()] {
+    let metrics = [
+        Metric::Total,
+        Metric::Current,
+        Metric::Peak,
+        Metric::AtPeak,
+        Metric::Total,
+    ];
+    let is_known = metrics.map(|it| unknown.levels || !unknown.metrics.contains(&it));
+    std::array::from_fn(|at| is_known[at / 2] && !(unknown.blocks && at % 2 == 0))
 }
 
 /// The counters from the values of a sample.

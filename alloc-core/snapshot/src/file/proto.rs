@@ -237,4 +237,7 @@ pub(super) struct Extension {
     /// stacks are as captured.
     #[prost(bool, tag = "23")]
     pub(super) unnamed: bool,
+    /// Whether the lifetimes are the mean of each callsite, as another tool recorded them.
+    #[prost(bool, tag = "24")]
+    pub(super) mean_ages: bool,
 }

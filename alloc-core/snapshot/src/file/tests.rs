@@ -245,7 +245,7 @@ fn other_files_are_named() {
     check(b"", "found an empty file");
     check(
         b"{\"dhatFileVersion\": 2}",
-        "found JSON of dhat's: open it in dh_view.html",
+        "found JSON of dhat's: `alloc-report import FILE` makes a snapshot of it",
     );
     check(b"\x7fELF\x02\x01", "found a program or a library");
     check(

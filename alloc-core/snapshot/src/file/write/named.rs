@@ -9,18 +9,18 @@ use flate2::write::GzEncoder;
 use prost::Message as _;
 
 use super::drop_frames;
-use crate::FreedBy;
 use crate::error::Error;
 use crate::file::proto::{
     self, Extension, Function, Label, Line, Location, Mapping, Profile, Sample,
 };
 use crate::file::{
     BROKEN, DOMAIN_LABEL, FORMAT, OVERFLOW, OWN_LABEL, SAMPLE_TYPES, SIZE_LABEL, STACK_LABEL,
-    THREAD_LABEL, TRUNCATED, TYPE_LABEL, UNCAPTURED, values,
+    THREAD_LABEL, TRUNCATED, TYPE_LABEL, UNCAPTURED, known, values,
 };
 use crate::recorded::StackEnd;
 use crate::snapshot::{Snapshot, Trace};
 use crate::stack::frame::Frame;
+use crate::{FreedBy, Metric};
 
 pub(crate) fn write(snapshot: &Snapshot, writer: impl Write) -> Result<(), Error> {
     let profile = Builder::default().profile(snapshot);
@@ -34,6 +34,8 @@ pub(crate) fn write(snapshot: &Snapshot, writer: impl Write) -> Result<(), Error
 #[derive(Default)]
 struct Builder {
     profile: Profile,
+    /// Which of the sample types are in the file.
+    known: [bool; SAMPLE_TYPES.len()],
     strings: HashMap<String, i64>,
     functions: HashMap<(i64, i64, i64), u64>,
     /// Keyed by the identity of the location's innermost frame and the number of its frames.
@@ -43,11 +45,14 @@ struct Builder {
 impl Builder {
     fn profile(mut self, snapshot: &Snapshot) -> Profile {
         self.string("");
-        for (name, unit) in SAMPLE_TYPES {
+        self.known = known(&snapshot.about.unknown);
+        for ((name, unit), _) in SAMPLE_TYPES.iter().zip(self.known).filter(|it| it.1) {
             let value_type = self.value_type(name, unit);
             self.profile.sample_type.push(value_type);
         }
-        self.profile.default_sample_type = self.string("inuse_space");
+        if snapshot.knows(Metric::Current) {
+            self.profile.default_sample_type = self.string("inuse_space");
+        }
         self.profile.period_type = Some(self.value_type("space", "bytes"));
         self.profile.period = snapshot.sampling().map_or(1, |it| it.bytes() as i64);
         self.profile.time_nanos = snapshot
@@ -146,7 +151,9 @@ impl Builder {
             location_id,
             value: values(&trace.counters)
                 .iter()
-                .map(|&value| i64::try_from(value).unwrap_or(i64::MAX))
+                .zip(self.known)
+                .filter(|(_, is_known)| *is_known)
+                .map(|(&value, _)| i64::try_from(value).unwrap_or(i64::MAX))
                 .collect(),
             label,
             freed_by,
@@ -269,6 +276,7 @@ fn extension(snapshot: &Snapshot) -> Extension {
         unknown_frees: health.unknown_frees,
         lost_blocks: health.lost_blocks,
         unnamed: false,
+        mean_ages: snapshot.about.unknown.spread_of_ages,
     }
 }
 

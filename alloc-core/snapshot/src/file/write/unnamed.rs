@@ -7,6 +7,7 @@ use super::pages::{NoMemory, Pages};
 use super::raw::{Callsite, Freed, Lifetimes, RawFile, Segment, Summary, Text};
 use super::reserve::Reserve;
 use crate::error::Error;
+use crate::file::known;
 use crate::snapshot::{About, Snapshot};
 
 /// The file of a snapshot that was taken in this process, or loaded without names.
@@ -21,9 +22,9 @@ pub(in crate::file) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Err
         command_line,
         modules,
         metadata,
-        ..
+        unknown,
     } = &snapshot.about;
-    let mut file = RawFile::new()?;
+    let mut file = RawFile::with_types(known(unknown))?;
     let mut names = Names::default();
     let mut freed_by = Pages::new();
     for callsite in &recorded.callsites {

@@ -154,6 +154,7 @@ fn name_instead(address: usize) -> Option<&'static str> {
 
 /// A file under construction: callsites first, then modules, then the summary.
 pub struct RawFile {
+    known: Known,
     packed: Gzip,
     /// The message under construction, and those nested in it.
     message: Message,
@@ -163,6 +164,9 @@ pub struct RawFile {
     locations: Locations,
     modules: Pages<Placed>,
 }
+
+/// Which of the sample types a file has.
+type Known = [bool; SAMPLE_TYPES.len()];
 
 /// The addresses of a module, by the number of its mapping.
 #[derive(Clone, Copy)]
@@ -178,7 +182,13 @@ unsafe impl crate::file::write::pages::Zeroed for Placed {}
 impl RawFile {
     /// A file that has only the strings at the start of every file.
     pub fn new() -> Result<RawFile, NoMemory> {
+        RawFile::with_types([true; SAMPLE_TYPES.len()])
+    }
+
+    /// A file with those sample types that are known.
+    pub(in crate::file) fn with_types(known: Known) -> Result<RawFile, NoMemory> {
         let mut file = RawFile {
+            known,
             packed: Gzip::new()?,
             message: Message::new(),
             inner: Message::new(),
@@ -190,7 +200,7 @@ impl RawFile {
         for text in first_strings() {
             file.text(text.as_bytes())?;
         }
-        for (name, unit) in SAMPLE_TYPES {
+        for ((name, unit), _) in SAMPLE_TYPES.iter().zip(known).filter(|it| it.1) {
             file.inner.clear();
             file.inner.fields(&proto::ValueType {
                 r#type: fixed(name),
@@ -222,7 +232,8 @@ impl RawFile {
         }
         self.message.field(field::LOCATION_ID, self.inner.bytes())?;
         self.inner.clear();
-        for value in values(&callsite.counters) {
+        let values = values(&callsite.counters).into_iter().zip(self.known);
+        for (value, _) in values.filter(|it| it.1) {
             self.inner.varint(value.min(i64::MAX as u64))?;
         }
         self.message.field(field::VALUE, self.inner.bytes())?;
