@@ -158,7 +158,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 47);
+    assert_eq!(examples, 51);
 }
 
 /// Completions and the manual are generated from the same description as the help.
