@@ -17,7 +17,7 @@ Examples:
   ALLOC_TRACE=128 ALLOC_TRACE_FREES=1 ALLOC_TRACE_THREADS=1 ALLOC_TRACE_OUT=heap.pb.gz ./server
   alloc-report frees heap.pb.gz
   alloc-report frees heap.pb.gz --by thread
-  alloc-report frees heap.pb.gz --by line --freed-by label --include label=parse
+  alloc-report frees heap.pb.gz --by line --freed-by label --include cache.rs
   alloc-report frees heap.pb.gz --format json | jq '.rows[] | {key, freed_by}'";
 
 /// The options of `frees`.

@@ -29,7 +29,7 @@ use super::view::{View, process};
 /// assert_eq!(
 ///     alloc_report::frees(&snapshot, 10).to_string(),
 ///     "\
-/// 900 B in 2 blocks were freed, by label (rows) and by the label that freed (columns)
+/// 900 B in 2 blocks were freed, by label; columns by freeing label
 ///
 ///    freed      a  label
 ///    600 B  600 B  parse
@@ -92,7 +92,7 @@ impl FreesTable<'_> {
     /// let table = alloc_report::frees(&empty, 10).freed_by(Freer::Thread);
     /// assert_eq!(
     ///     table.to_string(),
-    ///     "0 B in 0 blocks were freed, by label (rows) and by the thread that freed (columns)"
+    ///     "0 B in 0 blocks were freed, by label; columns by freeing thread"
     /// );
     /// ```
     pub fn freed_by(mut self, freer: Freer) -> Self {
@@ -124,7 +124,7 @@ impl FreesTable<'_> {
         let traces = self.snapshot.traces();
         if traces.iter().all(|it| it.freed_by.is_none()) && !traces.is_empty() {
             notes.push(
-                "who freed was not recorded: trace with ALLOC_TRACE_FREES=1 or \
+                "who freed blocks was not recorded: trace with ALLOC_TRACE_FREES=1 or \
                  Config::frees(true)"
                     .to_owned(),
             );
@@ -264,7 +264,7 @@ impl fmt::Display for FreesTable<'_> {
             let frees = self.snapshot.frees(self.by, self.freer);
             let freed = sum(frees.rows.iter().map(|it| it.freed));
             let heading = format!(
-                "{} in {} {} freed, {} (rows) and by the {} that freed (columns)",
+                "{} in {} {} freed, {}; columns by freeing {}",
                 self.view.known(self.snapshot, freed.bytes),
                 text::plural(freed.blocks, "block"),
                 if freed.blocks == 1 { "was" } else { "were" },

@@ -10,7 +10,7 @@ use crate::tables::callsites::CallsiteId;
 const PLACES: usize = 512;
 
 /// What was freed of a callsite by one freer; nothing if the key is zero.
-struct Held {
+pub(super) struct Held {
     key: AtomicU64,
     bytes: AtomicU64,
     blocks: AtomicU64,
@@ -25,7 +25,7 @@ unsafe impl Zeroed for Held {}
 /// PERF: a thread frees the blocks of few callsites at a time, in one label, so most frees are two
 /// loads and two stores, where the shared table takes a search and two atomic additions.
 pub(crate) struct Pending {
-    places: LazyTable<Held, PLACES>,
+    pub(super) places: LazyTable<Held, PLACES>,
 }
 
 impl Pending {
