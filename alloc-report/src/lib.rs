@@ -36,7 +36,11 @@
 //!
 //! `alloc-report top FILE` and `alloc-report diff OLD NEW` print these tables. `alloc-report diff
 //! FILE` prints the table of a profile that holds only changes, positive or negative. `alloc-report
-//! suspects OLD NEW [NEWER ...]` prints the table of what grew at every step. `--help`
+//! suspects OLD NEW [NEWER ...]` prints the table of what grew at every step. `alloc-report summary
+//! FILE` answers most questions in half a screen, and `alloc-report tree FILE` prints the stacks as a
+//! tree. `alloc-report view FILE` and `alloc-report live PID` show the same on a screen that answers to
+//! keys, if the command was installed with `--features terminal`; otherwise, and where standard output
+//! is no terminal, they print text. `--help`
 //! explains the options, with examples of filters and groupings. `alloc-report completions SHELL`
 //! and `alloc-report man` print shell completions and the manual page. The exit status is 0 on
 //! success, 1 if a file cannot be read or filters leave nothing, and 2 for a wrong command line.

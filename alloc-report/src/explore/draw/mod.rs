@@ -6,7 +6,7 @@
 //! Each module imports only from those before it: `theme`, `header`, `rows`, `source`, `help`.
 
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::Rect;
 
 use super::state::State;
 
@@ -61,37 +61,27 @@ impl Parts {
             true => least(16, if height >= 30 { 3 } else { 2 }),
             false => 0,
         };
-        let lengths = [least(6, 1), least(5, 1), least(14, 1), history, least(4, 1)];
-        let [title, metrics, choices, history, heads] = lengths.map(Constraint::Length);
-        let constraints = [
-            title,
-            metrics,
-            choices,
-            history,
-            heads,
-            Constraint::Min(1),
-            Constraint::Length(source),
-            Constraint::Length(least(3, 1)),
-        ];
-        let [
-            title,
-            metrics,
-            choices,
-            history,
-            heads,
-            rows,
-            source,
-            footer,
-        ] = Layout::vertical(constraints).areas(area);
+        let above = [least(6, 1), least(5, 1), least(14, 1), history, least(4, 1)];
+        let footer = least(3, 1);
+        let taken = above.iter().sum::<u16>() + source + footer;
+        let [title, metrics, choices, history, heads] = above;
+        let rows = height.saturating_sub(taken);
+        let mut y = area.y;
+        let mut next = |height: u16| {
+            let part = Rect { y, height, ..area };
+            y += height;
+            part
+        };
+        // NOTE: fields are evaluated in this order, from top to bottom.
         Parts {
-            title,
-            metrics,
-            choices,
-            history,
-            heads,
-            rows,
-            source,
-            footer,
+            title: next(title),
+            metrics: next(metrics),
+            choices: next(choices),
+            history: next(history),
+            heads: next(heads),
+            rows: next(rows),
+            source: next(source),
+            footer: next(footer),
         }
     }
 }
