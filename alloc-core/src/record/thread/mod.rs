@@ -2,6 +2,7 @@
 
 mod age;
 mod cells;
+mod copies;
 mod events;
 mod gap;
 mod guards;

@@ -11,7 +11,7 @@ use crate::system::sync::{
 };
 use crate::tables::callsites::Recent;
 use crate::tables::counted::MappedRange;
-use crate::tables::counters::{Account, Cell};
+use crate::tables::counters::{Account, Cell, Copies};
 use crate::tables::growing::Growing;
 use crate::tables::lifetimes::Pending;
 use crate::tables::open_gap::OpenGap;
@@ -92,6 +92,7 @@ pub(crate) struct ThreadState {
     pub(super) ages: AtomicBool,
     pub(super) uncounted_bytes: AtomicU64,
     pub(super) deaths: Pending,
+    pub(super) copies: Copies,
     pub(crate) events: Events,
     /// Nesting depth of table uses outside a record: how many have begun, and how many of those
     /// found that they may go on.
@@ -127,6 +128,7 @@ impl ThreadState {
         self.tally.empty(0);
         self.account.clear();
         self.clear_lifetimes();
+        self.copies.clear();
         self.events.clear();
     }
 }

@@ -23,6 +23,7 @@
 
 mod account;
 mod cell;
+mod copies;
 mod delta;
 mod fold;
 mod heap;
@@ -32,6 +33,7 @@ mod tests;
 
 pub(crate) use account::{Account, Concurrency};
 pub(crate) use cell::{Cell, CellCeiling};
+pub(crate) use copies::Copies;
 pub(crate) use delta::{Delta, Signed};
 pub(crate) use heap::{Heap, HeldBack};
 pub(crate) use shared::SharedCounters;
