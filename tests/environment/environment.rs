@@ -89,6 +89,7 @@ fn a_file_that_the_process_writes_has_labels_and_lifetimes() {
         ("ALLOC_TRACE_OUT", "heap.pb.gz"),
         ("ALLOC_TRACE_THREADS", "1"),
         ("ALLOC_TRACE_LIFETIMES", "1"),
+        ("ALLOC_TRACE_SLACK", "1"),
     ];
     let mut program = Command::new(TRACED);
     program.arg("labels").current_dir(&folder).envs(variables);
@@ -105,6 +106,8 @@ fn a_file_that_the_process_writes_has_labels_and_lifetimes() {
         let lifetimes = boxes.lifetimes.as_ref().unwrap();
         let counts = (lifetimes.live.count(), lifetimes.freed.count());
         assert_eq!(counts, (100, 0), "{path}");
+        let slack = boxes.slack.unwrap();
+        assert!(slack.current >= 800 && slack.current == slack.total.get(), "{slack:?}");
     }
 }
 
@@ -326,6 +329,16 @@ fn settings_without_effect_are_reported_at_the_start() {
         "alloc-core: ALLOC_TRACE_LIFETIMES: has no effect with ALLOC_TRACE_SAMPLE: lifetimes need every block\n",
     );
     check_messages(
+        "slack-alone",
+        &[("ALLOC_TRACE_SLACK", "1")],
+        "alloc-core: ALLOC_TRACE_SLACK: has no effect without ALLOC_TRACE or ALLOC_TRACE_SAMPLE\n",
+    );
+    check_messages(
+        "slack-of-a-sample",
+        &[("ALLOC_TRACE_SLACK", "1"), ("ALLOC_TRACE_SAMPLE", "1KiB")],
+        "alloc-core: ALLOC_TRACE_SLACK: has no effect with ALLOC_TRACE_SAMPLE: slack needs every block\n",
+    );
+    check_messages(
         "sizes-alone",
         &[("ALLOC_TRACE_SIZES", "1")],
         "alloc-core: ALLOC_TRACE_SIZES: has no effect without ALLOC_TRACE or ALLOC_TRACE_SAMPLE\n",
@@ -517,6 +530,7 @@ fn wrong_values_end_the_program_and_say_what_was_expected() {
         "yes",
         "1 to record how long blocks live, or 0 not to",
     );
+    check("ALLOC_TRACE_SLACK", "2", "1 to measure slack, or 0 not to");
     check(
         "ALLOC_TRACE_EXACT_PEAK",
         "2",

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::lifetimes::Lifetimes;
 use crate::sampling::Interval;
-use crate::{Bytes, Counters, Health, TracedMemory};
+use crate::{Bytes, Counters, Health, Slack, TracedMemory};
 
 /// The content of the tables at one moment.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +47,8 @@ pub struct RecordedCallsite {
     pub size_class: Option<Bytes>,
     /// How long its blocks lived, if the session recorded lifetimes.
     pub lifetimes: Option<Arc<Lifetimes>>,
+    /// How many more bytes its blocks have than were asked for, if the session measured it.
+    pub slack: Option<Slack>,
 }
 
 /// How a captured stack ended at its outer end.

@@ -57,6 +57,7 @@ pub(crate) fn tracer_memory(others: impl FnOnce() -> usize) -> Bytes {
         + TABLES.lifetimes.resident()
         + TABLES.held_back.resident()
         + TABLES.ages.resident()
+        + TABLES.usable.resident()
         + TABLES.threads.resident()
         + SAMPLE_FILTER.resident()
         + capture::resident()

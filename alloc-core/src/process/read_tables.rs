@@ -15,7 +15,8 @@ use crate::tables::labels::LabelId;
 use crate::tables::sampling::Interval;
 use crate::tables::thread_name::ThreadName;
 use crate::{
-    Amount, Bytes, Counters, Error, Health, TracedMemory, control, control::track, record::thread,
+    Amount, Bytes, Counters, Error, Health, Slack, TracedMemory, control, control::track,
+    record::thread,
 };
 
 /// Reads all tables, while other threads keep recording.
@@ -49,6 +50,7 @@ pub(crate) fn read() -> Result<Recorded, Error> {
             label: label.clone(),
             size_class: size.largest().map(Bytes::from),
             lifetimes: seen.lifetimes.map(|it| Arc::new(it.lifetimes())),
+            slack: seen.slack,
         });
         Ok(())
     })?;
@@ -70,6 +72,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) tag: CallsiteTag,
     /// How long its blocks lived, in a session that records lifetimes.
     pub(crate) lifetimes: Option<&'a Buckets>,
+    /// How many more bytes its blocks have than were asked for, in a session that measures it.
+    pub(crate) slack: Option<Slack>,
 }
 
 /// What the tables hold besides callsites: see [`Recorded`].
@@ -120,6 +124,8 @@ pub(crate) fn read_tables(
                 counters,
                 tag: callsite.tag(),
                 lifetimes: lifetimes.as_mut().map(|it| it.of(id)),
+                slack: (config.has_slack() && callsite.tag().domain == 0)
+                    .then(|| slack(id, &counters)),
             })?;
         }
         let heap = control::traced_memory();
@@ -135,6 +141,20 @@ pub(crate) fn read_tables(
             sampling: config.sampling(),
         })
     })?
+}
+
+/// How many more bytes the blocks of a callsite have than were asked for.
+fn slack(callsite: CallsiteId, counters: &Counters) -> Slack {
+    let [allocated, freed] = TABLES.usable.sum(callsite, |side| {
+        let threads = TABLES.threads.iter();
+        threads.map(|state| state.usable_of(callsite, side)).sum()
+    });
+    // NOTE: others may record between the reads of the counters and of the usable sizes.
+    let usable = |bytes: u64| Bytes::new(bytes);
+    Slack {
+        current: usable(allocated.saturating_sub(freed)).saturating_sub(counters.current.bytes),
+        total: usable(allocated).saturating_sub(counters.total.bytes),
+    }
 }
 
 /// Returns what all callsites together have allocated in total.

@@ -9,6 +9,7 @@ use crate::tables::counted::Counted;
 use crate::tables::counters::Heap;
 use crate::tables::lifetimes::{Clock, Lifetimes};
 use crate::tables::sampling::{Interval, SampleFilter, SampledBlock};
+use crate::tables::usable::UsableSizes;
 
 /// All tables of a recording session.
 pub(crate) struct Tables {
@@ -24,6 +25,8 @@ pub(crate) struct Tables {
     pub(crate) held_back: Lifetimes,
     pub(crate) ages: Lifetimes,
     pub(crate) clock: Clock,
+    /// The usable sizes of blocks, in a session that measures them.
+    pub(crate) usable: UsableSizes,
     pub(crate) heap: Heap,
     pub(crate) threads: Threads,
     /// The events of threads that have ended.
@@ -41,6 +44,7 @@ pub(crate) static TABLES: Tables = Tables {
     held_back: Lifetimes::new(),
     ages: Lifetimes::new(),
     clock: Clock::new(),
+    usable: UsableSizes::new(),
     heap: Heap::new(),
     threads: Threads::new(),
     events: Events::new(),

@@ -39,6 +39,7 @@ impl Snapshot {
                 label: trace.label,
                 size_class: trace.size_class,
                 lifetimes: trace.lifetimes,
+                slack: trace.slack,
             });
         }
         let mut snapshot = Snapshot::of_parts(Vec::new(), recorded, about);
@@ -102,6 +103,7 @@ impl Snapshot {
                 label: callsite.label.clone(),
                 size_class: callsite.size_class,
                 lifetimes: callsite.lifetimes.clone(),
+                slack: callsite.slack,
             })
             .collect()
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Bytes, ChargeTo, Counters, Lifetimes, Traceback};
+use crate::{Bytes, ChargeTo, Counters, Lifetimes, Slack, Traceback};
 
 /// What separates the names in the path of a label.
 pub const LABEL_SEPARATOR: &str = " > ";
@@ -41,6 +41,9 @@ pub struct Trace {
     /// How long its blocks lived that were freed, and how old those are that live, if the session
     /// recorded lifetimes (`Config::lifetimes`).
     pub lifetimes: Option<Arc<Lifetimes>>,
+    /// How many more bytes its blocks have than were asked for, if the session measured it
+    /// (`Config::slack`).
+    pub slack: Option<Slack>,
     /// The type that the blocks were allocated for, in short form, if debug information or function
     /// names show it.
     pub type_name: Option<Arc<str>>,
@@ -64,6 +67,7 @@ impl Trace {
             label: None,
             size_class: None,
             lifetimes: None,
+            slack: None,
             type_name: None,
         }
     }
@@ -133,6 +137,20 @@ impl Trace {
     /// ```
     pub fn with_lifetimes(mut self, lifetimes: impl Into<Arc<Lifetimes>>) -> Trace {
         self.lifetimes = Some(lifetimes.into());
+        self
+    }
+
+    /// Sets how many more bytes its blocks have than were asked for.
+    ///
+    /// ```
+    /// use alloc_core::{Bytes, Counters, Slack, Trace, Traceback};
+    ///
+    /// let slack = Slack { current: Bytes::new(15), total: Bytes::new(30) };
+    /// let trace = Trace::new(Traceback::new(vec![]), Counters::default()).with_slack(slack);
+    /// assert_eq!(trace.slack, Some(slack));
+    /// ```
+    pub fn with_slack(mut self, slack: Slack) -> Trace {
+        self.slack = Some(slack);
         self
     }
 

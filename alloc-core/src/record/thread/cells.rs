@@ -70,6 +70,7 @@ impl ThreadState {
         self.fold_tally();
         self.settle_lifetimes();
         self.fold_copies();
+        self.fold_usable();
         self.account.settle(&TABLES.heap);
     }
 

@@ -14,6 +14,7 @@ mod registry;
 mod sample;
 mod scope;
 mod state;
+mod usable;
 mod walk;
 
 use std::cell::Cell as Own;

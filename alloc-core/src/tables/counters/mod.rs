@@ -23,20 +23,20 @@
 
 mod account;
 mod cell;
-mod copies;
 mod delta;
 mod fold;
 mod heap;
 mod shared;
+mod sums;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
 pub(crate) use account::{Account, Concurrency};
 pub(crate) use cell::{Cell, CellCeiling};
-pub(crate) use copies::Copies;
 pub(crate) use delta::{Delta, Signed};
 pub(crate) use heap::{Heap, HeldBack};
 pub(crate) use shared::SharedCounters;
+pub(crate) use sums::{MOST_IN_SUMS, Sums};
 
 use crate::system::sync::{AtomicI64, Ordering};
 

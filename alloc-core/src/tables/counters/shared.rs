@@ -80,7 +80,7 @@ impl SharedCounters {
 
     /// Adds bytes that reallocations copied. `emptied` runs inside the fold, as in
     /// [`fold`](Self::fold).
-    pub(super) fn fold_copied(&self, bytes: u64, emptied: impl FnOnce()) {
+    pub(crate) fn fold_copied(&self, bytes: u64, emptied: impl FnOnce()) {
         self.folds.fetch_add(1, Relaxed);
         // Both fences pair as those in `fold_as`.
         fence(Ordering::Release);

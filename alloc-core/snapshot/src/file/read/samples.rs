@@ -8,7 +8,6 @@ use super::index::{Counts, Strings};
 use super::places::Places;
 use super::sample_types::{COLUMNS, SampleTypes};
 use super::wire::Fields;
-use crate::Bytes;
 use crate::error::Error;
 use crate::file::{
     BROKEN, DOMAIN_LABEL, OVERFLOW, OWN_LABEL, SIZE_LABEL, STACK_LABEL, THREAD_LABEL, TRUNCATED,
@@ -19,6 +18,7 @@ use crate::recorded::StackEnd;
 use crate::snapshot::{Trace, class_of};
 use crate::stack::frame::Frame;
 use crate::stack::traceback::Traceback;
+use crate::{Bytes, Slack};
 
 /// The traces of a profile.
 ///
@@ -59,6 +59,7 @@ struct Labels {
     size_class: Option<Bytes>,
     type_name: Option<Arc<str>>,
     lifetimes: Option<Lifetimes>,
+    slack: Option<Slack>,
 }
 
 impl<'a, 'b> Samples<'a, 'b> {
@@ -110,6 +111,7 @@ impl<'a, 'b> Samples<'a, 'b> {
             size_class: None,
             type_name: None,
             lifetimes: None,
+            slack: None,
         };
         for at in sample {
             match at? {
@@ -138,6 +140,7 @@ impl<'a, 'b> Samples<'a, 'b> {
                 (7101, it) if self.is_own => {
                     labels.lifetimes = Some(lifetimes(it.fields()?, budget)?);
                 }
+                (7102, it) if self.is_own => labels.slack = Some(slack(it.fields()?)?),
                 _ => {}
             }
         }
@@ -158,6 +161,7 @@ impl<'a, 'b> Samples<'a, 'b> {
             size_class: labels.size_class,
             type_name: labels.type_name,
             lifetimes: labels.lifetimes.map(Arc::new),
+            slack: labels.slack,
         };
         self.push(trace, &values, budget)
     }
@@ -311,6 +315,19 @@ fn lifetimes(fields: Fields<'_>, budget: &mut Budget) -> Result<Lifetimes, Error
     let ages = |times, bytes| Ages { unit, times, bytes };
     let freed = ages(freed_times, freed_bytes);
     Ok(Lifetimes::new(freed, ages(live_times, live_bytes)))
+}
+
+/// How many more bytes the blocks of a sample have than were asked for.
+fn slack(fields: Fields<'_>) -> Result<Slack, Error> {
+    let mut slack = Slack::default();
+    for at in fields {
+        match at? {
+            (1, it) => slack.current = it.number()?.into(),
+            (2, it) => slack.total = it.number()?.into(),
+            _ => {}
+        }
+    }
+    Ok(slack)
 }
 
 /// Splits values into two sides without negative values. The first minus the second is the change:

@@ -147,6 +147,10 @@ impl Builder {
                 .map(|&value| i64::try_from(value).unwrap_or(i64::MAX))
                 .collect(),
             label,
+            slack: trace.slack.map(|it| proto::Slack {
+                current: it.current.get(),
+                total: it.total.get(),
+            }),
             lifetimes: trace.lifetimes.as_deref().map(|it| {
                 let pairs = |buckets: &[(u8, u64)]| {
                     let pairs = buckets.iter();

@@ -199,29 +199,31 @@ fn a_thread_without_a_cell_counts_the_blocks_that_a_sampled_one_stands_for() {
 /// Number 33 comes to the place of number 1.
 #[test]
 fn copies_are_held_back_until_another_callsite_takes_the_place() {
-    let copies: Copies = zeroed();
+    let copies: Sums<32> = zeroed();
     let shared: [SharedCounters; 34] = std::array::from_fn(|_| zeroed());
-    let of = |callsite: u32| shared.get(callsite as usize);
+    let fold = |callsite: u32, bytes: u64, emptied: &dyn Fn()| {
+        shared[callsite as usize].fold_copied(bytes, emptied);
+    };
     let check = |callsite: u32, folded: u64, held: u64| {
         let counters = shared[callsite as usize].sum(std::iter::empty, EPOCH, false);
         let found = (counters.copied.get(), copies.of(callsite));
         assert_eq!(found, (folded, held), "{callsite}");
     };
-    copies.add(1, 100, of);
-    copies.add(2, 7, of);
-    copies.add(1, 50, of);
+    copies.add(1, 100, fold);
+    copies.add(2, 7, fold);
+    copies.add(1, 50, fold);
     check(1, 0, 150);
-    copies.add(33, 9, of);
+    copies.add(33, 9, fold);
     check(1, 150, 0);
     check(33, 0, 9);
     check(2, 0, 7);
     // A word holds 43 bits of bytes.
-    copies.add(2, (1 << 43) - 7, of);
+    copies.add(2, (1 << 43) - 7, fold);
     check(2, 7, (1 << 43) - 7);
-    copies.fold(of);
+    copies.fold(fold);
     check(2, 1 << 43, 0);
     check(33, 9, 0);
-    copies.add(1, 1, of);
+    copies.add(1, 1, fold);
     copies.clear();
     check(1, 150, 0);
 }

@@ -21,7 +21,7 @@ use crate::file::{
     THREAD_LABEL, TRUNCATED, UNCAPTURED, values,
 };
 use crate::recorded::StackEnd;
-use crate::{Counters, Health, TracedMemory};
+use crate::{Counters, Health, Slack, TracedMemory};
 
 /// A callsite to write.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +42,8 @@ pub struct Callsite<'a> {
     pub size_class: Option<u64>,
     /// How long its blocks lived, if the session records lifetimes.
     pub lifetimes: Option<Lifetimes<'a>>,
+    /// How many more bytes its blocks have than were asked for, if the session measures it.
+    pub slack: Option<Slack>,
 }
 
 /// Numbers of blocks by age, in each bucket of time and of bytes.
@@ -270,6 +272,14 @@ impl RawFile {
         }
         if let Some(lifetimes) = callsite.lifetimes {
             self.lifetimes(lifetimes)?;
+        }
+        if let Some(slack) = callsite.slack {
+            self.inner.clear();
+            self.inner.fields(&proto::Slack {
+                current: slack.current.get(),
+                total: slack.total.get(),
+            })?;
+            self.message.field(field::SLACK, self.inner.bytes())?;
         }
         self.write_message(field::SAMPLE)
     }

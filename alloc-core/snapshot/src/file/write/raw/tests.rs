@@ -231,6 +231,7 @@ fn twenty_thousand_callsites_need_little_memory() {
             label: None,
             size_class: None,
             lifetimes: None,
+            slack: None,
         });
         written.unwrap();
     }
