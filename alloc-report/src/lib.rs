@@ -61,5 +61,6 @@ pub use growth::{Moment, Suspect};
 #[cfg(feature = "page")]
 pub use page::{Page, page};
 pub use show::{
-    Diff, LifetimesTable, Suspects, Top, Tree, diff, lifetimes, suspects, suspects_at, top, tree,
+    Diff, LifetimesTable, SlackTable, Suspects, Top, Tree, diff, lifetimes, slack, suspects,
+    suspects_at, top, tree,
 };

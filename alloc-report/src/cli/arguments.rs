@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::tables::{LifetimesOptions, TreeOptions};
+use crate::tables::{LifetimesOptions, SlackOptions, TreeOptions};
 use crate::view::View;
 
 /// Shows which lines of a Rust program hold its memory, and what grew.
@@ -86,6 +86,9 @@ pub(crate) enum Command {
     /// Show how long blocks live
     #[command(after_help = LIFETIMES_EXAMPLES)]
     Lifetimes(LifetimesOptions),
+    /// Show how many more bytes blocks have than were asked for
+    #[command(after_help = SLACK_EXAMPLES)]
+    Slack(SlackOptions),
     /// Make a page of HTML: flame graph, table, difference, and memory over time
     #[command(after_help = crate::html::EXAMPLES)]
     Html(crate::html::Options),
@@ -167,6 +170,13 @@ Examples:
   alloc-report lifetimes heap.pb.gz
   alloc-report lifetimes heap.pb.gz --by label
   alloc-report lifetimes heap.pb.gz --charge workspace --include 'src/net/*'";
+
+const SLACK_EXAMPLES: &str = "\
+Examples:
+  ALLOC_TRACE=128 ALLOC_TRACE_SLACK=1 ALLOC_TRACE_OUT=heap.pb.gz ./server
+  alloc-report slack heap.pb.gz
+  alloc-report slack heap.pb.gz --by type
+  alloc-report slack heap.pb.gz --charge workspace --include 'src/net/*'";
 
 const DIFF_EXAMPLES: &str = "\
 Examples:

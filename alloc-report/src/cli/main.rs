@@ -70,6 +70,7 @@ fn report(command: Command) -> Result<(String, u8)> {
         Command::Clean(options) => recordings::clean(&options),
         Command::Top { file, view } => tables::top(&file, &view, check_usage(view.grouping())),
         Command::Lifetimes(options) => tables::lifetimes(&options),
+        Command::Slack(options) => tables::slack(&options),
         Command::Tree(options) => tables::tree(&options),
         Command::Diff { old, new, view } => {
             tables::diff(&old, new, &view, check_usage(view.grouping()))

@@ -1,4 +1,4 @@
-//! The commands `top`, `diff`, `lifetimes` and `tree`.
+//! The commands `top`, `diff`, `lifetimes`, `slack` and `tree`.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
@@ -84,6 +84,53 @@ pub(crate) fn lifetimes(options: &LifetimesOptions) -> Result<String> {
         .by(options.by)
         .colour(stdout.is_colourful())
         .width(stdout.width());
+    Ok(format!("{table}\n"))
+}
+
+/// The options of `slack`.
+#[derive(Args, Debug)]
+pub(crate) struct SlackOptions {
+    /// A snapshot file of a program that ran with ALLOC_TRACE_SLACK=1, a recording folder (for its
+    /// last snapshot), or - for standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The key of a row, as for top
+    #[arg(long, value_name = "KEY", default_value = "line", value_parser = GroupBy::from_str)]
+    by: GroupBy,
+    /// The number of rows
+    #[arg(short = 'n', long = "rows", value_name = "N", default_value_t = 10)]
+    rows: usize,
+    /// The blocks to count: live ones, or all that were ever allocated
+    ///
+    /// The default is all for a snapshot that was written when the program ended, and live for
+    /// others.
+    #[arg(long, value_name = "BLOCKS")]
+    of: Option<Blocks>,
+    #[command(flatten)]
+    charging: Charging,
+    #[command(flatten)]
+    filters: Filters,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Blocks {
+    Live,
+    All,
+}
+
+pub(crate) fn slack(options: &SlackOptions) -> Result<String> {
+    let Loaded { snapshot, nothing } = load(&options.file, &options.charging, &options.filters)?;
+    if let Some(nothing) = nothing {
+        bail!(nothing);
+    }
+    let stdout = Stream::Output;
+    let mut table = alloc_report::slack(&snapshot, options.rows)
+        .by(options.by)
+        .colour(stdout.is_colourful())
+        .width(stdout.width());
+    if let Some(blocks) = options.of {
+        table = table.count_all(blocks == Blocks::All);
+    }
     Ok(format!("{table}\n"))
 }
 

@@ -10,6 +10,7 @@ mod diff;
 mod lifetimes;
 pub(crate) mod names;
 pub(crate) mod notes;
+mod slack;
 pub(crate) mod stack;
 mod suspects;
 pub(crate) mod table;
@@ -21,6 +22,7 @@ mod words;
 
 pub use diff::{Diff, diff};
 pub use lifetimes::{LifetimesTable, lifetimes};
+pub use slack::{SlackTable, slack};
 pub use suspects::{Suspects, suspects, suspects_at};
 pub use top::{Top, top};
 pub use tree::{Tree, tree};

@@ -25,6 +25,10 @@ fn a_wrong_command_line_exits_with_2() {
             "expected one of current, peak, at-peak, total, freed, found \"live\"",
         ),
         ("lifetimes", "<FILE>"),
+        ("slack", "<FILE>"),
+        ("slack new --by colour", "found \"colour\""),
+        ("slack new --of some", "[possible values: live, all]"),
+        ("run --slack --sample 512KiB demo", "cannot be used with"),
         ("lifetimes new --by colour", "found \"colour\""),
         (
             "lifetimes new --format json",
@@ -176,6 +180,7 @@ fn completions_and_the_manual_contain_the_options() {
         "-diff",
         "-tree",
         "-lifetimes",
+        "-slack",
         "-html",
         "-flamegraph",
         "-suspects",

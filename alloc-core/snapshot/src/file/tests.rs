@@ -42,6 +42,10 @@ fn sample() -> Snapshot {
             .with_domain(u32::MAX)
             .with_thread("größe")
             .with_label("größe > \u{1b}[31m")
+            .with_slack(crate::Slack {
+                current: Bytes::new(15),
+                total: Bytes::new(1 << 40),
+            })
             .with_lifetimes(Lifetimes::new(
                 Ages::from_buckets(1_000_000, &[5, 0, 0, 7], &[12]),
                 Ages::from_buckets(1_000_000, &[0, 1], &[0, 0, 1]),
