@@ -123,7 +123,7 @@ mod write;
 pub use alloc_core_snapshot::{
     Ages, Amount, Bytes, ChargeTo, Counters, Error, Escaped, Filter, Frame, FreedBy, Freer, Frees,
     FreesRow, FunctionPattern, GroupBy, GroupKey, Grouping, Health, LabelStatistic, Lifetimes,
-    Metric, MissingDebugInfo, Names, Origin, ResidentMemory, Snapshot, SortBy, SourcePath,
+    Metric, MissingDebugInfo, Names, Origin, ResidentMemory, Slack, Snapshot, SortBy, SourcePath,
     Statistic, SymbolSearch, Trace, Traceback, TracebackText, TracedMemory, resident_memory,
     resident_memory_of, resident_set_size,
 };

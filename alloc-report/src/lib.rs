@@ -79,8 +79,8 @@ pub use growth::{Moment, Suspect};
 #[cfg(feature = "page")]
 pub use page::{Page, page};
 pub use show::{
-    Advise, Diff, FreesTable, GenerationsTable, LifetimesTable, Summary, Suspects, TemporaryTable,
-    Top, Tree, Within, advise, diff, frees, generations, lifetimes, summary, suspects, suspects_at,
-    temporary, top, tree,
+    Advise, Diff, FreesTable, GenerationsTable, LifetimesTable, SlackTable, Summary, Suspects,
+    TemporaryTable, Top, Tree, Within, advise, diff, frees, generations, lifetimes, slack, summary,
+    suspects, suspects_at, temporary, top, tree,
 };
 pub use stacks::{Branch, Stacks, stacks};

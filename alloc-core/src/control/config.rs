@@ -16,6 +16,14 @@ pub(crate) enum GranuleHint {
     Bytes(usize),
 }
 
+/// What is known of the inner allocator.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Knowledge {
+    pub(crate) granule: GranuleHint,
+    /// Whether it gives the usable sizes of its blocks.
+    pub(crate) usable_sizes: bool,
+}
+
 /// How to trace: passed to [`start_with`](crate::start_with).
 ///
 /// ```
@@ -34,6 +42,7 @@ pub struct Config {
     pub(super) sizes: bool,
     pub(super) lifetimes: bool,
     pub(super) frees: bool,
+    pub(super) slack: bool,
 }
 
 impl Default for Config {
@@ -47,6 +56,7 @@ impl Default for Config {
             sizes: false,
             lifetimes: false,
             frees: false,
+            slack: false,
         }
     }
 }
@@ -271,6 +281,34 @@ impl Config {
         self
     }
 
+    /// Measures slack: for each callsite, how many more bytes its blocks have than it asked for, in
+    /// [`Trace::slack`](crate::Trace::slack).
+    ///
+    /// An allocator rounds sizes up: glibc gives 40 bytes for 25. The usable size of a block comes
+    /// from the inner allocator, when the block is recorded and again before it is freed. It does
+    /// not contain the allocator's own headers.
+    ///
+    /// [`TraceAlloc::system`](crate::TraceAlloc::system) knows usable sizes on Linux and macOS.
+    /// Around another allocator,
+    /// [`with_usable_size`](crate::TraceAlloc::with_usable_size) gives the function. Without one, the
+    /// session does not start. It needs stacks of every block.
+    ///
+    /// ```
+    /// use alloc_core::Config;
+    ///
+    /// alloc_core::start_with(Config::default().slack(true))?;
+    /// let kept: Vec<u8> = std::hint::black_box(Vec::with_capacity(100_001));
+    /// let snapshot = alloc_core::take_snapshot()?;
+    /// let largest = snapshot.traces().iter().max_by_key(|it| it.counters.total.bytes).unwrap();
+    /// assert!(largest.slack.unwrap().current > 0);
+    /// # drop(kept);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn slack(mut self, measured: bool) -> Config {
+        self.slack = measured;
+        self
+    }
+
     /// The number of frames that a traceback keeps.
     ///
     /// ```
@@ -286,6 +324,15 @@ impl Config {
 
     pub(crate) fn counts_frees(&self) -> bool {
         self.frees
+    }
+
+    pub(crate) fn has_slack(&self) -> bool {
+        self.slack
+    }
+
+    /// Whether more of each block is recorded than its stack.
+    pub(super) fn is_extended(&self) -> bool {
+        self.lifetimes || self.slack || self.frees
     }
 
     pub(crate) fn sampling(&self) -> Option<Interval> {
@@ -315,11 +362,15 @@ impl Config {
                 self.sample_every
             )));
         }
-        if self.lifetimes && self.how() != Mode::Whole {
-            return Err(Error::invalid_config(
-                "lifetimes need stacks of every block: expected at least one frame and no sample"
-                    .to_owned(),
-            ));
+        for (what, wanted) in [
+            ("lifetimes need", self.lifetimes),
+            ("slack needs", self.slack),
+        ] {
+            if wanted && self.how() != Mode::Whole {
+                return Err(Error::invalid_config(format!(
+                    "{what} stacks of every block: expected at least one frame and no sample"
+                )));
+            }
         }
         if self.frees && self.how() != Mode::Whole {
             return Err(Error::invalid_config(

@@ -58,6 +58,7 @@ pub(crate) fn tracer_memory(others: impl FnOnce() -> usize) -> Bytes {
         + TABLES.held_back.resident()
         + TABLES.ages.resident()
         + TABLES.frees.resident()
+        + TABLES.usable.resident()
         + TABLES.threads.resident()
         + SAMPLE_FILTER.resident()
         + capture::resident()

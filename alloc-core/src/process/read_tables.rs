@@ -17,7 +17,7 @@ use crate::tables::labels::LabelId;
 use crate::tables::sampling::Interval;
 use crate::tables::thread_name::ThreadName;
 use crate::{
-    Amount, Bytes, Counters, Error, FreedBy, Health, TracedMemory, control, control::track,
+    Amount, Bytes, Counters, Error, FreedBy, Health, Slack, TracedMemory, control, control::track,
     record::thread,
 };
 
@@ -64,6 +64,7 @@ pub(crate) fn read() -> Result<Recorded, Error> {
             size_class: size.largest().map(Bytes::from),
             lifetimes: seen.lifetimes.map(|it| Arc::new(it.lifetimes())),
             freed_by,
+            slack: seen.slack,
         });
         Ok(())
     })?;
@@ -87,6 +88,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) lifetimes: Option<&'a Buckets>,
     /// Who freed its blocks, in a session that counts that.
     pub(crate) freed_by: Option<&'a [Freed]>,
+    /// How many more bytes its blocks have than were asked for, in a session that measures it.
+    pub(crate) slack: Option<Slack>,
 }
 
 /// What was freed of a callsite by one label or thread.
@@ -155,6 +158,8 @@ pub(crate) fn read_tables(
                 tag: callsite.tag(),
                 lifetimes: lifetimes.as_mut().map(|it| it.of(id)),
                 freed_by: config.counts_frees().then_some(&frees[..]),
+                slack: (config.has_slack() && callsite.tag().domain == 0)
+                    .then(|| slack(id, &counters)),
             })?;
         }
         let heap = control::traced_memory();
@@ -170,6 +175,20 @@ pub(crate) fn read_tables(
             sampling: config.sampling(),
         })
     })?
+}
+
+/// How many more bytes the blocks of a callsite have than were asked for.
+fn slack(callsite: CallsiteId, counters: &Counters) -> Slack {
+    let [allocated, freed] = TABLES.usable.sum(callsite, |side| {
+        let threads = TABLES.threads.iter();
+        threads.map(|state| state.usable_of(callsite, side)).sum()
+    });
+    // NOTE: others may record between the reads of the counters and of the usable sizes.
+    let usable = |bytes: u64| Bytes::new(bytes);
+    Slack {
+        current: usable(allocated.saturating_sub(freed)).saturating_sub(counters.current.bytes),
+        total: usable(allocated).saturating_sub(counters.total.bytes),
+    }
 }
 
 /// Returns what all callsites together have allocated in total.

@@ -10,6 +10,7 @@ use crate::tables::counters::Heap;
 use crate::tables::frees::Frees;
 use crate::tables::lifetimes::{Clock, Lifetimes};
 use crate::tables::sampling::{Interval, SampleFilter, SampledBlock};
+use crate::tables::usable::UsableSizes;
 
 /// All tables of a recording session.
 pub(crate) struct Tables {
@@ -27,6 +28,8 @@ pub(crate) struct Tables {
     pub(crate) clock: Clock,
     /// Who freed the blocks of each callsite, in a session that counts that.
     pub(crate) frees: Frees,
+    /// The usable sizes of blocks, in a session that measures them.
+    pub(crate) usable: UsableSizes,
     pub(crate) heap: Heap,
     pub(crate) threads: Threads,
     /// The events of threads that have ended.
@@ -45,6 +48,7 @@ pub(crate) static TABLES: Tables = Tables {
     ages: Lifetimes::new(),
     clock: Clock::new(),
     frees: Frees::new(),
+    usable: UsableSizes::new(),
     heap: Heap::new(),
     threads: Threads::new(),
     events: Events::new(),

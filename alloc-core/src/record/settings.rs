@@ -12,6 +12,7 @@ pub(crate) fn begin_session(
     distinguishes_sizes: bool,
     ages: bool,
     counts_frees: bool,
+    measures: bool,
 ) {
     CAPTURE_LIMIT.store(capture_limit, Relaxed);
     SESSION.fetch_add(1, Relaxed);
@@ -20,6 +21,7 @@ pub(crate) fn begin_session(
     DISTINGUISHES_SIZES.store(distinguishes_sizes, Relaxed);
     AGES.store(ages, Relaxed);
     COUNTS_FREES.store(counts_frees, Relaxed);
+    MEASURES.store(measures, Relaxed);
 }
 
 static CAPTURE_LIMIT: AtomicUsize = AtomicUsize::new(0);
@@ -33,6 +35,7 @@ static DISTINGUISHES_SIZES: AtomicBool = AtomicBool::new(false);
 static AGES: AtomicBool = AtomicBool::new(false);
 
 static COUNTS_FREES: AtomicBool = AtomicBool::new(false);
+static MEASURES: AtomicBool = AtomicBool::new(false);
 
 /// Number of the session. What a thread caches of one session is invalid in another.
 static SESSION: AtomicU64 = AtomicU64::new(0);
@@ -73,6 +76,16 @@ pub(crate) fn ages() -> bool {
 /// Whether the session counts who frees the blocks of each callsite.
 pub(crate) fn counts_frees() -> bool {
     COUNTS_FREES.load(Relaxed)
+}
+
+/// Whether the session measures the usable sizes of blocks.
+pub(crate) fn measures() -> bool {
+    MEASURES.load(Relaxed)
+}
+
+/// Whether the session records more of each block than its stack.
+pub(crate) fn extends() -> bool {
+    ages() || measures() || counts_frees()
 }
 
 /// The number of the session.

@@ -20,4 +20,5 @@ pub(crate) mod tag_set;
 pub(crate) mod tally;
 pub(crate) mod thread_name;
 pub(crate) mod unmapped_ranges;
+pub(crate) mod usable;
 pub(crate) mod version;

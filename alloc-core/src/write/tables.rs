@@ -58,6 +58,7 @@ pub(super) fn of_tables(moment: Moment) -> Result<Pages<u8>, Error> {
             thread: Text::from_number(thread.number()),
             label: Text::from_number(label.number()),
             size_class: seen.tag.size.largest(),
+            slack: seen.slack,
             lifetimes: seen.lifetimes.map(|it| Lifetimes {
                 unit: it.unit,
                 freed: (&it.freed.times, &it.freed.bytes),

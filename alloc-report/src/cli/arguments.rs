@@ -7,6 +7,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::ages::{self, GenerationsOptions, LifetimesOptions, TemporaryOptions};
 use crate::frees::FreesOptions;
+use crate::slack::SlackOptions;
 use crate::tables::{SummaryOptions, TreeOptions};
 use crate::view::View;
 
@@ -108,6 +109,9 @@ pub(crate) enum Command {
     /// Show who freed whose memory: labels against labels, or threads against threads
     #[command(after_help = crate::frees::EXAMPLES)]
     Frees(FreesOptions),
+    /// Show how many more bytes blocks have than were asked for
+    #[command(after_help = crate::slack::EXAMPLES)]
+    Slack(SlackOptions),
     /// Make a page of HTML: flame graph, table, difference, and memory over time
     #[command(after_help = crate::html::EXAMPLES)]
     Html(crate::html::Options),

@@ -4,7 +4,7 @@
 //! an output option write files, and only with `--force` do they replace one.
 //!
 //! Each module imports only from those before it: `terminal`, `output`, `suggest`, `conditions`,
-//! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `ages`, `frees`, `suspects`, `check`,
+//! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `ages`, `frees`, `slack`, `suspects`, `check`,
 //! `annotate`, `symbolize`, `import`, `advise`, `html`, `flamegraph`, `explore`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`,
 //! `shell`.
 
@@ -27,6 +27,7 @@ mod recordings;
 #[cfg(unix)]
 mod run;
 mod shell;
+mod slack;
 mod suggest;
 mod suspects;
 mod symbolize;
@@ -79,6 +80,7 @@ fn report(command: Command) -> Result<(String, u8)> {
         Command::Generations(options) => ages::generations(&options),
         Command::Frees(options) => frees::frees(&options),
         Command::Summary(options) => tables::summary(&options),
+        Command::Slack(options) => slack::slack(&options),
         Command::Tree(options) => tables::tree(&options),
         Command::Diff { old, new, view } => {
             tables::diff(&old, new, &view, check_usage(view.grouping()))

@@ -78,6 +78,7 @@ pub(super) fn only(known: &[Metric]) -> Unknown {
     let missing = all.into_iter().filter(|it| !known.contains(it));
     Unknown {
         metrics: missing.collect(),
+        copied: true,
         ..Unknown::default()
     }
 }

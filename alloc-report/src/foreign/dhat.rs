@@ -122,6 +122,7 @@ pub(super) fn read(file: &[u8]) -> Result<Snapshot, Error> {
     let unknown = match file.has_moments {
         true => Unknown {
             spread_of_ages: is_timed,
+            copied: true,
             ..Unknown::default()
         },
         false => contents::only(&[Metric::Total]),
@@ -151,7 +152,7 @@ impl Point {
             peak: Amount::new(self.mb, self.mbk),
             at_peak: Amount::new(self.gb, self.gbk),
             total: Amount::new(self.tb, self.tbk),
-            reallocations: 0,
+            ..Counters::default()
         }
     }
 

@@ -50,6 +50,7 @@ class Data {
       }
     }
     this.reallocations = Float64Array.from(raw.now.reallocations);
+    this.copied = Float64Array.from(raw.now.copied);
     this.isCompared = raw.old !== null;
     this.moments = raw.moments.map(({ seconds, callsites, bytes, blocks }) => {
       const column = values => {

@@ -72,6 +72,7 @@ struct Columns {
     peak: Column,
     total: Column,
     reallocations: Vec<u64>,
+    copied: Vec<u64>,
     temporary: Column,
 }
 
@@ -154,6 +155,7 @@ impl Columns {
             total: column(),
             temporary: Column::default(),
             reallocations: vec![0; len],
+            copied: vec![0; len],
         };
         if side.iter().any(|(_, it)| it.lifetimes.is_some()) {
             columns.temporary = column();
@@ -165,6 +167,7 @@ impl Columns {
             columns.peak.add(at, counters.peak);
             columns.total.add(at, counters.total);
             columns.reallocations[at] += counters.reallocations;
+            columns.copied[at] += counters.copied.get();
             if trace.lifetimes.is_some() {
                 columns.temporary.add(at, temporary(trace));
             }

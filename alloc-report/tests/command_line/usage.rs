@@ -39,6 +39,10 @@ fn a_wrong_command_line_exits_with_2() {
         ),
         ("generations", "<OLD>"),
         ("advise", "<FILE>"),
+        ("slack", "<FILE>"),
+        ("slack new --by colour", "found \"colour\""),
+        ("slack new --of some", "[possible values: live, all]"),
+        ("run --slack --sample 512KiB demo", "cannot be used with"),
         ("lifetimes new --by colour", "found \"colour\""),
         (
             "lifetimes new --format json",
@@ -207,6 +211,7 @@ fn completions_and_the_manual_contain_the_options() {
         "-temporary",
         "-generations",
         "-frees",
+        "-slack",
         "-html",
         "-flamegraph",
         "-advise",

@@ -134,6 +134,7 @@ fn snapshot(bytes: u64) -> Snapshot {
         at_peak: amount,
         total: amount,
         reallocations: 0,
+        ..Counters::default()
     };
     let trace = Trace::new(Traceback::new(vec![frame]), counters);
     Snapshot::from_traces(vec![trace], 32)

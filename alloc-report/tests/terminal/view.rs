@@ -24,6 +24,7 @@ fn folder() -> TempDir {
             at_peak: amount,
             total: Amount::new(bytes * 3, 3),
             reallocations: 0,
+            ..Counters::default()
         };
         Trace::new(Traceback::new(frames), counters)
     };

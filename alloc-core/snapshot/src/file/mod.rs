@@ -37,7 +37,7 @@ use crate::{Amount, Counters, Metric};
 pub(crate) use read::{read, read_difference};
 
 /// Name and unit of each value of a sample, in the order of the file.
-const SAMPLE_TYPES: [(&str, &str); 9] = [
+const SAMPLE_TYPES: [(&str, &str); 10] = [
     ("alloc_objects", "count"),
     ("alloc_space", "bytes"),
     ("inuse_objects", "count"),
@@ -47,6 +47,7 @@ const SAMPLE_TYPES: [(&str, &str); 9] = [
     ("at_peak_objects", "count"),
     ("at_peak_space", "bytes"),
     ("reallocations", "count"),
+    ("copied_space", "bytes"),
 ];
 
 /// The version of the files that are written. It increases when a reader that does not know the
@@ -81,6 +82,7 @@ fn values(counters: &Counters) -> [u64; SAMPLE_TYPES.len()] {
         at_peak,
         total,
         reallocations,
+        copied,
     } = counters;
     [
         total.blocks,
@@ -92,6 +94,7 @@ fn values(counters: &Counters) -> [u64; SAMPLE_TYPES.len()] {
         at_peak.blocks,
         at_peak.bytes.get(),
         *reallocations,
+        copied.get(),
     ]
 }
 
@@ -121,6 +124,7 @@ fn counters(values: &[u64; SAMPLE_TYPES.len()]) -> Counters {
         at_peak_blocks,
         at_peak_bytes,
         reallocations,
+        copied,
     ] = *values;
     Counters {
         current: Amount::new(bytes, blocks),
@@ -128,6 +132,7 @@ fn counters(values: &[u64; SAMPLE_TYPES.len()]) -> Counters {
         at_peak: Amount::new(at_peak_bytes, at_peak_blocks),
         total: Amount::new(total_bytes, total_blocks),
         reallocations,
+        copied: copied.into(),
     }
 }
 

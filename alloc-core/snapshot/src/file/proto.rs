@@ -20,6 +20,7 @@ pub(super) mod field {
     pub(in crate::file) const LABEL: u32 = 3;
     pub(in crate::file) const LIFETIMES: u32 = 7101;
     pub(in crate::file) const FREED_BY: u32 = 7102;
+    pub(in crate::file) const SLACK: u32 = 7103;
     /// Of [`Lifetimes`](super::Lifetimes): the unit, and the buckets of each kind.
     pub(in crate::file) const UNIT: u32 = 1;
     pub(in crate::file) const BUCKETS: [u32; 4] = [2, 3, 4, 5];
@@ -90,6 +91,18 @@ pub(super) struct Sample {
     /// Who freed the blocks. Other readers skip it.
     #[prost(message, optional, tag = "7102")]
     pub(super) freed_by: Option<FreedBy>,
+    /// How many more bytes the blocks have than were asked for. Other readers skip it.
+    #[prost(message, optional, tag = "7103")]
+    pub(super) slack: Option<Slack>,
+}
+
+/// Bytes of the live blocks, and of all.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct Slack {
+    #[prost(uint64, tag = "1")]
+    pub(super) current: u64,
+    #[prost(uint64, tag = "2")]
+    pub(super) total: u64,
 }
 
 /// Who freed how much: four numbers each, the strings with the label and the thread, bytes and

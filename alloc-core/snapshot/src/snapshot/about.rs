@@ -34,6 +34,8 @@ pub struct Unknown {
     pub metrics: Vec<Metric>,
     /// Whether numbers of blocks are missing.
     pub blocks: bool,
+    /// Whether the bytes that reallocations copied are missing.
+    pub copied: bool,
     /// Whether the amounts at any one moment are missing, because the file has only changes between
     /// two.
     pub levels: bool,

@@ -239,6 +239,19 @@ impl Snapshot {
         self.about.unknown.spread_of_ages
     }
 
+    /// Whether it is known how many bytes [reallocations copied](Counters::copied).
+    ///
+    /// It is not in files of other tools and of earlier versions, nor in a session without stacks
+    /// that records every block.
+    ///
+    /// ```
+    /// assert!(alloc_core::Snapshot::from_traces(vec![], 32).knows_copied());
+    /// ```
+    pub fn knows_copied(&self) -> bool {
+        let only_counts = self.traceback_limit() == 0 && self.sampling().is_none();
+        !self.about.unknown.copied && !only_counts
+    }
+
     /// The totals of the whole heap.
     ///
     /// ```

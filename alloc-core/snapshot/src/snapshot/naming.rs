@@ -40,6 +40,7 @@ impl Snapshot {
                 size_class: trace.size_class,
                 lifetimes: trace.lifetimes,
                 freed_by: trace.freed_by,
+                slack: trace.slack,
             });
         }
         let mut snapshot = Snapshot::of_parts(Vec::new(), recorded, about);
@@ -104,6 +105,7 @@ impl Snapshot {
                 size_class: callsite.size_class,
                 lifetimes: callsite.lifetimes.clone(),
                 freed_by: callsite.freed_by.clone(),
+                slack: callsite.slack,
             })
             .collect()
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Bytes, ChargeTo, Counters, FreedBy, Lifetimes, Traceback};
+use crate::{Bytes, ChargeTo, Counters, FreedBy, Lifetimes, Slack, Traceback};
 
 /// What separates the names in the path of a label.
 pub const LABEL_SEPARATOR: &str = " > ";
@@ -47,6 +47,9 @@ pub struct Trace {
     pub lifetimes: Option<Arc<Lifetimes>>,
     /// Who freed its blocks, the most bytes first, if the session counted that (`Config::frees`).
     pub freed_by: Option<Arc<[FreedBy]>>,
+    /// How many more bytes its blocks have than were asked for, if the session measured it
+    /// (`Config::slack`).
+    pub slack: Option<Slack>,
     /// The type that the blocks were allocated for, in short form, if debug information or function
     /// names show it.
     pub type_name: Option<Arc<str>>,
@@ -71,6 +74,7 @@ impl Trace {
             size_class: None,
             lifetimes: None,
             freed_by: None,
+            slack: None,
             type_name: None,
         }
     }
@@ -154,6 +158,20 @@ impl Trace {
     /// ```
     pub fn with_freed_by(mut self, freed_by: impl Into<Arc<[FreedBy]>>) -> Trace {
         self.freed_by = Some(freed_by.into());
+        self
+    }
+
+    /// Sets how many more bytes its blocks have than were asked for.
+    ///
+    /// ```
+    /// use alloc_core::{Bytes, Counters, Slack, Trace, Traceback};
+    ///
+    /// let slack = Slack { current: Bytes::new(15), total: Bytes::new(30) };
+    /// let trace = Trace::new(Traceback::new(vec![]), Counters::default()).with_slack(slack);
+    /// assert_eq!(trace.slack, Some(slack));
+    /// ```
+    pub fn with_slack(mut self, slack: Slack) -> Trace {
+        self.slack = Some(slack);
         self
     }
 

@@ -17,7 +17,7 @@ use std::fmt;
 use crate::snapshot::Snapshot;
 use crate::stack::package::Crates;
 use crate::statistics::grouping::{GroupBy, Grouping, Metric, SortBy};
-use crate::{Amount, Bytes, Counters, Lifetimes, process};
+use crate::{Amount, Bytes, Counters, Lifetimes, Slack, process};
 
 pub use frees::{Freer, Frees, FreesRow};
 use group::{Member, Of, Sum, is_library, start_of_callers};
@@ -63,6 +63,9 @@ pub struct Statistic {
     /// How long the blocks of the group lived, if the session recorded lifetimes
     /// (`Config::lifetimes`).
     pub lifetimes: Option<Lifetimes>,
+    /// How many more bytes the blocks of the group have than were asked for, if the session
+    /// measured it (`Config::slack`).
+    pub slack: Option<Slack>,
     /// Whether the group consists of library functions that only call into the program, such as
     /// those that call `main` or poll futures, or that allocate for it, such as `Vec::push`. When
     /// [counted cumulatively](Grouping::cumulative), at least 99 % of its bytes are
@@ -83,6 +86,7 @@ impl Statistic {
             error: of.snapshot.sampling().map(|_| error),
             parts,
             lifetimes: None,
+            slack: None,
             is_plumbing: amount.bytes > 0
                 && u128::from(sum.own) * 100 < u128::from(amount.bytes.get()),
         }

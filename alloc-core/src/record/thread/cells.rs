@@ -70,6 +70,8 @@ impl ThreadState {
         self.fold_tally();
         self.settle_lifetimes();
         self.settle_frees();
+        self.fold_copies();
+        self.fold_usable();
         self.account.settle(&TABLES.heap);
     }
 
@@ -78,7 +80,14 @@ impl ThreadState {
         if id == CallsiteId::HEAP && settings::only_counts() {
             return Some(self.read_consistent(|| self.tally.read()));
         }
-        self.place_of(id).read_of(id.get())
+        let counted = self.place_of(id).read_of(id.get());
+        match self.copies.of(id.get()) {
+            0 => counted,
+            copied => Some(Delta {
+                copied,
+                ..counted.unwrap_or_default()
+            }),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod age;
 mod cells;
+mod copies;
 mod events;
 mod frees;
 mod gap;
@@ -14,6 +15,7 @@ mod registry;
 mod sample;
 mod scope;
 mod state;
+mod usable;
 mod walk;
 
 use std::cell::Cell as Own;

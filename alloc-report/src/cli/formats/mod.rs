@@ -62,3 +62,9 @@ fn name_of(key: &GroupKey, snapshot: &Snapshot) -> String {
 fn average(bytes: u64, blocks: u64) -> Option<u64> {
     (blocks > 0).then(|| (bytes as f64 / blocks as f64).round_ties_even() as u64)
 }
+
+/// The bytes that reallocations copied, if the file contains them.
+fn copied(statistic: &Statistic, snapshot: &Snapshot) -> Option<u64> {
+    let known = snapshot.knows_copied();
+    known.then(|| statistic.counters.copied.get())
+}

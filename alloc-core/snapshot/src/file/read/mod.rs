@@ -277,6 +277,7 @@ fn unknown(types: &SampleTypes) -> Unknown {
         ]
         .iter()
         .any(|(bytes, blocks)| types.knows(bytes) && !types.knows(blocks)),
+        copied: !types.knows("copied_space"),
         levels: false,
         spread_of_ages: false,
     }

@@ -18,7 +18,7 @@ use crate::recorded::StackEnd;
 use crate::snapshot::{Trace, class_of};
 use crate::stack::frame::Frame;
 use crate::stack::traceback::Traceback;
-use crate::{Amount, Bytes, FreedBy};
+use crate::{Amount, Bytes, FreedBy, Slack};
 
 /// The traces of a profile.
 ///
@@ -60,6 +60,7 @@ struct Labels {
     type_name: Option<Arc<str>>,
     lifetimes: Option<Lifetimes>,
     freed_by: Option<Arc<[FreedBy]>>,
+    slack: Option<Slack>,
 }
 
 impl<'a, 'b> Samples<'a, 'b> {
@@ -112,6 +113,7 @@ impl<'a, 'b> Samples<'a, 'b> {
             type_name: None,
             lifetimes: None,
             freed_by: None,
+            slack: None,
         };
         for at in sample {
             match at? {
@@ -143,6 +145,7 @@ impl<'a, 'b> Samples<'a, 'b> {
                 (7102, it) if self.is_own => {
                     labels.freed_by = Some(self.freed_by(it.fields()?, budget)?);
                 }
+                (7103, it) if self.is_own => labels.slack = Some(slack(it.fields()?)?),
                 _ => {}
             }
         }
@@ -164,6 +167,7 @@ impl<'a, 'b> Samples<'a, 'b> {
             type_name: labels.type_name,
             lifetimes: labels.lifetimes.map(Arc::new),
             freed_by: labels.freed_by,
+            slack: labels.slack,
         };
         self.push(trace, &values, budget)
     }
@@ -352,6 +356,19 @@ fn lifetimes(fields: Fields<'_>, budget: &mut Budget) -> Result<Lifetimes, Error
     let ages = |times, bytes| Ages { unit, times, bytes };
     let freed = ages(freed_times, freed_bytes);
     Ok(Lifetimes::new(freed, ages(live_times, live_bytes)))
+}
+
+/// How many more bytes the blocks of a sample have than were asked for.
+fn slack(fields: Fields<'_>) -> Result<Slack, Error> {
+    let mut slack = Slack::default();
+    for at in fields {
+        match at? {
+            (1, it) => slack.current = it.number()?.into(),
+            (2, it) => slack.total = it.number()?.into(),
+            _ => {}
+        }
+    }
+    Ok(slack)
 }
 
 /// Splits values into two sides without negative values. The first minus the second is the change:

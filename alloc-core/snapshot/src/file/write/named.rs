@@ -157,6 +157,10 @@ impl Builder {
                 .collect(),
             label,
             freed_by,
+            slack: trace.slack.map(|it| proto::Slack {
+                current: it.current.get(),
+                total: it.total.get(),
+            }),
             lifetimes: trace.lifetimes.as_deref().map(|it| {
                 let pairs = |buckets: &[(u8, u64)]| {
                     let pairs = buckets.iter();

@@ -49,6 +49,7 @@ pub(in crate::file) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Err
             thread,
             label,
             size_class: callsite.size_class.map(|it| it.get()),
+            slack: callsite.slack,
             lifetimes: lifetimes.as_ref().map(|(unit, [freed, live])| Lifetimes {
                 unit: *unit,
                 freed: (&freed.0, &freed.1),

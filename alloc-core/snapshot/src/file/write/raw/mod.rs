@@ -23,7 +23,7 @@ use crate::file::{
     THREAD_LABEL, TRUNCATED, UNCAPTURED, values,
 };
 use crate::recorded::StackEnd;
-use crate::{Counters, Health, TracedMemory};
+use crate::{Counters, Health, Slack, TracedMemory};
 
 pub use details::{Freed, Lifetimes};
 
@@ -48,6 +48,8 @@ pub struct Callsite<'a> {
     pub lifetimes: Option<Lifetimes<'a>>,
     /// Who freed its blocks, if the session counts that.
     pub freed_by: Option<&'a [Freed]>,
+    /// How many more bytes its blocks have than were asked for, if the session measures it.
+    pub slack: Option<Slack>,
 }
 
 /// A module to write: see [`Module`](crate::modules::Module).
@@ -279,6 +281,14 @@ impl RawFile {
         }
         if let Some(lifetimes) = callsite.lifetimes {
             self.lifetimes(lifetimes)?;
+        }
+        if let Some(slack) = callsite.slack {
+            self.inner.clear();
+            self.inner.fields(&proto::Slack {
+                current: slack.current.get(),
+                total: slack.total.get(),
+            })?;
+            self.message.field(field::SLACK, self.inner.bytes())?;
         }
         if let Some(freed_by) = callsite.freed_by {
             self.freed_by(freed_by)?;

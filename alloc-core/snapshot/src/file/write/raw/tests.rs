@@ -15,6 +15,7 @@ fn counters(bytes: u64, blocks: u64) -> Counters {
         at_peak: amount,
         total: Amount::new(2 * bytes, 2 * blocks),
         reallocations: blocks / 2,
+        copied: (3 * bytes).into(),
     }
 }
 
@@ -250,6 +251,7 @@ fn twenty_thousand_callsites_need_little_memory() {
             size_class: None,
             lifetimes: None,
             freed_by: None,
+            slack: None,
         });
         written.unwrap();
     }

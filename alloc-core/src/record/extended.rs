@@ -1,5 +1,5 @@
-//! [`Ager`]: records every block, with its stack, and the details that the session records: the time
-//! of its birth, and who frees it.
+//! [`Extended`]: records every block, with its stack, and more if the session asks for it: the time of
+//! its birth, its usable size, and who frees it.
 
 use super::enter::try_enter_fast;
 use super::hooks::{FastPath, Hooks};
@@ -9,23 +9,27 @@ use super::thread::ThreadState;
 use crate::tables::blocks::Word;
 use crate::tables::callsites::CallsiteId;
 use crate::tables::lifetimes::Birth;
+use crate::tables::usable::Side;
 
-/// The guard of one event, in a session that may record how long blocks live and who frees them.
+/// The guard of one event, in a session that may record more of a block than its stack.
 ///
-/// It does what a [`Recorder`] does, keeps the birth of each block if the session records lifetimes,
-/// and counts each free by label and thread if the session counts frees. On the slow path it is the
-/// guard of sessions without these details too.
-pub(crate) struct Ager(pub(super) Recorder);
+/// It does what a [`Recorder`] does, keeps the birth of each block if the session records
+/// lifetimes, counts its usable size if the session measures slack, and each free by label and thread if
+/// the session counts frees. On the slow path it is the guard of sessions without these details, too.
+pub(crate) struct Extended(pub(super) Recorder);
 
-impl FastPath for Ager {
+impl FastPath for Extended {
     #[inline(always)]
-    fn try_enter() -> Option<Ager> {
-        let state = try_enter_fast(ThreadState::ages_at)?;
-        Some(Ager(Recorder { state }))
+    fn try_enter() -> Option<Extended> {
+        let state = try_enter_fast(ThreadState::extends_at)?;
+        Some(Extended(Recorder { state }))
     }
 
     #[inline(always)]
     fn try_free_fast(&self, address: usize, size: usize) -> bool {
+        if self.state().measures() {
+            return false;
+        }
         // PERF: as with the slot of the block, in `Recorder::insert`.
         let slot = TABLES.births.prefetched(address);
         let callsite = TABLES.blocks.get(address);
@@ -41,7 +45,7 @@ impl FastPath for Ager {
     }
 }
 
-impl Hooks for Ager {
+impl Hooks for Extended {
     type Taken = (Option<CallsiteId>, Option<Birth>);
 
     #[inline(always)]
@@ -91,9 +95,26 @@ impl Hooks for Ager {
         }
         self.count_free(callsite, old.1);
     }
+
+    #[inline(always)]
+    fn measures(&self) -> bool {
+        self.state().measures()
+    }
+
+    fn callsite_of(&self, address: usize) -> Option<CallsiteId> {
+        TABLES.blocks.get(address)
+    }
+
+    fn usable_allocated(&self, callsite: CallsiteId, bytes: usize) {
+        self.state().count_usable(Side::Allocated, callsite, bytes);
+    }
+
+    fn usable_freed(&self, callsite: CallsiteId, bytes: usize) {
+        self.state().count_usable(Side::Freed, callsite, bytes);
+    }
 }
 
-impl Ager {
+impl Extended {
     #[inline(always)]
     fn state(&self) -> &'static ThreadState {
         self.0.state
