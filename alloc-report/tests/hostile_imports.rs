@@ -230,7 +230,7 @@ fn other_versions_and_kinds_are_named() {
     );
     is_refused(
         "v 10400 3\nx 5 /bin/ls\nm 1 - 0\n",
-        "found a recording that is not interpreted (run `heaptrack --interpret FILE` first) in line 3",
+        "found a raw recording (heaptrack_interpret makes one that is read here) in line 3",
     );
     is_refused(
         "heap_v2/often\n",
