@@ -60,6 +60,13 @@ pub(crate) fn read_unnamed(path: &Path) -> Result<Snapshot> {
     read_as(path, alloc_report::import)
 }
 
+/// Reads a file in our format, which is pprof's, and names its frames.
+pub(crate) fn read_profile(path: &Path) -> Result<Snapshot> {
+    let mut snapshot = read_as(path, Snapshot::read_from)?;
+    symbols::name(&mut snapshot);
+    Ok(snapshot)
+}
+
 fn read_as<T>(
     path: &Path,
     read: impl FnOnce(Box<dyn Read>) -> std::result::Result<T, Error>,

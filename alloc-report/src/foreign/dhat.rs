@@ -242,7 +242,7 @@ mod tests {
             "0x55ed87fdc3e1: <alloc::alloc::Global as core::alloc::Allocator>::allocate (alloc/src/alloc.rs:429:14)",
             Some((
                 "<alloc::alloc::Global as core::alloc::Allocator>::allocate",
-                "alloc/src/alloc.rs",
+                "/rustc/unknown/library/alloc/src/alloc.rs",
                 429,
                 14,
             )),

@@ -3,7 +3,7 @@
 //! ```text
 //! heap profile: 140: 8952320 [375: 22419968] @ heap/131072
 //! 83: 8839168 [83: 8839168] @ 0x4b3c3d 0x4b3e12         live blocks and bytes [ever allocated]
-//! #	0x4b3c3c	main.keep+0x5c	/srv/text.go:17           Go only: the names of a frame
+//! #  0x4b3c3c  main.keep+0x5c  /srv/text.go:17            Go only, with tabs: the names of a frame
 //!
 //! # runtime.MemStats                                     or, by gperftools: MAPPED_LIBRARIES:
 //! ```
@@ -129,7 +129,7 @@ struct Named {
 }
 
 impl Named {
-    /// Adds a frame such as `0x4b3c3c	main.keep+0x5c	/srv/text.go:17` to the last stack.
+    /// Adds a frame such as `0x4b3c3c main.keep+0x5c /srv/text.go:17`, with tabs, to the last stack.
     fn add(&mut self, place: &str, budget: &mut Budget) -> Result<Result<(), &'static str>, Error> {
         let Some((stack, _)) = self.stacks.last_mut() else {
             return Ok(Err("a frame before the first stack"));

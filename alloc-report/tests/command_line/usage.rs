@@ -221,6 +221,7 @@ fn completions_and_the_manual_contain_the_options() {
         "-check",
         "-annotate",
         "-symbolize",
+        "-import",
         "-run",
         "-timeline",
         "-peak",

@@ -125,6 +125,22 @@ fn the_command_says_what_it_wrote() {
     );
 }
 
+/// Without an output, `symbolize` rewrites its file.
+#[test]
+fn a_file_of_another_tool_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dhat.json");
+    std::fs::write(&path, bytes("dhat-rs.json")).unwrap();
+    check_failure(
+        folder.path(),
+        "symbolize dhat.json",
+        1,
+        "`alloc-report import FILE` makes a snapshot of it",
+    );
+    assert_eq!(std::fs::read(&path).unwrap(), bytes("dhat-rs.json"));
+    stdout(folder.path(), "symbolize dhat.json -o named.pb.gz");
+}
+
 /// Packs a file in another way, under a name that says nothing.
 #[track_caller]
 fn check_packed(folder: &Path, packed: &[u8]) {

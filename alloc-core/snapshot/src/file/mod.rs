@@ -98,9 +98,12 @@ fn values(counters: &Counters) -> [u64; SAMPLE_TYPES.len()] {
     ]
 }
 
-/// Which of [`SAMPLE_TYPES`] the file of this snapshot has. What is unknown is left out, since zero
-/// would be another statement.
-fn known(unknown: &Unknown) -> [bool; SAMPLE_TYPES.len()] {
+/// Which of [`SAMPLE_TYPES`] the file of a snapshot with these counters has. What is unknown is left
+/// out, since zero would be another statement.
+fn known<'a>(
+    unknown: &Unknown,
+    all: impl Iterator<Item = &'a Counters>,
+) -> [bool; SAMPLE_TYPES.len()] {
     let metrics = [
         Metric::Total,
         Metric::Current,
@@ -109,7 +112,18 @@ fn known(unknown: &Unknown) -> [bool; SAMPLE_TYPES.len()] {
         Metric::Total,
     ];
     let is_known = metrics.map(|it| unknown.levels || !unknown.metrics.contains(&it));
-    std::array::from_fn(|at| is_known[at / 2] && !(unknown.blocks && at % 2 == 0))
+    let mut known = std::array::from_fn(|at| is_known[at / 2] && !(unknown.blocks && at % 2 == 0));
+    if known.contains(&false) {
+        // NOTE: a file may have the blocks of one metric and lack those of another.
+        for counters in all {
+            let values = values(counters).into_iter();
+            known
+                .iter_mut()
+                .zip(values)
+                .for_each(|(it, value)| *it |= value > 0);
+        }
+    }
+    known
 }
 
 /// The counters from the values of a sample.

@@ -114,10 +114,9 @@ impl Recording {
                 self.is_attached = true;
                 Ok(())
             }
-            b'm' => Err(
-                "a recording that is not interpreted (run `heaptrack --interpret FILE` first)"
-                    .to_owned(),
-            ),
+            b'm' => {
+                Err("a raw recording (heaptrack_interpret makes one that is read here)".to_owned())
+            }
             b'c' | b'R' | b'I' | b'S' | b'#' => Ok(()),
             _ => Err("an unknown kind of line".to_owned()),
         })

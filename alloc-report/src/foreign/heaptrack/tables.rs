@@ -17,13 +17,14 @@ pub(super) struct Tables {
     functions: Vec<Function>,
     stacks: Vec<Stack>,
     frames: HashMap<Function, Frame>,
-    nameless: HashMap<u32, Frame>,
 }
 
 struct Location {
     address: u64,
     module: u32,
     functions: Range<u32>,
+    /// Its frames, once they are needed.
+    frames: Option<Box<[Frame]>>,
 }
 
 /// A function, its file, and a line.
@@ -134,6 +135,7 @@ impl Tables {
                 address,
                 module,
                 functions: start..self.functions.len() as u32,
+                frames: None,
             }))
         };
         let location = match parse()? {
@@ -222,30 +224,49 @@ impl Tables {
         frames: &mut Vec<Frame>,
         budget: &mut Budget,
     ) -> Result<(), Error> {
-        let Some(location) = at(&self.locations, number) else {
+        // PERF: a lookup by function for each frame of each stack takes most of the time.
+        let known = at(&self.locations, number).and_then(|it| it.frames.as_ref());
+        if let Some(known) = known {
+            frames.extend_from_slice(known);
             return Ok(());
-        };
-        let text = |number| at(&self.strings, number).map_or("", |it| &**it);
-        let functions = location.functions.start as usize..location.functions.end as usize;
-        let is_nameless = functions.is_empty() || self.functions[functions.clone()][0].name == 0;
-        if is_nameless {
-            if !self.nameless.contains_key(&number) {
-                let address = format!("{:#x}", location.address);
-                let frame = frame::nameless(text(location.module), &address, budget)?;
-                self.nameless.insert(number, frame);
-            }
-            frames.extend(self.nameless.get(&number).cloned());
         }
-        for at in functions.skip(usize::from(is_nameless)) {
-            let function = self.functions[at];
-            if !self.frames.contains_key(&function) {
-                let (name, file) = (text(function.name), text(function.file));
-                let frame = frame::frame(name, file, (function.line, 0), budget)?;
-                self.frames.insert(function, frame);
-            }
-            frames.extend(self.frames.get(&function).cloned());
+        let own = self.frames_at(number, budget)?;
+        frames.extend_from_slice(&own);
+        let location = (number as usize).checked_sub(1);
+        if let Some(location) = location.and_then(|it| self.locations.get_mut(it)) {
+            location.frames = Some(own.into());
         }
         Ok(())
+    }
+
+    /// The frames of a code location, innermost first.
+    fn frames_at(&mut self, number: u32, budget: &mut Budget) -> Result<Vec<Frame>, Error> {
+        let Some(location) = at(&self.locations, number) else {
+            return Ok(Vec::new());
+        };
+        let functions = location.functions.start as usize..location.functions.end as usize;
+        budget.take(functions.len().max(1), 3 * size_of::<Frame>(), "frames")?;
+        let text = |number| at(&self.strings, number).map_or("", |it| &**it);
+        let functions = &self.functions[functions];
+        let mut frames = Vec::with_capacity(functions.len().max(1));
+        let is_nameless = functions.first().is_none_or(|it| it.name == 0);
+        if is_nameless {
+            let address = format!("{:#x}", location.address);
+            frames.push(frame::nameless(text(location.module), &address, budget)?);
+        }
+        for function in &functions[usize::from(is_nameless).min(functions.len())..] {
+            let frame = match self.frames.get(function) {
+                Some(known) => known.clone(),
+                None => {
+                    let (name, file) = (text(function.name), text(function.file));
+                    let frame = frame::frame(name, file, (function.line, 0), budget)?;
+                    self.frames.insert(*function, frame.clone());
+                    frame
+                }
+            };
+            frames.push(frame);
+        }
+        Ok(frames)
     }
 }
 

@@ -45,7 +45,8 @@ struct Builder {
 impl Builder {
     fn profile(mut self, snapshot: &Snapshot) -> Profile {
         self.string("");
-        self.known = known(&snapshot.about.unknown);
+        let counters = snapshot.traces().iter().map(|it| &it.counters);
+        self.known = known(&snapshot.about.unknown, counters);
         for ((name, unit), _) in SAMPLE_TYPES.iter().zip(self.known).filter(|it| it.1) {
             let value_type = self.value_type(name, unit);
             self.profile.sample_type.push(value_type);

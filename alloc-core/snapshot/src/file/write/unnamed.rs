@@ -24,7 +24,8 @@ pub(in crate::file) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Err
         metadata,
         unknown,
     } = &snapshot.about;
-    let mut file = RawFile::with_types(known(unknown))?;
+    let counters = recorded.callsites.iter().map(|it| &it.counters);
+    let mut file = RawFile::with_types(known(unknown, counters))?;
     let mut names = Names::default();
     let mut freed_by = Pages::new();
     for callsite in &recorded.callsites {
