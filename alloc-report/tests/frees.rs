@@ -113,7 +113,10 @@ fn lines_are_shown_against_threads() {
 #[test]
 fn what_does_not_fit_shares_a_column() {
     let snapshot = routes(12);
-    for (width, expected) in [(80, expect![[r#"
+    for (width, expected) in [
+        (
+            80,
+            expect![[r#"
         1568 KiB in 25,080 blocks were freed, by label; columns by freeing label
 
                  freed          a          b          c     others  label
@@ -125,7 +128,11 @@ fn what_does_not_fit_shares_a_column() {
 
         a  GET /route/00
         b  GET /route/01
-        c  GET /route/02"#]]), (120, expect![[r#"
+        c  GET /route/02"#]],
+        ),
+        (
+            120,
+            expect![[r#"
         1568 KiB in 25,080 blocks were freed, by label; columns by freeing label
 
                  freed          a          b          c          d          e          f          g     others  label
@@ -141,7 +148,9 @@ fn what_does_not_fit_shares_a_column() {
         d  GET /route/03
         e  GET /route/04
         f  GET /route/05
-        g  GET /route/06"#]])] {
+        g  GET /route/06"#]],
+        ),
+    ] {
         let table = alloc_report::frees(&snapshot, 3).width(width);
         let text = table.to_string();
         assert!(
