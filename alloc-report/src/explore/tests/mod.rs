@@ -31,6 +31,7 @@ fn trace(outer: (&str, u32), inner: (&str, u32), now: u64, total: u64) -> Trace 
         at_peak: amount,
         total: Amount::new(total, total / 10),
         reallocations: 0,
+        ..Counters::default()
     };
     Trace::new(Traceback::new(frames), counters).with_thread("worker-1")
 }
