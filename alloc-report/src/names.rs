@@ -83,6 +83,10 @@ fn type_name(owner: &str) -> &str {
         .unwrap_or(inner)
         .trim_start_matches(['&', '*']);
     let inner = inner.trim_start_matches("mut ").trim_start_matches("dyn ");
+    // The path after the arrow of a function's type is not its name.
+    if inner.starts_with("fn(") {
+        return inner;
+    }
     let path = before_arguments(inner);
     path.rsplit("::").next().unwrap_or(path)
 }
