@@ -140,6 +140,6 @@ mod tests {
         check("", "");
         check("::", "::");
         check("<", "<");
-        check("a::<b", "a::<b");
+        check("a::<b", "a");
     }
 }
