@@ -115,7 +115,7 @@ fn a_note_says_that_the_table_of_callsites_was_full() {
 /// Stacks are cut to sixteen frames once a quarter of the table is used.
 fn a_note_says_that_the_table_of_callsites_was_filling() {
     /// Each of the paths is a stack of its own, of thirty calls and more.
-    fn block(path: u32, depth: u32) -> Vec<Box<u32>> {
+    fn block(path: u32, depth: u32) -> Vec<u32> {
         let mut blocks = match depth {
             0 => vec![],
             _ if path & 1 == 0 => block(path >> 1, depth - 1),

@@ -136,10 +136,7 @@ impl State {
 
     pub(super) fn show(&mut self, shown: Shown) {
         match self.data.knows(shown) {
-            true => {
-                self.shown = shown;
-                self.rebuild();
-            }
+            true => self.set_shown(shown),
             false if shown == Shown::Growth => {
                 self.message = Some("growth needs an older snapshot: view NEW OLD".to_owned());
             }
@@ -155,8 +152,15 @@ impl State {
             .into_iter()
             .filter(|it| self.data.knows(*it))
             .collect();
-        self.shown = stepped(&known, self.shown, step);
-        self.rebuild();
+        self.set_shown(stepped(&known, self.shown, step));
+    }
+
+    fn set_shown(&mut self, shown: Shown) {
+        self.shown = shown;
+        if let Some(branches) = &mut self.branches {
+            branches.show(&self.data, shown);
+        }
+        self.list();
     }
 
     /// Switches to another key that the snapshot has: labels, threads and types may be missing.

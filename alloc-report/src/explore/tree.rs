@@ -31,6 +31,11 @@ impl Branches {
         }
     }
 
+    /// Shows another metric of the same snapshots.
+    pub(super) fn show(&mut self, data: &Data, shown: Shown) {
+        self.sums = self.tree.sums(data.values(shown).into_iter());
+    }
+
     /// The rows that are visible, the root first.
     pub(super) fn rows(&self, open: &HashSet<u64>, order: Order) -> Vec<Row> {
         self.visible(|id| open.contains(&id), order)

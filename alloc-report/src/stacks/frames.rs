@@ -57,7 +57,8 @@ pub(super) type Number = u32;
 
 /// Entries, each once.
 pub(super) struct Entries<'a> {
-    crates: Crates<'a>,
+    /// `None` for groupings that need no crates: to find them, all frames are read.
+    crates: Option<Crates<'a>>,
     by: GroupBy,
     frames: Frames,
     list: Vec<Entry>,
@@ -71,8 +72,10 @@ const OUTSIDE: &str = "<no frame of your code>";
 impl<'a> Entries<'a> {
     pub(super) fn new(snapshots: &[&'a Snapshot], by: GroupBy, frames: Frames) -> Entries<'a> {
         let traces = snapshots.iter().flat_map(|it| it.traces());
+        let frames_of_all = traces.flat_map(|it| it.traceback.iter());
+        let is_of_crates = matches!(by, GroupBy::Module | GroupBy::Crate);
         Entries {
-            crates: Crates::of(traces.flat_map(|it| it.traceback.iter())),
+            crates: is_of_crates.then(|| Crates::of(frames_of_all)),
             by,
             frames,
             list: Vec::new(),
@@ -133,7 +136,7 @@ impl<'a> Entries<'a> {
 
     /// Whether steps are larger than functions, so that frames of libraries need not be folded.
     fn is_of_crates(&self) -> bool {
-        matches!(self.by, GroupBy::Module | GroupBy::Crate)
+        self.crates.is_some()
     }
 
     fn tags(&mut self, trace: &Trace) -> Vec<Number> {
@@ -182,10 +185,14 @@ impl<'a> Entries<'a> {
             return *known;
         }
         let is_mine = matches!(frame.origin(), Origin::Workspace);
-        let number = match self.by {
-            GroupBy::Module => self.named(&text::name(&self.crates.module_of(frame)), is_mine),
-            GroupBy::Crate => self.named(&text::name(&self.crates.crate_of(frame)), is_mine),
-            by => {
+        let number = match (self.by, &self.crates) {
+            (GroupBy::Module, Some(crates)) => {
+                self.named(&text::name(&crates.module_of(frame)), is_mine)
+            }
+            (GroupBy::Crate, Some(crates)) => {
+                self.named(&text::name(&crates.crate_of(frame)), is_mine)
+            }
+            (by, _) => {
                 let function = frame.function();
                 let whole = function.map_or_else(|| text::place(frame), text::name);
                 let place = match (frame.file(), by) {
