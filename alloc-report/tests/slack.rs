@@ -38,13 +38,16 @@ fn check(table: impl std::fmt::Display, expected: Expect) {
 
 #[test]
 fn the_lines_with_the_most_slack_come_first() {
-    check(alloc_report::slack(&snapshot(), 2), expect![[r#"
+    check(
+        alloc_report::slack(&snapshot(), 2),
+        expect![[r#"
         23.2 KiB of 7548 KiB in live blocks are slack (0.3%), by line
 
         #     slack  of usable  asked for    usable  blocks               average  line
         1  14.6 KiB      37.5%   24.4 KiB  39.1 KiB   1,000          25 B in 40 B  src/parse.rs:41
         2    8784 B       0.1%   5859 KiB  5868 KiB       3  1953 KiB in 1956 KiB  src/parse.rs:52
-                0 B       0.0%   1641 KiB  1641 KiB  70,000          24 B in 24 B  other (1 line)"#]]);
+                0 B       0.0%   1641 KiB  1641 KiB  70,000          24 B in 24 B  other (1 line)"#]],
+    );
 }
 
 #[test]
@@ -83,8 +86,11 @@ fn what_was_not_measured_says_how_to_measure_it() {
     };
     let traces = vec![Trace::new(Traceback::new(vec![]), counters)];
     let snapshot = Snapshot::from_traces(traces, 32);
-    check(alloc_report::slack(&snapshot, 2), expect![[r#"
+    check(
+        alloc_report::slack(&snapshot, 2),
+        expect![[r#"
         0 B of 0 B in live blocks are slack (0.0%), by line
 
-        note: slack was not measured: trace with ALLOC_TRACE_SLACK=1 or Config::slack(true)"#]]);
+        note: slack was not measured: trace with ALLOC_TRACE_SLACK=1 or Config::slack(true)"#]],
+    );
 }

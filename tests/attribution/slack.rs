@@ -193,7 +193,7 @@ fn tracked_memory_has_no_slack() {
     let snapshot = take_snapshot().unwrap();
     let tracked = snapshot.traces().iter().find(|it| it.domain == 7).unwrap();
     assert_eq!(tracked.slack, None);
-    alloc_core::untrack(7, 0x1000);
+    alloc_core::untrack(7, 0x1000).unwrap();
 }
 
 fn files_keep_slack() {

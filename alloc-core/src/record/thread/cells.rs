@@ -69,8 +69,7 @@ impl ThreadState {
         self.fold_cells();
         self.fold_tally();
         self.settle_lifetimes();
-        self.fold_copies();
-        self.fold_usable();
+        self.fold_sums();
         self.account.settle(&TABLES.heap);
     }
 

@@ -132,8 +132,7 @@ impl ThreadState {
         self.tally.empty(0);
         self.account.clear();
         self.clear_lifetimes();
-        self.copies.clear();
-        self.clear_usable();
+        self.clear_sums();
         self.events.clear();
     }
 }

@@ -29,6 +29,10 @@ fn sample() -> Pages<u8> {
         freed: (&[5, 0, 0, 7], &[12]),
         live: (&[0, 1], &[0, 0, 1]),
     };
+    let slack = Slack {
+        current: 15.into(),
+        total: (1 << 40).into(),
+    };
     let stacks: [(&[usize], StackEnd, u64, u32); 6] = [
         (&[0x1001, 0x2001, 0x9001], StackEnd::Complete, 100, 0),
         (&[0x1001, 0x2001], StackEnd::Truncated, 200, 7),
@@ -47,6 +51,7 @@ fn sample() -> Pages<u8> {
             label: Some(label).filter(|_| bytes == 300),
             size_class: Some(16).filter(|_| domain == 7),
             lifetimes: Some(lifetimes).filter(|_| bytes == 300),
+            slack: Some(slack).filter(|_| bytes == 300),
         })
         .unwrap();
     }
@@ -124,6 +129,9 @@ fn counters_labels_and_the_summary_survive_a_round_trip() {
     let live = Ages::from_buckets(1_000_000, &[0, 1], &[0, 0, 1]);
     assert_eq!(*lived, crate::Lifetimes::new(freed, live));
     assert!(traces[1].lifetimes.is_none());
+    let slack = traces[2].slack.map(|it| (it.current.get(), it.total.get()));
+    assert_eq!(slack, Some((15, 1 << 40)));
+    assert_eq!(traces[1].slack, None);
     let ends = traces.iter().map(|trace| trace.traceback.end());
     let expected = [
         StackEnd::Complete,
