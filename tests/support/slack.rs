@@ -19,6 +19,7 @@ pub fn slack_of(snapshot: &Snapshot, function: &str) -> Slack {
     sum
 }
 
+/// A block of so many bytes.
 #[inline(never)]
 /// A block that the compiler keeps.
 pub fn block(size: usize) -> Vec<u8> {

@@ -156,7 +156,9 @@ fn what_reallocations_copied_is_unknown_in_files_of_earlier_versions() {
     assert!(read(&file).knows_copied());
 
     file.sample_type.pop();
-    file.sample.iter_mut().for_each(|it| drop(it.value.pop()));
+    for sample in &mut file.sample {
+        sample.value.pop();
+    }
     let back = read(&file);
     assert!(!back.knows_copied());
     for (mine, theirs) in back.traces().iter().zip(snapshot.traces()) {

@@ -70,8 +70,7 @@ impl ThreadState {
         self.fold_tally();
         self.settle_lifetimes();
         self.settle_frees();
-        self.fold_copies();
-        self.fold_usable();
+        self.fold_sums();
         self.account.settle(&TABLES.heap);
     }
 

@@ -2,7 +2,6 @@
 
 mod age;
 mod cells;
-mod copies;
 mod events;
 mod frees;
 mod gap;
@@ -15,7 +14,7 @@ mod registry;
 mod sample;
 mod scope;
 mod state;
-mod usable;
+mod sums;
 mod walk;
 
 use std::cell::Cell as Own;

@@ -136,8 +136,7 @@ impl ThreadState {
         self.account.clear();
         self.clear_lifetimes();
         self.frees.clear();
-        self.copies.clear();
-        self.clear_usable();
+        self.clear_sums();
         self.events.clear();
     }
 }

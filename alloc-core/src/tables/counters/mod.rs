@@ -36,7 +36,7 @@ pub(crate) use cell::{Cell, CellCeiling};
 pub(crate) use delta::{Delta, Signed};
 pub(crate) use heap::{Heap, HeldBack};
 pub(crate) use shared::SharedCounters;
-pub(crate) use sums::{MOST_IN_SUMS, Sums};
+pub(crate) use sums::Sums;
 
 use crate::system::sync::{AtomicI64, Ordering};
 

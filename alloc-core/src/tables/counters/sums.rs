@@ -21,10 +21,19 @@ pub(crate) struct Sums<const PLACES: usize> {
 const BYTES_BITS: u32 = 43;
 const MOST_BYTES: u64 = (1 << BYTES_BITS) - 1;
 
-/// The highest number of a callsite that a word holds.
-pub(crate) const MOST_IN_SUMS: u32 = (u64::MAX >> BYTES_BITS) as u32;
+#[cfg(loom)]
+impl<const PLACES: usize> Default for Sums<PLACES> {
+    fn default() -> Sums<PLACES> {
+        Sums {
+            words: std::array::from_fn(|_| AtomicU64::new(0)),
+        }
+    }
+}
 
 impl<const PLACES: usize> Sums<PLACES> {
+    /// The highest number of a callsite that a word holds.
+    pub(crate) const MOST_CALLSITE: u32 = (u64::MAX >> BYTES_BITS) as u32;
+
     /// Counts bytes of a callsite. `fold` adds the sum of a callsite that makes way to shared
     /// counters, and empties its place in between. NOTE: only by the owner.
     pub(crate) fn add(&self, callsite: u32, bytes: u64, fold: impl FnOnce(u32, u64, &dyn Fn())) {

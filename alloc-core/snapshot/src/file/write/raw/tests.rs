@@ -35,6 +35,10 @@ fn sample() -> Pages<u8> {
         thread,
         amount: Amount::new(bytes, 7),
     });
+    let slack = Slack {
+        current: 15.into(),
+        total: (1 << 40).into(),
+    };
     let stacks: [(&[usize], StackEnd, u64, u32); 6] = [
         (&[0x1001, 0x2001, 0x9001], StackEnd::Complete, 100, 0),
         (&[0x1001, 0x2001], StackEnd::Truncated, 200, 7),
@@ -58,6 +62,7 @@ fn sample() -> Pages<u8> {
                 200 => Some(&[]),
                 _ => None,
             },
+            slack: Some(slack).filter(|_| bytes == 300),
         })
         .unwrap();
     }
@@ -143,6 +148,9 @@ fn counters_labels_and_the_summary_survive_a_round_trip() {
     ];
     let freed_by = [0, 1, 2].map(|at| traces[at].freed_by.as_deref());
     assert_eq!(freed_by, [Some(&freed[..]), Some(&[]), None]);
+    let slack = traces[2].slack.map(|it| (it.current.get(), it.total.get()));
+    assert_eq!(slack, Some((15, 1 << 40)));
+    assert_eq!(traces[1].slack, None);
     let ends = traces.iter().map(|trace| trace.traceback.end());
     let expected = [
         StackEnd::Complete,
