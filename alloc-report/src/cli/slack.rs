@@ -16,7 +16,7 @@ Examples:
   ALLOC_TRACE=128 ALLOC_TRACE_SLACK=1 ALLOC_TRACE_OUT=heap.pb.gz ./server
   alloc-report slack heap.pb.gz
   alloc-report slack heap.pb.gz --by type
-  alloc-report slack heap.pb.gz --charge workspace --include 'src/net/*'";
+  alloc-report slack heap.pb.gz --charge workspace --include src/cache.rs";
 
 /// The options of `slack`.
 #[derive(Args, Debug)]

@@ -161,6 +161,7 @@ fn the_examples_of_the_help_run() {
         "view --help",
         "suspects --help",
         "frees --help",
+        "slack --help",
         "completions --help",
         "man --help",
     ] {
@@ -181,7 +182,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 70);
+    assert_eq!(examples, 69);
 }
 
 /// Completions and the manual are generated from the same description as the help.

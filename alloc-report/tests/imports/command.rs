@@ -19,6 +19,8 @@ fn a_table_says_what_it_shows() {
         2    976.6 KiB   12.5%     10    100,000 B  dh/src/main.rs:12
         3      1.5 KiB   <0.1%      1      1,536 B  dh/src/main.rs:32
            7,814.0 KiB  100.0%     12    666,795 B  total
+
+        This is the peak; --sort current shows what was live at the end.
     "#]]
     .assert_eq(&stdout(&data(), "top dhat-rs.json"));
     expect![[r#"
