@@ -21,7 +21,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
 
-alloc_tests::tests![bytes_by_route, bytes_by_span, freed_by_route];
+// The subscriber of the last one stays, and its spans are labels.
+alloc_tests::tests![bytes_by_route, freed_by_route, bytes_by_span];
 
 const REQUESTS: u64 = 200;
 

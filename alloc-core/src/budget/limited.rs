@@ -21,8 +21,8 @@ pub(super) enum Limited {
 pub(super) struct LimitedLabel(ManuallyDrop<Arc<LabelBytes>>);
 
 impl Limited {
-    /// The live bytes; perhaps zero instead if they are no more than `least`. `None` if the count is
-    /// not reliable.
+    /// The live bytes; perhaps zero instead if they are no more than `least`. `None` if the count
+    /// is not reliable.
     #[inline]
     pub(super) fn live_bytes(&self, least: Bytes) -> Option<Bytes> {
         match self {

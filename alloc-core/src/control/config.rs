@@ -270,7 +270,8 @@ impl Config {
     /// Label::new("answer").run(|| drop(parsed));
     ///
     /// let snapshot = alloc_core::take_snapshot()?;
-    /// let parse = snapshot.traces().iter().find(|it| it.label.as_deref() == Some("parse")).unwrap();
+    /// let mut traces = snapshot.traces().iter();
+    /// let parse = traces.find(|it| it.label.as_deref() == Some("parse")).unwrap();
     /// let freed_by = parse.freed_by.as_ref().unwrap();
     /// assert_eq!(freed_by[0].label.as_deref(), Some("answer"));
     /// assert_eq!(freed_by[0].amount.bytes, 4000);
