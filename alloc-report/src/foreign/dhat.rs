@@ -172,8 +172,8 @@ impl Point {
     }
 }
 
-/// A frame as `0x11BB26: demo::keep (src/demo.rs:9:13)`, `0x4845: malloc (in /usr/lib/libc.so.6)` or
-/// `0x4845: ??? (in /usr/lib/libc.so.6)`. None for the root, and for valgrind's own functions in
+/// A frame as `0x11BB26: demo::keep (src/demo.rs:9:13)`, `0x4845: malloc (in /usr/lib/libc.so.6)`
+/// or `0x4845: ??? (in /usr/lib/libc.so.6)`. None for the root, and for valgrind's own functions in
 /// place of those of the allocator.
 fn frame_of(text: &str, budget: &mut Budget) -> Result<Option<Frame>, Error> {
     if text == "[root]" {

@@ -5,9 +5,9 @@ use alloc_core_snapshot::seam::sampling::Interval;
 
 /// Scales the sampled amounts of one metric.
 ///
-/// If each byte was drawn with a chance of one in `interval`, a block of the mean size of a callsite
-/// was drawn with the chance `1 - exp(-mean / interval)`. jemalloc writes its numbers such that this
-/// is right for blocks of different sizes too (`prof_unbias`).
+/// If each byte was drawn with a chance of one in `interval`, a block of a callsite's mean size was
+/// drawn with the chance `1 - exp(-mean / interval)`. jemalloc writes its numbers such that this is
+/// right for blocks of different sizes too (`prof_unbias`).
 pub(super) struct Scale {
     /// None: every block was recorded.
     interval: Option<Interval>,

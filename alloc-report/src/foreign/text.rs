@@ -129,7 +129,7 @@ struct Named {
 }
 
 impl Named {
-    /// Adds a frame such as `0x4b3c3c main.keep+0x5c /srv/text.go:17`, with tabs, to the last stack.
+    /// Adds a frame to the last stack, such as `0x4b3c3c main.keep+0x5c /srv/text.go:17` with tabs.
     fn add(&mut self, place: &str, budget: &mut Budget) -> Result<Result<(), &'static str>, Error> {
         let Some((stack, _)) = self.stacks.last_mut() else {
             return Ok(Err("a frame before the first stack"));

@@ -8,7 +8,7 @@
 //! | `v VERSION FILE_VERSION` | the first line |
 //! | `x PATH`, `X ARGUMENTS` | the program and its command line |
 //! | `s [LENGTH] TEXT` | a string; with its length since version 3 |
-//! | `i ADDRESS MODULE [FUNCTION [FILE LINE]...]` | a code location: strings; the innermost inlined function first |
+//! | `i ADDRESS MODULE [FUNCTION [FILE LINE]...]` | a code location; the innermost function first |
 //! | `t LOCATION PARENT` | a stack: the innermost location, and the stack of its caller |
 //! | `a SIZE STACK` | a kind of block, numbered from 0 |
 //! | `+ KIND`, `- KIND` | a block was allocated, or freed |
