@@ -295,6 +295,9 @@ impl Config {
     /// session does not start. It needs stacks of every block.
     ///
     /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
     /// use alloc_core::Config;
     ///
     /// alloc_core::start_with(Config::default().slack(true))?;
