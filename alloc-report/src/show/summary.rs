@@ -22,7 +22,7 @@ use super::view::{View, process};
 /// let frame = Frame::new(Some("demo::fill"), Some("src/cache.rs"), 41, 9);
 /// let live = Amount::new(9_000, 70);
 /// let total = Amount::new(36_000, 280);
-/// let counters = Counters { current: live, peak: live, at_peak: live, total, reallocations: 0 };
+/// let counters = Counters { current: live, peak: live, at_peak: live, total, ..Counters::default() };
 /// let traces = vec![Trace::new(Traceback::new(vec![frame]), counters)];
 /// let snapshot = Snapshot::from_traces(traces, 32);
 /// assert_eq!(

@@ -18,8 +18,9 @@ use crate::{Amount, FreedBy, process};
 /// ```
 /// use alloc_core::Freer;
 ///
-/// assert_eq!("thread".parse(), Ok(Freer::Thread));
+/// assert_eq!("thread".parse::<Freer>()?, Freer::Thread);
 /// assert_eq!(Freer::Label.to_string(), "label");
+/// # Ok::<(), alloc_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
