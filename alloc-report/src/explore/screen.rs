@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ratatui::DefaultTerminal;
@@ -32,7 +32,7 @@ pub(super) fn run(state: &mut State, mut worker: Option<Worker>) -> io::Result<(
     worker.into_iter().for_each(Worker::end);
     match ended? {
         Ended::Quit => Ok(()),
-        Ended::Signal(signal) => signals.raise(signal),
+        Ended::Signal(signal) => end_by(signal),
     }
 }
 
@@ -113,7 +113,20 @@ fn suspend(_: &mut DefaultTerminal) -> io::Result<()> {
 }
 
 /// The signals that end the process: the terminal is restored first.
-struct Signals(Arc<AtomicUsize>);
+struct Signals {
+    caught: Arc<AtomicUsize>,
+    /// Whether the screen has ended.
+    is_over: Arc<AtomicBool>,
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// How long the screen may take to end after a signal.
+const GRACE: Duration = Duration::from_secs(1);
 
 impl Signals {
     fn catch() -> io::Result<Signals> {
@@ -126,19 +139,63 @@ impl Signals {
                 signal_hook::flag::register_usize(signal, Arc::clone(&caught), number)?;
             }
         }
-        Ok(Signals(caught))
+        let signals = Signals {
+            caught,
+            is_over: Arc::default(),
+        };
+        signals.enforce();
+        Ok(signals)
+    }
+
+    /// Ends the process if the screen does not, some time after a signal.
+    ///
+    /// When a terminal is hung up, crossterm reads its end again and again, and `poll` does not return.
+    fn enforce(&self) {
+        let (caught, is_over) = (Arc::clone(&self.caught), Arc::clone(&self.is_over));
+        std::thread::spawn(move || {
+            let mut left = GRACE;
+            while !is_over.load(Ordering::Relaxed) {
+                std::thread::sleep(TICK);
+                if is_hung_up() {
+                    // Without a controlling terminal, no signal says so.
+                    _ = caught.compare_exchange(0, HANGUP, Ordering::Relaxed, Ordering::Relaxed);
+                }
+                match caught.load(Ordering::Relaxed) {
+                    0 => {}
+                    _ if left > TICK => left -= TICK,
+                    signal => _ = end_by(signal),
+                }
+            }
+        });
     }
 
     fn caught(&self) -> Option<usize> {
         // Relaxed: the number is all that the handler writes.
-        Some(self.0.load(Ordering::Relaxed)).filter(|it| *it != 0)
+        Some(self.caught.load(Ordering::Relaxed)).filter(|it| *it != 0)
     }
+}
 
-    /// Ends the process as the signal does when it is not caught.
-    fn raise(&self, signal: usize) -> io::Result<()> {
-        #[cfg(unix)]
-        signal_hook::low_level::emulate_default_handler(signal as i32)?;
-        let _ = signal;
-        Ok(())
+/// The signal of a terminal that is gone.
+const HANGUP: usize = 1;
+
+/// Whether the terminal is gone.
+fn is_hung_up() -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let output = io::stdout();
+        let mut output = [PollFd::new(&output, PollFlags::empty())];
+        let found = poll(&mut output, Some(&Timespec::default()));
+        found.is_ok_and(|n| n > 0) && output[0].revents().contains(PollFlags::HUP)
     }
+    #[cfg(not(unix))]
+    false
+}
+
+/// Ends the process as the signal does when it is not caught.
+fn end_by(signal: usize) -> io::Result<()> {
+    #[cfg(unix)]
+    signal_hook::low_level::emulate_default_handler(signal as i32)?;
+    let _ = signal;
+    Ok(())
 }
