@@ -62,6 +62,8 @@ pub use queries::roots::Root;
 pub use queries::select::Selected;
 pub use queries::why::{Link, Why, WhyPath};
 
+pub use show::{GraphText, Show};
+
 use evidence::Evidence;
 use file::Data;
 use names::Names;
