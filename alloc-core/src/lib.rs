@@ -108,6 +108,7 @@ mod budget;
 mod capture;
 mod control;
 pub mod environment;
+mod graph;
 mod label;
 mod process;
 mod record;
@@ -132,6 +133,7 @@ pub use budget::{Budget, BudgetWarning, Budgeted, OverBudget};
 pub use capture::CaptureMethod;
 pub use control::Config;
 pub use control::track::{track, untrack};
+pub use graph::{GraphOptions, HeapGraph, heap_graph, heap_graph_with};
 #[cfg(feature = "tracing")]
 pub use label::AllocLayer;
 pub use label::{Label, LabelGuard, Labelled};

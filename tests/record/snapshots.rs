@@ -176,7 +176,7 @@ fn leaf() -> Box<[u8; 24]> {
 /// Prints the time it takes: at most 50 ms in a release build, before names are found.
 fn a_snapshot_of_a_hundred_thousand_callsites() {
     const CALLSITES: u32 = 100_000;
-    start_with(Config::default().frames(64).max_callsites(1 << 20)).unwrap();
+    start_with(Config::default().frames(64).max_callsites(1_000_000)).unwrap();
     let blocks: Vec<_> = (0..CALLSITES).map(|number| by_bits(number, 17)).collect();
     let mut snapshots = Vec::with_capacity(5);
     for _ in 0..5 {

@@ -95,6 +95,21 @@ pub(crate) fn stack_bounds() -> StackBounds {
     bounds::stack_bounds()
 }
 
+/// Passes the frames of a stack from these registers on to `each`, from the innermost: an address of
+/// the code, and the end of its frame. Ends when `each` returns `false`.
+///
+/// The stack is in use and stands still. The registers are those of unwind tables: sixteen, and the
+/// address one past the first instruction.
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+pub(crate) fn unwind_from(
+    registers: [usize; 17],
+    low: usize,
+    high: usize,
+    each: impl FnMut(usize, usize) -> bool,
+) {
+    unwind::unwind_from(registers, StackBounds { low, high }, each);
+}
+
 /// Room for one stack, in the thread's own memory.
 type Buffer = [usize; MAX_FRAMES];
 

@@ -93,7 +93,7 @@ impl Config {
         self
     }
 
-    /// Distinguishes at most `callsites` callsites: from 1 to 1,048,576. The default is 262,144.
+    /// Distinguishes at most `callsites` callsites: from 1 to 1,000,000. The default is 262,144.
     ///
     /// When a quarter of them is in use, new ones keep only their sixteen innermost frames, from
     /// half on only eight. After the last, allocations are charged to one callsite that is shown as

@@ -21,7 +21,7 @@
 //!                              alloc-report slack.
 //! ALLOC_TRACE_EXACT_PEAK=1     Keep the heap's peak exact when several threads allocate at once.
 //!                              Each allocation and each free costs more.
-//! ALLOC_TRACE_MAX_CALLSITES=N  Keep at most N callsites: 1 to 1048576; the default is 262144.
+//! ALLOC_TRACE_MAX_CALLSITES=N  Keep at most N callsites: 1 to 1000000; the default is 262144.
 //! ALLOC_TRACE_OUT=PATH         Write a snapshot when the process ends.
 //! ALLOC_TRACE_EVERY=SECONDS    Write a numbered snapshot every SECONDS seconds: 0.01 to 1000000.
 //! ALLOC_TRACE_SIGNAL=NAME      Write a numbered snapshot on this signal: USR1, USR2, HUP, QUIT,

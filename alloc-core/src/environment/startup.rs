@@ -28,7 +28,7 @@ const LIFETIMES: &str = "1 to record how long blocks live, or 0 not to";
 const FREES: &str = "1 to count who frees whose memory, or 0 not to";
 const SLACK: &str = "1 to measure slack, or 0 not to";
 const EXACT_PEAK: &str = "1 for an exact peak, or 0 for the default";
-const CALLSITES: &str = "a number of callsites from 1 to 1048576";
+const CALLSITES: &str = "a number of callsites from 1 to 1000000";
 const KEEP: &str = "a number of snapshots from 1 to 1000000";
 
 /// Returns the configuration to start with, if the environment starts tracing.

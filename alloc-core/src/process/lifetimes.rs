@@ -38,7 +38,7 @@ impl Buckets {
             .now(TABLES.threads.iter().map(|it| it.uncounted_bytes()).sum());
         TABLES.births.for_each(|address, birth| {
             // NOTE: a birth may be left over of a block whose free was not recorded.
-            if let Some(callsite) = TABLES.blocks.get(address) {
+            if let Some(callsite) = TABLES.callsite_of(address) {
                 TABLES.ages.add(callsite, TABLES.clock.age(birth, now), 1);
             }
         });

@@ -80,6 +80,7 @@ pub(crate) fn read() -> Result<Recorded, Error> {
 /// A callsite as read from the tables.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen<'a> {
+    pub(crate) id: CallsiteId,
     pub(crate) stack: &'a [usize],
     pub(crate) stack_end: StackEnd,
     pub(crate) counters: Counters,
@@ -152,6 +153,7 @@ pub(crate) fn read_tables(
                 StackEnd::Overflow => health.overflowed = counters.total.blocks,
             }
             each(Seen {
+                id,
                 stack: &stack,
                 stack_end,
                 counters,

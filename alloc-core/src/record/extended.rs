@@ -6,6 +6,7 @@ use super::hooks::{FastPath, Hooks};
 use super::recorder::Recorder;
 use super::session::TABLES;
 use super::thread::ThreadState;
+use crate::tables::block::Block;
 use crate::tables::blocks::Word;
 use crate::tables::callsites::CallsiteId;
 use crate::tables::lifetimes::Birth;
@@ -32,7 +33,7 @@ impl FastPath for Extended {
         }
         // PERF: as with the slot of the block, in `Recorder::insert`.
         let slot = TABLES.births.prefetched(address);
-        let callsite = TABLES.blocks.get(address);
+        let callsite = TABLES.blocks.get(address).map(Block::callsite);
         if !self.0.try_free_fast(address, size) {
             return false;
         }
@@ -46,7 +47,7 @@ impl FastPath for Extended {
 }
 
 impl Hooks for Extended {
-    type Taken = (Option<CallsiteId>, Option<Birth>);
+    type Taken = (Option<Block>, Option<Birth>);
 
     #[inline(always)]
     fn allocated(&self, address: usize, size: usize) {
@@ -57,7 +58,7 @@ impl Hooks for Extended {
     }
 
     fn freed(&self, address: usize, size: usize) {
-        let callsite = TABLES.blocks.get(address);
+        let callsite = TABLES.blocks.get(address).map(Block::callsite);
         if self.state().ages() {
             self.state().died(callsite, TABLES.births.remove(address));
         }
@@ -65,7 +66,7 @@ impl Hooks for Extended {
         self.count_free(callsite, size);
     }
 
-    fn take(&self, block: (usize, usize)) -> (Option<CallsiteId>, Option<Birth>) {
+    fn take(&self, block: (usize, usize)) -> (Option<Block>, Option<Birth>) {
         let birth = match self.state().ages() {
             true => TABLES.births.remove(block.0),
             false => None,
@@ -73,8 +74,8 @@ impl Hooks for Extended {
         (self.0.take(block), birth)
     }
 
-    fn put_back(&self, address: usize, (callsite, birth): (Option<CallsiteId>, Option<Birth>)) {
-        self.0.put_back(address, callsite);
+    fn put_back(&self, address: usize, (block, birth): (Option<Block>, Option<Birth>)) {
+        self.0.put_back(address, block);
         if let Some(birth) = birth {
             // The slot exists, so neither kind of error can occur.
             let _ = TABLES.births.insert(address, birth);
@@ -84,11 +85,12 @@ impl Hooks for Extended {
     #[inline(always)]
     fn reallocated(
         &self,
-        (callsite, birth): (Option<CallsiteId>, Option<Birth>),
+        (block, birth): (Option<Block>, Option<Birth>),
         old: (usize, usize),
         new: (usize, usize),
     ) {
-        self.0.reallocated(callsite, old, new);
+        let callsite = block.map(Block::callsite);
+        self.0.reallocated(block, old, new);
         if self.state().ages() {
             self.state().died(callsite, birth);
             self.state().born(new.0, new.1);
@@ -102,7 +104,7 @@ impl Hooks for Extended {
     }
 
     fn callsite_of(&self, address: usize) -> Option<CallsiteId> {
-        TABLES.blocks.get(address)
+        TABLES.callsite_of(address)
     }
 
     fn usable_allocated(&self, callsite: CallsiteId, bytes: usize) {

@@ -5,9 +5,10 @@ use super::enter::try_enter_fast;
 use super::hooks::{FastPath, Hooks};
 use super::session::TABLES;
 use super::thread::ThreadState;
+use crate::tables::block::Block;
 use crate::tables::blocks::Word;
 use crate::tables::callsites::CallsiteId;
-use crate::tables::sampling::{Interval, SampledBlock, Weighted};
+use crate::tables::sampling::{Interval, Weighted};
 
 /// The guard of one event, in a session that records every block with its stack.
 ///
@@ -33,9 +34,10 @@ impl FastPath for Recorder {
     #[inline(always)]
     fn try_free_fast(&self, address: usize, size: usize) -> bool {
         let (state, bytes) = (self.state, size as i64);
-        let Some((slot, callsite)) = TABLES.blocks.find(address) else {
+        let Some((slot, block)) = TABLES.blocks.find(address) else {
             return false;
         };
+        let callsite = block.callsite();
         let cell = state.place_of(callsite);
         let Some(left) = cell.bytes_after(callsite.get(), bytes, state.ceiling()) else {
             return false;
@@ -50,7 +52,7 @@ impl FastPath for Recorder {
 }
 
 impl Hooks for Recorder {
-    type Taken = Option<CallsiteId>;
+    type Taken = Option<Block>;
 
     #[inline(always)]
     fn allocated(&self, address: usize, size: usize) {
@@ -61,32 +63,32 @@ impl Hooks for Recorder {
 
     fn freed(&self, address: usize, size: usize) {
         match TABLES.blocks.remove(address) {
-            Some(callsite) => end(self.state, callsite, Weighted::one(size)),
+            Some(block) => end(self.state, block.callsite(), Weighted::one(size)),
             None => self.state.events.unknown_free(),
         }
     }
 
-    fn take(&self, (address, _): (usize, usize)) -> Option<CallsiteId> {
+    fn take(&self, (address, _): (usize, usize)) -> Option<Block> {
         TABLES.blocks.remove(address)
     }
 
-    fn put_back(&self, address: usize, taken: Option<CallsiteId>) {
-        if let Some(callsite) = taken {
-            TABLES.put_back(address, callsite.into(), None);
+    fn put_back(&self, address: usize, taken: Option<Block>) {
+        if let Some(block) = taken {
+            TABLES.put_back(address, block, None);
         }
     }
 
     #[inline(always)]
     fn reallocated(
         &self,
-        taken: Option<CallsiteId>,
+        taken: Option<Block>,
         (old_address, old_size): (usize, usize),
         (address, size): (usize, usize),
     ) {
         // NOTE: no closure around what captures, which would be a frame of its own in a debug
         // build.
         let callsite = self.insert(address, size);
-        let gone = taken.map(|callsite| (callsite, Weighted::one(old_size)));
+        let gone = taken.map(|block| (block.callsite(), Weighted::one(old_size)));
         let come = callsite.map(|callsite| (callsite, Weighted::one(size)));
         replace(self.state, gone, come);
         if let Some(callsite) = callsite
@@ -103,10 +105,11 @@ impl Recorder {
     fn insert(&self, address: usize, size: usize) -> Option<CallsiteId> {
         let slot = TABLES.blocks.prefetched(address);
         let callsite = capture(self.state, size);
+        let block = Block::whole(callsite, address, size);
         let Some(slot) = slot else {
-            return insert_cold(self.state, address, callsite.into(), None).map(|()| callsite);
+            return insert_cold(self.state, address, block, None).map(|()| callsite);
         };
-        if slot.replace(Some(callsite)).is_some() {
+        if slot.replace(Some(block)).is_some() {
             // Another block was here, and its free was missed.
             self.state.events.lost_block();
         }
@@ -176,10 +179,10 @@ fn lookup_callsite_slow(state: &ThreadState, hash: u64) -> CallsiteId {
 pub(super) fn insert_cold(
     state: &ThreadState,
     address: usize,
-    drawn: SampledBlock,
+    block: Block,
     sampling: Option<Interval>,
 ) -> Option<()> {
-    match TABLES.insert(address, drawn, sampling) {
+    match TABLES.insert(address, block, sampling) {
         Ok(was_another) => {
             if was_another {
                 // It was released without our knowledge.

@@ -5,8 +5,9 @@ use super::hooks::Hooks;
 use super::recorder::{Recorder, capture, insert_cold};
 use super::session::TABLES;
 use super::thread::ThreadState;
+use crate::tables::block::Block;
 use crate::tables::callsites::CallsiteId;
-use crate::tables::sampling::{Interval, Rounding, SampledBlock, Weighted};
+use crate::tables::sampling::{Interval, Rounding, Weighted};
 
 /// The guard of one event, in a session that records a sample.
 pub(crate) struct Sampler {
@@ -15,7 +16,7 @@ pub(crate) struct Sampler {
 }
 
 impl Hooks for Sampler {
-    type Taken = Option<SampledBlock>;
+    type Taken = Option<Block>;
 
     #[inline(always)]
     fn allocated(&self, address: usize, size: usize) {
@@ -25,7 +26,7 @@ impl Hooks for Sampler {
         };
         if let Some(drawn) = self.insert(address, size, rounding) {
             let weighted = self.weigh(size, drawn);
-            credit(state, drawn.callsite, weighted, false);
+            credit(state, drawn.callsite(), weighted, false);
             state.account.grow(weighted.bytes, &TABLES.heap);
         }
     }
@@ -33,15 +34,15 @@ impl Hooks for Sampler {
     /// NOTE: unknown frees are not counted, since most blocks are not in the sample.
     fn freed(&self, address: usize, size: usize) {
         if let Some(drawn) = self.take((address, size)) {
-            end(self.state(), drawn.callsite, self.weigh(size, drawn));
+            end(self.state(), drawn.callsite(), self.weigh(size, drawn));
         }
     }
 
-    fn take(&self, (address, _): (usize, usize)) -> Option<SampledBlock> {
+    fn take(&self, (address, _): (usize, usize)) -> Option<Block> {
         TABLES.remove(address, Some(self.interval))
     }
 
-    fn put_back(&self, address: usize, taken: Option<SampledBlock>) {
+    fn put_back(&self, address: usize, taken: Option<Block>) {
         if let Some(drawn) = taken {
             TABLES.put_back(address, drawn, Some(self.interval));
         }
@@ -50,21 +51,21 @@ impl Hooks for Sampler {
     #[inline(always)]
     fn reallocated(
         &self,
-        taken: Option<SampledBlock>,
+        taken: Option<Block>,
         (old_address, old_size): (usize, usize),
         (address, size): (usize, usize),
     ) {
         let state = self.state();
         let rounding = state.drawn(size, self.interval);
         let come = rounding.and_then(|rounding| self.insert(address, size, rounding));
-        let gone = taken.map(|drawn| (drawn.callsite, self.weigh(old_size, drawn)));
-        let weighted = come.map(|drawn| (drawn.callsite, self.weigh(size, drawn)));
+        let gone = taken.map(|drawn| (drawn.callsite(), self.weigh(old_size, drawn)));
+        let weighted = come.map(|drawn| (drawn.callsite(), self.weigh(size, drawn)));
         replace(state, gone, weighted);
         if let Some(drawn) = come
             && address != old_address
         {
             let copied = self.interval.weigh_part(old_size.min(size), size);
-            state.copied(drawn.callsite, copied);
+            state.copied(drawn.callsite(), copied);
         }
     }
 }
@@ -76,18 +77,18 @@ impl Sampler {
 
     /// Captures the stack and records the block.
     #[inline(always)]
-    fn insert(&self, address: usize, size: usize, rounding: Rounding) -> Option<SampledBlock> {
+    fn insert(&self, address: usize, size: usize, rounding: Rounding) -> Option<Block> {
         let state = self.state();
         let callsite = if state.captures() {
             capture(state, size)
         } else {
             CallsiteId::HEAP
         };
-        let drawn = SampledBlock { callsite, rounding };
+        let drawn = Block::sampled(callsite, rounding);
         insert_cold(state, address, drawn, Some(self.interval)).map(|()| drawn)
     }
 
-    fn weigh(&self, size: usize, drawn: SampledBlock) -> Weighted {
-        self.interval.weigh(size, drawn.rounding)
+    fn weigh(&self, size: usize, drawn: Block) -> Weighted {
+        drawn.weigh(Some(self.interval), size)
     }
 }

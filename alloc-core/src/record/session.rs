@@ -3,13 +3,14 @@
 use super::settings::only_counts;
 use super::thread::{Events, Threads};
 use crate::system::sync::{AtomicU64, Ordering::Relaxed};
+use crate::tables::block::Block;
 use crate::tables::blocks::{InsertError, PageMap};
 use crate::tables::callsites::{CallsiteId, Callsites};
 use crate::tables::counted::Counted;
 use crate::tables::counters::Heap;
 use crate::tables::frees::Frees;
 use crate::tables::lifetimes::{Clock, Lifetimes};
-use crate::tables::sampling::{Interval, SampleFilter, SampledBlock};
+use crate::tables::sampling::{Interval, SampleFilter};
 use crate::tables::usable::UsableSizes;
 
 /// All tables of a recording session.
@@ -68,24 +69,20 @@ impl Tables {
 
     /// The callsite of a live block, if it is known. `None` in a session that only counts.
     pub(crate) fn callsite_of(&self, address: usize) -> Option<CallsiteId> {
-        Some(SampledBlock::unpack(self.blocks.get(address)?)?.callsite)
+        self.blocks.get(address).map(Block::callsite)
     }
 
     /// Slow path: removes the record of a block that is about to be freed.
-    pub(super) fn remove(
-        &self,
-        address: usize,
-        sampling: Option<Interval>,
-    ) -> Option<SampledBlock> {
+    pub(super) fn remove(&self, address: usize, sampling: Option<Interval>) -> Option<Block> {
         if only_counts() {
             let was_counted = self.counted.remove(address);
-            return was_counted.then(|| CallsiteId::HEAP.into());
+            return was_counted.then(|| Block::of_callsite(CallsiteId::HEAP));
         }
-        let drawn = SampledBlock::unpack(self.blocks.remove(address)?);
+        let block = self.blocks.remove(address)?;
         if sampling.is_some() {
             SAMPLE_FILTER.take(address);
         }
-        drawn
+        Some(block)
     }
 
     /// Slow path: records a block, perhaps the first of its chunk, and returns whether another was
@@ -93,10 +90,10 @@ impl Tables {
     pub(super) fn insert(
         &self,
         address: usize,
-        drawn: SampledBlock,
+        block: Block,
         sampling: Option<Interval>,
     ) -> Result<bool, InsertError> {
-        let before = self.blocks.insert_slow(address, drawn.pack())?;
+        let before = self.blocks.insert_slow(address, block)?;
         if before.is_none() && sampling.is_some() {
             SAMPLE_FILTER.add(address);
         }
@@ -104,11 +101,11 @@ impl Tables {
     }
 
     /// Puts back what [`remove`](Self::remove) removed, in the same session.
-    pub(super) fn put_back(&self, address: usize, drawn: SampledBlock, sampling: Option<Interval>) {
+    pub(super) fn put_back(&self, address: usize, block: Block, sampling: Option<Interval>) {
         // The slot exists, so neither kind of error can occur.
         if only_counts() {
             return self.counted.put_back(address);
         }
-        let _ = self.insert(address, drawn, sampling);
+        let _ = self.insert(address, block, sampling);
     }
 }

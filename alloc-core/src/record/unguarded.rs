@@ -7,9 +7,9 @@ use super::hooks::Hooks;
 use super::session::TABLES;
 use super::thread::{self, Stage, ThreadState};
 use crate::control;
+use crate::tables::block::Block;
 use crate::tables::counters::Delta;
 use crate::tables::frees::Frees;
-use crate::tables::sampling::{SampledBlock, Weighted};
 use crate::tables::usable::Side;
 
 /// Handles an event for which no guard can be had: inside the tracer, at a thread's end, or while
@@ -63,7 +63,7 @@ impl Hooks for Unguarded {
 /// A record that [`forget`] removed, to be put back if the block stays allocated.
 pub(crate) enum RemovedRecord {
     Recorded {
-        drawn: SampledBlock,
+        block: Block,
         address: usize,
         size: usize,
         usable: usize,
@@ -94,9 +94,9 @@ pub(crate) fn forget(address: usize, size: usize, usable: usize) -> Option<Remov
 fn forget_directly(address: usize, size: usize, usable: usize) -> Option<RemovedRecord> {
     directly(|state| {
         let sampling = control::sampling();
-        let drawn = TABLES.remove(address, sampling)?;
-        let callsite = drawn.callsite;
-        let weighted = Weighted::of(sampling, size, drawn.rounding);
+        let block = TABLES.remove(address, sampling)?;
+        let callsite = block.callsite();
+        let weighted = block.weigh(sampling, size);
         TABLES.heap.add_directly(-weighted.bytes, &TABLES.epoch);
         // Fold first: the thread's highest value is relative to the shared counters as they were
         // until now.
@@ -110,7 +110,7 @@ fn forget_directly(address: usize, size: usize, usable: usize) -> Option<Removed
             TABLES.usable.fold(Side::Freed, callsite, bytes, || {});
         }
         Some(RemovedRecord::Recorded {
-            drawn,
+            block,
             address,
             size,
             usable,
@@ -121,23 +121,24 @@ fn forget_directly(address: usize, size: usize, usable: usize) -> Option<Removed
 /// Undoes [`forget`].
 #[cold]
 pub(crate) fn restore(forgotten: RemovedRecord) {
-    let (drawn, address, size, usable) = match forgotten {
+    let (block, address, size, usable) = match forgotten {
         RemovedRecord::Excluded(address) => return counting::exclude(address),
         RemovedRecord::Recorded {
-            drawn,
+            block,
             address,
             size,
             usable,
-        } => (drawn, address, size, usable),
+        } => (block, address, size, usable),
     };
     directly(|state| {
         let sampling = control::sampling();
-        TABLES.put_back(address, drawn, sampling);
-        let weighted = Weighted::of(sampling, size, drawn.rounding);
-        count_free_directly(state, drawn.callsite, weighted, Frees::subtract);
-        fold_directly(drawn.callsite, |epoch| Delta::restored(weighted, epoch));
+        TABLES.put_back(address, block, sampling);
+        let callsite = block.callsite();
+        let weighted = block.weigh(sampling, size);
+        count_free_directly(state, callsite, weighted, Frees::subtract);
+        fold_directly(callsite, |epoch| Delta::restored(weighted, epoch));
         if usable > 0 {
-            TABLES.usable.restore(drawn.callsite, usable as u64);
+            TABLES.usable.restore(callsite, usable as u64);
         }
         TABLES.heap.add_directly(weighted.bytes, &TABLES.epoch);
         Some(())

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use crate::snapshot::recorded::{Recorded, RecordedCallsite};
 use crate::system::hooks::ThreadId;
 use crate::system::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::tables::block::Block;
 use crate::tables::blocks::{Granule, PageMap};
 use crate::tables::callsite_tag::CallsiteTag;
 use crate::tables::callsites::{CallsiteId, Callsites, MAX_CALLSITES, Stack};
@@ -350,7 +351,7 @@ fn born_at_site(
     let _muted = thread::mute();
     // NOTE: without room in the index the block is never counted as freed; the scope's own index
     // has reported that.
-    let _ = BLOCKS.insert(address, callsite);
+    let _ = BLOCKS.insert(address, Block::of_callsite(callsite));
     change_all(scope, |counts| {
         let site = counts.change(callsite, size as i64, 1);
         site.total += Amount::new(size as u64, 1);
@@ -380,7 +381,7 @@ pub(super) fn on_free(owner: SlotId, address: usize, size: usize) {
 
 #[inline(never)]
 fn died_at_site(owner: SlotId, address: usize, size: usize) {
-    let Some(callsite) = BLOCKS.remove(address) else {
+    let Some(callsite) = BLOCKS.remove(address).map(Block::callsite) else {
         return;
     };
     let _muted = thread::mute();

@@ -1,9 +1,10 @@
-//! The live-block index: maps the address of a block to the callsite that allocated it.
+//! The live-block index: maps the address of a block to the callsite that allocated it, and more.
 
 use std::ptr::{self, NonNull};
 
 use crate::system::arena::{self, Arena, LazyTable, Zeroed};
 use crate::system::sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use crate::tables::block::Block;
 use crate::tables::callsites::CallsiteId;
 
 /// Address space of a directory, as a power of two.
@@ -27,6 +28,8 @@ pub(crate) struct Granule(u32);
 
 impl Granule {
     pub(crate) const SMALLEST: Granule = Granule(3);
+    /// The largest granule for which a [`Block`] has its start.
+    pub(crate) const WITH_STARTS: Granule = Granule(5);
 
     pub(crate) fn bits(self) -> u32 {
         self.0
@@ -48,8 +51,8 @@ impl Granule {
 /// # Implementation
 ///
 /// Three levels. The root holds a pointer to a directory for each 64 MiB of address space; a
-/// directory holds a pointer to a chunk for each 128 KiB; a chunk holds a `u32`, the callsite's id,
-/// for each granule. A lookup is three dependent loads, but the upper levels of a heap of 100 MiB
+/// directory holds a pointer to a chunk for each 128 KiB; a chunk holds a `u32`, a [`Block`], for
+/// each granule. A lookup is three dependent loads, but the upper levels of a heap of 100 MiB
 /// take 6.5 KiB, so they stay in the L1 cache. A chunk becomes resident as a whole when its first
 /// word is written, except in a sampled session, whose recorded blocks are far apart.
 ///
@@ -79,7 +82,7 @@ struct Directory<W>([AtomicPtr<W>; DIRECTORY_LEN]);
 
 /// A word of a [`PageMap`]: room for what the map stores about a block. Zero means no block.
 pub(crate) trait Word: Zeroed {
-    /// What the map stores about a block: its callsite, or another id that is never zero.
+    /// What the map stores about a block: its callsite and more, or another id that is never zero.
     type Owner: Copy;
 
     fn read(&self) -> Option<Self::Owner>;
@@ -95,16 +98,16 @@ pub(crate) trait Word: Zeroed {
 }
 
 impl Word for AtomicU32 {
-    type Owner = CallsiteId;
+    type Owner = Block;
 
     #[inline(always)]
-    fn read(&self) -> Option<CallsiteId> {
-        CallsiteId::from_word(self.load(Ordering::Relaxed))
+    fn read(&self) -> Option<Block> {
+        Block::from_word(self.load(Ordering::Relaxed))
     }
 
     #[inline(always)]
-    fn write(&self, callsite: Option<CallsiteId>) {
-        self.store(callsite.map_or(0, CallsiteId::get), Ordering::Relaxed);
+    fn write(&self, block: Option<Block>) {
+        self.store(block.map_or(0, Block::word), Ordering::Relaxed);
     }
 }
 
@@ -131,11 +134,11 @@ impl PageMap {
     pub(crate) fn insert_slow(
         &self,
         address: usize,
-        callsite: CallsiteId,
-    ) -> Result<Option<CallsiteId>, InsertError> {
+        block: Block,
+    ) -> Result<Option<Block>, InsertError> {
         let slot = self.slot_anyhow(address)?;
-        let before = slot.swap(callsite.get(), Ordering::Relaxed);
-        Ok(CallsiteId::from_word(before))
+        let before = slot.swap(block.word(), Ordering::Relaxed);
+        Ok(Block::from_word(before))
     }
 }
 
@@ -366,10 +369,6 @@ mod tests {
 
     use super::*;
 
-    fn id(n: u32) -> CallsiteId {
-        CallsiteId::from_word(n).unwrap()
-    }
-
     fn map_of<W: Word>(granule: usize) -> PageMap<W> {
         let map = PageMap::new();
         map.prepare(Granule::from_bytes(granule).unwrap(), true)
@@ -377,17 +376,26 @@ mod tests {
         map
     }
 
-    type Insert<W> = fn(&PageMap<W>, usize, CallsiteId) -> Result<Option<CallsiteId>, InsertError>;
+    fn block(n: u32) -> Block {
+        Block::from_word(n).unwrap()
+    }
+
+    type Insert<W, O> = fn(&PageMap<W>, usize, O) -> Result<Option<O>, InsertError>;
 
     #[test]
     fn behaves_as_a_hash_map_does() {
-        check_against_a_hash_map::<AtomicU32>(u32::MAX, PageMap::insert);
-        check_against_a_hash_map::<AtomicU32>(u32::MAX, PageMap::insert_slow);
-        check_against_a_hash_map::<AtomicU8>(u8::MAX.into(), PageMap::insert);
+        check_against_a_hash_map::<AtomicU32, Block>(block, PageMap::insert);
+        check_against_a_hash_map::<AtomicU32, Block>(block, PageMap::insert_slow);
+        let small = |n| CallsiteId::from_word(n & u32::from(u8::MAX)).unwrap();
+        check_against_a_hash_map::<AtomicU8, CallsiteId>(small, PageMap::insert);
     }
 
-    /// Every operation returns what the same operation on a `HashMap` returns. Callsites are at most `largest`.
-    fn check_against_a_hash_map<W: Word<Owner = CallsiteId>>(largest: u32, insert: Insert<W>) {
+    /// Every operation returns what the same operation on a `HashMap` returns.
+    fn check_against_a_hash_map<W, O>(owner: fn(u32) -> O, insert: Insert<W, O>)
+    where
+        W: Word<Owner = O>,
+        O: Copy + std::fmt::Debug + PartialEq,
+    {
         let map = map_of::<W>(16);
         let mut model = HashMap::new();
         let mut random = 0x9E37_79B9_7F4A_7C15_u64;
@@ -401,9 +409,9 @@ mod tests {
                 | (random >> 24 & 3) << 4) as usize;
             match random >> 60 {
                 0..6 => {
-                    let callsite = id((random >> 32) as u32 & largest | 1);
-                    let before = model.insert(address, callsite);
-                    assert_eq!(insert(&map, address, callsite), Ok(before));
+                    let owner = owner((random >> 32) as u32 | 1);
+                    let before = model.insert(address, owner);
+                    assert_eq!(insert(&map, address, owner), Ok(before));
                     assert!(map.prefetched(address).is_some());
                 }
                 6..12 => assert_eq!(map.remove(address), model.remove(&address)),
@@ -424,11 +432,11 @@ mod tests {
         for granule in [8, 16, 32] {
             let map = map_of::<AtomicU32>(granule);
             let base = (3 << DIRECTORY_BITS) - granule;
-            map.insert(base, id(1)).unwrap();
-            map.insert(base + granule, id(2)).unwrap();
+            map.insert(base, block(1)).unwrap();
+            map.insert(base + granule, block(2)).unwrap();
             assert_eq!(
                 (map.get(base), map.get(base + granule)),
-                (Some(id(1)), Some(id(2)))
+                (Some(block(1)), Some(block(2)))
             );
             // SAFETY: this thread is the only user.
             unsafe { map.clear() };
@@ -439,7 +447,7 @@ mod tests {
     fn addresses_beyond_user_space_are_refused_and_unknown() {
         let map = map_of::<AtomicU32>(16);
         assert_eq!(
-            map.insert(1 << ADDRESS_BITS, id(1)),
+            map.insert(1 << ADDRESS_BITS, block(1)),
             Err(InsertError::OutOfRange)
         );
         assert_eq!(map.get(usize::MAX & !15), None);

@@ -3,6 +3,7 @@
 //! In: a block's address, size and callsite. Out: counters and callsites, read while threads go on.
 //! Never: a lock, an allocation, a call stack.
 
+pub(crate) mod block;
 pub(crate) mod blocks;
 pub(crate) mod callsite_tag;
 pub(crate) mod callsites;

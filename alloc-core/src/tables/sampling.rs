@@ -5,47 +5,10 @@ use std::ptr::NonNull;
 
 use crate::system::arena;
 use crate::system::sync::{AtomicU8, Ordering};
-use crate::tables::callsites::CallsiteId;
 
 #[cfg(test)]
 use alloc_core_snapshot::seam::sampling::variance;
 pub(crate) use alloc_core_snapshot::seam::sampling::{Interval, Rounding, Weighted};
-
-/// What the live-block index stores for a sampled block. In a session that records every block it
-/// stores the callsite alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SampledBlock {
-    pub(crate) callsite: CallsiteId,
-    pub(crate) rounding: Rounding,
-}
-
-impl SampledBlock {
-    const CALLSITE_BITS: u32 = u32::BITS - Rounding::BITS;
-    const CALLSITES: u32 = (1 << SampledBlock::CALLSITE_BITS) - 1;
-
-    /// Packs both into one word, stored in place of a callsite's id.
-    pub(crate) fn pack(self) -> CallsiteId {
-        let rounding = self.rounding.word() << SampledBlock::CALLSITE_BITS;
-        CallsiteId::from_word(self.callsite.get() | rounding).unwrap_or(self.callsite)
-    }
-
-    pub(crate) fn unpack(packed: CallsiteId) -> Option<SampledBlock> {
-        let callsite = CallsiteId::from_word(packed.get() & SampledBlock::CALLSITES)?;
-        let rounding = Rounding::from_word(packed.get() >> SampledBlock::CALLSITE_BITS);
-        Some(SampledBlock { callsite, rounding })
-    }
-}
-
-impl From<CallsiteId> for SampledBlock {
-    fn from(callsite: CallsiteId) -> SampledBlock {
-        SampledBlock {
-            callsite,
-            rounding: Rounding::default(),
-        }
-    }
-}
-
-const _: () = assert!(CallsiteId::MOST <= SampledBlock::CALLSITES);
 
 /// A counting filter over addresses: the number of sampled blocks in each range of 16 KiB.
 ///
@@ -194,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_rounded_is_right_on_average_and_the_index_keeps_it() {
+    fn what_is_rounded_is_right_on_average() {
         let interval = Interval::from_bytes(1000).unwrap();
         let all = || (0..Rounding::STEPS).map(Rounding::from_word);
         for size in [1, 700, 1000, 1500, 9000] {
@@ -205,13 +168,6 @@ mod tests {
             let truth = 1.0 / interval.chance(size as f64);
             assert!((mean - truth).abs() < 0.001, "{size}: {mean} for {truth}");
         }
-        let ids = [1, 2, 3, 77, CallsiteId::MOST].map(|id| CallsiteId::from_word(id).unwrap());
-        for (callsite, rounding) in ids.into_iter().flat_map(|id| all().map(move |it| (id, it))) {
-            let drawn = SampledBlock { callsite, rounding };
-            assert_eq!(SampledBlock::unpack(drawn.pack()), Some(drawn));
-        }
-        let whole = ids.map(|id| SampledBlock::unpack(id).unwrap());
-        assert_eq!(whole, ids.map(SampledBlock::from));
     }
 
     /// Holds anywhere in a range, and also 1 GiB further. A saturated count stays.

@@ -31,7 +31,7 @@ pub(crate) struct Packed(Pages<u8>);
 /// Reads the tables of this process. Fails without allocating if there is no memory.
 pub(crate) fn pack(names: Names, moment: Moment) -> Result<Packed, Error> {
     match names {
-        Names::Addresses => tables::of_tables(moment).map(Packed),
+        Names::Addresses => tables::of_tables(moment, &mut |_| ()).map(Packed),
         Names::Symbols => {
             let (mut bytes, mut pages) = (Vec::new(), Pages::new());
             let mut snapshot = snapshot_of(read_tables::read()?);
@@ -45,7 +45,16 @@ pub(crate) fn pack(names: Names, moment: Moment) -> Result<Packed, Error> {
     }
 }
 
+/// Reads the tables of this process, and passes the callsite of each sample to `each`, in order.
+pub(crate) fn pack_with_callsites(each: &mut dyn FnMut(u32)) -> Result<Packed, Error> {
+    tables::of_tables(Moment::Running, each).map(Packed)
+}
+
 impl Packed {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Writes the file to a path: see [`output`] for the kinds of paths.
     ///
     /// Returns whether it replaced a file that was written while this process ran, such as by a

@@ -62,6 +62,11 @@ fn give_name(file: &Path, name: &Path) -> io::Result<()> {
     }
 }
 
+/// Creates a temporary file next to a path, which only its owner can read.
+pub(crate) fn create_private(path: &Path) -> io::Result<(PathBuf, File)> {
+    create_beside_as(path, true)
+}
+
 /// What a path resolves to.
 enum Place {
     /// Nothing: a file can be created here.
@@ -151,11 +156,15 @@ fn needs_no_folder(error: &io::Error) -> bool {
 
 /// Creates a temporary file with a random name in the same folder.
 fn create_beside(path: &Path, old: Option<&Metadata>) -> io::Result<(PathBuf, File)> {
+    create_beside_as(path, old.is_some())
+}
+
+fn create_beside_as(path: &Path, is_private: bool) -> io::Result<(PathBuf, File)> {
     let mut attempts = 0;
     loop {
         let random = RandomState::new().hash_one((std::process::id(), attempts));
         let beside = folder_of(path).join(format!(".alloc-trace-{random:016x}"));
-        match create(&beside, old.is_some()) {
+        match create(&beside, is_private) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists && attempts < 100 => {
                 attempts += 1;
             }

@@ -14,7 +14,9 @@ use crate::tables::labels::LabelId;
 use crate::tables::thread_name::{ThreadName, bytes_of};
 
 /// Builds a file from the current tables. Only one stack at a time is on the heap.
-pub(super) fn of_tables(moment: Moment) -> Result<Pages<u8>, Error> {
+///
+/// Passes the callsite of each sample to `each`, in order.
+pub(super) fn of_tables(moment: Moment, each: &mut dyn FnMut(u32)) -> Result<Pages<u8>, Error> {
     let _reserve = Reserve::take().ok_or(NoMemory)?;
     let mut file = RawFile::new()?;
     // Zero means that the name is not in the file yet: it is the number of the empty string.
@@ -50,6 +52,7 @@ pub(super) fn of_tables(moment: Moment) -> Result<Pages<u8>, Error> {
                 amount: freed.amount,
             })?;
         }
+        each(seen.id.get());
         file.callsite(Callsite {
             stack: seen.stack,
             stack_end: seen.stack_end,

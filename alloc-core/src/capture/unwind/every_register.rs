@@ -58,6 +58,12 @@ impl AllRegisters {
         }
     }
 
+    /// All of these registers, as those of a signal's frame.
+    pub(super) fn all(values: [usize; AllRegisters::COUNT]) -> AllRegisters {
+        let known = (1 << AllRegisters::COUNT) - 1;
+        AllRegisters { values, known }
+    }
+
     fn get(&self, register: Register) -> Option<usize> {
         let value = self.values.get(usize::from(register.0))?;
         (self.known >> register.0 & 1 != 0).then_some(*value)

@@ -20,7 +20,8 @@ mod step;
 mod tables;
 mod walker;
 
-use super::CaptureMethod;
+use super::{CaptureMethod, StackBounds};
+use every_register::{AllRegisters, End};
 use registers::Registers;
 use rules::Rules;
 
@@ -53,4 +54,25 @@ pub(in crate::capture) fn is_for_the_test_harness() -> bool {
 
 pub(in crate::capture) fn resident() -> usize {
     RULES.resident() + spare_stack::resident() + libraries::resident()
+}
+
+/// Passes the frames of a stack to `each`, from the innermost: an address of the code, and the end
+/// of its frame. Ends when `each` returns `false`.
+///
+/// The registers are those of unwind tables: sixteen, and the address one past the first instruction.
+pub(in crate::capture) fn unwind_from(
+    registers: [usize; 17],
+    own: StackBounds,
+    mut each: impl FnMut(usize, usize) -> bool,
+) {
+    let from = AllRegisters::all(registers);
+    let mut pc = registers[16];
+    let end = every_register::walk(from, own, |found| {
+        let goes_on = each(pc, found.cfa);
+        pc = found.pc;
+        goes_on
+    });
+    if end != End::Enough {
+        each(pc, own.high);
+    }
 }

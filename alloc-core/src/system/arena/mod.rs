@@ -15,6 +15,7 @@ mod lazy_table;
 #[cfg(not(unix))]
 mod other;
 mod pages;
+mod reservations;
 #[cfg(test)]
 mod tests;
 #[cfg(unix)]
@@ -25,7 +26,9 @@ use std::ptr::{self, NonNull};
 use crate::system::sync::{AtomicPtr, AtomicUsize, Ordering};
 
 pub(crate) use lazy_table::{LazyTable, Zeroed};
-pub(crate) use pages::{PAGE, has_room, populate, prefetch, release, reserve, resident};
+pub(crate) use pages::{
+    PAGE, for_each_reservation, has_room, populate, prefetch, release, reserve, resident,
+};
 
 /// Memory that is handed out in pieces and never freed one by one: the frames of callsites, parts
 /// of the live-block index.

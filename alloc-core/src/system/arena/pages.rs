@@ -7,14 +7,20 @@ use super::unix as os;
 
 use std::ptr::{self, NonNull};
 
+use super::reservations::Reservations;
+
 /// Divides every system's page size.
 pub(crate) const PAGE: usize = 4096;
+
+static RESERVATIONS: Reservations = Reservations::new();
 
 /// Reserves `len` bytes of zeroed memory. Pages become resident when they are touched.
 ///
 /// The address is page-aligned. Returns `None` if the system is out of memory.
 pub(crate) fn reserve(len: usize) -> Option<NonNull<u8>> {
-    os::map(len)
+    let base = os::map(len)?;
+    RESERVATIONS.add(base.as_ptr().addr(), len);
+    Some(base)
 }
 
 /// Gives memory from [`reserve`] back.
@@ -24,8 +30,14 @@ pub(crate) fn reserve(len: usize) -> Option<NonNull<u8>> {
 /// `base` and `len` must be those of one earlier `reserve`, and nothing may refer to the memory any
 /// more.
 pub(crate) unsafe fn release(base: NonNull<u8>, len: usize) {
+    RESERVATIONS.remove(base.as_ptr().addr());
     // SAFETY: the caller guarantees what `unmap` requires.
     unsafe { os::unmap(base, len) }
+}
+
+/// Calls `each` with the start and the length of every reservation.
+pub(crate) fn for_each_reservation(each: impl FnMut(usize, usize)) {
+    RESERVATIONS.for_each(each);
 }
 
 /// Whether the system would give `len` bytes now.

@@ -19,7 +19,7 @@ impl CallsiteId {
     /// The highest id.
     pub(crate) const MOST: u32 = MAX_CALLSITES + CallsiteId::RESERVED;
 
-    /// As a word of the page map, where zero means no block.
+    /// From a word in which zero means no callsite.
     #[inline(always)]
     pub(crate) fn from_word(word: u32) -> Option<CallsiteId> {
         NonZeroU32::new(word).map(CallsiteId)
@@ -28,5 +28,12 @@ impl CallsiteId {
     #[inline(always)]
     pub(crate) fn get(self) -> u32 {
         self.0.get()
+    }
+}
+
+impl From<CallsiteId> for NonZeroU32 {
+    #[inline(always)]
+    fn from(callsite: CallsiteId) -> NonZeroU32 {
+        callsite.0
     }
 }

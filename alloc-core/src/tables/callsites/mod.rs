@@ -51,7 +51,7 @@ pub(crate) struct Callsites {
 type Index = TagSet<{ 1 << 12 }, { 1 << 15 }, { 1 << 18 }>;
 
 /// The most callsites that a session can distinguish.
-pub(crate) const MAX_CALLSITES: u32 = 1 << 20;
+pub(crate) const MAX_CALLSITES: u32 = 1_000_000;
 
 const CHUNK: usize = 1 << 10;
 const CHUNKS: usize = MAX_CALLSITES as usize / CHUNK + 1;

@@ -1,0 +1,73 @@
+//! [`Blocks`]: all live blocks, in order of their addresses.
+
+use super::mappings::{Mappings, slice};
+use crate::record::session::TABLES;
+use crate::tables::block::Block;
+use crate::tables::blocks::Granule;
+
+/// All live blocks, in order of their addresses.
+pub(super) struct Blocks {
+    starts: &'static [usize],
+    words: &'static [u32],
+}
+
+impl Blocks {
+    /// Collects the blocks. `None` if there is no memory.
+    ///
+    /// Blocks that are in no mapping are left out: a block in a page that a clone does not get.
+    pub(super) fn collect(mappings: &Mappings, granule: Granule) -> Option<Blocks> {
+        debug_assert!(granule <= Granule::WITH_STARTS);
+        let mut count = 0;
+        TABLES.blocks.for_each(|_, _| count += 1);
+        let starts = slice::<usize>(count)?;
+        let words = slice::<u32>(count)?;
+        let mut len = 0;
+        let mut mapped = 0..0;
+        TABLES.blocks.for_each(|address, block| {
+            let start = block.start(address);
+            if !mapped.contains(&start) {
+                mapped = mappings.at(start).map_or(0..0, |it| it.start..it.end);
+            }
+            if mapped.contains(&start)
+                && let (Some(place), Some(word)) = (starts.get_mut(len), words.get_mut(len))
+            {
+                (*place, *word) = (start, block.word());
+                len += 1;
+            }
+        });
+        Some(Blocks {
+            starts: &starts[..len],
+            words: &words[..len],
+        })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    pub(super) fn start(&self, at: usize) -> usize {
+        self.starts[at]
+    }
+
+    pub(super) fn block(&self, at: usize) -> Option<Block> {
+        Block::from_word(self.words[at])
+    }
+
+    /// The smallest size that the block can have.
+    pub(super) fn least_size(&self, at: usize) -> usize {
+        self.block(at).map_or(0, |it| it.sizes().0)
+    }
+
+    /// The address that the block ends at, at most: within its size, and before the next block.
+    #[inline(always)]
+    pub(super) fn end(&self, at: usize) -> usize {
+        let most = self.block(at).map_or(0, |it| it.sizes().1);
+        let end = self.starts[at].saturating_add(most);
+        self.starts.get(at + 1).map_or(end, |next| end.min(*next))
+    }
+
+    /// The number of the first block that starts at an address or after it.
+    pub(super) fn first_from(&self, address: usize) -> usize {
+        self.starts.partition_point(|start| *start < address)
+    }
+}
