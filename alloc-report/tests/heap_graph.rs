@@ -23,21 +23,29 @@ thread_local! {
     static QUEUE: RefCell<VecDeque<Box<Job>>> = const { RefCell::new(VecDeque::new()) };
 }
 
+static KEPT: Mutex<Option<Arc<Counted>>> = Mutex::new(None);
+
+#[allow(dead_code, reason = "a holder is never asked")]
 struct Entry {
     name: String,
     tags: Vec<Box<Tag>>,
 }
+#[allow(dead_code, reason = "the content is never asked")]
 struct Tag([u64; 4]);
+#[allow(dead_code, reason = "the content is never asked")]
 struct Leaf([u64; 5]);
+#[allow(dead_code, reason = "the content is never asked")]
 struct Job([u64; 6]);
 struct Node {
     next: RefCell<Option<Rc<Node>>>,
     others: RefCell<Vec<Rc<Node>>>,
     _content: [u64; 10],
 }
+#[allow(dead_code, reason = "it is only held")]
 struct Parent {
     children: RefCell<Vec<Rc<Child>>>,
 }
+#[allow(dead_code, reason = "it is only held")]
 struct Child {
     parent: RefCell<Weak<Parent>>,
     _content: [u64; 3],
@@ -46,9 +54,13 @@ struct Forgotten {
     text: String,
     _content: [u64; 7],
 }
+#[allow(dead_code, reason = "the content is never asked")]
 struct Counted([u64; 9]);
+#[allow(dead_code, reason = "the content is never asked")]
 struct OnStack([u64; 11]);
+#[allow(dead_code, reason = "the content is never asked")]
 struct OnWorker([u64; 12]);
+#[allow(dead_code, reason = "the content is never asked")]
 struct Hidden([u64; 13]);
 
 const ENTRIES: u64 = 200;
@@ -100,6 +112,13 @@ fn plant_leaks() -> usize {
     !hidden.addr()
 }
 
+#[inline(never)]
+fn forget_a_clone() {
+    let counted = Arc::new(Counted([2; 9]));
+    std::mem::forget(black_box(counted.clone()));
+    *KEPT.lock().unwrap() = Some(counted);
+}
+
 /// Overwrites what dead frames left on the stack.
 #[inline(never)]
 fn scrub() {
@@ -141,8 +160,7 @@ fn planted_truths_are_found() {
             _content: [5; 3],
         }));
     }
-    let counted = Arc::new(Counted([2; 9]));
-    std::mem::forget(black_box(counted.clone()));
+    forget_a_clone();
     let dropped = Rc::new([4_u64; 15]);
     let only_weak = Rc::downgrade(&dropped);
     drop(black_box(dropped));
@@ -157,12 +175,13 @@ fn planted_truths_are_found() {
     scrub();
 
     let folder = tempfile::tempdir().unwrap();
-    let path = std::env::var_os("KEEP_GRAPH").map_or_else(|| folder.path().join("app.heapgraph"), Into::into);
+    let path = std::env::var_os("KEEP_GRAPH")
+        .map_or_else(|| folder.path().join("app.heapgraph"), Into::into);
     let options = GraphOptions::default().hashes(true);
     let taken = alloc_core::heap_graph_with(&path, &options).unwrap();
     end.send(()).unwrap();
     worker.join().unwrap();
-    black_box((&hidden, &parent, &counted, &only_weak, &on_stack));
+    black_box((&hidden, &parent, &only_weak, &on_stack));
     alloc_core::stop();
 
     let report = named(&path);

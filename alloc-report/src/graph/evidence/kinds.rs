@@ -1,5 +1,7 @@
 //! [`Kind`]: what the type of a block says about pointers in it and to it.
 
+use super::pointees;
+
 /// What the type of a block says about pointers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::graph) struct Kind {
@@ -38,7 +40,7 @@ impl Kind {
         let has_no_pointers = match owner {
             "String" | "CString" | "OsString" | "PathBuf" => true,
             "Vec" | "Box" | "Rc" | "Arc" | "VecDeque" | "BinaryHeap" | "HashMap" | "HashSet"
-            | "HashTable" => is_plain(arguments),
+            | "HashTable" => are_plain(arguments),
             _ => false,
         };
         Kind {
@@ -51,16 +53,12 @@ impl Kind {
 }
 
 /// Whether a type, or a list of types, consists of numbers and text only.
-fn is_plain(types: &str) -> bool {
-    const PLAIN: [&str; 18] = [
-        "u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64", "u128", "i128", "usize", "isize",
-        "f32", "f64", "bool", "char", "str", "()",
-    ];
+fn are_plain(types: &str) -> bool {
     // NOTE: brackets and commas of tuples, slices and arrays; the length of an array.
     let parts = types.split([',', '(', ')', '[', ']', ';']);
     let mut parts = parts.map(str::trim).filter(|it| !it.is_empty());
     let is_number = |it: &str| it.bytes().all(|it| it.is_ascii_digit() || it == b'_');
-    !types.trim().is_empty() && parts.all(|it| PLAIN.contains(&it) || is_number(it))
+    !types.trim().is_empty() && parts.all(|it| pointees::is_plain(it) || is_number(it))
 }
 
 #[cfg(test)]

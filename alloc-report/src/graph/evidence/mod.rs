@@ -5,6 +5,7 @@
 
 mod groups;
 mod kinds;
+mod pointees;
 mod references;
 
 use std::fmt;

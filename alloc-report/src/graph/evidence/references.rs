@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::kinds::{IsTable, Kind};
+use super::pointees::Pointees;
 use crate::graph::file::{Data, room};
 use crate::graph::names::Names;
 
@@ -21,16 +22,24 @@ impl References {
     pub(super) fn of(data: &Data, names: &Names) -> References {
         let nodes = &data.nodes;
         let used = used_bytes(data, names);
+        let callsites = names.callsites.iter();
+        let pointees = callsites.map(|it| Pointees::of(it.type_name.as_deref()?));
+        let pointees: Vec<Option<Pointees>> = pointees.collect();
         let mut of = vec![0; nodes.to.len()];
         for block in 0..nodes.len() as u32 {
             let kind = kind(data, names, block);
+            let pointees = pointees[nodes.callsites[block as usize] as usize].as_ref();
             let end = match kind.is_vector {
                 true => used.get(&block).copied().unwrap_or(u64::MAX),
                 false => u64::MAX,
             };
             for edge in nodes.edges(block) {
                 let place = u64::from(nodes.word[edge]) * 8;
-                let has_content = !kind.has_no_pointers && place < end;
+                let target = nodes.callsites[nodes.to[edge] as usize] as usize;
+                let target = names.callsites[target].type_name.as_deref();
+                let has_content = !kind.has_no_pointers
+                    && place < end
+                    && pointees.is_none_or(|it| target.is_none_or(|name| it.contain(name)));
                 let owned = is_owned_place(data, names, nodes.to[edge], nodes.offset[edge]);
                 of[edge] = u8::from(has_content) * FROM_CONTENT + u8::from(owned) * TO_OWNED;
             }

@@ -23,7 +23,9 @@ fn maker(type_name: Option<&str>, place: &str) -> String {
 
 pub(super) fn roots_table(graph: &Graph, look: &Look) -> String {
     let (whole, roots) = (graph.bytes(), graph.roots());
-    let (shown, rest) = roots.split_at(look.rows.min(roots.len()));
+    // Most words on stacks point to what others hold.
+    let holding = roots.partition_point(|it| it.retained > Bytes::ZERO);
+    let (shown, rest) = roots.split_at(look.rows.min(holding));
     let cells = |first, retained: Bytes, blocks| {
         vec![
             first,
