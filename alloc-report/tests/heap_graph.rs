@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::process::Command;
 use std::rc::{Rc, Weak};
-use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::sync::{Arc, Barrier, Mutex, OnceLock};
 
 use alloc_core::{GraphOptions, GroupBy, TraceAlloc};
 use alloc_report::graph::{BlockId, Certainty, CountsKind, Graph, Holder, Reach, RootClass};
@@ -23,6 +23,8 @@ thread_local! {
     static QUEUE: RefCell<VecDeque<Box<Job>>> = const { RefCell::new(VecDeque::new()) };
 }
 
+static READY: Barrier = Barrier::new(2);
+static END: Barrier = Barrier::new(2);
 static KEPT: Mutex<Option<Arc<Counted>>> = Mutex::new(None);
 
 #[allow(dead_code, reason = "a holder is never asked")]
@@ -65,11 +67,15 @@ struct Hidden([u64; 13]);
 
 const ENTRIES: u64 = 200;
 
+fn name_of(key: u64) -> String {
+    format!("the name of the entry with the number {key:04}")
+}
+
 #[inline(never)]
 fn fill_cache() {
     let cache = CACHE.get_or_init(Mutex::default);
     for key in 0..ENTRIES {
-        let name = format!("the name of the entry with the number {key:04}");
+        let name = name_of(key);
         let tags = (0..3).map(|it| Box::new(Tag([it; 4]))).collect();
         let entry = Arc::new(Entry { name, tags });
         cache.lock().unwrap().insert(key, entry);
@@ -165,13 +171,9 @@ fn planted_truths_are_found() {
     let only_weak = Rc::downgrade(&dropped);
     drop(black_box(dropped));
     let on_stack = black_box(vec![Box::new(OnStack([6; 11])), Box::new(OnStack([7; 11]))]);
-    let (ready, is_ready) = mpsc::channel();
-    let (end, is_end) = mpsc::channel::<()>();
     let worker = std::thread::Builder::new().name("worker".to_owned());
-    let worker = worker
-        .spawn(move || hold_on_worker(&ready, &is_end))
-        .unwrap();
-    is_ready.recv().unwrap();
+    let worker = worker.spawn(hold_on_worker).unwrap();
+    READY.wait();
     scrub();
 
     let folder = tempfile::tempdir().unwrap();
@@ -179,7 +181,7 @@ fn planted_truths_are_found() {
         .map_or_else(|| folder.path().join("app.heapgraph"), Into::into);
     let options = GraphOptions::default().hashes(true);
     let taken = alloc_core::heap_graph_with(&path, &options).unwrap();
-    end.send(()).unwrap();
+    END.wait();
     worker.join().unwrap();
     black_box((&hidden, &parent, &only_weak, &on_stack));
     alloc_core::stop();
@@ -193,10 +195,10 @@ fn planted_truths_are_found() {
 }
 
 #[inline(never)]
-fn hold_on_worker(ready: &mpsc::Sender<()>, end: &mpsc::Receiver<()>) {
+fn hold_on_worker() {
     let held = black_box(vec![Box::new(OnWorker([8; 12]))]);
-    ready.send(()).unwrap();
-    let _ = end.recv();
+    READY.wait();
+    END.wait();
     black_box(&held);
 }
 
@@ -241,8 +243,10 @@ fn check_library(graph: &Graph) {
     check_held(graph, "Box<Hidden>", 1, "nothing");
 
     let table = blocks_of(graph, "HashMap<u64, Arc<Entry>>")[0];
-    let tags: u64 = 3 * 32 + 3 * 8;
-    let each = 16 + (24 + 24) + "the name of the entry with the number 0000".len() as u64 + tags;
+    let tags = 3 * 32 + 3 * 8;
+    let name = name_of(0).capacity() as u64;
+    // Two counts, a string and a vector; what these hold.
+    let each = 16 + (24 + 24) + name + tags;
     let expected = graph.block(table).size.get() + ENTRIES * each;
     assert_eq!(graph.deep_size(table), expected);
     assert_eq!(graph.retained(table), expected);

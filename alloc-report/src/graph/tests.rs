@@ -181,6 +181,31 @@ fn statics_of_the_c_library_hold_starts_only() {
     check_roots(&graph, &[("statics of libc.so.6", 128)]);
 }
 
+/// Two stacks whose functions have no names, in parts of 0x100 bytes.
+#[test]
+fn a_caller_owns_what_it_and_its_callees_refer_to() {
+    let mut builder = Builder::default();
+    let node = builder.callsite("Box<Node>", "app::f", "src/a.rs", 1);
+    let [outer, below, inner, shared] = [1, 2, 4, 8].map(|size| builder.block(node, size));
+    builder.edge(outer, 0, below);
+    let threads = ["one", "two"].map(|it| builder.thread(it, &[(1, 0x100), (2, 0x100)]));
+    let stacks = threads.map(|it| (it, builder.stack(it)));
+    let (one, start) = stacks[0];
+    builder.root(3, one, start + 0x180, outer);
+    // Left behind in what the function called.
+    builder.root(3, one, start + 0x80, below);
+    builder.root(3, one, start + 0x88, inner);
+    for (thread, start) in stacks {
+        builder.root(3, thread, start + 0x180, shared);
+    }
+    let graph = read(&builder);
+    check_roots(&graph, &[("the stack of one", 7)]);
+    assert_eq!(graph.shared().bytes, 8);
+    assert_eq!(graph.retained(BlockId(outer)), 1);
+    let why = graph.why(BlockId(below));
+    assert_eq!((why.chain.len(), why.chain[0].retained.get()), (2, 7));
+}
+
 #[test]
 fn roots_have_names() {
     let mut builder = Builder::default();

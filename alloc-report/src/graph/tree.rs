@@ -20,7 +20,8 @@ use super::file::{Data, RootKind};
 ///
 /// A reference to a block counts if it comes from a block of the same rank, or of a better one that
 /// reaches it only weakly. So what a static reaches is retained by statics alone, whatever
-/// words on stacks say. Blocks that nothing reaches hang below the group "nothing", by their heads:
+/// words on stacks say. A function's part of a stack is below the function that called it, since it
+/// cannot outlive that: what both refer to is retained by the outer one. Blocks that nothing reaches hang below the group "nothing", by their heads:
 /// the blocks that no other unreached block refers to.
 pub(super) struct Tree {
     pub(super) groups: Groups,
@@ -34,6 +35,10 @@ pub(super) struct Tree {
     pub(super) heads: Vec<u32>,
     /// The components of what nothing reaches.
     pub(super) unreached: Components,
+    /// The groups that are in no other.
+    pub(super) entries: Vec<GroupId>,
+    /// The groups in each: functions that its function called.
+    pub(super) inner: Vec<Vec<GroupId>>,
 }
 
 impl Tree {
@@ -53,12 +58,14 @@ impl Tree {
             to.extend(kept.map(|edge| nodes.to[edge]));
             first.push(to.len() as u32);
         }
+        let (entries, inner) = nesting(&groups);
         let targets = targets(data, evidence, &groups, &heads);
-        for targets in targets {
+        for (targets, inner) in targets.into_iter().zip(&inner) {
             to.extend(targets);
+            to.extend(inner.iter().map(|it| blocks + it));
             first.push(to.len() as u32);
         }
-        to.extend(blocks..top);
+        to.extend(entries.iter().map(|it| blocks + it));
         first.push(to.len() as u32);
 
         let found = Dominators::of(&first, &to, top);
@@ -81,7 +88,18 @@ impl Tree {
             holder,
             heads,
             unreached,
+            entries,
+            inner,
         }
+    }
+
+    /// What only a group retains, without what the functions retain that its function called.
+    pub(super) fn retained_by(&self, group: GroupId) -> u64 {
+        let node = self.blocks + group;
+        let below = (self.blocks..self.top())
+            .filter(|it| *it != node && self.dominator[*it as usize] == node);
+        let below: u64 = below.map(|it| self.retained[it as usize]).sum();
+        self.retained[node as usize] - below
     }
 
     /// The node above all groups.
@@ -94,6 +112,31 @@ impl Tree {
         let group = node.checked_sub(self.blocks)?;
         (node != self.top()).then_some(group)
     }
+}
+
+/// The groups that are in no other, and those in each.
+fn nesting(groups: &Groups) -> (Vec<GroupId>, Vec<Vec<GroupId>>) {
+    let mut inner = vec![Vec::new(); groups.list.len()];
+    let mut is_entry: Vec<bool> = groups
+        .list
+        .iter()
+        .map(|it| it.class != RootClass::Stack)
+        .collect();
+    for stack in &groups.stacks {
+        if let Some(outermost) = stack.first() {
+            is_entry[*outermost as usize] = true;
+        }
+        for pair in stack.windows(2) {
+            inner[pair[0] as usize].push(pair[1]);
+        }
+    }
+    for inner in &mut inner {
+        inner.sort_unstable();
+        inner.dedup();
+    }
+    let all = 0..groups.list.len() as GroupId;
+    let entries = all.filter(|it| is_entry[*it as usize]).collect();
+    (entries, inner)
 }
 
 /// Whether a reference out of a block counts.

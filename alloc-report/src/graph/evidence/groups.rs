@@ -1,5 +1,6 @@
 //! [`Groups`]: roots that a person sees as one, such as all words of a static.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::{RootClass, class_of};
@@ -23,6 +24,8 @@ pub(in crate::graph) struct Groups {
     pub(in crate::graph) list: Vec<Group>,
     /// The group of each root.
     pub(in crate::graph) of: Vec<GroupId>,
+    /// The groups on each thread's stack, the outermost function first.
+    pub(in crate::graph) stacks: Vec<Vec<GroupId>>,
 }
 
 impl Groups {
@@ -72,7 +75,27 @@ pub(in crate::graph) fn groups(data: &Data, names: &Names, variables: &[Variable
         class: RootClass::Nothing,
         name: RootClass::Nothing.to_string(),
     });
-    Groups { list, of }
+    Groups {
+        list,
+        of,
+        stacks: stacks(data, &places),
+    }
+}
+
+/// The groups on each thread's stack, the outermost function first.
+fn stacks(data: &Data, places: &HashMap<Place, GroupId>) -> Vec<Vec<GroupId>> {
+    let mut frames: Vec<(u32, Reverse<usize>, GroupId)> = Vec::new();
+    for (place, group) in places {
+        if let Place::Stack(thread, frame) = place {
+            frames.push((*thread, Reverse(*frame), *group));
+        }
+    }
+    frames.sort_unstable();
+    let mut stacks = vec![Vec::new(); data.threads.len()];
+    for (thread, _, group) in frames {
+        stacks[thread as usize].push(group);
+    }
+    stacks
 }
 
 fn place_of(data: &Data, variables: &[Variables], root: &RootRow) -> Place {

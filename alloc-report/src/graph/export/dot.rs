@@ -32,10 +32,14 @@ use crate::graph::{BlockId, Graph};
 /// ```
 pub fn write_dot(graph: &Graph, most: usize, mut out: impl Write) -> io::Result<()> {
     let (tree, data) = (graph.tree(), &graph.data);
-    let mut nodes: Vec<u32> = (0..tree.top())
-        .filter(|it| tree.retained[*it as usize] > 0)
-        .collect();
-    nodes.sort_by_key(|it| (Reverse(tree.retained[*it as usize]), Reverse(*it)));
+    let retained = |node: u32| match tree.group_of(node) {
+        Some(group) => tree.retained_by(group),
+        None => tree.retained[node as usize],
+    };
+    let mut nodes: Vec<(u64, u32)> = (0..tree.top()).map(|it| (retained(it), it)).collect();
+    nodes.retain(|it| it.0 > 0);
+    nodes.sort_by_key(|it| Reverse(*it));
+    let mut nodes: Vec<u32> = nodes.into_iter().map(|it| it.1).collect();
     nodes.truncate(most);
     let shown: BTreeSet<u32> = nodes.iter().copied().collect();
     writeln!(out, "digraph heap {{")?;
@@ -44,7 +48,7 @@ pub fn write_dot(graph: &Graph, most: usize, mut out: impl Write) -> io::Result<
         "  node [shape=box, fontname=\"sans-serif\", fontsize=10];"
     )?;
     for &node in &nodes {
-        let retained = Bytes::new(tree.retained[node as usize]);
+        let retained = Bytes::new(retained(node));
         match tree.group_of(node) {
             Some(group) => {
                 let name = quoted(&tree.groups.list[group as usize].name);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
 
-use crate::graph::tree::{counts, root_counts};
+use crate::graph::tree::{Tree, counts, root_counts};
 use crate::graph::{BlockId, Graph};
 
 /// How many numbers a node has.
@@ -53,16 +53,18 @@ pub fn write_heap_snapshot(graph: &Graph, out: impl Write) -> io::Result<()> {
     let mut out = BufWriter::new(out);
     let plan = Plan::of(graph);
     let groups = plan.targets.len();
-    let (nodes, edges) = (plan.number_of_nodes(), plan.number_of_edges());
+    let (nodes, edges) = (plan.number_of_nodes(), plan.number_of_edges(graph.tree()));
     write!(
         out,
         "{{\"snapshot\":{{{META},\"node_count\":{nodes},\"edge_count\":{edges},\
          \"trace_function_count\":0}},\n\"nodes\":["
     )?;
     // The names of groups follow the empty string and that of the top.
-    write!(out, "{SYNTHETIC},1,1,0,{groups},0,0")?;
+    let tree = graph.tree();
+    write!(out, "{SYNTHETIC},1,1,0,{},0,0", tree.entries.len())?;
     for (at, targets) in plan.targets.iter().enumerate() {
-        let (name, id, edges) = (2 + at, 3 + 2 * at, targets.len());
+        let edges = targets.len() + tree.inner[at].len();
+        let (name, id) = (2 + at, 3 + 2 * at);
         write!(out, "\n,{SYNTHETIC},{name},{id},0,{edges},0,0")?;
     }
     let data = &graph.data;
@@ -78,13 +80,16 @@ pub fn write_heap_snapshot(graph: &Graph, out: impl Write) -> io::Result<()> {
         write!(out, "\n,{NATIVE},{name},{id},{size},0,0,0")?;
     }
     write!(out, "],\n\"edges\":[")?;
-    for at in 0..groups {
+    let place_of_group = |group: u32| (1 + group as usize) * FIELDS;
+    for (at, group) in tree.entries.iter().enumerate() {
         let comma = if at > 0 { "\n," } else { "" };
-        write!(out, "{comma}{ELEMENT},{at},{}", (1 + at) * FIELDS)?;
+        write!(out, "{comma}{ELEMENT},{at},{}", place_of_group(*group))?;
     }
-    for targets in &plan.targets {
-        for (at, target) in targets.iter().enumerate() {
-            write!(out, "\n,{ELEMENT},{at},{}", plan.place(*target as usize))?;
+    for (targets, inner) in plan.targets.iter().zip(&tree.inner) {
+        let targets = targets.iter().map(|it| plan.place(*it as usize));
+        let inner = inner.iter().map(|it| place_of_group(*it));
+        for (at, place) in targets.chain(inner).enumerate() {
+            write!(out, "\n,{ELEMENT},{at},{place}")?;
         }
     }
     for block in 0..data.nodes.len() {
@@ -189,8 +194,10 @@ impl Plan {
         1 + self.targets.len() + self.edges.len() + self.parts.len()
     }
 
-    fn number_of_edges(&self) -> usize {
-        let of_groups: usize = self.targets.iter().map(|it| it.len() + 1).sum();
+    fn number_of_edges(&self, tree: &Tree) -> usize {
+        let of_groups: usize = self.targets.iter().map(Vec::len).sum();
+        let between_groups: usize = tree.inner.iter().map(Vec::len).sum();
+        let of_groups = of_groups + between_groups + tree.entries.len();
         let of_blocks: usize = self.edges.iter().map(Vec::len).sum();
         of_groups + of_blocks + self.parts.len()
     }

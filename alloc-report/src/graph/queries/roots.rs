@@ -62,7 +62,7 @@ impl Graph {
             .map(|(at, group)| Root {
                 name: group.name.clone(),
                 class: group.class,
-                retained: Bytes::new(tree.retained[tree.blocks as usize + at]),
+                retained: Bytes::new(tree.retained_by(at as u32)),
                 blocks: blocks[at],
                 references: references[at],
             })

@@ -58,11 +58,21 @@ impl Graph {
         }
         let wanted = without_paths(text);
         let callsites = self.names().callsites.iter();
-        let matches: Vec<bool> = callsites
-            .map(|it| is_place(&it.place, text) || is_type(it.type_name.as_deref(), &wanted))
+        let fits: Vec<Fit> = callsites
+            .map(|it| match is_place(&it.place, text) {
+                true => Fit::Exact,
+                false => fit(it.type_name.as_deref(), &wanted),
+            })
             .collect();
+        // The owners of a type are meant only if no block is of the type itself.
+        let best = fits
+            .iter()
+            .copied()
+            .max()
+            .unwrap_or(Fit::No)
+            .max(Fit::Owner);
         let of = |it: &BlockId| self.data.nodes.callsites[it.0 as usize] as usize;
-        let mut blocks: Vec<BlockId> = self.blocks().filter(|it| matches[of(it)]).collect();
+        let mut blocks: Vec<BlockId> = self.blocks().filter(|it| fits[of(it)] == best).collect();
         if blocks.is_empty() {
             return Err(format!(
                 "no live block is of {}: expected an address such as 0x7f12a0, a line such as \
@@ -84,15 +94,27 @@ fn is_place(place: &str, text: &str) -> bool {
     rest.is_some_and(|it| it.is_empty() || it.ends_with('/'))
 }
 
-/// Whether a type is the one meant, or an owner of it.
-fn is_type(name: Option<&str>, wanted: &str) -> bool {
+/// How well a type fits the one meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    No,
+    /// It owns the type: `Rc<Node>` for `Node`.
+    Owner,
+    Exact,
+}
+
+fn fit(name: Option<&str>, wanted: &str) -> Fit {
     let Some(name) = name.map(without_paths) else {
-        return false;
+        return Fit::No;
     };
     let inner = name
         .split_once('<')
         .and_then(|(_, it)| it.strip_suffix('>'));
-    name == wanted || inner == Some(wanted)
+    match name {
+        it if it == wanted => Fit::Exact,
+        _ if inner == Some(wanted) => Fit::Owner,
+        _ => Fit::No,
+    }
 }
 
 /// A type without the paths of modules: `Rc<Node>` for `Rc<app::tree::Node>`.
@@ -122,13 +144,13 @@ mod tests {
         assert_eq!(without_paths("Rc<app::tree::Node>"), "Rc<Node>");
         assert_eq!(without_paths("(a::B, c::D<e::F>)"), "(B, D<F>)");
         for (name, wanted, expected) in [
-            ("Rc<app::Node>", "Rc<Node>", true),
-            ("Rc<app::Node>", "Node", true),
-            ("Vec<Rc<app::Node>>", "Node", false),
-            ("Vec<Rc<app::Node>>", "Rc<Node>", true),
+            ("Rc<app::Node>", "Rc<Node>", Fit::Exact),
+            ("Rc<app::Node>", "Node", Fit::Owner),
+            ("Vec<Rc<app::Node>>", "Node", Fit::No),
+            ("Vec<Rc<app::Node>>", "Rc<Node>", Fit::Owner),
         ] {
-            assert_eq!(is_type(Some(name), wanted), expected, "{name} {wanted}");
+            assert_eq!(fit(Some(name), wanted), expected, "{name} {wanted}");
         }
-        assert!(!is_type(None, "Node"));
+        assert_eq!(fit(None, "Node"), Fit::No);
     }
 }

@@ -125,6 +125,9 @@ impl Graph {
         let mut nodes = vec![block.0];
         while let Some(above) = self.dominator_of(nodes[nodes.len() - 1]) {
             nodes.push(above);
+            if above >= tree.blocks {
+                break;
+            }
         }
         nodes.reverse();
         let mut chain: Vec<Link> = Vec::with_capacity(nodes.len());
@@ -138,9 +141,13 @@ impl Graph {
                 },
                 None => Holder::Block(BlockId(node)),
             };
+            let retained = match tree.group_of(node) {
+                Some(group) => tree.retained_by(group),
+                None => tree.retained[node as usize],
+            };
             chain.push(Link {
                 holder,
-                retained: Bytes::new(tree.retained[node as usize]),
+                retained: Bytes::new(retained),
                 by: before.and_then(|it| self.pointer(it, node)),
             });
             before = Some(node);
@@ -209,7 +216,11 @@ impl Graph {
             }
         }
         paths.truncate(MOST_PATHS);
-        paths.sort_by_key(|it| (!it.is_strong(), it.class, it.steps.len()));
+        let holder = self.root_of(block);
+        paths.sort_by_key(|it| {
+            let is_holder = holder == Some(it.root.as_str());
+            (!it.is_strong(), it.class, !is_holder, it.steps.len())
+        });
         paths
     }
 }

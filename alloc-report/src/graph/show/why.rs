@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use alloc_core_snapshot::Bytes;
 
 use super::{Look, row, share};
-use crate::graph::{BlockId, Graph, Holder, Reference, Selected, Why, WhyPath};
+use crate::graph::{BlockId, Graph, Holder, Reach, Reference, Selected, Why, WhyPath};
 use crate::show::table::{BOLD, Cell, DIM, Paint};
 use crate::show::text::{grouped, plural};
 
@@ -83,10 +83,16 @@ fn of_one(graph: &Graph, why: &Why, look: &Look) -> String {
         graph.deep_size(why.block)
     ));
     let above = &why.chain[..why.chain.len().saturating_sub(1)];
-    match above.is_empty() {
-        true => out.push_str("\nNo single root or block holds it: several do\n"),
-        false => out.push_str("\nIt would be free without any one of\n"),
-    }
+    // What is leaked hangs below the root that stands for nothing.
+    let above = match why.reach {
+        Reach::ByNothing => above.get(1..).unwrap_or(above),
+        _ => above,
+    };
+    out.push_str(match (above.is_empty(), why.reach) {
+        (true, Reach::ByNothing) => "\nIt is the head of a leak, or a part of a cycle\n",
+        (true, _) => "\nNo single root or block holds it: several do\n",
+        (false, _) => "\nIt would be free without any one of\n",
+    });
     for link in above {
         let name = match &link.holder {
             Holder::Root { name, .. } => name.clone(),
