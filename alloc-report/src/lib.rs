@@ -48,7 +48,7 @@
 
 // Each module imports only from those before it: `names`, `foreign`, `compare`, `growth`, `advise`, `show` (`text`, `table`,
 // `stack`, `view`, `notes`, `builder`, `words`, then `top`, `diff` and `suspects`), `annotate`, `stacks`, `flame`,
-// `page`, `explore`.
+// `page`, `explore`, `graph`.
 mod advise;
 mod annotate;
 mod compare;
@@ -57,6 +57,7 @@ mod explore;
 mod flame;
 #[cfg(feature = "import")]
 mod foreign;
+pub mod graph;
 mod growth;
 mod names;
 #[cfg(feature = "page")]
@@ -75,6 +76,7 @@ pub use explore::{Explorer, Refreshed, explore};
 pub use flame::{Flamegraph, flamegraph};
 #[cfg(feature = "import")]
 pub use foreign::import;
+pub use graph::Graph;
 pub use growth::{Moment, Suspect};
 #[cfg(feature = "page")]
 pub use page::{Page, page};

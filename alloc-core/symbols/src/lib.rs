@@ -21,6 +21,7 @@ mod fingerprint;
 mod generics;
 mod names;
 mod sections;
+mod variables;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ pub use alloc_core_snapshot::seam::symbolizer::{Frame, Missing, Named, Search};
 pub use files::{Files, identity};
 pub use fingerprint::{fingerprint, fingerprint_of};
 pub use names::held;
+pub use variables::{Variable, Variables, variables};
 
 /// The code segment of an ELF file in a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

@@ -112,6 +112,9 @@ pub(crate) enum Command {
     /// Show how many more bytes blocks have than were asked for
     #[command(after_help = crate::slack::EXAMPLES)]
     Slack(SlackOptions),
+    /// Show what keeps memory alive, from the heap graph of a program
+    #[command(after_help = crate::graph::EXAMPLES)]
+    Graph(crate::graph::Options),
     /// Make a page of HTML: flame graph, table, difference, and memory over time
     #[command(after_help = crate::html::EXAMPLES)]
     Html(crate::html::Options),

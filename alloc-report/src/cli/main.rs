@@ -5,7 +5,7 @@
 //!
 //! Each module imports only from those before it: `terminal`, `output`, `suggest`, `conditions`,
 //! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `ages`, `frees`, `slack`, `suspects`, `check`,
-//! `annotate`, `symbolize`, `import`, `advise`, `html`, `flamegraph`, `explore`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`,
+//! `annotate`, `symbolize`, `import`, `advise`, `html`, `flamegraph`, `explore`, `graph`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`,
 //! `shell`.
 
 mod advise;
@@ -18,6 +18,7 @@ mod explore;
 mod flamegraph;
 mod formats;
 mod frees;
+mod graph;
 mod html;
 mod import;
 mod load;
@@ -85,6 +86,7 @@ fn report(command: Command) -> Result<(String, u8)> {
         Command::Diff { old, new, view } => {
             tables::diff(&old, new, &view, check_usage(view.grouping()))
         }
+        Command::Graph(options) => graph::report(&options),
         Command::Flamegraph(options) => flamegraph::report(&options),
         Command::Advise(options) => advise::report(&options),
         Command::Html(options) => html::report(&options),

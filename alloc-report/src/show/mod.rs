@@ -35,3 +35,21 @@ pub use suspects::{Suspects, suspects, suspects_at};
 pub use temporary::{TemporaryTable, Within, temporary};
 pub use top::{Top, top};
 pub use tree::{Tree, tree};
+
+/// A sentence in lines of at most `room` columns, unless a word is longer.
+pub(crate) fn sentence(sentence: &str, room: usize) -> Vec<String> {
+    words::lines(sentence, room)
+}
+
+/// A short time: `0.4 ms`, `12.0 ms`, `3 seconds`.
+pub(crate) fn milliseconds(time: std::time::Duration) -> String {
+    match time.as_secs_f64() {
+        it if it < 1.0 => format!("{:.1} ms", it * 1000.0),
+        it => words::duration(it),
+    }
+}
+
+/// An age: `35 ms`, `90 seconds`, `3 hours`.
+pub(crate) fn age(time: std::time::Duration) -> String {
+    words::duration(time.as_secs_f64())
+}

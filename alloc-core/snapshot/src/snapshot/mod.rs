@@ -6,6 +6,7 @@
 mod about;
 mod charge;
 mod files;
+mod graph;
 mod missing_debug_info;
 mod naming;
 mod trace;

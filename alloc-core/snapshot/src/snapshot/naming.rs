@@ -84,7 +84,7 @@ impl Snapshot {
         }
     }
 
-    fn symbols<'a>(&'a self, search: &'a Search) -> Symbols<'a> {
+    pub(super) fn symbols<'a>(&'a self, search: &'a Search) -> Symbols<'a> {
         match self.is_here {
             true => Symbols::of_this_process(&self.about.modules, search),
             false => Symbols::of_file(&self.about.modules, search),

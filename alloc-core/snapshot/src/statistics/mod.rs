@@ -14,7 +14,7 @@ pub(crate) mod pattern;
 use std::cmp::{Ordering, Reverse};
 use std::fmt;
 
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, Trace};
 use crate::stack::package::Crates;
 use crate::statistics::grouping::{GroupBy, Grouping, Metric, SortBy};
 use crate::{Amount, Bytes, Counters, Lifetimes, Slack, process};
@@ -216,6 +216,22 @@ impl Snapshot {
             });
             of.group(members, &grouping.keys)
         }
+    }
+
+    /// The key of each trace, in order.
+    pub(crate) fn keys_of_traces(&self, by: GroupBy) -> Vec<GroupKey> {
+        let grouping = &Grouping::from(by);
+        let of = self.of(grouping);
+        let key = |(number, trace): (usize, &Trace)| {
+            let member = Member {
+                number,
+                trace,
+                frame: self.charged_frame(&trace.traceback),
+                is_plumbing: false,
+            };
+            of.key(&grouping.keys[0], member)
+        };
+        self.traces().iter().enumerate().map(key).collect()
     }
 
     fn of<'a>(&'a self, grouping: &'a Grouping) -> Of<'a> {

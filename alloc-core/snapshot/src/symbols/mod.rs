@@ -25,7 +25,7 @@ pub use cache::resident;
 
 /// The frames at an address: the innermost inlined function first, the function that contains the
 /// code last.
-type Location = Arc<[Frame]>;
+pub(crate) type Location = Arc<[Frame]>;
 
 /// The traceback of these return addresses of this process, cut to `limit` addresses.
 pub fn traceback_here(
@@ -116,6 +116,17 @@ impl<'a> Symbols<'a> {
                 let addresses = &recorded.addresses[callsite.stack.clone()];
                 self.stack(addresses, callsite.stack_end, recorded.traceback_limit)
             })
+            .collect()
+    }
+
+    /// The frames at each of these return addresses, in order.
+    pub(crate) fn frames(&mut self, addresses: &[u64]) -> Vec<Location> {
+        let address = |it: &u64| usize::try_from(*it).unwrap_or(usize::MAX);
+        self.look_up(addresses.iter().map(address));
+        let frames = |it: &u64| self.locations.get(&address(it)).cloned();
+        addresses
+            .iter()
+            .map(|it| frames(it).unwrap_or_default())
             .collect()
     }
 

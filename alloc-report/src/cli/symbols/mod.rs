@@ -25,10 +25,15 @@ pub(crate) fn search_in(folders: Vec<PathBuf>) {
     let _ = SEARCH.set(SymbolSearch { folders, fetch });
 }
 
+/// Where names are searched.
+pub(crate) fn search() -> &'static SymbolSearch {
+    SEARCH.get_or_init(SymbolSearch::default)
+}
+
 /// Names the frames of a snapshot that has only addresses.
 pub(crate) fn name(snapshot: &mut Snapshot) {
     if snapshot.is_named() {
         return;
     }
-    snapshot.name(SEARCH.get_or_init(SymbolSearch::default));
+    snapshot.name(search());
 }

@@ -1,0 +1,39 @@
+//! A graph for other programs.
+
+use std::path::Path;
+
+use alloc_report::graph::{write_dot, write_heap_snapshot};
+use anyhow::Result;
+use clap::ValueEnum;
+
+use super::check_free;
+use super::load::load;
+use crate::output;
+
+/// How many roots and blocks a picture has: more are not readable.
+const DRAWN: usize = 60;
+
+/// Another program that shows graphs.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum To {
+    /// The heap snapshot of Chrome's DevTools: the tab Memory, Load profile
+    Heapsnapshot,
+    /// The language of Graphviz: the 60 roots and blocks that retain the most
+    Dot,
+}
+
+/// Writes the graph of a file for another program.
+pub(super) fn export(file: &Path, to: To, path: &Path, force: bool) -> Result<String> {
+    let is_standard_output = check_free(path, force)?;
+    let graph = load(file)?;
+    let mut bytes = Vec::new();
+    match to {
+        To::Heapsnapshot => write_heap_snapshot(&graph, &mut bytes)?,
+        To::Dot => write_dot(&graph, DRAWN, &mut bytes)?,
+    }
+    if is_standard_output {
+        return Ok(String::from_utf8(bytes)?);
+    }
+    output::write(path, &bytes, force)?;
+    Ok(format!("Written to {}\n", output::escaped(path)))
+}

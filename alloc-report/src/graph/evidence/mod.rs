@@ -1,0 +1,242 @@
+//! What speaks for a block being alive.
+//!
+//! In: blocks, references and roots, all of which may be mistaken. Out: how each block is reached,
+//! and the roots in groups with names. It decides nothing about who retains what.
+
+mod groups;
+mod kinds;
+mod pointees;
+mod references;
+
+use std::fmt;
+
+pub(super) use groups::{GroupId, Groups, groups};
+pub(super) use kinds::Kind;
+pub(super) use references::References;
+
+use super::file::{Data, RootKind, RootRow};
+use super::names::Names;
+
+/// What kind of root it is, the best evidence first.
+///
+/// ```
+/// use alloc_report::graph::RootClass;
+///
+/// assert!(RootClass::Static < RootClass::Stack);
+/// assert_eq!(RootClass::ThreadLocal.to_string(), "thread-local");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum RootClass {
+    /// The program named it as a root.
+    Named,
+    /// A static of the program.
+    Static,
+    /// A thread-local.
+    ThreadLocal,
+    /// A word on a stack.
+    Stack,
+    /// A register.
+    Register,
+    /// A static of a library.
+    Library,
+    /// Memory that nobody describes, such as that of C's `malloc`.
+    Unknown,
+    /// Nothing: it stands for the root of what is leaked.
+    Nothing,
+}
+
+impl fmt::Display for RootClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            RootClass::Named => "named by the program",
+            RootClass::Static => "static",
+            RootClass::ThreadLocal => "thread-local",
+            RootClass::Stack => "stack",
+            RootClass::Register => "register",
+            RootClass::Library => "static of a library",
+            RootClass::Unknown => "unknown memory",
+            RootClass::Nothing => "nothing",
+        })
+    }
+}
+
+/// How the roots reach a block.
+///
+/// ```
+/// use alloc_report::graph::{Graph, Reach, builder};
+///
+/// let graph = Graph::read(&builder::sample().file())?;
+/// let first = graph.block(graph.blocks().next().unwrap());
+/// assert_eq!(first.reach, Reach::Strongly);
+/// assert_eq!(first.reach.to_string(), "reached by roots");
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Reach {
+    /// By pointers of owners.
+    Strongly,
+    /// Only by words that may be left behind, or that point into the middle of a block.
+    Weakly,
+    /// Only by memory that nobody describes.
+    OnlyByUnknownMemory,
+    /// Not at all.
+    ByNothing,
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Reach::Strongly => "reached by roots",
+            Reach::Weakly => "reached by words that may be left behind",
+            Reach::OnlyByUnknownMemory => "reached only by unknown memory",
+            Reach::ByNothing => "reached by nothing",
+        })
+    }
+}
+
+/// How good the best evidence for a block is: the class of its best root, or worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank(u8);
+
+impl Rank {
+    pub(super) const WEAK: Rank = Rank(6);
+    pub(super) const UNKNOWN: Rank = Rank(7);
+    pub(super) const NOTHING: Rank = Rank(8);
+    const NOT_YET: Rank = Rank(9);
+
+    /// The rank of what a root of this class reaches strongly.
+    pub(super) fn of(class: RootClass) -> Rank {
+        Rank(class as u8)
+    }
+
+    pub(super) fn is_strong(self) -> bool {
+        self < Rank::WEAK
+    }
+}
+
+/// The evidence for all blocks.
+pub(super) struct Evidence {
+    pub(super) references: References,
+    pub(super) ranks: Vec<Rank>,
+    /// Whether each root points to a place that owners point to.
+    pub(super) is_strong_root: Vec<bool>,
+}
+
+impl Evidence {
+    pub(super) fn of(data: &Data, names: &Names) -> Evidence {
+        let roots = data.roots.iter();
+        let is_strong_root = roots.map(|it| is_strong_root(data, names, it)).collect();
+        let mut evidence = Evidence {
+            references: References::of(data, names),
+            ranks: vec![Rank::NOT_YET; data.nodes.len()],
+            is_strong_root,
+        };
+        evidence.rank_all(data);
+        evidence
+    }
+
+    /// Gives each block its rank, from the best to the worst.
+    fn rank_all(&mut self, data: &Data) {
+        let of_class: Vec<RootClass> = data.roots.iter().map(|it| class_of(data, it)).collect();
+        let roots = || data.roots.iter().zip(&of_class).zip(0_usize..);
+        for class in [
+            RootClass::Named,
+            RootClass::Static,
+            RootClass::ThreadLocal,
+            RootClass::Stack,
+            RootClass::Register,
+            RootClass::Library,
+        ] {
+            let strong = roots().filter(|((_, it), at)| **it == class && self.is_strong_root[*at]);
+            let targets = strong.map(|((root, _), _)| root.target).collect();
+            self.flood(data, targets, Rank::of(class), true);
+        }
+        let known = roots().filter(|((_, class), _)| **class != RootClass::Unknown);
+        let mut targets: Vec<u32> = known.map(|((root, _), _)| root.target).collect();
+        for block in 0..data.nodes.len() as u32 {
+            if self.ranks[block as usize].is_strong() {
+                let edges = data.nodes.edges(block);
+                targets.extend(
+                    edges
+                        .map(|edge| data.nodes.to[edge])
+                        .filter(|it| self.ranks[*it as usize] == Rank::NOT_YET),
+                );
+            }
+        }
+        self.flood(data, targets, Rank::WEAK, false);
+        let unknown = data.roots.iter().filter(|it| it.kind == RootKind::Unknown);
+        let targets = unknown.map(|it| it.target).collect();
+        self.flood(data, targets, Rank::UNKNOWN, false);
+        for rank in &mut self.ranks {
+            if *rank == Rank::NOT_YET {
+                *rank = Rank::NOTHING;
+            }
+        }
+    }
+
+    /// Gives a rank to these blocks and what they refer to, as far as they have none.
+    fn flood(&mut self, data: &Data, mut open: Vec<u32>, rank: Rank, only_strong: bool) {
+        let nodes = &data.nodes;
+        let ranks = &mut self.ranks;
+        let mut is_new = |block: u32| {
+            let known = &mut ranks[block as usize];
+            let is_new = *known == Rank::NOT_YET;
+            if is_new {
+                *known = rank;
+            }
+            is_new
+        };
+        open.retain(|it| is_new(*it));
+        while let Some(block) = open.pop() {
+            for edge in nodes.edges(block) {
+                let counts = !only_strong || self.references.is_strong(edge);
+                if counts && is_new(nodes.to[edge]) {
+                    open.push(nodes.to[edge]);
+                }
+            }
+        }
+    }
+
+    /// How the roots reach a block.
+    pub(super) fn reach(&self, block: u32) -> Reach {
+        match self.ranks[block as usize] {
+            Rank::WEAK => Reach::Weakly,
+            Rank::UNKNOWN => Reach::OnlyByUnknownMemory,
+            Rank::NOTHING => Reach::ByNothing,
+            _ => Reach::Strongly,
+        }
+    }
+}
+
+/// The class of a root.
+pub(super) fn class_of(data: &Data, root: &RootRow) -> RootClass {
+    match root.kind {
+        RootKind::Static => match data.modules[root.extra as usize].is_program() {
+            true => RootClass::Static,
+            false => RootClass::Library,
+        },
+        RootKind::ThreadLocal => RootClass::ThreadLocal,
+        RootKind::Stack => RootClass::Stack,
+        RootKind::Register => RootClass::Register,
+        RootKind::Unknown => RootClass::Unknown,
+        RootKind::Named => RootClass::Named,
+    }
+}
+
+/// Whether a root points to a place that owners point to.
+///
+/// The lists of C's allocator name the head of a free chunk, which is in the end of the block
+/// before it. So of libc's statics only pointers to a start count.
+fn is_strong_root(data: &Data, names: &Names, root: &RootRow) -> bool {
+    let is_of_libc = || {
+        let name = data.modules[root.extra as usize].name();
+        name.starts_with("libc.so") || name.starts_with("libc-") || name.starts_with("ld-musl")
+    };
+    match root.kind {
+        RootKind::Unknown => false,
+        RootKind::Static if root.offset > 0 && is_of_libc() => false,
+        _ => references::is_owned_place(data, names, root.target, root.offset),
+    }
+}

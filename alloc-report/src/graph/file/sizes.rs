@@ -1,0 +1,111 @@
+//! Sizes made exact: the sum over each callsite is what the callsite counted.
+
+use super::nodes::Nodes;
+use super::sections::CallsiteRow;
+
+/// The number of bytes that a rounded size may lack.
+///
+/// A rounded size is of the form `(64 + m) << e`, and the true one is less than `1 << e` above it.
+///
+/// ```text
+/// room(127) == 0, room(128) == 1, room(256) == 3
+/// ```
+pub(in crate::graph) fn room(rounded: u64) -> u64 {
+    match rounded.checked_ilog2() {
+        Some(log) if log >= 7 => (1 << (log - 6)) - 1,
+        _ => 0,
+    }
+}
+
+/// Spreads what the rounded sizes of each callsite lack over its blocks, in proportion to the room
+/// of each.
+///
+/// A callsite is left as it is if it counted other blocks than the file has.
+pub(super) fn make_exact(nodes: &mut Nodes, callsites: &[CallsiteRow]) {
+    #[derive(Clone, Copy, Default)]
+    struct Sum {
+        blocks: u64,
+        bytes: u64,
+        room: u64,
+        /// What is spread over all blocks.
+        lacking: u64,
+        /// The room of the blocks so far, and what they got.
+        passed: u64,
+        given: u64,
+    }
+    let mut sums = vec![Sum::default(); callsites.len()];
+    for (callsite, size) in nodes.callsites.iter().zip(&nodes.sizes) {
+        let sum = &mut sums[*callsite as usize];
+        sum.blocks += 1;
+        sum.bytes += size;
+        sum.room += room(*size);
+    }
+    for (sum, callsite) in sums.iter_mut().zip(callsites) {
+        let Some(live) = callsite.live else { continue };
+        let lacking = live.bytes.get().checked_sub(sum.bytes);
+        sum.lacking = lacking
+            .filter(|it| *it <= sum.room && live.blocks == sum.blocks)
+            .unwrap_or(0);
+    }
+    for (callsite, size) in nodes.callsites.iter().zip(&mut nodes.sizes) {
+        let sum = &mut sums[*callsite as usize];
+        if sum.lacking == 0 {
+            continue;
+        }
+        sum.passed += room(*size);
+        let product = u128::from(sum.lacking) * u128::from(sum.passed);
+        // No block gets more than its room, since `lacking <= room`.
+        let due = (product / u128::from(sum.room)) as u64;
+        *size += due - sum.given;
+        sum.given = due;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc_core_snapshot::Amount;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(sizes: &[u64], live: Option<Amount>, expected: &[u64]) {
+        let mut nodes = Nodes {
+            sizes: sizes.to_vec(),
+            callsites: vec![0; sizes.len()],
+            ..Nodes::default()
+        };
+        let callsite = CallsiteRow {
+            live,
+            ..CallsiteRow::default()
+        };
+        make_exact(&mut nodes, &[callsite]);
+        assert_eq!(nodes.sizes, expected);
+    }
+
+    #[test]
+    fn what_sizes_lack_is_spread_in_proportion_to_their_room() {
+        for (rounded, expected) in [
+            (0, 0),
+            (127, 0),
+            (128, 1),
+            (254, 1),
+            (256, 3),
+            (1 << 20, (1 << 14) - 1),
+        ] {
+            assert_eq!(room(rounded), expected, "{rounded}");
+        }
+        check(&[100, 128], Some(Amount::new(229, 2)), &[100, 129]);
+        check(&[256; 4], Some(Amount::new(1030, 4)), &[257, 258, 257, 258]);
+        check(&[256, 512], Some(Amount::new(778, 2)), &[259, 519]);
+        // The whole room.
+        check(&[256, 128], Some(Amount::new(388, 2)), &[259, 129]);
+    }
+
+    #[test]
+    fn callsites_that_disagree_are_left_alone() {
+        check(&[256], Some(Amount::new(257, 2)), &[256]);
+        check(&[256], Some(Amount::new(260, 1)), &[256]);
+        check(&[256], Some(Amount::new(255, 1)), &[256]);
+        check(&[256], None, &[256]);
+    }
+}

@@ -1,0 +1,475 @@
+//! Who keeps it alive: [`Graph`], the heap of a program as blocks and the references between them.
+//!
+//! A file that the traced program wrote goes in ([`Graph::load`]). Answers come out: which roots
+//! hold the memory ([`Graph::roots`]), why a block is alive ([`Graph::why`]), what nothing holds
+//! ([`Graph::leaks`], [`Graph::cycles`]), which counts do not add up ([`Graph::counts`]). Nothing
+//! here stops a program or reads its memory.
+//!
+//! # How sure an answer is
+//!
+//! Whether a word is a pointer is not known: it looks like one. Words that were left behind by moves
+//! and in dead parts of stacks would share everything, so evidence has classes.
+//!
+//! - *Roots*: statics come before thread-locals, stacks, registers, statics of libraries, and memory
+//!   that nobody describes. A root of a lower class owns only what no higher one reaches.
+//! - *References*: a word of a block whose type has no pointers, a word behind a vector's length, and
+//!   a pointer into the middle of a block count only for blocks that better references do not reach.
+//! - *Counts*: those of `Rc` and `Arc` are compared with the references found.
+//!
+//! Each answer has a [`Certainty`].
+
+#[doc(hidden)]
+pub mod builder;
+mod components;
+mod dominators;
+mod evidence;
+mod export;
+mod facts;
+mod file;
+mod names;
+mod queries;
+#[cfg(test)]
+mod random;
+mod show;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::cell::OnceCell;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloc_core_snapshot::{Bytes, Error, Snapshot, SymbolSearch, Trace};
+
+pub use evidence::{Reach, RootClass};
+pub use export::write_dot;
+#[cfg(feature = "page")]
+pub use export::write_heap_snapshot;
+pub use facts::{Facts, Module, StackFrame, Thread};
+pub use names::{Variable, Variables};
+pub use queries::Certainty;
+pub use queries::counts::{CountFinding, Counts, CountsKind};
+pub use queries::cycles::Cycle;
+pub use queries::diff::{Change, GraphDiff};
+pub use queries::duplicates::Duplicate;
+pub use queries::group::GraphRow;
+pub use queries::leaks::Leak;
+pub use queries::neighbours::{Holder, Reference};
+pub use queries::roots::Root;
+pub use queries::select::Selected;
+pub use queries::why::{Link, Why, WhyPath};
+
+pub use show::{GraphText, Show};
+
+use evidence::Evidence;
+use file::Data;
+use names::Names;
+use tree::Tree;
+
+/// No node.
+const NONE: u32 = u32::MAX;
+
+/// A block of a [`Graph`], to pass to the methods of that graph.
+///
+/// ```
+/// use alloc_report::graph::{Graph, builder};
+///
+/// let graph = Graph::read(&builder::sample().file())?;
+/// let first = graph.blocks().next().unwrap();
+/// assert_eq!(graph.find(graph.block(first).address), Some(first));
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BlockId(u32);
+
+/// What is known about one block.
+///
+/// ```
+/// use alloc_report::graph::{Graph, builder};
+///
+/// let graph = Graph::read(&builder::sample().file())?;
+/// let table = graph.block(graph.blocks().next().unwrap());
+/// assert_eq!(table.to_string(), "HashMap<u64, Rc<Node>> (84 B, src/cache.rs:41)");
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Block<'a> {
+    /// Its address in the process.
+    pub address: u64,
+    /// Its size: exact, or within 1/64 ([`Facts::exact_sizes`]).
+    pub size: Bytes,
+    /// What it was allocated for, if that is known.
+    pub type_name: Option<&'a str>,
+    /// The line that is charged with it.
+    pub place: &'a str,
+    /// How old it is, if the session recorded that.
+    pub age: Option<Duration>,
+    /// Whether a part of it could not be read.
+    pub is_unread: bool,
+    /// How the roots reach it.
+    pub reach: Reach,
+}
+
+impl Block<'_> {
+    /// The type as people write it; `<unknown>` if it is not known.
+    ///
+    /// ```
+    /// use alloc_report::graph::{Graph, builder};
+    ///
+    /// let graph = Graph::read(&builder::sample().file())?;
+    /// let table = graph.block(graph.blocks().next().unwrap());
+    /// assert_eq!(table.type_or_unknown(), "HashMap<u64, Rc<Node>>");
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn type_or_unknown(&self) -> &str {
+        self.type_name.unwrap_or("<unknown>")
+    }
+}
+
+impl std::fmt::Display for Block<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = alloc_core_snapshot::Escaped(self.type_or_unknown());
+        write!(f, "{name} ({}, {})", self.size, self.place)
+    }
+}
+
+/// The heap of a program at one moment, as blocks and the references between them.
+///
+/// # What reading one costs
+///
+/// [`load`](Self::load) takes some twenty times the file's size in memory at most. The first
+/// question looks up names, as [`Snapshot::traces`] does, and analyses the references: about a
+/// second for a million blocks. Later questions use that analysis.
+///
+/// ```
+/// use alloc_report::graph::{Graph, builder};
+///
+/// // In a traced program: `alloc_core::heap_graph("app.heapgraph")?`.
+/// let file = builder::sample().file();
+/// let graph = Graph::read(&file)?;
+/// let first = &graph.roots()[0];
+/// assert_eq!(first.name, "the stack of main");
+/// assert_eq!(first.retained, 800);
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
+pub struct Graph {
+    data: Data,
+    snapshot: Snapshot,
+    /// The variables of each module, as far as they are known.
+    variables: Vec<Variables>,
+    names: OnceCell<Names>,
+    evidence: OnceCell<Evidence>,
+    tree: OnceCell<Tree>,
+    referrers: OnceCell<queries::neighbours::Referrers>,
+    held_by_unseen: OnceCell<Vec<bool>>,
+}
+
+impl Graph {
+    /// Reads a file that a traced program wrote.
+    ///
+    /// Untrusted files are safe to read: memory is bounded by the file's size, and nothing panics.
+    ///
+    /// # Errors
+    ///
+    /// [`is_io`](Error::is_io) if the file cannot be read, [`is_invalid_file`](Error::is_invalid_file)
+    /// if it is not a heap graph, is truncated or damaged.
+    ///
+    /// ```
+    /// use alloc_report::graph::{Graph, builder};
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("app.heapgraph");
+    /// std::fs::write(&path, builder::sample().file())?;
+    /// assert_eq!(Graph::load(&path)?.blocks().len(), 11);
+    ///
+    /// let error = Graph::load("/no/such/file").err().unwrap();
+    /// assert!(error.is_io());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn load(path: impl AsRef<Path>) -> Result<Graph, Error> {
+        let path = path.as_ref();
+        let read = || {
+            let mut file = File::open(path)?;
+            let mut bytes = vec![0; file::MAGIC.len()];
+            let mut known = 0;
+            // NOTE: a device that never ends does not start as a graph does.
+            while known < bytes.len() {
+                match file.read(&mut bytes[known..])? {
+                    0 => break,
+                    more => known += more,
+                }
+            }
+            bytes.truncate(known);
+            if bytes == file::MAGIC {
+                file.read_to_end(&mut bytes)?;
+            }
+            Graph::read(&bytes)
+        };
+        read().map_err(|error: Error| error.about("cannot read the heap graph", path))
+    }
+
+    /// Reads the content of a file.
+    ///
+    /// # Errors
+    ///
+    /// [`is_invalid_file`](Error::is_invalid_file) if it is not a heap graph, is truncated or damaged.
+    ///
+    /// ```
+    /// use alloc_report::graph::Graph;
+    ///
+    /// let error = Graph::read(b"something else").err().unwrap();
+    /// assert!(error.is_invalid_file());
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "expected a heap graph, found a file that starts with \"somethin\""
+    /// );
+    /// ```
+    pub fn read(bytes: &[u8]) -> Result<Graph, Error> {
+        let (data, snapshot) = file::read(bytes)?;
+        let variables = vec![Variables::default(); data.modules.len()];
+        Ok(Graph {
+            data,
+            snapshot,
+            variables,
+            names: OnceCell::new(),
+            evidence: OnceCell::new(),
+            tree: OnceCell::new(),
+            referrers: OnceCell::new(),
+            held_by_unseen: OnceCell::new(),
+        })
+    }
+
+    /// Looks up the names of frames now, including in the places of `search`.
+    ///
+    /// ```
+    /// use alloc_core::SymbolSearch;
+    /// use alloc_report::graph::{Graph, builder};
+    ///
+    /// let mut graph = Graph::read(&builder::sample().file())?;
+    /// graph.name(&SymbolSearch { folders: vec!["/srv/symbols".into()], ..SymbolSearch::default() });
+    /// assert!(graph.snapshot().is_named());
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn name(&mut self, search: &SymbolSearch) {
+        self.snapshot.name(search);
+        self.names = OnceCell::from(Names::of(&self.data, &self.snapshot, search));
+        self.forget_analysis();
+    }
+
+    /// Sets the names of the variables of a module, by its place in [`modules`](Self::modules).
+    ///
+    /// Without them, a static is shown as `program+0x1234`. The command `alloc-report graph` reads
+    /// them from the module's file.
+    ///
+    /// ```
+    /// use alloc_report::graph::{Graph, Variable, Variables, builder};
+    ///
+    /// let mut graph = Graph::read(&builder::sample().file())?;
+    /// assert!(graph.roots().iter().any(|it| it.name == "static program+0x1000"));
+    ///
+    /// let cache = Variable { start: 0x1000, size: 8, name: "app::CACHE".into() };
+    /// graph.set_variables(0, Variables { statics: vec![cache], thread_locals: vec![] });
+    /// assert!(graph.roots().iter().any(|it| it.name == "static app::CACHE"));
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn set_variables(&mut self, module: usize, variables: Variables) {
+        if let Some(known) = self.variables.get_mut(module) {
+            *known = variables.sorted();
+            self.forget_analysis();
+        }
+    }
+
+    fn forget_analysis(&mut self) {
+        self.evidence = OnceCell::new();
+        self.tree = OnceCell::new();
+        self.held_by_unseen = OnceCell::new();
+    }
+
+    /// How the graph was taken, and what is missing in it.
+    ///
+    /// ```
+    /// use alloc_report::graph::{Graph, builder};
+    ///
+    /// let graph = Graph::read(&builder::sample().file())?;
+    /// assert_eq!(graph.facts().process_id, 4711);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn facts(&self) -> &Facts {
+        &self.data.facts
+    }
+
+    /// The program and its libraries.
+    ///
+    /// ```
+    /// use alloc_report::graph::{Graph, builder};
+    ///
+    /// let graph = Graph::read(&builder::sample().file())?;
+    /// assert!(graph.modules()[0].is_program());
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn modules(&self) -> &[Module] {
+        &self.data.modules
+    }
+
+    /// The threads that ran.
+    ///
+    /// ```
+    /// use alloc_report::graph::{Graph, builder};
+    ///
+    /// let graph = Graph::read(&builder::sample().file())?;
+    /// assert_eq!(graph.threads()[0].name, "main");
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn threads(&self) -> &[Thread] {
+        &self.data.threads
+    }
+
+    /// The counters of all callsites, recorded right after the graph.
+    ///
+    /// ```
+    /// use alloc_report::graph::{Graph, builder};
+    ///
+    /// let graph = Graph::read(&builder::sample().file())?;
+    /// assert_eq!(graph.snapshot().traces().len(), 8);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// All blocks, in order of address.
+    ///
+    /// ```
+    /// use alloc_report::graph::{Graph, builder};
+    ///
+    /// let graph = Graph::read(&builder::sample().file())?;
+    /// assert_eq!(graph.blocks().len(), 11);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn blocks(&self) -> impl ExactSizeIterator<Item = BlockId> + use<> {
+        (0..self.data.nodes.len() as u32).map(BlockId)
+    }
+
+    /// How many references between blocks were found.
+    ///
+    /// ```
+    /// use alloc_report::graph::{Graph, builder};
+    ///
+    /// let graph = Graph::read(&builder::sample().file())?;
+    /// assert_eq!(graph.references(), 8);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn references(&self) -> usize {
+        self.data.nodes.to.len()
+    }
+
+    /// The sum of the sizes of all blocks.
+    ///
+    /// ```
+    /// use alloc_report::graph::{Graph, builder};
+    ///
+    /// let graph = Graph::read(&builder::sample().file())?;
+    /// assert_eq!(graph.bytes(), 1402);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn bytes(&self) -> Bytes {
+        Bytes::new(self.data.nodes.sizes.iter().sum())
+    }
+
+    /// The block that contains an address.
+    ///
+    /// ```
+    /// use alloc_report::graph::{Graph, builder};
+    ///
+    /// let graph = Graph::read(&builder::sample().file())?;
+    /// let first = graph.block(graph.blocks().next().unwrap());
+    /// assert_eq!(graph.find(first.address + 83), graph.find(first.address));
+    /// assert_eq!(graph.find(first.address + 84), None);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn find(&self, address: u64) -> Option<BlockId> {
+        self.data.nodes.find(address).map(BlockId)
+    }
+
+    /// What is known about a block.
+    ///
+    /// # Panics
+    ///
+    /// If the block is one of another graph that has more blocks.
+    ///
+    /// ```
+    /// use alloc_report::graph::{Graph, builder};
+    ///
+    /// let graph = Graph::read(&builder::sample().file())?;
+    /// let sizes = graph.blocks().map(|it| graph.block(it).size.get());
+    /// assert_eq!(graph.bytes(), sizes.sum::<u64>());
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn block(&self, id: BlockId) -> Block<'_> {
+        let (nodes, at) = (&self.data.nodes, id.0 as usize);
+        let names = self.names();
+        let callsite = &names.callsites[nodes.callsites[at] as usize];
+        let age = nodes.ages.get(at).copied().flatten();
+        Block {
+            address: nodes.starts[at],
+            size: Bytes::new(nodes.sizes[at]),
+            type_name: callsite.type_name.as_deref(),
+            place: &callsite.place,
+            age: age.map(Duration::from_micros),
+            is_unread: nodes.unread.binary_search(&id.0).is_ok(),
+            reach: self.evidence().reach(id.0),
+        }
+    }
+
+    /// The callsite that allocated a block, with its stack; `None` if the snapshot does not have it.
+    ///
+    /// ```
+    /// use alloc_report::graph::{Graph, builder};
+    ///
+    /// let graph = Graph::read(&builder::sample().file())?;
+    /// let trace = graph.trace(graph.blocks().next().unwrap()).unwrap();
+    /// assert_eq!(trace.traceback[0].function(), Some("app::fill"));
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn trace(&self, id: BlockId) -> Option<&Trace> {
+        let callsite = self.data.nodes.callsites[id.0 as usize];
+        let trace = self.data.callsites[callsite as usize].trace?;
+        self.snapshot.traces().get(trace as usize)
+    }
+
+    fn names(&self) -> &Names {
+        self.names
+            .get_or_init(|| Names::of(&self.data, &self.snapshot, &SymbolSearch::default()))
+    }
+
+    fn evidence(&self) -> &Evidence {
+        self.evidence
+            .get_or_init(|| Evidence::of(&self.data, self.names()))
+    }
+
+    fn tree(&self) -> &Tree {
+        self.tree.get_or_init(|| {
+            let groups = evidence::groups(&self.data, self.names(), &self.variables);
+            Tree::of(&self.data, self.evidence(), groups)
+        })
+    }
+
+    /// The type of a callsite's blocks, by the callsite's index.
+    fn type_of(&self, callsite: u32) -> Option<&Arc<str>> {
+        self.names().callsites[callsite as usize].type_name.as_ref()
+    }
+}
+
+impl std::fmt::Debug for Graph {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Graph")
+            .field("blocks", &self.data.nodes.len())
+            .field("references", &self.data.nodes.to.len())
+            .field("roots", &self.data.roots.len())
+            .finish_non_exhaustive()
+    }
+}
