@@ -89,6 +89,9 @@ pub(crate) enum Command {
     /// Make a page of HTML: flame graph, table, difference, and memory over time
     #[command(after_help = crate::html::EXAMPLES)]
     Html(crate::html::Options),
+    /// Write a snapshot in the format of another tool
+    #[command(after_help = crate::export::EXAMPLES)]
+    Export(crate::export::Options),
     /// Name what grows at every step over several snapshots of a process
     #[command(after_help = crate::suspects::EXAMPLES)]
     Suspects(crate::suspects::Options),

@@ -5,13 +5,14 @@
 //!
 //! Each module imports only from those before it: `terminal`, `output`, `suggest`, `conditions`,
 //! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `suspects`, `check`,
-//! `annotate`, `symbolize`, `html`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`,
-//! `shell`.
+//! `annotate`, `symbolize`, `html`, `export`, `run`, `timeline` and `recordings`, which do not import
+//! each other; `arguments`, `shell`.
 
 mod annotate;
 mod arguments;
 mod check;
 mod conditions;
+mod export;
 mod formats;
 mod html;
 mod load;
@@ -74,6 +75,7 @@ fn report(command: Command) -> Result<(String, u8)> {
             tables::diff(&old, new, &view, check_usage(view.grouping()))
         }
         Command::Html(options) => html::report(&options),
+        Command::Export(options) => export::report(options),
         Command::Suspects(options) => suspects::report(&options),
         Command::Symbolize(options) => symbolize::symbolize(&options),
         Command::Annotate(options) => annotate::report(&options),
