@@ -2,6 +2,7 @@
 //!
 //! The tests need Chromium. Set `ALLOC_TESTS_PICTURES` to a folder to get pictures of what they see.
 
+#[path = "../support/browser.rs"]
 mod browser;
 mod samples;
 
