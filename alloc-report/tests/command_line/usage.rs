@@ -174,6 +174,8 @@ fn completions_and_the_manual_contain_the_options() {
         "-diff",
         "-tree",
         "-lifetimes",
+        "-html",
+        "-export",
         "-suspects",
         "-check",
         "-annotate",

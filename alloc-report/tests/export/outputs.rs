@@ -73,8 +73,8 @@ fn trace_events() {
     check(
         "heap --to trace-events",
         expect![[r#"
-        {"displayTimeUnit":"ms","traceEvents":[{"name":"process_name","ph":"M","pid":0,"ts":0,"args":{"name":"heap"}},{"name":"heap","ph":"C","pid":0,"ts":0,"args":{"bytes":9738}},{"name":"peak of the heap","ph":"C","pid":0,"ts":0,"args":{"bytes":10653}},{"name":"allocated","ph":"C","pid":0,"ts":0,"args":{"bytes":14834}},{"name":"allocations","ph":"C","pid":0,"ts":0,"args":{"blocks":113}}]}
-    "#]],
+            {"displayTimeUnit":"ms","traceEvents":[{"name":"process_name","cat":"memory","ph":"M","pid":0,"tid":0,"ts":0,"args":{"name":"heap"}},{"name":"heap","cat":"memory","ph":"C","pid":0,"tid":0,"ts":0,"args":{"bytes":9738}},{"name":"peak of the heap","cat":"memory","ph":"C","pid":0,"tid":0,"ts":0,"args":{"bytes":10653}},{"name":"allocated","cat":"memory","ph":"C","pid":0,"tid":0,"ts":0,"args":{"bytes":14834}},{"name":"allocations","cat":"memory","ph":"C","pid":0,"tid":0,"ts":0,"args":{"blocks":113}}]}
+        "#]],
     );
 }
 

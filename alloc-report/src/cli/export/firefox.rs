@@ -26,13 +26,15 @@ pub(super) fn write(snapshot: &Snapshot, first: Metric) -> Result<Vec<u8>> {
         SamplingInterval::from_millis(1),
     );
     let moment = Timestamp::from_nanos_since_reference(0);
-    for (metric, at) in metrics(snapshot, first).into_iter().zip(0_u32..) {
+    let metrics = metrics(snapshot, first).into_iter();
+    let metrics = metrics.map(|it| (it, stacks.by_size(it)));
+    let metrics = metrics.filter(|(metric, rows)| !rows.is_empty() || *metric == first);
+    for ((metric, rows), at) in metrics.zip(0_u32..) {
         let process = profile.add_process(&metric.to_string(), at, moment);
         let thread = profile.add_thread(process, at, moment, true);
         profile.set_thread_name(thread, &metric.to_string());
-        let rows = stacks.by_size(metric).into_iter();
         // NOTE: the viewer tells blocks apart by their addresses.
-        for ((row, amount), address) in rows.zip(1..) {
+        for ((row, amount), address) in rows.into_iter().zip(1..) {
             let frames = row.frames.iter().rev();
             let names = frames.map(|&it| profile.intern_string(&stacks.frames[it]));
             let frames: Vec<FrameInfo> = names

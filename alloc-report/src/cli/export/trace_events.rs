@@ -60,8 +60,10 @@ fn counters(process: u32, microseconds: u64, moment: &Moment) -> impl Iterator<I
         let value = value?;
         Some(Event {
             name,
+            category: "memory",
             phase: "C",
             process,
+            thread: 0,
             microseconds,
             arguments: match unit {
                 "blocks" => Arguments::Blocks { blocks: value },
@@ -81,11 +83,16 @@ struct Trace {
 #[derive(Serialize)]
 struct Event {
     name: &'static str,
+    #[serde(rename = "cat")]
+    category: &'static str,
     /// `C` for the value of a counter, `M` for a name.
     #[serde(rename = "ph")]
     phase: &'static str,
     #[serde(rename = "pid")]
     process: u32,
+    /// Always 0: memory is of the process. Readers expect a number.
+    #[serde(rename = "tid")]
+    thread: u32,
     #[serde(rename = "ts")]
     microseconds: u64,
     #[serde(rename = "args")]
@@ -113,8 +120,10 @@ impl Event {
     fn process(process: u32, name: String) -> Event {
         Event {
             name: "process_name",
+            category: "memory",
             phase: "M",
             process,
+            thread: 0,
             microseconds: 0,
             arguments: Arguments::Name { name },
         }
