@@ -7,7 +7,6 @@
 //! `stacks` merges equal stacks, and each other module writes one format.
 
 use std::io::{IsTerminal as _, stdout};
-use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
@@ -109,29 +108,33 @@ pub(crate) fn report(options: Options) -> Result<String> {
 
 /// The file, and the sentence on what it lacks.
 fn written(options: Options) -> Result<(Vec<u8>, Option<String>)> {
-    let Options { to, sort, file, .. } = options;
+    let Options { to, sort, .. } = options;
+    let file = &options.file;
     if to == To::TraceEvents {
         if sort.is_some() {
             bail!("expected no --sort for trace-events, which are sorted by time");
         }
-        let note = Some("trace events hold the heap as a whole; stacks are left out".to_owned());
         if file.is_dir() {
             if !options.filters.include.is_empty() || !options.filters.exclude.is_empty() {
                 bail!("expected no filters for trace-events of a recording, which have no stacks");
             }
-            return Ok((trace_events::of_recording(&file)?, note));
+            let note = Some(WITHOUT_STACKS.to_owned());
+            return Ok((trace_events::of_recording(file)?, note));
         }
-        let snapshot = loaded(&file, &options.charging, &options.filters)?;
-        return Ok((trace_events::of_snapshot(&snapshot)?, note));
     }
-    let snapshot = loaded(&file, &options.charging, &options.filters)?;
+    let Loaded { snapshot, nothing } = load(file, &options.charging, &options.filters)?;
+    if let Some(nothing) = nothing {
+        bail!(nothing);
+    }
     let metric = sort.unwrap_or_else(|| match to {
         To::Dhat if snapshot.knows(Metric::Total) => Metric::Total,
         _ => snapshot.first_metric(),
     });
     if !snapshot.knows(metric) {
-        let file = file.display().to_string();
-        bail!("the snapshot {} does not have {metric}", Escaped(&file));
+        bail!(
+            "the snapshot {} does not have {metric}",
+            output::escaped(file)
+        );
     }
     let note = note(&snapshot, to, metric, sort.is_some());
     let bytes = match to {
@@ -144,33 +147,31 @@ fn written(options: Options) -> Result<(Vec<u8>, Option<String>)> {
         To::Folded => folded::write(&snapshot, metric),
         To::Speedscope => speedscope::write(&snapshot, metric)?,
         To::Firefox => firefox::write(&snapshot, metric)?,
-        To::Csv | To::Json | To::TraceEvents => {
-            let by = Grouping::by(GroupBy::Traceback).with_metric(metric);
-            let format = if to == To::Csv {
-                Format::Csv
-            } else {
-                Format::Json
-            };
-            let view = View::of_stacks(options.charging, options.filters, format);
-            let text = match to {
-                To::Csv => csv::top(&snapshot, &view, &by)?,
-                _ => formats::json::top(&snapshot, &file, &view, &by)?,
-            };
-            text.into_bytes()
+        To::Csv => {
+            let (view, by) = of_stacks(options, Format::Csv, metric);
+            csv::top(&snapshot, &view, &by)?.into_bytes()
         }
+        To::Json => {
+            let file = options.file.clone();
+            let (view, by) = of_stacks(options, Format::Json, metric);
+            formats::json::top(&snapshot, &file, &view, &by)?.into_bytes()
+        }
+        To::TraceEvents => trace_events::of_snapshot(&snapshot)?,
     };
     let missing = snapshot.missing_debug_info().map(|it| it.to_string());
     let notes: Vec<String> = missing.into_iter().chain(note).collect();
     Ok((bytes, (!notes.is_empty()).then(|| notes.join("\nnote: "))))
 }
 
-fn loaded(file: &Path, charging: &Charging, filters: &Filters) -> Result<ManuallyDrop<Snapshot>> {
-    let Loaded { snapshot, nothing } = load(file, charging, filters)?;
-    match nothing {
-        Some(nothing) => bail!(nothing),
-        None => Ok(snapshot),
-    }
+/// The options of a table of all stacks.
+fn of_stacks(options: Options, format: Format, metric: Metric) -> (View, Grouping) {
+    let by = Grouping::by(GroupBy::Traceback).with_metric(metric);
+    let view = View::of_stacks(options.charging, options.filters, format);
+    (view, by)
 }
+
+/// What is said of trace events.
+const WITHOUT_STACKS: &str = "trace events hold the heap as a whole; stacks are left out";
 
 /// One sentence on what the format cannot hold of this snapshot, if there is anything.
 fn note(snapshot: &Snapshot, to: To, metric: Metric, is_chosen: bool) -> Option<String> {
@@ -196,6 +197,7 @@ fn note(snapshot: &Snapshot, to: To, metric: Metric, is_chosen: bool) -> Option<
         To::Speedscope if is_partial => "speedscope's profiles hold stacks and metrics".to_owned(),
         To::Firefox if is_partial => "Firefox's profiles hold stacks and bytes".to_owned(),
         To::Csv | To::Json if is_partial => "the rows hold stacks and metrics".to_owned(),
+        To::TraceEvents => return Some(WITHOUT_STACKS.to_owned()),
         _ => return None,
     };
     let are = match left_out.as_slice() {
