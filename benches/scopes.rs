@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use alloc_core::{Budget, Scope, ScopeHandle, TraceAlloc, measure, untraced};
+use alloc_core::{Budget, Label, Scope, ScopeHandle, TraceAlloc, measure, untraced};
 
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
@@ -17,6 +17,26 @@ const ROUNDS: usize = 15;
 
 fn pair() {
     drop(black_box(Vec::<u8>::with_capacity(black_box(40))));
+}
+
+/// The time of a check of a label's budget: while the heap is below the limit, and while it is above
+/// but the label is not.
+fn label_checks(calls: u32) -> (f64, f64) {
+    alloc_core::start().expect("the tracer is installed");
+    let label = Label::new("bench");
+    let in_part = |part: u32| {
+        let part = label.within(&part.to_string());
+        part.run(|| black_box(Vec::<u8>::with_capacity(40)))
+    };
+    let kept: Vec<Vec<u8>> = (0..100).map(in_part).collect();
+    let other = black_box(Vec::<u8>::with_capacity(1 << 20));
+    let [below, hundred] = [1 << 30, 1 << 16].map(|limit| {
+        let budget = Budget::of_label(label, limit).expect("a budget");
+        nanoseconds(calls, || _ = black_box(budget.check()))
+    });
+    drop((kept, other));
+    alloc_core::stop();
+    (below, hundred)
 }
 
 /// The nanoseconds of one call: the median of several rounds.
@@ -66,6 +86,8 @@ fn main() {
     let scoped_poll = nanoseconds_of_poll(calls, handle.instrument(std::future::pending::<()>()));
     let poll = nanoseconds_of_poll(calls, budget.instrument(std::future::pending::<()>()));
 
+    let (below, hundred) = label_checks(calls / 100);
+
     println!("a pair of an allocation and a free of 40 bytes, median of {ROUNDS} rounds");
     for (what, nanoseconds) in [
         ("before the first scope", never),
@@ -83,6 +105,9 @@ fn main() {
     println!("a budget");
     println!("{check:>8.1} ns  check()");
     println!("{is_over:>8.1} ns  over_budget()");
+    println!("a budget of a label, check()");
+    println!("{below:>8.1} ns  while the heap is below the limit");
+    println!("{hundred:>8.1} ns  while it is above, with 100 callsites in the label");
     println!("a poll of a future that waits");
     println!("{bare_poll:>8.1} ns  alone");
     println!("{scoped_poll:>8.1} ns  instrumented by a scope");

@@ -66,7 +66,9 @@ mod snapshot {
 use loom::sync::Arc;
 use loom::thread;
 
-use counters::{Account, Cell, CellCeiling, Concurrency, Heap, HeldBack, SharedCounters};
+use counters::{
+    Account, Cell, CellCeiling, Concurrency, Delta, Heap, HeldBack, SharedCounters, Sums,
+};
 use level::Level;
 use numbers::Bytes;
 use open_gap::OpenGap;
@@ -298,6 +300,39 @@ fn a_cell_is_read_while_it_is_evicted() {
         let _ = both
             .0
             .allocated(Weighted::one(3), false, 0, CellCeiling::MANY_THREADS);
+        reader.join().unwrap();
+    });
+}
+
+/// A reader of what was copied finds it once, in the thread's sums or in the shared counters, while
+/// another callsite evicts it.
+#[test]
+fn a_sum_is_read_while_it_is_evicted() {
+    model(3, || {
+        let both = Arc::new((Sums::<2>::default(), SharedCounters::default()));
+        let fold = |both: &(Sums<2>, SharedCounters), callsite, bytes| {
+            both.0.add(callsite, bytes, |folded, bytes, emptied| {
+                assert_eq!(folded, 1);
+                both.1.fold_copied(bytes, emptied);
+            });
+        };
+        fold(&both, 1, 5);
+        let reader = thread::spawn({
+            let both = Arc::clone(&both);
+            move || {
+                let held = || {
+                    let copied = both.0.of(1);
+                    std::iter::once(Delta {
+                        copied,
+                        ..Delta::default()
+                    })
+                };
+                let found = both.1.sum(held, 0, false);
+                assert_eq!(found.copied.get(), 5);
+            }
+        });
+        fold(&both, 3, 7);
+        assert_eq!(both.0.of(3), 7);
         reader.join().unwrap();
     });
 }

@@ -2,15 +2,17 @@
 
 mod inner;
 mod steps;
+mod usable_size;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
 use crate::control::{self, GranuleHint};
-use crate::record::ager::Ager;
 use crate::record::counting::Counter;
 use crate::record::enter;
+use crate::record::extended::Extended;
 use crate::record::recorder::Recorder;
 use inner::Inner;
+use usable_size::UsableSize;
 
 /// A global allocator that forwards everything to `A`, and records it while tracing is on.
 ///
@@ -41,6 +43,7 @@ use inner::Inner;
 pub struct TraceAlloc<A = System> {
     inner: Inner<A>,
     granule: GranuleHint,
+    usable_size: UsableSize,
 }
 
 impl TraceAlloc<System> {
@@ -60,6 +63,7 @@ impl TraceAlloc<System> {
         TraceAlloc {
             inner: Inner::new(System),
             granule: GranuleHint::System,
+            usable_size: UsableSize::System,
         }
     }
 }
@@ -115,7 +119,49 @@ impl<A> TraceAlloc<A> {
         TraceAlloc {
             inner: Inner::new(inner),
             granule: GranuleHint::Bytes(bytes),
+            usable_size: UsableSize::Unknown,
         }
+    }
+
+    /// Gives the function by which the inner allocator shows how many bytes of a block are usable,
+    /// for a session with [`Config::slack`](crate::Config::slack).
+    ///
+    /// It is `tikv_jemallocator::usable_size` for jemalloc, and `mi_usable_size` for mimalloc.
+    /// [`system`](Self::system) needs none.
+    ///
+    /// # Safety
+    ///
+    /// The function may be called with the address of any live block of the inner allocator, at any
+    /// time and on any thread. It neither allocates nor unwinds. It returns the same number from the
+    /// allocation of a block to its free, unless the block is reallocated; otherwise the numbers of
+    /// the session are wrong.
+    ///
+    /// ```
+    /// use alloc_core::{Config, TraceAlloc};
+    /// use std::alloc::System;
+    ///
+    /// # #[cfg(target_os = "linux")]
+    /// unsafe fn usable_size(block: *const u8) -> usize {
+    ///     // SAFETY: the block is one of `malloc`.
+    ///     unsafe { libc::malloc_usable_size(block.cast_mut().cast()) }
+    /// }
+    /// # #[cfg(not(target_os = "linux"))]
+    /// # unsafe fn usable_size(_: *const u8) -> usize { 0 }
+    ///
+    /// #[global_allocator]
+    /// static ALLOC: TraceAlloc<System> =
+    ///     // SAFETY: `System` gets its blocks from `malloc`.
+    ///     unsafe { TraceAlloc::new(System).with_usable_size(usable_size) };
+    ///
+    /// alloc_core::start_with(Config::default().slack(true))?;
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub const unsafe fn with_usable_size(
+        mut self,
+        function: unsafe fn(*const u8) -> usize,
+    ) -> TraceAlloc<A> {
+        self.usable_size = UsableSize::Function(function);
+        self
     }
 }
 
@@ -167,7 +213,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
                 // SAFETY: the caller's promise, passed on.
                 true => unsafe { Self::dealloc_fast::<Counter>(block, size, align, self) },
                 // SAFETY: the caller's promise, passed on.
-                false => unsafe { Self::dealloc_fast::<Ager>(block, size, align, self) },
+                false => unsafe { Self::dealloc_fast::<Extended>(block, size, align, self) },
             };
         }
         // SAFETY: the caller's promise, passed on.
@@ -190,7 +236,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for TraceAlloc<A> {
                 // SAFETY: the caller's promise, passed on.
                 true => unsafe { self.realloc_fast::<Counter>(block, layout, new_size) },
                 // SAFETY: the caller's promise, passed on.
-                false => unsafe { self.realloc_fast::<Ager>(block, layout, new_size) },
+                false => unsafe { self.realloc_fast::<Extended>(block, layout, new_size) },
             };
         }
         // SAFETY: the caller's promise, passed on.

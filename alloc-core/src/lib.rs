@@ -121,10 +121,11 @@ mod write;
 
 #[doc(inline)]
 pub use alloc_core_snapshot::{
-    Ages, Amount, Bytes, ChargeTo, Counters, Error, Escaped, Filter, Frame, FunctionPattern,
-    GroupBy, GroupKey, Grouping, Health, LabelStatistic, Lifetimes, Metric, MissingDebugInfo,
-    Names, Origin, ResidentMemory, Snapshot, SortBy, SourcePath, Statistic, SymbolSearch, Trace,
-    Traceback, TracebackText, TracedMemory, resident_memory, resident_memory_of, resident_set_size,
+    Ages, Amount, Bytes, ChargeTo, Counters, Error, Escaped, Filter, Frame, FreedBy, Freer, Frees,
+    FreesRow, FunctionPattern, GroupBy, GroupKey, Grouping, Health, LabelStatistic, Lifetimes,
+    Metric, MissingDebugInfo, Names, Origin, ResidentMemory, Slack, Snapshot, SortBy, SourcePath,
+    Statistic, SymbolSearch, Trace, Traceback, TracebackText, TracedMemory, resident_memory,
+    resident_memory_of, resident_set_size,
 };
 pub use allocator::TraceAlloc;
 pub use budget::{Budget, BudgetWarning, Budgeted, OverBudget};

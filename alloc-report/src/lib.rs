@@ -2,7 +2,8 @@
 //!
 //! The snapshots are those of [`alloc_core`]. In the traced program itself, this crate compares two
 //! snapshots ([`CompareTo`]), prints tables ([`top`], [`diff`], [`suspects()`]) and annotates source
-//! ([`annotate()`]). The command `alloc-report` does the same with snapshot files.
+//! ([`annotate()`]). The command `alloc-report` does the same with snapshot files, and with heap
+//! profiles of other tools ([`import()`]).
 //!
 //! ```
 //! use alloc_core::{Amount, Counters, Frame, Snapshot, Trace, Traceback};
@@ -35,29 +36,51 @@
 //!
 //! `alloc-report top FILE` and `alloc-report diff OLD NEW` print these tables. `alloc-report diff
 //! FILE` prints the table of a profile that holds only changes, positive or negative. `alloc-report
-//! suspects OLD NEW [NEWER ...]` prints the table of what grew at every step. `--help`
+//! suspects OLD NEW [NEWER ...]` prints the table of what grew at every step. `alloc-report summary
+//! FILE` answers most questions in half a screen, and `alloc-report tree FILE` prints the stacks as a
+//! tree. `alloc-report view FILE` and `alloc-report live PID` show the same on a screen that answers to
+//! keys, if the command was installed with `--features terminal`; otherwise, and where standard output
+//! is no terminal, they print text. `--help`
 //! explains the options, with examples of filters and groupings. `alloc-report completions SHELL`
 //! and `alloc-report man` print shell completions and the manual page. The exit status is 0 on
 //! success, 1 if a file cannot be read or filters leave nothing, and 2 for a wrong command line.
 #![doc = include_str!("formats.md")]
 
-// Each module imports only from those before it: `compare`, `growth`, `show` (`text`, `table`,
-// `stack`, `view`, `notes`, `builder`, `words`, then `top`, `diff` and `suspects`), `annotate`, `page`.
+// Each module imports only from those before it: `names`, `foreign`, `compare`, `growth`, `advise`, `show` (`text`, `table`,
+// `stack`, `view`, `notes`, `builder`, `words`, then `top`, `diff` and `suspects`), `annotate`, `stacks`, `flame`,
+// `page`, `explore`.
+mod advise;
 mod annotate;
 mod compare;
+#[cfg(feature = "terminal")]
+mod explore;
+mod flame;
+#[cfg(feature = "import")]
+mod foreign;
 mod growth;
+mod names;
 #[cfg(feature = "page")]
 mod page;
 mod show;
+mod stacks;
 
 #[cfg(test)]
 mod fixture;
 
+pub use advise::{Advice, AdviceKind};
 pub use annotate::{Annotate, Annotated, AnnotatedLine, annotate};
 pub use compare::{BytesDiff, CompareTo, StatisticDiff};
+#[cfg(feature = "terminal")]
+pub use explore::{Explorer, Refreshed, explore};
+pub use flame::{Flamegraph, flamegraph};
+#[cfg(feature = "import")]
+pub use foreign::import;
 pub use growth::{Moment, Suspect};
 #[cfg(feature = "page")]
 pub use page::{Page, page};
 pub use show::{
-    Diff, LifetimesTable, Suspects, Top, Tree, diff, lifetimes, suspects, suspects_at, top, tree,
+    Advise, Diff, FreesTable, GenerationsTable, LifetimesTable, SlackTable, Summary, Suspects,
+    TemporaryTable, Top, Tree, Within, advise, diff, frees, generations, lifetimes, slack, summary,
+    suspects, suspects_at, temporary, top, tree,
 };
+pub use stacks::{Branch, Stacks, stacks};

@@ -44,7 +44,7 @@ fn trace(total: u64, held: u64, frames: Vec<Frame>) -> Trace {
         peak: amount(total),
         at_peak: amount(held),
         total: amount(total),
-        reallocations: 0,
+        ..Counters::default()
     };
     Trace::new(Traceback::new(frames), counters)
 }

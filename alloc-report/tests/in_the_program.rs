@@ -11,6 +11,7 @@ fn main() {
     tables_of_a_traced_program();
     a_note_says_where_a_truncated_stack_matters();
     a_note_says_that_the_table_of_callsites_was_full();
+    a_note_says_that_the_table_of_callsites_was_filling();
 }
 
 fn tables_of_a_traced_program() {
@@ -109,6 +110,31 @@ fn a_note_says_that_the_table_of_callsites_was_full() {
              Config::max_callsites"
         )]
     );
+}
+
+/// Stacks are cut to sixteen frames once a quarter of the table is used.
+fn a_note_says_that_the_table_of_callsites_was_filling() {
+    /// Each of the paths is a stack of its own, of thirty calls and more.
+    fn block(path: u32, depth: u32) -> Vec<u32> {
+        let mut blocks = match depth {
+            0 => vec![],
+            _ if path & 1 == 0 => block(path >> 1, depth - 1),
+            _ => block(path >> 1, depth - 1),
+        };
+        if depth == 0 {
+            blocks = Vec::with_capacity(std::hint::black_box(1));
+        }
+        std::hint::black_box(blocks)
+    }
+    let snapshot = snapshot_of(Config::default().max_callsites(120), || {
+        (0..64).map(|path| block(path, 30)).collect::<Vec<_>>()
+    });
+    let notes = notes(&snapshot, GroupBy::Traceback);
+    let [note] = notes.as_slice() else {
+        panic!("{notes:?}");
+    };
+    let words = "cut short, since the table of callsites was filling: raise Config::max_callsites to see more";
+    assert!(note.ends_with(words), "{note}");
 }
 
 fn snapshot_of<R>(config: Config, work: impl FnOnce() -> R) -> Snapshot {

@@ -95,10 +95,11 @@ pub fn start_tracing() {
         Ok("line") => config.frames(1),
         Ok("sizes") => config.sizes(true),
         Ok("lifetimes") => config.lifetimes(true),
+        Ok("frees") => config.frees(true),
         Ok(mode) => match mode.parse() {
             Ok(frames) => config.frames(frames),
             Err(_) => panic!(
-                "expected counters, sampled, line, sizes, lifetimes or frames, found {mode:?}"
+                "expected counters, sampled, line, sizes, lifetimes, frees or frames, found {mode:?}"
             ),
         },
     };

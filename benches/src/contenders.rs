@@ -162,6 +162,7 @@ fn ours() -> Vec<Contender> {
         ours_with("128", "128 frames").set(MODE, "128"),
         ours_with("sizes", "32 frames and sizes").set(MODE, "sizes"),
         ours_with("lifetimes", "32 frames and lifetimes").set(MODE, "lifetimes"),
+        ours_with("frees", "32 frames and frees").set(MODE, "frees"),
     ]
 }
 

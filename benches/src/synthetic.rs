@@ -56,7 +56,7 @@ pub fn snapshot(shape: Shape) -> Snapshot {
             peak: current,
             at_peak: current,
             total: Amount::new(2 * current.bytes.get(), 2 * blocks),
-            reallocations: 0,
+            ..Counters::default()
         };
         Trace::new(Traceback::new(frames), counters)
     });

@@ -5,8 +5,8 @@ use std::hint::black_box;
 use std::sync::{Arc, Mutex};
 
 use alloc_core::{
-    AllocLayer, Amount, Filter, GroupBy, Grouping, Label, LabelLayer, Metric, Snapshot, TraceAlloc,
-    start, take_snapshot, untraced,
+    AllocLayer, Amount, Config, Filter, Freer, GroupBy, Grouping, Label, LabelLayer, Metric,
+    Snapshot, TraceAlloc, start, start_with, take_snapshot, untraced,
 };
 use axum::Router;
 use axum::extract::{MatchedPath, Path, Request, State};
@@ -21,7 +21,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
 
-alloc_tests::tests![bytes_by_route, bytes_by_span];
+// The subscriber of the last one stays, and its spans are labels.
+alloc_tests::tests![bytes_by_route, freed_by_route, bytes_by_span];
 
 const REQUESTS: u64 = 200;
 
@@ -193,6 +194,55 @@ fn bytes_by_route() {
     check(&snapshot, Metric::Current, &[]);
     check(&snapshot, Metric::Total, &total);
     check_sum(&snapshot);
+}
+
+/// Which route's memory is freed by which: scratch by its own, what is kept by others.
+fn freed_by_route() {
+    start_with(Config::default().frees(true).threads(true)).unwrap();
+    let kept = Kept::default();
+    let by_route = LabelLayer::new(|request: &Request| Label::new(route(request)));
+    let service = router(&kept).route_layer(by_route);
+    let runtime = runtime();
+    runtime.block_on(load(service));
+    drop(runtime);
+    free(&kept);
+    let snapshot = take_snapshot().unwrap();
+    let filter = Filter::include("*/requests.rs").function("*::block");
+    let blocks = snapshot.filter_traces(&[filter]);
+    let frees = blocks.frees(GroupBy::Label, Freer::Label);
+    let rows = frees.rows.iter().map(|it| (it.key.to_string(), &it.by));
+    let rows: BTreeMap<String, &Vec<Amount>> = rows.collect();
+    let of = |route: &str, freer: &str| {
+        let at = frees.freers.iter().position(|it| **it == *freer);
+        at.map_or(Amount::default(), |at| rows[route][at])
+    };
+    let scratch = Amount::new(5000 * REQUESTS, REQUESTS);
+    assert_eq!(of("/users", "/users"), scratch);
+    let mut by_cleaner = Amount::default();
+    for (route, bytes, blocks) in [
+        ("/users", 1000, 2),
+        ("/upload", 3000, 2),
+        ("/report/{id}", 50, 1),
+    ] {
+        let mut both = of(route, "cleaner");
+        by_cleaner += both;
+        both += of(route, "<no label>");
+        assert_eq!(
+            both,
+            Amount::new(bytes * REQUESTS, blocks * REQUESTS),
+            "{route}"
+        );
+    }
+    // Half of all that was kept.
+    assert_eq!(by_cleaner.blocks, 5 * REQUESTS / 2);
+    let mut freers: Vec<&str> = frees.freers.iter().map(|it| &**it).collect();
+    freers.sort_unstable();
+    assert_eq!(freers, ["/users", "<no label>", "cleaner"]);
+    for trace in snapshot.traces() {
+        let by = trace.freed_by.iter().flat_map(|all| all.iter());
+        let blocks: u64 = by.map(|it| it.amount.blocks).sum();
+        assert_eq!(blocks, trace.counters.freed().blocks, "{trace}");
+    }
 }
 
 /// No label is named by the program: spans alone.

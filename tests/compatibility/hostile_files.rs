@@ -346,7 +346,8 @@ fn samples() {
             Message::new()
                 .number(2, value)
                 .number(9, 1 << 60)
-                .number(10, 1 << 60),
+                .number(10, 1 << 60)
+                .number(11, 1 << 60),
         );
     }
     is_refused(&changes, "the difference of two");

@@ -81,7 +81,7 @@ fn held(path: &Path) -> (u64, u64) {
 }
 
 #[test]
-fn a_file_that_the_process_writes_has_labels_and_lifetimes() {
+fn a_file_that_the_process_writes_has_labels_lifetimes_and_who_freed() {
     let folder = folder("labels");
     let path = folder.join("heap.pb.gz");
     let variables = [
@@ -89,11 +89,15 @@ fn a_file_that_the_process_writes_has_labels_and_lifetimes() {
         ("ALLOC_TRACE_OUT", "heap.pb.gz"),
         ("ALLOC_TRACE_THREADS", "1"),
         ("ALLOC_TRACE_LIFETIMES", "1"),
+        ("ALLOC_TRACE_FREES", "1"),
+        ("ALLOC_TRACE_SLACK", "1"),
     ];
     let mut program = Command::new(TRACED);
     program.arg("labels").current_dir(&folder).envs(variables);
     assert!(program.status().unwrap().success());
     let snapshot = Snapshot::load(&path).unwrap();
+    let slack = |it: &alloc_core::Trace| it.slack.unwrap().total.get();
+    assert!(snapshot.traces().iter().map(slack).sum::<u64>() > 0);
     for path in ["request", "request > größe"] {
         let filter = Filter::include("*")
             .label(path)
@@ -105,7 +109,18 @@ fn a_file_that_the_process_writes_has_labels_and_lifetimes() {
         let lifetimes = boxes.lifetimes.as_ref().unwrap();
         let counts = (lifetimes.live.count(), lifetimes.freed.count());
         assert_eq!(counts, (100, 0), "{path}");
+        let slack = boxes.slack.unwrap();
+        assert_eq!(slack.current, slack.total, "all are live");
     }
+    let mut freed = 0;
+    for trace in snapshot.traces() {
+        let by = trace.freed_by.as_ref().unwrap();
+        let blocks: u64 = by.iter().map(|it| it.amount.blocks).sum();
+        assert_eq!(blocks, trace.counters.freed().blocks, "{trace}");
+        assert!(by.iter().all(|it| it.thread.as_deref() == Some("main")));
+        freed += blocks;
+    }
+    assert!(freed > 0);
 }
 
 #[test]
@@ -326,6 +341,26 @@ fn settings_without_effect_are_reported_at_the_start() {
         "alloc-core: ALLOC_TRACE_LIFETIMES: has no effect with ALLOC_TRACE_SAMPLE: lifetimes need every block\n",
     );
     check_messages(
+        "frees-alone",
+        &[("ALLOC_TRACE_FREES", "1")],
+        "alloc-core: ALLOC_TRACE_FREES: has no effect without ALLOC_TRACE or ALLOC_TRACE_SAMPLE\n",
+    );
+    check_messages(
+        "frees-of-a-sample",
+        &[("ALLOC_TRACE_FREES", "1"), ("ALLOC_TRACE_SAMPLE", "1KiB")],
+        "alloc-core: ALLOC_TRACE_FREES: has no effect with ALLOC_TRACE_SAMPLE: who frees needs every block\n",
+    );
+    check_messages(
+        "slack-alone",
+        &[("ALLOC_TRACE_SLACK", "1")],
+        "alloc-core: ALLOC_TRACE_SLACK: has no effect without ALLOC_TRACE or ALLOC_TRACE_SAMPLE\n",
+    );
+    check_messages(
+        "slack-of-a-sample",
+        &[("ALLOC_TRACE_SLACK", "1"), ("ALLOC_TRACE_SAMPLE", "1KiB")],
+        "alloc-core: ALLOC_TRACE_SLACK: has no effect with ALLOC_TRACE_SAMPLE: slack needs every block\n",
+    );
+    check_messages(
         "sizes-alone",
         &[("ALLOC_TRACE_SIZES", "1")],
         "alloc-core: ALLOC_TRACE_SIZES: has no effect without ALLOC_TRACE or ALLOC_TRACE_SAMPLE\n",
@@ -516,6 +551,12 @@ fn wrong_values_end_the_program_and_say_what_was_expected() {
         "ALLOC_TRACE_LIFETIMES",
         "yes",
         "1 to record how long blocks live, or 0 not to",
+    );
+    check("ALLOC_TRACE_SLACK", "2", "1 to measure slack, or 0 not to");
+    check(
+        "ALLOC_TRACE_FREES",
+        "on",
+        "1 to count who frees whose memory, or 0 not to",
     );
     check(
         "ALLOC_TRACE_EXACT_PEAK",

@@ -91,6 +91,7 @@ alloc_tests::tests![
     what_cannot_be_had_is_an_error_not_an_abort,
     zeroed_memory_stays_not_resident,
     an_inner_allocator_that_allocates_through_the_outer,
+    one_without_usable_sizes_has_no_slack,
 ];
 
 const LAYOUT: Layout = Layout::new::<[u64; 8]>();
@@ -252,4 +253,14 @@ fn an_inner_allocator_that_allocates_through_the_outer() {
     CALL_BACK.store(false, Relaxed);
     println!();
     assert_eq!(traced_memory().current, 0);
+}
+
+fn one_without_usable_sizes_has_no_slack() {
+    let error = alloc_core::start_with(alloc_core::Config::default().slack(true)).unwrap_err();
+    assert!(error.is_invalid_config());
+    let message = "slack needs the usable sizes of blocks: expected TraceAlloc::system() on Linux or macOS, or \
+                   TraceAlloc::with_usable_size, found an allocator that does not give them";
+    assert!(error.to_string().contains(message), "{error}");
+    assert!(!alloc_core::is_tracing());
+    start().unwrap();
 }

@@ -140,12 +140,15 @@ fn blocks_in_one_place_are_not_all_rounded_alike() {
 
 fn reallocations_move_what_blocks_stand_for() {
     let mut vectors: Vec<Vec<u8>> = Vec::with_capacity(4_000);
+    let mut moved = 0;
     let snapshot = sampled(INTERVAL, || {
         for _ in 0..4_000 {
             vectors.push(black_box(Vec::with_capacity(1_000))); // mark: made
         }
         for vector in &mut vectors {
+            let before = vector.as_ptr();
             vector.reserve_exact(3_000); // mark: grown
+            moved += u64::from(vector.as_ptr() != before);
         }
     });
     check(&at(&snapshot, "grown", Metric::Current), 12_000_000, 4_000);
@@ -158,6 +161,11 @@ fn reallocations_move_what_blocks_stand_for() {
     );
     let statistic = at(&snapshot, "grown", Metric::Total);
     assert!(statistic.counters.reallocations > 0);
+    // A third of each block was copied, with the weight of the whole.
+    assert!(moved > 3_000, "{moved}");
+    let error = check_bytes(&statistic, 12_000_000) / 3;
+    let off = statistic.counters.copied.get().abs_diff(moved * 1_000);
+    assert!(off <= 5 * error, "{statistic:?}, {moved} moved");
 }
 
 /// A scope counts every block, and does not change the sample: neither of blocks freed after it,

@@ -99,6 +99,7 @@ struct Counted {
     came: Amount,
     went: Amount,
     reallocations: u64,
+    copied: u64,
 }
 
 struct Worker {
@@ -149,6 +150,9 @@ impl Worker {
         }
         let block = LIVE.around(size as i64 - old_size as i64, || perform(site, old, size));
         self.counted[site].came += Amount::new(size as u64, 1);
+        if !old.is_null() && block != old {
+            self.counted[site].copied += old_size.min(size) as u64;
+        }
         // SAFETY: the block is at least that long, and this thread is its only owner.
         unsafe { block.write(Block { size, site }) };
         block
@@ -212,6 +216,7 @@ fn eight_threads_and_snapshots_meanwhile() {
                 sum.came += part.came;
                 sum.went += part.went;
                 sum.reallocations += part.reallocations;
+                sum.copied += part.copied;
             }
         }
         let ended = take_snapshot().unwrap();
@@ -260,12 +265,14 @@ fn check_site(counters: Counters, counted: &Counted) {
         came,
         went,
         reallocations,
+        copied,
     } = *counted;
     assert_eq!(counters.total, came);
     assert_eq!(counters.freed(), went);
     assert_eq!(counters.current.blocks, came.blocks - went.blocks);
     assert_eq!(counters.current.bytes, came.bytes - went.bytes);
     assert_eq!(counters.reallocations, reallocations);
+    assert_eq!(counters.copied, copied);
     assert!(counters.peak.bytes >= counters.current.bytes);
     assert!(counters.peak.blocks >= counters.current.blocks);
 }
@@ -293,6 +300,7 @@ fn check_meanwhile(snapshot: &Snapshot) {
             at_peak,
             total,
             reallocations,
+            ..
         } = trace.counters;
         assert!(
             current.bytes <= peak.bytes && current.blocks <= peak.blocks,

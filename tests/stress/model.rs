@@ -3,7 +3,7 @@
 use std::alloc::{Layout, alloc, dealloc, realloc};
 use std::hint::black_box;
 
-use alloc_core::{Amount, Counters, Snapshot, TraceAlloc, take_snapshot, traced_memory};
+use alloc_core::{Amount, Bytes, Counters, Snapshot, TraceAlloc, take_snapshot, traced_memory};
 use alloc_tests::{Random, call_by_bits, path_of};
 
 #[global_allocator]
@@ -207,6 +207,9 @@ fn run(depth: u32, steps: u32, interval: u32, session: usize, seed: u64) {
                 };
                 model.change(Some(old), Some(block));
                 model.sites[site].reallocations += 1;
+                if address != old.address {
+                    model.sites[site].copied += Bytes::new(old.size.min(size) as u64);
+                }
                 live[place] = block;
             }
             _ => {

@@ -7,6 +7,7 @@ mod folder;
 mod message;
 mod random;
 mod runner;
+pub mod slack;
 mod snapshots;
 mod source;
 mod stress;

@@ -52,8 +52,11 @@ enum Kind {
     },
     #[error("{0}")]
     Io(#[from] io::Error),
-    #[error("expected a heap profile in pprof's format, {0}")]
-    InvalidFile(String),
+    #[error("expected {expected}, {found}")]
+    InvalidFile {
+        expected: &'static str,
+        found: String,
+    },
 }
 
 impl Error {
@@ -150,7 +153,7 @@ impl Error {
     pub fn is_invalid_file(&self) -> bool {
         match &self.0 {
             Kind::File { source, .. } => source.is_invalid_file(),
-            kind => matches!(kind, Kind::InvalidFile(_)),
+            kind => matches!(kind, Kind::InvalidFile { .. }),
         }
     }
 
@@ -200,7 +203,14 @@ impl Error {
 
     #[doc(hidden)]
     pub fn invalid_file(found: impl Into<String>) -> Error {
-        Kind::InvalidFile(found.into()).into()
+        Error::unexpected("a heap profile in pprof's format", found)
+    }
+
+    /// A file that is not what was expected.
+    #[doc(hidden)]
+    pub fn unexpected(expected: &'static str, found: impl Into<String>) -> Error {
+        let found = found.into();
+        Kind::InvalidFile { expected, found }.into()
     }
 
     /// Adds the file that the error concerns.

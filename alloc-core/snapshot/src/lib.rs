@@ -10,6 +10,7 @@
 mod error;
 mod escape;
 mod file;
+mod freed_by;
 mod lifetimes;
 mod missing;
 mod modules;
@@ -18,6 +19,7 @@ mod process;
 mod recorded;
 mod resident;
 mod sampling;
+mod slack;
 mod snapshot;
 mod stack;
 mod statistics;
@@ -29,9 +31,11 @@ mod utc;
 pub use error::Error;
 pub use escape::Escaped;
 pub use file::Names;
+pub use freed_by::FreedBy;
 pub use lifetimes::{Ages, Lifetimes};
 pub use numbers::{Amount, Bytes, Counters, Health, TracedMemory};
 pub use resident::{ResidentMemory, resident_memory, resident_memory_of, resident_set_size};
+pub use slack::Slack;
 pub use snapshot::{MissingDebugInfo, Snapshot, Trace};
 pub use stack::frame::{Frame, SourcePath};
 pub use stack::origin::Origin;
@@ -40,7 +44,7 @@ pub use stack::traceback_text::TracebackText;
 pub use statistics::filter::Filter;
 pub use statistics::grouping::{GroupBy, Grouping, Metric, SortBy};
 pub use statistics::pattern::FunctionPattern;
-pub use statistics::{GroupKey, LabelStatistic, Statistic};
+pub use statistics::{Freer, Frees, FreesRow, GroupKey, LabelStatistic, Statistic};
 pub use symbolizer::Search as SymbolSearch;
 
 /// Items for alloc-core and the symbolizer. Not part of the public interface.
@@ -50,7 +54,9 @@ pub mod seam {
 
     pub mod file {
         pub use crate::file::write::pages::{NoMemory, Pages, Zeroed};
-        pub use crate::file::write::raw::{Callsite, Lifetimes, RawFile, Segment, Summary, Text};
+        pub use crate::file::write::raw::{
+            Callsite, Freed, Lifetimes, RawFile, Segment, Summary, Text,
+        };
         pub use crate::file::write::reserve::Reserve;
         pub use crate::file::{Names, write_named};
     }

@@ -286,6 +286,13 @@ pub struct Counters {
     pub total: Amount,
     /// How many of the allocations in `total` were reallocations.
     pub reallocations: u64,
+    /// The bytes that these reallocations copied: for each one that moved its block, the smaller of
+    /// the old and the new size. It is charged to the callsite that reallocated.
+    ///
+    /// It is an upper bound: allocators move large blocks by remapping their pages (`mremap`), which
+    /// copies nothing. It is zero where it is not known: see
+    /// [`Snapshot::knows_copied`](crate::Snapshot::knows_copied).
+    pub copied: Bytes,
 }
 
 impl Counters {
@@ -313,6 +320,7 @@ impl AddAssign for Counters {
         self.at_peak += other.at_peak;
         self.total += other.total;
         self.reallocations = self.reallocations.saturating_add(other.reallocations);
+        self.copied += other.copied;
     }
 }
 

@@ -7,9 +7,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::freed_by::FreedBy;
 use crate::lifetimes::Lifetimes;
 use crate::sampling::Interval;
-use crate::{Bytes, Counters, Health, TracedMemory};
+use crate::{Bytes, Counters, Health, Slack, TracedMemory};
 
 /// The content of the tables at one moment.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +48,10 @@ pub struct RecordedCallsite {
     pub size_class: Option<Bytes>,
     /// How long its blocks lived, if the session recorded lifetimes.
     pub lifetimes: Option<Arc<Lifetimes>>,
+    /// Who freed its blocks, if the session counted that.
+    pub freed_by: Option<Arc<[FreedBy]>>,
+    /// How many more bytes its blocks have than were asked for, if the session measured it.
+    pub slack: Option<Slack>,
 }
 
 /// How a captured stack ended at its outer end.

@@ -88,6 +88,13 @@ impl Interval {
         }
     }
 
+    /// The bytes that a part of a recorded block of this size counts for, such as the part that was
+    /// copied when the block was made.
+    #[inline]
+    pub fn weigh_part(self, part: usize, size: usize) -> u64 {
+        (part as f64 / self.chance(size.max(1) as f64)).round() as u64
+    }
+
     /// Draws the number of bytes up to the next drawn byte, and the rounding of the block that was
     /// just drawn.
     #[inline]

@@ -3,13 +3,15 @@
 use std::alloc::{GlobalAlloc, Layout};
 
 use super::TraceAlloc;
-use crate::record::ager::Ager;
+use crate::control::Knowledge;
 use crate::record::counting::Counter;
 use crate::record::enter::{self, Guard};
+use crate::record::extended::Extended;
 use crate::record::gate::GateWord;
 use crate::record::hooks::{FastPath, Hooks};
 use crate::record::recorder::Recorder;
 use crate::record::unguarded::Unguarded;
+use crate::tables::callsites::CallsiteId;
 use crate::{control, environment, scope};
 
 /// Whether a call in tail position is a jump, as in an optimized program.
@@ -46,7 +48,11 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     #[cold]
     #[inline(never)]
     fn begin(&self) {
-        environment::begin(self.granule, || {
+        let inner = Knowledge {
+            granule: self.granule,
+            usable_sizes: self.usable_size.is_known(),
+        };
+        environment::begin(inner, || {
             let layout = Layout::new::<u8>();
             // SAFETY: the layout is not empty.
             let block = unsafe { self.inner.alloc::<false>(layout) };
@@ -73,7 +79,7 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
                 // SAFETY: the caller's promise, passed on.
                 true => unsafe { Self::alloc_fast::<ZEROED, Counter>(size, align, self) },
                 // SAFETY: the caller's promise, passed on.
-                false => unsafe { Self::alloc_fast::<ZEROED, Ager>(size, align, self) },
+                false => unsafe { Self::alloc_fast::<ZEROED, Extended>(size, align, self) },
             };
         }
         // SAFETY: the caller's promise, passed on.
@@ -158,7 +164,7 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
             // SAFETY: the caller's promise, passed on.
             Some(Guard::Count(counter)) => unsafe { self.alloc_with::<ZEROED, _>(layout, counter) },
             // SAFETY: the caller's promise, passed on.
-            None => unsafe { self.alloc_with::<ZEROED, _>(layout, Unguarded) },
+            None => unsafe { self.alloc_with::<ZEROED, _>(layout, Unguarded::new()) },
         }
     }
 
@@ -172,8 +178,47 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
         let block = unsafe { self.inner.alloc::<ZEROED>(layout) };
         if !block.is_null() {
             follower.allocated(block.addr(), layout.size());
+            // SAFETY: the block is live, and has this size.
+            let measured = unsafe { self.measured(&follower, block, layout.size()) };
+            if let Some((callsite, usable)) = measured {
+                follower.usable_allocated(callsite, usable);
+            }
         }
         block
+    }
+
+    /// The callsite and the usable size of a recorded block, if the session measures them.
+    ///
+    /// # Safety
+    ///
+    /// The block is live, and has this size.
+    #[inline(always)]
+    unsafe fn measured<F: Hooks>(
+        &self,
+        follower: &F,
+        block: *mut u8,
+        size: usize,
+    ) -> Option<(CallsiteId, usize)> {
+        if !follower.measures() {
+            return None;
+        }
+        let callsite = follower.callsite_of(block.addr())?;
+        // SAFETY: the caller's promise. The block is of the inner allocator, as all are.
+        Some((callsite, unsafe { self.usable_size.of(block, size) }))
+    }
+
+    /// What handles the end of a block without a guard.
+    ///
+    /// # Safety
+    ///
+    /// The block is live, and has this size.
+    #[cold]
+    unsafe fn unguarded(&self, block: *mut u8, size: usize) -> Unguarded {
+        match control::measures() {
+            // SAFETY: the caller's promise. The block is of the inner allocator, as all are.
+            true => Unguarded::measured(unsafe { self.usable_size.of(block, size) }),
+            false => Unguarded::new(),
+        }
     }
 
     // The record goes first in each of these: once the block is free, its address may be another's.
@@ -243,14 +288,23 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
             Some(Guard::Sample(sampler)) => unsafe { this.dealloc_with(block, layout, sampler) },
             // SAFETY: the caller's promise, passed on.
             Some(Guard::Count(counter)) => unsafe { this.dealloc_with(block, layout, counter) },
-            // SAFETY: the caller's promise, passed on.
-            None => unsafe { this.dealloc_with(block, layout, Unguarded) },
+            None => {
+                // SAFETY: the block is live until it is freed below.
+                let unguarded = unsafe { this.unguarded(block, size) };
+                // SAFETY: the caller's promise, passed on.
+                unsafe { this.dealloc_with(block, layout, unguarded) }
+            }
         }
     }
 
     #[inline(never)]
     unsafe fn dealloc_with<F: Hooks>(&self, block: *mut u8, layout: Layout, follower: F) {
+        // SAFETY: the block is live until it is freed below.
+        let measured = unsafe { self.measured(&follower, block, layout.size()) };
         follower.freed(block.addr(), layout.size());
+        if let Some((callsite, usable)) = measured {
+            follower.usable_freed(callsite, usable);
+        }
         drop(follower);
         // SAFETY: the caller's promise, passed on.
         unsafe { self.inner.dealloc(block, layout) };
@@ -335,8 +389,12 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
             Some(Guard::Count(counter)) => unsafe {
                 self.realloc_with(block, layout, new_size, counter)
             },
-            // SAFETY: the caller's promise, passed on.
-            None => unsafe { self.realloc_with(block, layout, new_size, Unguarded) },
+            None => {
+                // SAFETY: the block is live until it is reallocated below.
+                let unguarded = unsafe { self.unguarded(block, layout.size()) };
+                // SAFETY: the caller's promise, passed on.
+                unsafe { self.realloc_with(block, layout, new_size, unguarded) }
+            }
         }
     }
 
@@ -350,6 +408,8 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
     ) -> *mut u8 {
         // The record is taken out first: once the block is free, its address may be another's.
         let old = (block.addr(), layout.size());
+        // SAFETY: the block is live until it is reallocated below.
+        let gone = unsafe { self.measured(&follower, block, layout.size()) };
         let taken = follower.take(old);
         // SAFETY: the caller's promise, passed on.
         let moved = unsafe { self.inner.realloc(block, layout, new_size) };
@@ -357,6 +417,14 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
             follower.put_back(old.0, taken);
         } else {
             follower.reallocated(taken, old, (moved.addr(), new_size));
+            if let Some((callsite, usable)) = gone {
+                follower.usable_freed(callsite, usable);
+            }
+            // SAFETY: the block is live, and has the new size.
+            let come = unsafe { self.measured(&follower, moved, new_size) };
+            if let Some((callsite, usable)) = come {
+                follower.usable_allocated(callsite, usable);
+            }
         }
         moved
     }

@@ -21,7 +21,7 @@ impl Budget {
     /// # Ok::<(), alloc_core::Error>(())
     /// ```
     pub fn over_budget(&self) -> bool {
-        let used = self.scope.live_bytes();
+        let used = self.limited.live_bytes(self.limit());
         used.is_some_and(|used| used > self.limit())
     }
 
@@ -66,11 +66,12 @@ impl Budget {
     /// The bytes live, if they exceed the limit, and whether this is the first check to find so.
     /// Runs the callback of the warning level.
     fn excess(&self) -> Option<(Bytes, bool)> {
-        let mut used = self.scope.live_bytes()?;
         let Levels { limit, warning } = &**self.levels;
+        let least = limit.bytes.min(warning.bytes);
+        let mut used = self.limited.live_bytes(least)?;
         if warning.is_crossed_by(used) {
             self.warn(used);
-            used = self.scope.live_bytes()?;
+            used = self.limited.live_bytes(least)?;
         }
         let is_crossed = limit.is_crossed_by(used);
         (used > limit.bytes).then_some((used, is_crossed))
@@ -105,14 +106,11 @@ impl Budget {
         over
     }
 
-    /// The lines that hold the most, if the scope counts by stack.
+    /// The lines that hold the most, if stacks are counted.
     fn top(&self) -> Vec<Statistic> {
         /// How many lines an error has.
         const LINES: usize = 5;
-        if !self.scope.has_stacks() {
-            return Vec::new();
-        }
-        let Ok(snapshot) = self.scope.snapshot() else {
+        let Some(snapshot) = self.limited.snapshot() else {
             return Vec::new();
         };
         thread::untraced(|| {

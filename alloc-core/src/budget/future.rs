@@ -5,21 +5,20 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::{Budget, OverBudget};
-use crate::scope::Instrumented;
 
 /// A future that runs within a budget: see [`Budget::instrument`].
 #[must_use = "futures do nothing unless polled"]
 pub struct Budgeted<F> {
     /// NOTE: structurally pinned: it is never moved out, and dropped in place. `None` once the
     /// result is out.
-    future: Option<Instrumented<F>>,
+    future: Option<F>,
     budget: Budget,
 }
 
 impl<F> Budgeted<F> {
     pub(super) fn new(budget: Budget, future: F) -> Budgeted<F> {
         Budgeted {
-            future: Some(budget.scope.instrument(future)),
+            future: Some(future),
             budget,
         }
     }
@@ -35,27 +34,36 @@ impl<F: Future> Future for Budgeted<F> {
             .as_mut()
             .expect("a budgeted future is not polled after it resolved");
         if let Err(over) = budget.check() {
-            // NOTE: an assignment drops the old value in place, as pinning requires. An
-            // `Instrumented` drops its future in the scope.
-            *future = None;
+            // NOTE: an assignment drops the old value in place, as pinning requires.
+            budget.limited.run(|| *future = None);
             return Poll::Ready(Err(over));
         }
         // SAFETY: `self` is pinned, and the future is never moved out, only dropped in place.
-        let polled = unsafe { Pin::new_unchecked(running) }.poll(context);
+        let running = unsafe { Pin::new_unchecked(running) };
+        let polled = budget.limited.run(|| running.poll(context));
         if polled.is_ready() {
             // What the future still holds is not the value's.
-            *future = None;
+            budget.limited.run(|| *future = None);
         }
         match (budget.check(), polled) {
             (Ok(()), polled) => polled.map(Ok),
             (Err(over), Poll::Ready(value)) => {
-                budget.scope.run(|| drop(value));
+                budget.limited.run(|| drop(value));
                 Poll::Ready(Err(over))
             }
             (Err(over), Poll::Pending) => {
-                *future = None;
+                budget.limited.run(|| *future = None);
                 Poll::Ready(Err(over))
             }
+        }
+    }
+}
+
+impl<F> Drop for Budgeted<F> {
+    fn drop(&mut self) {
+        let Budgeted { future, budget } = self;
+        if future.is_some() {
+            budget.limited.run(|| *future = None);
         }
     }
 }

@@ -16,6 +16,14 @@ pub(crate) enum GranuleHint {
     Bytes(usize),
 }
 
+/// What is known of the inner allocator.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Knowledge {
+    pub(crate) granule: GranuleHint,
+    /// Whether it gives the usable sizes of its blocks.
+    pub(crate) usable_sizes: bool,
+}
+
 /// How to trace: passed to [`start_with`](crate::start_with).
 ///
 /// ```
@@ -33,6 +41,8 @@ pub struct Config {
     pub(super) threads: bool,
     pub(super) sizes: bool,
     pub(super) lifetimes: bool,
+    pub(super) frees: bool,
+    pub(super) slack: bool,
 }
 
 impl Default for Config {
@@ -45,6 +55,8 @@ impl Default for Config {
             threads: false,
             sizes: false,
             lifetimes: false,
+            frees: false,
+            slack: false,
         }
     }
 }
@@ -237,6 +249,70 @@ impl Config {
         self
     }
 
+    /// Counts who frees the blocks of each callsite: how much was freed in which label, in
+    /// [`Trace::freed_by`](crate::Trace::freed_by). With [`threads`](Self::threads) also on which
+    /// thread, by name.
+    ///
+    /// [`Snapshot::frees`](crate::Snapshot::frees) makes a table of it: labels against labels, or
+    /// threads against threads. A reallocation frees the old block, as it does in all counters. Up
+    /// to 262,143 pairs of a callsite and who frees its blocks are distinguished; what goes beyond
+    /// is `<not recorded>` there. It takes 12 KiB for each thread and 40 bytes for each pair, and
+    /// needs stacks of every block. A snapshot stops all threads for some microseconds.
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// use alloc_core::{Config, Label};
+    ///
+    /// alloc_core::start_with(Config::default().frees(true))?;
+    /// let parsed = Label::new("parse").run(|| std::hint::black_box(vec![0_u8; 4000]));
+    /// Label::new("answer").run(|| drop(parsed));
+    ///
+    /// let snapshot = alloc_core::take_snapshot()?;
+    /// let mut traces = snapshot.traces().iter();
+    /// let parse = traces.find(|it| it.label.as_deref() == Some("parse")).unwrap();
+    /// let freed_by = parse.freed_by.as_ref().unwrap();
+    /// assert_eq!(freed_by[0].label.as_deref(), Some("answer"));
+    /// assert_eq!(freed_by[0].amount.bytes, 4000);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn frees(mut self, counted: bool) -> Config {
+        self.frees = counted;
+        self
+    }
+
+    /// Measures slack: for each callsite, how many more bytes its blocks have than it asked for, in
+    /// [`Trace::slack`](crate::Trace::slack).
+    ///
+    /// An allocator rounds sizes up: glibc gives 40 bytes for 25. The usable size of a block comes
+    /// from the inner allocator, when the block is recorded and again before it is freed. It does
+    /// not contain the allocator's own headers.
+    ///
+    /// [`TraceAlloc::system`](crate::TraceAlloc::system) knows usable sizes on Linux and macOS.
+    /// Around another allocator,
+    /// [`with_usable_size`](crate::TraceAlloc::with_usable_size) gives the function. Without one, the
+    /// session does not start. It needs stacks of every block.
+    ///
+    /// ```
+    /// # use alloc_core::TraceAlloc;
+    /// # #[global_allocator]
+    /// # static ALLOC: TraceAlloc = TraceAlloc::system();
+    /// use alloc_core::Config;
+    ///
+    /// alloc_core::start_with(Config::default().slack(true))?;
+    /// let kept: Vec<u8> = std::hint::black_box(Vec::with_capacity(100_001));
+    /// let snapshot = alloc_core::take_snapshot()?;
+    /// let largest = snapshot.traces().iter().max_by_key(|it| it.counters.total.bytes).unwrap();
+    /// assert!(largest.slack.unwrap().current > 0);
+    /// # drop(kept);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn slack(mut self, measured: bool) -> Config {
+        self.slack = measured;
+        self
+    }
+
     /// The number of frames that a traceback keeps.
     ///
     /// ```
@@ -248,6 +324,19 @@ impl Config {
 
     pub(crate) fn has_lifetimes(&self) -> bool {
         self.lifetimes
+    }
+
+    pub(crate) fn counts_frees(&self) -> bool {
+        self.frees
+    }
+
+    pub(crate) fn has_slack(&self) -> bool {
+        self.slack
+    }
+
+    /// Whether more of each block is recorded than its stack.
+    pub(super) fn is_extended(&self) -> bool {
+        self.lifetimes || self.slack || self.frees
     }
 
     pub(crate) fn sampling(&self) -> Option<Interval> {
@@ -277,9 +366,19 @@ impl Config {
                 self.sample_every
             )));
         }
-        if self.lifetimes && self.how() != Mode::Whole {
+        for (what, wanted) in [
+            ("lifetimes need", self.lifetimes),
+            ("slack needs", self.slack),
+        ] {
+            if wanted && self.how() != Mode::Whole {
+                return Err(Error::invalid_config(format!(
+                    "{what} stacks of every block: expected at least one frame and no sample"
+                )));
+            }
+        }
+        if self.frees && self.how() != Mode::Whole {
             return Err(Error::invalid_config(
-                "lifetimes need stacks of every block: expected at least one frame and no sample"
+                "who frees needs stacks of every block: expected at least one frame and no sample"
                     .to_owned(),
             ));
         }

@@ -46,12 +46,12 @@ pub(crate) use crate::record::gate::{self, *};
 pub(crate) use crate::record::settings::*;
 pub(crate) use attach::{attached, with_exclusive_tables};
 pub use config::Config;
-pub(crate) use config::GranuleHint;
+pub(crate) use config::{GranuleHint, Knowledge};
 pub(crate) use fork::{
     Fork, after_fork_in_child, after_fork_in_parent, after_fork_unprepared, before_fork, forks,
 };
 pub(crate) use read::{
-    capture_method, is_rising, reading, traceback_limit, traced_memory, tracer_memory,
+    capture_method, is_rising, reading, settle_frees, traceback_limit, traced_memory, tracer_memory,
 };
 pub(crate) use session::{
     begin, clear_traces, is_unset, prepare_once, reset_peak, start_with, stop,
@@ -81,6 +81,7 @@ static CONTROL: Mutex<Control> = Mutex::new(Control {
     session: None,
     from_environment: false,
     granule: None,
+    knows_usable_sizes: false,
     method: None,
     waits_for_an_answer: |_| false,
     fork_handlers: None,
@@ -96,6 +97,8 @@ pub(crate) struct Control {
     session: Option<Config>,
     from_environment: bool,
     granule: Option<Granule>,
+    /// Whether the inner allocator gives the usable sizes of its blocks.
+    knows_usable_sizes: bool,
     method: Option<CaptureMethod>,
     waits_for_an_answer: fn(Concurrency) -> bool,
     fork_handlers: Option<&'static ForkHandlers>,

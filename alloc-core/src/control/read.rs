@@ -57,11 +57,28 @@ pub(crate) fn tracer_memory(others: impl FnOnce() -> usize) -> Bytes {
         + TABLES.lifetimes.resident()
         + TABLES.held_back.resident()
         + TABLES.ages.resident()
+        + TABLES.frees.resident()
+        + TABLES.usable.resident()
         + TABLES.threads.resident()
         + SAMPLE_FILTER.resident()
         + capture::resident()
         + others();
     Bytes::new(bytes as u64)
+}
+
+/// Has all threads add what they hold back of who freed what, if the session counts that.
+///
+/// It stops the world, unless this is a signal handler that interrupted a record.
+pub(crate) fn settle_frees() {
+    if thread::current().is_some_and(ThreadState::is_waited_for) {
+        return;
+    }
+    let _busy = Busy::begin();
+    let mut control = lock();
+    if control.session.as_ref().is_some_and(|it| it.frees) {
+        control.stop_the_world(|_| TABLES.threads.claimed().for_each(ThreadState::settle_frees));
+        control.publish();
+    }
 }
 
 /// Runs `read` while the tables cannot be cleared. Other threads go on recording.

@@ -1,7 +1,7 @@
 //! The life of a session: begin, clear, end.
 
 use super::config::ROOM;
-use super::{Above, Config, Control, GranuleHint, lock, lock_readers};
+use super::{Above, Config, Control, GranuleHint, Knowledge, lock, lock_readers};
 use crate::Error;
 use crate::capture::{self, LIBRARY_FRAMES};
 use crate::record::gate::{
@@ -19,6 +19,13 @@ use Ordering::Relaxed;
 impl Control {
     pub(super) fn start(&mut self, config: Config) -> Result<(), Error> {
         let no_memory = || Error::out_of_memory("the tracer's tables");
+        if config.slack && !self.knows_usable_sizes {
+            return Err(Error::invalid_config(
+                "slack needs the usable sizes of blocks: expected TraceAlloc::system() on Linux or macOS, or \
+                 TraceAlloc::with_usable_size, found an allocator that does not give them"
+                    .to_owned(),
+            ));
+        }
         // Reserved memory stays reserved. If a program has no room for all of it, nothing is
         // reserved.
         if !arena::has_room(ROOM) {
@@ -48,6 +55,12 @@ impl Control {
                 .and_then(|()| tables.try_for_each(Lifetimes::prepare))
                 .ok_or_else(no_memory)?;
         }
+        if config.frees {
+            TABLES.frees.prepare().ok_or_else(no_memory)?;
+        }
+        if config.slack {
+            TABLES.usable.prepare().ok_or_else(no_memory)?;
+        }
         let captured = match config.frames {
             0 => 0,
             frames => usize::from(frames) + LIBRARY_FRAMES,
@@ -58,6 +71,8 @@ impl Control {
             config.threads,
             config.sizes,
             config.lifetimes,
+            config.frees,
+            config.slack,
         );
         TABLES.heap.set_exact(config.exact_peak);
         self.session = Some(config);
@@ -84,6 +99,16 @@ impl Control {
                 TABLES.counted.clear();
             }
             clear_lifetimes();
+            // SAFETY: no thread records, none can start to, and the readers' lock is held: see
+            // `clear_all`.
+            unsafe {
+                TABLES.frees.clear();
+            }
+            // SAFETY: no thread records, none can start to, and the readers' lock is held: see
+            // `clear_all`.
+            unsafe {
+                TABLES.usable.clear();
+            }
             SAMPLE_FILTER.clear();
             TABLES.threads.iter().for_each(ThreadState::clear);
             TABLES.events.clear();
@@ -116,7 +141,7 @@ pub(crate) fn is_unset() -> bool {
 }
 
 /// The first call of all, from an allocator. `use_inner` allocates once from the inner one.
-pub(crate) fn begin(granule: GranuleHint, use_inner: impl FnOnce(), above: &'static Above) {
+pub(crate) fn begin(inner: Knowledge, use_inner: impl FnOnce(), above: &'static Above) {
     if thread::stage() == Stage::Busy {
         return;
     }
@@ -125,7 +150,7 @@ pub(crate) fn begin(granule: GranuleHint, use_inner: impl FnOnce(), above: &'sta
     // handler registered last runs first, so ours stops the world before the inner allocator's
     // handlers take their locks.
     use_inner();
-    begin_once(granule, above);
+    begin_once(inner, above);
     if !REPORTER_WAS_STARTED.swap(true, Relaxed) {
         // NOTE: without the lock, since this calls the C library, which may call back.
         (above.start_reporter)();
@@ -134,7 +159,7 @@ pub(crate) fn begin(granule: GranuleHint, use_inner: impl FnOnce(), above: &'sta
 
 static REPORTER_WAS_STARTED: AtomicBool = AtomicBool::new(false);
 
-fn begin_once(granule: GranuleHint, above: &'static Above) {
+fn begin_once(inner: Knowledge, above: &'static Above) {
     let mut control = lock();
     if generation() != UNSET {
         return;
@@ -143,7 +168,8 @@ fn begin_once(granule: GranuleHint, above: &'static Above) {
     control.fork_handlers = Some(&above.fork);
     gate::register_answer(&above.answer);
     thread::register_scopes(&above.scopes);
-    control.granule = match granule {
+    control.knows_usable_sizes = inner.usable_sizes;
+    control.granule = match inner.granule {
         GranuleHint::System => Granule::from_bytes(hooks::granule_of_system()),
         GranuleHint::Bytes(bytes) => Granule::from_bytes(bytes),
     };

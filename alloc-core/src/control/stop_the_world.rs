@@ -2,8 +2,8 @@
 
 use super::Control;
 use crate::record::gate::{
-    AGED, ALONE, COUNTED, FIRST_GENERATION, GENERATIONS, Mode, OFF, PAUSED, SAMPLED, STILL, ask,
-    concurrency, is_broken, set_generation,
+    ALONE, COUNTED, EXTENDED, FIRST_GENERATION, GENERATIONS, Mode, OFF, PAUSED, SAMPLED, STILL,
+    ask, concurrency, is_broken, set_generation,
 };
 use crate::record::session::TABLES;
 use crate::record::thread::{self, ThreadState};
@@ -31,7 +31,7 @@ impl Control {
         let next = match &self.session {
             Some(config) => {
                 let how = match config.how() {
-                    Mode::Whole if config.lifetimes => AGED,
+                    Mode::Whole if config.is_extended() => EXTENDED,
                     Mode::Whole => 0,
                     Mode::Sampled => SAMPLED,
                     Mode::Counted | Mode::Off => COUNTED,

@@ -5,7 +5,7 @@ use std::cell::UnsafeCell;
 use std::sync::MutexGuard;
 
 use super::{reporter, startup};
-use crate::control::{self, Above, GranuleHint, track};
+use crate::control::{self, Above, Knowledge, track};
 use crate::record::thread::{ScopeOwners, Stage, stage};
 use crate::system::hooks::{self, ForkHandlers};
 use crate::{Bytes, label, process, scope};
@@ -29,9 +29,9 @@ static ABOVE: Above = Above {
 
 /// Initializes the tracer, from the first call of the allocator. `use_inner` calls the inner
 /// allocator.
-pub(crate) fn begin(granule: GranuleHint, use_inner: impl FnOnce()) {
+pub(crate) fn begin(inner: Knowledge, use_inner: impl FnOnce()) {
     process::register_hooks();
-    control::begin(granule, use_inner, &ABOVE);
+    control::begin(inner, use_inner, &ABOVE);
 }
 
 /// Returns the physical memory that the tracer uses.

@@ -16,6 +16,9 @@
 //! ALLOC_TRACE_THREADS=1        Group by thread name, for alloc-report --by thread.
 //! ALLOC_TRACE_SIZES=1          Class blocks by their own size, for alloc-report --by size-class.
 //! ALLOC_TRACE_LIFETIMES=1      Record how long blocks live, for alloc-report lifetimes.
+//! ALLOC_TRACE_FREES=1          Count who frees whose memory, for alloc-report frees.
+//! ALLOC_TRACE_SLACK=1          Measure how many more bytes blocks have than were asked for, for
+//!                              alloc-report slack.
 //! ALLOC_TRACE_EXACT_PEAK=1     Keep the heap's peak exact when several threads allocate at once.
 //!                              Each allocation and each free costs more.
 //! ALLOC_TRACE_MAX_CALLSITES=N  Keep at most N callsites: 1 to 1048576; the default is 262144.
@@ -56,10 +59,12 @@
 //! `ALLOC_TRACE=0` silences it for a program that starts tracing itself. A session started by the
 //! environment takes precedence over the program's [`start_with`](crate::start_with).
 //!
-//! `ALLOC_TRACE_THREADS`, `ALLOC_TRACE_SIZES`, `ALLOC_TRACE_LIFETIMES`, `ALLOC_TRACE_EXACT_PEAK`
-//! and `ALLOC_TRACE_MAX_CALLSITES` set fields of the configuration that these two start with:
+//! `ALLOC_TRACE_THREADS`, `ALLOC_TRACE_SIZES`, `ALLOC_TRACE_LIFETIMES`, `ALLOC_TRACE_FREES`,
+//! `ALLOC_TRACE_EXACT_PEAK` and `ALLOC_TRACE_MAX_CALLSITES` set fields of the configuration that
+//! these two start with:
 //! [`Config::threads`](crate::Config::threads), [`Config::sizes`](crate::Config::sizes),
-//! [`Config::lifetimes`](crate::Config::lifetimes),
+//! [`Config::lifetimes`](crate::Config::lifetimes), [`Config::frees`](crate::Config::frees),
+//! [`Config::lifetimes`](crate::Config::lifetimes), [`Config::slack`](crate::Config::slack),
 //! [`Config::exact_peak`](crate::Config::exact_peak) and
 //! [`Config::max_callsites`](crate::Config::max_callsites).
 //!

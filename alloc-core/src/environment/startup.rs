@@ -25,6 +25,8 @@ const FRAMES: &str = "a number of frames from 1 to 1000, or 0 for off";
 const THREADS: &str = "1 to group by thread name, or 0 not to";
 const SIZES: &str = "1 to class blocks by their own size, or 0 not to";
 const LIFETIMES: &str = "1 to record how long blocks live, or 0 not to";
+const FREES: &str = "1 to count who frees whose memory, or 0 not to";
+const SLACK: &str = "1 to measure slack, or 0 not to";
 const EXACT_PEAK: &str = "1 for an exact peak, or 0 for the default";
 const CALLSITES: &str = "a number of callsites from 1 to 1048576";
 const KEEP: &str = "a number of snapshots from 1 to 1000000";
@@ -45,6 +47,8 @@ pub(crate) fn config_from_environment() -> Option<Config> {
     let threads = number(c"ALLOC_TRACE_THREADS", THREADS, parse_switch);
     let sizes = number(c"ALLOC_TRACE_SIZES", SIZES, parse_switch);
     let lifetimes = number(c"ALLOC_TRACE_LIFETIMES", LIFETIMES, parse_switch);
+    let frees = number(c"ALLOC_TRACE_FREES", FREES, parse_switch);
+    let slack = number(c"ALLOC_TRACE_SLACK", SLACK, parse_switch);
     let exact_peak = number(c"ALLOC_TRACE_EXACT_PEAK", EXACT_PEAK, parse_switch);
     let callsites = number(c"ALLOC_TRACE_MAX_CALLSITES", CALLSITES, |it| {
         parse_count(it, MAX_CALLSITES)
@@ -105,6 +109,8 @@ pub(crate) fn config_from_environment() -> Option<Config> {
             threads.map(|_| "ALLOC_TRACE_THREADS"),
             sizes.map(|_| "ALLOC_TRACE_SIZES"),
             lifetimes.map(|_| "ALLOC_TRACE_LIFETIMES"),
+            frees.map(|_| "ALLOC_TRACE_FREES"),
+            slack.map(|_| "ALLOC_TRACE_SLACK"),
             exact_peak.map(|_| "ALLOC_TRACE_EXACT_PEAK"),
             callsites.map(|_| "ALLOC_TRACE_MAX_CALLSITES"),
         ];
@@ -119,19 +125,30 @@ pub(crate) fn config_from_environment() -> Option<Config> {
     match (frames, sample) {
         (Some(0), _) | (None, None) => None,
         (frames, sample) => {
-            let lifetimes = lifetimes.unwrap_or(false);
-            if lifetimes && sample.is_some() {
-                hooks::write_to_stderr(&[
-                    "alloc-core: ALLOC_TRACE_LIFETIMES: has no effect with ALLOC_TRACE_SAMPLE: \
-                     lifetimes need every block\n",
-                ]);
-            }
+            let of_every_block = |name: &str, needs: &str, wanted: Option<bool>| {
+                let wanted = wanted.unwrap_or(false);
+                if wanted && sample.is_some() {
+                    hooks::write_to_stderr(&[
+                        "alloc-core: ",
+                        name,
+                        ": has no effect with ALLOC_TRACE_SAMPLE: ",
+                        needs,
+                        " every block\n",
+                    ]);
+                }
+                wanted && sample.is_none()
+            };
+            let lifetimes = of_every_block("ALLOC_TRACE_LIFETIMES", "lifetimes need", lifetimes);
+            let slack = of_every_block("ALLOC_TRACE_SLACK", "slack needs", slack);
+            let frees = of_every_block("ALLOC_TRACE_FREES", "who frees needs", frees);
             let default = Config::default();
             let mut config = default
                 .sample_every(sample.unwrap_or(0))
                 .threads(threads.unwrap_or(false))
                 .sizes(sizes.unwrap_or(false))
-                .lifetimes(lifetimes && sample.is_none())
+                .lifetimes(lifetimes)
+                .slack(slack)
+                .frees(frees)
                 .exact_peak(exact_peak.unwrap_or(false));
             if let Some(frames) = frames {
                 config = config.frames(frames);

@@ -8,7 +8,7 @@ use crate::system::hooks;
 const PREFIX: &str = "ALLOC_TRACE";
 
 /// All variables that are read. See [`environment`](crate::environment).
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 15] = [
     PREFIX,
     "ALLOC_TRACE_SAMPLE",
     "ALLOC_TRACE_OUT",
@@ -19,6 +19,8 @@ const KNOWN: [&str; 13] = [
     "ALLOC_TRACE_LIVE",
     "ALLOC_TRACE_SIZES",
     "ALLOC_TRACE_LIFETIMES",
+    "ALLOC_TRACE_FREES",
+    "ALLOC_TRACE_SLACK",
     "ALLOC_TRACE_THREADS",
     "ALLOC_TRACE_EXACT_PEAK",
     "ALLOC_TRACE_MAX_CALLSITES",

@@ -120,6 +120,14 @@ impl Label {
         Label(self.0.within(name))
     }
 
+    pub(crate) fn id(self) -> LabelId {
+        self.0
+    }
+
+    pub(crate) fn of_id(id: LabelId) -> Label {
+        Label(id)
+    }
+
     /// The calling thread's present label.
     ///
     /// ```

@@ -3,6 +3,7 @@
 //! In: the tables, the loader's list. Out: a [`Snapshot`], and the hooks of a [`Process`]. Never: a
 //! write to the tables.
 
+pub(crate) mod label_bytes;
 mod lifetimes;
 pub(crate) mod modules;
 pub(crate) mod read_tables;

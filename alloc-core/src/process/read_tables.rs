@@ -8,14 +8,17 @@ use std::sync::Arc;
 use super::lifetimes::Buckets;
 use crate::capture::{self, MAX_FRAMES};
 use crate::record::session::TABLES;
+use crate::snapshot::file::{Pages, Zeroed};
 use crate::snapshot::recorded::{Recorded, RecordedCallsite, StackEnd};
 use crate::tables::callsite_tag::CallsiteTag;
 use crate::tables::callsites::CallsiteId;
+use crate::tables::frees::Freer;
 use crate::tables::labels::LabelId;
 use crate::tables::sampling::Interval;
 use crate::tables::thread_name::ThreadName;
 use crate::{
-    Amount, Bytes, Counters, Error, Health, TracedMemory, control, control::track, record::thread,
+    Amount, Bytes, Counters, Error, FreedBy, Health, Slack, TracedMemory, control, control::track,
+    record::thread,
 };
 
 /// Reads all tables, while other threads keep recording.
@@ -33,22 +36,35 @@ pub(crate) fn read() -> Result<Recorded, Error> {
             thread,
             size,
         } = seen.tag;
-        let label = labels
-            .entry(label)
-            .or_insert_with(|| label.path().map(Into::into));
-        let thread = threads
-            .entry(thread)
-            .or_insert_with(|| thread.text().map(Into::into));
+        let mut of_label = |it: LabelId| {
+            let path = || it.path().map(Into::into);
+            labels.entry(it).or_insert_with(path).clone()
+        };
+        let mut of_thread = |it: ThreadName| {
+            let name = || it.text().map(Into::into);
+            threads.entry(it).or_insert_with(name).clone()
+        };
+        let freed_by = seen.freed_by.map(|all| {
+            let named = all.iter().map(|it| {
+                let mut freed = FreedBy::new(it.amount);
+                freed.label = of_label(it.by.label);
+                freed.thread = of_thread(it.by.thread);
+                freed
+            });
+            FreedBy::in_order(named.collect())
+        });
         recorded.callsites.try_reserve(1)?;
         recorded.callsites.push(RecordedCallsite {
             stack: start..recorded.addresses.len(),
             stack_end: seen.stack_end,
             counters: seen.counters,
             domain,
-            thread: thread.clone(),
-            label: label.clone(),
+            thread: of_thread(thread),
+            label: of_label(label),
             size_class: size.largest().map(Bytes::from),
             lifetimes: seen.lifetimes.map(|it| Arc::new(it.lifetimes())),
+            freed_by,
+            slack: seen.slack,
         });
         Ok(())
     })?;
@@ -70,7 +86,21 @@ pub(crate) struct Seen<'a> {
     pub(crate) tag: CallsiteTag,
     /// How long its blocks lived, in a session that records lifetimes.
     pub(crate) lifetimes: Option<&'a Buckets>,
+    /// Who freed its blocks, in a session that counts that.
+    pub(crate) freed_by: Option<&'a [Freed]>,
+    /// How many more bytes its blocks have than were asked for, in a session that measures it.
+    pub(crate) slack: Option<Slack>,
 }
+
+/// What was freed of a callsite by one label or thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Freed {
+    pub(crate) by: Freer,
+    pub(crate) amount: Amount,
+}
+
+// SAFETY: integers, for which zero is a valid value.
+unsafe impl Zeroed for Freed {}
 
 /// What the tables hold besides callsites: see [`Recorded`].
 #[derive(Clone, Copy, Debug)]
@@ -93,10 +123,17 @@ pub(crate) fn read_tables(
     let mut stack = Vec::new();
     stack.try_reserve_exact(MAX_FRAMES)?;
     control::beside_record(capture::look);
+    control::settle_frees();
+    let mut frees = Pages::new();
     control::reading(|config| {
         let mut health = Health::default();
         let mut lifetimes = config.has_lifetimes().then(Buckets::read);
         for (id, callsite) in TABLES.callsites.iter() {
+            // NOTE: before the counters, so that no more is known of who freed than was freed.
+            frees.clear();
+            for (by, amount) in TABLES.frees.of(id) {
+                frees.push(Freed { by, amount })?;
+            }
             let cells = || TABLES.threads.iter().filter_map(|state| state.delta(id));
             let counters = callsite
                 .shared
@@ -120,6 +157,9 @@ pub(crate) fn read_tables(
                 counters,
                 tag: callsite.tag(),
                 lifetimes: lifetimes.as_mut().map(|it| it.of(id)),
+                freed_by: config.counts_frees().then_some(&frees[..]),
+                slack: (config.has_slack() && callsite.tag().domain == 0)
+                    .then(|| slack(id, &counters)),
             })?;
         }
         let heap = control::traced_memory();
@@ -135,6 +175,20 @@ pub(crate) fn read_tables(
             sampling: config.sampling(),
         })
     })?
+}
+
+/// How many more bytes the blocks of a callsite have than were asked for.
+fn slack(callsite: CallsiteId, counters: &Counters) -> Slack {
+    let [allocated, freed] = TABLES.usable.sum(callsite, |side| {
+        let threads = TABLES.threads.iter();
+        threads.map(|state| state.usable_of(callsite, side)).sum()
+    });
+    // NOTE: others may record between the reads of the counters and of the usable sizes.
+    let usable = |bytes: u64| Bytes::new(bytes);
+    Slack {
+        current: usable(allocated.saturating_sub(freed)).saturating_sub(counters.current.bytes),
+        total: usable(allocated).saturating_sub(counters.total.bytes),
+    }
 }
 
 /// Returns what all callsites together have allocated in total.

@@ -1,9 +1,12 @@
 //! Counts a block at its callsite and in the heap.
 
 use super::session::TABLES;
-use super::thread::ThreadState;
+use super::settings;
+use super::thread::{self, ThreadState};
+use crate::snapshot::numbers::Amount;
 use crate::tables::callsites::CallsiteId;
 use crate::tables::counters::Delta;
+use crate::tables::frees::{Freer, Frees};
 use crate::tables::sampling::Weighted;
 
 /// Counts the free of a block, or of the blocks that a sampled one stands for.
@@ -75,5 +78,27 @@ pub(super) fn fold_directly(callsite: CallsiteId, delta: impl FnOnce(u64) -> Del
     let epoch = TABLES.epoch();
     if let Some(callsite) = TABLES.callsites.get(callsite) {
         callsite.shared.fold(&delta(epoch), epoch, || {});
+    }
+}
+
+/// Counts a free without what a thread holds back, or undoes that, if the session counts who frees.
+/// The name of a thread without a state is not known.
+pub(super) fn count_free_directly(
+    state: Option<&ThreadState>,
+    callsite: CallsiteId,
+    weighted: Weighted,
+    count: impl FnOnce(&Frees, CallsiteId, Freer, Amount),
+) {
+    if settings::counts_frees() {
+        let label_alone = || Freer {
+            label: thread::label(),
+            ..Freer::default()
+        };
+        let by = state.map_or_else(label_alone, ThreadState::freer);
+        let freed = Amount::new(
+            weighted.bytes.unsigned_abs(),
+            weighted.blocks.unsigned_abs().into(),
+        );
+        count(&TABLES.frees, callsite, by, freed);
     }
 }

@@ -13,8 +13,8 @@
 //! changes four words. A sample skips nearly all of this. A session that only counts has [its own
 //! hooks](super::counting).
 
-use super::ager::Ager;
 use super::counting::Counter;
+use super::extended::Extended;
 use super::gate::{self, GateWord, Mode};
 use super::recorder::Recorder;
 use super::sampler::Sampler;
@@ -93,7 +93,7 @@ pub(crate) fn try_enter_fast(
 
 /// The reentrancy guard, with the hooks of the session: taken before the inner allocator is called.
 pub(crate) enum Guard {
-    Record(Ager),
+    Record(Extended),
     Sample(Sampler),
     Count(Counter),
 }
@@ -107,7 +107,7 @@ impl Guard {
         }
         let recorder = Recorder { state };
         match state.sampling() {
-            None => Guard::Record(Ager(recorder)),
+            None => Guard::Record(Extended(recorder)),
             Some(interval) => Guard::Sample(Sampler { recorder, interval }),
         }
     }

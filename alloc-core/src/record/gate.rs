@@ -18,7 +18,7 @@
 //! | 0 to 23 | scopes that are alive, or of which a block is |
 //! | 24 | the thread is alone |
 //! | 25 | a sample is recorded |
-//! | 26 | the births of blocks are recorded too |
+//! | 26 | more of each block is recorded: its birth, its usable size, who frees it |
 //! | 27 | blocks are only counted; with bit 25, tracing is off |
 //! | 28 to 62 | the serial number of the generation; zero in those that do not record |
 //! | 63 | an answer is pending: see [`ask`] |
@@ -53,7 +53,7 @@ pub(crate) const ALONE: u64 = 1;
 pub(crate) const SAMPLED: u64 = 2;
 
 /// NOTE: also the number of [`PAUSED`], which no fast path records in.
-pub(crate) const AGED: u64 = 4;
+pub(crate) const EXTENDED: u64 = 4;
 
 pub(crate) const COUNTED: u64 = 8;
 
@@ -150,7 +150,7 @@ impl GateWord {
     /// Whether the session does something else about every block than to record it with its stack.
     #[inline(always)]
     pub(crate) fn is_special(self) -> bool {
-        self.0 & (COUNTED | AGED) << SCOPE_BITS != 0
+        self.0 & (COUNTED | EXTENDED) << SCOPE_BITS != 0
     }
 
     /// Whether it counts every block.

@@ -1,5 +1,7 @@
 //! What is done about the events of a block: one trait for each session's way.
 
+use crate::tables::callsites::CallsiteId;
+
 /// The hooks around the inner allocator: what a session does about the events of a block.
 ///
 /// A block is its address and its size.
@@ -22,6 +24,24 @@ pub(crate) trait Hooks {
     /// The block `old`, of which this was [taken](Self::take), became `new`: where it was it ends,
     /// here it begins.
     fn reallocated(&self, taken: Self::Taken, old: (usize, usize), new: (usize, usize));
+
+    /// Whether the session measures the usable sizes of blocks. Else no method below is called.
+    #[inline(always)]
+    fn measures(&self) -> bool {
+        false
+    }
+
+    /// The callsite that a live block is recorded at.
+    fn callsite_of(&self, _address: usize) -> Option<CallsiteId> {
+        None
+    }
+
+    /// A block of a callsite was [`allocated`](Self::allocated), and has so many usable bytes.
+    fn usable_allocated(&self, _callsite: CallsiteId, _bytes: usize) {}
+
+    /// A block of a callsite is [`freed`](Self::freed), or was reallocated, and had so many usable
+    /// bytes.
+    fn usable_freed(&self, _callsite: CallsiteId, _bytes: usize) {}
 }
 
 /// One whose right can be had, and whose work can be done, where nothing is in the way.

@@ -1,6 +1,6 @@
 //! [`ManualRecorder`]: records blocks that the allocator does not see.
 
-use super::count::{credit, debit, fold_directly};
+use super::count::{count_free_directly, credit, debit, fold_directly};
 use super::session::TABLES;
 use super::thread::ThreadState;
 use crate::Error;
@@ -8,6 +8,7 @@ use crate::control;
 use crate::tables::callsite_tag::CallsiteTag;
 use crate::tables::callsites::{CallsiteId, Stack};
 use crate::tables::counters::Delta;
+use crate::tables::frees::Frees;
 use crate::tables::sampling::Weighted;
 
 /// The guard for records of blocks that the allocator does not see: see [`track`](crate::track()).
@@ -97,5 +98,6 @@ impl ManualRecorder {
                 fold_directly(callsite, |epoch| Delta::freed(weighted, epoch));
             }
         }
+        count_free_directly(self.0, callsite, weighted, Frees::add);
     }
 }

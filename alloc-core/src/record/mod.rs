@@ -9,10 +9,10 @@
 //! event, in the order in which it meets them, `enter`, then one of `recorder`, `sampler`,
 //! `counting` and `unguarded`, then `count`.
 
-pub(crate) mod ager;
 mod count;
 pub(crate) mod counting;
 pub(crate) mod enter;
+pub(crate) mod extended;
 pub(crate) mod gate;
 pub(crate) mod hooks;
 pub(crate) mod manual;

@@ -80,7 +80,7 @@ impl Hooks for Recorder {
     fn reallocated(
         &self,
         taken: Option<CallsiteId>,
-        (_, old_size): (usize, usize),
+        (old_address, old_size): (usize, usize),
         (address, size): (usize, usize),
     ) {
         // NOTE: no closure around what captures, which would be a frame of its own in a debug
@@ -89,6 +89,11 @@ impl Hooks for Recorder {
         let gone = taken.map(|callsite| (callsite, Weighted::one(old_size)));
         let come = callsite.map(|callsite| (callsite, Weighted::one(size)));
         replace(self.state, gone, come);
+        if let Some(callsite) = callsite
+            && address != old_address
+        {
+            self.state.copied(callsite, old_size.min(size) as u64);
+        }
     }
 }
 

@@ -51,15 +51,21 @@ impl Hooks for Sampler {
     fn reallocated(
         &self,
         taken: Option<SampledBlock>,
-        (_, old_size): (usize, usize),
+        (old_address, old_size): (usize, usize),
         (address, size): (usize, usize),
     ) {
         let state = self.state();
         let rounding = state.drawn(size, self.interval);
         let come = rounding.and_then(|rounding| self.insert(address, size, rounding));
         let gone = taken.map(|drawn| (drawn.callsite, self.weigh(old_size, drawn)));
-        let come = come.map(|drawn| (drawn.callsite, self.weigh(size, drawn)));
-        replace(state, gone, come);
+        let weighted = come.map(|drawn| (drawn.callsite, self.weigh(size, drawn)));
+        replace(state, gone, weighted);
+        if let Some(drawn) = come
+            && address != old_address
+        {
+            let copied = self.interval.weigh_part(old_size.min(size), size);
+            state.copied(drawn.callsite, copied);
+        }
     }
 }
 

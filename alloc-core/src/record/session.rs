@@ -7,8 +7,10 @@ use crate::tables::blocks::{InsertError, PageMap};
 use crate::tables::callsites::{CallsiteId, Callsites};
 use crate::tables::counted::Counted;
 use crate::tables::counters::Heap;
+use crate::tables::frees::Frees;
 use crate::tables::lifetimes::{Clock, Lifetimes};
 use crate::tables::sampling::{Interval, SampleFilter, SampledBlock};
+use crate::tables::usable::UsableSizes;
 
 /// All tables of a recording session.
 pub(crate) struct Tables {
@@ -24,6 +26,10 @@ pub(crate) struct Tables {
     pub(crate) held_back: Lifetimes,
     pub(crate) ages: Lifetimes,
     pub(crate) clock: Clock,
+    /// Who freed the blocks of each callsite, in a session that counts that.
+    pub(crate) frees: Frees,
+    /// The usable sizes of blocks, in a session that measures them.
+    pub(crate) usable: UsableSizes,
     pub(crate) heap: Heap,
     pub(crate) threads: Threads,
     /// The events of threads that have ended.
@@ -41,6 +47,8 @@ pub(crate) static TABLES: Tables = Tables {
     held_back: Lifetimes::new(),
     ages: Lifetimes::new(),
     clock: Clock::new(),
+    frees: Frees::new(),
+    usable: UsableSizes::new(),
     heap: Heap::new(),
     threads: Threads::new(),
     events: Events::new(),

@@ -11,6 +11,8 @@ pub(crate) fn begin_session(
     distinguishes_threads: bool,
     distinguishes_sizes: bool,
     ages: bool,
+    counts_frees: bool,
+    measures: bool,
 ) {
     CAPTURE_LIMIT.store(capture_limit, Relaxed);
     SESSION.fetch_add(1, Relaxed);
@@ -18,6 +20,8 @@ pub(crate) fn begin_session(
     DISTINGUISHES_THREADS.store(distinguishes_threads, Relaxed);
     DISTINGUISHES_SIZES.store(distinguishes_sizes, Relaxed);
     AGES.store(ages, Relaxed);
+    COUNTS_FREES.store(counts_frees, Relaxed);
+    MEASURES.store(measures, Relaxed);
 }
 
 static CAPTURE_LIMIT: AtomicUsize = AtomicUsize::new(0);
@@ -29,6 +33,9 @@ static DISTINGUISHES_THREADS: AtomicBool = AtomicBool::new(false);
 static DISTINGUISHES_SIZES: AtomicBool = AtomicBool::new(false);
 
 static AGES: AtomicBool = AtomicBool::new(false);
+
+static COUNTS_FREES: AtomicBool = AtomicBool::new(false);
+static MEASURES: AtomicBool = AtomicBool::new(false);
 
 /// Number of the session. What a thread caches of one session is invalid in another.
 static SESSION: AtomicU64 = AtomicU64::new(0);
@@ -64,6 +71,21 @@ pub(crate) fn distinguishes_sizes() -> bool {
 /// Whether the session records how long blocks live.
 pub(crate) fn ages() -> bool {
     AGES.load(Relaxed)
+}
+
+/// Whether the session counts who frees the blocks of each callsite.
+pub(crate) fn counts_frees() -> bool {
+    COUNTS_FREES.load(Relaxed)
+}
+
+/// Whether the session measures the usable sizes of blocks.
+pub(crate) fn measures() -> bool {
+    MEASURES.load(Relaxed)
+}
+
+/// Whether the session records more of each block than its stack.
+pub(crate) fn extends() -> bool {
+    ages() || measures() || counts_frees()
 }
 
 /// The number of the session.

@@ -1,18 +1,35 @@
 //! [`Unguarded`]: handles events without a guard: inside the tracer, at a thread's end, while
 //! tracing is off.
 
-use super::count::fold_directly;
+use super::count::{count_free_directly, fold_directly};
 use super::counting;
 use super::hooks::Hooks;
 use super::session::TABLES;
 use super::thread::{self, Stage, ThreadState};
 use crate::control;
 use crate::tables::counters::Delta;
+use crate::tables::frees::Frees;
 use crate::tables::sampling::{SampledBlock, Weighted};
+use crate::tables::usable::Side;
 
 /// Handles an event for which no guard can be had: inside the tracer, at a thread's end, or while
 /// tracing is off.
-pub(crate) struct Unguarded;
+pub(crate) struct Unguarded {
+    /// The usable size of the block that ends, in a session that measures it.
+    usable: usize,
+}
+
+impl Unguarded {
+    /// For a block that begins, or in a session that does not measure.
+    pub(crate) fn new() -> Unguarded {
+        Unguarded { usable: 0 }
+    }
+
+    /// For a block that ends, and has so many usable bytes.
+    pub(crate) fn measured(usable: usize) -> Unguarded {
+        Unguarded { usable }
+    }
+}
 
 impl Hooks for Unguarded {
     type Taken = Option<RemovedRecord>;
@@ -22,11 +39,11 @@ impl Hooks for Unguarded {
     }
 
     fn freed(&self, address: usize, size: usize) {
-        forget(address, size);
+        forget(address, size, self.usable);
     }
 
     fn take(&self, (address, size): (usize, usize)) -> Option<RemovedRecord> {
-        forget(address, size)
+        forget(address, size, self.usable)
     }
 
     fn put_back(&self, _: usize, taken: Option<RemovedRecord>) {
@@ -49,6 +66,7 @@ pub(crate) enum RemovedRecord {
         drawn: SampledBlock,
         address: usize,
         size: usize,
+        usable: usize,
     },
     /// The block was not counted, and had an exclusion mark.
     Excluded(usize),
@@ -60,20 +78,20 @@ pub(crate) enum RemovedRecord {
 /// The block's callsite and the heap are changed directly, with atomics, since the thread's own
 /// counters may be in the middle of a change, or gone.
 #[inline(always)]
-pub(crate) fn forget(address: usize, size: usize) -> Option<RemovedRecord> {
+pub(crate) fn forget(address: usize, size: usize, usable: usize) -> Option<RemovedRecord> {
     if TABLES.counted.forget_excluded(address) {
         return Some(RemovedRecord::Excluded(address));
     }
     if control::generation() == control::OFF || thread::stage() == Stage::Internal {
         None
     } else {
-        forget_directly(address, size)
+        forget_directly(address, size, usable)
     }
 }
 
 #[cold]
 #[inline(never)]
-fn forget_directly(address: usize, size: usize) -> Option<RemovedRecord> {
+fn forget_directly(address: usize, size: usize, usable: usize) -> Option<RemovedRecord> {
     directly(|state| {
         let sampling = control::sampling();
         let drawn = TABLES.remove(address, sampling)?;
@@ -86,10 +104,16 @@ fn forget_directly(address: usize, size: usize) -> Option<RemovedRecord> {
             state.fold_callsite(callsite);
         }
         fold_directly(callsite, |epoch| Delta::freed(weighted, epoch));
+        count_free_directly(state, callsite, weighted, Frees::add);
+        if usable > 0 {
+            let bytes = usable as u64;
+            TABLES.usable.fold(Side::Freed, callsite, bytes, || {});
+        }
         Some(RemovedRecord::Recorded {
             drawn,
             address,
             size,
+            usable,
         })
     })
 }
@@ -97,19 +121,24 @@ fn forget_directly(address: usize, size: usize) -> Option<RemovedRecord> {
 /// Undoes [`forget`].
 #[cold]
 pub(crate) fn restore(forgotten: RemovedRecord) {
-    let (drawn, address, size) = match forgotten {
+    let (drawn, address, size, usable) = match forgotten {
         RemovedRecord::Excluded(address) => return counting::exclude(address),
         RemovedRecord::Recorded {
             drawn,
             address,
             size,
-        } => (drawn, address, size),
+            usable,
+        } => (drawn, address, size, usable),
     };
-    directly(|_| {
+    directly(|state| {
         let sampling = control::sampling();
         TABLES.put_back(address, drawn, sampling);
         let weighted = Weighted::of(sampling, size, drawn.rounding);
+        count_free_directly(state, drawn.callsite, weighted, Frees::subtract);
         fold_directly(drawn.callsite, |epoch| Delta::restored(weighted, epoch));
+        if usable > 0 {
+            TABLES.usable.restore(drawn.callsite, usable as u64);
+        }
         TABLES.heap.add_directly(weighted.bytes, &TABLES.epoch);
         Some(())
     });

@@ -77,6 +77,7 @@ struct Site {
     epoch: u64,
     total: Amount,
     reallocations: u64,
+    copied: u64,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -127,6 +128,7 @@ impl Counts {
             at_peak: at_peak.amount(),
             total: site.total,
             reallocations: site.reallocations,
+            copied: site.copied.into(),
         }
     }
 }
@@ -308,6 +310,20 @@ impl CallsiteSet {
     }
 }
 
+/// The bytes that a reallocation copied.
+#[derive(Clone, Copy)]
+pub(super) struct Copied(u64);
+
+impl Copied {
+    /// Nothing was copied if the block did not move.
+    pub(super) fn between(old: (usize, usize), new: (usize, usize)) -> Copied {
+        match old.0 == new.0 {
+            true => Copied(0),
+            false => Copied(old.1.min(new.1) as u64),
+        }
+    }
+}
+
 /// Counts a block at the stack that allocated it, if that is known.
 #[inline]
 pub(super) fn on_alloc(
@@ -315,7 +331,7 @@ pub(super) fn on_alloc(
     address: usize,
     size: usize,
     by: Allocator,
-    reallocated: bool,
+    reallocated: Option<Copied>,
 ) {
     if let Allocator::At(callsite) = by {
         born_at_site(scope, address, size, callsite, reallocated);
@@ -328,7 +344,7 @@ fn born_at_site(
     address: usize,
     size: usize,
     callsite: CallsiteId,
-    reallocated: bool,
+    reallocated: Option<Copied>,
 ) {
     // Allocations in here are neither the scope's nor recorded.
     let _muted = thread::mute();
@@ -338,7 +354,10 @@ fn born_at_site(
     change_all(scope, |counts| {
         let site = counts.change(callsite, size as i64, 1);
         site.total += Amount::new(size as u64, 1);
-        site.reallocations += u64::from(reallocated);
+        if let Some(Copied(bytes)) = reallocated {
+            site.reallocations += 1;
+            site.copied += bytes;
+        }
     });
 }
 

@@ -82,6 +82,12 @@ impl LabelId {
         LABELS.find_or_insert(self, Name::of(name))
     }
 
+    /// Whether this is a label, or one within it.
+    pub(crate) fn is_within(self, outer: LabelId) -> bool {
+        let around = |it: &LabelId| LABELS.get(*it).map(|label| label.around);
+        std::iter::successors(Some(self), around).any(|it| it == outer)
+    }
+
     /// The names of the labels around this one and its own; `None` for no label.
     pub(crate) fn path(self) -> Option<&'static str> {
         match self {
@@ -269,6 +275,8 @@ mod tests {
         assert_ne!(request.within("decod"), decode);
         assert_eq!(decode.path(), Some("request > decode"));
         assert_eq!(LabelId::default().path(), None);
+        let within = [request, decode].map(|it| [it.is_within(request), it.is_within(decode)]);
+        assert_eq!(within, [[true, false], [true, true]]);
         assert_eq!(
             path(&["größe", "", "\u{1b}[31m"]),
             Some("größe >  > \u{1b}[31m")

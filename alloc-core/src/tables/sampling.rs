@@ -128,6 +128,21 @@ impl SampleFilter {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_part_of_a_block_counts_as_the_whole_does() {
+        let interval = Interval::from_bytes(4096).unwrap();
+        for size in [1, 16, 500, 4096, 100_000] {
+            let whole = interval.weigh(size, Rounding::from_word(0)).bytes as u64;
+            assert_eq!(interval.weigh_part(size, size), whole);
+            let halves = 2 * interval.weigh_part(size / 2, size);
+            assert!(
+                size % 2 == 1 || halves.abs_diff(whole) <= 1,
+                "{halves}, {whole}"
+            );
+            assert_eq!(interval.weigh_part(0, size), 0);
+        }
+    }
+
     /// The mean over many runs is within four standard errors of the truth, for sizes below, at and
     /// above the interval.
     #[test]

@@ -244,6 +244,7 @@ impl Tally {
             total_bytes: self.total_bytes.load(Relaxed) as u64,
             total_blocks: self.total_blocks.load(Relaxed) as u64,
             reallocations: self.reallocations.load(Relaxed),
+            copied: 0,
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::capture::modules::{LONGEST_PATH, program};
 use crate::process::modules;
 use crate::process::read_tables::read_tables;
 use crate::snapshot::file::{
-    Callsite, Lifetimes, NoMemory, Pages, RawFile, Segment, Summary, Text,
+    Callsite, Freed, Lifetimes, NoMemory, Pages, RawFile, Segment, Summary, Text,
 };
 use crate::tables::labels::LabelId;
 use crate::tables::thread_name::{ThreadName, bytes_of};
@@ -20,32 +20,51 @@ pub(super) fn of_tables(moment: Moment) -> Result<Pages<u8>, Error> {
     // Zero means that the name is not in the file yet: it is the number of the empty string.
     let mut threads = Pages::<i64>::zeroed(ThreadName::NUMBERS)?;
     let mut labels = Pages::<i64>::zeroed(LabelId::NUMBERS)?;
+    let mut freed_by = Pages::new();
     let whole = read_tables(|seen| {
-        let thread = &mut threads[seen.tag.thread.number()];
-        if *thread == 0
-            && let Some(name) = seen.tag.thread.name()
-        {
-            *thread = file.text(bytes_of(&name))?.number();
-        }
-        let label = &mut labels[seen.tag.label.get() as usize];
-        if *label == 0
-            && let Some(path) = seen.tag.label.path()
-        {
-            *label = file.text(path.as_bytes())?.number();
+        let mut of_thread = |thread: ThreadName, file: &mut RawFile| -> Result<Text, Error> {
+            let known = &mut threads[thread.number()];
+            if *known == 0
+                && let Some(name) = thread.name()
+            {
+                *known = file.text(bytes_of(&name))?.number();
+            }
+            Ok(Text::from_number(*known).unwrap_or(Text::EMPTY))
+        };
+        let mut of_label = |label: LabelId, file: &mut RawFile| -> Result<Text, Error> {
+            let known = &mut labels[label.get() as usize];
+            if *known == 0
+                && let Some(path) = label.path()
+            {
+                *known = file.text(path.as_bytes())?.number();
+            }
+            Ok(Text::from_number(*known).unwrap_or(Text::EMPTY))
+        };
+        let thread = of_thread(seen.tag.thread, &mut file)?;
+        let label = of_label(seen.tag.label, &mut file)?;
+        freed_by.clear();
+        for freed in seen.freed_by.into_iter().flatten() {
+            freed_by.push(Freed {
+                label: of_label(freed.by.label, &mut file)?,
+                thread: of_thread(freed.by.thread, &mut file)?,
+                amount: freed.amount,
+            })?;
         }
         file.callsite(Callsite {
             stack: seen.stack,
             stack_end: seen.stack_end,
             counters: seen.counters,
             domain: seen.tag.domain,
-            thread: Text::from_number(*thread),
-            label: Text::from_number(*label),
+            thread: Text::from_number(thread.number()),
+            label: Text::from_number(label.number()),
             size_class: seen.tag.size.largest(),
+            slack: seen.slack,
             lifetimes: seen.lifetimes.map(|it| Lifetimes {
                 unit: it.unit,
                 freed: (&it.freed.times, &it.freed.bytes),
                 live: (&it.live.times, &it.live.bytes),
             }),
+            freed_by: seen.freed_by.map(|_| &freed_by[..]),
         })?;
         Ok(())
     })?;

@@ -120,6 +120,14 @@ impl Binary {
         };
         let found = same_size().find_map(|it| offset(&it));
         let found = found.or_else(|| code().find_map(|it| offset(&it)));
+        // NOTE: a memory map, as profiles of jemalloc have it, shows whole pages.
+        let found = found.or_else(|| {
+            let pages = |it: &object::Segment<'_, '_>| {
+                let (start, end) = (it.address() & !0xFFF, it.address() + it.size());
+                (end.next_multiple_of(0x1000) - start == module.size).then_some(start)
+            };
+            code().find_map(|it| pages(&it))
+        });
         found.ok_or_else(|| {
             self.damaged(&format_args!(
                 "expected a code segment at {:#x}, found none",

@@ -5,13 +5,18 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::tables::{LifetimesOptions, TreeOptions};
+use crate::ages::{self, GenerationsOptions, LifetimesOptions, TemporaryOptions};
+use crate::frees::FreesOptions;
+use crate::slack::SlackOptions;
+use crate::tables::{SummaryOptions, TreeOptions};
 use crate::view::View;
 
 /// Shows which lines of a Rust program hold its memory, and what grew.
 ///
 /// Reads the snapshot files of alloc_core. To write one, call Snapshot::dump(path) in the program,
-/// or set ALLOC_TRACE=128 ALLOC_TRACE_OUT=heap.pb.gz in its environment.
+/// or set ALLOC_TRACE=128 ALLOC_TRACE_OUT=heap.pb.gz in its environment. All commands also read the
+/// heap profiles of other tools: pprof's, of Go and others, DHAT's, heaptrack's, jemalloc's and
+/// memray's (see import --help).
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Arguments {
@@ -62,6 +67,12 @@ pub(crate) enum Command {
     #[command(after_help = TOP_EXAMPLES)]
     Top {
         /// A snapshot file, a recording folder (for its last snapshot), or - for standard input
+        ///
+        /// The heap profiles of other tools are recognised by their content, packed by gzip or zstd
+        /// or not: pprof's format, of Go, jemalloc_pprof, tcmalloc and others; DHAT's JSON, of
+        /// valgrind and dhat-rs; heaptrack's data; jemalloc's text (heap_v2); the text of Go's
+        /// /debug/pprof/heap?debug=1 and of gperftools; and the table of memray transform csv. What
+        /// a file lacks is shown as unknown.
         #[arg(value_name = "FILE")]
         file: PathBuf,
         #[command(flatten)]
@@ -80,18 +91,42 @@ pub(crate) enum Command {
         #[command(flatten)]
         view: View,
     },
-    /// Show the labels and spans that hold the most memory, within each other
+    /// Show the half screen that answers most questions
+    #[command(after_help = SUMMARY_EXAMPLES)]
+    Summary(SummaryOptions),
+    /// Show the stacks that hold the most memory as a tree, or the labels and spans
     #[command(after_help = TREE_EXAMPLES)]
     Tree(TreeOptions),
     /// Show how long blocks live
-    #[command(after_help = LIFETIMES_EXAMPLES)]
+    #[command(after_help = ages::LIFETIMES_EXAMPLES)]
     Lifetimes(LifetimesOptions),
+    /// Show what is freed soon after it was allocated
+    #[command(after_help = ages::TEMPORARY_EXAMPLES)]
+    Temporary(TemporaryOptions),
+    /// Show how many snapshots the live blocks survived
+    #[command(after_help = ages::GENERATIONS_EXAMPLES)]
+    Generations(GenerationsOptions),
+    /// Show who freed whose memory: labels against labels, or threads against threads
+    #[command(after_help = crate::frees::EXAMPLES)]
+    Frees(FreesOptions),
+    /// Show how many more bytes blocks have than were asked for
+    #[command(after_help = crate::slack::EXAMPLES)]
+    Slack(SlackOptions),
     /// Make a page of HTML: flame graph, table, difference, and memory over time
     #[command(after_help = crate::html::EXAMPLES)]
     Html(crate::html::Options),
-    /// Write a snapshot in the format of another tool
-    #[command(after_help = crate::export::EXAMPLES)]
-    Export(crate::export::Options),
+    /// Draw a flame graph as SVG, which needs no script
+    #[command(after_help = crate::flamegraph::EXAMPLES)]
+    Flamegraph(crate::flamegraph::Options),
+    /// Say which lines could do with fewer allocations or less memory, and how
+    #[command(after_help = crate::advise::EXAMPLES)]
+    Advise(crate::advise::Options),
+    /// Show a snapshot on a screen: a tree of stacks, a table, and the source
+    #[command(after_help = crate::explore::VIEW_EXAMPLES)]
+    View(crate::explore::ViewOptions),
+    /// Watch a running program on a screen
+    #[command(after_help = crate::explore::LIVE_EXAMPLES)]
+    Live(crate::explore::LiveOptions),
     /// Name what grows at every step over several snapshots of a process
     #[command(after_help = crate::suspects::EXAMPLES)]
     Suspects(crate::suspects::Options),
@@ -104,6 +139,12 @@ pub(crate) enum Command {
     /// Add the names of frames to a snapshot, for other tools and machines
     #[command(after_help = crate::symbolize::EXAMPLES)]
     Symbolize(crate::symbolize::Options),
+    /// Make a snapshot of another tool's heap profile
+    #[command(after_help = crate::import::EXAMPLES)]
+    Import(crate::import::Options),
+    /// Write a snapshot in the format of another tool
+    #[command(after_help = crate::export::EXAMPLES)]
+    Export(crate::export::Options),
     /// Run a program with tracing, and record its memory over time
     #[cfg(unix)]
     #[command(after_help = crate::run::EXAMPLES)]
@@ -158,15 +199,15 @@ Examples:
 const TREE_EXAMPLES: &str = "\
 Examples:
   alloc-report tree heap.pb.gz
+  alloc-report tree heap.pb.gz --by stack -n 30
+  alloc-report tree heap.pb.gz --by stack --format json
   alloc-report tree heap.pb.gz --sort total -n 20
   alloc-report tree heap.pb.gz --include 'label=request*' --exclude crate=serde_json";
 
-const LIFETIMES_EXAMPLES: &str = "\
+const SUMMARY_EXAMPLES: &str = "\
 Examples:
-  ALLOC_TRACE=128 ALLOC_TRACE_LIFETIMES=1 ALLOC_TRACE_OUT=heap.pb.gz ./server
-  alloc-report lifetimes heap.pb.gz
-  alloc-report lifetimes heap.pb.gz --by label
-  alloc-report lifetimes heap.pb.gz --charge workspace --include 'src/net/*'";
+  alloc-report summary heap.pb.gz
+  alloc-report summary heap.pb.gz --charge workspace";
 
 const DIFF_EXAMPLES: &str = "\
 Examples:

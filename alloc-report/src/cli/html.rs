@@ -16,7 +16,7 @@ Examples:
   alloc-report html heap.pb.gz
   alloc-report html after.pb.gz before.pb.gz -o growth.html
   alloc-report html morning -o morning.html
-  alloc-report html heap.pb.gz --exclude crate=serde_json --title 'without the parser'";
+  alloc-report html heap.pb.gz --exclude crate=serde_json --title 'without the parser' -o rest.html";
 
 /// A page shows at most this many moments of a recording, evenly spread.
 const MOST_MOMENTS: usize = 48;

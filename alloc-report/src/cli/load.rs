@@ -27,6 +27,17 @@ pub(crate) fn load(path: &Path, charging: &Charging, filters: &Filters) -> Resul
     Ok(filtered(charging.apply(read(path)?), filters))
 }
 
+/// Reads a snapshot from elsewhere. Charges and filters it.
+pub(crate) fn load_from(
+    reader: Box<dyn Read>,
+    charging: &Charging,
+    filters: &Filters,
+) -> Result<Loaded> {
+    let mut snapshot = Snapshot::read_from(reader)?;
+    symbols::name(&mut snapshot);
+    Ok(filtered(charging.apply(snapshot), filters))
+}
+
 /// Reads a file that holds a difference. Returns its two sides: the additions and the removals.
 pub(crate) fn load_difference(path: &Path, view: &View) -> Result<(Loaded, Loaded)> {
     let sides = read_as(path, Snapshot::read_difference);
@@ -36,8 +47,21 @@ pub(crate) fn load_difference(path: &Path, view: &View) -> Result<(Loaded, Loade
     Ok((side(added), side(removed)))
 }
 
-/// Reads the snapshot at `path`, a file or a recording, and names its frames.
+/// Reads the snapshot at `path`, a file of ours or of another tool, or a recording. Names its
+/// frames.
 pub(crate) fn read(path: &Path) -> Result<Snapshot> {
+    let mut snapshot = read_unnamed(path)?;
+    symbols::name(&mut snapshot);
+    Ok(snapshot)
+}
+
+/// Reads a file of ours or of another tool. Its frames are named when they are needed.
+pub(crate) fn read_unnamed(path: &Path) -> Result<Snapshot> {
+    read_as(path, alloc_report::import)
+}
+
+/// Reads a file in our format, which is pprof's, and names its frames.
+pub(crate) fn read_profile(path: &Path) -> Result<Snapshot> {
     let mut snapshot = read_as(path, Snapshot::read_from)?;
     symbols::name(&mut snapshot);
     Ok(snapshot)

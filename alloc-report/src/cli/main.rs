@@ -4,17 +4,23 @@
 //! an output option write files, and only with `--force` do they replace one.
 //!
 //! Each module imports only from those before it: `terminal`, `output`, `suggest`, `conditions`,
-//! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `suspects`, `check`,
-//! `annotate`, `symbolize`, `html`, `export`, `run`, `timeline` and `recordings`, which do not import
-//! each other; `arguments`, `shell`.
+//! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `ages`, `frees`, `slack`,
+//! `suspects`, `check`, `annotate`, `symbolize`, `import`, `export`, `advise`, `html`, `flamegraph`,
+//! `explore`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`, `shell`.
 
+mod advise;
+mod ages;
 mod annotate;
 mod arguments;
 mod check;
 mod conditions;
+mod explore;
 mod export;
+mod flamegraph;
 mod formats;
+mod frees;
 mod html;
+mod import;
 mod load;
 mod output;
 mod recording;
@@ -22,6 +28,7 @@ mod recordings;
 #[cfg(unix)]
 mod run;
 mod shell;
+mod slack;
 mod suggest;
 mod suspects;
 mod symbolize;
@@ -69,14 +76,24 @@ fn report(command: Command) -> Result<(String, u8)> {
         Command::List(options) => recordings::list(&options),
         Command::Clean(options) => recordings::clean(&options),
         Command::Top { file, view } => tables::top(&file, &view, check_usage(view.grouping())),
-        Command::Lifetimes(options) => tables::lifetimes(&options),
+        Command::Lifetimes(options) => ages::lifetimes(&options),
+        Command::Temporary(options) => ages::temporary(&options),
+        Command::Generations(options) => ages::generations(&options),
+        Command::Frees(options) => frees::frees(&options),
+        Command::Summary(options) => tables::summary(&options),
+        Command::Slack(options) => slack::slack(&options),
         Command::Tree(options) => tables::tree(&options),
         Command::Diff { old, new, view } => {
             tables::diff(&old, new, &view, check_usage(view.grouping()))
         }
+        Command::Flamegraph(options) => flamegraph::report(&options),
+        Command::Advise(options) => advise::report(&options),
         Command::Html(options) => html::report(&options),
         Command::Export(options) => export::report(options),
+        Command::View(options) => explore::view(&options),
+        Command::Live(options) => explore::live(&options),
         Command::Suspects(options) => suspects::report(&options),
+        Command::Import(options) => import::import(&options),
         Command::Symbolize(options) => symbolize::symbolize(&options),
         Command::Annotate(options) => annotate::report(&options),
         Command::Completions { shell } => shell::completions(shell),

@@ -6,7 +6,7 @@ use alloc_core_snapshot::Names;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use crate::load::read;
+use crate::load::{read, read_profile};
 use crate::output;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -33,7 +33,11 @@ pub(crate) fn symbolize(options: &Options) -> Result<String> {
     if let Some(output) = &options.output {
         output::check_free(output, options.force || *output == options.file)?;
     }
-    let snapshot = read(&options.file)?;
+    // A file in another format is not replaced by a snapshot.
+    let snapshot = match &options.output {
+        Some(_) => read(&options.file)?,
+        None => read_profile(&options.file)?,
+    };
     let output = options.output.as_ref().unwrap_or(&options.file);
     // NOTE: the output has no addresses, so a name that is missing now is lost for good.
     if let Some(missing) = snapshot.missing_debug_info()

@@ -1,17 +1,20 @@
-//! The commands `top`, `diff`, `lifetimes` and `tree`.
+//! The commands `top`, `diff`, `tree` and `summary`.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
-use alloc_core_snapshot::{GroupBy, Grouping, Metric};
+use alloc_core_snapshot::{Grouping, Metric};
 use anyhow::{Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use crate::formats::{csv, json};
+use crate::formats::{self, csv, json};
 use crate::load::{Loaded, load, load_difference};
 use crate::recording;
 use crate::terminal::Stream;
 use crate::view::{Charging, Filters, Format, View};
+
+/// Follows the table of a program that ended, which shows the peak.
+const OTHER_MOMENT: &str = "\nThis is the peak; --sort current shows what was live at the end.\n";
 
 /// Formats a table of either kind.
 macro_rules! formatted {
@@ -39,44 +42,17 @@ pub(crate) fn top(file: &Path, view: &View, by: Grouping) -> Result<String> {
     let by = with_metric(by, view, snapshot.first_metric());
     match view.format {
         Format::Text => {
+            let is_of_peak = !view.has_metric() && snapshot.first_metric() == Metric::AtPeak;
             let table = alloc_report::top(&snapshot, view.rows).by(by);
-            Ok(formatted!(table, view))
+            let mut page = formatted!(table, view);
+            if is_of_peak && snapshot.knows(Metric::Current) {
+                page += OTHER_MOMENT;
+            }
+            Ok(page)
         }
         Format::Json => json::top(&snapshot, file, view, &by),
         Format::Csv => csv::top(&snapshot, view, &by),
     }
-}
-
-/// The options of `lifetimes`.
-#[derive(Args, Debug)]
-pub(crate) struct LifetimesOptions {
-    /// A snapshot file of a program that ran with ALLOC_TRACE_LIFETIMES=1, a recording folder (for
-    /// its last snapshot), or - for standard input
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// The key of a row, as for top
-    #[arg(long, value_name = "KEY", default_value = "line", value_parser = GroupBy::from_str)]
-    by: GroupBy,
-    /// The number of rows
-    #[arg(short = 'n', long = "rows", value_name = "N", default_value_t = 10)]
-    rows: usize,
-    #[command(flatten)]
-    charging: Charging,
-    #[command(flatten)]
-    filters: Filters,
-}
-
-pub(crate) fn lifetimes(options: &LifetimesOptions) -> Result<String> {
-    let Loaded { snapshot, nothing } = load(&options.file, &options.charging, &options.filters)?;
-    if let Some(nothing) = nothing {
-        bail!(nothing);
-    }
-    let stdout = Stream::Output;
-    let table = alloc_report::lifetimes(&snapshot, options.rows)
-        .by(options.by)
-        .colour(stdout.is_colourful())
-        .width(stdout.width());
-    Ok(format!("{table}\n"))
 }
 
 /// The options of `tree`.
@@ -85,19 +61,45 @@ pub(crate) struct TreeOptions {
     /// A snapshot file, a recording folder (for its last snapshot), or - for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// What the tree is of [default: label if the snapshot has labels, otherwise stack]
+    #[arg(long, value_enum, value_name = "KEY")]
+    by: Option<TreeOf>,
     /// The metric to show and sort by
     ///
     /// The default metric is at-peak for a snapshot that was written when the program ended, total
     /// for a profile that holds only allocations, and current for others.
     #[arg(long, value_name = "METRIC", value_parser = Metric::from_str)]
     sort: Option<Metric>,
-    /// The number of labels, and half as many within a label
+    /// The number of the largest stacks to show; or of labels, and half as many within a label
     #[arg(short = 'n', long = "rows", value_name = "N", default_value_t = 10)]
     rows: usize,
+    /// Show every frame of a stack, also those of libraries and those that the charged line called
+    #[arg(long)]
+    full: bool,
     #[command(flatten)]
     charging: Charging,
     #[command(flatten)]
     filters: Filters,
+    /// A tree for people, or JSON for programs, of stacks only
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = TreeFormat::Text)]
+    format: TreeFormat,
+}
+
+/// What the tree of `tree` is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum TreeOf {
+    /// Call stacks, callers above what they call
+    Stack,
+    /// Labels and spans, within each other
+    Label,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum TreeFormat {
+    /// Lines with guides
+    Text,
+    /// One object with a list of rows, documented in the crate alloc-report
+    Json,
 }
 
 pub(crate) fn tree(options: &TreeOptions) -> Result<String> {
@@ -105,13 +107,66 @@ pub(crate) fn tree(options: &TreeOptions) -> Result<String> {
     if let Some(nothing) = nothing {
         bail!(nothing);
     }
+    let has_labels = || snapshot.traces().iter().any(|it| it.label.is_some());
+    let of = options.by.unwrap_or_else(|| match has_labels() {
+        true if options.format == TreeFormat::Text => TreeOf::Label,
+        _ => TreeOf::Stack,
+    });
+    let metric = options.sort.unwrap_or_else(|| snapshot.first_metric());
     let stdout = Stream::Output;
-    let tree = alloc_report::tree(&snapshot, options.rows)
-        .metric(options.sort.unwrap_or_else(|| snapshot.first_metric()))
-        .colour(stdout.is_colourful())
-        .width(stdout.width());
-    Ok(format!("{tree}\n"))
+    match (of, options.format) {
+        (TreeOf::Label, TreeFormat::Json) => {
+            bail!("expected --by stack with --format json; for labels, use top --by label")
+        }
+        (TreeOf::Label, TreeFormat::Text) => {
+            let tree = alloc_report::tree(&snapshot, options.rows)
+                .metric(metric)
+                .colour(stdout.is_colourful())
+                .width(stdout.width());
+            Ok(format!("{tree}\n"))
+        }
+        (TreeOf::Stack, format) => {
+            let mut tree = alloc_report::stacks(&snapshot, options.rows)
+                .metric(metric)
+                .colour(stdout.is_colourful())
+                .width(stdout.width());
+            if options.full {
+                tree = tree.full();
+            }
+            match format {
+                TreeFormat::Text => Ok(format!("{tree}\n")),
+                TreeFormat::Json => formats::tree::json(&snapshot, &options.file, metric, &tree),
+            }
+        }
+    }
 }
+
+/// The options of `summary`.
+#[derive(Args, Debug)]
+pub(crate) struct SummaryOptions {
+    /// A snapshot file, a recording folder (for its last snapshot), or - for standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    charging: Charging,
+    #[command(flatten)]
+    filters: Filters,
+}
+
+pub(crate) fn summary(options: &SummaryOptions) -> Result<String> {
+    let Loaded { snapshot, nothing } = load(&options.file, &options.charging, &options.filters)?;
+    if let Some(nothing) = nothing {
+        bail!(nothing);
+    }
+    let stdout = Stream::Output;
+    let summary = alloc_report::summary(&snapshot)
+        .colour(stdout.is_colourful())
+        .width(stdout.width().min(MOST_OF_A_SUMMARY));
+    Ok(format!("{summary}\n"))
+}
+
+/// A summary is as wide as a screen also where standard output has no width.
+const MOST_OF_A_SUMMARY: usize = 80;
 
 /// Without `new`, `old` is a recording or a file that holds a difference.
 pub(crate) fn diff(old: &Path, new: Option<PathBuf>, view: &View, by: Grouping) -> Result<String> {

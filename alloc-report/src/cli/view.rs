@@ -7,7 +7,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 use crate::conditions::Conditions;
 
 /// The options that choose which line of a stack is charged.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Charging {
     /// The line of a stack to charge the memory to
     #[arg(long, value_enum, value_name = "RULE", default_value_t = Charge::Caller)]
@@ -19,7 +19,7 @@ pub(crate) struct Charging {
 }
 
 /// The options that choose which callsites are shown.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(group(ArgGroup::new("filters").multiple(true).args(["include", "exclude"])))]
 pub(crate) struct Filters {
     /// Show only what matches these conditions; repeat to show what matches any of several

@@ -54,6 +54,7 @@ impl Held {
             at_peak: current,
             total: Amount::new(self.bytes + past * size, self.blocks + past),
             reallocations: self.reallocations,
+            ..Counters::default()
         };
         let frame = Frame::new(None, Some("src/a.rs"), line, 0);
         Trace::new(Traceback::new(vec![frame]), counters)

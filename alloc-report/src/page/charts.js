@@ -50,7 +50,8 @@ class Timeline {
       sums.forEach((value, key) => { most[key] = Math.max(most[key], value); });
       return sums;
     });
-    const chosen = [...most.keys()].filter(key => most[key] > 0).sort((a, b) => most[b] - most[a]).slice(0, Timeline.COLOURS.length);
+    const least = most.reduce((a, b) => Math.max(a, b), 0) / 200;
+    const chosen = [...most.keys()].filter(key => most[key] > least).sort((a, b) => most[b] - most[a]).slice(0, Timeline.COLOURS.length);
     return chosen.map(key => ({ key, name: keys.names[key], bytes: byMoment.map(sums => sums[key]) }));
   }
 
@@ -124,10 +125,13 @@ class Timeline {
       const seconds = this.end * part / 4;
       parts.push(drawing('text', { x: this.x(seconds), y: Timeline.HEIGHT - 5, 'text-anchor': part === 0 ? 'start' : part === 4 ? 'end' : 'middle' }, formatSeconds(seconds)));
     }
+    // What a snapshot shows holds until the next one.
+    const steps = values => moments.flatMap(({ seconds }, at) => [seconds, moments[at + 1]?.seconds ?? this.end].map(it => `${this.x(it)},${this.y(values[at])}`));
     const base = moments.map(() => 0);
     this.areas.forEach((area, number) => {
-      const lower = moments.map((it, at) => `${this.x(it.seconds)},${this.y(base[at])}`);
-      const upper = moments.map((it, at) => `${this.x(it.seconds)},${this.y(base[at] += area.bytes[at])}`);
+      const lower = steps(base);
+      area.bytes.forEach((bytes, at) => { base[at] += bytes; });
+      const upper = steps(base);
       if (moments.length > 1) parts.push(drawing('polygon', { points: [...upper, ...lower.reverse()].join(' '), fill: Timeline.COLOURS[number], 'fill-opacity': 0.55 }));
     });
     const line = (points, attributes) => parts.push(drawing('polyline', { points: points.map(([at, bytes]) => `${this.x(at)},${this.y(bytes)}`).join(' '), fill: 'none', 'stroke-width': 1.6, ...attributes }));

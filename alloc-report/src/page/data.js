@@ -43,7 +43,14 @@ class Data {
         }
       }
     }
+    for (const side of ['now', 'old']) {
+      for (const unit of ['bytes', 'blocks']) {
+        const [total, current] = ['total', 'current'].map(metric => this.columns.get(`${side}.${metric}.${unit}`));
+        if (total) this.columns.set(`${side}.freed.${unit}`, total.map((value, at) => Math.max(value - current[at], 0)));
+      }
+    }
     this.reallocations = Float64Array.from(raw.now.reallocations);
+    this.copied = Float64Array.from(raw.now.copied);
     this.isCompared = raw.old !== null;
     this.moments = raw.moments.map(({ seconds, callsites, bytes, blocks }) => {
       const column = values => {
@@ -67,7 +74,8 @@ class Data {
     const { about } = this;
     if (metric === 'growth') return this.isCompared;
     if (metric === 'temporary') return this.columns.has('now.temporary.bytes');
-    return !about.unknown.includes(metric);
+    const needed = metric === 'freed' ? ['total', 'current'] : [metric];
+    return !needed.some(it => about.unknown.includes(it));
   }
 
   // What a view shows of each callsite: now, before (or null), and the width in the graph, which is never

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use alloc_core_snapshot::{Amount, Metric, Snapshot, Trace};
+use alloc_core_snapshot::{Amount, GroupBy, Metric, Snapshot, Trace};
 use serde::Serialize;
 
 use super::source::Sources;
 use super::stacks::{Frames, Row, Stacks, Tree};
 use super::{Lines, Page};
 use crate::show::notes;
+use crate::show::view::View;
 
 /// What the script of a page reads. Columns have an element for each callsite.
 #[derive(Serialize)]
@@ -71,6 +72,7 @@ struct Columns {
     peak: Column,
     total: Column,
     reallocations: Vec<u64>,
+    copied: Vec<u64>,
     temporary: Column,
 }
 
@@ -153,6 +155,7 @@ impl Columns {
             total: column(),
             temporary: Column::default(),
             reallocations: vec![0; len],
+            copied: vec![0; len],
         };
         if side.iter().any(|(_, it)| it.lifetimes.is_some()) {
             columns.temporary = column();
@@ -164,6 +167,7 @@ impl Columns {
             columns.peak.add(at, counters.peak);
             columns.total.add(at, counters.total);
             columns.reallocations[at] += counters.reallocations;
+            columns.copied[at] += counters.copied.get();
             if trace.lifetimes.is_some() {
                 columns.temporary.add(at, temporary(trace));
             }
@@ -253,10 +257,17 @@ impl About {
                 .collect(),
             knows_blocks: snapshot.knows_blocks(),
             metadata: snapshot.metadata().clone().into_iter().collect(),
-            notes: notes::of_snapshot(snapshot),
+            notes: notes::of(snapshot, &by_stack()),
             temporary_below: TEMPORARY.as_micros() as u64,
         }
     }
+}
+
+/// The view whose notes are about all that a page shows.
+fn by_stack() -> View {
+    let mut view = View::new(0);
+    view.by = GroupBy::Traceback.into();
+    view
 }
 
 impl Heap {
@@ -284,6 +295,7 @@ fn name_of(metric: Metric) -> &'static str {
         Metric::AtPeak => "at_peak",
         Metric::Peak => "peak",
         Metric::Total => "total",
+        Metric::Freed => "freed",
         _ => "current",
     }
 }

@@ -43,12 +43,13 @@ function numbersOf(data, own, all) {
       ...(data.isCompared ? [cell(formatChange(bytes - old, 'bytes'), bytes > old ? 'grew' : bytes < old ? 'shrank' : null)] : []), cell(name));
   };
   const heads = ['own', ...(all ? ['inclusive'] : []), 'blocks', 'average', ...(data.isCompared ? ['change'] : []), ''];
-  const reallocations = sum(data.reallocations, own);
+  const reallocations = sum(data.reallocations, own), copied = sum(data.copied, own);
   return element('table', {},
     element('thead', {}, element('tr', {}, ...heads.map(it => element('th', {}, it)))),
     element('tbody', {}, row('now', 'current'), row('at the peak', 'at_peak'), row('own peaks', 'peak'), row('allocated', 'total'),
       row(`freed within ${formatMicroseconds(data.about.temporary_below)}`, 'temporary'),
-      reallocations ? element('tr', {}, ...heads.slice(1).map((_, at) => cell(heads[at] === 'blocks' ? formatCount(reallocations) : '')), cell('reallocations')) : null));
+      reallocations ? element('tr', {}, ...heads.slice(1).map((_, at) => cell(heads[at] === 'blocks' ? formatCount(reallocations) : '')), cell('reallocations')) : null,
+      copied ? element('tr', {}, cell(formatBytes(copied)), ...heads.slice(2).map(() => cell('')), cell('copied by reallocations')) : null));
 }
 
 // The largest types, labels or threads of some callsites, if there is more to say than one unknown.

@@ -1,6 +1,6 @@
 // Puts the page together.
 
-const METRICS = { current: 'Now', at_peak: 'At the peak', peak: 'Own peaks', total: 'Allocated', temporary: 'Temporary', growth: 'Growth' };
+const METRICS = { current: 'Now', at_peak: 'At the peak', peak: 'Own peaks', total: 'Allocated', freed: 'Freed', temporary: 'Temporary', growth: 'Growth' };
 const FRAMES = { mine: 'my code', relevant: 'relevant', all: 'all frames' };
 const LEVELS = { line: 'line', function: 'function', module: 'module', crate: 'crate', type: 'type', label: 'label', thread: 'thread', stack: 'stack' };
 

@@ -14,7 +14,6 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 mod data;
-mod names;
 mod source;
 mod stacks;
 

@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::sync::LazyLock;
 
 use alloc_core_snapshot::seam::package::Crates;
 use alloc_core_snapshot::{Frame, Origin, Snapshot, SourcePath, Trace};
 use serde::Serialize;
 
-use super::names;
 use super::source::Sources;
+use crate::names;
+use crate::show::stack;
 
 /// A number in the table of strings.
 pub(super) type Name = u32;
@@ -93,6 +93,9 @@ pub(super) struct Stacks<'a> {
     frames: Frames,
     /// The frames by what distinguishes them.
     known: HashMap<(Option<&'a str>, Option<&'a str>, u32), u32>,
+    /// The same by the identity of a frame. PERF: most frames are clones, and hashing their names takes
+    /// a third of the time.
+    clones: HashMap<usize, u32>,
     /// The place of each frame.
     quoted: Vec<(Option<&'a SourcePath>, u32)>,
     rows: HashMap<Callsite, Row>,
@@ -106,6 +109,7 @@ impl<'a> Stacks<'a> {
             strings: Strings::default(),
             frames: Frames::default(),
             known: HashMap::new(),
+            clones: HashMap::new(),
             quoted: Vec::new(),
             rows: HashMap::new(),
         };
@@ -116,8 +120,7 @@ impl<'a> Stacks<'a> {
     /// The number of a trace's callsite.
     pub(super) fn row(&mut self, snapshot: &Snapshot, trace: &'a Trace) -> Row {
         let traceback = &trace.traceback;
-        let is_cut = traceback.is_truncated() || traceback.is_broken();
-        let outermost = is_cut.then(|| self.cut());
+        let outermost = stack::cut(traceback).map(|it| self.frame(it));
         let frames = traceback.iter().rev().map(|it| self.frame(it));
         let stack = outermost.into_iter().chain(frames).collect();
         let callsite = Callsite {
@@ -193,29 +196,21 @@ impl<'a> Stacks<'a> {
         self.strings.add(name.unwrap_or_default())
     }
 
-    /// What stands for the frames that were not recorded. Without it, the stacks that lack them would
-    /// begin next to `main`.
-    fn cut(&mut self) -> u32 {
-        static CUT: LazyLock<Frame> =
-            LazyLock::new(|| Frame::new(Some("<outer frames were not recorded>"), None, 0, 0));
-        self.frame(&CUT)
-    }
-
     fn frame(&mut self, frame: &'a Frame) -> u32 {
-        let key = (
-            frame.function(),
-            frame.file().map(|it| it.full()),
-            frame.line(),
-        );
-        let next = self.frames.line.len() as u32;
-        match self.known.entry(key) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(new) => {
-                new.insert(next);
-                self.push(frame);
-                next
-            }
+        if let Some(&known) = self.clones.get(&frame.id()) {
+            return known;
         }
+        let file = frame.file().map(|it| it.full());
+        let next = self.frames.line.len() as u32;
+        let number = *self
+            .known
+            .entry((frame.function(), file, frame.line()))
+            .or_insert(next);
+        if number == next {
+            self.push(frame);
+        }
+        self.clones.insert(frame.id(), number);
+        number
     }
 
     fn push(&mut self, frame: &'a Frame) {

@@ -11,7 +11,7 @@ class State {
       search: '', zoom: 0, selected: -1, sort: 'value', from: null, to: null,
     };
     this.choices = {
-      metric: ['current', 'at_peak', 'peak', 'total', 'temporary', 'growth'].filter(it => data.has(it)),
+      metric: ['current', 'at_peak', 'peak', 'total', 'freed', 'temporary', 'growth'].filter(it => data.has(it)),
       unit: data.about.knows_blocks ? ['bytes', 'blocks'] : ['bytes'],
       by: ['line', 'function', 'module', 'crate', 'type', 'label', 'thread', 'stack'],
       frames: ['mine', 'relevant', 'all'],

@@ -11,6 +11,10 @@ use super::table::{BOLD, Cell, DIM, PLAIN, Row, Table};
 use super::text;
 use super::view::{View, process};
 
+/// The note on a snapshot without ages.
+pub(super) const WITHOUT_LIFETIMES: &str =
+    "lifetimes were not recorded: trace with ALLOC_TRACE_LIFETIMES=1 or Config::lifetimes(true)";
+
 /// Makes a table of how long blocks live, of the `n` lines that freed the most blocks.
 ///
 /// Of the blocks that were freed, it has the median of their lifetimes, and the lifetime that nine
@@ -133,7 +137,7 @@ fn cells(rank: String, group: &Statistic) -> Vec<Cell> {
 }
 
 /// A time with two digits, in the largest unit of which it has one.
-fn shown(time: Duration) -> String {
+pub(super) fn shown(time: Duration) -> String {
     const UNITS: [(f64, &str); 6] = [
         (86_400.0, "d"),
         (3600.0, "h"),
@@ -179,10 +183,12 @@ impl fmt::Display for LifetimesTable<'_> {
             let table = (!groups.is_empty()).then(|| self.table(&groups));
             let mut notes = notes::of_snapshot(self.snapshot);
             if groups.is_empty() && !self.snapshot.traces().is_empty() {
+                notes.insert(0, WITHOUT_LIFETIMES.to_owned());
+            }
+            if self.snapshot.has_mean_ages() {
                 notes.insert(
                     0,
-                    "lifetimes were not recorded: trace with ALLOC_TRACE_LIFETIMES=1 or \
-                     Config::lifetimes(true)"
+                    "the file has one lifetime for each callsite, the mean of all its blocks"
                         .to_owned(),
                 );
             }

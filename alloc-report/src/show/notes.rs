@@ -225,24 +225,53 @@ fn peak_error(snapshot: &Snapshot) -> Option<String> {
 ///
 /// Charging starts at the inner end of a stack, so a truncated stack matters to a line only if the
 /// frame to charge is missing.
-fn truncated(snapshot: &Snapshot, view: &View) -> Option<String> {
+fn truncated(snapshot: &Snapshot, view: &View) -> Vec<String> {
     let charge = snapshot.charged_to();
     let of_stacks = view.groups_by_stack();
-    let n = count(snapshot, |trace| {
-        trace.traceback.is_truncated() && (of_stacks || !has_charged_frame(trace, charge))
-    });
+    let cut = |is_of_table| {
+        count(snapshot, |trace| {
+            trace.traceback.is_truncated()
+                && is_below_limit(trace, snapshot) == is_of_table
+                && (of_stacks || !has_charged_frame(trace, charge))
+        })
+    };
     let without = if of_stacks {
         ""
     } else {
         ", before a frame to charge"
     };
-    (n > 0).then(|| {
+    let by_limit = |n| {
         format!(
             "{} truncated at {}{without}: trace with more frames to see more",
             stacks(n, snapshot),
             plural(snapshot.traceback_limit().into(), "frame"),
         )
-    })
+    };
+    let by_table = |n| {
+        format!(
+            "{} cut short{without}, since the table of callsites was filling: raise \
+             Config::max_callsites to see more",
+            stacks(n, snapshot),
+        )
+    };
+    let notes = [(cut(false), true), (cut(true), false)].into_iter();
+    let notes = notes.filter(|(n, _)| *n > 0);
+    notes
+        .map(|(n, is_by_limit)| {
+            if is_by_limit {
+                by_limit(n)
+            } else {
+                by_table(n)
+            }
+        })
+        .collect()
+}
+
+/// Whether a stack has fewer frames than the session records. If it is truncated, the table of callsites
+/// was filling, which cuts new stacks.
+fn is_below_limit(trace: &Trace, snapshot: &Snapshot) -> bool {
+    let frames = trace.traceback.iter().filter(|it| !it.is_inlined());
+    frames.count() < usize::from(snapshot.traceback_limit())
 }
 
 fn broken(snapshot: &Snapshot) -> Option<String> {

@@ -1,5 +1,7 @@
 //! A call stack as a few lines of text.
 
+use std::sync::LazyLock;
+
 use alloc_core_snapshot::{Frame, Origin, Traceback};
 use anstyle::Style;
 
@@ -12,6 +14,16 @@ const GAP: &str = "  ";
 /// The function that std puts around `main` and around a thread's closure. Backtraces omit the
 /// frames outside it.
 const OUTERMOST: &str = "__rust_begin_short_backtrace";
+
+/// Stands for the outer frames of a stack, if they were not recorded and `main` is among them. Without
+/// it, such a stack would begin next to `main`.
+pub(crate) fn cut(traceback: &Traceback) -> Option<&'static Frame> {
+    static CUT: LazyLock<Frame> =
+        LazyLock::new(|| Frame::new(Some("<outer frames were not recorded>"), None, 0, 0));
+    let is_outermost = |it: &Frame| it.function().is_some_and(|it| it.contains(OUTERMOST));
+    let is_cut = traceback.is_truncated() || traceback.is_broken();
+    (is_cut && !traceback.iter().any(is_outermost)).then_some(&*CUT)
+}
 
 /// The format of a stack.
 #[derive(Clone, Copy, Debug)]
@@ -107,7 +119,7 @@ fn frames(n: usize) -> String {
 /// The dependencies of some frames, the most frequent first.
 ///
 /// Frames of the standard library are omitted if there are others, since those call them.
-fn libraries(frames: &[Frame]) -> String {
+pub(crate) fn libraries(frames: &[Frame]) -> String {
     const MAX_NAMES: usize = 4;
     let mut packages: Vec<(&str, usize)> = Vec::new();
     let of_dependencies = frames
@@ -149,7 +161,8 @@ fn line(frame: &Frame, column: usize, room: usize, style: Style, paint: Paint) -
     )
 }
 
-enum Run<'a> {
+/// Some consecutive frames of a stack.
+pub(crate) enum Run<'a> {
     Shown(&'a Frame),
     Libraries(&'a [Frame]),
     Runtime(usize),
@@ -165,7 +178,8 @@ impl Run<'_> {
     }
 }
 
-fn runs<'a>(traceback: &'a Traceback, charged: &Frame, is_full: bool) -> Vec<Run<'a>> {
+/// The frames of a stack, the innermost first, with those of libraries folded unless `is_full`.
+pub(crate) fn runs<'a>(traceback: &'a Traceback, charged: &Frame, is_full: bool) -> Vec<Run<'a>> {
     if is_full {
         return traceback.iter().map(Run::Shown).collect();
     }

@@ -130,6 +130,10 @@ impl Cell {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(&self.content, Content::Text(text) if text.is_empty())
+    }
+
     /// The magnitude of the cell in bytes, if it is a size.
     fn bytes(&self) -> Option<u64> {
         match self.content {
@@ -274,6 +278,13 @@ impl Table {
             }
         }
         lines
+    }
+
+    /// The columns that are left for a place.
+    pub(crate) fn room(&self, width: usize) -> usize {
+        let widths = self.widths(&self.texts());
+        let left: usize = widths.iter().map(|width| width + GAP.len()).sum();
+        width.saturating_sub(left).max(MIN_PLACE_WIDTH)
     }
 
     /// The cells of each row as text.

@@ -221,7 +221,7 @@ impl fmt::Display for Top<'_> {
     }
 }
 
-pub(super) fn share(part: Bytes, whole: Bytes) -> String {
+pub(crate) fn share(part: Bytes, whole: Bytes) -> String {
     if whole == 0 {
         return String::new();
     }

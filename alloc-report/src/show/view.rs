@@ -299,20 +299,37 @@ impl View {
         table: Option<Table>,
         notes: &[String],
     ) -> String {
+        let table = table.map(|it| it.lines(self.width, self.paint()));
+        self.page_of(processes, heading, table, notes)
+    }
+
+    /// A page with a table that was already made.
+    pub(crate) fn page_of(
+        &self,
+        processes: Vec<String>,
+        heading: &str,
+        table: Option<Vec<String>>,
+        notes: &[String],
+    ) -> String {
         let paint = self.paint();
         let mut lines = processes;
         lines.push(paint.text(BOLD, heading));
         if let Some(table) = table {
             lines.push(String::new());
-            lines.extend(table.lines(self.width, paint));
+            lines.extend(table);
+            // The details of the last row end in an empty line, too.
+            lines.pop_if(|it| it.is_empty());
         }
-        if !notes.is_empty() {
-            lines.push(String::new());
-        }
-        for note in notes {
-            lines.push(format!("{} {note}", paint.text(NOTE, "note:")));
-        }
-        lines.join("\n")
+        lines.join("\n") + &self.below(notes)
+    }
+
+    /// Notes as they follow a table.
+    pub(crate) fn below(&self, notes: &[String]) -> String {
+        let note = |(at, note): (usize, &String)| {
+            let gap = if at == 0 { "\n\n" } else { "\n" };
+            format!("{gap}{} {note}", self.paint().text(NOTE, "note:"))
+        };
+        notes.iter().enumerate().map(note).collect()
     }
 }
 

@@ -47,6 +47,7 @@ fn top_has_every_documented_key() {
                 "total": { "bytes": 24_900_000, "blocks": 198_746 },
                 "freed": { "bytes": 12_400_000, "blocks": 99_000 },
                 "reallocations": 2,
+                "copied_bytes": 6_250_000,
             }],
             "other": { "rows": 3, "bytes": 308_192, "blocks": 8 },
             "total": { "rows": 4, "bytes": 25_208_192, "blocks": 198_754 },
@@ -149,12 +150,12 @@ fn csv_has_a_line_for_each_row() {
     check(
         "top new --by function,line -n 2 --format csv",
         expect![[r#"
-            rank,by,key,function,file,path,line,functions,bytes,blocks,average_bytes,share,current_bytes,current_blocks,peak_bytes,peak_blocks,at_peak_bytes,at_peak_blocks,total_bytes,total_blocks,freed_bytes,freed_blocks,reallocations
-            1,function,demo::fill,demo::fill,,,,,12504096,99747,125,0.9998362404910738,12504096,99747,12504096,99747,12400000,99000,24904096,198747,12400000,99000,4
-            1.1,line,src/cache.rs:41,,src/cache.rs,src/cache.rs,41,,12500000,99746,125,0.9995087214732215,12500000,99746,12500000,99746,12400000,99000,24900000,198746,12400000,99000,2
-            1.2,line,src/cache.rs:52,,src/cache.rs,src/cache.rs,52,,4096,1,4096,0.0003275190178523452,4096,1,4096,1,0,0,4096,1,0,0,2
-            2,function,demo::index,demo::index,,,,,2048,2,1024,0.0001637595089261726,2048,2,2048,2,2048,2,4096,4,2048,2,2
-            2.1,line,src/index.rs:5,,src/index.rs,src/index.rs,5,,2048,2,1024,0.0001637595089261726,2048,2,2048,2,2048,2,4096,4,2048,2,2
+            rank,by,key,function,file,path,line,functions,bytes,blocks,average_bytes,share,current_bytes,current_blocks,peak_bytes,peak_blocks,at_peak_bytes,at_peak_blocks,total_bytes,total_blocks,freed_bytes,freed_blocks,reallocations,copied_bytes
+            1,function,demo::fill,demo::fill,,,,,12504096,99747,125,0.9998362404910738,12504096,99747,12504096,99747,12400000,99000,24904096,198747,12400000,99000,4,6252048
+            1.1,line,src/cache.rs:41,,src/cache.rs,src/cache.rs,41,,12500000,99746,125,0.9995087214732215,12500000,99746,12500000,99746,12400000,99000,24900000,198746,12400000,99000,2,6250000
+            1.2,line,src/cache.rs:52,,src/cache.rs,src/cache.rs,52,,4096,1,4096,0.0003275190178523452,4096,1,4096,1,0,0,4096,1,0,0,2,2048
+            2,function,demo::index,demo::index,,,,,2048,2,1024,0.0001637595089261726,2048,2,2048,2,2048,2,4096,4,2048,2,2,1024
+            2.1,line,src/index.rs:5,,src/index.rs,src/index.rs,5,,2048,2,1024,0.0001637595089261726,2048,2,2048,2,2048,2,4096,4,2048,2,2,1024
         "#]],
     );
     check(
@@ -167,8 +168,8 @@ fn csv_has_a_line_for_each_row() {
     check(
         "top new -n 1 --by traceback --format csv",
         expect![[r#"
-            rank,by,key,function,file,path,line,functions,bytes,blocks,average_bytes,share,current_bytes,current_blocks,peak_bytes,peak_blocks,at_peak_bytes,at_peak_blocks,total_bytes,total_blocks,freed_bytes,freed_blocks,reallocations
-            1,traceback,library/alloc/src/raw_vec/mod.rs:340 < library/alloc/src/raw_vec/mod.rs:341 < src/cache.rs:41 < src/main.rs:3 < library/std/src/rt.rs:200,demo::fill,src/cache.rs,src/cache.rs,41,"alloc::raw_vec::RawVec<T,A>::grow_one < alloc::vec::Vec<T,A>::push < demo::fill < demo::main < std::rt::lang_start",12500000,99746,125,0.9995087214732215,12500000,99746,12500000,99746,12400000,99000,24900000,198746,12400000,99000,2
+            rank,by,key,function,file,path,line,functions,bytes,blocks,average_bytes,share,current_bytes,current_blocks,peak_bytes,peak_blocks,at_peak_bytes,at_peak_blocks,total_bytes,total_blocks,freed_bytes,freed_blocks,reallocations,copied_bytes
+            1,traceback,library/alloc/src/raw_vec/mod.rs:340 < library/alloc/src/raw_vec/mod.rs:341 < src/cache.rs:41 < src/main.rs:3 < library/std/src/rt.rs:200,demo::fill,src/cache.rs,src/cache.rs,41,"alloc::raw_vec::RawVec<T,A>::grow_one < alloc::vec::Vec<T,A>::push < demo::fill < demo::main < std::rt::lang_start",12500000,99746,125,0.9995087214732215,12500000,99746,12500000,99746,12400000,99000,24900000,198746,12400000,99000,2,6250000
         "#]],
     );
 }

@@ -3,13 +3,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod advise;
 mod check;
 mod filters;
 mod formats;
 mod input;
+mod pages;
 mod set_up;
 mod stacks;
 mod suspects;
 mod tables;
 mod terminal;
+mod trees;
 mod usage;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Read as _;
 
-use alloc_core::{Amount, Counters, Frame, Snapshot, Trace, Traceback};
+use alloc_core::{Amount, Bytes, Counters, Frame, Snapshot, Trace, Traceback};
 use expect_test::Expect;
 use flate2::read::GzDecoder;
 use serde_json::Value;
@@ -75,6 +75,7 @@ pub(crate) fn trace(
         at_peak: amount(at_peak),
         total: amount((current.0 + at_peak.0, current.1 + at_peak.1)),
         reallocations: 2,
+        copied: Bytes::new(current.0 / 2),
     };
     Trace::new(Traceback::new(frames), counters)
 }

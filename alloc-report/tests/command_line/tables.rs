@@ -68,6 +68,8 @@ fn a_snapshot_at_exit_shows_the_peak_by_default() {
             2   0.3 MiB    2.4%       3  100,000 B  src/load.rs:7
             3  <0.1 MiB   <0.1%       2    1,024 B  src/index.rs:5
                12.1 MiB  100.0%  99,005      128 B  total
+
+            This is the peak; --sort current shows what was live at the end.
         "#]],
     );
     check_in(

@@ -24,12 +24,37 @@ fn a_wrong_command_line_exits_with_2() {
             "tree new --sort live",
             "expected one of current, peak, at-peak, total, freed, found \"live\"",
         ),
+        (
+            "tree new --by stack --format csv",
+            "possible values: text, json",
+        ),
+        ("view", "<FILE>"),
+        ("live", "<PID|FILE|ADDRESS>"),
+        ("live new --every 0", "expected 0.1 to 1000000 seconds"),
         ("lifetimes", "<FILE>"),
+        ("temporary", "<FILE>"),
+        (
+            "temporary new --within soon",
+            "expected a time such as 10us or 5ms, or bytes such as 4KiB, found \"soon\"",
+        ),
+        ("generations", "<OLD>"),
+        ("advise", "<FILE>"),
+        ("slack", "<FILE>"),
+        ("slack new --by colour", "found \"colour\""),
+        ("slack new --of some", "[possible values: live, all]"),
+        ("run --slack --sample 512KiB demo", "cannot be used with"),
         ("lifetimes new --by colour", "found \"colour\""),
         (
             "lifetimes new --format json",
             "unexpected argument '--format'",
         ),
+        ("frees", "<FILE>"),
+        ("frees new --by colour", "found \"colour\""),
+        (
+            "frees new --freed-by line",
+            "expected label or thread, found \"line\"",
+        ),
+        ("frees new --format csv", "invalid value 'csv'"),
         (
             "suspects old new --limit-memory 1GB",
             "expected a number of bytes such as 512KiB, found \"1GB\"",
@@ -127,7 +152,17 @@ fn the_examples_of_the_help_run() {
         "--help",
         "top --help",
         "diff --help",
+        "html --help",
+        "flamegraph --help",
+        "advise --help",
+        "export --help",
+        "temporary --help",
+        "generations --help",
+        "summary --help",
+        "view --help",
         "suspects --help",
+        "frees --help",
+        "slack --help",
         "completions --help",
         "man --help",
     ] {
@@ -148,7 +183,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 39);
+    assert_eq!(examples, 75);
 }
 
 /// Completions and the manual are generated from the same description as the help.
@@ -172,14 +207,24 @@ fn completions_and_the_manual_contain_the_options() {
         "",
         "-top",
         "-diff",
+        "-summary",
         "-tree",
         "-lifetimes",
+        "-temporary",
+        "-generations",
+        "-frees",
+        "-slack",
         "-html",
-        "-export",
+        "-flamegraph",
+        "-advise",
+        "-view",
+        "-live",
         "-suspects",
         "-check",
         "-annotate",
         "-symbolize",
+        "-import",
+        "-export",
         "-run",
         "-timeline",
         "-peak",

@@ -21,6 +21,10 @@ fn viewed(folder: &Path, arguments: &str) -> Option<String> {
     browser.wait(
         "document.body?.innerText.includes('Processing time') || document.querySelector('.error')",
     );
+    browser.picture(&format!(
+        "dhat-{}",
+        arguments.replace(" --", "-").replace(' ', "-")
+    ));
     let text = browser.text("pre");
     browser.check_faultless();
     let lines = text

@@ -26,7 +26,7 @@ fn a_sentence_says_what_is_left_out() {
     check(
         "lives --to dhat",
         "note: DHAT's files hold mean lifetimes, and 0 for the unknown time of the peak; \
-         reallocations, threads, labels and types are left out\n",
+         reallocations, threads, labels, types, slack and frees are left out\n",
     );
     check(
         "heap --to folded --sort total",
@@ -35,8 +35,8 @@ fn a_sentence_says_what_is_left_out() {
     );
     check(
         "lives --to speedscope",
-        "note: speedscope's profiles hold stacks and metrics; reallocations, threads, labels, types \
-         and lifetimes are left out\n",
+        "note: speedscope's profiles hold stacks and metrics; reallocations, threads, labels, types, \
+         lifetimes, slack and frees are left out\n",
     );
     check(
         "heap --to firefox",

@@ -74,7 +74,7 @@ fn go_tool_pprof_reads_every_value() {
     let values = expected.values().map(|it| {
         let amounts = [it.total, it.current, it.peak, it.at_peak];
         let pairs = amounts.iter().flat_map(|it| [it.blocks, it.bytes.get()]);
-        pairs.chain([it.reallocations]).collect()
+        pairs.chain([it.reallocations, it.copied.get()]).collect()
     });
     let mut expected: Vec<Vec<u64>> = values.collect();
     expected.sort();
@@ -156,6 +156,8 @@ fn pprof_format_reads_every_value() {
         [Metric::Total, Metric::Current, Metric::Peak, Metric::AtPeak].map(sum);
     let traces = snapshot.traces();
     let reallocations: u64 = traces.iter().map(|it| it.counters.reallocations).sum();
+    let copied: u64 = traces.iter().map(|it| it.counters.copied.get()).sum();
+    assert!(copied > 0);
     let expected = json!({
         "samples": traces.len(),
         "sums": [
@@ -168,6 +170,7 @@ fn pprof_format_reads_every_value() {
             ["at_peak_objects", at_peak[0]],
             ["at_peak_space", at_peak[1]],
             ["reallocations", reallocations.to_string()],
+            ["copied_space", copied.to_string()],
         ],
     });
     assert_eq!(read, expected);

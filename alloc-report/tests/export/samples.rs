@@ -4,10 +4,13 @@ use std::hint::black_box;
 use std::process::Command;
 use std::time::Duration;
 
-use alloc_core::{Ages, Amount, Config, Counters, Frame, Lifetimes, Snapshot, Trace, Traceback};
+use alloc_core::{
+    Ages, Amount, Bytes, Config, Counters, Frame, FreedBy, Lifetimes, Slack, Snapshot, Trace,
+    Traceback,
+};
 use tempfile::TempDir;
 
-/// A folder with the snapshot `heap`, and `lives`, which is the same with lifetimes.
+/// A folder with the snapshot `heap`, and `lives`, which is the same with lifetimes, slack and frees.
 pub(crate) fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let plain = Snapshot::from_traces(traces(false), 32);
@@ -45,15 +48,24 @@ pub(crate) fn traces(has_lifetimes: bool) -> Vec<Trace> {
             at_peak: amount(at_peak),
             total: amount((current.0 + freed.0, current.1 + freed.1)),
             reallocations: 2,
+            ..Counters::default()
         };
         let trace = Trace::new(Traceback::new(frames.to_vec()), counters);
         match has_lifetimes {
-            true => trace.with_lifetimes({
+            true => {
                 let mut lives = Lifetimes::default();
                 lives.freed = ages(5, freed.1);
                 lives.live = ages(1 << 20, current.1);
-                lives
-            }),
+                let (bytes, blocks) = freed;
+                let freed_by = FreedBy::new(Amount::new(bytes, blocks)).in_label("request");
+                let (current, total) = (Bytes::new(current.1), Bytes::new(current.1 + blocks));
+                let slack = Slack { current, total };
+                let trace = trace.with_lifetimes(lives).with_slack(slack);
+                match blocks {
+                    0 => trace,
+                    _ => trace.with_freed_by([freed_by]),
+                }
+            }
             false => trace,
         }
     };

@@ -4,6 +4,7 @@
 
 #[path = "../support/browser.rs"]
 mod browser;
+mod pictures;
 mod samples;
 
 use std::path::{Path, PathBuf};
@@ -95,6 +96,7 @@ fn its_numbers_are_those_of_the_tables() {
         ("at_peak", Metric::AtPeak),
         ("peak", Metric::Peak),
         ("total", Metric::Total),
+        ("freed", Metric::Freed),
     ];
     let keys = [
         ("line", GroupBy::Line),
@@ -461,7 +463,7 @@ fn hostile_names_are_text() {
     assert_eq!(browser.evaluate("typeof window.broken"), "undefined");
     assert_eq!(
         browser.evaluate("document.querySelectorAll('script, img').length"),
-        1
+        2
     );
     assert_eq!(
         browser.text("h1"),

@@ -64,7 +64,7 @@ pub(crate) fn counters(current: u64, blocks: u64) -> Counters {
 
 /// Callsites with recursion, libraries, labels, threads and types.
 pub(crate) fn random(callsites: u64) -> Snapshot {
-    let mut random = Random::new(0x5eed_0f_a_9a9e);
+    let mut random = Random::new(0x5eed);
     let mut traces = Vec::new();
     for _ in 0..callsites {
         let mut frames = vec![push()];
@@ -81,18 +81,18 @@ pub(crate) fn random(callsites: u64) -> Snapshot {
         }
         frames.push(own("main", "main.rs", 3));
         frames.push(start());
-        let mut counters = Counters::default();
-        for amount in [
-            &mut counters.current,
-            &mut counters.at_peak,
-            &mut counters.peak,
-            &mut counters.total,
-        ] {
-            *amount = match random.below(4) {
-                0 => Amount::default(),
-                _ => Amount::new(1 + random.below(1 << 20), 1 + random.below(50)),
-            };
-        }
+        let mut amount = || match random.below(4) {
+            0 => Amount::default(),
+            _ => Amount::new(1 + random.below(1 << 20), 1 + random.below(50)),
+        };
+        let mut counters = Counters {
+            current: amount(),
+            at_peak: amount(),
+            peak: amount(),
+            ..Counters::default()
+        };
+        counters.total = counters.current;
+        counters.total += amount();
         let mut trace = Trace::new(Traceback::new(frames), counters);
         if random.below(3) > 0 {
             trace = trace

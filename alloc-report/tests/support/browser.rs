@@ -119,8 +119,13 @@ impl Browser {
 
     /// Opens a file, with a fragment such as `#by=function`, and waits until the page is drawn.
     pub(crate) fn open(&mut self, path: &Path, fragment: &str) {
-        self.go(&format!("file://{}{fragment}", path.display()));
+        self.load(path, fragment);
         self.wait("document.documentElement?.dataset.ready || document.getElementById('failure')?.hidden === false");
+    }
+
+    /// Opens a file.
+    pub(crate) fn load(&mut self, path: &Path, fragment: &str) {
+        self.go(&format!("file://{}{fragment}", path.display()));
     }
 
     /// Opens an address.
@@ -128,6 +133,7 @@ impl Browser {
         // Another address first: a page whose fragment alone changes is not loaded again.
         self.call("Page.navigate", json!({ "url": "about:blank" }));
         self.call("Page.navigate", json!({ "url": url }));
+        self.wait("document.readyState === 'complete' && location.href !== 'about:blank'");
     }
 
     /// Chooses a file in the first element that a selector finds, as a person does in a dialog.

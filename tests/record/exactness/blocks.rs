@@ -149,6 +149,51 @@ pub(crate) fn a_realloc_moves_the_block_to_the_line_that_grew_it() {
     assert_eq!(traced_memory().current, 0);
 }
 
+/// The block behind it keeps the first from growing in place; to shrink, it need not move.
+pub(crate) fn a_realloc_that_moves_copies_the_smaller_of_both_sizes() {
+    let layout = |size| Layout::from_size_align(size, 8).unwrap();
+    // SAFETY: the sizes are not zero, and each block is resized and freed with its layout.
+    let resize = |block, old, new| black_box(unsafe { realloc(block, layout(old), new) }); // mark: resize
+    // From before tracing, when its size was not recorded.
+    // SAFETY: the size is not zero.
+    let before = black_box(unsafe { alloc(layout(5000)) });
+    // SAFETY: the size is not zero.
+    let behind = black_box(unsafe { alloc(layout(64)) });
+    start().unwrap();
+    let copied = || HERE.counters(&checked_snapshot(), "resize").copied.get();
+
+    let grown = resize(before, 5000, 9000);
+    assert_ne!(grown, before);
+    assert_eq!(copied(), 5000);
+
+    let shrunk = resize(grown, 9000, 6000);
+    assert_eq!(shrunk, grown);
+    assert_eq!(copied(), 5000);
+
+    let (mut block, mut size, mut truth) = (shrunk, 6000, 5000);
+    for round in 0..100 {
+        let new = [40_000, 300, 700_000, 6000][round % 4];
+        let moved = resize(block, size, new);
+        let copies = if moved == block { 0 } else { size.min(new) };
+        truth += copies as u64;
+        (block, size) = (moved, new);
+    }
+    assert!(truth > 5000, "{truth}");
+    assert_eq!(copied(), truth);
+    // SAFETY: it has this layout.
+    unsafe { dealloc(block, layout(size)) };
+    // SAFETY: it has this layout.
+    unsafe { dealloc(behind, layout(64)) };
+    assert_eq!(copied(), truth);
+    let snapshot = checked_snapshot();
+    assert_eq!(alloc_tests::sum_of(&snapshot, |_| true).copied, truth);
+    assert!(snapshot.knows_copied());
+
+    alloc_core::stop();
+    alloc_core::start_with(alloc_core::Config::default().frames(0)).unwrap();
+    assert!(!checked_snapshot().knows_copied(), "it only counts");
+}
+
 pub(crate) fn zeroed_memory() {
     start().unwrap();
     let zeros = vec![0_u8; black_box(5000)]; // mark: zeroed vec

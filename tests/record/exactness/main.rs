@@ -19,6 +19,7 @@ alloc_tests::tests! {
         a_growing_vec,
         a_shrunk_vec,
         a_realloc_moves_the_block_to_the_line_that_grew_it,
+        a_realloc_that_moves_copies_the_smaller_of_both_sizes,
         zeroed_memory,
         zero_sized_types,
         over_aligned_types,

@@ -25,7 +25,7 @@ pub(crate) fn each_crossing_is_reported_once() {
             (50, &[]),
             (51, &["warning 51 B"]),
         ] {
-            let kept = budget.scope().run(|| block(held));
+            let kept = budget.scope().unwrap().run(|| block(held));
             for _ in 0..3 {
                 assert_eq!(budget.check().is_err(), held > 100);
             }
@@ -45,7 +45,7 @@ pub(crate) fn a_run_reports_what_it_finds_at_its_start_and_its_end() {
             drop(kept);
         }
         budget.check().unwrap();
-        let kept = budget.scope().run(|| block(60));
+        let kept = budget.scope().unwrap().run(|| block(60));
         let more = budget.run(|| {
             log.check(&["warning 60 B"]);
             block(41)
@@ -63,7 +63,7 @@ pub(crate) fn a_warning_may_free_memory() {
             .unwrap()
             .warn_at(80)
             .on_warning(move |_| *evicted.lock().unwrap() = Vec::new());
-        *cache.lock().unwrap() = budget.scope().run(|| block(150));
+        *cache.lock().unwrap() = budget.scope().unwrap().run(|| block(150));
         assert!(budget.over_budget());
         assert_eq!(budget.check(), Ok(()));
         assert_eq!(budget.usage().unwrap().current, amount(0, 0));
@@ -102,7 +102,7 @@ pub(crate) fn clones_keep_their_callbacks() {
         .clone()
         .warn_at(60)
         .on_warning(move |it| later.add(&format_args!("later {}", it.used)));
-    let kept = first.scope().run(|| block(70));
+    let kept = first.scope().unwrap().run(|| block(70));
     first.check().unwrap();
     second.check().unwrap();
     one.check(&["warning 70 B"]);
@@ -126,7 +126,7 @@ pub(crate) fn several_threads_report_a_crossing_once() {
         for _ in 0..THREADS {
             threads.spawn(|| {
                 for round in 0..ROUNDS {
-                    let kept = budget.scope().run(|| block(11));
+                    let kept = budget.scope().unwrap().run(|| block(11));
                     barrier.wait();
                     assert!(budget.check().is_err());
                     barrier.wait();

@@ -3,6 +3,7 @@
 
 mod callbacks;
 mod futures;
+mod labels;
 mod limits;
 mod threads;
 
@@ -37,6 +38,14 @@ alloc_tests::tests! {
         a_future_that_is_dropped_is_counted_to_its_end,
         of_nested_futures_the_one_whose_budget_is_over_ends,
         a_future_that_resolved_is_not_polled_again,
+    }
+    labels {
+        a_label_is_over_past_its_limit_and_not_at_it,
+        a_label_holds_what_all_threads_allocated_in_it,
+        a_future_ends_in_its_label,
+        a_label_s_levels_are_reported_once,
+        what_a_label_s_budget_takes_is_not_counted,
+        a_label_s_budget_needs_a_session_with_stacks_and_a_name,
     }
     threads {
         a_block_that_another_thread_frees_is_debited,

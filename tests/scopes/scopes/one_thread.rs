@@ -43,11 +43,17 @@ pub(crate) fn reallocations_are_one_change() {
 pub(crate) fn reallocations_are_charged_to_their_callers() {
     let scope = Scope::enter_with_stacks().unwrap();
     let mut grown = block(100);
+    let before = grown.as_ptr();
     grown.reserve_exact(300);
+    let copied = if grown.as_ptr() == before { 0 } else { 100 };
     let snapshot = scope.snapshot().unwrap();
     drop(scope);
     let held = |it: &&alloc_core::Trace| it.counters.current.bytes.get() == 300;
     let trace = snapshot.traces().iter().find(held).expect("the block");
+    assert_eq!(
+        (trace.counters.reallocations, trace.counters.copied.get()),
+        (1, copied)
+    );
     let names: Vec<_> = trace
         .traceback
         .iter()

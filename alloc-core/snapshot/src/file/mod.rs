@@ -31,13 +31,13 @@ use std::path::Path;
 
 use crate::error::Error;
 use crate::process;
-use crate::snapshot::Snapshot;
-use crate::{Amount, Counters};
+use crate::snapshot::{Snapshot, Unknown};
+use crate::{Amount, Counters, Metric};
 
 pub(crate) use read::{read, read_difference};
 
 /// Name and unit of each value of a sample, in the order of the file.
-const SAMPLE_TYPES: [(&str, &str); 9] = [
+const SAMPLE_TYPES: [(&str, &str); 10] = [
     ("alloc_objects", "count"),
     ("alloc_space", "bytes"),
     ("inuse_objects", "count"),
@@ -47,6 +47,7 @@ const SAMPLE_TYPES: [(&str, &str); 9] = [
     ("at_peak_objects", "count"),
     ("at_peak_space", "bytes"),
     ("reallocations", "count"),
+    ("copied_space", "bytes"),
 ];
 
 /// The version of the files that are written. It increases when a reader that does not know the
@@ -81,6 +82,7 @@ fn values(counters: &Counters) -> [u64; SAMPLE_TYPES.len()] {
         at_peak,
         total,
         reallocations,
+        copied,
     } = counters;
     [
         total.blocks,
@@ -92,7 +94,36 @@ fn values(counters: &Counters) -> [u64; SAMPLE_TYPES.len()] {
         at_peak.blocks,
         at_peak.bytes.get(),
         *reallocations,
+        copied.get(),
     ]
+}
+
+/// Which of [`SAMPLE_TYPES`] the file of a snapshot with these counters has. What is unknown is left
+/// out, since zero would be another statement.
+fn known<'a>(
+    unknown: &Unknown,
+    all: impl Iterator<Item = &'a Counters>,
+) -> [bool; SAMPLE_TYPES.len()] {
+    let metrics = [
+        Metric::Total,
+        Metric::Current,
+        Metric::Peak,
+        Metric::AtPeak,
+        Metric::Total,
+    ];
+    let is_known = metrics.map(|it| unknown.levels || !unknown.metrics.contains(&it));
+    let mut known = std::array::from_fn(|at| is_known[at / 2] && !(unknown.blocks && at % 2 == 0));
+    if known.contains(&false) {
+        // NOTE: a file may have the blocks of one metric and lack those of another.
+        for counters in all {
+            let values = values(counters).into_iter();
+            known
+                .iter_mut()
+                .zip(values)
+                .for_each(|(it, value)| *it |= value > 0);
+        }
+    }
+    known
 }
 
 /// The counters from the values of a sample.
@@ -107,6 +138,7 @@ fn counters(values: &[u64; SAMPLE_TYPES.len()]) -> Counters {
         at_peak_blocks,
         at_peak_bytes,
         reallocations,
+        copied,
     ] = *values;
     Counters {
         current: Amount::new(bytes, blocks),
@@ -114,6 +146,7 @@ fn counters(values: &[u64; SAMPLE_TYPES.len()]) -> Counters {
         at_peak: Amount::new(at_peak_bytes, at_peak_blocks),
         total: Amount::new(total_bytes, total_blocks),
         reallocations,
+        copied: copied.into(),
     }
 }
 

@@ -19,9 +19,13 @@ pub(super) mod field {
     pub(in crate::file) const VALUE: u32 = 2;
     pub(in crate::file) const LABEL: u32 = 3;
     pub(in crate::file) const LIFETIMES: u32 = 7101;
+    pub(in crate::file) const FREED_BY: u32 = 7102;
+    pub(in crate::file) const SLACK: u32 = 7103;
     /// Of [`Lifetimes`](super::Lifetimes): the unit, and the buckets of each kind.
     pub(in crate::file) const UNIT: u32 = 1;
     pub(in crate::file) const BUCKETS: [u32; 4] = [2, 3, 4, 5];
+    /// Of a [`FreedBy`](super::FreedBy).
+    pub(in crate::file) const NUMBERS: u32 = 1;
     /// Of a [`Location`](super::Location).
     pub(in crate::file) const LINE: u32 = 4;
     /// Of an [`Extension`](super::Extension).
@@ -84,6 +88,29 @@ pub(super) struct Sample {
     /// How long the blocks lived. Other readers skip it.
     #[prost(message, optional, tag = "7101")]
     pub(super) lifetimes: Option<Lifetimes>,
+    /// Who freed the blocks. Other readers skip it.
+    #[prost(message, optional, tag = "7102")]
+    pub(super) freed_by: Option<FreedBy>,
+    /// How many more bytes the blocks have than were asked for. Other readers skip it.
+    #[prost(message, optional, tag = "7103")]
+    pub(super) slack: Option<Slack>,
+}
+
+/// Bytes of the live blocks, and of all.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct Slack {
+    #[prost(uint64, tag = "1")]
+    pub(super) current: u64,
+    #[prost(uint64, tag = "2")]
+    pub(super) total: u64,
+}
+
+/// Who freed how much: four numbers each, the strings with the label and the thread, bytes and
+/// blocks.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct FreedBy {
+    #[prost(uint64, repeated, tag = "1")]
+    pub(super) numbers: Vec<u64>,
 }
 
 /// Numbers of blocks by age: pairs of a bucket's number and its blocks.
@@ -223,4 +250,7 @@ pub(super) struct Extension {
     /// stacks are as captured.
     #[prost(bool, tag = "23")]
     pub(super) unnamed: bool,
+    /// Whether the lifetimes are the mean of each callsite, as another tool recorded them.
+    #[prost(bool, tag = "24")]
+    pub(super) mean_ages: bool,
 }

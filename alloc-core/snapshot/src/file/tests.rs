@@ -1,12 +1,15 @@
 //! Whole files: round trips, and cut, damaged and hostile input.
 
 use std::fs;
+use std::io::Read as _;
 use std::sync::Arc;
+
+use prost::Message as _;
 
 use super::*;
 use crate::recorded::{Recorded, StackEnd};
 use crate::snapshot::About;
-use crate::{Ages, Frame, Lifetimes, Trace, Traceback, TracedMemory};
+use crate::{Ages, Bytes, Frame, FreedBy, Lifetimes, Trace, Traceback, TracedMemory};
 
 fn sample() -> Snapshot {
     let inner = Frame::new(
@@ -23,6 +26,7 @@ fn sample() -> Snapshot {
         at_peak: Amount::new(150, 1),
         total: Amount::new(1 << 40, 1000),
         reallocations: 12,
+        copied: Bytes::new(1 << 41),
     };
     let stack = |frames: &[&Frame], end| {
         Traceback::with_end(frames.iter().map(|it| (*it).clone()).collect(), end)
@@ -38,10 +42,19 @@ fn sample() -> Snapshot {
             .with_domain(u32::MAX)
             .with_thread("größe")
             .with_label("größe > \u{1b}[31m")
+            .with_slack(crate::Slack {
+                current: Bytes::new(15),
+                total: Bytes::new(1 << 40),
+            })
             .with_lifetimes(Lifetimes::new(
                 Ages::from_buckets(1_000_000, &[5, 0, 0, 7], &[12]),
                 Ages::from_buckets(1_000_000, &[0, 1], &[0, 0, 1]),
-            )),
+            ))
+            .with_freed_by([
+                FreedBy::new(Amount::new(1 << 40, 7)).in_label("größe"),
+                FreedBy::new(Amount::new(100, 2)).on_thread("größe"),
+                FreedBy::default(),
+            ]),
         Trace::new(
             stack(
                 &[&Frame::new(Some("<overflow>"), None, 0, 0)],
@@ -131,6 +144,35 @@ fn a_round_trip_keeps_everything() {
     );
 }
 
+/// A file from before copied bytes were counted has one sample type less.
+#[test]
+fn what_reallocations_copied_is_unknown_in_files_of_earlier_versions() {
+    let snapshot = sample();
+    let read = |file: &proto::Profile| Snapshot::read_from(&file.encode_to_vec()[..]).unwrap();
+    let (packed, mut whole) = (bytes_of(&snapshot), Vec::new());
+    let mut unpacked = flate2::read::GzDecoder::new(&packed[..]);
+    unpacked.read_to_end(&mut whole).unwrap();
+    let mut file = proto::Profile::decode(&whole[..]).unwrap();
+    assert!(read(&file).knows_copied());
+
+    file.sample_type.pop();
+    for sample in &mut file.sample {
+        sample.value.pop();
+    }
+    let back = read(&file);
+    assert!(!back.knows_copied());
+    for (mine, theirs) in back.traces().iter().zip(snapshot.traces()) {
+        let copied = Bytes::ZERO;
+        assert_eq!(
+            mine.counters,
+            Counters {
+                copied,
+                ..theirs.counters
+            }
+        );
+    }
+}
+
 #[test]
 fn short_paths_stay_short_on_another_machine() {
     let roots: [Arc<str>; 1] = ["/far/away".into()];
@@ -196,7 +238,7 @@ fn inconsistent_profiles_are_errors_and_never_a_panic() {
     };
     check(
         &|it| it.sample[0].value.truncate(3),
-        "found a sample with 3 values where the profile has 9 sample types",
+        "found a sample with 3 values where the profile has 10 sample types",
     );
     check(
         &|it| it.sample[0].location_id[0] = 99,
@@ -240,7 +282,7 @@ fn other_files_are_named() {
     check(b"", "found an empty file");
     check(
         b"{\"dhatFileVersion\": 2}",
-        "found JSON of dhat's: open it in dh_view.html",
+        "found JSON of dhat's: `alloc-report import FILE` makes a snapshot of it",
     );
     check(b"\x7fELF\x02\x01", "found a program or a library");
     check(

@@ -34,9 +34,14 @@ pub struct Unknown {
     pub metrics: Vec<Metric>,
     /// Whether numbers of blocks are missing.
     pub blocks: bool,
+    /// Whether the bytes that reallocations copied are missing.
+    pub copied: bool,
     /// Whether the amounts at any one moment are missing, because the file has only changes between
     /// two.
     pub levels: bool,
+    /// Whether only the mean age of each callsite's blocks is there, of freed and live blocks
+    /// together, and stands for each of them.
+    pub spread_of_ages: bool,
 }
 
 impl Default for About {

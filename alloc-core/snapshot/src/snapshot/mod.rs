@@ -28,8 +28,8 @@ use crate::{Bytes, Counters, Health, Metric, TracedMemory};
 pub use about::{About, Unknown};
 pub use missing_debug_info::MissingDebugInfo;
 use naming::Named;
-pub(crate) use trace::class_of;
 pub use trace::{LABEL_SEPARATOR, Trace};
+pub(crate) use trace::{NO_LABEL, NO_THREAD, class_of};
 
 /// All callsites and their counters at one moment. A snapshot owns its data, so later events do not
 /// change it.
@@ -139,6 +139,29 @@ impl Snapshot {
         Snapshot::of_parts(traces, recorded, About::default())
     }
 
+    /// A snapshot from a file of another tool that has names.
+    #[doc(hidden)]
+    pub fn of_named(
+        traces: Vec<Trace>,
+        sampling: Option<Interval>,
+        limit: u16,
+        about: About,
+    ) -> Snapshot {
+        let mut snapshot = Snapshot::from_traces(traces, limit);
+        snapshot.recorded.sampling = sampling;
+        snapshot.recorded.heap.sampled = sampling.is_some();
+        snapshot.about = about;
+        snapshot
+    }
+
+    /// A snapshot from a file of another tool that has addresses. Names are looked up on first use.
+    #[doc(hidden)]
+    pub fn of_addresses(recorded: Recorded, about: About) -> Snapshot {
+        let mut snapshot = Snapshot::of_this_process(recorded, about);
+        snapshot.is_here = false;
+        snapshot
+    }
+
     /// A copy of this snapshot with fewer traces.
     pub(crate) fn with_traces(&self, traces: Vec<Trace>) -> Snapshot {
         let sum = |part: fn(&Counters) -> Bytes| -> Bytes {
@@ -208,6 +231,25 @@ impl Snapshot {
     /// ```
     pub fn knows_blocks(&self) -> bool {
         !self.about.unknown.blocks
+    }
+
+    /// Whether each callsite's blocks have their mean age, as another tool recorded it.
+    #[doc(hidden)]
+    pub fn has_mean_ages(&self) -> bool {
+        self.about.unknown.spread_of_ages
+    }
+
+    /// Whether it is known how many bytes [reallocations copied](Counters::copied).
+    ///
+    /// It is not in files of other tools and of earlier versions, nor in a session without stacks
+    /// that records every block.
+    ///
+    /// ```
+    /// assert!(alloc_core::Snapshot::from_traces(vec![], 32).knows_copied());
+    /// ```
+    pub fn knows_copied(&self) -> bool {
+        let only_counts = self.traceback_limit() == 0 && self.sampling().is_none();
+        !self.about.unknown.copied && !only_counts
     }
 
     /// The totals of the whole heap.
@@ -341,7 +383,8 @@ impl Snapshot {
     ///
     /// It is what was live at the peak for a snapshot written [when the program
     /// ended](Self::is_at_exit), what was ever allocated for a snapshot [without](Self::knows) live
-    /// amounts, and what is live for all others.
+    /// amounts, what was live at the peak for one that has nothing else, and what is live for all
+    /// others.
     ///
     /// ```
     /// use alloc_core::{Metric, Snapshot};
@@ -353,8 +396,10 @@ impl Snapshot {
             Metric::AtPeak
         } else if self.knows(Metric::Current) {
             Metric::Current
-        } else {
+        } else if self.knows(Metric::Total) || !self.knows(Metric::AtPeak) {
             Metric::Total
+        } else {
+            Metric::AtPeak
         }
     }
 

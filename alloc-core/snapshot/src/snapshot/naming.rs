@@ -39,6 +39,8 @@ impl Snapshot {
                 label: trace.label,
                 size_class: trace.size_class,
                 lifetimes: trace.lifetimes,
+                freed_by: trace.freed_by,
+                slack: trace.slack,
             });
         }
         let mut snapshot = Snapshot::of_parts(Vec::new(), recorded, about);
@@ -102,6 +104,8 @@ impl Snapshot {
                 label: callsite.label.clone(),
                 size_class: callsite.size_class,
                 lifetimes: callsite.lifetimes.clone(),
+                freed_by: callsite.freed_by.clone(),
+                slack: callsite.slack,
             })
             .collect()
     }

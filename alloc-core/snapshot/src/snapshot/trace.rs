@@ -3,10 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Bytes, ChargeTo, Counters, Lifetimes, Traceback};
+use crate::{Bytes, ChargeTo, Counters, FreedBy, Lifetimes, Slack, Traceback};
 
 /// What separates the names in the path of a label.
 pub const LABEL_SEPARATOR: &str = " > ";
+
+/// What stands for no label, and for a thread whose name was not recorded.
+pub(crate) const NO_LABEL: &str = "<no label>";
+pub(crate) const NO_THREAD: &str = "<thread not recorded>";
 
 /// A callsite: a traceback, and the counters of what it allocated.
 ///
@@ -41,6 +45,11 @@ pub struct Trace {
     /// How long its blocks lived that were freed, and how old those are that live, if the session
     /// recorded lifetimes (`Config::lifetimes`).
     pub lifetimes: Option<Arc<Lifetimes>>,
+    /// Who freed its blocks, the most bytes first, if the session counted that (`Config::frees`).
+    pub freed_by: Option<Arc<[FreedBy]>>,
+    /// How many more bytes its blocks have than were asked for, if the session measured it
+    /// (`Config::slack`).
+    pub slack: Option<Slack>,
     /// The type that the blocks were allocated for, in short form, if debug information or function
     /// names show it.
     pub type_name: Option<Arc<str>>,
@@ -64,6 +73,8 @@ impl Trace {
             label: None,
             size_class: None,
             lifetimes: None,
+            freed_by: None,
+            slack: None,
             type_name: None,
         }
     }
@@ -136,6 +147,34 @@ impl Trace {
         self
     }
 
+    /// Sets who freed its blocks.
+    ///
+    /// ```
+    /// use alloc_core::{Amount, Counters, FreedBy, Trace, Traceback};
+    ///
+    /// let trace = Trace::new(Traceback::new(vec![]), Counters::default());
+    /// let trace = trace.with_freed_by([FreedBy::new(Amount::new(100, 2)).in_label("answer")]);
+    /// assert_eq!(trace.freed_by.unwrap()[0].amount.blocks, 2);
+    /// ```
+    pub fn with_freed_by(mut self, freed_by: impl Into<Arc<[FreedBy]>>) -> Trace {
+        self.freed_by = Some(freed_by.into());
+        self
+    }
+
+    /// Sets how many more bytes its blocks have than were asked for.
+    ///
+    /// ```
+    /// use alloc_core::{Bytes, Counters, Slack, Trace, Traceback};
+    ///
+    /// let slack = Slack { current: Bytes::new(15), total: Bytes::new(30) };
+    /// let trace = Trace::new(Traceback::new(vec![]), Counters::default()).with_slack(slack);
+    /// assert_eq!(trace.slack, Some(slack));
+    /// ```
+    pub fn with_slack(mut self, slack: Slack) -> Trace {
+        self.slack = Some(slack);
+        self
+    }
+
     /// Sets the type of the blocks.
     ///
     /// ```
@@ -156,12 +195,12 @@ impl Trace {
 
     /// The label's path, or what stands for it.
     pub(crate) fn label_or_none(&self) -> &str {
-        self.label.as_deref().unwrap_or("<no label>")
+        self.label.as_deref().unwrap_or(NO_LABEL)
     }
 
     /// The thread's name, or a placeholder.
     pub(crate) fn thread_name(&self) -> &str {
-        self.thread.as_deref().unwrap_or("<thread not recorded>")
+        self.thread.as_deref().unwrap_or(NO_THREAD)
     }
 }
 

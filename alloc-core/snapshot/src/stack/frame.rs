@@ -198,7 +198,8 @@ impl Frame {
     }
 
     /// An identity that is cheap to hash and equal for clones of a frame.
-    pub(crate) fn id(&self) -> usize {
+    #[doc(hidden)]
+    pub fn id(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }
 }

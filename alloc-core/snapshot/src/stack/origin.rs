@@ -89,6 +89,7 @@ pub(crate) fn of_file(file: &str) -> Origin {
 fn is_allocators(file: &str) -> bool {
     [
         "/tikv-jemalloc-sys-",
+        "/tikv-jemallocator-",
         "/jemalloc/src/",
         "/jemalloc/internal/",
         "/libmimalloc-sys-",

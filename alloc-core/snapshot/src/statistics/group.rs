@@ -9,7 +9,7 @@ use crate::stack::origin::Origin;
 use crate::stack::package::Crates;
 use crate::stack::traceback::Traceback;
 use crate::statistics::grouping::{GroupBy, Grouping, Key};
-use crate::{Counters, Lifetimes, sampling};
+use crate::{Counters, Lifetimes, Slack, sampling};
 
 /// The index of the first calling frame: the innermost frame of the workspace, or the place where
 /// std calls `main` or a thread's closure.
@@ -57,6 +57,7 @@ pub(super) struct Group<'a> {
     key: GroupKey,
     sum: Sum,
     lifetimes: Option<Lifetimes>,
+    slack: Option<Slack>,
     /// The trace that was counted last.
     last: usize,
     /// The trace that was counted last as the group's own.
@@ -86,6 +87,7 @@ impl<'a> Of<'a> {
                         key,
                         sum: Sum::default(),
                         lifetimes: None,
+                        slack: None,
                         last: usize::MAX,
                         last_own: usize::MAX,
                         members: Vec::new(),
@@ -104,6 +106,9 @@ impl<'a> Of<'a> {
                 if let Some(lifetimes) = &member.trace.lifetimes {
                     *group.lifetimes.get_or_insert_default() += lifetimes;
                 }
+                if let Some(slack) = member.trace.slack {
+                    *group.slack.get_or_insert_default() += slack;
+                }
             }
             if !member.is_plumbing && group.last_own != member.number {
                 group.last_own = member.number;
@@ -120,6 +125,7 @@ impl<'a> Of<'a> {
                 let statistic = Statistic::new(group.key, group.sum, parts, self);
                 Statistic {
                     lifetimes: group.lifetimes,
+                    slack: group.slack,
                     ..statistic
                 }
             })
@@ -130,7 +136,7 @@ impl<'a> Of<'a> {
         statistics
     }
 
-    fn key(&self, key: &Key, Member { trace, frame, .. }: Member<'_>) -> GroupKey {
+    pub(super) fn key(&self, key: &Key, Member { trace, frame, .. }: Member<'_>) -> GroupKey {
         let by = match key {
             Key::Own(key) => return key(trace),
             Key::By(by) => *by,

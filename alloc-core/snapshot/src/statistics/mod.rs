@@ -4,6 +4,7 @@
 //! changes the snapshot.
 
 pub(crate) mod filter;
+mod frees;
 mod group;
 pub(crate) mod grouping;
 mod key;
@@ -16,8 +17,9 @@ use std::fmt;
 use crate::snapshot::Snapshot;
 use crate::stack::package::Crates;
 use crate::statistics::grouping::{GroupBy, Grouping, Metric, SortBy};
-use crate::{Amount, Bytes, Counters, Lifetimes, process};
+use crate::{Amount, Bytes, Counters, Lifetimes, Slack, process};
 
+pub use frees::{Freer, Frees, FreesRow};
 use group::{Member, Of, Sum, is_library, start_of_callers};
 pub use key::GroupKey;
 pub use labels::LabelStatistic;
@@ -61,6 +63,9 @@ pub struct Statistic {
     /// How long the blocks of the group lived, if the session recorded lifetimes
     /// (`Config::lifetimes`).
     pub lifetimes: Option<Lifetimes>,
+    /// How many more bytes the blocks of the group have than were asked for, if the session
+    /// measured it (`Config::slack`).
+    pub slack: Option<Slack>,
     /// Whether the group consists of library functions that only call into the program, such as
     /// those that call `main` or poll futures, or that allocate for it, such as `Vec::push`. When
     /// [counted cumulatively](Grouping::cumulative), at least 99 % of its bytes are
@@ -81,6 +86,7 @@ impl Statistic {
             error: of.snapshot.sampling().map(|_| error),
             parts,
             lifetimes: None,
+            slack: None,
             is_plumbing: amount.bytes > 0
                 && u128::from(sum.own) * 100 < u128::from(amount.bytes.get()),
         }
@@ -184,19 +190,7 @@ impl Snapshot {
     pub fn statistics(&self, by: impl Into<Grouping>) -> Vec<Statistic> {
         let _muted = process::mute();
         let grouping = &by.into();
-        let needs_crates = grouping
-            .keys()
-            .any(|key| matches!(key, Some(GroupBy::Crate | GroupBy::Module)));
-        let frames = self.traces().iter().flat_map(|it| it.traceback.iter());
-        let crates = match needs_crates {
-            true => Crates::of(frames),
-            false => Crates::default(),
-        };
-        let of = Of {
-            snapshot: self,
-            grouping,
-            crates,
-        };
+        let of = self.of(grouping);
         let traces = self.traces().iter().enumerate();
         if grouping.is_cumulative() {
             let members = traces.flat_map(|(number, trace)| {
@@ -221,6 +215,22 @@ impl Snapshot {
                 is_plumbing: false,
             });
             of.group(members, &grouping.keys)
+        }
+    }
+
+    fn of<'a>(&'a self, grouping: &'a Grouping) -> Of<'a> {
+        let needs_crates = grouping
+            .keys()
+            .any(|key| matches!(key, Some(GroupBy::Crate | GroupBy::Module)));
+        let frames = self.traces().iter().flat_map(|it| it.traceback.iter());
+        let crates = match needs_crates {
+            true => Crates::of(frames),
+            false => Crates::default(),
+        };
+        Of {
+            snapshot: self,
+            grouping,
+            crates,
         }
     }
 

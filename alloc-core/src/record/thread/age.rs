@@ -19,10 +19,10 @@ impl ThreadState {
     }
 
     /// Whether the thread has joined the generation that was seen, without scopes, in a session
-    /// that records how long blocks live.
+    /// that records more of each block than its stack.
     #[inline(always)]
-    pub(crate) fn ages_at(&self, word: GateWord) -> bool {
-        word.word() == self.aging.load(Relaxed)
+    pub(crate) fn extends_at(&self, word: GateWord) -> bool {
+        word.word() == self.extending.load(Relaxed)
     }
 
     /// Keeps the birth of a block.

@@ -69,6 +69,8 @@ impl ThreadState {
         self.fold_cells();
         self.fold_tally();
         self.settle_lifetimes();
+        self.settle_frees();
+        self.fold_sums();
         self.account.settle(&TABLES.heap);
     }
 
@@ -77,7 +79,14 @@ impl ThreadState {
         if id == CallsiteId::HEAP && settings::only_counts() {
             return Some(self.read_consistent(|| self.tally.read()));
         }
-        self.place_of(id).read_of(id.get())
+        let counted = self.place_of(id).read_of(id.get());
+        match self.copies.of(id.get()) {
+            0 => counted,
+            copied => Some(Delta {
+                copied,
+                ..counted.unwrap_or_default()
+            }),
+        }
     }
 }
 

@@ -85,6 +85,8 @@ impl ThreadState {
         self.captures.store(settings::capture_limit() != 0, Relaxed);
         self.only_counts.store(settings::only_counts(), Relaxed);
         self.ages.store(settings::ages(), Relaxed);
+        self.counts_frees.store(settings::counts_frees(), Relaxed);
+        self.measures.store(settings::measures(), Relaxed);
         let every = settings::sampling().map_or(0, Interval::bytes);
         self.sample_every.store(every, Relaxed);
         if let Some(interval) = self.sampling() {
@@ -95,10 +97,11 @@ impl ThreadState {
         self.tally.save_if_old(TABLES.epoch());
         self.account.begin(concurrency, &TABLES.heap);
         let (word, never) = (GateWord::at(generation).word(), GateWord::NEVER.word());
-        let (mut recording, mut counting, mut drawing, mut aging) = (never, never, never, never);
+        let (mut recording, mut counting, mut drawing, mut extending) =
+            (never, never, never, never);
         *match settings::sampling() {
             _ if settings::only_counts() => &mut counting,
-            _ if settings::ages() => &mut aging,
+            _ if settings::extends() => &mut extending,
             None => &mut recording,
             Some(_) => &mut drawing,
         } = word;
@@ -108,7 +111,7 @@ impl ThreadState {
         self.recording.store(recording, Relaxed);
         self.counting.store(counting, Relaxed);
         self.drawing.store(drawing, Relaxed);
-        self.aging.store(aging, Relaxed);
+        self.extending.store(extending, Relaxed);
         self.generation.store(generation, Relaxed);
     }
 
@@ -120,7 +123,7 @@ impl ThreadState {
         self.recording.store(GateWord::NEVER.word(), Relaxed);
         self.counting.store(GateWord::NEVER.word(), Relaxed);
         self.drawing.store(GateWord::NEVER.word(), Relaxed);
-        self.aging.store(GateWord::NEVER.word(), Relaxed);
+        self.extending.store(GateWord::NEVER.word(), Relaxed);
     }
 
     /// Tags the thread's callsites with its name, if the session distinguishes threads.

@@ -3,6 +3,7 @@
 mod age;
 mod cells;
 mod events;
+mod frees;
 mod gap;
 mod guards;
 mod heap;
@@ -13,6 +14,7 @@ mod registry;
 mod sample;
 mod scope;
 mod state;
+mod sums;
 mod walk;
 
 use std::cell::Cell as Own;

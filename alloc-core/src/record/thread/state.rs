@@ -11,12 +11,12 @@ use crate::system::sync::{
 };
 use crate::tables::callsites::Recent;
 use crate::tables::counted::MappedRange;
-use crate::tables::counters::{Account, Cell};
+use crate::tables::counters::{Account, Cell, Sums};
 use crate::tables::growing::Growing;
-use crate::tables::lifetimes::Pending;
 use crate::tables::open_gap::OpenGap;
 use crate::tables::tally::Tally;
 use crate::tables::unmapped_ranges::Range;
+use crate::tables::{frees, lifetimes};
 
 /// Number of callsites that a thread counts without folding, as long as their ids do not collide:
 /// few at first, more when needed.
@@ -48,12 +48,12 @@ pub(crate) struct ThreadState {
     /// it.
     pub(super) generation: AtomicU64,
     /// The [gate](crate::record::gate) word of that generation without scopes, in the one field
-    /// that matches the session's mode: exact, counting only, sampling, or exact with births. The other fields hold a
-    /// value that the gate never has.
+    /// that matches the session's mode: exact, counting only, sampling, or exact with more than
+    /// stacks. The other fields hold a value that the gate never has.
     pub(super) recording: AtomicU64,
     pub(super) counting: AtomicU64,
     pub(super) drawing: AtomicU64,
-    pub(super) aging: AtomicU64,
+    pub(super) extending: AtomicU64,
     /// Bytes until the next sampled one.
     pub(super) until_sample: AtomicI64,
     pub(super) ceiling: AtomicI64,
@@ -91,7 +91,15 @@ pub(crate) struct ThreadState {
     /// not count yet, and deaths.
     pub(super) ages: AtomicBool,
     pub(super) uncounted_bytes: AtomicU64,
-    pub(super) deaths: Pending,
+    pub(super) deaths: lifetimes::Pending,
+    /// What the thread freed and holds back, in a session that counts who frees.
+    pub(super) counts_frees: AtomicBool,
+    pub(super) frees: frees::Pending,
+    pub(super) copies: Sums<32>,
+    /// Whether the session measures the usable sizes of blocks, and what the thread holds back of
+    /// them: those of blocks that were allocated, and of blocks that were freed.
+    pub(super) measures: AtomicBool,
+    pub(super) usable: [Sums<128>; 2],
     pub(crate) events: Events,
     /// Nesting depth of table uses outside a record: how many have begun, and how many of those
     /// found that they may go on.
@@ -127,6 +135,8 @@ impl ThreadState {
         self.tally.empty(0);
         self.account.clear();
         self.clear_lifetimes();
+        self.frees.clear();
+        self.clear_sums();
         self.events.clear();
     }
 }

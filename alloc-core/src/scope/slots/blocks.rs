@@ -1,6 +1,6 @@
 //! Which block belongs to which scope, and how a scope counts it.
 
-use super::super::sites::{self, Allocator};
+use super::super::sites::{self, Allocator, Copied};
 use super::super::started;
 use super::SlotId;
 use crate::record::thread;
@@ -62,7 +62,7 @@ pub(crate) fn on_alloc(address: usize, size: usize) {
     for it in scope.chain() {
         it.slot().on_alloc(size);
     }
-    sites::on_alloc(scope, address, size, by, false);
+    sites::on_alloc(scope, address, size, by, None);
 }
 
 /// Records the scope of a block.
@@ -131,6 +131,7 @@ pub(crate) fn finish_realloc(left: BegunRealloc, old: (usize, usize), new: (usiz
     if owner.is_none() && by == Allocator::Printing {
         return;
     }
+    let copied = Copied::between(old, new);
     let ((old, old_size), (new, new_size)) = (old, new);
     if let Some(owner) = owner {
         sites::on_free(owner, old, old_size);
@@ -148,7 +149,7 @@ pub(crate) fn finish_realloc(left: BegunRealloc, old: (usize, usize), new: (usiz
         for it in scope.chain() {
             it.slot().reallocations.fetch_add(1, Relaxed);
         }
-        sites::on_alloc(scope, new, new_size, by, true);
+        sites::on_alloc(scope, new, new_size, by, Some(copied));
     }
     if let Some(owner) = owner {
         debit(owner, old_size, common);

@@ -20,6 +20,26 @@ pub(crate) fn granule_of_system() -> usize {
     8
 }
 
+/// Whether the system's malloc shows the usable sizes of its blocks.
+pub(crate) const KNOWS_USABLE_SIZES: bool = cfg!(any(target_os = "linux", target_os = "macos"));
+
+/// The usable size of a block of the system's malloc, or of one that was preloaded; `None` if it is
+/// not shown.
+///
+/// # Safety
+///
+/// The block is live.
+pub(crate) unsafe fn usable_size(_block: *const u8) -> Option<usize> {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the caller's promise. The function reads what precedes the block.
+    return Some(unsafe { libc::malloc_usable_size(_block.cast_mut().cast()) });
+    #[cfg(target_os = "macos")]
+    // SAFETY: the caller's promise.
+    return Some(unsafe { libc::malloc_size(_block.cast()) });
+    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    None
+}
+
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn malloc_is_glibcs() -> bool {
     let base_of = |function| object_of(function).map(|object| object.dli_fbase);

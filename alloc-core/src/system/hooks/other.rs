@@ -89,3 +89,12 @@ pub(crate) fn exit_at_once(status: i32) -> ! {
 pub(crate) fn granule_of_system() -> usize {
     8
 }
+
+pub(crate) const KNOWS_USABLE_SIZES: bool = false;
+
+/// # Safety
+///
+/// None: nothing is known.
+pub(crate) unsafe fn usable_size(_: *const u8) -> Option<usize> {
+    None
+}

@@ -209,9 +209,14 @@ impl Callsites {
 
     /// All callsites written so far, with their ids.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (CallsiteId, &Callsite)> {
+        self.iter_from(1)
+    }
+
+    /// Those of [`iter`](Self::iter) with this number and those above it.
+    pub(crate) fn iter_from(&self, number: u32) -> impl Iterator<Item = (CallsiteId, &Callsite)> {
         let limit = self.limit.load(Ordering::Relaxed);
         let next = self.next.load(Ordering::Relaxed).min(limit);
-        (1..next.max(1)).filter_map(|number| {
+        (number..next.max(number)).filter_map(|number| {
             let id = CallsiteId::from_word(number)?;
             Some((id, self.get(id)?))
         })

@@ -241,6 +241,7 @@ impl Cell {
             total_bytes: self.total_bytes.load(Relaxed),
             total_blocks: self.total_blocks.load(Relaxed).into(),
             reallocations: self.reallocations.load(Relaxed).into(),
+            copied: 0,
         }
     }
 }

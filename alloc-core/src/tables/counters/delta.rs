@@ -39,10 +39,11 @@ pub(crate) struct Delta {
     pub(crate) total_bytes: u64,
     pub(crate) total_blocks: u64,
     pub(crate) reallocations: u64,
+    pub(crate) copied: u64,
 }
 
 impl Delta {
-    /// One more block, for a thread without a cell.
+    /// One more block, or the blocks that a sampled one stands for, for a thread without a cell.
     pub(crate) fn allocated(weighted: Weighted, epoch: u64) -> Delta {
         let net = Signed::new(weighted.bytes, weighted.blocks.into());
         Delta {
@@ -50,7 +51,7 @@ impl Delta {
             high: net,
             epoch,
             total_bytes: weighted.bytes as u64,
-            total_blocks: 1,
+            total_blocks: weighted.blocks.unsigned_abs().into(),
             ..Delta::default()
         }
     }

@@ -27,6 +27,7 @@ mod delta;
 mod fold;
 mod heap;
 mod shared;
+mod sums;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
@@ -35,6 +36,7 @@ pub(crate) use cell::{Cell, CellCeiling};
 pub(crate) use delta::{Delta, Signed};
 pub(crate) use heap::{Heap, HeldBack};
 pub(crate) use shared::SharedCounters;
+pub(crate) use sums::Sums;
 
 use crate::system::sync::{AtomicI64, Ordering};
 

@@ -28,6 +28,7 @@ pub(crate) struct SharedCounters {
     epoch: AtomicU64,
     saved_bytes: AtomicI64,
     saved_blocks: AtomicI64,
+    copied: AtomicU64,
 }
 
 impl SharedCounters {
@@ -77,6 +78,18 @@ impl SharedCounters {
         F::add_unsigned(&self.folds, 1 << 32);
     }
 
+    /// Adds bytes that reallocations copied. `emptied` runs inside the fold, as in
+    /// [`fold`](Self::fold).
+    pub(crate) fn fold_copied(&self, bytes: u64, emptied: impl FnOnce()) {
+        self.folds.fetch_add(1, Relaxed);
+        // Both fences pair as those in `fold_as`.
+        fence(Ordering::Release);
+        self.copied.fetch_add(bytes, Relaxed);
+        emptied();
+        fence(Ordering::Release);
+        self.folds.fetch_add(1 << 32, Relaxed);
+    }
+
     /// The callsite's counters: the shared part plus the cells of all threads. `cells` reads the
     /// cells, again on each call.
     ///
@@ -119,6 +132,7 @@ impl SharedCounters {
             self.total_blocks.load(Relaxed),
         );
         let mut reallocations = self.reallocations.load(Relaxed);
+        let mut copied = self.copied.load(Relaxed);
 
         let shared = current;
         for cell in cells {
@@ -127,6 +141,7 @@ impl SharedCounters {
             at_peak = at_peak.plus(cell.at_peak(epoch));
             total += Amount::new(cell.total_bytes, cell.total_blocks);
             reallocations += cell.reallocations;
+            copied += cell.copied;
         }
         let at_peak = if rising { current } else { at_peak };
         Counters {
@@ -137,6 +152,7 @@ impl SharedCounters {
             total,
             // NOTE: a record under way may have counted one and not yet the other.
             reallocations: reallocations.min(total.blocks),
+            copied: copied.into(),
         }
     }
 

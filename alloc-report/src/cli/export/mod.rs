@@ -34,7 +34,7 @@ Examples:
   alloc-report export heap.pb.gz --to dhat -o dhat-heap.json
   alloc-report export heap.pb.gz --to speedscope -o heap.speedscope.json
   alloc-report export heap.pb.gz --to folded --sort total | flamegraph.pl --countname bytes
-  alloc-report export heap.pb.gz --to csv --include 'src/net/*'
+  alloc-report export heap.pb.gz --to csv --include src/cache.rs
   alloc-report export morning --to trace-events -o morning.json";
 
 #[derive(Args, Debug)]
@@ -230,6 +230,8 @@ fn left_out(snapshot: &Snapshot, to: To) -> Vec<&'static str> {
             "lifetimes",
             to != To::Dhat && any(|it| it.lifetimes.is_some()),
         ),
+        ("slack", any(|it| it.slack.is_some())),
+        ("frees", any(|it| it.freed_by.is_some())),
         ("metadata", !snapshot.metadata().is_empty()),
     ];
     let parts = parts.into_iter().filter(|(_, is_there)| *is_there);

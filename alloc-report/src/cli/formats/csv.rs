@@ -6,7 +6,7 @@ use alloc_core_snapshot::{
 use alloc_report::{StatisticDiff, Suspect};
 use anyhow::Result;
 
-use super::{average, diffs, name_of, statistics, total};
+use super::{average, copied, diffs, name_of, statistics, total};
 use crate::view::View;
 
 /// The columns that identify a row.
@@ -21,7 +21,7 @@ const KEY_COLUMNS: [&str; 8] = [
     "functions",
 ];
 
-const TOP_COLUMNS: [&str; 15] = [
+const TOP_COLUMNS: [&str; 16] = [
     "bytes",
     "blocks",
     "average_bytes",
@@ -37,6 +37,7 @@ const TOP_COLUMNS: [&str; 15] = [
     "freed_bytes",
     "freed_blocks",
     "reallocations",
+    "copied_bytes",
 ];
 
 const DIFF_COLUMNS: [&str; 5] = [
@@ -68,6 +69,7 @@ pub(crate) fn top(snapshot: &Snapshot, view: &View, by: &Grouping) -> Result<Str
             cells.push(known((knows && knows_blocks).then_some(blocks)));
         }
         cells.push(counters.reallocations.to_string());
+        cells.push(known(copied(statistic, snapshot)));
         cells
     })?;
     rows.text()

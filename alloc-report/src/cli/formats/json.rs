@@ -197,7 +197,7 @@ impl From<Health> for HealthCounts {
 }
 
 /// ASCII-only JSON: a program reads the same text, and a terminal gets no control characters.
-pub(super) fn to_text(report: &impl Serialize) -> Result<String> {
+pub(crate) fn to_text(report: &impl Serialize) -> Result<String> {
     Ok(ascii(&serde_json::to_string_pretty(report)?))
 }
 

@@ -4,7 +4,7 @@ use alloc_core_snapshot::{Amount, Frame, GroupKey, Grouping, Metric, Snapshot, S
 use alloc_report::StatisticDiff;
 use serde::Serialize;
 
-use super::{average, name_of};
+use super::{average, copied, name_of};
 use crate::view::View;
 
 /// Makes the rows of a [`Top`].
@@ -47,6 +47,7 @@ impl TopRows<'_> {
             total: blocks(Metric::Total),
             freed: blocks(Metric::Freed),
             reallocations: statistic.counters.reallocations,
+            copied_bytes: copied(statistic, self.snapshot),
             within: (!statistic.parts.is_empty()).then(|| {
                 let (rows, other) = self.of(&statistic.parts);
                 Within { rows, other }
@@ -105,6 +106,7 @@ pub(super) struct TopRow {
     total: Option<Blocks>,
     freed: Option<Blocks>,
     reallocations: u64,
+    copied_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     within: Option<Within<TopRow, Sum>>,
 }
@@ -124,7 +126,7 @@ pub(super) struct DiffRow {
 }
 
 #[derive(Serialize)]
-pub(super) struct Key {
+pub(crate) struct Key {
     key: String,
     #[serde(flatten)]
     place: Location,
@@ -133,7 +135,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    pub(super) fn of(key: &GroupKey, snapshot: &Snapshot) -> Key {
+    pub(crate) fn of(key: &GroupKey, snapshot: &Snapshot) -> Key {
         let frames = match key {
             GroupKey::Traceback(traceback) => Some(traceback.iter().map(StackFrame::of).collect()),
             _ => None,

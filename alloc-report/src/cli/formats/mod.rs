@@ -9,9 +9,11 @@ use alloc_report::{CompareTo as _, StatisticDiff};
 use crate::view::View;
 
 pub(crate) mod csv;
+pub(crate) mod frees;
 pub(crate) mod json;
-mod json_rows;
+pub(crate) mod json_rows;
 pub(crate) mod suspects;
+pub(crate) mod tree;
 
 /// The groups to show.
 fn statistics(snapshot: &Snapshot, view: &View, by: &Grouping) -> Vec<Statistic> {
@@ -59,4 +61,10 @@ fn name_of(key: &GroupKey, snapshot: &Snapshot) -> String {
 /// The mean size of a block, rounded to whole bytes; `None` without blocks.
 fn average(bytes: u64, blocks: u64) -> Option<u64> {
     (blocks > 0).then(|| (bytes as f64 / blocks as f64).round_ties_even() as u64)
+}
+
+/// The bytes that reallocations copied, if the file contains them.
+fn copied(statistic: &Statistic, snapshot: &Snapshot) -> Option<u64> {
+    let known = snapshot.knows_copied();
+    known.then(|| statistic.counters.copied.get())
 }

@@ -44,6 +44,8 @@ pub(super) fn start(options: &Options, folder: &Path) -> Result<Child> {
         ("ALLOC_TRACE_THREADS", options.threads),
         ("ALLOC_TRACE_SIZES", options.sizes),
         ("ALLOC_TRACE_LIFETIMES", options.lifetimes),
+        ("ALLOC_TRACE_FREES", options.frees),
+        ("ALLOC_TRACE_SLACK", options.slack),
         ("ALLOC_TRACE_EXACT_PEAK", options.exact_peak),
     ] {
         if is_on {

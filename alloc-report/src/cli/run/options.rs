@@ -24,6 +24,12 @@ pub(crate) struct Options {
     /// Record how long blocks live, for lifetimes
     #[arg(long, conflicts_with = "sample")]
     pub(super) lifetimes: bool,
+    /// Count who frees whose memory, for frees
+    #[arg(long, conflicts_with = "sample")]
+    pub(super) frees: bool,
+    /// Measure how many more bytes blocks have than were asked for, for slack
+    #[arg(long, conflicts_with = "sample")]
+    pub(super) slack: bool,
     /// Keep the heap's peak exact if several threads allocate at once, at a cost for each
     /// allocation
     #[arg(long)]

@@ -118,6 +118,7 @@ impl Profile {
             });
             about.process_id = own.process_id();
             about.is_at_exit = own.is_at_exit();
+            about.unknown.spread_of_ages = own.has_mean_ages();
             about.program = own.program();
             about.command_line = own.command_line;
             about.metadata = own.metadata;
@@ -178,9 +179,7 @@ impl Profile {
 fn foreign(traces: Vec<Trace>, about: About) -> Snapshot {
     let deepest = traces.iter().map(|it| it.traceback.len()).max();
     let limit = deepest.unwrap_or(0).try_into().unwrap_or(u16::MAX);
-    let mut snapshot = Snapshot::from_traces(traces, limit);
-    snapshot.about = about;
-    snapshot
+    Snapshot::of_named(traces, None, limit, about)
 }
 
 fn sample_types(
@@ -274,9 +273,12 @@ fn unknown(types: &SampleTypes) -> Unknown {
         blocks: [
             ("inuse_space", "inuse_objects"),
             ("alloc_space", "alloc_objects"),
+            ("at_peak_space", "at_peak_objects"),
         ]
         .iter()
         .any(|(bytes, blocks)| types.knows(bytes) && !types.knows(blocks)),
+        copied: !types.knows("copied_space"),
         levels: false,
+        spread_of_ages: false,
     }
 }

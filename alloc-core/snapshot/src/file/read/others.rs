@@ -6,8 +6,8 @@ use super::wire::{Fields, Value};
 const BEGINNINGS: [(&[u8], &str); 22] = [
     (
         b"heap profile:",
-        "a heap profile as text, of gperftools' or of Go's with debug=1: fetch Go's without debug=1; \
-         `go tool pprof -proto -output=heap.pb.gz PROGRAM FILE` makes one that is read here",
+        "a heap profile as text, of gperftools' or of Go's with debug=1: `alloc-report import FILE` makes a \
+         snapshot of it",
     ),
     (
         b"--- heapz",
@@ -16,8 +16,7 @@ const BEGINNINGS: [(&[u8], &str); 22] = [
     ),
     (
         b"heap_v2/",
-        "a heap profile of jemalloc's own, which has no names: the crate jemalloc_pprof writes one that is \
-         read here, and jeprof reads this one",
+        "a heap profile of jemalloc's own: `alloc-report import FILE` makes a snapshot of it",
     ),
     (
         b"PERFILE2",
@@ -33,7 +32,8 @@ const BEGINNINGS: [(&[u8], &str); 22] = [
     ),
     (
         b"memray\0",
-        "what memray recorded: `memray table FILE` reads it",
+        "what memray recorded: `memray transform csv FILE` makes a table, and `alloc-report import` a \
+         snapshot of that",
     ),
     (
         b"JAVA PROFILE",
@@ -62,8 +62,8 @@ const BEGINNINGS: [(&[u8], &str); 22] = [
     ),
     (
         b"\x28\xB5\x2F\xFD",
-        "a file packed by zstd, as heaptrack writes them: heaptrack_print reads heaptrack's; unpack another \
-         with `zstd -d`",
+        "a file packed by zstd, as heaptrack writes them: `alloc-report import FILE` makes a snapshot of \
+         heaptrack's; unpack another with `zstd -d`",
     ),
     (b"\x7FELF", "a program or a library"),
     (
@@ -126,7 +126,7 @@ fn json(file: &[u8]) -> Option<&'static str> {
     let head = &text[..text.len().min(4096)];
     let has = |word: &[u8]| head.windows(word.len()).any(|it| it == word);
     Some(if has(b"\"dhatFileVersion\"") {
-        "JSON of dhat's: open it in dh_view.html"
+        "JSON of dhat's: `alloc-report import FILE` makes a snapshot of it"
     } else if has(b"\"snapshot\"") && has(b"\"meta\"") {
         "a heap snapshot of V8's: open it in the developer tools of Chrome"
     } else if has(b"\"head\"") && has(b"\"callFrame\"") {
@@ -147,7 +147,8 @@ fn is_zlib(file: &[u8]) -> bool {
     *method == 0x78 && u16::from_be_bytes([*method, *flags]).is_multiple_of(31)
 }
 
-const HEAPTRACK: &str = "what heaptrack recorded: heaptrack_print reads it";
+const HEAPTRACK: &str =
+    "what heaptrack recorded: `alloc-report import FILE` makes a snapshot of it";
 
 /// Recognizes heaptrack by its first line, with the versions of the program and of the file in
 /// hexadecimal.

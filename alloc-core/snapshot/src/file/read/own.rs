@@ -26,7 +26,7 @@ pub(super) struct Own<'a> {
 }
 
 /// The highest field number plus one.
-const NUMBERS: usize = 24;
+const NUMBERS: usize = 25;
 
 /// The most that an entry of a `BTreeMap` takes up, without its strings: nodes are at least half
 /// full.
@@ -131,6 +131,11 @@ impl<'a> Own<'a> {
 
     pub(super) fn is_at_exit(&self) -> bool {
         self.number(12) != 0
+    }
+
+    /// Whether ages are those of each callsite's mean.
+    pub(super) fn has_mean_ages(&self) -> bool {
+        self.number(24) != 0
     }
 
     pub(super) fn filtered_out(&self) -> u64 {

@@ -92,7 +92,8 @@ impl SampleTypes {
                 is_exact,
             });
         }
-        if found.knows("inuse_space") || found.knows("alloc_space") {
+        let of_a_heap = ["inuse_space", "alloc_space", "at_peak_space"];
+        if of_a_heap.iter().any(|name| found.knows(name)) {
             return Ok(found);
         }
         Err(not_a_heap(types.map(|(name, _)| name), found.number))

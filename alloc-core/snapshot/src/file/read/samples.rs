@@ -8,7 +8,6 @@ use super::index::{Counts, Strings};
 use super::places::Places;
 use super::sample_types::{COLUMNS, SampleTypes};
 use super::wire::Fields;
-use crate::Bytes;
 use crate::error::Error;
 use crate::file::{
     BROKEN, DOMAIN_LABEL, OVERFLOW, OWN_LABEL, SIZE_LABEL, STACK_LABEL, THREAD_LABEL, TRUNCATED,
@@ -19,6 +18,7 @@ use crate::recorded::StackEnd;
 use crate::snapshot::{Trace, class_of};
 use crate::stack::frame::Frame;
 use crate::stack::traceback::Traceback;
+use crate::{Amount, Bytes, FreedBy, Slack};
 
 /// The traces of a profile.
 ///
@@ -59,6 +59,8 @@ struct Labels {
     size_class: Option<Bytes>,
     type_name: Option<Arc<str>>,
     lifetimes: Option<Lifetimes>,
+    freed_by: Option<Arc<[FreedBy]>>,
+    slack: Option<Slack>,
 }
 
 impl<'a, 'b> Samples<'a, 'b> {
@@ -110,6 +112,8 @@ impl<'a, 'b> Samples<'a, 'b> {
             size_class: None,
             type_name: None,
             lifetimes: None,
+            freed_by: None,
+            slack: None,
         };
         for at in sample {
             match at? {
@@ -138,6 +142,10 @@ impl<'a, 'b> Samples<'a, 'b> {
                 (7101, it) if self.is_own => {
                     labels.lifetimes = Some(lifetimes(it.fields()?, budget)?);
                 }
+                (7102, it) if self.is_own => {
+                    labels.freed_by = Some(self.freed_by(it.fields()?, budget)?);
+                }
+                (7103, it) if self.is_own => labels.slack = Some(slack(it.fields()?)?),
                 _ => {}
             }
         }
@@ -158,6 +166,8 @@ impl<'a, 'b> Samples<'a, 'b> {
             size_class: labels.size_class,
             type_name: labels.type_name,
             lifetimes: labels.lifetimes.map(Arc::new),
+            freed_by: labels.freed_by,
+            slack: labels.slack,
         };
         self.push(trace, &values, budget)
     }
@@ -270,6 +280,41 @@ impl<'a, 'b> Samples<'a, 'b> {
         Ok(())
     }
 
+    /// Who freed the blocks of a sample.
+    fn freed_by(
+        &mut self,
+        fields: Fields<'_>,
+        budget: &mut Budget,
+    ) -> Result<Arc<[FreedBy]>, Error> {
+        let mut all = Vec::new();
+        for at in fields {
+            let (1, it) = at? else { continue };
+            let count = it.numbers().count();
+            if count % 4 != 0 {
+                return Err(Error::invalid_file(format!(
+                    "found {count} numbers where four for each label or thread that freed belong"
+                )));
+            }
+            budget.take(count / 4, size_of::<FreedBy>(), "frees")?;
+            // They are collected, and then moved to shared memory.
+            budget.check(all.len() + count / 4, 2 * size_of::<FreedBy>(), "frees")?;
+            all.reserve_exact(count / 4);
+            let mut numbers = it.numbers();
+            let mut next = || numbers.next().unwrap_or(Ok(0));
+            for _ in 0..count / 4 {
+                let (label, thread) = (next()?, next()?);
+                let mut freed = FreedBy::new(Amount::new(next()?, next()?));
+                for (name, at) in [(&mut freed.label, label), (&mut freed.thread, thread)] {
+                    if at != 0 {
+                        *name = Some(self.text(at as i64, budget)?);
+                    }
+                }
+                all.push(freed);
+            }
+        }
+        Ok(all.into())
+    }
+
     fn text(&mut self, at: i64, budget: &mut Budget) -> Result<Arc<str>, Error> {
         if let Some(known) = self.texts.get(&at) {
             return Ok(known.clone());
@@ -311,6 +356,19 @@ fn lifetimes(fields: Fields<'_>, budget: &mut Budget) -> Result<Lifetimes, Error
     let ages = |times, bytes| Ages { unit, times, bytes };
     let freed = ages(freed_times, freed_bytes);
     Ok(Lifetimes::new(freed, ages(live_times, live_bytes)))
+}
+
+/// How many more bytes the blocks of a sample have than were asked for.
+fn slack(fields: Fields<'_>) -> Result<Slack, Error> {
+    let mut slack = Slack::default();
+    for at in fields {
+        match at? {
+            (1, it) => slack.current = it.number()?.into(),
+            (2, it) => slack.total = it.number()?.into(),
+            _ => {}
+        }
+    }
+    Ok(slack)
 }
 
 /// Splits values into two sides without negative values. The first minus the second is the change:

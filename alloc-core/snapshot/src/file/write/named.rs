@@ -15,11 +15,12 @@ use crate::file::proto::{
 };
 use crate::file::{
     BROKEN, DOMAIN_LABEL, FORMAT, OVERFLOW, OWN_LABEL, SAMPLE_TYPES, SIZE_LABEL, STACK_LABEL,
-    THREAD_LABEL, TRUNCATED, TYPE_LABEL, UNCAPTURED, values,
+    THREAD_LABEL, TRUNCATED, TYPE_LABEL, UNCAPTURED, known, values,
 };
 use crate::recorded::StackEnd;
 use crate::snapshot::{Snapshot, Trace};
 use crate::stack::frame::Frame;
+use crate::{FreedBy, Metric};
 
 pub(crate) fn write(snapshot: &Snapshot, writer: impl Write) -> Result<(), Error> {
     let profile = Builder::default().profile(snapshot);
@@ -33,6 +34,8 @@ pub(crate) fn write(snapshot: &Snapshot, writer: impl Write) -> Result<(), Error
 #[derive(Default)]
 struct Builder {
     profile: Profile,
+    /// Which of the sample types are in the file.
+    known: [bool; SAMPLE_TYPES.len()],
     strings: HashMap<String, i64>,
     functions: HashMap<(i64, i64, i64), u64>,
     /// Keyed by the identity of the location's innermost frame and the number of its frames.
@@ -42,11 +45,15 @@ struct Builder {
 impl Builder {
     fn profile(mut self, snapshot: &Snapshot) -> Profile {
         self.string("");
-        for (name, unit) in SAMPLE_TYPES {
+        let counters = snapshot.traces().iter().map(|it| &it.counters);
+        self.known = known(&snapshot.about.unknown, counters);
+        for ((name, unit), _) in SAMPLE_TYPES.iter().zip(self.known).filter(|it| it.1) {
             let value_type = self.value_type(name, unit);
             self.profile.sample_type.push(value_type);
         }
-        self.profile.default_sample_type = self.string("inuse_space");
+        if snapshot.knows(Metric::Current) {
+            self.profile.default_sample_type = self.string("inuse_space");
+        }
         self.profile.period_type = Some(self.value_type("space", "bytes"));
         self.profile.period = snapshot.sampling().map_or(1, |it| it.bytes() as i64);
         self.profile.time_nanos = snapshot
@@ -140,13 +147,21 @@ impl Builder {
                 ..Label::default()
             });
         }
+        let freed_by = trace.freed_by.as_deref().map(|it| self.freed_by(it));
         Sample {
             location_id,
             value: values(&trace.counters)
                 .iter()
-                .map(|&value| i64::try_from(value).unwrap_or(i64::MAX))
+                .zip(self.known)
+                .filter(|(_, is_known)| *is_known)
+                .map(|(&value, _)| i64::try_from(value).unwrap_or(i64::MAX))
                 .collect(),
             label,
+            freed_by,
+            slack: trace.slack.map(|it| proto::Slack {
+                current: it.current.get(),
+                total: it.total.get(),
+            }),
             lifetimes: trace.lifetimes.as_deref().map(|it| {
                 let pairs = |buckets: &[(u8, u64)]| {
                     let pairs = buckets.iter();
@@ -163,6 +178,18 @@ impl Builder {
                 }
             }),
         }
+    }
+
+    fn freed_by(&mut self, freed_by: &[FreedBy]) -> proto::FreedBy {
+        let mut numbers = Vec::with_capacity(4 * freed_by.len());
+        for freed in freed_by {
+            for name in [&freed.label, &freed.thread] {
+                let number = name.as_deref().map_or(0, |it| self.string(it));
+                numbers.push(number as u64);
+            }
+            numbers.extend([freed.amount.bytes.get(), freed.amount.blocks]);
+        }
+        proto::FreedBy { numbers }
     }
 
     fn text_label(&mut self, key: &str, text: &str) -> Label {
@@ -254,6 +281,7 @@ fn extension(snapshot: &Snapshot) -> Extension {
         unknown_frees: health.unknown_frees,
         lost_blocks: health.lost_blocks,
         unnamed: false,
+        mean_ages: snapshot.about.unknown.spread_of_ages,
     }
 }
 

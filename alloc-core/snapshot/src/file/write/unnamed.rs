@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::pages::{NoMemory, Pages};
-use super::raw::{Callsite, Lifetimes, RawFile, Segment, Summary, Text};
+use super::raw::{Callsite, Freed, Lifetimes, RawFile, Segment, Summary, Text};
 use super::reserve::Reserve;
 use crate::error::Error;
+use crate::file::known;
 use crate::snapshot::{About, Snapshot};
 
 /// The file of a snapshot that was taken in this process, or loaded without names.
@@ -21,15 +22,26 @@ pub(in crate::file) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Err
         command_line,
         modules,
         metadata,
-        ..
+        unknown,
     } = &snapshot.about;
-    let mut file = RawFile::new()?;
+    let counters = recorded.callsites.iter().map(|it| &it.counters);
+    let mut file = RawFile::with_types(known(unknown, counters))?;
     let mut names = Names::default();
+    let mut freed_by = Pages::new();
     for callsite in &recorded.callsites {
         let thread = names.number(callsite.thread.as_deref(), &mut file)?;
         let label = names.number(callsite.label.as_deref(), &mut file)?;
         let lifetimes = callsite.lifetimes.as_deref();
         let lifetimes = lifetimes.map(|it| (it.unit(), it.buckets()));
+        freed_by.clear();
+        for freed in callsite.freed_by.iter().flat_map(|it| it.iter()) {
+            let mut text = |name| names.number(name, &mut file);
+            freed_by.push(Freed {
+                label: text(freed.label.as_deref())?.unwrap_or(Text::EMPTY),
+                thread: text(freed.thread.as_deref())?.unwrap_or(Text::EMPTY),
+                amount: freed.amount,
+            })?;
+        }
         file.callsite(Callsite {
             stack: &recorded.addresses[callsite.stack.clone()],
             stack_end: callsite.stack_end,
@@ -38,11 +50,13 @@ pub(in crate::file) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Err
             thread,
             label,
             size_class: callsite.size_class.map(|it| it.get()),
+            slack: callsite.slack,
             lifetimes: lifetimes.as_ref().map(|(unit, [freed, live])| Lifetimes {
                 unit: *unit,
                 freed: (&freed.0, &freed.1),
                 live: (&live.0, &live.1),
             }),
+            freed_by: callsite.freed_by.as_ref().map(|_| &freed_by[..]),
         })?;
     }
     for module in modules {

@@ -139,6 +139,7 @@ fn a_fold_moves_all_counts_and_leaves_an_empty_cell_of_another_callsite() {
             at_peak: Amount::new(80, 2),
             total: Amount::new(80, 2),
             reallocations: 1,
+            copied: Bytes::ZERO,
         };
         let in_cell = shared.sum(|| cell.read_of(CALLSITE).into_iter(), EPOCH + 1, false);
         assert_eq!(in_cell, expected);
@@ -177,6 +178,54 @@ fn a_free_that_is_undone_is_no_allocation() {
     );
     shared.fold(&Delta::restored(block, EPOCH), EPOCH, || {});
     assert_eq!(sum(), allocated);
+}
+
+#[test]
+fn a_thread_without_a_cell_counts_the_blocks_that_a_sampled_one_stands_for() {
+    let shared: SharedCounters = zeroed();
+    let sum = || shared.sum(std::iter::empty, EPOCH, false);
+    shared.fold(&Delta::allocated(weighted(90, 3), EPOCH), EPOCH, || {});
+    assert_eq!(
+        (sum().current, sum().total),
+        (Amount::new(90, 3), Amount::new(90, 3))
+    );
+    shared.fold(&Delta::freed(weighted(90, 3), EPOCH), EPOCH, || {});
+    assert_eq!(
+        (sum().current, sum().freed()),
+        (Amount::default(), Amount::new(90, 3))
+    );
+}
+
+/// Number 33 comes to the place of number 1.
+#[test]
+fn copies_are_held_back_until_another_callsite_takes_the_place() {
+    let copies: Sums<32> = zeroed();
+    let shared: [SharedCounters; 34] = std::array::from_fn(|_| zeroed());
+    let fold = |callsite: u32, bytes: u64, emptied: &dyn Fn()| {
+        shared[callsite as usize].fold_copied(bytes, emptied);
+    };
+    let check = |callsite: u32, folded: u64, held: u64| {
+        let counters = shared[callsite as usize].sum(std::iter::empty, EPOCH, false);
+        let found = (counters.copied.get(), copies.of(callsite));
+        assert_eq!(found, (folded, held), "{callsite}");
+    };
+    copies.add(1, 100, fold);
+    copies.add(2, 7, fold);
+    copies.add(1, 50, fold);
+    check(1, 0, 150);
+    copies.add(33, 9, fold);
+    check(1, 150, 0);
+    check(33, 0, 9);
+    check(2, 0, 7);
+    // A word holds 43 bits of bytes.
+    copies.add(2, (1 << 43) - 7, fold);
+    check(2, 7, (1 << 43) - 7);
+    copies.fold(fold);
+    check(2, 1 << 43, 0);
+    check(33, 9, 0);
+    copies.add(1, 1, fold);
+    copies.clear();
+    check(1, 150, 0);
 }
 
 /// A record under way may have counted a reallocation and not yet its allocation.

@@ -8,6 +8,8 @@
 //! callsite, and takes up its own length and some 500 KiB, plus at most 24 bytes for each address.
 //! See [`file`](super) for the format.
 
+mod details;
+
 use crate::file::proto::{
     self, Extension, Function, Label, Line, Location, Mapping, Profile, field,
 };
@@ -21,7 +23,9 @@ use crate::file::{
     THREAD_LABEL, TRUNCATED, UNCAPTURED, values,
 };
 use crate::recorded::StackEnd;
-use crate::{Counters, Health, TracedMemory};
+use crate::{Counters, Health, Slack, TracedMemory};
+
+pub use details::{Freed, Lifetimes};
 
 /// A callsite to write.
 #[derive(Clone, Copy, Debug)]
@@ -42,17 +46,10 @@ pub struct Callsite<'a> {
     pub size_class: Option<u64>,
     /// How long its blocks lived, if the session records lifetimes.
     pub lifetimes: Option<Lifetimes<'a>>,
-}
-
-/// Numbers of blocks by age, in each bucket of time and of bytes.
-#[derive(Clone, Copy, Debug)]
-pub struct Lifetimes<'a> {
-    /// The length of a unit of time, in picoseconds.
-    pub unit: u64,
-    /// Blocks that were freed.
-    pub freed: (&'a [u64], &'a [u64]),
-    /// Blocks that live.
-    pub live: (&'a [u64], &'a [u64]),
+    /// Who freed its blocks, if the session counts that.
+    pub freed_by: Option<&'a [Freed]>,
+    /// How many more bytes its blocks have than were asked for, if the session measures it.
+    pub slack: Option<Slack>,
 }
 
 /// A module to write: see [`Module`](crate::modules::Module).
@@ -94,6 +91,9 @@ pub struct Summary {
 pub struct Text(i64);
 
 impl Text {
+    /// The empty string.
+    pub const EMPTY: Text = Text(0);
+
     /// The string with this number; `None` for 0, the empty string.
     pub fn from_number(number: i64) -> Option<Text> {
         (number != 0).then_some(Text(number))
@@ -156,6 +156,7 @@ fn name_instead(address: usize) -> Option<&'static str> {
 
 /// A file under construction: callsites first, then modules, then the summary.
 pub struct RawFile {
+    known: Known,
     packed: Gzip,
     /// The message under construction, and those nested in it.
     message: Message,
@@ -165,6 +166,9 @@ pub struct RawFile {
     locations: Locations,
     modules: Pages<Placed>,
 }
+
+/// Which of the sample types a file has.
+type Known = [bool; SAMPLE_TYPES.len()];
 
 /// The addresses of a module, by the number of its mapping.
 #[derive(Clone, Copy)]
@@ -180,7 +184,13 @@ unsafe impl crate::file::write::pages::Zeroed for Placed {}
 impl RawFile {
     /// A file that has only the strings at the start of every file.
     pub fn new() -> Result<RawFile, NoMemory> {
+        RawFile::with_types([true; SAMPLE_TYPES.len()])
+    }
+
+    /// A file with those sample types that are known.
+    pub(in crate::file) fn with_types(known: Known) -> Result<RawFile, NoMemory> {
         let mut file = RawFile {
+            known,
             packed: Gzip::new()?,
             message: Message::new(),
             inner: Message::new(),
@@ -192,7 +202,7 @@ impl RawFile {
         for text in first_strings() {
             file.text(text.as_bytes())?;
         }
-        for (name, unit) in SAMPLE_TYPES {
+        for ((name, unit), _) in SAMPLE_TYPES.iter().zip(known).filter(|it| it.1) {
             file.inner.clear();
             file.inner.fields(&proto::ValueType {
                 r#type: fixed(name),
@@ -224,7 +234,8 @@ impl RawFile {
         }
         self.message.field(field::LOCATION_ID, self.inner.bytes())?;
         self.inner.clear();
-        for value in values(&callsite.counters) {
+        let values = values(&callsite.counters).into_iter().zip(self.known);
+        for (value, _) in values.filter(|it| it.1) {
             self.inner.varint(value.min(i64::MAX as u64))?;
         }
         self.message.field(field::VALUE, self.inner.bytes())?;
@@ -271,25 +282,18 @@ impl RawFile {
         if let Some(lifetimes) = callsite.lifetimes {
             self.lifetimes(lifetimes)?;
         }
-        self.write_message(field::SAMPLE)
-    }
-
-    /// Adds lifetimes to the sample under construction.
-    fn lifetimes(&mut self, lifetimes: Lifetimes<'_>) -> Result<(), NoMemory> {
-        let Lifetimes { unit, freed, live } = lifetimes;
-        self.inner.clear();
-        self.inner.varint((field::UNIT << 3).into())?;
-        self.inner.varint(unit)?;
-        let buckets = [freed.0, freed.1, live.0, live.1];
-        for (field, buckets) in field::BUCKETS.into_iter().zip(buckets) {
-            self.innermost.clear();
-            for (at, &blocks) in (0..).zip(buckets).filter(|(_, blocks)| **blocks > 0) {
-                self.innermost.varint(at)?;
-                self.innermost.varint(blocks)?;
-            }
-            self.inner.field(field, self.innermost.bytes())?;
+        if let Some(slack) = callsite.slack {
+            self.inner.clear();
+            self.inner.fields(&proto::Slack {
+                current: slack.current.get(),
+                total: slack.total.get(),
+            })?;
+            self.message.field(field::SLACK, self.inner.bytes())?;
         }
-        self.message.field(field::LIFETIMES, self.inner.bytes())
+        if let Some(freed_by) = callsite.freed_by {
+            self.freed_by(freed_by)?;
+        }
+        self.write_message(field::SAMPLE)
     }
 
     /// Adds a module.

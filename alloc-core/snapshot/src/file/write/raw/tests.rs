@@ -5,7 +5,7 @@ use std::io::Read as _;
 use prost::Message as _;
 
 use super::*;
-use crate::{Ages, Amount, Bytes, Snapshot};
+use crate::{Ages, Amount, Bytes, FreedBy, Snapshot};
 
 fn counters(bytes: u64, blocks: u64) -> Counters {
     let amount = Amount::new(bytes, blocks);
@@ -15,6 +15,7 @@ fn counters(bytes: u64, blocks: u64) -> Counters {
         at_peak: amount,
         total: Amount::new(2 * bytes, 2 * blocks),
         reallocations: blocks / 2,
+        copied: (3 * bytes).into(),
     }
 }
 
@@ -27,6 +28,16 @@ fn sample() -> Pages<u8> {
         unit: 1_000_000,
         freed: (&[5, 0, 0, 7], &[12]),
         live: (&[0, 1], &[0, 0, 1]),
+    };
+    let freed = [(label, thread, 4096), (Text::EMPTY, Text::EMPTY, 1 << 40)];
+    let freed = freed.map(|(label, thread, bytes)| Freed {
+        label,
+        thread,
+        amount: Amount::new(bytes, 7),
+    });
+    let slack = Slack {
+        current: 15.into(),
+        total: (1 << 40).into(),
     };
     let stacks: [(&[usize], StackEnd, u64, u32); 6] = [
         (&[0x1001, 0x2001, 0x9001], StackEnd::Complete, 100, 0),
@@ -46,6 +57,12 @@ fn sample() -> Pages<u8> {
             label: Some(label).filter(|_| bytes == 300),
             size_class: Some(16).filter(|_| domain == 7),
             lifetimes: Some(lifetimes).filter(|_| bytes == 300),
+            freed_by: match bytes {
+                100 => Some(&freed),
+                200 => Some(&[]),
+                _ => None,
+            },
+            slack: Some(slack).filter(|_| bytes == 300),
         })
         .unwrap();
     }
@@ -123,6 +140,17 @@ fn counters_labels_and_the_summary_survive_a_round_trip() {
     let live = Ages::from_buckets(1_000_000, &[0, 1], &[0, 0, 1]);
     assert_eq!(*lived, crate::Lifetimes::new(freed, live));
     assert!(traces[1].lifetimes.is_none());
+    let freed = [
+        FreedBy::new(Amount::new(4096, 7))
+            .in_label("request > decode")
+            .on_thread("größe"),
+        FreedBy::new(Amount::new(1 << 40, 7)),
+    ];
+    let freed_by = [0, 1, 2].map(|at| traces[at].freed_by.as_deref());
+    assert_eq!(freed_by, [Some(&freed[..]), Some(&[]), None]);
+    let slack = traces[2].slack.map(|it| (it.current.get(), it.total.get()));
+    assert_eq!(slack, Some((15, 1 << 40)));
+    assert_eq!(traces[1].slack, None);
     let ends = traces.iter().map(|trace| trace.traceback.end());
     let expected = [
         StackEnd::Complete,
@@ -230,6 +258,8 @@ fn twenty_thousand_callsites_need_little_memory() {
             label: None,
             size_class: None,
             lifetimes: None,
+            freed_by: None,
+            slack: None,
         });
         written.unwrap();
     }

@@ -4,7 +4,7 @@
 /// `Vec::push` for `alloc::vec::Vec<T,A>::push`, `Cache::insert` for `<shop::Cache as Store>::insert`.
 ///
 /// The last two parts of the path are kept, and the closures after them.
-pub(super) fn short(function: &str) -> String {
+pub(crate) fn short(function: &str) -> String {
     let (path, closures) = without_closures(function);
     let parts = parts(path);
     let name = match parts.as_slice() {
@@ -83,6 +83,10 @@ fn type_name(owner: &str) -> &str {
         .unwrap_or(inner)
         .trim_start_matches(['&', '*']);
     let inner = inner.trim_start_matches("mut ").trim_start_matches("dyn ");
+    // A pointer to a function has no path of its own.
+    if inner.starts_with("fn(") {
+        return inner;
+    }
     let path = before_arguments(inner);
     path.rsplit("::").next().unwrap_or(path)
 }
@@ -136,6 +140,6 @@ mod tests {
         check("", "");
         check("::", "::");
         check("<", "<");
-        check("a::<b", "a::<b");
+        check("a::<b", "a");
     }
 }

@@ -1,4 +1,5 @@
-//! [`Ager`]: records every block, with its stack and the time of its birth.
+//! [`Extended`]: records every block, with its stack, and more if the session asks for it: the time of
+//! its birth, its usable size, and who frees it.
 
 use super::enter::try_enter_fast;
 use super::hooks::{FastPath, Hooks};
@@ -8,22 +9,27 @@ use super::thread::ThreadState;
 use crate::tables::blocks::Word;
 use crate::tables::callsites::CallsiteId;
 use crate::tables::lifetimes::Birth;
+use crate::tables::usable::Side;
 
-/// The guard of one event, in a session that may record how long blocks live.
+/// The guard of one event, in a session that may record more of a block than its stack.
 ///
-/// It does what a [`Recorder`] does, and keeps the birth of each block if the session records
-/// lifetimes. On the slow path it is the guard of both kinds of session.
-pub(crate) struct Ager(pub(super) Recorder);
+/// It does what a [`Recorder`] does, keeps the birth of each block if the session records
+/// lifetimes, counts its usable size if the session measures slack, and each free by label and thread if
+/// the session counts frees. On the slow path it is the guard of sessions without these details, too.
+pub(crate) struct Extended(pub(super) Recorder);
 
-impl FastPath for Ager {
+impl FastPath for Extended {
     #[inline(always)]
-    fn try_enter() -> Option<Ager> {
-        let state = try_enter_fast(ThreadState::ages_at)?;
-        Some(Ager(Recorder { state }))
+    fn try_enter() -> Option<Extended> {
+        let state = try_enter_fast(ThreadState::extends_at)?;
+        Some(Extended(Recorder { state }))
     }
 
     #[inline(always)]
     fn try_free_fast(&self, address: usize, size: usize) -> bool {
+        if self.state().measures() {
+            return false;
+        }
         // PERF: as with the slot of the block, in `Recorder::insert`.
         let slot = TABLES.births.prefetched(address);
         let callsite = TABLES.blocks.get(address);
@@ -31,12 +37,15 @@ impl FastPath for Ager {
             return false;
         }
         let birth = slot.and_then(|it| it.replace(None));
-        self.state().died(callsite, birth);
+        if birth.is_some() {
+            self.state().died(callsite, birth);
+        }
+        self.count_free(callsite, size);
         true
     }
 }
 
-impl Hooks for Ager {
+impl Hooks for Extended {
     type Taken = (Option<CallsiteId>, Option<Birth>);
 
     #[inline(always)]
@@ -48,11 +57,12 @@ impl Hooks for Ager {
     }
 
     fn freed(&self, address: usize, size: usize) {
+        let callsite = TABLES.blocks.get(address);
         if self.state().ages() {
-            let callsite = TABLES.blocks.get(address);
             self.state().died(callsite, TABLES.births.remove(address));
         }
         self.0.freed(address, size);
+        self.count_free(callsite, size);
     }
 
     fn take(&self, block: (usize, usize)) -> (Option<CallsiteId>, Option<Birth>) {
@@ -83,12 +93,43 @@ impl Hooks for Ager {
             self.state().died(callsite, birth);
             self.state().born(new.0, new.1);
         }
+        self.count_free(callsite, old.1);
+    }
+
+    #[inline(always)]
+    fn measures(&self) -> bool {
+        self.state().measures()
+    }
+
+    fn callsite_of(&self, address: usize) -> Option<CallsiteId> {
+        TABLES.blocks.get(address)
+    }
+
+    fn usable_allocated(&self, callsite: CallsiteId, bytes: usize) {
+        self.state().count_usable(Side::Allocated, callsite, bytes);
+    }
+
+    fn usable_freed(&self, callsite: CallsiteId, bytes: usize) {
+        self.state().count_usable(Side::Freed, callsite, bytes);
     }
 }
 
-impl Ager {
+impl Extended {
     #[inline(always)]
     fn state(&self) -> &'static ThreadState {
         self.0.state
+    }
+
+    /// Counts who frees a block, if the session counts that.
+    ///
+    /// NOTE: after the counters of the callsite, so that a reader that reads this first never sees
+    /// more than was freed.
+    #[inline(always)]
+    fn count_free(&self, callsite: Option<CallsiteId>, size: usize) {
+        if self.state().counts_frees()
+            && let Some(callsite) = callsite
+        {
+            self.state().count_free(callsite, size);
+        }
     }
 }

@@ -1,0 +1,66 @@
+//! The command `slack`: how many more bytes blocks have than were asked for.
+
+use std::path::PathBuf;
+use std::str::FromStr as _;
+
+use alloc_core_snapshot::GroupBy;
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::load::{Loaded, load};
+use crate::terminal::Stream;
+use crate::view::{Charging, Filters};
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  ALLOC_TRACE=128 ALLOC_TRACE_SLACK=1 ALLOC_TRACE_OUT=heap.pb.gz ./server
+  alloc-report slack heap.pb.gz
+  alloc-report slack heap.pb.gz --by type
+  alloc-report slack heap.pb.gz --charge workspace --include src/cache.rs";
+
+/// The options of `slack`.
+#[derive(Args, Debug)]
+pub(crate) struct SlackOptions {
+    /// A snapshot file of a program that ran with ALLOC_TRACE_SLACK=1, a recording folder (for its
+    /// last snapshot), or - for standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The key of a row, as for top
+    #[arg(long, value_name = "KEY", default_value = "line", value_parser = GroupBy::from_str)]
+    by: GroupBy,
+    /// The number of rows
+    #[arg(short = 'n', long = "rows", value_name = "N", default_value_t = 10)]
+    rows: usize,
+    /// The blocks to count: live ones, or all that were ever allocated
+    ///
+    /// The default is all for a snapshot that was written when the program ended, and live for
+    /// others.
+    #[arg(long, value_name = "BLOCKS")]
+    of: Option<Blocks>,
+    #[command(flatten)]
+    charging: Charging,
+    #[command(flatten)]
+    filters: Filters,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Blocks {
+    Live,
+    All,
+}
+
+pub(crate) fn slack(options: &SlackOptions) -> Result<String> {
+    let Loaded { snapshot, nothing } = load(&options.file, &options.charging, &options.filters)?;
+    if let Some(nothing) = nothing {
+        bail!(nothing);
+    }
+    let stdout = Stream::Output;
+    let mut table = alloc_report::slack(&snapshot, options.rows)
+        .by(options.by)
+        .colour(stdout.is_colourful())
+        .width(stdout.width());
+    if let Some(blocks) = options.of {
+        table = table.count_all(blocks == Blocks::All);
+    }
+    Ok(format!("{table}\n"))
+}

@@ -1,0 +1,275 @@
+//! [`generations`]: how many snapshots the live blocks survived, by line.
+
+use std::cmp::Reverse;
+use std::fmt;
+use std::time::Duration;
+
+use alloc_core_snapshot::{Ages, GroupBy, GroupKey, Metric, Snapshot, Statistic};
+
+use super::lifetimes::WITHOUT_LIFETIMES;
+use super::notes;
+use super::table::{BOLD, Cell, DIM, PLAIN, Row, Table};
+use super::text;
+use super::view::{View, process};
+
+/// Most blocks of a line die young if this part of those that were freed did.
+const MOST: f64 = 0.9;
+
+/// The columns of survivors: of no snapshot, of one, of two, and of three or more.
+const COLUMNS: usize = 4;
+
+/// Makes a table of how many of the older snapshots the blocks survived that live in the newest, of `n`
+/// lines: those that hold the most in old blocks.
+///
+/// It also says of the blocks that were freed how many died young: younger than the median time between two
+/// snapshots. All of this comes from the ages in the newest snapshot, which is one of a session with
+/// `Config::lifetimes`, and from the times of the others. An age is known to within a factor of 1.5: a block
+/// counts as a survivor if it surely is one.
+///
+/// ```
+/// use std::time::Duration;
+/// use alloc_core::{Ages, Amount, Counters, Frame, Lifetimes, Snapshot, Trace, Traceback};
+///
+/// let mut lived = Lifetimes::default();
+/// lived.freed = Ages::default().with_times(Duration::from_micros(5), 900);
+/// lived.live = Ages::default().with_times(Duration::from_secs(30), 100);
+/// let frame = Frame::new(Some("demo::fill"), Some("src/cache.rs"), 41, 9);
+/// let (current, total) = (Amount::new(6400, 100), Amount::new(64_000, 1000));
+/// let counters = Counters { current, total, ..Counters::default() };
+/// let trace = Trace::new(Traceback::new(vec![frame]), counters).with_lifetimes(lived);
+/// let newest = Snapshot::from_traces(vec![trace], 32);
+/// // Snapshots that were taken ten and twenty seconds before.
+/// let before = [Duration::from_secs(20), Duration::from_secs(10)];
+/// assert_eq!(
+///     alloc_report::generations(&newest, &before, 10).to_string(),
+///     "\
+/// Of 100 live blocks, 100 survived a snapshot, and 100 survived 2; of 900 that were freed, 900 died young, by line
+///
+/// ##  live  new  1    2  3+  freed  young  line
+/// 1   100    0  0  100   0    900   100%  src/cache.rs:41
+///        Most die young; what stays is old."
+/// );
+/// ```
+pub fn generations<'a>(
+    newest: &'a Snapshot,
+    before: &[Duration],
+    n: usize,
+) -> GenerationsTable<'a> {
+    let mut before = before.to_vec();
+    before.sort();
+    GenerationsTable {
+        newest,
+        before,
+        view: View::new(n),
+    }
+}
+
+/// A table of how many snapshots blocks survived, made by [`generations`].
+///
+/// It prints without a final newline.
+#[derive(Clone, Debug)]
+#[must_use = "a table does nothing until it is printed"]
+pub struct GenerationsTable<'a> {
+    newest: &'a Snapshot,
+    /// How long before the newest snapshot the others were taken, the latest first.
+    before: Vec<Duration>,
+    view: View,
+}
+
+/// What became of the blocks of a line.
+struct Fate {
+    /// Live blocks by how many snapshots they survived.
+    survived: [u64; COLUMNS],
+    freed: u64,
+    young: u64,
+    /// The bytes of the blocks that survived any.
+    old_bytes: u64,
+}
+
+impl GenerationsTable<'_> {
+    /// Groups by files, functions, labels and so on; lines are the default.
+    pub fn by(mut self, by: GroupBy) -> Self {
+        self.view.by = by.into();
+        self
+    }
+
+    /// Turns ANSI colours on or off; off is the default.
+    pub fn colour(mut self, colour: bool) -> Self {
+        self.view.colour = colour;
+        self
+    }
+
+    /// Fits the table into `width` columns, as [`Top::width`](crate::Top::width) does.
+    pub fn width(mut self, width: usize) -> Self {
+        self.view.width = width;
+        self
+    }
+
+    /// The median time between two snapshots.
+    fn gap(&self) -> Duration {
+        let starts = [Duration::ZERO]
+            .into_iter()
+            .chain(self.before.iter().copied());
+        let mut gaps: Vec<Duration> = starts
+            .zip(&self.before)
+            .map(|(a, b)| b.saturating_sub(a))
+            .collect();
+        gaps.sort();
+        gaps.get(gaps.len() / 2).copied().unwrap_or_default()
+    }
+
+    fn fate(&self, group: &Statistic) -> Fate {
+        let lifetimes = group.lifetimes.clone().unwrap_or_default();
+        let mut survived = [0; COLUMNS];
+        for (end, blocks) in lifetimes.live.times() {
+            // A bucket begins at two thirds of its end, or later.
+            let age = end * 2 / 3;
+            let snapshots = self.before.iter().filter(|it| **it <= age).count();
+            survived[snapshots.min(COLUMNS - 1)] += blocks;
+        }
+        let gap = self.gap();
+        let young = |ages: &Ages| {
+            ages.times()
+                .filter(|(age, _)| *age <= gap)
+                .map(|(_, blocks)| blocks)
+                .sum()
+        };
+        let old: u64 = survived[1..].iter().sum();
+        let current = group.counters.current;
+        let old_bytes =
+            u128::from(current.bytes.get()) * u128::from(old) / u128::from(current.blocks.max(1));
+        Fate {
+            survived,
+            freed: lifetimes.freed.count(),
+            young: young(&lifetimes.freed),
+            old_bytes: old_bytes as u64,
+        }
+    }
+
+    fn table(&self, groups: &[(Statistic, Fate)]) -> Table {
+        let (shown, others) = groups.split_at(self.view.rows.min(groups.len()));
+        let keys: Vec<&GroupKey> = shown.iter().map(|(it, _)| &it.key).collect();
+        let places = self.view.places(keys.into_iter(), self.newest);
+        let mut rows = Vec::new();
+        for (((_, fate), (place, source)), rank) in shown.iter().zip(places).zip(1_u64..) {
+            rows.push(Row {
+                style: PLAIN,
+                cells: cells(text::grouped(rank), fate),
+                level: 0,
+                place,
+                source,
+                details: vec![format!("       {}", fate.verdict())],
+            });
+        }
+        if !others.is_empty() {
+            let others = text::plural(others.len() as u64, self.view.noun(0));
+            rows.push(Row {
+                style: BOLD,
+                cells: vec![Cell::new(""); 4 + COLUMNS],
+                level: 0,
+                place: format!("other ({others})"),
+                source: None,
+                details: Vec::new(),
+            });
+        }
+        let heads = vec!["#", "live", "new", "1", "2", "3+", "freed", "young"];
+        Table {
+            heads,
+            place: self.view.nouns(),
+            rows,
+        }
+    }
+}
+
+impl Fate {
+    fn live(&self) -> u64 {
+        self.survived.iter().sum()
+    }
+
+    fn old(&self) -> u64 {
+        self.survived[1..].iter().sum()
+    }
+
+    /// What the numbers say.
+    fn verdict(&self) -> &'static str {
+        let dies_young = self.freed > 0 && self.young as f64 >= MOST * self.freed as f64;
+        let all = self.freed + self.live();
+        match (self.old() > 0, self.survived[0] > 0) {
+            _ if self.freed == 0 && self.old() > 0 && self.survived[0] > 0 => {
+                "What is made stays, and more is made."
+            }
+            (true, _) if self.freed == 0 => "What is made stays.",
+            (true, true) if self.live() as f64 >= MOST * all as f64 => {
+                "Most of what is made stays, and more is made."
+            }
+            (true, true) if dies_young => "Most die young; some stay, and more are made.",
+            (true, false) if dies_young => "Most die young; what stays is old.",
+            (true, _) => "Blocks of all ages are freed; some are old.",
+            (false, _) if self.freed == 0 => "Nothing is old yet.",
+            (false, _) if dies_young => "Most die young, and nothing is old.",
+            (false, _) => "Nothing that lives is old.",
+        }
+    }
+}
+
+fn cells(rank: String, fate: &Fate) -> Vec<Cell> {
+    let mut cells = vec![
+        Cell::styled(DIM, rank),
+        Cell::new(text::grouped(fate.live())),
+    ];
+    cells.extend(fate.survived.iter().map(|it| Cell::new(text::grouped(*it))));
+    cells.push(Cell::new(text::grouped(fate.freed)));
+    cells.push(match fate.freed {
+        0 => Cell::new(""),
+        freed => Cell::new(format!("{:.0}%", 100.0 * fate.young as f64 / freed as f64)),
+    });
+    cells
+}
+
+impl fmt::Display for GenerationsTable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A report must not appear in the next snapshot.
+        let page = alloc_core_snapshot::seam::untraced(|| {
+            let by = self.view.by.clone().with_metric(Metric::Total);
+            let groups = self
+                .newest
+                .statistics(by)
+                .into_iter()
+                .filter(|it| it.lifetimes.is_some());
+            let mut groups: Vec<(Statistic, Fate)> = groups
+                .map(|it| {
+                    let fate = self.fate(&it);
+                    (it, fate)
+                })
+                .collect();
+            groups.sort_by_key(|(_, fate)| Reverse((fate.old_bytes, fate.live(), fate.freed)));
+            let sum =
+                |part: fn(&Fate) -> u64| -> u64 { groups.iter().map(|(_, fate)| part(fate)).sum() };
+            let twice = |fate: &Fate| -> u64 { fate.survived[2..].iter().sum() };
+            let heading = format!(
+                "Of {}, {} survived a snapshot, and {} survived 2; of {} that were freed, {} died young, {}",
+                text::plural(sum(Fate::live), "live block"),
+                text::grouped(sum(Fate::old)),
+                text::grouped(sum(twice)),
+                text::grouped(sum(|it| it.freed)),
+                text::grouped(sum(|it| it.young)),
+                self.view.grouped(self.newest),
+            );
+            let table = (!groups.is_empty()).then(|| self.table(&groups));
+            let mut notes = notes::of_snapshot(self.newest);
+            if groups.is_empty() && !self.newest.traces().is_empty() {
+                notes.insert(0, WITHOUT_LIFETIMES.to_owned());
+            }
+            if self.before.is_empty() {
+                notes.insert(
+                    0,
+                    "what survived shows between snapshots: expected two or more, found 1"
+                        .to_owned(),
+                );
+            }
+            let process = process(self.newest).into_iter().collect();
+            self.view.page(process, &heading, table, &notes)
+        });
+        f.write_str(&page)
+    }
+}

@@ -1,0 +1,251 @@
+//! [`temporary`]: blocks that were freed soon, by line.
+
+use std::cmp::Reverse;
+use std::fmt;
+use std::time::Duration;
+
+use alloc_core_snapshot::{Ages, Bytes, GroupBy, GroupKey, Metric, Snapshot, Statistic};
+
+use super::lifetimes::{WITHOUT_LIFETIMES, shown};
+use super::notes;
+use super::table::{BOLD, Cell, DIM, PLAIN, Row, Table};
+use super::text;
+use super::view::{View, process};
+
+/// How soon a block was freed.
+///
+/// ```
+/// use std::time::Duration;
+/// use alloc_core::Bytes;
+/// use alloc_report::Within;
+///
+/// assert_eq!("10us".parse(), Ok(Within::Time(Duration::from_micros(10))));
+/// assert_eq!("4KiB".parse(), Ok(Within::Bytes(Bytes::kib(4))));
+/// assert!("soon".parse::<Within>().unwrap_err().contains("expected a time such as 10us"));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Within {
+    /// In less than this time.
+    Time(Duration),
+    /// Before the program allocated this much more. This is the same from run to run, for a program
+    /// with one thread.
+    Bytes(Bytes),
+}
+
+impl std::str::FromStr for Within {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Within, String> {
+        const UNITS: [(&str, u64); 5] = [
+            ("ns", 1),
+            ("us", 1_000),
+            ("µs", 1_000),
+            ("ms", 1_000_000),
+            ("s", 1_000_000_000),
+        ];
+        let time = UNITS.iter().find_map(|(unit, nanoseconds)| {
+            let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+            Some(Within::Time(Duration::from_nanos(
+                number.checked_mul(*nanoseconds)?,
+            )))
+        });
+        time.or_else(|| Bytes::parse(text).map(Within::Bytes))
+            .ok_or_else(|| {
+                format!(
+                    "expected a time such as 10us or 5ms, or bytes such as 4KiB, found {text:?}"
+                )
+            })
+    }
+}
+
+/// Makes a table of blocks that were freed soon, of the `n` lines that have the most of them.
+///
+/// Ages are kept in buckets. A bucket counts if it ends at or below the limit, so the limit that the
+/// heading states is the end of a bucket. The snapshot is one of a session with `Config::lifetimes`.
+/// A reallocation ends the life of the old block.
+///
+/// ```
+/// use std::time::Duration;
+/// use alloc_core::{Ages, Amount, Counters, Frame, Lifetimes, Snapshot, Trace, Traceback};
+/// use alloc_report::Within;
+///
+/// let mut lived = Lifetimes::default();
+/// lived.freed = Ages::default()
+///     .with_times(Duration::from_micros(5), 60)
+///     .with_times(Duration::from_secs(1), 40);
+/// let frame = Frame::new(Some("demo::parse"), Some("src/parse.rs"), 41, 9);
+/// let counters = Counters { total: Amount::new(6400, 100), ..Counters::default() };
+/// let trace = Trace::new(Traceback::new(vec![frame]), counters).with_lifetimes(lived);
+/// let snapshot = Snapshot::from_traces(vec![trace], 32);
+/// let table = alloc_report::temporary(&snapshot, 10);
+/// assert_eq!(
+///     table.within(Within::Time(Duration::from_micros(10))).to_string(),
+///     "\
+/// 60 of 100 freed blocks were freed within 6 µs, by line
+///
+/// ##  temporary  share  freed    bytes  line
+/// 1         60  60.0%    100  3,840 B  src/parse.rs:41"
+/// );
+/// ```
+pub fn temporary(snapshot: &Snapshot, n: usize) -> TemporaryTable<'_> {
+    TemporaryTable {
+        snapshot,
+        within: Within::Bytes(Bytes::kib(4)),
+        view: View::new(n),
+    }
+}
+
+/// A table of blocks that were freed soon, made by [`temporary`].
+///
+/// It prints without a final newline.
+#[derive(Clone, Debug)]
+#[must_use = "a table does nothing until it is printed"]
+pub struct TemporaryTable<'a> {
+    snapshot: &'a Snapshot,
+    within: Within,
+    view: View,
+}
+
+impl TemporaryTable<'_> {
+    /// Sets how soon a block was freed; before the program allocated 4 KiB more is the default.
+    pub fn within(mut self, within: Within) -> Self {
+        self.within = within;
+        self
+    }
+
+    /// Groups by files, functions, labels and so on; lines are the default.
+    pub fn by(mut self, by: GroupBy) -> Self {
+        self.view.by = by.into();
+        self
+    }
+
+    /// Turns ANSI colours on or off; off is the default.
+    pub fn colour(mut self, colour: bool) -> Self {
+        self.view.colour = colour;
+        self
+    }
+
+    /// Fits the table into `width` columns, as [`Top::width`](crate::Top::width) does.
+    pub fn width(mut self, width: usize) -> Self {
+        self.view.width = width;
+        self
+    }
+
+    /// The blocks that were freed soon.
+    fn count(&self, freed: &Ages) -> u64 {
+        match self.within {
+            Within::Time(most) => sum(freed.times().filter(|(age, _)| *age <= most)),
+            Within::Bytes(most) => sum(freed.bytes().filter(|(age, _)| *age <= most)),
+        }
+    }
+
+    /// The limit in words: the end of the last bucket that counts.
+    fn limit(&self, groups: &[Statistic]) -> String {
+        let freed = || {
+            groups
+                .iter()
+                .filter_map(|it| it.lifetimes.as_ref())
+                .map(|it| &it.freed)
+        };
+        match self.within {
+            Within::Time(most) => {
+                let ends = freed().flat_map(Ages::times).map(|(age, _)| age);
+                shown(ends.filter(|it| *it <= most).max().unwrap_or(most))
+            }
+            Within::Bytes(most) => {
+                let ends = freed().flat_map(Ages::bytes).map(|(age, _)| age);
+                let end = ends.filter(|it| *it <= most).max().unwrap_or(most);
+                format!("{end} of further allocations")
+            }
+        }
+    }
+
+    fn table(&self, groups: &[Statistic]) -> Table {
+        let (shown, others) = groups.split_at(self.view.rows.min(groups.len()));
+        let keys: Vec<&GroupKey> = shown.iter().map(|it| &it.key).collect();
+        let places = self.view.places(keys.into_iter(), self.snapshot);
+        let mut rows = Vec::new();
+        for ((group, (place, source)), rank) in shown.iter().zip(places).zip(1_u64..) {
+            rows.push(Row {
+                style: PLAIN,
+                cells: self.cells(text::grouped(rank), group),
+                level: 0,
+                place,
+                source,
+                details: Vec::new(),
+            });
+        }
+        if !others.is_empty() {
+            let others = text::plural(others.len() as u64, self.view.noun(0));
+            rows.push(Row {
+                style: BOLD,
+                cells: vec![Cell::new(""); 5],
+                level: 0,
+                place: format!("other ({others})"),
+                source: None,
+                details: Vec::new(),
+            });
+        }
+        Table {
+            heads: vec!["#", "temporary", "share", "freed", "bytes"],
+            place: self.view.nouns(),
+            rows,
+        }
+    }
+
+    fn cells(&self, rank: String, group: &Statistic) -> Vec<Cell> {
+        let lifetimes = group.lifetimes.clone().unwrap_or_default();
+        let (soon, freed) = (self.count(&lifetimes.freed), lifetimes.freed.count());
+        let total = group.counters.total;
+        // The blocks of a line are taken to be of one size.
+        let bytes =
+            u128::from(total.bytes.get()) * u128::from(soon) / u128::from(total.blocks.max(1));
+        vec![
+            Cell::styled(DIM, rank),
+            Cell::new(text::grouped(soon)),
+            Cell::new(format!("{:.1}%", 100.0 * soon as f64 / freed.max(1) as f64)),
+            Cell::new(text::grouped(freed)),
+            Cell::size(Bytes::new(bytes as u64)),
+        ]
+    }
+}
+
+fn sum<T>(buckets: impl Iterator<Item = (T, u64)>) -> u64 {
+    buckets.map(|(_, blocks)| blocks).sum()
+}
+
+impl fmt::Display for TemporaryTable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A report must not appear in the next snapshot.
+        let page = alloc_core_snapshot::seam::untraced(|| {
+            let by = self.view.by.clone().with_metric(Metric::Total);
+            let mut groups = self.snapshot.statistics(by);
+            groups.retain(|it| it.lifetimes.is_some());
+            let has_lifetimes = !groups.is_empty();
+            let freed: u64 = groups
+                .iter()
+                .flat_map(|it| &it.lifetimes)
+                .map(|it| it.freed.count())
+                .sum();
+            let soon = |it: &Statistic| it.lifetimes.as_ref().map_or(0, |it| self.count(&it.freed));
+            let limit = self.limit(&groups);
+            groups.retain(|it| soon(it) > 0);
+            groups.sort_by_key(|it| Reverse(soon(it)));
+            let all: u64 = groups.iter().map(soon).sum();
+            let heading = format!(
+                "{} of {} were freed within {limit}, {}",
+                text::grouped(all),
+                text::plural(freed, "freed block"),
+                self.view.grouped(self.snapshot),
+            );
+            let table = (!groups.is_empty()).then(|| self.table(&groups));
+            let mut notes = notes::of_snapshot(self.snapshot);
+            if !has_lifetimes && !self.snapshot.traces().is_empty() {
+                notes.insert(0, WITHOUT_LIFETIMES.to_owned());
+            }
+            let process = process(self.snapshot).into_iter().collect();
+            self.view.page(process, &heading, table, &notes)
+        });
+        f.write_str(&page)
+    }
+}
