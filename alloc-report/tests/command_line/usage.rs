@@ -45,9 +45,10 @@ fn a_wrong_command_line_exits_with_2() {
         ("run --slack --sample 512KiB demo", "cannot be used with"),
         ("lifetimes new --by colour", "found \"colour\""),
         (
-            "lifetimes new --format json",
+            "temporary new --format json",
             "unexpected argument '--format'",
         ),
+        ("slack new --format xml", "text, json, csv"),
         ("frees", "<FILE>"),
         ("frees new --by colour", "found \"colour\""),
         (
@@ -183,7 +184,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 75);
+    assert_eq!(examples, 76);
 }
 
 /// Completions and the manual are generated from the same description as the help.
