@@ -11,7 +11,7 @@ use crate::samples::{self, of_a_program};
 use crate::{export, tools};
 
 /// What the viewer shows of an exported file.
-fn viewed(folder: &Path, arguments: &str) -> Option<String> {
+fn viewed(folder: &Path, arguments: &str, picture: &str) -> Option<String> {
     let page = tools::file("/usr/libexec/valgrind/dh_view.html")?;
     let mut browser = Browser::start()?;
     let file = folder.join("dhat-heap.json");
@@ -21,10 +21,7 @@ fn viewed(folder: &Path, arguments: &str) -> Option<String> {
     browser.wait(
         "document.body?.innerText.includes('Processing time') || document.querySelector('.error')",
     );
-    browser.picture(&format!(
-        "dhat-{}",
-        arguments.replace(" --", "-").replace(' ', "-")
-    ));
+    browser.picture(picture);
     let text = browser.text("pre");
     browser.check_faultless();
     let lines = text
@@ -36,7 +33,8 @@ fn viewed(folder: &Path, arguments: &str) -> Option<String> {
 
 #[track_caller]
 fn check(arguments: &str, expected: Expect) {
-    if let Some(text) = viewed(samples::folder().path(), arguments) {
+    let picture = format!("dhat-{}", arguments.replace(" --", "-").replace(' ', "-"));
+    if let Some(text) = viewed(samples::folder().path(), arguments, &picture) {
         expected.assert_eq(&text);
     }
 }
@@ -192,7 +190,7 @@ fn the_viewer_shows_one_metric_without_lifetimes() {
 fn the_viewer_s_sums_are_those_of_the_program() {
     let folder = of_a_program();
     let snapshot = Snapshot::load(folder.path().join("heap")).unwrap();
-    let Some(text) = viewed(folder.path(), "heap --to dhat") else {
+    let Some(text) = viewed(folder.path(), "heap --to dhat", "dhat-of-a-program") else {
         return;
     };
     let sum = |metric| {
