@@ -48,6 +48,11 @@ fn a_sentence_says_what_is_left_out() {
         "note: the rows hold stacks and metrics; threads, labels and types are left out\n",
     );
     check(
+        "heap --to json --sort at-peak",
+        "note: the rows hold stacks and metrics; stacks for which the metric is zero, threads, labels \
+         and types are left out\n",
+    );
+    check(
         "heap --to csv --include src/a;b.rs",
         "note: the rows hold stacks and metrics; types are left out\n",
     );

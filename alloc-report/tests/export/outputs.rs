@@ -84,8 +84,31 @@ fn csv_and_json() {
     let folder = samples::folder();
     for format in ["csv", "json"] {
         let exported = exported_text(folder.path(), &format!("heap --to {format}"));
-        let top = format!("top heap --by traceback --full -n 1000 --format {format}");
+        let top = "top heap --by traceback --full -n 1000 --sort total";
+        let top = format!("{top} --format {format}");
         assert_eq!(exported, support::stdout(folder.path(), &top));
-        assert!(exported.contains("demo::fill"));
     }
+}
+
+/// Also those that have nothing of the metric that `top` shows first.
+#[test]
+fn every_stack_has_a_row() {
+    let folder = samples::folder();
+    let exported = exported_text(folder.path(), "heap --to csv");
+    let mut rows = exported.lines().map(|it| it.split(',').collect::<Vec<_>>());
+    let names = rows.next().unwrap();
+    let column = |name| names.iter().position(|it| *it == name).unwrap();
+    let columns = ["total_bytes", "current_bytes", "at_peak_bytes"].map(column);
+    // From the last column, since a name may have a comma.
+    let numbers = |row: Vec<&str>| {
+        columns.map(|it| row[row.len() + it - names.len()].parse::<u64>().unwrap())
+    };
+    let rows: Vec<[u64; 3]> = rows.map(numbers).collect();
+    let expected = [
+        [10_700, 9_700, 8_600],
+        [4_096, 0, 2_048],
+        [33, 33, 0],
+        [5, 5, 5],
+    ];
+    assert_eq!(rows, expected);
 }

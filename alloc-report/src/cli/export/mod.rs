@@ -10,7 +10,7 @@ use std::io::{IsTerminal as _, stdout};
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
-use alloc_core_snapshot::{Escaped, GroupBy, Grouping, Metric, Names, Snapshot, Trace};
+use alloc_core_snapshot::{Amount, Escaped, GroupBy, Grouping, Metric, Names, Snapshot, Trace};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -55,7 +55,7 @@ pub(crate) struct Options {
     /// The metric to write if the format holds one, or to write first
     ///
     /// The default metric is at-peak for a snapshot that was written when the program ended, total
-    /// for a profile that holds only allocations and for dhat, and current for others.
+    /// for a profile that holds only allocations and for dhat, csv and json, and current for others.
     #[arg(long, value_name = "METRIC", value_parser = Metric::from_str)]
     sort: Option<Metric>,
     #[command(flatten)]
@@ -127,7 +127,8 @@ fn written(options: Options) -> Result<(Vec<u8>, Option<String>)> {
         bail!(nothing);
     }
     let metric = sort.unwrap_or_else(|| match to {
-        To::Dhat if snapshot.knows(Metric::Total) => Metric::Total,
+        // A table leaves out stacks for which its metric is zero, and no total is.
+        To::Dhat | To::Csv | To::Json if snapshot.knows(Metric::Total) => Metric::Total,
         _ => snapshot.first_metric(),
     });
     if !snapshot.knows(metric) {
@@ -175,7 +176,7 @@ const WITHOUT_STACKS: &str = "trace events hold the heap as a whole; stacks are 
 
 /// One sentence on what the format cannot hold of this snapshot, if there is anything.
 fn note(snapshot: &Snapshot, to: To, metric: Metric, is_chosen: bool) -> Option<String> {
-    let left_out = left_out(snapshot, to);
+    let left_out = left_out(snapshot, to, metric);
     let is_partial = !left_out.is_empty();
     let holds = match to {
         To::Pprof => {
@@ -209,10 +210,15 @@ fn note(snapshot: &Snapshot, to: To, metric: Metric, is_chosen: bool) -> Option<
 }
 
 /// What a snapshot has and the format does not hold.
-fn left_out(snapshot: &Snapshot, to: To) -> Vec<&'static str> {
+fn left_out(snapshot: &Snapshot, to: To, metric: Metric) -> Vec<&'static str> {
     let any = |has: fn(&Trace) -> bool| snapshot.traces().iter().any(has);
+    let is_zero = |it: &Trace| it.counters.amount(metric) == Amount::default();
     let is_table = matches!(to, To::Csv | To::Json);
     let parts = [
+        (
+            "stacks for which the metric is zero",
+            is_table && snapshot.traces().iter().any(is_zero),
+        ),
         (
             "blocks",
             matches!(to, To::Folded | To::Firefox) && snapshot.knows_blocks(),
