@@ -100,7 +100,7 @@ pub struct BlockId(u32);
 pub struct Block<'a> {
     /// Its address in the process.
     pub address: u64,
-    /// Its size: exact, or within 1/64 ([`Facts::exact_sizes`]).
+    /// Its size: exact, or within 1/32 ([`Facts::exact_sizes`]).
     pub size: Bytes,
     /// What it was allocated for, if that is known.
     pub type_name: Option<&'a str>,
