@@ -352,7 +352,7 @@ pub fn frame(file: &mut Vec<u8>, tag: u8, payload: &[u8]) {
 /// The largest size of the file's form that is at most `size`.
 fn rounded(size: u64) -> u64 {
     match size.checked_ilog2() {
-        Some(log) if log >= 7 => size >> (log - 6) << (log - 6),
+        Some(log) if log >= 10 => size >> (log - 5) << (log - 5),
         _ => size,
     }
 }

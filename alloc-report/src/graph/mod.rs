@@ -27,6 +27,8 @@ mod export;
 mod facts;
 mod file;
 mod names;
+#[cfg(feature = "process")]
+mod no_leaks;
 mod queries;
 #[cfg(test)]
 mod random;
@@ -36,6 +38,7 @@ mod tests;
 mod tree;
 
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -50,6 +53,8 @@ pub use export::write_dot;
 pub use export::write_heap_snapshot;
 pub use facts::{Facts, Module, StackFrame, Thread};
 pub use names::{Variable, Variables};
+#[cfg(feature = "process")]
+pub use no_leaks::{LeftBehind, NoLeaks, without_leaks};
 pub use queries::Certainty;
 pub use queries::counts::{CountFinding, Counts, CountsKind};
 pub use queries::cycles::Cycle;
@@ -166,6 +171,8 @@ pub struct Graph {
     tree: OnceCell<Tree>,
     referrers: OnceCell<queries::neighbours::Referrers>,
     held_by_unseen: OnceCell<Vec<bool>>,
+    /// The addresses of blocks of which nothing is said.
+    ignored: HashSet<u64>,
 }
 
 impl Graph {
@@ -240,6 +247,7 @@ impl Graph {
             tree: OnceCell::new(),
             referrers: OnceCell::new(),
             held_by_unseen: OnceCell::new(),
+            ignored: HashSet::new(),
         })
     }
 
