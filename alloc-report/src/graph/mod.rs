@@ -54,7 +54,7 @@ pub use export::write_heap_snapshot;
 pub use facts::{Facts, Module, StackFrame, Thread};
 pub use names::{Variable, Variables};
 #[cfg(feature = "process")]
-pub use no_leaks::{LeftBehind, NoLeaks, without_leaks};
+pub use no_leaks::{LeftBehind, left_behind, without_leaks};
 pub use queries::Certainty;
 pub use queries::counts::{CountFinding, Counts, CountsKind};
 pub use queries::cycles::Cycle;

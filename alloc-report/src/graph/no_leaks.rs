@@ -1,4 +1,4 @@
-//! [`NoLeaks`]: a test of what a piece of work leaves behind in this process.
+//! [`left_behind`]: what a piece of work leaves behind in this process.
 
 use std::collections::HashSet;
 use std::fmt::{self, Write as _};
@@ -7,47 +7,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use alloc_core::{Error, GraphOptions};
 
-use super::{BlockId, Certainty, CountFinding, CountsKind, Cycle, Graph, Leak};
+use super::{Certainty, CountFinding, CountsKind, Cycle, Graph, Leak};
 
-/// Watches for blocks that nothing reaches, cycles of `Rc` and `Arc`, and forgotten clones.
-///
-/// What was there before counts for nothing, so tests may share a process. It takes two heap graphs of
-/// the process, of some ten milliseconds each. Tracing starts if it is off.
+/// What a piece of work [left behind](left_behind). It prints as a person reads it.
 ///
 /// ```
-/// use alloc_core::TraceAlloc;
-/// use alloc_report::graph::NoLeaks;
+/// use alloc_report::graph::LeftBehind;
 ///
-/// #[global_allocator]
-/// static ALLOC: TraceAlloc = TraceAlloc::system();
-///
-/// # if !cfg!(all(target_os = "linux", target_arch = "x86_64")) { return Ok(()) }
-/// let watch = NoLeaks::begin()?;
-/// std::mem::forget(vec![7_u64; 100]);
-/// let left = watch.end()?;
-/// assert!(left.to_string().starts_with("1 leak of 800 B: [u64] at "), "{left}");
-///
-/// let watch = NoLeaks::begin()?;
-/// drop(vec![7_u64; 100]);
-/// assert!(watch.end()?.is_empty());
-/// # Ok::<(), alloc_core::Error>(())
-/// ```
-pub struct NoLeaks {
-    /// The addresses of blocks that were left behind before.
-    before: HashSet<u64>,
-}
-
-/// What [`NoLeaks`] found. It prints as a person reads it.
-///
-/// ```
-/// # #[global_allocator]
-/// # static ALLOC: alloc_core::TraceAlloc = alloc_core::TraceAlloc::system();
-/// # if !cfg!(all(target_os = "linux", target_arch = "x86_64")) { return Ok(()) }
-/// use alloc_report::graph::NoLeaks;
-///
-/// let left = NoLeaks::begin()?.end()?;
-/// assert_eq!(left.to_string(), "");
-/// # Ok::<(), alloc_core::Error>(())
+/// assert_eq!(LeftBehind::default().to_string(), "");
 /// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -106,62 +73,67 @@ impl fmt::Display for LeftBehind {
     }
 }
 
-impl NoLeaks {
-    /// Notes what is left behind already.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`alloc_core::heap_graph`], and if tracing cannot start.
-    ///
-    /// ```
-    /// # #[global_allocator]
-    /// # static ALLOC: alloc_core::TraceAlloc = alloc_core::TraceAlloc::system();
-    /// # if !cfg!(all(target_os = "linux", target_arch = "x86_64")) { return }
-    /// assert!(alloc_report::graph::NoLeaks::begin().is_ok());
-    /// ```
-    pub fn begin() -> Result<NoLeaks, Error> {
-        if !alloc_core::is_tracing() {
-            alloc_core::start()?;
-        }
-        let graph = graph_of_this_process()?;
-        let is_left = |block: &BlockId| graph.is_left_behind(*block);
-        let before = graph.blocks().filter(is_left);
-        Ok(NoLeaks {
-            before: before.map(|it| graph.block(it).address).collect(),
-        })
+/// Runs a piece of work, and returns what it returns, and what it leaves behind: blocks that nothing
+/// reaches, cycles of `Rc` and `Arc`, and forgotten clones.
+///
+/// What was there before counts for nothing, so tests may share a process. What other threads leave
+/// behind meanwhile counts. It takes two heap graphs of the process. Tracing starts if it is off, and
+/// stays on.
+///
+/// # Errors
+///
+/// Those of [`alloc_core::heap_graph`] and [`alloc_core::start`].
+///
+/// ```
+/// use alloc_core::TraceAlloc;
+/// use alloc_report::graph::left_behind;
+///
+/// #[global_allocator]
+/// static ALLOC: TraceAlloc = TraceAlloc::system();
+///
+/// # if !cfg!(all(target_os = "linux", target_arch = "x86_64")) { return Ok(()) }
+/// let (_, left) = left_behind(|| std::mem::forget(vec![7_u64; 100]))?;
+/// assert!(left.to_string().starts_with("1 leak of 800 B: Vec<u64> at "), "{left}");
+///
+/// let (sum, left) = left_behind(|| vec![1, 2, 3].iter().sum::<i32>())?;
+/// assert_eq!(sum, 6);
+/// assert!(left.is_empty());
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
+pub fn left_behind<R>(work: impl FnOnce() -> R) -> Result<(R, LeftBehind), Error> {
+    if !alloc_core::is_tracing() {
+        alloc_core::start()?;
     }
+    let before = left_until_now()?;
+    let result = call(work);
+    clean_the_stack();
+    Ok((result, left_since(before)?))
+}
 
-    /// What was left behind since.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`alloc_core::heap_graph`].
-    ///
-    /// ```
-    /// # #[global_allocator]
-    /// # static ALLOC: alloc_core::TraceAlloc = alloc_core::TraceAlloc::system();
-    /// # if !cfg!(all(target_os = "linux", target_arch = "x86_64")) { return Ok(()) }
-    /// use alloc_report::graph::NoLeaks;
-    ///
-    /// assert!(NoLeaks::begin()?.end()?.is_empty());
-    /// # Ok::<(), alloc_core::Error>(())
-    /// ```
-    pub fn end(self) -> Result<LeftBehind, Error> {
-        scrub();
-        let mut graph = graph_of_this_process()?;
-        graph.ignore(self.before);
-        let mut left = LeftBehind {
-            leaks: graph.leaks(),
-            cycles: graph.cycles(),
-            forgotten: graph.counts(),
-        };
-        left.leaks.retain(|it| !it.is_cycle);
-        left.cycles
-            .retain(|it| it.certainty != Certainty::OnlyUnknownMemory);
-        left.forgotten
-            .retain(|it| it.kind == CountsKind::ForgottenClone);
-        Ok(left)
-    }
+/// The addresses of the blocks that are left behind.
+#[inline(never)]
+fn left_until_now() -> Result<HashSet<u64>, Error> {
+    let graph = graph_of_this_process()?;
+    let left = graph.blocks().filter(|it| graph.is_left_behind(*it));
+    Ok(left.map(|it| graph.block(it).address).collect())
+}
+
+/// What is left behind besides.
+#[inline(never)]
+fn left_since(before: HashSet<u64>) -> Result<LeftBehind, Error> {
+    let mut graph = graph_of_this_process()?;
+    graph.ignore(before);
+    let mut left = LeftBehind {
+        leaks: graph.leaks(),
+        cycles: graph.cycles(),
+        forgotten: graph.counts(),
+    };
+    left.leaks.retain(|it| !it.is_cycle);
+    left.cycles
+        .retain(|it| it.certainty != Certainty::OnlyUnknownMemory);
+    left.forgotten
+        .retain(|it| it.kind == CountsKind::ForgottenClone);
+    Ok(left)
 }
 
 /// Runs a piece of work, and panics if it leaves something behind: blocks that nothing reaches,
@@ -180,9 +152,10 @@ impl NoLeaks {
 /// ```
 #[track_caller]
 pub fn without_leaks<R>(work: impl FnOnce() -> R) -> R {
-    let watch = expect_graph(NoLeaks::begin());
-    let result = call(work);
-    let left = expect_graph(watch.end());
+    let (result, left) = match left_behind(work) {
+        Ok(it) => it,
+        Err(error) => panic!("expected a heap graph of this process: {error}"),
+    };
     assert!(
         left.is_empty(),
         "expected that nothing is left behind, found:\n{left}"
@@ -190,24 +163,22 @@ pub fn without_leaks<R>(work: impl FnOnce() -> R) -> R {
     result
 }
 
-#[track_caller]
-fn expect_graph<T>(result: Result<T, Error>) -> T {
-    match result {
-        Ok(it) => it,
-        Err(error) => panic!("expected a heap graph of this process: {error}"),
-    }
-}
+/// Room on the stack between the work and what comes after it, whose frames may have words that were
+/// never written: what the work left there would look like references.
+const ROOM: usize = 64 << 10;
 
-/// NOTE: not inlined, so that its frame ends with the work.
 #[inline(never)]
 fn call<R>(work: impl FnOnce() -> R) -> R {
-    work()
+    let room = black_box([0_u8; ROOM]);
+    let result = work();
+    black_box(&room);
+    result
 }
 
-/// Overwrites what frames that have ended left on the stack, where later ones do not write.
+/// Overwrites what the work left on the stack.
 #[inline(never)]
-fn scrub() {
-    black_box([0_u8; 64 << 10]);
+fn clean_the_stack() {
+    black_box([0_u8; 2 * ROOM]);
 }
 
 fn graph_of_this_process() -> Result<Graph, Error> {
@@ -216,6 +187,9 @@ fn graph_of_this_process() -> Result<Graph, Error> {
     let name = format!("alloc-report-{}-{number}.heapgraph", std::process::id());
     let path = std::env::temp_dir().join(name);
     alloc_core::heap_graph_with(&path, &GraphOptions::default())?;
+    if std::env::var_os("KEEPG").is_some() {
+        let _ = std::fs::copy(&path, format!("/tmp/kept-{number}.heapgraph"));
+    }
     let graph = Graph::load(&path);
     // NOTE: an error means that somebody else removed it.
     let _ = std::fs::remove_file(&path);
