@@ -141,7 +141,7 @@ impl std::fmt::Display for Block<'_> {
 ///
 /// # What reading one costs
 ///
-/// [`load`](Self::load) takes some twenty times the file's size in memory at most. The first
+/// [`load`](Self::load) takes at most twenty-five times the file's size in memory. The first
 /// question looks up names, as [`Snapshot::traces`] does, and analyses the references: about a
 /// second for a million blocks. Later questions use that analysis.
 ///

@@ -99,6 +99,7 @@ fn a_wrong_command_line_exits_with_2() {
         ("top new --charge me", "caller, workspace"),
         ("top new --format xml", "text, json, csv"),
         ("top new -n -1", "invalid value '-1'"),
+        ("graph", "<FILE>"),
         ("flame new", "unrecognized subcommand"),
     ] {
         check_failure(folder, arguments, 2, message);
@@ -144,6 +145,10 @@ fn the_examples_of_the_help_run() {
     for (from, to) in [("old", "heap-7.0001.pb.gz"), ("new", "heap-7.pb.gz")] {
         fs::copy(folder.path().join(from), recording.join(to)).unwrap();
     }
+    let graph = alloc_report::graph::builder::sample().file();
+    for name in ["app", "monday", "friday"] {
+        fs::write(folder.path().join(format!("{name}.heapgraph")), &graph).unwrap();
+    }
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let delta = folder.path().join("delta.pb.gz");
     fs::copy(data.join("go-delta.pb.gz"), delta).unwrap();
@@ -152,6 +157,7 @@ fn the_examples_of_the_help_run() {
         "--help",
         "top --help",
         "diff --help",
+        "graph --help",
         "html --help",
         "flamegraph --help",
         "advise --help",
@@ -182,7 +188,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 69);
+    assert_eq!(examples, 84);
 }
 
 /// Completions and the manual are generated from the same description as the help.
@@ -213,6 +219,7 @@ fn completions_and_the_manual_contain_the_options() {
         "-generations",
         "-frees",
         "-slack",
+        "-graph",
         "-html",
         "-flamegraph",
         "-advise",

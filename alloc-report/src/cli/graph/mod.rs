@@ -55,7 +55,10 @@ A program writes the file with alloc_core::heap_graph(\"app.heapgraph\"). Whethe
 known, so each answer shows how sure it is. Types need debug information (debug = 1).";
 
 #[derive(Args, Debug)]
-#[command(subcommand_negates_reqs = true)]
+#[command(
+    subcommand_negates_reqs = true,
+    override_usage = "alloc-report graph [OPTIONS] <FILE> [COMMAND]"
+)]
 pub(crate) struct Options {
     /// The file of a heap graph
     #[arg(value_name = "FILE", required = true)]

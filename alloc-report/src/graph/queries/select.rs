@@ -117,7 +117,7 @@ fn fit(name: Option<&str>, wanted: &str) -> Fit {
     }
 }
 
-/// A type without the paths of modules: `Rc<Node>` for `Rc<app::tree::Node>`.
+/// A type without the paths of modules and without spaces: `Rc<Node>` for `Rc<app::tree::Node>`.
 fn without_paths(name: &str) -> String {
     let mut short = String::with_capacity(name.len());
     let mut rest = name;
@@ -128,6 +128,7 @@ fn without_paths(name: &str) -> String {
         rest = &after[2..];
     }
     short.push_str(rest);
+    short.retain(|it| it != ' ');
     short
 }
 
@@ -142,7 +143,7 @@ mod tests {
         assert!(!is_place("src/cache.rs:41", "ache.rs:41"));
         assert!(!is_place("src/cache.rs:41", "src/cache.rs:4"));
         assert_eq!(without_paths("Rc<app::tree::Node>"), "Rc<Node>");
-        assert_eq!(without_paths("(a::B, c::D<e::F>)"), "(B, D<F>)");
+        assert_eq!(without_paths("(a::B, c::D<e::F>)"), "(B,D<F>)");
         for (name, wanted, expected) in [
             ("Rc<app::Node>", "Rc<Node>", Fit::Exact),
             ("Rc<app::Node>", "Node", Fit::Owner),
