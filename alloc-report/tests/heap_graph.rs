@@ -30,6 +30,7 @@ static KEPT: Mutex<Option<Arc<Counted>>> = Mutex::new(None);
 #[allow(dead_code, reason = "a holder is never asked")]
 struct Entry {
     name: String,
+    #[allow(clippy::vec_box, reason = "the boxes are blocks to find")]
     tags: Vec<Box<Tag>>,
 }
 #[allow(dead_code, reason = "the content is never asked")]

@@ -53,7 +53,7 @@ fn a_truncated_file_is_refused_wherever_it_ends() {
     let file = sample().file();
     ask(&Graph::read(&file).unwrap());
     for end in 0..file.len() {
-        let error = Graph::read(&file[..end]).err().expect("an error");
+        let error = Graph::read(&file[..end]).expect_err("an error");
         assert!(error.is_invalid_file(), "{end}: {error}");
         assert!(
             error
@@ -117,7 +117,7 @@ fn numbers(all: &[u64]) -> Vec<u8> {
 
 #[track_caller]
 fn check_refused(file: &[u8], message: &str) {
-    let error = Graph::read(file).err().expect("an error").to_string();
+    let error = Graph::read(file).expect_err("an error").to_string();
     // The place depends on the sections before.
     let without_place = error.split(" at byte ").next().unwrap();
     assert_eq!(without_place, format!("expected a heap graph, {message}"));

@@ -6,5 +6,4 @@ mod support;
 mod command;
 mod exports;
 mod files;
-mod large;
 mod memory;

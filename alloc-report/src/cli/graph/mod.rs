@@ -25,7 +25,7 @@ Examples:
 
   Ask why the blocks of a line, of a type, or at an address are alive:
     alloc-report graph app.heapgraph why src/cache.rs:41
-    alloc-report graph app.heapgraph why 'Rc<Node>'
+    alloc-report graph app.heapgraph why Node
     alloc-report graph app.heapgraph why 0x10000000
 
   List what nothing reaches, cycles of Rc and Arc, and counts that do not add up:
@@ -38,7 +38,7 @@ Examples:
     alloc-report graph app.heapgraph retained --by type
 
   List what points to a block, and what it points to:
-    alloc-report graph app.heapgraph referrers 'Rc<Parent>'
+    alloc-report graph app.heapgraph referrers Parent
     alloc-report graph app.heapgraph referents 0x10000000
 
   Find equal contents that are held more than once:
