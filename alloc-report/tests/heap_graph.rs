@@ -255,7 +255,7 @@ fn check_library(graph: &Graph) {
     let cycles: Vec<(String, Certainty)> = graph
         .cycles()
         .iter()
-        .map(|it| (it.to_string().replace("heap_graph::", ""), it.certainty))
+        .map(|it| (it.to_string(), it.certainty))
         .collect();
     for shape in [
         "Rc<Node> -> Rc<Node> -> Rc<Node>",

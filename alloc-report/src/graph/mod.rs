@@ -181,6 +181,25 @@ impl Graph {
         })
     }
 
+    /// Charges blocks to other lines, as [`Snapshot::charge_to`] and [`Snapshot::skip_crates`] say:
+    /// `change` gets the snapshot within the graph.
+    ///
+    /// ```
+    /// use alloc_core::ChargeTo;
+    /// use alloc_report::graph::{Graph, builder};
+    ///
+    /// let graph = Graph::read(&builder::sample().file())?;
+    /// let graph = graph.charge(|snapshot| snapshot.charge_to(ChargeTo::Workspace));
+    /// assert_eq!(graph.snapshot().charged_to(), ChargeTo::Workspace);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn charge(mut self, change: impl FnOnce(Snapshot) -> Snapshot) -> Graph {
+        self.snapshot = change(self.snapshot);
+        self.names = OnceCell::new();
+        self.forget_analysis();
+        self
+    }
+
     /// Looks up the names of frames now, including in the places of `search`.
     ///
     /// ```

@@ -38,8 +38,16 @@ pub(super) struct Tree {
     /// The components of what nothing reaches.
     pub(super) unreached: Components,
     /// The groups that are in no other.
+    #[cfg_attr(
+        not(feature = "page"),
+        expect(dead_code, reason = "heap snapshots need it")
+    )]
     pub(super) entries: Vec<GroupId>,
     /// The groups in each: functions that its function called.
+    #[cfg_attr(
+        not(feature = "page"),
+        expect(dead_code, reason = "heap snapshots need it")
+    )]
     pub(super) inner: Vec<Vec<GroupId>>,
 }
 

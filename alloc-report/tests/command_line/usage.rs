@@ -188,7 +188,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 84);
+    assert_eq!(examples, 85);
 }
 
 /// Completions and the manual are generated from the same description as the help.

@@ -15,6 +15,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::output;
 use crate::terminal::Stream;
+use crate::view::Charging;
 use export::To;
 use load::load;
 
@@ -36,6 +37,7 @@ Examples:
   Show what would be free without each root, or without the blocks of each type:
     alloc-report graph app.heapgraph roots -n 30
     alloc-report graph app.heapgraph retained --by type
+    alloc-report graph app.heapgraph --charge workspace retained --by line
 
   List what points to a block, and what it points to:
     alloc-report graph app.heapgraph referrers Parent
@@ -65,6 +67,8 @@ pub(crate) struct Options {
     file: Option<PathBuf>,
     #[command(subcommand)]
     question: Option<Question>,
+    #[command(flatten)]
+    charging: Charging,
     /// The number of rows
     #[arg(
         short = 'n',
@@ -155,9 +159,9 @@ pub(crate) fn report(options: &Options) -> Result<String> {
         if options.question.is_some() {
             bail!("expected --to without a question: it writes the whole graph");
         }
-        return export::export(file, to, path, options.force);
+        return export::export(options, file, to, path);
     }
-    let graph = load(file)?;
+    let graph = load(file, &options.charging)?;
     let show = show(&graph, options.question.as_ref())?;
     match options.format {
         Format::Text => {
@@ -193,7 +197,10 @@ fn diff(options: &Options, old_file: &Path, new_file: &Path) -> Result<String> {
     if options.to.is_some() {
         bail!("expected --to with one file, found diff");
     }
-    let (old, new) = (load(old_file)?, load(new_file)?);
+    let (old, new) = (
+        load(old_file, &options.charging)?,
+        load(new_file, &options.charging)?,
+    );
     match options.format {
         Format::Text => {
             let stdout = Stream::Output;

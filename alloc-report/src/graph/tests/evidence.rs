@@ -1,7 +1,9 @@
 //! What holds what, and how well.
 
+use std::time::SystemTime;
+
 use super::super::builder::{Builder, sample};
-use super::super::{BlockId, Certainty, Reach, Variable, Variables};
+use super::super::{BlockId, Certainty, Reach, Show, Variable, Variables};
 use super::{check_roots, reach, read};
 
 #[test]
@@ -275,5 +277,55 @@ fn many_references_are_in_groups() {
         assert_eq!(last.map(|it| it.at), number.checked_sub(1).map(|it| it * 8));
         let age = graph.block(BlockId(target)).age.unwrap();
         assert_eq!(age.as_secs_f64(), 1.5);
+    }
+}
+
+#[test]
+fn facts_are_read() {
+    let mut builder = Builder::default();
+    builder.facts = (1..=16).map(|key| (key, key * 1000)).collect();
+    for flag in [4, 5, 13] {
+        builder.facts[flag - 1].1 = 1;
+    }
+    // One of a later version.
+    builder.facts.push((99, 5));
+    let graph = read(&builder);
+    let facts = graph.facts();
+    let since = facts
+        .taken_at
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap();
+    assert_eq!(
+        (facts.process_id, since.as_nanos(), facts.granule.get()),
+        (1000, 2000, 3000)
+    );
+    assert!(facts.exact_sizes && facts.has_hashes && facts.without_stop);
+    let times = [facts.pause, facts.clone_time, facts.child_cpu];
+    assert_eq!(times.map(|it| it.as_nanos()), [6000, 9000, 10_000]);
+    let counts = [
+        facts.threads_stopped,
+        facts.threads_missed,
+        facts.cut_blocks,
+        facts.lost_blocks,
+    ];
+    assert_eq!(counts, [7000, 8000, 12_000, 16_000]);
+    assert_eq!(
+        (
+            facts.unread.get(),
+            facts.live.bytes.get(),
+            facts.live.blocks
+        ),
+        (11_000, 14_000, 15_000)
+    );
+    let text = graph.show(Show::Roots, 10).to_string();
+    for note in [
+        "note: the threads were not stopped: pointers in registers are missing",
+        "note: 8,000 threads did not stop in time: what they had in registers is missing",
+        "note: 10.7 KiB could not be read: what only they refer to counts as unreached",
+        "note: 16,000 live blocks were not recorded: what only they refer to may count as unreached",
+        "note: 12,000 blocks ended beyond the memory that was there",
+        "note: the session had 15,000 live blocks, the graph has 0",
+    ] {
+        assert!(text.contains(note), "{note}\n{text}");
     }
 }
