@@ -40,7 +40,8 @@
 //! FILE` answers most questions in half a screen, and `alloc-report tree FILE` prints the stacks as a
 //! tree. `alloc-report view FILE` and `alloc-report live PID` show the same on a screen that answers to
 //! keys, if the command was installed with `--features terminal`; otherwise, and where standard output
-//! is no terminal, they print text. `--help`
+//! is no terminal, they print text. `alloc-report graph FILE` shows what keeps
+//! memory alive, from the [heap graph](graph) of a program. `--help`
 //! explains the options, with examples of filters and groupings. `alloc-report completions SHELL`
 //! and `alloc-report man` print shell completions and the manual page. The exit status is 0 on
 //! success, 1 if a file cannot be read or filters leave nothing, and 2 for a wrong command line.

@@ -15,6 +15,20 @@ pub(crate) fn short(function: &str) -> String {
     name + &"::{closure}".repeat(closures)
 }
 
+/// A type without the paths of modules: `Rc<Node>` for `Rc<app::tree::Node>`.
+pub(crate) fn without_paths(name: &str) -> String {
+    let mut short = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some(at) = rest.find("::") {
+        let (before, after) = rest.split_at(at);
+        let is_part = |it: char| it.is_alphanumeric() || it == '_';
+        short.push_str(before.trim_end_matches(is_part));
+        rest = &after[2..];
+    }
+    short.push_str(rest);
+    short
+}
+
 /// The path in front of `::{{closure}}` and the like, and how many of them there are.
 fn without_closures(function: &str) -> (&str, usize) {
     let mut path = function;
@@ -101,6 +115,18 @@ fn before_arguments(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn types_are_named_without_modules() {
+        for (whole, expected) in [
+            ("Rc<app::tree::Node>", "Rc<Node>"),
+            ("(a::B, c::D<e::F>)", "(B, D<F>)"),
+            ("Box<dyn app::Run>", "Box<dyn Run>"),
+            ("Vec<u8>", "Vec<u8>"),
+        ] {
+            assert_eq!(without_paths(whole), expected);
+        }
+    }
 
     #[test]
     fn functions_are_named_as_people_write_them() {

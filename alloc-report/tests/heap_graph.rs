@@ -30,6 +30,7 @@ static KEPT: Mutex<Option<Arc<Counted>>> = Mutex::new(None);
 #[allow(dead_code, reason = "a holder is never asked")]
 struct Entry {
     name: String,
+    #[allow(clippy::vec_box, reason = "the boxes are blocks to find")]
     tags: Vec<Box<Tag>>,
 }
 #[allow(dead_code, reason = "the content is never asked")]
@@ -254,7 +255,7 @@ fn check_library(graph: &Graph) {
     let cycles: Vec<(String, Certainty)> = graph
         .cycles()
         .iter()
-        .map(|it| (it.to_string().replace("heap_graph::", ""), it.certainty))
+        .map(|it| (it.to_string(), it.certainty))
         .collect();
     for shape in [
         "Rc<Node> -> Rc<Node> -> Rc<Node>",

@@ -6,19 +6,13 @@ use std::cell::RefCell;
 use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use alloc_core::TraceAlloc;
 use alloc_report::graph::{left_behind, without_leaks};
 
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
-
-/// What one test leaves behind, another would be blamed for.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 struct Node {
     others: RefCell<Vec<Rc<Node>>>,
@@ -45,7 +39,6 @@ fn node() -> Rc<Node> {
 /// The text that a piece of work leaves behind.
 #[track_caller]
 fn left_by(work: impl FnOnce()) -> String {
-    let _alone = alone();
     left_behind(work).unwrap().1.to_string()
 }
 
@@ -132,13 +125,16 @@ fn a_forgotten_clone_is_found_while_the_value_is_held() {
 
 #[test]
 fn what_was_left_before_counts_for_nothing() {
-    std::mem::forget(black_box(vec![7_u64; 50]));
-    check(&left_by(|| ()), &[]);
+    let left = left_by(|| {
+        let left = left_by(|| std::mem::forget(black_box(vec![7_u64; 50])));
+        check(&left, &["1 leak of 400 B: Vec<u64> at "]);
+        check(&left_by(|| ()), &[]);
+    });
+    check(&left, &["1 leak of 400 B: Vec<u64> at "]);
 }
 
 #[test]
 fn a_failure_says_what_is_left_and_a_success_returns_the_value() {
-    let _alone = alone();
     assert_eq!(without_leaks(|| 6 * 7), 42);
     let work = || std::mem::forget(black_box(Box::new([1_u64; 20])));
     let panic = catch_unwind(AssertUnwindSafe(|| without_leaks(work))).unwrap_err();
@@ -154,7 +150,6 @@ mod attribute {
 
     #[alloc_core::memory_test(graph = true)]
     fn nothing_is_left_behind() {
-        let _alone = alone();
         drop(black_box(vec![1_u8; 100]));
     }
 

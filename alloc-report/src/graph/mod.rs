@@ -18,6 +18,7 @@
 //!
 //! Each answer has a [`Certainty`].
 
+mod block;
 #[doc(hidden)]
 pub mod builder;
 mod components;
@@ -32,6 +33,7 @@ mod no_leaks;
 mod queries;
 #[cfg(test)]
 mod random;
+mod sample;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -47,6 +49,7 @@ use std::time::Duration;
 
 use alloc_core_snapshot::{Bytes, Error, Snapshot, SymbolSearch, Trace};
 
+pub use block::{Block, BlockId};
 pub use evidence::{Reach, RootClass};
 pub use export::write_dot;
 #[cfg(feature = "page")]
@@ -77,76 +80,11 @@ use tree::Tree;
 /// No node.
 const NONE: u32 = u32::MAX;
 
-/// A block of a [`Graph`], to pass to the methods of that graph.
-///
-/// ```
-/// use alloc_report::graph::{Graph, builder};
-///
-/// let graph = Graph::read(&builder::sample().file())?;
-/// let first = graph.blocks().next().unwrap();
-/// assert_eq!(graph.find(graph.block(first).address), Some(first));
-/// # Ok::<(), alloc_core::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BlockId(u32);
-
-/// What is known about one block.
-///
-/// ```
-/// use alloc_report::graph::{Graph, builder};
-///
-/// let graph = Graph::read(&builder::sample().file())?;
-/// let table = graph.block(graph.blocks().next().unwrap());
-/// assert_eq!(table.to_string(), "HashMap<u64, Rc<Node>> (84 B, src/cache.rs:41)");
-/// # Ok::<(), alloc_core::Error>(())
-/// ```
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Block<'a> {
-    /// Its address in the process.
-    pub address: u64,
-    /// Its size: exact, or within 1/32 ([`Facts::exact_sizes`]).
-    pub size: Bytes,
-    /// What it was allocated for, if that is known.
-    pub type_name: Option<&'a str>,
-    /// The line that is charged with it.
-    pub place: &'a str,
-    /// How old it is, if the session recorded that.
-    pub age: Option<Duration>,
-    /// Whether a part of it could not be read.
-    pub is_unread: bool,
-    /// How the roots reach it.
-    pub reach: Reach,
-}
-
-impl Block<'_> {
-    /// The type as people write it; `<unknown>` if it is not known.
-    ///
-    /// ```
-    /// use alloc_report::graph::{Graph, builder};
-    ///
-    /// let graph = Graph::read(&builder::sample().file())?;
-    /// let table = graph.block(graph.blocks().next().unwrap());
-    /// assert_eq!(table.type_or_unknown(), "HashMap<u64, Rc<Node>>");
-    /// # Ok::<(), alloc_core::Error>(())
-    /// ```
-    pub fn type_or_unknown(&self) -> &str {
-        self.type_name.unwrap_or("<unknown>")
-    }
-}
-
-impl std::fmt::Display for Block<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = alloc_core_snapshot::Escaped(self.type_or_unknown());
-        write!(f, "{name} ({}, {})", self.size, self.place)
-    }
-}
-
 /// The heap of a program at one moment, as blocks and the references between them.
 ///
 /// # What reading one costs
 ///
-/// [`load`](Self::load) takes some twenty times the file's size in memory at most. The first
+/// [`load`](Self::load) takes at most twenty-five times the file's size in memory. The first
 /// question looks up names, as [`Snapshot::traces`] does, and analyses the references: about a
 /// second for a million blocks. Later questions use that analysis.
 ///
@@ -249,6 +187,25 @@ impl Graph {
             held_by_unseen: OnceCell::new(),
             ignored: HashSet::new(),
         })
+    }
+
+    /// Charges blocks to other lines, as [`Snapshot::charge_to`] and [`Snapshot::skip_crates`] say:
+    /// `change` gets the snapshot within the graph.
+    ///
+    /// ```
+    /// use alloc_core::ChargeTo;
+    /// use alloc_report::graph::{Graph, builder};
+    ///
+    /// let graph = Graph::read(&builder::sample().file())?;
+    /// let graph = graph.charge(|snapshot| snapshot.charge_to(ChargeTo::Workspace));
+    /// assert_eq!(graph.snapshot().charged_to(), ChargeTo::Workspace);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn charge(mut self, change: impl FnOnce(Snapshot) -> Snapshot) -> Graph {
+        self.snapshot = change(self.snapshot);
+        self.names = OnceCell::new();
+        self.forget_analysis();
+        self
     }
 
     /// Looks up the names of frames now, including in the places of `search`.

@@ -1,13 +1,16 @@
 //! [`left_behind`]: what a piece of work leaves behind in this process.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt::{self, Write as _};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread::LocalKey;
 
 use alloc_core::{Error, GraphOptions};
 
-use super::{Certainty, CountFinding, CountsKind, Cycle, Graph, Leak};
+use super::{CountFinding, CountsKind, Cycle, Graph, Leak};
 
 /// What a piece of work [left behind](left_behind). It prints as a person reads it.
 ///
@@ -76,9 +79,12 @@ impl fmt::Display for LeftBehind {
 /// Runs a piece of work, and returns what it returns, and what it leaves behind: blocks that nothing
 /// reaches, cycles of `Rc` and `Arc`, and forgotten clones.
 ///
-/// What was there before counts for nothing, so tests may share a process. What other threads leave
-/// behind meanwhile counts. It takes two heap graphs of the process. Tracing starts if it is off, and
+/// What was there before counts for nothing, so tests may share a process: calls on several threads
+/// wait for one another. What a thread without such a call leaves behind meanwhile counts. It takes two heap graphs of the process. Tracing starts if it is off, and
 /// stays on.
+///
+/// A block that memory which is not in use still refers to does not count: whether it is in use is not
+/// known. A cycle does, since its counts say that nothing else refers to it.
 ///
 /// # Errors
 ///
@@ -101,6 +107,17 @@ impl fmt::Display for LeftBehind {
 /// # Ok::<(), alloc_core::Error>(())
 /// ```
 pub fn left_behind<R>(work: impl FnOnce() -> R) -> Result<(R, LeftBehind), Error> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    thread_local!(static IS_WITHIN: Cell<bool> = const { Cell::new(false) });
+    // NOTE: a call within another one, as of a test that checks a helper of its own, goes on.
+    let is_outermost = !IS_WITHIN.replace(true);
+    let _alone = is_outermost.then(|| {
+        let guard = ONE_AT_A_TIME.lock();
+        (
+            guard.unwrap_or_else(PoisonError::into_inner),
+            Leave(&IS_WITHIN),
+        )
+    });
     if !alloc_core::is_tracing() {
         alloc_core::start()?;
     }
@@ -108,6 +125,15 @@ pub fn left_behind<R>(work: impl FnOnce() -> R) -> Result<(R, LeftBehind), Error
     let result = call(work);
     clean_the_stack();
     Ok((result, left_since(before)?))
+}
+
+/// Notes, when it is dropped, that the thread is outside again.
+struct Leave(&'static LocalKey<Cell<bool>>);
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
 }
 
 /// The addresses of the blocks that are left behind.
@@ -129,8 +155,6 @@ fn left_since(before: HashSet<u64>) -> Result<LeftBehind, Error> {
         forgotten: graph.counts(),
     };
     left.leaks.retain(|it| !it.is_cycle);
-    left.cycles
-        .retain(|it| it.certainty != Certainty::OnlyUnknownMemory);
     left.forgotten
         .retain(|it| it.kind == CountsKind::ForgottenClone);
     Ok(left)

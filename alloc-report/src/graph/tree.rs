@@ -29,6 +29,8 @@ pub(super) struct Tree {
     /// The immediate dominator of each node; the top's is itself.
     pub(super) dominator: Vec<u32>,
     pub(super) retained: Vec<u64>,
+    /// What each group retains without the groups below it.
+    own: Vec<u64>,
     /// The group below which each block is; [`NONE`] if several hold it.
     pub(super) holder: Vec<GroupId>,
     /// The heads of what nothing reaches: one block of each component that no other refers to.
@@ -36,8 +38,16 @@ pub(super) struct Tree {
     /// The components of what nothing reaches.
     pub(super) unreached: Components,
     /// The groups that are in no other.
+    #[cfg_attr(
+        not(feature = "page"),
+        expect(dead_code, reason = "heap snapshots need it")
+    )]
     pub(super) entries: Vec<GroupId>,
     /// The groups in each: functions that its function called.
+    #[cfg_attr(
+        not(feature = "page"),
+        expect(dead_code, reason = "heap snapshots need it")
+    )]
     pub(super) inner: Vec<Vec<GroupId>>,
 }
 
@@ -71,6 +81,14 @@ impl Tree {
         let found = Dominators::of(&first, &to, top);
         let size = |node: u32| nodes.sizes.get(node as usize).copied().unwrap_or(0);
         let retained = found.retained(size);
+        let mut own = retained[blocks as usize..top as usize].to_vec();
+        for group in blocks..top {
+            if let Some(above) = found.immediate[group as usize].checked_sub(blocks)
+                && above < top - blocks
+            {
+                own[above as usize] -= retained[group as usize];
+            }
+        }
         let mut holder = vec![NONE; blocks as usize];
         for &node in found.order.iter().filter(|it| **it < blocks) {
             let above = found.immediate[node as usize];
@@ -85,6 +103,7 @@ impl Tree {
             blocks,
             dominator: found.immediate,
             retained,
+            own,
             holder,
             heads,
             unreached,
@@ -95,11 +114,7 @@ impl Tree {
 
     /// What only a group retains, without what the functions retain that its function called.
     pub(super) fn retained_by(&self, group: GroupId) -> u64 {
-        let node = self.blocks + group;
-        let below = (self.blocks..self.top())
-            .filter(|it| *it != node && self.dominator[*it as usize] == node);
-        let below: u64 = below.map(|it| self.retained[it as usize]).sum();
-        self.retained[node as usize] - below
+        self.own[group as usize]
     }
 
     /// The node above all groups.

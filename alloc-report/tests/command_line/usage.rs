@@ -100,6 +100,7 @@ fn a_wrong_command_line_exits_with_2() {
         ("top new --charge me", "caller, workspace"),
         ("top new --format xml", "text, json, csv"),
         ("top new -n -1", "invalid value '-1'"),
+        ("graph", "<FILE>"),
         ("flame new", "unrecognized subcommand"),
     ] {
         check_failure(folder, arguments, 2, message);
@@ -145,6 +146,10 @@ fn the_examples_of_the_help_run() {
     for (from, to) in [("old", "heap-7.0001.pb.gz"), ("new", "heap-7.pb.gz")] {
         fs::copy(folder.path().join(from), recording.join(to)).unwrap();
     }
+    let graph = alloc_report::graph::builder::sample().file();
+    for name in ["app", "monday", "friday"] {
+        fs::write(folder.path().join(format!("{name}.heapgraph")), &graph).unwrap();
+    }
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let delta = folder.path().join("delta.pb.gz");
     fs::copy(data.join("go-delta.pb.gz"), delta).unwrap();
@@ -153,6 +158,7 @@ fn the_examples_of_the_help_run() {
         "--help",
         "top --help",
         "diff --help",
+        "graph --help",
         "html --help",
         "flamegraph --help",
         "advise --help",
@@ -184,7 +190,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 76);
+    assert_eq!(examples, 92);
 }
 
 /// Completions and the manual are generated from the same description as the help.
@@ -215,6 +221,7 @@ fn completions_and_the_manual_contain_the_options() {
         "-generations",
         "-frees",
         "-slack",
+        "-graph",
         "-html",
         "-flamegraph",
         "-advise",

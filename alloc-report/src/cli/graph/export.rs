@@ -6,8 +6,8 @@ use alloc_report::graph::{write_dot, write_heap_snapshot};
 use anyhow::Result;
 use clap::ValueEnum;
 
-use super::check_free;
 use super::load::load;
+use super::{Options, check_free};
 use crate::output;
 
 /// How many roots and blocks a picture has: more are not readable.
@@ -23,9 +23,9 @@ pub(super) enum To {
 }
 
 /// Writes the graph of a file for another program.
-pub(super) fn export(file: &Path, to: To, path: &Path, force: bool) -> Result<String> {
-    let is_standard_output = check_free(path, force)?;
-    let graph = load(file)?;
+pub(super) fn export(options: &Options, file: &Path, to: To, path: &Path) -> Result<String> {
+    let is_standard_output = check_free(path, options.force)?;
+    let graph = load(file, &options.charging)?;
     let mut bytes = Vec::new();
     match to {
         To::Heapsnapshot => write_heap_snapshot(&graph, &mut bytes)?,
@@ -34,6 +34,6 @@ pub(super) fn export(file: &Path, to: To, path: &Path, force: bool) -> Result<St
     if is_standard_output {
         return Ok(String::from_utf8(bytes)?);
     }
-    output::write(path, &bytes, force)?;
+    output::write(path, &bytes, options.force)?;
     Ok(format!("Written to {}\n", output::escaped(path)))
 }

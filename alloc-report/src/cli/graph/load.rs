@@ -10,14 +10,15 @@ use alloc_report::graph::{Variable, Variables};
 use anyhow::{Result, anyhow};
 
 use crate::symbols;
+use crate::view::Charging;
 
-/// Reads the graph at `path`.
+/// Reads the graph at `path`, and charges its blocks.
 ///
 /// NOTE: it is never dropped. The process ends soon, and the kernel frees millions of blocks faster.
-pub(super) fn load(path: &Path) -> Result<ManuallyDrop<Graph>> {
+pub(super) fn load(path: &Path, charging: &Charging) -> Result<ManuallyDrop<Graph>> {
     // NOTE: not a chain of errors, since the message contains its cause.
     let graph = Graph::load(path).map_err(|error| anyhow!("{error}"))?;
-    let mut graph = ManuallyDrop::new(graph);
+    let mut graph = ManuallyDrop::new(graph.charge(|it| charging.apply(it)));
     graph.name(symbols::search());
     for at in 0..graph.modules().len() {
         let path = graph.modules()[at].path.clone();

@@ -15,6 +15,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::output;
 use crate::terminal::Stream;
+use crate::view::Charging;
 use export::To;
 use load::load;
 
@@ -25,7 +26,7 @@ Examples:
 
   Ask why the blocks of a line, of a type, or at an address are alive:
     alloc-report graph app.heapgraph why src/cache.rs:41
-    alloc-report graph app.heapgraph why 'Rc<Node>'
+    alloc-report graph app.heapgraph why Node
     alloc-report graph app.heapgraph why 0x10000000
 
   List what nothing reaches, cycles of Rc and Arc, and counts that do not add up:
@@ -36,9 +37,10 @@ Examples:
   Show what would be free without each root, or without the blocks of each type:
     alloc-report graph app.heapgraph roots -n 30
     alloc-report graph app.heapgraph retained --by type
+    alloc-report graph app.heapgraph --charge workspace retained --by line
 
   List what points to a block, and what it points to:
-    alloc-report graph app.heapgraph referrers 'Rc<Parent>'
+    alloc-report graph app.heapgraph referrers Parent
     alloc-report graph app.heapgraph referents 0x10000000
 
   Find equal contents that are held more than once:
@@ -55,13 +57,18 @@ A program writes the file with alloc_core::heap_graph(\"app.heapgraph\"). Whethe
 known, so each answer shows how sure it is. Types need debug information (debug = 1).";
 
 #[derive(Args, Debug)]
-#[command(subcommand_negates_reqs = true)]
+#[command(
+    subcommand_negates_reqs = true,
+    override_usage = "alloc-report graph [OPTIONS] <FILE> [COMMAND]"
+)]
 pub(crate) struct Options {
     /// The file of a heap graph
     #[arg(value_name = "FILE", required = true)]
     file: Option<PathBuf>,
     #[command(subcommand)]
     question: Option<Question>,
+    #[command(flatten)]
+    charging: Charging,
     /// The number of rows
     #[arg(
         short = 'n',
@@ -152,9 +159,9 @@ pub(crate) fn report(options: &Options) -> Result<String> {
         if options.question.is_some() {
             bail!("expected --to without a question: it writes the whole graph");
         }
-        return export::export(file, to, path, options.force);
+        return export::export(options, file, to, path);
     }
-    let graph = load(file)?;
+    let graph = load(file, &options.charging)?;
     let show = show(&graph, options.question.as_ref())?;
     match options.format {
         Format::Text => {
@@ -190,7 +197,10 @@ fn diff(options: &Options, old_file: &Path, new_file: &Path) -> Result<String> {
     if options.to.is_some() {
         bail!("expected --to with one file, found diff");
     }
-    let (old, new) = (load(old_file)?, load(new_file)?);
+    let (old, new) = (
+        load(old_file, &options.charging)?,
+        load(new_file, &options.charging)?,
+    );
     match options.format {
         Format::Text => {
             let stdout = Stream::Output;

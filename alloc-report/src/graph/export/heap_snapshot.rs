@@ -28,6 +28,9 @@ const NATIVE: u32 = 8;
 const SYNTHETIC: u32 = 9;
 const ELEMENT: u32 = 1;
 
+/// How many parts blocks of more than 4 GiB have at most, all together.
+const MOST_PARTS: usize = 1 << 16;
+
 /// Writes a graph as a heap snapshot, which the tab *Memory* of Chrome's DevTools loads.
 ///
 /// A block is named `Type @ line`. References that do not count (see the
@@ -71,7 +74,7 @@ pub fn write_heap_snapshot(graph: &Graph, out: impl Write) -> io::Result<()> {
     for (at, size) in data.nodes.sizes.iter().enumerate() {
         let name = plan.names[data.nodes.callsites[at] as usize];
         let (id, size) = (plan.id(1 + groups + at), (*size).min(u32::MAX.into()));
-        let edges = plan.edges[at].len() + plan.parts_of(at as u32);
+        let edges = plan.edges[at].len() + plan.parts_of(at as u32).len();
         write!(out, "\n,{NATIVE},{name},{id},{size},{edges},0,0")?;
     }
     for (at, (block, size)) in plan.parts.iter().enumerate() {
@@ -98,17 +101,9 @@ pub fn write_heap_snapshot(graph: &Graph, out: impl Write) -> io::Result<()> {
             let to = plan.place(data.nodes.to[edge as usize] as usize);
             write!(out, "\n,{ELEMENT},{byte},{to}")?;
         }
-        for (at, _) in plan
-            .parts
-            .iter()
-            .enumerate()
-            .filter(|(_, it)| it.0 as usize == block)
-        {
-            write!(
-                out,
-                "\n,{ELEMENT},{at},{}",
-                plan.place(data.nodes.len() + at)
-            )?;
+        for at in plan.parts_of(block as u32) {
+            let to = plan.place(data.nodes.len() + at);
+            write!(out, "\n,{ELEMENT},{at},{to}")?;
         }
     }
     write!(
@@ -175,7 +170,8 @@ impl Plan {
         let mut parts = Vec::new();
         for (block, size) in data.nodes.sizes.iter().enumerate() {
             let mut rest = size.saturating_sub(u32::MAX.into());
-            while rest > 0 {
+            // NOTE: a hostile file may claim any size; no process has 256 TiB.
+            while rest > 0 && parts.len() < MOST_PARTS {
                 let part = rest.min(u32::MAX.into());
                 parts.push((block as u32, part as u32));
                 rest -= part;
@@ -202,9 +198,11 @@ impl Plan {
         of_groups + of_blocks + self.parts.len()
     }
 
-    /// How many parts of a block have nodes of their own.
-    fn parts_of(&self, block: u32) -> usize {
-        self.parts.iter().filter(|it| it.0 == block).count()
+    /// The parts of a block that have nodes of their own.
+    fn parts_of(&self, block: u32) -> std::ops::Range<usize> {
+        let start = self.parts.partition_point(|it| it.0 < block);
+        let end = self.parts.partition_point(|it| it.0 <= block);
+        start..end
     }
 
     /// The id of a node: odd, as those of DevTools' own objects are.

@@ -1,8 +1,8 @@
 //! The file of a heap graph, `.heapgraph`.
 //!
 //! In: bytes, hostile or not. Out: [`Data`] and the snapshot within the file, or an error that says
-//! what was expected, what was found, and at which byte. It never panics, and takes at most some
-//! twenty times the size of the file: every count is checked against the bytes that are left.
+//! what was expected, what was found, and at which byte. It never panics, and takes at most
+//! twenty-five times the size of the file: every count is checked against the bytes that are left.
 //!
 //! A file starts with `HGRAPH`, a zero and the version. Frames follow: a tag, the length of the
 //! payload in four bytes, the payload. The payloads of one tag are one section, in which most
@@ -74,11 +74,13 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Data, Snapshot), Error> {
         _ => Snapshot::from_traces(Vec::new(), 0),
     };
     let mut by_id: HashMap<u64, u32> = HashMap::new();
-    for (at, callsite) in data.callsites.iter().enumerate() {
+    let unknown = data.callsites.len() as u32 - 1;
+    for (at, callsite) in data.callsites[..unknown as usize].iter().enumerate() {
         by_id.insert(callsite.id, at as u32);
     }
     sections::traces(section(b'K'), &mut by_id, &mut data.callsites)?;
-    data.nodes = nodes::read(section(b'N'), &mut by_id, &mut data.callsites)?;
+    let callsite = |id: u64| by_id.get(&id).copied().unwrap_or(unknown);
+    data.nodes = nodes::read(section(b'N'), callsite)?;
     data.roots = sections::roots(section(b'R'), &data.modules, &data.threads, &mut data.nodes)?;
     let found = [data.nodes.len(), data.nodes.to.len(), data.roots.len()];
     sections::check_end(section(b'E'), found)?;

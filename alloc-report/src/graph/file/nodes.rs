@@ -1,11 +1,8 @@
 //! [`Nodes`]: the blocks of the heap and the references between them.
 
-use std::collections::HashMap;
-
 use alloc_core_snapshot::Error;
 
 use super::input::{Input, Stream};
-use super::sections::{CallsiteRow, callsite_at};
 
 /// No counts.
 pub(in crate::graph) const NO_COUNT: u32 = u32::MAX;
@@ -73,12 +70,8 @@ impl Nodes {
     }
 }
 
-/// Reads the section of the nodes. Callsites that no other section has are added.
-pub(super) fn read(
-    stream: &Stream<'_>,
-    by_id: &mut HashMap<u64, u32>,
-    callsites: &mut Vec<CallsiteRow>,
-) -> Result<Nodes, Error> {
+/// Reads the section of the nodes. `index` is the index of the callsite with an id.
+pub(super) fn read(stream: &Stream<'_>, index: impl Fn(u64) -> u32) -> Result<Nodes, Error> {
     let mut nodes = Nodes::default();
     nodes.first.push(0);
     if !stream.is_there {
@@ -112,9 +105,7 @@ pub(super) fn read(
         let callsite = input.number("the callsite of a block")?;
         nodes.starts.push(start);
         nodes.sizes.push(size);
-        nodes
-            .callsites
-            .push(callsite_at(callsite, by_id, callsites));
+        nodes.callsites.push(index(callsite));
         details(&mut input, &mut nodes, at)?;
         edges(&mut input, &mut nodes, at, count)?;
         nodes.first.push(nodes.to.len() as u32);

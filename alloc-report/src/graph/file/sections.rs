@@ -43,21 +43,6 @@ pub(in crate::graph) struct RootRow {
     pub(in crate::graph) offset: u32,
 }
 
-/// The index of a callsite. A callsite without an entry gets one.
-pub(super) fn callsite_at(
-    id: u64,
-    by_id: &mut HashMap<u64, u32>,
-    callsites: &mut Vec<CallsiteRow>,
-) -> u32 {
-    *by_id.entry(id).or_insert_with(|| {
-        callsites.push(CallsiteRow {
-            id,
-            ..CallsiteRow::default()
-        });
-        callsites.len() as u32 - 1
-    })
-}
-
 pub(super) fn facts(stream: &Stream<'_>) -> Result<Facts, Error> {
     let mut facts = Facts::default();
     let mut input = stream.input();
@@ -95,11 +80,14 @@ pub(super) fn modules(stream: &Stream<'_>) -> Result<Vec<Module>, Error> {
         return Ok(modules);
     }
     let mut input = stream.input();
-    for _ in 0..input.count("the number of modules", 5)? {
+    let count = input.count("the number of modules", 5)?;
+    modules.reserve_exact(count);
+    for _ in 0..count {
         let bias = input.number("the bias of a module")?;
         let path = input.text("the path of a module")?;
-        let mut writable = Vec::new();
-        for _ in 0..input.count("the number of a module's ranges", 2)? {
+        let count = input.count("the number of a module's ranges", 2)?;
+        let mut writable = Vec::with_capacity(count);
+        for _ in 0..count {
             let start = input.number("the start of a range")?;
             let length = input.number("the length of a range")?;
             writable.push(start..start.saturating_add(length));
@@ -121,7 +109,9 @@ pub(super) fn threads(stream: &Stream<'_>) -> Result<Vec<Thread>, Error> {
         return Ok(threads);
     }
     let mut input = stream.input();
-    for _ in 0..input.count("the number of threads", 8)? {
+    let count = input.count("the number of threads", 8)?;
+    threads.reserve_exact(count);
+    for _ in 0..count {
         let tid = input.number("the id of a thread")?;
         let name = input.text("the name of a thread")?;
         let flags = input.number("the flags of a thread")?;
@@ -139,7 +129,9 @@ pub(super) fn threads(stream: &Stream<'_>) -> Result<Vec<Thread>, Error> {
             frames: Vec::new(),
         };
         let mut end = thread.stack_pointer;
-        for _ in 0..input.count("the number of a thread's frames", 2)? {
+        let count = input.count("the number of a thread's frames", 2)?;
+        thread.frames.reserve_exact(count);
+        for _ in 0..count {
             let code = input.number("the code of a frame")?;
             end = end.saturating_add(input.number("the end of a frame")?);
             thread.frames.push(StackFrame { code, end });
@@ -149,9 +141,11 @@ pub(super) fn threads(stream: &Stream<'_>) -> Result<Vec<Thread>, Error> {
     Ok(threads)
 }
 
+/// The callsites, and one last row for blocks of others.
 pub(super) fn callsites(stream: &Stream<'_>) -> Result<Vec<CallsiteRow>, Error> {
-    let mut callsites = Vec::new();
     let mut input = stream.input();
+    // Each takes three bytes or more, and one follows.
+    let mut callsites = Vec::with_capacity(input.left() / 3 + 1);
     let mut sum = 0_u64;
     while !input.is_at_end() {
         let id = input.number("a callsite")?;
@@ -167,6 +161,7 @@ pub(super) fn callsites(stream: &Stream<'_>) -> Result<Vec<CallsiteRow>, Error> 
             trace: None,
         });
     }
+    callsites.push(CallsiteRow::default());
     Ok(callsites)
 }
 

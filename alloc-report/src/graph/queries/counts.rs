@@ -116,10 +116,10 @@ pub struct CountFinding {
 }
 
 impl Graph {
-    /// Whether nothing reaches a block, or its counts do not add up.
+    /// Whether nothing or only unknown memory reaches a block, or its counts do not add up.
     #[cfg(feature = "process")]
     pub(in crate::graph) fn is_left_behind(&self, block: BlockId) -> bool {
-        let is_reached = self.evidence().ranks[block.0 as usize] != Rank::NOTHING;
+        let is_reached = self.evidence().ranks[block.0 as usize] < Rank::UNKNOWN;
         !is_reached
             || self
                 .counts_of(block)

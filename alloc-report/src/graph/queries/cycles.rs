@@ -11,10 +11,11 @@ use super::leaks::Members;
 use crate::graph::components::Components;
 use crate::graph::evidence::Rank;
 use crate::graph::{BlockId, Graph, NONE};
+use crate::names::without_paths;
 
 /// Cycles of `Rc` or `Arc` of one shape.
 ///
-/// It prints as a person draws it:
+/// It prints as a person draws it, with types without the paths of their modules:
 ///
 /// ```
 /// use alloc_report::graph::{Certainty, Graph, builder};
@@ -45,11 +46,12 @@ pub struct Cycle {
 
 impl fmt::Display for Cycle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for name in &self.types {
-            write!(f, "{} -> ", Escaped(name))?;
+        for name in self.types.iter().chain(self.types.first()).enumerate() {
+            let (at, name) = (name.0, without_paths(name.1));
+            let arrow = if at > 0 { " -> " } else { "" };
+            write!(f, "{arrow}{}", Escaped(&name))?;
         }
-        let first = self.types.first().map_or("", String::as_str);
-        write!(f, "{}", Escaped(first))
+        Ok(())
     }
 }
 

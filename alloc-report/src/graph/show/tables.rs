@@ -3,7 +3,7 @@
 use alloc_core_snapshot::{Bytes, Escaped, GroupBy};
 
 use super::{Look, health, others, row, share};
-use crate::graph::{Change, CountsKind, Graph};
+use crate::graph::{Change, CountsKind, Graph, RootClass};
 use crate::show::table::{Cell, DIM, Row};
 use crate::show::text::{self, grouped, plural};
 
@@ -34,10 +34,15 @@ pub(super) fn roots_table(graph: &Graph, look: &Look) -> String {
             Cell::new(grouped(blocks)),
         ]
     };
-    let rows = shown
-        .iter()
-        .enumerate()
-        .map(|(at, it)| row(cells(rank(at), it.retained, it.blocks), it.name.clone()));
+    let rows = shown.iter().enumerate().map(|(at, it)| {
+        row(
+            cells(rank(at), it.retained, it.blocks),
+            match it.class {
+                RootClass::Nothing => "nothing: leaked".to_owned(),
+                _ => it.name.clone(),
+            },
+        )
+    });
     let mut rows: Vec<Row> = rows.collect();
     let nothing = || Cell::new("");
     if !rest.is_empty() {

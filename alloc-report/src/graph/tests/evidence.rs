@@ -1,29 +1,10 @@
-//! Each rule of evidence, on graphs made by hand.
+//! What holds what, and how well.
 
-use super::builder::{Builder, sample};
-use super::{BlockId, Certainty, Graph, Holder, Reach, Variable, Variables};
+use std::time::SystemTime;
 
-fn read(graph: &Builder) -> Graph {
-    Graph::read(&graph.file()).expect("a graph")
-}
-
-/// The names of roots and what they retain, without those that retain nothing.
-#[track_caller]
-fn check_roots(graph: &Graph, expected: &[(&str, u64)]) {
-    let roots = graph.roots();
-    let found: Vec<(&str, u64)> = roots
-        .iter()
-        .map(|it| (it.name.as_str(), it.retained.get()))
-        .filter(|it| it.1 > 0)
-        .collect();
-    assert_eq!(found, expected);
-    let sum: u64 = found.iter().map(|it| it.1).sum();
-    assert_eq!(graph.bytes(), sum + graph.shared().bytes.get());
-}
-
-fn reach(graph: &Graph, block: u32) -> Reach {
-    graph.block(BlockId(block)).reach
-}
+use super::super::builder::{Builder, sample};
+use super::super::{BlockId, Certainty, Reach, Show, Variable, Variables};
+use super::{check_roots, reach, read};
 
 #[test]
 fn the_sample_is_held_as_it_says() {
@@ -263,150 +244,6 @@ fn roots_have_names() {
 }
 
 #[test]
-fn a_cycle_with_weak_references_that_a_root_reaches_is_none() {
-    let mut builder = Builder::default();
-    let parent = builder.callsite("Rc<Parent>", "app::f", "src/a.rs", 1);
-    let child = builder.callsite("Rc<Child>", "app::f", "src/a.rs", 2);
-    let [parent, child] = [(parent, 48), (child, 40)].map(|it| builder.block(it.0, it.1));
-    builder.edge(parent, 2, child);
-    builder.edge(child, 2, parent);
-    // One handle on the stack, one weak of the child.
-    builder.counts(parent, 1, 2);
-    builder.counts(child, 1, 1);
-    let main = builder.thread("main", &[]);
-    builder.root(3, main, builder.stack(main), parent);
-    let graph = read(&builder);
-    assert!(graph.cycles().is_empty() && graph.leaks().is_empty() && graph.counts().is_empty());
-    let counts = graph.counts_of(BlockId(parent)).unwrap();
-    assert_eq!((counts.strong, counts.weak, counts.found), (1, 1, 2));
-}
-
-#[test]
-fn equal_cycles_are_counted_once_each() {
-    let mut builder = Builder::default();
-    let node = builder.callsite("Rc<Node>", "app::f", "src/a.rs", 1);
-    for _ in 0..3 {
-        let [a, b] = [32, 32].map(|size| builder.block(node, size));
-        builder.edge(a, 2, b);
-        builder.edge(b, 2, a);
-        builder.counts(a, 1, 1);
-        builder.counts(b, 1, 1);
-    }
-    // A node that refers to itself.
-    let own = builder.block(node, 32);
-    builder.edge(own, 2, own);
-    builder.counts(own, 1, 1);
-    let cycles = read(&builder).cycles();
-    let found: Vec<(String, u64, u64)> = cycles
-        .iter()
-        .map(|it| (it.to_string(), it.count, it.retained.get()))
-        .collect();
-    let two = "Rc<Node> -> Rc<Node> -> Rc<Node>".to_owned();
-    let one = "Rc<Node> -> Rc<Node>".to_owned();
-    assert_eq!(found, [(two, 3, 192), (one, 1, 32)]);
-    assert!(cycles.iter().all(|it| it.certainty == Certainty::Certain));
-}
-
-#[test]
-fn what_a_hidden_reference_holds_is_not_certain() {
-    let mut builder = Builder::default();
-    let node = builder.callsite("Rc<Node>", "app::f", "src/a.rs", 1);
-    let [first, a, b] = [32, 32, 32].map(|size| builder.block(node, size));
-    // Nobody is seen to hold the first, but it counts one.
-    builder.edge(first, 2, a);
-    builder.edge(a, 2, b);
-    builder.edge(b, 2, a);
-    builder.counts(first, 1, 1);
-    builder.counts(a, 2, 1);
-    builder.counts(b, 1, 1);
-    let graph = read(&builder);
-    assert_eq!(graph.cycles()[0].certainty, Certainty::Likely);
-    // One tree: the first, which leads to the cycle.
-    let leaks = graph.leaks();
-    assert_eq!(
-        (leaks.len(), leaks[0].heads, leaks[0].retained.get()),
-        (1, 1, 96)
-    );
-    assert!(!leaks[0].is_cycle);
-}
-
-#[test]
-fn a_cycle_that_unknown_memory_refers_to_must_explain_itself() {
-    let mut builder = Builder::default();
-    let node = builder.callsite("Arc<Task>", "app::f", "src/a.rs", 1);
-    let [a, b] = [32, 32].map(|size| builder.block(node, size));
-    builder.edge(a, 2, b);
-    builder.edge(b, 2, a);
-    builder.counts(a, 1, 1);
-    builder.counts(b, 1, 1);
-    builder.root(5, 0, 0x9000_0000, a);
-    let cycles = read(&builder).cycles();
-    assert_eq!(cycles[0].certainty, Certainty::OnlyUnknownMemory);
-    // The unknown memory counts.
-    builder.counts(a, 2, 1);
-    assert!(read(&builder).cycles().is_empty());
-}
-
-#[test]
-fn a_list_with_pointers_back_is_a_leak_and_no_cycle() {
-    let mut builder = Builder::default();
-    let node = builder.callsite("LinkedList<u8>", "app::f", "src/a.rs", 1);
-    let [a, b] = [24, 24].map(|size| builder.block(node, size));
-    builder.edge(a, 0, b);
-    builder.edge(b, 1, a);
-    let graph = read(&builder);
-    assert!(graph.cycles().is_empty());
-    let leaks = graph.leaks();
-    assert_eq!((leaks[0].heads, leaks[0].retained.get()), (1, 48));
-    assert!(leaks[0].is_cycle && leaks[0].certainty == Certainty::Likely);
-}
-
-#[test]
-fn handles_made_by_into_raw_are_found() {
-    let mut builder = Builder::default();
-    let node = builder.callsite("Arc<Task>", "app::f", "src/a.rs", 1);
-    let task = builder.block(node, 64);
-    builder.counts(task, 2, 1);
-    builder.in_static(0x10, task);
-    let finding = &read(&builder).counts()[0];
-    assert_eq!((finding.blocks, finding.missing), (1, 1));
-    builder.root_into(1, 0, 0x40_0020, task, 16);
-    assert!(read(&builder).counts().is_empty());
-}
-
-#[test]
-fn what_a_group_retains_has_no_block_twice() {
-    let mut builder = Builder::default();
-    let node = builder.callsite("Box<Node>", "app::f", "src/a.rs", 1);
-    let leaf = builder.callsite("String", "app::f", "src/a.rs", 2);
-    let [outer, inner] = [10, 20].map(|size| builder.block(node, size));
-    let [text, other] = [40, 80].map(|size| builder.block(leaf, size));
-    builder.edge(outer, 0, inner);
-    builder.edge(inner, 0, text);
-    builder.in_static(0x10, outer);
-    builder.in_static(0x20, other);
-    let rows = read(&builder).by(alloc_core_snapshot::GroupBy::Type);
-    let rows: Vec<(String, u64, u64, u64)> = rows
-        .iter()
-        .map(|it| {
-            (
-                it.key.to_string(),
-                it.blocks,
-                it.bytes.get(),
-                it.retained.get(),
-            )
-        })
-        .collect();
-    assert_eq!(
-        rows,
-        [
-            ("String".to_owned(), 2, 120, 120),
-            ("Box<Node>".to_owned(), 2, 30, 70),
-        ]
-    );
-}
-
-#[test]
 fn rounded_sizes_sum_up_to_what_callsites_counted() {
     let mut builder = Builder::default();
     builder.facts.retain(|it| it.0 != 4);
@@ -444,30 +281,51 @@ fn many_references_are_in_groups() {
 }
 
 #[test]
-fn a_path_names_the_words_it_goes_through() {
-    let graph = read(&sample());
-    let why = graph.why(BlockId(2));
-    let steps: Vec<(Option<BlockId>, u64, u64)> = why.paths[0]
-        .steps
-        .iter()
-        .map(|it| {
-            let holder = match it.holder {
-                Holder::Block(block) => Some(block),
-                Holder::Root { .. } => None,
-            };
-            (holder, it.at, it.offset)
-        })
-        .collect();
+fn facts_are_read() {
+    let mut builder = Builder::default();
+    builder.facts = (1..=16).map(|key| (key, key * 1000)).collect();
+    for flag in [4, 5, 13] {
+        builder.facts[flag - 1].1 = 1;
+    }
+    // One of a later version.
+    builder.facts.push((99, 5));
+    let graph = read(&builder);
+    let facts = graph.facts();
+    let since = facts
+        .taken_at
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap();
     assert_eq!(
-        steps,
-        [
-            (None, 0x40_1000, 64),
-            (Some(BlockId(0)), 8, 0),
-            (Some(BlockId(1)), 24, 0),
-        ]
+        (facts.process_id, since.as_nanos(), facts.granule.get()),
+        (1000, 2000, 3000)
     );
-    // What nothing reaches has a chain and no path.
-    let why = graph.why(BlockId(7));
-    assert!(why.paths.is_empty());
-    assert!(matches!(&why.chain[0].holder, Holder::Root { name, .. } if name == "nothing"));
+    assert!(facts.exact_sizes && facts.has_hashes && facts.without_stop);
+    let times = [facts.pause, facts.clone_time, facts.child_cpu];
+    assert_eq!(times.map(|it| it.as_nanos()), [6000, 9000, 10_000]);
+    let counts = [
+        facts.threads_stopped,
+        facts.threads_missed,
+        facts.cut_blocks,
+        facts.lost_blocks,
+    ];
+    assert_eq!(counts, [7000, 8000, 12_000, 16_000]);
+    assert_eq!(
+        (
+            facts.unread.get(),
+            facts.live.bytes.get(),
+            facts.live.blocks
+        ),
+        (11_000, 14_000, 15_000)
+    );
+    let text = graph.show(Show::Roots, 10).to_string();
+    for note in [
+        "note: the threads were not stopped: pointers in registers are missing",
+        "note: 8,000 threads did not stop in time: what they had in registers is missing",
+        "note: 10.7 KiB could not be read: what only they refer to counts as unreached",
+        "note: 16,000 live blocks were not recorded: what only they refer to may count as unreached",
+        "note: 12,000 blocks ended beyond the memory that was there",
+        "note: the session had 15,000 live blocks, the graph has 0",
+    ] {
+        assert!(text.contains(note), "{note}\n{text}");
+    }
 }
