@@ -265,10 +265,8 @@ fn pages_that_cannot_be_read_are_left_out() {
         assert_eq!(unsafe { libc::madvise(place, 16 * PAGE, undo) }, 0);
     }
     // SAFETY: the pages are within the block, and nothing reads them now.
-    assert_eq!(
-        unsafe { libc::mprotect(place, 16 * PAGE, libc::PROT_NONE) },
-        0
-    );
+    let protected = unsafe { libc::mprotect(place, 16 * PAGE, libc::PROT_NONE) };
+    assert_eq!(protected, 0);
     let taken = take(&folder.file());
     // SAFETY: the pages are within the block.
     let undone = unsafe { libc::mprotect(place, 16 * PAGE, libc::PROT_READ | libc::PROT_WRITE) };

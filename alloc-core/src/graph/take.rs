@@ -103,11 +103,9 @@ struct Cloned {
 #[inline(never)]
 fn stop_and_clone<'a>(
     options: &GraphOptions,
-    task: impl FnOnce(Stop, &'a Registers) -> Task<'a>,
+    task: impl FnOnce(Stop, Registers) -> Task<'a>,
 ) -> Cloned {
     let registers = Registers::here();
-    // SAFETY: the clone has a copy of this frame. In this process the task is not used after it.
-    let registers: &'a Registers = unsafe { &*(&raw const registers) };
     let began = Instant::now();
     let stop = match options.stops {
         true => threads::stop(options.deadline),

@@ -36,7 +36,7 @@ pub(super) struct Task<'a> {
     /// The process, its thread that takes the graph, and the registers of that.
     pub(super) process: libc::pid_t,
     pub(super) thread: libc::pid_t,
-    pub(super) registers: &'a Registers,
+    pub(super) registers: Registers,
 }
 
 /// Why a scan ended early.

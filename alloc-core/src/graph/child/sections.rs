@@ -91,7 +91,7 @@ pub(super) fn threads(
             flags: TOOK_THE_GRAPH,
             sp: task.registers.sp(),
             thread_pointer: thread_pointer(),
-            registers: Some(task.registers),
+            registers: Some(&task.registers),
             of_registers: [(own.start.addr(), own.end.addr()), (0, 0)],
         },
     );
@@ -256,7 +256,7 @@ pub(super) fn facts(task: &Task<'_>, blocks: &Blocks, live: Amount, output: &mut
 }
 
 /// The name of a thread, by the system.
-fn name_of<'a>(process: libc::pid_t, thread: libc::pid_t, place: &'a mut [u8; 16]) -> &'a [u8] {
+fn name_of(process: libc::pid_t, thread: libc::pid_t, place: &mut [u8; 16]) -> &[u8] {
     let mut len = 0;
     files::read_of_thread((process, thread), b"comm", |byte| {
         if byte != b'\n' && len < place.len() {
