@@ -38,6 +38,8 @@ mod show;
 #[cfg(test)]
 mod tests;
 mod tree;
+#[cfg(feature = "process")]
+mod variables;
 
 use std::cell::OnceCell;
 use std::collections::HashSet;

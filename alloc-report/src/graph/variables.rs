@@ -1,0 +1,73 @@
+//! Names of statics and thread-locals, from the files of a program and its libraries.
+
+use alloc_core_snapshot::SymbolSearch;
+use alloc_core_snapshot::seam::modules::Module;
+use alloc_core_symbols::{identity, variables};
+
+use super::{Graph, Variable, Variables};
+
+impl Graph {
+    /// Looks up the names of frames, and of statics and thread-locals in the files of the program and
+    /// its libraries. A file of another build is not used.
+    ///
+    /// ```
+    /// # #[global_allocator]
+    /// # static ALLOC: alloc_core::TraceAlloc = alloc_core::TraceAlloc::system();
+    /// # fn main() -> Result<(), alloc_core::Error> {
+    /// # if !cfg!(all(target_os = "linux", target_arch = "x86_64")) { return Ok(()) }
+    /// use alloc_core::SymbolSearch;
+    /// use alloc_report::Graph;
+    /// use std::sync::Mutex;
+    ///
+    /// static KEPT: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+    ///
+    /// alloc_core::start()?;
+    /// KEPT.lock().unwrap().extend(0..1000);
+    ///
+    /// let path = std::env::temp_dir().join(format!("{}-names.heapgraph", std::process::id()));
+    /// alloc_core::heap_graph(&path)?;
+    /// let mut graph = Graph::load(&path)?;
+    /// graph.name_all(&SymbolSearch::default());
+    /// assert!(graph.roots()[0].name.ends_with("KEPT"), "{}", graph.roots()[0].name);
+    /// # std::fs::remove_file(path).unwrap();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn name_all(&mut self, search: &SymbolSearch) {
+        self.name(search);
+        for at in 0..self.modules().len() {
+            let path = self.modules()[at].path.clone();
+            let known = self.snapshot().modules();
+            let module = match path.is_empty() {
+                true => known.first(),
+                false => known.iter().find(|it| it.path == path),
+            };
+            if let Some(variables) = module.and_then(|it| variables_of(it, search)) {
+                self.set_variables(at, variables);
+            }
+        }
+    }
+}
+
+/// The variables of a module, if its file is there and is of the same build.
+fn variables_of(module: &Module, search: &SymbolSearch) -> Option<Variables> {
+    let of_file = alloc_core_symbols::Module {
+        path: module.file().into(),
+        identity: identity(module),
+        size: module.end.saturating_sub(module.start),
+        file_offset: module.file_offset,
+    };
+    let found = variables(&of_file, search).ok()?;
+    let list = |found: Vec<alloc_core_symbols::Variable>| {
+        let variable = |it: alloc_core_symbols::Variable| Variable {
+            start: it.start,
+            size: it.size,
+            name: it.name,
+        };
+        found.into_iter().map(variable).collect()
+    };
+    Some(Variables {
+        statics: list(found.statics),
+        thread_locals: list(found.thread_locals),
+    })
+}
