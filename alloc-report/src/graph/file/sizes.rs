@@ -17,6 +17,14 @@ pub(in crate::graph) fn room(rounded: u64) -> u64 {
     }
 }
 
+/// The size that a file has for a block of this size: the largest of its form that is not larger.
+pub(in crate::graph) fn rounded(size: u64) -> u64 {
+    match size.checked_ilog2() {
+        Some(log) if log >= 7 => size >> (log - 6) << (log - 6),
+        _ => size,
+    }
+}
+
 /// Spreads what the rounded sizes of each callsite lack over its blocks, in proportion to the room
 /// of each.
 ///
@@ -93,6 +101,7 @@ mod tests {
             (1 << 20, (1 << 14) - 1),
         ] {
             assert_eq!(room(rounded), expected, "{rounded}");
+            assert_eq!(super::rounded(rounded + expected), rounded);
         }
         check(&[100, 128], Some(Amount::new(229, 2)), &[100, 129]);
         check(&[256; 4], Some(Amount::new(1030, 4)), &[257, 258, 257, 258]);
