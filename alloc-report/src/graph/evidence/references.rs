@@ -70,33 +70,42 @@ impl References {
     }
 }
 
-/// What the types of callsites say about references between their blocks.
+/// What types say about references between their blocks.
 struct Listings<'a> {
-    names: &'a Names,
-    pointees: Vec<Option<Pointees>>,
+    /// The number of each callsite's type; `None` if it is not known.
+    types: Vec<Option<u32>>,
+    /// Of each type, its name, and what its blocks point to.
+    pointees: Vec<(&'a str, Option<Pointees>)>,
     known: HashMap<(u32, u32), Listing>,
 }
 
 impl<'a> Listings<'a> {
     fn of(names: &'a Names) -> Listings<'a> {
-        let callsites = names.callsites.iter();
-        let pointees = callsites.map(|it| Pointees::of(it.type_name.as_deref()?));
+        let mut numbers: HashMap<&str, u32> = HashMap::new();
+        let mut pointees = Vec::new();
+        let types = names.callsites.iter().map(|callsite| {
+            let name = callsite.type_name.as_deref()?;
+            Some(*numbers.entry(name).or_insert_with(|| {
+                pointees.push((name, Pointees::of(name)));
+                pointees.len() as u32 - 1
+            }))
+        });
         Listings {
-            names,
-            pointees: pointees.collect(),
+            types: types.collect(),
+            pointees,
             known: HashMap::new(),
         }
     }
 
     /// Between the blocks of two callsites.
     fn between(&mut self, from: u32, to: u32) -> Listing {
-        let (Some(pointees), Some(name)) = (
-            &self.pointees[from as usize],
-            &self.names.callsites[to as usize].type_name,
-        ) else {
+        let [Some(from), Some(to)] = [from, to].map(|it| self.types[it as usize]) else {
             return Listing::Possible;
         };
-        let listing = || pointees.listing(name);
+        let Some(pointees) = &self.pointees[from as usize].1 else {
+            return Listing::Possible;
+        };
+        let listing = || pointees.listing(self.pointees[to as usize].0);
         *self.known.entry((from, to)).or_insert_with(listing)
     }
 }
