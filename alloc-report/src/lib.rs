@@ -81,6 +81,8 @@ pub use graph::Graph;
 pub use growth::{Moment, Suspect};
 #[cfg(feature = "page")]
 pub use page::{Page, page};
+#[doc(hidden)]
+pub use show::SlackGroup;
 pub use show::{
     Advise, Diff, FreesTable, GenerationsTable, LifetimesTable, SlackTable, Summary, Suspects,
     TemporaryTable, Top, Tree, Within, advise, diff, frees, generations, lifetimes, slack, summary,

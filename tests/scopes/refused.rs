@@ -353,7 +353,7 @@ fn plain() {}
             "8: #[alloc_core::memory_test]: expected no #[test] above it, which runs the test a second time without \
              its limits: remove #[test]",
             "11: #[alloc_core::memory_test]: expected a limit such as peak = \"64 KiB\", found none",
-            "14: #[alloc_core::memory_test]: expected peak, allocated, leaked, allocations or threads, found leaks",
+            "14: #[alloc_core::memory_test]: expected peak, allocated, leaked, allocations, threads or graph, found leaks",
             "17: #[alloc_core::memory_test]: this test's runtime starts threads; use `threads = \"all\"` to count \
              what they do, or `threads = \"own\"` to leave it out",
         ],

@@ -16,6 +16,8 @@ pub(crate) struct Limits {
     /// Each limit as an expression.
     limits: Vec<TokenStream>,
     threads: Option<Threads>,
+    /// Whether a heap graph shows that nothing is left behind.
+    graph: bool,
 }
 
 /// Which threads count, besides the test's own.
@@ -58,11 +60,12 @@ impl Parse for Limits {
         let mut parsed = Limits {
             limits: Vec::new(),
             threads: None,
+            graph: false,
         };
         for argument in Punctuated::<Argument, Token![,]>::parse_terminated(input)? {
             parsed.add(&argument)?;
         }
-        if parsed.limits.is_empty() {
+        if parsed.limits.is_empty() && !parsed.graph {
             return Err(Error::new(
                 Span::call_site(),
                 format!("{EXPECTED}, found none"),
@@ -87,8 +90,15 @@ impl Limits {
                 self.threads = Some(threads(value)?);
                 return Ok(());
             }
+            "graph" => {
+                self.graph = matches!(value, Lit::Bool(it) if it.value);
+                return match self.graph {
+                    true => Ok(()),
+                    false => Err(unexpected("true", value)),
+                };
+            }
             other => {
-                let expected = "expected peak, allocated, leaked, allocations or threads";
+                let expected = "expected peak, allocated, leaked, allocations, threads or graph";
                 return Err(Error::new_spanned(
                     name,
                     format!("{expected}, found {other}"),
@@ -110,6 +120,11 @@ impl Limits {
             return error(
                 "this test's runtime starts threads; use `threads = \"all\"` to count what they do, or \
                  `threads = \"own\"` to leave it out",
+            );
+        }
+        if is_async && self.graph {
+            return error(
+                "expected a function that is not async: a heap graph is of the whole process",
             );
         }
         let limits = &self.limits;
@@ -138,7 +153,17 @@ impl Limits {
             }
             // NOTE: the threads of a runtime are older than its futures, so it is made inside.
             (Some(Threads::All), true) => function.with_inner_test(assert)?,
-            (_, false) => function.with_body(assert(function.closure())),
+            (_, false) => {
+                let limited = match limits.is_empty() {
+                    true => function.closure(),
+                    false => assert(function.closure()),
+                };
+                function.with_body(match (self.graph, limits.is_empty()) {
+                    (true, true) => quote!(::alloc_report::graph::without_leaks(#limited)),
+                    (true, false) => quote!(::alloc_report::graph::without_leaks(|| #limited)),
+                    (false, _) => limited,
+                })
+            }
         };
         let is_run_by_another = is_test && !is_async;
         let attribute = (!is_run_by_another).then(|| quote!(#[::core::prelude::v1::test]));
@@ -275,7 +300,8 @@ mod tests {
             ),
             (
                 "leaks = 0",
-                "expected peak, allocated, leaked, allocations or threads, found leaks".to_owned(),
+                "expected peak, allocated, leaked, allocations, threads or graph, found leaks"
+                    .to_owned(),
             ),
         ] {
             assert_eq!(parse(arguments), expected, "{arguments}");

@@ -178,6 +178,30 @@ impl Ages {
         self.times.last().map(|(bucket, _)| self.end(*bucket))
     }
 
+    /// The sum of the ages, with each block in the middle of its bucket. That is exact to within a
+    /// quarter.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use alloc_core::Ages;
+    ///
+    /// // The bucket is from 4 µs to 6 µs.
+    /// let ages = Ages::default().with_times(Duration::from_micros(5), 3);
+    /// assert_eq!(ages.sum(), Duration::from_micros(15));
+    /// ```
+    pub fn sum(&self) -> Duration {
+        let quarters = |bucket: u8| match bucket.checked_sub(1) {
+            None => 2,
+            // Four times the number of units in the middle of a half octave, which is whole.
+            Some(at) => (5 + 2 * u128::from(at % 2)) << (at / 2).min(60),
+        };
+        let sum = (self.times.iter()).fold(0_u128, |sum, &(bucket, blocks)| {
+            sum.saturating_add(quarters(bucket).saturating_mul(blocks.into()))
+        });
+        let picoseconds = sum.saturating_mul(self.unit.into()) / 4;
+        Duration::from_nanos((picoseconds / 1000).try_into().unwrap_or(u64::MAX))
+    }
+
     /// Where a bucket of time ends.
     fn end(&self, bucket: u8) -> Duration {
         let units = match bucket.checked_sub(1) {
@@ -237,5 +261,20 @@ mod tests {
             );
             last = end;
         }
+    }
+
+    #[test]
+    fn a_sum_is_exact_to_within_a_quarter() {
+        let (mut ages, mut exact) = (Ages::default(), Duration::ZERO);
+        for micros in 1..5000 {
+            let age = Duration::from_micros(micros);
+            let one = Ages::default().with_times(age, 1).sum();
+            assert!(one <= age * 5 / 4 && one >= age * 3 / 4, "{age:?}: {one:?}");
+            ages = ages.with_times(age, micros);
+            exact += age * micros as u32;
+        }
+        assert!(ages.sum().abs_diff(exact) < exact / 50, "{:?}", ages.sum());
+        let endless = Ages::from_buckets(u64::MAX, &[0; 256].map(|_: u64| u64::MAX), &[]);
+        assert_eq!(endless.sum(), Duration::from_nanos(u64::MAX));
     }
 }

@@ -13,8 +13,6 @@ pub(super) struct Report {
     pub(super) edges: AtomicU64,
     pub(super) roots: AtomicU64,
     pub(super) cpu_nanoseconds: AtomicU64,
-    /// One plus a descriptor that the clone has open. Both have the same descriptors.
-    pub(super) open: AtomicI32,
     /// The error of the system that ended the scan, and the number of its [`Step`](super::child::Step).
     pub(super) errno: AtomicI32,
     pub(super) step: AtomicI32,
@@ -64,25 +62,16 @@ pub(super) struct Clone {
 /// Clones the process: `None` in the clone.
 ///
 /// It is a raw system call. No handler of a fork runs: a stopped thread may hold the lock that it
-/// would wait for. No descriptor is duplicated: else a peer would not see that the program closes a
-/// socket. No signal announces the clone's end, and a program that waits for any child does not get
-/// it.
+/// would wait for. No signal announces the clone's end, and a program that waits for any child does
+/// not get it.
 ///
 /// # Safety
 ///
-/// In the clone, the caller allocates nothing, takes no lock, and does not return.
+/// In the clone, the caller allocates nothing, takes no lock, and does not return. It [closes what it
+/// does not need](close_all_but) first: else a peer would not see that the program closes a socket.
 pub(super) unsafe fn clone() -> std::io::Result<Option<Clone>> {
     // SAFETY: without a new stack, the clone goes on here, with a copy of this one.
-    let id = unsafe {
-        libc::syscall(
-            libc::SYS_clone,
-            libc::c_long::from(libc::CLONE_FILES),
-            0_usize,
-            0_usize,
-            0_usize,
-            0_usize,
-        )
-    };
+    let id = unsafe { libc::syscall(libc::SYS_clone, 0_usize, 0_usize, 0_usize, 0_usize, 0_usize) };
     match id {
         0 => Ok(None),
         id if id > 0 => Ok(Some(Clone {
@@ -90,6 +79,27 @@ pub(super) unsafe fn clone() -> std::io::Result<Option<Clone>> {
         })),
         _ => Err(std::io::Error::last_os_error()),
     }
+}
+
+/// Closes all descriptors but one.
+pub(super) fn close_all_but(file: libc::c_int) {
+    let close = |first: libc::c_uint, last: libc::c_uint| {
+        // SAFETY: the arguments are numbers. Nothing in the clone uses the descriptors.
+        let failed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } != 0;
+        if failed {
+            // Linux before 5.9.
+            const MOST: libc::c_uint = 1 << 16;
+            for descriptor in first..last.min(MOST) {
+                // SAFETY: as above.
+                unsafe { libc::close(descriptor as libc::c_int) };
+            }
+        }
+    };
+    let file = file as libc::c_uint;
+    if let Some(before) = file.checked_sub(1) {
+        close(0, before);
+    }
+    close(file + 1, libc::c_uint::MAX);
 }
 
 /// How a clone ended.

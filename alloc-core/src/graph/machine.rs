@@ -80,17 +80,10 @@ impl Registers {
             return (0, 0);
         }
         let word = |at: usize| {
-            // SAFETY: the kernel's frame has at least 512 bytes here, of which the last 48 are for
-            // such notes.
-            unsafe {
-                context
-                    .uc_mcontext
-                    .fpregs
-                    .cast::<u8>()
-                    .add(at)
-                    .cast::<u32>()
-                    .read_unaligned()
-            }
+            // SAFETY: the kernel's frame has at least 512 bytes here.
+            let place = unsafe { context.uc_mcontext.fpregs.cast::<u8>().add(at) };
+            // SAFETY: the last 48 of them are for such notes.
+            unsafe { place.cast::<u32>().read_unaligned() }
         };
         let len = if word(MAGIC_AT) == MAGIC {
             word(MAGIC_AT + 4) as usize

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +13,7 @@ use super::machine::Registers;
 use super::threads::{self, Stop};
 use super::{GraphOptions, HeapGraph, modules};
 use crate::system::hooks;
+use crate::system::quiet::Quiet;
 use crate::system::signal_mask::Blocked;
 use crate::system::sync::Ordering::Relaxed;
 use crate::write::{self, output};
@@ -21,10 +22,11 @@ use crate::{Bytes, Error, control};
 /// Writes a graph to a path. The file appears whole or not at all.
 pub(super) fn write(path: &Path, options: &GraphOptions) -> Result<HeapGraph, Error> {
     threads::prepare()?;
+    let _quiet = Quiet::begin();
     let with_path = |error: io::Error| Error::from(error).about("cannot write", path);
     let (beside, file) = output::create_private(path).map_err(with_path)?;
     let beside = Unfinished(beside);
-    let taken = write_to(file, options)?;
+    let taken = write_to(file, options).map_err(|it| it.about("cannot write", path))?;
     std::fs::rename(&beside.0, path).map_err(with_path)?;
     Ok(taken)
 }
@@ -62,7 +64,6 @@ fn write_to(mut file: File, options: &GraphOptions) -> Result<HeapGraph, Error> 
         stop_and_clone(options, |stop, registers| task(stop, granule, registers))
     })?;
     let end = cloned.clone?.wait(options.timeout);
-    close_what_it_left_open(report);
     check(end, report, options)?;
 
     let facts = [
@@ -102,11 +103,9 @@ struct Cloned {
 #[inline(never)]
 fn stop_and_clone<'a>(
     options: &GraphOptions,
-    task: impl FnOnce(Stop, &'a Registers) -> Task<'a>,
+    task: impl FnOnce(Stop, Registers) -> Task<'a>,
 ) -> Cloned {
     let registers = Registers::here();
-    // SAFETY: the clone has a copy of this frame. In this process the task is not used after it.
-    let registers: &'a Registers = unsafe { &*(&raw const registers) };
     let began = Instant::now();
     let stop = match options.stops {
         true => threads::stop(options.deadline),
@@ -144,15 +143,6 @@ fn random() -> u64 {
 fn nanoseconds_since_1970(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_nanos() as u64)
-}
-
-/// Closes a descriptor that a clone had open when it was killed.
-fn close_what_it_left_open(report: &Report) {
-    let open = report.open.swap(0, Relaxed);
-    if open > 0 {
-        // SAFETY: the clone opened the descriptor, shared it with this process, and is gone.
-        drop(unsafe { OwnedFd::from_raw_fd(open - 1) });
-    }
 }
 
 /// Checks how the clone ended.

@@ -11,6 +11,7 @@ use super::machine::thread_pointer;
 use crate::Error;
 use crate::system::arena::{LazyTable, Zeroed};
 use crate::system::hooks::{self, ThreadId};
+use crate::system::signal_mask::stop_signal;
 use crate::system::sync::{AtomicI32, AtomicU32, AtomicUsize, Ordering::*, fence};
 
 /// A thread that has stopped, as its handler noted it.
@@ -40,7 +41,7 @@ static ACKNOWLEDGED: AtomicU32 = AtomicU32::new(0);
 /// The signal, once its handler is installed.
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
 
-/// Installs the handler, once, of the highest real-time signal that the program does not use.
+/// Installs the handler, once, of a real-time signal that the program does not use.
 pub(super) fn prepare() -> Result<(), Error> {
     STOPPED
         .get_or_reserve()
@@ -48,8 +49,9 @@ pub(super) fn prepare() -> Result<(), Error> {
     if SIGNAL.load(Relaxed) != 0 {
         return Ok(());
     }
-    let free = (libc::SIGRTMIN()..=libc::SIGRTMAX())
-        .rev()
+    let others = (libc::SIGRTMIN()..=libc::SIGRTMAX()).rev();
+    let free = std::iter::once(stop_signal())
+        .chain(others)
         .find(|signal| is_free(*signal));
     let installed = free.filter(|signal| install(*signal));
     let signal = installed.ok_or_else(|| {

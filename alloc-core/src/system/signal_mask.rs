@@ -10,7 +10,7 @@ pub(crate) struct Blocked {
 }
 
 impl Blocked {
-    /// Blocks all signals that a program may block.
+    /// Blocks all signals that a program may block, but the [one that stops threads](stop_signal).
     ///
     /// NOTE: it cannot fail, and leaves `errno` unchanged.
     pub(crate) fn begin() -> Blocked {
@@ -20,6 +20,15 @@ impl Blocked {
             _is_of_this_thread: std::marker::PhantomData,
         }
     }
+}
+
+/// The signal that stops a thread while a heap graph is taken, unless the program uses it.
+///
+/// Its handler does nothing but wait, so it may run anywhere, and a thread that waits for a lock of
+/// the tracer can be stopped.
+#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) fn stop_signal() -> libc::c_int {
+    libc::SIGRTMAX() - 3
 }
 
 #[cfg(all(unix, not(miri)))]
@@ -38,6 +47,11 @@ mod imp {
         let mut before = MaybeUninit::<libc::sigset_t>::zeroed();
         // SAFETY: `all` has room for a set.
         unsafe { libc::sigfillset(all.as_mut_ptr()) };
+        #[cfg(target_os = "linux")]
+        // SAFETY: `all` was filled, and the system has the signal.
+        unsafe {
+            libc::sigdelset(all.as_mut_ptr(), super::stop_signal());
+        }
         // SAFETY: `all` was filled, and `before` has room for another.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
         // SAFETY: zero is a valid set, and this is the one from before.

@@ -9,17 +9,20 @@ use alloc_report::Within;
 use anyhow::{Result, bail};
 use clap::Args;
 
+use crate::formats;
+use crate::formats::asked::Question;
 use crate::load::{Loaded, load};
 use crate::recording::{Recording, taken_at};
 use crate::terminal::Stream;
-use crate::view::{Charging, Filters};
+use crate::view::{Charging, Filters, Format};
 
 pub(crate) const LIFETIMES_EXAMPLES: &str = "\
 Examples:
   ALLOC_TRACE=128 ALLOC_TRACE_LIFETIMES=1 ALLOC_TRACE_OUT=heap.pb.gz ./server
   alloc-report lifetimes heap.pb.gz
   alloc-report lifetimes heap.pb.gz --by label
-  alloc-report lifetimes heap.pb.gz --charge workspace --include 'src/net/*'";
+  alloc-report lifetimes heap.pb.gz --charge workspace --include 'src/net/*'
+  alloc-report lifetimes heap.pb.gz --format json | jq '.rows[] | {key, freed}'";
 
 pub(crate) const TEMPORARY_EXAMPLES: &str = "\
 Examples:
@@ -67,6 +70,9 @@ pub(crate) struct LifetimesOptions {
     file: PathBuf,
     #[command(flatten)]
     shape: Shape,
+    /// A table for people, JSON or CSV for programs
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
+    format: Format,
 }
 
 pub(crate) fn lifetimes(options: &LifetimesOptions) -> Result<String> {
@@ -76,7 +82,19 @@ pub(crate) fn lifetimes(options: &LifetimesOptions) -> Result<String> {
         .by(options.shape.by)
         .colour(stdout.is_colourful())
         .width(stdout.width());
-    Ok(format!("{table}\n"))
+    let question = Question {
+        snapshot: &snapshot,
+        file: &options.file,
+        by: options.shape.by,
+        rows: options.shape.rows,
+        charging: &options.shape.charging,
+        filters: &options.shape.filters,
+    };
+    match options.format {
+        Format::Text => Ok(format!("{table}\n")),
+        Format::Json => formats::lifetimes::json(&question, &table.groups(), table.notes()),
+        Format::Csv => formats::csv::lifetimes(&question, &table.groups()),
+    }
 }
 
 #[derive(Args, Debug)]

@@ -145,6 +145,9 @@ pub(crate) enum Command {
     /// Make a snapshot of another tool's heap profile
     #[command(after_help = crate::import::EXAMPLES)]
     Import(crate::import::Options),
+    /// Write a snapshot in the format of another tool
+    #[command(after_help = crate::export::EXAMPLES)]
+    Export(crate::export::Options),
     /// Run a program with tracing, and record its memory over time
     #[cfg(unix)]
     #[command(after_help = crate::run::EXAMPLES)]

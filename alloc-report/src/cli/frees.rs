@@ -7,7 +7,8 @@ use alloc_core_snapshot::{Freer, GroupBy};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::formats::frees::{Report, json as json_of_frees};
+use crate::formats;
+use crate::formats::asked::Question;
 use crate::load::{Loaded, load};
 use crate::terminal::Stream;
 use crate::view::{Charging, Filters};
@@ -69,17 +70,16 @@ pub(crate) fn frees(options: &FreesOptions) -> Result<String> {
         .freed_by(freer)
         .colour(stdout.is_colourful())
         .width(stdout.width());
+    let question = Question {
+        snapshot: &snapshot,
+        file: &options.file,
+        by: options.by,
+        rows: options.rows,
+        charging: &options.charging,
+        filters: &options.filters,
+    };
     match options.format {
         FreesFormat::Text => Ok(format!("{table}\n")),
-        FreesFormat::Json => json_of_frees(Report {
-            notes: table.notes(),
-            snapshot: &snapshot,
-            file: &options.file,
-            by: options.by,
-            freer,
-            rows: options.rows,
-            charging: &options.charging,
-            filters: &options.filters,
-        }),
+        FreesFormat::Json => formats::frees::json(&question, freer, table.notes()),
     }
 }

@@ -4,9 +4,10 @@
 //! an output option write files, and only with `--force` do they replace one.
 //!
 //! Each module imports only from those before it: `terminal`, `output`, `suggest`, `conditions`,
-//! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `ages`, `frees`, `slack`, `suspects`, `check`,
-//! `annotate`, `symbolize`, `import`, `advise`, `html`, `flamegraph`, `explore`, `graph`, `run`, `timeline` and `recordings`, which do not import each other; `arguments`,
-//! `shell`.
+//! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `ages`, `frees`, `slack`,
+//! `suspects`, `check`, `annotate`, `symbolize`, `import`, `export`, `advise`, `html`, `flamegraph`,
+//! `explore`, `graph`, `run`, `timeline` and `recordings`, which do not import each other;
+//! `arguments`, `shell`.
 
 mod advise;
 mod ages;
@@ -15,6 +16,7 @@ mod arguments;
 mod check;
 mod conditions;
 mod explore;
+mod export;
 mod flamegraph;
 mod formats;
 mod frees;
@@ -90,6 +92,7 @@ fn report(command: Command) -> Result<(String, u8)> {
         Command::Flamegraph(options) => flamegraph::report(&options),
         Command::Advise(options) => advise::report(&options),
         Command::Html(options) => html::report(&options),
+        Command::Export(options) => export::report(options),
         Command::View(options) => explore::view(&options),
         Command::Live(options) => explore::live(&options),
         Command::Suspects(options) => suspects::report(&options),

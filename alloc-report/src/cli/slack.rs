@@ -7,16 +7,19 @@ use alloc_core_snapshot::GroupBy;
 use anyhow::{Result, bail};
 use clap::Args;
 
+use crate::formats;
+use crate::formats::asked::Question;
 use crate::load::{Loaded, load};
 use crate::terminal::Stream;
-use crate::view::{Charging, Filters};
+use crate::view::{Charging, Filters, Format};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   ALLOC_TRACE=128 ALLOC_TRACE_SLACK=1 ALLOC_TRACE_OUT=heap.pb.gz ./server
   alloc-report slack heap.pb.gz
   alloc-report slack heap.pb.gz --by type
-  alloc-report slack heap.pb.gz --charge workspace --include src/cache.rs";
+  alloc-report slack heap.pb.gz --charge workspace --include src/cache.rs
+  alloc-report slack heap.pb.gz --format csv > slack.csv";
 
 /// The options of `slack`.
 #[derive(Args, Debug)]
@@ -41,6 +44,9 @@ pub(crate) struct SlackOptions {
     charging: Charging,
     #[command(flatten)]
     filters: Filters,
+    /// A table for people, JSON or CSV for programs
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
+    format: Format,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -62,5 +68,18 @@ pub(crate) fn slack(options: &SlackOptions) -> Result<String> {
     if let Some(blocks) = options.of {
         table = table.count_all(blocks == Blocks::All);
     }
-    Ok(format!("{table}\n"))
+    let question = Question {
+        snapshot: &snapshot,
+        file: &options.file,
+        by: options.by,
+        rows: options.rows,
+        charging: &options.charging,
+        filters: &options.filters,
+    };
+    let of = if table.counts_all() { "all" } else { "live" };
+    match options.format {
+        Format::Text => Ok(format!("{table}\n")),
+        Format::Json => formats::slack::json(&question, of, &table.groups(), table.notes()),
+        Format::Csv => formats::csv::slack(&question, &table.groups()),
+    }
 }

@@ -201,6 +201,22 @@ impl Sort {
 }
 
 impl View {
+    /// The options of a report with each stack and all of its frames.
+    pub(crate) fn of_stacks(charging: Charging, filters: Filters, format: Format) -> View {
+        View {
+            by: vec![By(alloc_core_snapshot::GroupBy::Traceback)],
+            cumulative: false,
+            sort: Vec::new(),
+            rows: usize::MAX,
+            charging,
+            full: true,
+            depth: None,
+            filters,
+            no_source: true,
+            format,
+        }
+    }
+
     /// The grouping, or a message on what is wrong with the options.
     pub(crate) fn grouping(&self) -> Result<Grouping, String> {
         let (mut metrics, mut orders) = (Vec::new(), Vec::new());

@@ -7,7 +7,7 @@ use alloc_core_snapshot::{Bytes, Escaped};
 
 use super::Reach;
 
-/// A block of a [`Graph`], to pass to the methods of that graph.
+/// A block of a [`Graph`](super::Graph), to pass to the methods of that graph.
 ///
 /// ```
 /// use alloc_report::graph::{Graph, builder};
@@ -35,7 +35,7 @@ pub struct BlockId(pub(super) u32);
 pub struct Block<'a> {
     /// Its address in the process.
     pub address: u64,
-    /// Its size: exact, or within 1/64 ([`Facts::exact_sizes`]).
+    /// Its size: exact, or within 1/32 ([`Facts::exact_sizes`](super::Facts::exact_sizes)).
     pub size: Bytes,
     /// What it was allocated for, if that is known.
     pub type_name: Option<&'a str>,

@@ -21,7 +21,7 @@ pub struct Facts {
     pub taken_at: SystemTime,
     /// The least distance between the starts of two blocks.
     pub granule: Bytes,
-    /// Whether the size of each block is exact. Otherwise it is within 1/64, and the sum over each
+    /// Whether the size of each block is exact. Otherwise it is within 1/32, and the sum over each
     /// callsite is exact.
     pub exact_sizes: bool,
     /// Whether the contents of blocks were hashed.

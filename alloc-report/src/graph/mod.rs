@@ -30,6 +30,8 @@ mod export;
 mod facts;
 mod file;
 mod names;
+#[cfg(feature = "process")]
+mod no_leaks;
 mod queries;
 #[cfg(test)]
 mod random;
@@ -40,6 +42,7 @@ mod tests;
 mod tree;
 
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -55,6 +58,8 @@ pub use export::write_dot;
 pub use export::write_heap_snapshot;
 pub use facts::{Facts, Module, StackFrame, Thread};
 pub use names::{Variable, Variables};
+#[cfg(feature = "process")]
+pub use no_leaks::{LeftBehind, left_behind, without_leaks};
 pub use queries::Certainty;
 pub use queries::counts::{CountFinding, Counts, CountsKind};
 pub use queries::cycles::Cycle;
@@ -106,6 +111,8 @@ pub struct Graph {
     tree: OnceCell<Tree>,
     referrers: OnceCell<queries::neighbours::Referrers>,
     held_by_unseen: OnceCell<Vec<bool>>,
+    /// The addresses of blocks of which nothing is said.
+    ignored: HashSet<u64>,
 }
 
 impl Graph {
@@ -180,6 +187,7 @@ impl Graph {
             tree: OnceCell::new(),
             referrers: OnceCell::new(),
             held_by_unseen: OnceCell::new(),
+            ignored: HashSet::new(),
         })
     }
 

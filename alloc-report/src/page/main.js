@@ -20,7 +20,7 @@ function summarize(data) {
     tile(formatCount(data.callsites), 'callsites'),
     tile(about.sampled_every ? 'sampled' : 'exact', about.sampled_every ? `one block each ${formatBytes(about.sampled_every)} on average` : 'every block is recorded'));
   const words = [
-    about.command && `${about.command}`, about.process && `process ${about.process}`, about.taken_at,
+    about.command && `${about.command}`, about.process && `process ${about.process}`, about.build && `build ${about.build}`, about.taken_at,
     data.isCompared && `compared with ${about.old_taken_at || 'an older snapshot'}`, ...about.metadata.map(([key, value]) => `${key}: ${value}`),
   ];
   byId('about').textContent = words.filter(it => it).map(it => shortened(it, 400)).join(' · ');

@@ -77,6 +77,39 @@ impl LifetimesTable<'_> {
         self
     }
 
+    /// The groups with lifetimes, those of which most blocks were freed first.
+    #[doc(hidden)]
+    pub fn groups(&self) -> Vec<Statistic> {
+        alloc_core_snapshot::seam::untraced(|| self.all())
+    }
+
+    /// The notes below the table.
+    pub fn notes(&self) -> Vec<String> {
+        alloc_core_snapshot::seam::untraced(|| {
+            let mut notes = notes::of_snapshot(self.snapshot);
+            let traces = self.snapshot.traces();
+            if traces.iter().all(|it| it.lifetimes.is_none()) && !traces.is_empty() {
+                notes.insert(0, WITHOUT_LIFETIMES.to_owned());
+            }
+            if self.snapshot.has_mean_ages() {
+                notes.insert(
+                    0,
+                    "the file has one lifetime for each callsite, the mean of all its blocks"
+                        .to_owned(),
+                );
+            }
+            notes
+        })
+    }
+
+    fn all(&self) -> Vec<Statistic> {
+        let by = self.view.by.clone().with_metric(Metric::Total);
+        let mut groups = self.snapshot.statistics(by);
+        groups.retain(|it| it.lifetimes.is_some());
+        groups.sort_by_key(|it| Reverse(counts(it)));
+        groups
+    }
+
     fn table(&self, groups: &[Statistic]) -> Table {
         let (shown, others) = groups.split_at(self.view.rows.min(groups.len()));
         let keys: Vec<&GroupKey> = shown.iter().map(|it| &it.key).collect();
@@ -156,18 +189,17 @@ pub(super) fn shown(time: Duration) -> String {
     }
 }
 
+/// How many blocks of a group were freed, and how many live.
+fn counts(group: &Statistic) -> (u64, u64) {
+    let lifetimes = group.lifetimes.as_ref();
+    lifetimes.map_or((0, 0), |it| (it.freed.count(), it.live.count()))
+}
+
 impl fmt::Display for LifetimesTable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A report must not appear in the next snapshot.
         let page = alloc_core_snapshot::seam::untraced(|| {
-            let by = self.view.by.clone().with_metric(Metric::Total);
-            let mut groups = self.snapshot.statistics(by);
-            groups.retain(|it| it.lifetimes.is_some());
-            let counts = |it: &Statistic| {
-                let lifetimes = it.lifetimes.as_ref();
-                lifetimes.map_or((0, 0), |it| (it.freed.count(), it.live.count()))
-            };
-            groups.sort_by_key(|it| Reverse(counts(it)));
+            let groups = self.all();
             let (mut freed, mut live) = (0, 0);
             groups.iter().map(counts).for_each(|(of_freed, of_live)| {
                 freed += of_freed;
@@ -181,19 +213,8 @@ impl fmt::Display for LifetimesTable<'_> {
                 self.view.grouped(self.snapshot),
             );
             let table = (!groups.is_empty()).then(|| self.table(&groups));
-            let mut notes = notes::of_snapshot(self.snapshot);
-            if groups.is_empty() && !self.snapshot.traces().is_empty() {
-                notes.insert(0, WITHOUT_LIFETIMES.to_owned());
-            }
-            if self.snapshot.has_mean_ages() {
-                notes.insert(
-                    0,
-                    "the file has one lifetime for each callsite, the mean of all its blocks"
-                        .to_owned(),
-                );
-            }
             let process = process(self.snapshot).into_iter().collect();
-            self.view.page(process, &heading, table, &notes)
+            self.view.page(process, &heading, table, &self.notes())
         });
         f.write_str(&page)
     }

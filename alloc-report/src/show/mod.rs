@@ -29,7 +29,7 @@ pub use diff::{Diff, diff};
 pub use frees::{FreesTable, frees};
 pub use generations::{GenerationsTable, generations};
 pub use lifetimes::{LifetimesTable, lifetimes};
-pub use slack::{SlackTable, slack};
+pub use slack::{SlackGroup, SlackTable, slack};
 pub use summary::{Summary, summary};
 pub use suspects::{Suspects, suspects, suspects_at};
 pub use temporary::{TemporaryTable, Within, temporary};

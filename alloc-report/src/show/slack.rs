@@ -81,7 +81,34 @@ impl SlackTable<'_> {
     }
 
     /// The groups with slack, the largest first.
-    fn groups(&self) -> Vec<Group> {
+    #[doc(hidden)]
+    pub fn groups(&self) -> Vec<SlackGroup> {
+        alloc_core_snapshot::seam::untraced(|| self.all())
+    }
+
+    /// Whether all blocks that were ever allocated are counted, not only those that are live.
+    #[doc(hidden)]
+    pub fn counts_all(&self) -> bool {
+        self.counts_all
+    }
+
+    /// The notes below the table.
+    pub fn notes(&self) -> Vec<String> {
+        alloc_core_snapshot::seam::untraced(|| {
+            let mut notes = notes::of_snapshot(self.snapshot);
+            let was_measured = self.snapshot.traces().iter().any(|it| it.slack.is_some());
+            if !was_measured && !self.snapshot.traces().is_empty() {
+                notes.insert(
+                    0,
+                    "slack was not measured: trace with ALLOC_TRACE_SLACK=1 or Config::slack(true)"
+                        .to_owned(),
+                );
+            }
+            notes
+        })
+    }
+
+    fn all(&self) -> Vec<SlackGroup> {
         let metric = if self.counts_all {
             Metric::Total
         } else {
@@ -91,7 +118,7 @@ impl SlackTable<'_> {
         let statistics = self.snapshot.statistics(by);
         let of = |it: Statistic| {
             let slack = it.slack?;
-            Some(Group {
+            Some(SlackGroup {
                 asked: it.counters.amount(metric),
                 slack: if self.counts_all {
                     slack.total
@@ -106,7 +133,7 @@ impl SlackTable<'_> {
         groups
     }
 
-    fn table(&self, groups: &[Group]) -> Table {
+    fn table(&self, groups: &[SlackGroup]) -> Table {
         let (shown, others) = groups.split_at(self.view.rows.min(groups.len()));
         let places = self
             .view
@@ -125,7 +152,7 @@ impl SlackTable<'_> {
         }
         if !others.is_empty() {
             let name = text::plural(others.len() as u64, self.view.noun(0));
-            let cells = Group::sum(others).cells(String::new());
+            let cells = SlackGroup::sum(others).cells(String::new());
             rows.push(row(BOLD, cells, format!("other ({name})"), None));
         }
         Table {
@@ -143,7 +170,7 @@ impl SlackTable<'_> {
         }
     }
 
-    fn heading(&self, sum: &Group) -> String {
+    fn heading(&self, sum: &SlackGroup) -> String {
         format!(
             "{} of {} in {} are slack ({}), {}",
             sum.slack,
@@ -153,22 +180,26 @@ impl SlackTable<'_> {
             } else {
                 "live blocks"
             },
-            sum.share(),
+            sum.percentage(),
             self.view.grouped(self.snapshot),
         )
     }
 }
 
 /// What the blocks of a group have.
-struct Group {
-    key: GroupKey,
-    asked: Amount,
-    slack: Bytes,
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct SlackGroup {
+    pub key: GroupKey,
+    /// What was asked for.
+    pub asked: Amount,
+    pub slack: Bytes,
 }
 
-impl Group {
-    fn sum(groups: &[Group]) -> Group {
-        let mut sum = Group {
+impl SlackGroup {
+    /// The sum of groups, with an empty key.
+    pub fn sum(groups: &[SlackGroup]) -> SlackGroup {
+        let mut sum = SlackGroup {
             key: "".into(),
             asked: Amount::default(),
             slack: Bytes::ZERO,
@@ -180,14 +211,18 @@ impl Group {
         sum
     }
 
-    fn usable(&self) -> Bytes {
+    pub fn usable(&self) -> Bytes {
         self.asked.bytes + self.slack
     }
 
-    /// The part of the usable bytes that is slack.
-    fn share(&self) -> String {
-        let usable = self.usable().get().max(1) as f64;
-        format!("{:.1}%", self.slack.get() as f64 / usable * 100.0)
+    /// The part of the usable bytes that is slack; `None` if there are none.
+    pub fn share(&self) -> Option<f64> {
+        let usable = self.usable().get();
+        (usable > 0).then(|| self.slack.get() as f64 / usable as f64)
+    }
+
+    fn percentage(&self) -> String {
+        format!("{:.1}%", self.share().unwrap_or_default() * 100.0)
     }
 
     /// What is asked for and what is usable in a block of mean size.
@@ -206,7 +241,7 @@ impl Group {
         vec![
             Cell::styled(DIM, rank),
             Cell::new(self.slack.to_string()),
-            Cell::new(self.share()),
+            Cell::new(self.percentage()),
             Cell::new(self.asked.bytes.to_string()),
             Cell::new(self.usable().to_string()),
             Cell::new(text::grouped(self.asked.blocks)),
@@ -219,20 +254,11 @@ impl fmt::Display for SlackTable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A report must not appear in the next snapshot.
         let page = alloc_core_snapshot::seam::untraced(|| {
-            let groups = self.groups();
-            let heading = self.heading(&Group::sum(&groups));
+            let groups = self.all();
+            let heading = self.heading(&SlackGroup::sum(&groups));
             let table = (!groups.is_empty()).then(|| self.table(&groups));
-            let mut notes = notes::of_snapshot(self.snapshot);
-            let was_measured = self.snapshot.traces().iter().any(|it| it.slack.is_some());
-            if !was_measured && !self.snapshot.traces().is_empty() {
-                notes.insert(
-                    0,
-                    "slack was not measured: trace with ALLOC_TRACE_SLACK=1 or Config::slack(true)"
-                        .to_owned(),
-                );
-            }
             let process = process(self.snapshot).into_iter().collect();
-            self.view.page(process, &heading, table, &notes)
+            self.view.page(process, &heading, table, &self.notes())
         });
         f.write_str(&page)
     }

@@ -8,6 +8,7 @@ mod check;
 mod filters;
 mod formats;
 mod input;
+mod measured;
 mod pages;
 mod set_up;
 mod stacks;

@@ -72,7 +72,15 @@ mod on_a_terminal {
     use crate::set_up::trace;
 
     /// The output of the command on a terminal of this width.
+    #[track_caller]
     fn run(columns: u16, arguments: &str, variables: &[(&str, &str)]) -> String {
+        let (shown, has_succeeded) = run_any(columns, arguments, variables);
+        assert!(has_succeeded);
+        shown
+    }
+
+    /// The output of the command, and whether it succeeds.
+    fn run_any(columns: u16, arguments: &str, variables: &[(&str, &str)]) -> (String, bool) {
         let folder = folder();
         let file = "/c/registry/src/i-1/tree-sitter-0.25.10/binding_rust/parser/lib.rs";
         let function = "<tree_sitter::Tree as core::clone::Clone>::clone::from_raw_parts";
@@ -104,8 +112,18 @@ mod on_a_terminal {
         let mut shown = Vec::new();
         // NOTE: a closed terminal returns an error (EIO), not an end of file.
         let _ = fs::File::from(terminal).read_to_end(&mut shown);
-        assert!(child.wait().unwrap().success());
-        String::from_utf8(shown).unwrap().replace("\r\n", "\n")
+        let has_succeeded = child.wait().unwrap().success();
+        let shown = String::from_utf8(shown).unwrap().replace("\r\n", "\n");
+        (shown, has_succeeded)
+    }
+
+    #[test]
+    fn a_terminal_gets_no_binary_file() {
+        assert_eq!(
+            run_any(80, "export new --to pprof", &[]),
+            (String::new(), false)
+        );
+        assert!(run(80, "export new --to folded", &[]).contains(";demo::fill (src/cache.rs:41);"));
     }
 
     #[test]

@@ -45,9 +45,10 @@ fn a_wrong_command_line_exits_with_2() {
         ("run --slack --sample 512KiB demo", "cannot be used with"),
         ("lifetimes new --by colour", "found \"colour\""),
         (
-            "lifetimes new --format json",
+            "temporary new --format json",
             "unexpected argument '--format'",
         ),
+        ("slack new --format xml", "text, json, csv"),
         ("frees", "<FILE>"),
         ("frees new --by colour", "found \"colour\""),
         (
@@ -161,6 +162,7 @@ fn the_examples_of_the_help_run() {
         "html --help",
         "flamegraph --help",
         "advise --help",
+        "export --help",
         "temporary --help",
         "generations --help",
         "summary --help",
@@ -188,7 +190,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 85);
+    assert_eq!(examples, 92);
 }
 
 /// Completions and the manual are generated from the same description as the help.
@@ -230,6 +232,7 @@ fn completions_and_the_manual_contain_the_options() {
         "-annotate",
         "-symbolize",
         "-import",
+        "-export",
         "-run",
         "-timeline",
         "-peak",

@@ -2,6 +2,7 @@
 //!
 //! The tests need Chromium. Set `ALLOC_TESTS_PICTURES` to a folder to get pictures of what they see.
 
+#[path = "../support/browser.rs"]
 mod browser;
 mod pictures;
 mod samples;
@@ -507,6 +508,29 @@ fn it_is_readable_on_a_phone_and_in_the_dark() {
     browser.click("#theme");
     assert_eq!(browser.evaluate("document.documentElement.className"), "");
     browser.check_faultless();
+}
+
+/// What a snapshot does not have is left out.
+#[test]
+fn its_head_names_the_build_and_the_host() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let mut with_build = Snapshot::load(data.join("jemalloc-new.pb.gz")).unwrap();
+    let build = with_build.build_id().unwrap().to_owned();
+    assert_eq!(build, "7a0d9cdf6bdd44db22db3859bc2733e8ad0b50ab");
+    let without = samples::shop();
+    assert_eq!(without.build_id(), None);
+    let check = |snapshot: &Snapshot, expected: &str| {
+        let Some(mut open) = open(&alloc_report::page(snapshot), "") else {
+            return;
+        };
+        assert_eq!(open.browser.text("#about"), expected);
+        open.browser.check_faultless();
+    };
+    check(&without, "");
+    let head = format!("build {build} · 2026-11-25 20:12:07 UTC");
+    check(&with_build, &head);
+    with_build.set_metadata("host", "web-1");
+    check(&with_build, &format!("{head} · host: web-1"));
 }
 
 #[test]

@@ -103,6 +103,25 @@ impl Snapshot {
         crate::file::write(self, writer, Names::Addresses)
     }
 
+    /// Writes the content of [`dump_with`](Self::dump_with) to a writer.
+    ///
+    /// # Errors
+    ///
+    /// [`is_io`](Error::is_io), with the writer's message.
+    ///
+    /// ```
+    /// use alloc_core::{Names, Snapshot};
+    ///
+    /// let mut file = Vec::new();
+    /// Snapshot::from_traces(vec![], 32).write_with(&mut file, Names::Symbols)?;
+    /// assert!(Snapshot::read_from(&file[..])?.is_named());
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn write_with(&self, writer: impl std::io::Write, names: Names) -> Result<(), Error> {
+        let _muted = process::mute();
+        crate::file::write(self, writer, names)
+    }
+
     /// Reads a snapshot that [`dump`](Self::dump) wrote.
     ///
     /// ```

@@ -413,6 +413,18 @@ impl Snapshot {
         &self.about.program
     }
 
+    /// The identity of the program's build: GNU's build id in hexadecimal; without one,
+    /// `fingerprint-` and a hash of its code. `None` if neither is known.
+    ///
+    /// ```
+    /// // A snapshot that was made by hand is of no program.
+    /// assert_eq!(alloc_core::Snapshot::from_traces(vec![], 32).build_id(), None);
+    /// ```
+    pub fn build_id(&self) -> Option<&str> {
+        let program = self.about.modules.first()?;
+        (!program.build_id.is_empty()).then_some(program.build_id.as_str())
+    }
+
     /// The program's arguments, starting with its name.
     ///
     /// ```

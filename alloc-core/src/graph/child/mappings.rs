@@ -1,8 +1,7 @@
 //! [`Mappings`]: what memory the process has, by `/proc/self/maps`.
 
-use crate::graph::clone::Report;
+use super::files;
 use crate::system::arena::{self, Zeroed};
-use crate::system::sync::Ordering::Relaxed;
 
 /// A range of memory with the same rights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,44 +26,18 @@ pub(super) struct Mappings(&'static [Mapping]);
 
 impl Mappings {
     /// Reads the mappings. `None` if the system refuses.
-    ///
-    /// The descriptor is noted in the report while it is open: the process has it too, and closes
-    /// it if the clone is killed.
-    pub(super) fn read(report: &Report) -> Option<Mappings> {
+    pub(super) fn read() -> Option<Mappings> {
         let place = slice::<Mapping>(MOST)?;
-        // SAFETY: the path ends in a NUL byte.
-        let file = unsafe {
-            libc::open(
-                c"/proc/self/maps".as_ptr(),
-                libc::O_RDONLY | libc::O_CLOEXEC,
-            )
-        };
-        if file < 0 {
-            return None;
-        }
-        report.open.store(file + 1, Relaxed);
         let mut parser = Parser::default();
         let mut len = 0;
-        let mut buffer = [0_u8; 4096];
-        let is_whole = loop {
-            // SAFETY: `buffer` has room for that many bytes.
-            let read = unsafe { libc::read(file, buffer.as_mut_ptr().cast(), buffer.len()) };
-            match usize::try_from(read) {
-                Ok(0) => break true,
-                Ok(read) => {
-                    for mapping in buffer[..read].iter().filter_map(|byte| parser.take(*byte)) {
-                        if let Some(place) = place.get_mut(len) {
-                            *place = mapping;
-                            len += 1;
-                        }
-                    }
-                }
-                Err(_) => break false,
+        let is_whole = files::read(c"/proc/self/maps", |byte| {
+            if let Some(mapping) = parser.take(byte)
+                && let Some(place) = place.get_mut(len)
+            {
+                *place = mapping;
+                len += 1;
             }
-        };
-        // SAFETY: the descriptor was opened above.
-        unsafe { libc::close(file) };
-        report.open.store(0, Relaxed);
+        });
         is_whole.then_some(Mappings(&place[..len]))
     }
 
@@ -198,8 +171,7 @@ mod tests {
 
     #[test]
     fn own_memory_is_found_and_ends_where_it_cannot_be_read() {
-        let report = Report::default();
-        let mappings = Mappings::read(&report).unwrap();
+        let mappings = Mappings::read().unwrap();
         let local = 7;
         let stack = mappings.at((&raw const local).addr()).unwrap();
         assert!(stack.is_readable && stack.is_writable && stack.is_private);

@@ -6,14 +6,14 @@
 
 mod blocks;
 mod edges;
+mod files;
 mod index;
 mod mappings;
-mod numbers;
 mod output;
 mod roots;
 mod sections;
 
-use super::clone::Report;
+use super::clone::{Report, close_all_but};
 use super::machine::Registers;
 use super::modules::Module;
 use super::threads::Stop;
@@ -36,7 +36,7 @@ pub(super) struct Task<'a> {
     /// The process, its thread that takes the graph, and the registers of that.
     pub(super) process: libc::pid_t,
     pub(super) thread: libc::pid_t,
-    pub(super) registers: &'a Registers,
+    pub(super) registers: Registers,
 }
 
 /// Why a scan ended early.
@@ -78,6 +78,7 @@ pub(super) fn run(task: &Task<'_>) -> ! {
 /// Makes the clone end with the process, come after it, and be ended before it where memory is
 /// short.
 fn prepare(task: &Task<'_>) {
+    close_all_but(task.file);
     // SAFETY: the arguments are numbers.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
     // SAFETY: the call takes no arguments.
@@ -94,20 +95,11 @@ fn prepare(task: &Task<'_>) {
     };
     // SAFETY: the limits are read only.
     unsafe { libc::setrlimit(libc::RLIMIT_CORE, &no_core) };
-    let path = c"/proc/self/oom_score_adj";
-    // SAFETY: the path ends in a NUL byte.
-    let file = unsafe { libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC) };
-    if file >= 0 {
-        let score = b"1000";
-        // SAFETY: the pointer is valid for that many bytes. A refusal changes nothing.
-        unsafe { libc::write(file, score.as_ptr().cast(), score.len()) };
-        // SAFETY: the descriptor was opened above.
-        unsafe { libc::close(file) };
-    }
+    files::write(c"/proc/self/oom_score_adj", b"1000");
 }
 
 fn scan(task: &Task<'_>) -> Result<(), Step> {
-    let mappings = Mappings::read(task.report).ok_or(Step::Mappings)?;
+    let mappings = Mappings::read().ok_or(Step::Mappings)?;
     let blocks = Blocks::collect(&mappings, task.granule).ok_or(Step::Memory)?;
     let index = Index::of(&blocks, task.granule).ok_or(Step::Memory)?;
     let mut output = Output::new(task.file).ok_or(Step::Memory)?;

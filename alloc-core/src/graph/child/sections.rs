@@ -4,7 +4,7 @@ use super::blocks::Blocks;
 use super::index::Index;
 use super::mappings::{Mappings, slice};
 use super::output::Output;
-use super::{Task, numbers};
+use super::{Task, files};
 use crate::control;
 use crate::graph::format::{Fact, Tag};
 use crate::graph::machine::{Registers, thread_pointer};
@@ -82,7 +82,7 @@ pub(super) fn threads(
     let own = task.registers.values().as_ptr_range();
     let mut write = |at: usize, thread: &Thread<'_>| {
         ranges[at] = ranges_of(thread, task, mappings, index);
-        write_thread(thread, &ranges[at], task.process, output);
+        write_thread(thread, &ranges[at], task, output);
     };
     write(
         0,
@@ -91,7 +91,7 @@ pub(super) fn threads(
             flags: TOOK_THE_GRAPH,
             sp: task.registers.sp(),
             thread_pointer: thread_pointer(),
-            registers: Some(task.registers),
+            registers: Some(&task.registers),
             of_registers: [(own.start.addr(), own.end.addr()), (0, 0)],
         },
     );
@@ -189,17 +189,12 @@ fn locals(pointer: usize, modules: &[Module], mappings: &Mappings) -> (usize, us
     (start.max(mapped.0), end.min(mapped.1))
 }
 
-fn write_thread(
-    thread: &Thread<'_>,
-    ranges: &ThreadRanges,
-    process: libc::pid_t,
-    output: &mut Output,
-) {
+fn write_thread(thread: &Thread<'_>, ranges: &ThreadRanges, task: &Task<'_>, output: &mut Output) {
     let is_away = ranges.stacks[1].1 != 0;
     let [(low, high), _] = ranges.stacks;
     let mut name = [0; 16];
     output.number(thread.id as u64);
-    output.text(name_of(process, thread.id, &mut name));
+    output.text(name_of(task.process, thread.id, &mut name));
     output.number(thread.flags | if is_away { ON_ANOTHER_STACK } else { 0 });
     let start = if is_away { low } else { ranges.whole_stack.0 };
     output.number(start as u64);
@@ -263,7 +258,7 @@ pub(super) fn facts(task: &Task<'_>, blocks: &Blocks, live: Amount, output: &mut
 /// The name of a thread, by the system.
 fn name_of(process: libc::pid_t, thread: libc::pid_t, place: &mut [u8; 16]) -> &[u8] {
     let mut len = 0;
-    numbers::read_file_of(process, thread, b"comm", |byte| {
+    files::read_of_thread((process, thread), b"comm", |byte| {
         if byte != b'\n' && len < place.len() {
             place[len] = byte;
             len += 1;
@@ -277,7 +272,7 @@ fn sp_of(process: libc::pid_t, thread: libc::pid_t) -> Option<usize> {
     // Numbers with spaces between them, of which the last but one is the stack pointer.
     let (mut last, mut number) = (0, 0_usize);
     let mut is_hex = false;
-    numbers::read_file_of(process, thread, b"syscall", |byte| match byte {
+    files::read_of_thread((process, thread), b"syscall", |byte| match byte {
         b' ' => (last, number, is_hex) = (number, 0, false),
         b'x' => (number, is_hex) = (0, true),
         _ => {

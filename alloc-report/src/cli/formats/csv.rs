@@ -3,9 +3,11 @@
 use alloc_core_snapshot::{
     Amount, Escaped, Frame, GroupKey, Grouping, Metric, Snapshot, Statistic,
 };
-use alloc_report::{StatisticDiff, Suspect};
+use alloc_report::{SlackGroup, StatisticDiff, Suspect};
 use anyhow::Result;
 
+use super::asked::Question;
+use super::lifetimes::nanoseconds;
 use super::{average, copied, diffs, name_of, statistics, total};
 use crate::view::View;
 
@@ -135,6 +137,55 @@ pub(crate) fn suspects(report: &super::suspects::Report<'_>) -> Result<String> {
     rows.text()
 }
 
+const LIFETIMES_COLUMNS: [&str; 8] = [
+    "freed_blocks",
+    "freed_half_below_nanoseconds",
+    "freed_ninety_percent_below_nanoseconds",
+    "freed_all_below_nanoseconds",
+    "live_blocks",
+    "live_half_below_nanoseconds",
+    "live_ninety_percent_below_nanoseconds",
+    "live_all_below_nanoseconds",
+];
+
+pub(crate) fn lifetimes(question: &Question<'_>, groups: &[Statistic]) -> Result<String> {
+    let Question { snapshot, by, .. } = *question;
+    let mut rows = Rows::new(snapshot, question.rows, &by.into(), &LIFETIMES_COLUMNS)?;
+    rows.add(groups, &|it: &Statistic| {
+        let lifetimes = it.lifetimes.clone().unwrap_or_default();
+        let mut cells = Vec::new();
+        for ages in [&lifetimes.freed, &lifetimes.live] {
+            cells.push(ages.count().to_string());
+            cells.extend([0.5, 0.9, 1.0].map(|it| known(ages.quantile(it).map(nanoseconds))));
+        }
+        cells
+    })?;
+    rows.text()
+}
+
+const SLACK_COLUMNS: [&str; 5] = [
+    "slack_bytes",
+    "asked_bytes",
+    "usable_bytes",
+    "blocks",
+    "share",
+];
+
+pub(crate) fn slack(question: &Question<'_>, groups: &[SlackGroup]) -> Result<String> {
+    let Question { snapshot, by, .. } = *question;
+    let mut rows = Rows::new(snapshot, question.rows, &by.into(), &SLACK_COLUMNS)?;
+    rows.add(groups, &|it: &SlackGroup| {
+        vec![
+            it.slack.get().to_string(),
+            it.asked.bytes.get().to_string(),
+            it.usable().get().to_string(),
+            it.asked.blocks.to_string(),
+            known(it.share()),
+        ]
+    })?;
+    rows.text()
+}
+
 /// A group of any report.
 trait Group {
     fn key(&self) -> &GroupKey;
@@ -166,6 +217,15 @@ impl Group for Suspect {
         &self.key
     }
     fn parts(&self) -> &[Suspect] {
+        &[]
+    }
+}
+
+impl Group for SlackGroup {
+    fn key(&self) -> &GroupKey {
+        &self.key
+    }
+    fn parts(&self) -> &[SlackGroup] {
         &[]
     }
 }

@@ -198,7 +198,11 @@ impl From<Health> for HealthCounts {
 
 /// ASCII-only JSON: a program reads the same text, and a terminal gets no control characters.
 pub(crate) fn to_text(report: &impl Serialize) -> Result<String> {
-    let json = serde_json::to_string_pretty(report)?;
+    Ok(ascii(&serde_json::to_string_pretty(report)?))
+}
+
+/// JSON with escapes for everything that is not printable ASCII.
+pub(crate) fn ascii(json: &str) -> String {
     let mut text = String::with_capacity(json.len() + 1);
     for c in json.chars() {
         if c.is_ascii() && c != '\u{7f}' {
@@ -211,5 +215,5 @@ pub(crate) fn to_text(report: &impl Serialize) -> Result<String> {
         }
     }
     text.push('\n');
-    Ok(text)
+    text
 }

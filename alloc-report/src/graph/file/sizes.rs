@@ -5,14 +5,15 @@ use super::sections::CallsiteRow;
 
 /// The number of bytes that a rounded size may lack.
 ///
-/// A rounded size is of the form `(64 + m) << e`, and the true one is less than `1 << e` above it.
+/// A rounded size is of the form `(32 + m) << e` from 1 KiB on, and the true one is less than `1 << e`
+/// above it.
 ///
 /// ```text
-/// room(127) == 0, room(128) == 1, room(256) == 3
+/// room(1023) == 0, room(1024) == 31, room(2048) == 63
 /// ```
 pub(in crate::graph) fn room(rounded: u64) -> u64 {
     match rounded.checked_ilog2() {
-        Some(log) if log >= 7 => (1 << (log - 6)) - 1,
+        Some(log) if log >= 10 => (1 << (log - 5)) - 1,
         _ => 0,
     }
 }
@@ -20,7 +21,7 @@ pub(in crate::graph) fn room(rounded: u64) -> u64 {
 /// The size that a file has for a block of this size: the largest of its form that is not larger.
 pub(in crate::graph) fn rounded(size: u64) -> u64 {
     match size.checked_ilog2() {
-        Some(log) if log >= 7 => size >> (log - 6) << (log - 6),
+        Some(log) if log >= 10 => size >> (log - 5) << (log - 5),
         _ => size,
     }
 }
@@ -94,27 +95,32 @@ mod tests {
     fn what_sizes_lack_is_spread_in_proportion_to_their_room() {
         for (rounded, expected) in [
             (0, 0),
-            (127, 0),
-            (128, 1),
-            (254, 1),
-            (256, 3),
-            (1 << 20, (1 << 14) - 1),
+            (1023, 0),
+            (1024, 31),
+            (2047, 31),
+            (2048, 63),
+            (1 << 20, (1 << 15) - 1),
         ] {
             assert_eq!(room(rounded), expected, "{rounded}");
-            assert_eq!(super::rounded(rounded + expected), rounded);
         }
-        check(&[100, 128], Some(Amount::new(229, 2)), &[100, 129]);
-        check(&[256; 4], Some(Amount::new(1030, 4)), &[257, 258, 257, 258]);
-        check(&[256, 512], Some(Amount::new(778, 2)), &[259, 519]);
+        for size in [0, 1023, 1024, 1055, 1056, 2047, 2048, 5003, 1_000_001] {
+            let least = rounded(size);
+            assert!((least..=least + room(least)).contains(&size), "{size}");
+            assert_eq!((rounded(least), room(size)), (least, room(least)));
+        }
+        check(&[100, 1024], Some(Amount::new(1155, 2)), &[100, 1055]);
+        let four = Some(Amount::new(8198, 4));
+        check(&[2048; 4], four, &[2049, 2050, 2049, 2050]);
+        check(&[2048, 4096], Some(Amount::new(6334, 2)), &[2111, 4223]);
         // The whole room.
-        check(&[256, 128], Some(Amount::new(388, 2)), &[259, 129]);
+        check(&[2048, 1024], Some(Amount::new(3166, 2)), &[2111, 1055]);
     }
 
     #[test]
     fn callsites_that_disagree_are_left_alone() {
-        check(&[256], Some(Amount::new(257, 2)), &[256]);
-        check(&[256], Some(Amount::new(260, 1)), &[256]);
-        check(&[256], Some(Amount::new(255, 1)), &[256]);
-        check(&[256], None, &[256]);
+        check(&[2048], Some(Amount::new(2049, 2)), &[2048]);
+        check(&[2048], Some(Amount::new(2112, 1)), &[2048]);
+        check(&[2048], Some(Amount::new(2047, 1)), &[2048]);
+        check(&[2048], None, &[2048]);
     }
 }

@@ -45,6 +45,15 @@ impl Counts {
     pub fn missing(&self) -> u64 {
         (self.strong + self.weak).saturating_sub(self.found)
     }
+
+    /// What is wrong with them, if something is.
+    fn finding(self) -> Option<CountsKind> {
+        match self {
+            it if it.strong == 0 && it.weak > 0 => Some(CountsKind::OnlyWeakLeft),
+            it if it.strong > 0 && it.missing() > 0 => Some(CountsKind::ForgottenClone),
+            _ => None,
+        }
+    }
 }
 
 /// What is wrong with the counts of a block.
@@ -107,6 +116,16 @@ pub struct CountFinding {
 }
 
 impl Graph {
+    /// Whether nothing or only unknown memory reaches a block, or its counts do not add up.
+    #[cfg(feature = "process")]
+    pub(in crate::graph) fn is_left_behind(&self, block: BlockId) -> bool {
+        let is_reached = self.evidence().ranks[block.0 as usize] < Rank::UNKNOWN;
+        !is_reached
+            || self
+                .counts_of(block)
+                .is_some_and(|it| it.finding().is_some())
+    }
+
     /// The counts of a block; `None` if it is no `Rc` or `Arc`, or if its type is not known.
     ///
     /// ```
@@ -165,16 +184,15 @@ impl Graph {
     pub fn counts(&self) -> Vec<CountFinding> {
         let mut found: HashMap<(CountsKind, u32), CountFinding> = HashMap::new();
         for block in self.blocks() {
-            if self.evidence().ranks[block.0 as usize] == Rank::NOTHING {
+            let is_reached = self.evidence().ranks[block.0 as usize] != Rank::NOTHING;
+            if !is_reached || self.is_ignored(block.0) {
                 continue;
             }
             let Some(counts) = self.counts_of(block) else {
                 continue;
             };
-            let kind = match counts {
-                it if it.strong == 0 && it.weak > 0 => CountsKind::OnlyWeakLeft,
-                it if it.strong > 0 && it.missing() > 0 => CountsKind::ForgottenClone,
-                _ => continue,
+            let Some(kind) = counts.finding() else {
+                continue;
             };
             let callsite = self.data.nodes.callsites[block.0 as usize];
             let finding = found

@@ -117,6 +117,9 @@ impl Graph {
         members: &[u32],
         certainty: impl FnOnce() -> Option<Certainty>,
     ) {
+        if members.iter().any(|it| self.is_ignored(*it)) {
+            return;
+        }
         let first = members.iter().find(|it| self.counted(**it).is_some());
         let Some(blocks) = first.and_then(|it| self.shortest_cycle(*it, members)) else {
             return;

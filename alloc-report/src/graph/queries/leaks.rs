@@ -59,7 +59,7 @@ impl Graph {
         let tree = self.tree();
         let members = self.members();
         let mut leaks: HashMap<(u32, bool, Certainty), Leak> = HashMap::new();
-        for &first in &tree.heads {
+        for &first in tree.heads.iter().filter(|it| !self.is_ignored(**it)) {
             let component = tree.unreached.of[first as usize];
             let of_it = members.of(component);
             // A cycle is named by its `Rc` or `Arc`, if it has one.
@@ -92,6 +92,16 @@ impl Graph {
         let mut leaks: Vec<Leak> = leaks.into_values().collect();
         leaks.sort_by_key(|it| (Reverse(it.retained), it.example));
         leaks
+    }
+
+    /// Says nothing of the blocks at these addresses: neither of leaks, nor of cycles and counts.
+    #[cfg(feature = "process")]
+    pub(in crate::graph) fn ignore(&mut self, addresses: std::collections::HashSet<u64>) {
+        self.ignored = addresses;
+    }
+
+    pub(in crate::graph) fn is_ignored(&self, block: u32) -> bool {
+        !self.ignored.is_empty() && self.ignored.contains(&self.block(BlockId(block)).address)
     }
 
     pub(in crate::graph) fn refers_to_itself(&self, block: u32) -> bool {

@@ -294,7 +294,7 @@ fn rounded_sizes_sum_up_to_what_callsites_counted() {
     assert_eq!(graph.bytes(), sizes.iter().sum::<u64>());
     for (block, size) in graph.blocks().zip(sizes) {
         let found = graph.block(block).size.get();
-        assert!(found.abs_diff(size) <= size / 64, "{found} {size}");
+        assert!(found.abs_diff(size) <= size / 32, "{found} {size}");
     }
 }
 

@@ -1,4 +1,7 @@
-//! [`Browser`]: Chromium without a window, driven through its DevTools protocol.
+//! [`Browser`]: Chromium without a window, driven through its DevTools protocol. Each test binary
+//! uses a part of this.
+
+#![allow(dead_code)]
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -122,11 +125,25 @@ impl Browser {
 
     /// Opens a file.
     pub(crate) fn load(&mut self, path: &Path, fragment: &str) {
+        self.go(&format!("file://{}{fragment}", path.display()));
+    }
+
+    /// Opens an address.
+    pub(crate) fn go(&mut self, url: &str) {
         // Another address first: a page whose fragment alone changes is not loaded again.
         self.call("Page.navigate", json!({ "url": "about:blank" }));
-        let url = format!("file://{}{fragment}", path.display());
         self.call("Page.navigate", json!({ "url": url }));
         self.wait("document.readyState === 'complete' && location.href !== 'about:blank'");
+    }
+
+    /// Chooses a file in the first element that a selector finds, as a person does in a dialog.
+    #[track_caller]
+    pub(crate) fn choose_file(&mut self, selector: &str, path: &Path) {
+        self.wait(&format!("document.querySelector({})", json!(selector)));
+        let what = json!({ "expression": format!("document.querySelector({})", json!(selector)) });
+        let element = self.call("Runtime.evaluate", what);
+        let what = json!({ "objectId": element["result"]["objectId"], "files": [path] });
+        self.call("DOM.setFileInputFiles", what);
     }
 
     /// The value of an expression.

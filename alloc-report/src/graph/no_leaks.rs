@@ -1,0 +1,221 @@
+//! [`left_behind`]: what a piece of work leaves behind in this process.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::fmt::{self, Write as _};
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread::LocalKey;
+
+use alloc_core::{Error, GraphOptions};
+
+use super::{CountFinding, CountsKind, Cycle, Graph, Leak};
+
+/// What a piece of work [left behind](left_behind). It prints as a person reads it.
+///
+/// ```
+/// use alloc_report::graph::LeftBehind;
+///
+/// assert_eq!(LeftBehind::default().to_string(), "");
+/// ```
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct LeftBehind {
+    /// Trees that nothing reaches, without those of cycles.
+    pub leaks: Vec<Leak>,
+    /// Cycles of `Rc` or `Arc`.
+    pub cycles: Vec<Cycle>,
+    /// `Rc`s or `Arc`s that count more references than there are.
+    pub forgotten: Vec<CountFinding>,
+}
+
+impl LeftBehind {
+    /// Whether nothing was left behind.
+    ///
+    /// ```
+    /// assert!(alloc_report::graph::LeftBehind::default().is_empty());
+    /// ```
+    pub fn is_empty(&self) -> bool {
+        self.leaks.is_empty() && self.cycles.is_empty() && self.forgotten.is_empty()
+    }
+}
+
+impl fmt::Display for LeftBehind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = String::new();
+        for leak in &self.leaks {
+            let name = leak.type_name.as_deref().unwrap_or("<unknown>");
+            let leaks = if leak.heads == 1 { "leak" } else { "leaks" };
+            writeln!(
+                lines,
+                "{} {leaks} of {}: {name} at {}",
+                leak.heads, leak.retained, leak.place
+            )?;
+        }
+        for cycle in &self.cycles {
+            let cycles = if cycle.count == 1 { "cycle" } else { "cycles" };
+            writeln!(
+                lines,
+                "{} {cycles} of {}: {cycle}",
+                cycle.count, cycle.retained
+            )?;
+            for (name, place) in cycle.types.iter().zip(&cycle.places) {
+                writeln!(lines, "    {name} at {place}")?;
+            }
+        }
+        for finding in &self.forgotten {
+            let name = finding.type_name.as_deref().unwrap_or("<unknown>");
+            writeln!(
+                lines,
+                "{} forgotten clones of {name} at {}",
+                finding.missing, finding.place
+            )?;
+        }
+        f.write_str(lines.trim_end())
+    }
+}
+
+/// Runs a piece of work, and returns what it returns, and what it leaves behind: blocks that nothing
+/// reaches, cycles of `Rc` and `Arc`, and forgotten clones.
+///
+/// What was there before counts for nothing, so tests may share a process: calls on several threads
+/// wait for one another. What a thread without such a call leaves behind meanwhile counts. It takes two heap graphs of the process. Tracing starts if it is off, and
+/// stays on.
+///
+/// A block that memory which is not in use still refers to does not count: whether it is in use is not
+/// known. A cycle does, since its counts say that nothing else refers to it.
+///
+/// # Errors
+///
+/// Those of [`alloc_core::heap_graph`] and [`alloc_core::start`].
+///
+/// ```
+/// use alloc_core::TraceAlloc;
+/// use alloc_report::graph::left_behind;
+///
+/// #[global_allocator]
+/// static ALLOC: TraceAlloc = TraceAlloc::system();
+///
+/// # if !cfg!(all(target_os = "linux", target_arch = "x86_64")) { return Ok(()) }
+/// let (_, left) = left_behind(|| std::mem::forget(vec![7_u64; 100]))?;
+/// assert!(left.to_string().starts_with("1 leak of 800 B: Vec<u64> at "), "{left}");
+///
+/// let (sum, left) = left_behind(|| vec![1, 2, 3].iter().sum::<i32>())?;
+/// assert_eq!(sum, 6);
+/// assert!(left.is_empty());
+/// # Ok::<(), alloc_core::Error>(())
+/// ```
+pub fn left_behind<R>(work: impl FnOnce() -> R) -> Result<(R, LeftBehind), Error> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    thread_local!(static IS_WITHIN: Cell<bool> = const { Cell::new(false) });
+    // NOTE: a call within another one, as of a test that checks a helper of its own, goes on.
+    let is_outermost = !IS_WITHIN.replace(true);
+    let _alone = is_outermost.then(|| {
+        let guard = ONE_AT_A_TIME.lock();
+        (
+            guard.unwrap_or_else(PoisonError::into_inner),
+            Leave(&IS_WITHIN),
+        )
+    });
+    if !alloc_core::is_tracing() {
+        alloc_core::start()?;
+    }
+    let before = left_until_now()?;
+    let result = call(work);
+    clean_the_stack();
+    Ok((result, left_since(before)?))
+}
+
+/// Notes, when it is dropped, that the thread is outside again.
+struct Leave(&'static LocalKey<Cell<bool>>);
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+/// The addresses of the blocks that are left behind.
+#[inline(never)]
+fn left_until_now() -> Result<HashSet<u64>, Error> {
+    let graph = graph_of_this_process()?;
+    let left = graph.blocks().filter(|it| graph.is_left_behind(*it));
+    Ok(left.map(|it| graph.block(it).address).collect())
+}
+
+/// What is left behind besides.
+#[inline(never)]
+fn left_since(before: HashSet<u64>) -> Result<LeftBehind, Error> {
+    let mut graph = graph_of_this_process()?;
+    graph.ignore(before);
+    let mut left = LeftBehind {
+        leaks: graph.leaks(),
+        cycles: graph.cycles(),
+        forgotten: graph.counts(),
+    };
+    left.leaks.retain(|it| !it.is_cycle);
+    left.forgotten
+        .retain(|it| it.kind == CountsKind::ForgottenClone);
+    Ok(left)
+}
+
+/// Runs a piece of work, and panics if it leaves something behind: blocks that nothing reaches,
+/// cycles of `Rc` and `Arc`, or forgotten clones. Returns what the work returns.
+///
+/// # Panics
+///
+/// If something is left behind, with its types and the lines that made it; if no graph can be taken.
+///
+/// ```
+/// # #[global_allocator]
+/// # static ALLOC: alloc_core::TraceAlloc = alloc_core::TraceAlloc::system();
+/// # if !cfg!(all(target_os = "linux", target_arch = "x86_64")) { return }
+/// let sum = alloc_report::graph::without_leaks(|| vec![1, 2, 3].iter().sum::<i32>());
+/// assert_eq!(sum, 6);
+/// ```
+#[track_caller]
+pub fn without_leaks<R>(work: impl FnOnce() -> R) -> R {
+    let (result, left) = match left_behind(work) {
+        Ok(it) => it,
+        Err(error) => panic!("expected a heap graph of this process: {error}"),
+    };
+    assert!(
+        left.is_empty(),
+        "expected that nothing is left behind, found:\n{left}"
+    );
+    result
+}
+
+/// Room on the stack between the work and what comes after it, whose frames may have words that were
+/// never written: what the work left there would look like references.
+const ROOM: usize = 64 << 10;
+
+#[inline(never)]
+fn call<R>(work: impl FnOnce() -> R) -> R {
+    let room = black_box([0_u8; ROOM]);
+    let result = work();
+    black_box(&room);
+    result
+}
+
+/// Overwrites what the work left on the stack.
+#[inline(never)]
+fn clean_the_stack() {
+    black_box([0_u8; 2 * ROOM]);
+}
+
+fn graph_of_this_process() -> Result<Graph, Error> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let name = format!("alloc-report-{}-{number}.heapgraph", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    alloc_core::heap_graph_with(&path, &GraphOptions::default())?;
+    if std::env::var_os("KEEPG").is_some() {
+        let _ = std::fs::copy(&path, format!("/tmp/kept-{number}.heapgraph"));
+    }
+    let graph = Graph::load(&path);
+    // NOTE: an error means that somebody else removed it.
+    let _ = std::fs::remove_file(&path);
+    graph
+}

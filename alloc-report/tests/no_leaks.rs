@@ -1,0 +1,169 @@
+//! Tests that nothing is left behind, by heap graphs of the own process.
+
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+use std::cell::RefCell;
+use std::hint::black_box;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::{Rc, Weak};
+use std::sync::{Arc, Mutex};
+
+use alloc_core::TraceAlloc;
+use alloc_report::graph::{left_behind, without_leaks};
+
+#[global_allocator]
+static ALLOC: TraceAlloc = TraceAlloc::system();
+
+struct Node {
+    others: RefCell<Vec<Rc<Node>>>,
+    _content: [u64; 10],
+}
+
+struct Parent {
+    children: RefCell<Vec<Rc<Child>>>,
+    _content: [u64; 5],
+}
+
+struct Child {
+    parent: RefCell<Weak<Parent>>,
+    _content: [u64; 7],
+}
+
+fn node() -> Rc<Node> {
+    Rc::new(Node {
+        others: RefCell::default(),
+        _content: [7; 10],
+    })
+}
+
+/// The text that a piece of work leaves behind.
+#[track_caller]
+fn left_by(work: impl FnOnce()) -> String {
+    left_behind(work).unwrap().1.to_string()
+}
+
+/// Checks that the text has lines that begin so.
+#[track_caller]
+fn check(left: &str, lines: &[&str]) {
+    assert_eq!(left.lines().count(), lines.len(), "{left}");
+    for (line, start) in left.lines().zip(lines) {
+        assert!(
+            line.starts_with(start),
+            "expected {start:?}, found {line:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_dropped_or_held_is_not_left_behind() {
+    static HELD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let left = left_by(|| {
+        drop(black_box(vec![1_u8; 1000]));
+        HELD.lock()
+            .unwrap()
+            .push("held by a static, and reached".to_owned());
+        let parent = Rc::new(Parent {
+            children: RefCell::default(),
+            _content: [1; 5],
+        });
+        let child = Rc::new(Child {
+            parent: RefCell::new(Rc::downgrade(&parent)),
+            _content: [2; 7],
+        });
+        parent.children.borrow_mut().push(child);
+        assert!(
+            parent.children.borrow()[0]
+                .parent
+                .borrow()
+                .upgrade()
+                .is_some()
+        );
+    });
+    check(&left, &[]);
+}
+
+#[test]
+fn a_forgotten_vector_is_a_leak() {
+    let left = left_by(|| std::mem::forget(black_box(vec![7_u64; 100])));
+    check(&left, &["1 leak of 800 B: Vec<u64> at "]);
+    assert!(left.contains("no_leaks.rs:"), "{left}");
+}
+
+#[test]
+fn a_cycle_is_shown_as_a_person_draws_it() {
+    let left = left_by(|| {
+        let (a, b) = (node(), node());
+        a.others.borrow_mut().push(b.clone());
+        b.others.borrow_mut().push(a.clone());
+    });
+    check(
+        &left,
+        &[
+            "1 cycle of ",
+            "    Rc<no_leaks::Node> at ",
+            "    Vec<Rc<no_leaks::Node>> at ",
+            "    Rc<no_leaks::Node> at ",
+            "    Vec<Rc<no_leaks::Node>> at ",
+        ],
+    );
+    assert!(
+        left.contains("Rc<no_leaks::Node> -> Vec<Rc<no_leaks::Node>> -> Rc<no_leaks::Node>"),
+        "{left}"
+    );
+}
+
+#[test]
+fn a_forgotten_clone_is_found_while_the_value_is_held() {
+    static HELD: Mutex<Option<Arc<[u64; 9]>>> = Mutex::new(None);
+    let left = left_by(|| {
+        let counted = Arc::new([3_u64; 9]);
+        std::mem::forget(black_box(counted.clone()));
+        *HELD.lock().unwrap() = Some(counted);
+    });
+    check(&left, &["1 forgotten clones of Arc<[u64; 9]> at "]);
+}
+
+#[test]
+fn what_was_left_before_counts_for_nothing() {
+    let left = left_by(|| {
+        let left = left_by(|| std::mem::forget(black_box(vec![7_u64; 50])));
+        check(&left, &["1 leak of 400 B: Vec<u64> at "]);
+        check(&left_by(|| ()), &[]);
+    });
+    check(&left, &["1 leak of 400 B: Vec<u64> at "]);
+}
+
+#[test]
+fn a_failure_says_what_is_left_and_a_success_returns_the_value() {
+    assert_eq!(without_leaks(|| 6 * 7), 42);
+    let work = || std::mem::forget(black_box(Box::new([1_u64; 20])));
+    let panic = catch_unwind(AssertUnwindSafe(|| without_leaks(work))).unwrap_err();
+    let message = panic.downcast_ref::<String>().unwrap();
+    assert!(
+        message.starts_with("expected that nothing is left behind, found:\n1 leak of 160 B: "),
+        "{message}"
+    );
+}
+
+mod attribute {
+    use super::*;
+
+    #[alloc_core::memory_test(graph = true)]
+    fn nothing_is_left_behind() {
+        drop(black_box(vec![1_u8; 100]));
+    }
+
+    #[alloc_core::memory_test(graph = true, leaked = 0)]
+    fn with_a_limit_too() -> Result<(), std::num::ParseIntError> {
+        let number: u32 = "7".parse()?;
+        assert_eq!(number, 7);
+        Ok(())
+    }
+
+    #[alloc_core::memory_test(graph = true)]
+    #[should_panic(expected = "1 cycle of ")]
+    fn a_cycle_fails() {
+        let a = node();
+        a.others.borrow_mut().push(a.clone());
+    }
+}
