@@ -2,7 +2,7 @@
 
 use alloc_core_snapshot::{Amount, Counters, Frame, Snapshot, Trace, Traceback};
 
-use super::file::MAGIC;
+use super::file::{MAGIC, rounded};
 pub use super::sample::sample;
 
 /// The address of the first block.
@@ -348,14 +348,6 @@ pub fn frame(file: &mut Vec<u8>, tag: u8, payload: &[u8]) {
     file.push(tag);
     file.extend((payload.len() as u32).to_le_bytes());
     file.extend(payload);
-}
-
-/// The largest size of the file's form that is at most `size`.
-fn rounded(size: u64) -> u64 {
-    match size.checked_ilog2() {
-        Some(log) if log >= 10 => size >> (log - 5) << (log - 5),
-        _ => size,
-    }
 }
 
 /// Appends a varint.

@@ -12,8 +12,10 @@
 //!
 //! - *Roots*: statics come before thread-locals, stacks, registers, statics of libraries, and memory
 //!   that nobody describes. A root of a lower class owns only what no higher one reaches.
-//! - *References*: a word of a block whose type has no pointers, a word behind a vector's length, and
-//!   a pointer into the middle of a block count only for blocks that better references do not reach.
+//! - *References*: a word of a block whose type has no pointers, a word behind a vector's length, a
+//!   pointer into the middle of a block, and one to a block of a type that the holder's type rules out
+//!   count only for blocks that better references do not reach. So does a pointer to a block that has
+//!   as many owners as it can have among those whose types name it.
 //! - *Counts*: those of `Rc` and `Arc` are compared with the references found.
 //!
 //! Each answer has a [`Certainty`].

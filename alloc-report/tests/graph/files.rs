@@ -221,6 +221,10 @@ fn sections_that_are_missing_or_unknown_leave_the_rest_readable() {
     let graph = Graph::read(&with(b'S', None)).unwrap();
     let first = graph.block(graph.blocks().next().unwrap());
     assert_eq!(first.to_string(), "<unknown> (84 B, <unknown>)");
+    for show in [Show::Cycles, Show::Counts] {
+        let text = graph.show(show, 10).to_string();
+        assert!(text.starts_with("Not known: no type is\n"), "{text}");
+    }
 }
 
 #[test]

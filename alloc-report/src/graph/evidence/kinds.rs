@@ -11,6 +11,8 @@ pub(in crate::graph) struct Kind {
     pub(in crate::graph) is_counted: bool,
     /// Whether it is the table of a hash map, or may be one.
     pub(in crate::graph) table: IsTable,
+    /// Whether it is a part of a collection, which has one owner.
+    pub(in crate::graph) is_collection: bool,
     /// Whether what is behind the length of its owner is not initialized.
     pub(in crate::graph) is_vector: bool,
 }
@@ -47,9 +49,26 @@ impl Kind {
             has_no_pointers,
             is_counted: matches!(owner, "Rc" | "Arc"),
             table,
+            is_collection: !matches!(owner, "Box" | "Rc" | "Arc") && is_known(owner),
             is_vector: matches!(owner, "Vec" | "BinaryHeap"),
         }
     }
+}
+
+/// Whether an owner is one of the standard library's.
+fn is_known(owner: &str) -> bool {
+    matches!(
+        owner,
+        "Vec"
+            | "VecDeque"
+            | "BinaryHeap"
+            | "HashMap"
+            | "HashSet"
+            | "HashTable"
+            | "BTreeMap"
+            | "BTreeSet"
+            | "LinkedList"
+    )
 }
 
 /// Whether a type, or a list of types, consists of numbers and text only.
@@ -106,6 +125,7 @@ mod tests {
         assert!(kind("Rc<Node>").is_counted && kind("Arc<[u8]>").is_counted);
         assert!(!kind("Vec<Rc<Node>>").is_counted && !kind("Rcs<u8>").is_counted);
         assert!(kind("Vec<u8>").is_vector && !kind("VecDeque<u8>").is_vector);
+        assert!(kind("BTreeMap<u8, u8>").is_collection && !kind("Box<u8>").is_collection);
         assert_eq!(kind("HashSet<u8>").table, IsTable::Yes);
         assert_eq!(kind("Vec<HashSet<u8>>").table, IsTable::No);
         assert_eq!(Kind::of(None).table, IsTable::Maybe);

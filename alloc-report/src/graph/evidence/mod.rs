@@ -14,7 +14,7 @@ pub(super) use groups::{GroupId, Groups, groups};
 pub(super) use kinds::Kind;
 pub(super) use references::References;
 
-use super::file::{Data, RootKind, RootRow};
+use super::file::{Data, NO_COUNT, RootKind, RootRow};
 use super::names::Names;
 
 /// What kind of root it is, the best evidence first.
@@ -134,7 +134,53 @@ impl Evidence {
             is_strong_root,
         };
         evidence.rank_all(data);
+        if evidence.demote(data, names) {
+            evidence.ranks.fill(Rank::NOT_YET);
+            evidence.rank_all(data);
+        }
         evidence
+    }
+
+    /// Demotes references to blocks that have all their owners among those whose types name them.
+    ///
+    /// A box or a table has one owner; an `Rc` or `Arc` counts them. If so many blocks refer to one
+    /// whose types name its type, another reference was left behind. A type that names another is
+    /// the larger term, so there is no circle in which a block loses the references by which roots
+    /// reach it. A static or a thread-local that points to a collection is its owner, too. Returns
+    /// whether there are any.
+    fn demote(&mut self, data: &Data, names: &Names) -> bool {
+        let nodes = &data.nodes;
+        let mut named = vec![0_u32; nodes.len()];
+        for block in 0..nodes.len() as u32 {
+            if !self.ranks[block as usize].is_strong() {
+                continue;
+            }
+            for edge in nodes.edges(block) {
+                if self.references.is_named(edge) {
+                    named[nodes.to[edge] as usize] += 1;
+                }
+            }
+        }
+        for (root, is_strong) in data.roots.iter().zip(&self.is_strong_root) {
+            let is_variable = class_of(data, root) <= RootClass::ThreadLocal;
+            let kind = references::kind(data, names, root.target);
+            if *is_strong && is_variable && (kind.is_collection || kind.is_counted) {
+                named[root.target as usize] += 1;
+            }
+        }
+        let is_owned = |block: u32| {
+            let found = named[block as usize];
+            found > 0 && found >= owners(data, names, block)
+        };
+        let mut are_any = false;
+        for (edge, target) in nodes.to.iter().enumerate() {
+            let is_other = self.references.is_strong(edge) && !self.references.is_named(edge);
+            if is_other && is_owned(*target) {
+                self.references.demote(edge);
+                are_any = true;
+            }
+        }
+        are_any
     }
 
     /// Gives each block its rank, from the best to the worst.
@@ -207,6 +253,23 @@ impl Evidence {
             Rank::NOTHING => Reach::ByNothing,
             _ => Reach::Strongly,
         }
+    }
+}
+
+/// How many owners a block has, or more than there are if that is not known.
+fn owners(data: &Data, names: &Names, block: u32) -> u32 {
+    if !references::kind(data, names, block).is_counted {
+        return 1;
+    }
+    let (strong, weak) = (
+        data.nodes.strong[block as usize],
+        data.nodes.weak[block as usize],
+    );
+    // All strong references share one weak one.
+    match (strong, weak) {
+        (NO_COUNT, _) => u32::MAX,
+        (0, weak) => weak,
+        (strong, weak) => strong.saturating_add(weak.saturating_sub(1)),
     }
 }
 

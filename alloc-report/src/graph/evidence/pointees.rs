@@ -14,12 +14,23 @@ use std::collections::HashSet;
 /// are all hash tables, and all trees.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::graph) struct Pointees {
-    /// `Box<T>`, `Rc<T>` and `Arc<T>` for types of a known size.
+    /// Types that are named: `Box<T>`, `Rc<T>`, `Arc<T>`, and hash tables.
     owners: HashSet<String>,
     buffers: bool,
     tables: bool,
     trees: bool,
     lists: bool,
+}
+
+/// Whether blocks of one type point to those of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::graph) enum Listing {
+    /// The one type names the other.
+    Named,
+    /// The types do not show it.
+    Possible,
+    /// The one type shows that it does not.
+    Excluded,
 }
 
 impl Pointees {
@@ -59,7 +70,10 @@ impl Pointees {
         };
         match owner {
             "Vec" | "VecDeque" | "BinaryHeap" => self.buffers = true,
-            "HashMap" | "HashSet" => self.tables = true,
+            "HashMap" | "HashSet" => {
+                self.tables = true;
+                self.owners.insert(value.to_owned());
+            }
             "BTreeMap" | "BTreeSet" => self.trees = true,
             "LinkedList" => self.lists = true,
             "Box" | "Rc" | "Arc" if is_unsized(arguments) => {
@@ -86,8 +100,19 @@ impl Pointees {
         true
     }
 
-    /// Whether a block of a type is among them. A type of another kind may be.
-    pub(in crate::graph) fn contain(&self, type_name: &str) -> bool {
+    /// Whether a block of a type is among them.
+    pub(in crate::graph) fn listing(&self, type_name: &str) -> Listing {
+        if self.owners.contains(type_name) {
+            return Listing::Named;
+        }
+        match self.may_contain(type_name) {
+            true => Listing::Possible,
+            false => Listing::Excluded,
+        }
+    }
+
+    /// Whether a block of a type may be among them. A type of another kind may be.
+    fn may_contain(&self, type_name: &str) -> bool {
         let (owner, arguments) = split(type_name).unwrap_or((type_name, ""));
         match owner {
             "Box" | "Rc" | "Arc" => {
@@ -191,10 +216,10 @@ mod tests {
     fn check(from: &str, to: &[&str], not_to: &[&str]) {
         let found = Pointees::of(from).expect(from);
         for name in to {
-            assert!(found.contain(name), "{from} -> {name}");
+            assert_ne!(found.listing(name), Listing::Excluded, "{from} -> {name}");
         }
         for name in not_to {
-            assert!(!found.contain(name), "{from} -> {name}");
+            assert_eq!(found.listing(name), Listing::Excluded, "{from} -> {name}");
         }
     }
 
@@ -241,6 +266,21 @@ mod tests {
             &["Vec<Rc<app::Node>>"],
             &["Rc<app::Node>"],
         );
+    }
+
+    #[test]
+    fn boxes_and_tables_are_named() {
+        let found = Pointees::of("HashMap<String, (Arc<app::A>, HashMap<u8, u8>)>").unwrap();
+        for (name, expected) in [
+            ("Arc<app::A>", Listing::Named),
+            ("HashMap<u8, u8>", Listing::Named),
+            ("HashMap<u8, u16>", Listing::Possible),
+            ("String", Listing::Possible),
+            ("Channel<u8>", Listing::Possible),
+            ("Arc<app::B>", Listing::Excluded),
+        ] {
+            assert_eq!(found.listing(name), expected, "{name}");
+        }
     }
 
     #[test]

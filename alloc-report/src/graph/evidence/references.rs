@@ -1,10 +1,11 @@
 //! [`References`]: which references are good evidence.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use super::kinds::{IsTable, Kind};
-use super::pointees::Pointees;
-use crate::graph::file::{Data, room};
+use super::pointees::{Listing, Pointees};
+use crate::graph::file::{Data, room, rounded};
 use crate::graph::names::Names;
 
 /// The word may hold a pointer, judging by the type of its block.
@@ -12,6 +13,8 @@ const FROM_CONTENT: u8 = 1;
 /// The pointer is to a place that owners point to.
 const TO_OWNED: u8 = 2;
 const STRONG: u8 = FROM_CONTENT | TO_OWNED;
+/// The type of the block names the type of the target.
+const NAMED: u8 = 4;
 
 /// What speaks for each reference.
 pub(in crate::graph) struct References {
@@ -22,26 +25,25 @@ impl References {
     pub(super) fn of(data: &Data, names: &Names) -> References {
         let nodes = &data.nodes;
         let used = used_bytes(data, names);
-        let callsites = names.callsites.iter();
-        let pointees = callsites.map(|it| Pointees::of(it.type_name.as_deref()?));
-        let pointees: Vec<Option<Pointees>> = pointees.collect();
+        let mut listings = Listings::of(names);
         let mut of = vec![0; nodes.to.len()];
         for block in 0..nodes.len() as u32 {
             let kind = kind(data, names, block);
-            let pointees = pointees[nodes.callsites[block as usize] as usize].as_ref();
             let end = match kind.is_vector {
                 true => used.get(&block).copied().unwrap_or(u64::MAX),
                 false => u64::MAX,
             };
             for edge in nodes.edges(block) {
                 let place = u64::from(nodes.word[edge]) * 8;
-                let target = nodes.callsites[nodes.to[edge] as usize] as usize;
-                let target = names.callsites[target].type_name.as_deref();
-                let has_content = !kind.has_no_pointers
-                    && place < end
-                    && pointees.is_none_or(|it| target.is_none_or(|name| it.contain(name)));
-                let owned = is_owned_place(data, names, nodes.to[edge], nodes.offset[edge]);
-                of[edge] = u8::from(has_content) * FROM_CONTENT + u8::from(owned) * TO_OWNED;
+                let callsite = |block: u32| nodes.callsites[block as usize];
+                let target = nodes.to[edge];
+                let listing = listings.between(callsite(block), callsite(target));
+                let has_content =
+                    !kind.has_no_pointers && place < end && listing != Listing::Excluded;
+                let owned = is_owned_place(data, names, target, nodes.offset[edge]);
+                of[edge] = u8::from(has_content) * FROM_CONTENT
+                    + u8::from(owned) * TO_OWNED
+                    + u8::from(listing == Listing::Named) * NAMED;
             }
         }
         References { of }
@@ -49,12 +51,62 @@ impl References {
 
     /// Whether a reference counts whatever else reaches its target.
     pub(in crate::graph) fn is_strong(&self, edge: usize) -> bool {
-        self.of[edge] == STRONG
+        self.of[edge] & STRONG == STRONG
+    }
+
+    /// Whether a strong reference comes from a block whose type names that of the target.
+    pub(super) fn is_named(&self, edge: usize) -> bool {
+        self.of[edge] == STRONG | NAMED
+    }
+
+    /// Makes a reference one that may be left behind.
+    pub(super) fn demote(&mut self, edge: usize) {
+        self.of[edge] &= !TO_OWNED;
     }
 
     /// Whether the word may hold a pointer, judging by the type of its block.
     pub(in crate::graph) fn is_content(&self, edge: usize) -> bool {
         self.of[edge] & FROM_CONTENT != 0
+    }
+}
+
+/// What types say about references between their blocks.
+struct Listings<'a> {
+    /// The number of each callsite's type; `None` if it is not known.
+    types: Vec<Option<u32>>,
+    /// Of each type, its name, and what its blocks point to.
+    pointees: Vec<(&'a str, Option<Pointees>)>,
+    known: HashMap<(u32, u32), Listing>,
+}
+
+impl<'a> Listings<'a> {
+    fn of(names: &'a Names) -> Listings<'a> {
+        let mut numbers: HashMap<&str, u32> = HashMap::new();
+        let mut pointees = Vec::new();
+        let types = names.callsites.iter().map(|callsite| {
+            let name = callsite.type_name.as_deref()?;
+            Some(*numbers.entry(name).or_insert_with(|| {
+                pointees.push((name, Pointees::of(name)));
+                pointees.len() as u32 - 1
+            }))
+        });
+        Listings {
+            types: types.collect(),
+            pointees,
+            known: HashMap::new(),
+        }
+    }
+
+    /// Between the blocks of two callsites.
+    fn between(&mut self, from: u32, to: u32) -> Listing {
+        let [Some(from), Some(to)] = [from, to].map(|it| self.types[it as usize]) else {
+            return Listing::Possible;
+        };
+        let Some(pointees) = &self.pointees[from as usize].1 else {
+            return Listing::Possible;
+        };
+        let listing = || pointees.listing(self.pointees[to as usize].0);
+        *self.known.entry((from, to)).or_insert_with(listing)
     }
 }
 
@@ -78,26 +130,32 @@ pub(super) fn is_owned_place(data: &Data, names: &Names, block: u32, offset: u32
         IsTable::No => false,
         IsTable::Yes | IsTable::Maybe => {
             let size = data.nodes.sizes[block as usize];
-            let room = match data.facts.exact_sizes {
-                true => 0,
-                false => room(size),
+            let callsite = data.nodes.callsites[block as usize] as usize;
+            // The sum over a callsite is exact.
+            let is_alone = data.callsites[callsite]
+                .live
+                .is_some_and(|it| it.blocks == 1);
+            let sizes = match data.facts.exact_sizes || is_alone {
+                true => size..=size,
+                false => rounded(size)..=rounded(size) + room(size),
             };
-            ends_in_control_bytes(size, room, offset.into())
+            ends_in_control_bytes(sizes, offset.into())
         }
     }
 }
 
-/// Whether a block of this size, or as much as `room` more or less, ends in the control bytes of a
-/// table at this offset: one for each of 4, 8, 16 or more places, and a group of sixteen.
-fn ends_in_control_bytes(size: u64, room: u64, offset: u64) -> bool {
+/// Whether a block of a size in this range ends in the control bytes of a table at this offset: one
+/// for each of 4, 8, 16 or more places, and a group of sixteen.
+fn ends_in_control_bytes(sizes: RangeInclusive<u64>, offset: u64) -> bool {
     const GROUP: u64 = 16;
-    if !offset.is_multiple_of(GROUP) {
-        return false;
-    }
     let before = offset + GROUP;
-    let least = size.saturating_sub(room).saturating_sub(before);
-    let places = least.max(4).next_power_of_two();
-    before + places <= size + room
+    let places = sizes
+        .start()
+        .saturating_sub(before)
+        .max(4)
+        .next_power_of_two();
+    // What is before the control bytes has elements of one size, and ends at a multiple of sixteen.
+    offset.is_multiple_of(GROUP.max(places)) && sizes.contains(&(before + places))
 }
 
 /// The bytes of each vector that its length covers, by the longest length next to a pointer to it.
@@ -123,22 +181,25 @@ mod tests {
     #[test]
     fn control_bytes_are_found_by_the_size_of_the_table() {
         #[track_caller]
-        fn check(size: u64, room: u64, offset: u64, expected: bool) {
-            assert_eq!(ends_in_control_bytes(size, room, offset), expected);
+        fn check(sizes: RangeInclusive<u64>, offset: u64, expected: bool) {
+            assert_eq!(ends_in_control_bytes(sizes, offset), expected);
         }
         for places in [4, 8, 16, 1024] {
             let offset = (places * 24_u64).next_multiple_of(16);
             let size = offset + places + 16;
-            check(size, 0, offset, true);
-            // NOTE: with sixteen places, a table of 32 smaller ones would have the same size.
-            check(size, 0, offset - 16, places == 16);
-            check(size, 0, offset + 8, false);
-            check(size - 3, 3, offset, true);
-            check(size + 3, 3, offset, true);
-            check(size + 3, 0, offset, false);
+            check(size..=size, offset, true);
+            check(size..=size, offset - 16, false);
+            check(size..=size, offset + 8, false);
+            check(size - 3..=size, offset, true);
+            check(size..=size + 3, offset, true);
+            check(size + 1..=size + 3, offset, false);
         }
-        check(64, 0, 48, false);
-        check(64, 0, 64, false);
-        check(0, 0, 16, false);
+        check(64..=64, 48, false);
+        check(64..=64, 64, false);
+        check(0..=0, 16, false);
+        // A table of 512 places of 32 bytes.
+        check(16_896..=17_151, 16_384, true);
+        check(16_896..=17_151, 16_160, false);
+        check(16_912..=16_912, 16_912, false);
     }
 }

@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use alloc_core_snapshot::{Error, Snapshot};
 
 pub(super) use sections::{CallsiteRow, RootKind, RootRow};
-pub(super) use sizes::room;
+pub(super) use sizes::{room, rounded};
 
 use super::facts::{Facts, Module, Thread};
 use input::{EXPECTED, Stream, wrong};

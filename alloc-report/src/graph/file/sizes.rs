@@ -18,6 +18,14 @@ pub(in crate::graph) fn room(rounded: u64) -> u64 {
     }
 }
 
+/// The size that a file has for a block of this size: the largest of its form that is not larger.
+pub(in crate::graph) fn rounded(size: u64) -> u64 {
+    match size.checked_ilog2() {
+        Some(log) if log >= 10 => size >> (log - 5) << (log - 5),
+        _ => size,
+    }
+}
+
 /// Spreads what the rounded sizes of each callsite lack over its blocks, in proportion to the room
 /// of each.
 ///
@@ -94,6 +102,11 @@ mod tests {
             (1 << 20, (1 << 15) - 1),
         ] {
             assert_eq!(room(rounded), expected, "{rounded}");
+        }
+        for size in [0, 1023, 1024, 1055, 1056, 2047, 2048, 5003, 1_000_001] {
+            let least = rounded(size);
+            assert!((least..=least + room(least)).contains(&size), "{size}");
+            assert_eq!((rounded(least), room(size)), (least, room(least)));
         }
         check(&[100, 1024], Some(Amount::new(1155, 2)), &[100, 1055]);
         let four = Some(Amount::new(8198, 4));

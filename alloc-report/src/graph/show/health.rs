@@ -3,6 +3,12 @@
 use crate::graph::Graph;
 use crate::show::text::{grouped, plural};
 
+/// Whether the type of any block is known.
+pub(super) fn knows_types(graph: &Graph) -> bool {
+    let mut callsites = graph.names().callsites.iter();
+    graph.blocks().len() == 0 || callsites.any(|it| it.type_name.is_some())
+}
+
 /// Notes on what a reader must know to trust the answers.
 pub(super) fn notes(graph: &Graph) -> Vec<String> {
     let facts = graph.facts();
@@ -45,13 +51,7 @@ pub(super) fn notes(graph: &Graph) -> Vec<String> {
             grouped(blocks)
         ));
     }
-    let typed = graph
-        .names()
-        .callsites
-        .iter()
-        .zip(graph.data.callsites.iter())
-        .filter(|(names, _)| names.type_name.is_some());
-    if typed.count() == 0 && blocks > 0 {
+    if !knows_types(graph) {
         notes.push(
             "no type is known, so counts of Rc and Arc and cycles are not either: build with \
              debug = 1"

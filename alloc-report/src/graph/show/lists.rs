@@ -10,7 +10,9 @@ use crate::show::text::{grouped, plural};
 pub(super) fn cycles(graph: &Graph, look: &Look) -> String {
     let (cycles, paint) = (graph.cycles(), Paint(look.colour));
     let mut out = String::new();
-    if cycles.is_empty() {
+    if cycles.is_empty() && !health::knows_types(graph) {
+        out.push_str("Not known: no type is\n");
+    } else if cycles.is_empty() {
         out.push_str("No cycle: roots reach every Rc and Arc that refers to itself\n");
     } else {
         let retained: Bytes = cycles.iter().map(|it| it.retained).sum();

@@ -106,6 +106,9 @@ fn leaks(graph: &Graph) -> String {
 
 fn cycles(graph: &Graph) -> String {
     let cycles = graph.cycles();
+    if cycles.is_empty() && !health::knows_types(graph) {
+        return "not known: no type is".to_owned();
+    }
     let Some(first) = cycles.first() else {
         return "none of Rc or Arc".to_owned();
     };
@@ -123,6 +126,9 @@ fn cycles(graph: &Graph) -> String {
 }
 
 fn counts(graph: &Graph) -> String {
+    if !health::knows_types(graph) {
+        return "not known: no type is".to_owned();
+    }
     let findings = graph.counts();
     let of = |kind: CountsKind| {
         let blocks = findings.iter().filter(|it| it.kind == kind);

@@ -144,8 +144,11 @@ pub(super) fn leaks(graph: &Graph, look: &Look) -> String {
 pub(super) fn counts(graph: &Graph, look: &Look) -> String {
     let findings = graph.counts();
     if findings.is_empty() {
-        return "The references found explain the counts of every Rc and Arc\n".to_owned()
-            + &look.notes(&health::notes(graph));
+        let text = match health::knows_types(graph) {
+            true => "The references found explain the counts of every Rc and Arc\n",
+            false => "Not known: no type is\n",
+        };
+        return text.to_owned() + &look.notes(&health::notes(graph));
     }
     let rows = findings.iter().take(look.rows).enumerate();
     let rows = rows.map(|(at, it)| {

@@ -101,6 +101,45 @@ fn pointers_into_the_middle_count_where_owners_point() {
 }
 
 #[test]
+fn an_owner_whose_type_names_a_block_is_believed() {
+    #[track_caller]
+    fn check(type_name: &str, strong: u64, expected: &[(&str, u64)]) {
+        let mut builder = Builder::default();
+        let table = builder.callsite(&format!("Vec<{type_name}>"), "app::f", "src/a.rs", 1);
+        let other = builder.callsite("Vec<app::Item>", "app::f", "src/a.rs", 2);
+        let node = builder.callsite(type_name, "app::f", "src/a.rs", 3);
+        let [table, other, node] =
+            [(table, 16), (other, 32), (node, 64)].map(|it| builder.block(it.0, it.1));
+        builder.edge(table, 0, node);
+        // Left behind, or not: the fields of an item are not known.
+        builder.edge(other, 0, node);
+        builder.counts(node, strong, 1);
+        builder.in_static(0x10, table);
+        builder.in_static(0x20, other);
+        check_roots(&read(&builder), expected);
+    }
+    // A collection has one owner, and a static is not written over by chance.
+    let mut builder = Builder::default();
+    let list = builder.callsite("BTreeMap<u64, app::Item>", "app::f", "src/a.rs", 1);
+    let other = builder.callsite("Vec<app::Item>", "app::f", "src/a.rs", 2);
+    let [list, other] = [(list, 100), (other, 32)].map(|it| builder.block(it.0, it.1));
+    builder.edge(other, 0, list);
+    builder.in_static(0x10, list);
+    builder.in_static(0x20, other);
+    check_roots(
+        &read(&builder),
+        &[("static program+0x10", 100), ("static program+0x20", 32)],
+    );
+
+    let owned = [("static program+0x10", 80), ("static program+0x20", 32)];
+    let shared = [("static program+0x20", 32), ("static program+0x10", 16)];
+    check("Box<app::Node>", 1, &owned);
+    check("Rc<app::Node>", 1, &owned);
+    // Another owner counts.
+    check("Rc<app::Node>", 2, &shared);
+}
+
+#[test]
 fn words_behind_the_length_of_a_vector_are_left_behind() {
     #[track_caller]
     fn check(type_name: &str, lengths: &[(u64, u64)], expected: Reach) {
