@@ -44,7 +44,6 @@ mod tree;
 mod variables;
 
 use std::cell::OnceCell;
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -113,8 +112,8 @@ pub struct Graph {
     tree: OnceCell<Tree>,
     referrers: OnceCell<queries::neighbours::Referrers>,
     held_by_unseen: OnceCell<Vec<bool>>,
-    /// The addresses of blocks of which nothing is said.
-    ignored: HashSet<u64>,
+    /// Whether nothing is said of a block; empty if something is said of all.
+    ignored: Vec<bool>,
 }
 
 impl Graph {
@@ -189,7 +188,7 @@ impl Graph {
             tree: OnceCell::new(),
             referrers: OnceCell::new(),
             held_by_unseen: OnceCell::new(),
-            ignored: HashSet::new(),
+            ignored: Vec::new(),
         })
     }
 

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::LocalKey;
 
-use alloc_core::{Error, GraphOptions};
+use alloc_core::{Error, Frame, GraphOptions, Trace};
 
-use super::{CountFinding, CountsKind, Cycle, Graph, Leak};
+use super::{BlockId, CountFinding, CountsKind, Cycle, Graph, Leak};
 
 /// What a piece of work [left behind](left_behind). It prints as a person reads it.
 ///
@@ -79,8 +79,9 @@ impl fmt::Display for LeftBehind {
 /// Runs a piece of work, and returns what it returns, and what it leaves behind: blocks that nothing
 /// reaches, cycles of `Rc` and `Arc`, and forgotten clones.
 ///
-/// What was there before counts for nothing, so tests may share a process: calls on several threads
-/// wait for one another. What a thread without such a call leaves behind meanwhile counts. It takes two heap graphs of the process. Tracing starts if it is off, and
+/// Only what the calling thread allocates in it counts, so tests may share a process. Calls on several
+/// threads wait for one another. The program needs line tables (`debug = 1`), by which a block is known
+/// to be of the work. It takes two heap graphs of the process. Tracing starts if it is off, and
 /// stays on.
 ///
 /// A block that memory which is not in use still refers to does not count: whether it is in use is not
@@ -121,10 +122,10 @@ pub fn left_behind<R>(work: impl FnOnce() -> R) -> Result<(R, LeftBehind), Error
     if !alloc_core::is_tracing() {
         alloc_core::start()?;
     }
-    let before = left_until_now()?;
+    let before = live_now()?;
     let result = call(work);
     clean_the_stack();
-    Ok((result, left_since(before)?))
+    Ok((result, left_since(&before)?))
 }
 
 /// Notes, when it is dropped, that the thread is outside again.
@@ -136,19 +137,35 @@ impl Drop for Leave {
     }
 }
 
-/// The addresses of the blocks that are left behind.
+/// A live block: its address, and the number of its callsite.
+type Known = HashSet<(u64, u64)>;
+
+/// The blocks that are live.
 #[inline(never)]
-fn left_until_now() -> Result<HashSet<u64>, Error> {
+fn live_now() -> Result<Known, Error> {
     let graph = graph_of_this_process()?;
-    let left = graph.blocks().filter(|it| graph.is_left_behind(*it));
-    Ok(left.map(|it| graph.block(it).address).collect())
+    Ok(graph.blocks().map(|it| known(&graph, it)).collect())
 }
 
-/// What is left behind besides.
+fn known(graph: &Graph, block: BlockId) -> (u64, u64) {
+    (graph.block(block).address, graph.callsite_id(block))
+}
+
+/// What the work left behind.
+///
+/// Only the blocks that it allocated count: their stacks lead through [`call`]. What other threads
+/// allocate meanwhile does not.
 #[inline(never)]
-fn left_since(before: HashSet<u64>) -> Result<LeftBehind, Error> {
+fn left_since(before: &Known) -> Result<LeftBehind, Error> {
     let mut graph = graph_of_this_process()?;
-    graph.ignore(before);
+    let is_call = |it: &Frame| {
+        it.function()
+            .is_some_and(|it| it.contains("::no_leaks::call"))
+    };
+    let is_of_the_work = |trace: &Trace| trace.traceback.iter().any(is_call);
+    graph.ignore_but(is_of_the_work, |graph, block| {
+        before.contains(&known(graph, block))
+    });
     let mut left = LeftBehind {
         leaks: graph.leaks(),
         cycles: graph.cycles(),

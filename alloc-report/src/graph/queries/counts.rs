@@ -116,16 +116,6 @@ pub struct CountFinding {
 }
 
 impl Graph {
-    /// Whether nothing or only unknown memory reaches a block, or its counts do not add up.
-    #[cfg(feature = "process")]
-    pub(in crate::graph) fn is_left_behind(&self, block: BlockId) -> bool {
-        let is_reached = self.evidence().ranks[block.0 as usize] < Rank::UNKNOWN;
-        !is_reached
-            || self
-                .counts_of(block)
-                .is_some_and(|it| it.finding().is_some())
-    }
-
     /// The counts of a block; `None` if it is no `Rc` or `Arc`, or if its type is not known.
     ///
     /// ```

@@ -4,6 +4,8 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use alloc_core_snapshot::Bytes;
+#[cfg(feature = "process")]
+use alloc_core_snapshot::Trace;
 
 use super::Certainty;
 use crate::graph::{BlockId, Graph};
@@ -94,14 +96,38 @@ impl Graph {
         leaks
     }
 
-    /// Says nothing of the blocks at these addresses: neither of leaks, nor of cycles and counts.
+    /// Says nothing of blocks but those of some traces that were not known before: neither of leaks,
+    /// nor of cycles and counts.
     #[cfg(feature = "process")]
-    pub(in crate::graph) fn ignore(&mut self, addresses: std::collections::HashSet<u64>) {
-        self.ignored = addresses;
+    pub(in crate::graph) fn ignore_but(
+        &mut self,
+        of: impl Fn(&Trace) -> bool,
+        is_known: impl Fn(&Graph, BlockId) -> bool,
+    ) {
+        let traces = self.snapshot.traces();
+        let callsites = self.data.callsites.iter();
+        let of: Vec<bool> = callsites
+            .map(|it| {
+                it.trace
+                    .and_then(|it| traces.get(it as usize))
+                    .is_some_and(&of)
+            })
+            .collect();
+        let is_ignored = |block: BlockId| {
+            let callsite = self.data.nodes.callsites[block.0 as usize];
+            !of[callsite as usize] || is_known(self, block)
+        };
+        self.ignored = self.blocks().map(is_ignored).collect();
+    }
+
+    /// The number of a block's callsite in the session.
+    #[cfg(feature = "process")]
+    pub(in crate::graph) fn callsite_id(&self, block: BlockId) -> u64 {
+        self.data.callsites[self.data.nodes.callsites[block.0 as usize] as usize].id
     }
 
     pub(in crate::graph) fn is_ignored(&self, block: u32) -> bool {
-        !self.ignored.is_empty() && self.ignored.contains(&self.block(BlockId(block)).address)
+        self.ignored.get(block as usize).is_some_and(|it| *it)
     }
 
     pub(in crate::graph) fn refers_to_itself(&self, block: u32) -> bool {
