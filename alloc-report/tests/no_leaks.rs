@@ -107,7 +107,7 @@ fn a_cycle_is_shown_as_a_person_draws_it() {
         ],
     );
     assert!(
-        left.contains("Rc<no_leaks::Node> -> Vec<Rc<no_leaks::Node>> -> Rc<no_leaks::Node>"),
+        left.contains("Rc<Node> -> Vec<Rc<Node>> -> Rc<Node>"),
         "{left}"
     );
 }
