@@ -1,16 +1,16 @@
 //! [`left_behind`]: what a piece of work leaves behind in this process.
 
-use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt::{self, Write as _};
 use std::hint::black_box;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread::LocalKey;
+use std::thread;
 
 use alloc_core::{Error, Frame, GraphOptions, Trace};
 
-use super::{BlockId, CountFinding, CountsKind, Cycle, Graph, Leak};
+use super::{CountFinding, CountsKind, Cycle, Graph, Leak};
 
 /// What a piece of work [left behind](left_behind). It prints as a person reads it.
 ///
@@ -79,8 +79,8 @@ impl fmt::Display for LeftBehind {
 /// Runs a piece of work, and returns what it returns, and what it leaves behind: blocks that nothing
 /// reaches, cycles of `Rc` and `Arc`, and forgotten clones.
 ///
-/// Only what the calling thread allocates in it counts, so tests may share a process. Calls on several
-/// threads wait for one another. The program needs line tables (`debug = 1`), by which a block is known
+/// The work runs on a thread of its own. Only what that thread allocates counts, so tests may share a
+/// process. Calls on several threads wait for one another, so one within another never ends. The program needs line tables (`debug = 1`), by which a block is known
 /// to be of the work. It takes two heap graphs of the process. Tracing starts if it is off, and
 /// stays on.
 ///
@@ -107,48 +107,33 @@ impl fmt::Display for LeftBehind {
 /// assert!(left.is_empty());
 /// # Ok::<(), alloc_core::Error>(())
 /// ```
-pub fn left_behind<R>(work: impl FnOnce() -> R) -> Result<(R, LeftBehind), Error> {
+pub fn left_behind<R: Send>(work: impl FnOnce() -> R + Send) -> Result<(R, LeftBehind), Error> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    thread_local!(static IS_WITHIN: Cell<bool> = const { Cell::new(false) });
-    // NOTE: a call within another one, as of a test that checks a helper of its own, goes on.
-    let is_outermost = !IS_WITHIN.replace(true);
-    let _alone = is_outermost.then(|| {
-        let guard = ONE_AT_A_TIME.lock();
-        (
-            guard.unwrap_or_else(PoisonError::into_inner),
-            Leave(&IS_WITHIN),
-        )
-    });
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     if !alloc_core::is_tracing() {
         alloc_core::start()?;
     }
     let before = live_now()?;
-    let result = call(work);
-    clean_the_stack();
+    // NOTE: on a thread of its own. What work leaves on a stack would look like references.
+    let name = thread::current().name().unwrap_or("work").to_owned();
+    let result = thread::scope(|scope| {
+        let thread = thread::Builder::new().name(name);
+        let ended = thread.spawn_scoped(scope, || call(work))?.join();
+        Ok::<_, std::io::Error>(ended.unwrap_or_else(|panic| resume_unwind(panic)))
+    })?;
     Ok((result, left_since(&before)?))
 }
 
-/// Notes, when it is dropped, that the thread is outside again.
-struct Leave(&'static LocalKey<Cell<bool>>);
-
-impl Drop for Leave {
-    fn drop(&mut self) {
-        self.0.set(false);
-    }
-}
-
-/// A live block: its address, and the number of its callsite.
+/// Live blocks: see [`Graph::identity`].
 type Known = HashSet<(u64, u64)>;
 
 /// The blocks that are live.
 #[inline(never)]
 fn live_now() -> Result<Known, Error> {
     let graph = graph_of_this_process()?;
-    Ok(graph.blocks().map(|it| known(&graph, it)).collect())
-}
-
-fn known(graph: &Graph, block: BlockId) -> (u64, u64) {
-    (graph.block(block).address, graph.callsite_id(block))
+    let known = graph.blocks().map(|it| graph.identity(it)).collect();
+    graph.overwrite();
+    Ok(known)
 }
 
 /// What the work left behind.
@@ -164,7 +149,7 @@ fn left_since(before: &Known) -> Result<LeftBehind, Error> {
     };
     let is_of_the_work = |trace: &Trace| trace.traceback.iter().any(is_call);
     graph.ignore_but(is_of_the_work, |graph, block| {
-        before.contains(&known(graph, block))
+        before.contains(&graph.identity(block))
     });
     let mut left = LeftBehind {
         leaks: graph.leaks(),
@@ -174,6 +159,7 @@ fn left_since(before: &Known) -> Result<LeftBehind, Error> {
     left.leaks.retain(|it| !it.is_cycle);
     left.forgotten
         .retain(|it| it.kind == CountsKind::ForgottenClone);
+    graph.overwrite();
     Ok(left)
 }
 
@@ -192,7 +178,7 @@ fn left_since(before: &Known) -> Result<LeftBehind, Error> {
 /// assert_eq!(sum, 6);
 /// ```
 #[track_caller]
-pub fn without_leaks<R>(work: impl FnOnce() -> R) -> R {
+pub fn without_leaks<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     let (result, left) = match left_behind(work) {
         Ok(it) => it,
         Err(error) => panic!("expected a heap graph of this process: {error}"),
@@ -204,22 +190,17 @@ pub fn without_leaks<R>(work: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Room on the stack between the work and what comes after it, whose frames may have words that were
-/// never written: what the work left there would look like references.
-const ROOM: usize = 64 << 10;
+/// The end of a stack that the C library keeps as it is when a thread ends, for the next thread. It
+/// gives the rest back to the system.
+const KEPT: usize = 64 << 10;
 
+/// NOTE: not inlined, since stacks are known by it.
 #[inline(never)]
 fn call<R>(work: impl FnOnce() -> R) -> R {
-    let room = black_box([0_u8; ROOM]);
+    let room = black_box([0_u8; KEPT]);
     let result = work();
     black_box(&room);
     result
-}
-
-/// Overwrites what the work left on the stack.
-#[inline(never)]
-fn clean_the_stack() {
-    black_box([0_u8; 2 * ROOM]);
 }
 
 fn graph_of_this_process() -> Result<Graph, Error> {

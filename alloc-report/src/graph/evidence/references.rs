@@ -159,17 +159,57 @@ fn ends_in_control_bytes(sizes: RangeInclusive<u64>, offset: u64) -> bool {
 }
 
 /// The bytes of each vector that its length covers, by the longest length next to a pointer to it.
+///
+/// Other words may look like a capacity and a length, such as those around the pointer of a boxed
+/// slice. All vectors of one type have elements of one size, so the size decides that most of its
+/// pointers agree on.
 fn used_bytes(data: &Data, names: &Names) -> HashMap<u32, u64> {
-    let mut used: HashMap<u32, u64> = HashMap::new();
-    for &(block, capacity, length) in &data.nodes.lengths {
-        if capacity == 0 || length > capacity || !kind(data, names, block).is_vector {
-            continue;
+    let nodes = &data.nodes;
+    let callsite = |block: u32| &names.callsites[nodes.callsites[block as usize] as usize];
+    let sizes = |block: u32| {
+        let size = nodes.sizes[block as usize];
+        match data.facts.exact_sizes {
+            true => size..=size,
+            false => rounded(size)..=rounded(size) + room(size),
         }
-        // Rounded up: sizes may be too small by less than one for each element.
-        let element = data.nodes.sizes[block as usize].div_ceil(capacity);
-        let bytes = length.saturating_mul(element);
-        let known = used.entry(block).or_default();
-        *known = (*known).max(bytes);
+    };
+    // NOTE: a capacity of one is nothing special: counts and flags are one as well.
+    let plausible = || {
+        let lengths = nodes.lengths.iter().copied();
+        lengths.filter(|&(block, capacity, length)| {
+            capacity > 1 && length <= capacity && callsite(block).kind.is_vector
+        })
+    };
+    let mut votes: HashMap<&str, HashMap<u64, u32>> = HashMap::new();
+    for (block, capacity, _) in plausible() {
+        let sizes = sizes(block);
+        // The only size of an element that fits.
+        let element = sizes.end() / capacity;
+        let fits = element > 0 && sizes.contains(&element.saturating_mul(capacity));
+        let is_only = element.saturating_sub(1).saturating_mul(capacity) < *sizes.start();
+        if let (true, Some(name)) = (fits && is_only, &callsite(block).type_name) {
+            *votes.entry(name).or_default().entry(element).or_default() += 1;
+        }
+    }
+    let elected: HashMap<&str, u64> = votes
+        .into_iter()
+        .filter_map(|(name, votes)| {
+            let most = votes
+                .into_iter()
+                .max_by_key(|(element, votes)| (*votes, *element))?;
+            Some((name, most.0))
+        })
+        .collect();
+    let mut used: HashMap<u32, u64> = HashMap::new();
+    for (block, capacity, length) in plausible() {
+        let name = callsite(block).type_name.as_deref();
+        let Some(&element) = name.and_then(|it| elected.get(it)) else {
+            continue;
+        };
+        if sizes(block).contains(&element.saturating_mul(capacity)) {
+            let known = used.entry(block).or_default();
+            *known = (*known).max(length.saturating_mul(element));
+        }
     }
     used
 }

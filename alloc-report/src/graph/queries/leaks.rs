@@ -120,10 +120,24 @@ impl Graph {
         self.ignored = self.blocks().map(is_ignored).collect();
     }
 
-    /// The number of a block's callsite in the session.
+    /// A block's address, inverted so that it does not look like a reference, and the number of its
+    /// callsite in the session. Needs no names.
     #[cfg(feature = "process")]
-    pub(in crate::graph) fn callsite_id(&self, block: BlockId) -> u64 {
-        self.data.callsites[self.data.nodes.callsites[block.0 as usize] as usize].id
+    pub(in crate::graph) fn identity(&self, block: BlockId) -> (u64, u64) {
+        let nodes = &self.data.nodes;
+        let callsite = nodes.callsites[block.0 as usize];
+        (
+            !nodes.starts[block.0 as usize],
+            self.data.callsites[callsite as usize].id,
+        )
+    }
+
+    /// Overwrites all addresses: in memory that is freed they would look like references.
+    #[cfg(feature = "process")]
+    pub(in crate::graph) fn overwrite(mut self) {
+        self.data.nodes.starts.fill(0);
+        self.data.roots.iter_mut().for_each(|it| it.place = 0);
+        std::hint::black_box(&self);
     }
 
     pub(in crate::graph) fn is_ignored(&self, block: u32) -> bool {

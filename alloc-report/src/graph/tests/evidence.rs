@@ -161,6 +161,16 @@ fn words_behind_the_length_of_a_vector_are_left_behind() {
     check("Vec<Box<Node>>", &[(10, 4)], Reach::Strongly);
     check("Vec<Box<Node>>", &[(5, 1)], Reach::Weakly);
     check("Vec<Box<Node>>", &[(5, 2)], Reach::Strongly);
+    // One says elements of eight bytes, and two say elements of forty.
+    check(
+        "Vec<Box<Node>>",
+        &[(10, 3), (2, 2), (2, 2)],
+        Reach::Strongly,
+    );
+    check("Vec<Box<Node>>", &[(10, 3), (10, 3), (2, 2)], Reach::Weakly);
+    // Words that are no capacity.
+    check("Vec<Box<Node>>", &[(1, 0)], Reach::Strongly);
+    check("Vec<Box<Node>>", &[(7, 3)], Reach::Strongly);
     // A copy that was left behind has an older length.
     check("Vec<Box<Node>>", &[(10, 3), (10, 9)], Reach::Strongly);
     // The head of a ring buffer is where a vector has its length.
