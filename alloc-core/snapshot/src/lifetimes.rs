@@ -73,7 +73,7 @@ impl Ages {
     #[doc(hidden)]
     pub fn from_buckets(unit: u64, times: &[u64], bytes: &[u64]) -> Ages {
         let used = |buckets: &[u64]| {
-            let numbered = (0..).zip(buckets.iter().copied());
+            let numbered = (0..=u8::MAX).zip(buckets.iter().copied());
             numbered.filter(|(_, blocks)| *blocks > 0).collect()
         };
         Ages {

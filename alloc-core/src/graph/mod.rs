@@ -257,6 +257,8 @@ impl GraphOptions {
 pub struct HeapGraph {
     /// How long the threads stood still, at most.
     pub pause: Duration,
+    /// The part of the pause in which the process was cloned. Huge pages make it shorter.
+    pub clone_time: Duration,
     /// Number of threads that were stopped, without the calling one.
     pub threads: u64,
     /// Number of threads that did not stop before the deadline.

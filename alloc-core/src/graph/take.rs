@@ -78,6 +78,7 @@ fn write_to(mut file: File, options: &GraphOptions) -> Result<HeapGraph, Error> 
     complete(&mut file, &facts, report)?;
     Ok(HeapGraph {
         pause: cloned.pause,
+        clone_time: cloned.clone_time,
         threads: cloned.stop.threads as u64,
         threads_missed: cloned.stop.missed as u64,
         blocks: report.blocks.load(Relaxed),
