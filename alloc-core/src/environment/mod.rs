@@ -27,6 +27,10 @@
 //! ALLOC_TRACE_SIGNAL=NAME      Write a numbered snapshot on this signal: USR1, USR2, HUP, QUIT,
 //!                              ALRM, WINCH, URG, IO or PROF. Its path is printed on standard
 //!                              error.
+//! ALLOC_TRACE_GRAPH_SIGNAL=NAME
+//!                              Write a heap graph on this signal, for alloc-report graph. It needs
+//!                              stacks of every block, and Linux. Its path is that of a numbered
+//!                              snapshot with the extension heapgraph, and is printed as well.
 //! ALLOC_TRACE_KEEP=N           Keep only the newest N numbered snapshots of a process, and remove
 //!                              the others that it wrote: 1 to 1000000. By default all are kept.
 //! ALLOC_TRACE_NAMES=1          Write snapshots with function names, files and lines instead of

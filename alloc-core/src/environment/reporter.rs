@@ -39,6 +39,7 @@ use crate::environment::clock::Clock;
 use crate::environment::live::Live;
 use crate::environment::signals::{self, Signal};
 use crate::environment::template::{self, Template};
+use crate::graph::heap_graph;
 use crate::record::thread::{self, Busy, Stage, ThreadState};
 use crate::snapshot::file::Names;
 use crate::system::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -56,6 +57,8 @@ pub(crate) struct Order {
     pub(crate) every: Option<Duration>,
     /// The signal that requests a numbered snapshot.
     pub(crate) signal: Option<Signal>,
+    /// The signal that requests a heap graph.
+    pub(crate) graph_signal: Option<Signal>,
     /// The file to which the heap's numbers are appended.
     pub(crate) live: Option<Template>,
     /// The path of numbered snapshots.
@@ -73,13 +76,17 @@ impl Order {
     const GRACE: Duration = Duration::from_secs(1);
 
     fn needs_a_thread(&self) -> bool {
-        self.every.is_some() || self.signal.is_some() || self.live.is_some()
+        self.every.is_some() || self.any_signal().is_some() || self.live.is_some()
     }
 
     fn needs_a_thread_at_once(&self) -> bool {
         self.live.is_some()
             || self.every.is_some_and(|it| it < Order::GRACE)
-            || self.signal.is_some() && !waiting::CAN_TELL
+            || self.any_signal().is_some() && !waiting::CAN_TELL
+    }
+
+    pub(crate) fn any_signal(&self) -> Option<Signal> {
+        self.signal.or(self.graph_signal)
     }
 }
 
@@ -94,6 +101,9 @@ static BEGAN: AtomicU64 = AtomicU64::new(0);
 static HAS_THREAD: AtomicBool = AtomicBool::new(false);
 /// Whether a signal arrived before the writer thread started.
 static WAS_SIGNALLED: AtomicBool = AtomicBool::new(false);
+/// What signals requested that was not written yet.
+static WANTS_SNAPSHOT: AtomicBool = AtomicBool::new(false);
+static WANTS_GRAPH: AtomicBool = AtomicBool::new(false);
 /// The number of the last numbered snapshot.
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 /// The process that wrote the numbered snapshots, and those that are [kept](Order::keep), oldest
@@ -133,10 +143,13 @@ pub(crate) fn start() {
     let Some((order, _)) = order_for_thread() else {
         return;
     };
-    if let Some(signal) = order.signal
-        && !signal.handle(signalled)
-    {
-        hooks::write_to_stderr(&["alloc-core: ALLOC_TRACE_SIGNAL: the system refused a handler\n"]);
+    for (signal, name) in [
+        (order.signal, SIGNAL),
+        (order.graph_signal, "ALLOC_TRACE_GRAPH_SIGNAL"),
+    ] {
+        if signal.is_some_and(|it| !it.handle(signalled)) {
+            hooks::write_to_stderr(&["alloc-core: ", name, ": the system refused a handler\n"]);
+        }
     }
     prepare(order);
 }
@@ -146,7 +159,7 @@ fn prepare(order: &Order) {
         start_thread();
         return;
     }
-    order.signal.into_iter().for_each(retry::prepare);
+    order.any_signal().into_iter().for_each(retry::prepare);
     if order.every.is_some() {
         control::ask();
     }
@@ -159,6 +172,8 @@ pub(crate) fn start_in_child() {
     };
     begin_to_count();
     WAS_SIGNALLED.store(false, Ordering::Relaxed);
+    WANTS_SNAPSHOT.store(false, Ordering::Relaxed);
+    WANTS_GRAPH.store(false, Ordering::Relaxed);
     wake::take();
     HAS_THREAD.store(false, Ordering::Release);
     prepare(order);
@@ -228,6 +243,17 @@ extern "C" fn signalled(signal: libc::c_int, info: *const c_void, interrupted: *
     let error = hooks::errno();
     // SAFETY: `info` is this handler's second argument, and the handler is still running.
     let is_retry = unsafe { retry::is_one(info) };
+    if !is_retry && (control::is_on() || HAS_THREAD.load(Ordering::Relaxed)) {
+        let graph = ORDER.get().and_then(|it| it.graph_signal);
+        let is_of_graph = graph.is_some_and(|it| it.number() == signal);
+        let wants = if is_of_graph {
+            &WANTS_GRAPH
+        } else {
+            &WANTS_SNAPSHOT
+        };
+        // The wake-up below publishes it.
+        wants.store(true, Ordering::Relaxed);
+    }
     if HAS_THREAD.load(Ordering::Relaxed) {
         if !is_retry {
             wake::wake();
@@ -260,6 +286,9 @@ extern "C" fn signalled(signal: libc::c_int, info: *const c_void, interrupted: *
 pub(crate) fn hold() -> MutexGuard<'static, ()> {
     WRITING.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// The variable that names the signal for snapshots.
+const SIGNAL: &str = "ALLOC_TRACE_SIGNAL";
 
 /// Reports a signal that arrived while tracing is off. Async-signal-safe.
 fn warn_that_tracing_is_off() {
@@ -422,6 +451,46 @@ fn tick(out: Template, was_signalled: bool) {
     }
 }
 
+/// Writes a heap graph next to the numbered snapshots, and prints its path.
+fn write_graph(out: Template) {
+    if !control::is_on() {
+        return warn_that_tracing_is_off();
+    }
+    let written = writing(|| {
+        let number = NUMBER.load(Ordering::Relaxed) + 1;
+        NUMBER.store(number, Ordering::Relaxed);
+        let path = graph_path(&out.numbered(std::process::id(), number));
+        template::check_length(&path)?;
+        heap_graph(&path).map_err(|error| error.to_string())?;
+        Ok(Some(path))
+    });
+    match written {
+        Ok(Some(path)) => {
+            let message = format!("alloc-core: wrote {}\n", path.display());
+            hooks::write_to_stderr(&[&message]);
+            announce::wrote(&path);
+        }
+        Ok(None) => {}
+        Err(error) => {
+            hooks::write_to_stderr(&["alloc-core: no heap graph written: ", &error, "\n"]);
+            announce::did_not_write(&error);
+        }
+    }
+}
+
+/// The path of a heap graph, from that of a snapshot: `heap.0001.pb.gz` becomes
+/// `heap.0001.heapgraph`.
+fn graph_path(snapshot: &Path) -> PathBuf {
+    let mut path = snapshot.to_owned();
+    for extension in ["gz", "pb"] {
+        if path.extension().is_some_and(|it| it == extension) {
+            path.set_extension("");
+        }
+    }
+    path.as_mut_os_string().push(".heapgraph");
+    path
+}
+
 /// The writer thread's loop.
 fn serve() {
     let Some((order, ago)) = order_for_thread() else {
@@ -434,7 +503,11 @@ fn serve() {
             snapshots.as_ref().map(Clock::left),
             live.as_ref().map(|it| it.clock.left()),
         ];
-        let signalled = wake::wait(next.into_iter().flatten().min());
+        wake::wait(next.into_iter().flatten().min());
+        let signalled = WANTS_SNAPSHOT.swap(false, Ordering::Relaxed);
+        if WANTS_GRAPH.swap(false, Ordering::Relaxed) {
+            write_graph(order.numbered);
+        }
         let is_due = snapshots.as_mut().is_some_and(Clock::is_due);
         if signalled || is_due {
             tick(order.numbered, signalled);

@@ -37,7 +37,6 @@ impl Signal {
         Some(Signal(known.1))
     }
 
-    #[cfg(target_os = "linux")]
     pub(crate) fn number(self) -> libc::c_int {
         self.0
     }
@@ -59,7 +58,9 @@ impl Signal {
         // SAFETY: zeroed above, which is valid for all fields, and filled in by the system.
         let previous = unsafe { previous.assume_init() };
         if !failed && !matches!(previous.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN) {
-            PREVIOUS.store(previous.sa_sigaction as *mut c_void, Ordering::Release);
+            if let Some(place) = previous_of(self.0) {
+                place.store(previous.sa_sigaction as *mut c_void, Ordering::Release);
+            }
         }
         !failed
     }
@@ -70,13 +71,20 @@ impl Signal {
     }
 }
 
-/// The previous handler, or null: that of a program that loads a library with the tracer, or that
-/// of another tracer.
-static PREVIOUS: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+/// The previous handler of each signal, or null: that of a program that loads a library with the
+/// tracer, or that of another tracer.
+static PREVIOUS: [AtomicPtr<c_void>; 32] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 32];
+
+fn previous_of(signal: libc::c_int) -> Option<&'static AtomicPtr<c_void>> {
+    PREVIOUS.get(usize::try_from(signal).ok()?)
+}
 
 /// Calls the previous handler, if there is one, with the arguments of this one.
 pub(crate) fn call_previous(signal: libc::c_int, info: *const c_void, context: *const c_void) {
-    let previous = PREVIOUS.load(Ordering::Acquire);
+    let Some(place) = previous_of(signal) else {
+        return;
+    };
+    let previous = place.load(Ordering::Acquire);
     if !previous.is_null() {
         // SAFETY: the pointer is a handler that the program installed. One without `SA_SIGINFO`
         // takes only the first argument, and the C calling convention permits extra ones.

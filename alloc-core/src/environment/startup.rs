@@ -40,6 +40,16 @@ pub(crate) fn config_from_environment() -> Option<Config> {
     let live = value(c"ALLOC_TRACE_LIVE", PATH, valid_template);
     let every = number(c"ALLOC_TRACE_EVERY", SECONDS, parse_seconds);
     let signal = number(c"ALLOC_TRACE_SIGNAL", signals::EXPECTED, Signal::from_name);
+    let graph_signal = number(
+        c"ALLOC_TRACE_GRAPH_SIGNAL",
+        signals::EXPECTED,
+        Signal::from_name,
+    );
+    if signal.is_some() && signal == graph_signal {
+        refuse(&[
+            "ALLOC_TRACE_GRAPH_SIGNAL: expected another signal than that of ALLOC_TRACE_SIGNAL, found the same\n",
+        ]);
+    }
     let keep = number(c"ALLOC_TRACE_KEEP", KEEP, |it| parse_count(it, 1_000_000));
     let names = number(c"ALLOC_TRACE_NAMES", NAMES, parse_switch);
     let sample = number(c"ALLOC_TRACE_SAMPLE", BYTES, parse_bytes);
@@ -58,6 +68,7 @@ pub(crate) fn config_from_environment() -> Option<Config> {
         out.map(|_| "ALLOC_TRACE_OUT"),
         every.map(|_| "ALLOC_TRACE_EVERY"),
         signal.map(|_| "ALLOC_TRACE_SIGNAL"),
+        graph_signal.map(|_| "ALLOC_TRACE_GRAPH_SIGNAL"),
         live.map(|_| "ALLOC_TRACE_LIVE"),
     ];
     let asking = asking.into_iter().flatten().next();
@@ -75,6 +86,7 @@ pub(crate) fn config_from_environment() -> Option<Config> {
         let order = Order {
             every,
             signal,
+            graph_signal,
             live,
             numbered: at_exit.unwrap_or(Template::default_numbered(beginning)),
             at_exit,
@@ -85,7 +97,7 @@ pub(crate) fn config_from_environment() -> Option<Config> {
             },
         };
         if frames != Some(0) {
-            if at_exit.is_some() || every.is_some() || signal.is_some() {
+            if at_exit.is_some() || every.is_some() || order.any_signal().is_some() {
                 reach::warn_if_unwritable(asking, order.numbered);
             }
             if let Some(live) = live {
