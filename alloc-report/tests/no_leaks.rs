@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
 use std::rc::{Rc, Weak};
 use std::sync::{Arc, Mutex};
 
@@ -36,6 +37,26 @@ fn node() -> Rc<Node> {
     })
 }
 
+/// Runs a test in a process of its own: in memory that other tests freed there may be words that look like
+/// references to what this one leaves behind.
+#[track_caller]
+fn alone(name: &str, test: fn()) {
+    const IS_ALONE: &str = "NO_LEAKS_IS_ALONE";
+    if std::env::var_os(IS_ALONE).is_some() {
+        return test();
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env(IS_ALONE, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+}
+
 /// The text that a piece of work leaves behind.
 #[track_caller]
 fn left_by(work: impl FnOnce() + Send) -> String {
@@ -56,88 +77,104 @@ fn check(left: &str, lines: &[&str]) {
 
 #[test]
 fn what_is_dropped_or_held_is_not_left_behind() {
-    static HELD: Mutex<Vec<String>> = Mutex::new(Vec::new());
-    let left = left_by(|| {
-        drop(black_box(vec![1_u8; 1000]));
-        HELD.lock()
-            .unwrap()
-            .push("held by a static, and reached".to_owned());
-        let parent = Rc::new(Parent {
-            children: RefCell::default(),
-            _content: [1; 5],
+    alone("what_is_dropped_or_held_is_not_left_behind", || {
+        static HELD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+        let left = left_by(|| {
+            drop(black_box(vec![1_u8; 1000]));
+            HELD.lock()
+                .unwrap()
+                .push("held by a static, and reached".to_owned());
+            let parent = Rc::new(Parent {
+                children: RefCell::default(),
+                _content: [1; 5],
+            });
+            let child = Rc::new(Child {
+                parent: RefCell::new(Rc::downgrade(&parent)),
+                _content: [2; 7],
+            });
+            parent.children.borrow_mut().push(child);
+            assert!(
+                parent.children.borrow()[0]
+                    .parent
+                    .borrow()
+                    .upgrade()
+                    .is_some()
+            );
         });
-        let child = Rc::new(Child {
-            parent: RefCell::new(Rc::downgrade(&parent)),
-            _content: [2; 7],
-        });
-        parent.children.borrow_mut().push(child);
-        assert!(
-            parent.children.borrow()[0]
-                .parent
-                .borrow()
-                .upgrade()
-                .is_some()
-        );
+        check(&left, &[]);
     });
-    check(&left, &[]);
 }
 
 #[test]
 fn a_forgotten_vector_is_a_leak() {
-    let left = left_by(|| std::mem::forget(black_box(vec![7_u64; 100])));
-    check(&left, &["1 leak of 800 B: Vec<u64> at "]);
-    assert!(left.contains("no_leaks.rs:"), "{left}");
+    alone("a_forgotten_vector_is_a_leak", || {
+        let left = left_by(|| std::mem::forget(black_box(vec![7_u64; 100])));
+        check(&left, &["1 leak of 800 B: Vec<u64> at "]);
+        assert!(left.contains("no_leaks.rs:"), "{left}");
+    });
 }
 
 #[test]
 fn a_cycle_is_shown_as_a_person_draws_it() {
-    let left = left_by(|| {
-        let (a, b) = (node(), node());
-        a.others.borrow_mut().push(b.clone());
-        b.others.borrow_mut().push(a.clone());
+    alone("a_cycle_is_shown_as_a_person_draws_it", || {
+        let left = left_by(|| {
+            let (a, b) = (node(), node());
+            a.others.borrow_mut().push(b.clone());
+            b.others.borrow_mut().push(a.clone());
+        });
+        let drawn = "Rc<Node> -> Vec<Rc<Node>> -> Rc<Node>";
+        check(
+            &left,
+            &[
+                "1 cycle of 320 B: ",
+                "    Rc<no_leaks::Node> at alloc-report/tests/no_leaks.rs:",
+                "    Vec<Rc<no_leaks::Node>> at ",
+                "    Rc<no_leaks::Node> at ",
+                "    Vec<Rc<no_leaks::Node>> at ",
+            ],
+        );
+        assert!(left.contains(drawn), "{left}");
     });
-    let drawn = "Rc<Node> -> Vec<Rc<Node>> -> Rc<Node>";
-    check(
-        &left,
-        &[
-            "1 cycle of 320 B: ",
-            "    Rc<no_leaks::Node> at alloc-report/tests/no_leaks.rs:",
-            "    Vec<Rc<no_leaks::Node>> at ",
-            "    Rc<no_leaks::Node> at ",
-            "    Vec<Rc<no_leaks::Node>> at ",
-        ],
-    );
-    assert!(left.contains(drawn), "{left}");
 }
 
 #[test]
 fn a_forgotten_clone_is_found_while_the_value_is_held() {
-    static HELD: Mutex<Option<Arc<[u64; 9]>>> = Mutex::new(None);
-    let left = left_by(|| {
-        let counted = Arc::new([3_u64; 9]);
-        std::mem::forget(black_box(counted.clone()));
-        *HELD.lock().unwrap() = Some(counted);
+    alone("a_forgotten_clone_is_found_while_the_value_is_held", || {
+        static HELD: Mutex<Option<Arc<[u64; 9]>>> = Mutex::new(None);
+        let left = left_by(|| {
+            let counted = Arc::new([3_u64; 9]);
+            std::mem::forget(black_box(counted.clone()));
+            *HELD.lock().unwrap() = Some(counted);
+        });
+        check(&left, &["1 forgotten clones of Arc<[u64; 9]> at "]);
     });
-    check(&left, &["1 forgotten clones of Arc<[u64; 9]> at "]);
 }
 
 #[test]
 fn what_was_left_before_counts_for_nothing() {
-    let leaks = || std::mem::forget(black_box(vec![7_u64; 50]));
-    leaks();
-    check(&left_by(leaks), &["1 leak of 400 B: Vec<u64> at "]);
-    check(&left_by(|| ()), &[]);
+    alone("what_was_left_before_counts_for_nothing", || {
+        let leaks = || std::mem::forget(black_box(vec![7_u64; 50]));
+        leaks();
+        check(&left_by(leaks), &["1 leak of 400 B: Vec<u64> at "]);
+        check(&left_by(|| ()), &[]);
+    });
 }
 
 #[test]
 fn a_failure_says_what_is_left_and_a_success_returns_the_value() {
-    assert_eq!(without_leaks(|| 6 * 7), 42);
-    let work = || std::mem::forget(black_box(Box::new([1_u64; 20])));
-    let panic = catch_unwind(AssertUnwindSafe(|| without_leaks(work))).unwrap_err();
-    let message = panic.downcast_ref::<String>().unwrap();
-    assert!(
-        message.starts_with("expected that nothing is left behind, found:\n1 leak of 160 B: "),
-        "{message}"
+    alone(
+        "a_failure_says_what_is_left_and_a_success_returns_the_value",
+        || {
+            assert_eq!(without_leaks(|| 6 * 7), 42);
+            let work = || std::mem::forget(black_box(Box::new([1_u64; 20])));
+            let panic = catch_unwind(AssertUnwindSafe(|| without_leaks(work))).unwrap_err();
+            let message = panic.downcast_ref::<String>().unwrap();
+            assert!(
+                message
+                    .starts_with("expected that nothing is left behind, found:\n1 leak of 160 B: "),
+                "{message}"
+            );
+        },
     );
 }
 

@@ -8,6 +8,8 @@ use alloc_core_snapshot::Bytes;
 use alloc_core_snapshot::Trace;
 
 use super::Certainty;
+#[cfg(feature = "process")]
+use crate::graph::file::RootKind;
 use crate::graph::{BlockId, Graph};
 
 /// Blocks of one callsite that nothing reaches, each the head of a leaked tree.
@@ -130,6 +132,12 @@ impl Graph {
             !nodes.starts[block.0 as usize],
             self.data.callsites[callsite as usize].id,
         )
+    }
+
+    /// Leaves out the references from memory that nobody describes.
+    #[cfg(feature = "process")]
+    pub(in crate::graph) fn leave_out_unknown_memory(&mut self) {
+        self.data.roots.retain(|it| it.kind != RootKind::Unknown);
     }
 
     /// Overwrites all addresses: in memory that is freed they would look like references.
