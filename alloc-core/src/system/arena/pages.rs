@@ -5,7 +5,7 @@ use super::other as os;
 #[cfg(unix)]
 use super::unix as os;
 
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
 use super::reservations::Reservations;
 
@@ -69,7 +69,7 @@ pub(crate) fn prefetch<T>(place: &T) {
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a prefetch is a hint about a valid address; it reads and writes nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(ptr::from_ref(place).cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = place;
