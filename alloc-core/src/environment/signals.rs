@@ -57,10 +57,11 @@ impl Signal {
         let failed = unsafe { libc::sigaction(self.0, action, previous.as_mut_ptr()) } != 0;
         // SAFETY: zeroed above, which is valid for all fields, and filled in by the system.
         let previous = unsafe { previous.assume_init() };
-        if !failed && !matches!(previous.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN) {
-            if let Some(place) = previous_of(self.0) {
-                place.store(previous.sa_sigaction as *mut c_void, Ordering::Release);
-            }
+        if !failed
+            && !matches!(previous.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN)
+            && let Some(place) = previous_of(self.0)
+        {
+            place.store(previous.sa_sigaction as *mut c_void, Ordering::Release);
         }
         !failed
     }
