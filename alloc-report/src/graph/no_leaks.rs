@@ -76,16 +76,16 @@ impl fmt::Display for LeftBehind {
     }
 }
 
-/// Runs a piece of work, and returns what it returns, and what it leaves behind: blocks that nothing
-/// reaches, cycles of `Rc` and `Arc`, and forgotten clones.
+/// Runs a piece of work, and returns what it returns, and what it leaves behind: blocks that
+/// nothing reaches, cycles of `Rc` and `Arc`, and forgotten clones.
 ///
-/// The work runs on a thread of its own. Only what that thread allocates counts, so tests may share a
-/// process. Calls on several threads wait for one another, so one within another never ends. The program needs line tables (`debug = 1`), by which a block is known
-/// to be of the work. It takes two heap graphs of the process. Tracing starts if it is off, and
-/// stays on.
+/// The work runs on a thread of its own. Only what that thread allocates counts, so tests may share
+/// a process. Calls on several threads wait for one another, so one within another never ends. The
+/// program needs line tables (`debug = 1`), by which a block is known to be of the work. It takes
+/// two heap graphs of the process. Tracing starts if it is off, and stays on.
 ///
-/// A block that only memory of C refers to counts as left behind: such memory cannot be told from memory
-/// that was freed.
+/// A block that only memory of C refers to counts as left behind: such memory cannot be told from
+/// memory that was freed.
 ///
 /// # Errors
 ///
@@ -211,9 +211,6 @@ fn graph_of_this_process() -> Result<Graph, Error> {
     let name = format!("alloc-report-{}-{number}.heapgraph", std::process::id());
     let path = std::env::temp_dir().join(name);
     alloc_core::heap_graph_with(&path, &GraphOptions::default())?;
-    if std::env::var_os("KEEPG").is_some() {
-        let _ = std::fs::copy(&path, format!("/tmp/kept-{number}.heapgraph"));
-    }
     let graph = Graph::load(&path);
     // NOTE: an error means that somebody else removed it.
     let _ = std::fs::remove_file(&path);
