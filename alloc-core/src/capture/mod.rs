@@ -33,6 +33,8 @@ mod stacks;
 mod unwind;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 use unwind as imp;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
+pub(crate) use unwind::AllRegisters;
 
 // Compiled for tests on x86-64 Linux, too.
 #[cfg(any(test, not(all(target_os = "linux", target_arch = "x86_64")), miri))]
@@ -98,11 +100,10 @@ pub(crate) fn stack_bounds() -> StackBounds {
 /// Passes the frames of a stack from these registers on to `each`, from the innermost: an address of
 /// the code, and the end of its frame. Ends when `each` returns `false`.
 ///
-/// The stack is in use and stands still. The registers are those of unwind tables: sixteen, and the
-/// address one past the first instruction.
+/// The stack is in use and stands still.
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 pub(crate) fn unwind_from(
-    registers: [usize; 17],
+    registers: &AllRegisters,
     low: usize,
     high: usize,
     each: impl FnMut(usize, usize) -> bool,

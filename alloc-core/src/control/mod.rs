@@ -27,6 +27,12 @@
 mod attach;
 mod config;
 mod fork;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    not(miri)
+))]
+pub(crate) mod graph;
 mod read;
 mod session;
 mod stop_the_world;
@@ -56,15 +62,6 @@ pub(crate) use read::{
 pub(crate) use session::{
     begin, clear_traces, is_unset, prepare_once, reset_peak, start_with, stop,
 };
-#[cfg_attr(
-    not(all(
-        target_os = "linux",
-        any(target_arch = "x86_64", target_arch = "aarch64"),
-        not(miri)
-    )),
-    allow(unused_imports, reason = "there are no heap graphs")
-)]
-pub(crate) use stop_the_world::with_threads_stopped;
 
 /// Callbacks into the layers above. This layer imports from none of them. Registered by the first
 /// call.

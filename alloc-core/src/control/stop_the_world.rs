@@ -1,15 +1,13 @@
 //! Stopping the world: no thread records while the tables change.
 
-use super::{Control, lock, lock_readers};
-use crate::Error;
+use super::Control;
 use crate::record::gate::{
     ALONE, COUNTED, EXTENDED, FIRST_GENERATION, GENERATIONS, Mode, OFF, PAUSED, SAMPLED, STILL,
-    ask, check_fault, concurrency, is_broken, set_generation,
+    ask, concurrency, is_broken, set_generation,
 };
 use crate::record::session::TABLES;
-use crate::record::thread::{self, Busy, Stage, ThreadState};
+use crate::record::thread::{self, ThreadState};
 use crate::system::sync::{Ordering, fence};
-use crate::tables::blocks::Granule;
 
 impl Control {
     /// Runs `change` while no other thread records. The generation is [`STILL`] afterwards; the
@@ -52,48 +50,6 @@ impl Control {
             set_generation(OFF, Ordering::Release);
         }
     }
-}
-
-/// Runs `work` while no other thread records, for a heap graph. It gets the granule of the index.
-///
-/// # Errors
-///
-/// If tracing is off or does not record every block with its stack, if the index does not have the
-/// starts of blocks, and in a signal handler that interrupted a record.
-#[cfg_attr(
-    not(all(
-        target_os = "linux",
-        any(target_arch = "x86_64", target_arch = "aarch64"),
-        not(miri)
-    )),
-    allow(dead_code, reason = "there are no heap graphs")
-)]
-pub(crate) fn with_threads_stopped<R>(work: impl FnOnce(Granule) -> R) -> Result<R, Error> {
-    if thread::stage() == Stage::Busy || thread::current().is_some_and(ThreadState::is_waited_for) {
-        let message = "expected a call outside of the tracer, found one in a signal handler that interrupted it";
-        return Err(std::io::Error::new(std::io::ErrorKind::WouldBlock, message).into());
-    }
-    let _busy = Busy::begin();
-    let _readers = lock_readers();
-    let mut control = lock();
-    check_fault()?;
-    let config = control.session.as_ref().ok_or_else(Error::not_tracing)?;
-    if config.how() != Mode::Whole {
-        return Err(Error::invalid_config(
-            "a heap graph needs stacks of every block: expected at least one frame and no sample"
-                .to_owned(),
-        ));
-    }
-    let granule = control.granule.unwrap_or(Granule::SMALLEST);
-    if granule > Granule::WITH_STARTS {
-        return Err(Error::invalid_config(format!(
-            "a heap graph needs the starts of blocks: expected a granule of at most 32 bytes, found {}",
-            1 << granule.bits()
-        )));
-    }
-    let result = control.stop_the_world(|_| work(granule));
-    control.publish();
-    Ok(result)
 }
 
 /// Waits until `is_busy` is `false` for all other threads.

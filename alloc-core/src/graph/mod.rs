@@ -1,63 +1,28 @@
 //! Heap graphs: which block refers to which, and from where, of a program that goes on running.
 //!
-//! In: the live-block index, the memory of the process, its threads. Out: a file of nodes, edges and
-//! roots. Never: the contents of memory, unless hashes are requested.
+//! In: the live-block index, the memory of the process, its threads. Out: a file of nodes, edges
+//! and roots. Never: the contents of memory, unless hashes are requested.
 //!
 //! # How it works
 //!
 //! 1. The world is stopped: no thread is inside a record, so each block is in the index.
-//! 2. A signal stops each other thread ([`threads`]), so that its registers are in memory.
-//! 3. The process is cloned, and the threads go on ([`clone`]). They stand still for milliseconds.
-//! 4. The clone reads its memory, which nothing changes ([`child`]): an index of all blocks, the
-//!    pointers in each, and those in statics, thread-locals, stacks, registers and other memory. It
-//!    writes the file.
-//! 5. The process waits for the clone, and adds a snapshot, by which callsites have stacks and names.
+//! 2. A signal stops each other thread, so that its registers are in memory.
+//! 3. The process is cloned, and the threads go on. They stand still for milliseconds.
+//! 4. The clone reads its memory, which nothing changes: an index of all blocks, the pointers in
+//!    each, and those in statics, thread-locals, stacks, registers and other memory. It writes the
+//!    file.
+//! 5. The process waits for the clone, and adds a snapshot, by which callsites have stacks and
+//!    names.
 //!
 //! The scan is conservative: a word that could be a pointer is one. `alloc-report graph` weighs
-//! them.
+//! them. The module [`linux`] does it; elsewhere there are no graphs.
 
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64"),
     not(miri)
 ))]
-mod child;
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64"),
-    not(miri)
-))]
-mod clone;
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64"),
-    not(miri)
-))]
-mod format;
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64"),
-    not(miri)
-))]
-mod machine;
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64"),
-    not(miri)
-))]
-mod modules;
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64"),
-    not(miri)
-))]
-mod take;
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64"),
-    not(miri)
-))]
-mod threads;
+mod linux;
 
 use std::path::Path;
 use std::time::Duration;
@@ -72,6 +37,9 @@ use crate::{Bytes, Error};
 /// cloned. The clone scans the memory and writes the file; this call waits for it. The file has
 /// addresses and sizes, and no contents of memory. Only its owner can read it. `alloc-report graph`
 /// shows what it says.
+///
+/// While the clone scans, the system copies each page that the program changes. The threads are
+/// stopped by the real-time signal `SIGRTMAX - 3`, or by another one if the program handles that.
 ///
 /// # Errors
 ///
@@ -127,7 +95,7 @@ pub fn heap_graph_with(path: impl AsRef<Path>, options: &GraphOptions) -> Result
     any(target_arch = "x86_64", target_arch = "aarch64"),
     not(miri)
 ))]
-use take::write;
+use linux::write;
 
 #[cfg(not(all(
     target_os = "linux",

@@ -19,20 +19,20 @@ use crate::capture::bounds::StackBounds;
 /// The registers that a step reads and writes, by their numbers in unwind tables: sixteen, and the
 /// instruction pointer.
 #[derive(Clone, Copy)]
-pub(super) struct AllRegisters {
+pub(crate) struct AllRegisters {
     values: [usize; AllRegisters::COUNT],
     /// A bit for each register whose value is known.
     known: u32,
 }
 
 impl AllRegisters {
-    const COUNT: usize = 17;
+    pub(crate) const COUNT: usize = 17;
     /// Callee-saved registers: rbx, rbp, rsp, and r12 to r15.
     const KEPT_BY_CALLS: u32 = 1 << 3 | 1 << 6 | 1 << 7 | 0xF << 12;
 
     /// The registers of the function that this is inlined into.
     #[inline(always)]
-    pub(super) fn here() -> AllRegisters {
+    pub(crate) fn here() -> AllRegisters {
         let mut values = [0_usize; AllRegisters::COUNT];
         // SAFETY: writes eight registers into the array, which has enough places, and changes only
         // the output.
@@ -58,10 +58,26 @@ impl AllRegisters {
         }
     }
 
-    /// All of these registers, as those of a signal's frame.
-    pub(super) fn all(values: [usize; AllRegisters::COUNT]) -> AllRegisters {
+    /// Those of a signal's frame, all of which are known.
+    pub(crate) fn of_signal(mut values: [usize; AllRegisters::COUNT]) -> AllRegisters {
+        let pc = &mut values[usize::from(X86_64::RA.0)];
+        // One past the instruction, as a return address is.
+        *pc = pc.wrapping_add(1);
         let known = (1 << AllRegisters::COUNT) - 1;
         AllRegisters { values, known }
+    }
+
+    /// The values, zero for registers that are not known.
+    pub(crate) fn values(&self) -> &[usize] {
+        &self.values
+    }
+
+    pub(super) fn pc(&self) -> usize {
+        self.values[usize::from(X86_64::RA.0)]
+    }
+
+    pub(crate) fn sp(&self) -> usize {
+        self.values[usize::from(X86_64::RSP.0)]
     }
 
     fn get(&self, register: Register) -> Option<usize> {

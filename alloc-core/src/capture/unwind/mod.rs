@@ -21,10 +21,11 @@ mod tables;
 mod walker;
 
 use super::{CaptureMethod, StackBounds};
-use every_register::{AllRegisters, End};
+use every_register::End;
 use registers::Registers;
 use rules::Rules;
 
+pub(crate) use every_register::AllRegisters;
 pub(crate) use walker::Walker;
 
 static RULES: Rules = Rules::new();
@@ -58,16 +59,13 @@ pub(in crate::capture) fn resident() -> usize {
 
 /// Passes the frames of a stack to `each`, from the innermost: an address of the code, and the end
 /// of its frame. Ends when `each` returns `false`.
-///
-/// The registers are those of unwind tables: sixteen, and the address one past the first instruction.
 pub(in crate::capture) fn unwind_from(
-    registers: [usize; 17],
+    registers: &AllRegisters,
     own: StackBounds,
     mut each: impl FnMut(usize, usize) -> bool,
 ) {
-    let from = AllRegisters::all(registers);
-    let mut pc = registers[16];
-    let end = every_register::walk(from, own, |found| {
+    let mut pc = registers.pc();
+    let end = every_register::walk(*registers, own, |found| {
         let goes_on = each(pc, found.cfa);
         pc = found.pc;
         goes_on

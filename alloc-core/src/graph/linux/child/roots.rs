@@ -6,7 +6,7 @@ use super::index::Index;
 use super::mappings::{Mapping, Mappings, slice};
 use super::output::Output;
 use super::sections::ThreadRanges;
-use crate::graph::format::{RootKind, Tag};
+use crate::graph::linux::format::{RootKind, Tag};
 use crate::system::arena::{self, PAGE, Zeroed};
 
 /// A range of memory that is not unknown: a module's, a thread's, or the tracer's own.

@@ -4,7 +4,7 @@ use super::blocks::Blocks;
 use super::index::{Index, Place};
 use super::mappings::Mappings;
 use super::output::Output;
-use crate::graph::format::Tag;
+use crate::graph::linux::format::Tag;
 
 /// The size of a word.
 pub(super) const WORD: usize = 8;

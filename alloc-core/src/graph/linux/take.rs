@@ -10,8 +10,9 @@ use super::child::{self, Task};
 use super::clone::{self, Clone, End, Report, Shared};
 use super::format::{Fact, Tag};
 use super::machine::Registers;
+use super::modules;
 use super::threads::{self, Stop};
-use super::{GraphOptions, HeapGraph, modules};
+use crate::graph::{GraphOptions, HeapGraph};
 use crate::system::hooks;
 use crate::system::quiet::Quiet;
 use crate::system::signal_mask::Blocked;
@@ -20,7 +21,7 @@ use crate::write::{self, output};
 use crate::{Bytes, Error, control};
 
 /// Writes a graph to a path. The file appears whole or not at all.
-pub(super) fn write(path: &Path, options: &GraphOptions) -> Result<HeapGraph, Error> {
+pub(in crate::graph) fn write(path: &Path, options: &GraphOptions) -> Result<HeapGraph, Error> {
     threads::prepare()?;
     let _quiet = Quiet::begin();
     let with_path = |error: io::Error| Error::from(error).about("cannot write", path);
@@ -59,7 +60,7 @@ fn write_to(mut file: File, options: &GraphOptions) -> Result<HeapGraph, Error> 
         registers,
     };
     let started = SystemTime::now();
-    let cloned = control::with_threads_stopped(|granule| {
+    let cloned = control::graph::with_world_stopped(|granule| {
         let _blocked = Blocked::begin();
         stop_and_clone(options, |stop, registers| task(stop, granule, registers))
     })?;

@@ -1,6 +1,6 @@
 //! [`Output`]: writes a graph file, a frame at a time.
 
-use crate::graph::format::{HEADER, Tag};
+use crate::graph::linux::format::{HEADER, Tag};
 use crate::system::arena;
 
 /// Size of the buffer, in bytes, with the head of the frame.
