@@ -8,6 +8,8 @@ use crate::system::sync::{AtomicI32, AtomicU64};
 /// What the clone says to the process, in memory that both share.
 #[derive(Default)]
 pub(super) struct Report {
+    pub(super) threads: AtomicU64,
+    pub(super) threads_missed: AtomicU64,
     pub(super) blocks: AtomicU64,
     pub(super) bytes: AtomicU64,
     pub(super) edges: AtomicU64,

@@ -11,7 +11,7 @@ use super::clone::{self, Clone, End, Report, Shared};
 use super::format::{Fact, Tag};
 use super::machine::Registers;
 use super::modules;
-use super::threads::{self, Stop};
+use super::threads;
 use crate::graph::{GraphOptions, HeapGraph};
 use crate::system::hooks;
 use crate::system::quiet::Quiet;
@@ -47,11 +47,10 @@ fn write_to(mut file: File, options: &GraphOptions) -> Result<HeapGraph, Error> 
     let shared = Shared::new()?;
     let report = shared.report();
     let key = options.hashes.then(random);
-    let task = |stop, granule, registers| Task {
+    let task = |granule, registers| Task {
         file: file.as_raw_fd(),
         report,
         modules: &modules,
-        stop,
         granule,
         key,
         // SAFETY: the call takes no arguments.
@@ -62,7 +61,7 @@ fn write_to(mut file: File, options: &GraphOptions) -> Result<HeapGraph, Error> 
     let started = SystemTime::now();
     let cloned = control::graph::with_world_stopped(|granule| {
         let _blocked = Blocked::begin();
-        stop_and_clone(options, |stop, registers| task(stop, granule, registers))
+        stop_and_clone(options, |registers| task(granule, registers))
     })?;
     let end = cloned.clone?.wait(options.timeout);
     check(end, report, options)?;
@@ -71,8 +70,8 @@ fn write_to(mut file: File, options: &GraphOptions) -> Result<HeapGraph, Error> 
         (Fact::Nanoseconds, nanoseconds_since_1970(started)),
         (Fact::Pause, cloned.pause.as_nanos() as u64),
         (Fact::CloneTime, cloned.clone_time.as_nanos() as u64),
-        (Fact::Threads, cloned.stop.threads as u64),
-        (Fact::ThreadsMissed, cloned.stop.missed as u64),
+        (Fact::Threads, report.threads.load(Relaxed)),
+        (Fact::ThreadsMissed, report.threads_missed.load(Relaxed)),
         (Fact::ChildCpu, report.cpu_nanoseconds.load(Relaxed)),
         (Fact::WithoutStop, (!options.stops).into()),
     ];
@@ -80,8 +79,8 @@ fn write_to(mut file: File, options: &GraphOptions) -> Result<HeapGraph, Error> 
     Ok(HeapGraph {
         pause: cloned.pause,
         clone_time: cloned.clone_time,
-        threads: cloned.stop.threads as u64,
-        threads_missed: cloned.stop.missed as u64,
+        threads: report.threads.load(Relaxed),
+        threads_missed: report.threads_missed.load(Relaxed),
         blocks: report.blocks.load(Relaxed),
         bytes: Bytes::new(report.bytes.load(Relaxed)),
         edges: report.edges.load(Relaxed),
@@ -94,7 +93,6 @@ fn write_to(mut file: File, options: &GraphOptions) -> Result<HeapGraph, Error> 
 /// What happened while the threads stood still.
 struct Cloned {
     clone: io::Result<Clone>,
-    stop: Stop,
     pause: Duration,
     clone_time: Duration,
 }
@@ -103,20 +101,14 @@ struct Cloned {
 ///
 /// NOTE: not inlined, so that the registers are those of a frame that stays.
 #[inline(never)]
-fn stop_and_clone<'a>(
-    options: &GraphOptions,
-    task: impl FnOnce(Stop, Registers) -> Task<'a>,
-) -> Cloned {
+fn stop_and_clone<'a>(options: &GraphOptions, task: impl FnOnce(Registers) -> Task<'a>) -> Cloned {
     let registers = Registers::here();
     let began = Instant::now();
-    let stop = match options.stops {
+    match options.stops {
         true => threads::stop(options.deadline),
-        false => Stop {
-            threads: 0,
-            missed: 0,
-        },
-    };
-    let task = task(stop, registers);
+        false => threads::forget(),
+    }
+    let task = task(registers);
     let stopped = Instant::now();
     // SAFETY: the clone only calls `run`, which does not return.
     let clone = match unsafe { clone::clone() } {
@@ -130,7 +122,6 @@ fn stop_and_clone<'a>(
     }
     Cloned {
         clone,
-        stop,
         pause: began.elapsed(),
         clone_time,
     }

@@ -12,20 +12,27 @@ use crate::Error;
 use crate::system::arena::{LazyTable, Zeroed};
 use crate::system::hooks::{self, ThreadId};
 use crate::system::signal_mask::stop_signal;
-use crate::system::sync::{AtomicI32, AtomicU32, AtomicUsize, Ordering::*, fence};
+use crate::system::sync::{AtomicI32, AtomicU32, AtomicUsize, Ordering::*};
 
 /// A thread that has stopped, as its handler noted it.
 pub(super) struct Stopped {
-    pub(super) id: AtomicI32,
+    /// Zero until the other two are written.
+    id: AtomicI32,
     /// Where its `ucontext_t` is.
     pub(super) context: AtomicUsize,
     pub(super) thread_pointer: AtomicUsize,
-    /// A thread that a signal was sent to. NOTE: not of the same thread.
+    /// A thread that a signal was sent to, zero, or [`GONE`]. NOTE: not of the same thread.
     sent_to: AtomicI32,
 }
 
 // SAFETY: integers, for which zero is a valid value.
 unsafe impl Zeroed for Stopped {}
+
+/// A thread that ended before it took the signal.
+const GONE: ThreadId = -1;
+
+/// How long to wait for one more thread before looking for those that have ended.
+const PATIENCE: Duration = Duration::from_millis(2);
 
 /// The most threads that are stopped.
 const MOST: usize = 1 << 16;
@@ -91,9 +98,10 @@ extern "C" fn on_stop(_: libc::c_int, _: *const c_void, context: *const c_void) 
     let errno = hooks::errno();
     let place = TAKEN.fetch_add(1, Relaxed) as usize;
     if let Some(own) = STOPPED.get().and_then(|all| all.get(place)) {
-        own.id.store(hooks::thread_id(), Relaxed);
         own.context.store(context.addr(), Relaxed);
         own.thread_pointer.store(thread_pointer(), Relaxed);
+        // The release publishes both to the acquire in `id`.
+        own.id.store(hooks::thread_id(), Release);
     }
     ACKNOWLEDGED.fetch_add(1, SeqCst);
     wake(&ACKNOWLEDGED);
@@ -103,57 +111,79 @@ extern "C" fn on_stop(_: libc::c_int, _: *const c_void, context: *const c_void) 
     hooks::set_errno(errno);
 }
 
-/// What [`stop`] did.
-#[derive(Clone, Copy)]
-pub(super) struct Stop {
-    pub(super) threads: usize,
-    pub(super) missed: usize,
+impl Stopped {
+    /// The thread; `None` if its handler has not noted everything.
+    pub(super) fn id(&self) -> Option<ThreadId> {
+        let id = self.id.load(Acquire);
+        (id != 0).then_some(id)
+    }
 }
 
 /// Stops all threads but the calling one, until [`release`]. Allocates nothing.
 ///
 /// A thread that started another one before it stopped has it listed by then, so the list is read
-/// until nothing is new in it.
-pub(super) fn stop(deadline: Duration) -> Stop {
+/// until nothing is new in it. Those that have not stopped at the deadline are [`missed`].
+pub(super) fn stop(deadline: Duration) {
     let Some(all) = STOPPED.get() else {
-        return Stop {
-            threads: 0,
-            missed: 0,
-        };
+        return;
     };
     let until = Instant::now() + deadline;
-    TAKEN.store(0, Relaxed);
-    ACKNOWLEDGED.store(0, Relaxed);
+    forget_last(all);
     ROUND.fetch_add(1, SeqCst);
-    let mut listed = 0;
-    let mut expected = 0;
+    let (mut listed, mut expected) = (0, 0);
     loop {
         let sent = signal_new(all, &mut listed);
         if sent == 0 {
-            break;
+            return;
         }
         expected += sent;
         loop {
             let acknowledged = ACKNOWLEDGED.load(SeqCst);
-            let left = until.saturating_duration_since(Instant::now());
             if acknowledged >= expected {
                 break;
             }
+            let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                fence(SeqCst);
-                let threads = (acknowledged as usize).min(MOST);
-                return Stop {
-                    threads,
-                    missed: expected as usize - threads,
-                };
+                return;
             }
-            wait_for(&ACKNOWLEDGED, acknowledged, left);
+            wait_for(&ACKNOWLEDGED, acknowledged, left.min(PATIENCE));
+            if ACKNOWLEDGED.load(SeqCst) == acknowledged {
+                expected -= forget_gone(&all[..listed]);
+            }
         }
     }
-    Stop {
-        threads: (expected as usize).min(MOST),
-        missed: 0,
+}
+
+/// Forgets the threads of the last round, so that none of them counts as stopped or missed.
+pub(super) fn forget() {
+    if let Some(all) = STOPPED.get() {
+        forget_last(all);
     }
+}
+
+fn forget_last(all: &[Stopped; MOST]) {
+    let taken = TAKEN.load(Relaxed) as usize;
+    all.iter()
+        .take(taken)
+        .for_each(|it| it.id.store(0, Relaxed));
+    let was_listed = |it: &&Stopped| it.sent_to.load(Relaxed) != 0;
+    let listed = all.iter().take_while(was_listed);
+    listed.for_each(|it| it.sent_to.store(0, Relaxed));
+    TAKEN.store(0, Relaxed);
+    ACKNOWLEDGED.store(0, Relaxed);
+}
+
+/// Forgets threads that ended before they took the signal. Returns how many.
+fn forget_gone(listed: &[Stopped]) -> u32 {
+    let mut gone = 0;
+    for place in listed {
+        let id = place.sent_to.load(Relaxed);
+        if id != GONE && hooks::is_gone(id) {
+            place.sent_to.store(GONE, Relaxed);
+            gone += 1;
+        }
+    }
+    gone
 }
 
 /// Lets the stopped threads go on.
@@ -163,23 +193,20 @@ pub(super) fn release() {
 }
 
 /// The threads that have stopped.
-pub(super) fn stopped(stop: Stop) -> &'static [Stopped] {
-    STOPPED
-        .get()
-        .map_or(&[], |all| &all[..stop.threads.min(MOST)])
+pub(super) fn stopped() -> impl Iterator<Item = (ThreadId, &'static Stopped)> {
+    let all = STOPPED.get().map_or(&[][..], |all| &all[..]);
+    let taken = TAKEN.load(Relaxed) as usize;
+    all.iter().take(taken).filter_map(|it| Some((it.id()?, it)))
 }
 
 /// The threads that a signal was sent to and that have not stopped.
-pub(super) fn missed(stop: Stop) -> impl Iterator<Item = ThreadId> {
+pub(super) fn missed() -> impl Iterator<Item = ThreadId> {
     let all = STOPPED.get().map_or(&[][..], |all| &all[..]);
     let sent_to = all.iter().map(|it| it.sent_to.load(Relaxed));
-    let has_stopped =
-        move |id: &ThreadId| stopped(stop).iter().any(|it| it.id.load(Relaxed) == *id);
-    let how_many = if stop.missed > 0 { usize::MAX } else { 0 };
+    let has_stopped = |id: &ThreadId| stopped().any(|(stopped, _)| stopped == *id);
     sent_to
         .take_while(|id| *id != 0)
-        .filter(move |id| !has_stopped(id))
-        .take(how_many)
+        .filter(move |id| *id != GONE && !has_stopped(id))
 }
 
 /// Sends the signal to each thread that is not listed yet, and lists it. Returns to how many.
@@ -200,15 +227,15 @@ fn signal_new(all: &[Stopped; MOST], listed: &mut usize) -> u32 {
         if id == own || *listed == MOST || all[..*listed].iter().any(is_known) {
             return;
         }
-        all[*listed].sent_to.store(id, Relaxed);
-        *listed += 1;
         // SAFETY: the arguments are numbers. The signal has a handler.
         let result = unsafe { libc::syscall(libc::SYS_tgkill, process, id, SIGNAL.load(Relaxed)) };
-        sent += u32::from(result == 0);
+        // NOTE: it fails if the thread has ended.
+        if result == 0 {
+            all[*listed].sent_to.store(id, Relaxed);
+            *listed += 1;
+            sent += 1;
+        }
     });
-    if let Some(next) = all.get(*listed) {
-        next.sent_to.store(0, Relaxed);
-    }
     // SAFETY: the descriptor was opened above, or is invalid, which is an error.
     unsafe { libc::close(folder) };
     sent

@@ -16,7 +16,6 @@ mod sections;
 use super::clone::{Report, close_all_but};
 use super::machine::Registers;
 use super::modules::Module;
-use super::threads::Stop;
 use crate::system::sync::Ordering::Relaxed;
 use crate::tables::blocks::Granule;
 use blocks::Blocks;
@@ -29,7 +28,6 @@ pub(super) struct Task<'a> {
     pub(super) file: libc::c_int,
     pub(super) report: &'a Report,
     pub(super) modules: &'a [Module],
-    pub(super) stop: Stop,
     pub(super) granule: Granule,
     /// The key of the hashes, if they are requested.
     pub(super) key: Option<u64>,
@@ -109,7 +107,7 @@ fn scan(task: &Task<'_>) -> Result<(), Step> {
     let live = sections::callsites(&mut output);
     let edges = edges::write(&blocks, &index, &mappings, task.key, &mut output);
     let roots = roots::write(task, &index, &mappings, threads, &mut output);
-    sections::facts(task, &blocks, live, &mut output);
+    sections::facts(task, live, &mut output);
 
     let report = task.report;
     report.blocks.store(blocks.len() as u64, Relaxed);

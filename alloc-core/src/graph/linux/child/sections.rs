@@ -1,6 +1,5 @@
 //! The sections about the process: modules, threads, callsites and facts.
 
-use super::blocks::Blocks;
 use super::index::Index;
 use super::mappings::{Mappings, slice};
 use super::output::Output;
@@ -76,8 +75,10 @@ pub(super) fn threads(
     output: &mut Output,
 ) -> Option<&'static [ThreadRanges]> {
     output.section(Tag::Threads);
-    let missed = threads::missed(task.stop).count();
-    let ranges = slice::<ThreadRanges>(1 + task.stop.threads + missed)?;
+    let (stopped, missed) = (threads::stopped().count(), threads::missed().count());
+    task.report.threads.store(stopped as u64, Relaxed);
+    task.report.threads_missed.store(missed as u64, Relaxed);
+    let ranges = slice::<ThreadRanges>(1 + stopped + missed)?;
     output.number(ranges.len() as u64);
     let own = task.registers.values().as_ptr_range();
     let mut write = |at: usize, thread: &Thread<'_>| {
@@ -95,8 +96,7 @@ pub(super) fn threads(
             of_registers: [(own.start.addr(), own.end.addr()), (0, 0)],
         },
     );
-    let stopped = threads::stopped(task.stop);
-    for (at, stopped) in stopped.iter().enumerate() {
+    for (at, (id, stopped)) in threads::stopped().enumerate() {
         let context = stopped.context.load(Relaxed) as *const libc::ucontext_t;
         // SAFETY: the handler noted where its context is, and stands still below it.
         let context = unsafe { &*context };
@@ -106,7 +106,7 @@ pub(super) fn threads(
         write(
             1 + at,
             &Thread {
-                id: stopped.id.load(Relaxed),
+                id,
                 flags: 0,
                 sp: registers.sp().wrapping_sub(Registers::RED_ZONE),
                 thread_pointer: stopped.thread_pointer.load(Relaxed),
@@ -118,7 +118,7 @@ pub(super) fn threads(
             },
         );
     }
-    for (at, id) in threads::missed(task.stop).enumerate().take(missed) {
+    for (at, id) in threads::missed().enumerate() {
         let thread = Thread {
             id,
             flags: DID_NOT_STOP,
@@ -127,7 +127,7 @@ pub(super) fn threads(
             registers: None,
             of_registers: [(0, 0); 2],
         };
-        write(1 + stopped.len() + at, &thread);
+        write(1 + stopped + at, &thread);
     }
     Some(ranges)
 }
@@ -242,7 +242,7 @@ pub(super) fn callsites(output: &mut Output) -> Amount {
 }
 
 /// Writes what is known of the whole.
-pub(super) fn facts(task: &Task<'_>, blocks: &Blocks, live: Amount, output: &mut Output) {
+pub(super) fn facts(task: &Task<'_>, live: Amount, output: &mut Output) {
     output.section(Tag::Facts);
     let mut fact = |fact: Fact, value: u64| {
         output.number(fact as u64);
@@ -252,7 +252,7 @@ pub(super) fn facts(task: &Task<'_>, blocks: &Blocks, live: Amount, output: &mut
     fact(Fact::Granule, 1 << task.granule.bits());
     fact(Fact::HasHashes, task.key.is_some().into());
     fact(Fact::LiveBytes, live.bytes.get());
-    fact(Fact::LiveBlocks, live.blocks.max(blocks.len() as u64));
+    fact(Fact::LiveBlocks, live.blocks);
 }
 
 /// The name of a thread, by the system.
