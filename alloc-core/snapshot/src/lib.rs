@@ -27,6 +27,7 @@ mod symbolizer;
 mod symbols;
 mod types;
 mod utc;
+mod variables;
 
 pub use error::Error;
 pub use escape::Escaped;
@@ -93,5 +94,8 @@ pub mod seam {
     }
     pub mod utc {
         pub use crate::utc::to_text;
+    }
+    pub mod variables {
+        pub use crate::variables::{Variable, Variables};
     }
 }

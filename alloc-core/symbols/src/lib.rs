@@ -30,7 +30,7 @@ pub use alloc_core_snapshot::seam::symbolizer::{Frame, Missing, Named, Search};
 pub use files::{Files, identity};
 pub use fingerprint::{fingerprint, fingerprint_of};
 pub use names::held;
-pub use variables::{Variable, Variables, variables};
+pub use variables::variables;
 
 /// The code segment of an ELF file in a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

@@ -1,30 +1,11 @@
-//! [`Variables`]: what a file calls its statics and thread-locals.
+//! [`variables`]: what a file calls its statics and thread-locals.
 
+use alloc_core_snapshot::seam::variables::{Variable, Variables};
 use object::{Object as _, ObjectSymbol as _, SymbolKind};
 
 use crate::elf::Binary;
 use crate::find;
 use crate::{Missing, Module, Search};
-
-/// The statics and thread-locals of a program or library.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Variables {
-    /// Statics, by their virtual addresses in the file.
-    pub statics: Vec<Variable>,
-    /// Thread-locals, by their places in the module's thread-local memory.
-    pub thread_locals: Vec<Variable>,
-}
-
-/// A static or a thread-local.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Variable {
-    /// The first byte.
-    pub start: u64,
-    /// The size in bytes.
-    pub size: u64,
-    /// The name, demangled, without a hash.
-    pub name: String,
-}
 
 /// Lists the variables of a module, from the symbol table of its file or debug file.
 ///

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::formats;
-use crate::formats::asked::Question;
+use crate::formats::report::Question;
 use crate::load::{Loaded, load};
 use crate::recording::{Recording, taken_at};
 use crate::terminal::Stream;

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::formats;
-use crate::formats::asked::Question;
+use crate::formats::report::Question;
 use crate::load::{Loaded, load};
 use crate::terminal::Stream;
 use crate::view::{Charging, Filters};

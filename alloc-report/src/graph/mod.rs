@@ -50,6 +50,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use alloc_core_snapshot::seam::variables::{Variable, Variables};
 use alloc_core_snapshot::{Bytes, Error, Snapshot, SymbolSearch, Trace};
 
 pub use block::{Block, BlockId};
@@ -58,7 +59,6 @@ pub use export::write_dot;
 #[cfg(feature = "page")]
 pub use export::write_heap_snapshot;
 pub use facts::{Facts, Module, StackFrame, Thread};
-pub use names::{Variable, Variables};
 #[cfg(feature = "process")]
 pub use no_leaks::{LeftBehind, left_behind, without_leaks};
 pub use queries::Certainty;
@@ -246,7 +246,7 @@ impl Graph {
     /// ```
     pub fn set_variables(&mut self, module: usize, variables: Variables) {
         if let Some(known) = self.variables.get_mut(module) {
-            *known = variables.sorted();
+            *known = names::sorted(variables);
             self.forget_analysis();
         }
     }

@@ -1,8 +1,9 @@
-//! [`Names`]: the types and lines of callsites, and the functions on stacks; [`Variables`]: what the
-//! file of a module calls its statics and thread-locals.
+//! [`Names`]: the types and lines of callsites, and the functions on stacks; and the names of
+//! variables.
 
 use std::sync::Arc;
 
+use alloc_core_snapshot::seam::variables::{Variable, Variables};
 use alloc_core_snapshot::{Frame, Snapshot, SymbolSearch};
 
 use super::evidence::Kind;
@@ -69,45 +70,12 @@ fn stacks(data: &Data, snapshot: &Snapshot, search: &SymbolSearch) -> Vec<Vec<St
         .collect()
 }
 
-/// The variables of a program or library.
-///
-/// ```
-/// assert!(alloc_report::graph::Variables::default().statics.is_empty());
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Variables {
-    /// Statics, by their addresses in the file.
-    pub statics: Vec<Variable>,
-    /// Thread-locals, by their places in the module's thread-local memory.
-    pub thread_locals: Vec<Variable>,
-}
-
-/// A static or a thread-local.
-///
-/// ```
-/// use alloc_report::graph::Variable;
-///
-/// let cache = Variable { start: 0x1000, size: 8, name: "app::CACHE".into() };
-/// assert_eq!(cache.name, "app::CACHE");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Variable {
-    /// The first byte.
-    pub start: u64,
-    /// The size in bytes.
-    pub size: u64,
-    /// The name, demangled.
-    pub name: String,
-}
-
-impl Variables {
-    /// Sorts by place, so that [`at`] finds it.
-    pub(super) fn sorted(mut self) -> Variables {
-        for list in [&mut self.statics, &mut self.thread_locals] {
-            list.sort_by(|a, b| (a.start, a.size, &a.name).cmp(&(b.start, b.size, &b.name)));
-        }
-        self
+/// Sorts by place, so that [`at`] finds a variable.
+pub(super) fn sorted(mut variables: Variables) -> Variables {
+    for list in [&mut variables.statics, &mut variables.thread_locals] {
+        list.sort_by(|a, b| (a.start, a.size, &a.name).cmp(&(b.start, b.size, &b.name)));
     }
+    variables
 }
 
 /// The number of the variable at a place.
@@ -163,7 +131,7 @@ mod tests {
             statics: vec![variable(32, 0, "b"), variable(16, 8, "a")],
             thread_locals: Vec::new(),
         };
-        let statics = variables.sorted().statics;
+        let statics = sorted(variables).statics;
         let name = |place| at(&statics, place).map(|it| statics[it].name.as_str());
         for (place, expected) in [
             (15, None),

@@ -4,7 +4,7 @@ use alloc_core_snapshot::SymbolSearch;
 use alloc_core_snapshot::seam::modules::Module;
 use alloc_core_symbols::{identity, variables};
 
-use super::{Graph, Variable, Variables};
+use super::{Graph, Variables};
 
 impl Graph {
     /// Looks up the names of frames, and of statics and thread-locals in the files of the program and
@@ -57,17 +57,5 @@ fn variables_of(module: &Module, search: &SymbolSearch) -> Option<Variables> {
         size: module.end.saturating_sub(module.start),
         file_offset: module.file_offset,
     };
-    let found = variables(&of_file, search).ok()?;
-    let list = |found: Vec<alloc_core_symbols::Variable>| {
-        let variable = |it: alloc_core_symbols::Variable| Variable {
-            start: it.start,
-            size: it.size,
-            name: it.name,
-        };
-        found.into_iter().map(variable).collect()
-    };
-    Some(Variables {
-        statics: list(found.statics),
-        thread_locals: list(found.thread_locals),
-    })
+    variables(&of_file, search).ok()
 }

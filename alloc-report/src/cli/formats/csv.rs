@@ -6,8 +6,8 @@ use alloc_core_snapshot::{
 use alloc_report::{SlackGroup, StatisticDiff, Suspect};
 use anyhow::Result;
 
-use super::asked::Question;
 use super::lifetimes::nanoseconds;
+use super::report::Question;
 use super::{average, copied, diffs, name_of, statistics, total};
 use crate::view::View;
 

@@ -6,35 +6,27 @@ use alloc_core_snapshot::{Ages, Lifetimes, Statistic};
 use anyhow::Result;
 use serde::Serialize;
 
-use super::asked::{Asked, Question};
-use super::json::to_text;
-use super::json_rows::Key;
+use super::report::{Groups, NothingElse, Question, to_report};
 
 pub(crate) fn json(
     question: &Question<'_>,
     groups: &[Statistic],
     notes: Vec<String>,
 ) -> Result<String> {
-    let (shown, others) = groups.split_at(question.rows.min(groups.len()));
-    to_text(&Json {
-        asked: Asked::of("lifetimes", question),
-        rows: {
-            let rows = shown.iter().zip(1..);
-            let rows = rows.map(|(group, rank)| {
-                let lifetimes = group.lifetimes.clone().unwrap_or_default();
-                Row {
-                    rank,
-                    key: Key::of(&group.key, question.snapshot),
-                    freed: Blocks::of(&lifetimes.freed),
-                    live: Blocks::of(&lifetimes.live),
-                }
-            });
-            rows.collect()
-        },
-        other: Sum::of(others),
-        total: Sum::of(groups),
-        notes,
-    })
+    let row = |group: &Statistic| {
+        let lifetimes = group.lifetimes.clone().unwrap_or_default();
+        Row {
+            freed: Blocks::of(&lifetimes.freed),
+            live: Blocks::of(&lifetimes.live),
+        }
+    };
+    let groups = Groups {
+        all: groups,
+        key: |it| &it.key,
+        row,
+        sum: Sum::of,
+    };
+    to_report("lifetimes", question, NothingElse {}, groups, notes)
 }
 
 /// A time in nanoseconds.
@@ -43,20 +35,7 @@ pub(super) fn nanoseconds(time: Duration) -> u64 {
 }
 
 #[derive(Serialize)]
-struct Json {
-    #[serde(flatten)]
-    asked: Asked,
-    rows: Vec<Row>,
-    other: Sum,
-    total: Sum,
-    notes: Vec<String>,
-}
-
-#[derive(Serialize)]
 struct Row {
-    rank: u64,
-    #[serde(flatten)]
-    key: Key,
     freed: Blocks,
     live: Blocks,
 }
@@ -110,7 +89,6 @@ impl Blocks {
 
 #[derive(Serialize)]
 struct Sum {
-    rows: usize,
     freed_blocks: u64,
     live_blocks: u64,
 }
@@ -122,7 +100,6 @@ impl Sum {
             all.map(|it| of(it).count()).sum()
         };
         Sum {
-            rows: groups.len(),
             freed_blocks: sum(|it| &it.freed),
             live_blocks: sum(|it| &it.live),
         }

@@ -8,12 +8,12 @@ use alloc_report::{CompareTo as _, StatisticDiff};
 
 use crate::view::View;
 
-pub(crate) mod asked;
 pub(crate) mod csv;
 pub(crate) mod frees;
 pub(crate) mod json;
 pub(crate) mod json_rows;
 pub(crate) mod lifetimes;
+pub(crate) mod report;
 pub(crate) mod slack;
 pub(crate) mod suspects;
 pub(crate) mod tree;

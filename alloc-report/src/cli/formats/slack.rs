@@ -4,9 +4,7 @@ use alloc_report::SlackGroup;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::asked::{Asked, Question};
-use super::json::to_text;
-use super::json_rows::Key;
+use super::report::{Groups, Question, to_report};
 
 /// `of` is the blocks that are counted: `live` or `all`.
 pub(crate) fn json(
@@ -15,43 +13,19 @@ pub(crate) fn json(
     groups: &[SlackGroup],
     notes: Vec<String>,
 ) -> Result<String> {
-    let (shown, others) = groups.split_at(question.rows.min(groups.len()));
-    to_text(&Json {
-        asked: Asked::of("slack", question),
-        of,
-        rows: {
-            let rows = shown.iter().zip(1..);
-            let rows = rows.map(|(group, rank)| Row {
-                rank,
-                key: Key::of(&group.key, question.snapshot),
-                sum: Numbers::of(group),
-            });
-            rows.collect()
-        },
-        other: Sum::of(others),
-        total: Sum::of(groups),
-        notes,
-    })
+    let groups = Groups {
+        all: groups,
+        key: |it| &it.key,
+        row: Numbers::of,
+        sum: |of: &[SlackGroup]| Numbers::of(&SlackGroup::sum(of)),
+    };
+    to_report("slack", question, Counted { of }, groups, notes)
 }
 
+/// Which blocks are counted.
 #[derive(Serialize)]
-struct Json {
-    #[serde(flatten)]
-    asked: Asked,
+struct Counted {
     of: &'static str,
-    rows: Vec<Row>,
-    other: Sum,
-    total: Sum,
-    notes: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct Row {
-    rank: u64,
-    #[serde(flatten)]
-    key: Key,
-    #[serde(flatten)]
-    sum: Numbers,
 }
 
 #[derive(Serialize)]
@@ -71,22 +45,6 @@ impl Numbers {
             usable_bytes: group.usable().get(),
             blocks: group.asked.blocks,
             share: group.share(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct Sum {
-    rows: usize,
-    #[serde(flatten)]
-    sum: Numbers,
-}
-
-impl Sum {
-    fn of(groups: &[SlackGroup]) -> Sum {
-        Sum {
-            rows: groups.len(),
-            sum: Numbers::of(&SlackGroup::sum(groups)),
         }
     }
 }

@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::{RootClass, class_of};
+use crate::graph::Variables;
 use crate::graph::file::{Data, RootKind, RootRow};
-use crate::graph::names::{Names, Variables, at, plain};
+use crate::graph::names::{Names, at, plain};
 use crate::show::text;
 
 /// Roots that a person sees as one: a static, a thread-local in all threads, a function on the

@@ -46,6 +46,18 @@ pub enum RootClass {
     Nothing,
 }
 
+impl RootClass {
+    /// The classes of roots in memory that something describes, the best first.
+    pub(super) const DESCRIBED: [RootClass; 6] = [
+        RootClass::Named,
+        RootClass::Static,
+        RootClass::ThreadLocal,
+        RootClass::Stack,
+        RootClass::Register,
+        RootClass::Library,
+    ];
+}
+
 impl fmt::Display for RootClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -187,14 +199,7 @@ impl Evidence {
     fn rank_all(&mut self, data: &Data) {
         let of_class: Vec<RootClass> = data.roots.iter().map(|it| class_of(data, it)).collect();
         let roots = || data.roots.iter().zip(&of_class).zip(0_usize..);
-        for class in [
-            RootClass::Named,
-            RootClass::Static,
-            RootClass::ThreadLocal,
-            RootClass::Stack,
-            RootClass::Register,
-            RootClass::Library,
-        ] {
+        for class in RootClass::DESCRIBED {
             let strong = roots().filter(|((_, it), at)| **it == class && self.is_strong_root[*at]);
             let targets = strong.map(|((root, _), _)| root.target).collect();
             self.flood(data, targets, Rank::of(class), true);

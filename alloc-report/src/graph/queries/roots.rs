@@ -106,15 +106,7 @@ impl Graph {
     /// # Ok::<(), alloc_core::Error>(())
     /// ```
     pub fn by_reach(&self) -> Vec<(Reach, Option<RootClass>, Amount)> {
-        const CLASSES: [RootClass; 6] = [
-            RootClass::Named,
-            RootClass::Static,
-            RootClass::ThreadLocal,
-            RootClass::Stack,
-            RootClass::Register,
-            RootClass::Library,
-        ];
-        let strong = CLASSES.map(|it| (Rank::of(it), Reach::Strongly, Some(it)));
+        let strong = RootClass::DESCRIBED.map(|it| (Rank::of(it), Reach::Strongly, Some(it)));
         let others = [
             (Rank::WEAK, Reach::Weakly, None),
             (Rank::UNKNOWN, Reach::OnlyByUnknownMemory, None),
