@@ -1,9 +1,10 @@
-//! Heap graphs: how long a program stands still, what the clone takes, and how long the answer takes.
+//! Heap graphs: how long a program stands still, what the clone takes, and how long the answer
+//! takes.
 //!
 //! Each size is a process of its own with a cache of that many bytes (a `HashMap` of `Arc`s with a
 //! string and a vector each) and four parked threads. A graph is taken five times; the row has the
-//! medians. If `gcore` is installed, the next row is the time for which it stops the same process. No
-//! figure fails the bench.
+//! medians. If `gcore` is installed, the next row is the time for which it stops the same process.
+//! No figure fails the bench.
 
 use std::collections::HashMap;
 use std::error::Error;

@@ -1,4 +1,5 @@
-//! A program that takes its own heap graph, with planted truths: the library and the command find them.
+//! A program that takes its own heap graph, with planted truths: the library and the command find
+//! them.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 

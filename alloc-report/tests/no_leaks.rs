@@ -37,8 +37,8 @@ fn node() -> Rc<Node> {
     })
 }
 
-/// Runs a test in a process of its own: in memory that other tests freed there may be words that look like
-/// references to what this one leaves behind.
+/// Runs a test in a process of its own: in memory that other tests freed there may be words that
+/// look like references to what this one leaves behind.
 #[track_caller]
 fn alone(name: &str, test: fn()) {
     const IS_ALONE: &str = "NO_LEAKS_IS_ALONE";

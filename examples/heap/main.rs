@@ -1,8 +1,9 @@
-//! What `gc`, `sys.getsizeof`, `getrefcount` and `weakref` show in Python, by heap graphs of this program.
+//! What `gc`, `sys.getsizeof`, `getrefcount` and `weakref` show in Python, by heap graphs of this
+//! program.
 //!
-//! `cargo run --release --example heap -- cycle` plants a cycle, takes a graph, and prints what it says.
-//! Without a name it runs every case. The graph of a case stays in a file if one is named after it, for
-//! `alloc-report graph`.
+//! `cargo run --release --example heap -- cycle` plants a cycle, takes a graph, and prints what it
+//! says. Without a name it runs every case. The graph of a case stays in a file if one is named
+//! after it, for `alloc-report graph`.
 
 mod content;
 mod counted;

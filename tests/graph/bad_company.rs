@@ -1,5 +1,5 @@
-//! Heap graphs where something is in the way: the program goes on, nothing waits past a deadline, and
-//! the error or the result says what is missing.
+//! Heap graphs where something is in the way: the program goes on, nothing waits past a deadline,
+//! and the error or the result says what is missing.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
@@ -511,8 +511,8 @@ fn no_call_of_the_standard_library_is_interrupted() {
     waits.1.join().unwrap();
 }
 
-/// Runs `limit` in a child of a fork, and there takes a graph, which must fail with an error that has
-/// these parts, and leave nothing.
+/// Runs `limit` in a child of a fork, and there takes a graph, which must fail with an error that
+/// has these parts, and leave nothing.
 #[track_caller]
 fn check_error_in_child(name: &str, limit: impl FnOnce(), parts: &[&str]) {
     if !alloc_core::is_tracing() {

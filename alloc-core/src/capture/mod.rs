@@ -97,8 +97,8 @@ pub(crate) fn stack_bounds() -> StackBounds {
     bounds::stack_bounds()
 }
 
-/// Passes the frames of a stack from these registers on to `each`, from the innermost: an address of
-/// the code, and the end of its frame. Ends when `each` returns `false`.
+/// Passes the frames of a stack from these registers on to `each`, from the innermost: an address
+/// of the code, and the end of its frame. Ends when `each` returns `false`.
 ///
 /// The stack is in use and stands still.
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]

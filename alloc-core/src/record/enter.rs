@@ -7,8 +7,8 @@
 //! writes, no lock, no allocation, no system call.
 //!
 //! A pair of an allocation and a free of a small vector takes 330 instructions, as callgrind counts
-//! them: 10 each in the compiler's shims, which load the gate word, 13 each for the guard, 28 and 20
-//! for the page map, 50 and 28 for cell and account, 110 for the stack. The rest saves registers
+//! them: 10 each in the compiler's shims, which load the gate word, 13 each for the guard, 28 and
+//! 20 for the page map, 50 and 28 for cell and account, 110 for the stack. The rest saves registers
 //! and calls the inner allocator. A free saves none: it checks that the fast path is open, and then
 //! changes four words. A sample skips nearly all of this. A session that only counts has [its own
 //! hooks](super::counting).

@@ -20,8 +20,8 @@ use crate::tables::sampling::{Interval, Rounding, Weighted};
 /// 1/32 too small, up to 2 TiB.
 ///
 /// PERF: nine more instructions in an allocation, and one more in a free: 13 of the 376 for a pair
-/// with the registers that they need. If all sizes were floating-point numbers, they would be 16. The
-/// size itself in a word of 64 bits takes as many, and twice the memory.
+/// with the registers that they need. If all sizes were floating-point numbers, they would be 16.
+/// The size itself in a word of 64 bits takes as many, and twice the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Block(NonZeroU32);
 

@@ -1,6 +1,7 @@
 //! [`Components`]: which blocks reach each other.
 //!
-//! In: a graph as compressed sparse rows. Out: its strongly connected components. It never recurses.
+//! In: a graph as compressed sparse rows. Out: its strongly connected components. It never
+//! recurses.
 
 use super::NONE;
 

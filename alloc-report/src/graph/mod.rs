@@ -7,15 +7,15 @@
 //!
 //! # How sure an answer is
 //!
-//! Whether a word is a pointer is not known: it looks like one. Words that were left behind by moves
-//! and in dead parts of stacks would share everything, so evidence has classes.
+//! Whether a word is a pointer is not known: it looks like one. Words that were left behind by
+//! moves and in dead parts of stacks would share everything, so evidence has classes.
 //!
-//! - *Roots*: statics come before thread-locals, stacks, registers, statics of libraries, and memory
-//!   that nobody describes. A root of a lower class owns only what no higher one reaches.
+//! - *Roots*: statics come before thread-locals, stacks, registers, statics of libraries, and
+//!   memory that nobody describes. A root of a lower class owns only what no higher one reaches.
 //! - *References*: a word of a block whose type has no pointers, a word behind a vector's length, a
-//!   pointer into the middle of a block, and one to a block of a type that the holder's type rules out
-//!   count only for blocks that better references do not reach. So does a pointer to a block that has
-//!   as many owners as it can have among those whose types name it.
+//!   pointer into the middle of a block, and one to a block of a type that the holder's type rules
+//!   out count only for blocks that better references do not reach. So does a pointer to a block
+//!   that has as many owners as it can have among those whose types name it.
 //! - *Counts*: those of `Rc` and `Arc` are compared with the references found.
 //!
 //! Each answer has a [`Certainty`].
@@ -123,8 +123,9 @@ impl Graph {
     ///
     /// # Errors
     ///
-    /// [`is_io`](Error::is_io) if the file cannot be read, [`is_invalid_file`](Error::is_invalid_file)
-    /// if it is not a heap graph, is truncated or damaged.
+    /// [`is_io`](Error::is_io) if the file cannot be read,
+    /// [`is_invalid_file`](Error::is_invalid_file) if it is not a heap graph, is truncated or
+    /// damaged.
     ///
     /// ```
     /// use alloc_report::graph::{Graph, builder};
@@ -164,7 +165,8 @@ impl Graph {
     ///
     /// # Errors
     ///
-    /// [`is_invalid_file`](Error::is_invalid_file) if it is not a heap graph, is truncated or damaged.
+    /// [`is_invalid_file`](Error::is_invalid_file) if it is not a heap graph, is truncated or
+    /// damaged.
     ///
     /// ```
     /// use alloc_report::graph::Graph;
@@ -393,7 +395,8 @@ impl Graph {
         }
     }
 
-    /// The callsite that allocated a block, with its stack; `None` if the snapshot does not have it.
+    /// The callsite that allocated a block, with its stack; `None` if the snapshot does not have
+    /// it.
     ///
     /// ```
     /// use alloc_report::graph::{Graph, builder};

@@ -170,7 +170,8 @@ fn left_since(before: &Known) -> Result<LeftBehind, Error> {
 ///
 /// # Panics
 ///
-/// If something is left behind, with its types and the lines that made it; if no graph can be taken.
+/// If something is left behind, with its types and the lines that made it; if no graph can be
+/// taken.
 ///
 /// ```
 /// # #[global_allocator]

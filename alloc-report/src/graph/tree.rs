@@ -1,8 +1,8 @@
 //! [`Tree`]: who retains what, from the roots down.
 //!
-//! In: blocks, their evidence, and groups of roots. Out: the dominator of each block, which may be a
-//! group of roots, and what each retains. All blocks are in the tree, so the sizes at its top sum up
-//! to the whole heap.
+//! In: blocks, their evidence, and groups of roots. Out: the dominator of each block, which may be
+//! a group of roots, and what each retains. All blocks are in the tree, so the sizes at its top sum
+//! up to the whole heap.
 
 use super::NONE;
 use super::components::Components;
@@ -21,8 +21,9 @@ use super::file::{Data, RootKind};
 /// A reference to a block counts if it comes from a block of the same rank, or of a better one that
 /// reaches it only weakly. So what a static reaches is retained by statics alone, whatever
 /// words on stacks say. A function's part of a stack is below the function that called it, since it
-/// cannot outlive that: what both refer to is retained by the outer one. Blocks that nothing reaches hang below the group "nothing", by their heads:
-/// the blocks that no other unreached block refers to.
+/// cannot outlive that: what both refer to is retained by the outer one. Blocks that nothing
+/// reaches hang below the group "nothing", by their heads: the blocks that no other unreached block
+/// refers to.
 pub(super) struct Tree {
     pub(super) groups: Groups,
     pub(super) blocks: u32,

@@ -7,8 +7,8 @@ use alloc_core_symbols::{identity, variables};
 use super::{Graph, Variables};
 
 impl Graph {
-    /// Looks up the names of frames, and of statics and thread-locals in the files of the program and
-    /// its libraries. A file of another build is not used.
+    /// Looks up the names of frames, and of statics and thread-locals in the files of the program
+    /// and its libraries. A file of another build is not used.
     ///
     /// ```
     /// # #[global_allocator]

@@ -10,7 +10,8 @@ use alloc_core::{
 };
 use tempfile::TempDir;
 
-/// A folder with the snapshot `heap`, and `lives`, which is the same with lifetimes, slack and frees.
+/// A folder with the snapshot `heap`, and `lives`, which is the same with lifetimes, slack and
+/// frees.
 pub(crate) fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let plain = Snapshot::from_traces(traces(false), 32);

@@ -15,7 +15,8 @@ pub(super) struct Report {
     pub(super) edges: AtomicU64,
     pub(super) roots: AtomicU64,
     pub(super) cpu_nanoseconds: AtomicU64,
-    /// The error of the system that ended the scan, and the number of its [`Step`](super::child::Step).
+    /// The error of the system that ended the scan, and the number of its
+    /// [`Step`](super::child::Step).
     pub(super) errno: AtomicI32,
     pub(super) step: AtomicI32,
 }
@@ -43,8 +44,8 @@ impl Shared {
     }
 
     pub(super) fn report(&self) -> &Report {
-        // SAFETY: the mapping has room for a report, is zeroed, which is valid for atomics, and lives
-        // as long as `self`.
+        // SAFETY: the mapping has room for a report, is zeroed, which is valid for atomics, and
+        // lives as long as `self`.
         unsafe { self.0.as_ref() }
     }
 }
@@ -69,8 +70,9 @@ pub(super) struct Clone {
 ///
 /// # Safety
 ///
-/// In the clone, the caller allocates nothing, takes no lock, and does not return. It [closes what it
-/// does not need](close_all_but) first: else a peer would not see that the program closes a socket.
+/// In the clone, the caller allocates nothing, takes no lock, and does not return. It [closes what
+/// it does not need](close_all_but) first: else a peer would not see that the program closes a
+/// socket.
 pub(super) unsafe fn clone() -> std::io::Result<Option<Clone>> {
     // SAFETY: without a new stack, the clone goes on here, with a copy of this one.
     let id = unsafe { libc::syscall(libc::SYS_clone, 0_usize, 0_usize, 0_usize, 0_usize, 0_usize) };

@@ -287,7 +287,8 @@ fn wait_for(word: &AtomicU32, value: u32, at_most: Duration) {
         tv_sec: at_most.as_secs() as libc::time_t,
         tv_nsec: at_most.subsec_nanos().into(),
     };
-    // SAFETY: the word and the time live during the call. Whatever wakes it, the caller looks again.
+    // SAFETY: the word and the time live during the call. Whatever wakes it, the caller looks
+    // again.
     unsafe {
         libc::syscall(
             libc::SYS_futex,

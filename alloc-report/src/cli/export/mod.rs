@@ -1,8 +1,8 @@
 //! The command `export`: a snapshot in the format of another tool.
 //!
-//! A snapshot with names goes in; the bytes of a file come out. The numbers are those of `top`. What
-//! a format can hold is kept, and one sentence on standard error says what it cannot. Nothing here
-//! reads the formats of other tools.
+//! A snapshot with names goes in; the bytes of a file come out. The numbers are those of `top`.
+//! What a format can hold is kept, and one sentence on standard error says what it cannot. Nothing
+//! here reads the formats of other tools.
 //!
 //! `stacks` merges equal stacks, and each other module writes one format.
 
@@ -55,7 +55,8 @@ pub(crate) struct Options {
     /// The metric to write if the format holds one, or to write first
     ///
     /// The default metric is at-peak for a snapshot that was written when the program ended, total
-    /// for a profile that holds only allocations and for dhat, csv and json, and current for others.
+    /// for a profile that holds only allocations and for dhat, csv and json, and current for
+    /// others.
     #[arg(long, value_name = "METRIC", value_parser = Metric::from_str)]
     sort: Option<Metric>,
     #[command(flatten)]

@@ -11,7 +11,8 @@ use crate::view::Charging;
 
 /// Reads the graph at `path`, and charges its blocks.
 ///
-/// NOTE: it is never dropped. The process ends soon, and the kernel frees millions of blocks faster.
+/// NOTE: it is never dropped. The process ends soon, and the kernel frees millions of blocks
+/// faster.
 pub(super) fn load(path: &Path, charging: &Charging) -> Result<ManuallyDrop<Graph>> {
     // NOTE: not a chain of errors, since the message contains its cause.
     let graph = Graph::load(path).map_err(|error| anyhow!("{error}"))?;

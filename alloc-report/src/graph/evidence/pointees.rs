@@ -4,14 +4,14 @@ use std::collections::HashSet;
 
 /// What the blocks of a type can point to, if the type shows it.
 ///
-/// `BTreeMap<u64, Box<Leaf>>` points to `Box<Leaf>` and to its own nodes. Any other pointer in it was
-/// left behind, in places that are not in use. A type of the program, such as `Vec<Entry>`, shows
-/// nothing: its fields are not known.
+/// `BTreeMap<u64, Box<Leaf>>` points to `Box<Leaf>` and to its own nodes. Any other pointer in it
+/// was left behind, in places that are not in use. A type of the program, such as `Vec<Entry>`,
+/// shows nothing: its fields are not known.
 ///
 /// # What is taken as equal
 ///
-/// Vectors, strings and boxed slices become each other without being moved, so they are one kind; so
-/// are all hash tables, and all trees.
+/// Vectors, strings and boxed slices become each other without being moved, so they are one kind;
+/// so are all hash tables, and all trees.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::graph) struct Pointees {
     /// Types that are named: `Box<T>`, `Rc<T>`, `Arc<T>`, and hash tables.

@@ -10,8 +10,8 @@ use alloc_core_snapshot::{Bytes, Escaped};
 use crate::graph::tree::counts;
 use crate::graph::{BlockId, Graph};
 
-/// Writes a graph in the language of Graphviz: the `most` roots and blocks that retain the most, and
-/// the references between them.
+/// Writes a graph in the language of Graphviz: the `most` roots and blocks that retain the most,
+/// and the references between them.
 ///
 /// `dot -Tsvg` draws it. A dashed line is a reference that may be left behind.
 ///

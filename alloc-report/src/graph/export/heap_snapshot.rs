@@ -119,8 +119,8 @@ pub fn write_heap_snapshot(graph: &Graph, out: impl Write) -> io::Result<()> {
     out.flush()
 }
 
-/// What is written, and where: the top, the groups of roots, the blocks, and parts of blocks of more
-/// than 4 GiB.
+/// What is written, and where: the top, the groups of roots, the blocks, and parts of blocks of
+/// more than 4 GiB.
 struct Plan {
     strings: Vec<String>,
     /// The string of each callsite.

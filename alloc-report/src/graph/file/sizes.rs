@@ -5,8 +5,8 @@ use super::sections::CallsiteRow;
 
 /// The number of bytes that a rounded size may lack.
 ///
-/// A rounded size is of the form `(32 + m) << e` from 1 KiB on, and the true one is less than `1 << e`
-/// above it.
+/// From 1 KiB on, a rounded size is of the form `(32 + m) << e`. The true one is less than
+/// `1 << e` above it.
 ///
 /// ```text
 /// room(1023) == 0, room(1024) == 31, room(2048) == 63

@@ -58,9 +58,10 @@ impl fmt::Display for Cycle {
 impl Graph {
     /// Cycles of `Rc` and `Arc` that no root reaches, by shape, the most bytes first.
     ///
-    /// A cycle is [certain](Certainty::Certain) if the references within what nothing reaches explain
-    /// all of its counts. One that unknown memory refers to is listed only if its own references
-    /// explain its counts. A cycle that any root reaches is none: its counts alone say nothing.
+    /// A cycle is [certain](Certainty::Certain) if the references within what nothing reaches
+    /// explain all of its counts. One that unknown memory refers to is listed only if its own
+    /// references explain its counts. A cycle that any root reaches is none: its counts alone
+    /// say nothing.
     ///
     /// ```
     /// use alloc_report::graph::{Certainty, Graph, builder};
@@ -201,8 +202,8 @@ impl Graph {
         members.iter().all(|it| !held[*it as usize])
     }
 
-    /// Blocks that nothing reaches, but that somebody counts who is not seen, and all that they lead
-    /// to.
+    /// Blocks that nothing reaches, but that somebody counts who is not seen, and all that they
+    /// lead to.
     fn held_by_unseen(&self) -> &[bool] {
         self.held_by_unseen.get_or_init(|| {
             let (nodes, evidence) = (&self.data.nodes, self.evidence());

@@ -48,8 +48,8 @@ pub struct Leak {
 impl Graph {
     /// What nothing reaches, by callsite, the most bytes first.
     ///
-    /// Only heads are listed: blocks to which no other unreached block refers, or one of each cycle.
-    /// What only unknown memory reaches is no leak.
+    /// Only heads are listed: blocks to which no other unreached block refers, or one of each
+    /// cycle. What only unknown memory reaches is no leak.
     ///
     /// ```
     /// use alloc_report::graph::{Graph, builder};
@@ -98,8 +98,8 @@ impl Graph {
         leaks
     }
 
-    /// Says nothing of blocks but those of some traces that were not known before: neither of leaks,
-    /// nor of cycles and counts.
+    /// Says nothing of blocks but those of some traces that were not known before: neither of
+    /// leaks, nor of cycles and counts.
     #[cfg(feature = "process")]
     pub(in crate::graph) fn ignore_but(
         &mut self,

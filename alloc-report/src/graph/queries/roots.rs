@@ -94,7 +94,8 @@ impl Graph {
         Amount::new(bytes, blocks)
     }
 
-    /// The blocks of each way to be reached, and, for those that roots reach, of each class of roots.
+    /// The blocks of each way to be reached, and, for those that roots reach, of each class of
+    /// roots.
     ///
     /// ```
     /// use alloc_report::graph::{Graph, Reach, RootClass, builder};

@@ -32,8 +32,8 @@ pub struct Why {
     pub block: BlockId,
     /// How the roots reach it.
     pub reach: Reach,
-    /// What it would be free without, from the root down to the block itself. It starts with a block
-    /// if several roots hold that one.
+    /// What it would be free without, from the root down to the block itself. It starts with a
+    /// block if several roots hold that one.
     pub chain: Vec<Link>,
     /// The shortest paths from roots, the best evidence first.
     pub paths: Vec<WhyPath>,
@@ -56,7 +56,8 @@ pub struct Link {
     pub holder: Holder,
     /// What it retains.
     pub retained: Bytes,
-    /// The pointer from the holder before it; `None` for the first, and if several paths lead here.
+    /// The pointer from the holder before it; `None` for the first, and if several paths lead
+    /// here.
     pub by: Option<Reference>,
 }
 

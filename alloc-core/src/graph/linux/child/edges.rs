@@ -58,8 +58,8 @@ impl Length {
 /// The address is aligned, and can be read.
 #[inline(always)]
 pub(super) unsafe fn read_word(address: usize) -> usize {
-    // SAFETY: the caller's promise. The word may be of any type, or not initialized; this process has
-    // one thread, which reads what the system has at that address.
+    // SAFETY: the caller's promise. The word may be of any type, or not initialized; this process
+    // has one thread, which reads what the system has at that address.
     unsafe { (address as *const usize).read_volatile() }
 }
 

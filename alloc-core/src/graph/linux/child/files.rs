@@ -45,7 +45,8 @@ pub(super) fn write(path: &CStr, bytes: &[u8]) {
     }
 }
 
-/// Passes the bytes of `/proc/PROCESS/task/THREAD/NAME` to `each`. Nothing if there is no such file.
+/// Passes the bytes of `/proc/PROCESS/task/THREAD/NAME` to `each`. Nothing if there is no such
+/// file.
 pub(super) fn read_of_thread(
     (process, thread): (libc::pid_t, libc::pid_t),
     name: &[u8],
