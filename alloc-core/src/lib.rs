@@ -102,6 +102,15 @@
 //! | the count of sampled blocks in an address range | when a sampled block is recorded or freed |
 //! | the epoch of the peak | when the heap first shrinks after a new peak |
 
+#![cfg_attr(
+    not(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64"),
+        not(miri)
+    )),
+    allow(dead_code, unused_imports, reason = "only heap graphs use some of it")
+)]
+
 mod allocator;
 mod announce;
 mod budget;

@@ -1,5 +1,6 @@
 //! The threads of the process.
 
+#[cfg(target_os = "linux")]
 use super::{errno, read_file, set_errno};
 
 /// The system's id of a thread.
