@@ -53,8 +53,10 @@ Examples:
     alloc-report graph app.heapgraph --to heapsnapshot -o app.heapsnapshot
     alloc-report graph app.heapgraph --to dot -o - | dot -Tsvg -o app.svg
 
-A program writes the file with alloc_core::heap_graph(\"app.heapgraph\"). Whether a word is a pointer is not
-known, so each answer shows how sure it is. Types need debug information (debug = 1).";
+A program writes the file with alloc_core::heap_graph(\"app.heapgraph\"), or on
+the signal that ALLOC_TRACE_GRAPH_SIGNAL names. Whether a word is a pointer is
+not known, so each answer shows how sure it is. Types need debug information
+(debug = 1).";
 
 #[derive(Args, Debug)]
 #[command(
