@@ -111,7 +111,7 @@ fn a_closure_that_holds_a_large_buffer_is_found() {
 fn a_value_held_to_the_end_of_a_function_is_on_its_stack() {
     check(
         "long_function",
-        &["1 blocks of Vec<u8>, 1048576 B: the stack of heap in holders::long_function"],
+        &["1 blocks of Vec<u8>, 1048576 B: the stack of long_function in holders::long_function"],
     );
 }
 

@@ -111,7 +111,7 @@ pub struct Graph {
     evidence: OnceCell<Evidence>,
     tree: OnceCell<Tree>,
     referrers: OnceCell<queries::neighbours::Referrers>,
-    held_by_unseen: OnceCell<Vec<bool>>,
+    held_by_others: OnceCell<Vec<bool>>,
     /// Whether nothing is said of a block; empty if something is said of all.
     ignored: Vec<bool>,
 }
@@ -189,7 +189,7 @@ impl Graph {
             evidence: OnceCell::new(),
             tree: OnceCell::new(),
             referrers: OnceCell::new(),
-            held_by_unseen: OnceCell::new(),
+            held_by_others: OnceCell::new(),
             ignored: Vec::new(),
         })
     }
@@ -256,7 +256,7 @@ impl Graph {
     fn forget_analysis(&mut self) {
         self.evidence = OnceCell::new();
         self.tree = OnceCell::new();
-        self.held_by_unseen = OnceCell::new();
+        self.held_by_others = OnceCell::new();
     }
 
     /// How the graph was taken, and what is missing in it.

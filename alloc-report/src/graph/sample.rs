@@ -42,7 +42,7 @@ pub fn sample() -> Builder {
     let parent = graph.block(parent, 48);
     let children = graph.block(children, 32);
     let child = graph.block(child, 40);
-    graph.edge(parent, 3, children);
+    graph.vector(parent, 3, children, 4, 1);
     graph.edge(children, 0, child);
     graph.edge(child, 2, parent);
     graph.counts(parent, 1, 1);

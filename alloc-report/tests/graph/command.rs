@@ -110,7 +110,7 @@ fn leaks_cycles_and_counts_are_listed() {
             1 cycle keeps 120 B alive
 
             Rc<Parent> -> Vec<Rc<Child>> -> Rc<Child> -> Rc<Parent>
-              120 B, certain: no root reaches it, and it explains its own counts
+              120 B, certain: it explains its own counts, so nobody else owns it
               0x100005b0  Rc<Parent> (src/family.rs:20)
               0x100005f0  Vec<Rc<Child>> (src/family.rs:21)
               0x10000620  Rc<Child> (src/family.rs:22)

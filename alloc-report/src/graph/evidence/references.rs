@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::kinds::{IsTable, Kind};
 use super::pointees::{Listing, Pointees};
-use crate::graph::file::{Data, room, rounded};
+use crate::graph::file::{Data, Length, room, rounded};
 use crate::graph::names::Names;
 
 /// The word may hold a pointer, judging by the type of its block.
@@ -15,6 +15,8 @@ const TO_OWNED: u8 = 2;
 const STRONG: u8 = FROM_CONTENT | TO_OWNED;
 /// The type of the block names the type of the target.
 const NAMED: u8 = 4;
+/// A capacity and a length are next to the pointer, as in a vector.
+const HAS_LENGTH: u8 = 8;
 
 /// What speaks for each reference.
 pub(in crate::graph) struct References {
@@ -24,13 +26,13 @@ pub(in crate::graph) struct References {
 impl References {
     pub(super) fn of(data: &Data, names: &Names) -> References {
         let nodes = &data.nodes;
-        let used = used_bytes(data, names);
+        let vectors = Vectors::of(data, names);
         let mut listings = Listings::of(names);
         let mut of = vec![0; nodes.to.len()];
         for block in 0..nodes.len() as u32 {
             let kind = kind(data, names, block);
             let end = match kind.is_vector {
-                true => used.get(&block).copied().unwrap_or(u64::MAX),
+                true => vectors.used.get(&block).copied().unwrap_or(u64::MAX),
                 false => u64::MAX,
             };
             for edge in nodes.edges(block) {
@@ -46,6 +48,9 @@ impl References {
                     + u8::from(listing == Listing::Named) * NAMED;
             }
         }
+        for edge in vectors.references {
+            of[edge as usize] |= HAS_LENGTH;
+        }
         References { of }
     }
 
@@ -56,7 +61,13 @@ impl References {
 
     /// Whether a strong reference comes from a block whose type names that of the target.
     pub(super) fn is_named(&self, edge: usize) -> bool {
-        self.of[edge] == STRONG | NAMED
+        self.of[edge] & (STRONG | NAMED) == STRONG | NAMED
+    }
+
+    /// Whether a strong reference looks like its target's owner: by the types of both, or as a
+    /// vector's pointer next to its capacity and length.
+    pub(in crate::graph) fn is_owner(&self, edge: usize) -> bool {
+        self.is_strong(edge) && self.of[edge] & (NAMED | HAS_LENGTH) != 0
     }
 
     /// Makes a reference one that may be left behind.
@@ -158,60 +169,77 @@ fn ends_in_control_bytes(sizes: RangeInclusive<u64>, offset: u64) -> bool {
     offset.is_multiple_of(GROUP.max(places)) && sizes.contains(&(before + places))
 }
 
-/// The bytes of each vector that its length covers, by the longest length next to a pointer to it.
-///
-/// Other words may look like a capacity and a length, such as those around the pointer of a boxed
-/// slice. All vectors of one type have elements of one size, so the size decides that most of its
-/// pointers agree on.
-fn used_bytes(data: &Data, names: &Names) -> HashMap<u32, u64> {
-    let nodes = &data.nodes;
-    let callsite = |block: u32| &names.callsites[nodes.callsites[block as usize] as usize];
-    let sizes = |block: u32| {
-        let size = nodes.sizes[block as usize];
-        match data.facts.exact_sizes {
-            true => size..=size,
-            false => rounded(size)..=rounded(size) + room(size),
-        }
-    };
-    // NOTE: a capacity of one is nothing special: counts and flags are one as well.
-    let plausible = || {
-        let lengths = nodes.lengths.iter().copied();
-        lengths.filter(|&(block, capacity, length)| {
-            capacity > 1 && length <= capacity && callsite(block).kind.is_vector
-        })
-    };
-    let mut votes: HashMap<&str, HashMap<u64, u32>> = HashMap::new();
-    for (block, capacity, _) in plausible() {
-        let sizes = sizes(block);
-        // The only size of an element that fits.
-        let element = sizes.end() / capacity;
-        let fits = element > 0 && sizes.contains(&element.saturating_mul(capacity));
-        let is_only = element.saturating_sub(1).saturating_mul(capacity) < *sizes.start();
-        if let (true, Some(name)) = (fits && is_only, &callsite(block).type_name) {
-            *votes.entry(name).or_default().entry(element).or_default() += 1;
-        }
-    }
-    let elected: HashMap<&str, u64> = votes
-        .into_iter()
-        .filter_map(|(name, votes)| {
-            let most = votes
-                .into_iter()
-                .max_by_key(|(element, votes)| (*votes, *element))?;
-            Some((name, most.0))
-        })
-        .collect();
-    let mut used: HashMap<u32, u64> = HashMap::new();
-    for (block, capacity, length) in plausible() {
-        let name = callsite(block).type_name.as_deref();
-        let Some(&element) = name.and_then(|it| elected.get(it)) else {
-            continue;
+/// What capacities and lengths say of vectors.
+struct Vectors {
+    /// The bytes that a vector's length covers, by the longest length next to a pointer to it.
+    used: HashMap<u32, u64>,
+    /// The references that have a capacity and a length of their target, by their places.
+    references: Vec<u32>,
+}
+
+impl Vectors {
+    /// Compares capacities with the sizes of blocks.
+    ///
+    /// Other words may look like a capacity and a length, such as those around the pointer of a boxed
+    /// slice. All vectors of one type have elements of one size, so the size decides that most of its
+    /// pointers agree on.
+    fn of(data: &Data, names: &Names) -> Vectors {
+        let nodes = &data.nodes;
+        let callsite = |block: u32| &names.callsites[nodes.callsites[block as usize] as usize];
+        let sizes = |block: u32| {
+            let size = nodes.sizes[block as usize];
+            match data.facts.exact_sizes {
+                true => size..=size,
+                false => rounded(size)..=rounded(size) + room(size),
+            }
         };
-        if sizes(block).contains(&element.saturating_mul(capacity)) {
-            let known = used.entry(block).or_default();
-            *known = (*known).max(length.saturating_mul(element));
+        // NOTE: a capacity of one is nothing special: counts and flags are one as well.
+        let plausible = || {
+            let lengths = nodes.lengths.iter().copied();
+            lengths.filter(|it| {
+                it.capacity > 1 && it.length <= it.capacity && callsite(it.block).kind.is_vector
+            })
+        };
+        let mut votes: HashMap<&str, HashMap<u64, u32>> = HashMap::new();
+        for Length {
+            block, capacity, ..
+        } in plausible()
+        {
+            let sizes = sizes(block);
+            // The only size of an element that fits.
+            let element = sizes.end() / capacity;
+            let fits = element > 0 && sizes.contains(&element.saturating_mul(capacity));
+            let is_only = element.saturating_sub(1).saturating_mul(capacity) < *sizes.start();
+            if let (true, Some(name)) = (fits && is_only, &callsite(block).type_name) {
+                *votes.entry(name).or_default().entry(element).or_default() += 1;
+            }
         }
+        let elected: HashMap<&str, u64> = votes
+            .into_iter()
+            .filter_map(|(name, votes)| {
+                let most = votes
+                    .into_iter()
+                    .max_by_key(|(element, votes)| (*votes, *element))?;
+                Some((name, most.0))
+            })
+            .collect();
+        let mut vectors = Vectors {
+            used: HashMap::new(),
+            references: Vec::new(),
+        };
+        for it in plausible() {
+            let name = callsite(it.block).type_name.as_deref();
+            let Some(&element) = name.and_then(|it| elected.get(it)) else {
+                continue;
+            };
+            if sizes(it.block).contains(&element.saturating_mul(it.capacity)) {
+                let known = vectors.used.entry(it.block).or_default();
+                *known = (*known).max(it.length.saturating_mul(element));
+                vectors.references.extend(it.edge);
+            }
+        }
+        vectors
     }
-    used
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub(super) use sizes::{room, rounded};
 
 use super::facts::{Facts, Module, Thread};
 use input::{EXPECTED, Stream, wrong};
-pub(super) use nodes::{NO_COUNT, Nodes};
+pub(super) use nodes::{Length, NO_COUNT, Nodes};
 
 /// The first bytes of every file of this version.
 pub(super) const MAGIC: [u8; 8] = *b"HGRAPH\0\x01";

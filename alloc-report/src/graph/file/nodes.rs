@@ -45,8 +45,18 @@ pub(in crate::graph) struct Nodes {
     pub(in crate::graph) word: Vec<u32>,
     /// The bytes from the target's start; `u32::MAX` for more.
     pub(in crate::graph) offset: Vec<u32>,
-    /// Capacities and lengths next to pointers to a block: the block, capacity, length.
-    pub(in crate::graph) lengths: Vec<(u32, u64, u64)>,
+    /// Capacities and lengths next to pointers to a block.
+    pub(in crate::graph) lengths: Vec<Length>,
+}
+
+/// Two words next to a pointer to a block, which may be a vector's capacity and length.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::graph) struct Length {
+    /// The place of the reference among the edges; `None` if it is a root.
+    pub(in crate::graph) edge: Option<u32>,
+    pub(in crate::graph) block: u32,
+    pub(in crate::graph) capacity: u64,
+    pub(in crate::graph) length: u64,
 }
 
 impl Nodes {
@@ -180,7 +190,12 @@ fn edges(input: &mut Input<'_>, nodes: &mut Nodes, at: usize, count: usize) -> R
             };
             if has_length {
                 let (capacity, length) = (input.number("a capacity")?, input.number("a length")?);
-                nodes.lengths.push((target as u32, capacity, length));
+                nodes.lengths.push(Length {
+                    edge: Some(nodes.to.len() as u32),
+                    block: target as u32,
+                    capacity,
+                    length,
+                });
             }
             nodes.to.push(target as u32);
             nodes.word.push(word);

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use alloc_core_snapshot::{Amount, Bytes, Error};
 
 use super::input::Stream;
-use super::nodes::Nodes;
+use super::nodes::{Length, Nodes};
 use crate::graph::facts::{Facts, Module, StackFrame, Thread};
 
 /// A callsite with live blocks.
@@ -223,7 +223,12 @@ pub(super) fn roots(
         let head = input.number("the offset of a root")?;
         if head & 1 != 0 {
             let (capacity, length) = (input.number("a capacity")?, input.number("a length")?);
-            nodes.lengths.push((target, capacity, length));
+            nodes.lengths.push(Length {
+                edge: None,
+                block: target,
+                capacity,
+                length,
+            });
         }
         roots.push(RootRow {
             kind,

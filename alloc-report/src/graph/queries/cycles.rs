@@ -9,7 +9,7 @@ use alloc_core_snapshot::{Bytes, Escaped};
 use super::Certainty;
 use super::leaks::Members;
 use crate::graph::components::Components;
-use crate::graph::evidence::Rank;
+use crate::graph::evidence::{Rank, RootClass};
 use crate::graph::{BlockId, Graph, NONE};
 use crate::names::without_paths;
 
@@ -56,18 +56,22 @@ impl fmt::Display for Cycle {
 }
 
 impl Graph {
-    /// Cycles of `Rc` and `Arc` that no root reaches, by shape, the most bytes first.
+    /// Cycles of `Rc` and `Arc` that nobody else owns, by shape, the most bytes first.
     ///
-    /// A cycle is [certain](Certainty::Certain) if the references within what nothing reaches
-    /// explain all of its counts. One that unknown memory refers to is listed only if its own
-    /// references explain its counts. A cycle that any root reaches is none: its counts alone
-    /// say nothing.
+    /// A cycle is [certain](Certainty::Certain) if its own references explain all of its counts,
+    /// and it is in no static and no thread-local. This is how CPython's collector decides. Stacks,
+    /// registers and freed memory keep words that calls left behind; a word there that is no owner,
+    /// since no count stands for it, changes nothing.
     ///
     /// ```
     /// use alloc_report::graph::{Certainty, Graph, builder};
     ///
     /// let mut graph = builder::sample();
+    /// // A word that was left on a stack is not counted.
+    /// graph.root(3, 0, graph.stack(0) + 0x108, 8);
+    /// assert_eq!(Graph::read(&graph.file())?.cycles()[0].certainty, Certainty::Certain);
     /// // Somebody else counts, and is not seen.
+    /// let mut graph = builder::sample();
     /// graph.counts(8, 2, 1);
     /// assert_eq!(Graph::read(&graph.file())?.cycles()[0].certainty, Certainty::Likely);
     /// // A static holds it.
@@ -82,24 +86,26 @@ impl Graph {
         for component in 0..tree.unreached.number {
             let members = unreached.of(component);
             let certainty = || match self.is_explained(members) {
-                true => Some(Certainty::Certain),
-                false => Some(Certainty::Likely),
+                true => Certainty::Certain,
+                false => Certainty::Likely,
             };
             self.add_cycle(&mut cycles, members, certainty);
         }
         let (nodes, evidence) = (&self.data.nodes, self.evidence());
-        let by_unknown = Components::of(
+        let held = self.held_by_others();
+        let rank = |block: u32| evidence.ranks[block as usize];
+        let reached = Components::of(
             &nodes.first,
             &nodes.to,
-            |block| evidence.ranks[block as usize] == Rank::UNKNOWN,
+            |block| rank(block) != Rank::NOTHING && !held[block as usize],
             |edge| evidence.references.is_strong(edge as usize),
         );
-        let of_unknown = Members::of_components(&by_unknown.of, by_unknown.number, NONE);
-        for component in 0..by_unknown.number {
-            let members = of_unknown.of(component);
-            let certainty = || {
-                let explains = self.explains_itself(members);
-                explains.then_some(Certainty::OnlyUnknownMemory)
+        let of_reached = Members::of_components(&reached.of, reached.number, NONE);
+        for component in 0..reached.number {
+            let members = of_reached.of(component);
+            let certainty = || match members.iter().all(|it| self.has_owner(*it)) {
+                true => Certainty::Certain,
+                false => Certainty::OnlyUnknownMemory,
             };
             self.add_cycle(&mut cycles, members, certainty);
         }
@@ -116,7 +122,7 @@ impl Graph {
         &self,
         cycles: &mut HashMap<(Vec<u32>, Certainty), Cycle>,
         members: &[u32],
-        certainty: impl FnOnce() -> Option<Certainty>,
+        certainty: impl FnOnce() -> Certainty,
     ) {
         if members.iter().any(|it| self.is_ignored(*it)) {
             return;
@@ -125,7 +131,7 @@ impl Graph {
         let Some(blocks) = first.and_then(|it| self.shortest_cycle(*it, members)) else {
             return;
         };
-        let Some(certainty) = certainty() else { return };
+        let certainty = certainty();
         let blocks = self.turned(blocks);
         let callsite = |it: &u32| self.data.nodes.callsites[*it as usize];
         let shape: Vec<u32> = blocks.iter().map(callsite).collect();
@@ -192,33 +198,44 @@ impl Graph {
         cycle
     }
 
-    /// Whether the references found from what nothing reaches explain all counts of these blocks,
-    /// which nothing reaches either, and of all blocks there that lead to them.
-    ///
-    /// This is trial deletion, as CPython's collector does it: without the references among
-    /// themselves, nobody would count them.
+    /// Whether nobody holds these blocks but themselves, and others that nobody holds.
     pub(in crate::graph) fn is_explained(&self, members: &[u32]) -> bool {
-        let held = self.held_by_unseen();
+        let held = self.held_by_others();
         members.iter().all(|it| !held[*it as usize])
     }
 
-    /// Blocks that nothing reaches, but that somebody counts who is not seen, and all that they
-    /// lead to.
-    fn held_by_unseen(&self) -> &[bool] {
-        self.held_by_unseen.get_or_init(|| {
+    /// Blocks that an owner leads to who is not among them, such as a variable, or a count that no
+    /// reference explains.
+    ///
+    /// This is trial deletion, as CPython's collector does it: without the references among
+    /// themselves, nobody would count the others.
+    fn held_by_others(&self) -> &[bool] {
+        self.held_by_others.get_or_init(|| {
             let (nodes, evidence) = (&self.data.nodes, self.evidence());
-            let is_unreached = |block: u32| evidence.ranks[block as usize] == Rank::NOTHING;
+            let rank = |block: u32| evidence.ranks[block as usize];
+            let is_open = |block: u32| rank(block) > Rank::of(RootClass::ThreadLocal);
+            // One reference too many makes it unknown which of them was left behind.
+            let is_held = |block: u32| match self.counted(block) {
+                Some((strong, weak)) if rank(block) < Rank::UNKNOWN => {
+                    self.references_from(block, |_| true) != strong + weak
+                        || self.references_from(block, is_open) != strong + weak
+                }
+                Some((strong, weak)) => self.references_from(block, is_open) < strong + weak,
+                // A root may own it, unless something else does, or the root is not known.
+                None => rank(block) < Rank::UNKNOWN && !self.has_owner(block),
+            };
             let mut held = vec![false; nodes.len()];
-            let mut open: Vec<u32> = (0..nodes.len() as u32)
-                .filter(|it| is_unreached(*it) && self.lacks_references(*it, is_unreached))
-                .collect();
-            for block in &open {
-                held[*block as usize] = true;
+            let mut open = Vec::new();
+            for block in 0..nodes.len() as u32 {
+                held[block as usize] = !is_open(block) || is_held(block);
+                if held[block as usize] {
+                    open.push(block);
+                }
             }
             while let Some(block) = open.pop() {
                 for edge in nodes.edges(block) {
                     let target = nodes.to[edge];
-                    let leads = evidence.references.is_content(edge) && is_unreached(target);
+                    let leads = evidence.references.is_content(edge);
                     if leads && !std::mem::replace(&mut held[target as usize], true) {
                         open.push(target);
                     }
@@ -228,22 +245,21 @@ impl Graph {
         })
     }
 
-    /// Whether the references among these blocks explain all of their counts.
-    fn explains_itself(&self, members: &[u32]) -> bool {
-        let inside = |it: u32| members.binary_search(&it).is_ok();
-        members.iter().all(|it| !self.lacks_references(*it, inside))
+    /// Whether a block is an `Rc` or `Arc`, or something refers to it that looks like its owner.
+    fn has_owner(&self, block: u32) -> bool {
+        let references = &self.evidence().references;
+        let mut edges = self.edges_to(block).iter();
+        self.counted(block).is_some() || edges.any(|(_, edge)| references.is_owner(*edge as usize))
     }
 
-    /// Whether a block counts more references than come from these blocks.
-    fn lacks_references(&self, block: u32, from: impl Fn(u32) -> bool) -> bool {
-        let Some((strong, weak)) = self.counted(block) else {
-            return false;
-        };
-        let nodes = &self.data.nodes;
-        let found = self.edges_to(block).iter().filter(|(it, edge)| {
+    /// How many references that a block counts come from blocks of which `from` holds.
+    fn references_from(&self, block: u32, from: impl Fn(u32) -> bool) -> u64 {
+        let edges = self.edges_to(block).iter();
+        let found = edges.filter(|(it, edge)| {
             let edge = *edge as usize;
-            from(*it) && nodes.offset[edge] == 0 && self.evidence().references.is_content(edge)
+            let is_start = self.data.nodes.offset[edge] == 0;
+            is_start && from(*it) && self.evidence().references.is_content(edge)
         });
-        (found.count() as u64) < strong + weak
+        found.count() as u64
     }
 }

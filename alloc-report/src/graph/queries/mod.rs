@@ -27,12 +27,13 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Certainty {
-    /// No root reaches it, and the references found explain all counts.
+    /// The references found explain all counts: nobody else owns it.
     Certain,
     /// No root reaches it, but a pointer in another form, such as one with a tag in its upper bits,
     /// would not be seen.
     Likely,
-    /// Only memory that nobody describes refers to it, such as that of C's `malloc`.
+    /// Only memory that nobody describes refers to it, such as that of C's `malloc`, and what owns
+    /// some of its blocks is not known.
     OnlyUnknownMemory,
 }
 

@@ -28,7 +28,7 @@ pub(super) fn cycles(graph: &Graph, look: &Look) -> String {
             n => format!("{} times, ", grouped(n)),
         };
         let certainty = match cycle.certainty {
-            Certainty::Certain => "certain: no root reaches it, and it explains its own counts",
+            Certainty::Certain => "certain: it explains its own counts, so nobody else owns it",
             Certainty::Likely => "likely: no root reaches it, but more is counted than was found",
             _ => "only unknown memory refers to it, and it explains its own counts",
         };

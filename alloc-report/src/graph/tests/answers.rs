@@ -73,20 +73,45 @@ fn what_a_hidden_reference_holds_is_not_certain() {
 }
 
 #[test]
-fn a_cycle_that_unknown_memory_refers_to_must_explain_itself() {
-    let mut builder = Builder::default();
-    let node = builder.callsite("Arc<Task>", "app::f", "src/a.rs", 1);
-    let [a, b] = [32, 32].map(|size| builder.block(node, size));
-    builder.edge(a, 2, b);
-    builder.edge(b, 2, a);
-    builder.counts(a, 1, 1);
-    builder.counts(b, 1, 1);
-    builder.root(5, 0, 0x9000_0000, a);
-    let cycles = read(&builder).cycles();
-    assert_eq!(cycles[0].certainty, Certainty::OnlyUnknownMemory);
-    // The unknown memory counts.
-    builder.counts(a, 2, 1);
-    assert!(read(&builder).cycles().is_empty());
+fn words_left_on_stacks_and_in_freed_memory_hide_no_cycle() {
+    const LEFT: [(u8, u64); 4] = [(3, 0x108), (3, 0x10), (4, 0), (5, 0x100_0000)];
+    let parent = 8;
+    for (kind, place) in LEFT {
+        for block in [parent, parent + 1, parent + 2] {
+            let mut builder = crate::graph::builder::sample();
+            builder.root(kind, 0, builder.stack(0) + place, block);
+            let cycles = read(&builder).cycles();
+            assert_eq!(cycles.len(), 1, "{kind} {block}");
+            assert_eq!(cycles[0].certainty, Certainty::Certain);
+            // What is on the stack or in unknown memory counts.
+            builder.counts(parent, 2, 1);
+            assert!(read(&builder).cycles().is_empty(), "{kind} {block}");
+        }
+    }
+}
+
+#[test]
+fn a_box_on_a_stack_may_own_what_points_back_to_it() {
+    fn cycles(kind: u8) -> Vec<Certainty> {
+        let mut builder = Builder::default();
+        let root = builder.callsite("Box<Root>", "app::f", "src/a.rs", 1);
+        let part = builder.callsite("Rc<Part>", "app::f", "src/a.rs", 2);
+        let root = builder.block(root, 24);
+        let part = builder.block(part, 32);
+        builder.edge(root, 1, part);
+        builder.counts(part, 1, 1);
+        builder.edge(part, 2, root);
+        builder.thread("main", &[(0x40_2001, 0x100)]);
+        builder.root(kind, 0, builder.stack(0) + 0x80, root);
+        read(&builder)
+            .cycles()
+            .iter()
+            .map(|it| it.certainty)
+            .collect()
+    }
+    assert_eq!(cycles(3), []);
+    assert_eq!(cycles(4), []);
+    assert_eq!(cycles(5), [Certainty::OnlyUnknownMemory]);
 }
 
 #[test]
