@@ -146,7 +146,7 @@ fn a_forgotten_clone_is_found_while_the_value_is_held() {
             std::mem::forget(black_box(counted.clone()));
             *HELD.lock().unwrap() = Some(counted);
         });
-        check(&left, &["1 forgotten clones of Arc<[u64; 9]> at "]);
+        check(&left, &["1 forgotten clone of Arc<[u64; 9]> at "]);
     });
 }
 

@@ -25,6 +25,8 @@ mod html;
 mod import;
 mod load;
 mod output;
+#[cfg(target_os = "linux")]
+mod process;
 mod recording;
 mod recordings;
 #[cfg(unix)]

@@ -66,9 +66,14 @@ impl fmt::Display for LeftBehind {
         }
         for finding in &self.forgotten {
             let name = finding.type_name.as_deref().unwrap_or("<unknown>");
+            let clones = if finding.missing == 1 {
+                "clone"
+            } else {
+                "clones"
+            };
             writeln!(
                 lines,
-                "{} forgotten clones of {name} at {}",
+                "{} forgotten {clones} of {name} at {}",
                 finding.missing, finding.place
             )?;
         }
@@ -191,6 +196,34 @@ pub fn without_leaks<R: Send>(work: impl FnOnce() -> R + Send) -> R {
         "expected that nothing is left behind, found:\n{left}"
     );
     result
+}
+
+/// Asserts that a piece of work leaves nothing behind, as [`without_leaks`](crate::graph::without_leaks)
+/// does. Evaluates to the value of the work.
+///
+/// ```should_panic
+/// use std::cell::RefCell;
+/// use std::rc::Rc;
+///
+/// # #[global_allocator]
+/// # static ALLOC: alloc_core::TraceAlloc = alloc_core::TraceAlloc::system();
+/// struct Node(RefCell<Option<Rc<Node>>>);
+///
+/// # if !cfg!(all(target_os = "linux", target_arch = "x86_64")) { panic!("no heap graphs") }
+/// let three = alloc_report::assert_no_leaks!(1 + 2);
+/// assert_eq!(three, 3);
+///
+/// // Panics: 1 cycle of 32 B: Rc<Node> -> Rc<Node>.
+/// alloc_report::assert_no_leaks!({
+///     let node = Rc::new(Node(RefCell::new(None)));
+///     *node.0.borrow_mut() = Some(node.clone());
+/// });
+/// ```
+#[macro_export]
+macro_rules! assert_no_leaks {
+    ($work:expr $(,)?) => {
+        $crate::graph::without_leaks(|| $work)
+    };
 }
 
 /// The end of a stack that the C library keeps as it is when a thread ends, for the next thread. It

@@ -7,6 +7,7 @@
 mod support;
 
 mod folders;
+mod graphs;
 mod running;
 mod set_up;
 mod timelines;
@@ -43,6 +44,8 @@ const TESTS: &[Test] = tests![
     folders::clean_asks_for_confirmation,
     folders::nothing_is_overwritten_without_force,
     folders::damaged_recordings_are_errors,
+    graphs::a_running_process_is_asked_for_a_graph,
+    graphs::a_process_that_writes_no_graphs_is_an_error,
     timelines::a_timeline_of_snapshots_ignores_their_order,
 ];
 
@@ -87,10 +90,12 @@ fn play(role: &str) -> ExitCode {
         "seven" => return ExitCode::from(7),
         "abort" => std::process::abort(),
         "signal" => {
+            let kept = vec![3_u8; 2 * MIB];
             // Ready for the signal.
             print!("!");
             std::io::stdout().flush().expect("the pipe is open");
             std::thread::sleep(Duration::from_secs(60));
+            std::hint::black_box(kept);
         }
         other => panic!("no role {other}"),
     }

@@ -25,8 +25,6 @@ mod pattern;
 mod process;
 mod source;
 mod target;
-#[cfg(target_os = "linux")]
-mod template;
 
 use source::{Found, Source};
 use target::Target;

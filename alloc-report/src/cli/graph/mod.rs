@@ -3,6 +3,7 @@
 mod export;
 mod json;
 mod load;
+mod request;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
@@ -49,6 +50,10 @@ Examples:
   Show what came and grew between two moments, and what holds it:
     alloc-report graph diff monday.heapgraph friday.heapgraph
 
+  Ask a running process, started with ALLOC_TRACE=128 ALLOC_TRACE_GRAPH_SIGNAL=USR2:
+    alloc-report graph --pid 4242
+    alloc-report graph --pid 4242 why src/cache.rs:41
+
   Open it in the Memory tab of Chrome's DevTools, or draw it with Graphviz:
     alloc-report graph app.heapgraph --to heapsnapshot -o app.heapsnapshot
     alloc-report graph app.heapgraph --to dot -o - | dot -Tsvg -o app.svg
@@ -65,8 +70,13 @@ not known, so each answer shows how sure it is. Types need debug information
 )]
 pub(crate) struct Options {
     /// The file of a heap graph
-    #[arg(value_name = "FILE", required = true)]
+    #[arg(value_name = "FILE", required_unless_present = "process")]
     file: Option<PathBuf>,
+    /// Ask this process for a graph; the file stays where the process writes it
+    ///
+    /// The process must have been started with ALLOC_TRACE and ALLOC_TRACE_GRAPH_SIGNAL.
+    #[arg(long = "pid", value_name = "PID", conflicts_with = "file")]
+    process: Option<u32>,
     #[command(subcommand)]
     question: Option<Question>,
     #[command(flatten)]
@@ -149,12 +159,13 @@ enum Question {
 
 pub(crate) fn report(options: &Options) -> Result<String> {
     if let Some(Question::Diff { old, new }) = &options.question {
-        if options.file.is_some() {
-            bail!("expected graph diff OLD NEW, found a file before diff");
+        if options.file.is_some() || options.process.is_some() {
+            bail!("expected graph diff OLD NEW, found a file or --pid before diff");
         }
         return diff(options, old, new);
     }
-    let Some(file) = &options.file else {
+    let taken = options.process.map(request::request).transpose()?;
+    let Some(file) = taken.as_ref().or(options.file.as_ref()) else {
         bail!("expected a file before the question: graph FILE why BLOCKS");
     };
     if let (Some(to), Some(path)) = (options.to, &options.output) {

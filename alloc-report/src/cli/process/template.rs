@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// The numbered snapshots of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Template {
-    pub(super) folder: PathBuf,
+pub(crate) struct Template {
+    pub(crate) folder: PathBuf,
     parts: Vec<Part>,
 }
 
@@ -25,7 +25,7 @@ const DEFAULT: &str = "alloc-trace-%p-%n.pb.gz";
 
 impl Template {
     /// The files of a process that began in the folder `beginning`.
-    pub(super) fn of(
+    pub(crate) fn of(
         path: Option<&str>,
         process: u32,
         beginning: &Path,
@@ -56,8 +56,32 @@ impl Template {
         })
     }
 
+    /// The files of heap graphs beside those of snapshots: `heap.0001.pb.gz` becomes
+    /// `heap.0001.heapgraph`.
+    pub(crate) fn of_graphs(&self) -> Template {
+        let mut template = self.clone();
+        if let Some(Part::Text(last)) = template.parts.last_mut() {
+            for extension in [".gz", ".pb"] {
+                last.truncate(last.strip_suffix(extension).unwrap_or(last).len());
+            }
+        }
+        let extension = ".heapgraph".to_owned();
+        template.parts.push(Part::Text(extension));
+        template
+    }
+
+    /// The newest file, and its number.
+    pub(crate) fn newest(&self) -> Option<(u32, PathBuf)> {
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten();
+        let numbered = entries.flatten().filter_map(|it| {
+            let number = self.number(it.file_name().to_str()?)?;
+            Some((number, it.path()))
+        });
+        numbered.max()
+    }
+
     /// The number of a file of this name; `None` if it is not one of these files.
-    pub(super) fn number(&self, name: &str) -> Option<u32> {
+    fn number(&self, name: &str) -> Option<u32> {
         number(&self.parts, name, None)
     }
 }
@@ -158,6 +182,24 @@ mod tests {
             "heap-db-1-20000229T000000Z-42.0002.pb.gz",
             Some(2),
         );
+    }
+
+    #[test]
+    fn graphs_are_beside_snapshots() {
+        #[track_caller]
+        fn check(template: &str, name: &str, expected: Option<u32>) {
+            let template = Template::of(Some(template), 42, Path::new("/w")).unwrap();
+            assert_eq!(
+                template.of_graphs().number(name),
+                expected,
+                "{template:?} {name}"
+            );
+        }
+        check("a-%p.pb.gz", "a-42.0007.heapgraph", Some(7));
+        check("a-%p.pb.gz", "a-42.0007.pb.gz", None);
+        check("%n", "0007.heapgraph", Some(7));
+        check("heap.gz.%n", "heap.gz.0007.heapgraph", Some(7));
+        check("heap.pprof", "heap.0007.pprof.heapgraph", Some(7));
     }
 
     #[test]
