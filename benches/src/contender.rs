@@ -96,10 +96,11 @@ pub fn start_tracing() {
         Ok("sizes") => config.sizes(true),
         Ok("lifetimes") => config.lifetimes(true),
         Ok("frees") => config.frees(true),
+        Ok("exact graph") => config.exact_graph(true),
         Ok(mode) => match mode.parse() {
             Ok(frames) => config.frames(frames),
             Err(_) => panic!(
-                "expected counters, sampled, line, sizes, lifetimes, frees or frames, found {mode:?}"
+                "expected counters, sampled, line, sizes, lifetimes, frees, exact graph or frames, found {mode:?}"
             ),
         },
     };

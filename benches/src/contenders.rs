@@ -163,6 +163,7 @@ fn ours() -> Vec<Contender> {
         ours_with("sizes", "32 frames and sizes").set(MODE, "sizes"),
         ours_with("lifetimes", "32 frames and lifetimes").set(MODE, "lifetimes"),
         ours_with("frees", "32 frames and frees").set(MODE, "frees"),
+        ours_with("exact graph", "32 frames, exact sizes and times").set(MODE, "exact graph"),
     ]
 }
 

@@ -91,6 +91,7 @@ fn a_file_that_the_process_writes_has_labels_lifetimes_and_who_freed() {
         ("ALLOC_TRACE_LIFETIMES", "1"),
         ("ALLOC_TRACE_FREES", "1"),
         ("ALLOC_TRACE_SLACK", "1"),
+        ("ALLOC_TRACE_EXACT_GRAPH", "1"),
     ];
     let mut program = Command::new(TRACED);
     program.arg("labels").current_dir(&folder).envs(variables);
@@ -361,6 +362,15 @@ fn settings_without_effect_are_reported_at_the_start() {
         "alloc-core: ALLOC_TRACE_SLACK: has no effect with ALLOC_TRACE_SAMPLE: slack needs every block\n",
     );
     check_messages(
+        "exact-graph-of-a-sample",
+        &[
+            ("ALLOC_TRACE_EXACT_GRAPH", "1"),
+            ("ALLOC_TRACE_SAMPLE", "1KiB"),
+        ],
+        "alloc-core: ALLOC_TRACE_EXACT_GRAPH: has no effect with ALLOC_TRACE_SAMPLE: a heap graph needs every \
+         block\n",
+    );
+    check_messages(
         "sizes-alone",
         &[("ALLOC_TRACE_SIZES", "1")],
         "alloc-core: ALLOC_TRACE_SIZES: has no effect without ALLOC_TRACE or ALLOC_TRACE_SAMPLE\n",
@@ -553,6 +563,11 @@ fn wrong_values_end_the_program_and_say_what_was_expected() {
         "1 to record how long blocks live, or 0 not to",
     );
     check("ALLOC_TRACE_SLACK", "2", "1 to measure slack, or 0 not to");
+    check(
+        "ALLOC_TRACE_EXACT_GRAPH",
+        "yes",
+        "1 for heap graphs with exact sizes and ages, or 0 for the default",
+    );
     check(
         "ALLOC_TRACE_FREES",
         "on",

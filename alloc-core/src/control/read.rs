@@ -54,6 +54,7 @@ pub(crate) fn tracer_memory(others: impl FnOnce() -> usize) -> Bytes {
         + TABLES.counted.resident()
         + TABLES.callsites.resident()
         + TABLES.births.resident()
+        + TABLES.origins.resident()
         + TABLES.lifetimes.resident()
         + TABLES.held_back.resident()
         + TABLES.ages.resident()

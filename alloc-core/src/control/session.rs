@@ -8,7 +8,7 @@ use crate::record::gate::{
     self, Fault, Mode, OFF, UNSET, check_fault, generation, give_up, set_generation,
 };
 use crate::record::session::{SAMPLE_FILTER, TABLES};
-use crate::record::settings;
+use crate::record::settings::{self, Settings};
 use crate::record::thread::{self, AtStage, Busy, Stage, ThreadState};
 use crate::system::sync::{AtomicBool, Ordering};
 use crate::system::{arena, clock, hooks};
@@ -55,6 +55,11 @@ impl Control {
                 .and_then(|()| tables.try_for_each(Lifetimes::prepare))
                 .ok_or_else(no_memory)?;
         }
+        if config.exact_graph {
+            clock::prepare();
+            let origins = TABLES.origins.prepare(granule, true);
+            origins.ok_or_else(no_memory)?;
+        }
         if config.frees {
             TABLES.frees.prepare().ok_or_else(no_memory)?;
         }
@@ -65,15 +70,16 @@ impl Control {
             0 => 0,
             frames => usize::from(frames) + LIBRARY_FRAMES,
         };
-        settings::begin_session(
-            captured,
-            config.sample_every,
-            config.threads,
-            config.sizes,
-            config.lifetimes,
-            config.frees,
-            config.slack,
-        );
+        settings::begin_session(&Settings {
+            capture_limit: captured,
+            sample_every: config.sample_every,
+            distinguishes_threads: config.threads,
+            distinguishes_sizes: config.sizes,
+            ages: config.lifetimes,
+            counts_frees: config.frees,
+            measures: config.slack,
+            keeps_origins: config.exact_graph,
+        });
         TABLES.heap.set_exact(config.exact_peak);
         self.session = Some(config);
         self.publish();
@@ -99,6 +105,11 @@ impl Control {
                 TABLES.counted.clear();
             }
             clear_lifetimes();
+            // SAFETY: no thread records, none can start to, and the readers' lock is held: see
+            // `clear_all`.
+            unsafe {
+                TABLES.origins.clear();
+            }
             // SAFETY: no thread records, none can start to, and the readers' lock is held: see
             // `clear_all`.
             unsafe {

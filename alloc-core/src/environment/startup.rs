@@ -27,6 +27,7 @@ const SIZES: &str = "1 to class blocks by their own size, or 0 not to";
 const LIFETIMES: &str = "1 to record how long blocks live, or 0 not to";
 const FREES: &str = "1 to count who frees whose memory, or 0 not to";
 const SLACK: &str = "1 to measure slack, or 0 not to";
+const EXACT_GRAPH: &str = "1 for heap graphs with exact sizes and ages, or 0 for the default";
 const EXACT_PEAK: &str = "1 for an exact peak, or 0 for the default";
 const CALLSITES: &str = "a number of callsites from 1 to 1000000";
 const KEEP: &str = "a number of snapshots from 1 to 1000000";
@@ -59,6 +60,7 @@ pub(crate) fn config_from_environment() -> Option<Config> {
     let lifetimes = number(c"ALLOC_TRACE_LIFETIMES", LIFETIMES, parse_switch);
     let frees = number(c"ALLOC_TRACE_FREES", FREES, parse_switch);
     let slack = number(c"ALLOC_TRACE_SLACK", SLACK, parse_switch);
+    let exact_graph = number(c"ALLOC_TRACE_EXACT_GRAPH", EXACT_GRAPH, parse_switch);
     let exact_peak = number(c"ALLOC_TRACE_EXACT_PEAK", EXACT_PEAK, parse_switch);
     let callsites = number(c"ALLOC_TRACE_MAX_CALLSITES", CALLSITES, |it| {
         parse_count(it, MAX_CALLSITES)
@@ -123,6 +125,7 @@ pub(crate) fn config_from_environment() -> Option<Config> {
             lifetimes.map(|_| "ALLOC_TRACE_LIFETIMES"),
             frees.map(|_| "ALLOC_TRACE_FREES"),
             slack.map(|_| "ALLOC_TRACE_SLACK"),
+            exact_graph.map(|_| "ALLOC_TRACE_EXACT_GRAPH"),
             exact_peak.map(|_| "ALLOC_TRACE_EXACT_PEAK"),
             callsites.map(|_| "ALLOC_TRACE_MAX_CALLSITES"),
         ];
@@ -153,6 +156,8 @@ pub(crate) fn config_from_environment() -> Option<Config> {
             let lifetimes = of_every_block("ALLOC_TRACE_LIFETIMES", "lifetimes need", lifetimes);
             let slack = of_every_block("ALLOC_TRACE_SLACK", "slack needs", slack);
             let frees = of_every_block("ALLOC_TRACE_FREES", "who frees needs", frees);
+            let exact_graph =
+                of_every_block("ALLOC_TRACE_EXACT_GRAPH", "a heap graph needs", exact_graph);
             let default = Config::default();
             let mut config = default
                 .sample_every(sample.unwrap_or(0))
@@ -161,6 +166,7 @@ pub(crate) fn config_from_environment() -> Option<Config> {
                 .lifetimes(lifetimes)
                 .slack(slack)
                 .frees(frees)
+                .exact_graph(exact_graph)
                 .exact_peak(exact_peak.unwrap_or(false));
             if let Some(frames) = frames {
                 config = config.frames(frames);

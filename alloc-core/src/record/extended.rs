@@ -1,5 +1,5 @@
 //! [`Extended`]: records every block, with its stack, and more if the session asks for it: the time of
-//! its birth, its usable size, and who frees it.
+//! its birth, its usable size, its exact size, and who frees it.
 
 use super::enter::try_enter_fast;
 use super::hooks::{FastPath, Hooks};
@@ -10,6 +10,7 @@ use crate::tables::block::Block;
 use crate::tables::blocks::Word;
 use crate::tables::callsites::CallsiteId;
 use crate::tables::lifetimes::Birth;
+use crate::tables::origin::Origin;
 use crate::tables::usable::Side;
 
 /// The guard of one event, in a session that may record more of a block than its stack.
@@ -55,6 +56,7 @@ impl Hooks for Extended {
         if self.state().ages() {
             self.state().born(address, size);
         }
+        self.keep_origin(address, size);
     }
 
     fn freed(&self, address: usize, size: usize) {
@@ -95,6 +97,7 @@ impl Hooks for Extended {
             self.state().died(callsite, birth);
             self.state().born(new.0, new.1);
         }
+        self.keep_origin(new.0, new.1);
         self.count_free(callsite, old.1);
     }
 
@@ -120,6 +123,15 @@ impl Extended {
     #[inline(always)]
     fn state(&self) -> &'static ThreadState {
         self.0.state
+    }
+
+    /// Keeps the time and the exact size of a block, if the session is for exact graphs.
+    #[inline(always)]
+    fn keep_origin(&self, address: usize, size: usize) {
+        if self.state().keeps_origins() {
+            // NOTE: a block without memory for its origin has no age.
+            let _ = TABLES.origins.insert(address, Origin::now(size));
+        }
     }
 
     /// Counts who frees a block, if the session counts that.

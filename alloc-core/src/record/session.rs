@@ -10,6 +10,7 @@ use crate::tables::counted::Counted;
 use crate::tables::counters::Heap;
 use crate::tables::frees::Frees;
 use crate::tables::lifetimes::{Clock, Lifetimes};
+use crate::tables::origin::OriginWord;
 use crate::tables::sampling::{Interval, SampleFilter};
 use crate::tables::usable::UsableSizes;
 
@@ -27,6 +28,9 @@ pub(crate) struct Tables {
     pub(crate) held_back: Lifetimes,
     pub(crate) ages: Lifetimes,
     pub(crate) clock: Clock,
+    /// The time and the exact size of each block, in a session for exact heap graphs. NOTE: that
+    /// of a block that was freed stays until another block starts there.
+    pub(crate) origins: PageMap<OriginWord>,
     /// Who freed the blocks of each callsite, in a session that counts that.
     pub(crate) frees: Frees,
     /// The usable sizes of blocks, in a session that measures them.
@@ -48,6 +52,7 @@ pub(crate) static TABLES: Tables = Tables {
     held_back: Lifetimes::new(),
     ages: Lifetimes::new(),
     clock: Clock::new(),
+    origins: PageMap::new(),
     frees: Frees::new(),
     usable: UsableSizes::new(),
     heap: Heap::new(),

@@ -4,24 +4,31 @@ use crate::capture::LIBRARY_FRAMES;
 use crate::system::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use crate::tables::sampling::Interval;
 
+/// What a session records.
+pub(crate) struct Settings {
+    /// Number of return addresses that a record captures.
+    pub(crate) capture_limit: usize,
+    /// Bytes from one sample to the next; zero if every block is recorded.
+    pub(crate) sample_every: u64,
+    pub(crate) distinguishes_threads: bool,
+    pub(crate) distinguishes_sizes: bool,
+    pub(crate) ages: bool,
+    pub(crate) counts_frees: bool,
+    pub(crate) measures: bool,
+    pub(crate) keeps_origins: bool,
+}
+
 /// Begins a session with these settings. NOTE: only under the control lock.
-pub(crate) fn begin_session(
-    capture_limit: usize,
-    sample_every: u64,
-    distinguishes_threads: bool,
-    distinguishes_sizes: bool,
-    ages: bool,
-    counts_frees: bool,
-    measures: bool,
-) {
-    CAPTURE_LIMIT.store(capture_limit, Relaxed);
+pub(crate) fn begin_session(settings: &Settings) {
+    CAPTURE_LIMIT.store(settings.capture_limit, Relaxed);
     SESSION.fetch_add(1, Relaxed);
-    SAMPLE_EVERY.store(sample_every, Relaxed);
-    DISTINGUISHES_THREADS.store(distinguishes_threads, Relaxed);
-    DISTINGUISHES_SIZES.store(distinguishes_sizes, Relaxed);
-    AGES.store(ages, Relaxed);
-    COUNTS_FREES.store(counts_frees, Relaxed);
-    MEASURES.store(measures, Relaxed);
+    SAMPLE_EVERY.store(settings.sample_every, Relaxed);
+    DISTINGUISHES_THREADS.store(settings.distinguishes_threads, Relaxed);
+    DISTINGUISHES_SIZES.store(settings.distinguishes_sizes, Relaxed);
+    AGES.store(settings.ages, Relaxed);
+    COUNTS_FREES.store(settings.counts_frees, Relaxed);
+    MEASURES.store(settings.measures, Relaxed);
+    KEEPS_ORIGINS.store(settings.keeps_origins, Relaxed);
 }
 
 static CAPTURE_LIMIT: AtomicUsize = AtomicUsize::new(0);
@@ -35,7 +42,10 @@ static DISTINGUISHES_SIZES: AtomicBool = AtomicBool::new(false);
 static AGES: AtomicBool = AtomicBool::new(false);
 
 static COUNTS_FREES: AtomicBool = AtomicBool::new(false);
+
 static MEASURES: AtomicBool = AtomicBool::new(false);
+
+static KEEPS_ORIGINS: AtomicBool = AtomicBool::new(false);
 
 /// Number of the session. What a thread caches of one session is invalid in another.
 static SESSION: AtomicU64 = AtomicU64::new(0);
@@ -83,9 +93,14 @@ pub(crate) fn measures() -> bool {
     MEASURES.load(Relaxed)
 }
 
+/// Whether the session keeps the time and the exact size of each block.
+pub(crate) fn keeps_origins() -> bool {
+    KEEPS_ORIGINS.load(Relaxed)
+}
+
 /// Whether the session records more of each block than its stack.
 pub(crate) fn extends() -> bool {
-    ages() || measures() || counts_frees()
+    ages() || measures() || counts_frees() || keeps_origins()
 }
 
 /// The number of the session.

@@ -14,6 +14,7 @@ pub(crate) mod growing;
 pub(crate) mod labels;
 pub(crate) mod lifetimes;
 pub(crate) mod open_gap;
+pub(crate) mod origin;
 pub(crate) mod sampling;
 pub(crate) mod slot_id;
 pub(crate) mod stack_hash;

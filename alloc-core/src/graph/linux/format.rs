@@ -26,6 +26,7 @@ pub(super) enum Fact {
     Process = 1,
     Nanoseconds = 2,
     Granule = 3,
+    HasExactSizes = 4,
     HasHashes = 5,
     Pause = 6,
     Threads = 7,

@@ -18,6 +18,13 @@ impl ThreadState {
         self.ages.load(Relaxed)
     }
 
+    /// Whether the session that the thread last joined keeps the time and the exact size of each
+    /// block.
+    #[inline(always)]
+    pub(crate) fn keeps_origins(&self) -> bool {
+        self.keeps_origins.load(Relaxed)
+    }
+
     /// Whether the thread has joined the generation that was seen, without scopes, in a session
     /// that records more of each block than its stack.
     #[inline(always)]

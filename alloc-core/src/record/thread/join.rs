@@ -85,6 +85,7 @@ impl ThreadState {
         self.captures.store(settings::capture_limit() != 0, Relaxed);
         self.only_counts.store(settings::only_counts(), Relaxed);
         self.ages.store(settings::ages(), Relaxed);
+        self.keeps_origins.store(settings::keeps_origins(), Relaxed);
         self.counts_frees.store(settings::counts_frees(), Relaxed);
         self.measures.store(settings::measures(), Relaxed);
         let every = settings::sampling().map_or(0, Interval::bytes);

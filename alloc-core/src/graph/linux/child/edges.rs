@@ -5,6 +5,7 @@ use super::index::{Index, Place};
 use super::mappings::Mappings;
 use super::output::Output;
 use crate::graph::linux::format::Tag;
+use crate::tables::origin;
 
 /// The size of a word.
 pub(super) const WORD: usize = 8;
@@ -15,6 +16,7 @@ const GROUP: usize = 512;
 /// Flags of a node.
 const HAS_COUNTS: u8 = 1;
 const HAS_HASH: u8 = 2;
+const HAS_AGE: u8 = 4;
 const IS_UNREADABLE: u8 = 8;
 
 /// A word of a block that refers to a block.
@@ -36,7 +38,7 @@ impl Length {
     /// The length, if the words before and after a pointer could be the capacity and the length of
     /// a `Vec` whose memory is that block.
     pub(super) fn of(blocks: &Blocks, place: Place, capacity: usize, len: usize) -> Option<Length> {
-        let (least, most) = blocks.block(place.block)?.sizes();
+        let (least, most) = blocks.sizes(place.block);
         let is_possible = place.offset == 0
             && capacity > 0
             && len <= capacity
@@ -75,6 +77,7 @@ pub(super) fn write(
     output.number(blocks.len() as u64);
     let (mut last, mut edges) = (0, 0);
     let mut readable = 0..0;
+    let unit = origin::unit_picoseconds();
     for number in 0..blocks.len() {
         let start = blocks.start(number);
         let end = blocks.end(number);
@@ -95,10 +98,12 @@ pub(super) fn write(
                 .into(),
         );
         let counts = words.counts();
+        let origin = blocks.origin(number);
         let flag = |is: bool, flag: u8| if is { flag } else { 0 };
         output.byte(
             flag(counts.is_some(), HAS_COUNTS)
                 | flag(key.is_some(), HAS_HASH)
+                | flag(origin.is_some(), HAS_AGE)
                 | flag(end > readable.end, IS_UNREADABLE),
         );
         if let Some((strong, weak)) = counts {
@@ -108,6 +113,9 @@ pub(super) fn write(
         if let Some(key) = key {
             let size = blocks.least_size(number);
             output.bytes(&words.hash(key, start, size).to_le_bytes());
+        }
+        if let Some(origin) = origin {
+            output.number(origin.age(unit));
         }
         edges += write_edges(number, words, index, output);
     }

@@ -10,6 +10,7 @@ use crate::graph::linux::machine::{Registers, thread_pointer};
 use crate::graph::linux::modules::Module;
 use crate::graph::linux::threads;
 use crate::record::session::TABLES;
+use crate::record::settings;
 use crate::snapshot::numbers::Amount;
 use crate::system::arena::Zeroed;
 use crate::system::sync::Ordering::Relaxed;
@@ -250,6 +251,7 @@ pub(super) fn facts(task: &Task<'_>, live: Amount, output: &mut Output) {
     };
     fact(Fact::Process, task.process as u64);
     fact(Fact::Granule, 1 << task.granule.bits());
+    fact(Fact::HasExactSizes, settings::keeps_origins().into());
     fact(Fact::HasHashes, task.key.is_some().into());
     fact(Fact::LiveBytes, live.bytes.get());
     fact(Fact::LiveBlocks, live.blocks);

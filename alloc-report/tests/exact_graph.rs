@@ -1,0 +1,83 @@
+//! A heap graph with exact sizes and ages.
+
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use alloc_core::{Config, TraceAlloc};
+use alloc_report::Graph;
+use alloc_report::graph::BlockId;
+
+#[global_allocator]
+static ALLOC: TraceAlloc = TraceAlloc::system();
+
+/// Three times the step of an age on any machine.
+const STEPS: Duration = Duration::from_millis(50);
+
+/// A block of one line, whose sizes would be spread over all of them otherwise.
+#[inline(never)]
+fn bytes(len: usize) -> Vec<u8> {
+    black_box(vec![7; len])
+}
+
+#[test]
+fn sizes_and_ages_are_exact() {
+    alloc_core::start_with(Config::default().exact_graph(true)).expect("tracing starts");
+    let before = Instant::now();
+    let old = [bytes(1_000_003), bytes(12_345), bytes(1_023)];
+    let after = Instant::now();
+    std::thread::sleep(4 * STEPS);
+    let between = Instant::now();
+    let mut grown = bytes(70_001);
+    // In place or not, it is as old as its last size.
+    grown.reserve_exact(100_000);
+    // A block at the place of one that was freed has its own size and age.
+    drop(bytes(54_321));
+    let young = [grown, bytes(54_320)];
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("exact.heapgraph");
+    let start = Instant::now();
+    alloc_core::heap_graph(&path).expect("a heap graph");
+    let end = Instant::now();
+    let graph = Graph::load(&path).expect("a graph");
+    let find = |block: &Vec<u8>| {
+        let address = block.as_ptr().addr() as u64;
+        let id = graph
+            .blocks()
+            .find(|it| graph.block(*it).address == address);
+        graph.block(id.expect("a block"))
+    };
+    for block in &old {
+        let found = find(block);
+        assert_eq!(found.size.get(), block.capacity() as u64);
+        let age = found.age.expect("an age");
+        let range = (start - after).saturating_sub(STEPS)..=(end - before) + STEPS;
+        assert!(range.contains(&age), "{age:?} in {range:?}");
+    }
+    for block in &young {
+        let found = find(block);
+        assert_eq!(found.size.get(), block.capacity() as u64);
+        let age = found.age.expect("an age");
+        let range = Duration::ZERO..=(end - between) + STEPS;
+        assert!(range.contains(&age), "{age:?} in {range:?}");
+    }
+    assert!(graph.facts().exact_sizes);
+    let sum: u64 = graph.blocks().map(|it| graph.block(it).size.get()).sum();
+    assert_eq!(graph.bytes(), sum);
+    black_box((old, young));
+
+    // Without it, a block of one line has the size that its code has.
+    alloc_core::stop();
+    alloc_core::start().expect("tracing starts");
+    let blocks = [bytes(70_001), bytes(65_537)];
+    alloc_core::heap_graph(&path).expect("a heap graph");
+    let graph = Graph::load(&path).expect("a graph");
+    let ages = graph
+        .blocks()
+        .filter(|it: &BlockId| graph.block(*it).age.is_some());
+    assert_eq!(ages.count(), 0);
+    assert!(!graph.facts().exact_sizes);
+    black_box(blocks);
+}
