@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
+use alloc_core::Config;
+
 use crate::Taker;
 
 /// `sys.intern`: equal strings that are held many times.
@@ -19,6 +21,33 @@ pub(crate) fn equal_strings(taker: &Taker) {
         );
     }
     drop(rows);
+}
+
+/// `gc.get_stats`: most objects die young.
+pub(crate) fn young(_: &Taker) {
+    const YOUNG: u64 = 64 << 10;
+    alloc_core::stop();
+    alloc_core::start_with(Config::default().lifetimes(true)).expect("tracing starts");
+    let mut kept = Vec::new();
+    for number in 0..10_000 {
+        let line = black_box(format!("request {number}"));
+        if number % 1000 == 0 {
+            kept.push(line);
+        }
+    }
+    let snapshot = alloc_core::take_snapshot().expect("a snapshot");
+    let traces = snapshot.traces().iter();
+    let lines = traces.max_by_key(|it| it.counters.total.blocks);
+    let lines = lines.expect("the strings");
+    let lifetimes = lines.lifetimes.as_ref().expect("lifetimes");
+    let young = lifetimes.freed.bytes().filter(|(age, _)| age.get() < YOUNG);
+    println!(
+        "{} of {} strings were freed before 64 KiB more were allocated, {} live",
+        young.map(|(_, blocks)| blocks).sum::<u64>(),
+        lines.counters.total.blocks,
+        lifetimes.live.count()
+    );
+    drop(kept);
 }
 
 /// `sys.getsizeof`, and pympler's `asizeof`: a value alone, and with what it holds.

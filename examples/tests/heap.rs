@@ -139,3 +139,11 @@ fn a_value_is_small_alone_and_large_with_what_it_holds() {
         .expect("a number");
     assert!((40_024..41_000).contains(&deep), "{text}");
 }
+
+#[test]
+fn most_objects_die_young() {
+    check(
+        "young",
+        &["9990 of 10000 strings were freed before 64 KiB more were allocated, 10 live"],
+    );
+}
