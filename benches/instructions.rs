@@ -25,7 +25,7 @@ const LIMITS: [(&str, [u64; 3]); 9] = [
     ("sizes", [500, 400, 890]),
     ("lifetimes", [720, 620, 1110]),
     ("frees", [590, 500, 1060]),
-    ("exact graph", [9999, 9999, 9999]),
+    ("exact graph", [540, 500, 960]),
 ];
 
 /// Recurring stacks, one stack again and again, and stacks whose inner frames are mostly new.
