@@ -1,5 +1,13 @@
 // The flame graph, drawn on a canvas.
 
+// Hue, strength, and lightness in light and dark: by what a tree says where a node is from.
+const HUES = [[22, 88, 68, 36], [172, 42, 70, 30], [220, 10, 82, 32], [270, 26, 78, 36], [214, 60, 80, 34], [350, 80, 76, 38]];
+
+function colourOf(origin, isDark, spread = 6) {
+  const [hue, strength, light, dark] = HUES[origin];
+  return `hsl(${hue + spread - 6} ${strength}% ${(isDark ? dark : light) + spread / 2 - 3}%)`;
+}
+
 class Flame {
   static ROW = 20;
   static LEAST = 0.7;
@@ -21,8 +29,8 @@ class Flame {
     new ResizeObserver(() => this.draw()).observe(canvas.parentElement);
   }
 
-  // `view`: tree, sums (width, now, before or null), unit, zoom, flip, matches (a byte for each key, or null), selected
-  // (a key, or -1), isGrowth.
+  // `view`: tree, sums (width, now, before or null), unit, zoom, flip, matches (a byte for each key, or null), isSelected
+  // (of a key), isGrowth, note (more words on a node, or none).
   show(view) {
     this.view = view;
     if (this.at >= view.tree.parent.length || !this.isBelow(this.at, view.zoom)) this.at = view.zoom;
@@ -92,7 +100,7 @@ class Flame {
     for (const box of this.boxes) if (box.depth < this.depth) this.drawBox(pen, box, view);
     if (!(this.boxes.length > 0)) {
       pen.fillStyle = this.ink.soft;
-      pen.fillText('Nothing to show: this metric is zero everywhere.', 4, Flame.ROW / 2);
+      pen.fillText('Nothing to show: all is zero.', 4, Flame.ROW / 2);
     }
   }
 
@@ -112,7 +120,7 @@ class Flame {
     pen.fillStyle = this.colour(box.node, view);
     pen.fillRect(box.x, y, width, height);
     pen.globalAlpha = 1;
-    const isSelected = key >= 0 && key === view.selected;
+    const isSelected = key >= 0 && view.isSelected(key);
     if (isMatch || isSelected) {
       pen.fillStyle = isSelected ? this.ink.focus : this.ink.mark;
       pen.fillRect(box.x, y + height - 3, width, 3);
@@ -150,8 +158,7 @@ class Flame {
     }
     if (node === 0) return this.isDark ? '#3b4048' : '#d9d9d5';
     const spread = (Math.imul(tree.key[node] + 1, 2654435761) >>> 0) % 12;
-    const [hue, strength, light, dark] = [[22, 88, 68, 36], [172, 42, 70, 30], [220, 10, 82, 32], [270, 26, 78, 36]][tree.origin(node)];
-    return `hsl(${hue + spread - 6} ${strength}% ${(this.isDark ? dark : light) + spread / 2 - 3}%)`;
+    return colourOf(tree.origin(node), this.isDark, spread);
   }
 
   boxAt(event) {
@@ -177,13 +184,13 @@ class Flame {
   hide() { byId('tip').hidden = true; this.hovered = null; }
 
   describe(node) {
-    const { tree, sums, unit } = this.view, place = tree.place(node);
+    const { tree, sums, unit, note } = this.view, place = tree.place(node);
     const share = formatShare(sums.width[node], sums.width[0]);
     const change = sums.before ? element('small', {}, `${formatValue(sums.before[node], unit)} before, ${formatValue(sums.now[node], unit)} now`) : null;
     return [
       element('b', {}, shortened(tree.whole(node), 400)),
       element('small', {}, place ? shortened(place) : ''),
-      element('div', {}, `${this.amount(node)}, ${share || '0%'} of all`), change,
+      element('div', {}, [this.amount(node), `${share || '0%'} of all`, note?.(node)].filter(it => it).join(', ')), change,
     ].filter(it => it);
   }
 

@@ -2,7 +2,6 @@
 
 mod export;
 mod json;
-mod load;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
@@ -13,11 +12,11 @@ use alloc_report::graph::{Selected, Show};
 use anyhow::{Result, anyhow, bail};
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::load::load_graph;
 use crate::output;
 use crate::terminal::Stream;
 use crate::view::Charging;
 use export::To;
-use load::load;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -49,7 +48,9 @@ Examples:
   Show what came and grew between two moments, and what holds it:
     alloc-report graph diff monday.heapgraph friday.heapgraph
 
-  Open it in the Memory tab of Chrome's DevTools, or draw it with Graphviz:
+  Look at it in a browser, in the Memory tab of Chrome's DevTools, or in a drawing
+  of Graphviz:
+    alloc-report graph app.heapgraph --to html -o app.html
     alloc-report graph app.heapgraph --to heapsnapshot -o app.heapsnapshot
     alloc-report graph app.heapgraph --to dot -o - | dot -Tsvg -o app.svg
 
@@ -163,7 +164,7 @@ pub(crate) fn report(options: &Options) -> Result<String> {
         }
         return export::export(options, file, to, path);
     }
-    let graph = load(file, &options.charging)?;
+    let graph = load_graph(file, &options.charging)?;
     let show = show(&graph, options.question.as_ref())?;
     match options.format {
         Format::Text => {
@@ -200,8 +201,8 @@ fn diff(options: &Options, old_file: &Path, new_file: &Path) -> Result<String> {
         bail!("expected --to with one file, found diff");
     }
     let (old, new) = (
-        load(old_file, &options.charging)?,
-        load(new_file, &options.charging)?,
+        load_graph(old_file, &options.charging)?,
+        load_graph(new_file, &options.charging)?,
     );
     match options.format {
         Format::Text => {
