@@ -118,7 +118,7 @@ fn a_click_on_a_box_says_why() {
     let details = browser.text("#details");
     let expected = "\
 Rc<Node>
-Without its blocks, 328 B would be free, 23.4% of all.
+Without them, 328 B would be free, 23.4% of all.
 2 blocks of 128 B, 64 B on average.
 Held by
 128 B
@@ -176,7 +176,7 @@ fn a_search_finds_types_lines_and_roots() {
     };
     let browser = &mut open.browser;
     for (text, rows, found) in [
-        ("config.rs", vec!["String", "Box<Config>"], "5.0%"),
+        ("config.rs", vec!["Box<Config>"], "5.0%"),
         (
             "STATIC PROGRAM",
             vec!["HashMap<u64, Rc<Node>>", "Rc<Node>", "String"],
@@ -217,10 +217,10 @@ fn it_lists_what_is_wrong() {
     let reach = card(1);
     for part in [
         "statics",
-        "412 B in 5",
+        "412 B in 5 blocks",
         "stacks",
         "nothing: leaked",
-        "190 B in 5",
+        "190 B in 5 blocks",
     ] {
         assert!(reach.contains(part), "{part}: {reach}");
     }
@@ -360,4 +360,61 @@ fn an_empty_graph_is_a_page() {
     };
     assert_eq!(open.browser.text("#table .empty"), "Nothing is live.");
     open.browser.check_faultless();
+}
+
+/// Blocks of many makers, each held by one of those before it: hardly any are in the same place.
+fn large(blocks: u32, makers: u64) -> Graph {
+    let mut random = Random::new(11);
+    let mut builder = Builder::default();
+    let makers: Vec<u64> = (0..makers)
+        .map(|it| {
+            let (name, file) = (
+                format!("Box<app::Type{it}>"),
+                format!("src/file_{}.rs", it / 50),
+            );
+            builder.callsite(&name, "app::f", &file, it as u32)
+        })
+        .collect();
+    for at in 0..blocks {
+        let maker = makers[random.below(makers.len() as u64) as usize];
+        builder.block(maker, 8 + random.below(500));
+        match at {
+            0 => builder.in_static(0x10, 0),
+            _ => builder.edge(random.below(u64::from(at)) as u32, u64::from(at), at),
+        }
+    }
+    read(&builder)
+}
+
+/// Prints how long large pages take. Run it with `--ignored --nocapture`, on a machine that does nothing else.
+#[test]
+#[ignore = "takes a minute; the figures are in benches/README.md"]
+fn figures_of_large_graphs() {
+    for (blocks, makers) in [(100_000, 2_000), (1_000_000, 20_000)] {
+        let graph = large(blocks, makers);
+        graph.roots();
+        let started = std::time::Instant::now();
+        let page = graph.page().to_string();
+        let written = started.elapsed();
+        let Some(mut open) = open(&page, "") else {
+            return;
+        };
+        let size = page.len() as f64 / f64::from(1 << 20);
+        let ready = open
+            .browser
+            .evaluate("Number(document.documentElement.dataset.ready)");
+        println!(
+            "{blocks} blocks: {size:.1} MiB, written in {written:.1?}, drawn after {ready} ms"
+        );
+        for change in [
+            json!({ "by": "line" }),
+            json!({ "selected": 0 }),
+            json!({ "search": "Type12" }),
+        ] {
+            let took = open.browser.evaluate(&format!(
+                "(() => {{ const start = performance.now(); app.state.set({change}); return performance.now() - start; }})()"
+            ));
+            println!("  {change}: {:.0} ms", took.as_f64().unwrap());
+        }
+    }
 }

@@ -5,12 +5,14 @@ const BY = { type: 'Type', line: 'Line', root: 'Root' };
 
 const FROM = ['made in my code', 'in a dependency', 'in the standard library', 'elsewhere', 'root', 'nothing: leaked'];
 
+function formatBlocks(blocks) { return `${formatCount(blocks)} ${blocks === 1 ? 'block' : 'blocks'}`; }
+
 class Heap {
   constructor(raw) {
     const { about, strings, whys, lists } = raw;
     Object.assign(this, { about, strings, whys, lists });
     this.tables = { type: raw.types, line: raw.lines, root: raw.roots };
-    this.tree = new HeapTree(raw.tree, raw.keys, strings);
+    this.tree = new HeapTree(raw.tree, raw.labels, strings);
     const retained = this.tree.inclusive(Float64Array.from(raw.tree.bytes));
     this.sums = { width: retained, now: retained, before: null };
     this.blocks = this.tree.inclusive(Float64Array.from(raw.tree.blocks));

@@ -12,7 +12,7 @@ function showLists(section, heap) {
       element('span', {}, element('span', { class: 'drawn' }, drawn(heap, it)), ` ${formatBytes(it.retained)}${it.count > 1 ? `, ${formatCount(it.count)} times` : ''}, ${it.certainty}`),
       () => [element('ol', {}, ...it.blocks.map(block => element('li', {}, `${maker(block)} at ${block.address}`)))])),
     listCard('Counts of Rc and Arc', counts, it => foldable(
-      `${it.says}: ${of(it.why)}, ${formatCount(it.blocks)} ${it.blocks === 1 ? 'block' : 'blocks'} that ${it.blocks === 1 ? 'retains' : 'retain'} ${formatBytes(it.retained)}`, why(it.why))),
+      `${it.says}: ${of(it.why)}, ${formatBlocks(it.blocks)} that ${it.blocks === 1 ? 'retains' : 'retain'} ${formatBytes(it.retained)}`, why(it.why))),
     listCard('Equal contents', duplicates, it => foldable(
       `${formatBytes(it.wasted)} wasted: ${formatCount(it.count)} times ${formatBytes(it.size)}, such as ${it.example.address}`,
       () => [element('ol', {}, ...it.makers.map(([type, place, blocks]) => element('li', {}, `${formatCount(blocks)} of ${maker({ type, place })}`)))])));
@@ -38,6 +38,6 @@ function listCard(heading, { says, items, total }, item) {
 function reachCard({ about }) {
   const most = Math.max(...about.reach.map(([, bytes]) => bytes), 1);
   const rows = about.reach.flatMap(([name, bytes, blocks]) => [element('span', {}, name),
-    element('i', { style: `width:${(100 * bytes / most).toFixed(2)}%` }), element('span', {}, `${formatBytes(bytes)} in ${formatCount(blocks)}`)]);
+    element('i', { style: `width:${(100 * bytes / most).toFixed(2)}%` }), element('span', {}, `${formatBytes(bytes)} in ${formatBlocks(blocks)}`)]);
   return element('section', { class: 'card' }, element('h2', {}, 'Reached by'), element('div', { class: 'histogram' }, ...rows));
 }

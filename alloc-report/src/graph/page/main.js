@@ -2,7 +2,7 @@
 
 function summarize({ about, lists }) {
   byId('summary').replaceChildren(
-    tile(formatBytes(about.bytes), `live in ${formatCount(about.blocks)} ${about.blocks === 1 ? 'block' : 'blocks'}${about.exact_sizes ? '' : ', each within 1/32'}`),
+    tile(formatBytes(about.bytes), `live in ${formatBlocks(about.blocks)}${about.exact_sizes ? '' : ', each within 1/32'}`),
     tile(formatCount(about.references), 'references between them'),
     tile(formatCount(about.threads), about.threads === 1 ? 'thread' : 'threads'),
     ...(about.pause ? [tile(about.pause, 'pause')] : []),
@@ -52,7 +52,7 @@ class GraphApp {
     if (state.zoom >= tree.parent.length || state.zoom < 0) state.zoom = 0;
     const matches = heap.search(state.by, state.search);
     const isSelected = key => state.selected >= 0 && tree.labels[key][state.by] === state.selected;
-    const note = node => `${formatCount(heap.blocks[node])} ${heap.blocks[node] === 1 ? 'block' : 'blocks'}`;
+    const note = node => formatBlocks(heap.blocks[node]);
     this.flame.show({ tree, sums, unit: 'bytes', zoom: state.zoom, flip: false, isGrowth: false, matches: matches.keys, isSelected, note });
     showPath(tree, sums, state.zoom, node => this.zoom(node));
     byId('key').replaceChildren(...FROM.map((name, origin) => swatch(colourOf(origin, isDark()), name)), 'The width is what would be free without it.');

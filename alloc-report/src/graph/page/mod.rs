@@ -7,6 +7,7 @@
 
 mod data;
 mod fold;
+mod labels;
 mod lists;
 mod rows;
 mod why;

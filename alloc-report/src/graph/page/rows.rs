@@ -1,4 +1,4 @@
-//! [`Tables`]: the rows of the page's tables, by type, by line and by root.
+//! [`Table`]: the rows of the page's tables, by type, by line and by root.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::why::Whys;
 use crate::graph::queries::group::GraphRow;
 use crate::graph::show::phrases;
-use crate::graph::{BlockId, Graph};
+use crate::graph::{BlockId, Graph, RootClass};
 use crate::page::{Name, Sources, Strings};
 
 /// How many rows a table has at most.
@@ -38,17 +38,26 @@ struct Row {
     /// The lines that made blocks of a type, or the types of a line.
     made: Parts,
     held: Parts,
+    root: Option<RootRow>,
     /// The line of source, or the empty string.
     source: Name,
     /// The number of the answer for the block that retains the most.
     why: Option<usize>,
 }
 
+/// What the row of a root stands for.
+#[derive(Clone, Copy, Serialize)]
+enum RootRow {
+    One,
+    Several,
+    Nothing,
+}
+
 /// The largest parts of a row, and how many others there are.
 #[derive(Default, Serialize)]
 struct Parts {
-    /// Names, bytes and blocks.
-    largest: Vec<(Name, u64, u64)>,
+    /// Names and bytes.
+    largest: Vec<(Name, u64)>,
     others: usize,
 }
 
@@ -103,27 +112,18 @@ impl Grouped {
         let (mut made, mut held) = (made.by_row(), held.by_row());
         let shown = self.rows.iter().take(MOST_ROWS).enumerate();
         let rows = shown.map(|(at, it)| {
-            let mut parts = |sums: &mut HashMap<u32, Vec<Sum>>, name: &dyn Fn(u32) -> String| {
-                let mut sums = sums.remove(&(at as u32)).unwrap_or_default();
-                sums.sort_by_key(|it| (Reverse(it.bytes), Reverse(it.blocks), it.key));
-                let others = sums.len().saturating_sub(MOST_PARTS);
-                let largest = sums.iter().take(MOST_PARTS);
-                let largest = largest.map(|it| (strings.add(name(it.key)), it.bytes, it.blocks));
-                Parts {
-                    largest: largest.collect(),
-                    others,
-                }
-            };
+            let made = made.remove(&(at as u32)).unwrap_or_default();
+            let held = held.remove(&(at as u32)).unwrap_or_default();
             let block = largest[at].filter(|_| at < MOST_WHYS).map(BlockId);
             Row {
-                made: parts(&mut made, &|key| others.name(key)),
-                held: parts(&mut held, &|group| holder_name(graph, group).to_owned()),
                 name: strings.add(it.key.to_string()),
                 retained: it.retained.get(),
                 bytes: Some(it.bytes.get()),
                 blocks: it.blocks,
-                source: strings.add(""),
+                made: Parts::of(made, |key| strings.add(others.name(key))),
+                held: Parts::of(held, |key| strings.add(holder_name(graph, key).to_owned())),
                 why: block.map(|it| whys.add(graph, it, strings)),
+                ..Row::default()
             }
         });
         Table {
@@ -153,31 +153,35 @@ impl Table {
     /// The roots that hold something alone, and what several hold together.
     pub(super) fn of_roots(graph: &Graph, strings: &mut Strings<'_>) -> Table {
         let mut rows: Vec<Row> = Vec::new();
-        let mut add = |name: &str, retained, blocks| {
+        let mut add = |root, name: &str, retained, blocks| {
             rows.push(Row {
+                root: Some(root),
                 name: strings.add(name.to_owned()),
                 retained,
                 blocks,
                 ..Row::default()
             });
         };
-        let roots = graph.roots().into_iter().filter(|it| it.blocks > 0);
-        let mut left_out = 0;
-        for (at, root) in roots.enumerate() {
-            match at < MOST_ROWS {
-                true => {
-                    let name = phrases::of_root(root.class, &root.name);
-                    add(name, root.retained.get(), root.blocks);
-                }
-                false => left_out += 1,
-            }
+        let mut roots = graph.roots();
+        roots.retain(|it| it.blocks > 0);
+        for root in roots.iter().take(MOST_ROWS) {
+            let row = match root.class {
+                RootClass::Nothing => RootRow::Nothing,
+                _ => RootRow::One,
+            };
+            let name = phrases::of_root(root.class, &root.name);
+            add(row, name, root.retained.get(), root.blocks);
         }
         let shared = graph.shared();
         if shared.blocks > 0 {
-            add(phrases::SEVERAL_ROOTS, shared.bytes.get(), shared.blocks);
+            let (name, row) = (phrases::SEVERAL_ROOTS, RootRow::Several);
+            add(row, name, shared.bytes.get(), shared.blocks);
         }
         rows.sort_by_key(|it| Reverse(it.retained));
-        Table { rows, left_out }
+        Table {
+            rows,
+            left_out: roots.len().saturating_sub(MOST_ROWS),
+        }
     }
 
     /// The row of each name.
@@ -195,30 +199,32 @@ fn holder_name(graph: &Graph, group: u32) -> &str {
     }
 }
 
-/// Bytes and blocks by a row and a key.
+/// Bytes by a row and a key.
 #[derive(Default)]
-struct Sums(HashMap<(u32, u32), (u64, u64)>);
-
-struct Sum {
-    key: u32,
-    bytes: u64,
-    blocks: u64,
-}
+struct Sums(HashMap<(u32, u32), u64>);
 
 impl Sums {
     fn add(&mut self, row: u32, key: u32, bytes: u64) {
-        let sum = self.0.entry((row, key)).or_default();
-        *sum = (sum.0 + bytes, sum.1 + 1);
+        *self.0.entry((row, key)).or_default() += bytes;
     }
 
-    fn by_row(self) -> HashMap<u32, Vec<Sum>> {
-        let mut by_row: HashMap<u32, Vec<Sum>> = HashMap::new();
-        for ((row, key), (bytes, blocks)) in self.0 {
-            by_row
-                .entry(row)
-                .or_default()
-                .push(Sum { key, bytes, blocks });
+    /// Bytes and keys of each row.
+    fn by_row(self) -> HashMap<u32, Vec<(u64, u32)>> {
+        let mut by_row: HashMap<u32, Vec<(u64, u32)>> = HashMap::new();
+        for ((row, key), bytes) in self.0 {
+            by_row.entry(row).or_default().push((bytes, key));
         }
         by_row
+    }
+}
+
+impl Parts {
+    fn of(mut sums: Vec<(u64, u32)>, mut name: impl FnMut(u32) -> Name) -> Parts {
+        sums.sort_by_key(|(bytes, key)| (Reverse(*bytes), *key));
+        let largest = sums.iter().take(MOST_PARTS);
+        Parts {
+            largest: largest.map(|(bytes, key)| (name(*key), *bytes)).collect(),
+            others: sums.len().saturating_sub(MOST_PARTS),
+        }
     }
 }

@@ -11,10 +11,7 @@ function showDetails(section, heap, view, act) {
   const parts = [element('h2', { class: 'name' }, shortened(name))];
   if (name.length > 300) parts.push(element('div', { class: 'whole' }, visible(name)));
   if (row.source) parts.push(element('code', { class: 'source' }, shortened(heap.strings[row.source])));
-  parts.push(element('p', {}, `Without ${view.by === 'root' ? 'it' : 'its blocks'}, ${formatBytes(row.retained)} would be free, ${formatShare(row.retained, whole)} of all.`));
-  if (row.bytes !== null) {
-    parts.push(element('p', {}, `${formatCount(row.blocks)} ${row.blocks === 1 ? 'block' : 'blocks'} of ${formatBytes(row.bytes)}, ${formatBytes(row.bytes / row.blocks)} on average.`));
-  } else parts.push(element('p', {}, `It alone holds ${formatCount(row.blocks)} ${row.blocks === 1 ? 'block' : 'blocks'}.`));
+  parts.push(...meaningOf(row, whole).map(text => element('p', {}, text)));
   parts.push(...partsOf(heap, 'Held by', row.held, name => act.find('root', name)));
   parts.push(...partsOf(heap, view.by === 'type' ? 'Made at' : 'Types', row.made, name => act.find(view.by === 'type' ? 'line' : 'type', name)));
   const below = heap.below(view.by, view.selected);
@@ -27,6 +24,18 @@ function showDetails(section, heap, view, act) {
   if (row.why !== null) parts.push(element('h3', {}, row.blocks === 1 ? 'Why' : 'Why the one that retains the most'), ...whyOf(heap, heap.whys[row.why]));
   else if (view.by !== 'root') parts.push(element('h3', {}, 'Why'), element('p', { class: 'empty' }, `alloc-report graph FILE why '${shortened(name, 120)}'`));
   section.replaceChildren(...parts);
+}
+
+// What the numbers of a row mean.
+function meaningOf(row, whole) {
+  const bytes = formatBytes(row.retained), share = formatShare(row.retained, whole), blocks = formatBlocks(row.blocks);
+  switch (row.root) {
+    case 'One': return [`Without it, ${bytes} in ${blocks} would be free, ${share} of all.`];
+    case 'Several': return [`${bytes} in ${blocks}, ${share} of all, would stay without any one root: more than one holds them.`];
+    case 'Nothing': return [`Nothing reaches ${bytes} in ${blocks}, ${share} of all.`];
+    default: return [`Without ${row.blocks === 1 ? 'it' : 'them'}, ${bytes} would be free, ${share} of all.`,
+      `${blocks} of ${formatBytes(row.bytes)}${row.blocks === 1 ? '' : `, ${formatBytes(row.bytes / row.blocks)} on average`}.`];
+  }
 }
 
 // A number and a name. `go`: what a click on the name does, if it does something.
