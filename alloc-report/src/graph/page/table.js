@@ -13,7 +13,9 @@ class RowsTable {
     const chosen = rows.map((_, row) => row).filter(row => matches === null || matches(rows[row]));
     if (view.sort === 'name') chosen.sort((a, b) => (name(a) < name(b) ? -1 : 1));
     else chosen.sort((a, b) => rows[b][view.sort] - rows[a][view.sort] || a - b);
-    const heads = [['retained', 'retained'], [null, 'share'], ['bytes', 'own size'], ['blocks', 'blocks'], ['name', view.by]];
+    // Roots have no blocks of their own.
+    const hasOwn = view.by !== 'root';
+    const heads = [['retained', 'retained'], [null, 'share'], ...(hasOwn ? [['bytes', 'own size']] : []), ['blocks', 'blocks'], ['name', view.by]];
     const head = heads.map(([id, text]) => headCell(text, {
       sorted: view.sort !== id ? null : id === 'name' ? '▴' : '▾',
       sort: id && (() => this.act.sort(id)),
@@ -25,7 +27,7 @@ class RowsTable {
       return selectableRow(row, row === view.selected, this.act.select, [
         element('td', {}, formatBytes(retained)),
         element('td', {}, formatShare(retained, whole)),
-        element('td', { class: 'wide' }, bytes === null ? '–' : formatBytes(bytes)),
+        ...(hasOwn ? [element('td', { class: 'wide' }, formatBytes(bytes))] : []),
         element('td', { class: 'wide' }, formatCount(blocks)),
         element('td', {}, element('span', { class: 'name' }, shortened(name(row))), bar(retained, most),
           source ? element('code', { class: 'source' }, shortened(heap.strings[source], 200)) : null),

@@ -19,7 +19,7 @@ function showDetails(section, heap, view, act) {
     const label = key => heap.tree.labels[key];
     const largest = below.slice(0, 6).map(([key, bytes]) => part(formatBytes(bytes), heap.strings[label(key).name], heap.strings[label(key).place],
       label(key).type !== null && (() => act.select('type', label(key).type))));
-    parts.push(element('h3', {}, view.by === 'root' ? 'Only it holds' : 'Only it leads to'), list(largest, below.length - largest.length));
+    parts.push(element('h3', {}, { One: 'Only it holds', Several: 'They hold', Nothing: 'Leaked' }[row.root] ?? 'Only it leads to'), list(largest, below.length - largest.length));
   }
   if (row.why !== null) parts.push(element('h3', {}, row.blocks === 1 ? 'Why' : 'Why the one that retains the most'), ...whyOf(heap, heap.whys[row.why]));
   else if (view.by !== 'root') parts.push(element('h3', {}, 'Why'), element('p', { class: 'empty' }, `alloc-report graph FILE why '${shortened(name, 120)}'`));
