@@ -25,7 +25,7 @@ class Flame {
     canvas.addEventListener('mouseleave', () => this.hide());
     canvas.addEventListener('keydown', event => this.press(event));
     canvas.addEventListener('focus', () => { this.draw(); this.speak(); });
-    canvas.addEventListener('blur', () => this.draw());
+    canvas.addEventListener('blur', () => { this.hide(); this.draw(); });
     new ResizeObserver(() => this.draw()).observe(canvas.parentElement);
   }
 
@@ -169,16 +169,21 @@ class Flame {
   }
 
   hover(event) {
-    const box = this.boxAt(event), tip = byId('tip');
-    if (!box) { this.hide(); return; }
-    if (this.hovered !== box.node) {
-      this.hovered = box.node;
-      tip.replaceChildren(...this.describe(box.node));
+    const box = this.boxAt(event);
+    if (box) this.showTip(box.node, event.clientX, event.clientY); else this.hide();
+  }
+
+  // Describes a node next to a point of the window.
+  showTip(node, x, y) {
+    const tip = byId('tip');
+    if (this.hovered !== node) {
+      this.hovered = node;
+      tip.replaceChildren(...this.describe(node));
     }
     tip.hidden = false;
     const { width, height } = tip.getBoundingClientRect();
-    tip.style.left = `${Math.max(4, Math.min(event.clientX + 14, innerWidth - width - 8))}px`;
-    tip.style.top = `${event.clientY + 18 + height > innerHeight ? Math.max(4, event.clientY - height - 12) : event.clientY + 18}px`;
+    tip.style.left = `${Math.max(4, Math.min(x + 14, innerWidth - width - 8))}px`;
+    tip.style.top = `${y + 18 + height > innerHeight ? Math.max(4, y - height - 12) : y + 18}px`;
   }
 
   hide() { byId('tip').hidden = true; this.hovered = null; }
@@ -214,21 +219,23 @@ class Flame {
       const node = to();
       if (node !== undefined) this.at = node;
       this.draw();
-      this.reveal();
       this.speak();
     } else if (event.key === 'Enter' || event.key === ' ') this.act.zoom(this.at);
     else if (event.key === 'Escape') { this.at = zoom === 0 ? 0 : tree.parent[zoom]; this.act.zoom(this.at); }
     else return;
+    this.reveal();
     event.preventDefault();
   }
 
-  // Scrolls to the node that has the focus.
+  // Scrolls to the node that has the focus, and describes it.
   reveal() {
     const box = this.boxes.find(it => it.node === this.at);
     if (!box) return;
     const scroll = this.canvas.parentElement, y = this.top(box);
     if (y < scroll.scrollTop) scroll.scrollTop = y;
     else if (y + Flame.ROW > scroll.scrollTop + scroll.clientHeight) scroll.scrollTop = y + Flame.ROW - scroll.clientHeight;
+    const bounds = this.canvas.getBoundingClientRect();
+    this.showTip(this.at, bounds.left + box.x, bounds.top + y + Flame.ROW - 14);
   }
 }
 
