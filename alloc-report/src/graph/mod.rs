@@ -149,7 +149,7 @@ impl Graph {
         let path = path.as_ref();
         let read = || {
             let mut file = File::open(path)?;
-            let mut bytes = start_of(&mut file)?;
+            let mut bytes = file::start_of(&mut file)?;
             if bytes == file::MAGIC {
                 file.read_to_end(&mut bytes)?;
             }
@@ -172,7 +172,7 @@ impl Graph {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn is_file(path: impl AsRef<Path>) -> bool {
-        let start = File::open(path).and_then(|mut it| start_of(&mut it));
+        let start = File::open(path).and_then(|mut it| file::start_of(&mut it));
         start.is_ok_and(|it| it == file::MAGIC)
     }
 
@@ -456,16 +456,6 @@ impl Graph {
     fn type_of(&self, callsite: u32) -> Option<&Arc<str>> {
         self.names().callsites[callsite as usize].type_name.as_ref()
     }
-}
-
-/// The first bytes of a file, as many as tell a heap graph.
-///
-/// NOTE: a device that never ends does not start as a graph does.
-fn start_of(file: &mut File) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.take(file::MAGIC.len() as u64)
-        .read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 impl std::fmt::Debug for Graph {

@@ -1,8 +1,9 @@
 //! [`page`]: a snapshot as one HTML file that a browser opens from disk.
 //!
-//! Snapshots go in, text comes out. Only files of source are read. The page is the files of this folder
-//! that are not Rust, one after the other, and the data: a table of frames, the tree of all stacks, and
-//! columns of numbers, one row a callsite. The page of a heap graph has the same [`Shell`].
+//! Snapshots go in, text comes out. Only files of source are read. The page is the files of this
+//! folder that are not Rust, one after the other, and the data: a table of frames, the tree of all
+//! stacks, and columns of numbers, one row a callsite. The page of a heap graph has the same
+//! [`Shell`].
 
 use std::fmt;
 

@@ -84,7 +84,7 @@ pub(crate) struct Options {
     /// Text for people, or JSON for programs
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Text, global = true)]
     format: Format,
-    /// Write the graph for another program
+    /// Write the graph for a browser or another program
     #[arg(long, value_enum, value_name = "PROGRAM", requires = "output")]
     to: Option<To>,
     /// The file to write, or - for standard output

@@ -2,8 +2,8 @@
 //!
 //! A graph goes in, text comes out; only files of source are read. The page has the [`Shell`] of
 //! all pages, the files of this folder that are not Rust, and the data: the tree of who retains
-//! what ([`fold`]), the rows of its tables ([`rows`]), why their largest blocks are alive ([`why`]),
-//! and what is wrong ([`lists`]).
+//! what ([`fold`], [`labels`]), the rows of its tables ([`rows`]), why their largest blocks are
+//! alive ([`why`]), and what is wrong ([`lists`]).
 
 mod data;
 mod fold;
