@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use alloc_core_snapshot::{Escaped, Metric, Snapshot};
+use alloc_report::Graph;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::load::{Loaded, load};
+use crate::load::{Loaded, load, load_graph};
 use crate::output;
 use crate::recording::{self, Recording, taken_at};
 use crate::view::{Charging, Filters};
@@ -16,6 +17,7 @@ Examples:
   alloc-report html heap.pb.gz
   alloc-report html after.pb.gz before.pb.gz -o growth.html
   alloc-report html morning -o morning.html
+  alloc-report html app.heapgraph -o graph.html
   alloc-report html heap.pb.gz --exclude crate=serde_json --title 'without the parser' -o rest.html";
 
 /// A page shows at most this many moments of a recording, evenly spread.
@@ -23,7 +25,8 @@ const MOST_MOMENTS: usize = 48;
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// A snapshot file, a recording folder (with all its snapshots), or - for standard input
+    /// A snapshot file, a recording folder (with all its snapshots), the file of a heap graph, or -
+    /// for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// An older snapshot to compare with
@@ -57,6 +60,38 @@ pub(crate) fn report(options: &Options) -> Result<String> {
     if !is_standard_output {
         output::check_free(&options.output, options.force)?;
     }
+    let page = match Graph::is_file(&options.file) {
+        true => page_of_graph(options)?,
+        false => page(options)?,
+    };
+    if is_standard_output {
+        return Ok(page);
+    }
+    output::write(&options.output, page.as_bytes(), options.force)?;
+    Ok(format!("Written to {}\n", output::escaped(&options.output)))
+}
+
+fn page_of_graph(options: &Options) -> Result<String> {
+    let filters = &options.filters;
+    for (is_given, name) in [
+        (options.old.is_some(), "an older file"),
+        (options.sort.is_some(), "--sort"),
+        (!filters.include.is_empty(), "--include"),
+        (!filters.exclude.is_empty(), "--exclude"),
+    ] {
+        if is_given {
+            bail!("expected a heap graph alone, found {name}");
+        }
+    }
+    let graph = load_graph(&options.file, &options.charging)?;
+    let page = graph.page();
+    Ok(match &options.title {
+        Some(title) => page.title(title).to_string(),
+        None => page.to_string(),
+    })
+}
+
+fn page(options: &Options) -> Result<String> {
     let load = |path: &Path| -> Result<Snapshot> {
         let Loaded { snapshot, nothing } = load(path, &options.charging, &options.filters)?;
         match nothing {
@@ -92,12 +127,7 @@ pub(crate) fn report(options: &Options) -> Result<String> {
             page = page.moment(*seconds, snapshot);
         }
     }
-    let page = page.to_string();
-    if is_standard_output {
-        return Ok(page);
-    }
-    output::write(&options.output, page.as_bytes(), options.force)?;
-    Ok(format!("Written to {}\n", output::escaped(&options.output)))
+    Ok(page.to_string())
 }
 
 /// A recording: what was measured, and its snapshots, in seconds since its start.

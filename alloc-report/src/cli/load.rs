@@ -1,4 +1,4 @@
-//! Snapshots from files: read, named, charged and filtered.
+//! Snapshots and heap graphs from files: read, named, charged and filtered.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -6,6 +6,7 @@ use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use alloc_core_snapshot::{Error, Escaped, Filter, Snapshot};
+use alloc_report::Graph;
 use anyhow::{Result, anyhow};
 
 use crate::conditions::Conditions;
@@ -65,6 +66,17 @@ pub(crate) fn read_profile(path: &Path) -> Result<Snapshot> {
     let mut snapshot = read_as(path, Snapshot::read_from)?;
     symbols::name(&mut snapshot);
     Ok(snapshot)
+}
+
+/// Reads the heap graph at `path`, names its frames and variables, and charges its blocks.
+///
+/// NOTE: it is never dropped, as [`Loaded`].
+pub(crate) fn load_graph(path: &Path, charging: &Charging) -> Result<ManuallyDrop<Graph>> {
+    // NOTE: not a chain of errors, since the message contains its cause.
+    let graph = Graph::load(path).map_err(|error| anyhow!("{error}"))?;
+    let mut graph = ManuallyDrop::new(graph.charge(|it| charging.apply(it)));
+    graph.name_all(symbols::search());
+    Ok(graph)
 }
 
 fn read_as<T>(

@@ -32,6 +32,8 @@ mod file;
 mod names;
 #[cfg(feature = "process")]
 mod no_leaks;
+#[cfg(feature = "page")]
+mod page;
 mod queries;
 #[cfg(test)]
 mod random;
@@ -50,6 +52,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "page")]
+use alloc_core_snapshot::Frame;
 pub use alloc_core_snapshot::seam::variables::{Variable, Variables};
 use alloc_core_snapshot::{Bytes, Error, Snapshot, SymbolSearch, Trace};
 
@@ -61,6 +65,8 @@ pub use export::write_heap_snapshot;
 pub use facts::{Facts, Module, StackFrame, Thread};
 #[cfg(feature = "process")]
 pub use no_leaks::{LeftBehind, left_behind, without_leaks};
+#[cfg(feature = "page")]
+pub use page::GraphPage;
 pub use queries::Certainty;
 pub use queries::counts::{CountFinding, Counts, CountsKind};
 pub use queries::cycles::Cycle;
@@ -143,22 +149,31 @@ impl Graph {
         let path = path.as_ref();
         let read = || {
             let mut file = File::open(path)?;
-            let mut bytes = vec![0; file::MAGIC.len()];
-            let mut known = 0;
-            // NOTE: a device that never ends does not start as a graph does.
-            while known < bytes.len() {
-                match file.read(&mut bytes[known..])? {
-                    0 => break,
-                    more => known += more,
-                }
-            }
-            bytes.truncate(known);
+            let mut bytes = file::start_of(&mut file)?;
             if bytes == file::MAGIC {
                 file.read_to_end(&mut bytes)?;
             }
             Graph::read(&bytes)
         };
         read().map_err(|error: Error| error.about("cannot read the heap graph", path))
+    }
+
+    /// Whether the file at `path` starts as one of a heap graph does. A file that cannot be read
+    /// does not.
+    ///
+    /// ```
+    /// use alloc_report::graph::{Graph, builder};
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("app.heapgraph");
+    /// assert!(!Graph::is_file(&path));
+    /// std::fs::write(&path, builder::sample().file())?;
+    /// assert!(Graph::is_file(&path));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn is_file(path: impl AsRef<Path>) -> bool {
+        let start = File::open(path).and_then(|mut it| file::start_of(&mut it));
+        start.is_ok_and(|it| it == file::MAGIC)
     }
 
     /// Reads the content of a file.
@@ -410,6 +425,14 @@ impl Graph {
         let callsite = self.data.nodes.callsites[id.0 as usize];
         let trace = self.data.callsites[callsite as usize].trace?;
         self.snapshot.traces().get(trace as usize)
+    }
+
+    /// The frame that is charged with the blocks of a callsite.
+    #[cfg(feature = "page")]
+    fn charged_frame(&self, callsite: u32) -> Option<&Frame> {
+        let trace = self.data.callsites[callsite as usize].trace?;
+        let trace = self.snapshot.traces().get(trace as usize)?;
+        Some(self.snapshot.charged_frame(&trace.traceback))
     }
 
     fn names(&self) -> &Names {

@@ -3,17 +3,6 @@
 const ORIGINS = ['my code', 'dependencies', 'standard library', 'unknown'];
 const MINE = 0, STD = 2, UNKNOWN = 3;
 
-async function readData() {
-  const packed = byId('data').textContent;
-  if (typeof DecompressionStream === 'undefined') {
-    throw new Error('This browser is too old: the page needs DecompressionStream (Chrome 80, Firefox 113, Safari 16.4).');
-  }
-  const bytes = (await fetch(`data:application/gzip;base64,${packed}`)).body;
-  const data = await new Response(bytes.pipeThrough(new DecompressionStream('gzip'))).json();
-  byId('data').remove();
-  return new Data(data);
-}
-
 // Sums of differences.
 function rising(differences) {
   const sums = new Int32Array(differences.length);

@@ -6,9 +6,8 @@ use std::time::Duration;
 use alloc_core_snapshot::{Amount, GroupBy, Metric, Snapshot, Trace};
 use serde::Serialize;
 
-use super::source::Sources;
 use super::stacks::{Frames, Row, Stacks, Tree};
-use super::{Lines, Page};
+use super::{Lines, Page, Sources};
 use crate::show::notes;
 use crate::show::view::View;
 

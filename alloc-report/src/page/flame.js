@@ -1,5 +1,13 @@
 // The flame graph, drawn on a canvas.
 
+// Hue, strength, and lightness in light and dark: by what a tree says where a node is from.
+const HUES = [[22, 88, 68, 36], [172, 42, 70, 30], [220, 10, 82, 32], [270, 26, 78, 36], [214, 60, 80, 34], [350, 80, 76, 38]];
+
+function colourOf(origin, isDark, spread = 6) {
+  const [hue, strength, light, dark] = HUES[origin];
+  return `hsl(${hue + spread - 6} ${strength}% ${(isDark ? dark : light) + spread / 2 - 3}%)`;
+}
+
 class Flame {
   static ROW = 20;
   static LEAST = 0.7;
@@ -17,12 +25,12 @@ class Flame {
     canvas.addEventListener('mouseleave', () => this.hide());
     canvas.addEventListener('keydown', event => this.press(event));
     canvas.addEventListener('focus', () => { this.draw(); this.speak(); });
-    canvas.addEventListener('blur', () => this.draw());
+    canvas.addEventListener('blur', () => { this.hide(); this.draw(); });
     new ResizeObserver(() => this.draw()).observe(canvas.parentElement);
   }
 
-  // `view`: tree, sums (width, now, before or null), unit, zoom, flip, matches (a byte for each key, or null), selected
-  // (a key, or -1), isGrowth.
+  // `view`: tree, sums (width, now, before or null), unit, zoom, flip, matches (a byte for each key, or null), isSelected
+  // (of a key), isGrowth, note (more words on a node, or none).
   show(view) {
     this.view = view;
     if (this.at >= view.tree.parent.length || !this.isBelow(this.at, view.zoom)) this.at = view.zoom;
@@ -92,7 +100,7 @@ class Flame {
     for (const box of this.boxes) if (box.depth < this.depth) this.drawBox(pen, box, view);
     if (!(this.boxes.length > 0)) {
       pen.fillStyle = this.ink.soft;
-      pen.fillText('Nothing to show: this metric is zero everywhere.', 4, Flame.ROW / 2);
+      pen.fillText('Nothing to show: all is zero.', 4, Flame.ROW / 2);
     }
   }
 
@@ -112,7 +120,7 @@ class Flame {
     pen.fillStyle = this.colour(box.node, view);
     pen.fillRect(box.x, y, width, height);
     pen.globalAlpha = 1;
-    const isSelected = key >= 0 && key === view.selected;
+    const isSelected = key >= 0 && view.isSelected(key);
     if (isMatch || isSelected) {
       pen.fillStyle = isSelected ? this.ink.focus : this.ink.mark;
       pen.fillRect(box.x, y + height - 3, width, 3);
@@ -150,8 +158,7 @@ class Flame {
     }
     if (node === 0) return this.isDark ? '#3b4048' : '#d9d9d5';
     const spread = (Math.imul(tree.key[node] + 1, 2654435761) >>> 0) % 12;
-    const [hue, strength, light, dark] = [[22, 88, 68, 36], [172, 42, 70, 30], [220, 10, 82, 32], [270, 26, 78, 36]][tree.origin(node)];
-    return `hsl(${hue + spread - 6} ${strength}% ${(this.isDark ? dark : light) + spread / 2 - 3}%)`;
+    return colourOf(tree.origin(node), this.isDark, spread);
   }
 
   boxAt(event) {
@@ -162,28 +169,33 @@ class Flame {
   }
 
   hover(event) {
-    const box = this.boxAt(event), tip = byId('tip');
-    if (!box) { this.hide(); return; }
-    if (this.hovered !== box.node) {
-      this.hovered = box.node;
-      tip.replaceChildren(...this.describe(box.node));
+    const box = this.boxAt(event);
+    if (box) this.showTip(box.node, event.clientX, event.clientY); else this.hide();
+  }
+
+  // Describes a node next to a point of the window.
+  showTip(node, x, y) {
+    const tip = byId('tip');
+    if (this.hovered !== node) {
+      this.hovered = node;
+      tip.replaceChildren(...this.describe(node));
     }
     tip.hidden = false;
     const { width, height } = tip.getBoundingClientRect();
-    tip.style.left = `${Math.max(4, Math.min(event.clientX + 14, innerWidth - width - 8))}px`;
-    tip.style.top = `${event.clientY + 18 + height > innerHeight ? Math.max(4, event.clientY - height - 12) : event.clientY + 18}px`;
+    tip.style.left = `${Math.max(4, Math.min(x + 14, innerWidth - width - 8))}px`;
+    tip.style.top = `${y + 18 + height > innerHeight ? Math.max(4, y - height - 12) : y + 18}px`;
   }
 
   hide() { byId('tip').hidden = true; this.hovered = null; }
 
   describe(node) {
-    const { tree, sums, unit } = this.view, place = tree.place(node);
+    const { tree, sums, unit, note } = this.view, place = tree.place(node);
     const share = formatShare(sums.width[node], sums.width[0]);
     const change = sums.before ? element('small', {}, `${formatValue(sums.before[node], unit)} before, ${formatValue(sums.now[node], unit)} now`) : null;
     return [
       element('b', {}, shortened(tree.whole(node), 400)),
       element('small', {}, place ? shortened(place) : ''),
-      element('div', {}, `${this.amount(node)}, ${share || '0%'} of all`), change,
+      element('div', {}, [this.amount(node), `${share || '0%'} of all`, note?.(node)].filter(it => it).join(', ')), change,
     ].filter(it => it);
   }
 
@@ -207,21 +219,23 @@ class Flame {
       const node = to();
       if (node !== undefined) this.at = node;
       this.draw();
-      this.reveal();
       this.speak();
     } else if (event.key === 'Enter' || event.key === ' ') this.act.zoom(this.at);
     else if (event.key === 'Escape') { this.at = zoom === 0 ? 0 : tree.parent[zoom]; this.act.zoom(this.at); }
     else return;
+    this.reveal();
     event.preventDefault();
   }
 
-  // Scrolls to the node that has the focus.
+  // Scrolls to the node that has the focus, and describes it.
   reveal() {
     const box = this.boxes.find(it => it.node === this.at);
     if (!box) return;
     const scroll = this.canvas.parentElement, y = this.top(box);
     if (y < scroll.scrollTop) scroll.scrollTop = y;
     else if (y + Flame.ROW > scroll.scrollTop + scroll.clientHeight) scroll.scrollTop = y + Flame.ROW - scroll.clientHeight;
+    const bounds = this.canvas.getBoundingClientRect();
+    this.showTip(this.at, bounds.left + box.x, bounds.top + y + Flame.ROW - 14);
   }
 }
 

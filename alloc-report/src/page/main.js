@@ -4,14 +4,8 @@ const METRICS = { current: 'Now', at_peak: 'At the peak', peak: 'Own peaks', tot
 const FRAMES = { mine: 'my code', relevant: 'relevant', all: 'all frames' };
 const LEVELS = { line: 'line', function: 'function', module: 'module', crate: 'crate', type: 'type', label: 'label', thread: 'thread', stack: 'stack' };
 
-function choices(group, name, entries, pick) {
-  group.replaceChildren(...entries.map(([value, text, isDisabled]) => element('label', {},
-    element('input', { type: 'radio', name, value, disabled: Boolean(isDisabled), on: { change: () => pick(value) } }), text)));
-}
-
 function summarize(data) {
   const { about } = data, { heap, old_heap: old } = about;
-  const tile = (value, text) => element('div', { class: 'tile' }, element('b', {}, value), element('span', {}, text));
   const change = (now, before) => before === undefined ? '' : ` (${formatChange(now - before, 'bytes')})`;
   byId('summary').replaceChildren(
     tile(formatBytes(heap.current), `live ${about.is_at_exit ? 'at the end' : 'now'}${change(heap.current, old?.current)}`),
@@ -19,20 +13,17 @@ function summarize(data) {
     ...(heap.total ? [tile(formatBytes(heap.total.bytes), `allocated in ${formatCount(heap.total.blocks)} blocks`)] : []),
     tile(formatCount(data.callsites), 'callsites'),
     tile(about.sampled_every ? 'sampled' : 'exact', about.sampled_every ? `one block each ${formatBytes(about.sampled_every)} on average` : 'every block is recorded'));
-  const words = [
+  showHead([
     about.command && `${about.command}`, about.process && `process ${about.process}`, about.build && `build ${about.build}`, about.taken_at,
     data.isCompared && `compared with ${about.old_taken_at || 'an older snapshot'}`, ...about.metadata.map(([key, value]) => `${key}: ${value}`),
-  ];
-  byId('about').textContent = words.filter(it => it).map(it => shortened(it, 400)).join(' · ');
-  byId('notes').hidden = !about.notes.length;
-  byId('notes').replaceChildren(...about.notes.map(note => element('li', {}, shortened(note, 600))));
+  ], about.notes);
 }
 
 class App {
   constructor(data) {
     this.data = data;
     summarize(data);
-    this.state = new State(data, () => this.show());
+    this.state = new View(data, () => this.show());
     const { state } = this;
     this.flame = new Flame(byId('flame'), { zoom: node => this.zoom(node) });
     this.table = new Table(byId('table'), {
@@ -47,28 +38,9 @@ class App {
     byId('by').replaceChildren(...Object.entries(LEVELS).map(([value, text]) => element('option', { value }, text)));
     byId('by').addEventListener('change', event => state.set({ by: event.target.value }));
     for (const name of ['inverted', 'flip']) byId(name).addEventListener('change', event => state.set({ [name]: event.target.checked }));
-    let pause;
-    byId('search').addEventListener('input', event => {
-      clearTimeout(pause);
-      pause = setTimeout(() => state.set({ search: event.target.value }), data.callsites > 20000 ? 250 : 60);
-    });
+    followSearch(data.callsites > 20000 ? 250 : 60, search => state.set({ search }));
     byId('reset').addEventListener('click', () => state.reset());
-    byId('theme').addEventListener('click', () => this.setDark(!document.documentElement.classList.contains('dark')));
-    const dark = matchMedia('(prefers-color-scheme: dark)');
-    dark.addEventListener('change', () => this.setDark(dark.matches));
-    this.setDark(dark.matches);
-    document.addEventListener('keydown', event => {
-      if (event.key === '/' && !/^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName)) {
-        event.preventDefault();
-        byId('search').focus();
-      }
-    });
-  }
-
-  setDark(isDark) {
-    document.documentElement.classList.toggle('dark', isDark);
-    byId('theme').textContent = isDark ? '☀' : '☾';
-    this.show();
+    followTheme(() => this.show());
   }
 
   // A click in the graph zooms, and selects the same key in the table.
@@ -106,7 +78,6 @@ class App {
   }
 
   show() {
-    if (!this.timeline) return;
     const { data, state } = this, started = performance.now();
     const tree = Tree.of(data, state), values = data.values(state);
     if (state.zoom >= tree.parent.length || state.zoom < 0) state.zoom = 0;
@@ -119,11 +90,11 @@ class App {
     const matches = this.matches(tree);
     const selected = state.selected < 0 || state.by === 'stack' ? -1 : tree.tag ? state.selected + tree.frameKeys
       : state.selected === tree.keys.names.length ? tree.outside : state.selected;
-    this.flame.show({ tree, sums, unit: state.unit, zoom: state.zoom, flip: state.flip, isGrowth: values.isGrowth, matches: matches.nodes, selected });
-    this.showPath(tree, sums);
+    this.flame.show({ tree, sums, unit: state.unit, zoom: state.zoom, flip: state.flip, isGrowth: values.isGrowth, matches: matches.nodes, isSelected: key => key === selected });
+    showPath(tree, sums, state.zoom, node => this.zoom(node));
     this.showKey(values);
     const rows = this.table.show(data, state, matches.rows);
-    byId('found').textContent = matches.nodes ? this.foundShare(tree, sums, matches.nodes, rows) : '';
+    byId('found').textContent = matches.nodes ? `${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'}, ${foundShare(tree, sums.width, matches.nodes)} of the graph` : '';
     showDetails(byId('details'), data, state);
     showHistograms(byId('histograms'), data, state);
     this.timeline.show();
@@ -131,33 +102,11 @@ class App {
     document.documentElement.dataset.drawn = (performance.now() - started).toFixed(1);
   }
 
-  // How much is in or below what was found; nested matches count once.
-  foundShare(tree, sums, found, rows) {
-    const isBelow = new Uint8Array(tree.parent.length);
-    let sum = 0;
-    for (let node = 1; node < isBelow.length; node++) {
-      const above = isBelow[tree.parent[node]];
-      isBelow[node] = above || found[tree.key[node]];
-      if (!above && isBelow[node]) sum += sums.width[node];
-    }
-    return `${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'}, ${formatShare(sum, sums.width[0]) || '0%'} of the graph`;
-  }
-
-  showPath(tree, sums) {
-    const { state } = this, { zoom } = state;
-    if (zoom === 0) { byId('path').replaceChildren('Click a box to zoom into it.'); return; }
-    byId('path').replaceChildren(
-      element('button', { type: 'button', on: { click: () => this.zoom(tree.parent[zoom]) } }, '↑ out'),
-      element('button', { type: 'button', on: { click: () => this.zoom(0) } }, 'all'),
-      `${shortened(tree.whole(zoom), 200)}: ${formatShare(sums.width[zoom], sums.width[0])} of all`);
-  }
-
   showKey({ before, isGrowth }) {
-    const swatch = (colour, text) => [element('span', { class: 'swatch', style: `background:${colour}` }), text];
-    const isDark = document.documentElement.classList.contains('dark');
+    const dark = isDark(), change = hue => `hsl(${hue} 85% ${dark ? 34 : 64}%)`;
     const parts = before
-      ? [...swatch(isDark ? 'hsl(6 85% 34%)' : 'hsl(6 85% 64%)', 'grew (+)'), ...swatch(isDark ? 'hsl(214 85% 34%)' : 'hsl(214 85% 64%)', 'shrank (−)'), isGrowth ? '  The width is the change.' : '  The width is the larger of both.']
-      : [[22, 88, 68, 36], [172, 42, 70, 30], [220, 10, 82, 32], [270, 26, 78, 36]].flatMap(([hue, strength, light, dark], origin) => swatch(`hsl(${hue} ${strength}% ${isDark ? dark : light}%)`, ORIGINS[origin]));
+      ? [swatch(change(6), 'grew (+)'), swatch(change(214), 'shrank (−)'), isGrowth ? 'The width is the change.' : 'The width is the larger of both.']
+      : ORIGINS.map((name, origin) => swatch(colourOf(origin, dark), name));
     byId('key').replaceChildren(...parts);
   }
 
@@ -172,11 +121,4 @@ class App {
   }
 }
 
-readData().then(data => {
-  globalThis.app = new App(data);
-  document.documentElement.dataset.ready = performance.now().toFixed(0);
-}).catch(error => {
-  byId('failure').hidden = false;
-  byId('failure').textContent = `The page cannot show its data: ${error.message}`;
-  throw error;
-});
+start(raw => new App(new Data(raw)));

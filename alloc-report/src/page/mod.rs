@@ -1,21 +1,24 @@
 //! [`page`]: a snapshot as one HTML file that a browser opens from disk.
 //!
-//! Snapshots go in, text comes out. Only files of source are read. The page is the files of this folder
-//! that are not Rust, one after the other, and the data: a table of frames, the tree of all stacks, and
-//! columns of numbers, one row a callsite.
+//! Snapshots go in, text comes out. Only files of source are read. The page is the files of this
+//! folder that are not Rust, one after the other, and the data: a table of frames, the tree of all
+//! stacks, and columns of numbers, one row a callsite. The page of a heap graph has the same
+//! [`Shell`].
 
 use std::fmt;
-use std::io::BufWriter;
 
 use alloc_core_snapshot::{Metric, Snapshot, seam::untraced};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 
 mod data;
+mod shell;
 mod source;
 mod stacks;
+mod strings;
+
+pub(crate) use shell::Shell;
+pub(crate) use source::Sources;
+pub(crate) use stacks::origin;
+pub(crate) use strings::{Name, Strings};
 
 use data::Data;
 
@@ -128,23 +131,22 @@ impl<'a> Page<'a> {
     }
 
     fn name(&self) -> String {
-        let program = self.snapshot.program();
-        let program = program.rsplit('/').next().unwrap_or(program);
-        match (&self.title, program) {
-            (Some(title), _) => title.clone(),
-            (None, "") => "a program".to_owned(),
-            (None, program) => program.to_owned(),
-        }
+        let of_program = || program_name(self.snapshot).to_owned();
+        self.title.clone().unwrap_or_else(of_program)
     }
+}
+
+/// The name of a program, without the folders of its file.
+pub(crate) fn program_name(snapshot: &Snapshot) -> &str {
+    let name = snapshot.program().rsplit('/').next();
+    name.filter(|it| !it.is_empty()).unwrap_or("a program")
 }
 
 /// The parts of the page, in the order in which they use each other.
 const SCRIPTS: &[&str] = &[
-    include_str!("format.js"),
     include_str!("data.js"),
     include_str!("tree.js"),
-    include_str!("state.js"),
-    include_str!("flame.js"),
+    include_str!("view.js"),
     include_str!("table.js"),
     include_str!("details.js"),
     include_str!("charts.js"),
@@ -155,55 +157,13 @@ impl fmt::Display for Page<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A report must not appear in the next snapshot.
         untraced(|| {
-            let packed = packed(&Data::of(self)).map_err(|_| fmt::Error)?;
-            let title = escape(&self.name());
-            for part in parts(include_str!("page.html")) {
-                match part {
-                    Part::Text(text) => f.write_str(text)?,
-                    Part::Hole("title") => f.write_str(&title)?,
-                    Part::Hole("style") => f.write_str(include_str!("page.css"))?,
-                    Part::Hole("data") => f.write_str(&packed)?,
-                    Part::Hole(_) => SCRIPTS.iter().try_for_each(|it| f.write_str(it))?,
-                }
-            }
-            Ok(())
+            let shell = Shell {
+                title: &self.name(),
+                body: include_str!("body.html"),
+                style: "",
+                scripts: SCRIPTS,
+            };
+            shell.write(f, &Data::of(self))
         })
     }
-}
-
-enum Part<'a> {
-    Text(&'a str),
-    Hole(&'a str),
-}
-
-/// Splits a template at its holes, `{{name}}`.
-fn parts(template: &str) -> impl Iterator<Item = Part<'_>> {
-    let texts = template.split("{{").enumerate();
-    texts
-        .flat_map(|(at, text)| match text.split_once("}}") {
-            Some((name, text)) if at > 0 => [Some(Part::Hole(name)), Some(Part::Text(text))],
-            _ => [Some(Part::Text(text)), None],
-        })
-        .flatten()
-}
-
-/// The data as text of letters and digits, which no name in it can leave: gzip, then base64.
-///
-/// PERF: serde writes a few bytes at a time, and the packer clears its buffer at each write: without
-/// the other buffer, packing takes six times as long.
-fn packed(data: &Data<'_>) -> serde_json::Result<String> {
-    let packer = GzEncoder::new(Vec::new(), Compression::default());
-    let mut buffer = BufWriter::with_capacity(1 << 16, packer);
-    serde_json::to_writer(&mut buffer, data)?;
-    let packer = buffer
-        .into_inner()
-        .map_err(|error| serde_json::Error::io(error.into_error()))?;
-    let bytes = packer.finish().map_err(serde_json::Error::io)?;
-    Ok(BASE64_STANDARD.encode(bytes))
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }

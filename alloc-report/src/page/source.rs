@@ -14,7 +14,7 @@ const LONGEST_LINE: usize = 300;
 
 /// Files of source, each read once.
 #[derive(Default)]
-pub(super) struct Sources {
+pub(crate) struct Sources {
     files: HashMap<String, Option<Vec<String>>>,
     lines: usize,
 }
@@ -24,7 +24,7 @@ impl Sources {
     ///
     /// NOTE: the path may come from an untrusted file, so pipes and devices are not opened; and the
     /// base of a relative path is unknown.
-    pub(super) fn line(&mut self, file: &SourcePath, line: u32) -> Option<String> {
+    pub(crate) fn line(&mut self, file: &SourcePath, line: u32) -> Option<String> {
         if self.lines == MOST_LINES {
             return None;
         }

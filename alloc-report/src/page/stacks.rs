@@ -1,6 +1,5 @@
 //! [`Stacks`]: the stacks of all callsites as one tree, and the table of their frames.
 
-use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
@@ -8,33 +7,9 @@ use alloc_core_snapshot::seam::package::Crates;
 use alloc_core_snapshot::{Frame, Origin, Snapshot, SourcePath, Trace};
 use serde::Serialize;
 
-use super::source::Sources;
+use super::{Name, Sources, Strings};
 use crate::names;
 use crate::show::stack;
-
-/// A number in the table of strings.
-pub(super) type Name = u32;
-
-/// Strings, each once.
-#[derive(Default)]
-pub(super) struct Strings<'a> {
-    numbers: HashMap<Cow<'a, str>, Name>,
-}
-
-impl<'a> Strings<'a> {
-    pub(super) fn add(&mut self, text: impl Into<Cow<'a, str>>) -> Name {
-        let next = self.numbers.len() as Name;
-        *self.numbers.entry(text.into()).or_insert(next)
-    }
-
-    pub(super) fn into_list(self) -> Vec<Cow<'a, str>> {
-        let mut list = vec![Cow::Borrowed(""); self.numbers.len()];
-        for (text, at) in self.numbers {
-            list[at as usize] = text;
-        }
-        list
-    }
-}
 
 /// The columns of the table of frames. Frames that differ in their address or column are one.
 #[derive(Default, Serialize)]
@@ -47,7 +22,7 @@ pub(super) struct Frames {
     module: Vec<Name>,
     #[serde(rename = "crate")]
     package: Vec<Name>,
-    /// 0: the workspace; 1: a dependency; 2: the standard library or the tracer; 3: unknown.
+    /// See [`origin`].
     origin: Vec<u8>,
     /// The line of source; the empty string if it cannot be read.
     pub(super) source: Vec<Name>,
@@ -237,12 +212,18 @@ impl<'a> Stacks<'a> {
         line.push(frame.line());
         module.push(self.strings.add(self.crates.module_of(frame)));
         package.push(self.strings.add(self.crates.crate_of(frame)));
-        origin.push(match frame.origin() {
-            Origin::Workspace => 0,
-            Origin::Dependency => 1,
-            Origin::Std | Origin::Tracer => 2,
-            _ => 3,
-        });
+        origin.push(self::origin(frame));
         source.push(0);
+    }
+}
+
+/// Whose code a frame is in. 0: the workspace; 1: a dependency; 2: the standard library or the
+/// tracer; 3: unknown.
+pub(crate) fn origin(frame: &Frame) -> u8 {
+    match frame.origin() {
+        Origin::Workspace => 0,
+        Origin::Dependency => 1,
+        Origin::Std | Origin::Tracer => 2,
+        _ => 3,
     }
 }

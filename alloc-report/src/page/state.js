@@ -1,22 +1,9 @@
-// The state of the view. It is in the page's address, so that a link shows the same.
+// The state of a view. It is in the page's address, so that a link shows the same.
 
 class State {
-  constructor(data, changed) {
-    this.data = data;
-    this.changed = changed;
-    const { metric } = data.about;
-    this.defaults = {
-      metric: data.isCompared ? 'growth' : data.has(metric) ? metric : 'total',
-      unit: 'bytes', by: 'line', frames: 'relevant', inverted: false, flip: false,
-      search: '', zoom: 0, selected: -1, sort: 'value', from: null, to: null,
-    };
-    this.choices = {
-      metric: ['current', 'at_peak', 'peak', 'total', 'freed', 'temporary', 'growth'].filter(it => data.has(it)),
-      unit: data.about.knows_blocks ? ['bytes', 'blocks'] : ['bytes'],
-      by: ['line', 'function', 'module', 'crate', 'type', 'label', 'thread', 'stack'],
-      frames: ['mine', 'relevant', 'all'],
-      sort: ['value', 'own', 'inclusive', 'blocks', 'change', 'name'],
-    };
+  // `defaults`: values by name, null for a number or none. `choices`: the texts that a name may have.
+  constructor(data, defaults, choices, changed) {
+    Object.assign(this, { data, defaults, choices, changed });
     this.read();
     addEventListener('hashchange', () => {
       if (location.hash.slice(1) !== this.written) { this.read(); this.changed(); }
@@ -33,16 +20,16 @@ class State {
       else if (this.choices[name]) this[name] = this.choices[name].includes(text) ? text : fallback;
       else if (typeof fallback === 'boolean') this[name] = text === '1';
       else if (typeof fallback === 'string') this[name] = text;
-      else if (fallback === null) this[name] = isNumber && number >= 0 && number < this.data.moments.length ? number : null;
       else this[name] = isNumber ? number : fallback;
     }
-    if (this.to === null || this.from !== null && this.from >= this.to) this.from = null;
+    this.check();
   }
+
+  // Replaces numbers for which there is nothing.
+  check() {}
 
   // Changes the state, writes it into the address, and shows it.
   set(changes) {
-    if (['by', 'frames', 'inverted'].some(it => it in changes && changes[it] !== this[it])) this.zoom = 0;
-    if ('by' in changes && changes.by !== this.by) this.selected = -1;
     Object.assign(this, changes);
     const words = new URLSearchParams();
     for (const [name, fallback] of Object.entries(this.defaults)) {
@@ -54,5 +41,5 @@ class State {
     this.changed();
   }
 
-  reset() { this.set({ ...this.defaults, by: this.by, zoom: 0 }); }
+  reset() { this.set({ ...this.defaults, by: this.by }); }
 }

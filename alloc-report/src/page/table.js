@@ -1,7 +1,5 @@
 // The table of keys: lines, functions, and so on, with own and inclusive values.
 
-const PAGE = 50;
-
 // The rows of a view: for each key its own and its inclusive value, now and before.
 function tableRows(data, view) {
   return data.once(`rows ${view.by} ${view.frames} ${view.metric} ${view.unit} ${view.from} ${view.to}`, () => {
@@ -88,8 +86,11 @@ class Table {
       ['inclusive', 'inclusive'], ['blocks', 'blocks'], ['name', view.by],
     ];
     const sorts = view.sort === 'value' ? (isGrowth ? 'change' : 'own') : view.sort;
-    const head = element('tr', {}, ...heads.map(([id, text]) => element('th', { class: ['inclusive', 'blocks'].includes(id) ? 'wide' : null, 'aria-sort': sorts === id ? (id === 'name' ? 'ascending' : 'descending') : null },
-      id === 'share' ? text : element('button', { type: 'button', 'aria-pressed': String(sorts === id), on: { click: () => this.act.sort(id) } }, sorts === id ? `${text} ${id === 'name' ? '▴' : '▾'}` : text))));
+    const head = heads.map(([id, text]) => headCell(text, {
+      sorted: sorts !== id ? null : id === 'name' ? '▴' : '▾',
+      sort: id === 'share' ? null : () => this.act.sort(id),
+      isWide: ['inclusive', 'blocks'].includes(id),
+    }));
     const body = chosen.slice(0, this.shown).map(key => {
       const difference = change(key);
       const cells = [
@@ -100,26 +101,14 @@ class Table {
         element('td', { class: 'wide' }, formatCount(rows.blocks[key])),
         element('td', {},
           element('span', { class: 'name' }, shortened(name(key))),
-          element('span', { class: 'bar', style: `width:${(100 * Math.abs(isGrowth ? difference : rows.own[key]) / most).toFixed(2)}%` }),
+          bar(Math.abs(isGrowth ? difference : rows.own[key]), most),
           this.source(data, rows, key, view)),
       ];
-      return element('tr', { tabindex: 0, 'data-key': key, 'aria-selected': String(key === view.selected), on: {
-        click: () => this.act.select(key),
-        keydown: event => {
-          if (event.key === 'Enter' || event.key === ' ') { event.preventDefault(); this.act.select(key); }
-          const next = { ArrowDown: 'nextElementSibling', ArrowUp: 'previousElementSibling' }[event.key];
-          if (next && event.currentTarget[next]) { event.preventDefault(); event.currentTarget[next].focus(); }
-        },
-      } }, ...cells.filter(it => it));
+      return selectableRow(key, key === view.selected, this.act.select, cells.filter(it => it));
     });
-    const focused = this.section.contains(document.activeElement) ? document.activeElement.dataset?.key : undefined;
-    const rest = chosen.length - this.shown;
-    this.section.replaceChildren(
-      element('table', {}, element('thead', {}, head), element('tbody', {}, ...body)),
+    showTable(this.section, head, body,
       chosen.length ? '' : element('p', { class: 'empty' }, view.search ? `Nothing matches ${shortened(view.search, 80)}.` : 'Nothing to show: this metric is zero everywhere.'),
-      rest > 0 ? element('button', { class: 'more', type: 'button', on: { click: () => { this.shown += 4 * PAGE; this.act.redraw(); } } }, `Show more of the other ${formatCount(rest)}`) : '',
-    );
-    if (focused !== undefined) this.section.querySelector(`[data-key="${focused}"]`)?.focus({ preventScroll: true });
+      moreButton(chosen.length - this.shown, () => { this.shown += 4 * PAGE; this.act.redraw(); }));
     return chosen.length;
   }
 

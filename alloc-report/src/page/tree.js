@@ -52,8 +52,9 @@ class Nodes {
 }
 
 // A tree has, for each node, its parent (which comes before it) and its key; and for each callsite its node.
-class Tree {
+class Tree extends OrderedTree {
   constructor(data, { by, frames, inverted }) {
+    super();
     const tag = ['type', 'label', 'thread'].includes(by) ? by : null;
     const level = ['function', 'module', 'crate'].includes(by) ? by : tag ? 'function' : 'line';
     this.keys = data.keys(level);
@@ -145,19 +146,6 @@ class Tree {
     return path.reduceRight((node, key) => this.child(node, this.frameKeys + key), 0);
   }
 
-  // Lists the children of each node.
-  order() {
-    const { parent } = this, count = parent.length;
-    this.first = new Int32Array(count + 1);
-    for (let node = 1; node < count; node++) this.first[parent[node] + 1] += 1;
-    for (let node = 0; node < count; node++) this.first[node + 1] += this.first[node];
-    const next = this.first.slice();
-    this.list = new Int32Array(Math.max(count - 1, 0));
-    for (let node = 1; node < count; node++) this.list[next[parent[node]]++] = node;
-  }
-
-  childrenOf(node) { return this.list.subarray(this.first[node], this.first[node + 1]); }
-
   name(node) { return node === 0 ? 'all' : this.ofKey(this.key[node], 'titles'); }
 
   whole(node) { return node === 0 ? 'all' : this.ofKey(this.key[node], 'names'); }
@@ -179,7 +167,6 @@ class Tree {
   sums(values) {
     const { parent, leaf } = this, sums = new Float64Array(parent.length);
     for (let callsite = 0; callsite < leaf.length; callsite++) sums[leaf[callsite]] += values[callsite];
-    for (let node = sums.length - 1; node > 0; node--) sums[parent[node]] += sums[node];
-    return sums;
+    return this.inclusive(sums);
   }
 }

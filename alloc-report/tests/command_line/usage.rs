@@ -190,7 +190,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 92);
+    assert_eq!(examples, 94);
 }
 
 /// Completions and the manual are generated from the same description as the help.

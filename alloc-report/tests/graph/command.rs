@@ -294,6 +294,28 @@ fn other_programs_get_files() {
     assert!(picture.starts_with("digraph heap {"));
 }
 
+/// What the page shows is tested in a browser.
+#[test]
+fn a_graph_becomes_a_page_by_either_command() {
+    let folder = folder();
+    let folder = folder.path();
+    let page = stdout(folder, "graph old --to html -o -");
+    assert!(page.starts_with("<!doctype html>"), "{page}");
+    assert_eq!(stdout(folder, "html old -o -"), page);
+    assert_eq!(stdout(folder, "html old"), "Written to report.html\n");
+    let titled = stdout(folder, "html old -o - --title <a&b>");
+    assert!(titled.contains("<h1 id=\"title\">&lt;a&amp;b&gt;</h1>"));
+    for (arguments, found) in [
+        ("html old new", "an older file"),
+        ("html old --sort peak", "--sort"),
+        ("html old --include a.rs", "--include"),
+        ("html old --exclude a.rs", "--exclude"),
+    ] {
+        let message = format!("expected a heap graph alone, found {found}");
+        check_failure(folder, &format!("{arguments} -o -"), 1, &message);
+    }
+}
+
 #[test]
 fn errors_say_what_to_do() {
     let folder = folder();

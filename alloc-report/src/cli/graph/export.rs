@@ -1,4 +1,4 @@
-//! A graph for other programs.
+//! A graph for a browser and for other programs.
 
 use std::path::Path;
 
@@ -6,16 +6,18 @@ use alloc_report::graph::{write_dot, write_heap_snapshot};
 use anyhow::Result;
 use clap::ValueEnum;
 
-use super::load::load;
 use super::{Options, check_free};
+use crate::load::load_graph;
 use crate::output;
 
 /// How many roots and blocks a picture has: more are not readable.
 const DRAWN: usize = 60;
 
-/// Another program that shows graphs.
+/// What shows graphs.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum To {
+    /// A page that a browser opens from disk: what retains what, tables, and why blocks are alive
+    Html,
     /// The heap snapshot of Chrome's DevTools: the tab Memory, Load profile
     Heapsnapshot,
     /// The language of Graphviz: the 60 roots and blocks that retain the most
@@ -25,9 +27,10 @@ pub(super) enum To {
 /// Writes the graph of a file for another program.
 pub(super) fn export(options: &Options, file: &Path, to: To, path: &Path) -> Result<String> {
     let is_standard_output = check_free(path, options.force)?;
-    let graph = load(file, &options.charging)?;
+    let graph = load_graph(file, &options.charging)?;
     let mut bytes = Vec::new();
     match to {
+        To::Html => bytes.extend(graph.page().to_string().into_bytes()),
         To::Heapsnapshot => write_heap_snapshot(&graph, &mut bytes)?,
         To::Dot => write_dot(&graph, DRAWN, &mut bytes)?,
     }

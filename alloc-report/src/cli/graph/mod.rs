@@ -2,7 +2,6 @@
 
 mod export;
 mod json;
-mod load;
 mod request;
 
 use std::path::{Path, PathBuf};
@@ -14,11 +13,11 @@ use alloc_report::graph::{Selected, Show};
 use anyhow::{Result, anyhow, bail};
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::load::load_graph;
 use crate::output;
 use crate::terminal::Stream;
 use crate::view::Charging;
 use export::To;
-use load::load;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -54,7 +53,9 @@ Examples:
     alloc-report graph --pid 4242
     alloc-report graph --pid 4242 why src/cache.rs:41
 
-  Open it in the Memory tab of Chrome's DevTools, or draw it with Graphviz:
+  Look at it in a browser, in the Memory tab of Chrome's DevTools, or in a drawing
+  of Graphviz:
+    alloc-report graph app.heapgraph --to html -o app.html
     alloc-report graph app.heapgraph --to heapsnapshot -o app.heapsnapshot
     alloc-report graph app.heapgraph --to dot -o - | dot -Tsvg -o app.svg
 
@@ -93,7 +94,7 @@ pub(crate) struct Options {
     /// Text for people, or JSON for programs
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Text, global = true)]
     format: Format,
-    /// Write the graph for another program
+    /// Write the graph for a browser or another program
     #[arg(long, value_enum, value_name = "PROGRAM", requires = "output")]
     to: Option<To>,
     /// The file to write, or - for standard output
@@ -174,7 +175,7 @@ pub(crate) fn report(options: &Options) -> Result<String> {
         }
         return export::export(options, file, to, path);
     }
-    let graph = load(file, &options.charging)?;
+    let graph = load_graph(file, &options.charging)?;
     let show = show(&graph, options.question.as_ref())?;
     match options.format {
         Format::Text => {
@@ -211,8 +212,8 @@ fn diff(options: &Options, old_file: &Path, new_file: &Path) -> Result<String> {
         bail!("expected --to with one file, found diff");
     }
     let (old, new) = (
-        load(old_file, &options.charging)?,
-        load(new_file, &options.charging)?,
+        load_graph(old_file, &options.charging)?,
+        load_graph(new_file, &options.charging)?,
     );
     match options.format {
         Format::Text => {

@@ -14,6 +14,7 @@ mod sections;
 mod sizes;
 
 use std::collections::HashMap;
+use std::io::{self, Read};
 
 use alloc_core_snapshot::{Error, Snapshot};
 
@@ -39,6 +40,15 @@ pub(super) struct Data {
     pub(super) callsites: Vec<CallsiteRow>,
     pub(super) nodes: Nodes,
     pub(super) roots: Vec<RootRow>,
+}
+
+/// The first bytes of a file, as many as tell a heap graph.
+///
+/// NOTE: a device that never ends does not start as a graph does.
+pub(super) fn start_of(file: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(MAGIC.len() as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Reads a file.

@@ -47,6 +47,11 @@ impl Graph {
     /// # Ok::<(), alloc_core::Error>(())
     /// ```
     pub fn by(&self, key: GroupBy) -> Vec<GraphRow> {
+        self.rows_by(key).0
+    }
+
+    /// The same, and the row of each callsite; [`NONE`] for one without blocks.
+    pub(in crate::graph) fn rows_by(&self, key: GroupBy) -> (Vec<GraphRow>, Vec<u32>) {
         let of_traces = self.snapshot.keys(key);
         let unknown = GroupKey::from("<unknown>");
         let mut rows: Vec<GraphRow> = Vec::new();
@@ -73,12 +78,20 @@ impl Graph {
             row.bytes += Bytes::new(self.data.nodes.sizes[block as usize]);
         }
         self.retain(&mut rows, row_of);
-        rows.retain(|it| it.blocks > 0);
-        rows.sort_by(|a, b| {
-            let order = |it: &GraphRow| (Reverse(it.retained), Reverse(it.bytes));
-            order(a).cmp(&order(b)).then_with(|| a.key.cmp(&b.key))
+        let mut order: Vec<u32> = (0..rows.len() as u32).collect();
+        order.retain(|it| rows[*it as usize].blocks > 0);
+        order.sort_by(|a, b| {
+            let (a, b) = (&rows[*a as usize], &rows[*b as usize]);
+            let key = |it: &GraphRow| (Reverse(it.retained), Reverse(it.bytes));
+            key(a).cmp(&key(b)).then_with(|| a.key.cmp(&b.key))
         });
-        rows
+        let mut place = vec![NONE; rows.len()];
+        for (at, row) in order.iter().enumerate() {
+            place[*row as usize] = at as u32;
+        }
+        let of_callsite = of_callsite.iter().map(|it| place[*it as usize]).collect();
+        let sorted = order.iter().map(|it| rows[*it as usize].clone());
+        (sorted.collect(), of_callsite)
     }
 
     /// Adds to each row what its outermost blocks in the tree retain.

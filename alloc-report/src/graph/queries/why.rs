@@ -39,6 +39,17 @@ pub struct Why {
     pub paths: Vec<WhyPath>,
 }
 
+impl Why {
+    /// The chain without the block itself, and without the root that stands for nothing.
+    pub(in crate::graph) fn holders(&self) -> &[Link] {
+        let above = &self.chain[..self.chain.len().saturating_sub(1)];
+        match self.reach {
+            Reach::ByNothing => above.get(1..).unwrap_or(above),
+            _ => above,
+        }
+    }
+}
+
 /// One holder in a chain: without it, all that follow would be free.
 ///
 /// ```

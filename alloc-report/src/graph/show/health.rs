@@ -4,13 +4,13 @@ use crate::graph::Graph;
 use crate::show::text::{grouped, plural};
 
 /// Whether the type of any block is known.
-pub(super) fn knows_types(graph: &Graph) -> bool {
+pub(in crate::graph) fn knows_types(graph: &Graph) -> bool {
     let mut callsites = graph.names().callsites.iter();
     graph.blocks().len() == 0 || callsites.any(|it| it.type_name.is_some())
 }
 
 /// Notes on what a reader must know to trust the answers.
-pub(super) fn notes(graph: &Graph) -> Vec<String> {
+pub(in crate::graph) fn notes(graph: &Graph) -> Vec<String> {
     let facts = graph.facts();
     let mut notes = Vec::new();
     if facts.without_stop {

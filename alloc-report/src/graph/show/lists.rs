@@ -2,8 +2,8 @@
 
 use alloc_core_snapshot::{Bytes, Escaped};
 
-use super::{Look, health};
-use crate::graph::{Certainty, Graph};
+use super::{Look, health, phrases};
+use crate::graph::Graph;
 use crate::show::table::{BOLD, DIM, Paint};
 use crate::show::text::{grouped, plural};
 
@@ -27,11 +27,7 @@ pub(super) fn cycles(graph: &Graph, look: &Look) -> String {
             1 => String::new(),
             n => format!("{} times, ", grouped(n)),
         };
-        let certainty = match cycle.certainty {
-            Certainty::Certain => "certain: it explains its own counts, so nobody else owns it",
-            Certainty::Likely => "likely: no root reaches it, but more is counted than was found",
-            _ => "only unknown memory refers to it, and it explains its own counts",
-        };
+        let certainty = phrases::of_cycle(cycle.certainty);
         out.push_str(&format!("\n{}\n", paint.text(BOLD, &cycle.to_string())));
         out.push_str(&format!("  {times}{}, {certainty}\n", cycle.retained));
         for ((block, name), place) in cycle.blocks.iter().zip(&cycle.types).zip(&cycle.places) {

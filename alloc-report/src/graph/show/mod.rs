@@ -3,9 +3,10 @@
 //! In: a graph and a question. Out: text of a chosen width, with colours on request. It answers
 //! nothing by itself: see [`queries`](super::queries).
 
-mod health;
+pub(in crate::graph) mod health;
 mod lists;
-mod summary;
+pub(in crate::graph) mod phrases;
+pub(in crate::graph) mod summary;
 mod tables;
 mod why;
 

@@ -3,8 +3,8 @@
 use alloc_core_snapshot::{Bytes, Escaped};
 
 use super::tables::{roots_table, tree_count};
-use super::{Look, health, row, share};
-use crate::graph::{Certainty, CountsKind, Graph, Reach, RootClass};
+use super::{Look, health, phrases, row, share};
+use crate::graph::{Certainty, CountFinding, CountsKind, Cycle, Duplicate, Graph, Leak};
 use crate::show::table::{BOLD, Cell, Paint};
 use crate::show::text::{self, grouped, plural};
 
@@ -17,10 +17,10 @@ pub(super) fn summary(graph: &Graph, look: &Look) -> String {
     out.push('\n');
     let paint = Paint(look.colour);
     for (word, line) in [
-        ("leaks:", leaks(graph)),
-        ("cycles:", cycles(graph)),
-        ("counts:", counts(graph)),
-        ("duplicates:", duplicates(graph)),
+        ("leaks:", leaks(&graph.leaks())),
+        ("cycles:", cycles(graph, &graph.cycles())),
+        ("counts:", counts(graph, &graph.counts())),
+        ("duplicates:", duplicates(graph, &graph.duplicates())),
     ] {
         let lines = crate::show::sentence(&line, look.width.saturating_sub(12));
         for (at, line) in lines.iter().enumerate() {
@@ -65,17 +65,7 @@ fn heading(graph: &Graph) -> String {
 fn reach(graph: &Graph, look: &Look) -> String {
     let whole = graph.bytes();
     let rows = graph.by_reach().into_iter().map(|(reach, class, amount)| {
-        let name = match (reach, class) {
-            (_, Some(RootClass::Static)) => "statics",
-            (_, Some(RootClass::ThreadLocal)) => "thread-locals",
-            (_, Some(RootClass::Stack)) => "stacks",
-            (_, Some(RootClass::Register)) => "registers",
-            (_, Some(RootClass::Library)) => "statics of libraries",
-            (_, Some(RootClass::Named)) => "roots that the program named",
-            (Reach::Weakly, _) => "only words that may be left behind",
-            (Reach::OnlyByUnknownMemory, _) => "only unknown memory, such as C's",
-            _ => "nothing: leaked",
-        };
+        let name = phrases::reached_by(reach, class);
         let cells = vec![
             Cell::size(amount.bytes),
             share(amount.bytes, whole),
@@ -88,8 +78,8 @@ fn reach(graph: &Graph, look: &Look) -> String {
     text.trim_start_matches('\n').to_owned()
 }
 
-fn leaks(graph: &Graph) -> String {
-    let leaks = graph.leaks();
+/// Each answer in a sentence.
+pub(in crate::graph) fn leaks(leaks: &[Leak]) -> String {
     let Some(first) = leaks.first() else {
         return "none: something reaches every block".to_owned();
     };
@@ -104,8 +94,7 @@ fn leaks(graph: &Graph) -> String {
     )
 }
 
-fn cycles(graph: &Graph) -> String {
-    let cycles = graph.cycles();
+pub(in crate::graph) fn cycles(graph: &Graph, cycles: &[Cycle]) -> String {
     if cycles.is_empty() && !health::knows_types(graph) {
         return "not known: no type is".to_owned();
     }
@@ -125,11 +114,10 @@ fn cycles(graph: &Graph) -> String {
     )
 }
 
-fn counts(graph: &Graph) -> String {
+pub(in crate::graph) fn counts(graph: &Graph, findings: &[CountFinding]) -> String {
     if !health::knows_types(graph) {
         return "not known: no type is".to_owned();
     }
-    let findings = graph.counts();
     let of = |kind: CountsKind| {
         let blocks = findings.iter().filter(|it| it.kind == kind);
         blocks.map(|it| it.blocks).sum::<u64>()
@@ -145,11 +133,10 @@ fn counts(graph: &Graph) -> String {
     }
 }
 
-fn duplicates(graph: &Graph) -> String {
+pub(in crate::graph) fn duplicates(graph: &Graph, duplicates: &[Duplicate]) -> String {
     if !graph.facts().has_hashes && graph.data.nodes.hashes.is_empty() {
         return "not known: contents were not hashed".to_owned();
     }
-    let duplicates = graph.duplicates();
     let wasted: Bytes = duplicates.iter().map(|it| it.wasted).sum();
     match duplicates.first() {
         None => "none".to_owned(),

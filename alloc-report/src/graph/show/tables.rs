@@ -2,8 +2,8 @@
 
 use alloc_core_snapshot::{Bytes, Escaped, GroupBy};
 
-use super::{Look, health, others, row, share};
-use crate::graph::{Change, CountsKind, Graph, RootClass};
+use super::{Look, health, others, phrases, row, share};
+use crate::graph::{Change, Graph};
 use crate::show::table::{Cell, DIM, Row};
 use crate::show::text::{self, grouped, plural};
 
@@ -37,10 +37,7 @@ pub(super) fn roots_table(graph: &Graph, look: &Look) -> String {
     let rows = shown.iter().enumerate().map(|(at, it)| {
         row(
             cells(rank(at), it.retained, it.blocks),
-            match it.class {
-                RootClass::Nothing => "nothing: leaked".to_owned(),
-                _ => it.name.clone(),
-            },
+            phrases::of_root(it.class, &it.name).to_owned(),
         )
     });
     let mut rows: Vec<Row> = rows.collect();
@@ -53,7 +50,7 @@ pub(super) fn roots_table(graph: &Graph, look: &Look) -> String {
     }
     let shared = graph.shared();
     if shared.blocks > 0 {
-        let name = "several roots together".to_owned();
+        let name = phrases::SEVERAL_ROOTS.to_owned();
         rows.push(others(cells(nothing(), shared.bytes, shared.blocks), name));
     }
     let name = "total".to_owned();
@@ -160,10 +157,7 @@ pub(super) fn counts(graph: &Graph, look: &Look) -> String {
             Cell::new(grouped(counts.strong)),
             Cell::new(grouped(counts.weak)),
             Cell::new(grouped(counts.found)),
-            Cell::new(match it.kind {
-                CountsKind::ForgottenClone => format!("likely {} forgotten", counts.missing()),
-                CountsKind::OnlyWeakLeft => "certain, only Weak is left".to_owned(),
-            }),
+            Cell::new(phrases::of_counts(it)),
             Cell::new(format!("{:#x}", graph.block(it.example).address)),
         ];
         row(cells, maker(it.type_name.as_deref(), &it.place))

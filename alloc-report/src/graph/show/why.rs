@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use alloc_core_snapshot::Bytes;
 
-use super::{Look, row, share};
+use super::{Look, phrases, row, share};
 use crate::graph::{BlockId, Graph, Holder, Reach, Reference, Selected, Why, WhyPath};
 use crate::show::table::{BOLD, Cell, DIM, Paint};
 use crate::show::text::{grouped, plural};
@@ -27,7 +27,7 @@ fn holders(graph: &Graph, blocks: &[BlockId], look: &Look) -> String {
     let mut by_root: HashMap<&str, (u64, Bytes)> = HashMap::new();
     let mut whole = Bytes::ZERO;
     for block in blocks {
-        let root = graph.root_of(*block).unwrap_or("several roots together");
+        let root = graph.root_of(*block).unwrap_or(phrases::SEVERAL_ROOTS);
         let size = graph.block(*block).size;
         let entry = by_root.entry(root).or_default();
         entry.0 += 1;
@@ -82,12 +82,7 @@ fn of_one(graph: &Graph, why: &Why, look: &Look) -> String {
         graph.retained(why.block),
         graph.deep_size(why.block)
     ));
-    let above = &why.chain[..why.chain.len().saturating_sub(1)];
-    // What is leaked hangs below the root that stands for nothing.
-    let above = match why.reach {
-        Reach::ByNothing => above.get(1..).unwrap_or(above),
-        _ => above,
-    };
+    let above = why.holders();
     out.push_str(match (above.is_empty(), why.reach) {
         (true, Reach::ByNothing) => "\nIt is the head of a leak, or a part of a cycle\n",
         (true, _) => "\nNo single root or block holds it: several do\n",
