@@ -78,7 +78,7 @@ impl Pointees {
             "LinkedList" => self.lists = true,
             "Box" | "Rc" | "Arc" if is_unsized(arguments) => {
                 // NOTE: a trait object points to a block of some other type.
-                if arguments.starts_with("dyn ") {
+                if is_trait_object(arguments) {
                     return false;
                 }
                 self.buffers = true;
@@ -91,7 +91,7 @@ impl Pointees {
                 for owner in ["Rc", "Arc"] {
                     self.owners.insert(format!("{owner}<{arguments}>"));
                 }
-                return !arguments.starts_with("dyn ");
+                return !is_trait_object(arguments);
             }
             "Option" | "Cell" | "RefCell" | "Mutex" | "RwLock" | "Pin" | "Reverse"
             | "ManuallyDrop" | "MaybeUninit" => return self.add(arguments),
@@ -159,7 +159,12 @@ fn is_unsized(name: &str) -> bool {
             it == b';' && depth == 0
         })
     });
-    name == "str" || name.starts_with("dyn ") || is_slice
+    name == "str" || is_trait_object(name) || is_slice
+}
+
+/// NOTE: debug information has parentheses around a trait with more bounds.
+fn is_trait_object(name: &str) -> bool {
+    name.strip_prefix('(').unwrap_or(name).starts_with("dyn ")
 }
 
 /// The parts of a list between commas outside of brackets.
@@ -286,6 +291,8 @@ mod tests {
     #[test]
     fn types_of_the_program_show_nothing() {
         for name in [
+            "Vec<Box<(dyn core::ops::Fn() + core::marker::Send)>>",
+            "Vec<Weak<(dyn app::Draw + core::marker::Send)>>",
             "Vec<app::Entry>",
             "Rc<app::Node>",
             "Vec<Box<dyn app::Handler>>",
