@@ -129,7 +129,7 @@ enum Question {
     Roots,
     /// List what nothing reaches
     Leaks,
-    /// Draw the cycles of Rc and Arc that no root reaches
+    /// Draw the cycles of Rc and Arc that nobody else owns
     Cycles,
     /// List equal contents, if the program hashed them
     Duplicates,
