@@ -3,6 +3,7 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 use std::hint::black_box;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use alloc_core::{Config, TraceAlloc};
@@ -11,6 +12,9 @@ use alloc_report::graph::BlockId;
 
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
+
+/// Held by a test: the sessions of tests differ.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// Three times the step of an age on any machine.
 const STEPS: Duration = Duration::from_millis(50);
@@ -21,8 +25,49 @@ fn bytes(len: usize) -> Vec<u8> {
     black_box(vec![7; len])
 }
 
+/// The bytes that vectors of numbers and strings hold and do not use.
+fn spare(folder: &tempfile::TempDir) -> Vec<(String, u64, u64)> {
+    let path = folder.path().join("spare.heapgraph");
+    alloc_core::heap_graph(&path).expect("a heap graph");
+    let graph = Graph::load(&path).expect("a graph");
+    let here = graph.spare().into_iter();
+    // NOTE: the harness has vectors of other types.
+    let here = here.filter(|it| matches!(&*it.type_name, "Vec<u64>" | "String" | "Vec<u32>"));
+    here.map(|it| (it.type_name, it.blocks, it.spare.get()))
+        .collect()
+}
+
+#[test]
+fn vectors_that_hold_more_than_they_use_are_found() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    alloc_core::start_with(Config::default().exact_graph(true)).expect("tracing starts");
+    let mut numbers: Vec<Vec<u64>> = (0..3).map(|_| Vec::with_capacity(10_000)).collect();
+    numbers.iter_mut().for_each(|it| it.extend(0..100));
+    let mut text = String::with_capacity(5000);
+    text.push_str("abc");
+    let full = black_box(vec![1_u32; 1000]);
+
+    let folder = tempfile::tempdir().expect("a folder");
+    black_box((&mut numbers, &mut text));
+    assert_eq!(
+        spare(&folder),
+        [
+            ("Vec<u64>".to_owned(), 3, 3 * 9_900 * 8),
+            ("String".to_owned(), 1, 4_997)
+        ]
+    );
+    // What it says to do leaves nothing to say.
+    numbers.iter_mut().for_each(Vec::shrink_to_fit);
+    text.shrink_to_fit();
+    black_box((&mut numbers, &mut text));
+    assert_eq!(spare(&folder), []);
+    black_box((numbers, text, full));
+    alloc_core::stop();
+}
+
 #[test]
 fn sizes_and_ages_are_exact() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     alloc_core::start_with(Config::default().exact_graph(true)).expect("tracing starts");
     let before = Instant::now();
     let old = [bytes(1_000_003), bytes(12_345), bytes(1_023)];
@@ -80,4 +125,5 @@ fn sizes_and_ages_are_exact() {
     assert_eq!(ages.count(), 0);
     assert!(!graph.facts().exact_sizes);
     black_box(blocks);
+    alloc_core::stop();
 }

@@ -77,6 +77,7 @@ pub use queries::leaks::Leak;
 pub use queries::neighbours::{Holder, Reference};
 pub use queries::roots::Root;
 pub use queries::select::Selected;
+pub use queries::spare::Spare;
 pub use queries::why::{Link, Why, WhyPath};
 
 pub use show::{GraphText, Show};

@@ -131,6 +131,12 @@ fn leaks_cycles_and_counts_are_listed() {
              2  String (src/cache.rs:53)
     "#]],
     );
+    check("graph old spare", expect![[r#"
+        24 B of 32 B in vectors and strings are not used
+
+        #  spare  held  share  blocks  for example  type
+        1   24 B  32 B  75.0%       1   0x100005f0  Vec<Rc<Child>> (src/family.rs:21)
+    "#]]);
 }
 
 #[test]
@@ -266,7 +272,14 @@ fn programs_get_json() {
         diff["blocks"]["rows"][0]["held_by"],
         "static program+0x1000"
     );
-    for report in ["roots", "retained", "leaks", "counts", "duplicates"] {
+    for report in [
+        "roots",
+        "retained",
+        "leaks",
+        "counts",
+        "duplicates",
+        "spare",
+    ] {
         let list = json(&format!("graph old {report} -n 1"));
         assert_eq!(list["report"], format!("graph-{report}"));
         assert!(list["rows"].as_array().unwrap().len() <= 1);

@@ -30,6 +30,7 @@ pub(super) fn answer(graph: &Graph, file: &Path, show: &Show, rows: usize) -> Re
         Show::Leaks => ("graph-leaks", list(leaks(graph), rows)),
         Show::Cycles => ("graph-cycles", list(cycles(graph), rows)),
         Show::Duplicates => ("graph-duplicates", list(duplicates(graph), rows)),
+        Show::Spare => ("graph-spare", list(spare(graph), rows)),
         Show::Counts => ("graph-counts", list(counts(graph), rows)),
         Show::Why(selected) => {
             let all = selected.blocks.iter();
@@ -186,6 +187,20 @@ fn cycles(graph: &Graph) -> Vec<Value> {
         })
     });
     cycle.collect()
+}
+
+fn spare(graph: &Graph) -> Vec<Value> {
+    let spare = graph.spare().into_iter().map(|it| {
+        json!({
+            "type": it.type_name,
+            "place": it.place,
+            "blocks": it.blocks,
+            "held_bytes": it.held.get(),
+            "spare_bytes": it.spare.get(),
+            "example": block(graph, it.example),
+        })
+    });
+    spare.collect()
 }
 
 fn duplicates(graph: &Graph) -> Vec<Value> {

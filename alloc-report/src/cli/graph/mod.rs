@@ -46,6 +46,9 @@ Examples:
   Find equal contents that are held more than once:
     alloc-report graph app.heapgraph duplicates --format json
 
+  Find vectors that hold more than they use:
+    alloc-report graph app.heapgraph spare
+
   Show what came and grew between two moments, and what holds it:
     alloc-report graph diff monday.heapgraph friday.heapgraph
 
@@ -133,6 +136,8 @@ enum Question {
     Cycles,
     /// List equal contents, if the program hashed them
     Duplicates,
+    /// List vectors and strings that hold more than they use
+    Spare,
     /// List Rc and Arc whose counts the references found do not explain
     Counts,
     /// List what points to a block
@@ -201,6 +206,7 @@ fn show(graph: &Graph, question: Option<&Question>) -> Result<Show> {
         Some(Question::Leaks) => Show::Leaks,
         Some(Question::Cycles) => Show::Cycles,
         Some(Question::Duplicates) => Show::Duplicates,
+        Some(Question::Spare) => Show::Spare,
         Some(Question::Counts) => Show::Counts,
         Some(Question::Referrers { block }) => Show::Referrers(first(block)?),
         Some(Question::Referents { block }) => Show::Referents(first(block)?),

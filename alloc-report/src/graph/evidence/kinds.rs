@@ -50,7 +50,10 @@ impl Kind {
             is_counted: matches!(owner, "Rc" | "Arc"),
             table,
             is_collection: !matches!(owner, "Box" | "Rc" | "Arc") && is_known(owner),
-            is_vector: matches!(owner, "Vec" | "BinaryHeap"),
+            is_vector: matches!(
+                owner,
+                "Vec" | "BinaryHeap" | "String" | "OsString" | "PathBuf"
+            ),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::fmt;
 
 pub(super) use groups::{GroupId, Groups, groups};
 pub(super) use kinds::Kind;
-pub(super) use references::References;
+pub(super) use references::{References, used_bytes};
 
 use super::file::{Data, NO_COUNT, RootKind, RootRow};
 use super::names::Names;

@@ -169,6 +169,11 @@ fn ends_in_control_bytes(sizes: RangeInclusive<u64>, offset: u64) -> bool {
     offset.is_multiple_of(GROUP.max(places)) && sizes.contains(&(before + places))
 }
 
+/// The bytes of each vector that its length covers, by the longest length next to a pointer to it.
+pub(in crate::graph) fn used_bytes(data: &Data, names: &Names) -> HashMap<u32, u64> {
+    Vectors::of(data, names).used
+}
+
 /// What capacities and lengths say of vectors.
 struct Vectors {
     /// The bytes that a vector's length covers, by the longest length next to a pointer to it.

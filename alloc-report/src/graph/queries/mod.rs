@@ -12,6 +12,7 @@ pub(super) mod leaks;
 pub(super) mod neighbours;
 pub(super) mod roots;
 pub(super) mod select;
+pub(super) mod spare;
 pub(super) mod why;
 
 use std::fmt;

@@ -45,6 +45,8 @@ pub enum Show {
     Cycles,
     /// Equal contents.
     Duplicates,
+    /// Vectors that hold more than they use.
+    Spare,
     /// Counts that do not add up.
     Counts,
     /// Why blocks are alive: in detail for the first, and which roots hold the others.
@@ -157,6 +159,7 @@ impl fmt::Display for GraphText<'_> {
                 Show::Leaks => tables::leaks(graph, look),
                 Show::Cycles => lists::cycles(graph, look),
                 Show::Duplicates => lists::duplicates(graph, look),
+                Show::Spare => tables::spare(graph, look),
                 Show::Counts => tables::counts(graph, look),
                 Show::Why(selected) => why::why(graph, selected, look),
                 Show::Referrers(block) => why::referrers(graph, *block, look),

@@ -3,7 +3,7 @@
 use alloc_core_snapshot::{Bytes, Escaped, GroupBy};
 
 use super::{Look, health, others, phrases, row, share};
-use crate::graph::{Change, Graph};
+use crate::graph::{Change, Graph, Spare};
 use crate::show::table::{Cell, DIM, Row};
 use crate::show::text::{self, grouped, plural};
 
@@ -136,6 +136,51 @@ pub(super) fn leaks(graph: &Graph, look: &Look) -> String {
     }
     let heads = ["#", "size", "trees", "how sure", "", "the largest"];
     look.table(&heading, &heads, "the head of each tree", rows) + &look.notes(&health::notes(graph))
+}
+
+pub(super) fn spare(graph: &Graph, look: &Look) -> String {
+    let found = graph.spare();
+    if found.is_empty() {
+        let text = match health::knows_types(graph) {
+            true => "No vector whose length is known holds more than it uses\n",
+            false => "Not known: no type is\n",
+        };
+        return text.to_owned() + &look.notes(&health::notes(graph));
+    }
+    let sum = |rows: &[Spare], of: fn(&Spare) -> Bytes| rows.iter().map(of).sum::<Bytes>();
+    let (spare, held) = (sum(&found, |it| it.spare), sum(&found, |it| it.held));
+    let cells = |spare: Bytes, held: Bytes, blocks: u64| {
+        vec![
+            Cell::size(spare),
+            Cell::size(held),
+            share(spare, held),
+            Cell::new(grouped(blocks)),
+        ]
+    };
+    let rows = found.iter().take(look.rows).enumerate().map(|(at, it)| {
+        let mut all = vec![rank(at)];
+        all.extend(cells(it.spare, it.held, it.blocks));
+        let address = graph.block(it.example).address;
+        all.push(Cell::new(format!("{address:#x}")));
+        row(all, maker(Some(&it.type_name), &it.place))
+    });
+    let mut rows: Vec<Row> = rows.collect();
+    if found.len() > look.rows {
+        let rest = &found[look.rows..];
+        let blocks = rest.iter().map(|it| it.blocks).sum();
+        let mut all = vec![Cell::new("")];
+        all.extend(cells(
+            sum(rest, |it| it.spare),
+            sum(rest, |it| it.held),
+            blocks,
+        ));
+        all.push(Cell::new(""));
+        let lines = plural(rest.len() as u64, "line");
+        rows.push(others(all, format!("other ({lines})")));
+    }
+    let heading = format!("{spare} of {held} in vectors and strings are not used");
+    let heads = ["#", "spare", "held", "share", "blocks", "for example"];
+    look.table(&heading, &heads, "type", rows) + &look.notes(&health::notes(graph))
 }
 
 pub(super) fn counts(graph: &Graph, look: &Look) -> String {
