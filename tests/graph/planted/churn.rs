@@ -5,8 +5,14 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use alloc_tests::Random;
+
+/// How much a thread does without a rest, and how long that is. The clone that writes a graph runs at
+/// the lowest priority, and would never come to run.
+pub(crate) const BURST: usize = 300;
+pub(crate) const REST: Duration = Duration::from_millis(1);
 
 /// What the threads hand to each other.
 type Shared = Mutex<VecDeque<Arc<(u64, String)>>>;
@@ -32,7 +38,12 @@ fn churn(number: u64, ends: &AtomicBool, shared: &Shared) {
     let mut slices: Vec<Box<[u8]>> = Vec::new();
     let mut table: HashMap<u64, Arc<(u64, String)>> = HashMap::new();
     let mut sorted: BTreeMap<u64, Vec<Box<u64>>> = BTreeMap::new();
+    let mut steps = 0;
     while !ends.load(Relaxed) {
+        steps += 1;
+        if steps % BURST == 0 {
+            thread::sleep(REST);
+        }
         let key = random.below(200) as u64;
         match random.below(4) {
             0 if slices.len() < 100 => slices.push(vec![0; 16 + key as usize].into()),

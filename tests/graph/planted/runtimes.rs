@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, Notify, RwLock, Semaphore, broadcast, mpsc, oneshot, wa
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{interval, sleep, timeout};
 
+use crate::churn::{BURST, REST};
 use crate::truth::{self, Expected, scrub};
 
 /// Long after the test.
@@ -297,7 +298,10 @@ fn local_runtime(ready: &Barrier, end: &Barrier) {
 /// Tasks that come and go, and messages between them.
 async fn churn() {
     let (sender, mut receiver) = mpsc::channel::<Arc<String>>(8);
-    loop {
+    for round in 1.. {
+        if round % (BURST / 10) == 0 {
+            sleep(REST).await;
+        }
         let mut set = JoinSet::new();
         for at in 0..4 {
             let sender = sender.clone();
