@@ -1,6 +1,7 @@
 //! Blocks that nothing holds, or nothing that is seen.
 
 use std::cell::RefCell;
+use std::hint::black_box;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
@@ -71,6 +72,7 @@ fn hidden() {
     let short = Box::into_raw(Box::new([3_u8; 128]));
     SHORT.store((short.expose_provenance() >> 4) as u32, Relaxed);
     truth::plant("compressed to 32 bits", short, Expected::Hidden);
+    black_box((&HIGH, &SHORT));
 }
 
 fn in_memory_of_c() {
@@ -83,6 +85,8 @@ fn in_memory_of_c() {
     // SAFETY: the block has as many words, and is aligned for them.
     unsafe { block.add(3).write(held) };
     OF_C.store(!block.addr(), Relaxed);
+    // NOTE: the optimizer removes memory that nobody reads.
+    black_box((block, &OF_C));
 
     let held = Box::into_raw(Box::new([6_u8; 160]));
     truth::plant("held by a mapping", held, Expected::UnknownMemory);

@@ -1,6 +1,7 @@
 //! Blocks that statics hold.
 
 use std::collections::{BTreeMap, HashMap, LinkedList, VecDeque};
+use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
@@ -157,6 +158,8 @@ fn shared() {
 fn odd_pointers() {
     let tagged = Box::into_raw(Box::new([1_u8; 128]));
     TAGGED.store(tagged.expose_provenance() | 3, Relaxed);
+    // NOTE: the optimizer removes a static that nobody reads.
+    black_box(&TAGGED);
     let held = Expected::Held("static planted::statics::TAGGED");
     truth::plant("tagged in its low bits", tagged, held);
 
