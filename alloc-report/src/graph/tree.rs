@@ -7,7 +7,7 @@
 use super::NONE;
 use super::components::Components;
 use super::dominators::Dominators;
-use super::evidence::{Evidence, GroupId, Groups, Rank, RootClass};
+use super::evidence::{Evidence, GroupId, Groups, Rank, RootClass, RootWord};
 use super::file::{Data, RootKind};
 
 /// The dominator tree over the blocks, the groups of roots, and one node above all groups.
@@ -171,11 +171,11 @@ pub(super) fn counts(data: &Data, evidence: &Evidence, from: u32, edge: usize) -
 /// Whether a root counts.
 pub(super) fn root_counts(data: &Data, evidence: &Evidence, class: RootClass, root: usize) -> bool {
     let target = data.roots[root].target;
-    match evidence.ranks[target as usize] {
-        Rank::NOTHING => false,
-        Rank::UNKNOWN => true,
-        Rank::WEAK => data.roots[root].kind != RootKind::Unknown,
-        rank => evidence.is_strong_root[root] && rank == Rank::of(class),
+    match (evidence.ranks[target as usize], evidence.root_words[root]) {
+        (Rank::NOTHING, _) | (_, RootWord::OfFreeList) => false,
+        (Rank::UNKNOWN, _) => true,
+        (Rank::WEAK, _) => data.roots[root].kind != RootKind::Unknown,
+        (rank, word) => word == RootWord::Strong && rank == Rank::of(class),
     }
 }
 

@@ -17,6 +17,7 @@ mod outputs;
 mod pprof;
 mod samples;
 mod speedscope;
+#[path = "../support/tools.rs"]
 mod tools;
 mod trace_events;
 

@@ -67,37 +67,48 @@ fn check_retained(graph: &Graph) {
     assert_eq!(graph.bytes(), retained[&1]);
 }
 
+/// Numbers from a seed, by Knuth's MMIX.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (self.0 >> 33) % n
+    }
+}
+
+/// A graph of at least two blocks and less than `most + 2`, with all kinds of roots.
+pub(crate) fn random_graph(random: &mut Random, most: u64) -> Graph {
+    let mut builder = Builder::default();
+    let types = ["Vec<u8>", "Box<Node>", "Rc<Node>", "", "Vec<Box<Node>>"];
+    let callsites = types.map(|it| builder.callsite(it, "app::f", "src/a.rs", 1));
+    let thread = builder.thread("main", &[(1, 0x100), (2, 0x100)]);
+    let blocks = 2 + random.below(most);
+    for _ in 0..blocks {
+        let callsite = callsites[random.below(5) as usize];
+        builder.block(callsite, 8 + random.below(100));
+    }
+    for _ in 0..random.below(3 * blocks) {
+        let (from, to) = (random.below(blocks) as u32, random.below(blocks) as u32);
+        builder.edge_into(from, random.below(4), to, 8 * random.below(3));
+    }
+    for _ in 0..random.below(8.max(blocks / 4)) {
+        let (kind, to) = (1 + random.below(6), random.below(blocks) as u32);
+        let place = builder.stack(thread) + 8 * random.below(60);
+        builder.root_into(kind as u8, 0, place, to, 8 * random.below(3));
+    }
+    Graph::read(&builder.file()).unwrap()
+}
+
 #[test]
 fn a_heap_snapshot_has_the_same_retained_sizes() {
     check_retained(&Graph::read(&sample().file()).unwrap());
-    // Random graphs with all kinds of roots.
-    let mut state = 1_u64;
-    let mut below = |n: u64| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (state >> 33) % n
-    };
+    let mut random = Random(1);
     for _ in 0..60 {
-        let mut builder = Builder::default();
-        let types = ["Vec<u8>", "Box<Node>", "Rc<Node>", "", "Vec<Box<Node>>"];
-        let callsites = types.map(|it| builder.callsite(it, "app::f", "src/a.rs", 1));
-        let thread = builder.thread("main", &[(1, 0x100), (2, 0x100)]);
-        let blocks = 2 + below(30);
-        for _ in 0..blocks {
-            let callsite = callsites[below(5) as usize];
-            builder.block(callsite, 8 + below(100));
-        }
-        for _ in 0..below(3 * blocks) {
-            let (from, to) = (below(blocks) as u32, below(blocks) as u32);
-            builder.edge_into(from, below(4), to, 8 * below(3));
-        }
-        for _ in 0..below(8) {
-            let (kind, to) = (1 + below(6), below(blocks) as u32);
-            let place = builder.stack(thread) + 8 * below(60);
-            builder.root_into(kind as u8, 0, place, to, 8 * below(3));
-        }
-        check_retained(&Graph::read(&builder.file()).unwrap());
+        check_retained(&random_graph(&mut random, 30));
     }
 }
 

@@ -128,22 +128,32 @@ impl Rank {
     }
 }
 
+/// What a word of a root is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RootWord {
+    /// It points to a place that owners point to.
+    Strong,
+    /// It may be left behind.
+    Weak,
+    /// It is in a list of free memory, and points to no block.
+    OfFreeList,
+}
+
 /// The evidence for all blocks.
 pub(super) struct Evidence {
     pub(super) references: References,
     pub(super) ranks: Vec<Rank>,
-    /// Whether each root points to a place that owners point to.
-    pub(super) is_strong_root: Vec<bool>,
+    pub(super) root_words: Vec<RootWord>,
 }
 
 impl Evidence {
     pub(super) fn of(data: &Data, names: &Names) -> Evidence {
         let roots = data.roots.iter();
-        let is_strong_root = roots.map(|it| is_strong_root(data, names, it)).collect();
+        let root_words = roots.map(|it| root_word(data, names, it)).collect();
         let mut evidence = Evidence {
             references: References::of(data, names),
             ranks: vec![Rank::NOT_YET; data.nodes.len()],
-            is_strong_root,
+            root_words,
         };
         evidence.rank_all(data);
         if evidence.demote(data, names) {
@@ -173,10 +183,10 @@ impl Evidence {
                 }
             }
         }
-        for (root, is_strong) in data.roots.iter().zip(&self.is_strong_root) {
+        for (root, word) in data.roots.iter().zip(&self.root_words) {
             let is_variable = class_of(data, root) <= RootClass::ThreadLocal;
             let kind = references::kind(data, names, root.target);
-            if *is_strong && is_variable && (kind.is_collection || kind.is_counted) {
+            if *word == RootWord::Strong && is_variable && (kind.is_collection || kind.is_counted) {
                 named[root.target as usize] += 1;
             }
         }
@@ -198,14 +208,19 @@ impl Evidence {
     /// Gives each block its rank, from the best to the worst.
     fn rank_all(&mut self, data: &Data) {
         let of_class: Vec<RootClass> = data.roots.iter().map(|it| class_of(data, it)).collect();
-        let roots = || data.roots.iter().zip(&of_class).zip(0_usize..);
+        // The targets of the roots of which this is true.
+        let targets_if = |words: &[RootWord], fits: &dyn Fn(RootClass, RootWord) -> bool| {
+            let roots = data.roots.iter().zip(of_class.iter().zip(words));
+            let fitting = roots.filter(|(_, (class, word))| fits(**class, **word));
+            fitting.map(|(root, _)| root.target).collect::<Vec<u32>>()
+        };
         for class in RootClass::DESCRIBED {
-            let strong = roots().filter(|((_, it), at)| **it == class && self.is_strong_root[*at]);
-            let targets = strong.map(|((root, _), _)| root.target).collect();
+            let is_strong = |it, word| it == class && word == RootWord::Strong;
+            let targets = targets_if(&self.root_words, &is_strong);
             self.flood(data, targets, Rank::of(class), true);
         }
-        let known = roots().filter(|((_, class), _)| **class != RootClass::Unknown);
-        let mut targets: Vec<u32> = known.map(|((root, _), _)| root.target).collect();
+        let is_known = |it, word| it != RootClass::Unknown && word != RootWord::OfFreeList;
+        let mut targets = targets_if(&self.root_words, &is_known);
         for block in 0..data.nodes.len() as u32 {
             if self.ranks[block as usize].is_strong() {
                 let edges = data.nodes.edges(block);
@@ -217,8 +232,8 @@ impl Evidence {
             }
         }
         self.flood(data, targets, Rank::WEAK, false);
-        let unknown = data.roots.iter().filter(|it| it.kind == RootKind::Unknown);
-        let targets = unknown.map(|it| it.target).collect();
+        let is_unknown = |it, word| it == RootClass::Unknown && word != RootWord::OfFreeList;
+        let targets = targets_if(&self.root_words, &is_unknown);
         self.flood(data, targets, Rank::UNKNOWN, false);
         for rank in &mut self.ranks {
             if *rank == Rank::NOT_YET {
@@ -293,18 +308,37 @@ pub(super) fn class_of(data: &Data, root: &RootRow) -> RootClass {
     }
 }
 
-/// Whether a root points to a place that owners point to.
+/// What a word of a root is.
 ///
-/// The lists of C's allocator name the head of a free chunk, which is in the end of the block
-/// before it. So of libc's statics only pointers to a start count.
-fn is_strong_root(data: &Data, names: &Names, root: &RootRow) -> bool {
+/// The lists of C's allocator name the head of a free chunk, which starts in the last word of the
+/// block before it. They are in libc's statics, in memory that nobody describes, and in the free
+/// chunks themselves. So of libc's statics only pointers to a start are those of an owner.
+fn root_word(data: &Data, names: &Names, root: &RootRow) -> RootWord {
     let is_of_libc = || {
         let name = data.modules[root.extra as usize].name();
         name.starts_with("libc.so") || name.starts_with("libc-") || name.starts_with("ld-musl")
     };
-    match root.kind {
-        RootKind::Unknown => false,
-        RootKind::Static if root.offset > 0 && is_of_libc() => false,
-        _ => references::is_owned_place(data, names, root.target, root.offset),
+    let may_be_of_list = match root.kind {
+        RootKind::Unknown => true,
+        RootKind::Static => is_of_libc(),
+        _ => false,
+    };
+    let is_owned = references::is_owned_place(data, names, root.target, root.offset);
+    match root.offset {
+        0 if root.kind != RootKind::Unknown => RootWord::Strong,
+        _ if may_be_of_list && !is_owned && is_free_chunk(data, root) => RootWord::OfFreeList,
+        _ if may_be_of_list || !is_owned => RootWord::Weak,
+        _ => RootWord::Strong,
     }
+}
+
+/// Whether a root points to where a chunk of C's allocator starts: at a multiple of sixteen, in the
+/// last word of a block.
+fn is_free_chunk(data: &Data, root: &RootRow) -> bool {
+    const ALIGNMENT: u64 = 16;
+    const WORD: u64 = 8;
+    let (start, offset) = (data.nodes.starts[root.target as usize], root.offset.into());
+    let sizes = references::possible_sizes(data, root.target);
+    let is_in_last_word = *sizes.start() <= offset + WORD && *sizes.end() > offset;
+    is_in_last_word && start.wrapping_add(offset).is_multiple_of(ALIGNMENT)
 }

@@ -146,12 +146,21 @@ pub(super) fn is_owned_place(data: &Data, names: &Names, block: u32, offset: u32
             let is_alone = data.callsites[callsite]
                 .live
                 .is_some_and(|it| it.blocks == 1);
-            let sizes = match data.facts.exact_sizes || is_alone {
+            let sizes = match is_alone {
                 true => size..=size,
-                false => rounded(size)..=rounded(size) + room(size),
+                false => possible_sizes(data, block),
             };
             ends_in_control_bytes(sizes, offset.into())
         }
+    }
+}
+
+/// The sizes that a block may have: the file rounds those of large ones.
+pub(super) fn possible_sizes(data: &Data, block: u32) -> RangeInclusive<u64> {
+    let size = data.nodes.sizes[block as usize];
+    match data.facts.exact_sizes {
+        true => size..=size,
+        false => rounded(size)..=rounded(size) + room(size),
     }
 }
 
@@ -191,13 +200,7 @@ impl Vectors {
     fn of(data: &Data, names: &Names) -> Vectors {
         let nodes = &data.nodes;
         let callsite = |block: u32| &names.callsites[nodes.callsites[block as usize] as usize];
-        let sizes = |block: u32| {
-            let size = nodes.sizes[block as usize];
-            match data.facts.exact_sizes {
-                true => size..=size,
-                false => rounded(size)..=rounded(size) + room(size),
-            }
-        };
+        let sizes = |block: u32| possible_sizes(data, block);
         // NOTE: a capacity of one is nothing special: counts and flags are one as well.
         let plausible = || {
             let lengths = nodes.lengths.iter().copied();

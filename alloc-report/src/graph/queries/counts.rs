@@ -7,7 +7,7 @@ use std::fmt;
 use alloc_core_snapshot::Bytes;
 
 use crate::graph::evidence::Rank;
-use crate::graph::file::NO_COUNT;
+use crate::graph::file::{NO_COUNT, RootKind, RootRow};
 use crate::graph::{BlockId, Graph};
 
 /// The counts of an `Rc` or `Arc`, and the references that were found.
@@ -140,6 +140,18 @@ impl Graph {
         })
     }
 
+    /// Whether a thread is just dropping the value: the strong count is zero, and the weak one that
+    /// all strong references shared is not yet given back.
+    fn is_being_dropped(&self, block: BlockId, counts: Counts) -> bool {
+        let stacks = &self.names().stacks;
+        let mut roots = self.roots_to(block.0).iter();
+        let is_of_dropping_thread = |root: &RootRow| {
+            let is_of_thread = matches!(root.kind, RootKind::Stack | RootKind::Register);
+            is_of_thread && stacks[root.extra as usize].iter().any(|it| is_drop(it))
+        };
+        counts.weak == 1 && roots.any(|it| is_of_dropping_thread(&self.data.roots[*it as usize]))
+    }
+
     /// How many `Rc` or `Arc` and how many `Weak` a block counts.
     pub(in crate::graph) fn counted(&self, block: u32) -> Option<(u64, u64)> {
         let nodes = &self.data.nodes;
@@ -184,6 +196,9 @@ impl Graph {
             let Some(kind) = counts.finding() else {
                 continue;
             };
+            if kind == CountsKind::OnlyWeakLeft && self.is_being_dropped(block, counts) {
+                continue;
+            }
             let callsite = self.data.nodes.callsites[block.0 as usize];
             let finding = found
                 .entry((kind, callsite))
@@ -215,4 +230,12 @@ impl Graph {
 fn is_handle(offset: u32) -> bool {
     const COUNTS: u32 = 16;
     offset == 0 || offset == COUNTS
+}
+
+/// Whether a function drops an `Rc` or `Arc`.
+fn is_drop(function: &str) -> bool {
+    matches!(
+        function,
+        "Rc::drop" | "Rc::drop_slow" | "Arc::drop" | "Arc::drop_slow"
+    )
 }

@@ -2,7 +2,7 @@
 
 use alloc_core_snapshot::Bytes;
 
-use crate::graph::evidence::{Rank, RootClass};
+use crate::graph::evidence::{Rank, RootClass, RootWord};
 use crate::graph::{BlockId, Graph, NONE};
 
 /// A pointer to a block.
@@ -126,7 +126,7 @@ impl Graph {
             at: row.place,
             target: BlockId(row.target),
             offset: row.offset.into(),
-            is_strong: self.evidence().is_strong_root[root as usize],
+            is_strong: self.evidence().root_words[root as usize] == RootWord::Strong,
         }
     }
 

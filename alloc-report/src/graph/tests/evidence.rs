@@ -211,6 +211,42 @@ fn statics_of_the_c_library_hold_starts_only() {
     check_roots(&graph, &[("statics of libc.so.6", 128)]);
 }
 
+/// A chunk of glibc starts in the last word of the block before it.
+#[test]
+fn lists_of_free_memory_hold_nothing() {
+    const UNKNOWN: u8 = 5;
+    #[track_caller]
+    fn check(type_name: &str, size: u64, offset: u64, expected: Reach) {
+        let mut builder = Builder::default();
+        builder
+            .modules
+            .push((0x50_0000, "/usr/lib/libc.so.6".to_owned(), 0, 0));
+        let callsite = builder.callsite(type_name, "app::f", "src/a.rs", 1);
+        let [by_unknown, by_libc] = [size; 2].map(|size| builder.block(callsite, size));
+        builder.root_into(UNKNOWN, 0, 0x9000_0000, by_unknown, offset);
+        builder.root_into(1, 1, 0x50_0018, by_libc, offset);
+        let graph = read(&builder);
+        assert_eq!(reach(&graph, by_unknown), expected, "{type_name} {offset}");
+        let by_libc_expected = match expected {
+            Reach::OnlyByUnknownMemory => Reach::Weakly,
+            it => it,
+        };
+        assert_eq!(reach(&graph, by_libc), by_libc_expected, "{type_name}");
+        let leaks: u64 = graph.leaks().iter().map(|it| it.heads).sum();
+        assert_eq!(leaks, if expected == Reach::ByNothing { 2 } else { 0 });
+    }
+    check("Box<Node>", 56, 48, Reach::ByNothing);
+    check("Box<Node>", 49, 48, Reach::ByNothing);
+    // The chunk after it starts behind the block.
+    check("Box<Node>", 64, 48, Reach::OnlyByUnknownMemory);
+    check("Box<Node>", 56, 32, Reach::OnlyByUnknownMemory);
+    check("Box<Node>", 48, 40, Reach::OnlyByUnknownMemory);
+    // The value of an `Rc`, which C may hold.
+    check("Rc<u64>", 24, 16, Reach::OnlyByUnknownMemory);
+    // Rounded to 2048, and at most 2111.
+    check("Box<Node>", 2104, 2096, Reach::ByNothing);
+}
+
 /// Two stacks whose functions have no names, in parts of 0x100 bytes.
 #[test]
 fn a_caller_owns_what_it_and_its_callees_refer_to() {

@@ -1,4 +1,6 @@
-//! Tools that no one here wrote.
+//! Tools that no one here wrote. Each test binary uses a part of this.
+
+#![allow(dead_code)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
