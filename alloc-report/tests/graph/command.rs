@@ -131,12 +131,15 @@ fn leaks_cycles_and_counts_are_listed() {
              2  String (src/cache.rs:53)
     "#]],
     );
-    check("graph old spare", expect![[r#"
+    check(
+        "graph old spare",
+        expect![[r#"
         24 B of 32 B in vectors and strings are not used
 
         #  spare  held  share  blocks  for example  type
         1   24 B  32 B  75.0%       1   0x100005f0  Vec<Rc<Child>> (src/family.rs:21)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
