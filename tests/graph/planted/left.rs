@@ -83,7 +83,7 @@ fn in_memory_of_c() {
     let block = unsafe { libc::malloc(WORDS * size_of::<usize>()) }.cast::<*mut [u8; 160]>();
     assert!(!block.is_null());
     // SAFETY: the block has as many words, and is aligned for them.
-    unsafe { block.add(3).write(held) };
+    unsafe { block.wrapping_add(3).write(held) };
     OF_C.store(!block.addr(), Relaxed);
     // NOTE: the optimizer removes memory that nobody reads.
     black_box((block, &OF_C));
@@ -99,5 +99,5 @@ fn in_memory_of_c() {
     assert_ne!(mapping, libc::MAP_FAILED);
     let mapping = mapping.cast::<*mut [u8; 160]>();
     // SAFETY: the mapping has a thousand words.
-    unsafe { mapping.add(100).write(held) };
+    unsafe { mapping.wrapping_add(100).write(held) };
 }
