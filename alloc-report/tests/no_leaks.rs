@@ -10,6 +10,7 @@ use std::rc::{Rc, Weak};
 use std::sync::{Arc, Mutex};
 
 use alloc_core::TraceAlloc;
+use alloc_report::assert_no_leaks;
 use alloc_report::graph::{left_behind, without_leaks};
 
 #[global_allocator]
@@ -135,6 +136,22 @@ fn a_cycle_is_shown_as_a_person_draws_it() {
         );
         assert!(left.contains(drawn), "{left}");
     });
+}
+
+#[test]
+fn a_value_that_owns_itself_is_a_cycle_after_other_work() {
+    struct Own(RefCell<Option<Rc<Own>>>);
+    alone(
+        "a_value_that_owns_itself_is_a_cycle_after_other_work",
+        || {
+            assert_eq!(assert_no_leaks!(1 + 2), 3);
+            let left = left_by(|| {
+                let own = Rc::new(Own(RefCell::new(None)));
+                *own.0.borrow_mut() = Some(own.clone());
+            });
+            check(&left, &["1 cycle of 32 B: Rc<Own> -> Rc<Own>", "    Rc<"]);
+        },
+    );
 }
 
 #[test]

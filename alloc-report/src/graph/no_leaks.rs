@@ -22,7 +22,7 @@ use super::{CountFinding, CountsKind, Cycle, Graph, Leak};
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct LeftBehind {
-    /// Trees that nothing reaches, without those of cycles.
+    /// Trees that nothing reaches, without those of [`cycles`](Self::cycles).
     pub leaks: Vec<Leak>,
     /// Cycles of `Rc` or `Arc`.
     pub cycles: Vec<Cycle>,
@@ -163,7 +163,9 @@ fn left_since(before: &Known) -> Result<LeftBehind, Error> {
         cycles: graph.cycles(),
         forgotten: graph.counts(),
     };
-    left.leaks.retain(|it| !it.is_cycle);
+    // NOTE: what refers to itself is a leak if it is not known as an `Rc` or `Arc`.
+    let is_listed = |it: &Leak| it.is_cycle && graph.counts_of(it.example).is_some();
+    left.leaks.retain(|it| !is_listed(it));
     left.forgotten
         .retain(|it| it.kind == CountsKind::ForgottenClone);
     graph.overwrite();
