@@ -217,10 +217,9 @@ impl Graph {
             // One reference too many makes it unknown which of them was left behind.
             let is_held = |block: u32| match self.counted(block) {
                 Some((strong, weak)) if rank(block) < Rank::UNKNOWN => {
-                    self.references_from(block, |_| true) != strong + weak
-                        || self.references_from(block, is_open) != strong + weak
+                    self.references_to(block) != strong + weak
                 }
-                Some((strong, weak)) => self.references_from(block, is_open) < strong + weak,
+                Some((strong, weak)) => self.references_to(block) < strong + weak,
                 // A root may own it, unless something else does, or the root is not known.
                 None => rank(block) < Rank::UNKNOWN && !self.has_owner(block),
             };
@@ -252,13 +251,13 @@ impl Graph {
         self.counted(block).is_some() || edges.any(|(_, edge)| references.is_owner(*edge as usize))
     }
 
-    /// How many references that a block counts come from blocks of which `from` holds.
-    fn references_from(&self, block: u32, from: impl Fn(u32) -> bool) -> u64 {
+    /// How many references from blocks an `Rc` or `Arc` may count.
+    fn references_to(&self, block: u32) -> u64 {
         let edges = self.edges_to(block).iter();
-        let found = edges.filter(|(it, edge)| {
+        let found = edges.filter(|(_, edge)| {
             let edge = *edge as usize;
             let is_start = self.data.nodes.offset[edge] == 0;
-            is_start && from(*it) && self.evidence().references.is_content(edge)
+            is_start && self.evidence().references.is_content(edge)
         });
         found.count() as u64
     }
