@@ -89,13 +89,13 @@ fn main() {
         // NOTE: each case sees its own blocks only. A new thread has a stack and an arena of C's
         // allocator in which no word of earlier work looks like a reference.
         std::thread::scope(|scope| {
-            let name = std::thread::Builder::new().name((*name).to_owned());
+            let thread = std::thread::Builder::new().name((*name).to_owned());
             let run = || {
                 alloc_core::start().expect("this program has the allocator");
                 case(&taker);
                 alloc_core::stop();
             };
-            name.spawn_scoped(scope, run).expect("a thread");
+            thread.spawn_scoped(scope, run).expect("a thread");
         });
     }
     if file.is_none() {

@@ -61,12 +61,12 @@ impl Traced {
         })
     }
 
-    /// The name of the program, and the id, for messages.
+    /// The name of the program, and the id.
     pub(crate) fn title(&self) -> String {
         format!("{} (process {})", self.name, self.process)
     }
 
-    /// The name of the program and the id, as they stand in errors.
+    /// The name of the program.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }

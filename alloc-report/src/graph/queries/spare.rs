@@ -42,8 +42,8 @@ impl Graph {
     /// bytes first.
     ///
     /// A length is known if a pointer to the vector has a capacity and a length next to it. Of
-    /// several the longest counts, so a vector of which an older header was left behind may hold
-    /// less than it seems, and never more. Vectors of one place have no known length.
+    /// several the longest counts: if an older one was left behind, more is spare than this says,
+    /// and never less. The length of a vector with a capacity of one is not known.
     ///
     /// ```
     /// use alloc_report::graph::{Graph, builder};
