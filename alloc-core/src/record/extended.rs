@@ -15,9 +15,10 @@ use crate::tables::usable::Side;
 
 /// The guard of one event, in a session that may record more of a block than its stack.
 ///
-/// It does what a [`Recorder`] does, keeps the birth of each block if the session records
-/// lifetimes, counts its usable size if the session measures slack, and each free by label and thread if
-/// the session counts frees. On the slow path it is the guard of sessions without these details, too.
+/// It does what a [`Recorder`] does, keeps the birth of each block if the session records lifetimes
+/// and its time and exact size if the session is for exact graphs, counts its usable size if the
+/// session measures slack, and each free by label and thread if the session counts frees. On the
+/// slow path it is the guard of sessions without these details, too.
 pub(crate) struct Extended(pub(super) Recorder);
 
 impl FastPath for Extended {

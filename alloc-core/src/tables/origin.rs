@@ -11,8 +11,8 @@ use crate::tables::blocks::Word;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Origin(NonZeroU64);
 
-/// Units by which the clock of a processor may be behind that of another: 5 s.
-const CLOCKS: u32 = 1000;
+/// Units by which the clock of a processor may be behind that of another: more than any is.
+const MOST_BEHIND: u32 = 1000;
 
 /// Ticks of the clock in a unit of time, as a power of two: 5.6 ms at 3 GHz. The 32 bits of the
 /// time then last for 280 days.
@@ -48,7 +48,7 @@ impl Origin {
         const PICOSECONDS: u128 = 1_000_000;
         let age = now.wrapping_sub((self.0.get() >> 32) as u32);
         // NOTE: the clock of another processor may be behind by a little.
-        let age = if age > u32::MAX - CLOCKS { 0 } else { age };
+        let age = if age > u32::MAX - MOST_BEHIND { 0 } else { age };
         (u128::from(age) * u128::from(unit) / PICOSECONDS) as u64
     }
 }
