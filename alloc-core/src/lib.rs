@@ -122,6 +122,8 @@ mod label;
 mod process;
 mod record;
 mod scope;
+#[cfg(feature = "serve")]
+pub mod serve;
 mod snapshot;
 mod system;
 mod tables;
@@ -151,6 +153,8 @@ pub use label::{LabelLayer, LabelService};
 pub use scope::{
     Instrumented, Measured, Scope, ScopeHandle, Usage, measure, measure_future, try_measure,
 };
+#[cfg(feature = "serve")]
+pub use serve::{ServeOptions, Server, serve, serve_with};
 #[cfg(feature = "criterion")]
 pub use testing::bench::criterion::{Memory, TimeAndMemory, TimedMemory};
 pub use testing::bench::{BenchMemory, BenchMemoryTable, bench_memory, bench_memory_of};

@@ -93,6 +93,19 @@ pub(crate) struct Seen<'a> {
     pub(crate) slack: Option<Slack>,
 }
 
+#[cfg(feature = "serve")]
+impl Seen<'_> {
+    /// The callsite without what only some sessions record.
+    pub(crate) fn with_counts_only(self) -> Self {
+        Seen {
+            lifetimes: None,
+            freed_by: None,
+            slack: None,
+            ..self
+        }
+    }
+}
+
 /// What was freed of a callsite by one label or thread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Freed {

@@ -4,7 +4,11 @@
 //! requested.
 
 pub(crate) mod output;
+#[cfg(feature = "serve")]
+pub(crate) mod profile;
 mod tables;
+#[cfg(feature = "serve")]
+pub(crate) mod totals;
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -15,11 +19,14 @@ use crate::process::read_tables;
 use crate::process::snapshot_of;
 pub(crate) use crate::snapshot::file::Reserve;
 use crate::snapshot::file::{Names, Pages, write_named};
+#[cfg(feature = "serve")]
+pub(crate) use tables::arguments;
 
 /// The moment at which a snapshot is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Moment {
     /// While the program runs.
+    #[default]
     Running,
     /// When the program ends.
     Exit,
@@ -51,6 +58,11 @@ pub(crate) fn pack_with_callsites(each: &mut dyn FnMut(u32)) -> Result<Packed, E
 }
 
 impl Packed {
+    #[cfg(feature = "serve")]
+    pub(crate) fn of(pages: Pages<u8>) -> Packed {
+        Packed(pages)
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }

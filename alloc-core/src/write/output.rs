@@ -177,7 +177,7 @@ fn create_beside_as(path: &Path, is_private: bool) -> io::Result<(PathBuf, File)
 fn create(path: &Path, is_private: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
     // NOTE: `create_new` follows no link.
-    options.write(true).create_new(true);
+    options.read(true).write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, if is_private { 0o600 } else { 0o666 });
     #[cfg(not(unix))]

@@ -44,7 +44,10 @@ pub(crate) fn load_difference(path: &Path, view: &View) -> Result<(Loaded, Loade
     let sides = read_as(path, Snapshot::read_difference);
     let (added, removed) =
         sides.map_err(|error| anyhow!("{error}; use diff OLD NEW to compare two snapshots"))?;
-    let side = |snapshot| filtered(view.charging.apply(snapshot), &view.filters);
+    let side = |mut snapshot| {
+        symbols::name(&mut snapshot);
+        filtered(view.charging.apply(snapshot), &view.filters)
+    };
     Ok((side(added), side(removed)))
 }
 

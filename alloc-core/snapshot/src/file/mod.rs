@@ -50,6 +50,9 @@ const SAMPLE_TYPES: [(&str, &str); 10] = [
     ("copied_space", "bytes"),
 ];
 
+/// How many of them are Go's.
+const OF_GO: usize = 4;
+
 /// The version of the files that are written. It increases when a reader that does not know the
 /// change would misread numbers, but not for fields that a reader can ignore. A file of a later
 /// version is refused; a file of an earlier version is read.

@@ -57,6 +57,8 @@ pub(super) struct Profile {
     pub(super) drop_frames: i64,
     #[prost(int64, tag = "9")]
     pub(super) time_nanos: i64,
+    #[prost(int64, tag = "10")]
+    pub(super) duration_nanos: i64,
     #[prost(message, optional, tag = "11")]
     pub(super) period_type: Option<ValueType>,
     #[prost(int64, tag = "12")]

@@ -262,7 +262,7 @@ fn inconsistent_profiles_are_errors_and_never_a_panic() {
     );
     check(
         &|it| it.sample[0].value[3] = -1,
-        "found a sample with a negative value",
+        "found the difference of two, with negative values",
     );
     check(
         &|it| it.sample[1].label[2].num = 1 << 32,

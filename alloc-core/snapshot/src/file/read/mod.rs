@@ -163,10 +163,15 @@ impl Profile {
     fn difference(self) -> (Snapshot, Snapshot) {
         let Profile {
             traces: Traces { added, taken_away },
+            own,
             mut about,
             ..
         } = self;
         about.unknown.levels = true;
+        if let Some(own) = own.filter(|it| it.is_unnamed) {
+            let side = |traces| Snapshot::unnamed(traces, own.recorded.clone(), about.clone());
+            return (side(added), side(taken_away));
+        }
         let before = About {
             modules: Vec::new(),
             ..about.clone()

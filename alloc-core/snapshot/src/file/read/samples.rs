@@ -183,9 +183,6 @@ impl<'a, 'b> Samples<'a, 'b> {
             self.traces.added.push(Trace { counters, ..trace });
             return Ok(());
         }
-        if self.is_own {
-            return Err(Error::invalid_file("found a sample with a negative value"));
-        }
         if self.traces.taken_away.capacity() == 0 {
             budget.take(self.number, size_of::<Trace>(), "samples")?;
             self.traces.taken_away.reserve_exact(self.number);

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::pages::{NoMemory, Pages};
 use super::raw::{Callsite, Freed, Lifetimes, RawFile, Segment, Summary, Text};
 use super::reserve::Reserve;
+use crate::Counters;
 use crate::error::Error;
 use crate::file::known;
 use crate::snapshot::{About, Snapshot};
@@ -46,6 +47,7 @@ pub(in crate::file) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Err
             stack: &recorded.addresses[callsite.stack.clone()],
             stack_end: callsite.stack_end,
             counters: callsite.counters,
+            before: Counters::default(),
             domain: callsite.domain,
             thread,
             label,
@@ -70,6 +72,8 @@ pub(in crate::file) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Err
     }
     let summary = Summary {
         nanoseconds: nanoseconds(*taken_at),
+        duration: 0,
+        shows_allocated: false,
         process_id: *process_id,
         at_exit: *is_at_exit,
         heap: recorded.heap,

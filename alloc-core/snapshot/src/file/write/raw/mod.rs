@@ -19,8 +19,8 @@ use crate::file::write::locations::Locations;
 use crate::file::write::message::{self, Message};
 use crate::file::write::pages::{NoMemory, Pages};
 use crate::file::{
-    BROKEN, DOMAIN_LABEL, FORMAT, OVERFLOW, OWN_LABEL, SAMPLE_TYPES, SIZE_LABEL, STACK_LABEL,
-    THREAD_LABEL, TRUNCATED, UNCAPTURED, values,
+    BROKEN, DOMAIN_LABEL, FORMAT, OF_GO, OVERFLOW, OWN_LABEL, SAMPLE_TYPES, SIZE_LABEL,
+    STACK_LABEL, THREAD_LABEL, TRUNCATED, UNCAPTURED, values,
 };
 use crate::recorded::StackEnd;
 use crate::{Counters, Health, Slack, TracedMemory};
@@ -36,6 +36,8 @@ pub struct Callsite<'a> {
     pub stack_end: StackEnd,
     /// What was allocated there.
     pub counters: Counters,
+    /// What of it was allocated before the time that the file is about.
+    pub before: Counters,
     /// The domain of the memory; 0 is the Rust heap.
     pub domain: u32,
     /// The name of the thread, from [`RawFile::text`], if the session distinguishes threads.
@@ -72,6 +74,10 @@ pub struct Segment<'a> {
 pub struct Summary {
     /// When the file is written, in nanoseconds since 1970.
     pub nanoseconds: i64,
+    /// How long the time is that the file is about, in nanoseconds; 0 for a single moment.
+    pub duration: i64,
+    /// Whether readers show first what was allocated, and not what is live.
+    pub shows_allocated: bool,
     /// The process id.
     pub process_id: u32,
     /// Whether the program is ending.
@@ -187,6 +193,11 @@ impl RawFile {
         RawFile::with_types([true; SAMPLE_TYPES.len()])
     }
 
+    /// A file that has Go's sample types only, for readers that know no other.
+    pub fn of_go() -> Result<RawFile, NoMemory> {
+        RawFile::with_types(std::array::from_fn(|at| at < OF_GO))
+    }
+
     /// A file with those sample types that are known.
     pub(in crate::file) fn with_types(known: Known) -> Result<RawFile, NoMemory> {
         let mut file = RawFile {
@@ -234,9 +245,13 @@ impl RawFile {
         }
         self.message.field(field::LOCATION_ID, self.inner.bytes())?;
         self.inner.clear();
-        let values = values(&callsite.counters).into_iter().zip(self.known);
-        for (value, _) in values.filter(|it| it.1) {
-            self.inner.varint(value.min(i64::MAX as u64))?;
+        let before = values(&callsite.before);
+        let values = values(&callsite.counters).into_iter().zip(before);
+        for ((value, before), _) in values.zip(self.known).filter(|it| it.1) {
+            let largest = i64::MAX as u64;
+            let change = value.min(largest) as i64 - before.min(largest) as i64;
+            // NOTE: the format writes a negative number as its two's complement.
+            self.inner.varint(change as u64)?;
         }
         self.message.field(field::VALUE, self.inner.bytes())?;
 
@@ -364,7 +379,10 @@ impl RawFile {
 
         self.message.clear();
         self.message.fields(&Profile {
-            default_sample_type: fixed("inuse_space"),
+            default_sample_type: fixed(match summary.shows_allocated {
+                true => "alloc_space",
+                false => "inuse_space",
+            }),
             drop_frames: fixed(DROP_FRAMES),
             period_type: Some(proto::ValueType {
                 r#type: fixed("space"),
@@ -372,6 +390,7 @@ impl RawFile {
             }),
             period: summary.sampled_every.max(1) as i64,
             time_nanos: summary.nanoseconds,
+            duration_nanos: summary.duration,
             ..Profile::default()
         })?;
         self.packed.write(self.message.bytes())?;

@@ -52,6 +52,7 @@ fn sample() -> Pages<u8> {
             stack,
             stack_end,
             counters: counters(bytes, bytes / 10),
+            before: Counters::default(),
             domain,
             thread: Some(thread).filter(|_| domain == 7),
             label: Some(label).filter(|_| bytes == 300),
@@ -81,6 +82,8 @@ fn sample() -> Pages<u8> {
     }
     let summary = Summary {
         nanoseconds: 1_234_567_890_123,
+        duration: 0,
+        shows_allocated: false,
         process_id: 42,
         at_exit: true,
         heap: TracedMemory {
@@ -239,6 +242,55 @@ fn locations_are_calls_in_modules_without_names() {
     assert!(extension.unnamed && extension.format == FORMAT);
 }
 
+#[test]
+fn a_file_of_gos_types_holds_what_changed() {
+    let mut file = RawFile::of_go().unwrap();
+    file.callsite(Callsite {
+        stack: &[0x1001],
+        stack_end: StackEnd::Complete,
+        counters: counters(100, 10),
+        before: Counters {
+            current: Amount::new(300, 30),
+            total: Amount::new(50, 5),
+            ..Counters::default()
+        },
+        domain: 0,
+        thread: None,
+        label: None,
+        size_class: None,
+        lifetimes: None,
+        freed_by: None,
+        slack: None,
+    })
+    .unwrap();
+    let summary = Summary {
+        duration: 5_000_000_000,
+        shows_allocated: true,
+        ..Summary::default()
+    };
+    let file = file.finish(&summary, b"", std::iter::empty(), std::iter::empty());
+    let file = file.unwrap();
+    let profile = decoded(&file);
+    let text = |number: i64| profile.string_table[number as usize].as_str();
+    let types = profile.sample_type.iter().map(|it| text(it.r#type));
+    let expected = [
+        "alloc_objects",
+        "alloc_space",
+        "inuse_objects",
+        "inuse_space",
+    ];
+    assert_eq!(types.collect::<Vec<_>>(), expected);
+    assert_eq!(profile.sample[0].value, [15, 150, -20, -200]);
+    assert_eq!(text(profile.default_sample_type), "alloc_space");
+    assert_eq!(profile.duration_nanos, 5_000_000_000);
+
+    let (added, removed) = Snapshot::read_difference(&file[..]).unwrap();
+    let counters = |it: &Snapshot| it.traces()[0].counters;
+    assert_eq!(counters(&added).total, Amount::new(150, 15));
+    assert_eq!(counters(&removed).current, Amount::new(200, 20));
+    assert!(!added.knows(crate::Metric::Peak));
+}
+
 /// As many callsites as in a large program, each with a stack of thirty addresses.
 #[test]
 fn twenty_thousand_callsites_need_little_memory() {
@@ -253,6 +305,7 @@ fn twenty_thousand_callsites_need_little_memory() {
             stack: &stack,
             stack_end: StackEnd::Complete,
             counters: counters(callsite as u64 * 48, callsite as u64),
+            before: Counters::default(),
             domain: 0,
             thread: None,
             label: None,

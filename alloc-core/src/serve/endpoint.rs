@@ -1,0 +1,339 @@
+//! [`Endpoint`]: from a request's path and query to its answer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::delta::{self, Delta};
+use super::helper::Helper;
+use super::query::Query;
+use super::response::{Body, Response};
+use super::{ServeOptions, index, metrics, text};
+use crate::record::thread;
+use crate::snapshot::file::Names;
+use crate::write::totals::Totals;
+use crate::write::{self, Moment, Packed};
+use crate::{Bytes, Config, Error};
+
+/// Answers requests: for a service that has a web server already.
+///
+/// Give it the path and the query of a request: see [`serve`](mod@crate::serve) for those that there
+/// are. It checks nobody: do that first. A clone shares what `delta_heap` remembers.
+///
+/// ```
+/// # use alloc_core::TraceAlloc;
+/// # #[global_allocator]
+/// # static ALLOC: TraceAlloc = TraceAlloc::system();
+/// use alloc_core::ServeOptions;
+/// use alloc_core::serve::Endpoint;
+///
+/// alloc_core::start()?;
+/// let endpoint = Endpoint::new(&ServeOptions::default());
+///
+/// let profile = endpoint.get("/debug/pprof/heap", "");
+/// assert_eq!(profile.status(), 200);
+/// let profile = profile.into_bytes()?;
+/// assert!(profile.starts_with(b"\x1F\x8B"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Endpoint(Arc<Inner>);
+
+struct Inner {
+    options: ServeOptions,
+    delta: Delta,
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Get,
+    Post,
+}
+
+/// An answer, or when to ask for it again.
+pub(super) enum Answer {
+    Ready(Response),
+    Later(Later),
+}
+
+/// An answer that takes time.
+pub(super) enum Later {
+    /// What changes until then.
+    Change {
+        since: Totals,
+        until: Instant,
+        shows_allocated: bool,
+        name: &'static str,
+        named: bool,
+    },
+    /// What a command makes of a profile, and the response but for its body.
+    Command(Helper, Response),
+}
+
+impl Endpoint {
+    /// An endpoint with these options.
+    pub fn new(options: &ServeOptions) -> Endpoint {
+        Endpoint(Arc::new(Inner {
+            options: options.clone(),
+            delta: Delta::default(),
+        }))
+    }
+
+    /// Answers a `GET` request. It blocks with `seconds`, and while a command makes a page or looks up
+    /// names.
+    pub fn get(&self, path: &str, query: &str) -> Response {
+        self.wait_for(Method::Get, path, query)
+    }
+
+    /// Answers a `POST` request, such as `/start`.
+    pub fn post(&self, path: &str, query: &str) -> Response {
+        self.wait_for(Method::Post, path, query)
+    }
+
+    fn wait_for(&self, method: Method, path: &str, query: &str) -> Response {
+        let _muted = thread::mute();
+        let mut answer = self.answer(method, path, query);
+        loop {
+            match answer {
+                Answer::Ready(response) => return response,
+                Answer::Later(later) => {
+                    std::thread::sleep(later.time_left().min(Duration::from_secs(1)));
+                    answer = self.again(later);
+                }
+            }
+        }
+    }
+
+    /// Whether the answer takes time or memory.
+    pub(super) fn is_large(path: &str) -> bool {
+        let is_profile = path
+            .strip_prefix(PPROF)
+            .is_some_and(|name| !name.is_empty());
+        is_profile || matches!(path, "/report" | "/snapshot")
+    }
+
+    /// Answers a request without waiting.
+    pub(super) fn answer(&self, method: Method, path: &str, query: &str) -> Answer {
+        match self.try_answer(method, path, Query(query)) {
+            Ok(answer) => answer,
+            Err(refused) => Answer::Ready(refused),
+        }
+    }
+
+    fn try_answer(&self, method: Method, path: &str, query: Query<'_>) -> Result<Answer, Response> {
+        let options = &self.0.options;
+        let expected = match path {
+            "/start" | "/stop" => Method::Post,
+            _ => Method::Get,
+        };
+        let is_known = |path| {
+            matches!(
+                path,
+                "/" | "/metrics" | "/report" | "/snapshot" | "/start" | "/stop"
+            )
+        };
+        if method != expected && (is_known(path) || path.starts_with(PPROF)) {
+            let allowed = match expected {
+                Method::Get => "GET",
+                Method::Post => "POST",
+            };
+            let refused = format!("expected the method {allowed}, found another");
+            return Err(Response::text(405, refused).with_header("Allow", allowed));
+        }
+        let ready = |response| Ok(Answer::Ready(response));
+        match path {
+            "/" => ready(Response::empty(303).with_header("Location", PPROF)),
+            "/metrics" => ready(metrics::response()?),
+            "/snapshot" => {
+                let packed = write::pack(Names::Addresses, Moment::Running)?;
+                let name = format!("heap-{}.pb.gz", std::process::id());
+                self.profile(packed, &name, self.names(query)?)
+            }
+            "/report" => {
+                let packed = write::pack(Names::Addresses, Moment::Running)?;
+                let page = Response::new(200, "text/html; charset=utf-8", Body::Text(Vec::new()));
+                let arguments = ["html", "-", "-o", "-"];
+                self.command(&arguments, packed, page)
+            }
+            "/start" | "/stop" if options.read_only => {
+                Err(Response::text(403, "this program refuses /start and /stop"))
+            }
+            "/start" => ready(start(query)?),
+            "/stop" => {
+                crate::stop();
+                ready(Response::text(200, "tracing is off"))
+            }
+            _ => match path.strip_prefix(PPROF) {
+                Some(name) => self.pprof(name, query),
+                None => Err(Response::text(
+                    404,
+                    format!("expected {PPROF}, /metrics, /report or /snapshot, found another path"),
+                )),
+            },
+        }
+    }
+
+    /// Answers a request below [`PPROF`].
+    fn pprof(&self, name: &str, query: Query<'_>) -> Result<Answer, Response> {
+        let (name, shows_allocated) = match name {
+            "" => return Ok(Answer::Ready(index::response())),
+            "cmdline" => return Ok(Answer::Ready(index::command_line()?)),
+            "heap" => ("heap", false),
+            "allocs" => ("allocs", true),
+            "delta_heap" => ("delta_heap", false),
+            other => {
+                let found = format!(
+                    "expected heap, allocs, delta_heap or cmdline, found {other:?}: this program \
+                     serves profiles of its memory"
+                );
+                return Err(Response::text(404, found).with_header("X-Go-Pprof", "1"));
+            }
+        };
+        let seconds = query.parse::<u32>("seconds", SECONDS).map_err(wrong)?;
+        let debug = query.parse::<u32>("debug", "0 or 1").map_err(wrong)?;
+        let named = self.names(query)?;
+        let is_text = debug.is_some_and(|it| it > 0);
+        match seconds {
+            Some(seconds) if !(1..=3600).contains(&seconds) => Err(wrong(format!(
+                "seconds: expected {SECONDS}, found {seconds}"
+            ))),
+            Some(_) if is_text => Err(wrong(
+                "expected seconds or debug, found both: a difference has no text".to_owned(),
+            )),
+            Some(seconds) => Ok(Answer::Later(Later::Change {
+                since: Totals::read()?,
+                until: Instant::now() + Duration::from_secs(seconds.into()),
+                shows_allocated,
+                name,
+                named,
+            })),
+            None if is_text => Ok(Answer::Ready(text::response()?)),
+            None if name == "delta_heap" => self.profile(self.0.delta.pack()?, name, named),
+            None => self.profile(delta::whole(shows_allocated)?, name, named),
+        }
+    }
+
+    /// Whether a profile has names.
+    fn names(&self, query: Query<'_>) -> Result<bool, Response> {
+        let asked = query.switch("names").map_err(wrong)?;
+        Ok(asked.unwrap_or(self.0.options.names))
+    }
+
+    /// Answers with a profile, with or without names.
+    fn profile(&self, packed: Packed, name: &str, named: bool) -> Result<Answer, Response> {
+        let content = "application/octet-stream";
+        let response = |body| {
+            let file = format!("attachment; filename=\"{name}\"");
+            Response::new(200, content, body).with_header("Content-Disposition", file)
+        };
+        if !named {
+            return Ok(Answer::Ready(response(Body::Packed(packed))));
+        }
+        let arguments = ["symbolize", "-", "-o", "-"];
+        self.command(&arguments, packed, response(Body::Text(Vec::new())))
+    }
+
+    fn command(
+        &self,
+        arguments: &[&str],
+        input: Packed,
+        response: Response,
+    ) -> Result<Answer, Response> {
+        let helper = Helper::start(&self.0.options.command, arguments, input.bytes())?;
+        Ok(Answer::Later(Later::Command(helper, response)))
+    }
+
+    /// Asks again for an answer that takes time.
+    pub(super) fn again(&self, later: Later) -> Answer {
+        match self.try_again(later) {
+            Ok(answer) => answer,
+            Err(failed) => Answer::Ready(failed),
+        }
+    }
+
+    fn try_again(&self, later: Later) -> Result<Answer, Response> {
+        match later {
+            Later::Change {
+                since,
+                until,
+                shows_allocated,
+                name,
+                named,
+            } if Instant::now() >= until => {
+                let packed = delta::since(&since, shows_allocated)?;
+                // NOTE: its memory is not needed while a command names the profile.
+                drop(since);
+                self.profile(packed, name, named)
+            }
+            Later::Command(mut helper, mut response) => match helper.output()? {
+                Some((file, len)) => {
+                    response.body = Body::File(file, len);
+                    Ok(Answer::Ready(response))
+                }
+                None => Ok(Answer::Later(Later::Command(helper, response))),
+            },
+            later => Ok(Answer::Later(later)),
+        }
+    }
+}
+
+impl Later {
+    /// When to ask again, at the latest.
+    pub(super) fn time_left(&self) -> Duration {
+        match self {
+            Later::Change { until, .. } => until.saturating_duration_since(Instant::now()),
+            Later::Command(..) => super::TICK,
+        }
+    }
+}
+
+/// The path of profiles.
+pub(super) const PPROF: &str = "/debug/pprof/";
+
+const SECONDS: &str = "a number from 1 to 3600";
+
+/// Starts tracing.
+fn start(query: Query<'_>) -> Result<Response, Response> {
+    let mut config = Config::default();
+    let frames = query
+        .parse("frames", "a number from 0 to 1000")
+        .map_err(wrong)?;
+    if let Some(frames) = frames {
+        config = config.frames(frames);
+    }
+    let sample = query.parse::<Bytes>("sample", "bytes, as 524288 or 512KiB");
+    if let Some(sample) = sample.map_err(wrong)? {
+        config = config.sample_every(sample);
+    }
+    match crate::start_with(config) {
+        Ok(()) => Ok(Response::text(200, "tracing is on")),
+        Err(error) if error.is_already_tracing() => Err(Response::text(409, error)),
+        Err(error) if error.is_invalid_config() => Err(wrong(error.to_string())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// An answer to a request with a wrong parameter.
+fn wrong(message: String) -> Response {
+    Response::text(400, message)
+}
+
+impl From<Error> for Response {
+    fn from(error: Error) -> Response {
+        if error.is_not_tracing() {
+            let how = "expected that tracing is on, found it off: POST /start, or set ALLOC_TRACE=128 \
+                       when the program starts";
+            return Response::text(503, how);
+        }
+        Response::text(500, error)
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("options", &self.0.options)
+            .finish_non_exhaustive()
+    }
+}

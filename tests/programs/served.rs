@@ -1,0 +1,106 @@
+//! A program that serves profiles of its memory, for tests of what clients get.
+//!
+//! Its arguments are an address, and options such as `token=...`. It prints the address that it
+//! serves. Then each line of its input is a command, and each is answered with a line.
+
+use std::hint::black_box;
+use std::io::{BufRead as _, Write as _};
+use std::time::Duration;
+
+use alloc_core::{Config, ServeOptions, TraceAlloc};
+use alloc_tests::call_by_bits;
+
+#[global_allocator]
+static ALLOC: TraceAlloc = TraceAlloc::system();
+
+/// Keeps blocks of 1000 bytes.
+#[inline(never)]
+fn keep(kept: &mut Vec<Box<[u8]>>, count: usize) {
+    kept.extend((0..count).map(|_| black_box(vec![1_u8; 1000]).into_boxed_slice()));
+}
+
+/// Keeps a block in each of many callsites.
+fn keep_afar(kept: &mut Vec<Box<[u8]>>, callsites: u32) {
+    let bits = callsites.next_power_of_two().ilog2();
+    for path in 0..callsites {
+        call_by_bits(path, bits, &mut || keep(kept, 1));
+    }
+}
+
+fn main() {
+    let mut options = ServeOptions::default();
+    let mut config = Some(Config::default());
+    let mut arguments = std::env::args().skip(1);
+    let address = arguments.next().expect("an address");
+    for argument in arguments {
+        let (name, value) = argument.split_once('=').expect("a name and a value");
+        options = match name {
+            "token" => options.token(value),
+            "command" => options.command(value),
+            "names" => options.names(value == "1"),
+            "read_only" => options.read_only(value == "1"),
+            "mode" => options.socket_mode(u32::from_str_radix(value, 8).expect("a mode")),
+            "tracing" => {
+                config = config.filter(|_| value == "1");
+                options
+            }
+            "sample" => {
+                let bytes: u64 = value.parse().expect("bytes");
+                config = config.map(|it| it.sample_every(bytes));
+                options
+            }
+            _ => panic!("no option is called {name}"),
+        };
+    }
+    if let Some(config) = config {
+        alloc_core::start_with(config).expect("tracing starts");
+    }
+    let mut server = match alloc_core::serve_with(&address, &options) {
+        Ok(server) => Some(server),
+        Err(error) => {
+            println!("error: {error}");
+            return;
+        }
+    };
+    let say = |text: &dyn std::fmt::Display| {
+        println!("{text}");
+        std::io::stdout().flush().expect("somebody reads");
+    };
+    if let Some(server) = &server {
+        match server.address() {
+            Some(address) => say(&address),
+            None => say(&server),
+        }
+    }
+    let mut kept = Vec::with_capacity(1 << 20);
+    for line in std::io::stdin().lock().lines() {
+        let line = line.expect("UTF-8");
+        let (command, number) = line.split_once(' ').unwrap_or((&line, "0"));
+        let number: usize = number.parse().expect("a number");
+        match command {
+            "keep" => keep(&mut kept, number),
+            "callsites" => keep_afar(&mut kept, number as u32),
+            "drop" => drop(kept.drain(..number)),
+            "temporary" => (0..number).for_each(|_| drop(black_box(vec![1_u8; 100]))),
+            "label" => alloc_core::Label::new("request \"1\"").run(|| keep(&mut kept, number)),
+            "stop-serving" => drop(server.take()),
+            "sleep" => std::thread::sleep(Duration::from_millis(number as u64)),
+            "total" => {
+                let snapshot = alloc_core::take_snapshot().expect("tracing is on");
+                let mut total = alloc_core::Amount::default();
+                let traces = snapshot.traces().iter();
+                traces.for_each(|it| total += it.counters.total);
+                let current = alloc_core::traced_memory().current;
+                say(&format!(
+                    "{} {} {}",
+                    total.bytes.get(),
+                    total.blocks,
+                    current.get()
+                ));
+                continue;
+            }
+            _ => panic!("no command is called {command}"),
+        }
+        say(&"done");
+    }
+}

@@ -1,0 +1,162 @@
+//! A client, and the program that it asks.
+
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+/// The program `served`, which runs until it is dropped.
+pub(crate) struct Served {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    /// What it serves: an address, or a path.
+    pub(crate) address: String,
+}
+
+impl Served {
+    /// Starts it at a port that is free.
+    pub(crate) fn start(options: &[&str]) -> Served {
+        Served::start_at("127.0.0.1:0", options)
+    }
+
+    pub(crate) fn start_at(address: &str, options: &[&str]) -> Served {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_served"));
+        command.arg(address).args(options);
+        for (name, _) in std::env::vars().filter(|it| it.0.starts_with("ALLOC_TRACE")) {
+            command.env_remove(name);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let input = child.stdin.take().expect("a pipe");
+        let output = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut served = Served {
+            child,
+            input,
+            output,
+            address: String::new(),
+        };
+        served.address = served.line();
+        served
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("UTF-8");
+        line.trim_end().to_owned()
+    }
+
+    /// Gives it a command, and returns its answer.
+    pub(crate) fn tell(&mut self, command: &str) -> String {
+        writeln!(self.input, "{command}").expect("it reads");
+        self.line()
+    }
+
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn get(&self, target: &str) -> Answer {
+        self.ask("GET", target, &[])
+    }
+
+    pub(crate) fn post(&self, target: &str) -> Answer {
+        self.ask("POST", target, &[])
+    }
+
+    /// Sends a request with headers. Without a header `Host` it names this machine.
+    pub(crate) fn ask(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut stream = self.connect();
+        let mut head = format!("{method} {target} HTTP/1.1\r\n");
+        if !headers.iter().any(|it| it.0 == "Host") {
+            head += "Host: localhost\r\n";
+        }
+        let headers = headers.iter();
+        headers.for_each(|(name, value)| head += &format!("{name}: {value}\r\n"));
+        stream
+            .write_all(format!("{head}\r\n").as_bytes())
+            .expect("it reads");
+        Answer::read(stream)
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(&self.address).expect("it listens");
+        let timeout = Some(Duration::from_secs(60));
+        stream.set_read_timeout(timeout).expect("a timeout");
+        stream
+    }
+
+    /// The number behind a field of its status, in bytes or as it is.
+    pub(crate) fn status(&self, field: &str) -> u64 {
+        let path = format!("/proc/{}/status", self.process());
+        let status = std::fs::read_to_string(path).expect("it runs");
+        let line = status
+            .lines()
+            .find(|line| line.starts_with(field))
+            .expect("the field");
+        let mut words = line.split_ascii_whitespace().skip(1);
+        let number: u64 = words
+            .next()
+            .and_then(|it| it.parse().ok())
+            .expect("a number");
+        number << if words.next() == Some("kB") { 10 } else { 0 }
+    }
+
+    /// How many descriptors it has.
+    pub(crate) fn descriptors(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.process());
+        std::fs::read_dir(path).expect("it runs").count()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a server answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// In lower case.
+    headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    /// Reads an answer to its end.
+    #[track_caller]
+    pub(crate) fn read(mut stream: impl Read) -> Answer {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).expect("an answer");
+        let end = bytes.windows(4).position(|it| it == b"\r\n\r\n");
+        let end = end.unwrap_or_else(|| panic!("{:?}", String::from_utf8_lossy(&bytes)));
+        let head = std::str::from_utf8(&bytes[..end]).expect("UTF-8");
+        let mut lines = head.split("\r\n");
+        let status = lines
+            .next()
+            .and_then(|it| it.split(' ').nth(1)?.parse().ok());
+        let headers = lines.filter_map(|it| it.split_once(": "));
+        let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
+        let answer = Answer {
+            status: status.expect("a status"),
+            headers: headers.collect(),
+            body: bytes[end + 4..].to_vec(),
+        };
+        let length = answer.header("content-length").expect("a length");
+        let is_whole = length == answer.body.len().to_string();
+        assert!(is_whole || answer.body.is_empty(), "{length} bytes");
+        answer
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|it| it.0 == name);
+        found.map(|it| &*it.1)
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("UTF-8")
+    }
+}
