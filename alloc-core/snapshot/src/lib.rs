@@ -59,7 +59,7 @@ pub mod seam {
             Callsite, Freed, Lifetimes, RawFile, Segment, Summary, Text,
         };
         pub use crate::file::write::reserve::Reserve;
-        pub use crate::file::{Names, write_named};
+        pub use crate::file::{Names, write_difference, write_named};
     }
     pub mod lifetimes {
         pub use crate::lifetimes::{Ages, Lifetimes};

@@ -9,7 +9,7 @@ pub(crate) mod modules;
 pub(crate) mod read_tables;
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::record::thread;
 use crate::snapshot::recorded::Recorded;
@@ -78,6 +78,7 @@ pub(crate) fn snapshot_of(recorded: Recorded) -> Snapshot {
     register_hooks();
     let about = About {
         taken_at: SystemTime::now(),
+        duration: Duration::ZERO,
         process_id: std::process::id(),
         is_at_exit: false,
         program: std::env::current_exe()

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// ```
 #[derive(Clone)]
 pub struct ServeOptions {
-    pub(super) token: Option<Box<str>>,
+    pub(super) token: Option<String>,
     pub(super) names: bool,
     pub(super) command: OsString,
     pub(super) read_only: bool,
@@ -44,7 +44,8 @@ impl ServeOptions {
     /// assert!(!format!("{options:?}").contains("hunter2"));
     /// ```
     pub fn token(mut self, token: impl Into<String>) -> ServeOptions {
-        self.token = Some(token.into().into()).filter(|it: &Box<str>| !it.is_empty());
+        let token: String = token.into();
+        self.token = Some(token).filter(|it| !it.is_empty());
         self
     }
 

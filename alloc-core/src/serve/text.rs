@@ -63,7 +63,7 @@ struct Text(Pages<u8>);
 
 impl Text {
     fn write(&mut self, text: std::fmt::Arguments<'_>) -> Result<(), Error> {
-        (&mut *self).write_fmt(text).map_err(Error::from)
+        self.write_fmt(text).map_err(Error::from)
     }
 
     fn line(&mut self, text: std::fmt::Arguments<'_>) -> Result<(), Error> {

@@ -71,6 +71,35 @@ pub(crate) fn read_profile(path: &Path) -> Result<Snapshot> {
     Ok(snapshot)
 }
 
+/// What a file in our format, which is pprof's, has.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
+pub(crate) enum Content {
+    Snapshot(Snapshot),
+    /// The additions and the removals between two moments.
+    Difference(Snapshot, Snapshot),
+}
+
+/// Reads a file, whatever it has, and names its frames.
+pub(crate) fn read_content(path: &Path) -> Result<Content> {
+    let content = read_as(path, |mut reader| {
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes)?;
+        match Snapshot::read_difference(&bytes[..]) {
+            Ok((added, removed)) => Ok(Content::Difference(added, removed)),
+            Err(_) => Snapshot::read_from(&bytes[..]).map(Content::Snapshot),
+        }
+    });
+    let mut content = content?;
+    match &mut content {
+        Content::Snapshot(snapshot) => symbols::name(snapshot),
+        Content::Difference(added, removed) => {
+            symbols::name(added);
+            symbols::name(removed);
+        }
+    }
+    Ok(content)
+}
+
 /// Reads the heap graph at `path`, names its frames and variables, and charges its blocks.
 ///
 /// NOTE: it is never dropped, as [`Loaded`].

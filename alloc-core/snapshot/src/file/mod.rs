@@ -180,6 +180,11 @@ pub(crate) fn dump(snapshot: &Snapshot, path: &Path, names: Names) -> Result<(),
     Ok(())
 }
 
+/// Writes a profile of changes with names: the first side minus the second.
+pub fn write_difference(sides: [&Snapshot; 2], writer: impl Write) -> Result<(), Error> {
+    write::named::write_difference(sides, writer)
+}
+
 /// Writes the bytes of [`dump`] to a writer.
 pub(crate) fn write(
     snapshot: &Snapshot,

@@ -79,6 +79,7 @@ fn sample() -> Snapshot {
         ..Recorded::default()
     };
     let about = About {
+        duration: Default::default(),
         taken_at: std::time::SystemTime::UNIX_EPOCH
             + std::time::Duration::from_nanos(1_234_567_890_123),
         process_id: 42,

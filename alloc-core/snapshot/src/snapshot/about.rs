@@ -1,7 +1,7 @@
 //! [`About`]: data about the process that a snapshot was taken in.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::Metric;
 use crate::modules::Module;
@@ -11,6 +11,8 @@ use crate::modules::Module;
 pub struct About {
     /// The time of the snapshot.
     pub taken_at: SystemTime,
+    /// How long the changes took, if the snapshot has changes; else zero.
+    pub duration: Duration,
     /// The process id; 0 if unknown.
     pub process_id: u32,
     /// Whether the program was ending.
@@ -48,6 +50,7 @@ impl Default for About {
     fn default() -> About {
         About {
             taken_at: SystemTime::UNIX_EPOCH,
+            duration: Duration::ZERO,
             process_id: 0,
             is_at_exit: false,
             program: String::new(),

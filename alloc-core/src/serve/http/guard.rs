@@ -9,7 +9,7 @@ use super::request::Request;
 
 /// Decides whether a request is answered.
 pub(super) struct Guard {
-    token: Option<Box<str>>,
+    token: Option<String>,
     /// Whether the name of the host is checked: where no token is required, over the network.
     checks_host: bool,
 }

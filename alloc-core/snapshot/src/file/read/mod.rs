@@ -165,9 +165,10 @@ impl Profile {
             traces: Traces { added, taken_away },
             own,
             mut about,
-            ..
+            duration_nanos,
         } = self;
         about.unknown.levels = true;
+        about.duration = Duration::from_nanos(duration_nanos.try_into().unwrap_or(0));
         if let Some(own) = own.filter(|it| it.is_unnamed) {
             let side = |traces| Snapshot::unnamed(traces, own.recorded.clone(), about.clone());
             return (side(added), side(taken_away));

@@ -9,13 +9,14 @@ use flate2::write::GzEncoder;
 use prost::Message as _;
 
 use super::drop_frames;
+use super::raw::Known;
 use crate::error::Error;
 use crate::file::proto::{
     self, Extension, Function, Label, Line, Location, Mapping, Profile, Sample,
 };
 use crate::file::{
-    BROKEN, DOMAIN_LABEL, FORMAT, OVERFLOW, OWN_LABEL, SAMPLE_TYPES, SIZE_LABEL, STACK_LABEL,
-    THREAD_LABEL, TRUNCATED, TYPE_LABEL, UNCAPTURED, known, values,
+    BROKEN, DOMAIN_LABEL, FORMAT, OF_GO, OVERFLOW, OWN_LABEL, SAMPLE_TYPES, SIZE_LABEL,
+    STACK_LABEL, THREAD_LABEL, TRUNCATED, TYPE_LABEL, UNCAPTURED, known, values,
 };
 use crate::recorded::StackEnd;
 use crate::snapshot::{Snapshot, Trace};
@@ -23,7 +24,15 @@ use crate::stack::frame::Frame;
 use crate::{FreedBy, Metric};
 
 pub(crate) fn write(snapshot: &Snapshot, writer: impl Write) -> Result<(), Error> {
-    let profile = Builder::default().profile(snapshot);
+    pack(&Builder::default().profile(snapshot), writer)
+}
+
+/// Writes a profile of changes, in Go's sample types: the first side minus the second.
+pub(crate) fn write_difference(sides: [&Snapshot; 2], writer: impl Write) -> Result<(), Error> {
+    pack(&Builder::default().difference(sides), writer)
+}
+
+fn pack(profile: &Profile, writer: impl Write) -> Result<(), Error> {
     let mut file = GzEncoder::new(writer, Compression::fast());
     file.write_all(&profile.encode_to_vec())?;
     file.finish()?.flush()?;
@@ -35,7 +44,7 @@ pub(crate) fn write(snapshot: &Snapshot, writer: impl Write) -> Result<(), Error
 struct Builder {
     profile: Profile,
     /// Which of the sample types are in the file.
-    known: [bool; SAMPLE_TYPES.len()],
+    known: Known,
     strings: HashMap<String, i64>,
     functions: HashMap<(i64, i64, i64), u64>,
     /// Keyed by the identity of the location's innermost frame and the number of its frames.
@@ -44,9 +53,22 @@ struct Builder {
 
 impl Builder {
     fn profile(mut self, snapshot: &Snapshot) -> Profile {
-        self.string("");
         let counters = snapshot.traces().iter().map(|it| &it.counters);
-        self.known = known(&snapshot.about.unknown, counters);
+        self.begin(snapshot, known(&snapshot.about.unknown, counters));
+        self.samples(snapshot, 1);
+        self.finish(snapshot)
+    }
+
+    fn difference(mut self, [added, removed]: [&Snapshot; 2]) -> Profile {
+        self.begin(added, std::array::from_fn(|at| at < OF_GO));
+        self.samples(added, 1);
+        self.samples(removed, -1);
+        self.finish(added)
+    }
+
+    fn begin(&mut self, snapshot: &Snapshot, known: Known) {
+        self.string("");
+        self.known = known;
         for ((name, unit), _) in SAMPLE_TYPES.iter().zip(self.known).filter(|it| it.1) {
             let value_type = self.value_type(name, unit);
             self.profile.sample_type.push(value_type);
@@ -61,11 +83,21 @@ impl Builder {
             .taken_at
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, |since| since.as_nanos() as i64);
+        let duration = snapshot.about.duration.as_nanos();
+        self.profile.duration_nanos = duration.try_into().unwrap_or(i64::MAX);
         self.mappings(snapshot);
+    }
+
+    /// Adds the traces of a snapshot, with their values times `sign`.
+    fn samples(&mut self, snapshot: &Snapshot, sign: i64) {
         for trace in snapshot.traces() {
-            let sample = self.sample(trace);
+            let mut sample = self.sample(trace);
+            sample.value.iter_mut().for_each(|it| *it *= sign);
             self.profile.sample.push(sample);
         }
+    }
+
+    fn finish(mut self, snapshot: &Snapshot) -> Profile {
         self.profile.drop_frames = self.string(&drop_frames::of(snapshot));
         self.profile.extension = Some(extension(snapshot));
         self.profile

@@ -16,6 +16,7 @@ pub(in crate::file) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Err
     let _reserve = Reserve::take().ok_or(NoMemory)?;
     let recorded = snapshot.recorded();
     let About {
+        duration,
         taken_at,
         process_id,
         is_at_exit,
@@ -72,7 +73,7 @@ pub(in crate::file) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Err
     }
     let summary = Summary {
         nanoseconds: nanoseconds(*taken_at),
-        duration: 0,
+        duration: duration.as_nanos().try_into().unwrap_or(i64::MAX),
         shows_allocated: false,
         process_id: *process_id,
         at_exit: *is_at_exit,

@@ -174,7 +174,7 @@ pub struct RawFile {
 }
 
 /// Which of the sample types a file has.
-type Known = [bool; SAMPLE_TYPES.len()];
+pub(super) type Known = [bool; SAMPLE_TYPES.len()];
 
 /// The addresses of a module, by the number of its mapping.
 #[derive(Clone, Copy)]
