@@ -5,11 +5,18 @@
 //!
 //! It serves 200 clients at once on four threads, and each of them makes 30 requests. A cache of
 //! search results is never trimmed, and the tree shows which route and which step of it hold it.
+//!
+//! With an address and a number of seconds, clients come for so long, and profiles are served:
+//!
+//!     cargo run --release -p alloc-examples --features service --example service 127.0.0.1:6060 60
+//!     go tool pprof http://127.0.0.1:6060/debug/pprof/heap
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use alloc_core::{AllocLayer, Label, LabelLayer, TraceAlloc};
+use alloc_core::serve::{Endpoint, router};
+use alloc_core::{AllocLayer, Label, LabelLayer, ServeOptions, TraceAlloc};
 use axum::Router;
 use axum::extract::{MatchedPath, Path, Query, Request, State};
 use axum::routing::{get, post};
@@ -81,6 +88,8 @@ fn service(shop: Arc<Shop>) -> Router {
         .route("/health", get(health))
         .route_layer(by_route)
         .with_state(shop)
+        // The service's own server has the profiles too.
+        .nest("/internal", router(Endpoint::new(&ServeOptions::default())))
 }
 
 async fn client(address: std::net::SocketAddr, number: u32) -> std::io::Result<()> {
@@ -117,10 +126,25 @@ async fn main() -> anyhow::Result<()> {
     let shop = Arc::new(Shop::default());
     tokio::spawn(axum::serve(listener, service(Arc::clone(&shop))).into_future());
 
-    let mut clients = JoinSet::new();
-    (0..200).for_each(|number| _ = clients.spawn(client(address, number)));
-    while let Some(done) = clients.join_next().await {
-        done??;
+    let mut arguments = std::env::args().skip(1);
+    let server = arguments
+        .next()
+        .map(|it| alloc_core::serve(&it))
+        .transpose()?;
+    if let Some(server) = &server {
+        println!("profiles: {server}");
+    }
+    let seconds = arguments.next().map_or(Ok(0), |it| it.parse())?;
+    let until = Instant::now() + Duration::from_secs(seconds);
+    loop {
+        let mut clients = JoinSet::new();
+        (0..200).for_each(|number| _ = clients.spawn(client(address, number)));
+        while let Some(done) = clients.join_next().await {
+            done??;
+        }
+        if Instant::now() >= until {
+            break;
+        }
     }
 
     let snapshot = alloc_core::take_snapshot()?;

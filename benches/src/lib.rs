@@ -8,6 +8,7 @@
 //! cargo bench -p alloc-benches --bench latency                         # p50 to p99.99, and max
 //! cargo bench -p alloc-benches --bench scaling                         # from 1 to 64 threads
 //! cargo bench -p alloc-benches --bench reading                         # large snapshots
+//! cargo bench -p alloc-benches --bench serving                         # what a scrape takes
 //! ```
 //!
 //! A global allocator belongs to a binary, so each allocator that takes part is a program of its
@@ -28,6 +29,7 @@ pub mod random;
 pub mod readme;
 pub mod report;
 pub mod scaling;
+pub mod serving;
 pub mod summary;
 pub mod synthetic;
 pub mod workloads;

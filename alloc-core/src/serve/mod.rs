@@ -63,6 +63,8 @@
 
 #[cfg(feature = "axum")]
 mod axum;
+#[cfg(feature = "prometheus")]
+mod collector;
 mod delta;
 mod endpoint;
 mod helper;
@@ -78,6 +80,8 @@ use std::time::Duration;
 
 #[cfg(feature = "axum")]
 pub use self::axum::router;
+#[cfg(feature = "prometheus")]
+pub use collector::HeapCollector;
 pub use endpoint::Endpoint;
 pub use http::Server;
 pub use options::ServeOptions;

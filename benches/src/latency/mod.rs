@@ -7,7 +7,7 @@
 mod clock;
 mod histogram;
 mod scenario;
-mod stacks;
+pub(crate) mod stacks;
 mod table;
 
 pub use histogram::Latencies;

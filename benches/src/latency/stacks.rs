@@ -7,7 +7,7 @@ pub(super) const DEPTH: u32 = 20;
 
 /// Calls `work` from a stack of [`DEPTH`] frames. Each `path` has a stack of its own: its bits
 /// choose one of two functions for each frame, from the outermost.
-pub(super) fn call<R>(path: u32, mut work: impl FnMut() -> R) -> R {
+pub(crate) fn call<R>(path: u32, mut work: impl FnMut() -> R) -> R {
     let mut result = None;
     descend(path, DEPTH, &mut || result = Some(work()));
     result.expect("the innermost frame ran the work")
