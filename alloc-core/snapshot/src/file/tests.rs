@@ -263,7 +263,8 @@ fn inconsistent_profiles_are_errors_and_never_a_panic() {
     );
     check(
         &|it| it.sample[0].value[3] = -1,
-        "found the difference of two, with negative values",
+        "found the difference of two, with negative values: `alloc-report diff FILE` shows it, and \
+         Snapshot::read_difference reads it",
     );
     check(
         &|it| it.sample[1].label[2].num = 1 << 32,

@@ -203,7 +203,8 @@ impl<'a> Symbols<'a> {
 
         // The number of frames at the addresses up to the limit.
         let mut frames = 0;
-        let mut left = usize::from(limit);
+        // NOTE: a damaged file may have stacks and a limit of zero.
+        let mut left = usize::from(limit).max(1);
         for location in &locations {
             frames += location.len();
             left -= usize::from(frames > charged);
