@@ -81,11 +81,11 @@ pub use graph::Graph;
 pub use growth::{Moment, Suspect};
 #[cfg(feature = "page")]
 pub use page::{Page, page};
-#[doc(hidden)]
-pub use show::SlackGroup;
 pub use show::{
-    Advise, Diff, FreesTable, GenerationsTable, LifetimesTable, SlackTable, Summary, Suspects,
-    TemporaryTable, Top, Tree, Within, advise, diff, frees, generations, lifetimes, slack, summary,
-    suspects, suspects_at, temporary, top, tree,
+    Advise, Diff, FreesTable, GenerationsTable, LifetimesTable, ResidentTable, SlackTable, Summary,
+    Suspects, TemporaryTable, Top, Tree, Within, advise, diff, frees, generations, lifetimes,
+    resident, slack, summary, suspects, suspects_at, temporary, top, tree,
 };
+#[doc(hidden)]
+pub use show::{PinnedGroup, SlackGroup};
 pub use stacks::{Branch, Stacks, stacks};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::freed_by::FreedBy;
 use crate::lifetimes::Lifetimes;
 use crate::sampling::Interval;
-use crate::{Bytes, Counters, Health, Slack, TracedMemory};
+use crate::{Bytes, Counters, Health, Pinned, Residence, Slack, TracedMemory};
 
 /// The content of the tables at one moment.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +27,8 @@ pub struct Recorded {
     pub health: Health,
     /// The interval, if this is a sample.
     pub sampling: Option<Interval>,
+    /// Where the resident memory goes, if that was asked for.
+    pub residence: Option<Residence>,
 }
 
 /// One callsite: its stack, as a range of [`Recorded::addresses`], and its counters.
@@ -52,6 +54,8 @@ pub struct RecordedCallsite {
     pub freed_by: Option<Arc<[FreedBy]>>,
     /// How many more bytes its blocks have than were asked for, if the session measured it.
     pub slack: Option<Slack>,
+    /// What its live blocks keep resident besides themselves, if that was asked for.
+    pub pinned: Option<Pinned>,
 }
 
 /// How a captured stack ended at its outer end.

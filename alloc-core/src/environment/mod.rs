@@ -19,6 +19,8 @@
 //! ALLOC_TRACE_FREES=1          Count who frees whose memory, for alloc-report frees.
 //! ALLOC_TRACE_SLACK=1          Measure how many more bytes blocks have than were asked for, for
 //!                              alloc-report slack.
+//! ALLOC_TRACE_RESIDENT=1       Say in each snapshot where the resident memory goes, for
+//!                              alloc-report resident. It needs stacks of every block, and Linux.
 //! ALLOC_TRACE_EXACT_GRAPH=1    Keep exact sizes and ages of blocks, for heap graphs.
 //! ALLOC_TRACE_EXACT_PEAK=1     Keep the heap's peak exact when several threads allocate at once.
 //!                              Each allocation and each free costs more.

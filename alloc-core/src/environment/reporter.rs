@@ -41,10 +41,9 @@ use crate::environment::signals::{self, Signal};
 use crate::environment::template::{self, Template};
 use crate::graph::heap_graph;
 use crate::record::thread::{self, Busy, Stage, ThreadState};
-use crate::snapshot::file::Names;
 use crate::system::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::tables::counters::Concurrency;
-use crate::write::{self, Moment, Reserve};
+use crate::write::{self, Moment, Packed, Reserve, With};
 use crate::{
     announce, control, environment::background, environment::retry, environment::wake,
     record::stack_here, system::hooks, system::waiting,
@@ -67,8 +66,8 @@ pub(crate) struct Order {
     pub(crate) at_exit: Option<Template>,
     /// How many numbered snapshots of a process are kept; all if `None`.
     pub(crate) keep: Option<u32>,
-    /// Whether snapshots hold names or addresses.
-    pub(crate) names: Names,
+    /// What snapshots have.
+    pub(crate) with: With,
 }
 
 impl Order {
@@ -337,7 +336,7 @@ fn write(path: impl FnOnce(u32, u32) -> PathBuf) -> Result<(), String> {
     writing(|| {
         let path = path(std::process::id(), NUMBER.load(Ordering::Relaxed));
         template::check_length(&path)?;
-        let packed = write::pack(names(), Moment::Exit).map_err(|error| about(error, &path))?;
+        let packed = pack(Moment::Exit).map_err(|error| about(error, &path))?;
         let others = packed.put(&path).map_err(|error| about(error, &path))?;
         if others {
             let path = path.to_string_lossy();
@@ -352,8 +351,16 @@ fn write(path: impl FnOnce(u32, u32) -> PathBuf) -> Result<(), String> {
     })
 }
 
-fn names() -> Names {
-    ORDER.get().map_or(Names::Addresses, |order| order.names)
+fn pack(moment: Moment) -> Result<Packed, Error> {
+    let with = ORDER.get().map_or_else(With::default, |order| order.with);
+    write::pack(with, moment).or_else(|error| match with.residence {
+        // A program may have left `/proc` behind, or trace a sample. The rest is known.
+        true => {
+            let residence = false;
+            write::pack(With { residence, ..with }, moment)
+        }
+        false => Err(error),
+    })
 }
 
 fn about(error: Error, path: &Path) -> String {
@@ -397,7 +404,7 @@ fn write_numbered(out: Template, moment: Moment) -> Result<Option<PathBuf>, Stri
         };
         let mut path = next();
         template::check_length(&path)?;
-        let packed = write::pack(names(), moment).map_err(|error| about(error, &path))?;
+        let packed = pack(moment).map_err(|error| about(error, &path))?;
         while !packed.put_new(&path).map_err(|error| about(error, &path))? {
             path = next();
         }

@@ -13,6 +13,7 @@ use crate::environment::template::{Beginning, Template};
 use crate::snapshot::file::Names;
 use crate::tables::callsites::MAX_CALLSITES;
 use crate::tables::sampling::Interval;
+use crate::write::With;
 use crate::{environment::reach, environment::variables, system::hooks};
 
 const PATH: &str = "a path in which %p is the process id, %n the number of the snapshot, \
@@ -26,6 +27,7 @@ const THREADS: &str = "1 to group by thread name, or 0 not to";
 const SIZES: &str = "1 to class blocks by their own size, or 0 not to";
 const LIFETIMES: &str = "1 to record how long blocks live, or 0 not to";
 const FREES: &str = "1 to count who frees whose memory, or 0 not to";
+const RESIDENT: &str = "1 to say where the resident memory goes, or 0 not to";
 const SLACK: &str = "1 to measure slack, or 0 not to";
 const EXACT_GRAPH: &str = "1 for heap graphs with exact sizes and ages, or 0 for the default";
 const EXACT_PEAK: &str = "1 for an exact peak, or 0 for the default";
@@ -60,6 +62,7 @@ pub(crate) fn config_from_environment() -> Option<Config> {
     let lifetimes = number(c"ALLOC_TRACE_LIFETIMES", LIFETIMES, parse_switch);
     let frees = number(c"ALLOC_TRACE_FREES", FREES, parse_switch);
     let slack = number(c"ALLOC_TRACE_SLACK", SLACK, parse_switch);
+    let resident = number(c"ALLOC_TRACE_RESIDENT", RESIDENT, parse_switch);
     let exact_graph = number(c"ALLOC_TRACE_EXACT_GRAPH", EXACT_GRAPH, parse_switch);
     let exact_peak = number(c"ALLOC_TRACE_EXACT_PEAK", EXACT_PEAK, parse_switch);
     let callsites = number(c"ALLOC_TRACE_MAX_CALLSITES", CALLSITES, |it| {
@@ -93,9 +96,12 @@ pub(crate) fn config_from_environment() -> Option<Config> {
             numbered: at_exit.unwrap_or(Template::default_numbered(beginning)),
             at_exit,
             keep,
-            names: match names {
-                Some(true) => Names::Symbols,
-                _ => Names::Addresses,
+            with: With {
+                names: match names {
+                    Some(true) => Names::Symbols,
+                    _ => Names::Addresses,
+                },
+                residence: resident.unwrap_or(false) && sample.is_none(),
             },
         };
         if frames != Some(0) {
@@ -125,6 +131,7 @@ pub(crate) fn config_from_environment() -> Option<Config> {
             lifetimes.map(|_| "ALLOC_TRACE_LIFETIMES"),
             frees.map(|_| "ALLOC_TRACE_FREES"),
             slack.map(|_| "ALLOC_TRACE_SLACK"),
+            resident.map(|_| "ALLOC_TRACE_RESIDENT"),
             exact_graph.map(|_| "ALLOC_TRACE_EXACT_GRAPH"),
             exact_peak.map(|_| "ALLOC_TRACE_EXACT_PEAK"),
             callsites.map(|_| "ALLOC_TRACE_MAX_CALLSITES"),
@@ -155,6 +162,7 @@ pub(crate) fn config_from_environment() -> Option<Config> {
             };
             let lifetimes = of_every_block("ALLOC_TRACE_LIFETIMES", "lifetimes need", lifetimes);
             let slack = of_every_block("ALLOC_TRACE_SLACK", "slack needs", slack);
+            of_every_block("ALLOC_TRACE_RESIDENT", "where memory goes needs", resident);
             let frees = of_every_block("ALLOC_TRACE_FREES", "who frees needs", frees);
             let exact_graph =
                 of_every_block("ALLOC_TRACE_EXACT_GRAPH", "a heap graph needs", exact_graph);

@@ -8,7 +8,7 @@ use crate::system::hooks;
 const PREFIX: &str = "ALLOC_TRACE";
 
 /// All variables that are read. See [`environment`](crate::environment).
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 18] = [
     PREFIX,
     "ALLOC_TRACE_SAMPLE",
     "ALLOC_TRACE_OUT",
@@ -22,6 +22,7 @@ const KNOWN: [&str; 17] = [
     "ALLOC_TRACE_LIFETIMES",
     "ALLOC_TRACE_FREES",
     "ALLOC_TRACE_SLACK",
+    "ALLOC_TRACE_RESIDENT",
     "ALLOC_TRACE_EXACT_GRAPH",
     "ALLOC_TRACE_THREADS",
     "ALLOC_TRACE_EXACT_PEAK",

@@ -75,7 +75,7 @@ impl LabelBytes {
     /// A snapshot of the label's callsites.
     pub(crate) fn snapshot(&self) -> Result<Snapshot, Error> {
         let _muted = thread::mute();
-        let mut recorded = read_tables::read()?;
+        let mut recorded = read_tables::read(None)?;
         let own = self.label.path().unwrap_or_default();
         recorded.callsites.retain(|it| {
             let path = it.label.as_deref();

@@ -7,6 +7,11 @@ pub(crate) mod label_bytes;
 mod lifetimes;
 pub(crate) mod modules;
 pub(crate) mod read_tables;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod residence;
+#[cfg(not(all(target_os = "linux", not(miri))))]
+#[path = "no_residence.rs"]
+pub(crate) mod residence;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -69,7 +74,14 @@ static AT_LOAD: extern "C" fn() = {
 /// Takes a snapshot of the tables.
 pub(crate) fn take_snapshot() -> Result<Snapshot, Error> {
     let _muted = thread::mute();
-    Ok(snapshot_of(read_tables::read()?))
+    Ok(snapshot_of(read_tables::read(None)?))
+}
+
+/// Takes a snapshot of the tables, and of the resident pages.
+pub(crate) fn take_snapshot_with_residence() -> Result<Snapshot, Error> {
+    let _muted = thread::mute();
+    let pages = residence::PinnedPages::read()?;
+    Ok(snapshot_of(read_tables::read(Some(&pages))?))
 }
 
 /// Makes a snapshot from what was recorded in this process.

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::lifetimes::Buckets;
+use super::residence::PinnedPages;
 use crate::capture::{self, MAX_FRAMES};
 use crate::record::session::TABLES;
 use crate::snapshot::file::{Pages, Zeroed};
@@ -21,8 +22,9 @@ use crate::{
     record::thread,
 };
 
-/// Reads all tables, while other threads keep recording.
-pub(crate) fn read() -> Result<Recorded, Error> {
+/// Reads all tables, while other threads keep recording. With the resident pages, if they were
+/// read.
+pub(crate) fn read(pages: Option<&PinnedPages>) -> Result<Recorded, Error> {
     let mut recorded = Recorded::default();
     let mut threads: HashMap<ThreadName, Option<Arc<str>>> = HashMap::new();
     let mut labels: HashMap<LabelId, Option<Arc<str>>> = HashMap::new();
@@ -65,6 +67,7 @@ pub(crate) fn read() -> Result<Recorded, Error> {
             lifetimes: seen.lifetimes.map(|it| Arc::new(it.lifetimes())),
             freed_by,
             slack: seen.slack,
+            pinned: pages.map(|it| it.of(seen.id)),
         });
         Ok(())
     })?;
@@ -73,6 +76,7 @@ pub(crate) fn read() -> Result<Recorded, Error> {
         traceback_limit: whole.traceback_limit,
         health: whole.health,
         sampling: whole.sampling,
+        residence: pages.map(|it| it.residence),
         ..recorded
     })
 }

@@ -10,9 +10,8 @@ use super::query::Query;
 use super::response::{Body, Response};
 use super::{ServeOptions, index, metrics, text};
 use crate::record::thread;
-use crate::snapshot::file::Names;
 use crate::write::totals::Totals;
-use crate::write::{self, Moment, Packed};
+use crate::write::{self, Moment, Packed, With};
 use crate::{Bytes, Config, Error};
 
 /// Answers requests: for a service that has a web server already.
@@ -146,12 +145,17 @@ impl Endpoint {
             "/" => ready(Response::empty(303).with_header("Location", PPROF)),
             "/metrics" => ready(metrics::response()?),
             "/snapshot" => {
-                let packed = write::pack(Names::Addresses, Moment::Running)?;
+                let residence = query.switch("resident").map_err(wrong)?.unwrap_or(false);
+                let with = With {
+                    residence,
+                    ..With::default()
+                };
+                let packed = write::pack(with, Moment::Running)?;
                 let name = format!("heap-{}.pb.gz", std::process::id());
                 self.profile(packed, &name, self.names(query)?)
             }
             "/report" => {
-                let packed = write::pack(Names::Addresses, Moment::Running)?;
+                let packed = write::pack(With::default(), Moment::Running)?;
                 let page = Response::new(200, "text/html; charset=utf-8", Body::Text(Vec::new()));
                 let arguments = ["html", "-", "-o", "-"];
                 self.command(&arguments, packed, page)

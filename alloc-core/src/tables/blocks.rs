@@ -297,6 +297,11 @@ impl<W: Word> PageMap<W> {
         unsafe { place.load(Ordering::Acquire).as_ref() }.ok_or(InsertError::OutOfMemory)
     }
 
+    /// The distance between the places of two blocks.
+    pub(crate) fn granule(&self) -> Granule {
+        Granule(self.granule.load(Ordering::Relaxed))
+    }
+
     /// Calls `each` with the address of every block and its owner, while other threads go on.
     pub(crate) fn for_each(&self, mut each: impl FnMut(usize, W::Owner)) {
         let granule = self.granule.load(Ordering::Relaxed);

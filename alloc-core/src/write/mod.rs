@@ -16,6 +16,7 @@ use std::time::SystemTime;
 
 use crate::Error;
 use crate::process::read_tables;
+use crate::process::residence::PinnedPages;
 use crate::process::snapshot_of;
 pub(crate) use crate::snapshot::file::Reserve;
 use crate::snapshot::file::{Names, Pages, write_named};
@@ -35,26 +36,36 @@ pub(crate) enum Moment {
 /// The content of a snapshot file, not written yet.
 pub(crate) struct Packed(Pages<u8>);
 
+/// What a snapshot has besides the tables.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct With {
+    pub(crate) names: Names,
+    /// Where the resident memory goes.
+    pub(crate) residence: bool,
+}
+
 /// Reads the tables of this process. Fails without allocating if there is no memory.
-pub(crate) fn pack(names: Names, moment: Moment) -> Result<Packed, Error> {
-    match names {
-        Names::Addresses => tables::of_tables(moment, &mut |_| ()).map(Packed),
+pub(crate) fn pack(with: With, moment: Moment) -> Result<Packed, Error> {
+    let pages = with.residence.then(PinnedPages::read).transpose()?;
+    let pages = pages.as_ref();
+    match with.names {
+        Names::Addresses => tables::of_tables(moment, pages, &mut |_| ()).map(Packed),
         Names::Symbols => {
-            let (mut bytes, mut pages) = (Vec::new(), Pages::new());
-            let mut snapshot = snapshot_of(read_tables::read()?);
+            let (mut bytes, mut file) = (Vec::new(), Pages::new());
+            let mut snapshot = snapshot_of(read_tables::read(pages)?);
             if moment == Moment::Exit {
                 snapshot.set_at_exit();
             }
             write_named(&snapshot, &mut bytes)?;
-            pages.extend(&bytes)?;
-            Ok(Packed(pages))
+            file.extend(&bytes)?;
+            Ok(Packed(file))
         }
     }
 }
 
 /// Reads the tables of this process, and passes the callsite of each sample to `each`, in order.
 pub(crate) fn pack_with_callsites(each: &mut dyn FnMut(u32)) -> Result<Packed, Error> {
-    tables::of_tables(Moment::Running, each).map(Packed)
+    tables::of_tables(Moment::Running, None, each).map(Packed)
 }
 
 impl Packed {

@@ -54,12 +54,13 @@ impl Profile<'_> {
             if (all.total, all.current) == (before.total, before.current) {
                 return Ok(());
             }
-            file.add(&seen.with_counts_only(), before)
+            file.add(&seen.with_counts_only(), before, None)
         })?;
         let about = About {
             moment: Moment::Running,
             duration: self.since.map_or(Duration::ZERO, |it| it.totals.age()),
             shows_allocated: self.shows_allocated,
+            residence: None,
         };
         file.finish(&whole, about).map(Packed)
     }

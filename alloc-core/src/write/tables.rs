@@ -6,27 +6,33 @@ use super::{Moment, Reserve};
 use crate::capture::modules::{LONGEST_PATH, program};
 use crate::process::modules;
 use crate::process::read_tables::{Seen, Whole, read_tables};
+use crate::process::residence::PinnedPages;
 use crate::snapshot::file::{
     Callsite, Freed, Lifetimes, NoMemory, Pages, RawFile, Segment, Summary, Text,
 };
 use crate::tables::labels::LabelId;
 use crate::tables::thread_name::{ThreadName, bytes_of};
-use crate::{Counters, Error};
+use crate::{Counters, Error, Pinned, Residence};
 
 /// Builds a file from the current tables. Only one stack at a time is on the heap.
 ///
 /// Passes the callsite of each sample to `each`, in order.
-pub(super) fn of_tables(moment: Moment, each: &mut dyn FnMut(u32)) -> Result<Pages<u8>, Error> {
+pub(super) fn of_tables(
+    moment: Moment,
+    pages: Option<&PinnedPages>,
+    each: &mut dyn FnMut(u32),
+) -> Result<Pages<u8>, Error> {
     let _reserve = Reserve::take().ok_or(NoMemory)?;
     let mut file = TablesFile::begin(RawFile::new()?)?;
     let whole = read_tables(|seen| {
         each(seen.id.get());
-        file.add(&seen, Counters::default())
+        file.add(&seen, Counters::default(), pages.map(|it| it.of(seen.id)))
     })?;
     file.finish(
         &whole,
         About {
             moment,
+            residence: pages.map(|it| it.residence),
             ..About::default()
         },
     )
@@ -40,6 +46,8 @@ pub(super) struct About {
     pub(super) duration: Duration,
     /// Whether readers show first what was allocated, and not what is live.
     pub(super) shows_allocated: bool,
+    /// Where the resident memory goes, if it was asked for.
+    pub(super) residence: Option<Residence>,
 }
 
 /// A file to which the callsites of this process are added.
@@ -63,7 +71,12 @@ impl TablesFile {
     }
 
     /// Adds a callsite, less what was counted there `before`.
-    pub(super) fn add(&mut self, seen: &Seen<'_>, before: Counters) -> Result<(), Error> {
+    pub(super) fn add(
+        &mut self,
+        seen: &Seen<'_>,
+        before: Counters,
+        pinned: Option<Pinned>,
+    ) -> Result<(), Error> {
         let thread = self.of_thread(seen.tag.thread)?;
         let label = self.of_label(seen.tag.label)?;
         self.freed_by.clear();
@@ -85,6 +98,7 @@ impl TablesFile {
             label: Text::from_number(label.number()),
             size_class: seen.tag.size.largest(),
             slack: seen.slack,
+            pinned,
             lifetimes: seen.lifetimes.map(|it| Lifetimes {
                 unit: it.unit,
                 freed: (&it.freed.times, &it.freed.bytes),
@@ -141,6 +155,7 @@ impl TablesFile {
             traceback_limit: whole.traceback_limit,
             sampled_every: whole.sampling.map_or(0, |it| it.bytes()),
             health: whole.health,
+            residence: about.residence,
         };
         let mut place = [0; LONGEST_PATH];
         let arguments = arguments()?;

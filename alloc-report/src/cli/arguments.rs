@@ -112,6 +112,9 @@ pub(crate) enum Command {
     /// Show how many more bytes blocks have than were asked for
     #[command(after_help = crate::slack::EXAMPLES)]
     Slack(SlackOptions),
+    /// Show where the resident memory goes, and which lines keep pages
+    #[command(after_help = crate::resident::EXAMPLES)]
+    Resident(crate::resident::Options),
     /// Show what keeps memory alive, from the heap graph of a program
     #[command(after_help = crate::graph::EXAMPLES)]
     Graph(crate::graph::Options),

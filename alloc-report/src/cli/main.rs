@@ -4,7 +4,7 @@
 //! an output option write files, and only with `--force` do they replace one.
 //!
 //! Each module imports only from those before it: `terminal`, `output`, `suggest`, `conditions`,
-//! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `ages`, `frees`, `slack`,
+//! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `ages`, `frees`, `slack`, `resident`,
 //! `suspects`, `check`, `annotate`, `symbolize`, `import`, `export`, `advise`, `html`, `flamegraph`,
 //! `explore`, `graph`, `run`, `timeline` and `recordings`, which do not import each other;
 //! `arguments`, `shell`.
@@ -29,6 +29,7 @@ mod output;
 mod process;
 mod recording;
 mod recordings;
+mod resident;
 #[cfg(unix)]
 mod run;
 mod shell;
@@ -86,6 +87,7 @@ fn report(command: Command) -> Result<(String, u8)> {
         Command::Frees(options) => frees::frees(&options),
         Command::Summary(options) => tables::summary(&options),
         Command::Slack(options) => slack::slack(&options),
+        Command::Resident(options) => resident::resident(&options),
         Command::Tree(options) => tables::tree(&options),
         Command::Diff { old, new, view } => {
             tables::diff(&old, new, &view, check_usage(view.grouping()))

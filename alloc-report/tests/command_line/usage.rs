@@ -170,6 +170,7 @@ fn the_examples_of_the_help_run() {
         "suspects --help",
         "frees --help",
         "slack --help",
+        "resident --help",
         "completions --help",
         "man --help",
     ] {
@@ -223,6 +224,7 @@ fn completions_and_the_manual_contain_the_options() {
         "-generations",
         "-frees",
         "-slack",
+        "-resident",
         "-graph",
         "-html",
         "-flamegraph",

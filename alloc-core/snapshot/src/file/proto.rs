@@ -21,6 +21,7 @@ pub(super) mod field {
     pub(in crate::file) const LIFETIMES: u32 = 7101;
     pub(in crate::file) const FREED_BY: u32 = 7102;
     pub(in crate::file) const SLACK: u32 = 7103;
+    pub(in crate::file) const PINNED: u32 = 7104;
     /// Of [`Lifetimes`](super::Lifetimes): the unit, and the buckets of each kind.
     pub(in crate::file) const UNIT: u32 = 1;
     pub(in crate::file) const BUCKETS: [u32; 4] = [2, 3, 4, 5];
@@ -96,6 +97,9 @@ pub(super) struct Sample {
     /// How many more bytes the blocks have than were asked for. Other readers skip it.
     #[prost(message, optional, tag = "7103")]
     pub(super) slack: Option<Slack>,
+    /// What the blocks keep resident. Other readers skip it.
+    #[prost(message, optional, tag = "7104")]
+    pub(super) pinned: Option<Pinned>,
 }
 
 /// Bytes of the live blocks, and of all.
@@ -105,6 +109,37 @@ pub(super) struct Slack {
     pub(super) current: u64,
     #[prost(uint64, tag = "2")]
     pub(super) total: u64,
+}
+
+/// Bytes: unused, of pages that nothing else holds, and of the blocks in these.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct Pinned {
+    #[prost(uint64, tag = "1")]
+    pub(super) unused: u64,
+    #[prost(uint64, tag = "2")]
+    pub(super) alone: u64,
+    #[prost(uint64, tag = "3")]
+    pub(super) own: u64,
+}
+
+impl From<crate::Pinned> for Pinned {
+    fn from(it: crate::Pinned) -> Pinned {
+        Pinned {
+            unused: it.unused.get(),
+            alone: it.alone.get(),
+            own: it.own.get(),
+        }
+    }
+}
+
+impl From<Pinned> for crate::Pinned {
+    fn from(it: Pinned) -> crate::Pinned {
+        crate::Pinned {
+            unused: it.unused.into(),
+            alone: it.alone.into(),
+            own: it.own.into(),
+        }
+    }
 }
 
 /// Who freed how much: four numbers each, the strings with the label and the thread, bytes and
@@ -200,6 +235,24 @@ pub(super) struct Function {
     pub(super) filename: i64,
 }
 
+impl Extension {
+    /// Adds where the resident memory goes.
+    pub(super) fn with_residence(self, residence: Option<crate::Residence>) -> Extension {
+        let Some(it) = residence else { return self };
+        Extension {
+            residence_resident: it.resident.get(),
+            residence_live: it.live.get(),
+            residence_between: it.between.get(),
+            residence_free: it.free.get(),
+            residence_tracer: it.tracer.get(),
+            residence_files: it.files.get(),
+            residence_other: it.other.get(),
+            residence_sparse: it.sparse.get(),
+            ..self
+        }
+    }
+}
+
 /// Values that the format has no field for.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Extension {
@@ -255,4 +308,22 @@ pub(super) struct Extension {
     /// Whether the lifetimes are the mean of each callsite, as another tool recorded them.
     #[prost(bool, tag = "24")]
     pub(super) mean_ages: bool,
+    /// Where the resident memory goes, in bytes: see [`Residence`](crate::Residence). Zeros if it was
+    /// not asked for.
+    #[prost(uint64, tag = "25")]
+    pub(super) residence_resident: u64,
+    #[prost(uint64, tag = "26")]
+    pub(super) residence_live: u64,
+    #[prost(uint64, tag = "27")]
+    pub(super) residence_between: u64,
+    #[prost(uint64, tag = "28")]
+    pub(super) residence_free: u64,
+    #[prost(uint64, tag = "29")]
+    pub(super) residence_tracer: u64,
+    #[prost(uint64, tag = "30")]
+    pub(super) residence_files: u64,
+    #[prost(uint64, tag = "31")]
+    pub(super) residence_other: u64,
+    #[prost(uint64, tag = "32")]
+    pub(super) residence_sparse: u64,
 }

@@ -24,7 +24,7 @@ use crate::sampling::Interval;
 use crate::stack::origin::Origin;
 use crate::stack::traceback::ChargeTo;
 use crate::utc;
-use crate::{Bytes, Counters, Health, Metric, TracedMemory};
+use crate::{Bytes, Counters, Health, Metric, Residence, TracedMemory};
 
 pub use about::{About, Unknown};
 pub use missing_debug_info::MissingDebugInfo;
@@ -262,6 +262,16 @@ impl Snapshot {
     /// ```
     pub fn traced_memory(&self) -> TracedMemory {
         self.recorded.heap
+    }
+
+    /// Where the resident memory of the process goes, if the snapshot was asked for it
+    /// (`take_snapshot_with_residence`).
+    ///
+    /// ```
+    /// assert_eq!(alloc_core::Snapshot::from_traces(vec![], 32).residence(), None);
+    /// ```
+    pub fn residence(&self) -> Option<Residence> {
+        self.recorded.residence
     }
 
     /// The maximum number of frames in a traceback.

@@ -41,6 +41,7 @@ impl Snapshot {
                 lifetimes: trace.lifetimes,
                 freed_by: trace.freed_by,
                 slack: trace.slack,
+                pinned: trace.pinned,
             });
         }
         let mut snapshot = Snapshot::of_parts(Vec::new(), recorded, about);
@@ -106,6 +107,7 @@ impl Snapshot {
                 lifetimes: callsite.lifetimes.clone(),
                 freed_by: callsite.freed_by.clone(),
                 slack: callsite.slack,
+                pinned: callsite.pinned,
             })
             .collect()
     }

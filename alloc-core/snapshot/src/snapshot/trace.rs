@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Bytes, ChargeTo, Counters, FreedBy, Lifetimes, Slack, Traceback};
+use crate::{Bytes, ChargeTo, Counters, FreedBy, Lifetimes, Pinned, Slack, Traceback};
 
 /// What separates the names in the path of a label.
 pub const LABEL_SEPARATOR: &str = " > ";
@@ -50,6 +50,9 @@ pub struct Trace {
     /// How many more bytes its blocks have than were asked for, if the session measured it
     /// (`Config::slack`).
     pub slack: Option<Slack>,
+    /// What the live blocks keep resident besides themselves, if the snapshot was asked for it
+    /// (`take_snapshot_with_residence`).
+    pub pinned: Option<Pinned>,
     /// The type that the blocks were allocated for, in short form, if debug information or function
     /// names show it.
     pub type_name: Option<Arc<str>>,
@@ -75,6 +78,7 @@ impl Trace {
             lifetimes: None,
             freed_by: None,
             slack: None,
+            pinned: None,
             type_name: None,
         }
     }
@@ -172,6 +176,21 @@ impl Trace {
     /// ```
     pub fn with_slack(mut self, slack: Slack) -> Trace {
         self.slack = Some(slack);
+        self
+    }
+
+    /// Sets what the live blocks keep resident besides themselves.
+    ///
+    /// ```
+    /// use alloc_core::{Bytes, Counters, Pinned, Trace, Traceback};
+    ///
+    /// let mut pinned = Pinned::default();
+    /// pinned.alone = Bytes::kib(4);
+    /// let trace = Trace::new(Traceback::new(vec![]), Counters::default()).with_pinned(pinned);
+    /// assert_eq!(trace.pinned, Some(pinned));
+    /// ```
+    pub fn with_pinned(mut self, pinned: Pinned) -> Trace {
+        self.pinned = Some(pinned);
         self
     }
 

@@ -9,7 +9,7 @@ use crate::stack::origin::Origin;
 use crate::stack::package::Crates;
 use crate::stack::traceback::Traceback;
 use crate::statistics::grouping::{GroupBy, Grouping, Key};
-use crate::{Counters, Lifetimes, Slack, sampling};
+use crate::{Counters, Lifetimes, Pinned, Slack, sampling};
 
 /// The index of the first calling frame: the innermost frame of the workspace, or the place where
 /// std calls `main` or a thread's closure.
@@ -58,6 +58,7 @@ pub(super) struct Group<'a> {
     sum: Sum,
     lifetimes: Option<Lifetimes>,
     slack: Option<Slack>,
+    pinned: Option<Pinned>,
     /// The trace that was counted last.
     last: usize,
     /// The trace that was counted last as the group's own.
@@ -88,6 +89,7 @@ impl<'a> Of<'a> {
                         sum: Sum::default(),
                         lifetimes: None,
                         slack: None,
+                        pinned: None,
                         last: usize::MAX,
                         last_own: usize::MAX,
                         members: Vec::new(),
@@ -109,6 +111,9 @@ impl<'a> Of<'a> {
                 if let Some(slack) = member.trace.slack {
                     *group.slack.get_or_insert_default() += slack;
                 }
+                if let Some(pinned) = member.trace.pinned {
+                    *group.pinned.get_or_insert_default() += pinned;
+                }
             }
             if !member.is_plumbing && group.last_own != member.number {
                 group.last_own = member.number;
@@ -126,6 +131,7 @@ impl<'a> Of<'a> {
                 Statistic {
                     lifetimes: group.lifetimes,
                     slack: group.slack,
+                    pinned: group.pinned,
                     ..statistic
                 }
             })

@@ -17,7 +17,7 @@ use std::fmt;
 use crate::snapshot::{Snapshot, Trace};
 use crate::stack::package::Crates;
 use crate::statistics::grouping::{GroupBy, Grouping, Metric, SortBy};
-use crate::{Amount, Bytes, Counters, Lifetimes, Slack, process};
+use crate::{Amount, Bytes, Counters, Lifetimes, Pinned, Slack, process};
 
 pub use frees::{Freer, Frees, FreesRow};
 use group::{Member, Of, Sum, is_library, start_of_callers};
@@ -66,6 +66,8 @@ pub struct Statistic {
     /// How many more bytes the blocks of the group have than were asked for, if the session
     /// measured it (`Config::slack`).
     pub slack: Option<Slack>,
+    /// What the live blocks keep resident besides themselves, if the snapshot was asked for it.
+    pub pinned: Option<Pinned>,
     /// Whether the group consists of library functions that only call into the program, such as
     /// those that call `main` or poll futures, or that allocate for it, such as `Vec::push`. When
     /// [counted cumulatively](Grouping::cumulative), at least 99 % of its bytes are
@@ -87,6 +89,7 @@ impl Statistic {
             parts,
             lifetimes: None,
             slack: None,
+            pinned: None,
             is_plumbing: amount.bytes > 0
                 && u128::from(sum.own) * 100 < u128::from(amount.bytes.get()),
         }

@@ -3,7 +3,7 @@
 use alloc_core_snapshot::{
     Amount, Escaped, Frame, GroupKey, Grouping, Metric, Snapshot, Statistic,
 };
-use alloc_report::{SlackGroup, StatisticDiff, Suspect};
+use alloc_report::{PinnedGroup, SlackGroup, StatisticDiff, Suspect};
 use anyhow::Result;
 
 use super::lifetimes::nanoseconds;
@@ -186,6 +186,29 @@ pub(crate) fn slack(question: &Question<'_>, groups: &[SlackGroup]) -> Result<St
     rows.text()
 }
 
+const RESIDENT_COLUMNS: [&str; 5] = [
+    "unused_bytes",
+    "given_back_bytes",
+    "if_together_bytes",
+    "live_bytes",
+    "blocks",
+];
+
+pub(crate) fn resident(question: &Question<'_>, groups: &[PinnedGroup]) -> Result<String> {
+    let Question { snapshot, by, .. } = *question;
+    let mut rows = Rows::new(snapshot, question.rows, &by.into(), &RESIDENT_COLUMNS)?;
+    rows.add(groups, &|it: &PinnedGroup| {
+        vec![
+            it.pinned.unused.get().to_string(),
+            it.pinned.alone.get().to_string(),
+            it.together().get().to_string(),
+            it.held.bytes.get().to_string(),
+            it.held.blocks.to_string(),
+        ]
+    })?;
+    rows.text()
+}
+
 /// A group of any report.
 trait Group {
     fn key(&self) -> &GroupKey;
@@ -226,6 +249,15 @@ impl Group for SlackGroup {
         &self.key
     }
     fn parts(&self) -> &[SlackGroup] {
+        &[]
+    }
+}
+
+impl Group for PinnedGroup {
+    fn key(&self) -> &GroupKey {
+        &self.key
+    }
+    fn parts(&self) -> &[PinnedGroup] {
         &[]
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod json;
 pub(crate) mod json_rows;
 pub(crate) mod lifetimes;
 pub(crate) mod report;
+pub(crate) mod resident;
 pub(crate) mod slack;
 pub(crate) mod suspects;
 pub(crate) mod tree;

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::file::FORMAT;
 use crate::recorded::Recorded;
 use crate::sampling::Interval;
-use crate::{Health, TracedMemory};
+use crate::{Bytes, Health, Residence, TracedMemory};
 
 /// The extension of a profile. See [`proto::Extension`](crate::file::proto::Extension) for its
 /// fields.
@@ -19,13 +19,15 @@ use crate::{Health, TracedMemory};
 pub(super) struct Own<'a> {
     /// The fields that are single numbers.
     numbers: [u64; NUMBERS],
+    /// The parts of the resident memory, which are the fields after them.
+    residence: [u64; 8],
     program: &'a [u8],
     pub(super) command_line: Vec<String>,
     roots: Vec<Cow<'a, str>>,
     pub(super) metadata: BTreeMap<String, String>,
 }
 
-/// The highest field number plus one.
+/// The highest field number plus one, without the parts of the resident memory.
 const NUMBERS: usize = 25;
 
 /// The most that an entry of a `BTreeMap` takes up, without its strings: nodes are at least half
@@ -89,8 +91,9 @@ impl<'a> Own<'a> {
                     self.metadata.insert(key.into_owned(), value.into_owned());
                 }
                 (number, Value::Number(value)) => {
+                    let all = self.numbers.iter_mut().chain(&mut self.residence);
                     let place = usize::try_from(number).ok();
-                    if let Some(place) = place.and_then(|at| self.numbers.get_mut(at)) {
+                    if let Some(place) = place.and_then(|at| all.into_iter().nth(at)) {
                         *place = value;
                     }
                 }
@@ -165,8 +168,25 @@ impl<'a> Own<'a> {
                 lost_blocks: self.number(21),
             },
             sampling: Interval::from_bytes(self.number(9)),
+            residence: self.residence(),
             ..Recorded::default()
         }
+    }
+
+    /// Where the resident memory goes. NOTE: a process has resident memory.
+    fn residence(&self) -> Option<Residence> {
+        let [resident, live, between, free, tracer, files, other, sparse] =
+            self.residence.map(Bytes::new);
+        (resident > 0).then_some(Residence {
+            resident,
+            live,
+            between,
+            free,
+            tracer,
+            files,
+            other,
+            sparse,
+        })
     }
 }
 

@@ -18,7 +18,7 @@ use crate::recorded::StackEnd;
 use crate::snapshot::{Trace, class_of};
 use crate::stack::frame::Frame;
 use crate::stack::traceback::Traceback;
-use crate::{Amount, Bytes, FreedBy, Slack};
+use crate::{Amount, Bytes, FreedBy, Pinned, Slack};
 
 /// The traces of a profile.
 ///
@@ -61,6 +61,7 @@ struct Labels {
     lifetimes: Option<Lifetimes>,
     freed_by: Option<Arc<[FreedBy]>>,
     slack: Option<Slack>,
+    pinned: Option<Pinned>,
 }
 
 impl<'a, 'b> Samples<'a, 'b> {
@@ -114,6 +115,7 @@ impl<'a, 'b> Samples<'a, 'b> {
             lifetimes: None,
             freed_by: None,
             slack: None,
+            pinned: None,
         };
         for at in sample {
             match at? {
@@ -146,6 +148,7 @@ impl<'a, 'b> Samples<'a, 'b> {
                     labels.freed_by = Some(self.freed_by(it.fields()?, budget)?);
                 }
                 (7103, it) if self.is_own => labels.slack = Some(slack(it.fields()?)?),
+                (7104, it) if self.is_own => labels.pinned = Some(pinned(it.fields()?)?),
                 _ => {}
             }
         }
@@ -168,6 +171,7 @@ impl<'a, 'b> Samples<'a, 'b> {
             lifetimes: labels.lifetimes.map(Arc::new),
             freed_by: labels.freed_by,
             slack: labels.slack,
+            pinned: labels.pinned,
         };
         self.push(trace, &values, budget)
     }
@@ -366,6 +370,20 @@ fn slack(fields: Fields<'_>) -> Result<Slack, Error> {
         }
     }
     Ok(slack)
+}
+
+/// What the blocks of a sample keep resident besides themselves.
+fn pinned(fields: Fields<'_>) -> Result<Pinned, Error> {
+    let mut pinned = Pinned::default();
+    for at in fields {
+        match at? {
+            (1, it) => pinned.unused = it.number()?.into(),
+            (2, it) => pinned.alone = it.number()?.into(),
+            (3, it) => pinned.own = it.number()?.into(),
+            _ => {}
+        }
+    }
+    Ok(pinned)
 }
 
 /// Splits values into two sides without negative values. The first minus the second is the change:

@@ -53,7 +53,7 @@ impl Message {
     pub(super) fn fields(&mut self, message: &impl prost::Message) -> Result<(), NoMemory> {
         let mut buffer = [0_u8; 512];
         let mut rest = &mut buffer[..];
-        // NOTE: no message reaches 512 bytes: it has at most 23 numbers of at most 12 bytes.
+        // NOTE: no message reaches 512 bytes: it has at most 32 numbers of at most 12 bytes.
         message.encode(&mut rest).map_err(|_| NoMemory)?;
         let len = message.encoded_len();
         self.0.extend(&buffer[..len])

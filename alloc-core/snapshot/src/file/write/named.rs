@@ -190,6 +190,7 @@ impl Builder {
                 .collect(),
             label,
             freed_by,
+            pinned: trace.pinned.map(Into::into),
             slack: trace.slack.map(|it| proto::Slack {
                 current: it.current.get(),
                 total: it.total.get(),
@@ -314,7 +315,9 @@ fn extension(snapshot: &Snapshot) -> Extension {
         lost_blocks: health.lost_blocks,
         unnamed: false,
         mean_ages: snapshot.about.unknown.spread_of_ages,
+        ..Extension::default()
     }
+    .with_residence(snapshot.residence())
 }
 
 #[cfg(test)]

@@ -54,6 +54,7 @@ pub(in crate::file) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Err
             label,
             size_class: callsite.size_class.map(|it| it.get()),
             slack: callsite.slack,
+            pinned: callsite.pinned,
             lifetimes: lifetimes.as_ref().map(|(unit, [freed, live])| Lifetimes {
                 unit: *unit,
                 freed: (&freed.0, &freed.1),
@@ -81,6 +82,7 @@ pub(in crate::file) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Err
         traceback_limit: recorded.traceback_limit,
         sampled_every: recorded.sampling.map_or(0, |it| it.bytes()),
         health: recorded.health,
+        residence: recorded.residence,
     };
     Ok(file.finish(
         &summary,

@@ -23,7 +23,7 @@ use crate::file::{
     STACK_LABEL, THREAD_LABEL, TRUNCATED, UNCAPTURED, values,
 };
 use crate::recorded::StackEnd;
-use crate::{Counters, Health, Slack, TracedMemory};
+use crate::{Counters, Health, Pinned, Residence, Slack, TracedMemory};
 
 pub use details::{Freed, Lifetimes};
 
@@ -52,6 +52,8 @@ pub struct Callsite<'a> {
     pub freed_by: Option<&'a [Freed]>,
     /// How many more bytes its blocks have than were asked for, if the session measures it.
     pub slack: Option<Slack>,
+    /// What its live blocks keep resident besides themselves, if that was asked for.
+    pub pinned: Option<Pinned>,
 }
 
 /// A module to write: see [`Module`](crate::modules::Module).
@@ -90,6 +92,8 @@ pub struct Summary {
     pub sampled_every: u64,
     /// What was cut, skipped or ignored.
     pub health: Health,
+    /// Where the resident memory goes, if that was asked for.
+    pub residence: Option<Residence>,
 }
 
 /// A string of the file, by its number.
@@ -305,6 +309,11 @@ impl RawFile {
             })?;
             self.message.field(field::SLACK, self.inner.bytes())?;
         }
+        if let Some(pinned) = callsite.pinned {
+            self.inner.clear();
+            self.inner.fields(&proto::Pinned::from(pinned))?;
+            self.message.field(field::PINNED, self.inner.bytes())?;
+        }
         if let Some(freed_by) = callsite.freed_by {
             self.freed_by(freed_by)?;
         }
@@ -347,7 +356,7 @@ impl RawFile {
 
         let health = &summary.health;
         self.message.clear();
-        self.message.fields(&Extension {
+        let extension = Extension {
             format: FORMAT,
             heap_current: summary.heap.current.get(),
             heap_peak: summary.heap.peak.get(),
@@ -364,7 +373,9 @@ impl RawFile {
             lost_blocks: health.lost_blocks,
             unnamed: true,
             ..Extension::default()
-        })?;
+        };
+        let extension = extension.with_residence(summary.residence);
+        self.message.fields(&extension)?;
         self.message.text(field::PROGRAM, program)?;
         for argument in arguments {
             self.message.text(field::COMMAND_LINE, argument)?;

@@ -19,6 +19,19 @@ fn counters(bytes: u64, blocks: u64) -> Counters {
     }
 }
 
+fn residence() -> Residence {
+    Residence {
+        resident: 1.into(),
+        live: 2.into(),
+        between: 3.into(),
+        free: 4.into(),
+        tracer: 5.into(),
+        files: 6.into(),
+        other: 7.into(),
+        sparse: (1 << 50).into(),
+    }
+}
+
 /// Two modules, and a callsite of each kind.
 fn sample() -> Pages<u8> {
     let mut file = RawFile::new().unwrap();
@@ -38,6 +51,11 @@ fn sample() -> Pages<u8> {
     let slack = Slack {
         current: 15.into(),
         total: (1 << 40).into(),
+    };
+    let pinned = Pinned {
+        unused: 1.into(),
+        alone: (1 << 40).into(),
+        own: 3.into(),
     };
     let stacks: [(&[usize], StackEnd, u64, u32); 6] = [
         (&[0x1001, 0x2001, 0x9001], StackEnd::Complete, 100, 0),
@@ -64,6 +82,7 @@ fn sample() -> Pages<u8> {
                 _ => None,
             },
             slack: Some(slack).filter(|_| bytes == 300),
+            pinned: Some(pinned).filter(|_| bytes == 300),
         })
         .unwrap();
     }
@@ -102,6 +121,7 @@ fn sample() -> Pages<u8> {
             unknown_frees: 5,
             lost_blocks: 6,
         },
+        residence: Some(residence()),
     };
     let arguments = [&b"a"[..], b"--all"];
     let metadata = [("commit", "1c4e7d")];
@@ -138,6 +158,15 @@ fn counters_labels_and_the_summary_survive_a_round_trip() {
     let labels = traces.iter().map(|trace| trace.label.as_deref());
     let expected = [None, None, Some("request > decode"), None, None, None];
     assert_eq!(labels.collect::<Vec<_>>(), expected);
+    let pinned = traces[2].pinned.unwrap();
+    assert_eq!(
+        (pinned.unused.get(), pinned.alone.get(), pinned.own.get()),
+        (1, 1 << 40, 3)
+    );
+    assert_eq!(
+        (traces[0].pinned, snapshot.residence()),
+        (None, Some(residence()))
+    );
     let lived = traces[2].lifetimes.as_deref().unwrap();
     let freed = Ages::from_buckets(1_000_000, &[5, 0, 0, 7], &[12]);
     let live = Ages::from_buckets(1_000_000, &[0, 1], &[0, 0, 1]);
@@ -261,6 +290,7 @@ fn a_file_of_gos_types_holds_what_changed() {
         lifetimes: None,
         freed_by: None,
         slack: None,
+        pinned: None,
     })
     .unwrap();
     let summary = Summary {
@@ -313,6 +343,7 @@ fn twenty_thousand_callsites_need_little_memory() {
             lifetimes: None,
             freed_by: None,
             slack: None,
+            pinned: None,
         });
         written.unwrap();
     }

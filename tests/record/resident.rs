@@ -1,0 +1,170 @@
+//! Where the resident memory goes, in programs that were made to have it for a known reason.
+
+use std::process::Command;
+
+use alloc_core::{Bytes, Pinned, Residence, Snapshot};
+
+const MIB: u64 = 1 << 20;
+
+/// What a case of the program `fragmented` keeps resident.
+struct Case {
+    residence: Residence,
+    snapshot: Snapshot,
+    /// By how much resident memory fell when it dropped what keeps the pages.
+    fell: u64,
+}
+
+fn run(case: &str) -> Case {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("heap.pb.gz");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fragmented"));
+    for (name, _) in std::env::vars().filter(|it| it.0.starts_with("ALLOC_TRACE")) {
+        command.env_remove(name);
+    }
+    let output = command.arg(case).arg(&path).output().expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    let fell = String::from_utf8_lossy(&output.stdout).trim().parse();
+    let snapshot = Snapshot::load(&path).expect("it loads");
+    let residence = snapshot.residence().expect("it was asked for");
+    check_sum(case, &residence);
+    Case {
+        residence,
+        snapshot,
+        fell: fell.expect("a number"),
+    }
+}
+
+/// The parts are what the kernel counts, within 2 %.
+#[track_caller]
+fn check_sum(case: &str, residence: &Residence) {
+    let (sum, counted) = (residence.sum().get(), residence.resident.get());
+    let off = sum.abs_diff(counted);
+    // NOTE: of a program of 4 MiB, 2 % are 20 pages, and some are touched between two looks.
+    assert!(
+        off <= (counted / 50).max(128 << 10),
+        "{case}: {sum} of {counted}: {residence:?}"
+    );
+}
+
+#[track_caller]
+fn check(part: Bytes, expected: u64) {
+    let part = part.get();
+    let most_off = expected / 20 + MIB;
+    assert!(
+        part.abs_diff(expected) <= most_off,
+        "{part} bytes, expected {expected}"
+    );
+}
+
+impl Case {
+    /// What the blocks that the function allocates keep resident.
+    fn pinned_by(&self, function: &str) -> Pinned {
+        let mut sum = Pinned::default();
+        for trace in self.snapshot.traces() {
+            let mut functions = trace.traceback.iter().filter_map(|it| it.function());
+            if functions.any(|it| it.ends_with(function)) {
+                sum += trace.pinned.expect("it was asked for");
+            }
+        }
+        sum
+    }
+}
+
+#[test]
+fn a_small_program_is_code_and_the_tracer() {
+    let case = run("small");
+    assert!(case.residence.live < Bytes::kib(64));
+    assert!(case.residence.files > Bytes::mib(1));
+    assert!(case.residence.tracer > Bytes::kib(16));
+}
+
+#[test]
+fn few_blocks_hold_many_pages() {
+    let case = run("sparse");
+    // A block of 24 bytes in each page, but for those next to a page's end.
+    let pages = 25_000 * 4096;
+    assert!(
+        case.residence.between.get() > pages / 2,
+        "{:?}",
+        case.residence
+    );
+    let pinned = case.pinned_by("fragmented::pin");
+    assert!(pinned.alone.get() > pages / 2, "{pinned:?}");
+    assert!(pinned.unused > pinned.alone.saturating_sub(pinned.own));
+    // Dropping them gives back what was said.
+    let said = pinned.alone.get();
+    assert!(
+        case.fell.abs_diff(said) <= said / 20 + 2 * MIB,
+        "{} of {said}",
+        case.fell
+    );
+    assert!(case.pinned_by("fragmented::blocks").alone < Bytes::mib(1));
+}
+
+#[test]
+fn the_allocator_keeps_pages_without_blocks() {
+    let case = run("free");
+    check(case.residence.free, 100_000 * 1008);
+    assert!(case.residence.live < Bytes::mib(1));
+    assert!(case.pinned_by("fragmented::pin").alone <= Bytes::kib(4));
+    assert!(case.fell > 90 * MIB, "{}", case.fell);
+}
+
+#[test]
+fn memory_that_was_never_touched_is_not_resident() {
+    let case = run("mapped");
+    // The size of a block is known within a part of 32, and is 64 MiB here.
+    check(case.residence.live, 32 * MIB);
+    check(case.residence.between, 0);
+}
+
+#[test]
+fn arenas_of_threads_that_ended_are_free() {
+    let case = run("threads");
+    check(case.residence.free, 6 * 20_000 * 512);
+}
+
+#[test]
+fn what_is_no_heap_is_told_apart() {
+    let small = run("small").residence;
+    let case = run("other").residence;
+    check(case.files, small.files.get() + 48 * MIB);
+    check(case.other, small.other.get() + 32 * MIB);
+}
+
+#[test]
+fn the_environment_asks_for_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("heap.pb.gz");
+    let run = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_traced"));
+        command.args(["collections", "/dev/null"]);
+        for (name, _) in std::env::vars().filter(|it| it.0.starts_with("ALLOC_TRACE")) {
+            command.env_remove(name);
+        }
+        command
+            .envs(variables.iter().copied())
+            .env("ALLOC_TRACE_OUT", &path);
+        let output = command.output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        (
+            Snapshot::load(&path).expect("it loads").residence(),
+            message,
+        )
+    };
+    let (residence, _) = run(&[("ALLOC_TRACE", "32"), ("ALLOC_TRACE_RESIDENT", "1")]);
+    check_sum("traced", &residence.expect("it was asked for"));
+    let (residence, _) = run(&[("ALLOC_TRACE", "32")]);
+    assert_eq!(residence, None);
+    let sample = [
+        ("ALLOC_TRACE_SAMPLE", "64KiB"),
+        ("ALLOC_TRACE_RESIDENT", "1"),
+    ];
+    let (residence, message) = run(&sample);
+    assert_eq!(residence, None);
+    assert!(
+        message.contains("ALLOC_TRACE_RESIDENT: has no effect"),
+        "{message}"
+    );
+}
