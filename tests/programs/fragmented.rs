@@ -130,15 +130,27 @@ fn main() {
     let kept = match case.as_str() {
         "small" => Box::new(()) as Box<dyn Kept>,
         "sparse" => sparse(),
-        "free" => free(),
+        "free" | "forked" => free(),
         "mapped" => mapped(),
         "threads" => threads(),
         "other" => other(path),
         _ => panic!("no case is called {case}"),
     };
+    if case == "forked" {
+        // SAFETY: there is one thread.
+        let child = unsafe { libc::fork() };
+        if child > 0 {
+            // SAFETY: the pointer may be null.
+            unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+            return println!("0");
+        }
+    }
     let snapshot = alloc_core::take_snapshot_with_residence().expect("a snapshot");
     snapshot.dump(path).expect("a file");
     drop(snapshot);
+    if case == "forked" {
+        return;
+    }
     let before = resident();
     drop(kept);
     trim();

@@ -110,6 +110,12 @@ fn the_allocator_keeps_pages_without_blocks() {
     assert!(case.fell > 90 * MIB, "{}", case.fell);
 }
 
+/// The pages of a child are those of its parent, until one of them is written to.
+#[test]
+fn a_child_after_a_fork_counts_what_it_shares() {
+    check(run("forked").residence.free, 100_000 * 1008);
+}
+
 #[test]
 fn memory_that_was_never_touched_is_not_resident() {
     let case = run("mapped");

@@ -20,9 +20,19 @@ impl Served {
         Served::start_at("127.0.0.1:0", options)
     }
 
+    /// Starts it with a folder for temporary files.
+    pub(crate) fn start_in(folder: &tempfile::TempDir, options: &[&str]) -> Served {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_served"));
+        command.arg("127.0.0.1:0").args(options);
+        Served::spawn(command.env("TMPDIR", folder.path()))
+    }
+
     pub(crate) fn start_at(address: &str, options: &[&str]) -> Served {
         let mut command = Command::new(env!("CARGO_BIN_EXE_served"));
-        command.arg(address).args(options);
+        Served::spawn(command.arg(address).args(options))
+    }
+
+    fn spawn(command: &mut Command) -> Served {
         for (name, _) in std::env::vars().filter(|it| it.0.starts_with("ALLOC_TRACE")) {
             command.env_remove(name);
         }

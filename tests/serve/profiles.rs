@@ -395,6 +395,29 @@ fn alloc_report_makes_the_page_and_the_names() {
     assert!(grown < 2 << 20, "{grown} bytes");
 }
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[test]
+fn a_heap_graph_is_served_and_leaves_no_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut served = Served::start_in(&folder, &[]);
+    served.tell("keep 300");
+    let answer = served.get("/graph");
+    assert_eq!(
+        answer.status,
+        200,
+        "{}",
+        String::from_utf8_lossy(&answer.body)
+    );
+    let path = folder.path().join("app.heapgraph");
+    assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 0);
+    std::fs::write(&path, &answer.body).expect("a file");
+    let graph = alloc_report::Graph::load(&path).expect("a heap graph");
+    assert!(graph.blocks().len() >= 300);
+    assert_eq!(served.post("/stop").status, 200);
+    let refused = served.get("/graph");
+    assert_eq!(refused.status, 503, "{}", refused.text());
+}
+
 /// The command of a client that is gone is ended.
 #[test]
 fn a_command_ends_with_its_client() {

@@ -68,16 +68,23 @@ impl PinnedPages {
                              with its stack";
                 return Err(Error::invalid_config(needs.to_owned()));
             }
-            let mut sweep = Sweep::begin()?;
-            sweep.count_all()?;
-            let mut failed = None;
-            let granule = TABLES.blocks.granule();
-            TABLES.blocks.for_each(|place, block| {
-                failed = failed.take().or(sweep.block(granule, place, block).err());
-            });
-            failed.map_or(Ok(()), Err)?;
-            sweep.finish()
+            let pages = Sweep::whole(false)?;
+            if pages.off() <= pages.residence.resident.get() / 50 {
+                return Ok(pages);
+            }
+            // After a fork, pages are shared with the other process.
+            let with_shared = Sweep::whole(true)?;
+            Ok(match with_shared.off() < pages.off() {
+                true => with_shared,
+                false => pages,
+            })
         })?
+    }
+
+    /// By how much the sum of the parts differs from what the kernel counts.
+    fn off(&self) -> u64 {
+        let Residence { resident, .. } = self.residence;
+        self.residence.sum().get().abs_diff(resident.get())
     }
 
     /// What the live blocks of a callsite keep resident. NOTE: only while the tables cannot be
@@ -117,9 +124,22 @@ struct Sweep {
 }
 
 impl Sweep {
-    fn begin() -> Result<Sweep, Error> {
+    /// Sweeps all pages; those that other mappings may have, too, if `counts_shared`.
+    fn whole(counts_shared: bool) -> Result<PinnedPages, Error> {
+        let mut sweep = Sweep::begin(counts_shared)?;
+        sweep.count_all()?;
+        let mut failed = None;
+        let granule = TABLES.blocks.granule();
+        TABLES.blocks.for_each(|place, block| {
+            failed = failed.take().or(sweep.block(granule, place, block).err());
+        });
+        failed.map_or(Ok(()), Err)?;
+        sweep.finish()
+    }
+
+    fn begin(counts_shared: bool) -> Result<Sweep, Error> {
         Ok(Sweep {
-            presence: Presence::open()?,
+            presence: Presence::open(counts_shared)?,
             mappings: mappings()?,
             page: 0,
             live: 0,
@@ -261,6 +281,7 @@ fn bytes(bytes: usize) -> Bytes {
 /// Specification: <https://docs.kernel.org/admin-guide/mm/pagemap.html>.
 struct Presence {
     file: File,
+    counts_shared: bool,
     first: usize,
     window: [u64; WINDOW],
     len: usize,
@@ -269,9 +290,10 @@ struct Presence {
 const WINDOW: usize = 512;
 
 impl Presence {
-    fn open() -> Result<Presence, Error> {
+    fn open(counts_shared: bool) -> Result<Presence, Error> {
         Ok(Presence {
             file: File::open("/proc/self/pagemap")?,
+            counts_shared,
             first: 0,
             window: [0; WINDOW],
             len: 0,
@@ -281,7 +303,8 @@ impl Presence {
     /// Whether a page is resident.
     ///
     /// NOTE: the page of zeros, which untouched memory shows when it is read, is not counted as
-    /// resident. It is in memory, of no file, and not exclusively this mapping's.
+    /// resident. It is in memory, of no file, and not exclusively this mapping's. So are pages that
+    /// are shared with another process since a fork.
     fn of(&mut self, page: usize) -> Result<bool, Error> {
         const PRESENT: u64 = 1 << 63;
         const OF_FILE: u64 = 1 << 61;
@@ -290,7 +313,8 @@ impl Presence {
             self.fill(page)?;
         }
         let word = self.window.get(page - self.first).copied().unwrap_or(0);
-        Ok(word & PRESENT != 0 && word & (OF_FILE | EXCLUSIVE) != 0)
+        let is_ours = word & (OF_FILE | EXCLUSIVE) != 0;
+        Ok(word & PRESENT != 0 && (is_ours || self.counts_shared))
     }
 
     fn fill(&mut self, page: usize) -> Result<(), Error> {

@@ -34,6 +34,7 @@ pub fn router<S: Clone + Send + Sync + 'static>(endpoint: Endpoint) -> Router<S>
         "/debug/pprof/{profile}",
         "/metrics",
         "/snapshot",
+        "/graph",
         "/report",
         "/start",
         "/stop",

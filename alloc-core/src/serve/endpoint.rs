@@ -1,7 +1,9 @@
 //! [`Endpoint`]: from a request's path and query to its answer.
 
 use std::fmt;
-use std::sync::Arc;
+use std::fs::File;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use super::delta::{self, Delta};
@@ -9,6 +11,7 @@ use super::helper::Helper;
 use super::query::Query;
 use super::response::{Body, Response};
 use super::{ServeOptions, index, metrics, text};
+use crate::environment::background;
 use crate::record::thread;
 use crate::write::totals::Totals;
 use crate::write::{self, Moment, Packed, With};
@@ -68,6 +71,8 @@ pub(super) enum Later {
     },
     /// What a command makes of a profile, and the response but for its body.
     Command(Helper, Response),
+    /// A file that another thread writes, and its length.
+    Graph(mpsc::Receiver<Result<(File, u64), Error>>),
 }
 
 impl Endpoint {
@@ -109,7 +114,7 @@ impl Endpoint {
         let is_profile = path
             .strip_prefix(PPROF)
             .is_some_and(|name| !name.is_empty());
-        is_profile || matches!(path, "/report" | "/snapshot")
+        is_profile || matches!(path, "/graph" | "/report" | "/snapshot")
     }
 
     /// Answers a request without waiting.
@@ -129,7 +134,7 @@ impl Endpoint {
         let is_known = |path| {
             matches!(
                 path,
-                "/" | "/metrics" | "/report" | "/snapshot" | "/start" | "/stop"
+                "/" | "/metrics" | "/graph" | "/report" | "/snapshot" | "/start" | "/stop"
             )
         };
         if method != expected && (is_known(path) || path.starts_with(PPROF)) {
@@ -160,6 +165,7 @@ impl Endpoint {
                 let arguments = ["html", "-", "-o", "-"];
                 self.command(&arguments, packed, page)
             }
+            "/graph" => graph(),
             "/start" | "/stop" if options.read_only => {
                 Err(Response::text(403, "this program refuses /start and /stop"))
             }
@@ -172,7 +178,9 @@ impl Endpoint {
                 Some(name) => self.pprof(name, query),
                 None => Err(Response::text(
                     404,
-                    format!("expected {PPROF}, /metrics, /report or /snapshot, found another path"),
+                    format!(
+                        "expected {PPROF}, /metrics, /report, /snapshot or /graph, found another path"
+                    ),
                 )),
             },
         }
@@ -226,16 +234,11 @@ impl Endpoint {
 
     /// Answers with a profile, with or without names.
     fn profile(&self, packed: Packed, name: &str, named: bool) -> Result<Answer, Response> {
-        let content = "application/octet-stream";
-        let response = |body| {
-            let file = format!("attachment; filename=\"{name}\"");
-            Response::new(200, content, body).with_header("Content-Disposition", file)
-        };
         if !named {
-            return Ok(Answer::Ready(response(Body::Packed(packed))));
+            return Ok(Answer::Ready(attached(name, Body::Packed(packed))));
         }
         let arguments = ["symbolize", "-", "-o", "-"];
-        self.command(&arguments, packed, response(Body::Text(Vec::new())))
+        self.command(&arguments, packed, attached(name, Body::Text(Vec::new())))
     }
 
     fn command(
@@ -277,9 +280,49 @@ impl Endpoint {
                 }
                 None => Ok(Answer::Later(Later::Command(helper, response))),
             },
+            Later::Graph(written) => match written.try_recv() {
+                Ok(written) => {
+                    let (file, len) = written?;
+                    let name = format!("{}.heapgraph", std::process::id());
+                    Ok(Answer::Ready(attached(&name, Body::File(file, len))))
+                }
+                Err(mpsc::TryRecvError::Empty) => Ok(Answer::Later(Later::Graph(written))),
+                Err(mpsc::TryRecvError::Disconnected) => {
+                    Err(Response::text(500, "the thread for the heap graph ended"))
+                }
+            },
             later => Ok(Answer::Later(later)),
         }
     }
+}
+
+/// A file that a client stores under a name.
+fn attached(name: &str, body: Body) -> Response {
+    let file = format!("attachment; filename=\"{name}\"");
+    Response::new(200, "application/octet-stream", body).with_header("Content-Disposition", file)
+}
+
+/// Takes a heap graph on another thread, since a large heap takes seconds.
+fn graph() -> Result<Answer, Response> {
+    let (sends, written) = mpsc::channel();
+    // NOTE: nobody receives it if the client is gone. Then the file is closed, and has no name.
+    match background::run(move || _ = sends.send(nameless_graph())) {
+        true => Ok(Answer::Later(Later::Graph(written))),
+        false => Err(Response::text(500, "the system refused a thread")),
+    }
+}
+
+/// Writes a heap graph to a file that has no name any more.
+fn nameless_graph() -> Result<(File, u64), Error> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let name = format!("alloc-trace-{}-{number}.heapgraph", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    crate::heap_graph(&path)?;
+    let file = File::open(&path)?;
+    std::fs::remove_file(&path)?;
+    let len = file.metadata()?.len();
+    Ok((file, len))
 }
 
 impl Later {
@@ -287,7 +330,7 @@ impl Later {
     pub(super) fn time_left(&self) -> Duration {
         match self {
             Later::Change { until, .. } => until.saturating_duration_since(Instant::now()),
-            Later::Command(..) => super::TICK,
+            Later::Command(..) | Later::Graph(_) => super::TICK,
         }
     }
 }

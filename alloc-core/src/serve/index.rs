@@ -8,7 +8,7 @@ use crate::snapshot::file::NoMemory;
 use crate::write::{Packed, arguments};
 use crate::{control, is_tracing};
 
-const LINKS: [(&str, &str); 8] = [
+const LINKS: [(&str, &str); 9] = [
     (
         "heap",
         "a profile in pprof's format; shows what is live first",
@@ -22,6 +22,10 @@ const LINKS: [(&str, &str); 8] = [
     ("heap?debug=1", "text with addresses"),
     ("../../metrics", "numbers for Prometheus"),
     ("../../snapshot", "a snapshot file for alloc-report"),
+    (
+        "../../graph",
+        "a heap graph for alloc-report graph: who keeps what alive",
+    ),
     ("../../report", "flame graph and tables as one page"),
 ];
 

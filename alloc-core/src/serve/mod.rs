@@ -15,6 +15,7 @@
 //! | `GET /debug/pprof/cmdline` | the command line; a zero byte ends each argument but the last |
 //! | `GET /metrics` | numbers in the text format of Prometheus |
 //! | `GET /snapshot` | a snapshot file with all that is known, for `alloc-report`; with `resident=1` also where the resident memory goes |
+//! | `GET /graph` | a [heap graph](crate::heap_graph), for `alloc-report graph`; the program stands still for milliseconds |
 //! | `GET /report` | the page of `alloc-report html` |
 //! | `POST /start` | starts tracing; `frames=128` and `sample=512KiB` configure it |
 //! | `POST /stop` | stops tracing, and discards what was recorded |

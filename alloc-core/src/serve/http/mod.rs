@@ -37,6 +37,8 @@ use crate::{Error, system::hooks};
 #[must_use = "the server ends when it is dropped: `detach` lets it run until the process ends"]
 pub struct Server {
     place: Place,
+    /// The process that has the thread.
+    process: u32,
     stop: Arc<Stop>,
     /// Closed when the thread ends.
     ended: mpsc::Receiver<()>,
@@ -81,7 +83,12 @@ impl Server {
             let refused = std::io::Error::other("the system refused a thread to serve profiles");
             return Err(refused.into());
         }
-        Ok(Server { place, stop, ended })
+        Ok(Server {
+            place,
+            process: std::process::id(),
+            stop,
+            ended,
+        })
     }
 
     /// The address that is served; `None` for a Unix socket.
@@ -124,10 +131,14 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // A child after a fork has no such thread.
+        if self.process != std::process::id() {
+            return;
+        }
         // The waker publishes it.
         self.stop.is_asked.store(true, Ordering::Relaxed);
         self.stop.waker.wake();
-        // An answer in progress takes milliseconds. NOTE: a child after a fork has no such thread.
+        // An answer in progress takes milliseconds.
         let _ = self.ended.recv_timeout(Duration::from_secs(5));
     }
 }
