@@ -193,7 +193,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 95);
+    assert_eq!(examples, 98);
 }
 
 /// Completions and the manual are generated from the same description as the help.
