@@ -590,7 +590,7 @@ pub fn take_snapshot() -> Result<Snapshot, Error> {
 ///
 /// let snapshot = alloc_core::take_snapshot_with_residence()?;
 /// let residence = snapshot.residence().unwrap();
-/// assert!(residence.between > (60 << 20).into());
+/// assert!(residence.between > alloc_core::Bytes::mib(60));
 /// let off = residence.sum().get().abs_diff(residence.resident.get());
 /// assert!(off < residence.resident.get() / 50);
 /// # Ok(())

@@ -82,9 +82,9 @@ pub use growth::{Moment, Suspect};
 #[cfg(feature = "page")]
 pub use page::{Page, page};
 pub use show::{
-    Advise, Diff, FreesTable, GenerationsTable, LifetimesTable, ResidentTable, SlackTable, Summary,
-    Suspects, TemporaryTable, Top, Tree, Within, advise, diff, frees, generations, lifetimes,
-    resident, slack, summary, suspects, suspects_at, temporary, top, tree,
+    Advise, Diff, FreesTable, GenerationsTable, LifetimesTable, Oom, ResidentTable, SlackTable,
+    Summary, Suspects, TemporaryTable, Top, Tree, Within, advise, diff, frees, generations,
+    lifetimes, oom, resident, slack, summary, suspects, suspects_at, temporary, top, tree,
 };
 #[doc(hidden)]
 pub use show::{PinnedGroup, SlackGroup};

@@ -34,6 +34,13 @@
 //!                              Write a heap graph on this signal, for alloc-report graph. It needs
 //!                              stacks of every block, and Linux. Its path is that of a numbered
 //!                              snapshot with the extension heapgraph, and is printed as well.
+//! ALLOC_TRACE_WHEN=CONDITIONS  Write a numbered snapshot on conditions, with commas between them:
+//!                              limit=90% at this part of the memory that the control group or the
+//!                              limit on address space permits, and again at each half of the way
+//!                              that is left; growth=20% or step=1GiB when the heap has grown by so
+//!                              much since the last snapshot; pressure=10% when tasks waited for
+//!                              memory in so many percent of the last ten seconds. They are looked
+//!                              at ten times a second. For alloc-report oom.
 //! ALLOC_TRACE_KEEP=N           Keep only the newest N numbered snapshots of a process, and remove
 //!                              the others that it wrote: 1 to 1000000. By default all are kept.
 //! ALLOC_TRACE_NAMES=1          Write snapshots with function names, files and lines instead of
@@ -51,6 +58,7 @@
 //! Examples:
 //!   ALLOC_TRACE=128 ALLOC_TRACE_OUT=heap.pb.gz ./server
 //!   ALLOC_TRACE_SAMPLE=512KiB ALLOC_TRACE_SIGNAL=USR1 ALLOC_TRACE_OUT=/var/tmp/%p.pb.gz ./server
+//!   ALLOC_TRACE_SAMPLE=512KiB ALLOC_TRACE_WHEN=limit=80%,growth=20% ALLOC_TRACE_KEEP=20 ./server
 //!   ALLOC_TRACE=128 ALLOC_TRACE_EVERY=60 ALLOC_TRACE_OUT=/var/tmp/%h-%t-%p.pb.gz ./server
 //! ```
 //!
@@ -159,5 +167,6 @@ pub(crate) mod startup;
 pub(crate) mod template;
 pub(crate) mod variables;
 pub(crate) mod wake;
+pub(crate) mod watch;
 
 pub(crate) use above::{begin, tracer_memory};

@@ -9,8 +9,8 @@
 //! Some calls are only permitted in a process with one thread, such as entering a user namespace,
 //! and programs make them in their first lines. So the thread starts when it is first needed:
 //!
-//! - For intervals below one second, and where [nothing detects](waiting) what a signal
-//!   interrupted: at once.
+//! - For intervals below one second, for conditions, and where [nothing detects](waiting) what a
+//!   signal interrupted: at once.
 //! - For longer intervals: at the first allocation or free one second after the process started.
 //! - For a signal: when the first one arrives. If it interrupted a wait, the handler starts the
 //!   thread. Otherwise the next allocation or free does, or the handler, which is called
@@ -39,6 +39,7 @@ use crate::environment::clock::Clock;
 use crate::environment::live::Live;
 use crate::environment::signals::{self, Signal};
 use crate::environment::template::{self, Template};
+use crate::environment::watch::{self, Conditions, Reason, Watch};
 use crate::graph::heap_graph;
 use crate::record::thread::{self, Busy, Stage, ThreadState};
 use crate::system::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -60,6 +61,8 @@ pub(crate) struct Order {
     pub(crate) graph_signal: Option<Signal>,
     /// The file to which the heap's numbers are appended.
     pub(crate) live: Option<Template>,
+    /// The conditions on which a numbered snapshot is written.
+    pub(crate) when: Option<Conditions>,
     /// The path of numbered snapshots.
     pub(crate) numbered: Template,
     /// The path of the snapshot at the process's end.
@@ -75,11 +78,13 @@ impl Order {
     const GRACE: Duration = Duration::from_secs(1);
 
     fn needs_a_thread(&self) -> bool {
-        self.every.is_some() || self.any_signal().is_some() || self.live.is_some()
+        let waits = self.every.is_some() || self.any_signal().is_some();
+        waits || self.live.is_some() || self.when.is_some()
     }
 
     fn needs_a_thread_at_once(&self) -> bool {
         self.live.is_some()
+            || self.when.is_some()
             || self.every.is_some_and(|it| it < Order::GRACE)
             || self.any_signal().is_some() && !waiting::CAN_TELL
     }
@@ -314,7 +319,7 @@ extern "C" fn at_exit() {
         // The path and the writer's memory are not the program's.
         let _muted = thread::mute();
         let written = if out.is_numbered() {
-            write_numbered(out, Moment::Exit).map(|_| ())
+            write_numbered(out, Moment::Exit, None).map(|_| ())
         } else {
             write(|process, number| out.last(process, number))
         };
@@ -336,7 +341,7 @@ fn write(path: impl FnOnce(u32, u32) -> PathBuf) -> Result<(), String> {
     writing(|| {
         let path = path(std::process::id(), NUMBER.load(Ordering::Relaxed));
         template::check_length(&path)?;
-        let packed = pack(Moment::Exit).map_err(|error| about(error, &path))?;
+        let packed = pack(Moment::Exit, None).map_err(|error| about(error, &path))?;
         let others = packed.put(&path).map_err(|error| about(error, &path))?;
         if others {
             let path = path.to_string_lossy();
@@ -351,13 +356,24 @@ fn write(path: impl FnOnce(u32, u32) -> PathBuf) -> Result<(), String> {
     })
 }
 
-fn pack(moment: Moment) -> Result<Packed, Error> {
-    let with = ORDER.get().map_or_else(With::default, |order| order.with);
-    write::pack(with, moment).or_else(|error| match with.residence {
+fn pack(moment: Moment, reason: Option<Reason>) -> Result<Packed, Error> {
+    let order = ORDER.get();
+    let with = order.map_or_else(With::default, |order| order.with);
+    // What `alloc-report oom` reads.
+    let mut metadata = Vec::new();
+    if order.is_some_and(|order| order.when.is_some()) {
+        metadata.extend(reason.map(|it| ("reason", it.to_string())));
+        if let Some(memory) = watch::memory() {
+            metadata.push(("memory.current", memory.current.to_string()));
+            metadata.extend(memory.limit.map(|it| ("memory.limit", it.to_string())));
+        }
+    }
+    let metadata: Vec<(&str, &str)> = metadata.iter().map(|it| (it.0, &*it.1)).collect();
+    write::pack(with, moment, &metadata).or_else(|error| match with.residence {
         // A program may have left `/proc` behind, or trace a sample. The rest is known.
         true => {
             let residence = false;
-            write::pack(With { residence, ..with }, moment)
+            write::pack(With { residence, ..with }, moment, &metadata)
         }
         false => Err(error),
     })
@@ -394,7 +410,11 @@ fn writing<T: Default>(write: impl FnOnce() -> Result<T, String>) -> Result<T, S
 /// Writes a snapshot under the next free number, and returns its path if it was written.
 ///
 /// A number may be taken by another process with the same path, or by this one before an `exec`.
-fn write_numbered(out: Template, moment: Moment) -> Result<Option<PathBuf>, String> {
+fn write_numbered(
+    out: Template,
+    moment: Moment,
+    reason: Option<Reason>,
+) -> Result<Option<PathBuf>, String> {
     writing(|| {
         let process = std::process::id();
         let next = || {
@@ -404,7 +424,7 @@ fn write_numbered(out: Template, moment: Moment) -> Result<Option<PathBuf>, Stri
         };
         let mut path = next();
         template::check_length(&path)?;
-        let packed = pack(moment).map_err(|error| about(error, &path))?;
+        let packed = pack(moment, reason).map_err(|error| about(error, &path))?;
         while !packed.put_new(&path).map_err(|error| about(error, &path))? {
             path = next();
         }
@@ -434,14 +454,14 @@ fn remove_beyond(keep: usize, process: u32, newest: &Path) {
 }
 
 /// Writes a numbered snapshot, and prints its path if a signal requested it.
-fn tick(out: Template, was_signalled: bool) {
+fn tick(out: Template, was_signalled: bool, reason: Option<Reason>) {
     if !control::is_on() {
         if was_signalled {
             warn_that_tracing_is_off();
         }
         return;
     }
-    match write_numbered(out, Moment::Running) {
+    match write_numbered(out, Moment::Running, reason) {
         Ok(Some(path)) => {
             if was_signalled {
                 // NOTE: in one write, since other threads write there too.
@@ -505,10 +525,12 @@ fn serve() {
     };
     let mut snapshots = order.every.map(|every| Clock::begun(every, ago));
     let mut live = order.live.and_then(Live::new);
+    let mut watch = order.when.map(Watch::new);
     loop {
         let next = [
             snapshots.as_ref().map(Clock::left),
             live.as_ref().map(|it| it.clock.left()),
+            watch.as_ref().map(|_| watch::EVERY),
         ];
         wake::wait(next.into_iter().flatten().min());
         let signalled = WANTS_SNAPSHOT.swap(false, Ordering::Relaxed);
@@ -516,8 +538,10 @@ fn serve() {
             write_graph(order.numbered);
         }
         let is_due = snapshots.as_mut().is_some_and(Clock::is_due);
-        if signalled || is_due {
-            tick(order.numbered, signalled);
+        let reason = watch.as_mut().and_then(Watch::look);
+        if signalled || is_due || reason.is_some() {
+            tick(order.numbered, signalled, reason);
+            watch.iter_mut().for_each(Watch::wrote);
         }
         if let Some(live) = &mut live
             && live.clock.is_due()

@@ -10,6 +10,7 @@ use crate::control::Config;
 use crate::environment::reporter::{self, Order};
 use crate::environment::signals::{self, Signal};
 use crate::environment::template::{Beginning, Template};
+use crate::environment::watch::{self, Conditions};
 use crate::snapshot::file::Names;
 use crate::tables::callsites::MAX_CALLSITES;
 use crate::tables::sampling::Interval;
@@ -53,6 +54,7 @@ pub(crate) fn config_from_environment() -> Option<Config> {
             "ALLOC_TRACE_GRAPH_SIGNAL: expected another signal than that of ALLOC_TRACE_SIGNAL, found the same\n",
         ]);
     }
+    let when = number(c"ALLOC_TRACE_WHEN", watch::EXPECTED, Conditions::parse);
     let keep = number(c"ALLOC_TRACE_KEEP", KEEP, |it| parse_count(it, 1_000_000));
     let names = number(c"ALLOC_TRACE_NAMES", NAMES, parse_switch);
     let sample = number(c"ALLOC_TRACE_SAMPLE", BYTES, parse_bytes);
@@ -75,6 +77,7 @@ pub(crate) fn config_from_environment() -> Option<Config> {
         signal.map(|_| "ALLOC_TRACE_SIGNAL"),
         graph_signal.map(|_| "ALLOC_TRACE_GRAPH_SIGNAL"),
         live.map(|_| "ALLOC_TRACE_LIVE"),
+        when.map(|_| "ALLOC_TRACE_WHEN"),
     ];
     let asking = asking.into_iter().flatten().next();
     if let Some(asking) = asking {
@@ -93,6 +96,7 @@ pub(crate) fn config_from_environment() -> Option<Config> {
             signal,
             graph_signal,
             live,
+            when,
             numbered: at_exit.unwrap_or(Template::default_numbered(beginning)),
             at_exit,
             keep,
@@ -105,7 +109,8 @@ pub(crate) fn config_from_environment() -> Option<Config> {
             },
         };
         if frames != Some(0) {
-            if at_exit.is_some() || every.is_some() || order.any_signal().is_some() {
+            let asks = every.is_some() || when.is_some() || order.any_signal().is_some();
+            if at_exit.is_some() || asks {
                 reach::warn_if_unwritable(asking, order.numbered);
             }
             if let Some(live) = live {

@@ -8,13 +8,14 @@ use crate::system::hooks;
 const PREFIX: &str = "ALLOC_TRACE";
 
 /// All variables that are read. See [`environment`](crate::environment).
-const KNOWN: [&str; 18] = [
+const KNOWN: [&str; 19] = [
     PREFIX,
     "ALLOC_TRACE_SAMPLE",
     "ALLOC_TRACE_OUT",
     "ALLOC_TRACE_EVERY",
     "ALLOC_TRACE_SIGNAL",
     "ALLOC_TRACE_GRAPH_SIGNAL",
+    "ALLOC_TRACE_WHEN",
     "ALLOC_TRACE_KEEP",
     "ALLOC_TRACE_NAMES",
     "ALLOC_TRACE_LIVE",

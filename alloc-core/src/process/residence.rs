@@ -264,6 +264,12 @@ impl Sweep {
             *part += rest;
         }
         sums.resident = resident_memory()?.rss;
+        if self.presence.counts_shared {
+            // NOTE: the page of zeros is counted as well, and it is the tracer's tables that are read
+            // before they are written.
+            let surplus = sums.sum().saturating_sub(sums.resident);
+            sums.tracer = sums.tracer.saturating_sub(surplus);
+        }
         Ok(PinnedPages {
             residence: sums,
             by_callsite: self.by_callsite,

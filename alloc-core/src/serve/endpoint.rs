@@ -155,12 +155,12 @@ impl Endpoint {
                     residence,
                     ..With::default()
                 };
-                let packed = write::pack(with, Moment::Running)?;
+                let packed = write::pack(with, Moment::Running, &[])?;
                 let name = format!("heap-{}.pb.gz", std::process::id());
                 self.profile(packed, &name, self.names(query)?)
             }
             "/report" => {
-                let packed = write::pack(With::default(), Moment::Running)?;
+                let packed = write::pack(With::default(), Moment::Running, &[])?;
                 let page = Response::new(200, "text/html; charset=utf-8", Body::Text(Vec::new()));
                 let arguments = ["html", "-", "-o", "-"];
                 self.command(&arguments, packed, page)

@@ -45,16 +45,19 @@ pub(crate) struct With {
 }
 
 /// Reads the tables of this process. Fails without allocating if there is no memory.
-pub(crate) fn pack(with: With, moment: Moment) -> Result<Packed, Error> {
+pub(crate) fn pack(with: With, moment: Moment, metadata: &[(&str, &str)]) -> Result<Packed, Error> {
     let pages = with.residence.then(PinnedPages::read).transpose()?;
     let pages = pages.as_ref();
     match with.names {
-        Names::Addresses => tables::of_tables(moment, pages, &mut |_| ()).map(Packed),
+        Names::Addresses => tables::of_tables(moment, pages, metadata, &mut |_| ()).map(Packed),
         Names::Symbols => {
             let (mut bytes, mut file) = (Vec::new(), Pages::new());
             let mut snapshot = snapshot_of(read_tables::read(pages)?);
             if moment == Moment::Exit {
                 snapshot.set_at_exit();
+            }
+            for (key, value) in metadata {
+                snapshot.set_metadata(*key, *value);
             }
             write_named(&snapshot, &mut bytes)?;
             file.extend(&bytes)?;
@@ -65,7 +68,7 @@ pub(crate) fn pack(with: With, moment: Moment) -> Result<Packed, Error> {
 
 /// Reads the tables of this process, and passes the callsite of each sample to `each`, in order.
 pub(crate) fn pack_with_callsites(each: &mut dyn FnMut(u32)) -> Result<Packed, Error> {
-    tables::of_tables(Moment::Running, None, each).map(Packed)
+    tables::of_tables(Moment::Running, None, &[], each).map(Packed)
 }
 
 impl Packed {

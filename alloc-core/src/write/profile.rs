@@ -61,6 +61,7 @@ impl Profile<'_> {
             duration: self.since.map_or(Duration::ZERO, |it| it.totals.age()),
             shows_allocated: self.shows_allocated,
             residence: None,
+            metadata: &[],
         };
         file.finish(&whole, about).map(Packed)
     }

@@ -20,6 +20,7 @@ use crate::{Counters, Error, Pinned, Residence};
 pub(super) fn of_tables(
     moment: Moment,
     pages: Option<&PinnedPages>,
+    metadata: &[(&str, &str)],
     each: &mut dyn FnMut(u32),
 ) -> Result<Pages<u8>, Error> {
     let _reserve = Reserve::take().ok_or(NoMemory)?;
@@ -33,6 +34,7 @@ pub(super) fn of_tables(
         About {
             moment,
             residence: pages.map(|it| it.residence),
+            metadata,
             ..About::default()
         },
     )
@@ -40,7 +42,7 @@ pub(super) fn of_tables(
 
 /// What a file is about, besides the tables.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct About {
+pub(super) struct About<'a> {
     pub(super) moment: Moment,
     /// How long the time is that the file is about; zero for a single moment.
     pub(super) duration: Duration,
@@ -48,6 +50,8 @@ pub(super) struct About {
     pub(super) shows_allocated: bool,
     /// Where the resident memory goes, if it was asked for.
     pub(super) residence: Option<Residence>,
+    /// The snapshot's metadata: keys and values.
+    pub(super) metadata: &'a [(&'a str, &'a str)],
 }
 
 /// A file to which the callsites of this process are added.
@@ -130,7 +134,7 @@ impl TablesFile {
     }
 
     /// Adds the modules and what there is besides callsites, and returns the file.
-    pub(super) fn finish(mut self, whole: &Whole, about: About) -> Result<Pages<u8>, Error> {
+    pub(super) fn finish(mut self, whole: &Whole, about: About<'_>) -> Result<Pages<u8>, Error> {
         let mut failed = None;
         modules::for_each(&mut |module| {
             let mut build_id = [0; 128];
@@ -165,7 +169,7 @@ impl TablesFile {
             arguments
                 .split_inclusive(|&byte| byte == 0)
                 .map(|it| &it[..it.len() - 1]),
-            std::iter::empty(),
+            about.metadata.iter().copied(),
         )?)
     }
 }

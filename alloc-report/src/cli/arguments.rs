@@ -112,6 +112,9 @@ pub(crate) enum Command {
     /// Show how many more bytes blocks have than were asked for
     #[command(after_help = crate::slack::EXAMPLES)]
     Slack(SlackOptions),
+    /// Say what took the memory of a process that was killed
+    #[command(after_help = crate::oom::EXAMPLES)]
+    Oom(crate::oom::Options),
     /// Show where the resident memory goes, and which lines keep pages
     #[command(after_help = crate::resident::EXAMPLES)]
     Resident(crate::resident::Options),

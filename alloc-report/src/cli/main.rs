@@ -4,7 +4,7 @@
 //! an output option write files, and only with `--force` do they replace one.
 //!
 //! Each module imports only from those before it: `terminal`, `output`, `suggest`, `conditions`,
-//! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `ages`, `frees`, `slack`, `resident`,
+//! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `ages`, `frees`, `slack`, `resident`, `oom`,
 //! `suspects`, `check`, `annotate`, `symbolize`, `import`, `export`, `advise`, `html`, `flamegraph`,
 //! `explore`, `graph`, `run`, `timeline` and `recordings`, which do not import each other;
 //! `arguments`, `shell`.
@@ -24,6 +24,7 @@ mod graph;
 mod html;
 mod import;
 mod load;
+mod oom;
 mod output;
 #[cfg(target_os = "linux")]
 mod process;
@@ -87,6 +88,7 @@ fn report(command: Command) -> Result<(String, u8)> {
         Command::Frees(options) => frees::frees(&options),
         Command::Summary(options) => tables::summary(&options),
         Command::Slack(options) => slack::slack(&options),
+        Command::Oom(options) => oom::report(&options),
         Command::Resident(options) => resident::resident(&options),
         Command::Tree(options) => tables::tree(&options),
         Command::Diff { old, new, view } => {

@@ -171,6 +171,7 @@ fn the_examples_of_the_help_run() {
         "frees --help",
         "slack --help",
         "resident --help",
+        "oom --help",
         "completions --help",
         "man --help",
     ] {
@@ -193,7 +194,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 98);
+    assert_eq!(examples, 100);
 }
 
 /// Completions and the manual are generated from the same description as the help.
@@ -224,6 +225,7 @@ fn completions_and_the_manual_contain_the_options() {
         "-generations",
         "-frees",
         "-slack",
+        "-oom",
         "-resident",
         "-graph",
         "-html",
