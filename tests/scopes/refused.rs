@@ -1,5 +1,8 @@
 //! Assertions that would test nothing do not compile, and the errors say what to write instead.
 
+// What the compiler refuses is not a matter of the profile, and it takes minutes.
+#![cfg(debug_assertions)]
+
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;

@@ -304,6 +304,9 @@ fn attached(name: &str, body: Body) -> Response {
 
 /// Takes a heap graph on another thread, since a large heap takes seconds.
 fn graph() -> Result<Answer, Response> {
+    if !crate::is_tracing() {
+        return Err(Error::not_tracing().into());
+    }
     let (sends, written) = mpsc::channel();
     // NOTE: nobody receives it if the client is gone. Then the file is closed, and has no name.
     match background::run(move || _ = sends.send(nameless_graph())) {
