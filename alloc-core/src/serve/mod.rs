@@ -4,7 +4,7 @@
 //! information in this process.
 //!
 //! [`serve`](crate::serve()) starts a listener on a thread of its own. [`Endpoint`] is the same as a
-//! function, and [`router`] as routes for `axum`, for a service that mounts them beside its own.
+//! function, and `router`, with the feature `axum`, as routes for a service that mounts them beside its own.
 //!
 //! | request | answer |
 //! | --- | --- |
