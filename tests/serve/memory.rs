@@ -24,6 +24,7 @@ fn a_scrape_takes_little_and_gives_it_back() {
         "/metrics",
         "/debug/pprof/delta_heap",
         "/debug/pprof/heap?seconds=1",
+        "/debug/pprof/heap?debug=1",
     ] {
         get(target);
     }
@@ -32,6 +33,7 @@ fn a_scrape_takes_little_and_gives_it_back() {
         ("/debug/pprof/allocs", 2 << 20),
         ("/debug/pprof/delta_heap", 2 << 20),
         ("/debug/pprof/heap?seconds=1", 2 << 20),
+        ("/debug/pprof/heap?debug=1", 512 << 10),
         ("/metrics", 512 << 10),
     ] {
         let (peak, kept) = rise(&served, || get(target));

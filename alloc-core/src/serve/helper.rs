@@ -116,7 +116,7 @@ impl Drop for Helper {
 }
 
 /// A new file in the folder for temporary files, which has no name any more.
-fn nameless_file() -> io::Result<File> {
+pub(super) fn nameless_file() -> io::Result<File> {
     let (path, file) = output::create_private(&std::env::temp_dir().join("profile"))?;
     std::fs::remove_file(path)?;
     Ok(file)
