@@ -6,6 +6,7 @@
 
 use std::ffi::CStr;
 
+#[cfg(target_os = "linux")]
 use crate::system::hooks;
 
 /// Memory that counts against a limit, in bytes.
@@ -140,6 +141,12 @@ struct Text {
 }
 
 impl Text {
+    #[cfg(not(target_os = "linux"))]
+    fn read(_: &CStr) -> Option<Text> {
+        None
+    }
+
+    #[cfg(target_os = "linux")]
     fn read(path: &CStr) -> Option<Text> {
         let mut text = Text {
             bytes: [0; 8 * LONGEST],
