@@ -4,17 +4,16 @@ use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use alloc_core_snapshot::{GroupBy, Snapshot};
+use alloc_core_snapshot::Snapshot;
 use alloc_report::Within;
 use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::formats;
-use crate::formats::report::Question;
-use crate::load::{Loaded, load};
 use crate::recording::{Recording, taken_at};
+use crate::shape::Shape;
 use crate::terminal::Stream;
-use crate::view::{Charging, Filters, Format};
+use crate::view::Format;
 
 pub(crate) const LIFETIMES_EXAMPLES: &str = "\
 Examples:
@@ -37,31 +36,6 @@ Examples:
   alloc-report generations first.pb.gz second.pb.gz third.pb.gz
   alloc-report generations morning --by label";
 
-/// What the commands have in common.
-#[derive(Args, Debug)]
-pub(crate) struct Shape {
-    /// The key of a row, as for top
-    #[arg(long, value_name = "KEY", default_value = "line", value_parser = GroupBy::from_str)]
-    by: GroupBy,
-    /// The number of rows
-    #[arg(short = 'n', long = "rows", value_name = "N", default_value_t = 10)]
-    rows: usize,
-    #[command(flatten)]
-    charging: Charging,
-    #[command(flatten)]
-    filters: Filters,
-}
-
-impl Shape {
-    fn load(&self, file: &std::path::Path) -> Result<std::mem::ManuallyDrop<Snapshot>> {
-        let Loaded { snapshot, nothing } = load(file, &self.charging, &self.filters)?;
-        match nothing {
-            Some(nothing) => bail!(nothing),
-            None => Ok(snapshot),
-        }
-    }
-}
-
 #[derive(Args, Debug)]
 pub(crate) struct LifetimesOptions {
     /// A snapshot file of a program that ran with ALLOC_TRACE_LIFETIMES=1, a recording folder (for
@@ -82,14 +56,7 @@ pub(crate) fn lifetimes(options: &LifetimesOptions) -> Result<String> {
         .by(options.shape.by)
         .colour(stdout.is_colourful())
         .width(stdout.width());
-    let question = Question {
-        snapshot: &snapshot,
-        file: &options.file,
-        by: options.shape.by,
-        rows: options.shape.rows,
-        charging: &options.shape.charging,
-        filters: &options.shape.filters,
-    };
+    let question = options.shape.question(&snapshot, &options.file);
     match options.format {
         Format::Text => Ok(format!("{table}\n")),
         Format::Json => formats::lifetimes::json(&question, &table.groups(), table.notes()),

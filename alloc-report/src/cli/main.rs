@@ -4,7 +4,7 @@
 //! an output option write files, and only with `--force` do they replace one.
 //!
 //! Each module imports only from those before it: `terminal`, `output`, `suggest`, `conditions`,
-//! `symbols`, `recording`, `view`, `load`, `formats`; the commands `tables`, `ages`, `frees`, `slack`, `resident`, `oom`,
+//! `symbols`, `recording`, `view`, `load`, `formats`, `shape`; the commands `tables`, `ages`, `frees`, `slack`, `resident`, `oom`,
 //! `suspects`, `check`, `annotate`, `symbolize`, `import`, `export`, `advise`, `html`, `flamegraph`,
 //! `explore`, `graph`, `run`, `timeline` and `recordings`, which do not import each other;
 //! `arguments`, `shell`.
@@ -33,6 +33,7 @@ mod recordings;
 mod resident;
 #[cfg(unix)]
 mod run;
+mod shape;
 mod shell;
 mod slack;
 mod suggest;

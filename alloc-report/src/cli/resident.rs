@@ -1,17 +1,14 @@
 //! The command `resident`: where the resident memory goes.
 
 use std::path::PathBuf;
-use std::str::FromStr as _;
 
-use alloc_core_snapshot::GroupBy;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 
 use crate::formats;
-use crate::formats::report::Question;
-use crate::load::{Loaded, load};
+use crate::shape::Shape;
 use crate::terminal::Stream;
-use crate::view::{Charging, Filters, Format};
+use crate::view::Format;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -26,39 +23,21 @@ pub(crate) struct Options {
     /// /snapshot?resident=1, a recording folder (for its last snapshot), or - for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The key of a row, as for top
-    #[arg(long, value_name = "KEY", default_value = "line", value_parser = GroupBy::from_str)]
-    by: GroupBy,
-    /// The number of rows
-    #[arg(short = 'n', long = "rows", value_name = "N", default_value_t = 10)]
-    rows: usize,
     #[command(flatten)]
-    charging: Charging,
-    #[command(flatten)]
-    filters: Filters,
+    shape: Shape,
     /// A table for people, JSON or CSV for programs
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
     format: Format,
 }
 
 pub(crate) fn resident(options: &Options) -> Result<String> {
-    let Loaded { snapshot, nothing } = load(&options.file, &options.charging, &options.filters)?;
-    if let Some(nothing) = nothing {
-        bail!(nothing);
-    }
+    let snapshot = options.shape.load(&options.file)?;
     let stdout = Stream::Output;
-    let table = alloc_report::resident(&snapshot, options.rows)
-        .by(options.by)
+    let table = alloc_report::resident(&snapshot, options.shape.rows)
+        .by(options.shape.by)
         .colour(stdout.is_colourful())
         .width(stdout.width());
-    let question = Question {
-        snapshot: &snapshot,
-        file: &options.file,
-        by: options.by,
-        rows: options.rows,
-        charging: &options.charging,
-        filters: &options.filters,
-    };
+    let question = options.shape.question(&snapshot, &options.file);
     match options.format {
         Format::Text => Ok(format!("{table}\n")),
         Format::Json => formats::resident::json(&question, &table.groups(), table.notes()),

@@ -1,17 +1,14 @@
 //! The command `slack`: how many more bytes blocks have than were asked for.
 
 use std::path::PathBuf;
-use std::str::FromStr as _;
 
-use alloc_core_snapshot::GroupBy;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 
 use crate::formats;
-use crate::formats::report::Question;
-use crate::load::{Loaded, load};
+use crate::shape::Shape;
 use crate::terminal::Stream;
-use crate::view::{Charging, Filters, Format};
+use crate::view::Format;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -28,22 +25,14 @@ pub(crate) struct SlackOptions {
     /// last snapshot), or - for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The key of a row, as for top
-    #[arg(long, value_name = "KEY", default_value = "line", value_parser = GroupBy::from_str)]
-    by: GroupBy,
-    /// The number of rows
-    #[arg(short = 'n', long = "rows", value_name = "N", default_value_t = 10)]
-    rows: usize,
+    #[command(flatten)]
+    shape: Shape,
     /// The blocks to count: live ones, or all that were ever allocated
     ///
     /// The default is all for a snapshot that was written when the program ended, and live for
     /// others.
     #[arg(long, value_name = "BLOCKS")]
     of: Option<Blocks>,
-    #[command(flatten)]
-    charging: Charging,
-    #[command(flatten)]
-    filters: Filters,
     /// A table for people, JSON or CSV for programs
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
     format: Format,
@@ -56,26 +45,16 @@ enum Blocks {
 }
 
 pub(crate) fn slack(options: &SlackOptions) -> Result<String> {
-    let Loaded { snapshot, nothing } = load(&options.file, &options.charging, &options.filters)?;
-    if let Some(nothing) = nothing {
-        bail!(nothing);
-    }
+    let snapshot = options.shape.load(&options.file)?;
     let stdout = Stream::Output;
-    let mut table = alloc_report::slack(&snapshot, options.rows)
-        .by(options.by)
+    let mut table = alloc_report::slack(&snapshot, options.shape.rows)
+        .by(options.shape.by)
         .colour(stdout.is_colourful())
         .width(stdout.width());
     if let Some(blocks) = options.of {
         table = table.count_all(blocks == Blocks::All);
     }
-    let question = Question {
-        snapshot: &snapshot,
-        file: &options.file,
-        by: options.by,
-        rows: options.rows,
-        charging: &options.charging,
-        filters: &options.filters,
-    };
+    let question = options.shape.question(&snapshot, &options.file);
     let of = if table.counts_all() { "all" } else { "live" };
     match options.format {
         Format::Text => Ok(format!("{table}\n")),

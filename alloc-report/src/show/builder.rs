@@ -138,4 +138,29 @@ macro_rules! look {
     };
 }
 
-pub(crate) use {builder, example, look};
+/// The builder methods of a table that has no more of them in common with others.
+macro_rules! plain {
+    ($type:ident) => {
+        impl $type<'_> {
+            /// Groups by files, functions, types and so on; lines are the default.
+            pub fn by(mut self, by: alloc_core_snapshot::GroupBy) -> Self {
+                self.view.by = by.into();
+                self
+            }
+
+            /// Turns ANSI colours on or off; off is the default.
+            pub fn colour(mut self, colour: bool) -> Self {
+                self.view.colour = colour;
+                self
+            }
+
+            /// Fits the table into `width` columns, as [`Top::width`](crate::Top::width) does.
+            pub fn width(mut self, width: usize) -> Self {
+                self.view.width = width;
+                self
+            }
+        }
+    };
+}
+
+pub(crate) use {builder, example, look, plain};

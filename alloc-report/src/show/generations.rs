@@ -4,13 +4,14 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::time::Duration;
 
-use alloc_core_snapshot::{Ages, GroupBy, GroupKey, Metric, Snapshot, Statistic};
+use alloc_core_snapshot::{Ages, Metric, Snapshot, Statistic};
 
+use super::builder::plain;
 use super::lifetimes::WITHOUT_LIFETIMES;
 use super::notes;
-use super::table::{BOLD, Cell, DIM, PLAIN, Row, Table};
+use super::table::{Cell, DIM, Table};
 use super::text;
-use super::view::{View, process};
+use super::view::{List, View, process};
 
 /// Most blocks of a line die young if this part of those that were freed did.
 const MOST: f64 = 0.9;
@@ -86,25 +87,9 @@ struct Fate {
     old_bytes: u64,
 }
 
+plain!(GenerationsTable);
+
 impl GenerationsTable<'_> {
-    /// Groups by files, functions, labels and so on; lines are the default.
-    pub fn by(mut self, by: GroupBy) -> Self {
-        self.view.by = by.into();
-        self
-    }
-
-    /// Turns ANSI colours on or off; off is the default.
-    pub fn colour(mut self, colour: bool) -> Self {
-        self.view.colour = colour;
-        self
-    }
-
-    /// Fits the table into `width` columns, as [`Top::width`](crate::Top::width) does.
-    pub fn width(mut self, width: usize) -> Self {
-        self.view.width = width;
-        self
-    }
-
     /// The median time between two snapshots.
     fn gap(&self) -> Duration {
         let starts = [Duration::ZERO]
@@ -147,37 +132,14 @@ impl GenerationsTable<'_> {
     }
 
     fn table(&self, groups: &[(Statistic, Fate)]) -> Table {
-        let (shown, others) = groups.split_at(self.view.rows.min(groups.len()));
-        let keys: Vec<&GroupKey> = shown.iter().map(|(it, _)| &it.key).collect();
-        let places = self.view.places(keys.into_iter(), self.newest);
-        let mut rows = Vec::new();
-        for (((_, fate), (place, source)), rank) in shown.iter().zip(places).zip(1_u64..) {
-            rows.push(Row {
-                style: PLAIN,
-                cells: cells(text::grouped(rank), fate),
-                level: 0,
-                place,
-                source,
-                details: vec![format!("       {}", fate.verdict())],
-            });
-        }
-        if !others.is_empty() {
-            let others = text::plural(others.len() as u64, self.view.noun(0));
-            rows.push(Row {
-                style: BOLD,
-                cells: vec![Cell::new(""); 4 + COLUMNS],
-                level: 0,
-                place: format!("other ({others})"),
-                source: None,
-                details: Vec::new(),
-            });
-        }
-        let heads = vec!["#", "live", "new", "1", "2", "3+", "freed", "young"];
-        Table {
-            heads,
-            place: self.view.nouns(),
-            rows,
-        }
+        let list = List::<(Statistic, Fate)> {
+            heads: vec!["#", "live", "new", "1", "2", "3+", "freed", "young"],
+            key: |(it, _)| &it.key,
+            cells: &|rank, (_, fate)| cells(rank, fate),
+            details: |(_, fate)| vec![format!("       {}", fate.verdict())],
+            others: &|_| vec![Cell::new(""); 4 + COLUMNS],
+        };
+        self.view.list(self.newest, groups, list)
     }
 }
 

@@ -4,12 +4,13 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::time::Duration;
 
-use alloc_core_snapshot::{Ages, GroupBy, GroupKey, Metric, Snapshot, Statistic};
+use alloc_core_snapshot::{Ages, Metric, Snapshot, Statistic};
 
+use super::builder::plain;
 use super::notes;
-use super::table::{BOLD, Cell, DIM, PLAIN, Row, Table};
+use super::table::{Cell, DIM, Table};
 use super::text;
-use super::view::{View, process};
+use super::view::{List, View, process};
 
 /// The note on a snapshot without ages.
 pub(super) const WITHOUT_LIFETIMES: &str =
@@ -58,25 +59,9 @@ pub struct LifetimesTable<'a> {
     view: View,
 }
 
+plain!(LifetimesTable);
+
 impl LifetimesTable<'_> {
-    /// Groups by files, functions, labels and so on; lines are the default.
-    pub fn by(mut self, by: GroupBy) -> Self {
-        self.view.by = by.into();
-        self
-    }
-
-    /// Turns ANSI colours on or off; off is the default.
-    pub fn colour(mut self, colour: bool) -> Self {
-        self.view.colour = colour;
-        self
-    }
-
-    /// Fits the table into `width` columns, as [`Top::width`](crate::Top::width) does.
-    pub fn width(mut self, width: usize) -> Self {
-        self.view.width = width;
-        self
-    }
-
     /// The groups with lifetimes, those of which most blocks were freed first.
     #[doc(hidden)]
     pub fn groups(&self) -> Vec<Statistic> {
@@ -111,32 +96,7 @@ impl LifetimesTable<'_> {
     }
 
     fn table(&self, groups: &[Statistic]) -> Table {
-        let (shown, others) = groups.split_at(self.view.rows.min(groups.len()));
-        let keys: Vec<&GroupKey> = shown.iter().map(|it| &it.key).collect();
-        let places = self.view.places(keys.into_iter(), self.snapshot);
-        let mut rows = Vec::new();
-        for ((group, (place, source)), rank) in shown.iter().zip(places).zip(1_u64..) {
-            rows.push(Row {
-                style: PLAIN,
-                cells: cells(text::grouped(rank), group),
-                level: 0,
-                place,
-                source,
-                details: Vec::new(),
-            });
-        }
-        if !others.is_empty() {
-            let others = text::plural(others.len() as u64, self.view.noun(0));
-            rows.push(Row {
-                style: BOLD,
-                cells: vec![Cell::new(""); 8],
-                level: 0,
-                place: format!("other ({others})"),
-                source: None,
-                details: Vec::new(),
-            });
-        }
-        Table {
+        let list = List::<Statistic> {
             heads: vec![
                 "#",
                 "freed",
@@ -147,9 +107,12 @@ impl LifetimesTable<'_> {
                 "half below",
                 "oldest",
             ],
-            place: self.view.nouns(),
-            rows,
-        }
+            key: |it| &it.key,
+            cells: &cells,
+            details: |_| Vec::new(),
+            others: &|_| vec![Cell::new(""); 8],
+        };
+        self.view.list(self.snapshot, groups, list)
     }
 }
 

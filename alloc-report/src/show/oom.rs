@@ -87,15 +87,15 @@ impl Oom<'_> {
             (Some(current), limit) => {
                 let percent = 100.0 * heap.get() as f64 / current.get().max(1) as f64;
                 let of = limit.map_or_else(String::new, |it| format!(", of a limit of {it}"));
-                match percent <= 100.0 {
-                    true => {
-                        format!(", {percent:.0} % of the {current} that the kernel counted{of}")
-                    }
-                    false => format!(
-                        ", more than the {current} that the kernel counted, which leaves out what \
-                         was never touched{of}"
-                    ),
-                }
+                let part = match percent <= 100.0 {
+                    true => format!("{percent:.0} % of"),
+                    false => "more than".to_owned(),
+                };
+                let untouched = match percent <= 100.0 {
+                    true => "",
+                    false => "; what was never touched is not counted",
+                };
+                format!(", {part} the {current} that the kernel counted{of}{untouched}")
             }
             (None, _) => String::new(),
         };

@@ -4,13 +4,14 @@ use std::cmp::Reverse;
 use std::fmt;
 
 use alloc_core_snapshot::{
-    Amount, Bytes, GroupBy, GroupKey, Metric, Pinned, Residence, Snapshot, Statistic,
+    Amount, Bytes, GroupKey, Metric, Pinned, Residence, Snapshot, Statistic,
 };
 
+use super::builder::plain;
 use super::notes;
-use super::table::{BOLD, Cell, DIM, PLAIN, Row, Table};
+use super::table::{Cell, DIM, Table};
 use super::text;
-use super::view::{View, process};
+use super::view::{List, View, process};
 
 /// Makes a table of where the resident memory of a process goes, and of the `n` lines whose live
 /// blocks keep the most unused bytes resident.
@@ -42,25 +43,9 @@ pub struct ResidentTable<'a> {
     view: View,
 }
 
+plain!(ResidentTable);
+
 impl ResidentTable<'_> {
-    /// Groups by files, functions, types and so on; lines are the default.
-    pub fn by(mut self, by: GroupBy) -> Self {
-        self.view.by = by.into();
-        self
-    }
-
-    /// Turns ANSI colours on or off; off is the default.
-    pub fn colour(mut self, colour: bool) -> Self {
-        self.view.colour = colour;
-        self
-    }
-
-    /// Fits the table into `width` columns, as [`Top::width`](crate::Top::width) does.
-    pub fn width(mut self, width: usize) -> Self {
-        self.view.width = width;
-        self
-    }
-
     /// The groups that keep unused bytes resident, the most first.
     #[doc(hidden)]
     pub fn groups(&self) -> Vec<PinnedGroup> {
@@ -100,31 +85,14 @@ impl ResidentTable<'_> {
     }
 
     fn table(&self, groups: &[PinnedGroup]) -> Table {
-        let (shown, others) = groups.split_at(self.view.rows.min(groups.len()));
-        let keys = shown.iter().map(|it| &it.key);
-        let places = self.view.places(keys, self.snapshot);
-        let row = |style, cells, place, source| Row {
-            style,
-            cells,
-            level: 0,
-            place,
-            source,
-            details: Vec::new(),
-        };
-        let mut rows = Vec::new();
-        for ((group, (place, source)), rank) in shown.iter().zip(places).zip(1_u64..) {
-            rows.push(row(PLAIN, group.cells(text::grouped(rank)), place, source));
-        }
-        if !others.is_empty() {
-            let name = text::plural(others.len() as u64, self.view.noun(0));
-            let cells = PinnedGroup::sum(others).cells(String::new());
-            rows.push(row(BOLD, cells, format!("other ({name})"), None));
-        }
-        Table {
+        let list = List::<PinnedGroup> {
             heads: vec!["#", "unused", "given back", "if together", "live", "blocks"],
-            place: self.view.nouns(),
-            rows,
-        }
+            key: |it| &it.key,
+            cells: &|rank, it| it.cells(rank),
+            details: |_| Vec::new(),
+            others: &|it| PinnedGroup::sum(it).cells(String::new()),
+        };
+        self.view.list(self.snapshot, groups, list)
     }
 
     fn heading(&self) -> String {
@@ -247,5 +215,35 @@ impl fmt::Display for ResidentTable<'_> {
             self.view.page(process, &heading, table, &self.notes())
         });
         f.write_str(&page)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_add_up_and_the_largest_has_a_note() {
+        let mut residence = Residence::default();
+        residence.live = Bytes::mib(3);
+        residence.free = Bytes::mib(60);
+        residence.between = Bytes::mib(37);
+        residence.sparse = Bytes::mib(30);
+        residence.resident = Bytes::mib(101);
+        assert_eq!(
+            parts(&residence),
+            "  3072 KiB    3.0%  live blocks
+  37.0 MiB   37.0%  between live blocks, in the pages that they hold
+  60.0 MiB   60.0%  pages of the allocator without a live block
+       0 B    0.0%  the tracer
+       0 B    0.0%  code and files
+       0 B    0.0%  stacks and other mappings
+   100 MiB  100.0%  total; the kernel counts 101 MiB"
+        );
+        let notes = advice(&residence);
+        assert!(notes[0].starts_with("the allocator keeps pages") && notes.len() == 2);
+        assert!(notes[1].starts_with("30.0 MiB are pages of which less than half is live"));
+        residence.free = Bytes::mib(20);
+        assert_eq!(advice(&residence).len(), 1);
     }
 }

@@ -3,12 +3,13 @@
 use std::cmp::Reverse;
 use std::fmt;
 
-use alloc_core_snapshot::{Amount, Bytes, GroupBy, GroupKey, Metric, Snapshot, Statistic};
+use alloc_core_snapshot::{Amount, Bytes, GroupKey, Metric, Snapshot, Statistic};
 
+use super::builder::plain;
 use super::notes;
-use super::table::{BOLD, Cell, DIM, PLAIN, Row, Table};
+use super::table::{Cell, DIM, Table};
 use super::text;
-use super::view::{View, process};
+use super::view::{List, View, process};
 
 /// Makes a table of slack, of the `n` lines that have the most: how many more bytes their blocks
 /// have than were asked for, since the allocator rounds sizes up.
@@ -55,28 +56,12 @@ pub struct SlackTable<'a> {
     counts_all: bool,
 }
 
-impl SlackTable<'_> {
-    /// Groups by files, functions, types and so on; lines are the default.
-    pub fn by(mut self, by: GroupBy) -> Self {
-        self.view.by = by.into();
-        self
-    }
+plain!(SlackTable);
 
+impl SlackTable<'_> {
     /// Counts all blocks that were ever allocated, or only those that are live.
     pub fn count_all(mut self, all: bool) -> Self {
         self.counts_all = all;
-        self
-    }
-
-    /// Turns ANSI colours on or off; off is the default.
-    pub fn colour(mut self, colour: bool) -> Self {
-        self.view.colour = colour;
-        self
-    }
-
-    /// Fits the table into `width` columns, as [`Top::width`](crate::Top::width) does.
-    pub fn width(mut self, width: usize) -> Self {
-        self.view.width = width;
         self
     }
 
@@ -134,28 +119,7 @@ impl SlackTable<'_> {
     }
 
     fn table(&self, groups: &[SlackGroup]) -> Table {
-        let (shown, others) = groups.split_at(self.view.rows.min(groups.len()));
-        let places = self
-            .view
-            .places(shown.iter().map(|it| &it.key), self.snapshot);
-        let row = |style, cells, place, source| Row {
-            style,
-            cells,
-            level: 0,
-            place,
-            source,
-            details: Vec::new(),
-        };
-        let mut rows = Vec::new();
-        for ((group, (place, source)), rank) in shown.iter().zip(places).zip(1_u64..) {
-            rows.push(row(PLAIN, group.cells(text::grouped(rank)), place, source));
-        }
-        if !others.is_empty() {
-            let name = text::plural(others.len() as u64, self.view.noun(0));
-            let cells = SlackGroup::sum(others).cells(String::new());
-            rows.push(row(BOLD, cells, format!("other ({name})"), None));
-        }
-        Table {
+        let list = List::<SlackGroup> {
             heads: vec![
                 "#",
                 "slack",
@@ -165,9 +129,12 @@ impl SlackTable<'_> {
                 "blocks",
                 "average",
             ],
-            place: self.view.nouns(),
-            rows,
-        }
+            key: |it| &it.key,
+            cells: &|rank, it| it.cells(rank),
+            details: |_| Vec::new(),
+            others: &|it| SlackGroup::sum(it).cells(String::new()),
+        };
+        self.view.list(self.snapshot, groups, list)
     }
 
     fn heading(&self, sum: &SlackGroup) -> String {

@@ -4,13 +4,14 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::time::Duration;
 
-use alloc_core_snapshot::{Ages, Bytes, GroupBy, GroupKey, Metric, Snapshot, Statistic};
+use alloc_core_snapshot::{Ages, Bytes, Metric, Snapshot, Statistic};
 
+use super::builder::plain;
 use super::lifetimes::{WITHOUT_LIFETIMES, shown};
 use super::notes;
-use super::table::{BOLD, Cell, DIM, PLAIN, Row, Table};
+use super::table::{Cell, DIM, Table};
 use super::text;
-use super::view::{View, process};
+use super::view::{List, View, process};
 
 /// How soon a block was freed.
 ///
@@ -106,28 +107,12 @@ pub struct TemporaryTable<'a> {
     view: View,
 }
 
+plain!(TemporaryTable);
+
 impl TemporaryTable<'_> {
     /// Sets how soon a block was freed; before the program allocated 4 KiB more is the default.
     pub fn within(mut self, within: Within) -> Self {
         self.within = within;
-        self
-    }
-
-    /// Groups by files, functions, labels and so on; lines are the default.
-    pub fn by(mut self, by: GroupBy) -> Self {
-        self.view.by = by.into();
-        self
-    }
-
-    /// Turns ANSI colours on or off; off is the default.
-    pub fn colour(mut self, colour: bool) -> Self {
-        self.view.colour = colour;
-        self
-    }
-
-    /// Fits the table into `width` columns, as [`Top::width`](crate::Top::width) does.
-    pub fn width(mut self, width: usize) -> Self {
-        self.view.width = width;
         self
     }
 
@@ -161,36 +146,14 @@ impl TemporaryTable<'_> {
     }
 
     fn table(&self, groups: &[Statistic]) -> Table {
-        let (shown, others) = groups.split_at(self.view.rows.min(groups.len()));
-        let keys: Vec<&GroupKey> = shown.iter().map(|it| &it.key).collect();
-        let places = self.view.places(keys.into_iter(), self.snapshot);
-        let mut rows = Vec::new();
-        for ((group, (place, source)), rank) in shown.iter().zip(places).zip(1_u64..) {
-            rows.push(Row {
-                style: PLAIN,
-                cells: self.cells(text::grouped(rank), group),
-                level: 0,
-                place,
-                source,
-                details: Vec::new(),
-            });
-        }
-        if !others.is_empty() {
-            let others = text::plural(others.len() as u64, self.view.noun(0));
-            rows.push(Row {
-                style: BOLD,
-                cells: vec![Cell::new(""); 5],
-                level: 0,
-                place: format!("other ({others})"),
-                source: None,
-                details: Vec::new(),
-            });
-        }
-        Table {
+        let list = List::<Statistic> {
             heads: vec!["#", "temporary", "share", "freed", "bytes"],
-            place: self.view.nouns(),
-            rows,
-        }
+            key: |it| &it.key,
+            cells: &|rank, it| self.cells(rank, it),
+            details: |_| Vec::new(),
+            others: &|_| vec![Cell::new(""); 5],
+        };
+        self.view.list(self.snapshot, groups, list)
     }
 
     fn cells(&self, rank: String, group: &Statistic) -> Vec<Cell> {

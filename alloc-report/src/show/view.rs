@@ -10,7 +10,7 @@ use alloc_core_snapshot::{
 use anstyle::Style;
 
 use super::stack;
-use super::table::{BOLD, INDENT, NOTE, PLAIN, Paint, Table};
+use super::table::{BOLD, Cell, INDENT, NOTE, PLAIN, Paint, Row, Table};
 use super::text;
 
 /// The default width of a table.
@@ -23,6 +23,18 @@ pub(crate) trait Group: Clone {
     fn is_plumbing(&self) -> bool;
     /// Adds the numbers of a group that looks the same.
     fn add(&mut self, other: &Self);
+}
+
+/// The columns of a table whose rows have no parts: see [`View::list`].
+pub(crate) struct List<'a, G> {
+    pub(crate) heads: Vec<&'static str>,
+    pub(crate) key: fn(&G) -> &GroupKey,
+    /// The cells of a row, which begin with its rank.
+    pub(crate) cells: &'a dyn Fn(String, &G) -> Vec<Cell>,
+    /// The lines below a row.
+    pub(crate) details: fn(&G) -> Vec<String>,
+    /// The cells of the groups that are not shown.
+    pub(crate) others: &'a dyn Fn(&[G]) -> Vec<Cell>,
 }
 
 /// The choices that a table's builder methods make.
@@ -195,6 +207,39 @@ impl View {
     /// The noun for one row of a nesting level.
     pub(crate) fn noun(&self, level: usize) -> &'static str {
         noun(self.by.keys().nth(level).flatten())
+    }
+
+    /// A table with a row for each of the first groups, and one for the others together.
+    pub(crate) fn list<G>(&self, snapshot: &Snapshot, groups: &[G], list: List<'_, G>) -> Table {
+        let (shown, others) = groups.split_at(self.rows.min(groups.len()));
+        let places = self.places(shown.iter().map(list.key), snapshot);
+        let mut rows = Vec::new();
+        for ((group, (place, source)), rank) in shown.iter().zip(places).zip(1_u64..) {
+            rows.push(Row {
+                style: PLAIN,
+                cells: (list.cells)(text::grouped(rank), group),
+                level: 0,
+                place,
+                source,
+                details: (list.details)(group),
+            });
+        }
+        if !others.is_empty() {
+            let name = text::plural(others.len() as u64, self.noun(0));
+            rows.push(Row {
+                style: BOLD,
+                cells: (list.others)(others),
+                level: 0,
+                place: format!("other ({name})"),
+                source: None,
+                details: Vec::new(),
+            });
+        }
+        Table {
+            heads: list.heads,
+            place: self.nouns(),
+            rows,
+        }
     }
 
     /// The head of the column of places.
