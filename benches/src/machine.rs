@@ -21,10 +21,13 @@ pub fn description() -> String {
 /// `VmHWM` counts from the moment the program was loaded. `getrusage` would include the process
 /// that started it.
 pub fn peak_resident_kib() -> Option<u64> {
+    status_kib("VmHWM:")
+}
+
+/// A size in the status of this process in KiB, on Linux.
+pub fn status_kib(field: &str) -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::latency::stacks;
+use crate::machine::status_kib;
 
 /// How often a program is scraped. The first time touches code and tables.
 const ROUNDS: usize = 6;
@@ -81,8 +82,5 @@ pub fn run(name: &str, callsites: u32, mut scrape: impl FnMut() -> usize) {
 
 /// A field of this process's status, in bytes. Zero where there is none.
 fn status(field: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix(field));
-    let kib = line.and_then(|it| it.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    kib.unwrap_or_default() << 10
+    status_kib(field).unwrap_or_default() << 10
 }

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use alloc_core::{Bytes, ChargeTo, Snapshot};
-use alloc_tests::{Source, skip};
+use alloc_tests::{Source, skip, status_of};
 
 const GROWS: &str = env!("CARGO_BIN_EXE_grows");
 const MIB: u64 = 1 << 20;
@@ -44,14 +44,9 @@ fn wait(child: &mut Child) {
 
 /// Kills a program once it has so much resident memory.
 fn kill_at(child: &mut Child, bytes: u64, signal: i32) {
-    let path = format!("/proc/{}/status", child.id());
-    let resident = || -> Option<u64> {
-        let status = std::fs::read_to_string(&path).ok()?;
-        let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:"))?;
-        line.trim().strip_suffix("kB")?.trim().parse().ok()
-    };
+    let resident = || status_of(child.id(), "VmRSS:").unwrap_or(0);
     let until = Instant::now() + Duration::from_secs(60);
-    while resident().unwrap_or(0) << 10 < bytes {
+    while resident() < bytes {
         assert!(Instant::now() < until, "it grows");
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -5,6 +5,8 @@ use std::net::TcpStream;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use alloc_tests::status_of;
+
 /// The program `served`, which runs until it is dropped.
 pub(crate) struct Served {
     child: Child,
@@ -96,20 +98,9 @@ impl Served {
         stream
     }
 
-    /// The number behind a field of its status, in bytes or as it is.
+    /// A field of its status: a size in bytes, or a number.
     pub(crate) fn status(&self, field: &str) -> u64 {
-        let path = format!("/proc/{}/status", self.process());
-        let status = std::fs::read_to_string(path).expect("it runs");
-        let line = status
-            .lines()
-            .find(|line| line.starts_with(field))
-            .expect("the field");
-        let mut words = line.split_ascii_whitespace().skip(1);
-        let number: u64 = words
-            .next()
-            .and_then(|it| it.parse().ok())
-            .expect("a number");
-        number << if words.next() == Some("kB") { 10 } else { 0 }
+        status_of(self.process(), field).expect("it runs")
     }
 
     /// How many descriptors it has.

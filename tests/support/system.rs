@@ -13,13 +13,16 @@ pub fn high_water_mark() -> u64 {
 }
 
 fn from_status(field: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("/proc/self/status");
-    let line = status.lines().find(|line| line.starts_with(field));
-    let kib = line.and_then(|line| line.split_ascii_whitespace().nth(1));
-    let kib: u64 = kib
-        .and_then(|kib| kib.parse().ok())
-        .expect("a number of kB");
-    kib << 10
+    status_of(std::process::id(), field).expect("this process has the field")
+}
+
+/// A field of a process's status: a size in bytes, or a number. `None` if the process is gone.
+pub fn status_of(process: u32, field: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let value = status.lines().find_map(|line| line.strip_prefix(field))?;
+    let mut words = value.split_ascii_whitespace();
+    let number: u64 = words.next()?.parse().ok()?;
+    Some(number << if words.next() == Some("kB") { 10 } else { 0 })
 }
 
 /// Runs a program with arguments and environment variables.
