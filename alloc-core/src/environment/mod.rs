@@ -130,7 +130,8 @@
 //! Some calls are only permitted in a process with one thread, such as `unshare(CLONE_NEWUSER)`.
 //! They work until the writer thread starts. It starts when it is first needed:
 //!
-//! - With `ALLOC_TRACE_LIVE`, or an `ALLOC_TRACE_EVERY` below one second: before `main`.
+//! - With `ALLOC_TRACE_LIVE` or `ALLOC_TRACE_WHEN`, or an `ALLOC_TRACE_EVERY` below one second: before
+//!   `main`.
 //! - With a longer `ALLOC_TRACE_EVERY`: at the first allocation or free one second after the
 //!   program's start. A program that does neither gets no periodic snapshots until it does; they
 //!   would all be equal. During that second each allocation and each free reads the clock.

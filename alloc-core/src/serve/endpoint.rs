@@ -109,14 +109,6 @@ impl Endpoint {
         }
     }
 
-    /// Whether the answer takes time or memory.
-    pub(super) fn is_large(path: &str) -> bool {
-        let is_profile = path
-            .strip_prefix(PPROF)
-            .is_some_and(|name| !name.is_empty());
-        is_profile || matches!(path, "/graph" | "/report" | "/snapshot")
-    }
-
     /// Answers a request without waiting.
     pub(super) fn answer(&self, method: Method, path: &str, query: &str) -> Answer {
         match self.try_answer(method, path, Query(query)) {
@@ -127,18 +119,9 @@ impl Endpoint {
 
     fn try_answer(&self, method: Method, path: &str, query: Query<'_>) -> Result<Answer, Response> {
         let options = &self.0.options;
-        let expected = match path {
-            "/start" | "/stop" => Method::Post,
-            _ => Method::Get,
-        };
-        let is_known = |path| {
-            matches!(
-                path,
-                "/" | "/metrics" | "/graph" | "/report" | "/snapshot" | "/start" | "/stop"
-            )
-        };
-        if method != expected && (is_known(path) || path.starts_with(PPROF)) {
-            let allowed = match expected {
+        let route = Route::of(path)?;
+        if method != route.method() {
+            let allowed = match route.method() {
                 Method::Get => "GET",
                 Method::Post => "POST",
             };
@@ -146,10 +129,13 @@ impl Endpoint {
             return Err(Response::text(405, refused).with_header("Allow", allowed));
         }
         let ready = |response| Ok(Answer::Ready(response));
-        match path {
-            "/" => ready(Response::empty(303).with_header("Location", PPROF)),
-            "/metrics" => ready(metrics::response()?),
-            "/snapshot" => {
+        match route {
+            Route::Root => ready(Response::empty(303).with_header("Location", PPROF)),
+            Route::Index => ready(index::response()),
+            Route::CommandLine => ready(index::command_line()?),
+            Route::Profile(name) => self.pprof(name, query),
+            Route::Metrics => ready(metrics::response()?),
+            Route::Snapshot => {
                 let residence = query.switch("resident").map_err(wrong)?.unwrap_or(false);
                 let with = With {
                     residence,
@@ -159,49 +145,27 @@ impl Endpoint {
                 let name = format!("heap-{}.pb.gz", std::process::id());
                 self.profile(packed, &name, self.names(query)?)
             }
-            "/report" => {
+            Route::Report => {
                 let packed = write::pack(With::default(), Moment::Running, &[])?;
                 let page = Response::new(200, "text/html; charset=utf-8", Body::Text(Vec::new()));
                 let arguments = ["html", "-", "-o", "-"];
                 self.command(&arguments, packed, page)
             }
-            "/graph" => graph(),
-            "/start" | "/stop" if options.read_only => {
+            Route::Graph => graph(),
+            Route::Start | Route::Stop if options.read_only => {
                 Err(Response::text(403, "this program refuses /start and /stop"))
             }
-            "/start" => ready(start(query)?),
-            "/stop" => {
+            Route::Start => ready(start(query)?),
+            Route::Stop => {
                 crate::stop();
                 ready(Response::text(200, "tracing is off"))
             }
-            _ => match path.strip_prefix(PPROF) {
-                Some(name) => self.pprof(name, query),
-                None => Err(Response::text(
-                    404,
-                    format!(
-                        "expected {PPROF}, /metrics, /report, /snapshot or /graph, found another path"
-                    ),
-                )),
-            },
         }
     }
 
-    /// Answers a request below [`PPROF`].
-    fn pprof(&self, name: &str, query: Query<'_>) -> Result<Answer, Response> {
-        let (name, shows_allocated) = match name {
-            "" => return Ok(Answer::Ready(index::response())),
-            "cmdline" => return Ok(Answer::Ready(index::command_line()?)),
-            "heap" => ("heap", false),
-            "allocs" => ("allocs", true),
-            "delta_heap" => ("delta_heap", false),
-            other => {
-                let found = format!(
-                    "expected heap, allocs, delta_heap or cmdline, found {other:?}: this program \
-                     serves profiles of its memory"
-                );
-                return Err(Response::text(404, found).with_header("X-Go-Pprof", "1"));
-            }
-        };
+    /// Answers a request for a profile.
+    fn pprof(&self, name: &'static str, query: Query<'_>) -> Result<Answer, Response> {
+        let shows_allocated = name == "allocs";
         let seconds = query.parse::<u32>("seconds", SECONDS).map_err(wrong)?;
         let debug = query.parse::<u32>("debug", "0 or 1").map_err(wrong)?;
         let named = self.names(query)?;
@@ -335,6 +299,72 @@ impl Later {
             Later::Change { until, .. } => until.saturating_duration_since(Instant::now()),
             Later::Command(..) | Later::Graph(_) => super::TICK,
         }
+    }
+}
+
+/// What there is to ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    Root,
+    Index,
+    CommandLine,
+    /// A profile, by its name.
+    Profile(&'static str),
+    Metrics,
+    Snapshot,
+    Report,
+    Graph,
+    Start,
+    Stop,
+}
+
+impl Route {
+    /// The route of a path, or the answer to a path that there is not.
+    pub(super) fn of(path: &str) -> Result<Route, Response> {
+        Ok(match path {
+            "/" => Route::Root,
+            "/metrics" => Route::Metrics,
+            "/snapshot" => Route::Snapshot,
+            "/report" => Route::Report,
+            "/graph" => Route::Graph,
+            "/start" => Route::Start,
+            "/stop" => Route::Stop,
+            _ => match path.strip_prefix(PPROF) {
+                Some("") => Route::Index,
+                Some("cmdline") => Route::CommandLine,
+                Some("heap") => Route::Profile("heap"),
+                Some("allocs") => Route::Profile("allocs"),
+                Some("delta_heap") => Route::Profile("delta_heap"),
+                Some(other) => {
+                    let found = format!(
+                        "expected heap, allocs, delta_heap or cmdline, found {other:?}: this \
+                         program serves profiles of its memory"
+                    );
+                    return Err(Response::text(404, found).with_header("X-Go-Pprof", "1"));
+                }
+                None => {
+                    let found = format!(
+                        "expected {PPROF}, /metrics, /report, /snapshot or /graph, found another path"
+                    );
+                    return Err(Response::text(404, found));
+                }
+            },
+        })
+    }
+
+    fn method(self) -> Method {
+        match self {
+            Route::Start | Route::Stop => Method::Post,
+            _ => Method::Get,
+        }
+    }
+
+    /// Whether the answer takes time or memory.
+    pub(super) fn is_large(self) -> bool {
+        matches!(
+            self,
+            Route::Profile(_) | Route::Snapshot | Route::Report | Route::Graph
+        )
     }
 }
 

@@ -53,9 +53,10 @@
 //!
 //! # What it costs
 //!
-//! Nothing between requests, but 12 bytes for each callsite once `delta_heap` was asked for. A
-//! profile takes its own length and some 700 KiB while it is answered, in memory that is
-//! returned to the system.
+//! Nothing between requests, but some ten bytes for each callsite once `delta_heap` was asked for.
+//! A profile of 20,000 callsites takes some 400 KiB while it is answered, and one of 200,000 some
+//! 1.4 MiB, in memory that is returned to the system. Text goes through a temporary file, and so
+//! does what a command makes.
 //!
 //! The thread is not recorded, and blocks all signals. It answers 64 connections at once. A client
 //! has 10 seconds to send its request and 60 to read the answer. When there are more clients, the

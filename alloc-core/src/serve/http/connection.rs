@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::time::{Duration, Instant};
 
 use super::super::Endpoint;
-use super::super::endpoint::{Answer, Later, Method};
+use super::super::endpoint::{Answer, Later, Method, Route};
 use super::super::response::{Body, Response};
 use super::guard::Guard;
 use super::listener::Stream;
@@ -152,7 +152,7 @@ impl Connection {
             let refused = Response::text(405, "expected GET, HEAD or POST, found another method");
             return self.begin(refused.with_header("Allow", "GET, HEAD, POST"), false);
         };
-        if is_busy && Endpoint::is_large(&request.path) {
+        if is_busy && Route::of(&request.path).is_ok_and(Route::is_large) {
             let busy = Response::text(503, "expected fewer requests at once");
             return self.begin(busy.with_header("Retry-After", "1"), is_head);
         }

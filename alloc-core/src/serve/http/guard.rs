@@ -2,6 +2,9 @@
 
 use std::net::IpAddr;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD as STANDARD_NO_PAD;
+
 use super::super::ServeOptions;
 use super::super::response::Response;
 use super::listener::Place;
@@ -64,12 +67,17 @@ fn has_token(value: &str, token: &str) -> bool {
     }
     let pair = scheme
         .eq_ignore_ascii_case("basic")
-        .then(|| base64(rest.trim()))
+        .then(|| decoded(rest.trim()))
         .flatten();
     pair.is_some_and(|pair| {
         let password = pair.iter().position(|&byte| byte == b':');
         password.is_some_and(|at| is_equal(&pair[at + 1..], token.as_bytes()))
     })
+}
+
+/// Decodes base64, with or without padding. `None` if it is something else.
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    STANDARD_NO_PAD.decode(text.trim_end_matches('=')).ok()
 }
 
 /// Compares in a time that says nothing about where the two differ.
@@ -88,31 +96,6 @@ fn is_this_machine(host: &str) -> bool {
     };
     name.eq_ignore_ascii_case("localhost")
         || name.parse::<IpAddr>().is_ok_and(|it| it.is_loopback())
-}
-
-/// Decodes base64, with or without padding. `None` if it is not.
-///
-/// Specification: RFC 4648, section 4.
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let mut decoded = Vec::new();
-    let (mut bits, mut count) = (0_u32, 0);
-    for digit in text.trim_end_matches('=').bytes() {
-        let value = match digit {
-            b'A'..=b'Z' => digit - b'A',
-            b'a'..=b'z' => digit - b'a' + 26,
-            b'0'..=b'9' => digit - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            decoded.push((bits >> count) as u8);
-        }
-    }
-    Some(decoded)
 }
 
 #[cfg(test)]
