@@ -53,8 +53,6 @@ pub(crate) fn tracer_memory(others: impl FnOnce() -> usize) -> Bytes {
     let bytes = TABLES.blocks.resident()
         + TABLES.counted.resident()
         + TABLES.callsites.resident()
-        + TABLES.births.resident()
-        + TABLES.origins.resident()
         + TABLES.lifetimes.resident()
         + TABLES.held_back.resident()
         + TABLES.ages.resident()

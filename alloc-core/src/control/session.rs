@@ -12,7 +12,7 @@ use crate::record::settings::{self, Settings};
 use crate::record::thread::{self, AtStage, Busy, Stage, ThreadState};
 use crate::system::sync::{AtomicBool, Ordering};
 use crate::system::{arena, clock, hooks};
-use crate::tables::blocks::Granule;
+use crate::tables::blocks::{Companions, Granule};
 use crate::tables::lifetimes::Lifetimes;
 use Ordering::Relaxed;
 
@@ -39,8 +39,15 @@ impl Control {
         if config.frames == 1 {
             capture::prepare_for_line();
         }
+        let companions = Companions {
+            births: config.lifetimes,
+            origins: config.exact_graph,
+        };
+        if config.lifetimes || config.exact_graph {
+            clock::prepare();
+        }
         let index = match config.how() {
-            Mode::Whole => TABLES.blocks.prepare(granule, true),
+            Mode::Whole => TABLES.blocks.prepare_with(granule, true, companions),
             Mode::Sampled => TABLES.blocks.prepare(granule, false),
             Mode::Counted | Mode::Off => TABLES.counted.prepare(granule),
         };
@@ -48,17 +55,8 @@ impl Control {
             .and_then(|()| TABLES.callsites.prepare(config.max_callsites))
             .ok_or_else(no_memory)?;
         if config.lifetimes {
-            clock::prepare();
-            let births = TABLES.births.prepare(granule, true);
-            let mut tables = lifetimes().into_iter();
-            births
-                .and_then(|()| tables.try_for_each(Lifetimes::prepare))
-                .ok_or_else(no_memory)?;
-        }
-        if config.exact_graph {
-            clock::prepare();
-            let origins = TABLES.origins.prepare(granule, true);
-            origins.ok_or_else(no_memory)?;
+            let prepared = lifetimes().into_iter().try_for_each(Lifetimes::prepare);
+            prepared.ok_or_else(no_memory)?;
         }
         if config.frees {
             TABLES.frees.prepare().ok_or_else(no_memory)?;
@@ -108,11 +106,6 @@ impl Control {
             // SAFETY: no thread records, none can start to, and the readers' lock is held: see
             // `clear_all`.
             unsafe {
-                TABLES.origins.clear();
-            }
-            // SAFETY: no thread records, none can start to, and the readers' lock is held: see
-            // `clear_all`.
-            unsafe {
                 TABLES.frees.clear();
             }
             // SAFETY: no thread records, none can start to, and the readers' lock is held: see
@@ -135,12 +128,9 @@ fn lifetimes() -> [&'static Lifetimes; 3] {
 
 /// Clears the lifetimes of all blocks.
 fn clear_lifetimes() {
-    // SAFETY: no thread records, none can start to, and the readers' lock is held: see `clear_all`.
-    unsafe {
-        TABLES.births.clear();
-    }
     for table in lifetimes() {
-        // SAFETY: as for the births.
+        // SAFETY: no thread records, none can start to, and the readers' lock is held: see
+        // `clear_all`.
         unsafe { table.clear() };
     }
     TABLES.clock.clear();

@@ -2,8 +2,9 @@
 
 use crate::record::session::TABLES;
 use crate::snapshot::lifetimes::{Ages, Lifetimes};
+use crate::tables::blocks::Word;
 use crate::tables::callsites::CallsiteId;
-use crate::tables::lifetimes::{Age, Histogram, unit_picoseconds};
+use crate::tables::lifetimes::{Age, BirthWord, Histogram, unit_picoseconds};
 
 /// How long the blocks of a callsite lived that were freed, and how old those are that live.
 #[derive(Debug)]
@@ -36,10 +37,11 @@ impl Buckets {
         let now = TABLES
             .clock
             .now(TABLES.threads.iter().map(|it| it.uncounted_bytes()).sum());
-        TABLES.births.for_each(|address, birth| {
-            // NOTE: a birth may be left over of a block whose free was not recorded.
-            if let Some(callsite) = TABLES.callsite_of(address) {
-                TABLES.ages.add(callsite, TABLES.clock.age(birth, now), 1);
+        TABLES.blocks.for_each_place(|_, block, place| {
+            let birth = place.companion::<BirthWord>().and_then(Word::read);
+            if let Some(birth) = birth {
+                let age = TABLES.clock.age(birth, now);
+                TABLES.ages.add(block.callsite(), age, 1);
             }
         });
         Buckets {

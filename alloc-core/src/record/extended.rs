@@ -3,14 +3,16 @@
 
 use super::enter::try_enter_fast;
 use super::hooks::{FastPath, Hooks};
-use super::recorder::Recorder;
+use super::recorder::{Details, Recorder};
 use super::session::TABLES;
 use super::thread::ThreadState;
+use crate::system::arena;
+use crate::system::sync::AtomicU32;
 use crate::tables::block::Block;
-use crate::tables::blocks::Word;
+use crate::tables::blocks::{Place, Word};
 use crate::tables::callsites::CallsiteId;
-use crate::tables::lifetimes::Birth;
-use crate::tables::origin::Origin;
+use crate::tables::lifetimes::{Birth, BirthWord, Time};
+use crate::tables::origin::{Origin, OriginWord};
 use crate::tables::usable::Side;
 
 /// The guard of one event, in a session that may record more of a block than its stack.
@@ -33,17 +35,17 @@ impl FastPath for Extended {
         if self.state().measures() {
             return false;
         }
-        // PERF: as with the slot of the block, in `Recorder::insert`.
-        let slot = TABLES.births.prefetched(address);
-        let callsite = TABLES.blocks.get(address).map(Block::callsite);
-        if !self.0.try_free_fast(address, size) {
+        let Some((place, block)) = TABLES.blocks.find(address) else {
+            return false;
+        };
+        let (birth, callsite) = (birth_at(place), block.callsite());
+        if !self.0.try_free_at(place, callsite, size) {
             return false;
         }
-        let birth = slot.and_then(|it| it.replace(None));
-        if birth.is_some() {
-            self.state().died(callsite, birth);
+        if let Some(birth) = birth {
+            self.state().died(Time::now(), callsite, birth);
         }
-        self.count_free(callsite, size);
+        self.count_free(Some(callsite), size);
         true
     }
 }
@@ -53,36 +55,29 @@ impl Hooks for Extended {
 
     #[inline(always)]
     fn allocated(&self, address: usize, size: usize) {
-        self.0.allocated(address, size);
-        if self.state().ages() {
-            self.state().born(address, size);
-        }
-        self.keep_origin(address, size);
+        self.0.allocated_with(address, size, self.kept(None));
     }
 
     fn freed(&self, address: usize, size: usize) {
-        let callsite = TABLES.blocks.get(address).map(Block::callsite);
-        if self.state().ages() {
-            self.state().died(callsite, TABLES.births.remove(address));
+        let found = TABLES.blocks.find(address);
+        let callsite = found.map(|(_, block)| block.callsite());
+        if let Some((place, block)) = found
+            && let Some(birth) = birth_at(place)
+        {
+            self.state().died(Time::now(), block.callsite(), birth);
         }
         self.0.freed(address, size);
         self.count_free(callsite, size);
     }
 
     fn take(&self, block: (usize, usize)) -> (Option<Block>, Option<Birth>) {
-        let birth = match self.state().ages() {
-            true => TABLES.births.remove(block.0),
-            false => None,
-        };
+        let birth = TABLES.blocks.place(block.0).and_then(birth_at);
         (self.0.take(block), birth)
     }
 
-    fn put_back(&self, address: usize, (block, birth): (Option<Block>, Option<Birth>)) {
+    fn put_back(&self, address: usize, (block, _): (Option<Block>, Option<Birth>)) {
+        // NOTE: the birth is still there.
         self.0.put_back(address, block);
-        if let Some(birth) = birth {
-            // The slot exists, so neither kind of error can occur.
-            let _ = TABLES.births.insert(address, birth);
-        }
     }
 
     #[inline(always)]
@@ -93,12 +88,11 @@ impl Hooks for Extended {
         new: (usize, usize),
     ) {
         let callsite = block.map(Block::callsite);
-        self.0.reallocated(block, old, new);
-        if self.state().ages() {
-            self.state().died(callsite, birth);
-            self.state().born(new.0, new.1);
+        let time = birth.map(|_| Time::now());
+        self.0.reallocated_with(block, old, new, self.kept(time));
+        if let (Some(time), Some(callsite), Some(birth)) = (time, callsite, birth) {
+            self.state().died(time, callsite, birth);
         }
-        self.keep_origin(new.0, new.1);
         self.count_free(callsite, old.1);
     }
 
@@ -126,13 +120,11 @@ impl Extended {
         self.0.state
     }
 
-    /// Keeps the time and the exact size of a block, if the session is for exact graphs.
+    /// What to keep of a block that is allocated at this time, or else now.
     #[inline(always)]
-    fn keep_origin(&self, address: usize, size: usize) {
-        if self.state().keeps_origins() {
-            // NOTE: a block without memory for its origin has no age.
-            let _ = TABLES.origins.insert(address, Origin::now(size));
-        }
+    fn kept(&self, time: Option<Time>) -> Kept {
+        let state = self.state();
+        Kept { state, time }
     }
 
     /// Counts who frees a block, if the session counts that.
@@ -147,4 +139,37 @@ impl Extended {
             self.state().count_free(callsite, size);
         }
     }
+}
+
+/// The birth of a block, and its time and exact size, as far as the session keeps them.
+#[derive(Clone, Copy)]
+struct Kept {
+    state: &'static ThreadState,
+    time: Option<Time>,
+}
+
+impl Details for Kept {
+    #[inline(always)]
+    fn prefetch(self, place: Place<'_, AtomicU32>) {
+        if let Some(birth) = place.companion::<BirthWord>() {
+            arena::prefetch(birth);
+        }
+    }
+
+    #[inline(always)]
+    fn keep(self, place: Place<'_, AtomicU32>, size: usize) {
+        if let Some(birth) = place.companion::<BirthWord>() {
+            let time = self.time.unwrap_or_else(Time::now);
+            birth.write(Some(self.state.birth(time, size)));
+        }
+        if let Some(origin) = place.companion::<OriginWord>() {
+            origin.write(Some(Origin::now(size)));
+        }
+    }
+}
+
+/// The birth of the block at a place, if the session keeps it.
+#[inline(always)]
+fn birth_at(place: Place<'_, AtomicU32>) -> Option<Birth> {
+    place.companion::<BirthWord>().and_then(Word::read)
 }

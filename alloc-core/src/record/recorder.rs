@@ -5,8 +5,9 @@ use super::enter::try_enter_fast;
 use super::hooks::{FastPath, Hooks};
 use super::session::TABLES;
 use super::thread::ThreadState;
+use crate::system::sync::AtomicU32;
 use crate::tables::block::Block;
-use crate::tables::blocks::Word;
+use crate::tables::blocks::{Place, Word};
 use crate::tables::callsites::CallsiteId;
 use crate::tables::sampling::{Interval, Weighted};
 
@@ -33,21 +34,8 @@ impl FastPath for Recorder {
 
     #[inline(always)]
     fn try_free_fast(&self, address: usize, size: usize) -> bool {
-        let (state, bytes) = (self.state, size as i64);
-        let Some((slot, block)) = TABLES.blocks.find(address) else {
-            return false;
-        };
-        let callsite = block.callsite();
-        let cell = state.place_of(callsite);
-        let Some(left) = cell.bytes_after(callsite.get(), bytes, state.ceiling()) else {
-            return false;
-        };
-        if !state.account.try_shrink(bytes) {
-            return false;
-        }
-        cell.free_fast(left, TABLES.epoch());
-        slot.write(None);
-        true
+        let found = TABLES.blocks.find(address);
+        found.is_some_and(|(place, block)| self.try_free_at(place, block.callsite(), size))
     }
 }
 
@@ -56,9 +44,7 @@ impl Hooks for Recorder {
 
     #[inline(always)]
     fn allocated(&self, address: usize, size: usize) {
-        if let Some(callsite) = self.insert(address, size) {
-            self.begin(callsite, size);
-        }
+        self.allocated_with(address, size, NoDetails);
     }
 
     fn freed(&self, address: usize, size: usize) {
@@ -79,15 +65,72 @@ impl Hooks for Recorder {
     }
 
     #[inline(always)]
-    fn reallocated(
+    fn reallocated(&self, taken: Option<Block>, old: (usize, usize), new: (usize, usize)) {
+        self.reallocated_with(taken, old, new, NoDetails);
+    }
+}
+
+/// What a session keeps of a block besides its callsite and size.
+pub(super) trait Details: Copy {
+    /// Prefetches where it is kept.
+    fn prefetch(self, place: Place<'_, AtomicU32>);
+
+    /// Keeps it.
+    fn keep(self, place: Place<'_, AtomicU32>, size: usize);
+}
+
+/// Nothing.
+#[derive(Clone, Copy)]
+struct NoDetails;
+
+impl Details for NoDetails {
+    #[inline(always)]
+    fn prefetch(self, _place: Place<'_, AtomicU32>) {}
+
+    #[inline(always)]
+    fn keep(self, _place: Place<'_, AtomicU32>, _size: usize) {}
+}
+
+impl Recorder {
+    /// A free on the fast path: `false` if something is in the way, and then nothing has happened.
+    #[inline(always)]
+    pub(super) fn try_free_at(
+        &self,
+        place: Place<'_, AtomicU32>,
+        callsite: CallsiteId,
+        size: usize,
+    ) -> bool {
+        let (state, bytes) = (self.state, size as i64);
+        let cell = state.place_of(callsite);
+        let Some(left) = cell.bytes_after(callsite.get(), bytes, state.ceiling()) else {
+            return false;
+        };
+        if !state.account.try_shrink(bytes) {
+            return false;
+        }
+        cell.free_fast(left, TABLES.epoch());
+        place.word().write(None);
+        true
+    }
+
+    #[inline(always)]
+    pub(super) fn allocated_with(&self, address: usize, size: usize, details: impl Details) {
+        if let Some(callsite) = self.insert(address, size, details) {
+            self.begin(callsite, size);
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn reallocated_with(
         &self,
         taken: Option<Block>,
         (old_address, old_size): (usize, usize),
         (address, size): (usize, usize),
+        details: impl Details,
     ) {
         // NOTE: no closure around what captures, which would be a frame of its own in a debug
         // build.
-        let callsite = self.insert(address, size);
+        let callsite = self.insert(address, size, details);
         let gone = taken.map(|block| (block.callsite(), Weighted::one(old_size)));
         let come = callsite.map(|callsite| (callsite, Weighted::one(size)));
         replace(self.state, gone, come);
@@ -97,19 +140,27 @@ impl Hooks for Recorder {
             self.state.copied(callsite, old_size.min(size) as u64);
         }
     }
-}
 
-impl Recorder {
     /// Captures the stack and notes the block.
     #[inline(always)]
-    fn insert(&self, address: usize, size: usize) -> Option<CallsiteId> {
-        let slot = TABLES.blocks.prefetched(address);
+    fn insert(&self, address: usize, size: usize, details: impl Details) -> Option<CallsiteId> {
+        let place = TABLES.blocks.prefetched(address);
+        if let Some(place) = place {
+            details.prefetch(place);
+        }
         let callsite = capture(self.state, size);
         let block = Block::whole(callsite, address, size);
-        let Some(slot) = slot else {
-            return insert_cold(self.state, address, block, None).map(|()| callsite);
+        let Some(place) = place else {
+            insert_cold(self.state, address, block, None)?;
+            if let Some(place) = TABLES.blocks.place(address) {
+                details.keep(place, size);
+            }
+            return Some(callsite);
         };
-        if slot.replace(Some(block)).is_some() {
+        // NOTE: before the block, so that no reader takes the details of the last block here for
+        // its own.
+        details.keep(place, size);
+        if place.word().replace(Some(block)).is_some() {
             // Another block was here, and its free was missed.
             self.state.events.lost_block();
         }

@@ -10,7 +10,6 @@ use crate::tables::counted::Counted;
 use crate::tables::counters::Heap;
 use crate::tables::frees::Frees;
 use crate::tables::lifetimes::{Clock, Lifetimes};
-use crate::tables::origin::OriginWord;
 use crate::tables::sampling::{Interval, SampleFilter};
 use crate::tables::usable::UsableSizes;
 
@@ -20,17 +19,13 @@ pub(crate) struct Tables {
     /// The blocks of a session that only counts.
     pub(crate) counted: Counted,
     pub(crate) callsites: Callsites,
-    /// The births of blocks, the lifetimes of those that were freed, and the ages of those that
-    /// live, in a session that records lifetimes. The last are computed when the tables are read,
-    /// and so are the lifetimes that threads hold back.
-    pub(crate) births: PageMap<AtomicU64>,
+    /// The lifetimes of blocks that were freed, and the ages of those that live, in a session that
+    /// records lifetimes. The last are computed when the tables are read, and so are the lifetimes
+    /// that threads hold back.
     pub(crate) lifetimes: Lifetimes,
     pub(crate) held_back: Lifetimes,
     pub(crate) ages: Lifetimes,
     pub(crate) clock: Clock,
-    /// The time and the exact size of each block, in a session for exact heap graphs. NOTE: that
-    /// of a block that was freed stays until another block starts there.
-    pub(crate) origins: PageMap<OriginWord>,
     /// Who freed the blocks of each callsite, in a session that counts that.
     pub(crate) frees: Frees,
     /// The usable sizes of blocks, in a session that measures them.
@@ -47,12 +42,10 @@ pub(crate) static TABLES: Tables = Tables {
     blocks: PageMap::new(),
     counted: Counted::new(),
     callsites: Callsites::new(),
-    births: PageMap::new(),
     lifetimes: Lifetimes::new(),
     held_back: Lifetimes::new(),
     ages: Lifetimes::new(),
     clock: Clock::new(),
-    origins: PageMap::new(),
     frees: Frees::new(),
     usable: UsableSizes::new(),
     heap: Heap::new(),

@@ -56,6 +56,11 @@ impl Granule {
 /// take 6.5 KiB, so they stay in the L1 cache. A chunk becomes resident as a whole when its first
 /// word is written, except in a sampled session, whose recorded blocks are far apart.
 ///
+/// A session that keeps more of a block, such as its birth, has [companions](Companion): arrays of
+/// eight bytes a granule behind the words of each chunk. One lookup finds a word and its companions.
+///
+/// PERF: births in a map of their own took some 80 more instructions for a pair.
+///
 /// The word of a block belongs to the owner of the block: only the thread that has just received it
 /// from the inner allocator writes it, and only the thread about to give it back clears it. The
 /// program itself orders the two, since a pointer reaches another thread through some
@@ -75,6 +80,8 @@ pub(crate) struct PageMap<W = AtomicU32> {
     granule: AtomicU32,
     /// Whether blocks are close together, so that a chunk is populated as a whole.
     dense: AtomicBool,
+    /// Where the companions of each kind begin in a chunk, in bytes; zero if the map has none.
+    companions: [AtomicUsize; Companions::KINDS],
     memory: Arena,
 }
 
@@ -94,6 +101,81 @@ pub(crate) trait Word: Zeroed {
         let before = self.read();
         self.write(owner);
         before
+    }
+}
+
+/// Eight bytes that a map has for each block besides its word.
+///
+/// NOTE: the companion of a block that was freed stays until another block starts there.
+pub(crate) trait Companion: Word {
+    const KIND: usize;
+}
+
+/// The kinds of companions that a map has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Companions {
+    pub(crate) births: bool,
+    pub(crate) origins: bool,
+}
+
+impl Companions {
+    pub(crate) const BIRTH: usize = 0;
+    pub(crate) const ORIGIN: usize = 1;
+    const KINDS: usize = 2;
+
+    /// Where each kind begins in a chunk of so many words of this size, in bytes.
+    fn places(self, words: usize, word: usize) -> [usize; Companions::KINDS] {
+        let mut end = words * word;
+        [self.births, self.origins].map(|has| {
+            let place = end;
+            end += usize::from(has) * words * size_of::<u64>();
+            if has { place } else { 0 }
+        })
+    }
+}
+
+/// The place of a block: its word, and its companions.
+pub(crate) struct Place<'a, W> {
+    map: &'a PageMap<W>,
+    chunk: NonNull<W>,
+    at: usize,
+}
+
+impl<W> Clone for Place<'_, W> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<W> Copy for Place<'_, W> {}
+
+impl<'a, W> Place<'a, W> {
+    #[inline(always)]
+    pub(crate) fn word(self) -> &'a W {
+        // SAFETY: a chunk has a word for each of its places.
+        let word = unsafe { self.chunk.add(self.at) };
+        // SAFETY: the word is inside its chunk, which lives until `clear`, which runs alone.
+        unsafe { word.as_ref() }
+    }
+
+    /// The companion of this kind, if the map has such companions.
+    #[inline(always)]
+    pub(crate) fn companion<C: Companion>(self) -> Option<&'a C> {
+        const {
+            assert!(size_of::<C>() == size_of::<u64>() && align_of::<C>() <= align_of::<u64>());
+        }
+        let begins = self.map.companions[C::KIND].load(Ordering::Relaxed);
+        if begins == 0 {
+            return None;
+        }
+        // SAFETY: a chunk of a map with such companions has as many as words, which begin here.
+        let first = unsafe { self.chunk.byte_add(begins) }.cast::<C>();
+        // SAFETY: as above. The words before take a multiple of eight bytes.
+        let companion = unsafe { first.add(self.at) };
+        // SAFETY: inside the chunk, as the word. A companion of a kind is only used as one type, for
+        // which zero is valid.
+        Some(unsafe { companion.as_ref() })
     }
 }
 
@@ -149,16 +231,31 @@ impl<W: Word> PageMap<W> {
             directories: AtomicUsize::new(0),
             granule: AtomicU32::new(Granule::SMALLEST.0),
             dense: AtomicBool::new(true),
+            companions: [const { AtomicUsize::new(0) }; Companions::KINDS],
             memory: Arena::new(),
         }
     }
 
     /// Reserves the root. Returns `None` if the system is out of memory.
     pub(crate) fn prepare(&self, granule: Granule, dense: bool) -> Option<()> {
+        self.prepare_with(granule, dense, Companions::default())
+    }
+
+    /// As [`prepare`](Self::prepare), with companions.
+    pub(crate) fn prepare_with(
+        &self,
+        granule: Granule,
+        dense: bool,
+        companions: Companions,
+    ) -> Option<()> {
         self.granule.store(granule.0, Ordering::Relaxed);
         self.dense.store(dense, Ordering::Relaxed);
+        let places = companions.places(words_in_chunk(granule.0), size_of::<W>());
+        for (begins, place) in self.companions.iter().zip(places) {
+            begins.store(place, Ordering::Relaxed);
+        }
         self.root.get_or_reserve()?;
-        // The release pairs with the acquire in `slot`.
+        // The release pairs with the acquire in `place`.
         self.directories.store(ROOT_LEN, Ordering::Release);
         Some(())
     }
@@ -179,49 +276,49 @@ impl<W: Word> PageMap<W> {
     /// The slot of a block; memory for it is reserved if needed.
     #[inline(always)]
     fn slot_anyhow(&self, address: usize) -> Result<&W, InsertError> {
-        match self.slot(address) {
-            Some(slot) => Ok(slot),
+        match self.place(address) {
+            Some(place) => Ok(place.word()),
             None => self.slot_or_reserve(address),
         }
     }
 
-    /// Prefetches and returns the slot of a block that is about to be recorded, if the slot exists.
+    /// Prefetches and returns the place of a block that is about to be recorded, if it exists.
     ///
-    /// PERF: the slot of a fresh block is often in no cache, and a stack is captured in the
+    /// PERF: the word of a fresh block is often in no cache, and a stack is captured in the
     /// meantime.
     #[inline(always)]
-    pub(crate) fn prefetched(&self, address: usize) -> Option<&W> {
-        let slot = self.slot(address)?;
-        arena::prefetch(slot);
-        Some(slot)
+    pub(crate) fn prefetched(&self, address: usize) -> Option<Place<'_, W>> {
+        let place = self.place(address)?;
+        arena::prefetch(place.word());
+        Some(place)
     }
 
     /// The owner of the block at `address`, if it is known.
     #[inline(always)]
     pub(crate) fn get(&self, address: usize) -> Option<W::Owner> {
-        self.slot(address)?.read()
+        self.place(address)?.word().read()
     }
 
-    /// The slot of the block at `address` and its owner, if it is known.
+    /// The place of the block at `address` and its owner, if it is known.
     #[inline(always)]
-    pub(crate) fn find(&self, address: usize) -> Option<(&W, W::Owner)> {
-        let slot = self.slot(address)?;
-        slot.read().map(|owner| (slot, owner))
+    pub(crate) fn find(&self, address: usize) -> Option<(Place<'_, W>, W::Owner)> {
+        let place = self.place(address)?;
+        place.word().read().map(|owner| (place, owner))
     }
 
     /// Removes the block at `address` and returns its owner if it was known.
     #[inline(always)]
     pub(crate) fn remove(&self, address: usize) -> Option<W::Owner> {
-        let (slot, owner) = self.find(address)?;
-        slot.write(None);
+        let (place, owner) = self.find(address)?;
+        place.word().write(None);
         Some(owner)
     }
 
-    /// The slot of a block, unless its chunk was never written.
+    /// The place of a block, unless its chunk was never written.
     ///
     /// PERF: one comparison checks that the root exists and that the address is within its range.
     #[inline(always)]
-    fn slot(&self, address: usize) -> Option<&W> {
+    pub(crate) fn place(&self, address: usize) -> Option<Place<'_, W>> {
         let number = address >> DIRECTORY_BITS;
         if number >= self.directories.load(Ordering::Acquire) {
             return None;
@@ -235,16 +332,12 @@ impl<W: Word> PageMap<W> {
         let directory = unsafe { directory.load(Ordering::Acquire).as_ref() }?;
         // The acquire pairs with the release in `slot_or_reserve`.
         let chunk = directory.0[place_in_directory(address)].load(Ordering::Acquire);
-        if chunk.is_null() {
-            return None;
-        }
         let granule = self.granule.load(Ordering::Relaxed);
-        // SAFETY: a chunk has a word for each granule of its addresses.
-        let slot = unsafe { chunk.add(place_in_chunk(address, granule)) };
-        // SAFETY: the pointer points into a chunk, so it is not null.
-        let slot = unsafe { NonNull::new_unchecked(slot) };
-        // SAFETY: the slot is inside its chunk, which lives until `clear`, which runs alone.
-        Some(unsafe { slot.as_ref() })
+        Some(Place {
+            map: self,
+            chunk: NonNull::new(chunk)?,
+            at: place_in_chunk(address, granule),
+        })
     }
 
     #[cold]
@@ -253,8 +346,8 @@ impl<W: Word> PageMap<W> {
         let directory = self.directory(address)?;
         let place = &directory.0[place_in_directory(address)];
         if place.load(Ordering::Acquire).is_null() {
-            let len = size_of::<W>() << CHUNK_BITS >> self.granule.load(Ordering::Relaxed);
-            let align = len.min(arena::PAGE);
+            let len = self.chunk_bytes();
+            let align = len.next_power_of_two().min(arena::PAGE);
             let fresh = self.memory.zeroed(len, align);
             let fresh = fresh.ok_or(InsertError::OutOfMemory)?;
             if self.dense.load(Ordering::Relaxed) {
@@ -271,7 +364,16 @@ impl<W: Word> PageMap<W> {
                 Ordering::Relaxed,
             );
         }
-        self.slot(address).ok_or(InsertError::OutOfMemory)
+        let place = self.place(address).ok_or(InsertError::OutOfMemory)?;
+        Ok(place.word())
+    }
+
+    /// The size of a chunk, in bytes.
+    fn chunk_bytes(&self) -> usize {
+        let words = words_in_chunk(self.granule.load(Ordering::Relaxed));
+        let begins = self.companions.each_ref();
+        let kinds = begins.map(|it| it.load(Ordering::Relaxed) != 0);
+        words * (size_of::<W>() + kinds.map(usize::from).iter().sum::<usize>() * size_of::<u64>())
     }
 
     /// The directory of an address; reserved if there was none.
@@ -304,6 +406,11 @@ impl<W: Word> PageMap<W> {
 
     /// Calls `each` with the address of every block and its owner, while other threads go on.
     pub(crate) fn for_each(&self, mut each: impl FnMut(usize, W::Owner)) {
+        self.for_each_place(|address, owner, _| each(address, owner));
+    }
+
+    /// As [`for_each`](Self::for_each), with the place of each block.
+    pub(crate) fn for_each_place(&self, mut each: impl FnMut(usize, W::Owner, Place<'_, W>)) {
         let granule = self.granule.load(Ordering::Relaxed);
         for (number, directory) in self.root.get().into_iter().flatten().enumerate() {
             // SAFETY: the pointer is null or a directory, which lives until `clear`, which runs
@@ -312,17 +419,15 @@ impl<W: Word> PageMap<W> {
                 continue;
             };
             for (chunk_number, chunk) in directory.0.iter().enumerate() {
-                let chunk = chunk.load(Ordering::Acquire);
-                if chunk.is_null() {
+                let Some(chunk) = NonNull::new(chunk.load(Ordering::Acquire)) else {
                     continue;
-                }
+                };
                 let start = (number << DIRECTORY_BITS) | (chunk_number << CHUNK_BITS);
-                for at in 0..1_usize << CHUNK_BITS >> granule {
-                    // SAFETY: a chunk has a word for each granule of its addresses.
-                    let slot = unsafe { chunk.add(at) };
-                    // SAFETY: the slot is inside its chunk, which lives until `clear`.
-                    if let Some(owner) = unsafe { &*slot }.read() {
-                        each(start | (at << granule), owner);
+                for at in 0..words_in_chunk(granule) {
+                    let map = self;
+                    let place = Place { map, chunk, at };
+                    if let Some(owner) = place.word().read() {
+                        each(start | (at << granule), owner, place);
                     }
                 }
             }
@@ -359,6 +464,12 @@ fn place_in_chunk(address: usize, granule: u32) -> usize {
     (address & ((1 << CHUNK_BITS) - 1)) >> (granule & 63)
 }
 
+/// The number of words in a chunk: one for each granule of its addresses.
+#[inline(always)]
+fn words_in_chunk(granule: u32) -> usize {
+    1 << CHUNK_BITS >> granule
+}
+
 /// Why a block was not recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InsertError {
@@ -373,6 +484,8 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
+    use crate::tables::lifetimes::{Birth, BirthWord, Clock};
+    use crate::tables::origin::{Origin, OriginWord};
 
     fn map_of<W: Word>(granule: usize) -> PageMap<W> {
         let map = PageMap::new();
@@ -443,6 +556,66 @@ mod tests {
                 (map.get(base), map.get(base + granule)),
                 (Some(block(1)), Some(block(2)))
             );
+            // SAFETY: this thread is the only user.
+            unsafe { map.clear() };
+        }
+    }
+
+    #[test]
+    fn each_block_has_companions_of_its_own() {
+        let origin = |number| Origin::now(number);
+        for granule in [8, 16, 32, 4096] {
+            let map = PageMap::<AtomicU32>::new();
+            let both = Companions {
+                births: true,
+                origins: true,
+            };
+            let bits = Granule::from_bytes(granule).unwrap();
+            map.prepare_with(bits, true, both).unwrap();
+            let clock = Clock::new();
+            let blocks = words_in_chunk(bits.bits()) + 3;
+            let addresses = (0..blocks).map(|number| (5 << DIRECTORY_BITS) + number * granule);
+            let births = Vec::from_iter(
+                (0..blocks).map(|number| Birth::at(clock.now((number as u64) << 10))),
+            );
+            for (number, address) in addresses.enumerate() {
+                map.insert(address, block(1 + number as u32)).unwrap();
+                let place = map.place(address).unwrap();
+                let birth = place.companion::<BirthWord>().unwrap();
+                assert_eq!(birth.replace(Some(births[number])), None);
+                let kept = place.companion::<OriginWord>().unwrap();
+                assert_eq!(kept.replace(Some(origin(number))), None);
+            }
+            let mut seen = 0;
+            map.for_each_place(|address, owner, place| {
+                assert_eq!(address, (5 << DIRECTORY_BITS) + seen * granule);
+                assert_eq!(owner, block(1 + seen as u32));
+                let birth = place.companion::<BirthWord>().and_then(Word::read);
+                assert_eq!(birth, Some(births[seen]));
+                let kept = place.companion::<OriginWord>().and_then(Word::read);
+                assert_eq!(kept.and_then(Origin::size), Some(seen));
+                seen += 1;
+            });
+            assert_eq!(seen, blocks);
+            // SAFETY: this thread is the only user.
+            unsafe { map.clear() };
+        }
+    }
+
+    #[test]
+    fn a_map_has_the_companions_that_it_was_prepared_for() {
+        let map = PageMap::<AtomicU32>::new();
+        let granule = Granule::from_bytes(32).unwrap();
+        for (births, origins) in [(false, false), (true, false), (false, true)] {
+            map.prepare_with(granule, true, Companions { births, origins })
+                .unwrap();
+            map.insert(0x1000, block(1)).unwrap();
+            let place = map.place(0x1000).unwrap();
+            assert_eq!(place.companion::<BirthWord>().is_some(), births);
+            assert_eq!(place.companion::<OriginWord>().is_some(), origins);
+            let words = words_in_chunk(granule.bits());
+            let companions = usize::from(births) + usize::from(origins);
+            assert_eq!(map.chunk_bytes(), words * (4 + 8 * companions));
             // SAFETY: this thread is the only user.
             unsafe { map.clear() };
         }

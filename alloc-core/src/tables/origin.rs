@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use crate::system::arena::Zeroed;
 use crate::system::clock;
 use crate::system::sync::{AtomicU64, Ordering::Relaxed};
-use crate::tables::blocks::Word;
+use crate::tables::blocks::{Companion, Companions, Word};
 
 /// When a block was allocated, in units of about six milliseconds, and with how many bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub(crate) fn unit_picoseconds() -> u64 {
     clock::picoseconds(1 << UNIT_BITS)
 }
 
-/// A word of the table of origins.
+/// The origin of a block, next to its word in the index.
 pub(crate) struct OriginWord(AtomicU64);
 
 // SAFETY: an integer, for which zero is a valid value.
@@ -83,6 +83,10 @@ impl Word for OriginWord {
     fn write(&self, origin: Option<Origin>) {
         self.0.store(origin.map_or(0, |it| it.0.get()), Relaxed);
     }
+}
+
+impl Companion for OriginWord {
+    const KIND: usize = Companions::ORIGIN;
 }
 
 #[cfg(test)]

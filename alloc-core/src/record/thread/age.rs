@@ -6,25 +6,12 @@ use crate::record::session::TABLES;
 use crate::record::settings;
 use crate::system::sync::Ordering::Relaxed;
 use crate::tables::callsites::CallsiteId;
-use crate::tables::lifetimes::{Age, Birth};
+use crate::tables::lifetimes::{Age, Birth, Time};
 
 /// Bytes that a thread allocates before it moves the clock of bytes.
 const UNCOUNTED: u64 = 64 << 10;
 
 impl ThreadState {
-    /// Whether the session that the thread last joined records how long blocks live.
-    #[inline(always)]
-    pub(crate) fn ages(&self) -> bool {
-        self.ages.load(Relaxed)
-    }
-
-    /// Whether the session that the thread last joined keeps the time and the exact size of each
-    /// block.
-    #[inline(always)]
-    pub(crate) fn keeps_origins(&self) -> bool {
-        self.keeps_origins.load(Relaxed)
-    }
-
     /// Whether the thread has joined the generation that was seen, without scopes, in a session
     /// that records more of each block than its stack.
     #[inline(always)]
@@ -32,29 +19,31 @@ impl ThreadState {
         word.word() == self.extending.load(Relaxed)
     }
 
-    /// Keeps the birth of a block.
-    #[inline(never)]
-    pub(crate) fn born(&self, address: usize, size: usize) {
-        let clock = &TABLES.clock;
-        let mut uncounted = self.uncounted_bytes.load(Relaxed) + size as u64;
-        // NOTE: a block without memory for its birth has no age.
-        let _ = TABLES.births.insert(address, clock.now(uncounted));
-        if uncounted >= UNCOUNTED {
-            clock.advance(uncounted);
-            uncounted = 0;
-        }
+    /// The birth of a block that is allocated at this time, which is now.
+    #[inline(always)]
+    pub(crate) fn birth(&self, time: Time, size: usize) -> Birth {
+        let uncounted = self.uncounted_bytes.load(Relaxed) + size as u64;
+        let birth = Birth::at(TABLES.clock.moment(time, uncounted));
         self.uncounted_bytes.store(uncounted, Relaxed);
+        if uncounted >= UNCOUNTED {
+            self.count_bytes();
+        }
+        birth
     }
 
-    /// Counts how long a block lived that is freed now.
-    #[inline(never)]
-    pub(crate) fn died(&self, callsite: Option<CallsiteId>, birth: Option<Birth>) {
-        if let (Some(callsite), Some(birth)) = (callsite, birth) {
-            let clock = &TABLES.clock;
-            let now = clock.now(self.uncounted_bytes.load(Relaxed));
-            let age = clock.age(birth, now);
-            self.deaths.add(callsite, age, &TABLES.lifetimes);
-        }
+    #[cold]
+    fn count_bytes(&self) {
+        TABLES.clock.advance(self.uncounted_bytes.load(Relaxed));
+        self.uncounted_bytes.store(0, Relaxed);
+    }
+
+    /// Counts how long a block of a callsite lived that is freed at this time, which is now.
+    #[inline(always)]
+    pub(crate) fn died(&self, time: Time, callsite: CallsiteId, birth: Birth) {
+        let clock = &TABLES.clock;
+        let now = clock.moment(time, self.uncounted_bytes.load(Relaxed));
+        let age = clock.age(birth, now);
+        self.deaths.add(callsite, age, &TABLES.lifetimes);
     }
 
     /// Adds the deaths and the bytes that the thread holds back. NOTE: only by the owner, or while
@@ -62,8 +51,7 @@ impl ThreadState {
     pub(super) fn settle_lifetimes(&self) {
         if settings::ages() {
             self.deaths.flush(&TABLES.lifetimes);
-            TABLES.clock.advance(self.uncounted_bytes.load(Relaxed));
-            self.uncounted_bytes.store(0, Relaxed);
+            self.count_bytes();
         }
     }
 

@@ -84,8 +84,6 @@ impl ThreadState {
         self.tag_updates.store(STALE_LABEL | sizes, Relaxed);
         self.captures.store(settings::capture_limit() != 0, Relaxed);
         self.only_counts.store(settings::only_counts(), Relaxed);
-        self.ages.store(settings::ages(), Relaxed);
-        self.keeps_origins.store(settings::keeps_origins(), Relaxed);
         self.counts_frees.store(settings::counts_frees(), Relaxed);
         self.measures.store(settings::measures(), Relaxed);
         let every = settings::sampling().map_or(0, Interval::bytes);
@@ -170,9 +168,10 @@ impl ThreadState {
         if why & STALE_LABEL != 0 {
             self.update_label(why & !STALE_LABEL);
         }
-        if why & TAGS_SIZES != 0 {
+        let class = SizeClass::of(size);
+        if why & TAGS_SIZES != 0 && class.get() != self.size_class.load(Relaxed) {
             // SAFETY: this is the owner, a record is under way, and the reference ends here.
-            self.set_size_class(SizeClass::of(size), unsafe { self.walker() });
+            self.set_size_class(class, unsafe { self.walker() });
         }
     }
 

@@ -89,10 +89,8 @@ pub(crate) struct ThreadState {
     pub(super) random: AtomicU64,
     /// What the thread holds back of a session that records lifetimes: bytes that the clock does
     /// not count yet, and deaths.
-    pub(super) ages: AtomicBool,
     pub(super) uncounted_bytes: AtomicU64,
     pub(super) deaths: lifetimes::Pending,
-    pub(super) keeps_origins: AtomicBool,
     /// What the thread freed and holds back, in a session that counts who frees.
     pub(super) counts_frees: AtomicBool,
     pub(super) frees: frees::Pending,

@@ -4,8 +4,8 @@ use super::mappings::{Mappings, slice};
 use crate::record::session::TABLES;
 use crate::record::settings;
 use crate::tables::block::Block;
-use crate::tables::blocks::Granule;
-use crate::tables::origin::Origin;
+use crate::tables::blocks::{Granule, Word};
+use crate::tables::origin::{Origin, OriginWord};
 
 /// All live blocks, in order of their addresses.
 pub(super) struct Blocks {
@@ -31,7 +31,7 @@ impl Blocks {
         };
         let mut len = 0;
         let mut mapped = 0..0;
-        TABLES.blocks.for_each(|address, block| {
+        TABLES.blocks.for_each_place(|address, block, kept| {
             let start = block.start(address);
             if !mapped.contains(&start) {
                 mapped = mappings.at(start).map_or(0..0, |it| it.start..it.end);
@@ -41,7 +41,7 @@ impl Blocks {
             {
                 (*place, *word) = (start, block.word());
                 if let Some(origin) = origins.get_mut(len) {
-                    *origin = TABLES.origins.get(address);
+                    *origin = kept.companion::<OriginWord>().and_then(Word::read);
                 }
                 len += 1;
             }
