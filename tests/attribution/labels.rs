@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use alloc_core::{
-    Amount, Config, Filter, GroupBy, Grouping, Label, Metric, Names, Snapshot, TraceAlloc,
-    start_with, take_snapshot, untraced,
+    Amount, Config, Filter, GroupBy, Grouping, Label, Metric, Names, Scope, Snapshot, Statistic,
+    TraceAlloc, start_with, take_snapshot, untraced,
 };
 use alloc_tests::Random;
 
@@ -28,6 +28,7 @@ alloc_tests::tests![
     a_thread_starts_in_no_label,
     a_file_keeps_the_labels,
     tracked_memory_has_labels,
+    a_scope_has_labels,
     a_million_names_are_counted_under_what_is_left,
 ];
 
@@ -97,6 +98,23 @@ fn allocate(seed: u64, rounds: usize, live: &mut Labels, total: &mut Labels) -> 
         }
     }
     untraced(|| kept.into_iter().map(|(_, block)| block).collect())
+}
+
+/// A scope needs no session.
+fn a_scope_has_labels() {
+    let scope = Scope::enter_with_stacks().unwrap();
+    let (mut live, mut total) = (Labels::new(), Labels::new());
+    let kept = allocate(1, 300, &mut live, &mut total);
+    let (usage, snapshot) = (scope.usage().unwrap(), scope.snapshot().unwrap());
+    assert_eq!(labels(&snapshot, Metric::Current), live);
+    assert_eq!(labels(&snapshot, Metric::Total), total);
+    assert_eq!(total.len(), PATHS.len());
+    let grouping = Grouping::by(GroupBy::Label).with_metric(Metric::Total);
+    let sum =
+        |of: fn(&Statistic) -> u64| snapshot.statistics(grouping.clone()).iter().map(of).sum();
+    let (bytes, blocks): (u64, u64) = (sum(|it| it.size.get()), sum(|it| it.count));
+    assert_eq!(Amount::new(bytes, blocks), usage.allocated);
+    drop(kept);
 }
 
 #[track_caller]

@@ -205,14 +205,17 @@ impl Sites {
         let counts = self.lock();
         for (&id, site) in &counts.sites {
             let start = recorded.addresses.len();
-            let append = |callsite| CALLSITES.append_stack(callsite, &mut recorded.addresses);
-            let Some(stack_end) = CALLSITES.get(id).and_then(append) else {
+            let Some(callsite) = CALLSITES.get(id) else {
+                continue;
+            };
+            let Some(stack_end) = CALLSITES.append_stack(callsite, &mut recorded.addresses) else {
                 continue;
             };
             recorded.callsites.push(RecordedCallsite {
                 stack: start..recorded.addresses.len(),
                 stack_end,
                 counters: counts.counters(site),
+                label: callsite.tag().label.path().map(Into::into),
                 ..RecordedCallsite::default()
             });
         }
@@ -265,11 +268,15 @@ pub(super) fn allocator_here(scope: SlotId) -> Allocator {
 
 #[inline(never)]
 fn find_allocator() -> Allocator {
+    let tag = CallsiteTag {
+        label: thread::label(),
+        ..CallsiteTag::default()
+    };
     let find = |stack: Stack<'_>| {
-        let known = CALLSITES.find(stack.hash);
+        let known = CALLSITES.find(stack.hash ^ tag.salt());
         known.unwrap_or_else(|| {
             let is_of_printing = capture::is_of_printing(stack.addresses);
-            let callsite = CALLSITES.insert(stack, CallsiteTag::default());
+            let callsite = CALLSITES.insert(stack, tag);
             if is_of_printing {
                 PRINTING.insert(callsite);
             }
