@@ -179,7 +179,10 @@ const GROWERS: &[&str] = &[
 
 impl Found {
     fn of(allocates: Allocates, call: &Call<'_>) -> Option<Found> {
-        let argument = |at: usize| call.argument(at).map(str::to_owned);
+        let argument = |at: usize| {
+            call.argument(at)
+                .map(|it| parse::initialized(it).to_owned())
+        };
         let found = |owner, arguments| {
             Some(Found {
                 owner,
@@ -208,7 +211,8 @@ impl Found {
                 let Some((_, owner)) = NODES.iter().find(|(node, _)| *node == path) else {
                     return found("Box", vec![content]);
                 };
-                let arguments: Vec<String> = arguments.iter().map(|it| (*it).to_owned()).collect();
+                let arguments = arguments.iter().map(|it| parse::initialized(it).to_owned());
+                let arguments: Vec<String> = arguments.collect();
                 match (*owner, &arguments[..]) {
                     ("BTreeMap", [key, value, ..]) if value.ends_with("::SetValZST") => {
                         found("BTreeSet", vec![key.clone()])
@@ -308,6 +312,12 @@ mod tests {
         check(
             "alloc::boxed::Box<T>::new | new<alloc::rc::RcInner<demo::Node>>
              alloc::rc::Rc<T>::new | new<demo::Node>
+             demo::main | -",
+            "Rc<demo::Node>",
+        );
+        // `Rc::new_cyclic` fills the block afterwards.
+        check(
+            "alloc::rc::Rc<T>::new | new<core::mem::maybe_uninit::MaybeUninit<demo::Node>>
              demo::main | -",
             "Rc<demo::Node>",
         );

@@ -53,6 +53,14 @@ impl<'a> Call<'a> {
     }
 }
 
+/// The type of a value that is written after it was allocated, as in `Rc::new_cyclic`.
+pub(super) fn initialized(of: &str) -> &str {
+    match head(of) {
+        ("core::mem::maybe_uninit::MaybeUninit", arguments) if arguments.len() == 1 => arguments[0],
+        _ => of,
+    }
+}
+
 /// Whether a generic argument is only a parameter name: legacy mangled names have `T` in place of
 /// types.
 fn is_placeholder(argument: &str) -> bool {
