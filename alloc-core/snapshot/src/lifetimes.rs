@@ -97,11 +97,7 @@ impl Ages {
             self.unit = MICROSECOND;
         }
         let units = age.as_nanos() * 1000 / u128::from(self.unit);
-        let bucket = match units.checked_ilog2() {
-            None => 0,
-            Some(at) => 1 + 2 * at + (units << 1 >> at) as u32 % 2,
-        };
-        add(&mut self.times, bucket.min(u8::MAX.into()) as u8, blocks);
+        add(&mut self.times, bucket_of(units), blocks);
         self
     }
 
@@ -136,7 +132,12 @@ impl Ages {
     /// assert_eq!(alloc_core::Ages::default().bytes().count(), 0);
     /// ```
     pub fn bytes(&self) -> impl Iterator<Item = (Bytes, u64)> {
-        let end = |bucket: u8| 1024_u64.checked_shl(bucket.into()).unwrap_or(u64::MAX);
+        // A KiB, doubled once for each bucket.
+        let end = |bucket: u8| {
+            1_u64
+                .checked_shl(10 + u32::from(bucket))
+                .unwrap_or(u64::MAX)
+        };
         self.bytes
             .iter()
             .map(move |&(bucket, blocks)| (end(bucket).into(), blocks))
@@ -190,16 +191,44 @@ impl Ages {
     /// assert_eq!(ages.sum(), Duration::from_micros(15));
     /// ```
     pub fn sum(&self) -> Duration {
-        let quarters = |bucket: u8| match bucket.checked_sub(1) {
-            None => 2,
-            // Four times the number of units in the middle of a half octave, which is whole.
-            Some(at) => (5 + 2 * u128::from(at % 2)) << (at / 2).min(60),
-        };
         let sum = (self.times.iter()).fold(0_u128, |sum, &(bucket, blocks)| {
-            sum.saturating_add(quarters(bucket).saturating_mul(blocks.into()))
+            sum.saturating_add(quarters_in_the_middle(bucket).saturating_mul(blocks.into()))
         });
         let picoseconds = sum.saturating_mul(self.unit.into()) / 4;
         Duration::from_nanos((picoseconds / 1000).try_into().unwrap_or(u64::MAX))
+    }
+
+    /// A histogram of the ages in nanoseconds, of the feature `hdrhistogram`: each block counts with
+    /// the last nanosecond of its bucket.
+    ///
+    /// Histograms of several programs can be added, and recorded with others.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use alloc_core::Ages;
+    ///
+    /// let ages = Ages::default()
+    ///     .with_times(Duration::from_micros(5), 90)
+    ///     .with_times(Duration::from_millis(800), 10);
+    /// let mut histogram = ages.time_histogram();
+    /// histogram.add(ages.time_histogram()).unwrap();
+    /// assert_eq!(histogram.len(), 200);
+    /// assert!(histogram.equivalent(histogram.value_at_quantile(0.5), 5_999));
+    /// ```
+    #[cfg(feature = "hdrhistogram")]
+    pub fn time_histogram(&self) -> hdrhistogram::Histogram<u64> {
+        let nanoseconds = |end: Duration| u64::try_from(end.as_nanos()).unwrap_or(u64::MAX);
+        histogram(self.times().map(|(end, blocks)| (nanoseconds(end), blocks)))
+    }
+
+    /// The same of the bytes that were allocated meanwhile.
+    ///
+    /// ```
+    /// assert!(alloc_core::Ages::default().byte_histogram().is_empty());
+    /// ```
+    #[cfg(feature = "hdrhistogram")]
+    pub fn byte_histogram(&self) -> hdrhistogram::Histogram<u64> {
+        histogram(self.bytes().map(|(end, blocks)| (end.get(), blocks)))
     }
 
     /// Where a bucket of time ends.
@@ -215,6 +244,36 @@ impl Ages {
     }
 }
 
+/// The bucket of an age in units of time.
+fn bucket_of(units: u128) -> u8 {
+    let bucket = match units.checked_ilog2() {
+        None => 0,
+        Some(at) => 1 + 2 * at + (units << 1 >> at) as u32 % 2,
+    };
+    bucket.min(u8::MAX.into()) as u8
+}
+
+/// Four times the number of units in the middle of a bucket of time, which is whole.
+fn quarters_in_the_middle(bucket: u8) -> u128 {
+    match bucket.checked_sub(1) {
+        None => 2,
+        Some(at) => (5 + 2 * u128::from(at % 2)) << (at / 2).min(60),
+    }
+}
+
+/// A histogram of blocks by where their buckets end.
+#[cfg(feature = "hdrhistogram")]
+fn histogram(buckets: impl Iterator<Item = (u64, u64)>) -> hdrhistogram::Histogram<u64> {
+    // Two digits tell all buckets apart.
+    let digits = 2;
+    let mut histogram = hdrhistogram::Histogram::new(digits).expect("a valid number of digits");
+    for (end, blocks) in buckets {
+        // NOTE: a histogram that resizes itself takes any value.
+        let _ = histogram.record_n(end.saturating_sub(1), blocks);
+    }
+    histogram
+}
+
 fn add(buckets: &mut Vec<(u8, u64)>, bucket: u8, blocks: u64) {
     match buckets.binary_search_by_key(&bucket, |it| it.0) {
         Ok(at) => buckets[at].1 = buckets[at].1.saturating_add(blocks),
@@ -223,12 +282,19 @@ fn add(buckets: &mut Vec<(u8, u64)>, bucket: u8, blocks: u64) {
 }
 
 impl AddAssign<&Ages> for Ages {
-    /// Adds the blocks of the same process, whose units of time are as long.
+    /// Adds the blocks of the other. If its units of time are of another length, as in another
+    /// process, each block counts with the middle of its bucket.
     fn add_assign(&mut self, other: &Ages) {
         if self.unit == 0 {
             self.unit = other.unit;
         }
         for &(bucket, blocks) in &other.times {
+            let bucket = if self.unit == other.unit || self.unit == 0 {
+                bucket
+            } else {
+                let quarters = quarters_in_the_middle(bucket).saturating_mul(other.unit.into());
+                bucket_of(quarters / (4 * u128::from(self.unit)))
+            };
             add(&mut self.times, bucket, blocks);
         }
         for &(bucket, blocks) in &other.bytes {
@@ -276,5 +342,52 @@ mod tests {
         assert!(ages.sum().abs_diff(exact) < exact / 50, "{:?}", ages.sum());
         let endless = Ages::from_buckets(u64::MAX, &[0; 256].map(|_: u64| u64::MAX), &[]);
         assert_eq!(endless.sum(), Duration::from_nanos(u64::MAX));
+    }
+
+    #[test]
+    fn ages_of_processes_with_other_clocks_add_up() {
+        let ages = |unit, bucket: usize| {
+            let mut times = [0; 82];
+            times[bucket] = 7;
+            Ages::from_buckets(unit, &times, &[])
+        };
+        // No whole number of units is in the second half of the first octave.
+        for bucket in (0..80).filter(|it| *it != 2) {
+            // A unit that was measured a little differently, and one of half the length.
+            let mut sum = ages(1_365_333, bucket);
+            sum += &ages(1_365_400, bucket);
+            assert_eq!(sum.times, [(bucket as u8, 14)]);
+            let mut sum = Ages::from_buckets(2_000_000, &[], &[]);
+            sum += &ages(1_000_000, bucket);
+            let end = ages(1_000_000, bucket).oldest().unwrap();
+            let found = sum.oldest().unwrap();
+            assert!(
+                found >= end && found <= 2 * end,
+                "{bucket}: {found:?}, {end:?}"
+            );
+        }
+    }
+
+    #[cfg(feature = "hdrhistogram")]
+    #[test]
+    fn a_histogram_has_the_same_quantiles() {
+        let mut ages = Ages::default();
+        for micros in 1..200_000_u64 {
+            ages = ages.with_times(Duration::from_micros(micros * micros), micros % 7);
+        }
+        let histogram = ages.time_histogram();
+        assert_eq!(histogram.len(), ages.count());
+        for part in [0.0, 0.01, 0.5, 0.9, 0.999, 1.0] {
+            let ours = ages.quantile(part).unwrap().as_nanos() as u64 - 1;
+            let theirs = histogram.value_at_quantile(part);
+            assert!(
+                histogram.equivalent(ours, theirs),
+                "{part}: {ours}, {theirs}"
+            );
+        }
+        let endless = Ages::from_buckets(u64::MAX, &[0; 256].map(|_: u64| 1), &[1; 256]);
+        assert_eq!(endless.time_histogram().len(), 256);
+        assert_eq!(endless.byte_histogram().len(), 256);
+        assert!(endless.bytes().is_sorted_by_key(|(end, _)| end));
     }
 }
