@@ -87,5 +87,5 @@ pub use show::{
     lifetimes, oom, resident, slack, summary, suspects, suspects_at, temporary, top, tree,
 };
 #[doc(hidden)]
-pub use show::{PinnedGroup, SlackGroup};
+pub use show::{GenerationsGroup, PinnedGroup, SlackGroup, TemporaryGroup};
 pub use stacks::{Branch, Stacks, stacks};

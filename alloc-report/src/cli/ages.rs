@@ -28,13 +28,15 @@ Examples:
   ALLOC_TRACE=128 ALLOC_TRACE_LIFETIMES=1 ALLOC_TRACE_OUT=heap.pb.gz ./server
   alloc-report temporary heap.pb.gz
   alloc-report temporary heap.pb.gz --within 10us --charge workspace
-  alloc-report temporary heap.pb.gz --within 64KiB --by type";
+  alloc-report temporary heap.pb.gz --within 64KiB --by type
+  alloc-report temporary heap.pb.gz --format csv > temporary.csv";
 
 pub(crate) const GENERATIONS_EXAMPLES: &str = "\
 Examples:
   ALLOC_TRACE=128 ALLOC_TRACE_LIFETIMES=1 ALLOC_TRACE_OUT=heap-%p.pb.gz ALLOC_TRACE_EVERY=60 ./server
   alloc-report generations first.pb.gz second.pb.gz third.pb.gz
-  alloc-report generations morning --by label";
+  alloc-report generations morning --by label
+  alloc-report generations morning --format json | jq '.rows[] | {key, survived, verdict}'";
 
 #[derive(Args, Debug)]
 pub(crate) struct LifetimesOptions {
@@ -76,6 +78,9 @@ pub(crate) struct TemporaryOptions {
     within: Within,
     #[command(flatten)]
     shape: Shape,
+    /// A table for people, JSON or CSV for programs
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
+    format: Format,
 }
 
 pub(crate) fn temporary(options: &TemporaryOptions) -> Result<String> {
@@ -86,7 +91,12 @@ pub(crate) fn temporary(options: &TemporaryOptions) -> Result<String> {
         .by(options.shape.by)
         .colour(stdout.is_colourful())
         .width(stdout.width());
-    Ok(format!("{table}\n"))
+    let question = options.shape.question(&snapshot, &options.file);
+    match options.format {
+        Format::Text => Ok(format!("{table}\n")),
+        Format::Json => formats::temporary::json(&question, &table),
+        Format::Csv => formats::csv::temporary(&question, &table.groups()),
+    }
 }
 
 #[derive(Args, Debug)]
@@ -96,6 +106,9 @@ pub(crate) struct GenerationsOptions {
     files: Vec<PathBuf>,
     #[command(flatten)]
     shape: Shape,
+    /// A table for people, JSON or CSV for programs
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
+    format: Format,
 }
 
 pub(crate) fn generations(options: &GenerationsOptions) -> Result<String> {
@@ -104,7 +117,7 @@ pub(crate) fn generations(options: &GenerationsOptions) -> Result<String> {
         files => files.to_vec(),
     };
     let mut times = Vec::new();
-    let mut newest: Option<(f64, std::mem::ManuallyDrop<Snapshot>)> = None;
+    let mut newest: Option<(f64, &PathBuf, std::mem::ManuallyDrop<Snapshot>)> = None;
     for file in &files {
         let snapshot = options.shape.load(file)?;
         // NOTE: little is live when a program has ended.
@@ -113,11 +126,11 @@ pub(crate) fn generations(options: &GenerationsOptions) -> Result<String> {
         }
         let at = taken_at(&snapshot);
         times.push(at);
-        if newest.as_ref().is_none_or(|(known, _)| at >= *known) {
-            newest = Some((at, snapshot));
+        if newest.as_ref().is_none_or(|(known, ..)| at >= *known) {
+            newest = Some((at, file, snapshot));
         }
     }
-    let Some((now, newest)) = newest else {
+    let Some((now, file, newest)) = newest else {
         bail!("expected snapshots of a running program, found none");
     };
     let earlier = times.into_iter().filter(|at| *at < now);
@@ -129,5 +142,10 @@ pub(crate) fn generations(options: &GenerationsOptions) -> Result<String> {
         .by(options.shape.by)
         .colour(stdout.is_colourful())
         .width(stdout.width());
-    Ok(format!("{table}\n"))
+    let question = options.shape.question(&newest, file);
+    match options.format {
+        Format::Text => Ok(format!("{table}\n")),
+        Format::Json => formats::generations::json(&question, &table),
+        Format::Csv => formats::csv::generations(&question, &table.groups()),
+    }
 }

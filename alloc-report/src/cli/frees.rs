@@ -5,13 +5,13 @@ use std::str::FromStr as _;
 
 use alloc_core_snapshot::{Freer, GroupBy};
 use anyhow::{Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::formats;
 use crate::formats::report::Question;
 use crate::load::{Loaded, load};
 use crate::terminal::Stream;
-use crate::view::{Charging, Filters};
+use crate::view::{Charging, Filters, Format};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -19,7 +19,8 @@ Examples:
   alloc-report frees heap.pb.gz
   alloc-report frees heap.pb.gz --by thread
   alloc-report frees heap.pb.gz --by line --freed-by label --include cache.rs
-  alloc-report frees heap.pb.gz --format json | jq '.rows[] | {key, freed_by}'";
+  alloc-report frees heap.pb.gz --format json | jq '.rows[] | {key, freed_by}'
+  alloc-report frees heap.pb.gz --format csv > frees.csv";
 
 /// The options of `frees`.
 #[derive(Args, Debug)]
@@ -42,17 +43,9 @@ pub(crate) struct FreesOptions {
     charging: Charging,
     #[command(flatten)]
     filters: Filters,
-    /// A table for people, or JSON for programs
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = FreesFormat::Text)]
-    format: FreesFormat,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum FreesFormat {
-    /// A table
-    Text,
-    /// One object, documented in the crate alloc-report
-    Json,
+    /// A table for people, JSON or CSV for programs
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
+    format: Format,
 }
 
 pub(crate) fn frees(options: &FreesOptions) -> Result<String> {
@@ -79,7 +72,8 @@ pub(crate) fn frees(options: &FreesOptions) -> Result<String> {
         filters: &options.filters,
     };
     match options.format {
-        FreesFormat::Text => Ok(format!("{table}\n")),
-        FreesFormat::Json => formats::frees::json(&question, freer, table.notes()),
+        Format::Text => Ok(format!("{table}\n")),
+        Format::Json => formats::frees::json(&question, freer, table.notes()),
+        Format::Csv => formats::csv::frees(&question, freer),
     }
 }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::time::Duration;
 
-use alloc_core_snapshot::{Ages, Metric, Snapshot, Statistic};
+use alloc_core_snapshot::{Bytes, GroupKey, Metric, Snapshot, Statistic};
 
 use super::builder::plain;
 use super::lifetimes::WITHOUT_LIFETIMES;
@@ -77,21 +77,57 @@ pub struct GenerationsTable<'a> {
     view: View,
 }
 
-/// What became of the blocks of a line.
-struct Fate {
-    /// Live blocks by how many snapshots they survived.
-    survived: [u64; COLUMNS],
-    freed: u64,
-    young: u64,
+/// What became of the blocks of a group.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct GenerationsGroup {
+    pub key: GroupKey,
+    /// Live blocks by how many snapshots they survived: none, one, two, three or more.
+    pub survived: [u64; COLUMNS],
+    /// Blocks that were freed, and those of them that died young.
+    pub freed: u64,
+    pub young: u64,
     /// The bytes of the blocks that survived any.
-    old_bytes: u64,
+    pub old_bytes: Bytes,
 }
 
 plain!(GenerationsTable);
 
 impl GenerationsTable<'_> {
-    /// The median time between two snapshots.
-    fn gap(&self) -> Duration {
+    /// The groups with lifetimes, those that hold the most in old blocks first.
+    #[doc(hidden)]
+    pub fn groups(&self) -> Vec<GenerationsGroup> {
+        alloc_core_snapshot::seam::untraced(|| {
+            let by = self.view.by.clone().with_metric(Metric::Total);
+            let groups = self.newest.statistics(by).into_iter();
+            let mut groups: Vec<_> = groups.filter_map(|it| self.fate(it)).collect();
+            groups.sort_by_key(|it| Reverse((it.old_bytes, it.live(), it.freed)));
+            groups
+        })
+    }
+
+    /// The notes below the table.
+    pub fn notes(&self) -> Vec<String> {
+        alloc_core_snapshot::seam::untraced(|| {
+            let mut notes = notes::of_snapshot(self.newest);
+            let traces = self.newest.traces();
+            if traces.iter().all(|it| it.lifetimes.is_none()) && !traces.is_empty() {
+                notes.insert(0, WITHOUT_LIFETIMES.to_owned());
+            }
+            if self.before.is_empty() {
+                notes.insert(
+                    0,
+                    "what survived shows between snapshots: expected two or more, found 1"
+                        .to_owned(),
+                );
+            }
+            notes
+        })
+    }
+
+    /// The median time between two snapshots: a block that did not live so long died young.
+    #[doc(hidden)]
+    pub fn gap(&self) -> Duration {
         let starts = [Duration::ZERO]
             .into_iter()
             .chain(self.before.iter().copied());
@@ -103,8 +139,8 @@ impl GenerationsTable<'_> {
         gaps.get(gaps.len() / 2).copied().unwrap_or_default()
     }
 
-    fn fate(&self, group: &Statistic) -> Fate {
-        let lifetimes = group.lifetimes.clone().unwrap_or_default();
+    fn fate(&self, group: Statistic) -> Option<GenerationsGroup> {
+        let lifetimes = group.lifetimes?;
         let mut survived = [0; COLUMNS];
         for (end, blocks) in lifetimes.live.times() {
             // A bucket begins at two thirds of its end, or later.
@@ -113,38 +149,54 @@ impl GenerationsTable<'_> {
             survived[snapshots.min(COLUMNS - 1)] += blocks;
         }
         let gap = self.gap();
-        let young = |ages: &Ages| {
-            ages.times()
-                .filter(|(age, _)| *age <= gap)
-                .map(|(_, blocks)| blocks)
-                .sum()
-        };
+        let young = lifetimes.freed.times().filter(|(age, _)| *age <= gap);
+        let young = young.map(|(_, blocks)| blocks).sum();
         let old: u64 = survived[1..].iter().sum();
         let current = group.counters.current;
         let old_bytes =
             u128::from(current.bytes.get()) * u128::from(old) / u128::from(current.blocks.max(1));
-        Fate {
+        Some(GenerationsGroup {
+            key: group.key,
             survived,
             freed: lifetimes.freed.count(),
-            young: young(&lifetimes.freed),
-            old_bytes: old_bytes as u64,
-        }
+            young,
+            old_bytes: Bytes::new(old_bytes as u64),
+        })
     }
 
-    fn table(&self, groups: &[(Statistic, Fate)]) -> Table {
-        let list = List::<(Statistic, Fate)> {
+    fn table(&self, groups: &[GenerationsGroup]) -> Table {
+        let list = List::<GenerationsGroup> {
             heads: vec!["#", "live", "new", "1", "2", "3+", "freed", "young"],
-            key: |(it, _)| &it.key,
-            cells: &|rank, (_, fate)| cells(rank, fate),
-            details: |(_, fate)| vec![format!("       {}", fate.verdict())],
+            key: |it| &it.key,
+            cells: &|rank, it| it.cells(rank),
+            details: |it| vec![format!("       {}", it.verdict())],
             others: &|_| vec![Cell::new(""); 4 + COLUMNS],
         };
         self.view.list(self.newest, groups, list)
     }
 }
 
-impl Fate {
-    fn live(&self) -> u64 {
+impl GenerationsGroup {
+    /// The sum of groups, with an empty key.
+    pub fn sum(groups: &[GenerationsGroup]) -> GenerationsGroup {
+        let mut sum = GenerationsGroup {
+            key: "".into(),
+            survived: [0; COLUMNS],
+            freed: 0,
+            young: 0,
+            old_bytes: Bytes::ZERO,
+        };
+        for group in groups {
+            let all = sum.survived.iter_mut().zip(group.survived);
+            all.for_each(|(sum, blocks)| *sum += blocks);
+            sum.freed += group.freed;
+            sum.young += group.young;
+            sum.old_bytes += group.old_bytes;
+        }
+        sum
+    }
+
+    pub fn live(&self) -> u64 {
         self.survived.iter().sum()
     }
 
@@ -153,7 +205,7 @@ impl Fate {
     }
 
     /// What the numbers say.
-    fn verdict(&self) -> &'static str {
+    pub fn verdict(&self) -> &'static str {
         let dies_young = self.freed > 0 && self.young as f64 >= MOST * self.freed as f64;
         let all = self.freed + self.live();
         match (self.old() > 0, self.survived[0] > 0) {
@@ -172,65 +224,41 @@ impl Fate {
             (false, _) => "Nothing that lives is old.",
         }
     }
-}
 
-fn cells(rank: String, fate: &Fate) -> Vec<Cell> {
-    let mut cells = vec![
-        Cell::styled(DIM, rank),
-        Cell::new(text::grouped(fate.live())),
-    ];
-    cells.extend(fate.survived.iter().map(|it| Cell::new(text::grouped(*it))));
-    cells.push(Cell::new(text::grouped(fate.freed)));
-    cells.push(match fate.freed {
-        0 => Cell::new(""),
-        freed => Cell::new(format!("{:.0}%", 100.0 * fate.young as f64 / freed as f64)),
-    });
-    cells
+    fn cells(&self, rank: String) -> Vec<Cell> {
+        let mut cells = vec![
+            Cell::styled(DIM, rank),
+            Cell::new(text::grouped(self.live())),
+        ];
+        cells.extend(self.survived.map(|it| Cell::new(text::grouped(it))));
+        cells.push(Cell::new(text::grouped(self.freed)));
+        cells.push(match self.freed {
+            0 => Cell::new(""),
+            freed => Cell::new(format!("{:.0}%", 100.0 * self.young as f64 / freed as f64)),
+        });
+        cells
+    }
 }
 
 impl fmt::Display for GenerationsTable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A report must not appear in the next snapshot.
         let page = alloc_core_snapshot::seam::untraced(|| {
-            let by = self.view.by.clone().with_metric(Metric::Total);
-            let groups = self
-                .newest
-                .statistics(by)
-                .into_iter()
-                .filter(|it| it.lifetimes.is_some());
-            let mut groups: Vec<(Statistic, Fate)> = groups
-                .map(|it| {
-                    let fate = self.fate(&it);
-                    (it, fate)
-                })
-                .collect();
-            groups.sort_by_key(|(_, fate)| Reverse((fate.old_bytes, fate.live(), fate.freed)));
-            let sum =
-                |part: fn(&Fate) -> u64| -> u64 { groups.iter().map(|(_, fate)| part(fate)).sum() };
-            let twice = |fate: &Fate| -> u64 { fate.survived[2..].iter().sum() };
+            let groups = self.groups();
+            let sum = GenerationsGroup::sum(&groups);
+            let twice: u64 = sum.survived[2..].iter().sum();
             let heading = format!(
                 "Of {}, {} survived a snapshot, and {} survived 2; of {} that were freed, {} died young, {}",
-                text::plural(sum(Fate::live), "live block"),
-                text::grouped(sum(Fate::old)),
-                text::grouped(sum(twice)),
-                text::grouped(sum(|it| it.freed)),
-                text::grouped(sum(|it| it.young)),
+                text::plural(sum.live(), "live block"),
+                text::grouped(sum.old()),
+                text::grouped(twice),
+                text::grouped(sum.freed),
+                text::grouped(sum.young),
                 self.view.grouped(self.newest),
             );
             let table = (!groups.is_empty()).then(|| self.table(&groups));
-            let mut notes = notes::of_snapshot(self.newest);
-            if groups.is_empty() && !self.newest.traces().is_empty() {
-                notes.insert(0, WITHOUT_LIFETIMES.to_owned());
-            }
-            if self.before.is_empty() {
-                notes.insert(
-                    0,
-                    "what survived shows between snapshots: expected two or more, found 1"
-                        .to_owned(),
-                );
-            }
             let process = process(self.newest).into_iter().collect();
-            self.view.page(process, &heading, table, &notes)
+            self.view.page(process, &heading, table, &self.notes())
         });
         f.write_str(&page)
     }

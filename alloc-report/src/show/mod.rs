@@ -29,14 +29,14 @@ mod words;
 pub use advise::{Advise, advise};
 pub use diff::{Diff, diff};
 pub use frees::{FreesTable, frees};
-pub use generations::{GenerationsTable, generations};
+pub use generations::{GenerationsGroup, GenerationsTable, generations};
 pub use lifetimes::{LifetimesTable, lifetimes};
 pub use oom::{Oom, oom};
 pub use resident::{PinnedGroup, ResidentTable, resident};
 pub use slack::{SlackGroup, SlackTable, slack};
 pub use summary::{Summary, summary};
 pub use suspects::{Suspects, suspects, suspects_at};
-pub use temporary::{TemporaryTable, Within, temporary};
+pub use temporary::{TemporaryGroup, TemporaryTable, Within, temporary};
 pub use top::{Top, top};
 pub use tree::{Tree, tree};
 

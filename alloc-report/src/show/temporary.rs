@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::time::Duration;
 
-use alloc_core_snapshot::{Ages, Bytes, Metric, Snapshot, Statistic};
+use alloc_core_snapshot::{Ages, Amount, Bytes, GroupKey, Metric, Snapshot, Statistic};
 
 use super::builder::plain;
 use super::lifetimes::{WITHOUT_LIFETIMES, shown};
@@ -116,6 +116,55 @@ impl TemporaryTable<'_> {
         self
     }
 
+    /// The groups with blocks that were freed soon, those with the most first.
+    #[doc(hidden)]
+    pub fn groups(&self) -> Vec<TemporaryGroup> {
+        alloc_core_snapshot::seam::untraced(|| self.soon_of(self.with_lifetimes()))
+    }
+
+    /// The limit that counts: the end of the last bucket that is within the one that was asked for.
+    #[doc(hidden)]
+    pub fn limit(&self) -> Within {
+        alloc_core_snapshot::seam::untraced(|| self.limit_of(&self.with_lifetimes()))
+    }
+
+    /// The notes below the table.
+    pub fn notes(&self) -> Vec<String> {
+        alloc_core_snapshot::seam::untraced(|| {
+            let mut notes = notes::of_snapshot(self.snapshot);
+            let traces = self.snapshot.traces();
+            if traces.iter().all(|it| it.lifetimes.is_none()) && !traces.is_empty() {
+                notes.insert(0, WITHOUT_LIFETIMES.to_owned());
+            }
+            notes
+        })
+    }
+
+    fn with_lifetimes(&self) -> Vec<Statistic> {
+        let by = self.view.by.clone().with_metric(Metric::Total);
+        let mut groups = self.snapshot.statistics(by);
+        groups.retain(|it| it.lifetimes.is_some());
+        groups
+    }
+
+    fn soon_of(&self, groups: Vec<Statistic>) -> Vec<TemporaryGroup> {
+        let groups = groups.into_iter().map(|it| {
+            let (soon, freed) = freed(&it).map_or((0, 0), |it| (self.count(it), it.count()));
+            let total = it.counters.total;
+            // The blocks of a line are taken to be of one size.
+            let bytes =
+                u128::from(total.bytes.get()) * u128::from(soon) / u128::from(total.blocks.max(1));
+            TemporaryGroup {
+                key: it.key,
+                soon: Amount::new(bytes as u64, soon),
+                freed,
+            }
+        });
+        let mut groups: Vec<_> = groups.filter(|it| it.soon.blocks > 0).collect();
+        groups.sort_by_key(|it| Reverse(it.soon.blocks));
+        groups
+    }
+
     /// The blocks that were freed soon.
     fn count(&self, freed: &Ages) -> u64 {
         match self.within {
@@ -124,53 +173,62 @@ impl TemporaryTable<'_> {
         }
     }
 
-    /// The limit in words: the end of the last bucket that counts.
-    fn limit(&self, groups: &[Statistic]) -> String {
-        let freed = || {
-            groups
-                .iter()
-                .filter_map(|it| it.lifetimes.as_ref())
-                .map(|it| &it.freed)
-        };
+    fn limit_of(&self, groups: &[Statistic]) -> Within {
+        let freed = || groups.iter().filter_map(freed);
         match self.within {
             Within::Time(most) => {
                 let ends = freed().flat_map(Ages::times).map(|(age, _)| age);
-                shown(ends.filter(|it| *it <= most).max().unwrap_or(most))
+                Within::Time(ends.filter(|it| *it <= most).max().unwrap_or(most))
             }
             Within::Bytes(most) => {
                 let ends = freed().flat_map(Ages::bytes).map(|(age, _)| age);
-                let end = ends.filter(|it| *it <= most).max().unwrap_or(most);
-                format!("{end} of further allocations")
+                Within::Bytes(ends.filter(|it| *it <= most).max().unwrap_or(most))
             }
         }
     }
 
-    fn table(&self, groups: &[Statistic]) -> Table {
-        let list = List::<Statistic> {
+    fn table(&self, groups: &[TemporaryGroup]) -> Table {
+        let list = List::<TemporaryGroup> {
             heads: vec!["#", "temporary", "share", "freed", "bytes"],
             key: |it| &it.key,
-            cells: &|rank, it| self.cells(rank, it),
+            cells: &|rank, it| it.cells(rank),
             details: |_| Vec::new(),
             others: &|_| vec![Cell::new(""); 5],
         };
         self.view.list(self.snapshot, groups, list)
     }
+}
 
-    fn cells(&self, rank: String, group: &Statistic) -> Vec<Cell> {
-        let lifetimes = group.lifetimes.clone().unwrap_or_default();
-        let (soon, freed) = (self.count(&lifetimes.freed), lifetimes.freed.count());
-        let total = group.counters.total;
-        // The blocks of a line are taken to be of one size.
-        let bytes =
-            u128::from(total.bytes.get()) * u128::from(soon) / u128::from(total.blocks.max(1));
+/// The blocks of a group that were freed soon.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct TemporaryGroup {
+    pub key: GroupKey,
+    /// The blocks, and the bytes that they take if the blocks of the group are of one size.
+    pub soon: Amount,
+    /// All blocks of the group that were freed.
+    pub freed: u64,
+}
+
+impl TemporaryGroup {
+    /// The part of the freed blocks that was freed soon.
+    pub fn share(&self) -> f64 {
+        self.soon.blocks as f64 / self.freed.max(1) as f64
+    }
+
+    fn cells(&self, rank: String) -> Vec<Cell> {
         vec![
             Cell::styled(DIM, rank),
-            Cell::new(text::grouped(soon)),
-            Cell::new(format!("{:.1}%", 100.0 * soon as f64 / freed.max(1) as f64)),
-            Cell::new(text::grouped(freed)),
-            Cell::size(Bytes::new(bytes as u64)),
+            Cell::new(text::grouped(self.soon.blocks)),
+            Cell::new(format!("{:.1}%", 100.0 * self.share())),
+            Cell::new(text::grouped(self.freed)),
+            Cell::size(self.soon.bytes),
         ]
     }
+}
+
+fn freed(group: &Statistic) -> Option<&Ages> {
+    group.lifetimes.as_ref().map(|it| &it.freed)
 }
 
 fn sum<T>(buckets: impl Iterator<Item = (T, u64)>) -> u64 {
@@ -181,20 +239,14 @@ impl fmt::Display for TemporaryTable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A report must not appear in the next snapshot.
         let page = alloc_core_snapshot::seam::untraced(|| {
-            let by = self.view.by.clone().with_metric(Metric::Total);
-            let mut groups = self.snapshot.statistics(by);
-            groups.retain(|it| it.lifetimes.is_some());
-            let has_lifetimes = !groups.is_empty();
-            let freed: u64 = groups
-                .iter()
-                .flat_map(|it| &it.lifetimes)
-                .map(|it| it.freed.count())
-                .sum();
-            let soon = |it: &Statistic| it.lifetimes.as_ref().map_or(0, |it| self.count(&it.freed));
-            let limit = self.limit(&groups);
-            groups.retain(|it| soon(it) > 0);
-            groups.sort_by_key(|it| Reverse(soon(it)));
-            let all: u64 = groups.iter().map(soon).sum();
+            let groups = self.with_lifetimes();
+            let freed: u64 = groups.iter().filter_map(freed).map(Ages::count).sum();
+            let limit = match self.limit_of(&groups) {
+                Within::Time(end) => shown(end),
+                Within::Bytes(end) => format!("{end} of further allocations"),
+            };
+            let groups = self.soon_of(groups);
+            let all: u64 = groups.iter().map(|it| it.soon.blocks).sum();
             let heading = format!(
                 "{} of {} were freed within {limit}, {}",
                 text::grouped(all),
@@ -202,12 +254,8 @@ impl fmt::Display for TemporaryTable<'_> {
                 self.view.grouped(self.snapshot),
             );
             let table = (!groups.is_empty()).then(|| self.table(&groups));
-            let mut notes = notes::of_snapshot(self.snapshot);
-            if !has_lifetimes && !self.snapshot.traces().is_empty() {
-                notes.insert(0, WITHOUT_LIFETIMES.to_owned());
-            }
             let process = process(self.snapshot).into_iter().collect();
-            self.view.page(process, &heading, table, &notes)
+            self.view.page(process, &heading, table, &self.notes())
         });
         f.write_str(&page)
     }

@@ -1,4 +1,4 @@
-//! Lifetimes, slack and frees as JSON and CSV.
+//! Lifetimes and what is made of them, slack and frees, as JSON and CSV.
 
 use std::time::Duration;
 
@@ -130,6 +130,85 @@ fn lifetimes_have_quantiles_and_histograms() {
 }
 
 #[test]
+fn temporary_blocks_have_their_limit() {
+    let soon = |temporary: u64, freed: u64| {
+        json!({
+            "temporary_blocks": temporary, "temporary_bytes": 25 * temporary, "freed_blocks": freed,
+        })
+    };
+    let mut row = soon(100, 100);
+    row["share"] = 1.0.into();
+    let sum = |rows: u64, blocks: u64| {
+        let mut sum = soon(blocks, blocks);
+        sum["rows"] = rows.into();
+        sum
+    };
+    check_json(
+        "temporary heap --within 10us",
+        json!({
+            "within_nanoseconds": 6_000, "within_bytes": null, "rows": [line(1, 41, row.clone())],
+            "other": sum(0, 0), "total": sum(1, 100),
+        }),
+    );
+    check_json(
+        "temporary heap --within 1s -n 1",
+        json!({
+            "within_nanoseconds": 3_072_000, "within_bytes": null, "rows": [line(1, 41, row)],
+            "other": sum(1, 10), "total": sum(2, 110),
+        }),
+    );
+    // These have no ages in bytes.
+    check_json(
+        "temporary heap --within 64KiB",
+        json!({
+            "within_nanoseconds": null, "within_bytes": 65_536, "rows": [],
+            "other": sum(0, 0), "total": sum(0, 0),
+        }),
+    );
+    check_csv(
+        "temporary heap --within 1s",
+        expect![[r#"
+        rank,by,key,function,file,path,line,functions,temporary_blocks,temporary_bytes,freed_blocks,share
+        1,line,src/parse.rs:41,,src/parse.rs,src/parse.rs,41,,100,2500,100,1
+        2,line,src/parse.rs:52,,src/parse.rs,src/parse.rs,52,,10,250,10,1
+    "#]],
+    );
+}
+
+#[test]
+fn generations_have_survivors_and_a_verdict() {
+    let fate = |live: u64, freed: u64| {
+        json!({
+            "live_blocks": live, "survived": [live, 0, 0, 0], "old_bytes": 0,
+            "freed_blocks": freed, "young_blocks": 0,
+        })
+    };
+    let mut row = fate(4, 100);
+    row["verdict"] = "Nothing that lives is old.".into();
+    let sum = |rows: u64, live, freed| {
+        let mut sum = fate(live, freed);
+        sum["rows"] = rows.into();
+        sum
+    };
+    check_json(
+        "generations heap -n 1",
+        json!({
+            "young_below_nanoseconds": 0, "rows": [line(1, 41, row)],
+            "other": sum(2, 3, 10), "total": sum(3, 7, 110),
+        }),
+    );
+    check_csv(
+        "generations heap",
+        expect![[r#"
+        rank,by,key,function,file,path,line,functions,live_blocks,survived_0,survived_1,survived_2,survived_3_or_more,old_bytes,freed_blocks,young_blocks,verdict
+        1,line,src/parse.rs:41,,src/parse.rs,src/parse.rs,41,,4,4,0,0,0,0,100,0,Nothing that lives is old.
+        2,line,src/parse.rs:63,,src/parse.rs,src/parse.rs,63,,2,2,0,0,0,0,0,0,Nothing is old yet.
+        3,line,src/parse.rs:52,,src/parse.rs,src/parse.rs,52,,1,1,0,0,0,0,10,0,Nothing that lives is old.
+    "#]],
+    );
+}
+
+#[test]
 fn slack_is_of_live_blocks_or_of_all() {
     let numbers = |blocks: u64| {
         json!({
@@ -198,12 +277,22 @@ fn frees_name_who_freed() {
             "total": sum(2, 110),
         }),
     );
+    check_csv(
+        "frees heap --by line",
+        expect![[r#"
+        rank,by,key,function,file,path,line,functions,freed_by,freed_bytes,freed_blocks
+        1,line,src/parse.rs:41,,src/parse.rs,src/parse.rs,41,,request,1750,70
+        1,line,src/parse.rs:41,,src/parse.rs,src/parse.rs,41,,answer,750,30
+        2,line,src/parse.rs:52,,src/parse.rs,src/parse.rs,52,,answer,250,10
+    "#]],
+    );
 }
 
 #[test]
 fn what_was_not_measured_is_a_note() {
     for (command, note) in [
         ("lifetimes", "lifetimes were not recorded"),
+        ("temporary", "lifetimes were not recorded"),
         ("slack", "slack was not measured"),
         ("frees", "who freed blocks was not recorded"),
     ] {

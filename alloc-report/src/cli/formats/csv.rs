@@ -1,11 +1,14 @@
 //! The reports as CSV.
 
 use alloc_core_snapshot::{
-    Amount, Escaped, Frame, GroupKey, Grouping, Metric, Snapshot, Statistic,
+    Amount, Escaped, Frame, Freer, GroupKey, Grouping, Metric, Snapshot, Statistic,
 };
-use alloc_report::{PinnedGroup, SlackGroup, StatisticDiff, Suspect};
+use alloc_report::{
+    GenerationsGroup, PinnedGroup, SlackGroup, StatisticDiff, Suspect, TemporaryGroup,
+};
 use anyhow::Result;
 
+use super::frees::parts;
 use super::lifetimes::nanoseconds;
 use super::report::Question;
 use super::{average, copied, diffs, name_of, statistics, total};
@@ -163,6 +166,73 @@ pub(crate) fn lifetimes(question: &Question<'_>, groups: &[Statistic]) -> Result
     rows.text()
 }
 
+const TEMPORARY_COLUMNS: [&str; 4] = [
+    "temporary_blocks",
+    "temporary_bytes",
+    "freed_blocks",
+    "share",
+];
+
+pub(crate) fn temporary(question: &Question<'_>, groups: &[TemporaryGroup]) -> Result<String> {
+    let Question { snapshot, by, .. } = *question;
+    let mut rows = Rows::new(snapshot, question.rows, &by.into(), &TEMPORARY_COLUMNS)?;
+    rows.add(groups, &|it: &TemporaryGroup| {
+        vec![
+            it.soon.blocks.to_string(),
+            it.soon.bytes.get().to_string(),
+            it.freed.to_string(),
+            it.share().to_string(),
+        ]
+    })?;
+    rows.text()
+}
+
+const GENERATIONS_COLUMNS: [&str; 9] = [
+    "live_blocks",
+    "survived_0",
+    "survived_1",
+    "survived_2",
+    "survived_3_or_more",
+    "old_bytes",
+    "freed_blocks",
+    "young_blocks",
+    "verdict",
+];
+
+pub(crate) fn generations(question: &Question<'_>, groups: &[GenerationsGroup]) -> Result<String> {
+    let Question { snapshot, by, .. } = *question;
+    let mut rows = Rows::new(snapshot, question.rows, &by.into(), &GENERATIONS_COLUMNS)?;
+    rows.add(groups, &|it: &GenerationsGroup| {
+        let mut cells = vec![it.live().to_string()];
+        cells.extend(it.survived.map(|it| it.to_string()));
+        cells.push(it.old_bytes.get().to_string());
+        cells.extend([it.freed, it.young].map(|it| it.to_string()));
+        cells.push(it.verdict().to_owned());
+        cells
+    })?;
+    rows.text()
+}
+
+const FREES_COLUMNS: [&str; 3] = ["freed_by", "freed_bytes", "freed_blocks"];
+
+/// A line for each group and each that freed something of it.
+pub(crate) fn frees(question: &Question<'_>, freer: Freer) -> Result<String> {
+    let Question { snapshot, by, .. } = *question;
+    let mut rows = Rows::new(snapshot, question.rows, &by.into(), &FREES_COLUMNS)?;
+    let frees = snapshot.frees(by, freer);
+    for (group, rank) in frees.rows.iter().zip(1..).take(question.rows) {
+        for (name, freed) in parts(&frees, group) {
+            let numbers = [
+                text(Some(name)),
+                freed.bytes.get().to_string(),
+                freed.blocks.to_string(),
+            ];
+            rows.write(&format!("{rank}"), 0, &group.key, numbers)?;
+        }
+    }
+    rows.text()
+}
+
 const SLACK_COLUMNS: [&str; 5] = [
     "slack_bytes",
     "asked_bytes",
@@ -253,6 +323,24 @@ impl Group for SlackGroup {
     }
 }
 
+impl Group for TemporaryGroup {
+    fn key(&self) -> &GroupKey {
+        &self.key
+    }
+    fn parts(&self) -> &[TemporaryGroup] {
+        &[]
+    }
+}
+
+impl Group for GenerationsGroup {
+    fn key(&self) -> &GroupKey {
+        &self.key
+    }
+    fn parts(&self) -> &[GenerationsGroup] {
+        &[]
+    }
+}
+
 impl Group for PinnedGroup {
     fn key(&self) -> &GroupKey {
         &self.key
@@ -305,13 +393,23 @@ impl<'a> Rows<'a> {
                 "" => number.to_string(),
                 outer => format!("{outer}.{number}"),
             };
-            let mut row = vec![rank.clone(), self.names[level].clone()];
-            row.extend(self.place(group.key()));
-            row.extend(numbers(group));
-            self.writer.write_record(row)?;
+            self.write(&rank, level, group.key(), numbers(group))?;
             self.add_within(&rank, level + 1, group.parts(), numbers)?;
         }
         Ok(())
+    }
+
+    fn write(
+        &mut self,
+        rank: &str,
+        level: usize,
+        key: &GroupKey,
+        numbers: impl IntoIterator<Item = String>,
+    ) -> Result<()> {
+        let mut row = vec![rank.to_owned(), self.names[level].clone()];
+        row.extend(self.place(key));
+        row.extend(numbers);
+        Ok(self.writer.write_record(row)?)
     }
 
     /// The cells of a key: its text, function, file, path and line, and the functions of a stack.

@@ -1,6 +1,6 @@
 //! Who freed whose memory, as JSON.
 
-use alloc_core_snapshot::{Amount, Freer, FreesRow};
+use alloc_core_snapshot::{Amount, Freer, Frees, FreesRow};
 use anyhow::Result;
 use serde::Serialize;
 
@@ -9,14 +9,11 @@ use super::report::{Groups, Question, to_report};
 pub(crate) fn json(question: &Question<'_>, freer: Freer, notes: Vec<String>) -> Result<String> {
     let frees = question.snapshot.frees(question.by, freer);
     let named = |row: &FreesRow| {
-        let parts = frees.freers.iter().zip(&row.by);
-        let parts = parts.filter(|(_, it)| **it != Amount::default());
-        parts
-            .map(|(name, it)| Part {
-                name: name.to_string(),
-                sum: Freed::of(*it),
-            })
-            .collect()
+        let named = |(name, freed): (&str, Amount)| Part {
+            name: name.to_owned(),
+            sum: Freed::of(freed),
+        };
+        parts(&frees, row).map(named).collect()
     };
     let groups = Groups {
         all: &frees.rows,
@@ -35,6 +32,16 @@ pub(crate) fn json(question: &Question<'_>, freer: Freer, notes: Vec<String>) ->
         freed_by: freer.to_string(),
     };
     to_report("frees", question, by, groups, notes)
+}
+
+/// Those that freed something of a row, and what.
+pub(super) fn parts<'a>(
+    frees: &'a Frees,
+    row: &'a FreesRow,
+) -> impl Iterator<Item = (&'a str, Amount)> {
+    let parts = frees.freers.iter().zip(&row.by);
+    let parts = parts.filter(|(_, it)| **it != Amount::default());
+    parts.map(|(name, it)| (&**name, *it))
 }
 
 /// What the columns are.

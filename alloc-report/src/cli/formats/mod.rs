@@ -10,6 +10,7 @@ use crate::view::View;
 
 pub(crate) mod csv;
 pub(crate) mod frees;
+pub(crate) mod generations;
 pub(crate) mod json;
 pub(crate) mod json_rows;
 pub(crate) mod lifetimes;
@@ -17,6 +18,7 @@ pub(crate) mod report;
 pub(crate) mod resident;
 pub(crate) mod slack;
 pub(crate) mod suspects;
+pub(crate) mod temporary;
 pub(crate) mod tree;
 
 /// The groups to show.
