@@ -131,6 +131,51 @@ fn symbolize_writes_the_names_that_a_folder_provides() {
     assert_eq!(case.top(&[], &[]), named);
 }
 
+#[test]
+fn a_confidential_file_has_no_folders_and_no_arguments() {
+    let Some(case) = Case::new() else { return };
+    let symbols = case.symbols.path().to_str().unwrap();
+    let write = |options: &[&str]| {
+        let out = case.folder.path().join("out.pb.gz");
+        let mut arguments = vec![Path::new("--symbols"), case.symbols.path()];
+        arguments.extend(["symbolize", "--force", "-o"].map(Path::new));
+        let file = case.file();
+        arguments.extend([out.as_path(), &file]);
+        arguments.extend(options.iter().map(Path::new));
+        let output = case.run(&arguments, &[]);
+        assert!(output.status.success(), "{output:?}");
+        let mut text = Vec::new();
+        let mut packed = flate2::read::GzDecoder::new(std::fs::File::open(&out).unwrap());
+        packed.read_to_end(&mut text).unwrap();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        (text, Snapshot::load(&out).unwrap())
+    };
+    let home = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let secrets = [
+        case.folder.path().to_str().unwrap(),
+        home.to_str().unwrap(),
+        "--exact",
+    ];
+    let (open, whole) = write(&[]);
+    let (closed, confidential) = write(&["--confidential"]);
+    for secret in secrets {
+        assert!(open.contains(secret), "{secret}");
+        assert!(
+            !closed.contains(secret) && !closed.contains(symbols),
+            "{secret}"
+        );
+    }
+    assert!(closed.contains("symbols.rs") && closed.contains("program"));
+    let lines = |snapshot: &Snapshot| {
+        let rows = snapshot.statistics(alloc_core::GroupBy::Line);
+        Vec::from_iter(rows.iter().map(|it| (it.size, it.count)))
+    };
+    assert_eq!(lines(&confidential), lines(&whole));
+    assert_eq!(confidential.traced_memory(), whole.traced_memory());
+    assert_eq!(confidential.build_id(), whole.build_id());
+    assert_eq!(confidential.command_line(), [""; 0]);
+}
+
 /// Serves `content` as the debug file of `id`. Returns its URL, and the list of requested paths.
 fn serve(content: Vec<u8>, id: String) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,5 +1,6 @@
 //! The command `symbolize`.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,7 @@ Examples:
   alloc-report symbolize heap.pb.gz
   alloc-report symbolize heap.pb.gz -o named.pb.gz --symbols /srv/debug
   alloc-report symbolize - -o - < heap.pb.gz > named.pb.gz
+  alloc-report symbolize heap.pb.gz -o for-others.pb.gz --confidential
   DEBUGINFOD_URLS=http://debuginfod.example alloc-report symbolize heap.pb.gz";
 
 #[derive(Args, Debug)]
@@ -29,13 +31,27 @@ pub(crate) struct Options {
     /// Replace an existing file other than FILE
     #[arg(long, requires = "output")]
     force: bool,
+    /// Leave out arguments, metadata, and the folders of the program, its libraries and its source
+    /// files; the names of functions, labels and threads stay
+    #[arg(long, requires = "output")]
+    confidential: bool,
+}
+
+impl Options {
+    /// What may be written of a snapshot.
+    fn written<'a>(&self, snapshot: &'a Snapshot) -> Cow<'a, Snapshot> {
+        match self.confidential {
+            true => Cow::Owned(snapshot.confidential()),
+            false => Cow::Borrowed(snapshot),
+        }
+    }
 }
 
 /// Rewrites a snapshot with names.
 pub(crate) fn symbolize(options: &Options) -> Result<String> {
     let output = options.output.as_ref().unwrap_or(&options.file);
     if output == Path::new("-") {
-        return to_standard_output(&options.file).map(|()| String::new());
+        return to_standard_output(options).map(|()| String::new());
     }
     if options.output.is_some() {
         output::check_free(output, options.force || *output == options.file)?;
@@ -51,22 +67,25 @@ pub(crate) fn symbolize(options: &Options) -> Result<String> {
     {
         bail!("{} is unchanged: {missing}", output::escaped(&options.file));
     }
-    snapshot
+    options
+        .written(&snapshot)
         .dump_with(output, Names::Symbols)
         .with_context(|| format!("cannot name {}", output::escaped(&options.file)))?;
     Ok(note(&snapshot))
 }
 
 /// Writes a snapshot, or a difference, with names to standard output.
-fn to_standard_output(file: &Path) -> Result<()> {
+fn to_standard_output(options: &Options) -> Result<()> {
     let mut bytes = Vec::new();
-    let note = match read_content(file)? {
+    let note = match read_content(&options.file)? {
         Content::Snapshot(snapshot) => {
-            snapshot.write_with(&mut bytes, Names::Symbols)?;
+            let written = options.written(&snapshot);
+            written.write_with(&mut bytes, Names::Symbols)?;
             note(&snapshot)
         }
         Content::Difference(added, removed) => {
-            write_difference([&added, &removed], &mut bytes)?;
+            let [plus, minus] = [&added, &removed].map(|it| options.written(it));
+            write_difference([&plus, &minus], &mut bytes)?;
             note(&added)
         }
     };

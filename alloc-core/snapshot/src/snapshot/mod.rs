@@ -5,6 +5,7 @@
 
 mod about;
 mod charge;
+mod confidential;
 mod files;
 mod graph;
 mod missing_debug_info;

@@ -300,6 +300,27 @@ fn package_at(file: &str) -> Option<usize> {
         .or_else(|| file.find("/vendor/").map(|at| at + "/vendor/".len()))
 }
 
+/// The start of the part of a path that is the same on all machines, and from which its origin
+/// follows. `None` for a path of the workspace.
+pub(crate) fn public_at(file: &str) -> Option<usize> {
+    const PLACES: [&str; 6] = [
+        "/registry/src/",
+        "/git/checkouts/",
+        "/vendor/",
+        "/lib/rustlib/src/rust/library/",
+        "/rustc-",
+        "/alloc-core",
+    ];
+    if of_file(file) == Origin::Workspace {
+        return None;
+    }
+    if file.starts_with("/rustc/") || file.starts_with("/rust/deps/") {
+        return Some(0);
+    }
+    let mut places = PLACES.iter().filter_map(|place| file.rfind(place));
+    places.find(|at| of_file(&file[*at..]) == of_file(file))
+}
+
 /// The start of the short form of a path.
 pub(crate) fn short_at(file: &str, roots: &[impl AsRef<str>]) -> usize {
     std_at(file)
