@@ -3,8 +3,12 @@
 //!     cargo run --release --example wasteful -- reserve wasteful heap.pb.gz
 //!     alloc-report advise heap.pb.gz
 //!     cargo run --release --example wasteful -- reserve better heap.pb.gz
+//!
+//! `shrink` also writes a heap graph, for `alloc-report advise heap.pb.gz --graph heap.heapgraph`.
 
 use std::hint::black_box;
+use std::path::Path;
+use std::sync::Mutex;
 
 use alloc_core::{Config, Error, TraceAlloc};
 
@@ -26,13 +30,18 @@ fn main() -> Result<(), Error> {
         "reuse" => reuse,
         "drop-earlier" => drop_earlier,
         "gather" => gather,
+        "shrink" => shrink,
         _ => {
-            eprintln!("expected reserve, reuse, drop-earlier or gather, found {program:?}");
+            eprintln!("expected reserve, reuse, drop-earlier, gather or shrink, found {program:?}");
             std::process::exit(2);
         }
     };
     alloc_core::start_with(Config::default().lifetimes(true))?;
     work(is_better);
+    if program == "shrink" {
+        // What a collection uses stands in a heap graph.
+        alloc_core::heap_graph(Path::new(file).with_extension("heapgraph"))?;
+    }
     alloc_core::take_snapshot()?.dump(file)
 }
 
@@ -106,5 +115,20 @@ fn gather(is_better: bool) {
         let mut points: Vec<Box<Point>> = Vec::with_capacity(200_000);
         points.extend((0..200_000).map(|at| Box::new(point(at)))); // mark: gather
         black_box(&points);
+    }
+}
+
+/// The orders of each of 1,000 customers.
+static ORDERS: Mutex<Vec<Vec<u64>>> = Mutex::new(Vec::new());
+
+/// Lists with room for 1,000 orders each, which have 20.
+fn shrink(is_better: bool) {
+    let mut orders = ORDERS.lock().expect("no panic");
+    orders.reserve_exact(1_000);
+    for customer in 0..1_000 {
+        let room = if is_better { 20 } else { 1_000 };
+        let mut list = Vec::with_capacity(black_box(room)); // mark: shrink
+        list.extend(20 * customer..20 * (customer + 1));
+        orders.push(list);
     }
 }

@@ -4,12 +4,12 @@
 mod support;
 
 use alloc_core::{ChargeTo, Frame, Snapshot};
-use alloc_report::{Advice, AdviceKind, advise};
+use alloc_report::{Advice, AdviceKind, Advise, Graph, advise};
 
 const SOURCE: &str = include_str!("../wasteful.rs");
 
-/// Runs a form of a program.
-fn run(program: &str, form: &str) -> Snapshot {
+/// Runs a form of a program. Returns its snapshot, and its heap graph if it writes one.
+fn run(program: &str, form: &str) -> (Snapshot, Option<Graph>) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("heap.pb.gz");
     let output = support::example("wasteful")
@@ -19,7 +19,20 @@ fn run(program: &str, form: &str) -> Snapshot {
         .expect("cargo runs");
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {form}: {error}");
-    Snapshot::load(&file).expect("a snapshot")
+    let graph = folder.path().join("heap.pb.heapgraph");
+    let graph = graph
+        .exists()
+        .then(|| Graph::load(&graph).expect("a heap graph"));
+    (Snapshot::load(&file).expect("a snapshot"), graph)
+}
+
+/// The advice on what a run left.
+fn advice((snapshot, graph): &(Snapshot, Option<Graph>)) -> Advise<'_> {
+    let table = advise(snapshot);
+    match graph {
+        Some(graph) => table.graph(graph),
+        None => table,
+    }
 }
 
 /// All calls, all bytes, and the peak.
@@ -38,7 +51,7 @@ fn numbers(snapshot: &Snapshot) -> [u64; 3] {
 #[track_caller]
 fn check(program: &str, kind: AdviceKind, words: &str) -> (Advice, [i64; 3]) {
     let [wasteful, better] = ["wasteful", "better"].map(|form| run(program, form));
-    let table = advise(&wasteful);
+    let table = advice(&wasteful);
     let first = table
         .list()
         .into_iter()
@@ -54,9 +67,9 @@ fn check(program: &str, kind: AdviceKind, words: &str) -> (Advice, [i64; 3]) {
     let frame = first.key.charged(ChargeTo::Caller).map(Frame::line);
     assert_eq!(frame, Some(line as u32), "{table}");
     assert!(first.to_string().contains(words), "{first}");
-    let after = advise(&better);
+    let after = advice(&better);
     assert!(after.list().iter().all(|it| it.kind != kind), "{after}");
-    let (before, after) = (numbers(&wasteful), numbers(&better));
+    let (before, after) = (numbers(&wasteful.0), numbers(&better.0));
     (
         first,
         [0, 1, 2].map(|at| before[at] as i64 - after[at] as i64),
@@ -112,4 +125,17 @@ fn many_small_blocks_are_gathered() {
     // A block of 24 bytes takes 32 of glibc's heap. The pointers to them are 8 bytes each.
     assert_eq!((advice.calls, advice.peak.get()), (200_000, 200_000 * 8));
     assert_eq!(saved, [200_000, 200_000 * 8, 200_000 * 8]);
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn collections_with_too_much_room_are_shrunk() {
+    let (advice, saved) = check(
+        "shrink",
+        AdviceKind::Shrink,
+        "1,000 collections hold 7812 KiB and use 156 KiB: reserve less",
+    );
+    // Twenty numbers of eight bytes are in use of a thousand.
+    assert_eq!(advice.peak.get(), 1_000 * 980 * 8);
+    assert_eq!(saved, [0, 1_000 * 980 * 8, 1_000 * 980 * 8]);
 }

@@ -1,5 +1,13 @@
 //! The types that blocks are allocated for, held against types that are known: each function here makes one.
 
+#![expect(
+    clippy::box_collection,
+    clippy::redundant_allocation,
+    clippy::vec_box,
+    clippy::vec_init_then_push,
+    reason = "types as programs have them"
+)]
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque};
 use std::ffi::{CString, OsString};

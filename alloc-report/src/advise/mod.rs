@@ -7,11 +7,13 @@ mod grows;
 mod held;
 mod lines;
 mod small;
+mod spare;
 mod temporary;
 
 use alloc_core_snapshot::{Bytes, GroupKey, Snapshot};
 
 use lines::Program;
+pub(crate) use spare::Collections;
 
 /// Advice is left out if it saves less than this part of the program's calls and of its peak.
 const LEAST_SHARE: f64 = 0.01;
@@ -55,6 +57,8 @@ pub enum AdviceKind {
     DropEarlier,
     /// Many small blocks of one size: keep the values next to each other.
     Gather,
+    /// Collections hold three times what they use, or more: shrink them.
+    Shrink,
 }
 
 impl AdviceKind {
@@ -65,6 +69,7 @@ impl AdviceKind {
             AdviceKind::Reuse => "reuse",
             AdviceKind::DropEarlier => "drop-earlier",
             AdviceKind::Gather => "gather",
+            AdviceKind::Shrink => "shrink",
         }
     }
 }
@@ -76,8 +81,8 @@ impl std::fmt::Display for Advice {
 }
 
 /// The advice on a snapshot, what saves the most first. `all`: also what saves little, and lines of
-/// dependencies.
-pub(crate) fn list(snapshot: &Snapshot, all: bool) -> Vec<Advice> {
+/// dependencies. `collections`: those of the same program, if it is known what they use.
+pub(crate) fn list(snapshot: &Snapshot, all: bool, collections: &[Collections]) -> Vec<Advice> {
     let program = Program::of(snapshot, all);
     let mut list = Vec::new();
     for line in &program.lines {
@@ -90,6 +95,7 @@ pub(crate) fn list(snapshot: &Snapshot, all: bool) -> Vec<Advice> {
         list.extend(small::find(line, &program));
     }
     list.extend(held::find(snapshot, &program));
+    list.extend(spare::find(snapshot, &program, collections));
     list.retain(|it| all || it.share >= LEAST_SHARE);
     list.sort_by(|a, b| b.share.total_cmp(&a.share).then_with(|| a.key.cmp(&b.key)));
     list

@@ -9,7 +9,7 @@ use super::table::{BOLD, Cell, DIM, PLAIN, Row, Table};
 use super::text::{self, plural};
 use super::view::{View, process};
 use super::words;
-use crate::advise::{self, Advice, AdviceKind};
+use crate::advise::{self, Advice, AdviceKind, Collections};
 
 /// The indentation of the sentence below a row.
 const INDENT: &str = "       ";
@@ -25,8 +25,8 @@ const INDENT: &str = "       ";
 /// - *Many small blocks of one size*, 100,000 of at most 64 bytes in `Box`, `Rc` or `Arc`: keep the values
 ///   next to each other. What it saves at the peak is what glibc's allocator adds to such blocks.
 ///
-/// What a collection holds and does not use is not seen: the recorder knows the size of a buffer, and not
-/// its length.
+/// - *Collections hold three times what they use*, or more: shrink them. This needs a
+///   [heap graph](Advise::graph), which knows lengths; a snapshot knows the size of a buffer only.
 ///
 /// Lines of the workspace are advised on, as far as the advice saves a hundredth of the calls or of the
 /// peak.
@@ -56,6 +56,7 @@ pub fn advise(snapshot: &Snapshot) -> Advise<'_> {
     Advise {
         snapshot,
         all: false,
+        collections: Vec::new(),
         view: View::new(10),
     }
 }
@@ -68,6 +69,7 @@ pub fn advise(snapshot: &Snapshot) -> Advise<'_> {
 pub struct Advise<'a> {
     snapshot: &'a Snapshot,
     all: bool,
+    collections: Vec<Collections>,
     view: View,
 }
 
@@ -79,7 +81,9 @@ impl Advise<'_> {
     /// assert_eq!(alloc_report::advise(&snapshot).list(), []);
     /// ```
     pub fn list(&self) -> Vec<Advice> {
-        alloc_core_snapshot::seam::untraced(|| advise::list(self.snapshot, self.all))
+        alloc_core_snapshot::seam::untraced(|| {
+            advise::list(self.snapshot, self.all, &self.collections)
+        })
     }
 
     /// Also advises on lines of dependencies, and where little is saved.
@@ -90,6 +94,12 @@ impl Advise<'_> {
     /// ```
     pub fn all(mut self) -> Self {
         self.all = true;
+        self
+    }
+
+    /// Also advises on these collections.
+    pub(crate) fn collections(mut self, collections: Vec<Collections>) -> Self {
+        self.collections = collections;
         self
     }
 

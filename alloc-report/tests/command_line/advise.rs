@@ -4,7 +4,7 @@ use alloc_core::{Amount, Counters, Frame, Snapshot, Trace, Traceback};
 use expect_test::expect;
 use serde_json::json;
 
-use crate::support::{check as check_in, stdout};
+use crate::support::{check as check_in, check_failure, stdout};
 
 /// A vector of u64 that grows to 128 elements, at one line of the program and one of a dependency.
 fn folder() -> tempfile::TempDir {
@@ -83,4 +83,37 @@ fn advice_is_json() {
     ] {
         assert_eq!(row[name], expected, "{name}: {text}");
     }
+}
+
+#[test]
+fn a_heap_graph_tells_what_collections_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let (heap, graph) = (
+        folder.path().join("heap"),
+        folder.path().join("app.heapgraph"),
+    );
+    let file = alloc_report::graph::builder::sample().file();
+    let sample = alloc_report::Graph::read(&file).unwrap();
+    sample.snapshot().dump(heap).unwrap();
+    std::fs::write(graph, file).unwrap();
+    check_in(
+        folder.path(),
+        "advise heap --all --graph app.heapgraph",
+        expect![[r#"
+            1 piece of advice
+
+            #  calls  share  bytes  peak  line
+            1          1.7%         24 B  src/family.rs:21
+                   1 collection holds 32 B and uses 8 B: reserve less, or call `shrink_to_fit` once it is filled. (Vec<Rc<Child>>)
+
+            note: without lifetimes it is unknown what is freed at once: trace with ALLOC_TRACE_LIFETIMES=1
+        "#]],
+    );
+    check_failure(folder.path(), "advise heap --graph heap", 1, "expected");
+    check_failure(
+        folder.path(),
+        "advise heap --graph none.heapgraph",
+        1,
+        "none.heapgraph",
+    );
 }

@@ -192,7 +192,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 103);
+    assert_eq!(examples, 104);
 }
 
 /// Completions and the manual are generated from the same description as the help.

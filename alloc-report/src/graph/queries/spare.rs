@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use alloc_core_snapshot::Bytes;
 
+use crate::Advise;
+use crate::advise::Collections;
 use crate::graph::evidence::used_bytes;
 use crate::graph::{BlockId, Graph};
 
@@ -89,5 +91,31 @@ impl Graph {
         let mut found: Vec<Spare> = found.filter(|it| it.spare > Bytes::ZERO).collect();
         found.sort_by_key(|it| (Reverse(it.spare), it.example));
         found
+    }
+}
+
+impl Advise<'_> {
+    /// Also advises on collections that hold three times what they use, or more, in a heap graph of the
+    /// same process. Charge its blocks to the same frames as the snapshot's: see [`Graph::charge`].
+    ///
+    /// ```
+    /// use alloc_report::AdviceKind;
+    /// use alloc_report::graph::{Graph, builder};
+    ///
+    /// let graph = Graph::read(&builder::sample().file())?;
+    /// let advice = alloc_report::advise(graph.snapshot()).all().graph(&graph).list();
+    /// let advice = advice.iter().find(|it| it.kind == AdviceKind::Shrink).unwrap();
+    /// assert_eq!(advice.peak, 24);
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn graph(self, graph: &Graph) -> Self {
+        let collections = graph.spare().into_iter().map(|it| Collections {
+            place: it.place,
+            type_name: it.type_name,
+            count: it.blocks,
+            held: it.held,
+            used: it.held - it.spare,
+        });
+        self.collections(collections.collect())
     }
 }
