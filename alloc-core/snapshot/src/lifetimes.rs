@@ -347,7 +347,11 @@ mod tests {
         for micros in 1..4096_u64 {
             let age = Duration::from_micros(micros);
             let one = Ages::default().with_times(age, 1).sum();
-            let most = if micros == 1 { age * 3 / 2 } else { age * 5 / 4 };
+            let most = if micros == 1 {
+                age * 3 / 2
+            } else {
+                age * 5 / 4
+            };
             assert!(one <= most && one >= age * 3 / 4, "{age:?}: {one:?}");
             ages = ages.with_times(age, micros);
             exact += age * micros as u32;

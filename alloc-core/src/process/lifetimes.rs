@@ -2,9 +2,9 @@
 
 use crate::record::session::TABLES;
 use crate::snapshot::lifetimes::{Ages, Lifetimes};
-use crate::tables::blocks::Word;
+use crate::tables::blocks::CompanionWord;
 use crate::tables::callsites::CallsiteId;
-use crate::tables::lifetimes::{Age, BirthWord, Histogram, unit_picoseconds};
+use crate::tables::lifetimes::{Age, Histogram, unit_picoseconds};
 
 /// How long the blocks of a callsite lived that were freed, and how old those are that live.
 #[derive(Debug)]
@@ -38,8 +38,7 @@ impl Buckets {
             .clock
             .now(TABLES.threads.iter().map(|it| it.uncounted_bytes()).sum());
         TABLES.blocks.for_each_place(|_, block, place| {
-            let birth = place.companion::<BirthWord>().and_then(Word::read);
-            if let Some(birth) = birth {
+            if let Some(birth) = place.companion().and_then(CompanionWord::read) {
                 let age = TABLES.clock.age(birth, now);
                 TABLES.ages.add(block.callsite(), age, 1);
             }

@@ -9,10 +9,10 @@ use super::thread::ThreadState;
 use crate::system::arena;
 use crate::system::sync::AtomicU32;
 use crate::tables::block::Block;
-use crate::tables::blocks::{Place, Word};
+use crate::tables::blocks::{CompanionWord, Place};
 use crate::tables::callsites::CallsiteId;
-use crate::tables::lifetimes::{Birth, BirthWord, Time};
-use crate::tables::origin::{Origin, OriginWord};
+use crate::tables::lifetimes::{Birth, Time};
+use crate::tables::origin::Origin;
 use crate::tables::usable::Side;
 
 /// The guard of one event, in a session that may record more of a block than its stack.
@@ -151,19 +151,19 @@ struct Kept {
 impl Details for Kept {
     #[inline(always)]
     fn prefetch(self, place: Place<'_, AtomicU32>) {
-        if let Some(birth) = place.companion::<BirthWord>() {
+        if let Some(birth) = place.companion::<Birth>() {
             arena::prefetch(birth);
         }
     }
 
     #[inline(always)]
     fn keep(self, place: Place<'_, AtomicU32>, size: usize) {
-        if let Some(birth) = place.companion::<BirthWord>() {
+        if let Some(birth) = place.companion() {
             let time = self.time.unwrap_or_else(Time::now);
-            birth.write(Some(self.state.birth(time, size)));
+            birth.write(self.state.birth(time, size));
         }
-        if let Some(origin) = place.companion::<OriginWord>() {
-            origin.write(Some(Origin::now(size)));
+        if let Some(origin) = place.companion() {
+            origin.write(Origin::now(size));
         }
     }
 }
@@ -171,5 +171,5 @@ impl Details for Kept {
 /// The birth of the block at a place, if the session keeps it.
 #[inline(always)]
 fn birth_at(place: Place<'_, AtomicU32>) -> Option<Birth> {
-    place.companion::<BirthWord>().and_then(Word::read)
+    place.companion().and_then(CompanionWord::read)
 }

@@ -1,9 +1,13 @@
 //! The live-block index: maps the address of a block to the callsite that allocated it, and more.
 
+use std::marker::PhantomData;
+use std::num::NonZeroU64;
 use std::ptr::{self, NonNull};
 
 use crate::system::arena::{self, Arena, LazyTable, Zeroed};
-use crate::system::sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use crate::system::sync::{
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
 use crate::tables::block::Block;
 use crate::tables::callsites::CallsiteId;
 
@@ -104,11 +108,30 @@ pub(crate) trait Word: Zeroed {
     }
 }
 
-/// Eight bytes that a map has for each block besides its word.
-///
-/// NOTE: the companion of a block that was freed stays until another block starts there.
-pub(crate) trait Companion: Word {
+/// What a map may store about a block besides its word, in eight bytes.
+pub(crate) trait Companion: Copy {
     const KIND: usize;
+
+    fn word(self) -> NonZeroU64;
+    fn from_word(word: NonZeroU64) -> Self;
+}
+
+/// A companion of a block. Zero if there is none.
+///
+/// NOTE: that of a block that was freed stays until another block starts there.
+#[repr(transparent)]
+pub(crate) struct CompanionWord<C>(AtomicU64, PhantomData<C>);
+
+impl<C: Companion> CompanionWord<C> {
+    #[inline(always)]
+    pub(crate) fn read(&self) -> Option<C> {
+        NonZeroU64::new(self.0.load(Ordering::Relaxed)).map(C::from_word)
+    }
+
+    #[inline(always)]
+    pub(crate) fn write(&self, companion: C) {
+        self.0.store(companion.word().get(), Ordering::Relaxed);
+    }
 }
 
 /// The kinds of companions that a map has.
@@ -161,20 +184,16 @@ impl<'a, W> Place<'a, W> {
 
     /// The companion of this kind, if the map has such companions.
     #[inline(always)]
-    pub(crate) fn companion<C: Companion>(self) -> Option<&'a C> {
-        const {
-            assert!(size_of::<C>() == size_of::<u64>() && align_of::<C>() <= align_of::<u64>());
-        }
+    pub(crate) fn companion<C: Companion>(self) -> Option<&'a CompanionWord<C>> {
         let begins = self.map.companions[C::KIND].load(Ordering::Relaxed);
         if begins == 0 {
             return None;
         }
         // SAFETY: a chunk of a map with such companions has as many as words, which begin here.
-        let first = unsafe { self.chunk.byte_add(begins) }.cast::<C>();
+        let first = unsafe { self.chunk.byte_add(begins) }.cast::<CompanionWord<C>>();
         // SAFETY: as above. The words before take a multiple of eight bytes.
         let companion = unsafe { first.add(self.at) };
-        // SAFETY: inside the chunk, as the word. A companion of a kind is only used as one type, for
-        // which zero is valid.
+        // SAFETY: inside the chunk, as the word. It is an integer, for which any value is valid.
         Some(unsafe { companion.as_ref() })
     }
 }
@@ -484,8 +503,8 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::tables::lifetimes::{Birth, BirthWord, Clock};
-    use crate::tables::origin::{Origin, OriginWord};
+    use crate::tables::lifetimes::{Birth, Clock};
+    use crate::tables::origin::Origin;
 
     fn map_of<W: Word>(granule: usize) -> PageMap<W> {
         let map = PageMap::new();
@@ -563,7 +582,6 @@ mod tests {
 
     #[test]
     fn each_block_has_companions_of_its_own() {
-        let origin = |number| Origin::now(number);
         for granule in [8, 16, 32, 4096] {
             let map = PageMap::<AtomicU32>::new();
             let both = Companions {
@@ -581,19 +599,20 @@ mod tests {
             for (number, address) in addresses.enumerate() {
                 map.insert(address, block(1 + number as u32)).unwrap();
                 let place = map.place(address).unwrap();
-                let birth = place.companion::<BirthWord>().unwrap();
-                assert_eq!(birth.replace(Some(births[number])), None);
-                let kept = place.companion::<OriginWord>().unwrap();
-                assert_eq!(kept.replace(Some(origin(number))), None);
+                let birth = place.companion::<Birth>().unwrap();
+                let origin = place.companion::<Origin>().unwrap();
+                assert_eq!((birth.read(), origin.read()), (None, None));
+                birth.write(births[number]);
+                origin.write(Origin::now(number));
             }
             let mut seen = 0;
             map.for_each_place(|address, owner, place| {
                 assert_eq!(address, (5 << DIRECTORY_BITS) + seen * granule);
                 assert_eq!(owner, block(1 + seen as u32));
-                let birth = place.companion::<BirthWord>().and_then(Word::read);
+                let birth = place.companion().and_then(CompanionWord::read);
                 assert_eq!(birth, Some(births[seen]));
-                let kept = place.companion::<OriginWord>().and_then(Word::read);
-                assert_eq!(kept.and_then(Origin::size), Some(seen));
+                let origin = place.companion().and_then(CompanionWord::<Origin>::read);
+                assert_eq!(origin.and_then(Origin::size), Some(seen));
                 seen += 1;
             });
             assert_eq!(seen, blocks);
@@ -611,8 +630,8 @@ mod tests {
                 .unwrap();
             map.insert(0x1000, block(1)).unwrap();
             let place = map.place(0x1000).unwrap();
-            assert_eq!(place.companion::<BirthWord>().is_some(), births);
-            assert_eq!(place.companion::<OriginWord>().is_some(), origins);
+            assert_eq!(place.companion::<Birth>().is_some(), births);
+            assert_eq!(place.companion::<Origin>().is_some(), origins);
             let words = words_in_chunk(granule.bits());
             let companions = usize::from(births) + usize::from(origins);
             assert_eq!(map.chunk_bytes(), words * (4 + 8 * companions));

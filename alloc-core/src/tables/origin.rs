@@ -4,8 +4,7 @@ use std::num::NonZeroU64;
 
 use crate::system::arena::Zeroed;
 use crate::system::clock;
-use crate::system::sync::{AtomicU64, Ordering::Relaxed};
-use crate::tables::blocks::{Companion, Companions, Word};
+use crate::tables::blocks::{Companion, Companions};
 
 /// When a block was allocated, in units of about six milliseconds, and with how many bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,30 +62,21 @@ pub(crate) fn unit_picoseconds() -> u64 {
     clock::picoseconds(1 << UNIT_BITS)
 }
 
-/// The origin of a block, next to its word in the index.
-pub(crate) struct OriginWord(AtomicU64);
-
-// SAFETY: an integer, for which zero is a valid value.
-unsafe impl Zeroed for OriginWord {}
 // SAFETY: zero is `None`, since an origin is not zero.
 unsafe impl Zeroed for Option<Origin> {}
 
-impl Word for OriginWord {
-    type Owner = Origin;
-
-    #[inline(always)]
-    fn read(&self) -> Option<Origin> {
-        NonZeroU64::new(self.0.load(Relaxed)).map(Origin)
-    }
-
-    #[inline(always)]
-    fn write(&self, origin: Option<Origin>) {
-        self.0.store(origin.map_or(0, |it| it.0.get()), Relaxed);
-    }
-}
-
-impl Companion for OriginWord {
+impl Companion for Origin {
     const KIND: usize = Companions::ORIGIN;
+
+    #[inline(always)]
+    fn word(self) -> NonZeroU64 {
+        self.0
+    }
+
+    #[inline(always)]
+    fn from_word(word: NonZeroU64) -> Origin {
+        Origin(word)
+    }
 }
 
 #[cfg(test)]

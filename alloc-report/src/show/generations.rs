@@ -7,8 +7,7 @@ use std::time::Duration;
 use alloc_core_snapshot::{Bytes, GroupKey, Metric, Snapshot, Statistic};
 
 use super::builder::plain;
-use super::lifetimes::WITHOUT_LIFETIMES;
-use super::notes;
+use super::lifetimes::notes_of;
 use super::table::{Cell, DIM, Table};
 use super::text;
 use super::view::{List, View, process};
@@ -109,11 +108,7 @@ impl GenerationsTable<'_> {
     /// The notes below the table.
     pub fn notes(&self) -> Vec<String> {
         alloc_core_snapshot::seam::untraced(|| {
-            let mut notes = notes::of_snapshot(self.newest);
-            let traces = self.newest.traces();
-            if traces.iter().all(|it| it.lifetimes.is_none()) && !traces.is_empty() {
-                notes.insert(0, WITHOUT_LIFETIMES.to_owned());
-            }
+            let mut notes = notes_of(self.newest);
             if self.before.is_empty() {
                 notes.insert(
                     0,

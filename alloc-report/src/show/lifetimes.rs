@@ -12,9 +12,16 @@ use super::table::{Cell, DIM, Table};
 use super::text;
 use super::view::{List, View, process};
 
-/// The note on a snapshot without ages.
-pub(super) const WITHOUT_LIFETIMES: &str =
-    "lifetimes were not recorded: trace with ALLOC_TRACE_LIFETIMES=1 or Config::lifetimes(true)";
+/// The notes on a snapshot that is asked for lifetimes.
+pub(super) fn notes_of(snapshot: &Snapshot) -> Vec<String> {
+    let mut notes = notes::of_snapshot(snapshot);
+    let traces = snapshot.traces();
+    if traces.iter().all(|it| it.lifetimes.is_none()) && !traces.is_empty() {
+        let how = "trace with ALLOC_TRACE_LIFETIMES=1 or Config::lifetimes(true)";
+        notes.insert(0, format!("lifetimes were not recorded: {how}"));
+    }
+    notes
+}
 
 /// Makes a table of how long blocks live, of the `n` lines that freed the most blocks.
 ///
@@ -71,11 +78,7 @@ impl LifetimesTable<'_> {
     /// The notes below the table.
     pub fn notes(&self) -> Vec<String> {
         alloc_core_snapshot::seam::untraced(|| {
-            let mut notes = notes::of_snapshot(self.snapshot);
-            let traces = self.snapshot.traces();
-            if traces.iter().all(|it| it.lifetimes.is_none()) && !traces.is_empty() {
-                notes.insert(0, WITHOUT_LIFETIMES.to_owned());
-            }
+            let mut notes = notes_of(self.snapshot);
             if self.snapshot.has_mean_ages() {
                 notes.insert(
                     0,

@@ -7,8 +7,7 @@ use std::time::Duration;
 use alloc_core_snapshot::{Ages, Amount, Bytes, GroupKey, Metric, Snapshot, Statistic};
 
 use super::builder::plain;
-use super::lifetimes::{WITHOUT_LIFETIMES, shown};
-use super::notes;
+use super::lifetimes::{notes_of, shown};
 use super::table::{Cell, DIM, Table};
 use super::text;
 use super::view::{List, View, process};
@@ -130,14 +129,7 @@ impl TemporaryTable<'_> {
 
     /// The notes below the table.
     pub fn notes(&self) -> Vec<String> {
-        alloc_core_snapshot::seam::untraced(|| {
-            let mut notes = notes::of_snapshot(self.snapshot);
-            let traces = self.snapshot.traces();
-            if traces.iter().all(|it| it.lifetimes.is_none()) && !traces.is_empty() {
-                notes.insert(0, WITHOUT_LIFETIMES.to_owned());
-            }
-            notes
-        })
+        alloc_core_snapshot::seam::untraced(|| notes_of(self.snapshot))
     }
 
     fn with_lifetimes(&self) -> Vec<Statistic> {

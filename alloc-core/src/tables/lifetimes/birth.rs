@@ -2,10 +2,9 @@
 
 use std::num::NonZeroU64;
 
-use crate::system::arena::Zeroed;
 use crate::system::clock;
 use crate::system::sync::{AtomicU64, Ordering::Relaxed};
-use crate::tables::blocks::{Companion, Companions, Word};
+use crate::tables::blocks::{Companion, Companions};
 
 /// A time is a number of units of this many ticks of the [clock], as a power of two: one to two
 /// microseconds.
@@ -184,28 +183,18 @@ impl Birth {
     }
 }
 
-/// The birth of a block, next to its word in the index.
-pub(crate) struct BirthWord(AtomicU64);
-
-// SAFETY: an integer, for which zero is a valid value.
-unsafe impl Zeroed for BirthWord {}
-
-impl Word for BirthWord {
-    type Owner = Birth;
-
-    #[inline(always)]
-    fn read(&self) -> Option<Birth> {
-        NonZeroU64::new(self.0.load(Relaxed)).map(Birth)
-    }
-
-    #[inline(always)]
-    fn write(&self, birth: Option<Birth>) {
-        self.0.store(birth.map_or(0, |it| it.0.get()), Relaxed);
-    }
-}
-
-impl Companion for BirthWord {
+impl Companion for Birth {
     const KIND: usize = Companions::BIRTH;
+
+    #[inline(always)]
+    fn word(self) -> NonZeroU64 {
+        self.0
+    }
+
+    #[inline(always)]
+    fn from_word(word: NonZeroU64) -> Birth {
+        Birth(word)
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::system::arena::{LazyTable, Zeroed};
 use crate::system::sync::{AtomicU64, Ordering::Relaxed};
 use crate::tables::callsites::CallsiteId;
 
-pub(crate) use birth::{Age, Birth, BirthWord, Clock, Time, unit_picoseconds};
+pub(crate) use birth::{Age, Birth, Clock, Time, unit_picoseconds};
 pub(crate) use pending::Pending;
 
 /// Numbers of blocks by how long they live: in time, then in bytes allocated meanwhile.

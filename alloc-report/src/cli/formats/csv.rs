@@ -282,9 +282,13 @@ pub(crate) fn resident(question: &Question<'_>, groups: &[PinnedGroup]) -> Resul
 /// A group of any report.
 trait Group {
     fn key(&self) -> &GroupKey;
+    /// What it consists of; nothing in most reports.
     fn parts(&self) -> &[Self]
     where
-        Self: Sized;
+        Self: Sized,
+    {
+        &[]
+    }
 }
 
 impl Group for Statistic {
@@ -309,17 +313,11 @@ impl Group for Suspect {
     fn key(&self) -> &GroupKey {
         &self.key
     }
-    fn parts(&self) -> &[Suspect] {
-        &[]
-    }
 }
 
 impl Group for SlackGroup {
     fn key(&self) -> &GroupKey {
         &self.key
-    }
-    fn parts(&self) -> &[SlackGroup] {
-        &[]
     }
 }
 
@@ -327,26 +325,17 @@ impl Group for TemporaryGroup {
     fn key(&self) -> &GroupKey {
         &self.key
     }
-    fn parts(&self) -> &[TemporaryGroup] {
-        &[]
-    }
 }
 
 impl Group for GenerationsGroup {
     fn key(&self) -> &GroupKey {
         &self.key
     }
-    fn parts(&self) -> &[GenerationsGroup] {
-        &[]
-    }
 }
 
 impl Group for PinnedGroup {
     fn key(&self) -> &GroupKey {
         &self.key
-    }
-    fn parts(&self) -> &[PinnedGroup] {
-        &[]
     }
 }
 

@@ -4,8 +4,8 @@ use super::mappings::{Mappings, slice};
 use crate::record::session::TABLES;
 use crate::record::settings;
 use crate::tables::block::Block;
-use crate::tables::blocks::{Granule, Word};
-use crate::tables::origin::{Origin, OriginWord};
+use crate::tables::blocks::{CompanionWord, Granule};
+use crate::tables::origin::Origin;
 
 /// All live blocks, in order of their addresses.
 pub(super) struct Blocks {
@@ -41,7 +41,7 @@ impl Blocks {
             {
                 (*place, *word) = (start, block.word());
                 if let Some(origin) = origins.get_mut(len) {
-                    *origin = kept.companion::<OriginWord>().and_then(Word::read);
+                    *origin = kept.companion().and_then(CompanionWord::read);
                 }
                 len += 1;
             }
