@@ -148,15 +148,17 @@ struct Kept {
     time: Option<Time>,
 }
 
+// NOTE: without optimization these are calls, so that their values take no stack while a stack is
+// captured.
 impl Details for Kept {
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn prefetch(self, place: Place<'_, AtomicU32>) {
         if let Some(birth) = place.companion::<Birth>() {
             arena::prefetch(birth);
         }
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn keep(self, place: Place<'_, AtomicU32>, size: usize) {
         if let Some(birth) = place.companion() {
             let time = self.time.unwrap_or_else(Time::now);

@@ -138,7 +138,7 @@ impl GenerationsTable<'_> {
         let lifetimes = group.lifetimes?;
         let mut survived = [0; COLUMNS];
         for (end, blocks) in lifetimes.live.times() {
-            // A bucket begins at two thirds of its end, or later.
+            // Above some microseconds a bucket begins at two thirds of its end, or later.
             let age = end * 2 / 3;
             let snapshots = self.before.iter().filter(|it| **it <= age).count();
             survived[snapshots.min(COLUMNS - 1)] += blocks;

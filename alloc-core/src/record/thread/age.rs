@@ -38,7 +38,7 @@ impl ThreadState {
     }
 
     /// Counts how long a block of a callsite lived that is freed at this time, which is now.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(crate) fn died(&self, time: Time, callsite: CallsiteId, birth: Birth) {
         let clock = &TABLES.clock;
         let now = clock.moment(time, self.uncounted_bytes.load(Relaxed));
