@@ -9,6 +9,7 @@
 //! cargo bench -p alloc-benches --bench scaling                         # from 1 to 64 threads
 //! cargo bench -p alloc-benches --bench reading                         # large snapshots
 //! cargo bench -p alloc-benches --bench serving                         # what a scrape takes
+//! cargo bench -p alloc-benches --bench soak                            # a service under load
 //! ```
 //!
 //! A global allocator belongs to a binary, so each allocator that takes part is a program of its
@@ -30,6 +31,7 @@ pub mod readme;
 pub mod report;
 pub mod scaling;
 pub mod serving;
+pub mod soak;
 pub mod summary;
 pub mod synthetic;
 pub mod workloads;

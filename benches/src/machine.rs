@@ -26,9 +26,13 @@ pub fn peak_resident_kib() -> Option<u64> {
 
 /// A size in the status of this process in KiB, on Linux.
 pub fn status_kib(field: &str) -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
+    status_number(&fs::read_to_string("/proc/self/status").ok()?, field)
+}
+
+/// A number in the text of a process's status: of KiB, if it is a size.
+pub fn status_number(status: &str, field: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(field))?;
-    line.trim().strip_suffix(" kB")?.parse().ok()
+    line.trim().trim_end_matches(" kB").parse().ok()
 }
 
 fn processor() -> Option<String> {

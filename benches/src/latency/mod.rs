@@ -12,7 +12,7 @@ mod table;
 
 pub use histogram::Latencies;
 pub use scenario::Scenario;
-pub use table::{Row, overview, table};
+pub use table::{Row, head, overview, percentiles, table};
 
 use std::error::Error;
 use std::ffi::OsString;

@@ -36,10 +36,9 @@ pub fn table(rows: &[Row]) -> String {
     ];
     let mut cells = Vec::new();
     for (title, part) in parts {
-        let head = COLUMNS.iter().map(|(column, _)| (*column).to_owned());
-        cells.push(std::iter::once(title.to_owned()).chain(head).collect());
-        cells.push(row("the clock alone", &first.latencies.nothing));
-        cells.extend(rows.iter().map(|it| row(&it.label, part(&it.latencies))));
+        cells.push(head(title));
+        cells.push(percentiles("the clock alone", &first.latencies.nothing));
+        cells.extend((rows.iter()).map(|it| percentiles(&it.label, part(&it.latencies))));
     }
     summary::table(&cells)
 }
@@ -66,7 +65,14 @@ pub fn overview(all: &[(Scenario, Vec<Row>)]) -> String {
     summary::table(&cells)
 }
 
-fn row(label: &str, histogram: &Histogram<u64>) -> Vec<String> {
+/// The head of a table of [`percentiles`].
+pub fn head(title: &str) -> Vec<String> {
+    let columns = COLUMNS.iter().map(|(column, _)| (*column).to_owned());
+    std::iter::once(title.to_owned()).chain(columns).collect()
+}
+
+/// The cells of a row: a label, and percentiles of nanoseconds.
+pub fn percentiles(label: &str, histogram: &Histogram<u64>) -> Vec<String> {
     let cells = COLUMNS.iter().map(|&(_, quantile)| match quantile {
         1.0 => duration(histogram.max()),
         quantile => duration(histogram.value_at_quantile(quantile)),
