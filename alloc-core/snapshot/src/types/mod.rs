@@ -127,7 +127,7 @@ pub(crate) fn type_of<'a>(functions: impl IntoIterator<Item = Named<'a>>) -> Opt
             // The innermost function decides. An outer one may allocate something else.
             None => {
                 let mut first = Found::of(rule.allocates, &call)?;
-                first.may_be_merged = call.path().ends_with("::grow_one");
+                first.may_be_merged = MERGED.iter().any(|it| call.path().ends_with(it));
                 found = Some(first);
             }
             Some(known) => {
@@ -153,11 +153,17 @@ struct Found {
     /// The collection; empty if there is none.
     owner: &'static str,
     arguments: Vec<String>,
-    /// Whether the arguments are those of `RawVec::grow_one` or `VecDeque::grow`, which are never
-    /// inlined. The compiler merges their instances of elements of one size, and the one that is
+    /// Whether the arguments are those of one of [`MERGED`] or `VecDeque::grow`, which are never
+    /// inlined. The compiler merges their instances of elements of one layout, and the one that is
     /// left has the arguments of any of them. Their callers, which are inlined, have their own.
     may_be_merged: bool,
 }
+
+/// The functions that are merged, by the ends of their paths.
+const MERGED: &[&str] = &["::grow_one", TABLE_GROWS];
+
+/// The function by which a table grows. A method of the same table calls it.
+const TABLE_GROWS: &str = "::reserve_rehash";
 
 /// The function that is merged, and calls another that is.
 const GROWS_DEQUE: &str = "VecDeque::grow";
@@ -196,7 +202,10 @@ impl Found {
                 found(owner, vec![format!("[{}]", argument(0)?)])
             }
             Allocates::Of(owner) => found(owner, vec![argument(0)?]),
-            Allocates::Map(owner) => found(owner, vec![argument(0)?, argument(1)?]),
+            Allocates::Map(owner) => match (argument(0)?, argument(1)?) {
+                (key, value) if value == "()" => found("HashSet", vec![key]),
+                (key, value) => found(owner, vec![key, value]),
+            },
             Allocates::Table => {
                 let place = argument(0)?;
                 match parse::pair(&place) {
@@ -230,6 +239,17 @@ impl Found {
     /// Refines the type with an outer frame, and returns whether further frames may refine it: a
     /// string grows by a vector of bytes, a ring buffer by a vector of its elements.
     fn refine(&mut self, allocates: Allocates, call: &Call<'_>) -> bool {
+        if self.may_be_merged
+            && matches!(self.owner, "HashMap" | "HashSet" | "HashTable")
+            && matches!(allocates, Allocates::Table | Allocates::Map(_))
+        {
+            match Found::of(allocates, call) {
+                Some(caller) => *self = caller,
+                // The next caller may show it.
+                None => return true,
+            }
+            return false;
+        }
         if std::mem::take(&mut self.may_be_merged)
             && GROWERS.iter().any(|it| call.path().ends_with(it))
             && let (Allocates::Of(owner), Some(element)) = (allocates, call.argument(0))
@@ -434,6 +454,32 @@ mod tests {
         check(&table("(u64, demo::Node)"), "HashMap<u64, demo::Node>");
         check(&table("(alloc::string::String, ())"), "HashSet<String>");
         check(&table("usize"), "HashTable<usize>");
+    }
+
+    /// The compiler merges instances of elements of one layout, and keeps the names of one of them.
+    #[test]
+    fn tables_have_the_elements_of_their_callers() {
+        let merged = "hashbrown::raw::RawTable<T,A>::reserve_rehash | reserve_rehash<(u64, ()), alloc::alloc::Global>";
+        let check = |callers: &str, expected: &str| {
+            check(&format!("{merged}\n{callers}\ndemo::main | -"), expected);
+        };
+        check(
+            "hashbrown::raw::RawTable<T,A>::reserve | reserve<(demo::Node, ()), alloc::alloc::Global>",
+            "HashSet<demo::Node>",
+        );
+        check(
+            "hashbrown::raw::RawTable<T,A>::reserve | -
+             hashbrown::map::HashMap<K,V,S,A>::insert | insert<demo::Node, (), std::hash::random::RandomState>",
+            "HashSet<demo::Node>",
+        );
+        check(
+            "hashbrown::map::HashMap<K,V,S,A>::reserve | reserve<demo::Node, u8, std::hash::random::RandomState>",
+            "HashMap<demo::Node, u8>",
+        );
+        check(
+            "std::collections::hash::set::HashSet<T,S>::insert | -",
+            "HashSet<u64>",
+        );
     }
 
     #[test]
