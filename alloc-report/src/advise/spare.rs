@@ -26,15 +26,14 @@ pub(super) fn find(
     collections: &[Collections],
 ) -> Vec<Advice> {
     let advice = |it: &Collections| {
-        if it.held.get() < LEAST_TIMES * it.used.get() {
+        if it.held.get() < LEAST_TIMES.saturating_mul(it.used.get()) {
             return None;
         }
-        let frame = |line: &Line| line.key.charged_in(snapshot).map(place);
-        let mut at = program
-            .lines
-            .iter()
-            .filter(|line| frame(line).as_ref() == Some(&it.place));
-        let line = at.find(|line| line.type_name.as_deref() == Some(&it.type_name))?;
+        let is_theirs = |line: &&Line| {
+            let at = line.key.charged_in(snapshot).map(place);
+            line.type_name.as_deref() == Some(&it.type_name) && at.as_ref() == Some(&it.place)
+        };
+        let line = program.lines.iter().find(is_theirs)?;
         let saved = Saved {
             peak: it.held - it.used,
             ..Saved::default()
