@@ -49,23 +49,40 @@ const DRAIN: Duration = Duration::from_secs(12);
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let has = |flag: &str| arguments.iter().any(|it| it == flag);
-    if has("--help") {
-        print!("{HELP}");
-        return ExitCode::SUCCESS;
-    }
-    let after = arguments.iter().skip_while(|it| *it != "--seconds").nth(1);
-    let seconds = after.map_or(if has("--quick") { 20 } else { 600 }, |it| {
-        it.parse().expect("a number of seconds")
-    });
-    match run(Duration::from_secs(seconds)) {
+    let ran = match seconds() {
+        Ok(Some(seconds)) => run(Duration::from_secs(seconds)),
+        Ok(None) => {
+            print!("{HELP}");
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    };
+    match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// How long the command line asks for. `None` for `--help`.
+fn seconds() -> std::result::Result<Option<u64>, lexopt::Error> {
+    use lexopt::prelude::*;
+
+    let mut seconds = 600;
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("seconds") => seconds = parser.value()?.parse()?,
+            Long("quick") => seconds = 20,
+            Long("help") | Short('h') => return Ok(None),
+            // Cargo passes it to every bench.
+            Long("bench") => {}
+            argument => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Some(seconds))
 }
 
 fn run(time: Duration) -> Result<()> {
