@@ -3,10 +3,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use alloc_core::{Bytes, Filter, GroupBy, Snapshot};
-use alloc_tests::program;
+use alloc_tests::{program, wait_until};
 
 const TRACED: &str = env!("CARGO_BIN_EXE_traced");
 
@@ -53,15 +52,6 @@ impl Holding {
     fn signal(&self, signal: i32) {
         // SAFETY: the process is a child of this one that has not been waited for.
         assert_eq!(unsafe { libc::kill(self.0.id() as i32, signal) }, 0);
-    }
-
-    /// Waits until a condition holds, for up to a minute on a busy machine.
-    fn wait_for(&self, what: &str, mut is_there: impl FnMut() -> bool) {
-        let start = Instant::now();
-        while !is_there() {
-            assert!(start.elapsed() < Duration::from_secs(60), "no {what}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
     }
 
     fn end(mut self) -> Output {
@@ -137,7 +127,7 @@ fn snapshots_by_the_clock_are_numbered() {
     );
     let name = |number| format!("heap-{}.{number:04}.pb.gz", program.0.id());
     let last = format!("heap-{}.pb.gz", program.0.id());
-    program.wait_for("third snapshot", || files(&folder).contains(&name(3)));
+    wait_until("a third snapshot", || files(&folder).contains(&name(3)));
     let (third, last) = (folder.join(name(3)), folder.join(last));
     assert!(!last.exists());
     let output = program.end();
@@ -163,7 +153,7 @@ fn a_signal_asks_for_a_snapshot() {
     for number in 1..=3 {
         program.signal(libc::SIGUSR1);
         let name = format!("alloc-trace-{}-{number:04}.pb.gz", program.0.id());
-        program.wait_for(&name, || files(&folder).contains(&name));
+        wait_until(&name, || files(&folder).contains(&name));
         assert_eq!(held(&folder.join(&name)), (100_000, 100));
     }
     assert!(program.end().status.success());
@@ -183,7 +173,7 @@ fn a_signal_interrupts_nothing() {
     for _ in 0..1000 {
         program.signal(libc::SIGUSR2);
     }
-    program.wait_for("snapshot", || !files(&folder).is_empty());
+    wait_until("a snapshot", || !files(&folder).is_empty());
     let output = program.end();
     assert!(output.status.success(), "{output:?}");
     // The output only says where the snapshots are.
@@ -241,7 +231,7 @@ fn only_the_newest_snapshots_are_kept() {
             ("ALLOC_TRACE_OUT", "heap.pb.gz"),
         ],
     );
-    program.wait_for("fifth", || folder.join("heap.0005.pb.gz").exists());
+    wait_until("a fifth file", || folder.join("heap.0005.pb.gz").exists());
     assert!(program.end().status.success());
     let files = files(&folder);
     let numbered: Vec<_> = files.iter().filter(|it| *it != "heap.pb.gz").collect();
@@ -493,7 +483,7 @@ fn the_heap_s_numbers_as_they_go() {
     let variables = [("ALLOC_TRACE", "8"), ("ALLOC_TRACE_LIVE", "live.csv")];
     let program = Holding::start(&folder, &variables);
     let rows = || std::fs::read_to_string(folder.join("live.csv")).unwrap_or_default();
-    program.wait_for("twelve rows", || rows().lines().count() >= 12);
+    wait_until("twelve rows", || rows().lines().count() >= 12);
     assert!(program.end().status.success());
     let rows = rows();
     let row =

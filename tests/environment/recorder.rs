@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use alloc_core::{Bytes, ChargeTo, Snapshot};
-use alloc_tests::{Source, skip, status_of};
+use alloc_tests::{Source, skip, status_of, wait_until};
 
 const GROWS: &str = env!("CARGO_BIN_EXE_grows");
 const MIB: u64 = 1 << 20;
@@ -45,11 +45,7 @@ fn wait(child: &mut Child) {
 /// Kills a program once it has so much resident memory.
 fn kill_at(child: &mut Child, bytes: u64, signal: i32) {
     let resident = || status_of(child.id(), "VmRSS:").unwrap_or(0);
-    let until = Instant::now() + Duration::from_secs(60);
-    while resident() < bytes {
-        assert!(Instant::now() < until, "it grows");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("more memory", || resident() >= bytes);
     // SAFETY: both arguments are integers.
     unsafe { libc::kill(child.id() as i32, signal) };
 }

@@ -4,6 +4,8 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use alloc_tests::wait_until;
+
 use crate::client::{Answer, Served};
 
 const REQUEST: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -74,8 +76,7 @@ fn who_sends_half_a_request_is_closed_in_time() {
         let _ = stream.read_to_end(&mut answer);
         assert!(answer.is_empty());
     }
-    let elapsed = began.elapsed().as_secs_f64();
-    assert!((9.0..20.0).contains(&elapsed), "{elapsed}");
+    assert!(began.elapsed() >= Duration::from_secs(9));
 }
 
 #[test]
@@ -103,15 +104,9 @@ fn ten_thousand_connections_keep_nobody_out() {
     let grown = served.status("VmRSS:").saturating_sub(resident);
     assert!(grown < 2 << 20, "{grown} bytes");
     drop(open);
-    let until = Instant::now() + Duration::from_secs(20);
-    while served.descriptors() > descriptors {
-        assert!(
-            Instant::now() < until,
-            "{} descriptors",
-            served.descriptors()
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_until("as many descriptors as before", || {
+        served.descriptors() <= descriptors
+    });
 }
 
 #[test]
@@ -158,19 +153,13 @@ fn who_is_gone_leaves_nothing() {
             drop(stream);
         }
     }
-    let until = Instant::now() + Duration::from_secs(20);
-    while served.descriptors() > descriptors {
-        assert!(
-            Instant::now() < until,
-            "{} descriptors",
-            served.descriptors()
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_until("as many descriptors as before", || {
+        served.descriptors() <= descriptors
+    });
     // All of them could wait: those that were gone made room.
-    while served.get("/debug/pprof/heap?seconds=1").status != 200 {
-        assert!(Instant::now() < until, "there is room");
-    }
+    wait_until("room", || {
+        served.get("/debug/pprof/heap?seconds=1").status == 200
+    });
 }
 
 #[test]

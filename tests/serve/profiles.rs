@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use alloc_core::{Amount, Counters, Metric, Snapshot};
-use alloc_tests::{Tool, sum_of};
+use alloc_tests::{Tool, sum_of, wait_until};
 
 use crate::client::{Answer, Served};
 
@@ -439,19 +439,11 @@ fn a_command_ends_with_its_client() {
     let served = Served::start(&[&command(&folder, &script)]);
     let mut client = served.connect();
     std::io::Write::write_all(&mut client, b"GET /report HTTP/1.1\r\n\r\n").expect("it reads");
-    let until = Instant::now() + Duration::from_secs(20);
-    let pid = loop {
-        if let Ok(pid) = std::fs::read_to_string(folder.path().join("pid")) {
-            break pid;
-        }
-        assert!(Instant::now() < until, "it starts");
-        std::thread::sleep(Duration::from_millis(10));
-    };
+    let file = folder.path().join("pid");
+    wait_until("the command", || file.exists());
+    let pid = std::fs::read_to_string(file).expect("a number");
     let process = std::path::PathBuf::from(format!("/proc/{}", pid.trim()));
     assert!(process.exists());
     drop(client);
-    while process.exists() {
-        assert!(Instant::now() < until, "it ends");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("no command", || !process.exists());
 }

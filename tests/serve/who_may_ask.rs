@@ -3,6 +3,8 @@
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 
+use alloc_tests::wait_until;
+
 use crate::client::{Answer, Served};
 
 #[test]
@@ -160,6 +162,8 @@ fn a_server_that_is_dropped_listens_no_more() {
     assert_eq!(served.get("/metrics").status, 200);
     served.tell("stop-serving");
     assert!(std::net::TcpStream::connect(&served.address).is_err());
-    assert_eq!(served.status("Threads:"), before - 1);
+    wait_until("one thread less", || {
+        served.status("Threads:") == before - 1
+    });
     drop(idle);
 }

@@ -23,7 +23,9 @@ pub use runner::{Test, run};
 pub use snapshots::{at_function, at_line, sum_of};
 pub use source::Source;
 pub use stress::Stress;
-pub use system::{Tool, copy_program, high_water_mark, program, resident_memory, skip, status_of};
+pub use system::{
+    Tool, copy_program, high_water_mark, program, resident_memory, skip, status_of, wait_until,
+};
 
 /// Makes a box in this crate, which does not choose the allocator, so that the allocation is a call
 /// to the allocator and never inlined.

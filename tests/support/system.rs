@@ -1,6 +1,7 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 /// The resident memory of this process, in bytes.
 pub fn resident_memory() -> u64 {
@@ -23,6 +24,23 @@ pub fn status_of(process: u32, field: &str) -> Option<u64> {
     let mut words = value.split_ascii_whitespace();
     let number: u64 = words.next()?.parse().ok()?;
     Some(number << if words.next() == Some("kB") { 10 } else { 0 })
+}
+
+/// Waits until a condition holds, for up to a minute on a busy machine.
+///
+/// What the kernel says of a process comes late: a thread that was joined is counted, and a socket that was closed has a
+/// descriptor, for a little longer.
+///
+/// # Panics
+///
+/// If the condition does not hold after a minute, with `what`.
+#[track_caller]
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(60), "expected {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Runs a program with arguments and environment variables.
