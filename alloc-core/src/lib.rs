@@ -144,7 +144,7 @@ pub use budget::{Budget, BudgetWarning, Budgeted, OverBudget};
 pub use capture::CaptureMethod;
 pub use control::Config;
 pub use control::track::{track, untrack};
-pub use graph::{GraphOptions, HeapGraph, heap_graph, heap_graph_with};
+pub use graph::{GraphOptions, HeapGraph, HeapRoot, heap_graph, heap_graph_with, ignore_leak};
 #[cfg(feature = "tracing")]
 pub use label::AllocLayer;
 pub use label::{Label, LabelGuard, Labelled};

@@ -11,6 +11,7 @@ mod error;
 mod escape;
 mod file;
 mod freed_by;
+mod layouts;
 mod lifetimes;
 mod missing;
 mod modules;
@@ -63,6 +64,9 @@ pub mod seam {
         pub use crate::file::write::reserve::Reserve;
         pub use crate::file::{Names, write_difference, write_named};
     }
+    pub mod layouts {
+        pub use crate::layouts::{Field, Layout, Layouts, Shape};
+    }
     pub mod lifetimes {
         pub use crate::lifetimes::{Ages, Lifetimes};
     }
@@ -93,6 +97,9 @@ pub mod seam {
     }
     pub mod symbols {
         pub use crate::symbols::{resident, traceback_here};
+    }
+    pub mod types {
+        pub use crate::types::{is_of_std, shown};
     }
     pub mod utc {
         pub use crate::utc::to_text;

@@ -8,7 +8,7 @@ use super::{reporter, startup};
 use crate::control::{self, Above, Knowledge, track};
 use crate::record::thread::{ScopeOwners, Stage, stage};
 use crate::system::hooks::{self, ForkHandlers};
-use crate::{Bytes, label, process, scope};
+use crate::{Bytes, graph, label, process, scope};
 
 static ABOVE: Above = Above {
     config: startup::config_from_environment,
@@ -43,6 +43,7 @@ pub(crate) fn tracer_memory() -> Bytes {
 struct Fork {
     writing: MutexGuard<'static, ()>,
     _tracked: track::Held,
+    _named: graph::Held,
     control: control::Fork,
 }
 
@@ -65,10 +66,12 @@ unsafe extern "C" fn before() {
     }
     let writing = reporter::hold();
     let _tracked = track::hold();
+    let _named = graph::hold();
     let control = control::before_fork();
     let fork = Fork {
         writing,
         _tracked,
+        _named,
         control,
     };
     // SAFETY: `fork` holds the control lock.

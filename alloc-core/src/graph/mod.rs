@@ -23,12 +23,15 @@
     not(miri)
 ))]
 mod linux;
+mod named;
 
 use std::path::Path;
 use std::time::Duration;
 
 use crate::record::thread;
 use crate::{Bytes, Error};
+pub use named::{HeapRoot, ignore_leak};
+pub(crate) use named::{Held, hold};
 
 /// Writes the heap graph of this process to a file: which block refers to which, and which static,
 /// thread-local, stack or register holds it.

@@ -19,6 +19,7 @@ mod files;
 mod find;
 mod fingerprint;
 mod generics;
+mod layouts;
 mod names;
 mod sections;
 mod variables;
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 pub use alloc_core_snapshot::seam::symbolizer::{Frame, Missing, Named, Search};
 pub use files::{Files, identity};
 pub use fingerprint::{fingerprint, fingerprint_of};
+pub use layouts::layouts;
 pub use names::held;
 pub use variables::variables;
 

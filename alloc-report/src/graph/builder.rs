@@ -18,6 +18,7 @@ pub struct Builder {
     traces: Vec<Trace>,
     blocks: Vec<Block>,
     roots: Vec<Root>,
+    pub named: Vec<String>,
     next: u64,
 }
 
@@ -56,6 +57,7 @@ impl Default for Builder {
             traces: Vec::new(),
             blocks: Vec::new(),
             roots: Vec::new(),
+            named: Vec::new(),
             next: HEAP,
         }
     }
@@ -236,6 +238,9 @@ impl Builder {
                 put(&mut callsites, number);
             }
         }
+        let mut named = Vec::new();
+        put(&mut named, self.named.len() as u64);
+        self.named.iter().for_each(|it| text(&mut named, it));
         let edges: usize = self.blocks.iter().map(|it| it.edges.len()).sum();
         let mut end = Vec::new();
         for count in [self.blocks.len(), edges, self.roots.len()] {
@@ -250,6 +255,7 @@ impl Builder {
             (b'R', self.root_section()),
             (b'S', self.snapshot()),
             (b'K', ids),
+            (b'P', named),
             (b'E', end),
         ]
     }

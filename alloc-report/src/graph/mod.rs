@@ -16,6 +16,8 @@
 //!   pointer into the middle of a block, and one to a block of a type that the holder's type rules
 //!   out count only for blocks that better references do not reach. So does a pointer to a block
 //!   that has as many owners as it can have among those whose types name it.
+//! - *Fields*: where debug information describes types, as with `debug = 2`, a word counts as one behind
+//!   a vector's length does if no field of the type has a pointer there, or that field leads to other types.
 //! - *Counts*: those of `Rc` and `Arc` are compared with the references found.
 //!
 //! Each answer has a [`Certainty`].
@@ -28,6 +30,7 @@ mod dominators;
 mod evidence;
 mod export;
 mod facts;
+mod fields;
 mod file;
 mod names;
 #[cfg(feature = "process")]
@@ -54,6 +57,7 @@ use std::time::Duration;
 
 #[cfg(feature = "page")]
 use alloc_core_snapshot::Frame;
+use alloc_core_snapshot::seam::layouts::Layouts;
 pub use alloc_core_snapshot::seam::variables::{Variable, Variables};
 use alloc_core_snapshot::{Bytes, Error, Snapshot, SymbolSearch, Trace};
 
@@ -82,7 +86,7 @@ pub use queries::why::{Link, Why, WhyPath};
 
 pub use show::{GraphText, Show};
 
-use evidence::Evidence;
+use evidence::{Evidence, Fields};
 use file::Data;
 use names::Names;
 use tree::Tree;
@@ -114,7 +118,10 @@ pub struct Graph {
     snapshot: Snapshot,
     /// The variables of each module, as far as they are known.
     variables: Vec<Variables>,
+    /// The layouts of types of each module, as far as they are known.
+    layouts: Vec<Layouts>,
     names: OnceCell<Names>,
+    fields: OnceCell<Fields>,
     evidence: OnceCell<Evidence>,
     tree: OnceCell<Tree>,
     referrers: OnceCell<queries::neighbours::Referrers>,
@@ -197,11 +204,14 @@ impl Graph {
     pub fn read(bytes: &[u8]) -> Result<Graph, Error> {
         let (data, snapshot) = file::read(bytes)?;
         let variables = vec![Variables::default(); data.modules.len()];
+        let layouts = vec![Layouts::default(); data.modules.len()];
         Ok(Graph {
             data,
             snapshot,
             variables,
+            layouts,
             names: OnceCell::new(),
+            fields: OnceCell::new(),
             evidence: OnceCell::new(),
             tree: OnceCell::new(),
             referrers: OnceCell::new(),
@@ -270,6 +280,7 @@ impl Graph {
     }
 
     fn forget_analysis(&mut self) {
+        self.fields = OnceCell::new();
         self.evidence = OnceCell::new();
         self.tree = OnceCell::new();
         self.held_by_others = OnceCell::new();
@@ -443,7 +454,7 @@ impl Graph {
 
     fn evidence(&self) -> &Evidence {
         self.evidence
-            .get_or_init(|| Evidence::of(&self.data, self.names()))
+            .get_or_init(|| Evidence::of(&self.data, self.names(), self.fields()))
     }
 
     fn tree(&self) -> &Tree {

@@ -1,14 +1,19 @@
-//! Names of statics and thread-locals, from the files of a program and its libraries.
+//! Names of statics, thread-locals and fields, from the files of a program and its libraries.
+
+use std::collections::HashSet;
 
 use alloc_core_snapshot::SymbolSearch;
 use alloc_core_snapshot::seam::modules::Module;
-use alloc_core_symbols::{identity, variables};
+use alloc_core_symbols::{identity, layouts, variables};
 
-use super::{Graph, Variables};
+use super::Graph;
+use super::evidence::elements_of;
 
 impl Graph {
-    /// Looks up the names of frames, and of statics and thread-locals in the files of the program
+    /// Looks up the names of frames, and of statics, thread-locals and fields in the files of the program
     /// and its libraries. A file of another build is not used.
+    ///
+    /// Fields have names where debug information describes types, as with `debug = 2`.
     ///
     /// ```
     /// # #[global_allocator]
@@ -35,6 +40,9 @@ impl Graph {
     /// ```
     pub fn name_all(&mut self, search: &SymbolSearch) {
         self.name(search);
+        let callsites = self.names().callsites.iter();
+        let types = callsites.filter_map(|it| it.type_name.as_deref());
+        let wanted: HashSet<String> = types.flat_map(elements_of).collect();
         for at in 0..self.modules().len() {
             let path = self.modules()[at].path.clone();
             let known = self.snapshot().modules();
@@ -42,20 +50,25 @@ impl Graph {
                 true => known.first(),
                 false => known.iter().find(|it| it.path == path),
             };
-            if let Some(variables) = module.and_then(|it| variables_of(it, search)) {
+            let Some(module) = module.map(of_file) else {
+                continue;
+            };
+            if let Ok(variables) = variables(&module, search) {
                 self.set_variables(at, variables);
+            }
+            if let Ok(layouts) = layouts(&module, search, &wanted) {
+                self.set_layouts(at, layouts);
             }
         }
     }
 }
 
-/// The variables of a module, if its file is there and is of the same build.
-fn variables_of(module: &Module, search: &SymbolSearch) -> Option<Variables> {
-    let of_file = alloc_core_symbols::Module {
+/// A module, to find its file by.
+fn of_file(module: &Module) -> alloc_core_symbols::Module {
+    alloc_core_symbols::Module {
         path: module.file().into(),
         identity: identity(module),
         size: module.end.saturating_sub(module.start),
         file_offset: module.file_offset,
-    };
-    variables(&of_file, search).ok()
+    }
 }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use crate::stack::traceback::Traceback;
 use parse::Call;
+pub use shown::{is_of_std, shown};
 
 /// The names of a function in a frame.
 #[derive(Clone, Copy, Debug)]
@@ -137,7 +138,7 @@ pub(crate) fn type_of<'a>(functions: impl IntoIterator<Item = Named<'a>>) -> Opt
             }
         }
     }
-    found.map(|it| shown::shown(&it.whole()))
+    found.map(|it| shown(&it.whole()))
 }
 
 fn rule_of(call: &Call<'_>) -> Option<&'static Rule> {

@@ -164,11 +164,16 @@ fn top_level(text: &str, pattern: &str) -> Option<usize> {
 
 /// Splits at the commas outside all brackets.
 pub(super) fn split(text: &str) -> Vec<&str> {
+    split_at_all(text, ",")
+}
+
+/// Splits at a separator outside all brackets.
+pub(super) fn split_at_all<'a>(text: &'a str, separator: &str) -> Vec<&'a str> {
     let (mut parts, mut rest) = (Vec::new(), text);
     while !rest.is_empty() {
-        let end = top_level(rest, ",").unwrap_or(rest.len());
+        let end = top_level(rest, separator).unwrap_or(rest.len());
         parts.push(rest[..end].trim());
-        rest = rest[end..].trim_start_matches(',').trim_start();
+        rest = rest[end..].trim_start_matches(separator).trim_start();
     }
     parts
 }

@@ -16,6 +16,8 @@ pub(super) enum Tag {
     Snapshot = b'S',
     /// The callsite of each sample of the snapshot.
     SampleCallsites = b'K',
+    /// The names of the roots that the program named.
+    NamedRoots = b'P',
     End = b'E',
 }
 
@@ -47,4 +49,5 @@ pub(super) enum RootKind {
     Stack = 3,
     Register = 4,
     Unknown = 5,
+    Named = 6,
 }

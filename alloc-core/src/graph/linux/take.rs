@@ -12,6 +12,7 @@ use super::format::{Fact, Tag};
 use super::machine::Registers;
 use super::modules;
 use super::threads;
+use crate::graph::named::{self, Named};
 use crate::graph::{GraphOptions, HeapGraph};
 use crate::system::hooks;
 use crate::system::quiet::Quiet;
@@ -44,6 +45,7 @@ impl Drop for Unfinished {
 
 fn write_to(mut file: File, options: &GraphOptions) -> Result<HeapGraph, Error> {
     let modules = modules::list();
+    let named = named::list();
     let shared = Shared::new()?;
     let report = shared.report();
     let key = options.hashes.then(random);
@@ -51,6 +53,7 @@ fn write_to(mut file: File, options: &GraphOptions) -> Result<HeapGraph, Error> 
         file: file.as_raw_fd(),
         report,
         modules: &modules,
+        named: &named,
         granule,
         key,
         // SAFETY: the call takes no arguments.
@@ -75,7 +78,7 @@ fn write_to(mut file: File, options: &GraphOptions) -> Result<HeapGraph, Error> 
         (Fact::ChildCpu, report.cpu_nanoseconds.load(Relaxed)),
         (Fact::WithoutStop, (!options.stops).into()),
     ];
-    complete(&mut file, &facts, report)?;
+    complete(&mut file, &facts, &named, report)?;
     Ok(HeapGraph {
         pause: cloned.pause,
         clone_time: cloned.clone_time,
@@ -165,13 +168,26 @@ fn check(end: End, report: &Report, options: &GraphOptions) -> Result<(), Error>
 }
 
 /// Writes what the clone does not know: facts, a snapshot, and the end.
-fn complete(file: &mut File, facts: &[(Fact, u64)], report: &Report) -> Result<(), Error> {
+fn complete(
+    file: &mut File,
+    facts: &[(Fact, u64)],
+    named: &[Named],
+    report: &Report,
+) -> Result<(), Error> {
     let mut own = Vec::new();
     for (fact, value) in facts {
         number(&mut own, *fact as u64);
         number(&mut own, *value);
     }
     section(file, Tag::Facts, &own)?;
+
+    let mut names = Vec::new();
+    number(&mut names, named.len() as u64);
+    for named in named {
+        number(&mut names, named.name.len() as u64);
+        names.extend_from_slice(named.name.as_bytes());
+    }
+    section(file, Tag::NamedRoots, &names)?;
 
     let mut callsites = Vec::new();
     let snapshot = write::pack_with_callsites(&mut |id| number(&mut callsites, id.into()))?;

@@ -265,6 +265,7 @@ fn reference(graph: &Graph, it: &Reference) -> Value {
     json!({
         "from": holder(graph, &it.holder),
         "at": it.at,
+        "field": it.field,
         "to": block(graph, it.target),
         "offset": it.offset,
         "strong": it.is_strong,

@@ -50,7 +50,8 @@ enum Place {
     /// A thread, and the number of a frame.
     Stack(u32, usize),
     Register(u32),
-    Named(u64),
+    /// The number of a name.
+    Named(u32),
     Unknown,
 }
 
@@ -120,7 +121,7 @@ fn place_of(data: &Data, variables: &[Variables], root: &RootRow) -> Place {
         }
         RootKind::Register => Place::Register(extra),
         RootKind::Unknown => Place::Unknown,
-        RootKind::Named => Place::Named(root.place),
+        RootKind::Named => Place::Named(extra),
     }
 }
 
@@ -181,7 +182,10 @@ fn name_of(data: &Data, names: &Names, variables: &[Variables], place: Place) ->
             }
         }
         Place::Register(thread) => format!("the registers of {}", thread_name(data, thread)),
-        Place::Named(address) => format!("the root {address:#x} that the program named"),
+        Place::Named(number) => match data.named.get(number as usize) {
+            Some(name) => format!("named root {}", text::name(name)),
+            None => format!("named root {number}"),
+        },
         Place::Unknown => RootClass::Unknown.to_string(),
     }
 }

@@ -3,6 +3,7 @@
 //! In: blocks, references and roots, all of which may be mistaken. Out: how each block is reached,
 //! and the roots in groups with names. It decides nothing about who retains what.
 
+mod fields;
 mod groups;
 mod kinds;
 mod pointees;
@@ -10,9 +11,10 @@ mod references;
 
 use std::fmt;
 
+pub(super) use fields::{Fields, elements_of, path_in_static};
 pub(super) use groups::{GroupId, Groups, groups};
 pub(super) use kinds::Kind;
-pub(super) use references::{References, used_bytes};
+pub(super) use references::{References, possible_sizes, used_bytes};
 
 use super::file::{Data, NO_COUNT, RootKind, RootRow};
 use super::names::Names;
@@ -147,30 +149,49 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    pub(super) fn of(data: &Data, names: &Names) -> Evidence {
+    pub(super) fn of(data: &Data, names: &Names, fields: &Fields) -> Evidence {
         let roots = data.roots.iter();
         let root_words = roots.map(|it| root_word(data, names, it)).collect();
         let mut evidence = Evidence {
-            references: References::of(data, names),
+            references: References::of(data, names, fields),
             ranks: vec![Rank::NOT_YET; data.nodes.len()],
             root_words,
         };
         evidence.rank_all(data);
-        if evidence.demote(data, names) {
-            evidence.ranks.fill(Rank::NOT_YET);
+        let demoted = evidence.demote(data, names);
+        if !demoted.is_empty() {
+            let before =
+                std::mem::replace(&mut evidence.ranks, vec![Rank::NOT_YET; data.nodes.len()]);
             evidence.rank_all(data);
+            evidence.restore(data, &demoted, &before);
         }
         evidence
+    }
+
+    /// Restores the demoted references to blocks that roots do not reach without them: their owners
+    /// were mistaken, or own each other.
+    fn restore(&mut self, data: &Data, demoted: &[usize], before: &[Rank]) {
+        let is_lost = |edge: &&usize| {
+            let target = data.nodes.to[**edge] as usize;
+            before[target].is_strong() && !self.ranks[target].is_strong()
+        };
+        let lost: Vec<usize> = demoted.iter().filter(is_lost).copied().collect();
+        if lost.is_empty() {
+            return;
+        }
+        for edge in lost {
+            self.references.restore(edge);
+        }
+        self.ranks.fill(Rank::NOT_YET);
+        self.rank_all(data);
     }
 
     /// Demotes references to blocks that have all their owners among those whose types name them.
     ///
     /// A box or a table has one owner; an `Rc` or `Arc` counts them. If so many blocks refer to one
-    /// whose types name its type, another reference was left behind. A type that names another is
-    /// the larger term, so there is no circle in which a block loses the references by which roots
-    /// reach it. A static or a thread-local that points to a collection is its owner, too. Returns
-    /// whether there are any.
-    fn demote(&mut self, data: &Data, names: &Names) -> bool {
+    /// whose types name its type, another reference was left behind. A static or a thread-local that
+    /// points to a collection is its owner, too. Returns the references.
+    fn demote(&mut self, data: &Data, names: &Names) -> Vec<usize> {
         let nodes = &data.nodes;
         let mut named = vec![0_u32; nodes.len()];
         for block in 0..nodes.len() as u32 {
@@ -194,15 +215,15 @@ impl Evidence {
             let found = named[block as usize];
             found > 0 && found >= owners(data, names, block)
         };
-        let mut are_any = false;
+        let mut demoted = Vec::new();
         for (edge, target) in nodes.to.iter().enumerate() {
             let is_other = self.references.is_strong(edge) && !self.references.is_named(edge);
             if is_other && is_owned(*target) {
                 self.references.demote(edge);
-                are_any = true;
+                demoted.push(edge);
             }
         }
-        are_any
+        demoted
     }
 
     /// Gives each block its rank, from the best to the worst.
@@ -325,6 +346,7 @@ fn root_word(data: &Data, names: &Names, root: &RootRow) -> RootWord {
     };
     let is_owned = references::is_owned_place(data, names, root.target, root.offset);
     match root.offset {
+        _ if root.kind == RootKind::Named => RootWord::Strong,
         0 if root.kind != RootKind::Unknown => RootWord::Strong,
         _ if may_be_of_list && !is_owned && is_free_chunk(data, root) => RootWord::OfFreeList,
         _ if may_be_of_list || !is_owned => RootWord::Weak,

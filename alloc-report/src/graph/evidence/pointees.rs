@@ -10,8 +10,8 @@ use std::collections::HashSet;
 ///
 /// # What is taken as equal
 ///
-/// Vectors, strings and boxed slices become each other without being moved, so they are one kind;
-/// so are all hash tables, and all trees.
+/// Vectors, strings, boxed slices and boxed arrays become each other without being moved, so they are
+/// one kind: `vec![1, 2]` is allocated as an array. So are all hash tables, and all trees.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::graph) struct Pointees {
     /// Types that are named: `Box<T>`, `Rc<T>`, `Arc<T>`, and hash tables.
@@ -23,7 +23,7 @@ pub(in crate::graph) struct Pointees {
 }
 
 /// Whether blocks of one type point to those of another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::graph) enum Listing {
     /// The one type names the other.
     Named,
@@ -47,6 +47,12 @@ impl Pointees {
         }
         let parts = parts(arguments);
         parts.iter().all(|it| found.add(it)).then_some(found)
+    }
+
+    /// What a value of a type points to; `None` if the type does not show it.
+    pub(in crate::graph) fn of_value(value: &str) -> Option<Pointees> {
+        let mut found = Pointees::default();
+        found.add(value).then_some(found)
     }
 
     /// Adds what a value of a type points to. Returns whether the type shows it.
@@ -118,7 +124,7 @@ impl Pointees {
             "Box" | "Rc" | "Arc" => {
                 let inner = between_words(arguments, "MaybeUninit<", ">").unwrap_or(arguments);
                 self.owners.contains(&format!("{owner}<{inner}>"))
-                    || self.buffers && is_unsized(arguments)
+                    || self.buffers && (is_unsized(arguments) || array_of(arguments).is_some())
             }
             "Vec" | "VecDeque" | "BinaryHeap" | "String" | "CString" | "OsString" | "PathBuf" => {
                 self.buffers
@@ -132,7 +138,7 @@ impl Pointees {
 }
 
 /// `Vec` and `T` of `Vec<T>`.
-fn split(name: &str) -> Option<(&str, &str)> {
+pub(super) fn split(name: &str) -> Option<(&str, &str)> {
     let (owner, rest) = name.split_once('<')?;
     Some((owner, rest.strip_suffix('>')?))
 }
@@ -147,24 +153,38 @@ fn between_words<'a>(name: &'a str, start: &str, end: &str) -> Option<&'a str> {
 
 /// Whether a type has no known size: text, a slice, a trait object.
 fn is_unsized(name: &str) -> bool {
-    let is_slice = between(name, '[', ']').is_some_and(|inner| {
-        // The semicolon of an array is outside of all brackets.
-        let mut depth = 0_usize;
-        !inner.bytes().any(|it| {
-            match it {
-                b'[' | b'(' | b'<' => depth += 1,
-                b']' | b')' | b'>' => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            it == b';' && depth == 0
-        })
-    });
-    name == "str" || is_trait_object(name) || is_slice
+    name == "str" || is_trait_object(name) || slice_of(name).is_some()
 }
 
-/// NOTE: debug information has parentheses around a trait with more bounds.
+/// The element of a slice; `None` for another type, such as an array.
+pub(super) fn slice_of(name: &str) -> Option<&str> {
+    let inner = between(name, '[', ']')?;
+    semicolon(inner).is_none().then_some(inner)
+}
+
+/// The element of an array, and how many there are.
+pub(super) fn array_of(name: &str) -> Option<(&str, u64)> {
+    let inner = between(name, '[', ']')?;
+    let at = semicolon(inner)?;
+    let count = inner[at + 1..].trim().parse().ok()?;
+    Some((inner[..at].trim(), count))
+}
+
+/// The place of the semicolon that is outside of all brackets.
+fn semicolon(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    text.bytes().position(|it| {
+        match it {
+            b'[' | b'(' | b'<' => depth += 1,
+            b']' | b')' | b'>' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        it == b';' && depth == 0
+    })
+}
+
 fn is_trait_object(name: &str) -> bool {
-    name.strip_prefix('(').unwrap_or(name).starts_with("dyn ")
+    name.starts_with("dyn ")
 }
 
 /// The parts of a list between commas outside of brackets.
@@ -251,8 +271,15 @@ mod tests {
         );
         check(
             "HashMap<String, Vec<app::Entry>>",
-            &["String", "Vec<u8>", "Box<[u8]>", "Arc<str>", "VecDeque<u8>"],
-            &["Box<[u8; 3]>", "BTreeSet<u8>"],
+            &[
+                "String",
+                "Vec<u8>",
+                "Box<[u8]>",
+                "Box<[app::Entry; 3]>",
+                "Arc<str>",
+                "VecDeque<u8>",
+            ],
+            &["BTreeSet<u8>"],
         );
         check("Vec<Box<app::Big>>", &["Box<MaybeUninit<app::Big>>"], &[]);
         check(
@@ -291,8 +318,8 @@ mod tests {
     #[test]
     fn types_of_the_program_show_nothing() {
         for name in [
-            "Vec<Box<(dyn core::ops::Fn() + core::marker::Send)>>",
-            "Vec<Weak<(dyn app::Draw + core::marker::Send)>>",
+            "Vec<Box<dyn Fn() + Send>>",
+            "Vec<Weak<dyn app::Draw + Send>>",
             "Vec<app::Entry>",
             "Rc<app::Node>",
             "Vec<Box<dyn app::Handler>>",

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
+use super::fields::{Fields, FieldsOf};
 use super::kinds::{IsTable, Kind};
 use super::pointees::{Listing, Pointees};
 use crate::graph::file::{Data, Length, room, rounded};
@@ -24,10 +25,10 @@ pub(in crate::graph) struct References {
 }
 
 impl References {
-    pub(super) fn of(data: &Data, names: &Names) -> References {
+    pub(super) fn of(data: &Data, names: &Names, fields: &Fields) -> References {
         let nodes = &data.nodes;
         let vectors = Vectors::of(data, names);
-        let mut listings = Listings::of(names);
+        let mut listings = Listings::of(names, fields);
         let mut of = vec![0; nodes.to.len()];
         for block in 0..nodes.len() as u32 {
             let kind = kind(data, names, block);
@@ -35,11 +36,13 @@ impl References {
                 true => vectors.used.get(&block).copied().unwrap_or(u64::MAX),
                 false => u64::MAX,
             };
+            let sizes = possible_sizes(data, block);
             for edge in nodes.edges(block) {
                 let place = u64::from(nodes.word[edge]) * 8;
                 let callsite = |block: u32| nodes.callsites[block as usize];
                 let target = nodes.to[edge];
-                let listing = listings.between(callsite(block), callsite(target));
+                let word = (&sizes, place);
+                let listing = listings.between(callsite(block), word, callsite(target));
                 let has_content =
                     !kind.has_no_pointers && place < end && listing != Listing::Excluded;
                 let owned = is_owned_place(data, names, target, nodes.offset[edge]);
@@ -70,9 +73,14 @@ impl References {
         self.is_strong(edge) && self.of[edge] & (NAMED | HAS_LENGTH) != 0
     }
 
-    /// Makes a reference one that may be left behind.
+    /// Makes a strong reference one that may be left behind.
     pub(super) fn demote(&mut self, edge: usize) {
         self.of[edge] &= !TO_OWNED;
+    }
+
+    /// Makes a demoted reference strong again.
+    pub(super) fn restore(&mut self, edge: usize) {
+        self.of[edge] |= TO_OWNED;
     }
 
     /// Whether the word may hold a pointer, judging by the type of its block.
@@ -85,39 +93,69 @@ impl References {
 struct Listings<'a> {
     /// The number of each callsite's type; `None` if it is not known.
     types: Vec<Option<u32>>,
-    /// Of each type, its name, and what its blocks point to.
-    pointees: Vec<(&'a str, Option<Pointees>)>,
+    list: Vec<TypeOf<'a>>,
+    /// Between types.
     known: HashMap<(u32, u32), Listing>,
+    /// From words of a type, by what they may be, to types.
+    of_words: HashMap<(u32, Option<u32>), Listing>,
+}
+
+/// What is known of a type.
+struct TypeOf<'a> {
+    name: &'a str,
+    /// What its blocks point to.
+    pointees: Option<Pointees>,
+    fields: Option<FieldsOf<'a>>,
 }
 
 impl<'a> Listings<'a> {
-    fn of(names: &'a Names) -> Listings<'a> {
+    fn of(names: &'a Names, fields: &'a Fields) -> Listings<'a> {
         let mut numbers: HashMap<&str, u32> = HashMap::new();
-        let mut pointees = Vec::new();
+        let mut list = Vec::new();
         let types = names.callsites.iter().map(|callsite| {
             let name = callsite.type_name.as_deref()?;
             Some(*numbers.entry(name).or_insert_with(|| {
-                pointees.push((name, Pointees::of(name)));
-                pointees.len() as u32 - 1
+                list.push(TypeOf {
+                    name,
+                    pointees: Pointees::of(name),
+                    fields: fields.of_type(name),
+                });
+                list.len() as u32 - 1
             }))
         });
         Listings {
             types: types.collect(),
-            pointees,
+            list,
             known: HashMap::new(),
+            of_words: HashMap::new(),
         }
     }
 
-    /// Between the blocks of two callsites.
-    fn between(&mut self, from: u32, to: u32) -> Listing {
-        let [Some(from), Some(to)] = [from, to].map(|it| self.types[it as usize]) else {
+    /// From a word of a block of one callsite, given the sizes that the block may have and the word's
+    /// place, to a block of another.
+    fn between(&mut self, from: u32, word: (&RangeInclusive<u64>, u64), to: u32) -> Listing {
+        let [from, to] = [from, to].map(|it| self.types[it as usize]);
+        let Some(from) = from else {
             return Listing::Possible;
         };
-        let Some(pointees) = &self.pointees[from as usize].1 else {
-            return Listing::Possible;
-        };
-        let listing = || pointees.listing(self.pointees[to as usize].0);
-        *self.known.entry((from, to)).or_insert_with(listing)
+        let name = |it: u32| self.list[it as usize].name;
+        let TypeOf {
+            pointees, fields, ..
+        } = &self.list[from as usize];
+        if let Some(spot) = fields.and_then(|it| it.at(word.0, word.1)) {
+            let listing = || spot.listing(to.map(name));
+            return *self
+                .of_words
+                .entry((spot.word(), to))
+                .or_insert_with(listing);
+        }
+        match (pointees, to) {
+            (Some(pointees), Some(to)) => {
+                let listing = || pointees.listing(name(to));
+                *self.known.entry((from, to)).or_insert_with(listing)
+            }
+            _ => Listing::Possible,
+        }
     }
 }
 
@@ -156,7 +194,7 @@ pub(super) fn is_owned_place(data: &Data, names: &Names, block: u32, offset: u32
 }
 
 /// The sizes that a block may have: the file rounds those of large ones.
-pub(super) fn possible_sizes(data: &Data, block: u32) -> RangeInclusive<u64> {
+pub(in crate::graph) fn possible_sizes(data: &Data, block: u32) -> RangeInclusive<u64> {
     let size = data.nodes.sizes[block as usize];
     match data.facts.exact_sizes {
         true => size..=size,

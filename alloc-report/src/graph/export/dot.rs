@@ -47,6 +47,7 @@ pub fn write_dot(graph: &Graph, most: usize, mut out: impl Write) -> io::Result<
         out,
         "  node [shape=box, fontname=\"sans-serif\", fontsize=10];"
     )?;
+    writeln!(out, "  edge [fontname=\"sans-serif\", fontsize=9];")?;
     for &node in &nodes {
         let retained = Bytes::new(retained(node));
         match tree.group_of(node) {
@@ -69,14 +70,18 @@ pub fn write_dot(graph: &Graph, most: usize, mut out: impl Write) -> io::Result<
             }
         }
     }
-    // Whether any of the references between two nodes is strong.
-    let mut edges: BTreeMap<(u32, u32), bool> = BTreeMap::new();
+    // Whether any of the references between two nodes is strong, and the first field that has one.
+    let mut edges: BTreeMap<(u32, u32), (bool, String)> = BTreeMap::new();
     for &block in nodes.iter().filter(|it| **it < tree.blocks) {
         for edge in data.nodes.edges(block) {
             let to = data.nodes.to[edge];
             if shown.contains(&to) && counts(data, graph.evidence(), block, edge) {
                 let is_strong = graph.evidence().references.is_strong(edge);
-                *edges.entry((block, to)).or_default() |= is_strong;
+                let known = edges.entry((block, to)).or_default();
+                known.0 |= is_strong;
+                if known.1.is_empty() {
+                    known.1 = graph.reference_of(block, edge as u32).field;
+                }
             }
         }
     }
@@ -84,18 +89,23 @@ pub fn write_dot(graph: &Graph, most: usize, mut out: impl Write) -> io::Result<
         let node = tree.blocks + group;
         let is_held = tree.dominator[root.target as usize] == node;
         if is_held && shown.contains(&node) && shown.contains(&root.target) {
-            edges.insert((node, root.target), true);
+            edges.insert((node, root.target), (true, graph.field_of_root(root)));
         }
     }
     let nothing = tree.blocks + tree.groups.nothing();
     for head in tree.heads.iter().filter(|it| shown.contains(it)) {
         if shown.contains(&nothing) {
-            edges.insert((nothing, *head), true);
+            edges.insert((nothing, *head), (true, String::new()));
         }
     }
-    for ((from, to), is_strong) in edges {
-        let style = if is_strong { "" } else { " [style=dashed]" };
-        writeln!(out, "  n{from} -> n{to}{style};")?;
+    for ((from, to), (is_strong, field)) in edges {
+        let style = (!is_strong).then(|| "style=dashed".to_owned());
+        let label = (!field.is_empty()).then(|| format!("label=\"{}\"", quoted(&field)));
+        let attributes: Vec<String> = style.into_iter().chain(label).collect();
+        match attributes.is_empty() {
+            true => writeln!(out, "  n{from} -> n{to};")?,
+            false => writeln!(out, "  n{from} -> n{to} [{}];", attributes.join(", "))?,
+        }
     }
     writeln!(out, "}}")
 }

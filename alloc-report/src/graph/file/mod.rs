@@ -29,7 +29,7 @@ pub(super) use nodes::{Length, NO_COUNT, Nodes};
 pub(super) const MAGIC: [u8; 8] = *b"HGRAPH\0\x01";
 
 /// The tags of sections that a reader knows.
-const TAGS: &[u8; 9] = b"IMTCNRSKE";
+const TAGS: &[u8; 10] = b"IMTCNRSKPE";
 
 /// The content of a file.
 #[derive(Default)]
@@ -40,6 +40,8 @@ pub(super) struct Data {
     pub(super) callsites: Vec<CallsiteRow>,
     pub(super) nodes: Nodes,
     pub(super) roots: Vec<RootRow>,
+    /// The names of the roots that the program named.
+    pub(super) named: Vec<String>,
 }
 
 /// The first bytes of a file, as many as tell a heap graph.
@@ -72,6 +74,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Data, Snapshot), Error> {
         modules: sections::modules(section(b'M'))?,
         threads: sections::threads(section(b'T'))?,
         callsites: sections::callsites(section(b'C'))?,
+        named: sections::named_roots(section(b'P'))?,
         ..Data::default()
     };
     let snapshot = match section(b'S') {

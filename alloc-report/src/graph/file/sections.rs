@@ -103,6 +103,17 @@ pub(super) fn modules(stream: &Stream<'_>) -> Result<Vec<Module>, Error> {
     Ok(modules)
 }
 
+pub(super) fn named_roots(stream: &Stream<'_>) -> Result<Vec<String>, Error> {
+    if !stream.is_there {
+        return Ok(Vec::new());
+    }
+    let mut input = stream.input();
+    let count = input.count("the number of named roots", 1)?;
+    (0..count)
+        .map(|_| input.text("the name of a root"))
+        .collect()
+}
+
 pub(super) fn threads(stream: &Stream<'_>) -> Result<Vec<Thread>, Error> {
     let mut threads = Vec::new();
     if !stream.is_there {

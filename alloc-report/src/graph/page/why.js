@@ -70,11 +70,15 @@ function whyOf(heap, why) {
     parts.push(element('h3', {}, 'It would be free without any one of'), chainOf(chain, [], link));
   }
   for (const path of why.paths) {
-    const step = it => element('li', {}, blockOf(heap, it.block), element('small', {}, ` at ${it.at}${it.offset ? ` to +${it.offset}` : ''}`));
+    const step = it => element('li', {}, blockOf(heap, it.block), element('small', {}, `${fieldOf(strings[it.field])} at ${it.at}${it.offset ? ` to +${it.offset}` : ''}`));
     parts.push(element('h3', {}, `A shortest path${path.is_strong ? '' : ' (words on it may be left behind)'}`),
       chainOf(path.steps, [element('li', {}, shortened(strings[path.root]))], step));
   }
   return parts;
+}
+
+function fieldOf(path) {
+  return path ? ` by ${shortened(path, 160)}` : '';
 }
 
 function chainOf({ first, left_out: leftOut, last }, before, item) {

@@ -59,6 +59,8 @@ struct Path {
 #[derive(Serialize)]
 struct Step {
     at: String,
+    /// The fields that lead to the pointer; empty if they are not known.
+    field: Name,
     offset: u64,
     block: Block,
 }
@@ -135,6 +137,7 @@ impl Step {
                 Holder::Root { .. } => format!("{:#x}", reference.at),
                 Holder::Block(_) => format!("+{}", reference.at),
             },
+            field: strings.add(reference.field.clone()),
             offset: reference.offset,
             block: Block::of(graph, reference.target, strings),
         }

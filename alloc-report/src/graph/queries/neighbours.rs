@@ -25,6 +25,9 @@ pub struct Reference {
     pub at: u64,
     /// The block that it points to.
     pub target: BlockId,
+    /// The fields of the holder that lead to the pointer, as the program writes them: `[3].name`. Empty
+    /// where debug information does not describe the holder's type, as with `debug = 1`.
+    pub field: String,
     /// The bytes from the target's start.
     pub offset: u64,
     /// Whether the word may hold a pointer, and points where owners point.
@@ -108,6 +111,7 @@ impl Graph {
         Reference {
             holder: Holder::Block(BlockId(from)),
             at: u64::from(nodes.word[edge]) * 8,
+            field: self.field_of_block(from, u64::from(nodes.word[edge]) * 8, nodes.to[edge]),
             target: BlockId(nodes.to[edge]),
             offset: nodes.offset[edge].into(),
             is_strong: self.evidence().references.is_strong(edge),
@@ -124,6 +128,7 @@ impl Graph {
                 class: group.class,
             },
             at: row.place,
+            field: self.field_of_root(row),
             target: BlockId(row.target),
             offset: row.offset.into(),
             is_strong: self.evidence().root_words[root as usize] == RootWord::Strong,

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use alloc_core_snapshot::Bytes;
+use alloc_core_snapshot::{Bytes, Escaped};
 
 use super::{Look, phrases, row, share};
 use crate::graph::{BlockId, Graph, Holder, Reach, Reference, Selected, Why, WhyPath};
@@ -118,7 +118,11 @@ fn of_path(graph: &Graph, path: &WhyPath, paint: Paint) -> String {
             0 => String::new(),
             n => format!(" to +{n}"),
         };
-        let place = paint.text(DIM, &format!("{place}{into}"));
+        let field = match step.field.as_str() {
+            "" => String::new(),
+            field => format!("by {} ", Escaped(field)),
+        };
+        let place = paint.text(DIM, &format!("{field}{place}{into}"));
         out.push_str(&format!("  -> {}  {place}\n", graph.block(step.target)));
     }
     out
@@ -168,6 +172,7 @@ fn list(
     if found.is_empty() {
         return format!("{heading}\n");
     }
+    let has_fields = found.iter().any(|it| !it.field.is_empty());
     let rows = found.iter().take(look.rows).map(|it| {
         let (at, address) = match it.holder {
             Holder::Root { .. } => (format!("{:#x}", it.at), String::new()),
@@ -176,20 +181,27 @@ fn list(
                 format!("{:#x}", graph.block(block).address),
             ),
         };
-        let cells = vec![
+        let sure = if it.is_strong {
+            ""
+        } else {
+            "may be left behind"
+        };
+        let mut cells = vec![
             Cell::styled(DIM, address),
             Cell::new(at),
             Cell::new(format!("+{}", it.offset)),
-            Cell::new(if it.is_strong {
-                ""
-            } else {
-                "may be left behind"
-            }),
+            Cell::new(sure),
         ];
+        if has_fields {
+            cells.insert(2, Cell::new(Escaped(&it.field).to_string()));
+        }
         row(cells, name(it))
     });
-    let heads = ["in", "at", "to", ""];
-    let mut out = look.table(heading, &heads, "block or root", rows.collect());
+    let heads: &[&str] = match has_fields {
+        true => &["in", "at", "field", "to", ""],
+        false => &["in", "at", "to", ""],
+    };
+    let mut out = look.table(heading, heads, "block or root", rows.collect());
     if found.len() > look.rows {
         let rest = (found.len() - look.rows) as u64;
         out.push_str(&format!("… and {} more\n", grouped(rest)));

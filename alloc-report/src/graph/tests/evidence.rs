@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use alloc_core_snapshot::seam::layouts::{Field, Layout, Layouts, Shape};
+
 use super::super::builder::{Builder, sample};
 use super::super::{BlockId, Certainty, Reach, Show, Variable, Variables};
 use super::{check_roots, reach, read};
@@ -291,6 +293,7 @@ fn roots_have_names() {
     builder.root(2, two, pointer(two) + 0x10, blocks[5]);
     builder.root(4, one, builder.stack(one), blocks[6]);
     builder.root(6, 0, 0x1234_5678, blocks[7]);
+    builder.named.push("buffers of the kernel".to_owned());
     builder.root(2, one, pointer(one) - 0x10, blocks[8]);
     let mut graph = read(&builder);
     let variable = |start, name: &str| Variable {
@@ -317,7 +320,7 @@ fn roots_have_names() {
         &graph,
         &[
             ("thread-locals without names", 256),
-            ("the root 0x12345678 that the program named", 128),
+            ("named root buffers of the kernel", 128),
             ("the registers of worker", 64),
             ("the C library's data of threads", 32),
             ("thread-local state of libz.so.1", 16),
@@ -413,4 +416,160 @@ fn facts_are_read() {
     ] {
         assert!(text.contains(note), "{note}\n{text}");
     }
+}
+
+/// `struct app::Item { count: u64, name: Text, left: Box<Leaf>, raw: *const u8 }` with `enum Text
+/// { Short([u8; 8]), Long(String) }`, whose string has its pointer at 16.
+fn layouts_of_item() -> Layouts {
+    let mut layouts = Layouts::default();
+    let mut add = |name: &str, size, shape| {
+        let is_of_std = matches!(name, "String" | "Box<app::Leaf>");
+        layouts.add(Layout {
+            name: name.to_owned(),
+            size,
+            is_of_std,
+            shape,
+        })
+    };
+    let field = |name: &str, at, layout| Field {
+        name: name.to_owned(),
+        at,
+        layout,
+    };
+    let byte = add("u8", 1, Shape::Data);
+    let bytes = add("[u8; 8]", 8, Shape::Array { of: byte, count: 8 });
+    let number = add("u64", 8, Shape::Integer);
+    let pointer = add("*const u8", 8, Shape::Pointer);
+    let leaf = add("Box<app::Leaf>", 8, Shape::Pointer);
+    let fields = vec![
+        field("cap", 0, number),
+        field("pointer", 8, pointer),
+        field("len", 16, number),
+    ];
+    let string = add("String", 24, Shape::Fields(fields));
+    let text = Shape::Fields(vec![field("Short", 8, bytes), field("Long", 0, string)]);
+    let text = add("app::Text", 24, text);
+    let fields = vec![
+        field("count", 0, number),
+        field("name", 8, text),
+        field("left", 32, leaf),
+        field("raw", 40, pointer),
+    ];
+    let item = add("app::Item", 48, Shape::Fields(fields));
+    let pair = vec![field("0", 0, leaf), field("1", 8, item)];
+    let pair = add("(Box<app::Leaf>, app::Item)", 56, Shape::Fields(pair));
+    layouts.name(item);
+    layouts.name(pair);
+    layouts
+}
+
+#[test]
+fn fields_of_known_types_have_names_and_say_what_they_lead_to() {
+    #[track_caller]
+    fn check(holder: &str, size: u64, word: u64, target: &str, field: &str, expected: Reach) {
+        let mut builder = Builder::default();
+        let holder = builder.callsite(holder, "app::f", "src/a.rs", 1);
+        let target = builder.callsite(target, "app::f", "src/a.rs", 2);
+        let holder = builder.block(holder, size);
+        let target = builder.block(target, 16);
+        builder.edge(holder, word, target);
+        builder.in_static(0x10, holder);
+        let mut graph = read(&builder);
+        graph.set_layouts(0, layouts_of_item());
+        assert_eq!(graph.referents(BlockId(holder))[0].field, field);
+        assert_eq!(reach(&graph, target), expected, "{field}");
+    }
+    let [strong, weak] = [Reach::Strongly, Reach::Weakly];
+    check("Box<app::Item>", 48, 2, "String", "name.Long", strong);
+    check("Box<app::Item>", 48, 4, "Box<app::Leaf>", "left", strong);
+    check("Box<app::Item>", 48, 5, "Box<app::Leaf>", "raw", strong);
+    // An integer may have a pointer in it.
+    check("Box<app::Item>", 48, 0, "Box<app::Leaf>", "count", strong);
+    // The capacity of a string is none, and a box of leaves leads to no string.
+    check("Box<app::Item>", 48, 1, "Box<app::Leaf>", "", weak);
+    check("Box<app::Item>", 48, 4, "String", "left", weak);
+    check(
+        "Vec<app::Item>",
+        480,
+        6 * 7 + 4,
+        "Box<app::Leaf>",
+        "[7].left",
+        strong,
+    );
+    check(
+        "Rc<[app::Item]>",
+        16 + 48 * 3,
+        2 + 6 + 4,
+        "Box<app::Leaf>",
+        "[1].left",
+        strong,
+    );
+    check(
+        "Vec<[app::Item; 2]>",
+        480,
+        6 * 7 + 4,
+        "Box<app::Leaf>",
+        "[3][1].left",
+        strong,
+    );
+    check(
+        "Box<[app::Item; 3]>",
+        144,
+        6 + 4,
+        "Box<app::Leaf>",
+        "[1].left",
+        strong,
+    );
+    // Four places of 56 bytes end where the control bytes start.
+    let table = "HashMap<Box<app::Leaf>, app::Item>";
+    check(table, 224 + 4 + 16, 21, "Box<app::Leaf>", "key", strong);
+    check(
+        table,
+        224 + 4 + 16,
+        26,
+        "Box<app::Leaf>",
+        "value.left",
+        strong,
+    );
+    // Nothing is known of other types, and of a block of another size.
+    check("Box<app::Other>", 48, 4, "String", "", strong);
+    check("Box<app::Item>", 64, 4, "String", "", strong);
+}
+
+#[test]
+fn an_owner_that_a_field_names_is_believed_unless_that_loses_the_block() {
+    let mut builder = Builder::default();
+    let item = builder.callsite("Box<app::Item>", "app::f", "src/a.rs", 1);
+    let leaf = builder.callsite("Box<app::Leaf>", "app::f", "src/a.rs", 2);
+    let other = builder.callsite("Box<app::Other>", "app::f", "src/a.rs", 3);
+    let item = builder.block(item, 48);
+    let other = builder.block(other, 64);
+    let leaf = builder.block(leaf, 16);
+    builder.edge(item, 4, leaf);
+    builder.edge(other, 0, leaf);
+    builder.in_static(0x10, item);
+    builder.in_static(0x20, other);
+    let mut graph = read(&builder);
+    assert_eq!(graph.shared().bytes, 16);
+    graph.set_layouts(0, layouts_of_item());
+    let roots = [
+        ("static program+0x10", 48 + 16),
+        ("static program+0x20", 64),
+    ];
+    check_roots(&graph, &roots);
+
+    // A leaf that has an item in it, which names the leaf as its own.
+    let mut builder = Builder::default();
+    let item = builder.callsite("Box<app::Item>", "app::f", "src/a.rs", 1);
+    let leaf = builder.callsite("Box<app::Leaf>", "app::f", "src/a.rs", 2);
+    let other = builder.callsite("Box<app::Other>", "app::f", "src/a.rs", 3);
+    let [item, leaf, other] =
+        [(item, 48), (leaf, 16), (other, 64)].map(|it| builder.block(it.0, it.1));
+    builder.edge(item, 4, leaf);
+    builder.edge(leaf, 0, item);
+    builder.edge(other, 0, leaf);
+    builder.in_static(0x20, other);
+    let mut graph = read(&builder);
+    graph.set_layouts(0, layouts_of_item());
+    check_roots(&graph, &[("static program+0x20", 64 + 48 + 16)]);
 }

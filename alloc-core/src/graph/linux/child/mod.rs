@@ -16,6 +16,7 @@ mod sections;
 use super::clone::{Report, close_all_but};
 use super::machine::Registers;
 use super::modules::Module;
+use crate::graph::named::Named;
 use crate::system::sync::Ordering::Relaxed;
 use crate::tables::blocks::Granule;
 use blocks::Blocks;
@@ -28,6 +29,8 @@ pub(super) struct Task<'a> {
     pub(super) file: libc::c_int,
     pub(super) report: &'a Report,
     pub(super) modules: &'a [Module],
+    /// The addresses that the program named.
+    pub(super) named: &'a [Named],
     pub(super) granule: Granule,
     /// The key of the hashes, if they are requested.
     pub(super) key: Option<u64>,

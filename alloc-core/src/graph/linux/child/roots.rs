@@ -2,7 +2,7 @@
 
 use super::Task;
 use super::edges::{Length, WORD, read_word};
-use super::index::Index;
+use super::index::{Index, Place};
 use super::mappings::{Mapping, Mappings, slice};
 use super::output::Output;
 use super::sections::ThreadRanges;
@@ -55,6 +55,12 @@ pub(super) fn write(
         );
     }
     roots.scan_unknown(task, threads);
+    for (number, named) in task.named.iter().enumerate() {
+        if let Some(place) = index.find(named.address) {
+            // NOTE: no word of memory has it: its place is that of the last root.
+            roots.row(RootKind::Named, number, roots.last, place, None);
+        }
+    }
     roots.count
 }
 
@@ -83,21 +89,33 @@ impl Roots<'_> {
                     false => usize::MAX,
                 };
                 let length = Length::of(self.index.blocks(), place, before, len);
-                let output = &mut *self.output;
-                output.byte(kind as u8);
-                output.number(extra as u64);
-                output.signed((at as i64 - self.last as i64) / WORD as i64);
-                self.last = at;
-                output.number(place.block as u64);
-                output.number((place.offset as u64) << 1 | u64::from(length.is_some()));
-                if let Some(length) = length {
-                    length.write(output);
-                }
-                self.count += 1;
+                self.row(kind, extra, at, place, length);
             }
             before = value;
             at += WORD;
         }
+    }
+
+    /// Writes a root.
+    fn row(
+        &mut self,
+        kind: RootKind,
+        extra: usize,
+        at: usize,
+        place: Place,
+        length: Option<Length>,
+    ) {
+        let output = &mut *self.output;
+        output.byte(kind as u8);
+        output.number(extra as u64);
+        output.signed((at as i64 - self.last as i64) / WORD as i64);
+        self.last = at;
+        output.number(place.block as u64);
+        output.number((place.offset as u64) << 1 | u64::from(length.is_some()));
+        if let Some(length) = length {
+            length.write(output);
+        }
+        self.count += 1;
     }
 
     /// Scans what is left: the program's writable memory that is neither a block nor known.
