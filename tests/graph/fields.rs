@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use alloc_core::{HeapRoot, SymbolSearch, TraceAlloc, heap_graph, ignore_leak};
 use alloc_report::Graph;
-use alloc_report::graph::BlockId;
+use alloc_report::graph::{BlockId, Holder};
 use alloc_tests::Folder;
 
 #[global_allocator]
@@ -18,6 +18,7 @@ static ALLOC: TraceAlloc = TraceAlloc::system();
 alloc_tests::tests![
     fields_have_the_names_that_the_program_has,
     trees_of_enums_are_held_by_their_roots,
+    a_vtable_tells_a_type_that_nothing_else_does,
     what_the_program_names_is_no_leak,
 ];
 
@@ -61,8 +62,11 @@ fn graph() -> Graph {
 }
 
 fn at<T: ?Sized>(graph: &Graph, value: &T) -> BlockId {
-    let address = std::ptr::from_ref(value).cast::<u8>().addr();
-    graph.find(address as u64).expect("a block")
+    graph.find(at_address(value)).expect("a block")
+}
+
+fn at_address<T: ?Sized>(value: &T) -> u64 {
+    std::ptr::from_ref(value).cast::<u8>().addr() as u64
 }
 
 fn fields_have_the_names_that_the_program_has() {
@@ -125,6 +129,19 @@ fn fields_have_the_names_that_the_program_has() {
     };
     check(at(&graph, text.as_str()), "[0].Message.text");
     check(at(&graph, &state.handlers[0]), "0.handlers");
+    let found = graph.referrers(at(&graph, &*state.handlers[0]));
+    let mut of_blocks = found
+        .iter()
+        .filter(|it| matches!(it.holder, Holder::Block(_)));
+    let handler = of_blocks.next().expect("the vector");
+    let (field, as_trait) = match HAS_TYPES {
+        true => ("[0]", Some("Fn()")),
+        false => ("", None),
+    };
+    assert_eq!(
+        (&*handler.field, handler.as_trait.as_deref()),
+        (field, as_trait)
+    );
     check(at(&graph, &state.events[0]), "0.events");
     check(at(&graph, &state.shared[0]), "0.shared");
     check(at(&graph, state.shared[1].as_str()), "[1]");
@@ -203,6 +220,50 @@ fn trees_of_enums_are_held_by_their_roots() {
         "{} of {deep}",
         root.retained
     );
+}
+
+trait Shape {
+    fn area(&self) -> u64;
+}
+
+struct Square {
+    side: u64,
+    _name: [u8; 40],
+}
+
+impl Shape for Square {
+    fn area(&self) -> u64 {
+        self.side * self.side
+    }
+}
+
+fn a_vtable_tells_a_type_that_nothing_else_does() {
+    alloc_core::start().unwrap();
+    let layout = std::alloc::Layout::new::<Square>();
+    // SAFETY: the size is not zero.
+    let place = unsafe { std::alloc::alloc(layout) }.cast::<Square>();
+    // SAFETY: the place is for one, and the box frees it as it was allocated.
+    let square = unsafe {
+        place.write(Square {
+            side: 3,
+            _name: [1; 40],
+        });
+        Box::from_raw(place)
+    };
+    let address = at_address(&*square);
+    let shapes: Vec<Box<dyn Shape>> = vec![
+        square,
+        Box::new(Square {
+            side: 1,
+            _name: [2; 40],
+        }),
+    ];
+    let graph = graph();
+    alloc_core::stop();
+    assert_eq!(shapes.iter().map(|it| it.area()).sum::<u64>(), 10);
+    let block = graph.block(graph.find(address).expect("a block"));
+    let expected = HAS_TYPES.then_some("Box<fields::Square>");
+    assert_eq!(block.type_name, expected);
 }
 
 fn what_the_program_names_is_no_leak() {

@@ -20,6 +20,24 @@ pub struct Layouts {
     by_name: HashMap<String, Vec<u32>>,
     /// The types of statics, by their addresses in the file.
     pub statics: HashMap<u64, u32>,
+    /// The vtables, by their addresses in the file.
+    pub vtables: HashMap<u64, Vtable>,
+}
+
+/// A vtable: what a trait object points to next to its value.
+///
+/// ```
+/// use alloc_core_snapshot::seam::layouts::Vtable;
+///
+/// let vtable = Vtable { of: "app::Click".into(), as_trait: "app::Handler".into() };
+/// assert_eq!(vtable.of, "app::Click");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vtable {
+    /// The type of the value, in short form.
+    pub of: String,
+    /// The trait, in short form; `_` if there are only traits without methods, such as `Send`.
+    pub as_trait: String,
 }
 
 /// One type.

@@ -65,7 +65,7 @@ pub mod seam {
         pub use crate::file::{Names, write_difference, write_named};
     }
     pub mod layouts {
-        pub use crate::layouts::{Field, Layout, Layouts, Shape};
+        pub use crate::layouts::{Field, Layout, Layouts, Shape, Vtable};
     }
     pub mod lifetimes {
         pub use crate::lifetimes::{Ages, Lifetimes};
@@ -99,7 +99,7 @@ pub mod seam {
         pub use crate::symbols::{resident, traceback_here};
     }
     pub mod types {
-        pub use crate::types::{is_of_std, shown};
+        pub use crate::types::{is_of_std, shown, shown_vtable};
     }
     pub mod utc {
         pub use crate::utc::to_text;

@@ -8,8 +8,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use alloc_core_snapshot::seam::layouts::{Field, Layout, Layouts, Shape};
-use alloc_core_snapshot::seam::types::{is_of_std, shown};
+use alloc_core_snapshot::seam::layouts::{Field, Layout, Layouts, Shape, Vtable};
+use alloc_core_snapshot::seam::types::{is_of_std, shown, shown_vtable};
 use gimli::{
     Attribute, AttributeValue, DebugInfoOffset, DwAt, DwTag, Dwarf, Operation, UnitHeader,
     UnitOffset, UnitRef,
@@ -140,9 +140,10 @@ struct Entry {
 }
 
 impl<'a> Reader<'a, '_> {
-    fn wanted(&self, names: &HashSet<String>) -> gimli::Result<Vec<Wanted>> {
+    fn wanted(&mut self, names: &HashSet<String>) -> gimli::Result<Vec<Wanted>> {
         let starts: HashSet<&str> = names.iter().map(|it| start_of(it)).collect();
         let mut wanted = Vec::new();
+        let vtables = &mut self.layouts.vtables;
         for header in &self.units {
             let unit = self.dwarf.unit(*header)?;
             let unit = UnitRef::new(self.dwarf, &unit);
@@ -150,6 +151,10 @@ impl<'a> Reader<'a, '_> {
                 let at = || offset.to_debug_info_offset(&unit.header);
                 if tag == gimli::DW_TAG_variable {
                     let address = address(unit, attributes);
+                    if let (Some(address), Some((of, as_trait))) = (address, shown_vtable(path)) {
+                        vtables.insert(address, Vtable { of, as_trait });
+                        return;
+                    }
                     let of = attribute(attributes, gimli::DW_AT_type);
                     let of = of.and_then(|it| reference(unit, it));
                     if let (Some(address), Some(at)) = (address, of) {

@@ -19,6 +19,8 @@ pub struct Builder {
     blocks: Vec<Block>,
     roots: Vec<Root>,
     pub named: Vec<String>,
+    /// References, modules, addresses and sizes of vtables.
+    pub vtables: Vec<[u64; 4]>,
     next: u64,
 }
 
@@ -58,6 +60,7 @@ impl Default for Builder {
             blocks: Vec::new(),
             roots: Vec::new(),
             named: Vec::new(),
+            vtables: Vec::new(),
             next: HEAP,
         }
     }
@@ -241,6 +244,13 @@ impl Builder {
         let mut named = Vec::new();
         put(&mut named, self.named.len() as u64);
         self.named.iter().for_each(|it| text(&mut named, it));
+        let (mut vtables, mut last) = (Vec::new(), 0);
+        for [edge, module, address, size] in &self.vtables {
+            for number in [edge - last, *module, *address, *size] {
+                put(&mut vtables, number);
+            }
+            last = *edge;
+        }
         let edges: usize = self.blocks.iter().map(|it| it.edges.len()).sum();
         let mut end = Vec::new();
         for count in [self.blocks.len(), edges, self.roots.len()] {
@@ -256,6 +266,7 @@ impl Builder {
             (b'S', self.snapshot()),
             (b'K', ids),
             (b'P', named),
+            (b'V', vtables),
             (b'E', end),
         ]
     }

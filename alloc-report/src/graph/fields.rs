@@ -48,7 +48,7 @@ impl Graph {
         path_in_static(&self.layouts[module], start, address - start, target)
     }
 
-    fn type_of_block(&self, block: u32) -> Option<&Arc<str>> {
+    pub(super) fn type_of_block(&self, block: u32) -> Option<&Arc<str>> {
         self.type_of(self.data.nodes.callsites[block as usize])
     }
 }

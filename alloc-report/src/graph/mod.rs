@@ -47,6 +47,7 @@ mod tests;
 mod tree;
 #[cfg(feature = "process")]
 mod variables;
+mod vtables;
 
 use std::cell::OnceCell;
 use std::fs::File;
@@ -453,8 +454,10 @@ impl Graph {
     }
 
     fn evidence(&self) -> &Evidence {
-        self.evidence
-            .get_or_init(|| Evidence::of(&self.data, self.names(), self.fields()))
+        self.evidence.get_or_init(|| {
+            let trait_objects = self.trait_objects();
+            Evidence::of(&self.data, self.names(), self.fields(), &trait_objects)
+        })
     }
 
     fn tree(&self) -> &Tree {

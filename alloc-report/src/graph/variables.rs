@@ -60,6 +60,7 @@ impl Graph {
                 self.set_layouts(at, layouts);
             }
         }
+        self.name_types_by_vtables();
     }
 }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::stack::traceback::Traceback;
 use parse::Call;
-pub use shown::{is_of_std, shown};
+pub use shown::{is_of_std, shown, shown_vtable};
 
 /// The names of a function in a frame.
 #[derive(Clone, Copy, Debug)]

@@ -139,7 +139,7 @@ fn closing(text: &str) -> Option<usize> {
 }
 
 /// Splits `Type as Trait` at the ` as ` outside all brackets.
-fn split_as(text: &str) -> Option<(&str, &str)> {
+pub(super) fn split_as(text: &str) -> Option<(&str, &str)> {
     top_level(text, " as ").map(|at| (&text[..at], &text[at + 4..]))
 }
 

@@ -1,6 +1,6 @@
 //! Shows types in short form.
 
-use super::parse::{head, split, split_at_all};
+use super::parse::{head, split, split_as, split_at_all};
 
 /// Crates whose paths are omitted.
 const CRATES_OF_STD: &[&str] = &["alloc", "core", "std", "hashbrown"];
@@ -79,6 +79,13 @@ fn bound(of: &str) -> String {
     }
 }
 
+/// The type and the trait of a vtable, in short form: of `<app::Click as app::Handler>::{vtable}`.
+pub fn shown_vtable(path: &str) -> Option<(String, String)> {
+    let inner = path.strip_prefix('<')?.strip_suffix(">::{vtable}")?;
+    let (of, as_trait) = split_as(inner)?;
+    Some((shown(of), bound(as_trait)))
+}
+
 /// Whether the standard library declares the type with this path.
 pub fn is_of_std(path: &str) -> bool {
     CRATES_OF_STD.contains(&path.split("::").next().unwrap_or(path))
@@ -107,6 +114,22 @@ fn shown_path(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn vtables_have_a_type_and_a_trait() {
+        let shown = |path| shown_vtable(path);
+        let pair = |of: &str, as_trait: &str| Some((of.to_owned(), as_trait.to_owned()));
+        assert_eq!(
+            shown("<alloc::vec::Vec<app::Click, alloc::alloc::Global> as app::Handler>::{vtable}"),
+            pair("Vec<app::Click>", "app::Handler")
+        );
+        assert_eq!(
+            shown("<app::main::{closure_env#0} as core::ops::function::Fn<()>>::{vtable}"),
+            pair("closure in app::main", "Fn()")
+        );
+        assert_eq!(shown("<u8 as _>::{vtable}"), pair("u8", "_"));
+        assert_eq!(shown("app::CACHE"), None);
+    }
 
     #[test]
     fn traits_are_shown_as_people_write_them() {

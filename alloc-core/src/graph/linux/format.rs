@@ -13,6 +13,8 @@ pub(super) enum Tag {
     Callsites = b'C',
     Nodes = b'N',
     Roots = b'R',
+    /// The vtables next to pointers.
+    Vtables = b'V',
     Snapshot = b'S',
     /// The callsite of each sample of the snapshot.
     SampleCallsites = b'K',

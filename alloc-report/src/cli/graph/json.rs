@@ -266,6 +266,7 @@ fn reference(graph: &Graph, it: &Reference) -> Value {
         "from": holder(graph, &it.holder),
         "at": it.at,
         "field": it.field,
+        "trait": it.as_trait,
         "to": block(graph, it.target),
         "offset": it.offset,
         "strong": it.is_strong,

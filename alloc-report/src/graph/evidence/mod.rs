@@ -149,7 +149,12 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    pub(super) fn of(data: &Data, names: &Names, fields: &Fields) -> Evidence {
+    pub(super) fn of(
+        data: &Data,
+        names: &Names,
+        fields: &Fields,
+        trait_objects: &[u32],
+    ) -> Evidence {
         let roots = data.roots.iter();
         let root_words = roots.map(|it| root_word(data, names, it)).collect();
         let mut evidence = Evidence {
@@ -157,6 +162,9 @@ impl Evidence {
             ranks: vec![Rank::NOT_YET; data.nodes.len()],
             root_words,
         };
+        for edge in trait_objects {
+            evidence.references.name(*edge as usize);
+        }
         evidence.rank_all(data);
         let demoted = evidence.demote(data, names);
         if !demoted.is_empty() {

@@ -73,6 +73,11 @@ impl References {
         self.is_strong(edge) && self.of[edge] & (NAMED | HAS_LENGTH) != 0
     }
 
+    /// Notes that the type of the target is named next to a reference.
+    pub(super) fn name(&mut self, edge: usize) {
+        self.of[edge] |= NAMED;
+    }
+
     /// Makes a strong reference one that may be left behind.
     pub(super) fn demote(&mut self, edge: usize) {
         self.of[edge] &= !TO_OWNED;

@@ -18,7 +18,7 @@ use std::io::{self, Read};
 
 use alloc_core_snapshot::{Error, Snapshot};
 
-pub(super) use sections::{CallsiteRow, RootKind, RootRow};
+pub(super) use sections::{CallsiteRow, RootKind, RootRow, VtableRow};
 pub(super) use sizes::{room, rounded};
 
 use super::facts::{Facts, Module, Thread};
@@ -29,7 +29,7 @@ pub(super) use nodes::{Length, NO_COUNT, Nodes};
 pub(super) const MAGIC: [u8; 8] = *b"HGRAPH\0\x01";
 
 /// The tags of sections that a reader knows.
-const TAGS: &[u8; 10] = b"IMTCNRSKPE";
+const TAGS: &[u8; 11] = b"IMTCNRVSKPE";
 
 /// The content of a file.
 #[derive(Default)]
@@ -40,6 +40,8 @@ pub(super) struct Data {
     pub(super) callsites: Vec<CallsiteRow>,
     pub(super) nodes: Nodes,
     pub(super) roots: Vec<RootRow>,
+    /// The vtables next to pointers, in the order of their edges.
+    pub(super) vtables: Vec<VtableRow>,
     /// The names of the roots that the program named.
     pub(super) named: Vec<String>,
 }
@@ -95,6 +97,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Data, Snapshot), Error> {
     let callsite = |id: u64| by_id.get(&id).copied().unwrap_or(unknown);
     data.nodes = nodes::read(section(b'N'), callsite)?;
     data.roots = sections::roots(section(b'R'), &data.modules, &data.threads, &mut data.nodes)?;
+    data.vtables = sections::vtables(section(b'V'), data.modules.len(), data.nodes.to.len())?;
     let found = [data.nodes.len(), data.nodes.to.len(), data.roots.len()];
     sections::check_end(section(b'E'), found)?;
     if !data.facts.exact_sizes {

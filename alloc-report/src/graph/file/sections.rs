@@ -103,15 +103,59 @@ pub(super) fn modules(stream: &Stream<'_>) -> Result<Vec<Module>, Error> {
     Ok(modules)
 }
 
+/// A pointer that has a vtable next to it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::graph) struct VtableRow {
+    pub(in crate::graph) edge: u32,
+    pub(in crate::graph) module: u32,
+    /// The address in the module's file.
+    pub(in crate::graph) address: u64,
+    /// The size of a value, in bytes.
+    pub(in crate::graph) size: u64,
+}
+
+pub(super) fn vtables(
+    stream: &Stream<'_>,
+    modules: usize,
+    edges: usize,
+) -> Result<Vec<VtableRow>, Error> {
+    let mut vtables = Vec::new();
+    if !stream.is_there {
+        return Ok(vtables);
+    }
+    let mut input = stream.input();
+    let mut last = 0_u64;
+    while !input.is_at_end() {
+        last = last.saturating_add(input.number("the reference of a vtable")?);
+        let edge = u32::try_from(last).ok().filter(|it| (*it as usize) < edges);
+        let Some(edge) = edge else {
+            return Err(input.wrong(format!("a vtable of none of the {edges} references")));
+        };
+        let module = input.small("the module of a vtable")?;
+        if module as usize >= modules {
+            return Err(input.wrong(format!("a vtable of none of the {modules} modules")));
+        }
+        vtables.push(VtableRow {
+            edge,
+            module,
+            address: input.number("the address of a vtable")?,
+            size: input.number("the size of a value")?,
+        });
+    }
+    Ok(vtables)
+}
+
 pub(super) fn named_roots(stream: &Stream<'_>) -> Result<Vec<String>, Error> {
     if !stream.is_there {
         return Ok(Vec::new());
     }
     let mut input = stream.input();
     let count = input.count("the number of named roots", 1)?;
-    (0..count)
-        .map(|_| input.text("the name of a root"))
-        .collect()
+    let mut names = Vec::with_capacity(count);
+    for _ in 0..count {
+        names.push(input.text("the name of a root")?);
+    }
+    Ok(names)
 }
 
 pub(super) fn threads(stream: &Stream<'_>) -> Result<Vec<Thread>, Error> {

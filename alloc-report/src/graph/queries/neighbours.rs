@@ -28,6 +28,8 @@ pub struct Reference {
     /// The fields of the holder that lead to the pointer, as the program writes them: `[3].name`. Empty
     /// where debug information does not describe the holder's type, as with `debug = 1`.
     pub field: String,
+    /// The trait, if the pointer is a trait object whose vtable debug information describes.
+    pub as_trait: Option<String>,
     /// The bytes from the target's start.
     pub offset: u64,
     /// Whether the word may hold a pointer, and points where owners point.
@@ -112,6 +114,7 @@ impl Graph {
             holder: Holder::Block(BlockId(from)),
             at: u64::from(nodes.word[edge]) * 8,
             field: self.field_of_block(from, u64::from(nodes.word[edge]) * 8, nodes.to[edge]),
+            as_trait: self.vtable_of(edge as u32).map(|it| it.as_trait.clone()),
             target: BlockId(nodes.to[edge]),
             offset: nodes.offset[edge].into(),
             is_strong: self.evidence().references.is_strong(edge),
@@ -129,6 +132,7 @@ impl Graph {
             },
             at: row.place,
             field: self.field_of_root(row),
+            as_trait: None,
             target: BlockId(row.target),
             offset: row.offset.into(),
             is_strong: self.evidence().root_words[root as usize] == RootWord::Strong,

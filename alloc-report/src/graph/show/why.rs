@@ -118,14 +118,25 @@ fn of_path(graph: &Graph, path: &WhyPath, paint: Paint) -> String {
             0 => String::new(),
             n => format!(" to +{n}"),
         };
-        let field = match step.field.as_str() {
+        let field = field(step);
+        let field = match field.as_str() {
             "" => String::new(),
-            field => format!("by {} ", Escaped(field)),
+            field => format!("by {field} "),
         };
         let place = paint.text(DIM, &format!("{field}{place}{into}"));
         out.push_str(&format!("  -> {}  {place}\n", graph.block(step.target)));
     }
     out
+}
+
+/// The fields that lead to a pointer, and the trait of a trait object.
+fn field(of: &Reference) -> String {
+    let field = Escaped(&of.field);
+    match &of.as_trait {
+        Some(name) if of.field.is_empty() => format!("dyn {}", Escaped(name)),
+        Some(name) => format!("{field} as dyn {}", Escaped(name)),
+        None => field.to_string(),
+    }
 }
 
 pub(super) fn referrers(graph: &Graph, block: BlockId, look: &Look) -> String {
@@ -172,7 +183,7 @@ fn list(
     if found.is_empty() {
         return format!("{heading}\n");
     }
-    let has_fields = found.iter().any(|it| !it.field.is_empty());
+    let has_fields = found.iter().any(|it| !field(it).is_empty());
     let rows = found.iter().take(look.rows).map(|it| {
         let (at, address) = match it.holder {
             Holder::Root { .. } => (format!("{:#x}", it.at), String::new()),
@@ -193,7 +204,7 @@ fn list(
             Cell::new(sure),
         ];
         if has_fields {
-            cells.insert(2, Cell::new(Escaped(&it.field).to_string()));
+            cells.insert(2, Cell::new(field(it)));
         }
         row(cells, name(it))
     });

@@ -4,6 +4,7 @@ use super::blocks::Blocks;
 use super::index::{Index, Place};
 use super::mappings::Mappings;
 use super::output::Output;
+use super::vtables::Vtables;
 use crate::graph::linux::format::Tag;
 use crate::tables::origin;
 
@@ -67,12 +68,13 @@ pub(super) unsafe fn read_word(address: usize) -> usize {
 
 /// Writes all nodes. Returns the number of edges.
 pub(super) fn write(
-    blocks: &Blocks,
     index: &Index<'_>,
     mappings: &Mappings,
     key: Option<u64>,
+    vtables: &mut Vtables<'_>,
     output: &mut Output,
 ) -> u64 {
+    let blocks = index.blocks();
     output.section(Tag::Nodes);
     output.number(blocks.len() as u64);
     let (mut last, mut edges) = (0, 0);
@@ -117,12 +119,20 @@ pub(super) fn write(
         if let Some(origin) = origin {
             output.number(origin.age(unit));
         }
-        edges += write_edges(number, words, index, output);
+        edges += write_edges(number, words, edges, index, vtables, output);
     }
     edges
 }
 
-fn write_edges(number: usize, words: Words, index: &Index<'_>, output: &mut Output) -> u64 {
+/// Writes the edges of a node. `before`: how many edges the nodes before it have.
+fn write_edges(
+    number: usize,
+    words: Words,
+    before: u64,
+    index: &Index<'_>,
+    vtables: &mut Vtables<'_>,
+    output: &mut Output,
+) -> u64 {
     const NONE: Edge = Edge {
         word: 0,
         place: Place {
@@ -160,6 +170,9 @@ fn write_edges(number: usize, words: Words, index: &Index<'_>, output: &mut Outp
             }
             _ => None,
         };
+        if let (None, Some(next)) = (length, words.get(word + 1)) {
+            vtables.add(before + edges, place, index, next);
+        }
         group[len] = Edge {
             word,
             place,

@@ -12,6 +12,7 @@ mod mappings;
 mod output;
 mod roots;
 mod sections;
+mod vtables;
 
 use super::clone::{Report, close_all_but};
 use super::machine::Registers;
@@ -23,6 +24,7 @@ use blocks::Blocks;
 use index::Index;
 use mappings::Mappings;
 use output::Output;
+use vtables::Vtables;
 
 /// What the clone needs to know.
 pub(super) struct Task<'a> {
@@ -108,7 +110,9 @@ fn scan(task: &Task<'_>) -> Result<(), Step> {
     sections::modules(task.modules, &mut output);
     let threads = sections::threads(task, &mappings, &index, &mut output).ok_or(Step::Memory)?;
     let live = sections::callsites(&mut output);
-    let edges = edges::write(&blocks, &index, &mappings, task.key, &mut output);
+    let mut vtables = Vtables::new(task.modules, &mappings);
+    let edges = edges::write(&index, &mappings, task.key, &mut vtables, &mut output);
+    vtables.write(&mut output);
     let roots = roots::write(task, &index, &mappings, threads, &mut output);
     sections::facts(task, live, &mut output);
 
