@@ -120,6 +120,8 @@ pub mod environment;
 mod graph;
 mod label;
 mod process;
+#[cfg(feature = "push")]
+pub mod push;
 mod record;
 mod scope;
 #[cfg(feature = "serve")]

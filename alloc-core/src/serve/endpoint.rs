@@ -211,7 +211,7 @@ impl Endpoint {
         input: Packed,
         response: Response,
     ) -> Result<Answer, Response> {
-        let helper = Helper::start(&self.0.options.command, arguments, input.bytes())?;
+        let helper = Helper::start_with(&self.0.options.command, arguments, input.bytes())?;
         Ok(Answer::Later(Later::Command(helper, response)))
     }
 

@@ -69,7 +69,7 @@ mod axum;
 mod collector;
 mod delta;
 mod endpoint;
-mod helper;
+pub(crate) mod helper;
 mod http;
 mod index;
 mod metrics;
