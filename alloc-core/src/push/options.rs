@@ -209,7 +209,10 @@ impl PushOptions {
                 return refuse("a label's name of letters, digits and _", name);
             }
             if value.is_empty() || value.contains([',', '{', '}', '=']) || has_control(value) {
-                return refuse("a label's value without a comma, brace or equals sign", value);
+                return refuse(
+                    "a label's value without a comma, brace or equals sign",
+                    value,
+                );
             }
         }
         if let Some(tenant) = self.tenant.as_ref().filter(|it| has_control(it)) {
