@@ -10,15 +10,15 @@ use crate::receiver::{Mood, Received, Receiver};
 
 /// What the program says of its pushes.
 #[derive(Clone, Copy, Debug)]
-struct Health {
-    pushed: u64,
-    failed: u64,
-    refused: u64,
-    unnamed: u64,
-    queued: u64,
+pub(crate) struct Health {
+    pub(crate) pushed: u64,
+    pub(crate) failed: u64,
+    pub(crate) refused: u64,
+    pub(crate) unnamed: u64,
+    pub(crate) queued: u64,
 }
 
-fn health(served: &mut Served) -> Health {
+pub(crate) fn health(served: &mut Served) -> Health {
     let line = served.tell("push-health");
     let mut numbers = line.split(' ').map(|it| it.parse().expect("a number"));
     let mut next = || numbers.next().expect("five numbers");
@@ -32,7 +32,7 @@ fn health(served: &mut Served) -> Health {
 }
 
 /// Starts the program, which pushes to the receiver ten times a second.
-fn start(receiver: &Receiver, options: &[&str]) -> Served {
+pub(crate) fn start(receiver: &Receiver, options: &[&str]) -> Served {
     let push = format!("push={}", receiver.url());
     let all: Vec<&str> = [&*push, "every=100"]
         .into_iter()
@@ -42,7 +42,7 @@ fn start(receiver: &Receiver, options: &[&str]) -> Served {
 }
 
 #[track_caller]
-fn wait_for(served: &mut Served, is_expected: impl Fn(Health) -> bool) -> Health {
+pub(crate) fn wait_for(served: &mut Served, is_expected: impl Fn(Health) -> bool) -> Health {
     let until = Instant::now() + Duration::from_secs(120);
     loop {
         let health = health(served);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use super::callsites::Callsites;
 use super::delta::{self, Delta};
 use super::helper::Helper;
 use super::query::Query;
@@ -44,6 +45,7 @@ pub struct Endpoint(Arc<Inner>);
 struct Inner {
     options: ServeOptions,
     delta: Delta,
+    callsites: Callsites,
 }
 
 /// What a request asks for.
@@ -81,6 +83,7 @@ impl Endpoint {
         Endpoint(Arc::new(Inner {
             options: options.clone(),
             delta: Delta::default(),
+            callsites: Callsites::new(options),
         }))
     }
 
@@ -134,7 +137,7 @@ impl Endpoint {
             Route::Index => ready(index::response()),
             Route::CommandLine => ready(index::command_line()?),
             Route::Profile(name) => self.pprof(name, query),
-            Route::Metrics => ready(metrics::response()?),
+            Route::Metrics => ready(metrics::response(&self.0.callsites)?),
             Route::Snapshot => {
                 let residence = query.switch("resident").map_err(wrong)?.unwrap_or(false);
                 let with = With {

@@ -109,7 +109,6 @@ impl Helper {
     }
 
     /// Waits for what the command writes, and its length.
-    #[cfg(feature = "push")]
     pub(crate) fn finish(mut self) -> Result<(File, u64), Response> {
         loop {
             if let Some(written) = self.output()? {
