@@ -126,6 +126,7 @@ mod record;
 mod scope;
 #[cfg(feature = "serve")]
 pub mod serve;
+mod services;
 mod snapshot;
 mod system;
 mod tables;

@@ -1,6 +1,6 @@
 //! A program that serves profiles of its memory, for tests of what clients get.
 //!
-//! Its arguments are an address, and options such as `token=...`. It prints the address that it
+//! Its arguments are an address, or `-` if it does not serve, and options such as `token=...`. It prints the address that it
 //! serves. Then each line of its input is a command, and each is answered with a line.
 
 use std::hint::black_box;
@@ -30,12 +30,13 @@ fn keep_afar(kept: &mut Vec<Box<[u8]>>, callsites: u32) {
 
 /// The options with which it pushes, after one more argument. `None` if the argument is for something else.
 fn pushes(push: Option<PushOptions>, name: &str, value: &str) -> Option<PushOptions> {
-    if name == "push" {
-        let options = PushOptions::pyroscope(value).names(false);
-        let options = options.service("shop").tenant("team");
-        return Some(options.basic_auth("me", "s3cret"));
-    }
+    let begin = |options: PushOptions| {
+        let options = options.names(false).service("shop").tenant("team");
+        options.basic_auth("me", "s3cret")
+    };
     Some(match name {
+        "push" => begin(PushOptions::pyroscope(value)),
+        "otlp" => begin(PushOptions::otlp(value)),
         "push-label" => push?.label("instance", value),
         "push-names" => push?.names(value == "1"),
         "every" => push?.every(Duration::from_millis(value.parse().expect("milliseconds"))),
@@ -87,8 +88,12 @@ fn main() {
             return;
         }
     };
-    let mut server = match alloc_core::serve_with(&address, &options) {
-        Ok(server) => Some(server),
+    let served = match &*address {
+        "-" => Ok(None),
+        address => alloc_core::serve_with(address, &options).map(Some),
+    };
+    let mut server = match served {
+        Ok(server) => server,
         Err(error) => {
             println!("error: {error}");
             return;
@@ -98,11 +103,10 @@ fn main() {
         println!("{text}");
         std::io::stdout().flush().expect("somebody reads");
     };
-    if let Some(server) = &server {
-        match server.address() {
-            Some(address) => say(&address),
-            None => say(&server),
-        }
+    match server.as_ref().map(|it| it.address()) {
+        Some(Some(address)) => say(&address),
+        Some(None) => say(&server.as_ref().expect("a server")),
+        None => say(&"not serving"),
     }
     let mut kept = Vec::with_capacity(1 << 20);
     for line in std::io::stdin().lock().lines() {

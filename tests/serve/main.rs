@@ -1,9 +1,11 @@
 //! Profiles of a running program, as its clients and its receivers get them.
 
 mod bad_company;
+mod by_environment;
 mod client;
 mod memory;
 mod metrics;
+mod otlp;
 mod profiles;
 mod push;
 mod receiver;

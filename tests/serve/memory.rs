@@ -59,7 +59,7 @@ fn a_push_takes_little_and_gives_it_back() {
     wait_for(&mut served, |it| it.failed > 1);
     receiver.set(Mood::Accepts);
     let before = wait_for(&mut served, |it| it.pushed > 2 && it.queued == 0).pushed;
-    let mut pushes = |served: &mut Served, most: u64| {
+    let pushes = |served: &mut Served, most: u64| {
         let (peak, kept) = rise(served, |served| {
             wait_for(served, |it| it.pushed > before + most);
         });
@@ -67,7 +67,7 @@ fn a_push_takes_little_and_gives_it_back() {
         assert!(kept <= 256 << 10, "{kept} bytes stay");
     };
     pushes(&mut served, 5);
-    pushes(&mut served, 20);
+    pushes(&mut served, 10);
     // While nothing is accepted, profiles wait in files.
     let (peak, kept) = rise(&mut served, |served| {
         receiver.set(Mood::Answers(500));

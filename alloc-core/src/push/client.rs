@@ -1,20 +1,37 @@
 //! [`Client`]: sends a profile to a receiver.
 
+#[cfg(feature = "otlp")]
+use std::fs::File;
 use std::io::Read as _;
+#[cfg(feature = "otlp")]
+use std::io::{Seek as _, SeekFrom};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ureq::{Agent, SendBody};
 
 use super::taken::Taken;
+#[cfg(feature = "otlp")]
+use crate::snapshot::file::to_otlp;
+#[cfg(feature = "otlp")]
+use crate::{Error, write::Packed};
 
 /// Where profiles go, and what each request says.
 #[derive(Debug)]
 pub(super) struct Client {
+    pub(super) receiver: Receiver,
     /// The receiver's URL, without a slash at its end.
     pub(super) url: String,
     pub(super) headers: Vec<(&'static str, String)>,
-    /// The service and its labels, as `shop{instance=a}`.
-    pub(super) name: String,
+    pub(super) service: String,
+    pub(super) labels: Vec<(String, String)>,
+}
+
+/// What a receiver understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Receiver {
+    Pyroscope,
+    #[cfg(feature = "otlp")]
+    Otlp,
 }
 
 /// Why a profile was not accepted.
@@ -60,15 +77,22 @@ impl Client {
             .user_agent(concat!("alloc-core/", env!("CARGO_PKG_VERSION")))
             .build()
             .into();
-        let mut request = agent
-            .post(format!("{}/ingest", self.url))
-            .query("name", &self.name)
-            .query("from", from.min(until.saturating_sub(1)).to_string())
-            .query("until", until.to_string())
-            .query("format", "pprof")
-            .query("spyName", "alloc-core")
-            .header("Content-Type", "application/octet-stream")
-            .header("Content-Length", length.to_string());
+        let request = match self.receiver {
+            Receiver::Pyroscope => agent
+                .post(format!("{}/ingest", self.url))
+                .query("name", self.pyroscope_name())
+                // A profile of no time has no place.
+                .query("from", from.min(until.saturating_sub(1)).to_string())
+                .query("until", until.to_string())
+                .query("format", "pprof")
+                .query("spyName", "alloc-core")
+                .header("Content-Type", "application/octet-stream"),
+            #[cfg(feature = "otlp")]
+            Receiver::Otlp => agent
+                .post(format!("{}/v1development/profiles", self.url))
+                .header("Content-Type", "application/x-protobuf"),
+        };
+        let mut request = request.header("Content-Length", length.to_string());
         for (name, value) in &self.headers {
             request = request.header(*name, value);
         }
@@ -92,6 +116,31 @@ impl Client {
             400 | 413 | 422 => Failure::Refused(found),
             _ => Failure::Later(found),
         })
+    }
+}
+
+impl Client {
+    /// The service and its labels, as `shop{instance=a}`.
+    fn pyroscope_name(&self) -> String {
+        let labels = self.labels.iter();
+        let labels: Vec<_> = labels
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        format!("{}{{{}}}", self.service, labels.join(","))
+    }
+
+    /// What the receiver gets of a file in pprof's format, if it is not the file itself.
+    #[cfg(feature = "otlp")]
+    pub(super) fn converted(&self, file: &File) -> Result<Option<Packed>, Error> {
+        if self.receiver == Receiver::Pyroscope {
+            return Ok(None);
+        }
+        let mut file = file;
+        file.seek(SeekFrom::Start(0))?;
+        let mut resource = vec![("service.name", &*self.service)];
+        let labels = self.labels.iter();
+        resource.extend(labels.map(|(name, value)| (&**name, &**value)));
+        Ok(Some(Packed::of(to_otlp(file, &resource)?)))
     }
 }
 

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::Push;
-use super::client::Client;
+use super::client::{Client, Receiver};
 use super::worker::Worker;
 use crate::record::thread;
 use crate::{Bytes, Error};
@@ -47,6 +47,7 @@ use crate::{Bytes, Error};
 /// ```
 #[derive(Clone)]
 pub struct PushOptions {
+    receiver: Receiver,
     url: String,
     service: String,
     labels: Vec<(String, String)>,
@@ -64,7 +65,29 @@ impl PushOptions {
     /// `https` needs the feature `push-tls`. The environment's `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`
     /// count, as for other programs.
     pub fn pyroscope(url: &str) -> PushOptions {
+        PushOptions::to(Receiver::Pyroscope, url)
+    }
+
+    /// Pushes to a collector of OpenTelemetry at a URL such as `http://127.0.0.1:4318`.
+    ///
+    /// The format of profiles in OTLP is not stable yet, so neither is this: see
+    /// [`push`](mod@crate::push#otlp).
+    ///
+    /// ```
+    /// use alloc_core::push::PushOptions;
+    ///
+    /// let options = PushOptions::otlp("http://127.0.0.1:4318").label("service.version", "1.2");
+    /// options.start()?.detach();
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    #[cfg(feature = "otlp")]
+    pub fn otlp(url: &str) -> PushOptions {
+        PushOptions::to(Receiver::Otlp, url)
+    }
+
+    fn to(receiver: Receiver, url: &str) -> PushOptions {
         PushOptions {
+            receiver,
             url: url.trim_end_matches('/').to_owned(),
             service: program_name(),
             labels: Vec::new(),
@@ -85,7 +108,7 @@ impl PushOptions {
     }
 
     /// Adds a label to each profile, such as the instance or the version. Its name has letters, digits
-    /// and `_`, and its value no comma and no brace.
+    /// and `_`, and for OTLP points; its value has no comma, brace or equals sign.
     ///
     /// ```
     /// use alloc_core::push::PushOptions;
@@ -162,18 +185,16 @@ impl PushOptions {
     pub fn start(self) -> Result<Push, Error> {
         let _muted = thread::mute();
         self.check().map_err(std::io::Error::other)?;
-        let labels = self.labels.iter();
-        let labels: Vec<_> = labels
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
         let headers = [
             self.tenant.map(|it| ("X-Scope-OrgID", it)),
             self.authorization.map(|it| ("Authorization", it)),
         ];
         let client = Client {
+            receiver: self.receiver,
             url: self.url,
             headers: headers.into_iter().flatten().collect(),
-            name: format!("{}{{{}}}", self.service, labels.join(",")),
+            service: self.service,
+            labels: self.labels,
         };
         let command = Some(self.command).filter(|_| self.names);
         Push::start(Worker::new(client, self.every, command, self.queue))
@@ -205,7 +226,12 @@ impl PushOptions {
             return refuse(expected, &self.service);
         }
         for (name, value) in &self.labels {
-            if !consists_of(name, "_") || name.starts_with(|it: char| it.is_ascii_digit()) {
+            let others = match self.receiver {
+                Receiver::Pyroscope => "_",
+                #[cfg(feature = "otlp")]
+                Receiver::Otlp => "_.",
+            };
+            if !consists_of(name, others) || name.starts_with(|it: char| it.is_ascii_digit()) {
                 return refuse("a label's name of letters, digits and _", name);
             }
             if value.is_empty() || value.contains([',', '{', '}', '=']) || has_control(value) {
@@ -250,6 +276,7 @@ fn program_name() -> String {
 impl fmt::Debug for PushOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PushOptions")
+            .field("receiver", &self.receiver)
             .field("url", &self.url)
             .field("service", &self.service)
             .field("labels", &self.labels)

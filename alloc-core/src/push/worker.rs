@@ -138,6 +138,10 @@ impl Worker {
                 }),
             }
         }
+        #[cfg(feature = "otlp")]
+        if let Some(converted) = self.client.converted(&file)? {
+            (file, length) = taken::file_of(converted.bytes())?;
+        }
         let taken = Taken::write(file, length, &now, [self.last_at, until])?;
         self.queue.push(taken);
         (self.last, self.last_at) = (Some(now), until);
