@@ -108,6 +108,12 @@ fn pushed_differences_add_up_to_the_programs_numbers() {
     }
     let health = health(&mut served);
     assert_eq!((health.failed, health.refused, health.unnamed), (0, 0, 0));
+    let descriptors = served.descriptors();
+    served.tell("keep 1");
+    sum += 1;
+    live += 1;
+    wait_for(&mut served, |it| it.pushed >= health.pushed + 3);
+    assert!(served.descriptors() <= descriptors, "{descriptors}");
     let received = check_sums(served, vec![receiver]);
     assert!(received.len() >= 10, "{}", received.len());
 

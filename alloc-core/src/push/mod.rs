@@ -47,7 +47,8 @@
 //! # What it costs
 //!
 //! Some ten bytes for each callsite, in memory that is not the heap's. A profile is written as for
-//! [`serve`](mod@crate::serve#what-it-costs), and waits in a temporary file without a name. Where the
+//! [`serve`](mod@crate::serve#what-it-costs), and waits in a temporary file without a name: without a
+//! folder for temporary files, nothing is pushed, and [`Push::health`] says so. Where the
 //! folder for temporary files is in memory, so are the profiles that wait.
 //!
 //! The thread is not recorded, and blocks all signals. It has time limits for every step but the look-up

@@ -47,8 +47,8 @@ impl Queue {
         self.waiting.front_mut()
     }
 
-    pub(super) fn remove_first(&mut self) -> Option<Taken> {
-        self.waiting.pop_front()
+    pub(super) fn remove_first(&mut self) {
+        self.waiting.pop_front();
     }
 
     pub(super) fn clear(&mut self) {

@@ -1,4 +1,4 @@
-//! [`Taken`]: a profile in a file, with what the next one begins with.
+//! [`Taken`]: a profile in a file, with what it began with.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -9,14 +9,16 @@ use crate::serve::helper::{Helper, nameless_file};
 use crate::write::totals::Totals;
 use crate::{Bytes, Error};
 
-/// A profile that was taken, and the totals of its end.
+/// A profile that was taken, and the totals of its beginning.
 ///
-/// The totals are needed only if a later profile is refused. So they are kept behind the profile, in
-/// its file, and not in memory.
+/// The totals are needed only if the profile is refused: then the next one begins there. So they are
+/// kept behind the profile, in its file, and not in memory.
 pub(super) struct Taken {
     file: File,
     /// The length of the profile.
     profile: u64,
+    /// Whether it is a difference.
+    has_totals: bool,
     size: u64,
     /// The time that the profile is about.
     pub(super) from: SystemTime,
@@ -24,23 +26,26 @@ pub(super) struct Taken {
 }
 
 impl Taken {
-    /// Writes a profile and the totals of its end to a file.
+    /// Adds the totals of its beginning to a profile in a file.
     pub(super) fn write(
         file: File,
         profile: u64,
-        totals: &Totals,
+        totals: Option<&Totals>,
         times: [SystemTime; 2],
     ) -> io::Result<Taken> {
         let mut taken = Taken {
             file,
             profile,
-            size: 0,
+            has_totals: totals.is_some(),
+            size: profile,
             from: times[0],
             until: times[1],
         };
-        taken.file.seek(SeekFrom::Start(profile))?;
-        totals.save(&mut taken.file)?;
-        taken.size = taken.file.stream_position()?;
+        if let Some(totals) = totals {
+            taken.file.seek(SeekFrom::Start(profile))?;
+            totals.save(&mut taken.file)?;
+            taken.size = taken.file.stream_position()?;
+        }
         Ok(taken)
     }
 
@@ -55,10 +60,13 @@ impl Taken {
         Ok((self.profile, (&self.file).take(self.profile)))
     }
 
-    /// What each callsite had at the end of the profile.
-    pub(super) fn totals(&mut self) -> Result<Totals, Error> {
+    /// What each callsite had when the profile began. `None` if that was when tracing did.
+    pub(super) fn totals(&mut self) -> Result<Option<Totals>, Error> {
+        if !self.has_totals {
+            return Ok(None);
+        }
         self.file.seek(SeekFrom::Start(self.profile))?;
-        Totals::load(&mut self.file)
+        Totals::load(&mut self.file).map(Some)
     }
 }
 

@@ -21,8 +21,6 @@ pub(super) struct Worker {
     /// The command that looks up names, if any does.
     command: Option<OsString>,
     queue: Queue,
-    /// The last profile that was accepted, for its totals.
-    accepted: Option<Taken>,
     /// The end of the last profile that was taken. The next one begins there.
     last: Option<Totals>,
     /// When that was.
@@ -55,7 +53,6 @@ impl Worker {
             every,
             command,
             queue: Queue::new(most),
-            accepted: None,
             last: None,
             last_at: SystemTime::now(),
             pause: Pause::new(every),
@@ -142,7 +139,7 @@ impl Worker {
         if let Some(converted) = self.client.converted(&file)? {
             (file, length) = taken::file_of(converted.bytes())?;
         }
-        let taken = Taken::write(file, length, &now, [self.last_at, until])?;
+        let taken = Taken::write(file, length, self.last.as_ref(), [self.last_at, until])?;
         self.queue.push(taken);
         (self.last, self.last_at) = (Some(now), until);
         Ok(())
@@ -157,7 +154,7 @@ impl Worker {
         while let Some(first) = self.queue.first() {
             match self.client.send(first, limits) {
                 Ok(()) => {
-                    self.accepted = self.queue.remove_first();
+                    self.queue.remove_first();
                     self.pause.reset();
                     self.health.update(|health| {
                         health.pushed += 1;
@@ -184,22 +181,19 @@ impl Worker {
                     Ok(()) => self.health.update(|health| health.refused += refused),
                     Err(error) => self
                         .health
-                        .failed(format!("cannot read what was accepted: {error}")),
+                        .failed(format!("cannot read a profile that waits: {error}")),
                 }
             }
         }
     }
 
-    /// Lets the next profile begin where the last one that was accepted ends.
+    /// Lets the next profile begin where the first of those that wait began.
     fn begin_again(&mut self) -> Result<(), Error> {
-        let Some(accepted) = &mut self.accepted else {
-            self.last = None;
+        if let Some(first) = self.queue.first() {
+            self.last = first.totals()?;
+            self.last_at = first.from;
             self.queue.clear();
-            return Ok(());
-        };
-        self.last = Some(accepted.totals()?);
-        self.last_at = accepted.until;
-        self.queue.clear();
+        }
         Ok(())
     }
 

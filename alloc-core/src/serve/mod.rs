@@ -80,6 +80,7 @@ mod metrics;
 mod options;
 mod query;
 mod response;
+mod route;
 mod text;
 
 use std::time::Duration;

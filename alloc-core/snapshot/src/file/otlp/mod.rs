@@ -9,55 +9,18 @@
 //! each table has an empty entry that stands for none: so the numbers stay as they are. A profile of OTLP has
 //! one value for each sample, so there is one for each sample type. A sample without a value is left out.
 
+mod field;
+
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::Read;
 
-use super::proto::field as of_pprof;
-use super::read::unpack::unpack;
-use super::read::wire::{Fields, Value};
-use super::write::message::Message;
-use super::write::pages::{NoMemory, Pages};
 use crate::error::Error;
-
-/// Numbers of fields, by message.
-mod field {
-    pub(super) mod request {
-        pub(in super::super) const RESOURCE_PROFILES: u32 = 1;
-        pub(in super::super) const DICTIONARY: u32 = 2;
-    }
-    pub(super) mod resource_profiles {
-        pub(in super::super) const RESOURCE: u32 = 1;
-        pub(in super::super) const SCOPE_PROFILES: u32 = 2;
-    }
-    pub(super) mod scope_profiles {
-        pub(in super::super) const SCOPE: u32 = 1;
-        pub(in super::super) const PROFILE: u32 = 2;
-    }
-    pub(super) mod profile {
-        pub(in super::super) const SAMPLE_TYPE: u32 = 1;
-        pub(in super::super) const SAMPLE: u32 = 2;
-        pub(in super::super) const TIME: u32 = 3;
-        pub(in super::super) const DURATION: u32 = 4;
-        pub(in super::super) const PERIOD_TYPE: u32 = 5;
-        pub(in super::super) const PERIOD: u32 = 6;
-        pub(in super::super) const ID: u32 = 7;
-    }
-    pub(super) mod sample {
-        pub(in super::super) const STACK: u32 = 1;
-        pub(in super::super) const ATTRIBUTES: u32 = 2;
-        pub(in super::super) const VALUES: u32 = 4;
-    }
-    pub(super) mod dictionary {
-        pub(in super::super) const MAPPING: u32 = 1;
-        pub(in super::super) const LOCATION: u32 = 2;
-        pub(in super::super) const FUNCTION: u32 = 3;
-        pub(in super::super) const LINK: u32 = 4;
-        pub(in super::super) const STRING: u32 = 5;
-        pub(in super::super) const ATTRIBUTE: u32 = 6;
-        pub(in super::super) const STACK: u32 = 7;
-    }
-}
+use crate::file::proto::field as of_pprof;
+use crate::file::read::unpack::unpack;
+use crate::file::read::wire::{Fields, Value};
+use crate::file::write::message::Message;
+use crate::file::write::pages::{NoMemory, Pages};
 
 /// The attribute of a mapping that has the build id.
 const BUILD_ID: &str = "process.executable.build_id.gnu";
