@@ -1,7 +1,7 @@
 //! What an answer takes of the program's memory, and that it is given back.
 
 use crate::client::Served;
-use crate::push::{health, start, wait_for};
+use crate::push::{health, start_as, wait_for};
 use crate::receiver::{Mood, Receiver};
 
 /// How much resident memory rises while `work` runs, at most, and how much of it stays.
@@ -51,29 +51,35 @@ fn a_scrape_takes_little_and_gives_it_back() {
 
 #[test]
 fn a_push_takes_little_and_gives_it_back() {
+    check_pushes("push", 2 << 20);
+}
+
+/// A request of OTLP is made in memory.
+#[test]
+fn a_push_to_opentelemetry_gives_back_what_it_takes() {
+    check_pushes("otlp", 8 << 20);
+}
+
+fn check_pushes(format: &str, most: u64) {
     let receiver = Receiver::start();
-    let mut served = start(&receiver, &[]);
+    let mut served = start_as(format, &receiver, &[]);
     served.tell("callsites 20000");
     // The first pushes touch code for the first time, and a failure touches other code.
     receiver.set(Mood::Answers(500));
     wait_for(&mut served, |it| it.failed > 1);
     receiver.set(Mood::Accepts);
     let before = wait_for(&mut served, |it| it.pushed > 2 && it.queued == 0).pushed;
-    let pushes = |served: &mut Served, most: u64| {
-        let (peak, kept) = rise(served, |served| {
-            wait_for(served, |it| it.pushed > before + most);
-        });
-        assert!(peak <= 2 << 20, "{peak} bytes");
+    let check = |(peak, kept): (u64, u64)| {
+        assert!(peak <= most, "{peak} bytes");
         assert!(kept <= 256 << 10, "{kept} bytes stay");
     };
-    pushes(&mut served, 5);
-    pushes(&mut served, 10);
+    check(rise(&mut served, |served| {
+        wait_for(served, |it| it.pushed > before + 5);
+    }));
     // While nothing is accepted, profiles wait in files.
-    let (peak, kept) = rise(&mut served, |served| {
+    check(rise(&mut served, |served| {
         receiver.set(Mood::Answers(500));
         wait_for(served, |it| it.queued >= 5);
-    });
-    assert!(peak <= 2 << 20, "{peak} bytes");
-    assert!(kept <= 256 << 10, "{kept} bytes stay");
+    }));
     assert_eq!(health(&mut served).refused, 0);
 }

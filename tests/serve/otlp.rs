@@ -11,20 +11,9 @@ use opentelemetry_proto::tonic::profiles::v1development::{
 };
 use prost::Message as _;
 
-use crate::client::Served;
 use crate::profiles::alloc_report;
-use crate::push::wait_for;
+use crate::push::{start_as, wait_for};
 use crate::receiver::{Received, Receiver};
-
-/// Starts the program, which pushes to a collector and, for comparison, serves pprof.
-fn start(receiver: &Receiver, options: &[&str]) -> Served {
-    let push = format!("otlp={}", receiver.url());
-    let all: Vec<&str> = [&*push, "every=100"]
-        .into_iter()
-        .chain(options.iter().copied())
-        .collect();
-    Served::start(&all)
-}
 
 fn text(value: Option<&AnyValue>) -> &str {
     match value.and_then(|it| it.value.as_ref()) {
@@ -131,7 +120,7 @@ fn sums(received: &Received) -> Vec<(String, i64)> {
 #[test]
 fn four_profiles_add_up_to_the_programs_numbers() {
     let receiver = Receiver::start();
-    let mut served = start(&receiver, &["push-label=a"]);
+    let mut served = start_as("otlp", &receiver, &["push-label=a"]);
     served.tell("keep 300");
     served.tell("label 20");
     served.tell("drop 100");
@@ -170,19 +159,19 @@ fn four_profiles_add_up_to_the_programs_numbers() {
         last[2].1.abs_diff(live_blocks as i64) < 20,
         "{last:?} {live_blocks}"
     );
-    let (profiles, dictionary) = decoded(&received[0]);
-    let labels: HashSet<&str> = profiles
+    let decoded: Vec<_> = received.iter().map(decoded).collect();
+    let labels: HashSet<&str> = decoded
         .iter()
-        .flat_map(|it| &it.samples)
-        .flat_map(|it| &it.attribute_indices)
-        .map(|&at| &dictionary.attribute_table[at as usize])
-        .filter(|it| dictionary.string_table[it.key_strindex as usize] == "label")
-        .map(|it| text(it.value.as_ref()))
+        .flat_map(|(profiles, dictionary)| {
+            let samples = profiles.iter().flat_map(|it| &it.samples);
+            let attributes = samples.flat_map(|it| &it.attribute_indices);
+            attributes.map(move |&at| (&dictionary.attribute_table[at as usize], dictionary))
+        })
+        .filter(|(it, dictionary)| dictionary.string_table[it.key_strindex as usize] == "label")
+        .map(|(it, _)| text(it.value.as_ref()))
         .collect();
-    assert!(
-        labels.is_empty() || labels.contains("request \"1\""),
-        "{labels:?}"
-    );
+    assert_eq!(labels, HashSet::from(["request \"1\""]));
+    let (_, dictionary) = &decoded[0];
     assert!(dictionary.mapping_table.iter().any(|it| {
         let name = &dictionary.string_table[it.filename_strindex as usize];
         name.ends_with("/served") && !it.attribute_indices.is_empty()
@@ -195,7 +184,7 @@ fn names_are_in_the_dictionary() {
         return;
     };
     let receiver = Receiver::start();
-    let mut served = start(&receiver, &["push-names=1", &command]);
+    let mut served = start_as("otlp", &receiver, &["push-names=1", &command]);
     served.tell("keep 300");
     wait_for(&mut served, |it| it.pushed >= 1);
     served.tell("stop-pushing");

@@ -32,8 +32,13 @@ pub(crate) fn health(served: &mut Served) -> Health {
 }
 
 /// Starts the program, which pushes to the receiver ten times a second.
-pub(crate) fn start(receiver: &Receiver, options: &[&str]) -> Served {
-    let push = format!("push={}", receiver.url());
+fn start(receiver: &Receiver, options: &[&str]) -> Served {
+    start_as("push", receiver, options)
+}
+
+/// As [`start`], in the format that an option of the program is called by.
+pub(crate) fn start_as(format: &str, receiver: &Receiver, options: &[&str]) -> Served {
+    let push = format!("{format}={}", receiver.url());
     let all: Vec<&str> = [&*push, "every=100"]
         .into_iter()
         .chain(options.iter().copied())

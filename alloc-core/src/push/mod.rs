@@ -24,7 +24,7 @@
 //! Profiles are an alpha part of OpenTelemetry's protocol: the format is that of its version 1.11, and the
 //! next version of this crate may send another. A request has four profiles, one for each sample type, and
 //! each has an id by which a receiver can tell that it gets it twice. A profile is unpacked and converted
-//! in this process, which takes three times its unpacked size meanwhile: some 8 MiB for 20,000 callsites.
+//! in this process, which takes 5 MiB for 20,000 callsites and gives it back.
 //!
 //! # Names
 //!
@@ -46,10 +46,10 @@
 //!
 //! # What it costs
 //!
-//! Some ten bytes for each callsite, in memory that is not the heap's. A profile is written as for
-//! [`serve`](mod@crate::serve#what-it-costs), and waits in a temporary file without a name: without a
-//! folder for temporary files, nothing is pushed, and [`Push::health`] says so. Where the
-//! folder for temporary files is in memory, so are the profiles that wait.
+//! Some ten bytes for each callsite, in memory that is not the heap's. A push of 20,000 callsites takes
+//! 0.6 MiB and gives it back. A profile waits in a temporary file without a name: without a folder for
+//! temporary files, nothing is pushed, and [`Push::health`] says so. Where that folder is in memory, so
+//! are the profiles that wait.
 //!
 //! The thread is not recorded, and blocks all signals. It has time limits for every step but the look-up
 //! of the receiver's address, which is the system's. A child after a fork does not push.
