@@ -16,7 +16,7 @@
 //!
 //! | receiver | request |
 //! | --- | --- |
-//! | [`PushOptions::pyroscope`] | `POST /ingest` with `format=pprof`, which says that its numbers are differences |
+//! | [`PushOptions::pyroscope`] | `POST /ingest` with `format=pprof`, whose numbers Pyroscope takes as differences |
 //! | `PushOptions::otlp` | `POST /v1development/profiles`, with the feature `otlp` |
 //!
 //! # OTLP
