@@ -1,5 +1,5 @@
-//! Soak: a service under load for long, with sampling, serving and the flight recorder on, beside the same service without the
-//! tracer.
+//! Soak: a service under load for long, with sampling, serving, pushing and the flight recorder on, beside the same service
+//! without the tracer.
 //!
 //! Each client asks both in turn, so that what the machine does meets both. A scraper asks for metrics and profiles each
 //! second, and bad clients send half requests and garbage. It fails if the tracer's memory, or the descriptors or threads of
@@ -11,6 +11,7 @@ use std::fs;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -89,7 +90,9 @@ fn run(time: Duration) -> Result<()> {
     println!("machine   {}", machine::description());
     let folder = tempfile::tempdir()?;
     let files = folder.path().join("%p.pb.gz");
+    let (receiver, pushed) = soak::receive()?;
     let environment = [
+        (soak::RECEIVER, &*receiver),
         ("ALLOC_TRACE_SAMPLE", "512KiB"),
         ("ALLOC_TRACE_OUT", files.to_str().ok_or("expected UTF-8")?),
         ("ALLOC_TRACE_EVERY", "2"),
@@ -130,6 +133,10 @@ fn run(time: Duration) -> Result<()> {
         )
         .into());
     }
+    let pushed = pushed.load(Ordering::Relaxed);
+    if pushed < watched.len() as u64 / 8 {
+        return Err(format!("expected a push each few seconds, found {pushed}").into());
+    }
     let mut read = 0;
     for file in fs::read_dir(folder.path())? {
         Snapshot::load(file?.path())?;
@@ -138,7 +145,10 @@ fn run(time: Duration) -> Result<()> {
     if read == 0 || read > FILES {
         return Err(format!("expected up to {FILES} files of the recorder, found {read}").into());
     }
-    println!("\n{read} files of the recorder, {} scrapes", watched.len());
+    println!(
+        "\n{read} files of the recorder, {} scrapes, {pushed} pushes",
+        watched.len()
+    );
     Ok(())
 }
 

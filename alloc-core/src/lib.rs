@@ -120,10 +120,13 @@ pub mod environment;
 mod graph;
 mod label;
 mod process;
+#[cfg(feature = "push")]
+pub mod push;
 mod record;
 mod scope;
 #[cfg(feature = "serve")]
 pub mod serve;
+mod services;
 mod snapshot;
 mod system;
 mod tables;

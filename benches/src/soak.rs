@@ -8,6 +8,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -185,6 +186,56 @@ pub fn order(number: u64) -> String {
     let item = |at: u64| json!({ "name": format!("item {}", number * 31 + at), "price": at });
     let items = Vec::from_iter((0..5 + number % 40).map(item));
     format!("{}\n", json!({ "customer": number, "items": items }))
+}
+
+/// The variable that says where a service pushes profiles to.
+pub const RECEIVER: &str = "SOAK_RECEIVER";
+
+/// Starts a receiver of pushed profiles, which refuses a third of them for now. Returns its URL, and a count of those that it
+/// accepted.
+///
+/// # Errors
+///
+/// If it cannot listen on a loopback address.
+pub fn receive() -> io::Result<(String, Arc<AtomicU64>)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let accepted = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&accepted);
+    thread::spawn(move || {
+        for (number, stream) in listener.incoming().flatten().enumerate() {
+            let is_accepted = number % 3 < 2;
+            // NOTE: the service is gone at the end.
+            let answered = answer_push(&stream, is_accepted);
+            if is_accepted && answered.is_ok() {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    Ok((url, accepted))
+}
+
+fn answer_push(stream: &TcpStream, is_accepted: bool) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut reader = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+        let header = line.to_ascii_lowercase();
+        if let Some(value) = header.strip_prefix("content-length:") {
+            length = value.trim().parse().map_err(io::Error::other)?;
+        }
+    }
+    io::copy(&mut reader.take(length), &mut io::sink())?;
+    let status = if is_accepted { "200 OK" } else { "503 Not now" };
+    let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    (&*stream).write_all(answer.as_bytes())
 }
 
 /// Asks for a path over HTTP, and returns the status and the body.

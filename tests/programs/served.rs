@@ -1,13 +1,14 @@
 //! A program that serves profiles of its memory, for tests of what clients get.
 //!
-//! Its arguments are an address, and options such as `token=...`. It prints the address that it
+//! Its arguments are an address, or `-` if it does not serve, and options such as `token=...`. It prints the address that it
 //! serves. Then each line of its input is a command, and each is answered with a line.
 
 use std::hint::black_box;
 use std::io::{BufRead as _, Write as _};
 use std::time::Duration;
 
-use alloc_core::{Config, ServeOptions, TraceAlloc};
+use alloc_core::push::PushOptions;
+use alloc_core::{Bytes, Config, ServeOptions, TraceAlloc};
 use alloc_tests::call_by_bits;
 
 #[global_allocator]
@@ -27,16 +28,41 @@ fn keep_afar(kept: &mut Vec<Box<[u8]>>, callsites: u32) {
     }
 }
 
+/// The options with which it pushes, after one more argument. `None` if the argument is for something else.
+fn pushes(push: Option<PushOptions>, name: &str, value: &str) -> Option<PushOptions> {
+    let begin = |options: PushOptions| {
+        let options = options.names(false).service("shop").tenant("team");
+        options.basic_auth("me", "s3cret")
+    };
+    Some(match name {
+        "push" => begin(PushOptions::pyroscope(value)),
+        "otlp" => begin(PushOptions::otlp(value)),
+        "push-label" => push?.label("instance", value),
+        "push-names" => push?.names(value == "1"),
+        "every" => push?.every(Duration::from_millis(value.parse().expect("milliseconds"))),
+        "queue" => push?.queue(Bytes::new(value.parse().expect("bytes"))),
+        _ => return None,
+    })
+}
+
 fn main() {
     let mut options = ServeOptions::default();
     let mut config = Some(Config::default());
+    let mut push: Option<PushOptions> = None;
     let mut arguments = std::env::args().skip(1);
     let address = arguments.next().expect("an address");
     for argument in arguments {
         let (name, value) = argument.split_once('=').expect("a name and a value");
+        if let Some(changed) = pushes(push.clone(), name, value) {
+            push = Some(changed);
+            continue;
+        }
         options = match name {
             "token" => options.token(value),
-            "command" => options.command(value),
+            "command" => {
+                push = push.map(|it| it.command(value));
+                options.command(value)
+            }
             "names" => options.names(value == "1"),
             "read_only" => options.read_only(value == "1"),
             "mode" => options.socket_mode(u32::from_str_radix(value, 8).expect("a mode")),
@@ -55,8 +81,19 @@ fn main() {
     if let Some(config) = config {
         alloc_core::start_with(config).expect("tracing starts");
     }
-    let mut server = match alloc_core::serve_with(&address, &options) {
-        Ok(server) => Some(server),
+    let mut push = match push.map(PushOptions::start).transpose() {
+        Ok(push) => push,
+        Err(error) => {
+            println!("error: {error}");
+            return;
+        }
+    };
+    let served = match &*address {
+        "-" => Ok(None),
+        address => alloc_core::serve_with(address, &options).map(Some),
+    };
+    let mut server = match served {
+        Ok(server) => server,
         Err(error) => {
             println!("error: {error}");
             return;
@@ -66,11 +103,10 @@ fn main() {
         println!("{text}");
         std::io::stdout().flush().expect("somebody reads");
     };
-    if let Some(server) = &server {
-        match server.address() {
-            Some(address) => say(&address),
-            None => say(&server),
-        }
+    match server.as_ref().map(|it| it.address()) {
+        Some(Some(address)) => say(&address),
+        Some(None) => say(&server.as_ref().expect("a server")),
+        None => say(&"not serving"),
     }
     let mut kept = Vec::with_capacity(1 << 20);
     for line in std::io::stdin().lock().lines() {
@@ -85,7 +121,28 @@ fn main() {
             "label" => alloc_core::Label::new("request \"1\"").run(|| keep(&mut kept, number)),
             "stop-serving" => drop(server.take()),
             "sleep" => std::thread::sleep(Duration::from_millis(number as u64)),
-            "total" => {
+            "push-health" => {
+                let health = push.as_ref().expect("it pushes").health();
+                let numbers = [
+                    health.pushed,
+                    health.failed,
+                    health.refused,
+                    health.unnamed,
+                    health.queued,
+                ];
+                say(&numbers.map(|it| it.to_string()).join(" "));
+                continue;
+            }
+            "push-error" => {
+                let health = push.as_ref().expect("it pushes").health();
+                say(&health.last_error.unwrap_or_default());
+                continue;
+            }
+            "total" | "stop-pushing" => {
+                // NOTE: nothing is allocated between the end of the last push and the snapshot.
+                if command == "stop-pushing" {
+                    drop(push.take());
+                }
                 let snapshot = alloc_core::take_snapshot().expect("tracing is on");
                 let mut total = alloc_core::Amount::default();
                 let traces = snapshot.traces().iter();

@@ -34,10 +34,30 @@ impl Served {
         Served::spawn(command.arg(address).args(options))
     }
 
+    /// Starts it with variables. It serves only if they say so, and what it says first on standard
+    /// error is its address.
+    pub(crate) fn start_by(environment: &[(&str, &str)]) -> Served {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_served"));
+        command.arg("-").stderr(Stdio::piped());
+        let mut served = Served::spawn_with(&mut command, environment);
+        assert_eq!(served.address, "not serving");
+        let errors = served.child.stderr.take().expect("a pipe");
+        served.address.clear();
+        let mut errors = BufReader::new(errors);
+        errors.read_line(&mut served.address).expect("UTF-8");
+        served
+    }
+
     fn spawn(command: &mut Command) -> Served {
-        for (name, _) in std::env::vars().filter(|it| it.0.starts_with("ALLOC_TRACE")) {
+        Served::spawn_with(command, &[])
+    }
+
+    fn spawn_with(command: &mut Command, environment: &[(&str, &str)]) -> Served {
+        let is_ours = |name: &str| name.starts_with("ALLOC_TRACE") || name.ends_with("_PROXY");
+        for (name, _) in std::env::vars().filter(|it| is_ours(&it.0.to_ascii_uppercase())) {
             command.env_remove(name);
         }
+        command.envs(environment.iter().copied());
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         let input = child.stdin.take().expect("a pipe");

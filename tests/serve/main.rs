@@ -1,8 +1,12 @@
-//! Profiles of a running program, as its clients get them.
+//! Profiles of a running program, as its clients and its receivers get them.
 
 mod bad_company;
+mod by_environment;
 mod client;
 mod memory;
 mod metrics;
+mod otlp;
 mod profiles;
+mod push;
+mod receiver;
 mod who_may_ask;

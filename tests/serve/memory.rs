@@ -1,14 +1,16 @@
 //! What an answer takes of the program's memory, and that it is given back.
 
 use crate::client::Served;
+use crate::push::{health, start_as, wait_for};
+use crate::receiver::{Mood, Receiver};
 
 /// How much resident memory rises while `work` runs, at most, and how much of it stays.
-fn rise(served: &Served, work: impl FnOnce()) -> (u64, u64) {
+fn rise(served: &mut Served, work: impl FnOnce(&mut Served)) -> (u64, u64) {
     let before = served.status("VmRSS:");
     let clear = format!("/proc/{}/clear_refs", served.process());
     // Sets the high-water mark to what is resident now.
     std::fs::write(clear, "5").expect("it is ours");
-    work();
+    work(served);
     let peak = served.status("VmHWM:").saturating_sub(before);
     (peak, served.status("VmRSS:").saturating_sub(before))
 }
@@ -17,7 +19,7 @@ fn rise(served: &Served, work: impl FnOnce()) -> (u64, u64) {
 fn a_scrape_takes_little_and_gives_it_back() {
     let mut served = Served::start(&[]);
     served.tell("callsites 20000");
-    let get = |target: &str| assert_eq!(served.get(target).status, 200);
+    let get = |served: &mut Served, target: &str| assert_eq!(served.get(target).status, 200);
     // The first answer of each kind touches code for the first time.
     for target in [
         "/debug/pprof/heap",
@@ -26,7 +28,7 @@ fn a_scrape_takes_little_and_gives_it_back() {
         "/debug/pprof/heap?seconds=1",
         "/debug/pprof/heap?debug=1",
     ] {
-        get(target);
+        get(&mut served, target);
     }
     for (target, most) in [
         ("/debug/pprof/heap", 2 << 20),
@@ -36,13 +38,48 @@ fn a_scrape_takes_little_and_gives_it_back() {
         ("/debug/pprof/heap?debug=1", 512 << 10),
         ("/metrics", 512 << 10),
     ] {
-        let (peak, kept) = rise(&served, || get(target));
+        let (peak, kept) = rise(&mut served, |served| get(served, target));
         assert!(peak <= most, "{target}: {peak} bytes");
         assert!(kept <= 128 << 10, "{target}: {kept} bytes stay");
     }
     let times = if cfg!(debug_assertions) { 20 } else { 200 };
-    let (_, kept) = rise(&served, || {
-        (0..times).for_each(|_| get("/debug/pprof/heap"))
+    let (_, kept) = rise(&mut served, |served| {
+        (0..times).for_each(|_| get(served, "/debug/pprof/heap"))
     });
     assert!(kept <= 128 << 10, "{kept} bytes stay after {times} answers");
+}
+
+#[test]
+fn a_push_takes_little_and_gives_it_back() {
+    check_pushes("push", 2 << 20);
+}
+
+/// A request of OTLP is made in memory.
+#[test]
+fn a_push_to_opentelemetry_gives_back_what_it_takes() {
+    check_pushes("otlp", 8 << 20);
+}
+
+fn check_pushes(format: &str, most: u64) {
+    let receiver = Receiver::start();
+    let mut served = start_as(format, &receiver, &[]);
+    served.tell("callsites 20000");
+    // The first pushes touch code for the first time, and a failure touches other code.
+    receiver.set(Mood::Answers(500));
+    wait_for(&mut served, |it| it.failed > 1);
+    receiver.set(Mood::Accepts);
+    let before = wait_for(&mut served, |it| it.pushed > 2 && it.queued == 0).pushed;
+    let check = |(peak, kept): (u64, u64)| {
+        assert!(peak <= most, "{peak} bytes");
+        assert!(kept <= 256 << 10, "{kept} bytes stay");
+    };
+    check(rise(&mut served, |served| {
+        wait_for(served, |it| it.pushed > before + 5);
+    }));
+    // While nothing is accepted, profiles wait in files.
+    check(rise(&mut served, |served| {
+        receiver.set(Mood::Answers(500));
+        wait_for(served, |it| it.queued >= 5);
+    }));
+    assert_eq!(health(&mut served).refused, 0);
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use alloc_tests::Tool;
 
 use crate::client::{Answer, Served};
+use crate::profiles::alloc_report;
 
 fn numbers(text: &str) -> HashMap<String, u64> {
     let lines = text.lines().filter(|it| !it.starts_with('#'));
@@ -57,6 +58,65 @@ fn numbers_equal_those_of_the_program() {
         ),
         (0, 0)
     );
+}
+
+/// The rows of the callsites, and the size of the heap.
+fn callsites(text: &str) -> (HashMap<String, u64>, u64) {
+    let found = numbers(text);
+    let heap = found["alloc_trace_heap_bytes"];
+    let rows = found.into_iter().filter_map(|(name, bytes)| {
+        let row = name.strip_prefix("alloc_trace_callsite_bytes{callsite=\"")?;
+        Some((row.strip_suffix("\"}")?.to_owned(), bytes))
+    });
+    (rows.collect(), heap)
+}
+
+#[test]
+fn the_largest_callsites_have_names_and_the_rows_add_up() {
+    let Some(command) = alloc_report() else {
+        return;
+    };
+    let mut served = Served::start(&[&command]);
+    served.tell("keep 300");
+    served.tell("callsites 500");
+    served.tell("keep 400");
+    let until = Instant::now() + Duration::from_secs(120);
+    let (rows, text) = loop {
+        let answer = served.get("/metrics");
+        let (rows, heap) = callsites(answer.text());
+        // Before there are names, too.
+        assert_eq!(rows.values().sum::<u64>(), heap, "{rows:?}");
+        assert!(rows.len() <= 21, "{rows:?}");
+        if rows.len() > 1 {
+            break (rows, answer.text().to_owned());
+        }
+        assert!(Instant::now() < until, "{rows:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    // The two largest that keep: both are in the same line.
+    let of_keep = rows.iter().filter(|it| it.0.contains("served::keep"));
+    let of_keep: Vec<_> = of_keep.collect();
+    assert_eq!(of_keep.len(), 1, "{rows:?}");
+    assert!(of_keep[0].0.contains("served.rs:"), "{rows:?}");
+    // Of the 500 callsites with one block each, some are among the largest.
+    let bytes = *of_keep[0].1;
+    assert!((700_000..720_000).contains(&bytes), "{rows:?}");
+    assert!(rows["<others>"] > 480_000, "{rows:?}");
+    check_with_promtool(&text);
+}
+
+/// Without the command, all is among the others, and nobody waits.
+#[test]
+fn without_the_command_there_are_only_others() {
+    let mut served = Served::start(&["command=/no/such/command"]);
+    served.tell("keep 300");
+    for _ in 0..5 {
+        let (rows, heap) = callsites(served.get("/metrics").text());
+        assert_eq!(rows, HashMap::from([("<others>".to_owned(), heap)]));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let processes = served.status("Threads:");
+    assert!(processes <= 3, "{processes} threads");
 }
 
 fn check_with_promtool(text: &str) {

@@ -57,6 +57,8 @@ pub mod seam {
     pub use crate::process::{Muted, Process, mute, register, register_symbolizer, untraced};
 
     pub mod file {
+        #[cfg(feature = "otlp")]
+        pub use crate::file::otlp::to_otlp;
         pub use crate::file::write::pages::{NoMemory, Pages, Zeroed};
         pub use crate::file::write::raw::{
             Callsite, Freed, Lifetimes, RawFile, Segment, Summary, Text,

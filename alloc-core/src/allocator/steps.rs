@@ -12,7 +12,7 @@ use crate::record::hooks::{FastPath, Hooks};
 use crate::record::recorder::Recorder;
 use crate::record::unguarded::Unguarded;
 use crate::tables::callsites::CallsiteId;
-use crate::{control, environment, scope};
+use crate::{control, environment, scope, services};
 
 /// Whether a call in tail position is a jump, as in an optimized program.
 ///
@@ -61,6 +61,7 @@ impl<A: GlobalAlloc> TraceAlloc<A> {
                 unsafe { self.inner.dealloc(block, layout) };
             }
         });
+        services::begin();
     }
 
     #[inline(always)]

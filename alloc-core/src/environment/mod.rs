@@ -49,6 +49,13 @@
 //! ALLOC_TRACE_LIVE=PATH        Append the heap's numbers to a file ten times a second: seconds
 //!                              since 1970, current, peak. Every tenth line also has the bytes and
 //!                              blocks allocated in total, and the tracer's own bytes.
+//! ALLOC_TRACE_SERVE=ADDRESS    Serve profiles over HTTP, as alloc_core::serve does: 127.0.0.1:6060, or the
+//!                              path of a Unix socket. It needs the feature serve.
+//! ALLOC_TRACE_SERVE_TOKEN=TOKEN
+//!                              The token that each request needs; without one, only this machine is
+//!                              answered.
+//! ALLOC_TRACE_PUSH=URL         Push profiles to Pyroscope every 15 seconds, as alloc_core::push does:
+//!                              http://pyroscope:4040. It needs the feature push.
 //!
 //! In a PATH, %p is the process id, %n the snapshot's number, %t the time in UTC as
 //! 20260131T235959Z, %h the host name, and %% a percent sign. If a numbered snapshot's path has no
@@ -59,10 +66,11 @@
 //!   ALLOC_TRACE=128 ALLOC_TRACE_OUT=heap.pb.gz ./server
 //!   ALLOC_TRACE_SAMPLE=512KiB ALLOC_TRACE_SIGNAL=USR1 ALLOC_TRACE_OUT=/var/tmp/%p.pb.gz ./server
 //!   ALLOC_TRACE_SAMPLE=512KiB ALLOC_TRACE_WHEN=limit=80%,growth=20% ALLOC_TRACE_KEEP=20 ./server
+//!   ALLOC_TRACE_SAMPLE=512KiB ALLOC_TRACE_SERVE=127.0.0.1:6060 ./server
 //!   ALLOC_TRACE=128 ALLOC_TRACE_EVERY=60 ALLOC_TRACE_OUT=/var/tmp/%h-%t-%p.pb.gz ./server
 //! ```
 //!
-//! An empty variable counts as unset. An invalid value ends the program at its start, with status 2
+//! An empty variable counts as unset. An invalid value of another variable than the last three ends the program at its start, with status 2
 //! and a message that shows what was expected and what was found. An unknown variable that begins
 //! with `ALLOC_TRACE` is reported on standard error, with the closest known name. The program then
 //! continues.
@@ -82,6 +90,14 @@
 //! [`Config::lifetimes`](crate::Config::lifetimes), [`Config::slack`](crate::Config::slack),
 //! [`Config::exact_peak`](crate::Config::exact_peak) and
 //! [`Config::max_callsites`](crate::Config::max_callsites).
+//!
+//! # Serving and pushing
+//!
+//! `ALLOC_TRACE_SERVE` and `ALLOC_TRACE_PUSH` start a thread before `main`, whether tracing is on or not: a
+//! request to `/start` turns it on. The address that is served is printed on standard error. What is
+//! wrong with these variables is printed there too, and the program continues without. A child after
+//! a fork neither serves nor pushes. When the process ends, what was allocated since the last push is
+//! not pushed.
 //!
 //! # Privileged programs
 //!

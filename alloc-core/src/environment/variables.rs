@@ -8,7 +8,7 @@ use crate::system::hooks;
 const PREFIX: &str = "ALLOC_TRACE";
 
 /// All variables that are read. See [`environment`](crate::environment).
-const KNOWN: [&str; 19] = [
+const KNOWN: [&str; 22] = [
     PREFIX,
     "ALLOC_TRACE_SAMPLE",
     "ALLOC_TRACE_OUT",
@@ -28,10 +28,13 @@ const KNOWN: [&str; 19] = [
     "ALLOC_TRACE_THREADS",
     "ALLOC_TRACE_EXACT_PEAK",
     "ALLOC_TRACE_MAX_CALLSITES",
+    "ALLOC_TRACE_SERVE",
+    "ALLOC_TRACE_SERVE_TOKEN",
+    "ALLOC_TRACE_PUSH",
 ];
 
 /// Names that users may try instead, with the right ones.
-const SYNONYMS: [(&str, &str); 8] = [
+const SYNONYMS: [(&str, &str); 9] = [
     ("ALLOC_TRACE_FRAMES", PREFIX),
     ("ALLOC_TRACE_DEPTH", PREFIX),
     ("ALLOC_TRACE_FILE", "ALLOC_TRACE_OUT"),
@@ -39,6 +42,7 @@ const SYNONYMS: [(&str, &str); 8] = [
     ("ALLOC_TRACE_OUTPUT", "ALLOC_TRACE_OUT"),
     ("ALLOC_TRACE_INTERVAL", "ALLOC_TRACE_EVERY"),
     ("ALLOC_TRACE_LIMIT", "ALLOC_TRACE_KEEP"),
+    ("ALLOC_TRACE_TOKEN", "ALLOC_TRACE_SERVE_TOKEN"),
     ("ALLOC_TRACE_CALLSITES", "ALLOC_TRACE_MAX_CALLSITES"),
 ];
 

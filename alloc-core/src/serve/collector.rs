@@ -8,11 +8,14 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
+use super::ServeOptions;
+use super::callsites::Callsites;
 use super::metrics::{Kind, Metric, Numbers};
 
 /// The numbers of `/metrics`, for a registry of the crate `prometheus-client`.
 ///
-/// Each scrape reads the tables once: some milliseconds for 20,000 callsites.
+/// Each scrape reads the tables once: some milliseconds for 20,000 callsites. Of the options,
+/// [`callsites`](ServeOptions::callsites) and [`command`](ServeOptions::command) count.
 ///
 /// ```
 /// # use alloc_core::TraceAlloc;
@@ -25,7 +28,7 @@ use super::metrics::{Kind, Metric, Numbers};
 /// alloc_core::start()?;
 /// let kept = vec![0_u8; 1 << 20];
 /// let mut registry = Registry::default();
-/// registry.register_collector(Box::new(HeapCollector));
+/// registry.register_collector(Box::new(HeapCollector::default()));
 ///
 /// let mut text = String::new();
 /// encode(&mut text, &registry)?;
@@ -35,12 +38,32 @@ use super::metrics::{Kind, Metric, Numbers};
 /// assert!(text.contains("alloc_trace_allocated_bytes_total "));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct HeapCollector;
+#[derive(Clone, Debug)]
+pub struct HeapCollector(Callsites);
+
+impl HeapCollector {
+    /// A collector with these options.
+    ///
+    /// ```
+    /// use alloc_core::ServeOptions;
+    /// use alloc_core::serve::HeapCollector;
+    ///
+    /// let without_callsites = HeapCollector::new(&ServeOptions::default().callsites(0));
+    /// ```
+    pub fn new(options: &ServeOptions) -> HeapCollector {
+        HeapCollector(Callsites::new(options))
+    }
+}
+
+impl Default for HeapCollector {
+    fn default() -> HeapCollector {
+        HeapCollector::new(&ServeOptions::default())
+    }
+}
 
 impl Collector for HeapCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let numbers = Numbers::read().map_err(|_| fmt::Error)?;
+        let numbers = Numbers::read(&self.0).map_err(|_| fmt::Error)?;
         let mut encoded = Ok(());
         numbers.each(&mut |metric| {
             if encoded.is_ok() {
@@ -62,7 +85,7 @@ fn encode(encoder: &mut DescriptorEncoder<'_>, metric: &Metric<'_>) -> fmt::Resu
         match label {
             None => return number(metric.kind, value, encoder),
             Some(label) => {
-                let labels = [("label", label)];
+                let labels = [(metric.key, label)];
                 number(metric.kind, value, encoder.encode_family(&labels)?)?;
             }
         }

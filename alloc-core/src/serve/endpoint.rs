@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use super::callsites::Callsites;
 use super::delta::{self, Delta};
 use super::helper::Helper;
 use super::query::Query;
 use super::response::{Body, Response};
+use super::route::{Method, PPROF, Route};
 use super::{ServeOptions, index, metrics, text};
 use crate::environment::background;
 use crate::record::thread;
@@ -44,13 +46,7 @@ pub struct Endpoint(Arc<Inner>);
 struct Inner {
     options: ServeOptions,
     delta: Delta,
-}
-
-/// What a request asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
-    Get,
-    Post,
+    callsites: Callsites,
 }
 
 /// An answer, or when to ask for it again.
@@ -81,6 +77,7 @@ impl Endpoint {
         Endpoint(Arc::new(Inner {
             options: options.clone(),
             delta: Delta::default(),
+            callsites: Callsites::new(options),
         }))
     }
 
@@ -134,7 +131,7 @@ impl Endpoint {
             Route::Index => ready(index::response()),
             Route::CommandLine => ready(index::command_line()?),
             Route::Profile(name) => self.pprof(name, query),
-            Route::Metrics => ready(metrics::response()?),
+            Route::Metrics => ready(metrics::response(&self.0.callsites)?),
             Route::Snapshot => {
                 let residence = query.switch("resident").map_err(wrong)?.unwrap_or(false);
                 let with = With {
@@ -211,7 +208,7 @@ impl Endpoint {
         input: Packed,
         response: Response,
     ) -> Result<Answer, Response> {
-        let helper = Helper::start(&self.0.options.command, arguments, input.bytes())?;
+        let helper = Helper::start_with(&self.0.options.command, arguments, input.bytes())?;
         Ok(Answer::Later(Later::Command(helper, response)))
     }
 
@@ -301,75 +298,6 @@ impl Later {
         }
     }
 }
-
-/// What there is to ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Route {
-    Root,
-    Index,
-    CommandLine,
-    /// A profile, by its name.
-    Profile(&'static str),
-    Metrics,
-    Snapshot,
-    Report,
-    Graph,
-    Start,
-    Stop,
-}
-
-impl Route {
-    /// The route of a path, or the answer to a path that there is not.
-    pub(super) fn of(path: &str) -> Result<Route, Response> {
-        Ok(match path {
-            "/" => Route::Root,
-            "/metrics" => Route::Metrics,
-            "/snapshot" => Route::Snapshot,
-            "/report" => Route::Report,
-            "/graph" => Route::Graph,
-            "/start" => Route::Start,
-            "/stop" => Route::Stop,
-            _ => match path.strip_prefix(PPROF) {
-                Some("") => Route::Index,
-                Some("cmdline") => Route::CommandLine,
-                Some("heap") => Route::Profile("heap"),
-                Some("allocs") => Route::Profile("allocs"),
-                Some("delta_heap") => Route::Profile("delta_heap"),
-                Some(other) => {
-                    let found = format!(
-                        "expected heap, allocs, delta_heap or cmdline, found {other:?}: this \
-                         program serves profiles of its memory"
-                    );
-                    return Err(Response::text(404, found).with_header("X-Go-Pprof", "1"));
-                }
-                None => {
-                    let found = format!(
-                        "expected {PPROF}, /metrics, /report, /snapshot or /graph, found another path"
-                    );
-                    return Err(Response::text(404, found));
-                }
-            },
-        })
-    }
-
-    fn method(self) -> Method {
-        match self {
-            Route::Start | Route::Stop => Method::Post,
-            _ => Method::Get,
-        }
-    }
-
-    /// Whether the answer takes time or memory.
-    pub(super) fn is_large(self) -> bool {
-        matches!(
-            self,
-            Route::Profile(_) | Route::Snapshot | Route::Report | Route::Graph
-        )
-    }
-}
-
-/// The path of profiles.
-pub(super) const PPROF: &str = "/debug/pprof/";
 
 const SECONDS: &str = "a number from 1 to 3600";
 

@@ -13,7 +13,7 @@ use crate::write::output;
 /// A command that runs, with a file for its input and one for its output.
 ///
 /// The files have no name, so they are gone once nobody has them open.
-pub(super) struct Helper {
+pub(crate) struct Helper {
     /// `None` once it ended.
     child: Option<Child>,
     output: File,
@@ -24,21 +24,33 @@ pub(super) struct Helper {
 /// How long a command may take.
 const LONGEST: Duration = Duration::from_secs(120);
 
+const TEMPORARY: &str = "cannot write a temporary file";
+
 impl Helper {
-    /// Starts a command.
-    pub(super) fn start(
+    /// Starts a command on the bytes of its input.
+    pub(super) fn start_with(
         command: &OsStr,
         arguments: &[&str],
         input: &[u8],
     ) -> Result<Helper, Response> {
-        let files = || -> io::Result<[File; 3]> {
-            let mut of_input = nameless_file()?;
-            of_input.write_all(input)?;
-            of_input.seek(SeekFrom::Start(0))?;
-            Ok([of_input, nameless_file()?, nameless_file()?])
+        let file = || -> io::Result<File> {
+            let mut file = nameless_file()?;
+            file.write_all(input)?;
+            file.seek(SeekFrom::Start(0))?;
+            Ok(file)
         };
-        let [input, output, errors] =
-            files().map_err(|error| failed("cannot write a temporary file", &error))?;
+        let input = file().map_err(|error| failed(TEMPORARY, &error))?;
+        Helper::start(command, arguments, input)
+    }
+
+    /// Starts a command on a file, from where the file stands.
+    pub(crate) fn start(
+        command: &OsStr,
+        arguments: &[&str],
+        input: File,
+    ) -> Result<Helper, Response> {
+        let files = || io::Result::Ok([nameless_file()?, nameless_file()?]);
+        let [output, errors] = files().map_err(|error| failed(TEMPORARY, &error))?;
         let started = (|| {
             Command::new(command)
                 .args(arguments)
@@ -59,8 +71,8 @@ impl Helper {
                 501,
                 format!(
                     "expected the command {command}, which reads debug information outside of this \
-                     process, found none: install alloc-report, or name it with \
-                     ServeOptions::command"
+                     process, found none: install alloc-report, or name it with the option \
+                     `command`"
                 ),
             )),
             Err(error) => Err(failed(&format!("cannot start {command}"), &error)),
@@ -96,6 +108,16 @@ impl Helper {
         }
     }
 
+    /// Waits for what the command writes, and its length.
+    pub(crate) fn finish(mut self) -> Result<(File, u64), Response> {
+        loop {
+            if let Some(written) = self.output()? {
+                return Ok(written);
+            }
+            std::thread::sleep(super::TICK);
+        }
+    }
+
     /// The start of what the command wrote to standard error.
     fn message(&mut self) -> String {
         let mut message = Vec::new();
@@ -116,7 +138,7 @@ impl Drop for Helper {
 }
 
 /// A new file in the folder for temporary files, which has no name any more.
-pub(super) fn nameless_file() -> io::Result<File> {
+pub(crate) fn nameless_file() -> io::Result<File> {
     let (path, file) = output::create_private(&std::env::temp_dir().join("profile"))?;
     std::fs::remove_file(path)?;
     Ok(file)

@@ -2,9 +2,11 @@
 //!
 //! Specification: <https://prometheus.io/docs/instrumenting/exposition_formats/>, version 0.0.4.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt::{self, Write as _};
 
+use super::callsites::Callsites;
 use super::response::{Body, Response};
 use crate::process::read_tables::read_tables;
 use crate::record::thread;
@@ -30,16 +32,20 @@ pub(crate) struct Numbers {
     resident: Option<Bytes>,
     /// The live bytes of the largest labels, and the sum of all others.
     labels: Vec<(String, Bytes)>,
+    /// The live bytes of the callsites that hold the most, and the sum of all others.
+    callsite_rows: Vec<(String, Bytes)>,
 }
 
 impl Numbers {
     /// Reads the tables of this process. Zeros while tracing is off.
-    pub(crate) fn read() -> Result<Numbers, Error> {
+    pub(super) fn read(of_callsites: &Callsites) -> Result<Numbers, Error> {
         let _muted = thread::mute();
         let mut by_label = Pages::<usize>::zeroed(LabelId::NUMBERS)?;
         let (mut total, mut live_blocks, mut callsites) = (Amount::default(), 0, 0);
+        let mut top = Top::new(of_callsites.most());
         let read = read_tables(|seen| {
             callsites += 1;
+            top.add(seen.counters.current.bytes.get(), seen.id.get());
             total += seen.counters.total;
             live_blocks += seen.counters.current.blocks;
             let bytes = &mut by_label[seen.tag.label.get() as usize];
@@ -52,10 +58,15 @@ impl Numbers {
             Err(error) => return Err(error),
         };
         let heap = control::traced_memory();
+        let mut current = heap.current;
+        let callsite_rows = match whole {
+            Some(_) => of_callsites.rows(&top.into_vec(), &mut current),
+            None => Vec::new(),
+        };
         Ok(Numbers {
             is_tracing: whole.is_some(),
-            current: heap.current,
-            peak: heap.peak,
+            current,
+            peak: heap.peak.max(current),
             total,
             live_blocks,
             callsites,
@@ -64,6 +75,7 @@ impl Numbers {
             tracer: environment::tracer_memory(),
             resident: resident_set_size(std::process::id()).ok(),
             labels: largest(&by_label),
+            callsite_rows,
         })
     }
 
@@ -74,6 +86,7 @@ impl Numbers {
                 name,
                 help,
                 kind,
+                key: "",
                 values: &[(None, value)],
             });
         };
@@ -153,16 +166,63 @@ impl Numbers {
                 resident.get(),
             );
         }
-        let labels = self.labels.iter();
-        let labels: Vec<_> = labels.map(|(name, it)| (Some(&**name), it.get())).collect();
-        if !labels.is_empty() {
-            each(Metric {
-                name: "alloc_trace_label_bytes",
-                help: "Live bytes of each label; those of the smaller ones together.",
-                kind: Gauge,
-                values: &labels,
-            });
+        let mut rows = |name, help, key, rows: &[(String, Bytes)]| {
+            let rows = rows.iter();
+            let values: Vec<_> = rows.map(|(name, it)| (Some(&**name), it.get())).collect();
+            if !values.is_empty() {
+                each(Metric {
+                    name,
+                    help,
+                    kind: Gauge,
+                    key,
+                    values: &values,
+                });
+            }
+        };
+        rows(
+            "alloc_trace_label_bytes",
+            "Live bytes of each label; those of the smaller ones together.",
+            "label",
+            &self.labels,
+        );
+        rows(
+            "alloc_trace_callsite_bytes",
+            "Live bytes of the callsites that hold the most; those of all others together.",
+            "callsite",
+            &self.callsite_rows,
+        );
+    }
+}
+
+/// The callsites that hold the most, of all that are added.
+struct Top {
+    most: usize,
+    heap: BinaryHeap<Reverse<(u64, u32)>>,
+}
+
+impl Top {
+    fn new(most: usize) -> Top {
+        Top {
+            most,
+            heap: BinaryHeap::new(),
         }
+    }
+
+    /// Adds the live bytes of a callsite.
+    fn add(&mut self, bytes: u64, id: u32) {
+        let is_beyond = |least: &Reverse<(u64, u32)>| least.0 >= (bytes, id);
+        let is_full = self.heap.len() >= self.most;
+        if self.most == 0 || bytes == 0 || (is_full && self.heap.peek().is_some_and(is_beyond)) {
+            return;
+        }
+        if is_full {
+            self.heap.pop();
+        }
+        self.heap.push(Reverse((bytes, id)));
+    }
+
+    fn into_vec(self) -> Vec<(u64, u32)> {
+        self.heap.into_iter().map(|it| it.0).collect()
     }
 }
 
@@ -171,6 +231,8 @@ pub(crate) struct Metric<'a> {
     pub(crate) name: &'static str,
     pub(crate) help: &'static str,
     pub(crate) kind: Kind,
+    /// The name of the label that tells several values apart.
+    pub(crate) key: &'static str,
     pub(crate) values: &'a [(Option<&'a str>, u64)],
 }
 
@@ -202,9 +264,9 @@ fn largest(by_label: &[usize]) -> Vec<(String, Bytes)> {
     named.into_iter().collect()
 }
 
-pub(super) fn response() -> Result<Response, Error> {
+pub(super) fn response(callsites: &Callsites) -> Result<Response, Error> {
     let mut text = Text(String::new());
-    Numbers::read()?.each(&mut |metric| text.metric(&metric));
+    Numbers::read(callsites)?.each(&mut |metric| text.metric(&metric));
     let content = "text/plain; version=0.0.4; charset=utf-8";
     Ok(Response::new(200, content, Body::Text(text.0.into_bytes())))
 }
@@ -219,7 +281,11 @@ impl Text {
 
     fn try_metric(&mut self, metric: &Metric<'_>) -> fmt::Result {
         let Metric {
-            name, help, values, ..
+            name,
+            help,
+            values,
+            key,
+            ..
         } = metric;
         let kind = match metric.kind {
             Kind::Counter => "counter",
@@ -230,7 +296,7 @@ impl Text {
         for (label, value) in *values {
             match label {
                 None => writeln!(text, "{name} {value}")?,
-                Some(label) => writeln!(text, "{name}{{label=\"{}\"}} {value}", Escaped(label))?,
+                Some(label) => writeln!(text, "{name}{{{key}=\"{}\"}} {value}", Escaped(label))?,
             }
         }
         Ok(())
@@ -265,6 +331,7 @@ mod tests {
             name: "a_bytes",
             help: "Bytes.",
             kind: Kind::Gauge,
+            key: "label",
             values: &[(Some("GET \"/\\\n"), 7), (Some(""), 1)],
         });
         assert_eq!(
@@ -272,5 +339,19 @@ mod tests {
             "# HELP a_bytes Bytes.\n# TYPE a_bytes gauge\n\
              a_bytes{label=\"GET \\\"/\\\\\\n\"} 7\na_bytes{label=\"\"} 1\n"
         );
+    }
+
+    #[test]
+    fn the_top_has_those_that_hold_the_most() {
+        let mut top = Top::new(3);
+        for (bytes, id) in [(5, 1), (0, 2), (9, 3), (7, 4), (5, 5), (8, 6)] {
+            top.add(bytes, id);
+        }
+        let mut found = top.into_vec();
+        found.sort_unstable();
+        assert_eq!(found, [(7, 4), (8, 6), (9, 3)]);
+        let mut none = Top::new(0);
+        none.add(1, 1);
+        assert!(none.into_vec().is_empty());
     }
 }

@@ -42,6 +42,9 @@
 //! process of its own and ends. So does `/report`. The command is found in `PATH`, or named by
 //! [`ServeOptions::command`].
 //!
+//! `/metrics` has the callsites that hold the most, by name: see [`ServeOptions::callsites`]. The same
+//! command names each of them once, and no scrape waits for it.
+//!
 //! # Who may ask
 //!
 //! Profiles tell much of a program. Without a token, only a loopback address or a Unix socket is
@@ -65,17 +68,19 @@
 
 #[cfg(feature = "axum")]
 mod axum;
+mod callsites;
 #[cfg(feature = "prometheus")]
 mod collector;
 mod delta;
 mod endpoint;
-mod helper;
+pub(crate) mod helper;
 mod http;
 mod index;
 mod metrics;
 mod options;
 mod query;
 mod response;
+mod route;
 mod text;
 
 use std::time::Duration;

@@ -16,6 +16,7 @@ pub struct ServeOptions {
     pub(super) token: Option<String>,
     pub(super) names: bool,
     pub(super) command: OsString,
+    pub(super) callsites: usize,
     pub(super) read_only: bool,
     pub(super) socket_mode: u32,
 }
@@ -26,6 +27,7 @@ impl Default for ServeOptions {
             token: None,
             names: false,
             command: "alloc-report".into(),
+            callsites: 20,
             read_only: false,
             socket_mode: 0o600,
         }
@@ -73,6 +75,28 @@ impl ServeOptions {
         self
     }
 
+    /// How many callsites have a number of their own in `/metrics`: those that hold the most. The bytes of
+    /// all others are in one row, `<others>`, so that the sum of the rows is the heap's size. The default
+    /// is 20.
+    ///
+    /// The [command](ServeOptions::command) looks up their names when they first appear, every 10 seconds
+    /// at most. Until a callsite has a name, its bytes are among the others. With 0 there are no rows, and
+    /// no command is started.
+    ///
+    /// ```
+    /// use alloc_core::ServeOptions;
+    /// use alloc_core::serve::Endpoint;
+    ///
+    /// let endpoint = Endpoint::new(&ServeOptions::default().callsites(0));
+    /// let metrics = endpoint.get("/metrics", "").into_bytes()?;
+    /// assert!(!String::from_utf8(metrics)?.contains("alloc_trace_callsite_bytes"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn callsites(mut self, most: usize) -> ServeOptions {
+        self.callsites = most;
+        self
+    }
+
     /// Refuses `/start` and `/stop`. The default is to accept them.
     ///
     /// ```
@@ -105,6 +129,7 @@ impl fmt::Debug for ServeOptions {
             .field("token", &self.token.as_ref().map(|_| "..."))
             .field("names", &self.names)
             .field("command", &self.command)
+            .field("callsites", &self.callsites)
             .field("read_only", &self.read_only)
             .field("socket_mode", &format_args!("{:#o}", self.socket_mode))
             .finish()

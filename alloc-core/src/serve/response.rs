@@ -83,6 +83,15 @@ impl Response {
         }
     }
 
+    /// The text of an answer that says what failed.
+    #[cfg(feature = "push")]
+    pub(crate) fn into_message(self) -> String {
+        match self.body {
+            Body::Text(text) => String::from_utf8_lossy(&text).trim().to_owned(),
+            _ => format!("status {}", self.status),
+        }
+    }
+
     /// The body.
     ///
     /// # Errors

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::tables::{About, TablesFile};
 use super::totals::Totals;
 use super::{Moment, Packed, Reserve};
-use crate::process::read_tables::read_tables;
+use crate::process::read_tables::{Seen, read_tables};
 use crate::snapshot::file::{NoMemory, RawFile};
-use crate::{Counters, Error};
+use crate::{Amount, Counters, Error};
 
 /// What a profile has.
 #[derive(Clone, Copy)]
@@ -65,4 +65,28 @@ impl Profile<'_> {
         };
         file.finish(&whole, about).map(Packed)
     }
+}
+
+/// A profile of some callsites, in the order of their ids, in which the live bytes of each are its id.
+pub(crate) fn of_callsites(ids: &[u32]) -> Result<Packed, Error> {
+    let _reserve = Reserve::take().ok_or(NoMemory)?;
+    let mut file = TablesFile::begin(RawFile::of_go()?)?;
+    let whole = read_tables(|seen| {
+        let id = seen.id.get();
+        if ids.binary_search(&id).is_err() {
+            return Ok(());
+        }
+        let amount = Amount::new(id.into(), 1);
+        let counters = Counters {
+            total: amount,
+            current: amount,
+            ..Counters::default()
+        };
+        let seen = Seen {
+            counters,
+            ..seen.with_counts_only()
+        };
+        file.add(&seen, Counters::default(), None)
+    })?;
+    file.finish(&whole, About::default()).map(Packed)
 }

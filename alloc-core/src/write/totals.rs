@@ -1,5 +1,7 @@
 //! [`Totals`]: what each callsite had allocated and held at one moment.
 
+#[cfg(feature = "push")]
+use std::io;
 use std::time::Duration;
 
 use crate::process::read_tables::read_tables;
@@ -64,6 +66,42 @@ impl Totals {
             number >>= 7;
         }
         self.bytes.push(number as u8)
+    }
+
+    /// Writes them to a file, for [`Totals::load`] in this process.
+    #[cfg(feature = "push")]
+    pub(crate) fn save(&self, file: &mut impl io::Write) -> io::Result<()> {
+        let taken = self.taken.as_nanos() as u64;
+        for number in [u64::from(self.last), self.session, taken] {
+            file.write_all(&number.to_le_bytes())?;
+        }
+        file.write_all(&self.bytes)
+    }
+
+    /// Reads what [`Totals::save`] wrote, to the end of the file.
+    #[cfg(feature = "push")]
+    pub(crate) fn load(file: &mut impl io::Read) -> Result<Totals, Error> {
+        let mut numbers = [0; 3];
+        for number in &mut numbers {
+            let mut bytes = [0; 8];
+            file.read_exact(&mut bytes)?;
+            *number = u64::from_le_bytes(bytes);
+        }
+        let mut totals = Totals {
+            bytes: Pages::new(),
+            last: numbers[0] as u32,
+            session: numbers[1],
+            taken: Duration::from_nanos(numbers[2]),
+        };
+        let mut buffer = [0; 4096];
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => return Ok(totals),
+                Ok(len) => totals.bytes.extend(&buffer[..len])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// How long ago the moment is.
@@ -150,6 +188,26 @@ mod tests {
             current: Amount::new(u64::MAX / (number + 1), 0),
             ..Counters::default()
         }
+    }
+
+    #[cfg(feature = "push")]
+    #[test]
+    fn totals_come_back_from_a_file() {
+        let mut totals = Totals::empty();
+        for id in 1..3000 {
+            let id = CallsiteId::from_word(id * 7).unwrap();
+            totals.add(id, &counters(id.get().into())).unwrap();
+        }
+        let mut file = Vec::new();
+        totals.save(&mut file).unwrap();
+        let read = Totals::load(&mut &file[..]).unwrap();
+        let (mut one, mut other) = (totals.reader(), read.reader());
+        assert_eq!(read.age().as_secs(), totals.age().as_secs());
+        for id in 1..22_000 {
+            let id = CallsiteId::from_word(id).unwrap();
+            assert_eq!(one.of(id), other.of(id), "{id:?}");
+        }
+        assert!(Totals::load(&mut &file[..20]).is_err());
     }
 
     #[test]

@@ -21,6 +21,8 @@
 //! Specification: <https://github.com/google/pprof/blob/main/proto/profile.proto>. The strictest
 //! known reader requires ids that count from 1 without gaps, so they are written that way.
 
+#[cfg(feature = "otlp")]
+pub(crate) mod otlp;
 mod proto;
 mod read;
 pub(crate) mod write;

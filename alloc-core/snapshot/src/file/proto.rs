@@ -13,6 +13,14 @@ pub(super) mod field {
     pub(in crate::file) const LOCATION: u32 = 4;
     pub(in crate::file) const FUNCTION: u32 = 5;
     pub(in crate::file) const STRING: u32 = 6;
+    #[cfg(feature = "otlp")]
+    pub(in crate::file) const TIME_NANOS: u32 = 9;
+    #[cfg(feature = "otlp")]
+    pub(in crate::file) const DURATION_NANOS: u32 = 10;
+    #[cfg(feature = "otlp")]
+    pub(in crate::file) const PERIOD_TYPE: u32 = 11;
+    #[cfg(feature = "otlp")]
+    pub(in crate::file) const PERIOD: u32 = 12;
     pub(in crate::file) const EXTENSION: u32 = 7100;
     /// Of a [`Sample`](super::Sample).
     pub(in crate::file) const LOCATION_ID: u32 = 1;

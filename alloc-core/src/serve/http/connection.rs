@@ -4,8 +4,9 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::time::{Duration, Instant};
 
 use super::super::Endpoint;
-use super::super::endpoint::{Answer, Later, Method, Route};
+use super::super::endpoint::{Answer, Later};
 use super::super::response::{Body, Response};
+use super::super::route::{Method, Route};
 use super::guard::Guard;
 use super::listener::Stream;
 use super::request::{self, Refused, Request};

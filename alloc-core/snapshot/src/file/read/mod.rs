@@ -14,8 +14,8 @@ mod places;
 mod roots;
 mod sample_types;
 mod samples;
-mod unpack;
-mod wire;
+pub(in crate::file) mod unpack;
+pub(in crate::file) mod wire;
 
 use std::borrow::Cow;
 use std::io::Read;

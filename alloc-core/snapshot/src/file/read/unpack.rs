@@ -21,17 +21,17 @@ const GZIP: [u8; 2] = [0x1F, 0x8B];
 
 /// The content of a file.
 #[derive(Debug)]
-pub(super) struct Unpacked {
-    pub(super) profile: Vec<u8>,
+pub(in crate::file) struct Unpacked {
+    pub(in crate::file) profile: Vec<u8>,
     /// Whether the file is a gzip file.
-    pub(super) is_packed: bool,
+    pub(in crate::file) is_packed: bool,
 }
 
 /// The bytes of a profile, from a file that is compressed with gzip or not, as in pprof.
 ///
 /// A file may consist of several gzip files in a row, as `cat` makes them. Trailing data that is
 /// not gzip, such as a newline, is ignored, as in `gzip`.
-pub(super) fn unpack(reader: impl Read) -> Result<Unpacked, Error> {
+pub(in crate::file) fn unpack(reader: impl Read) -> Result<Unpacked, Error> {
     let mut file = Vec::new();
     reader.take(MOST_BYTES as u64 + 1).read_to_end(&mut file)?;
     if file.is_empty() {

@@ -9,11 +9,11 @@ use crate::error::Error;
 ///
 /// It ends after the first error. Groups, which no profile has, are errors.
 #[derive(Clone)]
-pub(super) struct Fields<'a>(&'a [u8]);
+pub(in crate::file) struct Fields<'a>(&'a [u8]);
 
 /// The value of a field.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Value<'a> {
+pub(in crate::file) enum Value<'a> {
     Number(u64),
     /// A string, a message, or a packed list of numbers.
     Bytes(&'a [u8]),
@@ -22,7 +22,7 @@ pub(super) enum Value<'a> {
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn of(message: &'a [u8]) -> Fields<'a> {
+    pub(in crate::file) fn of(message: &'a [u8]) -> Fields<'a> {
         Fields(message)
     }
 
@@ -79,14 +79,14 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 impl<'a> Value<'a> {
-    pub(super) fn number(self) -> Result<u64, Error> {
+    pub(in crate::file) fn number(self) -> Result<u64, Error> {
         match self {
             Value::Number(number) => Ok(number),
             _ => Err(Error::invalid_file("found bytes where a number belongs")),
         }
     }
 
-    pub(super) fn bytes(self) -> Result<&'a [u8], Error> {
+    pub(in crate::file) fn bytes(self) -> Result<&'a [u8], Error> {
         match self {
             Value::Bytes(bytes) => Ok(bytes),
             _ => Err(Error::invalid_file(
@@ -95,12 +95,12 @@ impl<'a> Value<'a> {
         }
     }
 
-    pub(super) fn fields(self) -> Result<Fields<'a>, Error> {
+    pub(in crate::file) fn fields(self) -> Result<Fields<'a>, Error> {
         self.bytes().map(Fields::of)
     }
 
     /// The numbers of a repeated field: this single number, or a packed list.
-    pub(super) fn numbers(self) -> Numbers<'a> {
+    pub(in crate::file) fn numbers(self) -> Numbers<'a> {
         match self {
             Value::Number(number) => Numbers {
                 single: Some(number),
@@ -119,7 +119,7 @@ impl<'a> Value<'a> {
 }
 
 /// See [`Value::numbers`].
-pub(super) struct Numbers<'a> {
+pub(in crate::file) struct Numbers<'a> {
     single: Option<u64>,
     packed: &'a [u8],
 }

@@ -3,37 +3,37 @@
 use super::pages::{NoMemory, Pages};
 
 /// The bytes of a message. Fields can be in any order; zero fields are omitted.
-pub(super) struct Message(Pages<u8>);
+pub(in crate::file) struct Message(Pages<u8>);
 
 impl Message {
-    pub(super) const fn new() -> Message {
+    pub(in crate::file) const fn new() -> Message {
         Message(Pages::new())
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(in crate::file) fn clear(&mut self) {
         self.0.clear();
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(in crate::file) fn bytes(&self) -> &[u8] {
         &self.0
     }
 
     /// Appends a number without a field, as in a packed list.
     #[inline]
-    pub(super) fn varint(&mut self, value: u64) -> Result<(), NoMemory> {
+    pub(in crate::file) fn varint(&mut self, value: u64) -> Result<(), NoMemory> {
         let mut bytes = [0; 10];
         let len = varint(value, &mut bytes);
         self.0.extend(&bytes[..len])
     }
 
     /// Appends a field with a string, a message or a packed list.
-    pub(super) fn field(&mut self, field: u32, content: &[u8]) -> Result<(), NoMemory> {
+    pub(in crate::file) fn field(&mut self, field: u32, content: &[u8]) -> Result<(), NoMemory> {
         self.begin(field, content.len())?;
         self.0.extend(content)
     }
 
     /// Appends a field with text. Invalid UTF-8 is replaced as in [`String::from_utf8_lossy`].
-    pub(super) fn text(&mut self, field: u32, text: &[u8]) -> Result<(), NoMemory> {
+    pub(in crate::file) fn text(&mut self, field: u32, text: &[u8]) -> Result<(), NoMemory> {
         const REPLACEMENT: &str = "\u{FFFD}";
         let parts = || {
             text.utf8_chunks().flat_map(|chunk| {
@@ -50,7 +50,10 @@ impl Message {
     }
 
     /// Appends the fields of a small message that owns no heap memory.
-    pub(super) fn fields(&mut self, message: &impl prost::Message) -> Result<(), NoMemory> {
+    pub(in crate::file) fn fields(
+        &mut self,
+        message: &impl prost::Message,
+    ) -> Result<(), NoMemory> {
         let mut buffer = [0_u8; 512];
         let mut rest = &mut buffer[..];
         // NOTE: no message reaches 512 bytes: it has at most 32 numbers of at most 12 bytes.
@@ -59,19 +62,47 @@ impl Message {
         self.0.extend(&buffer[..len])
     }
 
+    /// Appends a field with a number.
+    #[cfg(feature = "otlp")]
+    pub(in crate::file) fn number(&mut self, field: u32, value: u64) -> Result<(), NoMemory> {
+        if value == 0 {
+            return Ok(());
+        }
+        self.varint(u64::from(field) << 3)?;
+        self.varint(value)
+    }
+
+    /// Appends a field with a number of eight bytes.
+    #[cfg(feature = "otlp")]
+    pub(in crate::file) fn fixed(&mut self, field: u32, value: u64) -> Result<(), NoMemory> {
+        self.varint(u64::from(field) << 3 | 1)?;
+        self.0.extend(&value.to_le_bytes())
+    }
+
+    /// Appends fields that are encoded already.
+    #[cfg(feature = "otlp")]
+    pub(in crate::file) fn append(&mut self, fields: &[u8]) -> Result<(), NoMemory> {
+        self.0.extend(fields)
+    }
+
+    #[cfg(feature = "otlp")]
+    pub(in crate::file) fn into_pages(self) -> Pages<u8> {
+        self.0
+    }
+
     fn begin(&mut self, field: u32, len: usize) -> Result<(), NoMemory> {
         let (head, head_len) = head(field, len);
         self.0.extend(&head[..head_len])
     }
 
     #[cfg(test)]
-    pub(super) fn mapped(&self) -> usize {
+    pub(in crate::file) fn mapped(&self) -> usize {
         self.0.mapped()
     }
 }
 
 /// The bytes in front of a string, a message or a packed list of `len` bytes, and their number.
-pub(super) fn head(field: u32, len: usize) -> ([u8; 20], usize) {
+pub(in crate::file) fn head(field: u32, len: usize) -> ([u8; 20], usize) {
     const LENGTH_DELIMITED: u64 = 2;
     let mut bytes = [0; 20];
     let key = varint(u64::from(field) << 3 | LENGTH_DELIMITED, &mut bytes);

@@ -6,7 +6,7 @@
 mod drop_frames;
 mod gzip;
 mod locations;
-mod message;
+pub(in crate::file) mod message;
 pub(in crate::file) mod named;
 pub(crate) mod pages;
 pub(crate) mod raw;
