@@ -30,7 +30,7 @@ static ABOVE: Above = Above {
 /// Initializes the tracer, from the first call of the allocator. `use_inner` calls the inner
 /// allocator.
 pub(crate) fn begin(inner: Knowledge, use_inner: impl FnOnce()) {
-    process::register_hooks();
+    process::begin();
     control::begin(inner, use_inner, &ABOVE);
 }
 

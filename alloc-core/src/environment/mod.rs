@@ -42,7 +42,8 @@
 //!                              memory in so many percent of the last ten seconds. They are looked
 //!                              at ten times a second. For alloc-report oom.
 //! ALLOC_TRACE_KEEP=N           Keep only the newest N numbered snapshots of a process, and remove
-//!                              the others that it wrote: 1 to 1000000. By default all are kept.
+//!                              the others that it wrote: 1 to 1000000. By default all are kept. If
+//!                              the disk is full, the oldest make room for a new one.
 //! ALLOC_TRACE_NAMES=1          Write snapshots with function names, files and lines instead of
 //!                              addresses for alloc-report to name. The process reads its debug
 //!                              information each time, which takes time and memory.
@@ -107,9 +108,11 @@
 //! permitted. A new file's mode follows the umask.
 //!
 //! A path that looks unwritable at the program's start is reported on standard error. The program
-//! continues, since it may still create the folder. A failed write is also reported there. It has
-//! no other effect: it raises no signal and leaves no partial file. A message also appears when the
-//! snapshot at the end replaces a file that was written while the process ran.
+//! continues, since it may still create the folder. A failed write is also reported there: once for
+//! a row of them, if no signal requested them, and again when snapshots can be written. It has no
+//! other effect: it raises no signal and leaves no partial file. A snapshot on a condition that
+//! could not be written is tried again each second. A message also appears when the snapshot at the
+//! end replaces a file that was written while the process ran.
 //!
 //! # Cost
 //!
@@ -163,6 +166,7 @@ pub(crate) mod live;
 pub(crate) mod reach;
 pub(crate) mod reporter;
 pub(crate) mod retry;
+pub(crate) mod ring;
 pub(crate) mod signals;
 pub(crate) mod startup;
 pub(crate) mod template;

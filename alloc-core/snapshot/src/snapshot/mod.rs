@@ -15,7 +15,7 @@ mod trace;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use once_cell::race::OnceBox;
 
@@ -27,7 +27,7 @@ use crate::stack::traceback::ChargeTo;
 use crate::utc;
 use crate::{Bytes, Counters, Health, Metric, Residence, TracedMemory};
 
-pub use about::{About, Unknown};
+pub use about::{About, Run, Unknown};
 pub use missing_debug_info::MissingDebugInfo;
 use naming::Named;
 pub use trace::{LABEL_SEPARATOR, Trace};
@@ -359,6 +359,39 @@ impl Snapshot {
     /// The time of the snapshot.
     pub fn taken_at(&self) -> SystemTime {
         self.about.taken_at
+    }
+
+    /// How long after an earlier snapshot it was taken. `None` if it was taken before that, or if a
+    /// time is unknown.
+    ///
+    /// Of two snapshots of one process it is right even if the clock was set in between.
+    ///
+    /// ```
+    /// # #[global_allocator]
+    /// # static ALLOC: alloc_core::TraceAlloc = alloc_core::TraceAlloc::system();
+    /// alloc_core::start()?;
+    /// let earlier = alloc_core::take_snapshot()?;
+    /// let later = alloc_core::take_snapshot()?;
+    /// assert!(later.time_since(&earlier).is_some());
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn time_since(&self, earlier: &Snapshot) -> Option<Duration> {
+        match (self.run(), earlier.run()) {
+            (Some(run), Some(other)) if run.began == other.began => {
+                run.uptime.checked_sub(other.uptime)
+            }
+            _ => {
+                let is_known = earlier.taken_at() > SystemTime::UNIX_EPOCH;
+                let time = self.taken_at().duration_since(earlier.taken_at());
+                time.ok().filter(|_| is_known)
+            }
+        }
+    }
+
+    /// Which run of a program it is of, if that is known.
+    #[doc(hidden)]
+    pub fn run(&self) -> Option<Run> {
+        Some(self.about.run).filter(|it| !it.began.is_zero())
     }
 
     /// The time of the snapshot in UTC, to the second: `2026-01-31 23:59:59 UTC`. `None` if it is
