@@ -122,6 +122,13 @@
 //! callsites. If there is no memory for a file, or at the start for the tracer's tables, a message
 //! says so and the program continues.
 //!
+//! With `ALLOC_TRACE_WHEN` or `ALLOC_TRACE_KEEP`, this memory is set aside when the writer thread
+//! starts, so that a snapshot at the limit needs no page of the system: a megabyte and a quarter. It
+//! grows with the callsites, up to 16 MiB, by at most four times the length of the file and 30 bytes
+//! for each address in it. It is measured again when there are an eighth more callsites, which takes
+//! as long as a snapshot. Names, and where the resident memory goes, need more when they are written.
+//! A file without memory for the latter leaves it out.
+//!
 //! # The writer thread
 //!
 //! Periodic snapshots, snapshots on a signal, and live lines are written by a thread of the
@@ -164,6 +171,7 @@ pub(crate) mod background;
 pub(crate) mod clock;
 pub(crate) mod live;
 pub(crate) mod reach;
+mod rehearsals;
 pub(crate) mod reporter;
 pub(crate) mod retry;
 pub(crate) mod ring;

@@ -35,15 +35,17 @@ use std::time::Duration;
 use crate::Error;
 use crate::environment::clock::Clock;
 use crate::environment::live::Live;
+use crate::environment::rehearsals::Rehearsals;
 use crate::environment::ring::{self, about};
 use crate::environment::signals::{self, Signal};
 use crate::environment::template::{self, Template};
 use crate::environment::watch::{self, Conditions, Reason, Watch};
 use crate::graph::heap_graph;
 use crate::record::thread::{self, Busy, Stage, ThreadState};
+use crate::snapshot::file::Names;
 use crate::system::sync::{AtomicBool, AtomicU64, Ordering};
 use crate::tables::counters::Concurrency;
-use crate::write::{self, Moment, Packed, Reserve, With};
+use crate::write::{self, Moment, Packed, Reserve, With, stock};
 use crate::{
     announce, control, environment::background, environment::retry, environment::wake,
     record::stack_here, system::hooks, system::waiting,
@@ -79,6 +81,12 @@ impl Order {
     fn needs_a_thread(&self) -> bool {
         let waits = self.every.is_some() || self.any_signal().is_some();
         waits || self.live.is_some() || self.when.is_some()
+    }
+
+    /// Whether memory for a snapshot is set aside, and no names are read, which need the heap.
+    fn sets_memory_aside(&self) -> bool {
+        let is_recorder = self.when.is_some() || self.keep.is_some();
+        is_recorder && self.with.names == Names::Addresses
     }
 
     fn needs_a_thread_at_once(&self) -> bool {
@@ -374,13 +382,14 @@ fn pack(moment: Moment, reason: Option<Reason>) -> Result<Packed, Error> {
 
 /// Runs `write` while no other snapshot is written. Does nothing if the process is ending or if
 /// there is no memory.
-fn writing<T: Default>(write: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+pub(super) fn writing<T: Default>(write: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     // A panic must not unwind into the C library.
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let _writing = hold();
         if HAS_ENDED.load(Ordering::Relaxed) {
             return Ok(T::default());
         }
+        let _stock = stock::Open::begin();
         if Reserve::take().is_none() {
             hooks::write_to_stderr(&[
                 "alloc-core: no snapshot written: the system gave no memory for it\n",
@@ -400,7 +409,11 @@ fn write_numbered(
 ) -> Result<Option<PathBuf>, String> {
     writing(|| {
         let keep = ORDER.get().and_then(|order| order.keep);
-        ring::write(out, keep, || pack(moment, reason)).map(Some)
+        let written = ring::write(out, keep, || pack(moment, reason)).map(Some);
+        if moment == Moment::Running && ORDER.get().is_some_and(Order::sets_memory_aside) {
+            stock::enlarge();
+        }
+        written
     })
 }
 
@@ -499,7 +512,9 @@ fn serve() {
     let mut live = order.live.and_then(Live::new);
     let mut watch = order.when.map(Watch::new);
     let mut ticks = Ticks::default();
+    let mut rehearsals = order.sets_memory_aside().then(Rehearsals::default);
     loop {
+        rehearsals.iter_mut().for_each(Rehearsals::rehearse_if_due);
         let next = [
             snapshots.as_ref().map(Clock::left),
             live.as_ref().map(|it| it.clock.left()),

@@ -22,15 +22,14 @@ use crate::snapshot::recorded::Recorded;
 use crate::snapshot::snapshot::{About, Run};
 use crate::snapshot::symbolizer::{Code, Named, Search, Symbolizer};
 use crate::snapshot::{Process, register, register_symbolizer};
-use crate::system::arena;
-use crate::write::output;
+use crate::write::{output, stock};
 use crate::{Error, Snapshot, announce};
 
 static PROCESS: Process = Process {
     mute: thread::begin_mute,
     unmute: thread::end_mute,
-    map: arena::reserve,
-    unmap: arena::release,
+    map: stock::map,
+    unmap: stock::unmap,
     write: |path, bytes| {
         output::write(path, bytes)?;
         announce::wrote(path);

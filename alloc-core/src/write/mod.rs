@@ -6,6 +6,7 @@
 pub(crate) mod output;
 #[cfg(feature = "serve")]
 pub(crate) mod profile;
+pub(crate) mod stock;
 mod tables;
 #[cfg(feature = "serve")]
 pub(crate) mod totals;

@@ -78,7 +78,7 @@ fn a_clock_that_is_set_changes_neither_the_ring_nor_its_order() {
         program.hold_more();
     }
     program.wait_for("last", || newest(&folder) >= Some(seen + 1));
-    program.end();
+    drop(program);
 
     let all = snapshots(&folder);
     assert!(all.len() == 10, "{} files", all.len());

@@ -145,7 +145,7 @@ fn a_ring_on_a_full_disk_keeps_the_newest() {
     stays_flat(&program, || {
         program.wait_for("ten more", || newest(disk.path()) >= Some(full_at + 10));
     });
-    program.signal(libc::SIGKILL);
+    drop(program);
     let numbers: Vec<u32> = snapshots(disk.path()).iter().map(|it| it.0).collect();
     assert!(numbers.len() >= 2, "{numbers:?}");
     assert!(
