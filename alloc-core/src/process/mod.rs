@@ -3,6 +3,7 @@
 //! In: the tables, the loader's list. Out: a [`Snapshot`], and the hooks of a [`Process`]. Never: a
 //! write to the tables.
 
+pub(crate) mod allocator;
 pub(crate) mod label_bytes;
 mod lifetimes;
 pub(crate) mod modules;
@@ -108,8 +109,13 @@ pub(crate) fn take_snapshot() -> Result<Snapshot, Error> {
 /// Takes a snapshot of the tables, and of the resident pages.
 pub(crate) fn take_snapshot_with_residence() -> Result<Snapshot, Error> {
     let _muted = thread::mute();
+    let numbers = allocator::numbers();
     let pages = residence::PinnedPages::read()?;
-    Ok(snapshot_of(read_tables::read(Some(&pages))?))
+    let mut snapshot = snapshot_of(read_tables::read(Some(&pages))?);
+    for (key, value) in numbers {
+        snapshot.set_metadata(key, value);
+    }
+    Ok(snapshot)
 }
 
 /// Makes a snapshot from what was recorded in this process.

@@ -17,7 +17,7 @@ use std::path::Path;
 use crate::Error;
 use crate::process::read_tables;
 use crate::process::residence::PinnedPages;
-use crate::process::{began_at, snapshot_of};
+use crate::process::{allocator, began_at, snapshot_of};
 pub(crate) use crate::snapshot::file::Reserve;
 use crate::snapshot::file::{Names, Pages, write_named};
 #[cfg(feature = "serve")]
@@ -46,10 +46,13 @@ pub(crate) struct With {
 
 /// Reads the tables of this process. Fails without allocating if there is no memory.
 pub(crate) fn pack(with: With, moment: Moment, metadata: &[(&str, &str)]) -> Result<Packed, Error> {
+    let numbers = with.residence.then(allocator::numbers).unwrap_or_default();
+    let numbers = numbers.iter().map(|(key, value)| (&**key, &**value));
+    let metadata: Vec<(&str, &str)> = metadata.iter().copied().chain(numbers).collect();
     let pages = with.residence.then(PinnedPages::read).transpose()?;
     let pages = pages.as_ref();
     match with.names {
-        Names::Addresses => tables::of_tables(moment, pages, metadata, &mut |_| ()).map(Packed),
+        Names::Addresses => tables::of_tables(moment, pages, &metadata, &mut |_| ()).map(Packed),
         Names::Symbols => {
             let (mut bytes, mut file) = (Vec::new(), Pages::new());
             let mut snapshot = snapshot_of(read_tables::read(pages)?);
@@ -57,7 +60,7 @@ pub(crate) fn pack(with: With, moment: Moment, metadata: &[(&str, &str)]) -> Res
                 snapshot.set_at_exit();
             }
             for (key, value) in metadata {
-                snapshot.set_metadata(*key, *value);
+                snapshot.set_metadata(key, value);
             }
             write_named(&snapshot, &mut bytes)?;
             file.extend(&bytes)?;

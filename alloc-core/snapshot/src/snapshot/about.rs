@@ -31,6 +31,9 @@ pub struct About {
     pub unknown: Unknown,
 }
 
+/// How the metadata begins that has what allocators said of their own memory.
+pub const ALLOCATOR_PREFIX: &str = "allocator.";
+
 /// Which run of a program this is, and how far it got. Zeros if that is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Run {

@@ -27,7 +27,7 @@ use crate::stack::traceback::ChargeTo;
 use crate::utc;
 use crate::{Bytes, Counters, Health, Metric, Residence, TracedMemory};
 
-pub use about::{About, Run, Unknown};
+pub use about::{ALLOCATOR_PREFIX, About, Run, Unknown};
 pub use missing_debug_info::MissingDebugInfo;
 use naming::Named;
 pub use trace::{LABEL_SEPARATOR, Trace};
@@ -273,6 +273,25 @@ impl Snapshot {
     /// ```
     pub fn residence(&self) -> Option<Residence> {
         self.recorded.residence
+    }
+
+    /// What the allocators of the process said of their own memory, if the snapshot has a
+    /// [`residence`](Self::residence): the allocator, what it counts, and the bytes.
+    ///
+    /// glibc counts all of its arenas together. Its free bytes may be in pages that were given back to
+    /// the system.
+    ///
+    /// ```
+    /// let mut snapshot = alloc_core::Snapshot::from_traces(vec![], 32);
+    /// snapshot.set_metadata("allocator.glibc.free", "4096");
+    /// let numbers: Vec<_> = snapshot.allocator_numbers().collect();
+    /// assert_eq!(numbers, [("glibc", "free", alloc_core::Bytes::kib(4))]);
+    /// ```
+    pub fn allocator_numbers(&self) -> impl Iterator<Item = (&str, &str, Bytes)> {
+        self.metadata().iter().filter_map(|(key, value)| {
+            let (allocator, what) = key.strip_prefix(ALLOCATOR_PREFIX)?.split_once('.')?;
+            Some((allocator, what, Bytes::new(value.parse().ok()?)))
+        })
     }
 
     /// The maximum number of frames in a traceback.
