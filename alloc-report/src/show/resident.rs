@@ -114,10 +114,9 @@ impl ResidentTable<'_> {
     }
 }
 
-/// The parts of resident memory, a line each.
-fn parts(residence: &Residence) -> String {
-    let sum = residence.sum();
-    let rows = [
+/// The parts of resident memory and their names.
+pub(crate) fn named_parts(residence: &Residence) -> [(Bytes, &'static str); 6] {
+    [
         (residence.live, "live blocks"),
         (
             residence.between,
@@ -130,10 +129,15 @@ fn parts(residence: &Residence) -> String {
         (residence.tracer, "the tracer"),
         (residence.files, "code and files"),
         (residence.other, "stacks and other mappings"),
-    ];
+    ]
+}
+
+/// The parts of resident memory, a line each.
+fn parts(residence: &Residence) -> String {
+    let sum = residence.sum();
     let share = |bytes: Bytes| 100.0 * bytes.get() as f64 / sum.get().max(1) as f64;
     let mut lines: Vec<String> = Vec::new();
-    for (bytes, what) in rows {
+    for (bytes, what) in named_parts(residence) {
         let (size, share) = (bytes.to_string(), share(bytes));
         lines.push(format!("{size:>10}  {share:>5.1}%  {what}"));
     }
@@ -145,7 +149,7 @@ fn parts(residence: &Residence) -> String {
 }
 
 /// What each allocator says of its own memory, a line each.
-fn allocators(snapshot: &Snapshot) -> Vec<String> {
+pub(crate) fn allocators(snapshot: &Snapshot) -> Vec<String> {
     let mut lines: Vec<(&str, String)> = Vec::new();
     for (allocator, what, bytes) in snapshot.allocator_numbers() {
         let number = format!("{bytes} {what}");

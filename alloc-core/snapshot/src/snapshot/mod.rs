@@ -275,6 +275,21 @@ impl Snapshot {
         self.recorded.residence
     }
 
+    /// Sets where the resident memory of the process goes.
+    ///
+    /// ```
+    /// use alloc_core::{Bytes, Residence, Snapshot};
+    ///
+    /// let mut residence = Residence::default();
+    /// residence.resident = Bytes::mib(5);
+    /// let mut snapshot = Snapshot::from_traces(vec![], 32);
+    /// snapshot.set_residence(residence);
+    /// assert_eq!(snapshot.residence(), Some(residence));
+    /// ```
+    pub fn set_residence(&mut self, residence: Residence) {
+        self.recorded.residence = Some(residence);
+    }
+
     /// What the allocators of the process said of their own memory, if the snapshot has a
     /// [`residence`](Self::residence): the allocator, what it counts, and the bytes.
     ///
