@@ -5,4 +5,5 @@ mod client;
 mod memory;
 mod metrics;
 mod profiles;
+mod trouble;
 mod who_may_ask;

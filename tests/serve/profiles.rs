@@ -313,7 +313,7 @@ fn raw_of(profile: &[u8]) -> Option<String> {
 }
 
 /// A command in the place of `alloc-report`.
-fn command(folder: &tempfile::TempDir, script: &str) -> String {
+pub(crate) fn command(folder: &tempfile::TempDir, script: &str) -> String {
     use std::os::unix::fs::PermissionsExt as _;
     let path = folder.path().join("alloc-report");
     std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a file");
@@ -360,7 +360,7 @@ fn a_command_makes_the_page_and_the_names() {
 }
 
 /// The command `alloc-report`, if it was built next to this test.
-fn alloc_report() -> Option<String> {
+pub(crate) fn alloc_report() -> Option<String> {
     let path = std::path::Path::new(env!("CARGO_BIN_EXE_served")).with_file_name("alloc-report");
     if !path.exists() {
         alloc_tests::skip("alloc-report is not built: `cargo test --workspace` builds it");

@@ -1,85 +1,15 @@
 //! A disk that is full, and a folder that cannot be written to or is gone.
 
-use std::ffi::CString;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use alloc_tests::skip;
+use alloc_tests::SmallDisk;
 
 use crate::holding::{Holding, files, newest, snapshots};
 
-/// A disk of a few pages.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    const BYTES: u64 = 256 << 10;
-
-    /// `None` where the machine mounts nothing for this user, which is reported.
-    fn new() -> Option<SmallDisk> {
-        let folder = tempfile::tempdir().expect("a folder");
-        let disk = SmallDisk(folder);
-        match disk.mount(0, &format!("size={}", SmallDisk::BYTES)) {
-            Ok(()) => Some(disk),
-            Err(error) => {
-                skip(&format!("no disk can be mounted here: {error}"));
-                None
-            }
-        }
-    }
-
-    fn mount(&self, flags: libc::c_ulong, options: &str) -> std::io::Result<()> {
-        let text = |it: &str| CString::new(it).expect("no NUL");
-        let (kind, path) = (text("tmpfs"), text(self.path().to_str().expect("UTF-8")));
-        let options = text(options);
-        // SAFETY: all pointers are to C strings that outlive the call.
-        let failed = unsafe {
-            libc::mount(
-                kind.as_ptr(),
-                path.as_ptr(),
-                kind.as_ptr(),
-                flags,
-                options.as_ptr().cast(),
-            )
-        };
-        match failed {
-            0 => Ok(()),
-            _ => Err(std::io::Error::last_os_error()),
-        }
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn out(&self) -> PathBuf {
-        self.path().join("heap-%n.pb.gz")
-    }
-
-    /// Takes all of the disk that is free.
-    fn fill(&self) -> PathBuf {
-        let path = self.path().join("filler");
-        let mut file = fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&path)
-            .expect("a file");
-        // NOTE: the recorder may give up and take a page at the same time.
-        for _ in 0..SmallDisk::BYTES {
-            if file.write_all(&[0; 64]).is_err() {
-                break;
-            }
-        }
-        path
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let path = CString::new(self.path().to_str().expect("UTF-8")).expect("no NUL");
-        // SAFETY: the pointer is to a C string.
-        unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) };
-    }
+/// Where snapshots are written.
+fn out(disk: &SmallDisk) -> PathBuf {
+    disk.path().join("heap-%n.pb.gz")
 }
 
 /// What is left of a file that was never finished.
@@ -103,7 +33,7 @@ fn stays_flat(program: &Holding, during: impl FnOnce()) {
 #[test]
 fn a_full_disk_is_reported_once_and_recording_goes_on_afterwards() {
     let Some(disk) = SmallDisk::new() else { return };
-    let program = Holding::start(&disk.out(), &[("ALLOC_TRACE_EVERY", "0.02")]);
+    let program = Holding::start(&out(&disk), &[("ALLOC_TRACE_EVERY", "0.02")]);
     program.wait_for("third", || newest(disk.path()) >= Some(3));
     let mut filler = disk.fill();
     stays_flat(&program, || {
@@ -138,7 +68,7 @@ fn a_full_disk_is_reported_once_and_recording_goes_on_afterwards() {
 fn a_ring_on_a_full_disk_keeps_the_newest() {
     let Some(disk) = SmallDisk::new() else { return };
     let variables = [("ALLOC_TRACE_EVERY", "0.02"), ("ALLOC_TRACE_KEEP", "1000")];
-    let program = Holding::start(&disk.out(), &variables);
+    let program = Holding::start(&out(&disk), &variables);
     program.wait_for("tenth", || newest(disk.path()) >= Some(10));
     disk.fill();
     let full_at = newest(disk.path()).expect("the tenth");
@@ -158,7 +88,7 @@ fn a_ring_on_a_full_disk_keeps_the_newest() {
 #[test]
 fn a_snapshot_that_could_not_be_written_follows() {
     let Some(disk) = SmallDisk::new() else { return };
-    let mut program = Holding::start(&disk.out(), &[("ALLOC_TRACE_WHEN", "step=8MiB")]);
+    let mut program = Holding::start(&out(&disk), &[("ALLOC_TRACE_WHEN", "step=8MiB")]);
     let filler = disk.fill();
     (0..10).for_each(|_| program.hold_more());
     program.wait_for_message("No space left on device", 1);
@@ -176,9 +106,9 @@ fn a_snapshot_that_could_not_be_written_follows() {
 fn a_folder_that_cannot_be_written_to_for_a_while() {
     let Some(disk) = SmallDisk::new() else { return };
     let variables = [("ALLOC_TRACE_EVERY", "0.02"), ("ALLOC_TRACE_KEEP", "3")];
-    let program = Holding::start(&disk.out(), &variables);
+    let program = Holding::start(&out(&disk), &variables);
     program.wait_for("fourth", || newest(disk.path()) >= Some(4));
-    let remount = |flags| disk.mount(libc::MS_REMOUNT | flags, "");
+    let remount = |flags| disk.remount(flags);
     // NOTE: the kernel refuses while a file is open for writing.
     program.wait_for("moment without a write", || {
         remount(libc::MS_RDONLY).is_ok()
