@@ -168,7 +168,7 @@ fn glibc_says_the_same() {
     let unused = sparse.residence.between + sparse.residence.free;
     check(unused, sparse.says("glibc", "free"));
     let mapped = run("mapped");
-    let of_mapping = mapped.says("glibc", "blocks with mappings of their own");
+    let of_mapping = mapped.says("glibc", "mmapped");
     check(Bytes::new(of_mapping), 64 * MIB);
     let small = run("small");
     assert!(small.says("glibc", "in use") < MIB);

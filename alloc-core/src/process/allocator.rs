@@ -87,7 +87,7 @@ mod linked {
         count("in use", info.uordblks as u64);
         count("free", info.fordblks as u64);
         count("free at the top", info.keepcost as u64);
-        count("blocks with mappings of their own", info.hblkhd as u64);
+        count("mmapped", info.hblkhd as u64);
     }
 
     type Mallctl =
