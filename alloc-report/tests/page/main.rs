@@ -529,6 +529,9 @@ fn it_shows_where_the_resident_memory_goes() {
     assert_eq!(browser.evaluate(fits), true);
     browser.picture("resident-phone");
     browser.prefer("dark");
+    browser.open(&page.path, "");
+    let is_dark = "document.documentElement.classList.contains('dark')";
+    assert_eq!(browser.evaluate(is_dark), true);
     browser.picture("resident-dark");
     browser.check_faultless();
     // A snapshot without it has no such part.
