@@ -605,6 +605,8 @@ pub fn take_snapshot_with_residence() -> Result<Snapshot, Error> {
     taken
 }
 
+pub use process::allocator::describe_allocator;
+
 /// Runs `work` without recording its allocations on this thread.
 ///
 /// For code that reports on the heap and should not appear in it. Frees of recorded blocks are

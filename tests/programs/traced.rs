@@ -58,6 +58,7 @@ fn main() -> ExitCode {
             std::io::Write::flush(&mut std::io::stdout()).expect("standard output is read");
             let _ = std::io::Read::read(&mut std::io::stdin(), &mut [0]);
         }
+        "hold-more" => hold_more(),
         "fork-and-hold" => fork_and_hold(),
         "start-late" => {
             start().expect("tracing starts");
@@ -83,6 +84,18 @@ fn thousand_bytes() -> Box<[u8; 1000]> {
 
 fn hundred_boxes() -> [Box<[u8; 1000]>; 100] {
     std::array::from_fn(|_| thousand_bytes())
+}
+
+/// Holds another MiB for each byte of its input, and answers with a byte.
+fn hold_more() {
+    use std::io::{Read as _, Write as _};
+    let mut held = Vec::new();
+    for byte in std::io::stdin().bytes() {
+        byte.expect("standard input is read");
+        held.push(black_box(vec![1_u8; 1 << 20]));
+        print!("!");
+        std::io::stdout().flush().expect("standard output is read");
+    }
 }
 
 /// Prints the id of a child that lives until it has written its own snapshot.

@@ -15,12 +15,17 @@ struct Case {
 }
 
 fn run(case: &str) -> Case {
+    run_with(case, &[])
+}
+
+fn run_with(case: &str, variables: &[(&str, &str)]) -> Case {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("heap.pb.gz");
     let mut command = Command::new(env!("CARGO_BIN_EXE_fragmented"));
     for (name, _) in std::env::vars().filter(|it| it.0.starts_with("ALLOC_TRACE")) {
         command.env_remove(name);
     }
+    let command = command.envs(variables.iter().copied());
     let output = command.arg(case).arg(&path).output().expect("it runs");
     assert!(output.status.success(), "{output:?}");
     let fell = String::from_utf8_lossy(&output.stdout).trim().parse();
@@ -57,6 +62,18 @@ fn check(part: Bytes, expected: u64) {
 }
 
 impl Case {
+    /// What the allocator counts.
+    #[track_caller]
+    fn says(&self, allocator: &str, what: &str) -> u64 {
+        let mut numbers = self.snapshot.allocator_numbers();
+        let number = numbers.find(|it| (it.0, it.1) == (allocator, what));
+        let all = self.snapshot.metadata();
+        number
+            .unwrap_or_else(|| panic!("no {what}: {all:?}"))
+            .2
+            .get()
+    }
+
     /// What the blocks that the function allocates keep resident.
     fn pinned_by(&self, function: &str) -> Pinned {
         let mut sum = Pinned::default();
@@ -138,6 +155,50 @@ fn what_is_no_heap_is_told_apart() {
     check(case.other, small.other.get() + 32 * MIB);
 }
 
+/// glibc's own numbers of the programs above, of all arenas.
+#[test]
+#[cfg(target_env = "gnu")]
+fn glibc_says_the_same() {
+    let free = run("free");
+    check(free.residence.free, free.says("glibc", "free"));
+    let threads = run("threads");
+    check(threads.residence.free, threads.says("glibc", "free"));
+    // Free bytes of pages that are held count for glibc as well.
+    let sparse = run("sparse");
+    let unused = sparse.residence.between + sparse.residence.free;
+    check(unused, sparse.says("glibc", "free"));
+    let mapped = run("mapped");
+    let of_mapping = mapped.says("glibc", "mmapped");
+    check(Bytes::new(of_mapping), 64 * MIB);
+    let small = run("small");
+    assert!(small.says("glibc", "in use") < MIB);
+}
+
+/// An allocator that is preloaded in glibc's place is asked, and glibc is not.
+#[test]
+#[cfg(target_env = "gnu")]
+fn an_allocator_that_is_preloaded_says_what_it_counts() {
+    for (allocator, library, what) in [
+        ("jemalloc", "libjemalloc.so.2", "in use"),
+        ("mimalloc", "libmimalloc.so.2", "committed"),
+    ] {
+        // NOTE: the loader ignores a library that it does not find, and says so.
+        let is_there = Command::new("true").env("LD_PRELOAD", library).output();
+        if !is_there.expect("it runs").stderr.is_empty() {
+            alloc_tests::skip(&format!("{library} is not installed"));
+            continue;
+        }
+        let case = run_with("mapped", &[("LD_PRELOAD", library)]);
+        let found = case.says(allocator, what);
+        assert!((64 * MIB..1 << 30).contains(&found), "{allocator}: {found}");
+        let of_glibc = case
+            .snapshot
+            .allocator_numbers()
+            .filter(|it| it.0 == "glibc");
+        assert_eq!(of_glibc.count(), 0, "{allocator}");
+    }
+}
+
 #[test]
 fn the_environment_asks_for_it() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -161,7 +222,13 @@ fn the_environment_asks_for_it() {
     };
     let (residence, _) = run(&[("ALLOC_TRACE", "32"), ("ALLOC_TRACE_RESIDENT", "1")]);
     check_sum("traced", &residence.expect("it was asked for"));
+    let file = Snapshot::load(&path).expect("it loads");
+    if cfg!(target_env = "gnu") {
+        assert!(file.allocator_numbers().any(|it| it.0 == "glibc"));
+    }
     let (residence, _) = run(&[("ALLOC_TRACE", "32")]);
+    let file = Snapshot::load(&path).expect("it loads");
+    assert_eq!(file.allocator_numbers().count(), 0);
     assert_eq!(residence, None);
     let sample = [
         ("ALLOC_TRACE_SAMPLE", "64KiB"),

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -23,10 +24,16 @@ impl Served {
     }
 
     /// Starts it with a folder for temporary files.
-    pub(crate) fn start_in(folder: &tempfile::TempDir, options: &[&str]) -> Served {
+    pub(crate) fn start_in(folder: impl AsRef<Path>, options: &[&str]) -> Served {
         let mut command = Command::new(env!("CARGO_BIN_EXE_served"));
         command.arg("127.0.0.1:0").args(options);
-        Served::spawn(command.env("TMPDIR", folder.path()))
+        Served::spawn(command.env("TMPDIR", folder.as_ref()))
+    }
+
+    /// Starts a copy of it.
+    pub(crate) fn start_copy(program: &Path, options: &[&str]) -> Served {
+        let mut command = Command::new(program);
+        Served::spawn(command.arg("127.0.0.1:0").args(options))
     }
 
     pub(crate) fn start_at(address: &str, options: &[&str]) -> Served {

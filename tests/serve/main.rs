@@ -9,4 +9,5 @@ mod otlp;
 mod profiles;
 mod push;
 mod receiver;
+mod trouble;
 mod who_may_ask;

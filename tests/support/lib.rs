@@ -3,6 +3,8 @@
 
 mod bump;
 mod calls;
+#[cfg(target_os = "linux")]
+mod disk;
 mod folder;
 mod message;
 mod random;
@@ -16,6 +18,8 @@ pub mod workloads;
 
 pub use bump::Bump;
 pub use calls::{call_by_bits, path_of};
+#[cfg(target_os = "linux")]
+pub use disk::SmallDisk;
 pub use folder::Folder;
 pub use message::Message;
 pub use random::Random;

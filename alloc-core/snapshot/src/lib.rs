@@ -91,7 +91,9 @@ pub mod seam {
         pub use crate::sampling::{Interval, Rounding, Weighted, variance};
     }
     pub mod snapshot {
-        pub use crate::snapshot::{About, LABEL_SEPARATOR, Snapshot, Unknown};
+        pub use crate::snapshot::{
+            ALLOCATOR_PREFIX, About, LABEL_SEPARATOR, Run, Snapshot, Unknown,
+        };
     }
     pub mod symbolizer {
         pub use crate::missing::Missing;

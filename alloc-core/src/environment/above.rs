@@ -8,6 +8,7 @@ use super::{reporter, startup};
 use crate::control::{self, Above, Knowledge, track};
 use crate::record::thread::{ScopeOwners, Stage, stage};
 use crate::system::hooks::{self, ForkHandlers};
+use crate::write::stock;
 use crate::{Bytes, graph, label, process, scope};
 
 static ABOVE: Above = Above {
@@ -30,13 +31,16 @@ static ABOVE: Above = Above {
 /// Initializes the tracer, from the first call of the allocator. `use_inner` calls the inner
 /// allocator.
 pub(crate) fn begin(inner: Knowledge, use_inner: impl FnOnce()) {
-    process::register_hooks();
+    process::begin();
     control::begin(inner, use_inner, &ABOVE);
 }
 
 /// Returns the physical memory that the tracer uses.
 pub(crate) fn tracer_memory() -> Bytes {
-    control::tracer_memory(|| scope::resident() + label::resident() + process::resident_names())
+    control::tracer_memory(|| {
+        let names = process::resident_names();
+        scope::resident() + label::resident() + names + stock::resident()
+    })
 }
 
 /// The guards that a fork holds.

@@ -42,7 +42,8 @@
 //!                              memory in so many percent of the last ten seconds. They are looked
 //!                              at ten times a second. For alloc-report oom.
 //! ALLOC_TRACE_KEEP=N           Keep only the newest N numbered snapshots of a process, and remove
-//!                              the others that it wrote: 1 to 1000000. By default all are kept.
+//!                              the others that it wrote: 1 to 1000000. By default all are kept. If
+//!                              the disk is full, the oldest make room for a new one.
 //! ALLOC_TRACE_NAMES=1          Write snapshots with function names, files and lines instead of
 //!                              addresses for alloc-report to name. The process reads its debug
 //!                              information each time, which takes time and memory.
@@ -123,9 +124,11 @@
 //! permitted. A new file's mode follows the umask.
 //!
 //! A path that looks unwritable at the program's start is reported on standard error. The program
-//! continues, since it may still create the folder. A failed write is also reported there. It has
-//! no other effect: it raises no signal and leaves no partial file. A message also appears when the
-//! snapshot at the end replaces a file that was written while the process ran.
+//! continues, since it may still create the folder. A failed write is also reported there: once for
+//! a row of them, if no signal requested them, and again when snapshots can be written. It has no
+//! other effect: it raises no signal and leaves no partial file. A snapshot on a condition that
+//! could not be written is tried again each second. A message also appears when the snapshot at the
+//! end replaces a file that was written while the process ran.
 //!
 //! # Cost
 //!
@@ -134,6 +137,13 @@
 //! a megabyte, which is then returned to the system, and about ten milliseconds for 20,000
 //! callsites. If there is no memory for a file, or at the start for the tracer's tables, a message
 //! says so and the program continues.
+//!
+//! With `ALLOC_TRACE_WHEN` or `ALLOC_TRACE_KEEP`, this memory is set aside when the writer thread
+//! starts, so that a snapshot at the limit needs no page of the system: a megabyte and a quarter. It
+//! grows with the callsites, up to 16 MiB, by at most four times the length of the file and 30 bytes
+//! for each address in it. It is measured again when there are an eighth more callsites, which takes
+//! as long as a snapshot. Names, and where the resident memory goes, need more when they are written.
+//! A file without memory for the latter leaves it out.
 //!
 //! # The writer thread
 //!
@@ -177,8 +187,10 @@ pub(crate) mod background;
 pub(crate) mod clock;
 pub(crate) mod live;
 pub(crate) mod reach;
+mod rehearsals;
 pub(crate) mod reporter;
 pub(crate) mod retry;
+pub(crate) mod ring;
 pub(crate) mod signals;
 pub(crate) mod startup;
 pub(crate) mod template;

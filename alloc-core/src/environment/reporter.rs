@@ -27,9 +27,7 @@
 //! privileges, directory and root that the program gave up, outlives an `exec`, and has no
 //! thread-local storage of the C library.
 
-use std::collections::VecDeque;
 use std::ffi::c_void;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -37,14 +35,17 @@ use std::time::Duration;
 use crate::Error;
 use crate::environment::clock::Clock;
 use crate::environment::live::Live;
+use crate::environment::rehearsals::Rehearsals;
+use crate::environment::ring::{self, about};
 use crate::environment::signals::{self, Signal};
 use crate::environment::template::{self, Template};
 use crate::environment::watch::{self, Conditions, Reason, Watch};
 use crate::graph::heap_graph;
 use crate::record::thread::{self, Busy, Stage, ThreadState};
-use crate::system::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::snapshot::file::Names;
+use crate::system::sync::{AtomicBool, AtomicU64, Ordering};
 use crate::tables::counters::Concurrency;
-use crate::write::{self, Moment, Packed, Reserve, With};
+use crate::write::{self, Moment, Packed, Reserve, With, stock};
 use crate::{
     announce, control, environment::background, environment::retry, environment::wake,
     record::stack_here, system::hooks, system::waiting,
@@ -82,6 +83,12 @@ impl Order {
         waits || self.live.is_some() || self.when.is_some()
     }
 
+    /// Whether memory for a snapshot is set aside, and no names are read, which need the heap.
+    fn sets_memory_aside(&self) -> bool {
+        let is_recorder = self.when.is_some() || self.keep.is_some();
+        is_recorder && self.with.names == Names::Addresses
+    }
+
     fn needs_a_thread_at_once(&self) -> bool {
         self.live.is_some()
             || self.when.is_some()
@@ -108,11 +115,6 @@ static WAS_SIGNALLED: AtomicBool = AtomicBool::new(false);
 /// What signals requested that was not written yet.
 static WANTS_SNAPSHOT: AtomicBool = AtomicBool::new(false);
 static WANTS_GRAPH: AtomicBool = AtomicBool::new(false);
-/// The number of the last numbered snapshot.
-static NUMBER: AtomicU32 = AtomicU32::new(0);
-/// The process that wrote the numbered snapshots, and those that are [kept](Order::keep), oldest
-/// first.
-static KEPT: Mutex<(u32, VecDeque<PathBuf>)> = Mutex::new((0, VecDeque::new()));
 /// Held while a snapshot is written, so that the process does not end in the middle of it.
 static WRITING: Mutex<()> = Mutex::new(());
 /// Whether the process is ending. Guarded by [`WRITING`].
@@ -121,7 +123,6 @@ static HAS_ENDED: AtomicBool = AtomicBool::new(false);
 /// Stores the requests and registers the exit handler. Does not allocate. `false` if the system
 /// refuses the handler.
 pub(crate) fn order(order: Order) -> bool {
-    write::begin();
     begin_to_count();
     hooks::stay_loaded();
     let _ = ORDER.set(order);
@@ -339,7 +340,7 @@ extern "C" fn at_exit() {
 /// Writes the last snapshot. `path` takes the process id and the number of numbered snapshots.
 fn write(path: impl FnOnce(u32, u32) -> PathBuf) -> Result<(), String> {
     writing(|| {
-        let path = path(std::process::id(), NUMBER.load(Ordering::Relaxed));
+        let path = path(std::process::id(), ring::last_number());
         template::check_length(&path)?;
         let packed = pack(Moment::Exit, None).map_err(|error| about(error, &path))?;
         let others = packed.put(&path).map_err(|error| about(error, &path))?;
@@ -379,23 +380,16 @@ fn pack(moment: Moment, reason: Option<Reason>) -> Result<Packed, Error> {
     })
 }
 
-fn about(error: Error, path: &Path) -> String {
-    let error = match error.is_io() {
-        true => error.about("cannot write", path),
-        false => error,
-    };
-    error.to_string()
-}
-
 /// Runs `write` while no other snapshot is written. Does nothing if the process is ending or if
 /// there is no memory.
-fn writing<T: Default>(write: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+pub(super) fn writing<T: Default>(write: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     // A panic must not unwind into the C library.
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let _writing = hold();
         if HAS_ENDED.load(Ordering::Relaxed) {
             return Ok(T::default());
         }
+        let _stock = stock::Open::begin();
         if Reserve::take().is_none() {
             hooks::write_to_stderr(&[
                 "alloc-core: no snapshot written: the system gave no memory for it\n",
@@ -407,73 +401,66 @@ fn writing<T: Default>(write: impl FnOnce() -> Result<T, String>) -> Result<T, S
     result.unwrap_or_else(|_| Err("a panic while writing it".to_owned()))
 }
 
-/// Writes a snapshot under the next free number, and returns its path if it was written.
-///
-/// A number may be taken by another process with the same path, or by this one before an `exec`.
+/// Writes a numbered snapshot, and returns its path if it was written.
 fn write_numbered(
     out: Template,
     moment: Moment,
     reason: Option<Reason>,
 ) -> Result<Option<PathBuf>, String> {
     writing(|| {
-        let process = std::process::id();
-        let next = || {
-            let number = NUMBER.load(Ordering::Relaxed) + 1;
-            NUMBER.store(number, Ordering::Relaxed);
-            out.numbered(process, number)
-        };
-        let mut path = next();
-        template::check_length(&path)?;
-        let packed = pack(moment, reason).map_err(|error| about(error, &path))?;
-        while !packed.put_new(&path).map_err(|error| about(error, &path))? {
-            path = next();
+        let keep = ORDER.get().and_then(|order| order.keep);
+        let written = ring::write(out, keep, || pack(moment, reason)).map(Some);
+        if moment == Moment::Running && ORDER.get().is_some_and(Order::sets_memory_aside) {
+            stock::enlarge();
         }
-        if let Some(keep) = ORDER.get().and_then(|order| order.keep) {
-            remove_beyond(keep as usize, process, &path);
-        }
-        Ok(Some(path))
+        written
     })
 }
 
-/// Adds a new snapshot to those kept, and removes the oldest beyond `keep`.
-fn remove_beyond(keep: usize, process: u32, newest: &Path) {
-    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    let (owner, paths) = &mut *kept;
-    if *owner != process {
-        // NOTE: after a fork, the parent's snapshots stay its own.
-        *owner = process;
-        paths.clear();
-    }
-    paths.push_back(newest.to_owned());
-    while paths.len() > keep {
-        if let Some(oldest) = paths.pop_front() {
-            // A reader may have moved it already.
-            let _ = fs::remove_file(oldest);
-        }
-    }
+/// Writes numbered snapshots, and says what goes wrong once.
+#[derive(Default)]
+struct Ticks {
+    /// How many were not written since the last one that was.
+    failed: u32,
 }
 
-/// Writes a numbered snapshot, and prints its path if a signal requested it.
-fn tick(out: Template, was_signalled: bool, reason: Option<Reason>) {
-    if !control::is_on() {
-        if was_signalled {
-            warn_that_tracing_is_off();
-        }
-        return;
-    }
-    match write_numbered(out, Moment::Running, reason) {
-        Ok(Some(path)) => {
+impl Ticks {
+    /// Writes a numbered snapshot, and prints its path if a signal requested it. `false` if it
+    /// could not be written.
+    ///
+    /// NOTE: a snapshot that nobody waits for fails in silence after the first. A message each time
+    /// would fill the disk that is full.
+    fn tick(&mut self, out: Template, was_signalled: bool, reason: Option<Reason>) -> bool {
+        if !control::is_on() {
             if was_signalled {
-                // NOTE: in one write, since other threads write there too.
-                let message = format!("alloc-core: wrote {}\n", path.display());
-                hooks::write_to_stderr(&[&message]);
+                warn_that_tracing_is_off();
             }
-            announce::wrote(&path);
+            return true;
         }
-        Ok(None) => {}
-        Err(error) => {
-            hooks::write_to_stderr(&["alloc-core: no snapshot written: ", &error, "\n"]);
-            announce::did_not_write(&error);
+        match write_numbered(out, Moment::Running, reason) {
+            Ok(Some(path)) => {
+                let failed = std::mem::take(&mut self.failed);
+                if was_signalled || failed > 0 {
+                    let after = match failed {
+                        0 => String::new(),
+                        _ => format!(", after {failed} that could not be written"),
+                    };
+                    // NOTE: in one write, since other threads write there too.
+                    let message = format!("alloc-core: wrote {}{after}\n", path.display());
+                    hooks::write_to_stderr(&[&message]);
+                }
+                announce::wrote(&path);
+                true
+            }
+            Ok(None) => false,
+            Err(error) => {
+                if was_signalled || self.failed == 0 {
+                    hooks::write_to_stderr(&["alloc-core: no snapshot written: ", &error, "\n"]);
+                    announce::did_not_write(&error);
+                }
+                self.failed = self.failed.saturating_add(1);
+                false
+            }
         }
     }
 }
@@ -484,9 +471,7 @@ fn write_graph(out: Template) {
         return warn_that_tracing_is_off();
     }
     let written = writing(|| {
-        let number = NUMBER.load(Ordering::Relaxed) + 1;
-        NUMBER.store(number, Ordering::Relaxed);
-        let path = graph_path(&out.numbered(std::process::id(), number));
+        let path = graph_path(&ring::next_path(out));
         template::check_length(&path)?;
         heap_graph(&path).map_err(|error| error.to_string())?;
         Ok(Some(path))
@@ -526,7 +511,10 @@ fn serve() {
     let mut snapshots = order.every.map(|every| Clock::begun(every, ago));
     let mut live = order.live.and_then(Live::new);
     let mut watch = order.when.map(Watch::new);
+    let mut ticks = Ticks::default();
+    let mut rehearsals = order.sets_memory_aside().then(Rehearsals::default);
     loop {
+        rehearsals.iter_mut().for_each(Rehearsals::rehearse_if_due);
         let next = [
             snapshots.as_ref().map(Clock::left),
             live.as_ref().map(|it| it.clock.left()),
@@ -540,8 +528,12 @@ fn serve() {
         let is_due = snapshots.as_mut().is_some_and(Clock::is_due);
         let reason = watch.as_mut().and_then(Watch::look);
         if signalled || is_due || reason.is_some() {
-            tick(order.numbered, signalled, reason);
-            watch.iter_mut().for_each(Watch::wrote);
+            let is_written = ticks.tick(order.numbered, signalled, reason);
+            match (&mut watch, reason) {
+                (Some(watch), _) if is_written => watch.wrote(),
+                (Some(watch), Some(reason)) => watch.failed(reason),
+                _ => {}
+            }
         }
         if let Some(live) = &mut live
             && live.clock.is_due()

@@ -91,6 +91,8 @@ pub(crate) struct Watch {
     limit: u8,
     /// Until when pressure is no reason, since it was one.
     calm_until: Instant,
+    /// Why a snapshot could not be written, and when it is tried again.
+    owed: Option<(Reason, Instant)>,
 }
 
 /// How often the conditions are looked at. A program that takes a GiB a second grows by 100 MiB
@@ -101,6 +103,8 @@ pub(crate) const EVERY: Duration = Duration::from_millis(100);
 const SMALL: u64 = 8 << 20;
 /// How long pressure is no reason, once it was one: as long as the kernel's mean.
 const CALM: Duration = Duration::from_secs(10);
+/// How long after a snapshot that could not be written it is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 impl Watch {
     pub(crate) fn new(conditions: Conditions) -> Watch {
@@ -109,16 +113,30 @@ impl Watch {
             heap: 0,
             limit: conditions.limit.unwrap_or(0),
             calm_until: Instant::now(),
+            owed: None,
         }
     }
 
     /// A snapshot was written.
     pub(crate) fn wrote(&mut self) {
         self.heap = control::traced_memory().current.get();
+        self.owed = None;
     }
 
-    /// Whether a condition holds.
+    /// A snapshot could not be written.
+    pub(crate) fn failed(&mut self, reason: Reason) {
+        self.owed = Some((reason, Instant::now() + AGAIN));
+    }
+
+    /// Whether a condition holds, or held when a snapshot could not be written.
     pub(crate) fn look(&mut self) -> Option<Reason> {
+        if self.owed.is_some_and(|(_, again)| Instant::now() < again) {
+            return None;
+        }
+        self.holds().or(self.owed.map(|(reason, _)| reason))
+    }
+
+    fn holds(&mut self) -> Option<Reason> {
         let by_limit = self.conditions.limit.and_then(|first| {
             let Memory { current, limit } = memory()?;
             self.at_limit(first, current, limit?)
@@ -210,6 +228,20 @@ mod tests {
         assert!(!at(90));
         assert!(!at(70));
         assert!(at(81), "it fell, and rose again");
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_owed() {
+        let mut watch = Watch::new(Conditions::default());
+        assert_eq!(watch.look(), None);
+        let reason = Reason::Limit(80);
+        watch.failed(reason);
+        assert_eq!(watch.look(), None, "not at once");
+        watch.owed = Some((reason, Instant::now()));
+        assert_eq!(watch.look(), Some(reason));
+        assert_eq!(watch.look(), Some(reason), "until it is written");
+        watch.wrote();
+        assert_eq!(watch.look(), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! In: the tables, the loader's list. Out: a [`Snapshot`], and the hooks of a [`Process`]. Never: a
 //! write to the tables.
 
+pub(crate) mod allocator;
 pub(crate) mod label_bytes;
 mod lifetimes;
 pub(crate) mod modules;
@@ -14,22 +15,22 @@ pub(crate) mod residence;
 pub(crate) mod residence;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::record::thread;
 use crate::snapshot::recorded::Recorded;
-use crate::snapshot::snapshot::About;
+use crate::snapshot::snapshot::{About, Run};
 use crate::snapshot::symbolizer::{Code, Named, Search, Symbolizer};
 use crate::snapshot::{Process, register, register_symbolizer};
-use crate::system::arena;
-use crate::write::output;
+use crate::write::{output, stock};
 use crate::{Error, Snapshot, announce};
 
 static PROCESS: Process = Process {
     mute: thread::begin_mute,
     unmute: thread::end_mute,
-    map: arena::reserve,
-    unmap: arena::release,
+    map: stock::map,
+    unmap: stock::unmap,
     write: |path, bytes| {
         output::write(path, bytes)?;
         announce::wrote(path);
@@ -71,6 +72,34 @@ static AT_LOAD: extern "C" fn() = {
     at_load
 };
 
+/// When this process began, by the clock of the day and by one that nobody sets.
+///
+/// NOTE: a `OnceLock` blocks only in `set` and `get_or_init`. [`begin`] sets it once, in the first
+/// allocation, under the control lock; everything else calls `get`, which never waits.
+static BEGAN: OnceLock<(SystemTime, Instant)> = OnceLock::new();
+
+/// Stores when this process began, and registers the hooks. Does not allocate.
+pub(crate) fn begin() {
+    let _ = BEGAN.set((SystemTime::now(), Instant::now()));
+    register_hooks();
+}
+
+/// When this process began, by the clock of the day. `None` in a program without the allocator.
+pub(crate) fn began_at() -> Option<SystemTime> {
+    BEGAN.get().map(|(at, _)| *at)
+}
+
+/// Which run of the program this is, and how far it got.
+pub(crate) fn run() -> Run {
+    let Some((at, clock)) = BEGAN.get() else {
+        return Run::default();
+    };
+    Run {
+        began: at.duration_since(UNIX_EPOCH).unwrap_or_default(),
+        uptime: clock.elapsed(),
+    }
+}
+
 /// Takes a snapshot of the tables.
 pub(crate) fn take_snapshot() -> Result<Snapshot, Error> {
     let _muted = thread::mute();
@@ -80,8 +109,13 @@ pub(crate) fn take_snapshot() -> Result<Snapshot, Error> {
 /// Takes a snapshot of the tables, and of the resident pages.
 pub(crate) fn take_snapshot_with_residence() -> Result<Snapshot, Error> {
     let _muted = thread::mute();
+    let numbers = allocator::numbers();
     let pages = residence::PinnedPages::read()?;
-    Ok(snapshot_of(read_tables::read(Some(&pages))?))
+    let mut snapshot = snapshot_of(read_tables::read(Some(&pages))?);
+    for (key, value) in numbers {
+        snapshot.set_metadata(key, value);
+    }
+    Ok(snapshot)
 }
 
 /// Makes a snapshot from what was recorded in this process.
@@ -91,6 +125,7 @@ pub(crate) fn snapshot_of(recorded: Recorded) -> Snapshot {
     let about = About {
         taken_at: SystemTime::now(),
         duration: Duration::ZERO,
+        run: run(),
         process_id: std::process::id(),
         is_at_exit: false,
         program: std::env::current_exe()

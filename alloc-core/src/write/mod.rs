@@ -6,18 +6,18 @@
 pub(crate) mod output;
 #[cfg(feature = "serve")]
 pub(crate) mod profile;
+pub(crate) mod stock;
 mod tables;
 #[cfg(feature = "serve")]
 pub(crate) mod totals;
 
+use std::io;
 use std::path::Path;
-use std::sync::OnceLock;
-use std::time::SystemTime;
 
 use crate::Error;
 use crate::process::read_tables;
 use crate::process::residence::PinnedPages;
-use crate::process::snapshot_of;
+use crate::process::{allocator, began_at, snapshot_of};
 pub(crate) use crate::snapshot::file::Reserve;
 use crate::snapshot::file::{Names, Pages, write_named};
 #[cfg(feature = "serve")]
@@ -46,10 +46,13 @@ pub(crate) struct With {
 
 /// Reads the tables of this process. Fails without allocating if there is no memory.
 pub(crate) fn pack(with: With, moment: Moment, metadata: &[(&str, &str)]) -> Result<Packed, Error> {
+    let numbers = with.residence.then(allocator::numbers).unwrap_or_default();
+    let numbers = numbers.iter().map(|(key, value)| (&**key, &**value));
+    let metadata: Vec<(&str, &str)> = metadata.iter().copied().chain(numbers).collect();
     let pages = with.residence.then(PinnedPages::read).transpose()?;
     let pages = pages.as_ref();
     match with.names {
-        Names::Addresses => tables::of_tables(moment, pages, metadata, &mut |_| ()).map(Packed),
+        Names::Addresses => tables::of_tables(moment, pages, &metadata, &mut |_| ()).map(Packed),
         Names::Symbols => {
             let (mut bytes, mut file) = (Vec::new(), Pages::new());
             let mut snapshot = snapshot_of(read_tables::read(pages)?);
@@ -57,7 +60,7 @@ pub(crate) fn pack(with: With, moment: Moment, metadata: &[(&str, &str)]) -> Res
                 snapshot.set_at_exit();
             }
             for (key, value) in metadata {
-                snapshot.set_metadata(*key, *value);
+                snapshot.set_metadata(key, value);
             }
             write_named(&snapshot, &mut bytes)?;
             file.extend(&bytes)?;
@@ -87,28 +90,17 @@ impl Packed {
     /// child with the same path.
     pub(crate) fn put(&self, path: &Path) -> Result<bool, Error> {
         let replaced = output::write(path, &self.0)?;
-        let began = BEGAN.get().copied();
+        let began = began_at();
         Ok(replaced
             .zip(began)
             .is_some_and(|(replaced, began)| replaced >= began))
     }
 
     /// Writes a new file. `false` if something exists at the path.
-    pub(crate) fn put_new(&self, path: &Path) -> Result<bool, Error> {
+    pub(crate) fn put_new(&self, path: &Path) -> io::Result<bool> {
         match output::write_new(path, &self.0) {
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
-            written => Ok(written.map(|()| true)?),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            written => written.map(|()| true),
         }
     }
-}
-
-/// The wall-clock time at which this process started.
-///
-/// NOTE: a `OnceLock` blocks only in `set` and `get_or_init`. [`begin`] sets it once, in the first
-/// allocation, under the control lock; the writer calls `get`, which never waits.
-static BEGAN: OnceLock<SystemTime> = OnceLock::new();
-
-/// Stores the start time. Does not allocate.
-pub(crate) fn begin() {
-    let _ = BEGAN.set(SystemTime::now());
 }

@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Moment, Reserve};
 use crate::capture::modules::{LONGEST_PATH, program};
-use crate::process::modules;
 use crate::process::read_tables::{Seen, Whole, read_tables};
 use crate::process::residence::PinnedPages;
+use crate::process::{modules, run};
 use crate::snapshot::file::{
     Callsite, Freed, Lifetimes, NoMemory, Pages, RawFile, Segment, Summary, Text,
 };
@@ -151,6 +151,7 @@ impl TablesFile {
 
         let summary = Summary {
             nanoseconds: nanoseconds(SystemTime::now()),
+            run: run(),
             duration: i64::try_from(about.duration.as_nanos()).unwrap_or(i64::MAX),
             shows_allocated: about.shows_allocated,
             process_id: std::process::id(),

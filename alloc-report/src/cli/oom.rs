@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use alloc_core_snapshot::seam::snapshot::Run;
 use alloc_core_snapshot::{Bytes, Snapshot};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -39,6 +40,7 @@ struct Seen {
     path: PathBuf,
     at: SystemTime,
     process: u32,
+    run: Option<Run>,
     heap: Bytes,
 }
 
@@ -49,9 +51,27 @@ impl Seen {
             path: path.to_owned(),
             at: snapshot.taken_at(),
             process: snapshot.process_id(),
+            run: snapshot.run(),
             heap: snapshot.traced_memory().current,
         })
     }
+
+    /// Whether it is of the same process. NOTE: in containers, process ids repeat.
+    fn is_of(&self, other: &Seen) -> bool {
+        let began = |it: &Seen| it.run.map(|it| it.began);
+        (self.process, began(self)) == (other.process, began(other))
+    }
+}
+
+/// The files of the process that was seen last, in order of time, also if the clock was set.
+fn of_last_process(mut seen: Vec<Seen>) -> Vec<Seen> {
+    seen.sort_by_key(|it| it.at);
+    if let Some(last) = seen.pop() {
+        seen.retain(|it| it.is_of(&last));
+        seen.push(last);
+    }
+    seen.sort_by_key(|it| it.run.map(|it| it.uptime));
+    seen
 }
 
 pub(crate) fn report(options: &Options) -> Result<String> {
@@ -64,7 +84,7 @@ pub(crate) fn report(options: &Options) -> Result<String> {
             Err(error) => damaged.push(format!("note: left out: {error}\n")),
         }
     }
-    seen.sort_by_key(|it| it.at);
+    let seen = of_last_process(seen);
     let Some(last) = seen.last() else {
         bail!(
             "expected snapshots in {}, found none{}",
@@ -74,11 +94,7 @@ pub(crate) fn report(options: &Options) -> Result<String> {
                 .map_or(String::new(), |it| format!(": {it}"))
         );
     };
-    let of_last: Vec<&Seen> = seen
-        .iter()
-        .filter(|it| it.process == last.process)
-        .collect();
-    let since = began_to_grow(&of_last);
+    let since = began_to_grow(&seen);
     let load = |path: &Path| -> Result<Snapshot> {
         let loaded = load(path, &options.charging, &options.filters)?;
         match loaded.nothing {
@@ -95,18 +111,18 @@ pub(crate) fn report(options: &Options) -> Result<String> {
 }
 
 /// The last file from which the heap did nothing but grow, as far as a tenth of the growth goes.
-fn began_to_grow<'a>(files: &[&'a Seen]) -> &'a Seen {
-    let last = files[files.len() - 1];
+fn began_to_grow(files: &[Seen]) -> &Seen {
+    let last = &files[files.len() - 1];
     let least = files.iter().map(|it| it.heap).min().unwrap_or(last.heap);
     let slack = last.heap.saturating_sub(least).get() / 10;
-    let is_low = |it: &&&Seen| it.heap.get() <= least.get() + slack;
+    let is_low = |it: &&Seen| it.heap.get() <= least.get() + slack;
     let before = &files[..files.len() - 1];
     before
         .iter()
         .rev()
         .find(is_low)
         .or(before.first())
-        .map_or(last, |it| it)
+        .unwrap_or(last)
 }
 
 /// The snapshot files of folders and those that are named.
@@ -137,6 +153,8 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -149,12 +167,12 @@ mod tests {
                     path: PathBuf::new(),
                     at: SystemTime::UNIX_EPOCH,
                     process: 1,
+                    run: None,
                     heap: Bytes::new(heap),
                 })
                 .collect();
-            let all: Vec<&Seen> = all.iter().collect();
             let found = began_to_grow(&all);
-            assert!(std::ptr::eq(found, all[expected]), "{heaps:?}");
+            assert!(std::ptr::eq(found, &all[expected]), "{heaps:?}");
         }
         check(&[5], 0);
         check(&[5, 100], 0);
@@ -162,5 +180,32 @@ mod tests {
         check(&[5, 90, 7, 60, 100], 2);
         check(&[100, 100, 100], 1);
         check(&[100, 50], 0);
+    }
+
+    /// Of process 1 in two containers, with a clock that was set back in the second one.
+    #[test]
+    fn files_are_in_the_order_in_which_the_process_wrote_them() {
+        let file = |began: u64, uptime: u64, at: u64| Seen {
+            path: PathBuf::new(),
+            at: SystemTime::UNIX_EPOCH + Duration::from_secs(at),
+            process: 1,
+            run: Some(Run {
+                began: Duration::from_secs(began),
+                uptime: Duration::from_secs(uptime),
+            }),
+            heap: Bytes::ZERO,
+        };
+        let seen = vec![
+            file(9_000, 10, 9_010),
+            file(9_000, 5, 99_005),
+            file(100, 5_000, 5_100),
+            file(9_000, 20, 20),
+        ];
+        let found = of_last_process(seen);
+        let found: Vec<u64> = found
+            .iter()
+            .map(|it| it.run.unwrap().uptime.as_secs())
+            .collect();
+        assert_eq!(found, [5, 10, 20]);
     }
 }

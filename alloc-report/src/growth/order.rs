@@ -45,8 +45,7 @@ impl<'a> Order<'a> {
         let moments: Vec<Moment> = chosen.iter().map(|it| given[*it].clone()).collect();
         let knows_times = knows_times(moments.iter().map(Moment::about));
         let seconds = moments.first().filter(|_| knows_times).map(|first| {
-            let first = first.about().taken_at();
-            let since = |it: &Moment| it.about().taken_at().duration_since(first);
+            let since = |it: &Moment| it.about().time_since(first.about());
             let seconds = moments.iter().map(|it| since(it).unwrap_or_default());
             seconds.map(|it| it.as_secs_f64()).collect()
         });
@@ -97,7 +96,19 @@ pub(super) fn chosen(given: &[&Snapshot]) -> (Vec<usize>, bool, bool) {
     let omits_exit = running >= 2 && running < given.len();
     let all = 0..given.len();
     let mut chosen: Vec<usize> = all.filter(|it| !omits_exit || is_running(it)).collect();
-    let time = |it: &usize| given[*it].taken_at();
+    let run = |it: &Snapshot| it.run().map(|it| it.began);
+    let of_one_run = given.iter().all(|it| run(it) == run(given[0]));
+    let time = |it: &usize| {
+        let of_run = given[*it].run().filter(|_| of_one_run);
+        // NOTE: the clock may have been set while the program ran.
+        match of_run {
+            Some(run) => run.uptime,
+            None => given[*it]
+                .taken_at()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default(),
+        }
+    };
     let is_sorted =
         knows_times(chosen.iter().map(|it| given[*it])) && !chosen.is_sorted_by_key(time);
     if is_sorted {

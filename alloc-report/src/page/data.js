@@ -12,7 +12,7 @@ function rising(differences) {
 
 class Data {
   constructor(raw) {
-    Object.assign(this, { about: raw.about, strings: raw.strings, lifetimes: raw.lifetimes, timeline: raw.timeline });
+    Object.assign(this, { about: raw.about, strings: raw.strings, lifetimes: raw.lifetimes, timeline: raw.timeline, residence: raw.residence });
     this.frames = raw.frames;
     this.frameCount = raw.frames.line.length;
     const { tree } = raw;

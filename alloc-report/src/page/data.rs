@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use alloc_core_snapshot::seam::snapshot::ALLOCATOR_PREFIX;
 use alloc_core_snapshot::{Amount, GroupBy, Metric, Snapshot, Trace};
 use serde::Serialize;
 
+use super::residence::Resident;
 use super::stacks::{Frames, Row, Stacks, Tree};
 use super::{Lines, Page, Sources};
 use crate::show::notes;
@@ -25,6 +27,7 @@ pub(super) struct Data<'a> {
     lifetimes: Vec<(Row, Vec<(u32, u64)>)>,
     moments: Vec<Moment>,
     timeline: &'a Lines,
+    residence: Option<Resident>,
 }
 
 /// What the head of the page says.
@@ -138,6 +141,7 @@ impl<'a> Data<'a> {
             frames,
             tree,
             timeline: &page.timeline,
+            residence: Resident::of(snapshot),
         }
     }
 }
@@ -257,11 +261,18 @@ impl About {
                 .map(name_of)
                 .collect(),
             knows_blocks: snapshot.knows_blocks(),
-            metadata: snapshot.metadata().clone().into_iter().collect(),
+            metadata: metadata(snapshot),
             notes: notes::of(snapshot, &by_stack()),
             temporary_below: TEMPORARY.as_micros() as u64,
         }
     }
+}
+
+/// The metadata but for the numbers of allocators, which have a place of their own.
+fn metadata(snapshot: &Snapshot) -> Vec<(String, String)> {
+    let all = snapshot.metadata().clone().into_iter();
+    all.filter(|(key, _)| !key.starts_with(ALLOCATOR_PREFIX))
+        .collect()
 }
 
 /// The view whose notes are about all that a page shows.

@@ -23,6 +23,7 @@ class App {
   constructor(data) {
     this.data = data;
     summarize(data);
+    showResident(byId('resident'), data.residence);
     this.state = new View(data, () => this.show());
     const { state } = this;
     this.flame = new Flame(byId('flame'), { zoom: node => this.zoom(node) });

@@ -10,6 +10,7 @@ use std::fmt;
 use alloc_core_snapshot::{Metric, Snapshot, seam::untraced};
 
 mod data;
+mod residence;
 mod shell;
 mod source;
 mod stacks;
@@ -150,6 +151,7 @@ const SCRIPTS: &[&str] = &[
     include_str!("table.js"),
     include_str!("details.js"),
     include_str!("charts.js"),
+    include_str!("resident.js"),
     include_str!("main.js"),
 ];
 

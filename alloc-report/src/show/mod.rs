@@ -13,7 +13,7 @@ mod generations;
 mod lifetimes;
 pub(crate) mod notes;
 mod oom;
-mod resident;
+pub(crate) mod resident;
 mod slack;
 pub(crate) mod stack;
 mod summary;

@@ -1,7 +1,5 @@
 //! Notes: sentences on which numbers of a snapshot are inexact or incomplete.
 
-use std::time::UNIX_EPOCH;
-
 use alloc_core_snapshot::{ChargeTo, GroupBy, Metric, Origin, Snapshot, Trace};
 
 use super::text::{self, plural};
@@ -55,8 +53,7 @@ pub(crate) fn of_both(new: &Snapshot, old: &Snapshot, view: &View) -> Vec<String
             text::name(old_program),
         ));
     }
-    // NOTE: an unknown time is 1970.
-    if UNIX_EPOCH < new.taken_at() && new.taken_at() < old.taken_at() {
+    if old.time_since(new).is_some_and(|it| !it.is_zero()) {
         notes.push("the newer snapshot was taken before the older one".to_owned());
     }
     let of_new = of(new, view);

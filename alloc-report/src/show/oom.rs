@@ -109,7 +109,7 @@ impl Oom<'_> {
         let Some(first) = self.largest(GroupBy::Line).filter(|_| grown > 0) else {
             return "In the snapshots that there are, the heap did not grow.".to_owned();
         };
-        let time = self.last.taken_at().duration_since(self.since.taken_at());
+        let time = self.last.time_since(self.since);
         let time = time.unwrap_or(Duration::ZERO).as_secs_f64();
         let pace = match time > 0.0 {
             true => {

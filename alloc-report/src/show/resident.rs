@@ -103,17 +103,20 @@ impl ResidentTable<'_> {
                  what live blocks keep resident besides themselves, {}",
                 residence.resident,
                 residence.live,
-                parts(&residence),
+                [parts(&residence)]
+                    .into_iter()
+                    .chain(allocators(self.snapshot))
+                    .collect::<Vec<_>>()
+                    .join("\n"),
                 self.view.grouped(self.snapshot),
             ),
         }
     }
 }
 
-/// The parts of resident memory, a line each.
-fn parts(residence: &Residence) -> String {
-    let sum = residence.sum();
-    let rows = [
+/// The parts of resident memory and their names.
+pub(crate) fn named_parts(residence: &Residence) -> [(Bytes, &'static str); 6] {
+    [
         (residence.live, "live blocks"),
         (
             residence.between,
@@ -126,10 +129,15 @@ fn parts(residence: &Residence) -> String {
         (residence.tracer, "the tracer"),
         (residence.files, "code and files"),
         (residence.other, "stacks and other mappings"),
-    ];
+    ]
+}
+
+/// The parts of resident memory, a line each.
+fn parts(residence: &Residence) -> String {
+    let sum = residence.sum();
     let share = |bytes: Bytes| 100.0 * bytes.get() as f64 / sum.get().max(1) as f64;
     let mut lines: Vec<String> = Vec::new();
-    for (bytes, what) in rows {
+    for (bytes, what) in named_parts(residence) {
         let (size, share) = (bytes.to_string(), share(bytes));
         lines.push(format!("{size:>10}  {share:>5.1}%  {what}"));
     }
@@ -138,6 +146,19 @@ fn parts(residence: &Residence) -> String {
         "{size:>10}  100.0%  total; the kernel counts {counted}"
     ));
     lines.join("\n")
+}
+
+/// What each allocator says of its own memory, a line each.
+pub(crate) fn allocators(snapshot: &Snapshot) -> Vec<String> {
+    let mut lines: Vec<(&str, String)> = Vec::new();
+    for (allocator, what, bytes) in snapshot.allocator_numbers() {
+        let number = format!("{bytes} {what}");
+        match lines.last_mut().filter(|it| it.0 == allocator) {
+            Some((_, line)) => *line += &format!(", {number}"),
+            None => lines.push((allocator, format!("{allocator} says: {number}"))),
+        }
+    }
+    lines.into_iter().map(|it| it.1).collect()
 }
 
 /// What to do about the largest part, if it is none of the program's.
@@ -221,6 +242,27 @@ impl fmt::Display for ResidentTable<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_allocator_has_a_line() {
+        let mut snapshot = Snapshot::from_traces(vec![], 32);
+        snapshot.set_metadata("revision", "1c4e7d");
+        assert_eq!(allocators(&snapshot), [""; 0]);
+        for (key, bytes) in [
+            ("allocator.glibc.in use", "2097152"),
+            ("allocator.glibc.free", "4096"),
+            ("allocator.jemalloc.retained", "0"),
+        ] {
+            snapshot.set_metadata(key, bytes);
+        }
+        assert_eq!(
+            allocators(&snapshot),
+            [
+                "glibc says: 4096 B free, 2048 KiB in use",
+                "jemalloc says: 0 B retained"
+            ]
+        );
+    }
 
     #[test]
     fn the_parts_add_up_and_the_largest_has_a_note() {

@@ -484,6 +484,64 @@ fn hostile_names_are_text() {
     browser.check_faultless();
 }
 
+/// The parts are as wide as their memory, and the rows are those of the command `resident`.
+#[test]
+fn it_shows_where_the_resident_memory_goes() {
+    let snapshot = samples::resident_shop();
+    let Some(mut page) = open(&alloc_report::page(&snapshot), "") else {
+        return;
+    };
+    let browser = &mut page.browser;
+    browser.picture("resident");
+    let widths = browser.evaluate(
+        "[...document.querySelectorAll('#resident .stacked i')].map(it => Math.round(1000 * it.getBoundingClientRect().width / it.parentElement.getBoundingClientRect().width))",
+    );
+    assert_eq!(widths, json!([100, 400, 300, 100, 50, 50]));
+    let text = browser.text("#resident");
+    for expected in [
+        "10.0 MiB are resident, and 1.0 MiB of that are live blocks",
+        "total; the kernel counts 10.0 MiB",
+        "glibc says: 7168 KiB free, 1024 KiB in use",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    assert!(!browser.text("#about").contains("allocator."));
+    let cells = |it: &str| {
+        format!(
+            "[...document.querySelectorAll('#resident .pinned {it}')].map(it => it.textContent)"
+        )
+    };
+    let rows = browser.evaluate(&cells("tbody tr"));
+    let groups = alloc_report::resident(&snapshot, 20).groups();
+    let rows: Vec<String> = serde_json::from_value(rows).unwrap();
+    assert_eq!(rows.len(), groups.len());
+    for (row, group) in rows.iter().zip(&groups) {
+        assert!(row.ends_with(&group.key.to_string()), "{row}");
+    }
+    assert!(
+        rows[0].starts_with("3.9 MiB4.0 MiB3.9 MiB600 KiB60"),
+        "{}",
+        rows[0]
+    );
+    // On a phone nothing is wider than the screen, and in the dark it is dark.
+    browser.resize((390, 844), 2.0, true);
+    let fits = "document.documentElement.scrollWidth <= 390";
+    assert_eq!(browser.evaluate(fits), true);
+    browser.picture("resident-phone");
+    browser.prefer("dark");
+    browser.open(&page.path, "");
+    let is_dark = "document.documentElement.classList.contains('dark')";
+    assert_eq!(browser.evaluate(is_dark), true);
+    browser.picture("resident-dark");
+    browser.check_faultless();
+    // A snapshot without it has no such part.
+    let plain = samples::shop();
+    let Some(mut page) = open(&alloc_report::page(&plain), "") else {
+        return;
+    };
+    assert_eq!(page.browser.evaluate("byId('resident').hidden"), true);
+}
+
 #[test]
 fn it_is_readable_on_a_phone_and_in_the_dark() {
     let snapshot = samples::shop();

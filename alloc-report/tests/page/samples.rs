@@ -1,6 +1,6 @@
 //! Snapshots for the tests of the page.
 
-use alloc_core::{Amount, Counters, Frame, Snapshot, Trace, Traceback};
+use alloc_core::{Amount, Bytes, Counters, Frame, Pinned, Residence, Snapshot, Trace, Traceback};
 
 /// A generator of numbers: xorshift, with a seed of its own.
 pub(crate) struct Random(u64);
@@ -130,6 +130,32 @@ pub(crate) fn shop() -> Snapshot {
         ],
         32,
     )
+}
+
+/// [`shop`] with where its resident memory goes.
+pub(crate) fn resident_shop() -> Snapshot {
+    let shop = shop();
+    let traces = shop.traces().iter().enumerate().map(|(at, trace)| {
+        let kib = [4000, 3, 0][at];
+        trace.clone().with_pinned(Pinned {
+            unused: Bytes::kib(kib),
+            alone: Bytes::kib(kib + 96),
+            own: Bytes::kib(96),
+        })
+    });
+    let mut shop = Snapshot::from_traces(traces.collect(), 32);
+    let mut residence = Residence::default();
+    residence.live = Bytes::mib(1);
+    residence.between = Bytes::mib(4);
+    residence.free = Bytes::mib(3);
+    residence.tracer = Bytes::mib(1);
+    residence.files = Bytes::kib(512);
+    residence.other = Bytes::kib(512);
+    residence.resident = Bytes::kib(10_250);
+    shop.set_residence(residence);
+    shop.set_metadata("allocator.glibc.free", "7340032");
+    shop.set_metadata("allocator.glibc.in use", "1048576");
+    shop
 }
 
 /// [`shop`] before: the cache held a sixth, and the log twice as much.

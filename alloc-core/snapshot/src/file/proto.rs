@@ -259,6 +259,16 @@ impl Extension {
             ..self
         }
     }
+
+    /// Adds which run of a program it is about.
+    pub(super) fn with_run(self, run: crate::snapshot::Run) -> Extension {
+        let nanoseconds = |it: std::time::Duration| it.as_nanos().try_into().unwrap_or(u64::MAX);
+        Extension {
+            began: nanoseconds(run.began),
+            uptime: nanoseconds(run.uptime),
+            ..self
+        }
+    }
 }
 
 /// Values that the format has no field for.
@@ -334,4 +344,10 @@ pub(super) struct Extension {
     pub(super) residence_other: u64,
     #[prost(uint64, tag = "32")]
     pub(super) residence_sparse: u64,
+    /// When the process began, in nanoseconds since 1970, and how long it had run by a clock that
+    /// nobody sets, in nanoseconds.
+    #[prost(uint64, tag = "33")]
+    pub(super) began: u64,
+    #[prost(uint64, tag = "34")]
+    pub(super) uptime: u64,
 }

@@ -3,12 +3,13 @@
 use std::fs;
 use std::io::Read as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prost::Message as _;
 
 use super::*;
 use crate::recorded::{Recorded, StackEnd};
-use crate::snapshot::About;
+use crate::snapshot::{About, Run};
 use crate::{Ages, Bytes, Frame, FreedBy, Lifetimes, Trace, Traceback, TracedMemory};
 
 fn sample() -> Snapshot {
@@ -80,6 +81,10 @@ fn sample() -> Snapshot {
     };
     let about = About {
         duration: Default::default(),
+        run: Run {
+            began: Duration::from_nanos(1_000_000_000_001),
+            uptime: Duration::from_nanos(234_567_890_124),
+        },
         taken_at: std::time::SystemTime::UNIX_EPOCH
             + std::time::Duration::from_nanos(1_234_567_890_123),
         process_id: 42,
@@ -128,6 +133,8 @@ fn a_round_trip_keeps_everything() {
     assert_eq!(back.metadata(), snapshot.metadata());
     assert_eq!(back.filtered_out(), 7);
     assert!(back.is_at_exit());
+    assert_eq!(back.run(), snapshot.run());
+    assert!(back.run().is_some());
     assert_eq!(back.first_metric(), crate::Metric::AtPeak);
     assert_eq!(
         (

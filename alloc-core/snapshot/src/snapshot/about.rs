@@ -13,6 +13,8 @@ pub struct About {
     pub taken_at: SystemTime,
     /// How long the changes took, if the snapshot has changes; else zero.
     pub duration: Duration,
+    /// When the process began, and how long it had run.
+    pub run: Run,
     /// The process id; 0 if unknown.
     pub process_id: u32,
     /// Whether the program was ending.
@@ -27,6 +29,18 @@ pub struct About {
     pub metadata: BTreeMap<String, String>,
     /// Data that a file from another tool lacks.
     pub unknown: Unknown,
+}
+
+/// How the metadata begins that has what allocators said of their own memory.
+pub const ALLOCATOR_PREFIX: &str = "allocator.";
+
+/// Which run of a program this is, and how far it got. Zeros if that is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Run {
+    /// When the process began, since 1970. It stays the same when the clock is set.
+    pub began: Duration,
+    /// How long it had run, by a clock that nobody sets.
+    pub uptime: Duration,
 }
 
 /// Data that a file from another tool lacks, and that reads as zero.
@@ -51,6 +65,7 @@ impl Default for About {
         About {
             taken_at: SystemTime::UNIX_EPOCH,
             duration: Duration::ZERO,
+            run: Run::default(),
             process_id: 0,
             is_at_exit: false,
             program: String::new(),

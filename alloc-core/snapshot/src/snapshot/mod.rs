@@ -15,7 +15,7 @@ mod trace;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use once_cell::race::OnceBox;
 
@@ -27,7 +27,7 @@ use crate::stack::traceback::ChargeTo;
 use crate::utc;
 use crate::{Bytes, Counters, Health, Metric, Residence, TracedMemory};
 
-pub use about::{About, Unknown};
+pub use about::{ALLOCATOR_PREFIX, About, Run, Unknown};
 pub use missing_debug_info::MissingDebugInfo;
 use naming::Named;
 pub use trace::{LABEL_SEPARATOR, Trace};
@@ -275,6 +275,40 @@ impl Snapshot {
         self.recorded.residence
     }
 
+    /// Sets where the resident memory of the process goes.
+    ///
+    /// ```
+    /// use alloc_core::{Bytes, Residence, Snapshot};
+    ///
+    /// let mut residence = Residence::default();
+    /// residence.resident = Bytes::mib(5);
+    /// let mut snapshot = Snapshot::from_traces(vec![], 32);
+    /// snapshot.set_residence(residence);
+    /// assert_eq!(snapshot.residence(), Some(residence));
+    /// ```
+    pub fn set_residence(&mut self, residence: Residence) {
+        self.recorded.residence = Some(residence);
+    }
+
+    /// What the allocators of the process said of their own memory, if the snapshot has a
+    /// [`residence`](Self::residence): the allocator, what it counts, and the bytes.
+    ///
+    /// glibc counts all of its arenas together. Its free bytes may be in pages that were given back to
+    /// the system.
+    ///
+    /// ```
+    /// let mut snapshot = alloc_core::Snapshot::from_traces(vec![], 32);
+    /// snapshot.set_metadata("allocator.glibc.free", "4096");
+    /// let numbers: Vec<_> = snapshot.allocator_numbers().collect();
+    /// assert_eq!(numbers, [("glibc", "free", alloc_core::Bytes::kib(4))]);
+    /// ```
+    pub fn allocator_numbers(&self) -> impl Iterator<Item = (&str, &str, Bytes)> {
+        self.metadata().iter().filter_map(|(key, value)| {
+            let (allocator, what) = key.strip_prefix(ALLOCATOR_PREFIX)?.split_once('.')?;
+            Some((allocator, what, Bytes::new(value.parse().ok()?)))
+        })
+    }
+
     /// The maximum number of frames in a traceback.
     ///
     /// ```
@@ -359,6 +393,39 @@ impl Snapshot {
     /// The time of the snapshot.
     pub fn taken_at(&self) -> SystemTime {
         self.about.taken_at
+    }
+
+    /// How long after an earlier snapshot it was taken. `None` if it was taken before that, or if a
+    /// time is unknown.
+    ///
+    /// Of two snapshots of one process it is right even if the clock was set in between.
+    ///
+    /// ```
+    /// # #[global_allocator]
+    /// # static ALLOC: alloc_core::TraceAlloc = alloc_core::TraceAlloc::system();
+    /// alloc_core::start()?;
+    /// let earlier = alloc_core::take_snapshot()?;
+    /// let later = alloc_core::take_snapshot()?;
+    /// assert!(later.time_since(&earlier).is_some());
+    /// # Ok::<(), alloc_core::Error>(())
+    /// ```
+    pub fn time_since(&self, earlier: &Snapshot) -> Option<Duration> {
+        match (self.run(), earlier.run()) {
+            (Some(run), Some(other)) if run.began == other.began => {
+                run.uptime.checked_sub(other.uptime)
+            }
+            _ => {
+                let is_known = earlier.taken_at() > SystemTime::UNIX_EPOCH;
+                let time = self.taken_at().duration_since(earlier.taken_at());
+                time.ok().filter(|_| is_known)
+            }
+        }
+    }
+
+    /// Which run of a program it is of, if that is known.
+    #[doc(hidden)]
+    pub fn run(&self) -> Option<Run> {
+        Some(self.about.run).filter(|it| !it.began.is_zero())
     }
 
     /// The time of the snapshot in UTC, to the second: `2026-01-31 23:59:59 UTC`. `None` if it is

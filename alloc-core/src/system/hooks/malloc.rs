@@ -40,8 +40,9 @@ pub(crate) unsafe fn usable_size(_block: *const u8) -> Option<usize> {
     None
 }
 
+/// Whether `malloc` is bound to glibc, and not to one that was preloaded or linked in.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn malloc_is_glibcs() -> bool {
+pub(crate) fn malloc_is_glibcs() -> bool {
     let base_of = |function| object_of(function).map(|object| object.dli_fbase);
     // Compares the library of the bound `malloc` with the library that defines glibc's version.
     let malloc = base_of(libc::malloc as *const c_void);

@@ -207,6 +207,12 @@ impl Callsites {
             .map(|chunk| &chunk[number % CHUNK])
     }
 
+    /// How many callsites there are, with the reserved ones.
+    pub(crate) fn len(&self) -> u32 {
+        let limit = self.limit.load(Ordering::Relaxed);
+        self.next.load(Ordering::Relaxed).min(limit)
+    }
+
     /// All callsites written so far, with their ids.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (CallsiteId, &Callsite)> {
         self.iter_from(1)
@@ -214,8 +220,7 @@ impl Callsites {
 
     /// Those of [`iter`](Self::iter) with this number and those above it.
     pub(crate) fn iter_from(&self, number: u32) -> impl Iterator<Item = (CallsiteId, &Callsite)> {
-        let limit = self.limit.load(Ordering::Relaxed);
-        let next = self.next.load(Ordering::Relaxed).min(limit);
+        let next = self.len();
         (number..next.max(number)).filter_map(|number| {
             let id = CallsiteId::from_word(number)?;
             Some((id, self.get(id)?))

@@ -1,6 +1,6 @@
 //! Where the resident memory goes, as JSON.
 
-use alloc_core_snapshot::Residence;
+use alloc_core_snapshot::Snapshot;
 use alloc_report::PinnedGroup;
 use anyhow::Result;
 use serde::Serialize;
@@ -12,7 +12,7 @@ pub(crate) fn json(
     groups: &[PinnedGroup],
     notes: Vec<String>,
 ) -> Result<String> {
-    let parts = Parts::of(question.snapshot.residence());
+    let parts = Parts::of(question.snapshot);
     let groups = Groups {
         all: groups,
         key: |it| &it.key,
@@ -24,8 +24,17 @@ pub(crate) fn json(
 
 /// The parts of resident memory; nothing if they are not known.
 #[derive(Serialize)]
-struct Parts {
+struct Parts<'a> {
     residence: Option<Bytes>,
+    /// What allocators say of their own memory.
+    allocators: Vec<Says<'a>>,
+}
+
+#[derive(Serialize)]
+struct Says<'a> {
+    allocator: &'a str,
+    what: &'a str,
+    bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -40,9 +49,15 @@ struct Bytes {
     sparse_bytes: u64,
 }
 
-impl Parts {
-    fn of(residence: Option<Residence>) -> Parts {
-        let residence = residence.map(|it| Bytes {
+impl<'a> Parts<'a> {
+    fn of(snapshot: &'a Snapshot) -> Parts<'a> {
+        let numbers = snapshot.allocator_numbers();
+        let allocators = numbers.map(|(allocator, what, bytes)| Says {
+            allocator,
+            what,
+            bytes: bytes.get(),
+        });
+        let residence = snapshot.residence().map(|it| Bytes {
             resident_bytes: it.resident.get(),
             live_bytes: it.live.get(),
             between_bytes: it.between.get(),
@@ -52,7 +67,10 @@ impl Parts {
             other_bytes: it.other.get(),
             sparse_bytes: it.sparse.get(),
         });
-        Parts { residence }
+        Parts {
+            residence,
+            allocators: allocators.collect(),
+        }
     }
 }
 

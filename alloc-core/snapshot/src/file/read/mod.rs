@@ -116,6 +116,7 @@ impl Profile {
                 filtered_out: own.filtered_out(),
                 is_unnamed: own.is_unnamed(),
             });
+            about.run = own.run();
             about.process_id = own.process_id();
             about.is_at_exit = own.is_at_exit();
             about.unknown.spread_of_ages = own.has_mean_ages();

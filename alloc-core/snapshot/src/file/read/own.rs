@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::budget::Budget;
 use super::index::{Counts, field};
@@ -11,6 +12,7 @@ use crate::error::Error;
 use crate::file::FORMAT;
 use crate::recorded::Recorded;
 use crate::sampling::Interval;
+use crate::snapshot::Run;
 use crate::{Bytes, Health, Residence, TracedMemory};
 
 /// The extension of a profile. See [`proto::Extension`](crate::file::proto::Extension) for its
@@ -18,17 +20,24 @@ use crate::{Bytes, Health, Residence, TracedMemory};
 #[derive(Default)]
 pub(super) struct Own<'a> {
     /// The fields that are single numbers.
-    numbers: [u64; NUMBERS],
-    /// The parts of the resident memory, which are the fields after them.
-    residence: [u64; 8],
+    numbers: Numbers,
     program: &'a [u8],
     pub(super) command_line: Vec<String>,
     roots: Vec<Cow<'a, str>>,
     pub(super) metadata: BTreeMap<String, String>,
 }
 
-/// The highest field number plus one, without the parts of the resident memory.
-const NUMBERS: usize = 25;
+/// Single numbers, by their fields.
+struct Numbers([u64; NUMBERS]);
+
+/// The highest field number plus one.
+const NUMBERS: usize = 35;
+
+impl Default for Numbers {
+    fn default() -> Numbers {
+        Numbers([0; NUMBERS])
+    }
+}
 
 /// The most that an entry of a `BTreeMap` takes up, without its strings: nodes are at least half
 /// full.
@@ -91,9 +100,8 @@ impl<'a> Own<'a> {
                     self.metadata.insert(key.into_owned(), value.into_owned());
                 }
                 (number, Value::Number(value)) => {
-                    let all = self.numbers.iter_mut().chain(&mut self.residence);
                     let place = usize::try_from(number).ok();
-                    if let Some(place) = place.and_then(|at| all.into_iter().nth(at)) {
+                    if let Some(place) = place.and_then(|at| self.numbers.0.get_mut(at)) {
                         *place = value;
                     }
                 }
@@ -116,7 +124,7 @@ impl<'a> Own<'a> {
     }
 
     fn number(&self, field: usize) -> u64 {
-        self.numbers[field]
+        self.numbers.0[field]
     }
 
     /// Whether locations without lines are addresses without names.
@@ -134,6 +142,14 @@ impl<'a> Own<'a> {
 
     pub(super) fn is_at_exit(&self) -> bool {
         self.number(12) != 0
+    }
+
+    /// When the process began, and how long it had run; zeros if that is unknown.
+    pub(super) fn run(&self) -> Run {
+        Run {
+            began: Duration::from_nanos(self.number(33)),
+            uptime: Duration::from_nanos(self.number(34)),
+        }
     }
 
     /// Whether ages are those of each callsite's mean.
@@ -176,7 +192,7 @@ impl<'a> Own<'a> {
     /// Where the resident memory goes. NOTE: a process has resident memory.
     fn residence(&self) -> Option<Residence> {
         let [resident, live, between, free, tracer, files, other, sparse] =
-            self.residence.map(Bytes::new);
+            std::array::from_fn(|at| Bytes::new(self.number(25 + at)));
         (resident > 0).then_some(Residence {
             resident,
             live,

@@ -318,6 +318,7 @@ fn extension(snapshot: &Snapshot) -> Extension {
         ..Extension::default()
     }
     .with_residence(snapshot.residence())
+    .with_run(snapshot.about.run)
 }
 
 #[cfg(test)]

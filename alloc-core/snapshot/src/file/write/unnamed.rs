@@ -17,6 +17,7 @@ pub(in crate::file) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Err
     let recorded = snapshot.recorded();
     let About {
         duration,
+        run,
         taken_at,
         process_id,
         is_at_exit,
@@ -74,6 +75,7 @@ pub(in crate::file) fn of_snapshot(snapshot: &Snapshot) -> Result<Pages<u8>, Err
     }
     let summary = Summary {
         nanoseconds: nanoseconds(*taken_at),
+        run: *run,
         duration: duration.as_nanos().try_into().unwrap_or(i64::MAX),
         shows_allocated: false,
         process_id: *process_id,

@@ -23,6 +23,7 @@ use crate::file::{
     STACK_LABEL, THREAD_LABEL, TRUNCATED, UNCAPTURED, values,
 };
 use crate::recorded::StackEnd;
+use crate::snapshot::Run;
 use crate::{Counters, Health, Pinned, Residence, Slack, TracedMemory};
 
 pub use details::{Freed, Lifetimes};
@@ -80,6 +81,8 @@ pub struct Summary {
     pub duration: i64,
     /// Whether readers show first what was allocated, and not what is live.
     pub shows_allocated: bool,
+    /// When the process began, and how long it had run.
+    pub run: Run,
     /// The process id.
     pub process_id: u32,
     /// Whether the program is ending.
@@ -374,7 +377,9 @@ impl RawFile {
             unnamed: true,
             ..Extension::default()
         };
-        let extension = extension.with_residence(summary.residence);
+        let extension = extension
+            .with_residence(summary.residence)
+            .with_run(summary.run);
         self.message.fields(&extension)?;
         self.message.text(field::PROGRAM, program)?;
         for argument in arguments {

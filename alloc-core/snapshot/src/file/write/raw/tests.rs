@@ -1,11 +1,17 @@
 //! The raw file as readers see it.
 
 use std::io::Read as _;
+use std::time::Duration;
 
 use prost::Message as _;
 
 use super::*;
 use crate::{Ages, Amount, Bytes, FreedBy, Snapshot};
+
+const RUN: Run = Run {
+    began: Duration::from_nanos(1_000_000_000_001),
+    uptime: Duration::from_nanos(234_567_890_122),
+};
 
 fn counters(bytes: u64, blocks: u64) -> Counters {
     let amount = Amount::new(bytes, blocks);
@@ -102,6 +108,7 @@ fn sample() -> Pages<u8> {
     let summary = Summary {
         nanoseconds: 1_234_567_890_123,
         duration: 0,
+        run: RUN,
         shows_allocated: false,
         process_id: 42,
         at_exit: true,
@@ -211,6 +218,7 @@ fn counters_labels_and_the_summary_survive_a_round_trip() {
     assert_eq!(snapshot.health().truncated_stacks, 1);
     assert_eq!(snapshot.process_id(), 42);
     assert!(snapshot.is_at_exit());
+    assert_eq!(snapshot.run(), Some(RUN));
     assert_eq!(snapshot.program(), "/bin/a");
     assert_eq!(snapshot.command_line(), ["a", "--all"]);
     assert_eq!(snapshot.metadata()["commit"], "1c4e7d");
@@ -295,6 +303,7 @@ fn a_file_of_gos_types_holds_what_changed() {
     .unwrap();
     let summary = Summary {
         duration: 5_000_000_000,
+        run: Run::default(),
         shows_allocated: true,
         ..Summary::default()
     };
