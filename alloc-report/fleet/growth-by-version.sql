@@ -1,7 +1,7 @@
 -- What an instance holds in each version, and how much more that is than in the version before.
 --
--- The version before is the one that was first seen before it. Of each instance, its last snapshot
--- in a version counts. Snapshots at a program's end do not count.
+-- The version before is the one that was first seen before. Of each instance, its last snapshot in
+-- a version counts. Snapshots at a program's end do not count.
 WITH versions AS (
   SELECT
     service,
@@ -11,6 +11,7 @@ WITH versions AS (
   FROM (
     SELECT service, version, MIN(time) AS first_time, MIN(day) AS first_day
     FROM heap
+    WHERE NOT at_exit
     GROUP BY service, version
   ) AS seen
 ), last_time AS (
@@ -36,28 +37,22 @@ WITH versions AS (
   SELECT
     sums.service AS service,
     sums.version AS version,
-    versions.place AS place,
-    versions.first_day AS first_day,
     sums.instances AS instances,
-    CAST(FLOOR(sums.live_bytes / sums.instances) AS BIGINT) AS instance_bytes
+    versions.first_day AS first_day,
+    versions.place AS place,
+    CASE WHEN versions.place = 1 THEN 1 ELSE versions.place - 1 END AS place_before,
+    CAST(FLOOR(sums.live_bytes / sums.instances) AS BIGINT) AS mean_bytes
   FROM sums
   JOIN versions ON sums.service = versions.service AND sums.version = versions.version
-), compared AS (
-  SELECT service, place, version, first_day, instances, instance_bytes, CAST(0 AS BIGINT) AS before_bytes
-  FROM means
-  UNION ALL
-  SELECT service, place + 1 AS place, '' AS version, first_day, CAST(0 AS BIGINT) AS instances,
-    CAST(0 AS BIGINT) AS instance_bytes, instance_bytes AS before_bytes
-  FROM means
 )
 SELECT
-  service,
-  MAX(version) AS version_name,
-  MAX(first_day) AS first_seen,
-  SUM(instances) AS instance_count,
-  SUM(instance_bytes) AS bytes_each,
-  CASE WHEN place = 1 THEN 0 ELSE SUM(instance_bytes) - SUM(before_bytes) END AS growth_bytes
-FROM compared
-GROUP BY service, place
-HAVING MAX(version) <> ''
-ORDER BY service, place
+  means.service AS service,
+  means.version AS version,
+  means.first_day AS first_day,
+  means.instances AS instances,
+  means.mean_bytes AS mean_bytes,
+  means.mean_bytes - means_before.mean_bytes AS growth_bytes
+FROM means
+JOIN means AS means_before
+  ON means.service = means_before.service AND means.place_before = means_before.place
+ORDER BY service, means.place
