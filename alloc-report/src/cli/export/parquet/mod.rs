@@ -20,7 +20,7 @@ use clap::Args;
 use crate::view::{Charging, Filters};
 
 /// Which process of a fleet the snapshots are of.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub(crate) struct OriginOptions {
     /// The service, for parquet [default: the metadata service, else the program's name]
     #[arg(long, value_name = "NAME", value_parser = name)]

@@ -120,3 +120,62 @@ fn write_batch<'a>(
     }?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::io;
+    use std::time::{Duration, SystemTime};
+
+    use alloc_core_snapshot::seam::snapshot::About;
+    use alloc_core_snapshot::{Amount, Counters, Frame, Traceback};
+
+    use super::*;
+
+    #[global_allocator]
+    static ALLOC: alloc_core::TraceAlloc = alloc_core::TraceAlloc::system();
+
+    /// A snapshot of so many callsites, whose stacks are made of the same frames.
+    fn snapshot(callsites: usize) -> Snapshot {
+        let frames: Vec<Frame> = (0..1000)
+            .map(|at| Frame::new(Some(&format!("demo::f{at}")), Some("src/a.rs"), at, 1))
+            .collect();
+        let traces = (0..callsites).map(|at| {
+            let stack = [at % 1000, at / 1000 % 1000, 7, 8].map(|it| frames[it].clone());
+            let current = Amount::new(at as u64, 1);
+            let counters = Counters {
+                current,
+                ..Counters::default()
+            };
+            Trace::new(Traceback::new(stack.to_vec()), counters)
+        });
+        let about = About {
+            taken_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1),
+            process_id: 7,
+            program: "demo".to_owned(),
+            metadata: BTreeMap::new(),
+            ..About::default()
+        };
+        Snapshot::of_named(traces.collect(), None, 32, about)
+    }
+
+    /// The most bytes that writing so many callsites takes.
+    fn memory(callsites: usize) -> u64 {
+        let snapshot = snapshot(callsites);
+        let options = super::super::OriginOptions::default();
+        let origin = Origin::of(&snapshot, &options).unwrap();
+        let written = alloc_core::measure(|| write(io::sink(), &snapshot, &origin).unwrap());
+        written.usage.peak.bytes.get()
+    }
+
+    #[test]
+    fn memory_does_not_grow_with_the_number_of_rows() {
+        let (two, five) = (memory(2 * GROUP), memory(5 * GROUP));
+        // Each row group adds what the end of the file says of its columns.
+        assert!(
+            five < two + two / 8,
+            "{two} bytes for 2 row groups, {five} for 5"
+        );
+        assert!(two < 32 << 20, "{two}");
+    }
+}
