@@ -109,7 +109,8 @@ pub(super) fn run(statements: &str) -> Result<String> {
     };
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("DuckDB fails: {}", Escaped(said.trim()));
+        let lines = said.trim().lines().map(|it| Escaped(it).to_string());
+        bail!("DuckDB fails: {}", lines.collect::<Vec<_>>().join("\n"));
     }
     String::from_utf8(output.stdout).context("expected the answer as text")
 }

@@ -143,7 +143,7 @@ mod tests {
         let first = origin("a", "1", 1, 7).place();
         assert_eq!(first.0, PathBuf::from("service=shop/day=1970-01-01"));
         // A known value, so that a later version replaces the files of this one.
-        assert_eq!(first.1, "19700101T000000Z-PLACE");
+        assert_eq!(first.1, "19700101T000000Z-a7dcd0059a96202f");
         assert_eq!(origin("a", "2", 1, 7).place(), first);
         for other in [
             origin("b", "1", 1, 7),
