@@ -133,10 +133,7 @@ fn the_answer_of_the_engine_is_shown() {
         "grep -q 'LIMIT 2;' && printf 'line,live_bytes\\na.rs:1,1048576\\n'",
     );
     let output = run("fleet top-lines fleet -n 2");
-    assert_eq!(
-        text(&output.stdout),
-        "line         live\na.rs:1   1024 KiB\n"
-    );
+    assert_eq!(text(&output.stdout), "line        live\na.rs:1  1024 KiB\n");
     let output = run("fleet top-lines fleet -n 2 --format csv");
     assert_eq!(text(&output.stdout), "line,live_bytes\na.rs:1,1048576\n");
     // The command comes first.

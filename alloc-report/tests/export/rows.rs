@@ -102,8 +102,46 @@ fn a_row_has_all_that_is_known_of_a_callsite() {
         let lines = known.map(|(name, field)| format!("{name}: {field}\n"));
         lines.collect::<String>()
     };
-    expect![[r#""#]].assert_eq(&known(&rows[0]));
-    expect![[r#""#]].assert_eq(&known(&rows[4]));
+    expect![[r#"
+        time: 2026-01-31 23:59:59.250000 +00:00
+        version: "1.4.0"
+        instance: "pod-1"
+        labels: {"region" -> "us", "zone" -> "b"}
+        program: "/opt/shop/bin/shopd"
+        process_id: 7
+        at_exit: false
+        callsite: "b6eb5376cefc5fdf"
+        stack: ["alloc::raw_vec::RawVec<T,A>::grow_one (library/alloc/src/raw_vec/mod.rs:340)", "demo::fill (src/cache.rs:41)", "demo::main (src/main.rs:3)"]
+        line: "src/cache.rs:41"
+        file: "src/cache.rs"
+        function: "demo::fill"
+        module: "demo"
+        crate: "demo"
+        thread: "main"
+        domain: 0
+        current_bytes: 9000
+        current_blocks: 90
+        peak_bytes: 9000
+        peak_blocks: 90
+        at_peak_bytes: 8000
+        at_peak_blocks: 80
+        total_bytes: 10000
+        total_blocks: 100
+        reallocations: 2
+        copied_bytes: 0
+        slack_bytes: 90
+        total_slack_bytes: 100
+        lifetime_p50_ns: 6000
+        lifetime_p99_ns: 6000
+        age_p50_ns: 1572864000
+        age_max_ns: 1572864000
+    "#]].assert_eq(&known(&rows[0]));
+    // Without a stack.
+    let last = known(&rows[4]);
+    assert!(
+        last.contains("stack: [\"<unknown>\"]\nline: \"<unknown>\"\n"),
+        "{last}"
+    );
     let sum = |column| numbers(&rows, column).iter().sum::<i64>();
     let truth =
         |part: fn(&alloc_core::Trace) -> u64| traces(true).iter().map(part).sum::<u64>() as i64;

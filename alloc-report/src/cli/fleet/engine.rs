@@ -89,6 +89,8 @@ const NO_MODULE: i32 = 3;
 ///
 /// There is no DuckDB, or it fails.
 pub(super) fn run(statements: &str) -> Result<String> {
+    // NOTE: else it draws its progress into the answer of a question that takes seconds.
+    let statements = &format!("SET enable_progress_bar = false;\n{statements}");
     let mut command = Command::new("duckdb");
     // NOTE: without the user's own settings, which may change how rows are written.
     command.args(["-init", null_device(), "-batch", "-bail", "-csv"]);
