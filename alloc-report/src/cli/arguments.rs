@@ -154,6 +154,9 @@ pub(crate) enum Command {
     /// Write a snapshot in the format of another tool
     #[command(after_help = crate::export::EXAMPLES)]
     Export(crate::export::Options),
+    /// Ask a question about the snapshots of many processes, from Parquet files
+    #[command(after_help = crate::fleet::EXAMPLES)]
+    Fleet(crate::fleet::Options),
     /// Run a program with tracing, and record its memory over time
     #[cfg(unix)]
     #[command(after_help = crate::run::EXAMPLES)]

@@ -5,7 +5,7 @@
 //!
 //! Each module imports only from those before it: `terminal`, `output`, `suggest`, `conditions`,
 //! `symbols`, `recording`, `view`, `load`, `formats`, `shape`; the commands `tables`, `ages`, `frees`, `slack`, `resident`, `oom`,
-//! `suspects`, `check`, `annotate`, `symbolize`, `import`, `export`, `advise`, `html`, `flamegraph`,
+//! `suspects`, `check`, `annotate`, `symbolize`, `import`, `export`, `fleet`, `advise`, `html`, `flamegraph`,
 //! `explore`, `graph`, `run`, `timeline` and `recordings`, which do not import each other;
 //! `arguments`, `shell`.
 
@@ -18,6 +18,7 @@ mod conditions;
 mod explore;
 mod export;
 mod flamegraph;
+mod fleet;
 mod formats;
 mod frees;
 mod graph;
@@ -100,6 +101,7 @@ fn report(command: Command) -> Result<(String, u8)> {
         Command::Advise(options) => advise::report(&options),
         Command::Html(options) => html::report(&options),
         Command::Export(options) => export::report(options),
+        Command::Fleet(options) => fleet::report(&options),
         Command::View(options) => explore::view(&options),
         Command::Live(options) => explore::live(&options),
         Command::Suspects(options) => suspects::report(&options),

@@ -32,7 +32,7 @@ pub(crate) fn phrase(known: &[String], word: &str) -> String {
 }
 
 /// The names that contain the word, ignoring case, or else names with a similar last part.
-fn similar<'a>(known: &'a [String], word: &str) -> Vec<&'a String> {
+pub(crate) fn similar<'a>(known: &'a [String], word: &str) -> Vec<&'a String> {
     let word = word.replace(['*', '?'], "").to_lowercase();
     if word.is_empty() {
         return Vec::new();

@@ -6,6 +6,7 @@ mod support;
 mod advise;
 mod check;
 mod filters;
+mod fleet;
 mod formats;
 mod input;
 mod measured;

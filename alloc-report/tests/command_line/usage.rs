@@ -99,6 +99,11 @@ fn a_wrong_command_line_exits_with_2() {
         ("top new --format xml", "text, json, csv"),
         ("top new -n -1", "invalid value '-1'"),
         ("graph", "<FILE>"),
+        ("fleet top-lines", "<FOLDER>"),
+        (
+            "fleet top-lines . --print oracle",
+            "duckdb, spark, clickhouse",
+        ),
         ("flame new", "unrecognized subcommand"),
     ] {
         check_failure(folder, arguments, 2, message);
@@ -151,6 +156,10 @@ fn the_examples_of_the_help_run() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let delta = folder.path().join("delta.pb.gz");
     fs::copy(data.join("go-delta.pb.gz"), delta).unwrap();
+    // What `export --to parquet` writes, which is tested where that feature is.
+    let rows = folder.path().join("fleet/service=shop");
+    fs::create_dir_all(&rows).unwrap();
+    fs::write(rows.join("a.parquet"), "").unwrap();
     let mut examples = 0;
     for help in [
         "--help",
@@ -161,6 +170,7 @@ fn the_examples_of_the_help_run() {
         "flamegraph --help",
         "advise --help",
         "export --help",
+        "fleet --help",
         "temporary --help",
         "generations --help",
         "summary --help",
@@ -177,7 +187,9 @@ fn the_examples_of_the_help_run() {
         let lines = help.lines().map(str::trim);
         let lines = lines.filter_map(|line| line.strip_prefix("alloc-report "));
         // NOTE: there is no such process. The test `recording` asks one.
-        for line in lines.filter(|line| !line.contains("--pid")) {
+        let is_tested_here =
+            |line: &&str| !line.contains("--pid") && !line.contains("--to parquet");
+        for line in lines.filter(is_tested_here) {
             // Without what the shell does with the output.
             let arguments = line.split([';', '|', '>']).next().unwrap();
             let output = Command::new("sh")
@@ -192,7 +204,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 104);
+    assert_eq!(examples, 108);
 }
 
 /// Completions and the manual are generated from the same description as the help.
@@ -237,6 +249,7 @@ fn completions_and_the_manual_contain_the_options() {
         "-symbolize",
         "-import",
         "-export",
+        "-fleet",
         "-run",
         "-timeline",
         "-peak",

@@ -15,6 +15,8 @@ mod firefox;
 mod notes;
 mod outputs;
 mod pprof;
+#[cfg(feature = "parquet")]
+mod rows;
 mod samples;
 mod speedscope;
 #[path = "../support/tools.rs"]

@@ -23,6 +23,7 @@ use crate::{output, terminal};
 mod dhat;
 mod firefox;
 mod folded;
+mod parquet;
 mod speedscope;
 mod stacks;
 mod trace_events;
@@ -35,18 +36,19 @@ Examples:
   alloc-report export heap.pb.gz --to speedscope -o heap.speedscope.json
   alloc-report export heap.pb.gz --to folded --sort total | flamegraph.pl --countname bytes
   alloc-report export heap.pb.gz --to csv --include src/cache.rs
-  alloc-report export morning --to trace-events -o morning.json";
+  alloc-report export morning --to trace-events -o morning.json
+  alloc-report export heap-*.pb.gz --to parquet -o fleet --service shop --version 1.4.0";
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     /// A snapshot file, a recording folder (for its last snapshot, or for trace-events), or - for
-    /// standard input
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// standard input; for parquet, any number of files and of recordings with all their snapshots
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
     /// The format to write
     #[arg(long, value_enum, value_name = "FORMAT")]
     to: To,
-    /// The file to write [default: standard output]
+    /// The file to write [default: standard output]; for parquet, the folder
     #[arg(short = 'o', long = "output", value_name = "OUT")]
     output: Option<PathBuf>,
     /// Replace an existing file
@@ -59,6 +61,8 @@ pub(crate) struct Options {
     /// others.
     #[arg(long, value_name = "METRIC", value_parser = Metric::from_str)]
     sort: Option<Metric>,
+    #[command(flatten)]
+    origin: parquet::OriginOptions,
     #[command(flatten)]
     charging: Charging,
     #[command(flatten)]
@@ -84,9 +88,14 @@ enum To {
     Json,
     /// Memory over time as JSON for Perfetto, from a recording
     TraceEvents,
+    /// Rows for DuckDB, Spark and ClickHouse, in a folder by service and day (feature parquet)
+    Parquet,
 }
 
 pub(crate) fn report(options: Options) -> Result<String> {
+    if options.to == To::Parquet {
+        return write_rows(&options);
+    }
     let output = options.output.as_deref().filter(|it| *it != Path::new("-"));
     match output {
         Some(output) => output::check_free(output, options.force)?,
@@ -107,10 +116,36 @@ pub(crate) fn report(options: Options) -> Result<String> {
     Ok(format!("Written to {}\n", output::escaped(&output)))
 }
 
+/// Writes the rows of all files.
+fn write_rows(options: &Options) -> Result<String> {
+    let Some(folder) = &options.output else {
+        bail!("expected -o FOLDER for parquet, found none");
+    };
+    if options.sort.is_some() {
+        bail!("expected no --sort for parquet, whose rows hold all metrics");
+    }
+    let Options {
+        files,
+        origin,
+        charging,
+        filters,
+        ..
+    } = options;
+    parquet::write_all(files, folder, origin, charging, filters)
+}
+
 /// The file, and the sentence on what it lacks.
 fn written(options: Options) -> Result<(Vec<u8>, Option<String>)> {
     let Options { to, sort, .. } = options;
-    let file = &options.file;
+    let [file] = options.files.as_slice() else {
+        bail!(
+            "expected one file, found {}; only parquet takes several",
+            options.files.len()
+        );
+    };
+    if !options.origin.is_empty() {
+        bail!("expected --service, --version, --instance and --label for parquet only");
+    }
     if to == To::TraceEvents {
         if sort.is_some() {
             bail!("expected no --sort for trace-events, which are sorted by time");
@@ -154,11 +189,12 @@ fn written(options: Options) -> Result<(Vec<u8>, Option<String>)> {
             csv::top(&snapshot, &view, &by)?.into_bytes()
         }
         To::Json => {
-            let file = options.file.clone();
+            let file = file.clone();
             let (view, by) = of_stacks(options, Format::Json, metric);
             formats::json::top(&snapshot, &file, &view, &by)?.into_bytes()
         }
         To::TraceEvents => trace_events::of_snapshot(&snapshot)?,
+        To::Parquet => bail!("expected a folder for parquet, found a file"),
     };
     let missing = snapshot.missing_debug_info().map(|it| it.to_string());
     let notes: Vec<String> = missing.into_iter().chain(note).collect();

@@ -85,7 +85,7 @@ impl<F: Clone + Eq + Hash> Stacks<F> {
 }
 
 /// What stands for the frames that a stack lacks.
-fn end_of(stack: &Traceback) -> Option<&'static str> {
+pub(super) fn end_of(stack: &Traceback) -> Option<&'static str> {
     if stack.is_truncated() {
         return Some("<deeper frames were not kept>");
     }
