@@ -58,8 +58,10 @@ impl<'a> Vtables<'a> {
         if self.mappings.readable_until(next) < next + 3 * WORD {
             return;
         }
-        // SAFETY: the words can be read, and are aligned.
-        let (size, alignment) = unsafe { (read_word(next + WORD), read_word(next + 2 * WORD)) };
+        // SAFETY: the word can be read, and is aligned.
+        let size = unsafe { read_word(next + WORD) };
+        // SAFETY: as above.
+        let alignment = unsafe { read_word(next + 2 * WORD) };
         let (_, most) = index.blocks().sizes(place.block);
         let is_vtable =
             alignment.is_power_of_two() && alignment <= MOST_ALIGNED && size > 0 && size <= most;

@@ -119,8 +119,8 @@ impl Paths<'_> {
             }
             Shape::Array { of, .. } => {
                 let size = self.layouts.size(*of);
-                if size > 0 {
-                    let path = format!("{path}[{}]", at / size);
+                if let Some(index) = at.checked_div(size) {
+                    let path = format!("{path}[{index}]");
                     self.follow(*of, at % size, path, depth + 1);
                 }
             }
