@@ -90,7 +90,7 @@ fn hundred_boxes() -> [Box<[u8; 1000]>; 100] {
 fn hold_more() {
     use std::io::{Read as _, Write as _};
     let mut held = Vec::new();
-    for byte in std::io::stdin().bytes() {
+    for byte in std::io::stdin().lock().bytes() {
         byte.expect("standard input is read");
         held.push(black_box(vec![1_u8; 1 << 20]));
         print!("!");
