@@ -84,7 +84,7 @@ fn fields_have_the_names_that_the_program_has() {
         };
         (u64::from(id), Rc::new(user))
     });
-    let kept = vec![1_u8; 100];
+    let kept = Box::new([1_u8; 100]);
     *STATE.lock().unwrap() = Some(State(Hidden {
         users: users.collect(),
         by_name: (0..5)
@@ -242,14 +242,14 @@ fn a_vtable_tells_a_type_that_nothing_else_does() {
     let layout = std::alloc::Layout::new::<Square>();
     // SAFETY: the size is not zero.
     let place = unsafe { std::alloc::alloc(layout) }.cast::<Square>();
-    // SAFETY: the place is for one, and the box frees it as it was allocated.
-    let square = unsafe {
-        place.write(Square {
-            side: 3,
-            _name: [1; 40],
-        });
-        Box::from_raw(place)
+    let square = Square {
+        side: 3,
+        _name: [1; 40],
     };
+    // SAFETY: the place is for one.
+    unsafe { place.write(square) };
+    // SAFETY: it is initialized, and the box frees it as it was allocated.
+    let square = unsafe { Box::from_raw(place) };
     let address = at_address(&*square);
     let shapes: Vec<Box<dyn Shape>> = vec![
         square,
