@@ -13,6 +13,8 @@ impl Graph {
     /// Sets the layouts of the types of a module, by its place in [`modules`](Self::modules).
     #[cfg(any(test, feature = "process"))]
     pub(super) fn set_layouts(&mut self, module: usize, layouts: Layouts) {
+        self.layouts
+            .resize_with(self.data.modules.len(), Layouts::default);
         self.layouts[module] = layouts;
         self.forget_analysis();
     }
@@ -45,7 +47,10 @@ impl Graph {
         };
         let start = statics[variable].start;
         let target = self.type_of_block(root.target).map(|it| &**it);
-        path_in_static(&self.layouts[module], start, address - start, target)
+        let layouts = self.layouts.get(module);
+        layouts.map_or_else(String::new, |it| {
+            path_in_static(it, start, address - start, target)
+        })
     }
 
     pub(super) fn type_of_block(&self, block: u32) -> Option<&Arc<str>> {

@@ -119,7 +119,7 @@ pub struct Graph {
     snapshot: Snapshot,
     /// The variables of each module, as far as they are known.
     variables: Vec<Variables>,
-    /// The layouts of types of each module, as far as they are known.
+    /// The layouts of types of each module; empty if none are known.
     layouts: Vec<Layouts>,
     names: OnceCell<Names>,
     fields: OnceCell<Fields>,
@@ -205,12 +205,11 @@ impl Graph {
     pub fn read(bytes: &[u8]) -> Result<Graph, Error> {
         let (data, snapshot) = file::read(bytes)?;
         let variables = vec![Variables::default(); data.modules.len()];
-        let layouts = vec![Layouts::default(); data.modules.len()];
         Ok(Graph {
             data,
             snapshot,
             variables,
-            layouts,
+            layouts: Vec::new(),
             names: OnceCell::new(),
             fields: OnceCell::new(),
             evidence: OnceCell::new(),

@@ -19,7 +19,8 @@ impl Graph {
     }
 
     fn vtable(&self, row: &VtableRow) -> Option<&Vtable> {
-        self.layouts[row.module as usize].vtables.get(&row.address)
+        let layouts = self.layouts.get(row.module as usize)?;
+        layouts.vtables.get(&row.address)
     }
 
     /// The references to boxes and counted values whose types their vtables name.

@@ -130,6 +130,7 @@ fn a_picture_has_what_retains_the_most() {
     expect![[r##"
         digraph heap {
           node [shape=box, fontname="sans-serif", fontsize=10];
+          edge [fontname="sans-serif", fontsize=9];
           n12 [label="the stack of main\nretains 800 B", style=filled, fillcolor="#dde8f5"];
           n5 [label="Vec<u64>\nsrc/main.rs:7\n800 B, retains 800 B"];
           n11 [label="static program+0x1000\nretains 412 B", style=filled, fillcolor="#dde8f5"];

@@ -111,6 +111,11 @@ fn the_densest_sections_are_within_the_bound() {
     }
     check(&with(b'C', callsites));
     check(&with(b'K', [1].repeat(ITEMS)));
+    check(&with(b'V', [0, 0, 0, 0].repeat(ITEMS)));
+    let mut named = Vec::new();
+    put(&mut named, ITEMS as u64);
+    named.extend([0].repeat(ITEMS));
+    check(&with(b'P', named));
     check(&with(b'I', [1, 0].repeat(ITEMS)));
     let mut modules = Vec::new();
     put(&mut modules, ITEMS as u64);
