@@ -1,21 +1,25 @@
 //! Heap graphs: how long a program stands still, what the clone takes, and how long the answer
 //! takes.
 //!
-//! Each size is a process of its own with a cache of that many bytes (a `HashMap` of `Arc`s with a
-//! string and a vector each) and four parked threads. A graph is taken five times; the row has the
-//! medians. If `gcore` is installed, the next row is the time for which it stops the same process.
-//! No figure fails the bench.
+//! Each row is a process of its own with a cache of that many bytes (a `HashMap` of `Arc`s with a
+//! string and a vector each) and four parked threads, on pages of 4 KiB and on huge pages. A graph
+//! is taken five times; the row has the medians. Another process loads the file and asks for the
+//! roots. Beside it is for how long `gcore` stops the same process, and LeakSanitizer the same
+//! program without tracing, if they are installed. No figure fails the bench.
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::ffi::OsString;
 use std::hint::black_box;
-use std::process::{Command, ExitCode};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use alloc_benches::machine;
-use alloc_core::TraceAlloc;
+use alloc_benches::contender::{Outcome, run_program};
+use alloc_benches::{machine, stops, summary};
+use alloc_core::{Bytes, HeapGraph, TraceAlloc};
 use alloc_report::Graph;
 
 #[global_allocator]
@@ -35,49 +39,132 @@ Options:
 const MIB: usize = 1 << 20;
 const ROUNDS: usize = 5;
 
+/// What this process does.
+enum Task {
+    /// Starts the others and prints the table, for heaps of so many MiB.
+    Table(&'static [usize]),
+    /// Fills a cache of so many MiB and takes graphs.
+    Take(usize, PathBuf),
+    /// Loads a graph and asks for the roots.
+    Answer(PathBuf),
+    /// Fills a cache of so many MiB and has LeakSanitizer check it.
+    LeakCheck(usize),
+    Help,
+}
+
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let has = |flag: &str| arguments.iter().any(|it| it == flag);
-    if has("--help") {
-        print!("{HELP}");
-        return ExitCode::SUCCESS;
+    let done = Task::from_command_line().and_then(|task| match task {
+        Task::Table(sizes) => table(sizes),
+        Task::Take(mib, file) => take(mib, &file),
+        Task::Answer(file) => answer(&file),
+        Task::LeakCheck(mib) => leak_check(mib),
+        Task::Help => {
+            print!("{HELP}");
+            Ok(())
+        }
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
     }
-    if let Some(at) = arguments.iter().position(|it| it == "--size") {
-        let size = arguments.get(at + 1).and_then(|it| it.parse().ok());
-        return match size
-            .ok_or_else(|| "expected a size".into())
-            .and_then(measure)
-        {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{error}");
-                ExitCode::FAILURE
+}
+
+impl Task {
+    fn from_command_line() -> Result<Task, Box<dyn Error>> {
+        use lexopt::prelude::*;
+        let (mut quick, mut large) = (false, false);
+        let mut parser = lexopt::Parser::from_env();
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("quick") => quick = true,
+                Long("large") => large = true,
+                Long("help") | Short('h') => return Ok(Task::Help),
+                // Cargo passes it to every bench.
+                Long("bench") => {}
+                Value(task) if task == "take" => {
+                    return Ok(Task::Take(parser.value()?.parse()?, parser.value()?.into()));
+                }
+                Value(task) if task == "answer" => return Ok(Task::Answer(parser.value()?.into())),
+                Value(task) if task == "leak-check" => {
+                    return Ok(Task::LeakCheck(parser.value()?.parse()?));
+                }
+                _ => return Err(argument.unexpected().into()),
             }
-        };
+        }
+        Ok(Task::Table(match (quick, large) {
+            (true, _) => &[16],
+            (false, false) => &[100, 1000],
+            (false, true) => &[100, 1000, 4000],
+        }))
     }
+}
+
+/// Starts the processes of each size, with and without huge pages, and prints a row for each.
+fn table(sizes: &[usize]) -> Result<(), Box<dyn Error>> {
     println!("machine   {}", machine::description());
     println!(
         "method    a cache of the size in a process of its own, four parked threads; medians of {ROUNDS}\n"
     );
-    println!(
-        "{:>8} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}  gcore stops it for",
-        "heap", "blocks", "pause", "clone", "CPU", "file", "load", "roots"
-    );
-    let sizes: &[usize] = match (has("--quick"), has("--large")) {
-        (true, _) => &[16],
-        (false, false) => &[100, 1000],
-        (false, true) => &[100, 1000, 4000],
-    };
-    for size in sizes {
-        let own = std::env::current_exe().expect("this program");
-        let status = Command::new(own)
-            .args(["--size", &size.to_string()])
-            .status();
-        if !status.is_ok_and(|it| it.success()) {
-            return ExitCode::FAILURE;
+    let head = [
+        "heap", "on huge", "blocks", "pause", "clone", "its CPU", "scan CPU", "file", "load",
+        "roots", "memory", "gcore", "LSan",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("app.heapgraph");
+    let own = std::env::current_exe()?;
+    for mib in sizes.iter().map(usize::to_string) {
+        let words = |task: &str| [task, &mib].map(OsString::from);
+        let checked = run_program(
+            &own,
+            words("leak-check"),
+            &[("LD_PRELOAD", stops::LEAK_SANITIZER.into())],
+        )?;
+        for pages in ["0", "1"] {
+            let tunable = format!("glibc.malloc.hugetlb={pages}");
+            let taken = run_program(
+                &own,
+                words("take").into_iter().chain([file.clone().into()]),
+                &[("GLIBC_TUNABLES", tunable.into())],
+            )?;
+            let answered = run_program(&own, ["answer".into(), OsString::from(&file)], &[])?;
+            rows.push(row(&mib, &taken, &answered, &checked));
         }
     }
-    ExitCode::SUCCESS
+    print!("{}", summary::table(&rows));
+    Ok(())
+}
+
+fn row(mib: &str, taken: &Outcome, answered: &Outcome, checked: &Outcome) -> Vec<String> {
+    let text = |outcome: &Outcome, name| outcome.text(name).unwrap_or("-").to_owned();
+    let ms = |outcome: &Outcome, name| {
+        let time = outcome.number(name).map(Duration::from_nanos);
+        time.map_or("-".to_owned(), |it| {
+            format!("{:.1} ms", it.as_secs_f64() * 1e3)
+        })
+    };
+    let size = |outcome: &Outcome, name| {
+        let size = outcome.number(name);
+        size.map_or("-".to_owned(), |it| Bytes::new(it).to_string())
+    };
+    vec![
+        format!("{mib} MiB"),
+        size(taken, "huge"),
+        text(taken, "blocks"),
+        ms(taken, "pause"),
+        ms(taken, "clone"),
+        ms(taken, "clone_cpu"),
+        ms(taken, "child_cpu"),
+        size(taken, "file"),
+        ms(answered, "load"),
+        ms(answered, "roots"),
+        size(answered, "memory"),
+        ms(taken, "gcore"),
+        ms(checked, "leak_check"),
+    ]
 }
 
 #[allow(dead_code, reason = "it is only held")]
@@ -86,83 +173,104 @@ struct Entry {
     values: Vec<u64>,
 }
 
-/// Fills a cache, takes graphs, and prints a row.
-fn measure(mib: usize) -> Result<(), Box<dyn Error>> {
-    alloc_core::start()?;
-    let mut cache: HashMap<u64, Arc<Entry>> = HashMap::new();
-    let mut key = 0;
-    while alloc_core::traced_memory().current.get() < (mib * MIB) as u64 {
-        for _ in 0..1000 {
-            let name = format!("the entry with the number {key}");
-            let values = vec![key; 5 + key as usize % 60];
-            cache.insert(key, Arc::new(Entry { name, values }));
-            key += 1;
-        }
+type Cache = HashMap<u64, Arc<Entry>>;
+
+/// A cache whose blocks have so many MiB.
+fn cache(mib: usize) -> Cache {
+    let mut cache = Cache::new();
+    let (mut key, mut entries) = (0, 0);
+    while entries + cache.capacity() * size_of::<(u64, Arc<Entry>)>() < mib * MIB {
+        let name = format!("the entry with the number {key}");
+        let values = vec![key; 5 + key as usize % 60];
+        entries += name.capacity() + size_of_val(&values[..]) + size_of::<Entry>();
+        cache.insert(key, Arc::new(Entry { name, values }));
+        key += 1;
     }
-    let ends = Arc::new(AtomicBool::new(false));
-    let park = |_| {
-        let ends = ends.clone();
-        std::thread::spawn(move || {
+    cache
+}
+
+/// Calls `work` while four threads are parked.
+fn beside_threads<R>(work: impl FnOnce() -> R) -> R {
+    let ends = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let park = || {
             while !ends.load(Relaxed) {
                 std::thread::park_timeout(Duration::from_secs(1));
             }
-        })
-    };
-    let threads: Vec<_> = (0..4).map(park).collect();
+        };
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(park)).collect();
+        let result = work();
+        ends.store(true, Relaxed);
+        threads.iter().for_each(|it| it.thread().unpark());
+        result
+    })
+}
 
-    let path = std::env::temp_dir().join(format!("bench-{}.heapgraph", std::process::id()));
-    let mut rows = Vec::new();
-    for _ in 0..ROUNDS {
-        rows.push(alloc_core::heap_graph(&path)?);
-    }
-    let median = |of: &dyn Fn(&alloc_core::HeapGraph) -> Duration| {
-        let mut all: Vec<Duration> = rows.iter().map(of).collect();
-        all.sort();
-        all[ROUNDS / 2]
-    };
-    let began = Instant::now();
-    let graph = Graph::load(&path)?;
-    let loaded = began.elapsed();
-    let roots = graph.roots();
-    let answered = began.elapsed() - loaded;
-    assert!(!roots.is_empty());
-    drop(graph);
-    let first = &rows[0];
-    let ms = |it: Duration| format!("{:.1} ms", it.as_secs_f64() * 1e3);
-    println!(
-        "{:>8} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}  {}",
-        format!("{mib} MiB"),
-        first.blocks,
-        ms(median(&|it| it.pause)),
-        ms(median(&|it| it.clone_time)),
-        ms(median(&|it| it.child_cpu)),
-        format!("{:.1} MiB", first.file_size.get() as f64 / MIB as f64),
-        ms(loaded),
-        ms(answered),
-        gcore().map_or("(not installed)".to_owned(), ms),
-    );
-    std::fs::remove_file(&path)?;
-    ends.store(true, Relaxed);
-    for thread in threads {
-        thread.thread().unpark();
-        thread.join().map_err(|_| "a thread panicked")?;
+fn take(mib: usize, path: &Path) -> Result<(), Box<dyn Error>> {
+    alloc_core::start()?;
+    let cache = cache(mib);
+    let mut outcome = Outcome::default();
+    beside_threads(|| {
+        let mut graphs = Vec::new();
+        let mut clones = Vec::new();
+        for _ in 0..ROUNDS {
+            graphs.push(alloc_core::heap_graph(path)?);
+            clones.extend(stops::clone_cpu());
+        }
+        let of = |time: fn(&HeapGraph) -> Duration| median(graphs.iter().map(time).collect());
+        for (name, time) in [
+            ("pause", of(|it| it.pause)),
+            ("clone", of(|it| it.clone_time)),
+            ("child_cpu", of(|it| it.child_cpu)),
+            ("clone_cpu", median(clones)),
+            ("gcore", stops::gcore()),
+        ] {
+            if let Some(time) = time {
+                outcome.set(name, time.as_nanos());
+            }
+        }
+        outcome.set("blocks", graphs[0].blocks);
+        outcome.set("file", graphs[0].file_size.get());
+        Ok::<_, alloc_core::Error>(())
+    })?;
+    if let Some(kib) = machine::huge_pages_kib() {
+        outcome.set("huge", kib << 10);
     }
     black_box(&cache);
+    print!("{outcome}");
     Ok(())
 }
 
-/// How long `gcore` stops this process.
-fn gcore() -> Option<Duration> {
-    let path = std::env::temp_dir().join(format!("bench-{}", std::process::id()));
-    let own = std::process::id().to_string();
+fn median(mut times: Vec<Duration>) -> Option<Duration> {
+    times.sort();
+    times.get(times.len() / 2).copied()
+}
+
+fn answer(path: &Path) -> Result<(), Box<dyn Error>> {
     let began = Instant::now();
-    let output = Command::new("gcore")
-        .arg("-o")
-        .arg(&path)
-        .arg(&own)
-        .output()
-        .ok()?;
-    let took = began.elapsed();
-    let _ = std::fs::remove_file(format!("{}.{own}", path.display()));
-    output.status.success().then_some(took)
+    let graph = Graph::load(path)?;
+    let loaded = began.elapsed();
+    let roots = graph.roots();
+    let mut outcome = Outcome::default();
+    outcome.set("load", loaded.as_nanos());
+    outcome.set("roots", (began.elapsed() - loaded).as_nanos());
+    if roots.is_empty() {
+        return Err("expected roots, found none".into());
+    }
+    if let Some(kib) = machine::peak_resident_kib() {
+        outcome.set("memory", kib << 10);
+    }
+    print!("{outcome}");
+    Ok(())
+}
+
+fn leak_check(mib: usize) -> Result<(), Box<dyn Error>> {
+    let cache = cache(mib);
+    let mut outcome = Outcome::default();
+    if let Some(time) = beside_threads(stops::leak_check) {
+        outcome.set("leak_check", time.as_nanos());
+    }
+    black_box(&cache);
+    print!("{outcome}");
+    Ok(())
 }

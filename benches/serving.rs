@@ -25,36 +25,64 @@ Options:
   --help       this text
 ";
 
+/// What this process does.
+enum Task {
+    /// Starts the others, for so many callsites each.
+    Table(&'static [u32]),
+    /// Has so many callsites, and is asked for a target.
+    Measure {
+        target: String,
+        callsites: u32,
+    },
+    Help,
+}
+
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let has = |flag: &str| arguments.iter().any(|it| it == flag);
-    if has("--help") {
-        print!("{HELP}");
-        return ExitCode::SUCCESS;
+    match Task::from_command_line() {
+        Ok(Task::Table(sizes)) => return table(sizes),
+        Ok(Task::Measure { target, callsites }) => measure(&target, callsites),
+        Ok(Task::Help) => print!("{HELP}"),
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
     }
-    let after = |flag: &str| {
-        let at = arguments.iter().position(|it| it == flag)?;
-        arguments.get(at + 1)
-    };
-    if let (Some(target), Some(callsites)) = (after("--target"), after("--callsites")) {
-        let callsites = callsites.parse().expect("a number");
-        measure(target, callsites);
-        return ExitCode::SUCCESS;
+    ExitCode::SUCCESS
+}
+
+impl Task {
+    fn from_command_line() -> Result<Task, lexopt::Error> {
+        use lexopt::prelude::*;
+        let mut sizes: &[u32] = &[20_000, 200_000];
+        let mut parser = lexopt::Parser::from_env();
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("quick") => sizes = &[2000],
+                Long("help") | Short('h') => return Ok(Task::Help),
+                // Cargo passes it to every bench.
+                Long("bench") => {}
+                Value(task) if task == "measure" => {
+                    let target = parser.value()?.string()?;
+                    let callsites = parser.value()?.parse()?;
+                    return Ok(Task::Measure { target, callsites });
+                }
+                _ => return Err(argument.unexpected()),
+            }
+        }
+        Ok(Task::Table(sizes))
     }
+}
+
+fn table(sizes: &[u32]) -> ExitCode {
     println!("machine   {}", machine::description());
     println!("method    five scrapes of a process; medians\n");
     println!("{}", serving::head());
-    let sizes: &[u32] = if has("--quick") {
-        &[2000]
-    } else {
-        &[20_000, 200_000]
-    };
     let own = std::env::current_exe().expect("this program");
     for callsites in sizes {
         let callsites = callsites.to_string();
         for target in ["heap", "delta_heap", "heap?debug=1"] {
             let mut command = Command::new(&own);
-            command.args(["--target", target, "--callsites", &callsites]);
+            command.args(["measure", target, &callsites]);
             if !command.status().is_ok_and(|it| it.success()) {
                 return ExitCode::FAILURE;
             }

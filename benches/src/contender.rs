@@ -123,7 +123,11 @@ pub fn add_tracer_facts(outcome: &mut Outcome) {
 }
 
 /// Runs a contender with these words on its command line, and waits for it.
-pub(crate) fn run_program(
+///
+/// # Errors
+///
+/// If it does not start, fails, or prints something other than an outcome.
+pub fn run_program(
     program: &Path,
     words: impl IntoIterator<Item = impl AsRef<OsStr>>,
     environment: &[(&str, OsString)],

@@ -9,6 +9,7 @@
 //! cargo bench -p alloc-benches --bench scaling                         # from 1 to 64 threads
 //! cargo bench -p alloc-benches --bench reading                         # large snapshots
 //! cargo bench -p alloc-benches --bench serving                         # what a scrape takes
+//! cargo bench -p alloc-benches --bench graph                           # what a heap graph takes
 //! cargo bench -p alloc-benches --bench soak                            # a service under load
 //! ```
 //!
@@ -32,6 +33,7 @@ pub mod report;
 pub mod scaling;
 pub mod serving;
 pub mod soak;
+pub mod stops;
 pub mod summary;
 pub mod synthetic;
 pub mod workloads;

@@ -29,6 +29,14 @@ pub fn status_kib(field: &str) -> Option<u64> {
     status_number(&fs::read_to_string("/proc/self/status").ok()?, field)
 }
 
+/// The memory of this process on transparent huge pages in KiB, on Linux.
+pub fn huge_pages_kib() -> Option<u64> {
+    status_number(
+        &fs::read_to_string("/proc/self/smaps_rollup").ok()?,
+        "AnonHugePages:",
+    )
+}
+
 /// A number in the text of a process's status: of KiB, if it is a size.
 pub fn status_number(status: &str, field: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(field))?;

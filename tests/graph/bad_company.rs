@@ -1,7 +1,10 @@
 //! Heap graphs where something is in the way: the program goes on, nothing waits past a deadline,
 //! and the error or the result says what is missing.
 
-#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#![cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 
 use std::hint::black_box;
 use std::io::{self, Read as _, Write as _};

@@ -11,7 +11,10 @@
 //! CARGO_PROFILE_DEV_DEBUG=1 ALLOC_TESTS_GRAPHS=100 cargo test -p alloc-tests --test planted
 //! ```
 
-#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#![cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 
 mod churn;
 mod left;
