@@ -71,10 +71,10 @@
 //!   ALLOC_TRACE=128 ALLOC_TRACE_EVERY=60 ALLOC_TRACE_OUT=/var/tmp/%h-%t-%p.pb.gz ./server
 //! ```
 //!
-//! An empty variable counts as unset. An invalid value of another variable than the last three ends the program at its start, with status 2
-//! and a message that shows what was expected and what was found. An unknown variable that begins
-//! with `ALLOC_TRACE` is reported on standard error, with the closest known name. The program then
-//! continues.
+//! An empty variable counts as unset. An invalid value ends the program at its start, with status 2
+//! and a message that shows what was expected and what was found; one of the variables that serve and
+//! push is only reported. An unknown variable that begins with `ALLOC_TRACE` is reported on standard
+//! error, with the closest known name. The program then continues.
 //!
 //! # What starts tracing
 //!

@@ -15,7 +15,7 @@ use alloc_core_snapshot::seam::layouts::{Layout, Layouts, Shape};
 
 use super::pointees::{Listing, array_of, slice_of, split};
 use path::{joined, paths_to};
-use words::{Word, words_of};
+use words::{Leads, Word, words_of};
 
 const WORD: u64 = 8;
 
@@ -29,8 +29,9 @@ const MOST_DEPTH: usize = 64;
 #[derive(Default)]
 pub(in crate::graph) struct Fields {
     by_type: HashMap<Arc<str>, Content>,
-    /// What a word may be, each once.
-    words: Vec<Word>,
+    /// Where pointers of words lead. Equal words have one number.
+    leads: Vec<Leads>,
+    numbers: HashMap<Word, u32>,
 }
 
 /// What the blocks of a type consist of.
@@ -60,7 +61,7 @@ struct Element {
     module: usize,
     layout: u32,
     size: u64,
-    /// For each word, what it may be.
+    /// The number of what each word may be.
     words: Vec<u32>,
 }
 
@@ -171,29 +172,28 @@ impl Fields {
     }
 
     fn element(&mut self, module: usize, layouts: &Layouts, layout: u32) -> Option<Element> {
-        let size = layouts.size(layout);
-        let words = words_of(layouts, layout)?;
-        let words = words.into_iter().map(|it| {
-            let known = self.words.iter().position(|other| *other == it);
-            known.unwrap_or_else(|| {
-                self.words.push(it);
-                self.words.len() - 1
-            }) as u32
+        let words = words_of(layouts, layout)?.into_iter().map(|it| {
+            if let Some(known) = self.numbers.get(&it) {
+                return *known;
+            }
+            self.leads.push(Leads::of(&it));
+            let number = self.leads.len() as u32 - 1;
+            self.numbers.insert(it, number);
+            number
         });
-        let words = words.collect();
         Some(Element {
             module,
             layout,
-            size,
-            words,
+            size: layouts.size(layout),
+            words: words.collect(),
         })
     }
 
     /// The fields of a type; `None` if nothing is known of them.
     pub(in crate::graph) fn of_type(&self, type_name: &str) -> Option<FieldsOf<'_>> {
         let content = self.by_type.get(type_name)?;
-        let words = &self.words;
-        Some(FieldsOf { content, words })
+        let leads = &self.leads;
+        Some(FieldsOf { content, leads })
     }
 }
 
@@ -201,7 +201,7 @@ impl Fields {
 #[derive(Clone, Copy)]
 pub(in crate::graph) struct FieldsOf<'a> {
     content: &'a Content,
-    words: &'a [Word],
+    leads: &'a [Leads],
 }
 
 /// A word of a block, as a word of an element.
@@ -293,7 +293,7 @@ impl Spot<'_> {
 
     /// Whether a pointer there may lead to a block of a type.
     pub(in crate::graph::evidence) fn listing(&self, target: Option<&str>) -> Listing {
-        self.fields.words[self.word() as usize].listing(target)
+        self.fields.leads[self.word() as usize].listing(target)
     }
 
     /// The fields that lead to the word, as the program writes them: `[3].name`. Empty if the value has

@@ -1,6 +1,6 @@
 //! [`words_of`]: what each word of a value may be.
 
-use alloc_core_snapshot::seam::layouts::{Field, Layouts, Shape};
+use alloc_core_snapshot::seam::layouts::{Layouts, Shape};
 
 use super::{MOST_DEPTH, MOST_STEPS, WORD, is_owner};
 use crate::graph::evidence::pointees::{Listing, Pointees};
@@ -9,16 +9,29 @@ use crate::graph::evidence::pointees::{Listing, Pointees};
 const MOST_WORDS: u64 = 8192;
 
 /// What a word of a value may be: in an enum or a union it may be several things.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Word {
-    /// Types whose pointer it may be.
+    /// The types whose pointer it may be.
     owners: Vec<String>,
-    pointees: Vec<Pointees>,
     /// Whether it may be any other pointer.
     is_other: bool,
 }
 
-impl Word {
+/// Where pointers of words lead.
+pub(super) struct Leads {
+    pointees: Vec<Pointees>,
+    is_other: bool,
+}
+
+impl Leads {
+    pub(super) fn of(word: &Word) -> Leads {
+        let owners = word.owners.iter();
+        Leads {
+            pointees: owners.filter_map(|it| Pointees::of_value(it)).collect(),
+            is_other: word.is_other,
+        }
+    }
+
     /// Whether a pointer there may lead to a block of a type.
     pub(super) fn listing(&self, target: Option<&str>) -> Listing {
         let other = match self.is_other {
@@ -44,7 +57,7 @@ pub(super) fn words_of(layouts: &Layouts, layout: u32) -> Option<Vec<Word>> {
         words: vec![Word::default(); words as usize],
         steps: 0,
     };
-    filler.fill(layout, 0, 0)?;
+    filler.fill(layout, 0, Owner::None, 0)?;
     Some(filler.words)
 }
 
@@ -55,80 +68,72 @@ struct Filler<'a> {
     steps: usize,
 }
 
-impl Filler<'_> {
+/// Whose a field is.
+#[derive(Clone, Copy)]
+enum Owner<'a> {
+    /// No owner's, as far as names show.
+    None,
+    /// That of a type whose name shows what it leads to.
+    Named(&'a str),
+    /// That of a type whose name does not show it, such as a box of a trait object.
+    Unnamed,
+}
+
+impl<'a> Filler<'a> {
     /// `None` if the type is too large to look at.
-    fn fill(&mut self, layout: u32, at: u64, depth: usize) -> Option<()> {
+    fn fill(&mut self, layout: u32, at: u64, owner: Owner<'a>, depth: usize) -> Option<()> {
         self.steps += 1;
         if self.steps > MOST_STEPS || depth > MOST_DEPTH {
             return None;
         }
-        let of = self.layouts.get(layout);
-        if is_owner(of) {
-            let pointees = Pointees::of_value(&of.name);
-            self.fill_owner(layout, at, &of.name, pointees.as_ref(), depth);
-            return Some(());
-        }
-        match &of.shape {
-            Shape::Data => {}
-            Shape::Pointer => self.add(at, |word| word.is_other = true),
-            Shape::Integer => {
+        let layouts = self.layouts;
+        let of = layouts.get(layout);
+        let owner = match owner {
+            Owner::None if is_owner(of) => match Pointees::of_value(&of.name) {
+                Some(_) => Owner::Named(&of.name),
+                None => Owner::Unnamed,
+            },
+            owner => owner,
+        };
+        match (&of.shape, owner) {
+            (Shape::Pointer, Owner::Named(name)) => self.change(at, |word| {
+                if word.owners.iter().all(|it| it != name) {
+                    word.owners.push(name.to_owned());
+                }
+            }),
+            (Shape::Pointer, _) => self.change(at, |word| word.is_other = true),
+            (Shape::Integer, Owner::None) => {
                 for at in (at..at.saturating_add(of.size)).step_by(WORD as usize) {
-                    self.add(at, |word| word.is_other = true);
+                    self.change(at, |word| word.is_other = true);
                 }
             }
-            Shape::Fields(fields) => {
-                for Field { at: of, layout, .. } in fields {
-                    self.fill(*layout, at.checked_add(*of)?, depth + 1)?;
+            (Shape::Fields(fields), _) => {
+                for field in fields {
+                    let place = at.checked_add(field.at)?;
+                    self.fill(field.layout, place, owner, depth + 1)?;
                 }
             }
-            Shape::Array { of, count } => {
-                let size = self.layouts.size(*of);
+            (Shape::Array { of, count }, Owner::None) if !is_data(layouts, *of) => {
+                let size = layouts.size(*of);
                 for index in 0..*count {
                     let place = index.checked_mul(size)?.checked_add(at)?;
-                    self.fill(*of, place, depth + 1)?;
+                    self.fill(*of, place, owner, depth + 1)?;
                 }
             }
+            (Shape::Data | Shape::Integer | Shape::Array { .. }, _) => {}
         }
         Some(())
     }
 
-    /// Fills in the pointers of a value that owns what they lead to.
-    fn fill_owner(
-        &mut self,
-        layout: u32,
-        at: u64,
-        name: &str,
-        pointees: Option<&Pointees>,
-        depth: usize,
-    ) {
-        self.steps += 1;
-        if self.steps > MOST_STEPS || depth > MOST_DEPTH {
-            return;
-        }
-        match &self.layouts.get(layout).shape {
-            Shape::Pointer => self.add(at, |word| match pointees {
-                Some(_) if word.owners.iter().any(|it| it == name) => {}
-                Some(pointees) => {
-                    word.owners.push(name.to_owned());
-                    word.pointees.push(pointees.clone());
-                }
-                None => word.is_other = true,
-            }),
-            Shape::Fields(fields) => {
-                for Field { at: of, layout, .. } in fields {
-                    let place = at.saturating_add(*of);
-                    self.fill_owner(*layout, place, name, pointees, depth + 1);
-                }
-            }
-            Shape::Data | Shape::Integer | Shape::Array { .. } => {}
-        }
-    }
-
-    fn add(&mut self, at: u64, change: impl FnOnce(&mut Word)) {
+    fn change(&mut self, at: u64, change: impl FnOnce(&mut Word)) {
         let word = usize::try_from(at / WORD).ok();
         let word = word.and_then(|it| self.words.get_mut(it));
         if let (Some(word), true) = (word, at.is_multiple_of(WORD)) {
             change(word);
         }
     }
+}
+
+fn is_data(layouts: &Layouts, layout: u32) -> bool {
+    matches!(layouts.get(layout).shape, Shape::Data)
 }
