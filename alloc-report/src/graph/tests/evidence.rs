@@ -2,7 +2,8 @@
 
 use std::time::SystemTime;
 
-use alloc_core_snapshot::seam::layouts::{Field, Layout, Layouts, Shape};
+use alloc_core_snapshot::SymbolSearch;
+use alloc_core_snapshot::seam::layouts::{Field, Layout, Layouts, Shape, Vtable};
 
 use super::super::builder::{Builder, sample};
 use super::super::{BlockId, Certainty, Reach, Show, Variable, Variables};
@@ -572,4 +573,48 @@ fn an_owner_that_a_field_names_is_believed_unless_that_loses_the_block() {
     let mut graph = read(&builder);
     graph.set_layouts(0, layouts_of_item());
     check_roots(&graph, &[("static program+0x20", 64 + 48 + 16)]);
+}
+
+#[test]
+fn vtables_tell_traits_and_types_that_nothing_else_does() {
+    let mut builder = Builder::default();
+    let handlers = builder.callsite("Vec<Box<dyn app::Handler>>", "app::f", "src/a.rs", 1);
+    let known = builder.callsite("Box<app::Click>", "app::f", "src/a.rs", 2);
+    let [one, two, three] = [3, 4, 5].map(|line| builder.callsite("", "app::f", "src/a.rs", line));
+    let handlers = builder.block(handlers, 64);
+    let blocks = [(known, 24), (one, 24), (two, 32), (three, 24), (three, 24)];
+    let blocks = blocks.map(|(callsite, size)| builder.block(callsite, size));
+    for (at, block) in (0..).zip(blocks) {
+        builder.edge(handlers, 2 * at, block);
+    }
+    // The last two are of one line, and of two types.
+    builder.vtables = vec![
+        [0, 0, 0x2000, 24],
+        [1, 0, 0x2000, 24],
+        [2, 0, 0x2000, 24],
+        [3, 0, 0x2000, 24],
+        [4, 0, 0x2040, 24],
+    ];
+    builder.in_static(0x10, handlers);
+    let mut layouts = Layouts::default();
+    for (address, of) in [(0x2000, "app::Click"), (0x2040, "app::Key")] {
+        let as_trait = "app::Handler".to_owned();
+        let of = of.to_owned();
+        layouts.vtables.insert(address, Vtable { of, as_trait });
+    }
+    let mut graph = read(&builder);
+    assert_eq!(graph.referents(BlockId(handlers))[0].as_trait, None);
+    graph.name(&SymbolSearch::default());
+    graph.set_layouts(0, layouts);
+    graph.name_types_by_vtables();
+    let found = graph.referents(BlockId(handlers));
+    assert!(
+        found
+            .iter()
+            .all(|it| it.as_trait.as_deref() == Some("app::Handler"))
+    );
+    let types = blocks.map(|it| graph.block(BlockId(it)).type_name.map(str::to_owned));
+    let click = Some("Box<app::Click>".to_owned());
+    // A block of another size is no box of it, and a line of two types has none.
+    assert_eq!(types, [click.clone(), click, None, None, None]);
 }
