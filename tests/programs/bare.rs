@@ -1,6 +1,6 @@
 //! The cases of the program `traced`, without the tracer.
 
-use alloc_tests::{high_water_mark, workloads};
+use alloc_tests::{high_water_mark, resident_files, workloads};
 
 fn main() {
     let case = std::env::args().nth(1).expect("the name of a case");
@@ -11,7 +11,7 @@ fn main() {
         "grow" => println!("{}", workloads::moves_of_a_growing_vec(64 << 20)),
         "records" => {
             let records = workloads::records(110 << 20);
-            println!("{}", high_water_mark());
+            println!("{} {}", high_water_mark(), resident_files());
             std::mem::forget(records);
         }
         other => panic!("no case {other}"),

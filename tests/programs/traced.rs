@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use alloc_core::{Config, Snapshot, TraceAlloc, start, take_snapshot, traced_memory};
-use alloc_tests::{at_function, high_water_mark, sum_of, workloads};
+use alloc_tests::{at_function, high_water_mark, resident_files, sum_of, workloads};
 
 #[global_allocator]
 static ALLOC: TraceAlloc = TraceAlloc::system();
@@ -176,7 +176,14 @@ fn records() {
     let records = workloads::records(110 << 20);
     let live = traced_memory().current;
     let tables = alloc_core::tracer_memory();
-    println!("{} {} {}", high_water_mark(), live.get(), tables.get());
+    let system = [high_water_mark(), resident_files()];
+    println!(
+        "{} {} {live} {tables}",
+        system[0],
+        system[1],
+        live = live.get(),
+        tables = tables.get()
+    );
     std::mem::forget(records);
 }
 

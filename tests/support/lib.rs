@@ -28,7 +28,8 @@ pub use snapshots::{at_function, at_line, sum_of};
 pub use source::Source;
 pub use stress::Stress;
 pub use system::{
-    Tool, copy_program, high_water_mark, program, resident_memory, skip, status_of, wait_until,
+    Tool, copy_program, high_water_mark, program, resident_files, resident_memory, skip, status_of,
+    wait_until,
 };
 
 /// Makes a box in this crate, which does not choose the allocator, so that the allocation is a call

@@ -37,8 +37,8 @@ fn the_summary_answers_most_questions() {
             What would be free without each root
 
             #  retained   share  blocks  root
-            1     800 B   57.1%       1  the stack of main
-            2     412 B   29.4%       5  static program+0x1000
+            1     800 B   57.1%       1  the stack of main -> Vec<u64> (src/main.rs:7)
+            2     412 B   29.4%       5  static program+0x1000 -> HashMap<u64, Rc<Node>> (src/cache.rs:41)
             3     190 B   13.6%       5  nothing: leaked
                 1,402 B  100.0%      11  total
 
@@ -60,13 +60,13 @@ fn roots_and_types_show_what_they_retain() {
     check(
         "graph old roots -n 1",
         expect![[r#"
-        What would be free without each root
+            What would be free without each root
 
-        #  retained   share  blocks  root
-        1     800 B   57.1%       1  the stack of main
-              602 B   42.9%      10  other (2 roots)
-            1,402 B  100.0%      11  total
-    "#]],
+            #  retained   share  blocks  root
+            1     800 B   57.1%       1  the stack of main -> Vec<u64> (src/main.rs:7)
+                  602 B   42.9%      10  other (2 roots)
+                1,402 B  100.0%      11  total
+        "#]],
     );
     check(
         "graph old retained --by type -n 4",

@@ -153,6 +153,7 @@ fn roots(graph: &Graph) -> Vec<Value> {
             "retained_bytes": it.retained.get(),
             "blocks": it.blocks,
             "references": it.references,
+            "through": it.through.map(|it| block(graph, it)),
         })
     });
     root.collect()

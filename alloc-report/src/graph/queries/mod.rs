@@ -13,6 +13,7 @@ pub(super) mod neighbours;
 pub(super) mod roots;
 pub(super) mod select;
 pub(super) mod spare;
+mod through;
 pub(super) mod why;
 
 use std::fmt;

@@ -35,10 +35,12 @@ pub(super) fn roots_table(graph: &Graph, look: &Look) -> String {
         ]
     };
     let rows = shown.iter().enumerate().map(|(at, it)| {
-        row(
-            cells(rank(at), it.retained, it.blocks),
-            phrases::of_root(it.class, &it.name).to_owned(),
-        )
+        let mut name = phrases::of_root(it.class, &it.name).to_owned();
+        if let Some(block) = it.through.map(|it| graph.block(it)) {
+            name.push_str(" -> ");
+            name.push_str(&maker(block.type_name, block.place));
+        }
+        row(cells(rank(at), it.retained, it.blocks), name)
     });
     let mut rows: Vec<Row> = rows.collect();
     let nothing = || Cell::new("");
