@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hint::black_box;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
@@ -89,13 +89,17 @@ fn strings(random: &mut Random, step: &mut dyn FnMut()) {
 }
 
 /// Four threads with work in flight whenever a snapshot is taken.
+///
+/// A step takes until each has done enough that what is in flight has nothing to do with what was: on a busy
+/// machine a thread may do nothing for milliseconds, or only fill what it had given up.
 fn threads(random: &mut Random, step: &mut dyn FnMut()) {
+    const ENOUGH: u64 = 1_000;
     let has_ended = Arc::new(AtomicBool::new(false));
-    let seeds: Vec<u64> = (0..4).map(|_| random.next()).collect();
-    let workers: Vec<_> = seeds
-        .into_iter()
-        .map(|seed| {
-            let has_ended = has_ended.clone();
+    let done: Vec<_> = (0..4).map(|_| Arc::new(AtomicU64::new(0))).collect();
+    let workers: Vec<_> = done
+        .iter()
+        .map(|done| {
+            let (has_ended, done, seed) = (has_ended.clone(), done.clone(), random.next());
             thread::spawn(move || {
                 let mut random = Random(seed);
                 let mut in_flight: Vec<Vec<u8>> = Vec::with_capacity(64);
@@ -109,12 +113,19 @@ fn threads(random: &mut Random, step: &mut dyn FnMut()) {
                     if random.below(200) == 0 {
                         in_flight.truncate(random.below(64));
                     }
+                    done.fetch_add(1, Ordering::Relaxed);
                 }
             })
         })
         .collect();
+    let mut until = vec![0; done.len()];
     steps(1, step, |_| {
-        thread::sleep(std::time::Duration::from_millis(3))
+        for (done, until) in done.iter().zip(&mut until) {
+            while done.load(Ordering::Relaxed) < *until {
+                thread::sleep(std::time::Duration::from_millis(1));
+            }
+            *until = done.load(Ordering::Relaxed) + ENOUGH;
+        }
     });
     has_ended.store(true, Ordering::Relaxed);
     workers.into_iter().for_each(|it| it.join().unwrap());

@@ -11,7 +11,9 @@ mod references;
 
 use std::fmt;
 
-pub(super) use fields::{Fields, elements_of, path_in_static};
+#[cfg(feature = "process")]
+pub(super) use fields::elements_of;
+pub(super) use fields::{Fields, path_in_static};
 pub(super) use groups::{GroupId, Groups, groups};
 pub(super) use kinds::Kind;
 pub(super) use references::{References, possible_sizes, used_bytes};

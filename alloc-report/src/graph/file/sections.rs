@@ -111,6 +111,10 @@ pub(in crate::graph) struct VtableRow {
     /// The address in the module's file.
     pub(in crate::graph) address: u64,
     /// The size of a value, in bytes.
+    #[cfg_attr(
+        not(any(test, feature = "process")),
+        expect(dead_code, reason = "types are not told by vtables")
+    )]
     pub(in crate::graph) size: u64,
 }
 

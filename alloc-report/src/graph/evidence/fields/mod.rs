@@ -66,6 +66,7 @@ struct Element {
 }
 
 /// The names of the types whose layouts tell the fields of blocks of a type.
+#[cfg(feature = "process")]
 pub(in crate::graph) fn elements_of(type_name: &str) -> Vec<String> {
     contents_of(type_name).map_or_else(Vec::new, |it| it.names)
 }
