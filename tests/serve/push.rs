@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use alloc_core::{Amount, Snapshot};
+use alloc_tests::wait_until;
 
 use crate::client::Served;
 use crate::profiles::{alloc_report, blocks, command, kept};
@@ -56,20 +57,6 @@ pub(crate) fn wait_for(served: &mut Served, is_expected: impl Fn(Health) -> bool
         }
         assert!(Instant::now() < until, "{health:?}");
         std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Waits until the program has no more descriptors than these. A request has one more meanwhile.
-#[track_caller]
-fn wait_for_descriptors(served: &Served, most: usize) {
-    let until = Instant::now() + Duration::from_secs(60);
-    while served.descriptors() > most {
-        let found = served.descriptors();
-        assert!(
-            Instant::now() < until,
-            "{found} descriptors, and not {most}"
-        );
-        std::thread::sleep(Duration::from_millis(2));
     }
 }
 
@@ -129,7 +116,10 @@ fn pushed_differences_add_up_to_the_programs_numbers() {
     let health = health(&mut served);
     assert_eq!((health.failed, health.refused, health.unnamed), (0, 0, 0));
     // Between two pushes nothing is open but the server.
-    wait_for_descriptors(&served, descriptors);
+    // A request has one more meanwhile.
+    wait_until("as many descriptors as at first", || {
+        served.descriptors() <= descriptors
+    });
     let received = check_sums(served, vec![receiver]);
     assert!(received.len() >= 10, "{}", received.len());
 
@@ -178,11 +168,7 @@ fn a_receiver_in_trouble_loses_no_number() {
 
     let asked = receiver.asked();
     receiver.set(Mood::Hangs);
-    let until = Instant::now() + Duration::from_secs(60);
-    while receiver.asked() == asked {
-        assert!(Instant::now() < until, "it is asked again");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("another request", || receiver.asked() != asked);
     // The program goes on meanwhile.
     served.tell("keep 30");
     assert_eq!(served.get("/metrics").status, 200);
@@ -245,7 +231,9 @@ fn a_full_queue_takes_no_profile_until_there_is_room() {
         served.tell("sleep 200");
         assert_eq!(health(&mut served).queued, 1);
     }
-    wait_for_descriptors(&served, one_profile);
+    wait_until("the descriptors of one profile", || {
+        served.descriptors() <= one_profile
+    });
     let grown = served.status("VmRSS:").saturating_sub(resident);
     assert!(grown < 1 << 20, "{grown} bytes");
     receiver.set(Mood::Accepts);

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
 use std::time::SystemTime;
 
-use crate::serve::helper::{Helper, nameless_file};
+use crate::serve::helper::{Helper, SYMBOLIZE, nameless_file};
 use crate::write::totals::Totals;
 use crate::{Bytes, Error};
 
@@ -79,14 +79,13 @@ pub(super) fn file_of(bytes: &[u8]) -> io::Result<(File, u64)> {
 
 /// Has a command look up the names of a profile.
 pub(super) fn named(command: &OsStr, profile: &File) -> Result<(File, u64), String> {
-    let arguments = ["symbolize", "-", "-o", "-"];
     let start = || {
         let mut input = profile.try_clone()?;
         input.seek(SeekFrom::Start(0))?;
         io::Result::Ok(input)
     };
     let input = start().map_err(|error| error.to_string())?;
-    let helper = Helper::start(command, &arguments, input);
+    let helper = Helper::start(command, &SYMBOLIZE, input);
     helper
         .and_then(Helper::finish)
         .map_err(|it| it.into_message())

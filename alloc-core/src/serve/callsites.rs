@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::ServeOptions;
-use super::helper::Helper;
+use super::helper::{Helper, SYMBOLIZE};
 use super::response::Response;
 use crate::environment::background;
 use crate::write::profile;
@@ -126,8 +126,7 @@ impl Callsites {
 /// Has a command name callsites.
 fn named(command: &OsString, ids: &[u32]) -> Result<HashMap<u32, Arc<str>>, Response> {
     let packed = profile::of_callsites(ids)?;
-    let arguments = ["symbolize", "-", "-o", "-"];
-    let helper = Helper::start_with(command, &arguments, packed.bytes())?;
+    let helper = Helper::start_with(command, &SYMBOLIZE, packed.bytes())?;
     drop(packed);
     let (mut file, _) = helper.finish()?;
     io::Seek::rewind(&mut file).map_err(Error::from)?;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::callsites::Callsites;
 use super::delta::{self, Delta};
-use super::helper::Helper;
+use super::helper::{Helper, SYMBOLIZE};
 use super::query::Query;
 use super::response::{Body, Response};
 use super::route::{Method, PPROF, Route};
@@ -198,8 +198,7 @@ impl Endpoint {
         if !named {
             return Ok(Answer::Ready(attached(name, Body::Packed(packed))));
         }
-        let arguments = ["symbolize", "-", "-o", "-"];
-        self.command(&arguments, packed, attached(name, Body::Text(Vec::new())))
+        self.command(&SYMBOLIZE, packed, attached(name, Body::Text(Vec::new())))
     }
 
     fn command(

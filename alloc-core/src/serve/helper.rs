@@ -24,6 +24,9 @@ pub(crate) struct Helper {
 /// How long a command may take.
 const LONGEST: Duration = Duration::from_secs(120);
 
+/// What makes `alloc-report` name the profile of its input.
+pub(crate) const SYMBOLIZE: [&str; 4] = ["symbolize", "-", "-o", "-"];
+
 const TEMPORARY: &str = "cannot write a temporary file";
 
 impl Helper {

@@ -15,7 +15,6 @@ use gimli::{
     UnitOffset, UnitRef,
 };
 
-use crate::elf::Binary;
 use crate::find;
 use crate::sections::{self, Slice, endian};
 use crate::{Missing, Module, Search};
@@ -48,7 +47,7 @@ pub fn layouts(
     let common = common.transpose()?;
     let sections = sections::of(binary, false)?;
     let dwarf = sections.borrow_with_sup(common.as_ref(), |section| slice(section));
-    read(&dwarf, wanted).map_err(|error: gimli::Error| Binary::damaged(binary, &error))
+    read(&dwarf, wanted).map_err(|error| binary.damaged(&error))
 }
 
 fn read(dwarf: &Dwarf<Slice<'_>>, wanted: &HashSet<String>) -> gimli::Result<Layouts> {
@@ -66,19 +65,18 @@ fn read(dwarf: &Dwarf<Slice<'_>>, wanted: &HashSet<String>) -> gimli::Result<Lay
         open: Vec::new(),
     };
     let wanted = reader.wanted(wanted)?;
-    let mut named: HashMap<(String, u64), ()> = HashMap::new();
+    let mut named = HashSet::new();
     for Wanted { what, at } in wanted {
         match what {
+            // Units repeat the types of others.
             What::Type { path, size } => {
-                if named.insert((path, size), ()).is_none() {
-                    let number = reader.number(at);
-                    reader.read_open();
+                if named.insert((path, size)) {
+                    let number = reader.read(at);
                     reader.layouts.name(number);
                 }
             }
             What::Static { address } => {
-                let number = reader.number(at);
-                reader.read_open();
+                let number = reader.read(at);
                 reader.layouts.statics.insert(address, number);
             }
         }
@@ -194,7 +192,9 @@ impl<'a> Reader<'a, '_> {
         number
     }
 
-    fn read_open(&mut self) {
+    /// Reads the type at an entry, and all that it consists of. Returns its number.
+    fn read(&mut self, at: DebugInfoOffset<usize>) -> u32 {
+        let wanted = self.number(at);
         while let Some((at, number)) = self.open.pop() {
             if self.layouts.len() > MOST_TYPES {
                 continue;
@@ -204,6 +204,7 @@ impl<'a> Reader<'a, '_> {
                 *self.layouts.get_mut(number) = layout;
             }
         }
+        wanted
     }
 
     fn layout(&mut self, entry: Entry) -> Layout {

@@ -68,21 +68,21 @@ struct Element {
 /// The names of the types whose layouts tell the fields of blocks of a type.
 #[cfg(feature = "process")]
 pub(in crate::graph) fn elements_of(type_name: &str) -> Vec<String> {
-    contents_of(type_name).map_or_else(Vec::new, |it| it.names)
+    described(type_name).map_or_else(Vec::new, |it| it.names)
 }
 
 /// What the name of a type says about the blocks of the type.
-struct Contents {
+struct Described {
     form: Form,
     lengths: Vec<u64>,
     names: Vec<String>,
 }
 
-fn contents_of(type_name: &str) -> Option<Contents> {
+fn described(type_name: &str) -> Option<Described> {
     const COUNTS: u64 = 2 * WORD;
     let (owner, arguments) = split(type_name)?;
     let one = |form, name: String| {
-        Some(Contents {
+        Some(Described {
             form,
             lengths: Vec::new(),
             names: vec![name],
@@ -94,7 +94,7 @@ fn contents_of(type_name: &str) -> Option<Contents> {
             lengths.push(length);
             element = inner;
         }
-        Some(Contents {
+        Some(Described {
             form: Form::Repeated(start),
             lengths,
             names: vec![element.to_owned()],
@@ -121,7 +121,7 @@ fn contents_of(type_name: &str) -> Option<Contents> {
             };
             let node = |name| format!("{name}<{arguments}{value}>");
             let names = vec![node("LeafNode"), node("InternalNode")];
-            Some(Contents {
+            Some(Described {
                 form: Form::Node,
                 lengths: Vec::new(),
                 names,
@@ -145,11 +145,11 @@ impl Fields {
         let mut types: Vec<&Arc<str>> = types.into_iter().collect();
         types.sort_unstable();
         for type_name in types {
-            let Some(Contents {
+            let Some(Described {
                 form,
                 lengths,
                 names,
-            }) = contents_of(type_name)
+            }) = described(type_name)
             else {
                 continue;
             };
