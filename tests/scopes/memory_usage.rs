@@ -22,7 +22,7 @@ const MIB: usize = 1 << 20;
 
 /// Waits long enough for a sample on a busy machine.
 fn wait() {
-    std::thread::sleep(Duration::from_millis(60));
+    std::thread::sleep(Duration::from_millis(300));
 }
 
 fn the_peak_is_exact_and_the_work_runs_once() {

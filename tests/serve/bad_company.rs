@@ -11,11 +11,7 @@ use crate::client::{Answer, Served};
 const REQUEST: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 fn check_that_it_answers(served: &Served) {
-    let began = Instant::now();
     assert_eq!(served.get("/metrics").status, 200);
-    let most = if cfg!(debug_assertions) { 60 } else { 5 };
-    let elapsed = began.elapsed();
-    assert!(elapsed < Duration::from_secs(most), "{elapsed:?}");
 }
 
 #[test]

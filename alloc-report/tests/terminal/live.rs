@@ -24,7 +24,7 @@ impl Traced {
     /// Starts this binary in a role, with variables of the tracer.
     fn start(role: &str, variables: &[(&str, &str)]) -> Traced {
         let folder = tempfile::tempdir().unwrap();
-        let child = Command::new(std::env::current_exe().unwrap())
+        let mut child = Command::new(std::env::current_exe().unwrap())
             .current_dir(folder.path())
             .env("PWD", folder.path())
             .env(ROLE, role)
@@ -32,11 +32,12 @@ impl Traced {
             .env("ALLOC_TRACE_OUT", "heap-%p.pb.gz")
             .envs(variables.iter().copied())
             .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // The tracer's handler is there when the program's own code runs.
-        std::thread::sleep(Duration::from_millis(200));
+        let mut said = [0];
+        child.stdout.take().unwrap().read_exact(&mut said).unwrap();
         Traced { child, folder }
     }
 

@@ -10,6 +10,7 @@ mod live;
 mod screen;
 mod view;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -73,8 +74,12 @@ fn main() -> ExitCode {
 /// Plays the program that is watched, or one that panics on its screen.
 fn play(role: &str) -> ExitCode {
     match role {
-        "grow" => grow(),
+        "grow" => {
+            say_ready();
+            grow();
+        }
         "end" => {
+            say_ready();
             let kept = vec![1_u8; 3 << 20];
             let _ = std::io::read_to_string(std::io::stdin());
             std::hint::black_box(kept);
@@ -89,6 +94,12 @@ fn play(role: &str) -> ExitCode {
         other => panic!("no role {other}"),
     }
     ExitCode::SUCCESS
+}
+
+/// Says that the tracer's handler is there: it is when the program's own code runs.
+fn say_ready() {
+    print!("!");
+    std::io::stdout().flush().expect("the pipe is open");
 }
 
 /// Holds a megabyte more every tenth of a second, for a minute at most.
