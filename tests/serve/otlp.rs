@@ -1,6 +1,7 @@
 //! What is pushed to a collector of OpenTelemetry, decoded by the published protocol.
 
 use std::collections::HashSet;
+use std::process::Command;
 
 use alloc_core::Snapshot;
 use opentelemetry_proto::tonic::collector::profiles::v1development::ExportProfilesServiceRequest;
@@ -11,9 +12,17 @@ use opentelemetry_proto::tonic::profiles::v1development::{
 };
 use prost::Message as _;
 
+use crate::client::Served;
 use crate::profiles::alloc_report;
 use crate::push::{start_as, wait_for};
 use crate::receiver::{Received, Receiver};
+
+const SAMPLE_TYPES: [&str; 4] = [
+    "alloc_objects",
+    "alloc_space",
+    "inuse_objects",
+    "inuse_space",
+];
 
 fn text(value: Option<&AnyValue>) -> &str {
     match value.and_then(|it| it.value.as_ref()) {
@@ -144,13 +153,7 @@ fn four_profiles_add_up_to_the_programs_numbers() {
     assert!(received.len() >= 4, "{}", received.len());
     let all: Vec<_> = received.iter().map(sums).collect();
     let names: Vec<&str> = all[0].iter().map(|it| &*it.0).collect();
-    let expected = [
-        "alloc_objects",
-        "alloc_space",
-        "inuse_objects",
-        "inuse_space",
-    ];
-    assert_eq!(names, expected);
+    assert_eq!(names, SAMPLE_TYPES);
     let sum = |at: usize| all.iter().map(|it| it[at].1).sum::<i64>();
     assert_eq!((sum(1), sum(0)), (own[0], own[1]));
     let last = all.last().expect("a request");
@@ -193,6 +196,9 @@ fn names_are_in_the_dictionary() {
         .iter()
         .map(|it| {
             let (profiles, dictionary) = decoded(it);
+            let names = profiles.iter().map(|it| it.sample_type.expect("a type"));
+            let names = names.map(|it| &*dictionary.string_table[it.type_strindex as usize]);
+            assert!(names.eq(SAMPLE_TYPES));
             let has_keep = |stack: i32| {
                 let stack = &dictionary.stack_table[stack as usize];
                 let locations = stack.location_indices.iter();
@@ -209,4 +215,60 @@ fn names_are_in_the_dictionary() {
         })
         .sum();
     assert_eq!(found, 300_000);
+}
+
+#[test]
+fn a_snapshot_is_exported_as_a_request() {
+    let Some(command) = alloc_report() else {
+        return;
+    };
+    let mut served = Served::start(&[]);
+    served.tell("keep 300");
+    let snapshot = served.get("/snapshot");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("heap.pb.gz");
+    std::fs::write(&path, &snapshot.body).expect("a file");
+    let export = |options: &[&str]| {
+        let mut export = Command::new(command.trim_start_matches("command="));
+        export.arg("export").arg(&path).args(["--to", "otlp"]);
+        let output = export.args(options).output().expect("it starts");
+        assert!(output.status.success(), "{output:?}");
+        let request = ExportProfilesServiceRequest::decode(&*output.stdout).expect("a request");
+        assert_eq!(request.encoded_len(), output.stdout.len());
+        let dictionary = request.dictionary.expect("a dictionary");
+        let resource = request.resource_profiles[0].clone();
+        let profiles = resource.scope_profiles[0].profiles.clone();
+        check_dictionary(&dictionary, &profiles);
+        (resource.resource.expect("a resource").attributes, profiles)
+    };
+    let options = [
+        "--service=shop",
+        "--version=1.2",
+        "--instance=a",
+        "--label=region=eu",
+    ];
+    let (attributes, profiles) = export(&options);
+    for (key, expected) in [
+        ("service.name", "shop"),
+        ("service.version", "1.2"),
+        ("service.instance.id", "a"),
+        ("region", "eu"),
+    ] {
+        assert_eq!(attribute(&attributes, key), Some(expected));
+    }
+    let snapshot = Snapshot::read_from(&snapshot.body[..]).expect("a snapshot");
+    let live: u64 = snapshot
+        .traces()
+        .iter()
+        .map(|it| it.counters.current.bytes.get())
+        .sum();
+    let sum = |at: usize| {
+        let values = profiles[at].samples.iter().flat_map(|it| &it.values);
+        values.sum::<i64>()
+    };
+    assert_eq!(sum(3), live as i64);
+    // Without options, it is the program's name.
+    let (attributes, _) = export(&[]);
+    assert_eq!(attribute(&attributes, "service.name"), Some("served"));
+    assert_eq!(attributes.len(), 1);
 }

@@ -1,19 +1,20 @@
 //! [`Client`]: sends a profile to a receiver.
 
-#[cfg(feature = "otlp")]
 use std::fs::File;
 use std::io::Read as _;
 #[cfg(feature = "otlp")]
-use std::io::{Seek as _, SeekFrom};
+use std::io::{self, BufWriter};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ureq::{Agent, SendBody};
 
 use super::taken::Taken;
 #[cfg(feature = "otlp")]
-use crate::snapshot::file::to_otlp;
+use super::taken::from_start;
+use crate::Error;
+use crate::serve::helper::SYMBOLIZE;
 #[cfg(feature = "otlp")]
-use crate::{Error, write::Packed};
+use crate::{serve::helper::nameless_file, snapshot::file::to_otlp};
 
 /// Where profiles go, and what each request says.
 #[derive(Debug)]
@@ -52,6 +53,10 @@ pub(super) struct Limits {
 
 /// Larger than a head or a pair of them, and smaller than a profile.
 const BUFFER: usize = 16 << 10;
+
+/// What makes `alloc-report` write a request of OTLP for the profile of its input.
+#[cfg(feature = "otlp")]
+const EXPORT: [&str; 6] = ["export", "-", "--to", "otlp", "-o", "-"];
 
 impl Client {
     /// Sends a profile, and waits for the answer.
@@ -129,18 +134,35 @@ impl Client {
         format!("{}{{{}}}", self.service, labels.join(","))
     }
 
-    /// What the receiver gets of a file in pprof's format, if it is not the file itself.
-    #[cfg(feature = "otlp")]
-    pub(super) fn converted(&self, file: &File) -> Result<Option<Packed>, Error> {
-        if self.receiver == Receiver::Pyroscope {
-            return Ok(None);
+    /// The arguments that make `alloc-report` write what the receiver gets, with names.
+    pub(super) fn arguments(&self) -> Vec<String> {
+        match self.receiver {
+            Receiver::Pyroscope => SYMBOLIZE.map(str::to_owned).into(),
+            #[cfg(feature = "otlp")]
+            Receiver::Otlp => {
+                let mut arguments = Vec::from(EXPORT.map(str::to_owned));
+                arguments.push(format!("--service={}", self.service));
+                let labels = self.labels.iter();
+                arguments.extend(labels.map(|(name, value)| format!("--label={name}={value}")));
+                arguments
+            }
         }
-        let mut file = file;
-        file.seek(SeekFrom::Start(0))?;
-        let mut resource = vec![("service.name", &*self.service)];
-        let labels = self.labels.iter();
-        resource.extend(labels.map(|(name, value)| (&**name, &**value)));
-        Ok(Some(Packed::of(to_otlp(file, &resource)?)))
+    }
+
+    /// What the receiver gets, from a profile in a file.
+    pub(super) fn converted(&self, profile: File) -> Result<File, Error> {
+        match self.receiver {
+            Receiver::Pyroscope => Ok(profile),
+            #[cfg(feature = "otlp")]
+            Receiver::Otlp => {
+                let mut resource = vec![("service.name", &*self.service)];
+                let labels = self.labels.iter();
+                resource.extend(labels.map(|(name, value)| (&**name, &**value)));
+                let mut output = BufWriter::with_capacity(BUFFER, nameless_file()?);
+                to_otlp(from_start(&profile)?, &resource, &mut output)?;
+                Ok(output.into_inner().map_err(io::Error::from)?)
+            }
+        }
     }
 }
 

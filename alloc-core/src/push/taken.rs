@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
 use std::time::SystemTime;
 
-use crate::serve::helper::{Helper, SYMBOLIZE, nameless_file};
+use crate::serve::helper::{Helper, nameless_file};
 use crate::write::totals::Totals;
 use crate::{Bytes, Error};
 
@@ -29,10 +29,10 @@ impl Taken {
     /// Adds the totals of its beginning to a profile in a file.
     pub(super) fn write(
         file: File,
-        profile: u64,
         totals: Option<&Totals>,
         times: [SystemTime; 2],
     ) -> io::Result<Taken> {
+        let profile = file.metadata()?.len();
         let mut taken = Taken {
             file,
             profile,
@@ -71,22 +71,25 @@ impl Taken {
 }
 
 /// Writes bytes to a new file without a name.
-pub(super) fn file_of(bytes: &[u8]) -> io::Result<(File, u64)> {
+pub(super) fn file_of(bytes: &[u8]) -> io::Result<File> {
     let mut file = nameless_file()?;
     file.write_all(bytes)?;
-    Ok((file, bytes.len() as u64))
+    Ok(file)
 }
 
-/// Has a command look up the names of a profile.
-pub(super) fn named(command: &OsStr, profile: &File) -> Result<(File, u64), String> {
-    let start = || {
-        let mut input = profile.try_clone()?;
-        input.seek(SeekFrom::Start(0))?;
-        io::Result::Ok(input)
-    };
-    let input = start().map_err(|error| error.to_string())?;
-    let helper = Helper::start(command, &SYMBOLIZE, input);
-    helper
+/// The same file, to be read from its start.
+pub(super) fn from_start(file: &File) -> io::Result<File> {
+    let mut file = file.try_clone()?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(file)
+}
+
+/// Has a command make what the receiver gets of a profile, with names.
+pub(super) fn named(command: &OsStr, arguments: &[String], profile: &File) -> Result<File, String> {
+    let input = from_start(profile).map_err(|error| error.to_string())?;
+    let helper = Helper::start(command, arguments, input);
+    let (file, _) = helper
         .and_then(Helper::finish)
-        .map_err(|it| it.into_message())
+        .map_err(|it| it.into_message())?;
+    Ok(file)
 }

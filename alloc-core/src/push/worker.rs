@@ -1,6 +1,7 @@
 //! [`Worker`]: takes profiles and sends them, on a thread of its own.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime};
@@ -123,26 +124,28 @@ impl Worker {
         };
         let packed = profile.pack(Some(&mut now))?;
         let until = SystemTime::now();
-        let (mut file, mut length) = taken::file_of(packed.bytes())?;
+        let profile = taken::file_of(packed.bytes())?;
         // NOTE: its memory is not needed while a command looks up names.
         drop(packed);
-        if let Some(command) = &self.command {
-            match taken::named(command, &file) {
-                Ok(named) => (file, length) = named,
-                Err(error) => self.health.update(|health| {
-                    health.unnamed += 1;
-                    health.last_error = Some(format!("a profile has no names: {error}"));
-                }),
-            }
-        }
-        #[cfg(feature = "otlp")]
-        if let Some(converted) = self.client.converted(&file)? {
-            (file, length) = taken::file_of(converted.bytes())?;
-        }
-        let taken = Taken::write(file, length, self.last.as_ref(), [self.last_at, until])?;
+        let named = self.named(&profile);
+        let file = named.map_or_else(|| self.client.converted(profile), Ok)?;
+        let taken = Taken::write(file, self.last.as_ref(), [self.last_at, until])?;
         self.queue.push(taken);
         (self.last, self.last_at) = (Some(now), until);
         Ok(())
+    }
+
+    /// What the receiver gets of a profile, with names, if a command makes it.
+    fn named(&self, profile: &File) -> Option<File> {
+        let command = self.command.as_ref()?;
+        let named = taken::named(command, &self.client.arguments(), profile);
+        let failed = |error| {
+            self.health.update(|health| {
+                health.unnamed += 1;
+                health.last_error = Some(format!("a profile has no names: {error}"));
+            });
+        };
+        named.map_err(failed).ok()
     }
 
     /// Sends what waits, oldest first, up to the first failure.

@@ -49,7 +49,7 @@ impl Helper {
     /// Starts a command on a file, from where the file stands.
     pub(crate) fn start(
         command: &OsStr,
-        arguments: &[&str],
+        arguments: &[impl AsRef<OsStr>],
         input: File,
     ) -> Result<Helper, Response> {
         let files = || io::Result::Ok([nameless_file()?, nameless_file()?]);

@@ -204,7 +204,7 @@ fn the_examples_of_the_help_run() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 108);
+    assert_eq!(examples, 109);
 }
 
 /// Completions and the manual are generated from the same description as the help.

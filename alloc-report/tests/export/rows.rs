@@ -233,7 +233,7 @@ fn bad_input_leaves_no_part_of_a_file() {
         ),
         (
             "heap --to dhat --service a",
-            "expected --service, --version, --instance and --label for parquet only",
+            "expected --service, --version, --instance and --label for parquet and otlp only",
         ),
         (
             "text --to parquet -o fleet",

@@ -114,7 +114,8 @@ fn known<'a>(
         Metric::Current,
         Metric::Peak,
         Metric::AtPeak,
-        Metric::Total,
+        // A profile with Go's values alone has neither peaks nor reallocations.
+        Metric::Peak,
     ];
     let is_known = metrics.map(|it| unknown.levels || !unknown.metrics.contains(&it));
     let mut known = std::array::from_fn(|at| is_known[at / 2] && !(unknown.blocks && at % 2 == 0));

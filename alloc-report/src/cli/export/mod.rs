@@ -15,6 +15,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use self::options::OriginOptions;
 use crate::formats::{self, csv};
 use crate::load::{Loaded, load};
 use crate::view::{Charging, Filters, Format, View};
@@ -23,6 +24,8 @@ use crate::{output, terminal};
 mod dhat;
 mod firefox;
 mod folded;
+mod options;
+mod otlp;
 mod parquet;
 mod speedscope;
 mod stacks;
@@ -37,6 +40,7 @@ Examples:
   alloc-report export heap.pb.gz --to folded --sort total | flamegraph.pl --countname bytes
   alloc-report export heap.pb.gz --to csv --include src/cache.rs
   alloc-report export morning --to trace-events -o morning.json
+  alloc-report export heap.pb.gz --to otlp --service shop -o heap.otlp
   alloc-report export heap-*.pb.gz --to parquet -o fleet --service shop --version 1.4.0";
 
 #[derive(Args, Debug)]
@@ -62,7 +66,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "METRIC", value_parser = Metric::from_str)]
     sort: Option<Metric>,
     #[command(flatten)]
-    origin: parquet::OriginOptions,
+    origin: OriginOptions,
     #[command(flatten)]
     charging: Charging,
     #[command(flatten)]
@@ -86,6 +90,8 @@ enum To {
     Csv,
     /// The same as JSON
     Json,
+    /// A request of OpenTelemetry's protocol, version 1.11, with names; the format is not stable
+    Otlp,
     /// Memory over time as JSON for Perfetto, from a recording
     TraceEvents,
     /// Rows for DuckDB, Spark and ClickHouse, in a folder by service and day (feature parquet)
@@ -99,7 +105,7 @@ pub(crate) fn report(options: Options) -> Result<String> {
     let output = options.output.as_deref().filter(|it| *it != Path::new("-"));
     match output {
         Some(output) => output::check_free(output, options.force)?,
-        None if options.to == To::Pprof && stdout().is_terminal() => {
+        None if matches!(options.to, To::Pprof | To::Otlp) && stdout().is_terminal() => {
             bail!("expected -o FILE, found a terminal for a binary file")
         }
         None => {}
@@ -143,8 +149,8 @@ fn written(options: Options) -> Result<(Vec<u8>, Option<String>)> {
             options.files.len()
         );
     };
-    if !options.origin.is_empty() {
-        bail!("expected --service, --version, --instance and --label for parquet only");
+    if to != To::Otlp && !options.origin.is_empty() {
+        bail!("expected --service, --version, --instance and --label for parquet and otlp only");
     }
     if to == To::TraceEvents {
         if sort.is_some() {
@@ -180,6 +186,7 @@ fn written(options: Options) -> Result<(Vec<u8>, Option<String>)> {
             snapshot.write_with(&mut bytes, Names::Symbols)?;
             bytes
         }
+        To::Otlp => otlp::write(&snapshot, &options.origin)?,
         To::Dhat => dhat::write(&snapshot, metric)?,
         To::Folded => folded::write(&snapshot, metric),
         To::Speedscope => speedscope::write(&snapshot, metric)?,
@@ -236,6 +243,9 @@ fn note(snapshot: &Snapshot, to: To, metric: Metric, is_chosen: bool) -> Option<
         To::Firefox if is_partial => "Firefox's profiles hold stacks and bytes".to_owned(),
         To::Csv | To::Json if is_partial => "the rows hold stacks and metrics".to_owned(),
         To::TraceEvents => return Some(WITHOUT_STACKS.to_owned()),
+        To::Otlp if is_partial => {
+            "requests of OTLP hold stacks, their labels and metrics".to_owned()
+        }
         _ => return None,
     };
     let are = match left_out.as_slice() {
@@ -249,6 +259,8 @@ fn note(snapshot: &Snapshot, to: To, metric: Metric, is_chosen: bool) -> Option<
 /// What a snapshot has and the format does not hold.
 fn left_out(snapshot: &Snapshot, to: To, metric: Metric) -> Vec<&'static str> {
     let any = |has: fn(&Trace) -> bool| snapshot.traces().iter().any(has);
+    // What a sample has beside its stack.
+    let of_sample = |has: fn(&Trace) -> bool| to != To::Otlp && any(has);
     let is_zero = |it: &Trace| it.counters.amount(metric) == Amount::default();
     let is_table = matches!(to, To::Csv | To::Json);
     let parts = [
@@ -262,13 +274,13 @@ fn left_out(snapshot: &Snapshot, to: To, metric: Metric) -> Vec<&'static str> {
         ),
         (
             "reallocations",
-            !is_table && any(|it| it.counters.reallocations > 0),
+            !is_table && of_sample(|it| it.counters.reallocations > 0),
         ),
-        ("threads", any(|it| it.thread.is_some())),
-        ("labels", any(|it| it.label.is_some())),
-        ("types", any(|it| it.type_name.is_some())),
-        ("size classes", any(|it| it.size_class.is_some())),
-        ("domains", any(|it| it.domain != 0)),
+        ("threads", of_sample(|it| it.thread.is_some())),
+        ("labels", of_sample(|it| it.label.is_some())),
+        ("types", of_sample(|it| it.type_name.is_some())),
+        ("size classes", of_sample(|it| it.size_class.is_some())),
+        ("domains", of_sample(|it| it.domain != 0)),
         (
             "lifetimes",
             to != To::Dhat && any(|it| it.lifetimes.is_some()),

@@ -13,24 +13,29 @@ mod field;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::Read;
+use std::io::{self, Read, Write};
 
 use crate::error::Error;
 use crate::file::proto::field as of_pprof;
 use crate::file::read::unpack::unpack;
 use crate::file::read::wire::{Fields, Value};
-use crate::file::write::message::Message;
-use crate::file::write::pages::{NoMemory, Pages};
+use crate::file::write::message::{Message, head};
+use crate::file::write::pages::NoMemory;
 
 /// The attribute of a mapping that has the build id.
 const BUILD_ID: &str = "process.executable.build_id.gnu";
 
-/// Makes a request of OTLP from a file of a profile. The resource has these attributes.
+/// Writes a request of OTLP from a file of a profile. The resource has these attributes.
 ///
 /// # Errors
 ///
 /// [`Error::is_invalid_file`] if the profile is damaged, or if its ids do not count from 1 without gaps.
-pub fn to_otlp(file: impl Read, resource: &[(&str, &str)]) -> Result<Pages<u8>, Error> {
+/// [`Error::is_io`] if it cannot be read, or the request cannot be written.
+pub fn to_otlp(
+    file: impl Read,
+    resource: &[(&str, &str)],
+    mut output: impl Write,
+) -> Result<(), Error> {
     let unpacked = unpack(file)?;
     let mut strings = Vec::new();
     for field in Fields::of(&unpacked.profile) {
@@ -45,7 +50,7 @@ pub fn to_otlp(file: impl Read, resource: &[(&str, &str)]) -> Result<Pages<u8>, 
         let (number, value) = field?;
         converted.add(number, value)?;
     }
-    converted.finish(resource)
+    converted.write(resource, &mut output)
 }
 
 /// What is converted up to now.
@@ -295,34 +300,40 @@ impl<'a> Converted<'a> {
         }
     }
 
-    /// The request.
-    fn finish(self, resource: &[(&str, &str)]) -> Result<Pages<u8>, Error> {
+    /// Writes the request.
+    ///
+    /// NOTE: the parts are not copied into each other, so that they are in memory once.
+    fn write(self, resource: &[(&str, &str)], output: &mut impl Write) -> Result<(), Error> {
         let Scratch {
             mut outer,
             mut inner,
             mut innermost,
         } = self.scratch;
-        let mut profiles = Message::new();
+        // Of each profile, what is not a sample.
+        let mut heads = Vec::with_capacity(self.profiles.len());
+        for (kind, _) in &self.profiles {
+            let mut head = Message::new();
+            use field::profile::*;
+            head.field(SAMPLE_TYPE, kind)?;
+            head.fixed(TIME, self.time)?;
+            head.number(DURATION, self.duration)?;
+            if let Some(period_type) = self.period_type {
+                head.field(PERIOD_TYPE, period_type)?;
+            }
+            head.number(PERIOD, self.period)?;
+            // A receiver that gets the profile twice can tell.
+            let random = [0, 1].map(|at| RandomState::new().hash_one(at).to_be_bytes());
+            head.field(ID, random.as_flattened())?;
+            heads.push(head);
+        }
+        let profiles = || heads.iter().zip(&self.profiles);
+        let profiles = || profiles().map(|(head, (_, samples))| [head.bytes(), samples.bytes()]);
+
         outer.clear();
         outer.text(1, b"alloc-core")?;
         outer.text(2, env!("CARGO_PKG_VERSION").as_bytes())?;
-        profiles.field(field::scope_profiles::SCOPE, outer.bytes())?;
-        for (kind, samples) in &self.profiles {
-            outer.clear();
-            use field::profile::*;
-            outer.field(SAMPLE_TYPE, kind)?;
-            outer.fixed(TIME, self.time)?;
-            outer.number(DURATION, self.duration)?;
-            if let Some(period_type) = self.period_type {
-                outer.field(PERIOD_TYPE, period_type)?;
-            }
-            outer.number(PERIOD, self.period)?;
-            // A receiver that gets the profile twice can tell.
-            let random = [0, 1].map(|at| RandomState::new().hash_one(at).to_be_bytes());
-            outer.field(ID, random.as_flattened())?;
-            outer.append(samples.bytes())?;
-            profiles.field(field::scope_profiles::PROFILE, outer.bytes())?;
-        }
+        let mut scope = Message::new();
+        scope.field(field::scope_profiles::SCOPE, outer.bytes())?;
         outer.clear();
         for (name, value) in resource {
             innermost.clear();
@@ -332,15 +343,34 @@ impl<'a> Converted<'a> {
             inner.field(2, innermost.bytes())?;
             outer.field(1, inner.bytes())?;
         }
-        inner.clear();
-        inner.field(field::resource_profiles::RESOURCE, outer.bytes())?;
-        inner.field(field::resource_profiles::SCOPE_PROFILES, profiles.bytes())?;
-        drop(profiles);
-        let mut request = Message::new();
-        request.field(field::request::RESOURCE_PROFILES, inner.bytes())?;
-        request.field(field::request::DICTIONARY, self.dictionary.bytes())?;
-        Ok(request.into_pages())
+        let mut of_resource = Message::new();
+        of_resource.field(field::resource_profiles::RESOURCE, outer.bytes())?;
+
+        let length = |profile: [&[u8]; 2]| profile[0].len() + profile[1].len();
+        let with_head = |field, length| head(field, length).1 + length;
+        let lengths = profiles().map(|it| with_head(field::scope_profiles::PROFILE, length(it)));
+        let of_scope = scope.bytes().len() + lengths.sum::<usize>();
+        let of_all = with_head(field::resource_profiles::SCOPE_PROFILES, of_scope);
+        let of_all = of_resource.bytes().len() + of_all;
+
+        begin(output, field::request::RESOURCE_PROFILES, of_all)?;
+        output.write_all(of_resource.bytes())?;
+        begin(output, field::resource_profiles::SCOPE_PROFILES, of_scope)?;
+        output.write_all(scope.bytes())?;
+        for profile in profiles() {
+            begin(output, field::scope_profiles::PROFILE, length(profile))?;
+            profile.iter().try_for_each(|it| output.write_all(it))?;
+        }
+        let dictionary = self.dictionary.bytes();
+        begin(output, field::request::DICTIONARY, dictionary.len())?;
+        Ok(output.write_all(dictionary)?)
     }
+}
+
+/// Writes what stands in front of a message of this length.
+fn begin(output: &mut impl Write, field: u32, length: usize) -> io::Result<()> {
+    let (bytes, of_head) = head(field, length);
+    output.write_all(&bytes[..of_head])
 }
 
 /// The number of a field. One that is too large is unknown, as [`u32::MAX`] is.
@@ -378,7 +408,7 @@ mod tests {
             (&[34, 2, 8, 2], "the id 2 where 1 is next"),
             (&[34, 9], "cut off"),
         ] {
-            let error = to_otlp(profile, &[]).err().unwrap().to_string();
+            let error = to_otlp(profile, &[], io::sink()).err().unwrap().to_string();
             assert!(error.contains(found), "{error}");
         }
     }

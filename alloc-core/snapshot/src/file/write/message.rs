@@ -79,17 +79,6 @@ impl Message {
         self.0.extend(&value.to_le_bytes())
     }
 
-    /// Appends fields that are encoded already.
-    #[cfg(feature = "otlp")]
-    pub(in crate::file) fn append(&mut self, fields: &[u8]) -> Result<(), NoMemory> {
-        self.0.extend(fields)
-    }
-
-    #[cfg(feature = "otlp")]
-    pub(in crate::file) fn into_pages(self) -> Pages<u8> {
-        self.0
-    }
-
     fn begin(&mut self, field: u32, len: usize) -> Result<(), NoMemory> {
         let (head, head_len) = head(field, len);
         self.0.extend(&head[..head_len])

@@ -15,49 +15,9 @@ mod writer;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use clap::Args;
 
+use super::options::OriginOptions;
 use crate::view::{Charging, Filters};
-
-/// Which process of a fleet the snapshots are of.
-#[derive(Args, Debug, Default)]
-pub(crate) struct OriginOptions {
-    /// The service, for parquet [default: the metadata service, else the program's name]
-    #[arg(long, value_name = "NAME", value_parser = name)]
-    service: Option<String>,
-    /// The version, for parquet [default: the metadata version, else the build id's start]
-    #[arg(long, value_name = "NAME", value_parser = name)]
-    version: Option<String>,
-    /// The instance, for parquet [default: the metadata instance, else the process id]
-    #[arg(long, value_name = "NAME", value_parser = name)]
-    instance: Option<String>,
-    /// A label of all rows, for parquet, in addition to the snapshot's metadata; may be repeated
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
-    labels: Vec<(String, String)>,
-}
-
-impl OriginOptions {
-    pub(super) fn is_empty(&self) -> bool {
-        let names = [&self.service, &self.version, &self.instance];
-        names.iter().all(|it| it.is_none()) && self.labels.is_empty()
-    }
-}
-
-fn name(text: &str) -> Result<String, String> {
-    match text {
-        "" => Err("expected a name, found nothing".to_owned()),
-        name => Ok(name.to_owned()),
-    }
-}
-
-fn label(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err(format!(
-            "expected a label such as region=eu, found {text:?}"
-        )),
-    }
-}
 
 /// Writes a file for each snapshot into a folder. Returns the text to print.
 #[cfg(not(feature = "parquet"))]

@@ -10,7 +10,7 @@ use alloc_core_snapshot::seam::utc;
 use anyhow::{Result, bail};
 use twox_hash::XxHash64;
 
-use super::OriginOptions;
+use super::super::options::OriginOptions;
 
 /// How many hexadecimal digits of a build id stand for an unknown version.
 const BUILD_ID_DIGITS: usize = 12;
@@ -41,18 +41,14 @@ impl Origin {
     pub(super) fn of(snapshot: &Snapshot, options: &OriginOptions) -> Result<Origin> {
         let mut labels = snapshot.metadata().clone();
         labels.extend(options.labels.iter().cloned());
+        let service = options.service_of(snapshot)?;
+        labels.remove("service");
         let mut named = |option: &Option<String>, key: &str| {
             let label = labels.remove(key).filter(|it| !it.is_empty());
             option.clone().or(label)
         };
-        let service = named(&options.service, "service");
         let version = named(&options.version, "version");
         let instance = named(&options.instance, "instance");
-        let program = snapshot.program().rsplit(['/', '\\']).next();
-        let program = program.filter(|it| !it.is_empty()).map(str::to_owned);
-        let Some(service) = service.or(program) else {
-            bail!("expected the name of its service, found none; --service gives it");
-        };
         let build_id = snapshot.build_id().map(|it| {
             let digits = it.trim_start_matches("fingerprint-").chars();
             digits.take(BUILD_ID_DIGITS).collect()
