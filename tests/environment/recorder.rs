@@ -54,8 +54,9 @@ fn kill_at(child: &mut Child, bytes: u64, signal: i32) {
 fn snapshots(folder: &Path) -> Vec<Snapshot> {
     let files = std::fs::read_dir(folder).expect("a folder");
     let paths = files.map(|it| it.expect("a file").path());
-    let paths = paths.filter(|it| it.extension().is_some_and(|it| it == "gz"));
-    let mut all: Vec<Snapshot> = paths.filter_map(|it| Snapshot::load(it).ok()).collect();
+    // Each is whole: none gets its name before.
+    let load = |path| Snapshot::load(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    let mut all: Vec<Snapshot> = paths.map(load).collect();
     all.sort_by_key(Snapshot::taken_at);
     all
 }

@@ -140,11 +140,9 @@ impl Drop for Helper {
     }
 }
 
-/// A new file in the folder for temporary files, which has no name any more.
+/// A new file without a name in the folder for temporary files.
 pub(crate) fn nameless_file() -> io::Result<File> {
-    let (path, file) = output::create_private(&std::env::temp_dir().join("profile"))?;
-    std::fs::remove_file(path)?;
-    Ok(file)
+    output::create_nameless(&std::env::temp_dir())
 }
 
 fn failed(what: &str, error: &io::Error) -> Response {

@@ -3,6 +3,8 @@
 //! - A device, pipe or socket is written to directly, and so is a descriptor of this process, such
 //!   as `/dev/stdout`.
 //! - A link is followed and kept, unless another user created it in a shared folder.
+//! - A new file gets its name once it is whole, where the system has files without a name: a process
+//!   that is killed leaves no part of one.
 //! - A file is replaced atomically by a temporary file next to it. It keeps its mode, and its owner
 //!   where the system permits. If no temporary file can be created, it is overwritten in place.
 
@@ -39,6 +41,15 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<Option<SystemTime>>
 /// The file appears whole or not at all. Raises no signal.
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let _quiet = Quiet::begin();
+    #[cfg(target_os = "linux")]
+    if let Ok(mut file) = nameless::create(folder_of(path), 0o666) {
+        file.write_all(bytes)?;
+        match nameless::give_name(&file, path) {
+            // NOTE: the other way needs no `/proc`.
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {}
+            named => return named,
+        }
+    }
     let (beside, mut file) = create_beside(path, None)?;
     let written = file.write_all(bytes);
     drop(file);
@@ -60,6 +71,17 @@ fn give_name(file: &Path, name: &Path) -> io::Result<()> {
         }
         named => named,
     }
+}
+
+/// Creates a file without a name in a folder. Only its owner can read it.
+pub(crate) fn create_nameless(folder: &Path) -> io::Result<File> {
+    #[cfg(target_os = "linux")]
+    if let Ok(file) = nameless::create(folder, 0o600) {
+        return Ok(file);
+    }
+    let (path, file) = create_private(&folder.join("file"))?;
+    fs::remove_file(path)?;
+    Ok(file)
 }
 
 /// Creates a temporary file next to a path, which only its owner can read.
@@ -206,6 +228,43 @@ fn in_place(path: &Path, old: Option<&Metadata>, bytes: &[u8]) -> io::Result<()>
         };
     }
     written
+}
+
+/// Files that have no name until they get one. Some file systems have none.
+#[cfg(target_os = "linux")]
+mod nameless {
+    use std::ffi::CString;
+    use std::os::fd::AsRawFd as _;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    use super::*;
+
+    pub(super) fn create(folder: &Path, mode: u32) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).mode(mode);
+        options.custom_flags(libc::O_TMPFILE).open(folder)
+    }
+
+    /// Fails if something exists at the path.
+    pub(super) fn give_name(file: &File, path: &Path) -> io::Result<()> {
+        let file = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+        let path = CString::new(path.as_os_str().as_bytes())?;
+        // SAFETY: both texts end with a zero byte.
+        let failed = unsafe {
+            libc::linkat(
+                libc::AT_FDCWD,
+                file.as_ptr(),
+                libc::AT_FDCWD,
+                path.as_ptr(),
+                libc::AT_SYMLINK_FOLLOW,
+            )
+        } != 0;
+        match failed {
+            true => Err(io::Error::last_os_error()),
+            false => Ok(()),
+        }
+    }
 }
 
 #[cfg(unix)]
