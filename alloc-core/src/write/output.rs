@@ -74,6 +74,7 @@ fn give_name(file: &Path, name: &Path) -> io::Result<()> {
 }
 
 /// Creates a file without a name in a folder. Only its owner can read it.
+#[cfg(feature = "serve")]
 pub(crate) fn create_nameless(folder: &Path) -> io::Result<File> {
     #[cfg(target_os = "linux")]
     if let Ok(file) = nameless::create(folder, 0o600) {
