@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::order_for_thread;
 use super::signal::{self, warn_that_tracing_is_off};
 use super::writing::{write_numbered, writing};
-use super::order_for_thread;
 use crate::environment::clock::Clock;
 use crate::environment::live::Live;
 use crate::environment::rehearsals::Rehearsals;
