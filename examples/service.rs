@@ -10,8 +10,12 @@
 //!
 //!     cargo run --release -p alloc-examples --features service --example service 127.0.0.1:6060 60
 //!     go tool pprof http://127.0.0.1:6060/debug/pprof/heap
+//!
+//! With `-` for the seconds, clients come until the input ends. Enter sends them away, and lets them come
+//! again, so that you can compare a busy service with a quiet one.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -22,6 +26,7 @@ use axum::extract::{MatchedPath, Path, Query, Request, State};
 use axum::routing::{get, post};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{Instrument as _, info_span, instrument};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -92,9 +97,9 @@ fn service(shop: Arc<Shop>) -> Router {
         .nest("/internal", router(Endpoint::new(&ServeOptions::default())))
 }
 
-async fn client(address: std::net::SocketAddr, number: u32) -> std::io::Result<()> {
-    for turn in 0..30 {
-        let (line, body) = match turn % 3 {
+async fn client(address: SocketAddr, number: u32, requests: u32) -> std::io::Result<()> {
+    for turn in 0..requests {
+        let (line, body) = match (number + turn) % 3 {
             0 => (format!("GET /search?q=tea+{number}+{turn}"), String::new()),
             1 => (
                 format!("POST /orders/{number}"),
@@ -113,6 +118,43 @@ async fn client(address: std::net::SocketAddr, number: u32) -> std::io::Result<(
         assert!(answer.starts_with(b"HTTP/1.1 200"), "an answer");
     }
     Ok(())
+}
+
+/// Lets 200 clients come at once, again and again, until it is enough.
+async fn load(
+    address: SocketAddr,
+    requests: u32,
+    is_enough: impl Fn() -> bool,
+) -> anyhow::Result<()> {
+    loop {
+        let mut clients = JoinSet::new();
+        (0..200).for_each(|number| _ = clients.spawn(client(address, number, requests)));
+        while let Some(done) = clients.join_next().await {
+            done??;
+        }
+        if is_enough() {
+            return Ok(());
+        }
+    }
+}
+
+/// Lets clients come until the input ends. Each line of it sends them away, or lets them come again.
+async fn load_by_input(address: SocketAddr) -> anyhow::Result<()> {
+    let (enters, mut entered) = mpsc::unbounded_channel();
+    // A thread, since nothing else waits for a terminal.
+    std::thread::spawn(move || {
+        let lines = std::io::stdin().lines().map_while(Result::ok);
+        lines.for_each(|_| _ = enters.send(()));
+    });
+    loop {
+        println!("clients come");
+        load(address, 3, || !entered.is_empty() || entered.is_closed()).await?;
+        println!("no client comes");
+        // The line that sent them away, and the one that lets them come again.
+        if entered.recv().await.is_none() || entered.recv().await.is_none() {
+            return Ok(());
+        }
+    }
 }
 
 #[tokio::main(worker_threads = 4)]
@@ -134,16 +176,12 @@ async fn main() -> anyhow::Result<()> {
     if let Some(server) = &server {
         println!("profiles: {server}");
     }
-    let seconds = arguments.next().map_or(Ok(0), |it| it.parse())?;
-    let until = Instant::now() + Duration::from_secs(seconds);
-    loop {
-        let mut clients = JoinSet::new();
-        (0..200).for_each(|number| _ = clients.spawn(client(address, number)));
-        while let Some(done) = clients.join_next().await {
-            done??;
-        }
-        if Instant::now() >= until {
-            break;
+    match arguments.next().as_deref() {
+        Some("-") => load_by_input(address).await?,
+        seconds => {
+            let seconds = seconds.map_or(Ok(0), str::parse)?;
+            let until = Instant::now() + Duration::from_secs(seconds);
+            load(address, 30, || Instant::now() >= until).await?;
         }
     }
 

@@ -55,6 +55,18 @@ impl Served {
         served
     }
 
+    /// Starts the example `service`, whose first clients come. Each line that it is told sends them away, or lets them come
+    /// again.
+    pub(crate) fn start_example() -> Served {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_example_service"));
+        let mut served = Served::spawn(command.args(["127.0.0.1:0", "-"]));
+        let address = served.address.strip_prefix("profiles: http://");
+        let address = address.and_then(|it| it.strip_suffix("/debug/pprof/"));
+        served.address = address.expect("an address").to_owned();
+        assert_eq!(served.line(), "clients come");
+        served
+    }
+
     fn spawn(command: &mut Command) -> Served {
         Served::spawn_with(command, &[])
     }

@@ -1,6 +1,7 @@
 //! Profiles of a running program, as its clients and its receivers get them.
 
 mod bad_company;
+mod busy;
 mod by_environment;
 mod client;
 mod memory;

@@ -11,7 +11,8 @@ use alloc_tests::Tool;
 use crate::client::{Answer, Served};
 use crate::profiles::alloc_report;
 
-fn numbers(text: &str) -> HashMap<String, u64> {
+/// The numbers by name and label.
+pub(crate) fn numbers(text: &str) -> HashMap<String, u64> {
     let lines = text.lines().filter(|it| !it.starts_with('#'));
     let pairs = lines.map(|line| line.rsplit_once(' ').expect("a name and a value"));
     pairs

@@ -215,7 +215,7 @@ fn wrong_requests_say_what_was_expected() {
 }
 
 /// `go tool pprof` with these arguments. `None` if it is not installed.
-fn go(served: &Served, arguments: &[&str], target: &str) -> Option<String> {
+pub(crate) fn go(served: &Served, arguments: &[&str], target: &str) -> Option<String> {
     let mut go = Tool("go").command("version")?;
     let folder = tempfile::tempdir().expect("a folder");
     go.args(["tool", "pprof", "-symbolize=none"])
