@@ -4,10 +4,10 @@
 //! serves. Then each line of its input is a command, and each is answered with a line.
 
 use std::hint::black_box;
-use std::io::{BufRead as _, Write as _};
+use std::io::{BufRead as _, Read as _, Write as _};
 use std::time::Duration;
 
-use alloc_core::push::PushOptions;
+use alloc_core::push::{Push, PushHealth, PushOptions};
 use alloc_core::{Bytes, Config, ServeOptions, TraceAlloc};
 use alloc_tests::call_by_bits;
 
@@ -43,6 +43,63 @@ fn pushes(push: Option<PushOptions>, name: &str, value: &str) -> Option<PushOpti
         "queue" => push?.queue(Bytes::new(value.parse().expect("bytes"))),
         _ => return None,
     })
+}
+
+/// The signals that a child waits for.
+fn end_signal() -> libc::sigset_t {
+    let mut signals = std::mem::MaybeUninit::uninit();
+    // SAFETY: there is room for a set.
+    unsafe { libc::sigemptyset(signals.as_mut_ptr()) };
+    // SAFETY: it is a set, and the system has the signal.
+    unsafe { libc::sigaddset(signals.as_mut_ptr(), libc::SIGUSR1) };
+    // SAFETY: `sigemptyset` wrote it.
+    unsafe { signals.assume_init() }
+}
+
+/// Forks. Returns the child's number once the child runs, and in the child 0, once it got SIGUSR1.
+fn fork(kept: &mut Vec<Box<[u8]>>) -> libc::pid_t {
+    let signals = end_signal();
+    // SAFETY: it is a set, and no old one is written.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &signals, std::ptr::null_mut()) };
+    let (mut runs, said) = std::io::pipe().expect("a pipe");
+    // SAFETY: the child does what the tracer allows in a child: it allocates and reads.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        keep(kept, 1000);
+        drop(said);
+        let mut signal = 0;
+        // SAFETY: it is a set, and there is room for a signal.
+        unsafe { libc::sigwait(&signals, &mut signal) };
+        // SAFETY: `alarm` takes any number. The signal ends a process that hangs.
+        unsafe { libc::alarm(20) };
+    } else {
+        drop(said);
+        // It ends when both ends are closed.
+        runs.read_to_end(&mut Vec::new()).expect("the child runs");
+    }
+    child
+}
+
+/// Serves in a child, and asks.
+fn check_own_server() {
+    let server = alloc_core::serve("127.0.0.1:0").expect("a port");
+    let address = server.address().expect("a port");
+    let mut client = std::net::TcpStream::connect(address).expect("it listens");
+    let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    client.write_all(request).expect("it reads");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+/// Lets a child end, and returns the status that the system gives for it.
+fn end_child(child: libc::pid_t) -> libc::c_int {
+    let mut status = 0;
+    // SAFETY: it takes any number of a process.
+    unsafe { libc::kill(child, libc::SIGUSR1) };
+    // SAFETY: it is a child of this process, and there is room for a status.
+    unsafe { libc::waitpid(child, &mut status, 0) };
+    status
 }
 
 fn main() {
@@ -120,6 +177,24 @@ fn main() {
             "temporary" => (0..number).for_each(|_| drop(black_box(vec![1_u8; 100]))),
             "label" => alloc_core::Label::new("request \"1\"").run(|| keep(&mut kept, number)),
             "stop-serving" => drop(server.take()),
+            "fork" => match fork(&mut kept) {
+                0 => {
+                    // What a child says of pushing, and the end of a program.
+                    let health = push.as_ref().map(Push::health).unwrap_or_default();
+                    assert_eq!(health, PushHealth::default());
+                    alloc_core::take_snapshot().expect("a child may take one");
+                    check_own_server();
+                    return;
+                }
+                child => {
+                    say(&child);
+                    continue;
+                }
+            },
+            "end-child" => {
+                say(&end_child(number as libc::pid_t));
+                continue;
+            }
             "sleep" => std::thread::sleep(Duration::from_millis(number as u64)),
             "push-health" => {
                 let health = push.as_ref().expect("it pushes").health();

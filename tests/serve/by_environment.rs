@@ -6,7 +6,7 @@ use crate::client::Served;
 use crate::receiver::Receiver;
 
 /// Starts the program, which says where it serves.
-fn serving(environment: &[(&str, &str)]) -> Served {
+pub(crate) fn serving(environment: &[(&str, &str)]) -> Served {
     let mut served = Served::start_by(environment);
     let line = served.address.trim_end();
     let address = line.strip_prefix("alloc-core: serving at http://");
@@ -66,6 +66,21 @@ fn a_wrong_value_is_reported_and_the_program_goes_on() {
         );
         assert_eq!(served.tell("keep 10"), "done");
     }
+}
+
+/// As a program that is started by one that serves, which inherits the variable.
+#[test]
+fn a_program_that_finds_its_address_taken_goes_on() {
+    let first = serving(&[("ALLOC_TRACE_SERVE", "127.0.0.1:0")]);
+    let mut second = Served::start_by(&[("ALLOC_TRACE_SERVE", &first.address)]);
+    let said = second.address.clone();
+    let begin = format!(
+        "alloc-core: ALLOC_TRACE_SERVE: cannot serve at {}: ",
+        first.address
+    );
+    assert!(said.starts_with(&begin), "{said}");
+    assert_eq!(second.tell("keep 10"), "done");
+    assert_eq!(first.get("/metrics").status, 200);
 }
 
 #[test]

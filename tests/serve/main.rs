@@ -4,6 +4,7 @@ mod bad_company;
 mod busy;
 mod by_environment;
 mod client;
+mod forks;
 mod memory;
 mod metrics;
 mod otlp;

@@ -33,7 +33,7 @@ pub(crate) fn health(served: &mut Served) -> Health {
 }
 
 /// Starts the program, which pushes to the receiver ten times a second.
-fn start(receiver: &Receiver, options: &[&str]) -> Served {
+pub(crate) fn start(receiver: &Receiver, options: &[&str]) -> Served {
     start_as("push", receiver, options)
 }
 
@@ -66,7 +66,7 @@ fn snapshot(received: &Received) -> Snapshot {
 
 /// Ends pushing, and compares what the receivers got with the program's own numbers.
 #[track_caller]
-fn check_sums(mut served: Served, receivers: Vec<Receiver>) -> Vec<Received> {
+pub(crate) fn check_sums(mut served: Served, receivers: Vec<Receiver>) -> Vec<Received> {
     let own = served.tell("stop-pushing");
     let own: Vec<u64> = own
         .split(' ')

@@ -8,6 +8,7 @@ use super::{reporter, startup};
 use crate::control::{self, Above, Knowledge, track};
 use crate::record::thread::{ScopeOwners, Stage, stage};
 use crate::system::hooks::{self, ForkHandlers};
+use crate::system::only_here;
 use crate::write::stock;
 use crate::{Bytes, graph, label, process, scope};
 
@@ -48,6 +49,7 @@ struct Fork {
     writing: MutexGuard<'static, ()>,
     _tracked: track::Held,
     _named: graph::Held,
+    sockets: only_here::Held,
     control: control::Fork,
 }
 
@@ -71,11 +73,13 @@ unsafe extern "C" fn before() {
     let writing = reporter::hold();
     let _tracked = track::hold();
     let _named = graph::hold();
+    let sockets = only_here::hold();
     let control = control::before_fork();
     let fork = Fork {
         writing,
         _tracked,
         _named,
+        sockets,
         control,
     };
     // SAFETY: `fork` holds the control lock.
@@ -96,6 +100,7 @@ unsafe extern "C" fn in_child() {
         return control::after_fork_unprepared();
     };
     let busy = control::after_fork_in_child(fork.control);
+    fork.sockets.close();
     // NOTE: released first, since the reporter may lock it when it starts.
     drop(fork.writing);
     reporter::start_in_child();

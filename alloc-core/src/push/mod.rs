@@ -52,7 +52,10 @@
 //! are the profiles that wait.
 //!
 //! The thread is not recorded, and blocks all signals. It has time limits for every step but the look-up
-//! of the receiver's address, which is the system's. A child after a fork does not push.
+//! of the receiver's address, which is the system's.
+//!
+//! A child after a fork does not push, and dropping its copy of a [`Push`] does nothing. What waits to be sent is the parent's. The
+//! child has copies of its descriptors, until it ends or starts another program.
 
 mod client;
 mod health;
@@ -63,6 +66,7 @@ mod taken;
 mod worker;
 
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -92,7 +96,8 @@ use worker::Worker;
 pub struct Push {
     /// The process that has the thread.
     process: u32,
-    stop: mpsc::Sender<()>,
+    /// NOTE: a child does not drop it, which would wait for a lock that the thread may have held at the fork.
+    stop: ManuallyDrop<mpsc::Sender<()>>,
     /// Closed when the thread ends.
     ended: mpsc::Receiver<()>,
     health: Arc<Shared>,
@@ -116,7 +121,7 @@ impl Push {
         }
         Ok(Push {
             process: std::process::id(),
-            stop,
+            stop: ManuallyDrop::new(stop),
             ended,
             health,
         })
@@ -154,6 +159,8 @@ impl Drop for Push {
             let _muted = thread::mute();
             let _ = self.stop.send(());
             let _ = self.ended.recv_timeout(LAST);
+            // SAFETY: nobody uses it after this.
+            unsafe { ManuallyDrop::drop(&mut self.stop) };
         }
     }
 }

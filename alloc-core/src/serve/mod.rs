@@ -63,8 +63,17 @@
 //!
 //! The thread is not recorded, and blocks all signals. It answers 64 connections at once. A client
 //! has 10 seconds to send its request and 60 to read the answer. When there are more clients, the
-//! slowest of those that have not sent their request yet are closed. A child after a fork does not
-//! serve.
+//! slowest of those that have not sent their request yet are closed.
+//!
+//! # Forks
+//!
+//! A child after a fork does not serve, and dropping its copy of a [`Server`] does nothing. It closes its copies of the server's
+//! sockets, so that a port or a Unix socket is free once the parent is gone, however long the child lives, and a client of the
+//! parent waits for nobody. The parent goes on. A child that shall be asked calls [`serve`](crate::serve()) itself, at another
+//! address.
+//!
+//! A program that is started inherits no descriptor, but variables: with `ALLOC_TRACE_SERVE` it serves too, or says on standard error
+//! that its address is taken, and goes on.
 
 #[cfg(feature = "axum")]
 mod axum;

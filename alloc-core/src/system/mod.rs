@@ -6,6 +6,11 @@
 pub(crate) mod arena;
 pub(crate) mod clock;
 pub(crate) mod hooks;
+#[cfg_attr(
+    not(feature = "serve"),
+    allow(dead_code, reason = "nothing else has sockets")
+)]
+pub(crate) mod only_here;
 pub(crate) mod quiet;
 pub(crate) mod signal_mask;
 pub(crate) mod sync;

@@ -10,6 +10,7 @@ use super::super::route::{Method, Route};
 use super::guard::Guard;
 use super::listener::Stream;
 use super::request::{self, Refused, Request};
+use crate::system::only_here::OnlyHere;
 
 /// How long a client may take to send its request.
 const TO_ASK: Duration = Duration::from_secs(10);
@@ -20,7 +21,7 @@ const TO_CLOSE: Duration = Duration::from_secs(1);
 
 /// A client.
 pub(super) struct Connection {
-    stream: Stream,
+    stream: OnlyHere<Stream>,
     state: State,
     /// When it is over.
     until: Instant,
@@ -58,7 +59,7 @@ enum Step {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream) -> Connection {
+    pub(super) fn new(stream: OnlyHere<Stream>) -> Connection {
         Connection {
             stream,
             state: State::Asking(Vec::new()),

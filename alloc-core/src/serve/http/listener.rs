@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::super::ServeOptions;
 use crate::Error;
+use crate::system::only_here::OnlyHere;
 
 /// What is listened to.
 #[derive(Clone, Debug)]
@@ -20,7 +21,7 @@ pub(super) struct Listener {
 }
 
 enum Inner {
-    Tcp(TcpListener),
+    Tcp(OnlyHere<TcpListener>),
     #[cfg(unix)]
     Unix(unix::Socket),
 }
@@ -63,7 +64,7 @@ impl Listener {
                  only, as 127.0.0.1",
             ));
         }
-        let listener = TcpListener::bind(&resolved[..])?;
+        let listener = OnlyHere::open(|| TcpListener::bind(&resolved[..]))?;
         listener.set_nonblocking(true)?;
         Ok(Listener {
             place: Place::Net(listener.local_addr()?),
@@ -91,8 +92,8 @@ impl Listener {
     }
 
     /// The next connection. `None` if nobody waits.
-    pub(super) fn accept(&self) -> io::Result<Option<Stream>> {
-        let accepted = match &self.inner {
+    pub(super) fn accept(&self) -> io::Result<Option<OnlyHere<Stream>>> {
+        let accept = || match &self.inner {
             Inner::Tcp(listener) => listener.accept().and_then(|(stream, _)| {
                 stream.set_nonblocking(true)?;
                 Ok(Stream::Tcp(stream))
@@ -100,7 +101,7 @@ impl Listener {
             #[cfg(unix)]
             Inner::Unix(socket) => socket.accept().map(Stream::Unix),
         };
-        match accepted {
+        match OnlyHere::open(accept) {
             Ok(stream) => Ok(Some(stream)),
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock => Ok(None),
@@ -184,9 +185,11 @@ mod unix {
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::path::{Path, PathBuf};
 
+    use crate::system::only_here::OnlyHere;
+
     /// A Unix socket, which is removed at the end.
     pub(super) struct Socket {
-        listener: UnixListener,
+        listener: OnlyHere<UnixListener>,
         path: PathBuf,
         /// The file that is removed, unless another one has its name by then.
         inode: u64,
@@ -220,9 +223,13 @@ mod unix {
         }
     }
 
-    fn bind_in(private: &Path, path: &Path, mode: u32) -> io::Result<(UnixListener, u64)> {
+    fn bind_in(
+        private: &Path,
+        path: &Path,
+        mode: u32,
+    ) -> io::Result<(OnlyHere<UnixListener>, u64)> {
         let temporary = private.join("s");
-        let listener = UnixListener::bind(&temporary)?;
+        let listener = OnlyHere::open(|| UnixListener::bind(&temporary))?;
         listener.set_nonblocking(true)?;
         fs::set_permissions(&temporary, Permissions::from_mode(mode))?;
         let inode = fs::symlink_metadata(&temporary)?.ino();
