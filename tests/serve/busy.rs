@@ -145,7 +145,18 @@ fn differences_of_a_busy_service_add_up() {
     // Each stack of each route, not only their sum.
     let nothing = Profile::default();
     let changed = last.allocated_since(&first);
-    assert_eq!(sum.allocated_since(&nothing), changed);
+    let found = sum.allocated_since(&nothing);
+    let differ: Vec<_> = found
+        .iter()
+        .filter(|it| changed.get(*it.0) != Some(it.1))
+        .collect();
+    let example = differ.first().map(|it| (it, changed.get(*it.0)));
+    assert!(
+        differ.is_empty(),
+        "{} stacks, such as {example:?}",
+        differ.len()
+    );
+    assert_eq!(found.len(), changed.len());
     for route in ROUTES {
         assert!(changed.keys().any(|it| it.1.starts_with(route)), "{route}");
     }
