@@ -204,6 +204,7 @@ fn main() {
                     health.refused,
                     health.unnamed,
                     health.queued,
+                    health.rejected,
                 ];
                 say(&numbers.map(|it| it.to_string()).join(" "));
                 continue;

@@ -15,7 +15,7 @@ use prost::Message as _;
 use crate::client::Served;
 use crate::profiles::alloc_report;
 use crate::push::{start_as, wait_for};
-use crate::receiver::{Received, Receiver};
+use crate::receiver::{Mood, Received, Receiver};
 
 const SAMPLE_TYPES: [&str; 4] = [
     "alloc_objects",
@@ -271,4 +271,44 @@ fn a_snapshot_is_exported_as_a_request() {
     let (attributes, _) = export(&[]);
     assert_eq!(attribute(&attributes, "service.name"), Some("served"));
     assert_eq!(attributes.len(), 1);
+}
+
+/// What a receiver leaves out of a request that it accepts is counted, and is not sent again.
+#[test]
+fn what_is_rejected_is_lost_and_counted() {
+    let receiver = Receiver::start();
+    let mut served = start_as("otlp", &receiver, &[]);
+    served.tell("keep 10");
+    let first = wait_for(&mut served, |it| it.pushed >= 2);
+    assert_eq!(first.rejected, 0);
+
+    receiver.set(Mood::Rejects(3));
+    served.tell("keep 20");
+    let second = wait_for(&mut served, |it| it.rejected >= 6);
+    assert_eq!(second.rejected % 3, 0);
+    assert_eq!((second.failed, second.refused), (0, 0));
+    let why = served.tell("push-error");
+    let expected = format!("{} accepts all of a profile", receiver.url());
+    assert!(why.contains(&expected), "{why}");
+    assert!(
+        why.ends_with("left out 3 of 4 parts: no room for it"),
+        "{why}"
+    );
+
+    // Advice is no failure. NOTE: a request may be answered in the mood before it.
+    receiver.set(Mood::Rejects(0));
+    let before = wait_for(&mut served, |_| true).pushed;
+    let third = wait_for(&mut served, |it| it.pushed >= before + 2).rejected;
+    served.tell("keep 30");
+    let last = wait_for(&mut served, |it| it.pushed >= before + 4);
+    assert_eq!((last.rejected, last.failed), (third, 0));
+    assert_eq!(served.tell("push-error"), "");
+
+    // Each difference was sent once.
+    let own = served.tell("stop-pushing");
+    let asked = receiver.asked();
+    let received = receiver.end();
+    assert_eq!(received.len(), asked);
+    let sum: i64 = received.iter().map(|it| sums(it)[1].1).sum();
+    assert_eq!(Some(&*sum.to_string()), own.split(' ').next());
 }

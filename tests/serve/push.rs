@@ -17,18 +17,20 @@ pub(crate) struct Health {
     pub(crate) refused: u64,
     pub(crate) unnamed: u64,
     pub(crate) queued: u64,
+    pub(crate) rejected: u64,
 }
 
 pub(crate) fn health(served: &mut Served) -> Health {
     let line = served.tell("push-health");
     let mut numbers = line.split(' ').map(|it| it.parse().expect("a number"));
-    let mut next = || numbers.next().expect("five numbers");
+    let mut next = || numbers.next().expect("six numbers");
     Health {
         pushed: next(),
         failed: next(),
         refused: next(),
         unnamed: next(),
         queued: next(),
+        rejected: next(),
     }
 }
 

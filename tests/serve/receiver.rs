@@ -8,12 +8,19 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::collector::profiles::v1development::{
+    ExportProfilesPartialSuccess, ExportProfilesServiceResponse,
+};
+use prost::Message as _;
+
 /// What the receiver does with a profile.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Mood {
     Accepts,
     /// It reads the request and answers with a status.
     Answers(u16),
+    /// It accepts, by the protocol of OTLP, and says that it left out so many profiles, or gives advice only.
+    Rejects(i64),
     /// It reads the request and never answers.
     Hangs,
 }
@@ -119,21 +126,34 @@ impl Shared {
         let received = read(&stream)?;
         *self.asked.lock().expect("no panic") += 1;
         let mood = *self.mood.lock().expect("no panic");
-        let status = match mood {
+        let (status, body) = match mood {
             Mood::Hangs => return Some(stream),
-            Mood::Answers(status) => status,
-            Mood::Accepts => {
-                self.received.lock().expect("no panic").push(received);
-                200
-            }
+            Mood::Answers(status) => (status, b"no room.\n".to_vec()),
+            Mood::Accepts => (200, b"thank you".to_vec()),
+            Mood::Rejects(profiles) => (200, partial_success(profiles)),
         };
-        let answer = format!(
-            "HTTP/1.1 {status} So\r\nContent-Length: 9\r\nConnection: close\r\n\r\nno room.\n"
+        if status == 200 {
+            self.received.lock().expect("no panic").push(received);
+        }
+        let head = format!(
+            "HTTP/1.1 {status} So\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            body.len()
         );
         // The client may be gone.
-        let _ = stream.write_all(answer.as_bytes());
+        let _ = stream.write_all(&[head.into_bytes(), body].concat());
         None
     }
+}
+
+fn partial_success(profiles: i64) -> Vec<u8> {
+    let partial = ExportProfilesPartialSuccess {
+        rejected_profiles: profiles,
+        error_message: "no room for it".to_owned(),
+    };
+    let answer = ExportProfilesServiceResponse {
+        partial_success: Some(partial),
+    };
+    answer.encode_to_vec()
 }
 
 /// Reads a request. `None` if the client goes before it sends one.

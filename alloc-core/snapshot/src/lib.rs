@@ -58,7 +58,7 @@ pub mod seam {
 
     pub mod file {
         #[cfg(feature = "otlp")]
-        pub use crate::file::otlp::to_otlp;
+        pub use crate::file::otlp::{rejected, to_otlp};
         pub use crate::file::write::pages::{NoMemory, Pages, Zeroed};
         pub use crate::file::write::raw::{
             Callsite, Freed, Lifetimes, RawFile, Segment, Summary, Text,

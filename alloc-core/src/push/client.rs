@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::io::{self, BufWriter};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ureq::{Agent, SendBody};
+use ureq::{Agent, Body, SendBody};
 
 use super::taken::Taken;
 #[cfg(feature = "otlp")]
@@ -14,7 +14,10 @@ use super::taken::from_start;
 use crate::Error;
 use crate::serve::helper::SYMBOLIZE;
 #[cfg(feature = "otlp")]
-use crate::{serve::helper::nameless_file, snapshot::file::to_otlp};
+use crate::{
+    serve::helper::nameless_file,
+    snapshot::file::{rejected, to_otlp},
+};
 
 /// Where profiles go, and what each request says.
 #[derive(Debug)]
@@ -44,6 +47,17 @@ pub(super) enum Failure {
     Refused(String),
 }
 
+/// What a receiver left out of a profile that it accepted.
+#[derive(Debug)]
+#[cfg_attr(
+    not(feature = "otlp"),
+    allow(dead_code, reason = "Pyroscope accepts all or nothing")
+)]
+pub(super) struct Rejection {
+    pub(super) profiles: u64,
+    pub(super) message: String,
+}
+
 /// How long each step of a request may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -58,9 +72,17 @@ const BUFFER: usize = 16 << 10;
 #[cfg(feature = "otlp")]
 const EXPORT: [&str; 6] = ["export", "-", "--to", "otlp", "-o", "-"];
 
+/// The most that is read of the answer of a receiver that accepts, in bytes.
+#[cfg(feature = "otlp")]
+const LONGEST: u64 = 64 << 10;
+
 impl Client {
     /// Sends a profile, and waits for the answer.
-    pub(super) fn send(&self, taken: &mut Taken, limits: Limits) -> Result<(), Failure> {
+    pub(super) fn send(
+        &self,
+        taken: &mut Taken,
+        limits: Limits,
+    ) -> Result<Option<Rejection>, Failure> {
         let (from, until) = (seconds(taken.from), seconds(taken.until));
         let later = |error: &dyn std::fmt::Display| {
             Failure::Later(format!("cannot push to {}: {error}", self.url))
@@ -105,7 +127,7 @@ impl Client {
         let response = sent.map_err(|error| later(&error))?;
         let status = response.status().as_u16();
         if (200..300).contains(&status) {
-            return Ok(());
+            return Ok(self.rejection(response.into_body()));
         }
         let mut text = Vec::new();
         // NOTE: what a proxy says may be a page.
@@ -125,6 +147,30 @@ impl Client {
 }
 
 impl Client {
+    /// What an answer says that was left out.
+    #[cfg(feature = "otlp")]
+    fn rejection(&self, body: Body) -> Option<Rejection> {
+        if self.receiver != Receiver::Otlp {
+            return None;
+        }
+        let mut answer = Vec::new();
+        // NOTE: it is accepted, also if the rest of the answer does not come.
+        let _ = body.into_reader().take(LONGEST).read_to_end(&mut answer);
+        let (profiles, why) = rejected(&answer)?;
+        let message = format!(
+            "expected that {} accepts all of a profile, found that it left out {profiles} of 4 parts: {}",
+            self.url,
+            why.chars().take(300).collect::<String>()
+        );
+        Some(Rejection { profiles, message })
+    }
+
+    /// Pyroscope accepts all or nothing.
+    #[cfg(not(feature = "otlp"))]
+    fn rejection(&self, _: Body) -> Option<Rejection> {
+        None
+    }
+
     /// The service and its labels, as `shop{instance=a}`.
     fn pyroscope_name(&self) -> String {
         let labels = self.labels.iter();

@@ -14,13 +14,16 @@ pub struct PushHealth {
     pub failed: u64,
     /// Profiles that the receiver refused for good, and that a later one replaces.
     pub refused: u64,
+    /// Parts that a receiver of OTLP left out of profiles that it accepted. A profile has four, one for each sample
+    /// type. They are in no later profile: the protocol forbids to send them again.
+    pub rejected: u64,
     /// Profiles that have addresses, since the command for names failed.
     pub unnamed: u64,
     /// Profiles that wait.
     pub queued: u64,
     /// The size of the files of those that wait.
     pub queued_bytes: Bytes,
-    /// What the last failure was; `None` once a profile is accepted after it.
+    /// What the last failure was, or why a part was rejected; `None` once a whole profile is accepted after it.
     pub last_error: Option<String>,
 }
 

@@ -44,6 +44,9 @@
 //! one new profile for the whole time since the last one that it accepted. A receiver that accepts a
 //! profile and does not say so gets it twice.
 //!
+//! A receiver of OTLP may accept a request and leave out some of its profiles. These are lost: the protocol forbids to send them
+//! again. [`PushHealth::rejected`] counts them, and [`PushHealth::last_error`] has what the receiver says.
+//!
 //! # What it costs
 //!
 //! Some ten bytes for each callsite, in memory that is not the heap's. A push of 20,000 callsites takes

@@ -156,12 +156,14 @@ impl Worker {
         let limits = if is_last { AT_THE_END } else { USUAL };
         while let Some(first) = self.queue.first() {
             match self.client.send(first, limits) {
-                Ok(()) => {
+                // NOTE: what a receiver left out is not sent again: it has the rest, and would count it twice.
+                Ok(rejection) => {
                     self.queue.remove_first();
                     self.pause.reset();
                     self.health.update(|health| {
                         health.pushed += 1;
-                        health.last_error = None;
+                        health.rejected += rejection.as_ref().map_or(0, |it| it.profiles);
+                        health.last_error = rejection.map(|it| it.message);
                     });
                 }
                 Err(failure) => {

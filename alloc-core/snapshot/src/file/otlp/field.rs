@@ -4,6 +4,13 @@ pub(super) mod request {
     pub(in super::super) const RESOURCE_PROFILES: u32 = 1;
     pub(in super::super) const DICTIONARY: u32 = 2;
 }
+pub(super) mod response {
+    pub(in super::super) const PARTIAL_SUCCESS: u32 = 1;
+}
+pub(super) mod partial_success {
+    pub(in super::super) const REJECTED: u32 = 1;
+    pub(in super::super) const MESSAGE: u32 = 2;
+}
 pub(super) mod resource_profiles {
     pub(in super::super) const RESOURCE: u32 = 1;
     pub(in super::super) const SCOPE_PROFILES: u32 = 2;

@@ -9,7 +9,10 @@
 //! each table has an empty entry that stands for none: so the numbers stay as they are. A profile of OTLP has
 //! one value for each sample, so there is one for each sample type. A sample without a value is left out.
 
+mod answer;
 mod field;
+
+pub use answer::rejected;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
