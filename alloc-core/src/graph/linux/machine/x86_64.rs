@@ -2,6 +2,7 @@
 
 use std::arch::asm;
 
+use super::RegisterPlaces;
 use crate::capture::{AllRegisters, unwind_from};
 
 /// The registers of a thread.
@@ -52,8 +53,19 @@ impl Registers {
         self.0.values()
     }
 
+    /// Where a signal's frame has registers: the start and the end of each range.
+    pub(in crate::graph::linux) fn places(context: &libc::ucontext_t) -> RegisterPlaces {
+        let machine = std::ptr::from_ref(&context.uc_mcontext).addr();
+        let (vectors, len) = Registers::vectors(context);
+        [
+            (machine, machine + size_of_val(&context.uc_mcontext)),
+            (vectors, vectors + len),
+            (0, 0),
+        ]
+    }
+
     /// The start and the length of the vector registers that the signal's frame holds.
-    pub(in crate::graph::linux) fn vectors(context: &libc::ucontext_t) -> (usize, usize) {
+    fn vectors(context: &libc::ucontext_t) -> (usize, usize) {
         const LEGACY: usize = 512;
         const MAGIC_AT: usize = 464;
         const MAGIC: u32 = 0x4650_5853;
@@ -95,4 +107,12 @@ pub(in crate::graph::linux) fn thread_pointer() -> usize {
         asm!("mov {}, fs:0", out(reg) pointer, options(nostack, readonly, preserves_flags));
     }
     pointer
+}
+
+/// The C library's own memory of a thread with this thread pointer, from its start to its end. It
+/// has what `pthread_setspecific` was given. Thread-locals come before it.
+pub(in crate::graph::linux) fn control_block(thread_pointer: usize) -> (usize, usize) {
+    /// That of glibc.
+    const SIZE: usize = 0x900;
+    (thread_pointer, thread_pointer + SIZE)
 }
