@@ -82,6 +82,8 @@ pub(super) fn threads(
         ranges[at] = ranges_of(thread, task, mappings, index);
         write_thread(thread, &ranges[at], task, output);
     };
+    let mut of_registers = RegisterPlaces::default();
+    of_registers[0] = (own.start.addr(), own.end.addr());
     write(
         0,
         &Thread {
@@ -90,7 +92,7 @@ pub(super) fn threads(
             sp: task.registers.sp(),
             thread_pointer: thread_pointer(),
             registers: Some(&task.registers),
-            of_registers: [(own.start.addr(), own.end.addr()), (0, 0), (0, 0)],
+            of_registers,
         },
     );
     for (at, (id, stopped)) in threads::stopped().enumerate() {
@@ -117,7 +119,7 @@ pub(super) fn threads(
             sp: sp_of(task.process, id).unwrap_or(0),
             thread_pointer: 0,
             registers: None,
-            of_registers: [(0, 0); 3],
+            of_registers: RegisterPlaces::default(),
         };
         write(1 + stopped + at, &thread);
     }

@@ -96,11 +96,11 @@ impl Registers {
             }
             at = at.saturating_add(size);
         }
-        [
-            (general.start.addr(), general.end.addr()),
-            (start, at.min(start + ROOM)),
-            elsewhere,
-        ]
+        let mut places = RegisterPlaces::default();
+        places[0] = (general.start.addr(), general.end.addr());
+        places[1] = (start, at.min(start + ROOM));
+        places[2] = elsewhere;
+        places
     }
 
     /// Passes the frames of this thread to `each`, from the innermost: an address of the code, and

@@ -12,6 +12,5 @@ pub(super) use aarch64::{Registers, control_block, thread_pointer};
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86_64::{Registers, control_block, thread_pointer};
 
-/// The start and the end of each range of memory that has registers of a thread. Those after the
-/// last are empty.
-pub(super) type RegisterPlaces = [(usize, usize); 3];
+/// The start and the end of each range of memory that has registers of a thread. Some are empty.
+pub(super) type RegisterPlaces = [(usize, usize); 6];
