@@ -56,10 +56,20 @@ fn prepare() -> MutexGuard<'static, ()> {
 }
 
 /// Leaves words on the stack, where the frame of a signal comes to be.
+///
+/// NOTE: one by one. A copy of an array leaves its items in vector registers, too.
 #[inline(never)]
 fn leave() {
-    black_box([LEFT; 4096]);
+    let mut words = [0_usize; 4096];
+    for word in &mut words {
+        // SAFETY: a place of the array.
+        unsafe { std::ptr::from_mut(word).write_volatile(black_box(LEFT)) };
+    }
+    black_box(&words);
 }
+
+/// More than the general registers that `leave` may have left a word in.
+const FEW: usize = 4;
 
 fn found() -> [usize; 3] {
     [0, 1, 2].map(|at| FOUND[at].load(Relaxed))
@@ -80,10 +90,11 @@ fn a_signal_s_frame_has_registers_and_not_what_calls_left() {
         asm!("mov v9.d[1], {vector}", "brk #0", vector = in(reg) VECTOR, in("x20") GENERAL, out("v9") _);
     }
     let [general, vector, left] = found();
+    println!("{general} in general registers, {vector} in vectors, {left} left by calls");
     assert!(general >= 1);
     // One of them is where the vector's came from.
     assert!(vector >= 2, "{vector}");
-    assert_eq!(left, 0);
+    assert!(left < FEW, "{left}");
 }
 
 /// Vectors that are too long for the room in the frame are elsewhere.
@@ -111,7 +122,7 @@ fn long_vectors_are_found() {
     // More than the record of short vectors and the general registers have.
     println!("vectors of {bytes} bytes");
     assert!(vector >= bytes / 8 + 3, "{vector}");
-    assert_eq!(left, 0);
+    assert!(left < FEW, "{left}");
 }
 
 #[test]
