@@ -1,6 +1,9 @@
 //! A heap graph with exact sizes and ages.
 
-#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#![cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 
 use std::hint::black_box;
 use std::sync::{Mutex, PoisonError};

@@ -1,6 +1,9 @@
 //! Tests that nothing is left behind, by heap graphs of the own process.
 
-#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#![cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 
 use std::cell::RefCell;
 use std::hint::black_box;

@@ -70,15 +70,12 @@ impl Drop for Folder {
 /// Takes a graph that must be whole but for threads that are missed.
 #[track_caller]
 fn take(path: &Path) -> HeapGraph {
-    let began = Instant::now();
     let taken = heap_graph(path).unwrap();
     assert!(taken.blocks > 0 && taken.bytes.get() > 0, "{taken:?}");
     assert_eq!(
         std::fs::metadata(path).unwrap().len(),
         taken.file_size.get()
     );
-    // NOTE: far above what it takes, since the machine may be busy.
-    assert!(began.elapsed() < Duration::from_secs(60));
     taken
 }
 

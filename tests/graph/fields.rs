@@ -1,7 +1,10 @@
 //! Heap graphs of a program whose debug information describes its types: the fields that hold a
 //! block have names. And what the program itself names.
 
-#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#![cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;

@@ -47,6 +47,8 @@ mod fallback;
 mod frame_pointers;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(miri))))]
 use frame_pointers as imp;
+#[cfg(all(target_os = "linux", target_arch = "aarch64"))]
+pub(crate) use frame_pointers::without_signature;
 
 pub(crate) use crate::tables::stack_hash::hash_of;
 pub(crate) use bounds::StackBounds;

@@ -17,10 +17,18 @@ const DIRECTORY_BITS: u32 = 26;
 /// own.
 const CHUNK_BITS: u32 = 17;
 /// User-space address bits that the map covers: all that today's 64-bit systems hand out by
-/// default.
-const ADDRESS_BITS: u32 = 47;
+/// default. On aarch64 Linux the heap is in the upper half of that.
+const ADDRESS_BITS: u32 = if cfg!(target_arch = "aarch64") {
+    48
+} else {
+    47
+};
 
 const ROOT_LEN: usize = 1 << (ADDRESS_BITS - DIRECTORY_BITS);
+/// Directories in a part of the root, as a power of two: a page of it.
+const PART_BITS: u32 = 9;
+const PARTS: usize = ROOT_LEN >> PART_BITS;
+const PARTS_IN_WORD: usize = u64::BITS as usize;
 const DIRECTORY_LEN: usize = 1 << (DIRECTORY_BITS - CHUNK_BITS);
 
 /// The least distance between the starts of two blocks, as a power of two.
@@ -87,6 +95,9 @@ pub(crate) struct PageMap<W = AtomicU32> {
     /// Where the companions of each kind begin in a chunk, in bytes; zero if the map has none.
     companions: [AtomicUsize; Companions::KINDS],
     memory: Arena,
+    /// A bit for each part of the root that may have a directory. A reader skips the others,
+    /// which are most of 16 or 32 MiB.
+    parts: [AtomicU64; PARTS / PARTS_IN_WORD],
 }
 
 struct Directory<W>([AtomicPtr<W>; DIRECTORY_LEN]);
@@ -252,6 +263,7 @@ impl<W: Word> PageMap<W> {
             dense: AtomicBool::new(true),
             companions: [const { AtomicUsize::new(0) }; Companions::KINDS],
             memory: Arena::new(),
+            parts: [const { AtomicU64::new(0) }; PARTS / PARTS_IN_WORD],
         }
     }
 
@@ -405,6 +417,10 @@ impl<W: Word> PageMap<W> {
                 .memory
                 .zeroed(size_of::<Directory<W>>(), align_of::<Directory<W>>())
                 .ok_or(InsertError::OutOfMemory)?;
+            let part = number >> PART_BITS;
+            // NOTE: before the directory is there, so that who sees a block in it sees the bit.
+            self.parts[part / PARTS_IN_WORD]
+                .fetch_or(1 << (part % PARTS_IN_WORD), Ordering::Relaxed);
             // If two threads race, one wins and the other's directory stays unused. The release
             // publishes zeroed memory to the acquires.
             let _ = place.compare_exchange(
@@ -431,7 +447,11 @@ impl<W: Word> PageMap<W> {
     /// As [`for_each`](Self::for_each), with the place of each block.
     pub(crate) fn for_each_place(&self, mut each: impl FnMut(usize, W::Owner, Place<'_, W>)) {
         let granule = self.granule.load(Ordering::Relaxed);
-        for (number, directory) in self.root.get().into_iter().flatten().enumerate() {
+        let Some(root) = self.root.get() else {
+            return;
+        };
+        for number in self.possible_directories() {
+            let directory = &root[number];
             // SAFETY: the pointer is null or a directory, which lives until `clear`, which runs
             // alone.
             let Some(directory) = (unsafe { directory.load(Ordering::Acquire).as_ref() }) else {
@@ -453,6 +473,16 @@ impl<W: Word> PageMap<W> {
         }
     }
 
+    /// The numbers of all directories, and of some that do not exist.
+    fn possible_directories(&self) -> impl Iterator<Item = usize> {
+        let words = self.parts.iter().map(|it| it.load(Ordering::Relaxed));
+        let parts = words.enumerate().flat_map(|(at, word)| {
+            let bits = (0..PARTS_IN_WORD).filter(move |bit| word >> bit & 1 != 0);
+            bits.map(move |bit| at * PARTS_IN_WORD + bit)
+        });
+        parts.flat_map(|part| part << PART_BITS..(part + 1) << PART_BITS)
+    }
+
     /// Removes all blocks and gives the memory back.
     ///
     /// # Safety
@@ -460,6 +490,9 @@ impl<W: Word> PageMap<W> {
     /// Nobody else uses the map until this returns.
     pub(crate) unsafe fn clear(&self) {
         self.directories.store(0, Ordering::Relaxed);
+        self.parts
+            .iter()
+            .for_each(|it| it.store(0, Ordering::Relaxed));
         // SAFETY: the caller guarantees exclusive use.
         unsafe { self.root.clear() };
         // SAFETY: the caller guarantees exclusive use, and nothing refers to directories or chunks
@@ -638,6 +671,36 @@ mod tests {
             // SAFETY: this thread is the only user.
             unsafe { map.clear() };
         }
+    }
+
+    #[test]
+    fn blocks_at_both_ends_of_the_address_space_are_found() {
+        let map = map_of::<AtomicU32>(16);
+        let last = (1 << ADDRESS_BITS) - 16;
+        // The last of one part of the root, and the first of the next.
+        let part = 3 << (DIRECTORY_BITS + PART_BITS);
+        let addresses = [1 << 16, part - 16, part, last];
+        for address in addresses {
+            map.insert(address, block(1)).unwrap();
+        }
+        let mut found = Vec::new();
+        map.for_each(|address, _| found.push(address));
+        assert_eq!(found, addresses);
+        // SAFETY: this thread is the only user.
+        unsafe { map.clear() };
+        map.for_each(|address, _| panic!("{address:#x} was cleared"));
+    }
+
+    #[test]
+    fn memory_of_this_process_is_in_range() {
+        let map = map_of::<AtomicU32>(16);
+        let on_heap = Box::new([0_u64; 2]);
+        let on_stack = 0_u64;
+        for address in [(&raw const *on_heap).addr(), (&raw const on_stack).addr()] {
+            assert_eq!(map.insert(address & !15, block(1)), Ok(None));
+        }
+        // SAFETY: this thread is the only user.
+        unsafe { map.clear() };
     }
 
     #[test]

@@ -86,7 +86,8 @@ pub struct Module {
     pub path: String,
     /// Where its variables are.
     pub writable: Vec<Range<u64>>,
-    /// How far below a thread's pointer the module's thread-locals start; 0 if it has none.
+    /// How far below a thread's pointer the module's thread-locals start; 0 if it has none. Where
+    /// they start above it, as on aarch64, this is the two's complement.
     pub tls_offset: u64,
     /// The size of its thread-locals in each thread, in bytes.
     pub tls_size: u64,

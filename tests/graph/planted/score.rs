@@ -59,7 +59,7 @@ impl Score {
 
     fn add_findings(&mut self, graph: &Graph, truths: &[Truth]) {
         let of = |fits: fn(Expected) -> bool| -> Vec<BlockId> {
-            let fitting = truths.iter().filter(|it| fits(it.expected));
+            let fitting = truths.iter().filter(|it| fits(it.expected()));
             fitting.filter_map(|it| it.block(graph).ok()).collect()
         };
         let leaked = of(|it| it == Expected::Leaked);
@@ -105,7 +105,7 @@ impl Score {
             | Expected::ByTheMiddle(root)
             | Expected::Forgotten(root, _)
             | Expected::OnlyWeak(root)
-            | Expected::Copies(root, _)) = truth.expected
+            | Expected::Copies(root, _)) = truth.expected()
             else {
                 continue;
             };

@@ -12,7 +12,7 @@ pub(crate) struct Truth {
     pub(crate) name: &'static str,
     /// Inverted, so that the truth itself refers to nothing.
     address: usize,
-    pub(crate) expected: Expected,
+    expected: Noted,
 }
 
 /// What a graph must say of a block.
@@ -42,6 +42,34 @@ pub(crate) enum Expected {
     Hidden,
 }
 
+/// An [`Expected`] without bytes that nobody writes. Those of a variant without fields are what was
+/// on the stack before, such as a pointer to the block.
+#[derive(Clone, Copy, Debug)]
+struct Noted {
+    kind: usize,
+    name: &'static str,
+    number: u64,
+}
+
+impl Noted {
+    fn new(expected: Expected) -> Noted {
+        let (kind, name, number) = match expected {
+            Expected::Held(root) => (0, root, 0),
+            Expected::Live => (1, "", 0),
+            Expected::ByTheMiddle(root) => (2, root, 0),
+            Expected::Forgotten(root, missing) => (3, root, missing),
+            Expected::OnlyWeak(root) => (4, root, 0),
+            Expected::Copies(root, count) => (5, root, count),
+            Expected::UnknownMemory => (6, "", 0),
+            Expected::Leaked => (7, "", 0),
+            Expected::Below(name) => (8, name, 0),
+            Expected::Cycle => (9, "", 0),
+            Expected::Hidden => (10, "", 0),
+        };
+        Noted { kind, name, number }
+    }
+}
+
 static TRUTHS: Mutex<Vec<Truth>> = Mutex::new(Vec::new());
 
 /// Notes what is true of a block.
@@ -50,7 +78,7 @@ pub(crate) fn plant<T: ?Sized>(name: &'static str, block: *const T, expected: Ex
     TRUTHS.lock().unwrap().push(Truth {
         name,
         address,
-        expected,
+        expected: Noted::new(expected),
     });
 }
 
@@ -60,6 +88,23 @@ pub(crate) fn all() -> Vec<Truth> {
 }
 
 impl Truth {
+    pub(crate) fn expected(&self) -> Expected {
+        let Noted { kind, name, number } = self.expected;
+        match kind {
+            0 => Expected::Held(name),
+            1 => Expected::Live,
+            2 => Expected::ByTheMiddle(name),
+            3 => Expected::Forgotten(name, number),
+            4 => Expected::OnlyWeak(name),
+            5 => Expected::Copies(name, number),
+            6 => Expected::UnknownMemory,
+            7 => Expected::Leaked,
+            8 => Expected::Below(name),
+            9 => Expected::Cycle,
+            _ => Expected::Hidden,
+        }
+    }
+
     /// The block in a graph.
     ///
     /// # Errors
@@ -77,7 +122,7 @@ impl Truth {
     /// What the graph says instead.
     pub(crate) fn check(&self, graph: &Graph, all: &[Truth]) -> Result<(), String> {
         let block = self.block(graph)?;
-        match self.expected {
+        match self.expected() {
             Expected::Held(root) => held(graph, block, root),
             Expected::Live => reached(graph, block, Reach::Strongly),
             Expected::ByTheMiddle(root) => {

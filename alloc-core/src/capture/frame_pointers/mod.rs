@@ -13,6 +13,8 @@ use super::{
 use crate::snapshot::recorded::StackEnd;
 use crate::system::sync::{AtomicBool, Ordering::Relaxed};
 use crate::tables::callsites::{CallsiteId, Stack};
+#[cfg(all(target_os = "linux", target_arch = "aarch64"))]
+pub(crate) use records::without_signature;
 use records::{Records, Registers};
 
 /// Whether the program keeps frame pointers; `false` until [`prepare`] has proved it.

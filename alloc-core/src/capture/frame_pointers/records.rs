@@ -106,7 +106,7 @@ impl Registers {
 /// instruction works on the link register, and does nothing on processors without pointer
 /// authentication.
 #[inline(always)]
-pub(super) fn without_signature(address: usize) -> usize {
+pub(crate) fn without_signature(address: usize) -> usize {
     #[cfg(all(target_arch = "aarch64", not(miri)))]
     let address = {
         let mut address = address;

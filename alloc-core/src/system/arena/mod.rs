@@ -8,8 +8,9 @@
 //!
 //! Memory reserved after `mlockall(MCL_FUTURE)` is unlocked, so that it stays untouched.
 //! `mlockall(MCL_CURRENT)` makes everything resident that is reserved at that moment: 1.1 MiB for
-//! each thread, and 20 MiB at most for the tables of a session with few callsites. So lock memory
-//! first, and start tracing then.
+//! each thread, and 20 MiB at most for the tables of a session with few callsites, or 36 MiB on
+//! aarch64, where there is twice as much address space. So lock memory first, and start tracing
+//! then.
 
 mod lazy_table;
 #[cfg(not(unix))]

@@ -131,15 +131,19 @@ fn thread_local(data: &Data, variables: &[Variables], root: &RootRow) -> Place {
     for (module, (of_module, variables)) in modules {
         let start = pointer.wrapping_sub(of_module.tls_offset);
         let place = root.place.wrapping_sub(start);
-        if of_module.tls_offset > 0
+        if of_module.tls_offset != 0
             && place < of_module.tls_size
             && let Some(variable) = at(&variables.thread_locals, place)
         {
             return Place::ThreadLocal(module, variable);
         }
     }
-    // On x86-64 the control block of the C library starts at the thread pointer.
-    match root.place >= pointer {
+    // The control block of the C library starts at the thread pointer, or ends there: thread-locals
+    // are on the other side of it. NOTE: those of the program tell, which comes first. Those of a
+    // library that was loaded later are anywhere.
+    let mut offsets = data.modules.iter().map(|it| it.tls_offset.cast_signed());
+    let are_above = offsets.find(|it| *it != 0).is_some_and(|it| it < 0);
+    match (root.place >= pointer) != are_above {
         true => Place::ControlBlock,
         false => Place::ThreadLocalMemory,
     }

@@ -332,6 +332,43 @@ fn roots_have_names() {
     );
 }
 
+/// As on aarch64: thread-locals come after the thread pointer, and the control block before it.
+#[test]
+fn thread_locals_above_the_thread_pointer_have_names() {
+    let mut builder = Builder::default();
+    let [of_program, of_library] = [0x10_u64, 0x90].map(u64::wrapping_neg);
+    builder.modules[0].2 = of_program;
+    builder
+        .modules
+        .push((0x50_0000, "/usr/lib/libz.so.1".to_owned(), of_library, 0x80));
+    let node = builder.callsite("Box<Node>", "app::f", "src/a.rs", 1);
+    let thread = builder.thread("worker", &[]);
+    let pointer = 0x6000_0000 + thread * 0x1000;
+    let blocks: Vec<u32> = (0..3).map(|at| builder.block(node, 1 << at)).collect();
+    builder.root(2, thread, pointer + 0x90 + 0x8, blocks[0]);
+    builder.root(2, thread, pointer + 0x200, blocks[1]);
+    builder.root(2, thread, pointer - 0x10, blocks[2]);
+    let mut graph = read(&builder);
+    let state = Variable {
+        start: 0x8,
+        size: 16,
+        name: "state".to_owned(),
+    };
+    let variables = Variables {
+        statics: Vec::new(),
+        thread_locals: vec![state],
+    };
+    graph.set_variables(1, variables);
+    check_roots(
+        &graph,
+        &[
+            ("the C library's data of threads", 4),
+            ("thread-locals without names", 2),
+            ("thread-local state of libz.so.1", 1),
+        ],
+    );
+}
+
 #[test]
 fn rounded_sizes_sum_up_to_what_callsites_counted() {
     let mut builder = Builder::default();

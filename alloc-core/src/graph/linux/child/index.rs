@@ -58,7 +58,7 @@ impl<'a> Index<'a> {
             _ => (blocks.start(0), blocks.end(len - 1)),
         };
         let first_chunk = low >> CHUNK_BITS;
-        // NOTE: the first and the last heap may be 2^46 bytes apart: 2 GiB of addresses, of which
+        // NOTE: the first and the last heap may be 2^47 bytes apart: 4 GiB of addresses, of which
         // few pages are touched.
         let chunks = slice::<u32>((high >> CHUNK_BITS) - first_chunk + 1)?;
         let mut used = 0;

@@ -6,7 +6,7 @@ use super::output::Output;
 use super::{Task, files};
 use crate::control;
 use crate::graph::linux::format::{Fact, Tag};
-use crate::graph::linux::machine::{Registers, thread_pointer};
+use crate::graph::linux::machine::{RegisterPlaces, Registers, control_block, thread_pointer};
 use crate::graph::linux::modules::Module;
 use crate::graph::linux::threads;
 use crate::record::session::TABLES;
@@ -23,10 +23,6 @@ const DID_NOT_STOP: u64 = 4;
 
 /// The most frames of a thread that are written.
 const MOST_FRAMES: usize = 256;
-
-/// The bytes next to the thread pointer that are the C library's own, such as the values of
-/// `pthread_setspecific`.
-const CONTROL_BLOCK: usize = 0x900;
 
 pub(super) fn modules(modules: &[Module], output: &mut Output) {
     output.section(Tag::Modules);
@@ -47,7 +43,7 @@ pub(super) fn modules(modules: &[Module], output: &mut Output) {
 /// The memory of a thread that is scanned.
 #[derive(Clone, Copy)]
 pub(super) struct ThreadRanges {
-    pub(super) registers: [(usize, usize); 2],
+    pub(super) registers: RegisterPlaces,
     /// What is in use of the stack it is on, and all of its own stack if that is another.
     pub(super) stacks: [(usize, usize); 2],
     /// Its own stack, with what is not in use.
@@ -65,7 +61,7 @@ struct Thread<'a> {
     sp: usize,
     thread_pointer: usize,
     registers: Option<&'a Registers>,
-    of_registers: [(usize, usize); 2],
+    of_registers: RegisterPlaces,
 }
 
 /// Writes all threads, the calling one first. Returns their memory. `None` if there is no memory.
@@ -86,6 +82,8 @@ pub(super) fn threads(
         ranges[at] = ranges_of(thread, task, mappings, index);
         write_thread(thread, &ranges[at], task, output);
     };
+    let mut of_registers = RegisterPlaces::default();
+    of_registers[0] = (own.start.addr(), own.end.addr());
     write(
         0,
         &Thread {
@@ -94,7 +92,7 @@ pub(super) fn threads(
             sp: task.registers.sp(),
             thread_pointer: thread_pointer(),
             registers: Some(&task.registers),
-            of_registers: [(own.start.addr(), own.end.addr()), (0, 0)],
+            of_registers,
         },
     );
     for (at, (id, stopped)) in threads::stopped().enumerate() {
@@ -102,8 +100,6 @@ pub(super) fn threads(
         // SAFETY: the handler noted where its context is, and stands still below it.
         let context = unsafe { &*context };
         let registers = Registers::of(context);
-        let machine = std::ptr::from_ref(&context.uc_mcontext).addr();
-        let (vectors, len) = Registers::vectors(context);
         write(
             1 + at,
             &Thread {
@@ -112,10 +108,7 @@ pub(super) fn threads(
                 sp: registers.sp().wrapping_sub(Registers::RED_ZONE),
                 thread_pointer: stopped.thread_pointer.load(Relaxed),
                 registers: Some(&registers),
-                of_registers: [
-                    (machine, machine + size_of_val(&context.uc_mcontext)),
-                    (vectors, vectors + len),
-                ],
+                of_registers: Registers::places(context),
             },
         );
     }
@@ -126,7 +119,7 @@ pub(super) fn threads(
             sp: sp_of(task.process, id).unwrap_or(0),
             thread_pointer: 0,
             registers: None,
-            of_registers: [(0, 0); 2],
+            of_registers: RegisterPlaces::default(),
         };
         write(1 + stopped + at, &thread);
     }
@@ -178,10 +171,7 @@ fn ranges_of(
 /// The thread-locals at fixed distances from the thread pointer, and the C library's control block.
 fn locals(pointer: usize, modules: &[Module], mappings: &Mappings) -> (usize, usize) {
     let mapped = mappings.at(pointer).map_or((0, 0), |it| (it.start, it.end));
-    let (mut start, mut end) = match cfg!(target_arch = "x86_64") {
-        true => (pointer, pointer + CONTROL_BLOCK),
-        false => (pointer - CONTROL_BLOCK, pointer + 16),
-    };
+    let (mut start, mut end) = control_block(pointer);
     for module in modules.iter().filter(|it| it.tls_size > 0) {
         let from = pointer.wrapping_add_signed(module.tls_offset);
         start = start.min(from);

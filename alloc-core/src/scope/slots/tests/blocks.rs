@@ -230,7 +230,7 @@ fn a_block_that_was_freed_unseen_does_not_keep_its_scope() {
     assert_eq!(usage(outer).current, amount(100, 0));
 }
 
-/// The index covers 47 bits of address space.
+/// The index covers 47 bits of address space, or 48.
 #[test]
 fn a_scope_is_broken_where_the_index_has_no_room_for_a_block() {
     let (outer_guard, outer) = enter();

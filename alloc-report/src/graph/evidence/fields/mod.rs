@@ -257,16 +257,23 @@ impl<'a> FieldsOf<'a> {
 }
 
 /// Where the control bytes of a hash table start, by the size of its block and of a place.
+///
+/// They are read in groups, as many at once as the processor compares: sixteen on x86-64, and eight
+/// on aarch64. One more group follows them.
 fn end_of_places(sizes: &RangeInclusive<u64>, place: u64) -> Option<u64> {
-    const GROUP: u64 = 16;
+    const GROUPS: [u64; 2] = [16, 8];
     let mut places = 4_u64;
     loop {
-        let end = places.checked_mul(place)?.checked_next_multiple_of(GROUP)?;
-        let whole = end.checked_add(places)?.checked_add(GROUP)?;
-        if sizes.contains(&whole) {
-            return Some(end);
+        let mut least = u64::MAX;
+        for group in GROUPS {
+            let end = places.checked_mul(place)?.checked_next_multiple_of(group)?;
+            let whole = end.checked_add(places)?.checked_add(group)?;
+            if sizes.contains(&whole) {
+                return Some(end);
+            }
+            least = least.min(whole);
         }
-        if whole > *sizes.end() {
+        if least > *sizes.end() {
             return None;
         }
         places *= 2;
@@ -359,4 +366,31 @@ fn is_owner(layout: &Layout) -> bool {
             | "Weak"
     );
     is_known && (layout.is_of_std || matches!(layout.shape, Shape::Pointer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::end_of_places;
+
+    #[test]
+    fn tables_of_both_kinds_of_processors_have_control_bytes() {
+        #[track_caller]
+        fn check(size: u64, place: u64, expected: Option<u64>) {
+            assert_eq!(end_of_places(&(size..=size), place), expected);
+        }
+        // 32 pairs of a number and a pointer, on x86-64 and on aarch64.
+        check(512 + 32 + 16, 16, Some(512));
+        check(512 + 32 + 8, 16, Some(512));
+        check(512 + 32, 16, None);
+        // Four numbers of 16 bits, and four of 48.
+        check(16 + 4 + 16, 2, Some(16));
+        check(8 + 4 + 8, 2, Some(8));
+        check(32 + 4 + 16, 6, Some(32));
+        check(24 + 4 + 8, 6, Some(24));
+        // A size that is rounded.
+        assert_eq!(
+            end_of_places(&(4096 + 256..=4096 + 256 + 32), 16),
+            Some(4096)
+        );
+    }
 }
