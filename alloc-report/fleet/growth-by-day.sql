@@ -18,7 +18,7 @@ WITH last_time AS (
     SELECT service, day, COUNT(*) AS instances FROM last_time GROUP BY service, day
   ) AS seen
 ), sums AS (
-  SELECT
+  SELECT /*+ BROADCAST(last_time) */
     heap.service AS service,
     heap.day AS day,
     COALESCE(heap.function, heap.line) AS function_name,

@@ -9,9 +9,13 @@ WITH versions AS (
     first_day,
     ROW_NUMBER() OVER (PARTITION BY service ORDER BY first_time, version) AS place
   FROM (
-    SELECT service, version, MIN(time) AS first_time, MIN(day) AS first_day
-    FROM heap
-    WHERE NOT at_exit
+    SELECT service, version, MIN(first_time) AS first_time, MIN(day) AS first_day
+    FROM (
+      SELECT service, version, day, MIN(time) AS first_time
+      FROM heap
+      WHERE NOT at_exit
+      GROUP BY service, version, day
+    ) AS seen_by_day
     GROUP BY service, version
   ) AS seen
 ), last_time AS (
@@ -20,7 +24,7 @@ WITH versions AS (
   WHERE NOT at_exit
   GROUP BY service, version, instance
 ), sums AS (
-  SELECT
+  SELECT /*+ BROADCAST(last_time) */
     heap.service AS service,
     heap.version AS version,
     COUNT(DISTINCT heap.instance) AS instances,

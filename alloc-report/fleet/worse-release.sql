@@ -10,9 +10,13 @@ WITH versions AS (
     first_day,
     ROW_NUMBER() OVER (PARTITION BY service ORDER BY first_time, version) AS place
   FROM (
-    SELECT service, version, MIN(time) AS first_time, MIN(day) AS first_day
-    FROM heap
-    WHERE NOT at_exit
+    SELECT service, version, MIN(first_time) AS first_time, MIN(day) AS first_day
+    FROM (
+      SELECT service, version, day, MIN(time) AS first_time
+      FROM heap
+      WHERE NOT at_exit
+      GROUP BY service, version, day
+    ) AS seen_by_day
     GROUP BY service, version
   ) AS seen
 ), last_time AS (
@@ -22,12 +26,12 @@ WITH versions AS (
   GROUP BY service, version, instance
 ), members AS (
   SELECT service, version, COUNT(*) AS instances FROM last_time GROUP BY service, version
-), sums AS (
-  SELECT
+), sums_by_line AS (
+  SELECT /*+ BROADCAST(last_time) */
     heap.service AS service,
     heap.version AS version,
     COALESCE(heap.function, heap.line) AS function_name,
-    MAX(heap.line) AS line,
+    heap.line AS line,
     SUM(COALESCE(heap.current_bytes, 0)) AS live_bytes
   FROM heap
   JOIN last_time
@@ -36,7 +40,11 @@ WITH versions AS (
     AND heap.instance = last_time.instance
     AND heap.time = last_time.last_time
   WHERE NOT heap.at_exit
-  GROUP BY heap.service, heap.version, COALESCE(heap.function, heap.line)
+  GROUP BY heap.service, heap.version, COALESCE(heap.function, heap.line), heap.line
+), sums AS (
+  SELECT service, version, function_name, MAX(line) AS line, SUM(live_bytes) AS live_bytes
+  FROM sums_by_line
+  GROUP BY service, version, function_name
 ), means AS (
   SELECT
     sums.service AS service,
