@@ -32,7 +32,7 @@ fn grows(how: &str, folder: &Path, when: &str) -> Command {
 
 /// Waits for the end of a program, however it ends.
 fn wait(child: &mut Child) {
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_secs(180);
     while child.try_wait().expect("it is ours").is_none() {
         if Instant::now() > until {
             let _ = child.kill();
