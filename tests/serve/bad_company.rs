@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use alloc_tests::wait_until;
 
-use crate::client::{Answer, Served};
-
-const REQUEST: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+use crate::client::{Answer, REQUEST, Served};
 
 fn check_that_it_answers(served: &Served) {
     assert_eq!(served.get("/metrics").status, 200);

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use alloc_tests::status_of;
 
+/// A request that is answered at once.
+pub(crate) const REQUEST: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
 /// The program `served`, which runs until it is dropped.
 pub(crate) struct Served {
     child: Child,

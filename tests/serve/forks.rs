@@ -8,7 +8,7 @@ use std::path::Path;
 use alloc_tests::{status_of, wait_until};
 
 use crate::by_environment::serving;
-use crate::client::{Answer, Served};
+use crate::client::{Answer, REQUEST, Served};
 use crate::push::{check_sums, start, wait_for};
 use crate::receiver::{Mood, Receiver};
 
@@ -39,8 +39,6 @@ impl Drop for Forked {
         unsafe { libc::kill(self.0 as i32, libc::SIGKILL) };
     }
 }
-
-const REQUEST: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 fn ask(path: &Path) -> u16 {
     let mut stream = UnixStream::connect(path).expect("it listens");

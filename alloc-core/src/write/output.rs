@@ -3,8 +3,8 @@
 //! - A device, pipe or socket is written to directly, and so is a descriptor of this process, such
 //!   as `/dev/stdout`.
 //! - A link is followed and kept, unless another user created it in a shared folder.
-//! - A new file gets its name once it is whole, where the system has files without a name: a process
-//!   that is killed leaves no part of one.
+//! - What must be new, as the files of a ring, gets its name once it is whole, where the system has files
+//!   without a name: a process that is killed leaves no part of it.
 //! - A file is replaced atomically by a temporary file next to it. It keeps its mode, and its owner
 //!   where the system permits. If no temporary file can be created, it is overwritten in place.
 

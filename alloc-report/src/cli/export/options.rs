@@ -30,9 +30,11 @@ impl OriginOptions {
         names.iter().all(|it| it.is_none()) && self.labels.is_empty()
     }
 
-    /// The service by the option, else by the snapshot's metadata, else the program's name.
+    /// The service by the option, else by a label or the snapshot's metadata, else the program's
+    /// name.
     pub(super) fn service_of(&self, snapshot: &Snapshot) -> Result<String> {
-        let named = self.service.as_ref();
+        let label = self.labels.iter().rfind(|it| it.0 == "service");
+        let named = self.service.as_ref().or(label.map(|it| &it.1));
         let named = named.or_else(|| snapshot.metadata().get("service"));
         let program = snapshot.program().rsplit(['/', '\\']).next();
         let names = named.map(String::as_str).into_iter().chain(program);
@@ -56,5 +58,23 @@ fn label(text: &str) -> Result<(String, String), String> {
         _ => Err(format!(
             "expected a label such as region=eu, found {text:?}"
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_names_the_service_before_a_label() {
+        let snapshot = Snapshot::from_traces(vec![], 1);
+        let mut options = OriginOptions::default();
+        assert!(options.service_of(&snapshot).is_err());
+        options.labels = ["a", "b"]
+            .map(|it| ("service".to_owned(), it.to_owned()))
+            .into();
+        assert_eq!(options.service_of(&snapshot).unwrap(), "b");
+        options.service = Some("c".to_owned());
+        assert_eq!(options.service_of(&snapshot).unwrap(), "c");
     }
 }

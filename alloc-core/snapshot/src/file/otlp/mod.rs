@@ -329,8 +329,10 @@ impl<'a> Converted<'a> {
             head.field(ID, random.as_flattened())?;
             heads.push(head);
         }
-        let profiles = || heads.iter().zip(&self.profiles);
-        let profiles = || profiles().map(|(head, (_, samples))| [head.bytes(), samples.bytes()]);
+        let profiles = || {
+            let pairs = heads.iter().zip(&self.profiles);
+            pairs.map(|(head, (_, samples))| [head.bytes(), samples.bytes()])
+        };
 
         outer.clear();
         outer.text(1, b"alloc-core")?;

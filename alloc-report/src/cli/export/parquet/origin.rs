@@ -10,7 +10,7 @@ use alloc_core_snapshot::seam::utc;
 use anyhow::{Result, bail};
 use twox_hash::XxHash64;
 
-use super::super::options::OriginOptions;
+use crate::export::options::OriginOptions;
 
 /// How many hexadecimal digits of a build id stand for an unknown version.
 const BUILD_ID_DIGITS: usize = 12;

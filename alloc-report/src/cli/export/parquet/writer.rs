@@ -172,7 +172,7 @@ mod tests {
     /// The most bytes that writing so many row groups takes.
     fn memory(groups: usize) -> u64 {
         let snapshot = snapshot(groups * BATCH);
-        let options = super::super::super::options::OriginOptions::default();
+        let options = crate::export::options::OriginOptions::default();
         let origin = Origin::of(&snapshot, &options).unwrap();
         let work = || write_groups(io::sink(), &snapshot, &origin, BATCH).unwrap();
         alloc_core::measure(work).usage.peak.bytes.get()
